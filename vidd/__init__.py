@@ -1,0 +1,1 @@
+"""vidd: an arriving video becomes a published talk, unattended and exactly once."""

@@ -1,0 +1,9 @@
+"""Clients of other systems, each turning foreign answers into the three fates.
+
+`ACCOUNTS` names the kinds of account; an account's options model is the class `Account` in its module.
+"""
+
+ACCOUNTS = {
+    "s3": "vidd.clients.aws",
+    "smtp": "vidd.clients.smtp",
+}

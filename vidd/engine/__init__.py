@@ -1,0 +1,1 @@
+"""The one path: intake, runner, slots, watchers. Ports and model only."""

@@ -1,0 +1,1 @@
+"""ffmpeg and PyAV: arguments, runs, probes, checks."""

@@ -1,0 +1,109 @@
+"""What is known of a media file. Times are seconds as float throughout, sizes are bytes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One video stream. `width` and `height` are as stored; `rotation` is clockwise degrees for showing it.
+
+    `rate` is the average frame rate; `variable` says that frame distances differ. `frames` is None where
+    the container does not say.
+    """
+
+    codec: str
+    width: int
+    height: int
+    rate: float
+    duration: float | None = None
+    start: float = 0.0
+    frames: int | None = None
+    rotation: int = 0
+    variable: bool = False
+    pixel_format: str = "yuv420p"
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height as a person sees them."""
+        return (self.height, self.width) if self.rotation % 180 else (self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """One audio stream."""
+
+    codec: str
+    rate: int
+    channels: int
+    duration: float | None = None
+    start: float = 0.0
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One file: `duration` is the container's, or the longest stream's."""
+
+    container: str
+    duration: float
+    size: int
+    video: tuple[Video, ...] = ()
+    audio: tuple[Audio, ...] = ()
+    start: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Media:
+        """The opposite of `to_json`."""
+        return cls(
+            container=data["container"],
+            duration=data["duration"],
+            size=data["size"],
+            video=tuple(Video(**one) for one in data.get("video", ())),
+            audio=tuple(Audio(**one) for one in data.get("audio", ())),
+            start=data.get("start", 0.0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file a step made. `path` is relative to the job's directory; `role` is unique within a job.
+
+    Roles: `source` (what was fetched), `talk` (the cut), `rendition-720p` and so on.
+    """
+
+    role: str
+    path: str
+    size: int
+    content_type: str = "video/mp4"
+    media: Media | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step leaves: files, and facts (JSON) that later steps, templates and pages can use."""
+
+    artifacts: tuple[Artifact, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A finished step. `fingerprint` changes when its settings do, so a changed step runs again."""
+
+    job: str
+    name: str
+    kind: str
+    fingerprint: str
+    outcome: Outcome
+    seconds: float

@@ -1,0 +1,85 @@
+"""A publication: one publisher's effect on the outside for one job.
+
+Rules. `started` is saved before the first byte goes out, so a crash always finds out that something may
+have happened. From `started` and `sent` the only way on is the receipt or an answer to "did it arrive?".
+A notice is a publication that comes after the others; its failure never un-publishes a job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from vidd.model.job import IllegalMove
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+class Sending(StrEnum):
+    """Where a publication stands."""
+
+    PENDING = "pending"
+    STARTED = "started"
+    SENT = "sent"
+    DONE = "done"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    UNSURE = "unsure"
+
+
+SENDING_MEANING: Mapping[Sending, str] = {
+    Sending.PENDING: "Nothing has been sent.",
+    Sending.STARTED: "Bytes may have gone out; there is no receipt yet.",
+    Sending.SENT: "Everything went out; the answer is outstanding.",
+    Sending.DONE: "There is a receipt.",
+    Sending.WAITING: "It is tried again at the time shown.",
+    Sending.REFUSED: "The other side will not take it like this.",
+    Sending.UNSURE: "It may have arrived, and nobody can tell; a person must look.",
+}
+
+SENDING_MOVES: Mapping[Sending, frozenset[Sending]] = {
+    Sending.PENDING: frozenset({Sending.STARTED, Sending.REFUSED}),
+    Sending.STARTED: frozenset(
+        {Sending.SENT, Sending.DONE, Sending.WAITING, Sending.REFUSED, Sending.UNSURE, Sending.PENDING}
+    ),
+    Sending.SENT: frozenset({Sending.DONE, Sending.WAITING, Sending.REFUSED, Sending.UNSURE, Sending.PENDING}),
+    Sending.WAITING: frozenset({Sending.STARTED, Sending.REFUSED, Sending.DONE, Sending.PENDING}),
+    Sending.REFUSED: frozenset({Sending.PENDING}),
+    Sending.UNSURE: frozenset({Sending.DONE, Sending.PENDING}),
+    Sending.DONE: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The proof that it arrived: where it can be seen, and what the other side said of it."""
+
+    url: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """`name` is unique in its pipeline; `token` is what a resume or a reconcile needs (JSON)."""
+
+    job: str
+    name: str
+    kind: str
+    changed: datetime
+    notice: bool = False
+    state: Sending = Sending.PENDING
+    attempt: int = 0
+    token: Mapping[str, Any] = field(default_factory=dict)
+    receipt: Receipt | None = None
+    reason: str | None = None
+    until: datetime | None = None
+
+    def evolve(self, **changes: Any) -> Publication:
+        """A copy with these changes; a change of state must be a legal move."""
+        target = changes.get("state", self.state)
+        if target is not self.state and target not in SENDING_MOVES[self.state]:
+            raise IllegalMove(f"a publication that is {self.state} cannot become {target}")
+        return replace(self, **changes)

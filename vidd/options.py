@@ -1,0 +1,32 @@
+"""What all options models share: unknown keys are refused, durations and sizes are written as people write them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, PlainSerializer
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+
+
+def parse_duration(value: Any) -> Any:
+    """Seconds, from "90s", "1h30m" or a number of seconds."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    parts = _DURATION.findall(text)
+    if not parts or _DURATION.sub("", text).strip():
+        raise ValueError(f"{value!r} is no duration; write it like 90s, 15m, 6h or 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(float)]
+Size = Annotated[ByteSize, PlainSerializer(int)]
+
+
+class Options(BaseModel):
+    """The settings of one kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,8 @@
+"""The kinds of publisher and notice. To add one: a file here, a line below, an example in etc/, the README."""
+
+KINDS = {
+    "folder": "vidd.publishers.folder",
+    "mail": "vidd.publishers.mail",
+    "s3": "vidd.publishers.s3",
+    "sheet": "vidd.publishers.sheet",
+}

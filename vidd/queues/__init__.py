@@ -1,0 +1,3 @@
+"""The kinds of queue."""
+
+KINDS = {"local": "vidd.queues.local"}

@@ -1,0 +1,8 @@
+"""The kinds of step. To add one: a file here, a line below, an example in etc/vidd.toml, a line in the README."""
+
+KINDS = {
+    "describe": "vidd.steps.describe",
+    "fetch": "vidd.steps.fetch",
+    "transcode": "vidd.steps.transcode",
+    "trim": "vidd.steps.trim",
+}

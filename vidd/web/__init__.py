@@ -1,0 +1,1 @@
+"""The aiohttp port: health, metrics, API, page."""
