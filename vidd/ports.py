@@ -52,7 +52,7 @@ class Store(Protocol):
         """Record new jobs in one transaction. A job whose key is known is left out of the answer."""
 
     async def job(self, job_id: str) -> Job | None:
-        """One job by its id, or by a beginning of it that only one job has."""
+        """One job by its id, or by an end of it (four characters or more) that only one job has."""
 
     async def jobs(
         self,

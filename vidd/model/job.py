@@ -1,8 +1,9 @@
 """A job: one arrival going through one pipeline.
 
 Rules. A job is frozen and changes only by `evolve`. Its state moves only along `MOVES`; an illegal move
-raises `IllegalMove` and changes nothing. `published` is the only state nothing leads out of. Whoever saves
-a job names the state he expects to find, so that two writers cannot both win.
+raises `IllegalMove` and changes nothing. Nothing leads out of `published` but a person's wish to have a
+refused notice sent again. Whoever saves a job names the state he expects to find, so that two writers
+cannot both win.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.UNSURE: frozenset({State.READY, State.CANCELLED}),
     State.EXCLUDED: frozenset({State.READY, State.CANCELLED}),
     State.CANCELLED: frozenset({State.READY}),
-    State.PUBLISHED: frozenset(),
+    State.PUBLISHED: frozenset({State.PUBLISHING}),
 }
 
 UNFINISHED = frozenset({State.SEEN, State.READY, State.WORKING, State.PUBLISHING})
@@ -92,7 +93,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One arrival in one pipeline. `settings` are the pipeline's, as they were at admission."""
+    """One arrival in one pipeline. `settings` are the pipeline's, as they were at admission.
+
+    `attempt` counts the failed attempts of the present series, which began at `tried`.
+    """
 
     id: str
     key: str
@@ -107,6 +111,7 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict)
     priority: int = 0
     attempt: int = 0
+    tried: datetime | None = None
     talk: str | None = None
     reason: str | None = None
     until: datetime | None = None

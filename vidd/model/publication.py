@@ -63,7 +63,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """`name` is unique in its pipeline; `token` is what a resume or a reconcile needs (JSON)."""
+    """`name` is unique in its pipeline; `token` is what a resume or a reconcile needs (JSON).
+
+    `begun` says that it was `started` at least once, so the other side is asked before anything is sent.
+    """
 
     job: str
     name: str
@@ -72,6 +75,8 @@ class Publication:
     notice: bool = False
     state: Sending = Sending.PENDING
     attempt: int = 0
+    tried: datetime | None = None
+    begun: bool = False
     token: Mapping[str, Any] = field(default_factory=dict)
     receipt: Receipt | None = None
     reason: str | None = None

@@ -1,0 +1,66 @@
+"""The nouns as plain JSON types and back, for stores and for the API."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from vidd.model.media import Artifact, Media, Outcome
+from vidd.model.publication import Receipt
+from vidd.model.talk import Speaker, Talk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def stamp(at: datetime) -> str:
+    """A time as text that sorts like the time itself."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def unstamp(text: str) -> datetime:
+    """The opposite of `stamp`."""
+    return datetime.fromisoformat(text)
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    """A step's outcome."""
+    return {
+        "facts": dict(outcome.facts),
+        "artifacts": [
+            {**asdict(one), "media": one.media.to_json() if one.media else None, "facts": dict(one.facts)}
+            for one in outcome.artifacts
+        ],
+    }
+
+
+def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
+    """The opposite of `outcome_to_json`."""
+    return Outcome(
+        facts=data["facts"],
+        artifacts=tuple(
+            Artifact(**{**one, "media": Media.from_json(one["media"]) if one["media"] else None})
+            for one in data["artifacts"]
+        ),
+    )
+
+
+def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
+    """A receipt."""
+    return {"url": receipt.url, "facts": dict(receipt.facts)}
+
+
+def receipt_from_json(data: Mapping[str, Any]) -> Receipt:
+    """The opposite of `receipt_to_json`."""
+    return Receipt(url=data["url"], facts=data["facts"])
+
+
+def talk_to_json(talk: Talk) -> dict[str, Any]:
+    """A talk with its speakers."""
+    return asdict(talk)
+
+
+def talk_from_json(data: Mapping[str, Any]) -> Talk:
+    """The opposite of `talk_to_json`."""
+    return Talk(**{**data, "speakers": tuple(Speaker(**one) for one in data["speakers"])})

@@ -1,0 +1,70 @@
+"""Jobs, steps and publications as rows of text and numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from vidd.model.job import Job, State
+from vidd.model.media import StepRecord
+from vidd.model.publication import Publication, Sending
+from vidd.model.record import outcome_from_json, receipt_from_json, receipt_to_json, stamp, unstamp
+
+
+def _time(text: str | None) -> datetime | None:
+    return unstamp(text) if text else None
+
+
+def job_columns() -> tuple[str, ...]:
+    """The columns of a job, in the order of its fields."""
+    return tuple(Job.__dataclass_fields__)
+
+
+def job_to_row(job: Job) -> tuple[Any, ...]:
+    """The values of `job_columns`."""
+    values = {name: getattr(job, name) for name in job_columns()}
+    values |= {"facts": json.dumps(dict(job.facts)), "settings": json.dumps(dict(job.settings))}
+    values |= {"created": stamp(job.created), "changed": stamp(job.changed)}
+    values |= {name: stamp(at) if at else None for name, at in (("until", job.until), ("tried", job.tried))}
+    return tuple(values.values())
+
+
+def job_from_row(row: Sequence[Any]) -> Job:
+    """The opposite of `job_to_row`."""
+    values = dict(zip(job_columns(), row, strict=True))
+    values |= {"facts": json.loads(values["facts"]), "settings": json.loads(values["settings"])}
+    values |= {"created": unstamp(values["created"]), "changed": unstamp(values["changed"])}
+    values |= {"until": _time(values["until"]), "tried": _time(values["tried"]), "state": State(values["state"])}
+    return Job(**values)
+
+
+def step_from_row(row: Sequence[Any]) -> StepRecord:
+    """(job, name, kind, fingerprint, outcome as JSON, seconds)."""
+    job, name, kind, fingerprint, outcome, seconds = row
+    return StepRecord(job, name, kind, fingerprint, outcome_from_json(json.loads(outcome)), seconds)
+
+
+def publication_columns() -> tuple[str, ...]:
+    """The columns of a publication, in the order of its fields."""
+    return tuple(Publication.__dataclass_fields__)
+
+
+def publication_to_row(publication: Publication) -> tuple[Any, ...]:
+    """The values of `publication_columns`."""
+    values = {name: getattr(publication, name) for name in publication_columns()}
+    values["token"] = json.dumps(dict(publication.token))
+    values["receipt"] = json.dumps(receipt_to_json(publication.receipt)) if publication.receipt else None
+    values |= {name: stamp(values[name]) if values[name] else None for name in ("changed", "until", "tried")}
+    return tuple(values.values())
+
+
+def publication_from_row(row: Sequence[Any]) -> Publication:
+    """The opposite of `publication_to_row`."""
+    values = dict(zip(publication_columns(), row, strict=True))
+    values |= {name: _time(values[name]) for name in ("changed", "until", "tried")}
+    values |= {"token": json.loads(values["token"]), "state": Sending(values["state"])}
+    values |= {"notice": bool(values["notice"]), "begun": bool(values["begun"])}
+    values["receipt"] = receipt_from_json(json.loads(values["receipt"])) if values["receipt"] else None
+    return Publication(**values)

@@ -1,0 +1,151 @@
+"""A store that forgets everything at the end, for tests and trials."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from vidd.model.job import UNFINISHED, Job, State
+from vidd.model.media import StepRecord
+from vidd.model.publication import Publication, Sending
+from vidd.model.talk import Programme, Talk
+from vidd.options import Options
+from vidd.ports import Conflict
+
+
+class Settings(Options):
+    """The settings of `[store] kind = "memory"`: none."""
+
+
+class MemoryStore:
+    """`ports.Store` in dictionaries."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._keys: set[str] = set()
+        self._history: dict[str, list[tuple[datetime, State, str | None]]] = {}
+        self._steps: dict[str, dict[str, StepRecord]] = {}
+        self._publications: dict[str, dict[str, Publication]] = {}
+        self._talks: dict[str, dict[str, Talk]] = {}
+        self._programmes: dict[str, Programme] = {}
+        self._dead_letters: list[tuple[datetime, str, str, str]] = []
+        self._flags: dict[str, str] = {}
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    async def admit(self, jobs: Sequence[Job]) -> list[Job]:
+        fresh = []
+        for job in jobs:
+            if job.key not in self._keys:
+                self._keys.add(job.key)
+                self._jobs[job.id] = job
+                self._history[job.id] = [(job.created, job.state, job.reason)]
+                fresh.append(job)
+        return fresh
+
+    async def job(self, job_id: str) -> Job | None:
+        if job_id in self._jobs:
+            return self._jobs[job_id]
+        found = [job for one, job in self._jobs.items() if len(job_id) >= 4 and one.endswith(job_id)]
+        return found[0] if len(found) == 1 else None
+
+    async def jobs(
+        self,
+        *,
+        states: Sequence[State] = (),
+        pipeline: str | None = None,
+        talk: str | None = None,
+        limit: int | None = None,
+    ) -> list[Job]:
+        found = [
+            job
+            for job in self._jobs.values()
+            if (not states or job.state in states) and pipeline in (None, job.pipeline) and talk in (None, job.talk)
+        ]
+        return sorted(found, key=lambda job: (job.created, job.id), reverse=True)[:limit]
+
+    async def unfinished(self) -> list[tuple[str, int]]:
+        found = [job for job in self._jobs.values() if job.state in UNFINISHED]
+        return [(job.id, job.priority) for job in sorted(found, key=lambda job: (-job.priority, job.created, job.id))]
+
+    async def due(self, now: datetime) -> list[Job]:
+        return [job for job in self._waiting() if job.until and job.until <= now]
+
+    async def next_due(self) -> datetime | None:
+        return next((job.until for job in self._waiting()), None)
+
+    def _waiting(self) -> list[Job]:
+        waiting = [job for job in self._jobs.values() if job.state is State.WAITING and job.until]
+        return sorted(waiting, key=lambda job: job.until or job.created)
+
+    async def save(self, job: Job, *, expect: State) -> None:
+        if job.id not in self._jobs or self._jobs[job.id].state is not expect:
+            raise Conflict(f"job {job.id} is no longer {expect}")
+        self._jobs[job.id] = job
+        if job.state is not expect:
+            self._history[job.id].append((job.changed, job.state, job.reason))
+
+    async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
+        return list(self._history.get(job_id, ()))
+
+    async def counts(self) -> dict[tuple[str, State], int]:
+        return dict(Counter((job.pipeline, job.state) for job in self._jobs.values()))
+
+    async def oldest(self, states: Sequence[State]) -> datetime | None:
+        return min((job.created for job in self._jobs.values() if job.state in states), default=None)
+
+    async def steps(self, job_id: str) -> list[StepRecord]:
+        return list(self._steps.get(job_id, {}).values())
+
+    async def record_step(self, record: StepRecord) -> None:
+        steps = self._steps.setdefault(record.job, {})
+        steps.pop(record.name, None)
+        steps[record.name] = record
+
+    async def publications(self, job_id: str) -> list[Publication]:
+        return list(self._publications.get(job_id, {}).values())
+
+    async def save_publication(self, publication: Publication, *, expect: Sending | None) -> None:
+        known = self._publications.setdefault(publication.job, {})
+        found = known[publication.name].state if publication.name in known else None
+        if found is not expect:
+            raise Conflict(f"publication {publication.name} of {publication.job} is no longer {expect}")
+        known[publication.name] = publication
+
+    async def put_talks(self, programme: str, talks: Sequence[Talk], read: datetime) -> None:
+        self._talks[programme] = {talk.id: talk for talk in talks}
+        self._programmes[programme] = Programme(programme, read, len(talks))
+
+    async def talk(self, programme: str, talk_id: str) -> Talk | None:
+        return self._talks.get(programme, {}).get(talk_id)
+
+    async def talks(self, programme: str) -> list[Talk]:
+        return list(self._talks.get(programme, {}).values())
+
+    async def programme(self, name: str) -> Programme | None:
+        return self._programmes.get(name)
+
+    async def put_dead_letter(self, source: str, body: str, reason: str, at: datetime) -> None:
+        self._dead_letters.insert(0, (at, source, reason, body))
+
+    async def dead_letters(self, limit: int = 100) -> list[tuple[datetime, str, str, str]]:
+        return self._dead_letters[:limit]
+
+    async def get_flag(self, name: str) -> str | None:
+        return self._flags.get(name)
+
+    async def set_flag(self, name: str, value: str | None) -> None:
+        self._flags.pop(name, None)
+        if value is not None:
+            self._flags[name] = value
+
+
+def make(_state: Path, _options: Settings) -> MemoryStore:
+    """A new, empty store."""
+    return MemoryStore()

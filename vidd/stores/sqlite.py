@@ -1,0 +1,313 @@
+"""The embedded store: SQLite in WAL mode, every commit synced to the disk before it counts.
+
+One connection, whose writes are whole transactions that a cancelled caller cannot cut in two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from vidd.errors import AgainLater, Refused
+from vidd.model.job import UNFINISHED, Job, State
+from vidd.model.media import StepRecord
+from vidd.model.publication import Publication, Sending
+from vidd.model.record import outcome_to_json, stamp, talk_from_json, talk_to_json, unstamp
+from vidd.model.rows import (
+    job_columns,
+    job_from_row,
+    job_to_row,
+    publication_columns,
+    publication_from_row,
+    publication_to_row,
+    step_from_row,
+)
+from vidd.model.talk import Programme, Talk
+from vidd.options import Options
+from vidd.ports import Conflict
+
+T = TypeVar("T")
+_JOB = job_columns()
+_SHORTEST_END = 4
+_PUBLICATION = publication_columns()
+
+
+class Settings(Options):
+    """The settings of `[store] kind = "sqlite"`: none; the file is `journal.sqlite` in the state directory."""
+
+
+def _versions() -> list[str]:
+    text = files("vidd.stores").joinpath("schema.sql").read_text()
+    return [part.partition("\n")[2] for part in text.split("-- version ")[1:]]
+
+
+class SqliteStore:
+    """`ports.Store` in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = asyncio.Lock()
+        self._connection: aiosqlite.Connection | None = None
+
+    @property
+    def _db(self) -> aiosqlite.Connection:
+        if self._connection is None:
+            raise RuntimeError("the store is not open")
+        return self._connection
+
+    async def open(self) -> None:
+        try:
+            self._connection = await aiosqlite.connect(self._path, isolation_level=None)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+                await self._db.execute(f"PRAGMA {pragma}")
+            await self._migrate()
+        except sqlite3.DatabaseError as error:
+            await self.close()
+            raise Refused(
+                f"The journal {self._path} cannot be used ({error}): restore it from a backup or move it."
+            ) from error
+        except Refused:
+            await self.close()
+            raise
+
+    async def _migrate(self) -> None:
+        row = await self._one("PRAGMA user_version")
+        found = int(row[0]) if row else 0
+        versions = _versions()
+        if found > len(versions):
+            raise Refused(f"The journal {self._path} was written by a newer vidd: install that version again.")
+        for number, script in enumerate(versions[found:], start=found + 1):
+            await self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;")
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            async with self._lock:
+                await self._connection.close()
+            self._connection = None
+
+    async def _all(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        return list(await self._db.execute_fetchall(sql, values))
+
+    async def _one(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
+        rows = await self._all(sql, values)
+        return rows[0] if rows else None
+
+    async def _write(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await asyncio.shield(asyncio.ensure_future(self._transaction(work)))
+
+    async def _transaction(self, work: Callable[[], Awaitable[T]]) -> T:
+        async with self._lock:
+            try:
+                await self._db.execute("BEGIN IMMEDIATE")
+                result = await work()
+                await self._db.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                await self._roll_back()
+                raise AgainLater(f"The journal cannot be written ({error}): is the disk full?", counts=False) from error
+            except BaseException:
+                await self._roll_back()
+                raise
+            return result
+
+    async def _roll_back(self) -> None:
+        with suppress(sqlite3.OperationalError):
+            await self._db.execute("ROLLBACK")
+
+    async def admit(self, jobs: Sequence[Job]) -> list[Job]:
+        async def work() -> list[Job]:
+            keys = json.dumps([job.key for job in jobs])
+            rows = await self._all("SELECT key FROM jobs WHERE key IN (SELECT value FROM json_each(?))", (keys,))
+            known = {row[0] for row in rows}
+            fresh = [job for job in {job.key: job for job in reversed(jobs)}.values() if job.key not in known][::-1]
+            marks = ",".join("?" * len(_JOB))
+            await self._db.executemany(
+                f"INSERT INTO jobs ({','.join(_JOB)}) VALUES ({marks})",
+                [job_to_row(job) for job in fresh],
+            )
+            await self._db.executemany(
+                "INSERT INTO history VALUES (?,?,?,?)", [(j.id, stamp(j.created), j.state, j.reason) for j in fresh]
+            )
+            return fresh
+
+        return await self._write(work) if jobs else []
+
+    async def job(self, job_id: str) -> Job | None:
+        exact = await self._select_jobs("id = ?", (job_id,))
+        if exact or len(job_id) < _SHORTEST_END:
+            return exact[0] if exact else None
+        ending = await self._select_jobs("substr(id, -length(?1)) = ?1 LIMIT 2", (job_id,))
+        return ending[0] if len(ending) == 1 else None
+
+    async def _select_jobs(self, where: str, values: Sequence[Any]) -> list[Job]:
+        rows = await self._all(f"SELECT {','.join(_JOB)} FROM jobs WHERE {where}", values)
+        return [job_from_row(row) for row in rows]
+
+    async def jobs(
+        self,
+        *,
+        states: Sequence[State] = (),
+        pipeline: str | None = None,
+        talk: str | None = None,
+        limit: int | None = None,
+    ) -> list[Job]:
+        where, values = ["1"], []
+        if states:
+            where.append("state IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(states)))
+        for column, value in (("pipeline", pipeline), ("talk", talk)):
+            if value is not None:
+                where.append(f"{column} = ?")
+                values.append(value)
+        end = " ORDER BY created DESC, id DESC" + (f" LIMIT {int(limit)}" if limit is not None else "")
+        return await self._select_jobs(" AND ".join(where) + end, values)
+
+    async def unfinished(self) -> list[tuple[str, int]]:
+        states = json.dumps(sorted(UNFINISHED))
+        rows = await self._all(
+            "SELECT id, priority FROM jobs WHERE state IN (SELECT value FROM json_each(?))"
+            " ORDER BY priority DESC, created, id",
+            (states,),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async def due(self, now: datetime) -> list[Job]:
+        return await self._select_jobs("state = 'waiting' AND until <= ? ORDER BY until", (stamp(now),))
+
+    async def next_due(self) -> datetime | None:
+        row = await self._one("SELECT min(until) FROM jobs WHERE state = 'waiting'")
+        return unstamp(row[0]) if row and row[0] else None
+
+    async def save(self, job: Job, *, expect: State) -> None:
+        async def work() -> None:
+            sets = ",".join(f"{name}=?" for name in _JOB)
+            cursor = await self._db.execute(
+                f"UPDATE jobs SET {sets} WHERE id=? AND state=?",
+                (*job_to_row(job), job.id, expect),
+            )
+            if cursor.rowcount != 1:
+                raise Conflict(f"job {job.id} is no longer {expect}")
+            if job.state is not expect:
+                await self._db.execute(
+                    "INSERT INTO history VALUES (?,?,?,?)", (job.id, stamp(job.changed), job.state, job.reason)
+                )
+
+        await self._write(work)
+
+    async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
+        rows = await self._all("SELECT at, state, reason FROM history WHERE job = ? ORDER BY rowid", (job_id,))
+        return [(unstamp(row[0]), State(row[1]), row[2]) for row in rows]
+
+    async def counts(self) -> dict[tuple[str, State], int]:
+        rows = await self._all("SELECT pipeline, state, count(*) FROM jobs GROUP BY state, pipeline")
+        return {(row[0], State(row[1])): row[2] for row in rows}
+
+    async def oldest(self, states: Sequence[State]) -> datetime | None:
+        row = await self._one(
+            "SELECT min(created) FROM jobs WHERE state IN (SELECT value FROM json_each(?))", (json.dumps(list(states)),)
+        )
+        return unstamp(row[0]) if row and row[0] else None
+
+    async def steps(self, job_id: str) -> list[StepRecord]:
+        rows = await self._all(
+            "SELECT job, name, kind, fingerprint, outcome, seconds FROM steps WHERE job = ? ORDER BY rowid", (job_id,)
+        )
+        return [step_from_row(row) for row in rows]
+
+    async def record_step(self, record: StepRecord) -> None:
+        values = (record.job, record.name, record.kind, record.fingerprint)
+        outcome = json.dumps(outcome_to_json(record.outcome))
+
+        async def work() -> None:
+            await self._db.execute(
+                "INSERT OR REPLACE INTO steps VALUES (?,?,?,?,?,?)", (*values, outcome, record.seconds)
+            )
+
+        await self._write(work)
+
+    async def publications(self, job_id: str) -> list[Publication]:
+        rows = await self._all(
+            f"SELECT {','.join(_PUBLICATION)} FROM publications WHERE job = ? ORDER BY rowid", (job_id,)
+        )
+        return [publication_from_row(row) for row in rows]
+
+    async def save_publication(self, publication: Publication, *, expect: Sending | None) -> None:
+        values = publication_to_row(publication)
+
+        async def work() -> None:
+            if expect is None:
+                names, marks = ",".join(_PUBLICATION), ",".join("?" * len(_PUBLICATION))
+                cursor = await self._db.execute(
+                    f"INSERT OR IGNORE INTO publications ({names}) VALUES ({marks})", values
+                )
+            else:
+                sets = ",".join(f"{name}=?" for name in _PUBLICATION)
+                cursor = await self._db.execute(
+                    f"UPDATE publications SET {sets} WHERE job=? AND name=? AND state=?",
+                    (*values, publication.job, publication.name, expect),
+                )
+            if cursor.rowcount != 1:
+                raise Conflict(f"publication {publication.name} of {publication.job} is no longer {expect}")
+
+        await self._write(work)
+
+    async def put_talks(self, programme: str, talks: Sequence[Talk], read: datetime) -> None:
+        rows = [(programme, talk.id, at, json.dumps(talk_to_json(talk))) for at, talk in enumerate(talks)]
+
+        async def work() -> None:
+            await self._db.execute("DELETE FROM talks WHERE programme = ?", (programme,))
+            await self._db.executemany("INSERT OR REPLACE INTO talks VALUES (?,?,?,?)", rows)
+            await self._db.execute(
+                "INSERT OR REPLACE INTO programmes VALUES (?,?,?)", (programme, stamp(read), len(rows))
+            )
+
+        await self._write(work)
+
+    async def talk(self, programme: str, talk_id: str) -> Talk | None:
+        row = await self._one("SELECT body FROM talks WHERE programme = ? AND id = ?", (programme, talk_id))
+        return talk_from_json(json.loads(row[0])) if row else None
+
+    async def talks(self, programme: str) -> list[Talk]:
+        rows = await self._all("SELECT body FROM talks WHERE programme = ? ORDER BY position", (programme,))
+        return [talk_from_json(json.loads(row[0])) for row in rows]
+
+    async def programme(self, name: str) -> Programme | None:
+        row = await self._one("SELECT name, read, talks FROM programmes WHERE name = ?", (name,))
+        return Programme(row[0], unstamp(row[1]), row[2]) if row else None
+
+    async def put_dead_letter(self, source: str, body: str, reason: str, at: datetime) -> None:
+        async def work() -> None:
+            await self._db.execute("INSERT INTO dead_letters VALUES (?,?,?,?)", (stamp(at), source, reason, body))
+
+        await self._write(work)
+
+    async def dead_letters(self, limit: int = 100) -> list[tuple[datetime, str, str, str]]:
+        rows = await self._all(
+            "SELECT at, source, reason, body FROM dead_letters ORDER BY rowid DESC LIMIT ?", (limit,)
+        )
+        return [(unstamp(row[0]), row[1], row[2], row[3]) for row in rows]
+
+    async def get_flag(self, name: str) -> str | None:
+        row = await self._one("SELECT value FROM flags WHERE name = ?", (name,))
+        return row[0] if row else None
+
+    async def set_flag(self, name: str, value: str | None) -> None:
+        async def work() -> None:
+            await self._db.execute("DELETE FROM flags WHERE name = ?", (name,))
+            if value is not None:
+                await self._db.execute("INSERT INTO flags VALUES (?,?)", (name, value))
+
+        await self._write(work)
+
+
+def make(state: Path, _options: Settings) -> SqliteStore:
+    """The store in this state directory."""
+    return SqliteStore(state / "journal.sqlite")
