@@ -283,7 +283,10 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class PlannedPublisher:
-    """A publisher or notice of a plan. `reconcile` returns the receipt, None for provably absent, or raises."""
+    """A publisher or notice of a plan. `reconcile` returns the receipt, None for provably absent, or raises.
+
+    `follow`, where a notice has it, mirrors how talks stand while their jobs are under way.
+    """
 
     name: str
     kind: str
@@ -291,6 +294,7 @@ class PlannedPublisher:
     required: bool
     publish: Publish
     reconcile: Reconcile
+    follow: Follow | None = None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.UNSURE: frozenset({State.READY, State.CANCELLED}),
     State.EXCLUDED: frozenset({State.READY, State.CANCELLED}),
     State.CANCELLED: frozenset({State.READY}),
-    State.PUBLISHED: frozenset({State.PUBLISHING}),
+    State.PUBLISHED: frozenset({State.READY}),
 }
 
 UNFINISHED = frozenset({State.SEEN, State.READY, State.WORKING, State.PUBLISHING})

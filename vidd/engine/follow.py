@@ -1,0 +1,56 @@
+"""Keeps the programme's rows in step with the jobs: level-triggered, so a lost write is made good at the next."""
+
+from __future__ import annotations
+
+import asyncio
+
+from vidd.engine.stage import Stage
+from vidd.model.event import Event, JobMoved, PublicationMoved
+from vidd.model.publication import Sending
+from vidd.model.standing import standing_of
+from vidd.ports import Follow
+
+
+class Follower:
+    """One notice of one pipeline that mirrors states."""
+
+    def __init__(self, stage: Stage, pipeline: str, follow: Follow) -> None:
+        self._stage = stage
+        self._pipeline = pipeline
+        self._follow = follow
+        self._talks: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def note(self, event: Event) -> None:
+        """Remember the talk whose row may have to change."""
+        if isinstance(event, JobMoved) and event.job.pipeline == self._pipeline and event.job.talk:
+            self._talks.add(event.job.talk)
+            self._wake.set()
+        elif isinstance(event, PublicationMoved) and event.publication.state is Sending.DONE:
+            self._wake.set()
+
+    def programme_read(self) -> None:
+        """New rows may have to say that nothing was uploaded for them."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write all rows once, then every change, for ever."""
+        jobs = await self._stage.store.jobs(pipeline=self._pipeline)
+        self._talks.update(job.talk for job in jobs if job.talk)
+        self._wake.set()
+        while True:
+            await self._wake.wait()
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Write what is outstanding."""
+        self._wake.clear()
+        talks, self._talks = self._talks, set()
+        standings = []
+        for talk in talks:
+            newest = await self._stage.store.jobs(pipeline=self._pipeline, talk=talk, limit=1)
+            for job in newest:
+                standing = standing_of(job, await self._stage.store.publications(job.id))
+                if standing is not None:
+                    standings.append(standing)
+        await self._follow(standings, self._stage.tools)

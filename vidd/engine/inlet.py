@@ -1,0 +1,83 @@
+"""Where a source hands in what it saw; the other end of `ports.Inlet`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from vidd.engine.intake import Intake, storable
+from vidd.engine.supervise import Watchers
+from vidd.model.job import Arrival
+from vidd.model.talk import Talk
+from vidd.ports import Store, Tools
+
+_log = structlog.get_logger()
+_LONGEST_LETTER = 65536
+
+
+class SourceInlet:
+    """`ports.Inlet` for one source."""
+
+    def __init__(
+        self,
+        name: str,
+        pipeline: str | None,
+        *,
+        tools: Tools,
+        store: Store,
+        intake: Intake,
+        watchers: Watchers,
+        programme_read: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self.pipeline = pipeline
+        self.tools = tools
+        self._store = store
+        self._intake = intake
+        self._watchers = watchers
+        self._programme_read = programme_read
+        self._look = asyncio.Event()
+
+    async def admit(self, arrivals: Sequence[Arrival]) -> int:
+        fresh = await self._intake.admit(self.name, self.pipeline, arrivals)
+        self._watchers.mark(self.name, up=True, reason=None, last_event=self.tools.clock.now())
+        return len(fresh)
+
+    async def dead_letter(self, body: str, reason: str) -> None:
+        _log.warning("dead letter", source=self.name, reason=reason)
+        await self._store.put_dead_letter(self.name, storable(body)[:_LONGEST_LETTER], reason, self.tools.clock.now())
+
+    async def put_talks(self, talks: Sequence[Talk]) -> None:
+        now = self.tools.clock.now()
+        await self._store.put_talks(self.name, talks, now)
+        self._watchers.mark(self.name, up=True, reason=None, last_event=now)
+        self._programme_read(self.name)
+
+    def up(self) -> None:
+        if not self._watchers.table[self.name].up:
+            self._watchers.mark(self.name, up=True, reason=None)
+
+    def down(self, reason: str) -> None:
+        self._watchers.mark(self.name, up=False, reason=reason)
+
+    def caught_up(self) -> None:
+        self._watchers.mark(self.name, up=True, reason=None, caught_up=self.tools.clock.now())
+
+    def look(self) -> None:
+        """Ask the source to look now."""
+        self._look.set()
+
+    async def pause(self, seconds: float) -> None:
+        timer = asyncio.ensure_future(self.tools.clock.sleep(seconds))
+        sign = asyncio.ensure_future(self._look.wait())
+        try:
+            await asyncio.wait({timer, sign}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._look.clear()
+            for one in (timer, sign):
+                one.cancel()
+                with suppress(asyncio.CancelledError):
+                    await one

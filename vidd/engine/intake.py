@@ -1,0 +1,75 @@
+"""From an arrival to a recorded job. The source may acknowledge once `admit` has returned, never before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vidd.errors import Refused
+from vidd.model.event import Event, JobMoved
+from vidd.model.job import Arrival, Job, new_id
+from vidd.model.talk import parse_recording_name
+from vidd.ports import Clock, Queue, Store
+
+
+def storable(text: str) -> str:
+    """A text that any store can keep: bytes that are no UTF-8 become their escapes, control characters too."""
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in clean)
+
+
+def _talk_of(arrival: Arrival) -> str | None:
+    if arrival.facts.get("talk"):
+        return str(arrival.facts["talk"])
+    try:
+        return parse_recording_name(arrival.name).talk
+    except Refused:
+        # The job itself is refused with this sentence later, where its pipeline needs a talk.
+        return None
+
+
+class Intake:
+    """Admits arrivals: row first, queue second. `pipelines` are their settings as JSON."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue: Queue,
+        pipelines: Mapping[str, Mapping[str, Any]],
+        clock: Clock,
+        observe: Callable[[Event], None],
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self.pipelines = pipelines
+        self._clock = clock
+        self._observe = observe
+
+    async def admit(self, source: str, pipeline: str | None, arrivals: Sequence[Arrival]) -> list[Job]:
+        """Record what is new, in one transaction; what is known already is left out of the answer."""
+        jobs = [self._job(source, arrival.pipeline or pipeline, arrival) for arrival in arrivals]
+        fresh = await self._store.admit(jobs)
+        for job in fresh:
+            await self._queue.put(job.id, job.priority)
+            self._observe(JobMoved(job, None))
+        return fresh
+
+    def _job(self, source: str, pipeline: str | None, arrival: Arrival) -> Job:
+        if pipeline is None or pipeline not in self.pipelines:
+            known = ", ".join(self.pipelines) or "none"
+            raise Refused(f"There is no pipeline {pipeline!r} for this; the settings have: {known}.")
+        now = self._clock.now()
+        return Job(
+            id=new_id(now),
+            key=storable(f"{pipeline}|{arrival.key}"),
+            pipeline=pipeline,
+            source=source,
+            location=storable(arrival.location),
+            name=storable(arrival.name),
+            created=now,
+            changed=now,
+            facts=dict(arrival.facts),
+            settings=self.pipelines[pipeline],
+            priority=arrival.priority,
+            talk=_talk_of(arrival),
+        )

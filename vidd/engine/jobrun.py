@@ -1,0 +1,174 @@
+"""One job from where it stands to where it can get now: look-up, steps, publishers, notices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from vidd.engine.publish import Publishing
+from vidd.engine.stage import GivenBack, Stage, unbroken
+from vidd.engine.work import Made, work
+from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.event import Retried
+from vidd.model.job import Job, State
+from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.talk import Talk, parse_recording_name
+from vidd.ports import Conflict, Plan, PlannedPublisher
+
+_log = structlog.get_logger()
+_PROGRAMME_LOOK = 5.0
+_LEAVES_NOTHING = frozenset({State.PUBLISHED, State.CANCELLED, State.EXCLUDED})
+
+
+class JobRun:
+    """Owns one job while it runs; `cancel_wanted` tells a person's wish from the daemon's end."""
+
+    def __init__(self, stage: Stage, job: Job) -> None:
+        self._stage = stage
+        self.job = job
+        self.cancel_wanted = False
+
+    async def run(self) -> Job:
+        """Go as far as possible. Returns the job as it then stands; never raises for the job's own faults."""
+        try:
+            await self._go()
+        except GivenBack:
+            await self._give_back("The daemon was stopped; it goes on after the next start.")
+        except Conflict as error:
+            _log.warning("job taken", job=self.job.id, reason=str(error))
+        except AgainLater as fault:
+            await self._again(fault)
+        except (Refused, NobodyKnows) as fault:
+            await self._move(State.REFUSED, fault.sentence)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._interrupted())
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect must not lose the job's record
+            _log.exception("job fell", job=self.job.id)
+            await self._move(
+                State.REFUSED,
+                f"vidd fell over a defect ({type(error).__name__}: {error}); the log has the details. Retry it after an update.",
+            )
+        if self.job.state in _LEAVES_NOTHING:
+            await self._stage.workspace.remove(self.job.id)
+        return self.job
+
+    async def _move(self, state: State, reason: str | None = None, until: datetime | None = None) -> None:
+        fresh = {"attempt": 0, "tried": None} if state in {State.PUBLISHED, State.REFUSED} else {}
+        await unbroken(self._save(state, reason, {"until": until, **fresh}))
+
+    async def _save(self, state: State, reason: str | None, changes: Mapping[str, Any]) -> None:
+        self.job = await self._stage.move(self.job, state, reason, **changes)
+
+    async def _go(self) -> None:
+        plan = self._stage.resolve(self.job.settings)
+        talk = await self._look_up(plan)
+        if talk is not None and talk.excluded and self.job.state in {State.SEEN, State.READY}:
+            await self._move(State.EXCLUDED, f"The programme {plan.programme!r} excludes the talk {talk.id}.")
+            return
+        if self.job.state is State.SEEN:
+            await self._move(State.READY)
+        await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
+        made = await work(self._stage, self.job, plan, talk, sent=await self._all_sent(plan))
+        self._stage.go_on()
+        if plan.review and not await self._stage.store.get_flag(f"approved:{self.job.id}"):
+            await self._move(State.HELD, "A person must look at it and approve it.")
+            return
+        await self._move(State.PUBLISHING)
+        await self._send(plan, talk, made)
+
+    async def _look_up(self, plan: Plan) -> Talk | None:
+        if plan.programme is None:
+            return None
+        talk_id = self.job.talk or parse_recording_name(self.job.name).talk
+        talk = await self._stage.store.talk(plan.programme, talk_id)
+        if talk is None:
+            programme = await self._stage.store.programme(plan.programme)
+            if programme is None or programme.read <= self.job.created:
+                self._stage.ask_source(plan.programme)
+                raise AgainLater(
+                    f"The talk {talk_id} is looked up as soon as the programme {plan.programme!r} has been read again.",
+                    after=_PROGRAMME_LOOK,
+                    counts=False,
+                )
+            raise Refused(
+                f"The programme {plan.programme!r}, read at {programme.read:%Y-%m-%d %H:%M:%S} UTC with"
+                f" {programme.talks} talks, has no talk {talk_id!r}: add its row or correct the file's name, then retry."
+            )
+        if talk.fault:
+            raise Refused(talk.fault)
+        return talk
+
+    async def _all_sent(self, plan: Plan) -> bool:
+        done = {one.name for one in await self._stage.store.publications(self.job.id) if one.state is Sending.DONE}
+        return bool(plan.publishers) and all(one.name in done for one in plan.publishers)
+
+    async def _send(self, plan: Plan, talk: Talk | None, made: Made) -> None:
+        publishing = Publishing(self._stage, self.job, talk, made)
+        sent = await publishing.all(plan.publishers, notice=False, receipts={})
+        if any(one.state is Sending.PENDING for one in sent):
+            raise GivenBack
+        if self._stop(sent, plan.publishers):
+            await self._stop_at(sent)
+            return
+        receipts: dict[str, Receipt] = {one.name: one.receipt for one in sent if one.receipt is not None}
+        self._stage.go_on()
+        notices = await publishing.all(plan.notices, notice=True, receipts=receipts)
+        if any(one.state is Sending.PENDING for one in notices):
+            raise GivenBack
+        if any(one.state is Sending.WAITING for one in notices):
+            await self._wait_for(notices)
+            return
+        unsent = [f"{one.name}: {one.reason}" for one in notices if one.state is not Sending.DONE]
+        await self._move(State.PUBLISHED, f"Published, but not told: {' '.join(unsent)}" if unsent else None)
+
+    @staticmethod
+    def _stop(sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
+        optional = {plan.name for plan in planned if not plan.required}
+        return any(
+            one.state is Sending.WAITING or (one.state is not Sending.DONE and one.name not in optional) for one in sent
+        )
+
+    async def _stop_at(self, sent: list[Publication]) -> None:
+        if any(one.state is Sending.WAITING for one in sent):
+            await self._wait_for(sent)
+            return
+        unsure = [one for one in sent if one.state is Sending.UNSURE]
+        reasons = " ".join(
+            f"{one.name}: {one.reason}" for one in sent if one.state in {Sending.UNSURE, Sending.REFUSED}
+        )
+        await self._move(State.UNSURE if unsure else State.REFUSED, reasons)
+
+    async def _wait_for(self, sent: list[Publication]) -> None:
+        waiting = [one for one in sent if one.state is Sending.WAITING and one.until is not None]
+        first = min(waiting, key=lambda one: one.until or self._stage.now())
+        await self._move(State.WAITING, f"{first.name}: {first.reason}", until=first.until)
+
+    async def _again(self, fault: AgainLater) -> None:
+        tried = self.job.tried or self._stage.now()
+        attempt = self.job.attempt + 1 if fault.counts else self.job.attempt
+        if fault.counts:
+            until = self._stage.next_try(attempt, tried, fault.after)
+        else:
+            until = self._stage.next_try(1, self._stage.now(), fault.after)
+        if until is None:
+            await self._move(State.REFUSED, f"Given up after {attempt} attempts: {fault.sentence}")
+            return
+        self._stage.observe(Retried("job", fault.sentence))
+        changes = {"until": until, "attempt": attempt, "tried": tried}
+        await unbroken(self._save(State.WAITING, fault.sentence, changes))
+
+    async def _give_back(self, reason: str) -> None:
+        if self.job.state in {State.WORKING, State.PUBLISHING}:
+            await self._move(State.READY, reason)
+
+    async def _interrupted(self) -> None:
+        if self.cancel_wanted:
+            await self._move(State.CANCELLED, "A person cancelled it while it ran.")
+            await self._stage.workspace.remove(self.job.id)
+        else:
+            await self._give_back("The daemon was stopped; it goes on after the next start.")

@@ -1,0 +1,173 @@
+"""The publications of one job, side by side, each with its own state, retries and receipt.
+
+Nothing is sent while it is unknown whether an earlier attempt arrived: whoever began once is asked first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from vidd.engine.stage import Stage, unbroken
+from vidd.engine.work import Made
+from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.event import Progressed, Retried
+from vidd.model.job import Job
+from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.talk import Talk
+from vidd.ports import Parcel, PlannedPublisher
+
+_log = structlog.get_logger()
+_RESTING = frozenset({Sending.DONE, Sending.REFUSED, Sending.UNSURE})
+
+
+class Publishing:
+    """The publishers, or the notices, of one job on its way out."""
+
+    def __init__(self, stage: Stage, job: Job, talk: Talk | None, made: Made) -> None:
+        self._stage = stage
+        self._job = job
+        self._talk = talk
+        self._made = made
+
+    async def all(
+        self, planned: Sequence[PlannedPublisher], *, notice: bool, receipts: Mapping[str, Receipt]
+    ) -> list[Publication]:
+        """Bring each as far as it goes now; returns them as they then stand."""
+        known = {one.name: one for one in await self._stage.store.publications(self._job.id)}
+        runs = [
+            _Sender(self._stage, self._job, plan, self._parcel_fields(receipts), known.get(plan.name), notice=notice)
+            for plan in planned
+        ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(run.run(), name=f"{self._job.id}:{run.name}") for run in runs]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    def _parcel_fields(self, receipts: Mapping[str, Receipt]) -> dict[str, Any]:
+        return {
+            "job": self._job,
+            "directory": self._stage.workspace.root / self._job.id,
+            "tools": self._stage.tools,
+            "talk": self._talk,
+            "artifacts": dict(self._made.artifacts),
+            "facts": dict(self._made.facts),
+            "receipts": dict(receipts),
+        }
+
+
+class _Sender:
+    """One publication, from where it stands to a receipt or a fate."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        job: Job,
+        plan: PlannedPublisher,
+        parcel: Mapping[str, Any],
+        known: Publication | None,
+        *,
+        notice: bool,
+    ) -> None:
+        self._stage = stage
+        self._job = job
+        self._plan = plan
+        self._parcel = parcel
+        self._known = known
+        self._notice = notice
+        self._one: Publication
+        self.name = plan.name
+
+    async def run(self) -> Publication:
+        """Send it unless it rests or its time has not come."""
+        if self._known is None:
+            self._one = Publication(
+                self._job.id, self.name, self._plan.kind, changed=self._stage.now(), notice=self._notice
+            )
+            await unbroken(self._stage.store.save_publication(self._one, expect=None))
+        else:
+            self._one = self._known
+        waits = self._one.state is Sending.WAITING and self._one.until and self._one.until > self._stage.now()
+        if self._one.state in _RESTING or waits:
+            return self._one
+        async with self._stage.slots.hold(self._plan.slot, self._job.priority):
+            if not self._stage.draining:
+                await self._attempt()
+        return self._one
+
+    async def _attempt(self) -> None:
+        try:
+            receipt = await self._receipt()
+        except AgainLater as fault:
+            await self._again(fault)
+        except Refused as fault:
+            await self._move(state=Sending.REFUSED, reason=fault.sentence, until=None)
+        except NobodyKnows as fault:
+            await self._move(state=Sending.UNSURE, reason=fault.sentence, until=None)
+        except Exception as error:  # noqa: BLE001 - a defect here must not end the other publishers of the job
+            _log.exception("publisher fell", job=self._job.id, to=self.name)
+            sentence = (
+                f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}); the log has the details."
+            )
+            await self._move(state=Sending.UNSURE, reason=sentence, until=None)
+        else:
+            await self._move(state=Sending.DONE, receipt=receipt, reason=None, until=None)
+
+    async def _receipt(self) -> Receipt:
+        if self._one.begun:
+            found = await self._plan.reconcile(self._make_parcel())
+            if found is not None:
+                if self._one.state is Sending.WAITING:
+                    await self._start()
+                return found
+        await self._start()
+        try:
+            return await self._plan.publish(self._make_parcel())
+        except NobodyKnows as unknown:
+            _log.warning("reply lost", job=self._job.id, to=self.name, reason=unknown.sentence)
+            found = await self._plan.reconcile(self._make_parcel())
+            if found is None:
+                raise AgainLater(f"{unknown.sentence} It did not arrive, so it is sent again.") from unknown
+            return found
+
+    async def _start(self) -> None:
+        tried = self._one.tried or self._stage.now()
+        if self._one.state in {Sending.STARTED, Sending.SENT}:
+            await self._move(state=Sending.PENDING)
+        await self._move(state=Sending.STARTED, begun=True, tried=tried, attempt=self._one.attempt + 1, until=None)
+
+    async def _again(self, fault: AgainLater) -> None:
+        if self._one.state not in {Sending.STARTED, Sending.SENT}:
+            await self._start()
+        now = self._stage.now()
+        attempt, since = (self._one.attempt, self._one.tried or now) if fault.counts else (1, now)
+        until = self._stage.next_try(attempt, since, fault.after)
+        if until is None:
+            reason = f"Given up after {self._one.attempt} attempts: {fault.sentence}"
+            await self._move(state=Sending.REFUSED, reason=reason, until=None)
+            return
+        self._stage.observe(Retried(self._plan.kind, fault.sentence))
+        await self._move(state=Sending.WAITING, reason=fault.sentence, until=until)
+
+    async def _move(self, **changes: Any) -> None:
+        await unbroken(self._save(changes))
+
+    async def _save(self, changes: Mapping[str, Any]) -> None:
+        self._one = await self._stage.move_publication(self._job, self._one, **changes)
+
+    def _make_parcel(self) -> Parcel:
+        def progress(done: float, total: float | None, unit: str, speed: float | None) -> None:
+            self._stage.observe(Progressed(self._job.id, self.name, done, total, unit, speed))
+
+        async def checkpoint(token: Mapping[str, Any]) -> None:
+            await self._move(token=dict(token))
+
+        async def sent(token: Mapping[str, Any]) -> None:
+            await self._move(state=Sending.SENT, token=dict(token))
+
+        return Parcel(publication=self._one, progress=progress, checkpoint=checkpoint, sent=sent, **self._parcel)

@@ -1,0 +1,213 @@
+"""From the queue to running jobs: how many at once, waits that come due, pause, cancel, and the way down."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from vidd.engine.jobrun import JobRun
+from vidd.engine.stage import Stage
+from vidd.errors import Refused
+from vidd.model.event import JobMoved
+from vidd.model.job import UNFINISHED, IllegalMove, Job, State
+from vidd.model.publication import Sending
+from vidd.ports import Conflict, Queue
+
+_log = structlog.get_logger()
+_LOOK = 30.0
+"""Seconds between two looks at the waiting jobs, when none comes due before."""
+
+
+class Runner:
+    """Runs at most `at_once` jobs; within them the slots bound what crowds the machine."""
+
+    def __init__(self, stage: Stage, queue: Queue, at_once: int) -> None:
+        self._stage = stage
+        self._queue = queue
+        self._places = asyncio.Semaphore(at_once)
+        self._runs: dict[str, tuple[JobRun, asyncio.Task[Job]]] = {}
+        self._open = asyncio.Event()
+        self._waits = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._starting = 0
+        self.paused = False
+
+    async def recover(self) -> int:
+        """Take up what an earlier life of the daemon left unfinished; returns how many jobs that are."""
+        # Only a daemon that died can have left these: the state directory has one owner.
+        for job in await self._stage.store.jobs(states=[State.WORKING, State.PUBLISHING]):
+            await self._stage.move(job, State.READY, "The daemon was stopped while this ran.")
+        unfinished = await self._stage.store.unfinished()
+        for job_id, priority in unfinished:
+            await self._queue.put(job_id, priority)
+        waiting = await self._stage.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
+        await self._stage.workspace.sweep({job_id for job_id, _ in unfinished} | {job.id for job in waiting})
+        self.paused = await self._stage.store.get_flag("paused") is not None
+        if not self.paused:
+            self._open.set()
+        return len(unfinished)
+
+    async def run(self) -> None:
+        """Until cancelled; running jobs are ended by `drain`."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._take(), name="take")
+            group.create_task(self._wake(), name="wake")
+
+    async def _take(self) -> None:
+        while True:
+            await self._places.acquire()
+            await self._open.wait()
+            job_id = await self._queue.get()
+            self._starting += 1
+            try:
+                started = await self._start(job_id)
+            finally:
+                self._starting -= 1
+            if not started:
+                self._places.release()
+                self._changed.set()
+
+    async def _start(self, job_id: str) -> bool:
+        if not self._open.is_set():
+            # Paused while it waited for an id: the id goes back to its place.
+            job = await self._stage.store.job(job_id)
+            await self._queue.put(job_id, job.priority if job else 0)
+            return False
+        job = await self._stage.store.job(job_id)
+        if job is None or job.state not in UNFINISHED or job_id in self._runs or self._stage.draining:
+            return False
+        run = JobRun(self._stage, job)
+        task = asyncio.create_task(run.run(), name=f"job:{job_id}")
+        self._runs[job_id] = (run, task)
+        task.add_done_callback(lambda _done: self._ended(job_id))
+        return True
+
+    def _ended(self, job_id: str) -> None:
+        _, task = self._runs.pop(job_id)
+        self._places.release()
+        self._waits.set()
+        self._changed.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("job lost", job=job_id, error=repr(error))
+
+    async def _wake(self) -> None:
+        while True:
+            self._waits.clear()
+            now = self._stage.now()
+            for job in await self._stage.store.due(now):
+                await self.requeue(job, "Its time has come.")
+            self._changed.set()
+            following = await self._stage.store.next_due()
+            seconds = min(_LOOK, (following - now).total_seconds()) if following else _LOOK
+            timer = asyncio.ensure_future(self._stage.tools.clock.sleep(max(seconds, 0.0)))
+            sign = asyncio.ensure_future(self._waits.wait())
+            await asyncio.wait({timer, sign}, return_when=asyncio.FIRST_COMPLETED)
+            for one in (timer, sign):
+                one.cancel()
+                with suppress(asyncio.CancelledError):
+                    await one
+
+    async def requeue(self, job: Job, reason: str | None) -> Job:
+        """Make a resting job ready and queue it; a conflict means that somebody else moved it first."""
+        with suppress(Conflict):
+            job = await self._stage.move(job, State.READY, reason)
+            await self._queue.put(job.id, job.priority)
+        return job
+
+    async def retry(self, job: Job) -> Job:
+        """A person wants it tried again: refused and unsure publications are asked for and sent anew."""
+        if job.state in {State.READY, State.SEEN, State.WORKING, State.PUBLISHING, State.HELD}:
+            raise IllegalMove(f"The job {job.id} is {job.state} and needs no retry.")
+        failed = [
+            one
+            for one in await self._stage.store.publications(job.id)
+            if one.state in {Sending.REFUSED, Sending.UNSURE, Sending.WAITING}
+        ]
+        if job.state is State.PUBLISHED and not failed:
+            raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
+        for one in failed:
+            await self._stage.move_publication(
+                job, one, state=Sending.PENDING, attempt=0, tried=None, until=None, reason=None
+            )
+        job = await self._stage.move(job, State.READY, "A person asked for a retry.", attempt=0, tried=None)
+        await self._queue.put(job.id, job.priority)
+        return job
+
+    async def cancel(self, job: Job) -> Job:
+        """A person wants it stopped: what runs for it is ended and awaited."""
+        if job.id in self._runs:
+            run, task = self._runs[job.id]
+            run.cancel_wanted = True
+            task.cancel()
+            await asyncio.wait({task})
+            return run.job
+        job = await self._stage.move(job, State.CANCELLED, "A person cancelled it.")
+        await self._stage.workspace.remove(job.id)
+        return job
+
+    async def approve(self, job: Job) -> Job:
+        """A person looked at a held job and lets it go out."""
+        if job.state is not State.HELD:
+            raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
+        await self._stage.store.set_flag(f"approved:{job.id}", "yes")
+        return await self.requeue(job, "A person approved it.")
+
+    async def set_priority(self, job: Job, priority: int) -> Job:
+        """Change how urgent a job is; it counts from its next place in the queue on."""
+        changed = job.evolve(priority=priority, changed=self._stage.now())
+        await self._stage.store.save(changed, expect=job.state)
+        self._stage.observe(JobMoved(changed, job.state))
+        return changed
+
+    async def pause(self) -> None:
+        """Finish what runs, start nothing; kept across restarts."""
+        self.paused = True
+        self._open.clear()
+        await self._stage.store.set_flag("paused", self._stage.now().isoformat())
+
+    async def resume(self) -> None:
+        """Start jobs again."""
+        await self._stage.store.set_flag("paused", None)
+        self.paused = False
+        self._open.set()
+
+    @property
+    def running(self) -> list[str]:
+        """The ids of the jobs that run now."""
+        return list(self._runs)
+
+    async def idle(self, patience: float) -> None:
+        """Return once nothing runs, nothing is queued, and nothing comes due within `patience` seconds."""
+        while True:
+            self._changed.clear()
+            due = await self._stage.store.next_due()
+            soon = due is not None and due <= self._stage.now() + timedelta(seconds=patience)
+            busy = self._runs or self._starting or (self._queue.size() and not self.paused)
+            if not busy and (self.paused or not soon):
+                return
+            await self._changed.wait()
+
+    async def drain(self, grace: float) -> None:
+        """The way down: jobs end at their next step or within `grace` seconds, and are then interrupted."""
+        self._stage.draining = True
+        tasks = {task for _, task in self._runs.values()}
+        if tasks and grace > 0:
+            await asyncio.wait(tasks, timeout=grace)
+        await self.stop_now()
+
+    async def stop_now(self) -> None:
+        """Interrupt what still runs and wait for its end."""
+        self._stage.draining = True
+        tasks = {task for _, task in self._runs.values()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def unknown(job_id: str) -> Refused:
+    """The refusal for an id nobody knows."""
+    return Refused(f"There is no job {job_id!r}: `vidd jobs` lists them.")

@@ -1,0 +1,67 @@
+"""Bounded places for work that would crowd the machine, given to the most urgent first."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+
+
+class Slot:
+    """`size` places; a waiter with a higher priority goes first, an earlier one among equals."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.taken = 0
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._count = count()
+
+    async def take(self, priority: int) -> None:
+        """Wait for a place. A cancelled waiter leaves none taken."""
+        if self.taken < self.size and not self._waiters:
+            self.taken += 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiters, (-priority, next(self._count), place))
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Hand the place to the next waiter, or free it."""
+        self.taken -= 1
+        while self._waiters and self.taken < self.size:
+            place = heapq.heappop(self._waiters)[2]
+            if not place.done():
+                self.taken += 1
+                place.set_result(None)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return sum(not place.done() for _, _, place in self._waiters)
+
+
+class Slots:
+    """The named limits of the settings."""
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self.named = {name: Slot(size) for name, size in limits.items()}
+
+    @asynccontextmanager
+    async def hold(self, name: str | None, priority: int) -> AsyncIterator[None]:
+        """Hold one place of this limit; None needs no place."""
+        if name is None:
+            yield
+            return
+        slot = self.named[name]
+        await slot.take(priority)
+        try:
+            yield
+        finally:
+            slot.give_back()

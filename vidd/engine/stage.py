@@ -1,0 +1,87 @@
+"""What the engine's parts share: the store, the clock, the slots, and how a job's state is moved and told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from vidd.engine.slots import Slots
+from vidd.engine.workspace import Workspace
+from vidd.model.event import Event, JobMoved, PublicationMoved
+from vidd.model.job import Job, State
+from vidd.model.publication import Publication
+from vidd.model.retry import RetryRule, next_try
+from vidd.ports import Resolve, Store, Tools
+
+_log = structlog.get_logger()
+
+
+class GivenBack(Exception):
+    """The daemon drains: this job stops here and goes on after the next start."""
+
+
+async def unbroken(work: Coroutine[Any, Any, None]) -> None:
+    """Await something to its end even when the caller is cancelled; the cancel is raised after it."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+@dataclass
+class Stage:
+    """One daemon's engine. `draining` is set once, when nothing new may start."""
+
+    store: Store
+    slots: Slots
+    workspace: Workspace
+    tools: Tools
+    resolve: Resolve
+    observe: Callable[[Event], None]
+    retry: RetryRule = field(default_factory=RetryRule)
+    ask_source: Callable[[str], None] = lambda _name: None
+    draining: bool = False
+
+    def now(self) -> datetime:
+        """The time."""
+        return self.tools.clock.now()
+
+    def go_on(self) -> None:
+        """Raise GivenBack where the daemon drains."""
+        if self.draining:
+            raise GivenBack
+
+    def next_try(self, attempt: int, since: datetime, after: float | None) -> datetime | None:
+        """When the next attempt is made, or None when there have been enough."""
+        chance = random.random()  # noqa: S311 - jitter, not a secret
+        return next_try(self.retry, attempt=attempt, since=since, now=self.now(), after=after, chance=chance)
+
+    async def move(self, job: Job, state: State, reason: str | None = None, **changes: Any) -> Job:
+        """Save a job in another state."""
+        changes = {"until": None, **changes}
+        moved = job.evolve(state=state, reason=reason, changed=self.now(), **changes)
+        await self.store.save(moved, expect=job.state)
+        _log.info("job moved", job=job.id, pipeline=job.pipeline, state=state, reason=reason, name=job.name)
+        self.observe(JobMoved(moved, job.state))
+        return moved
+
+    async def move_publication(self, job: Job, one: Publication, **changes: Any) -> Publication:
+        """Save a publication."""
+        moved = one.evolve(changed=self.now(), **changes)
+        await self.store.save_publication(moved, expect=one.state)
+        if moved.state is not one.state:
+            _log.info("publication moved", job=job.id, to=one.name, state=moved.state, reason=moved.reason)
+        self.observe(PublicationMoved(moved, job.pipeline))
+        return moved

@@ -1,0 +1,82 @@
+"""The steps of one job, in order, each recorded when its files are in place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidd.engine.stage import Stage
+from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.event import Progressed, StepEnded, StepStarted
+from vidd.model.job import Job
+from vidd.model.media import Artifact, Outcome, StepRecord
+from vidd.model.talk import Talk
+from vidd.ports import Bench, Plan, PlannedStep
+
+
+@dataclass
+class Made:
+    """What the steps have left so far."""
+
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """A later step's file of a role takes the place of an earlier one's."""
+        self.artifacts.update({one.role: one for one in outcome.artifacts})
+        self.facts.update(outcome.facts)
+
+
+async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: bool) -> Made:
+    """Run what has not been recorded; `sent` says that every publisher has its receipt, so no file is needed."""
+    records = {record.name: record for record in await stage.store.steps(job.id)}
+    made, trusted = Made(), True
+    for step in plan.steps:
+        record = records.get(step.name)
+        if sent and record is not None:
+            made.add(record.outcome)
+            continue
+        trusted = trusted and record is not None and record.fingerprint == step.fingerprint
+        if trusted and record is not None and stage.workspace.has(job.id, record.outcome.artifacts):
+            made.add(record.outcome)
+            continue
+        # What comes after a step that ran again was made from its old files.
+        trusted = False
+        stage.go_on()
+        made.add(await _run(stage, job, step, talk, made))
+    return made
+
+
+async def _run(stage: Stage, job: Job, step: PlannedStep, talk: Talk | None, made: Made) -> Outcome:
+    async with stage.slots.hold(step.slot, job.priority):
+        stage.go_on()
+        stage.observe(StepStarted(job.id, job.pipeline, step.name, step.kind))
+        started, fate = time.monotonic(), "defect"
+        try:
+            outcome = await step.run(_bench(stage, job, step.name, talk, made))
+            fate = "done"
+        except AgainLater:
+            fate = "again"
+            raise
+        except Refused:
+            fate = "refused"
+            raise
+        except NobodyKnows:
+            fate = "unknown"
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            stage.observe(StepEnded(job.id, job.pipeline, step.name, step.kind, seconds, fate))
+    await stage.store.record_step(StepRecord(job.id, step.name, step.kind, step.fingerprint, outcome, seconds))
+    return outcome
+
+
+def _bench(stage: Stage, job: Job, part: str, talk: Talk | None, made: Made) -> Bench:
+    def progress(done: float, total: float | None, unit: str, speed: float | None) -> None:
+        stage.observe(Progressed(job.id, part, done, total, unit, speed))
+
+    artifacts: Mapping[str, Artifact] = dict(made.artifacts)
+    directory = stage.workspace.directory(job.id)
+    return Bench(job, directory, stage.tools, talk, artifacts, dict(made.facts), progress)

@@ -1,0 +1,48 @@
+"""A directory of its own for every job, gone when the job is over."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from vidd.model.media import Artifact
+
+
+class Workspace:
+    """The job directories below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def directory(self, job_id: str) -> Path:
+        """The job's directory, made if need be."""
+        path = self.root / job_id
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def has(self, job_id: str, artifacts: Iterable[Artifact]) -> bool:
+        """Whether these files are still there in their full size."""
+        for one in artifacts:
+            path = self.root / job_id / one.path
+            if not path.is_file() or path.stat().st_size != one.size:
+                return False
+        return True
+
+    async def remove(self, job_id: str) -> None:
+        """Remove a job's directory and all that is in it."""
+        await asyncio.to_thread(shutil.rmtree, self.root / job_id, ignore_errors=True)
+
+    async def sweep(self, keep: Collection[str]) -> list[str]:
+        """Remove the directories of all jobs but these; returns the removed ones' names."""
+        if not self.root.is_dir():
+            return []
+        gone = [path.name for path in self.root.iterdir() if path.is_dir() and path.name not in keep]
+        for name in gone:
+            await self.remove(name)
+        return gone
+
+    def free(self) -> int:
+        """Free bytes on the file system of the job directories."""
+        return shutil.disk_usage(self.root).free

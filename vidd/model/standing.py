@@ -1,0 +1,40 @@
+"""What a talk's row should say of its job: a table and one rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vidd.model.job import Job, State
+from vidd.model.publication import Publication, Sending
+from vidd.model.talk import Standing, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_WORDS: Mapping[State, Status] = {
+    State.SEEN: Status.UPLOADED,
+    State.READY: Status.UPLOADED,
+    State.WORKING: Status.PROCESSING,
+    State.HELD: Status.PROCESSED,
+    State.PUBLISHING: Status.PROCESSED,
+    State.PUBLISHED: Status.PUBLISHED,
+    State.WAITING: Status.UPLOADED,
+    State.REFUSED: Status.FAILED,
+    State.UNSURE: Status.FAILED,
+}
+
+
+def standing_of(job: Job, publications: Sequence[Publication]) -> Standing | None:
+    """The row's words; None where the job says nothing about its talk (excluded, cancelled, without a talk).
+
+    A job whose publishers all have receipts is published, whatever its notices still wait for.
+    """
+    if job.talk is None or job.state not in _WORDS:
+        return None
+    sent = [one for one in publications if not one.notice]
+    link = next((one.receipt.url for one in sent if one.receipt and one.receipt.url), None)
+    if sent and all(one.state is Sending.DONE for one in sent):
+        return Standing(job.talk, Status.PUBLISHED, link)
+    if sent and job.state in {State.READY, State.WORKING, State.WAITING}:
+        return Standing(job.talk, Status.PROCESSED, link)
+    return Standing(job.talk, _WORDS[job.state], link)
