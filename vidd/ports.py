@@ -54,6 +54,9 @@ class Store(Protocol):
     async def job(self, job_id: str) -> Job | None:
         """One job by its id, or by an end of it (four characters or more) that only one job has."""
 
+    async def job_of_key(self, key: str) -> Job | None:
+        """The job that was admitted under a key."""
+
     async def jobs(
         self,
         *,
@@ -125,7 +128,7 @@ class Store(Protocol):
 class Queue(Protocol):
     """The ids of jobs that may run, most urgent first. The store carries the truth."""
 
-    async def put(self, job_id: str, priority: int) -> None:
+    def put(self, job_id: str, priority: int) -> None:
         """Add an id; one that already waits here is not added again."""
 
     async def get(self) -> str:

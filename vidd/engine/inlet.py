@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import structlog
 
 from vidd.engine.intake import Intake, storable
+from vidd.engine.patience import time_or_sign
 from vidd.engine.supervise import Watchers
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
@@ -71,13 +71,5 @@ class SourceInlet:
         self._look.set()
 
     async def pause(self, seconds: float) -> None:
-        timer = asyncio.ensure_future(self.tools.clock.sleep(seconds))
-        sign = asyncio.ensure_future(self._look.wait())
-        try:
-            await asyncio.wait({timer, sign}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._look.clear()
-            for one in (timer, sign):
-                one.cancel()
-                with suppress(asyncio.CancelledError):
-                    await one
+        await time_or_sign(self.tools.clock, seconds, self._look)
+        self._look.clear()

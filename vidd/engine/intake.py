@@ -28,6 +28,10 @@ def _talk_of(arrival: Arrival) -> str | None:
         return None
 
 
+def _key(pipeline: str, arrival: Arrival) -> str:
+    return storable(f"{pipeline}|{arrival.key}")
+
+
 class Intake:
     """Admits arrivals: row first, queue second. `pipelines` are their settings as JSON."""
 
@@ -50,9 +54,13 @@ class Intake:
         jobs = [self._job(source, arrival.pipeline or pipeline, arrival) for arrival in arrivals]
         fresh = await self._store.admit(jobs)
         for job in fresh:
-            await self._queue.put(job.id, job.priority)
+            self._queue.put(job.id, job.priority)
             self._observe(JobMoved(job, None))
         return fresh
+
+    async def known(self, pipeline: str, arrival: Arrival) -> Job | None:
+        """The job that this arrival became when it was first seen."""
+        return await self._store.job_of_key(_key(pipeline, arrival))
 
     def _job(self, source: str, pipeline: str | None, arrival: Arrival) -> Job:
         if pipeline is None or pipeline not in self.pipelines:
@@ -61,7 +69,7 @@ class Intake:
         now = self._clock.now()
         return Job(
             id=new_id(now),
-            key=storable(f"{pipeline}|{arrival.key}"),
+            key=_key(pipeline, arrival),
             pipeline=pipeline,
             source=source,
             location=storable(arrival.location),

@@ -122,8 +122,6 @@ class _Sender:
         if self._one.begun:
             found = await self._plan.reconcile(self._make_parcel())
             if found is not None:
-                if self._one.state is Sending.WAITING:
-                    await self._start()
                 return found
         await self._start()
         try:
@@ -142,17 +140,17 @@ class _Sender:
         await self._move(state=Sending.STARTED, begun=True, tried=tried, attempt=self._one.attempt + 1, until=None)
 
     async def _again(self, fault: AgainLater) -> None:
-        if self._one.state not in {Sending.STARTED, Sending.SENT}:
-            await self._start()
         now = self._stage.now()
-        attempt, since = (self._one.attempt, self._one.tried or now) if fault.counts else (1, now)
+        # An attempt that did not get further than asking the other side counts as well.
+        made = self._one.attempt + (self._one.state not in {Sending.STARTED, Sending.SENT})
+        attempt, since = (made, self._one.tried or now) if fault.counts else (1, now)
         until = self._stage.next_try(attempt, since, fault.after)
         if until is None:
-            reason = f"Given up after {self._one.attempt} attempts: {fault.sentence}"
+            reason = f"Given up after {made} attempts: {fault.sentence}"
             await self._move(state=Sending.REFUSED, reason=reason, until=None)
             return
         self._stage.observe(Retried(self._plan.kind, fault.sentence))
-        await self._move(state=Sending.WAITING, reason=fault.sentence, until=until)
+        await self._move(state=Sending.WAITING, reason=fault.sentence, until=until, attempt=made, tried=since)
 
     async def _move(self, **changes: Any) -> None:
         await unbroken(self._save(changes))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
 from vidd.engine.jobrun import JobRun
+from vidd.engine.patience import time_or_sign
 from vidd.engine.stage import Stage
-from vidd.errors import Refused
-from vidd.model.event import JobMoved
 from vidd.model.job import UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import Sending
 from vidd.ports import Conflict, Queue
@@ -29,6 +30,7 @@ class Runner:
         self._queue = queue
         self._places = asyncio.Semaphore(at_once)
         self._runs: dict[str, tuple[JobRun, asyncio.Task[Job]]] = {}
+        self._again: dict[str, int] = {}
         self._open = asyncio.Event()
         self._waits = asyncio.Event()
         self._changed = asyncio.Event()
@@ -42,7 +44,7 @@ class Runner:
             await self._stage.move(job, State.READY, "The daemon was stopped while this ran.")
         unfinished = await self._stage.store.unfinished()
         for job_id, priority in unfinished:
-            await self._queue.put(job_id, priority)
+            self._queue.put(job_id, priority)
         waiting = await self._stage.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
         await self._stage.workspace.sweep({job_id for job_id, _ in unfinished} | {job.id for job in waiting})
         self.paused = await self._stage.store.get_flag("paused") is not None
@@ -74,10 +76,14 @@ class Runner:
         if not self._open.is_set():
             # Paused while it waited for an id: the id goes back to its place.
             job = await self._stage.store.job(job_id)
-            await self._queue.put(job_id, job.priority if job else 0)
+            self._queue.put(job_id, job.priority if job else 0)
             return False
         job = await self._stage.store.job(job_id)
-        if job is None or job.state not in UNFINISHED or job_id in self._runs or self._stage.draining:
+        if job_id in self._runs:
+            # A retry came between the save of a job's last state and the end of its run.
+            self._again[job_id] = job.priority if job else 0
+            return False
+        if job is None or job.state not in UNFINISHED or self._stage.draining:
             return False
         run = JobRun(self._stage, job)
         task = asyncio.create_task(run.run(), name=f"job:{job_id}")
@@ -88,6 +94,8 @@ class Runner:
     def _ended(self, job_id: str) -> None:
         _, task = self._runs.pop(job_id)
         self._places.release()
+        if job_id in self._again:
+            self._queue.put(job_id, self._again.pop(job_id))
         self._waits.set()
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -102,19 +110,13 @@ class Runner:
             self._changed.set()
             following = await self._stage.store.next_due()
             seconds = min(_LOOK, (following - now).total_seconds()) if following else _LOOK
-            timer = asyncio.ensure_future(self._stage.tools.clock.sleep(max(seconds, 0.0)))
-            sign = asyncio.ensure_future(self._waits.wait())
-            await asyncio.wait({timer, sign}, return_when=asyncio.FIRST_COMPLETED)
-            for one in (timer, sign):
-                one.cancel()
-                with suppress(asyncio.CancelledError):
-                    await one
+            await time_or_sign(self._stage.tools.clock, max(seconds, 0.0), self._waits)
 
     async def requeue(self, job: Job, reason: str | None) -> Job:
         """Make a resting job ready and queue it; a conflict means that somebody else moved it first."""
         with suppress(Conflict):
             job = await self._stage.move(job, State.READY, reason)
-            await self._queue.put(job.id, job.priority)
+            self._queue.put(job.id, job.priority)
         return job
 
     async def retry(self, job: Job) -> Job:
@@ -133,10 +135,18 @@ class Runner:
                 job, one, state=Sending.PENDING, attempt=0, tried=None, until=None, reason=None
             )
         job = await self._stage.move(job, State.READY, "A person asked for a retry.", attempt=0, tried=None)
-        await self._queue.put(job.id, job.priority)
+        self._queue.put(job.id, job.priority)
         return job
 
-    async def cancel(self, job: Job) -> Job:
+    async def renew(self, job: Job, settings: Mapping[str, Any]) -> Job:
+        """Give a resting job the present settings of its pipeline."""
+        if job.id in self._runs:
+            raise IllegalMove(f"The job {job.id} runs: cancel it before it is given other settings.")
+        changed = job.evolve(settings=settings, changed=self._stage.now())
+        await self._stage.store.save(changed, expect=job.state)
+        return changed
+
+    async def cancel(self, job: Job, reason: str = "A person cancelled it.") -> Job:
         """A person wants it stopped: what runs for it is ended and awaited."""
         if job.id in self._runs:
             run, task = self._runs[job.id]
@@ -144,7 +154,7 @@ class Runner:
             task.cancel()
             await asyncio.wait({task})
             return run.job
-        job = await self._stage.move(job, State.CANCELLED, "A person cancelled it.")
+        job = await self._stage.move(job, State.CANCELLED, reason)
         await self._stage.workspace.remove(job.id)
         return job
 
@@ -154,13 +164,6 @@ class Runner:
             raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
         await self._stage.store.set_flag(f"approved:{job.id}", "yes")
         return await self.requeue(job, "A person approved it.")
-
-    async def set_priority(self, job: Job, priority: int) -> Job:
-        """Change how urgent a job is; it counts from its next place in the queue on."""
-        changed = job.evolve(priority=priority, changed=self._stage.now())
-        await self._stage.store.save(changed, expect=job.state)
-        self._stage.observe(JobMoved(changed, job.state))
-        return changed
 
     async def pause(self) -> None:
         """Finish what runs, start nothing; kept across restarts."""
@@ -206,8 +209,3 @@ class Runner:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-
-
-def unknown(job_id: str) -> Refused:
-    """The refusal for an id nobody knows."""
-    return Refused(f"There is no job {job_id!r}: `vidd jobs` lists them.")

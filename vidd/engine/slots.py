@@ -35,6 +35,14 @@ class Slot:
     def give_back(self) -> None:
         """Hand the place to the next waiter, or free it."""
         self.taken -= 1
+        self._fill()
+
+    def resize(self, size: int) -> None:
+        """Have more or fewer places; places that are held stay held."""
+        self.size = size
+        self._fill()
+
+    def _fill(self) -> None:
         while self._waiters and self.taken < self.size:
             place = heapq.heappop(self._waiters)[2]
             if not place.done():
@@ -52,6 +60,11 @@ class Slots:
 
     def __init__(self, limits: Mapping[str, int]) -> None:
         self.named = {name: Slot(size) for name, size in limits.items()}
+
+    def resize(self, limits: Mapping[str, int]) -> None:
+        """Other limits from now on; places that are held stay held."""
+        for name, size in limits.items():
+            self.named[name].resize(size)
 
     @asynccontextmanager
     async def hold(self, name: str | None, priority: int) -> AsyncIterator[None]:

@@ -41,12 +41,12 @@ SENDING_MEANING: Mapping[Sending, str] = {
 }
 
 SENDING_MOVES: Mapping[Sending, frozenset[Sending]] = {
-    Sending.PENDING: frozenset({Sending.STARTED, Sending.REFUSED}),
+    Sending.PENDING: frozenset({Sending.STARTED, Sending.DONE, Sending.WAITING, Sending.REFUSED, Sending.UNSURE}),
     Sending.STARTED: frozenset(
         {Sending.SENT, Sending.DONE, Sending.WAITING, Sending.REFUSED, Sending.UNSURE, Sending.PENDING}
     ),
     Sending.SENT: frozenset({Sending.DONE, Sending.WAITING, Sending.REFUSED, Sending.UNSURE, Sending.PENDING}),
-    Sending.WAITING: frozenset({Sending.STARTED, Sending.REFUSED, Sending.DONE, Sending.PENDING}),
+    Sending.WAITING: frozenset({Sending.STARTED, Sending.DONE, Sending.REFUSED, Sending.UNSURE, Sending.PENDING}),
     Sending.REFUSED: frozenset({Sending.PENDING}),
     Sending.UNSURE: frozenset({Sending.DONE, Sending.PENDING}),
     Sending.DONE: frozenset(),

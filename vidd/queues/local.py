@@ -20,7 +20,7 @@ class LocalQueue:
         self._waiting: set[str] = set()
         self._count = count()
 
-    async def put(self, job_id: str, priority: int) -> None:
+    def put(self, job_id: str, priority: int) -> None:
         if job_id not in self._waiting:
             self._waiting.add(job_id)
             self._queue.put_nowait((-priority, next(self._count), job_id))

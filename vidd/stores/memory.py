@@ -55,6 +55,9 @@ class MemoryStore:
         found = [job for one, job in self._jobs.items() if len(job_id) >= 4 and one.endswith(job_id)]
         return found[0] if len(found) == 1 else None
 
+    async def job_of_key(self, key: str) -> Job | None:
+        return next((job for job in self._jobs.values() if job.key == key), None)
+
     async def jobs(
         self,
         *,

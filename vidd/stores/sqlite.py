@@ -147,6 +147,10 @@ class SqliteStore:
         ending = await self._select_jobs("substr(id, -length(?1)) = ?1 LIMIT 2", (job_id,))
         return ending[0] if len(ending) == 1 else None
 
+    async def job_of_key(self, key: str) -> Job | None:
+        found = await self._select_jobs("key = ?", (key,))
+        return found[0] if found else None
+
     async def _select_jobs(self, where: str, values: Sequence[Any]) -> list[Job]:
         rows = await self._all(f"SELECT {','.join(_JOB)} FROM jobs WHERE {where}", values)
         return [job_from_row(row) for row in rows]

@@ -1,0 +1,74 @@
+"""What only the store on a disk promises."""
+
+import asyncio
+import sqlite3
+
+import pytest
+from builders import START, job
+
+from vidd.errors import AgainLater, Refused
+from vidd.model.job import State
+from vidd.stores.sqlite import SqliteStore
+
+
+@pytest.fixture
+async def store(tmp_path):
+    one = SqliteStore(tmp_path / "journal.sqlite")
+    await one.open()
+    yield one
+    await one.close()
+
+
+async def test_what_was_saved_is_there_for_the_next_daemon(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    first = SqliteStore(path)
+    await first.open()
+    await first.admit([job("a")])
+    await first.close()
+    second = SqliteStore(path)
+    await second.open()
+    assert (await second.job("a")).state is State.SEEN
+    await second.close()
+
+
+async def test_commits_are_synced_and_readers_do_not_block(store, tmp_path):
+    assert (await store._one("PRAGMA journal_mode"))[0] == "wal"
+    assert (await store._one("PRAGMA synchronous"))[0] == 2
+
+
+async def test_a_journal_of_a_newer_vidd_is_left_alone(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(Refused, match="newer vidd"):
+        await SqliteStore(path).open()
+
+
+async def test_a_file_that_is_no_journal_is_refused(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(b"this is not a database, but a text of some length" * 100)
+    with pytest.raises(Refused, match="cannot be used"):
+        await SqliteStore(path).open()
+
+
+async def test_a_cancelled_caller_cannot_cut_a_write_in_two(store):
+    await store.admit([job("a")])
+    for _ in range(20):
+        write = asyncio.ensure_future(store.set_flag("x", "1"))
+        await asyncio.sleep(0)
+        write.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await write
+    await store.save(job("a", state=State.READY), expect=State.SEEN)
+    assert (await store.job("a")).state is State.READY
+
+
+async def test_a_full_disk_is_again_later_and_leaves_the_journal_whole(store):
+    pages = (await store._one("PRAGMA page_count"))[0]
+    await store._db.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(AgainLater, match="disk full"):
+        await store.admit([job(f"job-{number}", name="n" * 1000) for number in range(100)])
+    await store._db.execute("PRAGMA max_page_count=100000")
+    assert await store.jobs() == []
+    assert len(await store.admit([job("a", created=START)])) == 1

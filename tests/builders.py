@@ -1,0 +1,224 @@
+"""Jobs, plans and an engine with fakes around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from vidd.engine.intake import Intake
+from vidd.engine.runner import Runner
+from vidd.engine.slots import Slots
+from vidd.engine.stage import Stage
+from vidd.engine.workspace import Workspace
+from vidd.model.event import Event, JobMoved
+from vidd.model.job import Arrival, Job, State
+from vidd.model.media import Artifact, Outcome
+from vidd.model.publication import Receipt
+from vidd.model.retry import RetryRule
+from vidd.model.talk import Talk
+from vidd.ports import Bench, Encoder, Parcel, Plan, PlannedPublisher, PlannedStep, Store, Tools
+from vidd.queues.local import LocalQueue
+from vidd.stores.memory import MemoryStore
+
+START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+DEADLINE = 10.0
+
+
+class HeldClock:
+    """A clock that stands still until it is told to move; who sleeps wakes when his time has come."""
+
+    def __init__(self) -> None:
+        self._now = START
+        self._sleepers: list[tuple[datetime, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._now + timedelta(seconds=seconds), future))
+        await future
+
+    def forward(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+        for at, future in self._sleepers:
+            if at <= self._now and not future.done():
+                future.set_result(None)
+        self._sleepers = [(at, future) for at, future in self._sleepers if not future.done()]
+
+
+def arrival(name: str = "Main_t1_000000_000100.mp4", **changes: Any) -> Arrival:
+    values = {"key": f"file:/in/{name}", "location": f"file:///in/{name}", "name": name, **changes}
+    return Arrival(**values)
+
+
+def job(job_id: str = "job-1", **changes: Any) -> Job:
+    values = {
+        "id": job_id,
+        "key": job_id,
+        "pipeline": "talks",
+        "source": "folder",
+        "location": "file:///in/x.mp4",
+        "name": "x.mp4",
+        "created": START,
+        "changed": START,
+        **changes,
+    }
+    return Job(**values)
+
+
+@dataclass
+class FakeStep:
+    """Writes a file named after itself; `results` are raised or awaited, one a run, before it does."""
+
+    name: str
+    slot: str | None = None
+    fingerprint: str = "1"
+    results: list[Any] = field(default_factory=list)
+    runs: int = 0
+
+    async def run(self, bench: Bench) -> Outcome:
+        self.runs += 1
+        result = self.results.pop(0) if self.results else None
+        if isinstance(result, BaseException):
+            raise result
+        if result is not None:
+            await result()
+        path = bench.directory / f"{self.name}.bin"
+        path.write_bytes(b"x" * 10)
+        return Outcome((Artifact(self.name, path.name, 10),), {self.name: self.runs})
+
+    def planned(self) -> PlannedStep:
+        return PlannedStep(self.name, self.name, self.slot, self.fingerprint, self.run)
+
+
+@dataclass
+class FakePublisher:
+    """A far side that can be asked. Each of `results` is raised, awaited or, as "lose", committed and not answered."""
+
+    name: str
+    slot: str | None = None
+    required: bool = True
+    results: list[Any] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+    arrived: list[str] = field(default_factory=list)
+
+    async def publish(self, parcel: Parcel) -> Receipt:
+        result = self.results.pop(0) if self.results else None
+        if isinstance(result, BaseException):
+            raise result
+        if result is not None:
+            await result(parcel)
+        self.arrived.append(parcel.job.id)
+        return Receipt(f"far://{self.name}/{parcel.job.id}")
+
+    async def reconcile(self, parcel: Parcel) -> Receipt | None:
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, BaseException):
+            raise answer
+        return Receipt(f"far://{self.name}/{parcel.job.id}") if parcel.job.id in self.arrived else None
+
+    def planned(self) -> PlannedPublisher:
+        return PlannedPublisher(self.name, self.name, self.slot, self.required, self.publish, self.reconcile)
+
+
+class Engine:
+    """A whole engine over a store; `plan` is what every job is resolved to."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        steps: Sequence[FakeStep] = (),
+        publishers: Sequence[FakePublisher] = (),
+        notices: Sequence[FakePublisher] = (),
+        programme: str | None = None,
+        review: bool = False,
+        store: Store | None = None,
+        at_once: int = 4,
+        limits: dict[str, int] | None = None,
+        retry: RetryRule | None = None,
+    ) -> None:
+        self.clock = HeldClock()
+        self.store = store or MemoryStore()
+        self.events: list[Event] = []
+        self._sign = asyncio.Event()
+        self.asked: list[str] = []
+        tools = Tools(root, Encoder(Path("/usr/bin/false")), self.clock, observe=self.observe)
+        self.queue = LocalQueue()
+        self.plan = Plan(
+            programme,
+            [one.planned() for one in steps],
+            [one.planned() for one in publishers],
+            [one.planned() for one in notices],
+            review,
+        )
+        workspace = Workspace(root / "jobs")
+        workspace.root.mkdir(exist_ok=True)
+        self.stage = Stage(
+            store=self.store,
+            slots=Slots({"encodes": 1, "uploads": 1, "mails": 1, "fetches": 1, **(limits or {})}),
+            workspace=workspace,
+            tools=tools,
+            resolve=lambda _settings: self.plan,
+            observe=self.observe,
+            retry=retry or RetryRule(attempts=3, first=10, jitter=0),
+            ask_source=self.asked.append,
+        )
+        self.intake = Intake(self.store, self.queue, {"talks": {"programme": programme}}, self.clock, self.observe)
+        self.runner = Runner(self.stage, self.queue, at_once)
+        self._task: asyncio.Task[None] | None = None
+
+    def observe(self, event: Event) -> None:
+        self.events.append(event)
+        self._sign.set()
+
+    async def __aenter__(self) -> Self:
+        await self.runner.recover()
+        self._task = asyncio.create_task(self.runner.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.runner.stop_now()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def admit(self, *names: str, **changes: Any) -> list[Job]:
+        return await self.intake.admit("folder", "talks", [arrival(name, **changes) for name in names])
+
+    async def one(self, name: str = "Main_t1_000000_000100.mp4", **changes: Any) -> Job:
+        return (await self.admit(name, **changes))[0]
+
+    async def until(self, job_id: str, state: State, times: int = 1) -> Job:
+        """The job as it was saved in this state for the so-manieth time; fails after a deadline."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                saved = [
+                    one.job
+                    for one in self.events
+                    if isinstance(one, JobMoved) and one.job.id == job_id and one.job.state is state
+                ]
+                if len(saved) >= times:
+                    return saved[times - 1]
+                self._sign.clear()
+                await self._sign.wait()
+
+    async def settled(self) -> None:
+        """Once nothing runs and nothing is queued."""
+        async with asyncio.timeout(DEADLINE):
+            await self.runner.idle(0)
+
+    def path(self, job_id: str) -> list[State]:
+        return [one.job.state for one in self.events if isinstance(one, JobMoved) and one.job.id == job_id]
+
+
+def talk(talk_id: str = "t1", **changes: Any) -> Talk:
+    return Talk(**{"id": talk_id, "title": "A talk", **changes})

@@ -1,0 +1,179 @@
+"""One promise, every store."""
+
+from datetime import timedelta
+
+import pytest
+from builders import START, job, talk
+
+from vidd.model.job import State
+from vidd.model.media import Artifact, Audio, Media, Outcome, StepRecord, Video
+from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.talk import Speaker
+from vidd.ports import Conflict
+from vidd.stores.memory import MemoryStore
+from vidd.stores.sqlite import SqliteStore
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request, tmp_path):
+    one = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "journal.sqlite")
+    await one.open()
+    yield one
+    await one.close()
+
+
+def later(seconds):
+    return START + timedelta(seconds=seconds)
+
+
+async def test_a_key_is_admitted_once(store):
+    assert [one.id for one in await store.admit([job("a", key="k"), job("b", key="k"), job("c", key="l")])] == [
+        "a",
+        "c",
+    ]
+    assert await store.admit([job("d", key="k")]) == []
+    assert (await store.job_of_key("k")).id == "a"
+    assert await store.job_of_key("nothing") is None
+
+
+async def test_a_job_comes_back_as_it_was(store):
+    one = job(
+        "a",
+        facts={"size": 1, "name": "ü\U0001f600"},
+        settings={"steps": []},
+        priority=3,
+        talk="t",
+        reason="because",
+        until=later(5),
+        tried=later(1),
+        state=State.WAITING,
+        attempt=2,
+    )
+    await store.admit([one])
+    assert await store.job("a") == one
+
+
+async def test_a_job_is_found_by_the_end_of_its_id(store):
+    await store.admit([job("0123456789abcdef"), job("0123456789abcd00")])
+    assert (await store.job("cdef")).id == "0123456789abcdef"
+    assert await store.job("def") is None
+    assert await store.job("0123") is None
+
+
+async def test_a_save_that_expects_another_state_changes_nothing(store):
+    await store.admit([job("a")])
+    moved = job("a", state=State.READY, reason="go")
+    await store.save(moved, expect=State.SEEN)
+    with pytest.raises(Conflict):
+        await store.save(job("a", state=State.CANCELLED), expect=State.SEEN)
+    assert await store.job("a") == moved
+    with pytest.raises(Conflict):
+        await store.save(job("nobody", state=State.READY), expect=State.SEEN)
+
+
+async def test_history_tells_each_state_once(store):
+    await store.admit([job("a")])
+    await store.save(job("a", state=State.READY, changed=later(1)), expect=State.SEEN)
+    await store.save(job("a", state=State.READY, priority=1, changed=later(2)), expect=State.READY)
+    await store.save(job("a", state=State.REFUSED, reason="no", changed=later(3)), expect=State.READY)
+    assert await store.history("a") == [
+        (START, State.SEEN, None),
+        (later(1), State.READY, None),
+        (later(3), State.REFUSED, "no"),
+    ]
+
+
+async def test_unfinished_jobs_come_most_urgent_and_then_oldest_first(store):
+    await store.admit(
+        [
+            job("b", created=later(2)),
+            job("a", created=later(1), state=State.PUBLISHING),
+            job("c", created=later(3), priority=5),
+            job("d", state=State.PUBLISHED),
+            job("e", state=State.WAITING, until=later(9)),
+        ]
+    )
+    assert await store.unfinished() == [("c", 5), ("a", 0), ("b", 0)]
+
+
+async def test_waiting_jobs_come_due_at_their_time(store):
+    await store.admit([job(f"w{at}", state=State.WAITING, until=later(at)) for at in (30, 10, 20)])
+    assert await store.next_due() == later(10)
+    assert [one.id for one in await store.due(later(20))] == ["w10", "w20"]
+    assert await store.due(later(9)) == []
+
+
+async def test_jobs_are_listed_newest_first_by_state_pipeline_and_talk(store):
+    await store.admit(
+        [
+            job("a", created=later(1), talk="t"),
+            job("b", created=later(2), pipeline="cms"),
+            job("c", created=later(3), state=State.REFUSED, talk="t"),
+        ]
+    )
+    assert [one.id for one in await store.jobs()] == ["c", "b", "a"]
+    assert [one.id for one in await store.jobs(states=[State.SEEN])] == ["b", "a"]
+    assert [one.id for one in await store.jobs(pipeline="cms")] == ["b"]
+    assert [one.id for one in await store.jobs(talk="t", limit=1)] == ["c"]
+    assert await store.counts() == {("talks", State.SEEN): 1, ("cms", State.SEEN): 1, ("talks", State.REFUSED): 1}
+    assert await store.oldest([State.SEEN]) == later(1)
+    assert await store.oldest([State.HELD]) is None
+
+
+async def test_a_step_comes_back_with_its_files_and_media(store):
+    await store.admit([job("a")])
+    media = Media("mp4", 60.0, 99, (Video("h264", 1920, 1080, 25.0, rotation=90),), (Audio("aac", 48000, 2),))
+    record = StepRecord(
+        "a", "trim", "trim", "f", Outcome((Artifact("talk", "talk.mp4", 99, media=media),), {"x": 1}), 2.5
+    )
+    await store.record_step(StepRecord("a", "trim", "trim", "old", Outcome(), 1.0))
+    await store.record_step(StepRecord("a", "fetch", "fetch", "f", Outcome(), 1.0))
+    await store.record_step(record)
+    assert [one.name for one in await store.steps("a")] == ["fetch", "trim"]
+    assert (await store.steps("a"))[1] == record
+
+
+async def test_a_publication_comes_back_and_is_guarded(store):
+    await store.admit([job("a")])
+    one = Publication("a", "s3", "s3", changed=START)
+    await store.save_publication(one, expect=None)
+    with pytest.raises(Conflict):
+        await store.save_publication(one, expect=None)
+    started = one.evolve(
+        state=Sending.STARTED, begun=True, token={"upload": "u"}, attempt=1, tried=later(1), changed=later(1)
+    )
+    await store.save_publication(started, expect=Sending.PENDING)
+    done = started.evolve(state=Sending.DONE, receipt=Receipt("https://x", {"etag": "e"}), until=later(4), reason="r")
+    with pytest.raises(Conflict):
+        await store.save_publication(done, expect=Sending.PENDING)
+    await store.save_publication(done, expect=Sending.STARTED)
+    assert await store.publications("a") == [done]
+
+
+async def test_a_programme_is_replaced_by_its_next_reading(store):
+    assert await store.programme("p") is None
+    first = [talk("t2", speakers=(Speaker("A", "a@x"), Speaker("B"))), talk("t1", excluded=True, facts={"row": 3})]
+    await store.put_talks("p", first, START)
+    assert await store.talks("p") == first
+    assert await store.talk("p", "t1") == first[1]
+    await store.put_talks("p", [talk("t3")], later(1))
+    assert await store.talk("p", "t1") is None
+    programme = await store.programme("p")
+    assert (programme.read, programme.talks) == (later(1), 1)
+    assert await store.talk("other", "t3") is None
+
+
+async def test_dead_letters_are_kept_with_their_reason_newest_first(store):
+    await store.put_dead_letter("q", "{}", "first", START)
+    await store.put_dead_letter("q", "[]", "second", later(1))
+    assert await store.dead_letters() == [(later(1), "q", "second", "[]"), (START, "q", "first", "{}")]
+    assert len(await store.dead_letters(1)) == 1
+
+
+async def test_a_flag_is_kept_until_it_is_forgotten(store):
+    assert await store.get_flag("paused") is None
+    await store.set_flag("paused", "yes")
+    await store.set_flag("paused", "still")
+    assert await store.get_flag("paused") == "still"
+    await store.set_flag("paused", None)
+    assert await store.get_flag("paused") is None

@@ -1,0 +1,372 @@
+import asyncio
+
+import pytest
+from builders import DEADLINE, Engine, FakePublisher, FakeStep, talk
+
+from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.event import StepEnded
+from vidd.model.job import IllegalMove, State
+from vidd.model.publication import Sending
+from vidd.model.retry import RetryRule
+
+WHOLE_PATH = [State.SEEN, State.READY, State.WORKING, State.PUBLISHING, State.PUBLISHED]
+
+
+class Gate:
+    """Lets a test hold a step or a publisher in the middle."""
+
+    def __init__(self):
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, *_):
+        self.reached.set()
+        await self.open.wait()
+
+    async def wait(self):
+        async with asyncio.timeout(DEADLINE):
+            await self.reached.wait()
+
+
+async def test_an_arrival_goes_down_the_whole_path_and_leaves_no_file(tmp_path):
+    step, library, mail = FakeStep("trim"), FakePublisher("s3"), FakePublisher("mail")
+    async with Engine(tmp_path, steps=[step], publishers=[library], notices=[mail]) as engine:
+        job = await engine.one()
+        await engine.until(job.id, State.PUBLISHED)
+        await engine.settled()
+        assert engine.path(job.id) == WHOLE_PATH
+        assert (step.runs, library.arrived, mail.arrived) == (1, [job.id], [job.id])
+        assert list((tmp_path / "jobs").iterdir()) == []
+        assert [one.state for one in await engine.store.publications(job.id)] == [Sending.DONE, Sending.DONE]
+
+
+async def test_the_same_arrival_is_worked_on_once(tmp_path):
+    step = FakeStep("trim")
+    async with Engine(tmp_path, steps=[step]) as engine:
+        job = await engine.one()
+        assert await engine.admit("Main_t1_000000_000100.mp4") == []
+        await engine.until(job.id, State.PUBLISHED)
+        await engine.settled()
+        assert step.runs == 1
+
+
+async def test_a_step_that_failed_runs_again_at_its_time_and_recorded_steps_do_not(tmp_path):
+    fetch, trim = FakeStep("fetch"), FakeStep("trim", results=[AgainLater("The disk is slow.")])
+    async with Engine(tmp_path, steps=[fetch, trim]) as engine:
+        job = await engine.one()
+        waiting = await engine.until(job.id, State.WAITING)
+        assert (waiting.attempt, waiting.reason) == (1, "The disk is slow.")
+        engine.clock.forward(9)
+        await asyncio.sleep(0)
+        assert (await engine.store.job(job.id)).state is State.WAITING
+        engine.clock.forward(1)
+        await engine.until(job.id, State.PUBLISHED)
+        assert (fetch.runs, trim.runs) == (1, 2)
+
+
+async def test_attempts_are_bounded_and_the_last_reason_is_kept(tmp_path):
+    trim = FakeStep("trim", results=[AgainLater("No."), AgainLater("No."), AgainLater("Still no.")])
+    async with Engine(tmp_path, steps=[trim]) as engine:
+        job = await engine.one()
+        for time in (1, 2):
+            await engine.until(job.id, State.WAITING, time)
+            await engine.settled()
+            engine.clock.forward(100)
+        refused = await engine.until(job.id, State.REFUSED)
+        assert refused.reason == "Given up after 3 attempts: Still no."
+
+
+async def test_a_wait_that_is_nobodys_failure_uses_up_no_attempt(tmp_path):
+    full = [AgainLater("The disk is full.", after=60, counts=False) for _ in range(5)]
+    trim = FakeStep("trim", results=list(full))
+    async with Engine(tmp_path, steps=[trim], retry=RetryRule(attempts=2, first=10, jitter=0)) as engine:
+        job = await engine.one()
+        for time in range(1, 6):
+            assert (await engine.until(job.id, State.WAITING, time)).attempt == 0
+            await engine.settled()
+            engine.clock.forward(61)
+        await engine.until(job.id, State.PUBLISHED)
+
+
+async def test_bad_input_is_refused_with_its_sentence_and_delays_nothing_else(tmp_path):
+    trim = FakeStep("trim", results=[Refused("The file is empty: record it again.")])
+    async with Engine(tmp_path, steps=[trim], at_once=1) as engine:
+        bad = await engine.one("a_t1_000000_000100.mp4")
+        good = await engine.one("b_t1_000000_000100.mp4")
+        assert (await engine.until(bad.id, State.REFUSED)).reason == "The file is empty: record it again."
+        await engine.until(good.id, State.PUBLISHED)
+
+
+async def test_a_defect_in_a_step_keeps_the_jobs_record_and_says_so(tmp_path):
+    async with Engine(tmp_path, steps=[FakeStep("trim", results=[KeyError("width")])]) as engine:
+        job = await engine.one()
+        assert "KeyError: 'width'" in (await engine.until(job.id, State.REFUSED)).reason
+        assert [one.fate for one in engine.events if isinstance(one, StepEnded)] == ["defect"]
+
+
+async def test_publishers_run_side_by_side_and_one_failure_leaves_the_others_receipts(tmp_path):
+    gate = Gate()
+    slow = FakePublisher("s3", results=[gate])
+    bad = FakePublisher("youtube", results=[Refused("The token is revoked.")])
+    mail = FakePublisher("mail")
+    async with Engine(tmp_path, publishers=[slow, bad], notices=[mail]) as engine:
+        job = await engine.one()
+        await gate.wait()
+        gate.open.set()
+        refused = await engine.until(job.id, State.REFUSED)
+        assert refused.reason == "youtube: The token is revoked."
+        assert mail.arrived == []
+        await engine.runner.retry(refused)
+        await engine.until(job.id, State.PUBLISHED)
+        assert (slow.arrived, bad.arrived, mail.arrived) == ([job.id], [job.id], [job.id])
+
+
+async def test_an_optional_publisher_may_fail(tmp_path):
+    extra = FakePublisher("extra", required=False, results=[Refused("No.")])
+    async with Engine(tmp_path, publishers=[FakePublisher("s3"), extra]) as engine:
+        job = await engine.one()
+        await engine.until(job.id, State.PUBLISHED)
+
+
+async def test_a_lost_reply_is_asked_for_and_nothing_is_sent_twice(tmp_path):
+    s3 = FakePublisher("s3")
+
+    async def commit_and_drop(parcel):
+        s3.arrived.append(parcel.job.id)
+        raise NobodyKnows("The connection broke before the answer.")
+
+    s3.results.append(commit_and_drop)
+    async with Engine(tmp_path, publishers=[s3]) as engine:
+        job = await engine.one()
+        await engine.until(job.id, State.PUBLISHED)
+        assert s3.arrived == [job.id]
+
+
+async def test_what_provably_did_not_arrive_is_sent_again(tmp_path):
+    s3 = FakePublisher("s3", results=[NobodyKnows("The connection broke.")])
+    async with Engine(tmp_path, publishers=[s3]) as engine:
+        job = await engine.one()
+        await engine.until(job.id, State.WAITING)
+        await engine.settled()
+        engine.clock.forward(60)
+        await engine.until(job.id, State.PUBLISHED)
+        assert s3.arrived == [job.id]
+
+
+async def test_what_cannot_be_asked_is_unsure_and_is_not_sent_again(tmp_path):
+    lost = NobodyKnows("The server does not say.")
+    s3 = FakePublisher("s3", results=[NobodyKnows("Broken.")], answers=[lost, lost])
+    async with Engine(tmp_path, publishers=[s3]) as engine:
+        job = await engine.one()
+        unsure = await engine.until(job.id, State.UNSURE)
+        assert unsure.reason == "s3: The server does not say."
+        await engine.runner.retry(unsure)
+        await engine.until(job.id, State.UNSURE, 2)
+        assert s3.arrived == []
+
+
+async def test_a_provider_that_cannot_be_reached_is_asked_again_before_anything_is_sent(tmp_path):
+    away = AgainLater("The provider is away.")
+    s3 = FakePublisher("s3", results=[NobodyKnows("Broken.")], answers=[away, away])
+    async with Engine(tmp_path, publishers=[s3], retry=RetryRule(attempts=9, first=10, jitter=0)) as engine:
+        job = await engine.one()
+        s3.arrived.append(job.id)
+        for time in (1, 2):
+            await engine.until(job.id, State.WAITING, time)
+            await engine.settled()
+            engine.clock.forward(100)
+        await engine.until(job.id, State.PUBLISHED)
+        assert s3.arrived == [job.id]
+
+
+async def test_a_refused_notice_does_not_unpublish_and_can_be_sent_later_without_any_step(tmp_path):
+    trim, mail = FakeStep("trim"), FakePublisher("mail", results=[Refused("Wrong password.")])
+    async with Engine(tmp_path, steps=[trim], publishers=[FakePublisher("s3")], notices=[mail]) as engine:
+        job = await engine.one()
+        published = await engine.until(job.id, State.PUBLISHED)
+        assert "mail: Wrong password." in published.reason
+        await engine.settled()
+        await engine.runner.retry(published)
+        await engine.settled()
+        again = await engine.until(job.id, State.PUBLISHED, 2)
+        assert (again.reason, mail.arrived, trim.runs) == (None, [job.id], 1)
+        with pytest.raises(IllegalMove, match="nothing to retry"):
+            await engine.runner.retry(again)
+
+
+async def test_a_lost_file_makes_its_step_and_those_after_it_run_again(tmp_path):
+    fetch, trim, library = FakeStep("fetch"), FakeStep("trim"), FakePublisher("s3", results=[AgainLater("busy")])
+    async with Engine(tmp_path, steps=[fetch, trim], publishers=[library]) as engine:
+        job = await engine.one()
+        await engine.until(job.id, State.WAITING)
+        (tmp_path / "jobs" / job.id / "fetch.bin").write_bytes(b"short")
+        await asyncio.sleep(0)
+        engine.clock.forward(60)
+        await engine.until(job.id, State.PUBLISHED)
+        assert (fetch.runs, trim.runs) == (2, 2)
+
+
+async def test_one_job_uploads_while_the_next_encodes(tmp_path):
+    upload, encode = Gate(), Gate()
+    trim = FakeStep("trim", slot="encodes", results=[None, encode])
+    library = FakePublisher("s3", slot="uploads", results=[upload])
+    async with Engine(tmp_path, steps=[trim], publishers=[library]) as engine:
+        await engine.admit("a_t1_000000_000100.mp4", "b_t1_000000_000100.mp4")
+        await upload.wait()
+        await encode.wait()
+        upload.open.set()
+        encode.open.set()
+        await engine.settled()
+
+
+async def test_an_urgent_job_overtakes(tmp_path):
+    gate, order = Gate(), []
+
+    async def note(parcel):
+        order.append(parcel.job.name[0])
+
+    library = FakePublisher("s3", results=[note] * 4)
+    trim = FakeStep("trim", results=[gate])
+    async with Engine(tmp_path, steps=[trim], publishers=[library], at_once=1) as engine:
+        await engine.admit("a_t1_000000_000100.mp4")
+        await gate.wait()
+        await engine.admit("b_t1_000000_000100.mp4", "c_t1_000000_000100.mp4")
+        await engine.one("d_t1_000000_000100.mp4", priority=9)
+        gate.open.set()
+        await engine.settled()
+        assert order == ["a", "d", "b", "c"]
+
+
+async def test_a_pause_lets_running_jobs_end_and_starts_none_even_after_a_restart(tmp_path):
+    gate = Gate()
+    trim = FakeStep("trim", results=[gate])
+    async with Engine(tmp_path, steps=[trim]) as engine:
+        first = await engine.one("a_t1_000000_000100.mp4")
+        await gate.wait()
+        await engine.runner.pause()
+        second = await engine.one("b_t1_000000_000100.mp4")
+        gate.open.set()
+        await engine.until(first.id, State.PUBLISHED)
+        await engine.settled()
+        assert (await engine.store.job(second.id)).state is State.SEEN
+    async with Engine(tmp_path, steps=[trim], store=engine.store) as later:
+        await later.settled()
+        assert (await later.store.job(second.id)).state is State.SEEN
+        await later.runner.resume()
+        await later.until(second.id, State.PUBLISHED)
+
+
+async def test_a_job_that_waits_is_found_due_by_the_next_daemon(tmp_path):
+    trim = FakeStep("trim", results=[AgainLater("later", after=3600)])
+    async with Engine(tmp_path, steps=[trim]) as engine:
+        job = await engine.one()
+        await engine.until(job.id, State.WAITING)
+        await engine.settled()
+    async with Engine(tmp_path, steps=[trim], store=engine.store) as later:
+        await asyncio.sleep(0)
+        assert (await later.store.job(job.id)).state is State.WAITING
+        later.clock.forward(3600)
+        await later.until(job.id, State.PUBLISHED)
+
+
+async def test_a_cancelled_job_ends_what_runs_for_it_and_leaves_no_file(tmp_path):
+    gate = Gate()
+    async with Engine(tmp_path, steps=[FakeStep("fetch"), FakeStep("trim", results=[gate])]) as engine:
+        job = await engine.one()
+        await gate.wait()
+        cancelled = await engine.runner.cancel(await engine.store.job(job.id))
+        assert cancelled.state is State.CANCELLED
+        assert (await engine.store.job(job.id)).state is State.CANCELLED
+        assert list((tmp_path / "jobs").iterdir()) == []
+        assert engine.runner.running == []
+
+
+async def test_on_the_way_down_a_running_step_ends_and_the_next_does_not_start(tmp_path):
+    gate = Gate()
+    fetch, trim = FakeStep("fetch", results=[gate]), FakeStep("trim")
+    async with Engine(tmp_path, steps=[fetch, trim]) as engine:
+        job = await engine.one()
+        await gate.wait()
+        draining = asyncio.create_task(engine.runner.drain(60))
+        await asyncio.sleep(0)
+        gate.open.set()
+        async with asyncio.timeout(DEADLINE):
+            await draining
+        assert (await engine.store.job(job.id)).state is State.READY
+        assert (fetch.runs, trim.runs) == (1, 0)
+        assert [one.name for one in await engine.store.steps(job.id)] == ["fetch"]
+
+
+async def test_what_does_not_end_within_grace_is_interrupted_and_goes_on_after_the_start(tmp_path):
+    gate = Gate()
+    trim = FakeStep("trim", results=[gate])
+    async with Engine(tmp_path, steps=[trim]) as engine:
+        job = await engine.one()
+        await gate.wait()
+        async with asyncio.timeout(DEADLINE):
+            await engine.runner.drain(0)
+        assert (await engine.store.job(job.id)).state is State.READY
+    async with Engine(tmp_path, steps=[trim], store=engine.store) as later:
+        await later.until(job.id, State.PUBLISHED)
+
+
+async def test_a_held_job_goes_out_only_when_a_person_approves(tmp_path):
+    library = FakePublisher("s3")
+    async with Engine(tmp_path, publishers=[library], review=True) as engine:
+        job = await engine.one()
+        held = await engine.until(job.id, State.HELD)
+        assert library.arrived == []
+        await engine.settled()
+        await engine.runner.approve(held)
+        await engine.until(job.id, State.PUBLISHED)
+        with pytest.raises(IllegalMove):
+            await engine.runner.approve(held.evolve(state=State.PUBLISHING))
+
+
+class TestProgramme:
+    """A pipeline with a programme looks its talk up."""
+
+    async def test_an_excluded_talk_is_not_worked_on_and_starts_once_it_is_included(self, tmp_path):
+        trim = FakeStep("trim")
+        async with Engine(tmp_path, steps=[trim], programme="sheet") as engine:
+            await engine.store.put_talks("sheet", [talk("t1", excluded=True)], engine.clock.now())
+            job = await engine.one()
+            excluded = await engine.until(job.id, State.EXCLUDED)
+            assert (trim.runs, excluded.reason) == (0, "The programme 'sheet' excludes the talk t1.")
+            await engine.settled()
+            await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
+            await engine.runner.retry(excluded)
+            await engine.until(job.id, State.PUBLISHED)
+
+    async def test_an_unknown_talk_waits_for_the_next_reading_and_is_then_refused(self, tmp_path):
+        async with Engine(tmp_path, programme="sheet") as engine:
+            await engine.store.put_talks("sheet", [talk("other")], engine.clock.now())
+            job = await engine.one()
+            await engine.until(job.id, State.WAITING)
+            assert engine.asked == ["sheet"]
+            await engine.settled()
+            engine.clock.forward(1)
+            await engine.store.put_talks("sheet", [talk("other")], engine.clock.now())
+            engine.clock.forward(60)
+            refused = await engine.until(job.id, State.REFUSED)
+            assert "has no talk 't1'" in refused.reason
+
+    async def test_a_talk_that_the_next_reading_brings_is_worked_on(self, tmp_path):
+        async with Engine(tmp_path, programme="sheet") as engine:
+            job = await engine.one()
+            await engine.until(job.id, State.WAITING)
+            await engine.settled()
+            await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
+            await engine.settled()
+            engine.clock.forward(60)
+            await engine.until(job.id, State.PUBLISHED)
+
+    async def test_a_row_with_a_fault_refuses_its_jobs(self, tmp_path):
+        async with Engine(tmp_path, programme="sheet") as engine:
+            await engine.store.put_talks("sheet", [talk("t1", fault="Rows 3 and 7 are both t1.")], engine.clock.now())
+            job = await engine.one()
+            assert (await engine.until(job.id, State.REFUSED)).reason == "Rows 3 and 7 are both t1."
+
+    async def test_a_name_that_says_no_talk_is_refused(self, tmp_path):
+        async with Engine(tmp_path, programme="sheet") as engine:
+            job = await engine.one("holiday.mp4")
+            assert "does not say which talk" in (await engine.until(job.id, State.REFUSED)).reason

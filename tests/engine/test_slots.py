@@ -1,0 +1,69 @@
+import asyncio
+
+import pytest
+
+from vidd.engine.slots import Slot, Slots
+
+
+async def test_no_more_than_the_limit_hold_a_slot():
+    slots, most, now = Slots({"encodes": 2}), 0, 0
+
+    async def one():
+        nonlocal most, now
+        async with slots.hold("encodes", 0):
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0)
+            now -= 1
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(one() for _ in range(10)))
+    assert most == 2
+    assert slots.named["encodes"].taken == 0
+
+
+async def test_the_most_urgent_waiter_is_next_and_equals_keep_their_order():
+    slot, order = Slot(1), []
+    await slot.take(0)
+
+    async def one(name, priority):
+        await slot.take(priority)
+        order.append(name)
+        slot.give_back()
+
+    tasks = [asyncio.create_task(one(name, priority)) for name, priority in (("a", 0), ("b", 5), ("c", 0), ("d", 5))]
+    await asyncio.sleep(0)
+    assert slot.waiting == 4
+    slot.give_back()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*tasks)
+    assert order == ["b", "d", "a", "c"]
+
+
+async def test_a_waiter_that_is_cancelled_takes_no_place():
+    slot = Slot(1)
+    await slot.take(0)
+    waiter = asyncio.create_task(slot.take(0))
+    await asyncio.sleep(0)
+    # Given a place and cancelled in the same turn of the loop: the place must come back.
+    slot.give_back()
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert slot.taken == 0
+
+
+async def test_more_places_let_waiters_in_at_once():
+    slots = Slots({"mails": 1})
+    await slots.named["mails"].take(0)
+    waiter = asyncio.create_task(slots.named["mails"].take(0))
+    await asyncio.sleep(0)
+    slots.resize({"mails": 2})
+    async with asyncio.timeout(5):
+        await waiter
+    assert slots.named["mails"].taken == 2
+
+
+async def test_work_without_a_limit_needs_no_place():
+    async with Slots({}).hold(None, 0):
+        pass

@@ -1,0 +1,321 @@
+"""The composition root: settings in, running daemon out. Read `Daemon.run` as its table of contents."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from vidd.clients.systemd import Notifier
+from vidd.config import Settings
+from vidd.engine.clock import SystemClock
+from vidd.engine.follow import Follower
+from vidd.engine.inlet import SourceInlet
+from vidd.engine.intake import Intake
+from vidd.engine.runner import Runner
+from vidd.engine.slots import Slots
+from vidd.engine.stage import Stage
+from vidd.engine.supervise import Watchers
+from vidd.engine.workspace import Workspace
+from vidd.errors import Refused
+from vidd.ffmpeg.probe import close_probers
+from vidd.ffmpeg.run import capabilities
+from vidd.frontdesk import FrontDesk
+from vidd.kinds import module_of, resolve
+from vidd.model.event import Event
+from vidd.model.retry import RetryRule
+from vidd.ports import Encoder, Tools
+from vidd.ready import Ready, make_ready
+from vidd.web.server import Port
+
+_log = structlog.get_logger()
+_PATIENCE = 60.0
+"""Seconds a wait may be for `--until-idle` to stay for it."""
+SOCKET = "vidd.sock"
+
+
+@contextmanager
+def _owned(state: Path) -> Any:
+    """The state directory has one owner, as long as he lives."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "lock").open("w")
+    except OSError as error:
+        raise Refused(
+            f"The state directory {state} cannot be used ({error.strerror}): correct [daemon] state."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"Another vidd runs on {state}: stop it first, or choose another [daemon] state.") from None
+        yield
+
+
+class Daemon:
+    """One running vidd. `reread` gives the settings anew at SIGHUP."""
+
+    def __init__(self, settings: Settings, reread: Callable[[], Settings]) -> None:
+        self._ready = make_ready(settings)
+        self._reread = reread
+        self._notifier = Notifier()
+        self._observers: list[Callable[[Event], None]] = []
+        self._sources: dict[str, asyncio.Task[None]] = {}
+        self._inlets: dict[str, SourceInlet] = {}
+        self._followers: list[Follower] = []
+        self._stop = asyncio.Event()
+        self._now = asyncio.Event()
+        self._stage: Stage
+        self._intake: Intake
+        self._watchers: Watchers
+        self.runner: Runner
+        self.desk: FrontDesk
+        self.port: Port
+
+    async def run(
+        self,
+        *,
+        until_idle: bool = False,
+        seconds: float | None = None,
+        on_ready: Callable[[Daemon], Awaitable[None]] | None = None,
+    ) -> None:
+        """Until a signal, or until there is nothing to do, or so many seconds."""
+        settings = self._ready.settings
+        with _owned(settings.daemon.state):
+            async with AsyncExitStack() as stack:
+                await self._build(stack)
+                await self.port.start(
+                    settings.daemon.listen,
+                    settings.daemon.state / SOCKET,
+                    [token.get_secret_value() for token in settings.daemon.tokens],
+                )
+                stack.push_async_callback(self.port.stop)
+                taken = await self.runner.recover()
+                await stack.enter_async_context(self._signals())
+                async with asyncio.TaskGroup() as tasks:
+                    main = tasks.create_task(self.runner.run(), name="runner")
+                    watchdog = tasks.create_task(self._watchdog(), name="watchdog")
+                    self._start_watchers()
+                    _log.info("ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=taken)
+                    self._notifier.say(READY="1", STATUS="Ready.")
+                    if on_ready is not None:
+                        await on_ready(self)
+                    await self._until_over(until_idle=until_idle, seconds=seconds)
+                    await self._go_down()
+                    main.cancel()
+                    watchdog.cancel()
+        _log.info("stopped")
+
+    async def _build(self, stack: AsyncExitStack) -> None:
+        ready, settings = self._ready, self._ready.settings
+        store = ready.make_store()
+        await store.open()
+        stack.push_async_callback(store.close)
+        stack.push_async_callback(close_probers)
+        queue = ready.make_queue()
+        tools = self._tools(ready)
+        workspace = Workspace(settings.daemon.state / "jobs")
+        workspace.root.mkdir(exist_ok=True)
+        self._stage = Stage(
+            store=store,
+            slots=Slots(_limits(settings)),
+            workspace=workspace,
+            tools=tools,
+            resolve=resolve,
+            observe=self.observe,
+            retry=RetryRule(**settings.retry.model_dump()),
+            ask_source=self._ask_source,
+        )
+        self.runner = Runner(self._stage, queue, settings.limits.jobs)
+        self._intake = Intake(store, queue, ready.pipelines, tools.clock, self.observe)
+        self._watchers = Watchers(tools.clock, self.observe)
+        self.desk = FrontDesk(
+            stage=self._stage,
+            queue=queue,
+            runner=self.runner,
+            intake=self._intake,
+            watchers=self._watchers,
+            inlets=self._inlets,
+            capabilities=await capabilities(tools.encoder),
+            reserve=lambda: self._ready.settings.limits.disk_reserve,
+        )
+        self._observers += self.desk.observers
+        self.port = Port(self.desk)
+
+    def _tools(self, ready: Ready) -> Tools:
+        encoder = Encoder(**ready.encoder)
+        return Tools(ready.settings.daemon.state, encoder, SystemClock(), ready.accounts, self.observe)
+
+    def observe(self, event: Event) -> None:
+        """Tell everybody who watches."""
+        for note in self._observers:
+            note(event)
+
+    def _ask_source(self, name: str) -> None:
+        if name in self._inlets:
+            self._inlets[name].look()
+
+    def _start_watchers(self) -> None:
+        for name, (kind, options) in self._ready.sources.items():
+            self._watchers.add(name, kind)
+            inlet = SourceInlet(
+                name,
+                getattr(options, "pipeline", None),
+                tools=self._stage.tools,
+                store=self._stage.store,
+                intake=self._intake,
+                watchers=self._watchers,
+                programme_read=self._programme_read,
+            )
+            self._inlets[name] = inlet
+            self._keep(name, partial(module_of("sources", kind).watch, options, inlet))
+        for pipeline, body in self._ready.pipelines.items():
+            for notice in resolve(body).notices:
+                if notice.follow is not None:
+                    follower = Follower(self._stage, pipeline, notice.follow)
+                    self._followers.append(follower)
+                    self._observers.append(follower.note)
+                    name = f"{pipeline}.{notice.name}"
+                    self._watchers.add(name, notice.kind)
+                    self._keep(name, partial(self._follow, name, follower))
+
+    def _keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
+        self._sources[name] = asyncio.create_task(self._watchers.keep(name, watch), name=f"watch:{name}")
+
+    async def _follow(self, name: str, follower: Follower) -> None:
+        self._watchers.mark(name, up=True, reason=None, caught_up=self._stage.now())
+        await follower.run()
+
+    def _programme_read(self, _name: str) -> None:
+        for follower in self._followers:
+            follower.programme_read()
+
+    async def _stop_watchers(self) -> None:
+        await _end(*self._sources.values())
+        for name in self._sources:
+            self._watchers.forget(name)
+        for follower in self._followers:
+            self._observers.remove(follower.note)
+            # What the last moves of jobs say must be in the sheet before the daemon goes.
+            await self._settle(follower)
+        self._sources.clear()
+        self._inlets.clear()
+        self._followers.clear()
+
+    async def _settle(self, follower: Follower) -> None:
+        try:
+            await follower.settle()
+        except Exception as error:  # noqa: BLE001 - it is written at the next start; the way down goes on
+            _log.warning("sheet not written", error=str(error))
+
+    async def _until_over(self, *, until_idle: bool, seconds: float | None) -> None:
+        ends = [asyncio.create_task(self._stop.wait(), name="signal")]
+        if until_idle:
+            ends.append(asyncio.create_task(self._idle(), name="idle"))
+        if seconds is not None:
+            ends.append(asyncio.create_task(asyncio.sleep(seconds), name="time"))
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
+        finally:
+            await _end(*ends)
+
+    async def _idle(self) -> None:
+        while not all(one.caught_up for one in self._watchers.table.values()):
+            down = [one for one in self._watchers.table.values() if one.restarts and not one.up]
+            if down:
+                raise Refused(f"The watcher {down[0].name} cannot look at what there is: {down[0].reason}")
+            await asyncio.sleep(0.1)
+        await self.runner.idle(_PATIENCE)
+
+    async def _go_down(self) -> None:
+        """Stop listening for new work, let what runs end, then interrupt it; a second signal is "now"."""
+        grace = self._ready.settings.daemon.grace
+        _log.info("stopping", running=len(self.runner.running), grace=grace)
+        self._notifier.say(STOPPING="1", STATUS="Letting running jobs end.")
+        draining = asyncio.create_task(self.runner.drain(grace), name="drain")
+        hurry = asyncio.create_task(self._now.wait(), name="hurry")
+        await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        await self.runner.stop_now()
+        await draining
+        await _end(hurry)
+        await self._stop_watchers()
+
+    async def _watchdog(self) -> None:
+        every = Notifier.watchdog_seconds() or 10.0
+        while True:
+            running, queued = len(self.runner.running), self.desk.queued
+            self._notifier.say(WATCHDOG="1", STATUS=f"{running} jobs run, {queued} are queued.")
+            await asyncio.sleep(every)
+
+    @asynccontextmanager
+    async def _signals(self) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        reloads: set[asyncio.Task[None]] = set()
+        loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.create_task(self.reload(), name="reload")))
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+            for task in reloads:
+                task.cancel()
+
+    def stop(self) -> None:
+        """The first time: drain. The second time: now."""
+        if self._stop.is_set():
+            self._now.set()
+        self._stop.set()
+
+    async def reload(self) -> None:
+        """Read the settings again; a bad file is refused and the old ones stay."""
+        self._notifier.say(RELOADING="1")
+        try:
+            ready = make_ready(self._reread())
+        except Refused as refused:
+            _log.error("settings refused", reason=refused.sentence)
+        else:
+            await self._take_over(ready)
+        self._notifier.say(READY="1")
+
+    async def _take_over(self, ready: Ready) -> None:
+        old, new = self._ready.settings, ready.settings
+        fixed = [
+            name
+            for name, before, after in (
+                ("daemon", old.daemon, new.daemon.model_copy(update={"grace": old.daemon.grace})),
+                ("store", old.store, new.store),
+                ("queue", old.queue, new.queue),
+            )
+            if before != after
+        ]
+        await self._stop_watchers()
+        self._ready = ready
+        self._stage.tools = self._tools(ready)
+        self._stage.retry = RetryRule(**new.retry.model_dump())
+        self._stage.slots.resize(_limits(new))
+        self._intake.pipelines = ready.pipelines
+        self._start_watchers()
+        _log.info("settings read", pipelines=list(ready.pipelines), after_restart=fixed)
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def _limits(settings: Settings) -> dict[str, int]:
+    limits = settings.limits
+    return {"encodes": limits.encodes, "uploads": limits.uploads, "fetches": limits.fetches, "mails": limits.mails}

@@ -1,0 +1,225 @@
+"""The shape of vidd.toml. Kinds stay open tables here; `kinds.py` gives each to its own model."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from vidd.errors import Refused
+from vidd.options import Duration, Options, Size
+
+PREFIX = "VIDD_"
+_NOT_SETTINGS = frozenset({"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE"})
+
+
+class SettingsFault(Refused):
+    """Settings that cannot be used: every fault with its TOML path."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("The settings cannot be used: " + "; ".join(faults))
+        self.faults = faults
+
+
+class Daemon(Options):
+    """`[daemon]`."""
+
+    state: Path = Path("/var/lib/vidd")
+    listen: str = "127.0.0.1:8080"
+    tokens: tuple[SecretStr, ...] = ()
+    grace: Duration = 60.0
+    log: str = "info"
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{value!r} is no address; write it like 127.0.0.1:8080")
+        return value
+
+    @field_validator("log")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError(f"{value!r} is no level; use debug, info, warning or error")
+        return value.lower()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class Limits(Options):
+    """`[limits]`: how many at once."""
+
+    jobs: int = Field(default=16, ge=1, le=1000)
+    encodes: int = Field(default=2, ge=1, le=100)
+    uploads: int = Field(default=4, ge=1, le=100)
+    fetches: int = Field(default=4, ge=1, le=100)
+    mails: int = Field(default=2, ge=1, le=100)
+    disk_reserve: Size = ByteSize(5 * 1024**3)
+
+
+class Ffmpeg(Options):
+    """`[ffmpeg]`."""
+
+    path: Path | None = None
+    nice: int = Field(default=10, ge=0, le=19)
+    threads: int = Field(default=0, ge=0, le=256)
+    stall: Duration = 120.0
+    memory: Size | None = None
+
+
+class Retry(Options):
+    """`[retry]`: how often, and how long, something that failed is tried again."""
+
+    attempts: int = Field(default=8, ge=1)
+    first: Duration = 5.0
+    longest: Duration = 3600.0
+    total: Duration = 86400.0
+
+
+class Table(BaseModel):
+    """A table whose `kind` decides what else may be in it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """Everything but the kind."""
+        return dict(self.model_extra or {})
+
+
+class Pipeline(Options):
+    """`[pipelines.<name>]`."""
+
+    programme: str | None = None
+    review: bool = False
+    steps: tuple[Table, ...] = ()
+    publish: tuple[Table, ...] = ()
+    notify: tuple[Table, ...] = ()
+
+
+class _Credentials(PydanticBaseSettingsSource):
+    """Files of $CREDENTIALS_DIRECTORY, named like the setting: `accounts.library.secret_key`, `daemon.tokens`."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's promise
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        directory = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not directory or not Path(directory).is_dir():
+            return found
+        for file in sorted(Path(directory).iterdir()):
+            *tables, key = file.name.split(".")
+            if not tables or tables[0] not in Settings.model_fields:
+                continue
+            text = file.read_text().strip()
+            place = found
+            for table in tables:
+                place = place.setdefault(table, {})
+            place[key] = text.split("\n") if key == "tokens" else text
+        return found
+
+
+class Settings(BaseSettings):
+    """All of vidd.toml. What the environment says goes before credentials, and these before the file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, case_sensitive=False
+    )
+
+    daemon: Daemon = Daemon()
+    limits: Limits = Limits()
+    ffmpeg: Ffmpeg = Ffmpeg()
+    retry: Retry = Retry()
+    store: Table = Table(kind="sqlite")
+    queue: Table = Table(kind="local")
+    accounts: dict[str, Table] = {}
+    sources: dict[str, Table] = {}
+    pipelines: dict[str, Pipeline] = {}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's promise
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, _Credentials(settings_cls), init_settings
+
+
+def toml_path(where: tuple[int | str, ...]) -> str:
+    """`("pipelines", "talks", "steps", 1, "fade")` as `pipelines.talks.steps[1].fade`."""
+    text = ""
+    for part in where:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def faults_of(error: ValidationError, where: tuple[int | str, ...] = ()) -> list[str]:
+    """Each fault of a validation as `path: sentence`, never with the value of a secret."""
+    faults = []
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        sentence = (
+            "there is no such key" if one["type"] == "extra_forbidden" else one["msg"].removeprefix("Value error, ")
+        )
+        faults.append(f"{toml_path((*where, *one['loc']))}: {sentence}")
+    return faults
+
+
+def _strange_variables() -> list[str]:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return [
+        f"{name}: no setting begins like this environment variable"
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS and name.split("__")[0].upper() not in known
+    ]
+
+
+def read_settings(path: Path | None, over: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of a file (or the embedded ones), with the environment over them; SettingsFault with every fault."""
+    if path is None:
+        text = embedded()
+    else:
+        try:
+            text = path.read_text()
+        except OSError as error:
+            raise SettingsFault([f"{path}: cannot be read ({error.strerror})"]) from error
+        except UnicodeDecodeError as error:
+            raise SettingsFault([f"{path}: is no UTF-8 text"]) from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsFault([f"{path}: is no TOML ({error})"]) from error
+    for name, value in (over or {}).items():
+        table.setdefault("daemon", {})[name] = value
+    strange = _strange_variables()
+    try:
+        settings = Settings(**table)
+    except ValidationError as error:
+        raise SettingsFault(strange + faults_of(error)) from None
+    if strange:
+        raise SettingsFault(strange)
+    return settings
+
+
+def embedded() -> str:
+    """The text of the settings that need no file: the same as etc/vidd.toml."""
+    return (Path(__file__).parent / "data" / "vidd.toml").read_text()

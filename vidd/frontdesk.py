@@ -1,0 +1,209 @@
+"""What people and programs may ask of a running daemon: the web's `Desk`, over the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from vidd import __version__
+from vidd.engine.inlet import SourceInlet
+from vidd.engine.intake import Intake
+from vidd.engine.runner import Runner
+from vidd.engine.stage import Stage
+from vidd.engine.supervise import Watchers
+from vidd.errors import Refused
+from vidd.ffmpeg.run import Capabilities
+from vidd.model.arrival import file_arrival
+from vidd.model.event import Event, JobMoved, Progressed
+from vidd.model.job import Arrival, IllegalMove, Job, State
+from vidd.ports import Clock, Queue, Store
+from vidd.web import desk
+from vidd.web.explain import Explanation, explain
+from vidd.web.hub import Hub
+from vidd.web.metrics import Metrics
+
+_SUBMITTED = "submitted"
+
+
+class Progresses:
+    """An observer that remembers how far each running part is."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, dict[str, Progressed]] = {}
+
+    def note(self, event: Event) -> None:
+        """Keep the newest of each part; forget a job that moved on."""
+        if isinstance(event, Progressed):
+            self._parts.setdefault(event.job, {})[event.part] = event
+        elif isinstance(event, JobMoved) and event.job.state not in {State.WORKING, State.PUBLISHING}:
+            self._parts.pop(event.job.id, None)
+
+    def by_job(self) -> dict[str, list[Progressed]]:
+        """By job id."""
+        return {job: list(parts.values()) for job, parts in self._parts.items()}
+
+
+class FrontDesk:
+    """Answers for the daemon. `reserve` is the free space in bytes below which it is not well."""
+
+    def __init__(
+        self,
+        *,
+        stage: Stage,
+        queue: Queue,
+        runner: Runner,
+        intake: Intake,
+        watchers: Watchers,
+        inlets: Mapping[str, SourceInlet],
+        capabilities: Capabilities,
+        reserve: Callable[[], int],
+    ) -> None:
+        self._stage = stage
+        self._queue = queue
+        self._runner = runner
+        self._intake = intake
+        self._watchers = watchers
+        self._inlets = inlets
+        self._capabilities = capabilities
+        self._reserve = reserve
+        self._since = stage.now()
+        self._progresses = Progresses()
+        self.store: Store = stage.store
+        self.clock: Clock = stage.tools.clock
+        self.hub = Hub()
+        self.metrics = Metrics()
+        self.observers = (self.hub.note, self.metrics.note, self._progresses.note)
+
+    async def health(self) -> desk.Health:
+        watchers = {
+            one.name: desk.Watcher(one.name, one.kind, one.up, one.restarts, one.last_event, one.reason)
+            for one in self._watchers.table.values()
+        }
+        free = self._stage.workspace.free()
+        reasons = [f"The watcher {one.name} is down: {one.reason}" for one in watchers.values() if not one.up]
+        reasons += [f"ffmpeg: {reason}" for reason in self._capabilities.missing]
+        if free < self._reserve():
+            reasons.append(
+                f"{free / 1024**3:.1f} GiB are free, less than [limits] disk_reserve: no job that needs room starts."
+            )
+        if self._stage.draining:
+            reasons.append("The daemon is stopping.")
+        return desk.Health(
+            ok=not reasons,
+            version=__version__,
+            since=self._since,
+            reasons=tuple(reasons),
+            watchers=watchers,
+            queue=self._queue.size(),
+            running=len(self._runner.running),
+            paused=self._runner.paused,
+            disk_free=free,
+            ffmpeg=desk.Ffmpeg(self._capabilities.version, tuple(self._capabilities.missing)),
+        )
+
+    async def explain(self, job: Job) -> Explanation:
+        health = await self.health()
+        name = job.settings.get("programme")
+        return explain(
+            job,
+            now=self._stage.now(),
+            publications=await self.store.publications(job.id),
+            watchers=health.watchers,
+            paused=health.paused,
+            programme=await self.store.programme(name) if name else None,
+            progress=self._progresses.by_job().get(job.id, ()),
+        )
+
+    def _pipeline(self, name: str | None) -> str:
+        known = list(self._intake.pipelines)
+        if name is None and len(known) == 1:
+            return known[0]
+        if name not in known:
+            raise Refused(f"There is no pipeline {name!r}: name one of {', '.join(known) or 'none'}.")
+        return name
+
+    async def submit(
+        self,
+        *,
+        location: str,
+        name: str | None,
+        pipeline: str | None,
+        facts: Mapping[str, Any],
+        priority: int,
+        key: str | None,
+    ) -> tuple[Job, bool]:
+        pipeline = self._pipeline(pipeline)
+        arrival = _arrival(location, name, facts, priority, key)
+        fresh = await self._intake.admit(_SUBMITTED, pipeline, [arrival])
+        if fresh:
+            return fresh[0], True
+        known = await self._intake.known(pipeline, arrival)
+        if known is None or known.location != arrival.location:
+            raise Refused(f"The key {key!r} stands for another job: use a new one for {location}.")
+        return known, False
+
+    async def _job(self, job_id: str) -> Job:
+        job = await self.store.job(job_id)
+        if job is None:
+            raise Refused(f"There is no job {job_id!r}: `vidd jobs` lists them.")
+        return job
+
+    async def retry(self, job_id: str, *, fresh_settings: bool) -> Job:
+        job = await self._job(job_id)
+        if fresh_settings:
+            job = await self._runner.renew(job, self._intake.pipelines[self._pipeline(job.pipeline)])
+        return await self._runner.retry(job)
+
+    async def cancel(self, job_id: str) -> Job:
+        return await self._runner.cancel(await self._job(job_id))
+
+    async def approve(self, job_id: str) -> Job:
+        return await self._runner.approve(await self._job(job_id))
+
+    async def reject(self, job_id: str, reason: str) -> Job:
+        job = await self._job(job_id)
+        if job.state is not State.HELD:
+            raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to reject.")
+        return await self._runner.cancel(job, f"A person rejected it: {reason}")
+
+    async def pause(self) -> None:
+        await self._runner.pause()
+
+    async def resume(self) -> None:
+        await self._runner.resume()
+
+    async def wake(self, source: str | None) -> None:
+        if source is not None and source not in self._inlets:
+            raise Refused(f"There is no source {source!r}; there are {', '.join(self._inlets) or 'none'}.")
+        for name, inlet in self._inlets.items():
+            if source in (None, name):
+                inlet.look()
+
+    @property
+    def queued(self) -> int:
+        """How many jobs are queued."""
+        return self._queue.size()
+
+    def progress(self) -> Mapping[str, Sequence[Progressed]]:
+        return self._progresses.by_job()
+
+
+def _arrival(location: str, name: str | None, facts: Mapping[str, Any], priority: int, key: str | None) -> Arrival:
+    parts = urlsplit(location)
+    if parts.scheme in {"", "file"}:
+        path = Path(unquote(parts.path) if parts.scheme else location)
+        if not path.is_absolute():
+            raise Refused(f"{location!r} is not an absolute path: give the whole path of the file.")
+        if not path.is_file():
+            raise Refused(f"There is no file {str(path)!a} that the daemon can see: check the path and its rights.")
+        arrival = file_arrival(path, path.stat(), priority=priority)
+        facts = {**arrival.facts, **facts}
+        return Arrival(key or arrival.key, arrival.location, name or arrival.name, facts, priority)
+    if parts.scheme not in {"s3", "http", "https"}:
+        raise Refused(f"{location!r} is no place vidd can fetch from: give a path, s3://bucket/key or https://….")
+    last = unquote(parts.path.rpartition("/")[2]) or parts.netloc
+    if parts.scheme == "s3":
+        facts = {"bucket": parts.netloc, "key": unquote(parts.path.lstrip("/")), **facts}
+    return Arrival(key or f"submitted:{location}", location, name or last, facts, priority)

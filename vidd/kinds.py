@@ -1,0 +1,194 @@
+"""Finds the module of a kind and gives its table to its own model. Third parties register through entry points."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+
+import vidd.publishers
+import vidd.queues
+import vidd.sources
+import vidd.steps
+import vidd.stores
+from vidd.clients import ACCOUNTS
+from vidd.config import Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
+from vidd.errors import Refused
+from vidd.ports import Plan, PlannedPublisher, PlannedStep
+
+Where = tuple[int | str, ...]
+_TABLES: Mapping[str, Mapping[str, str]] = {
+    "sources": vidd.sources.KINDS,
+    "steps": vidd.steps.KINDS,
+    "publishers": vidd.publishers.KINDS,
+    "stores": vidd.stores.KINDS,
+    "queues": vidd.queues.KINDS,
+    "accounts": ACCOUNTS,
+}
+
+
+@lru_cache
+def known(family: str) -> dict[str, str]:
+    """The kinds of a family (`sources`, `steps`, …) and their modules."""
+    foreign = {one.name: one.value for one in entry_points(group=f"vidd.{family}")}
+    return {**foreign, **_TABLES[family]}
+
+
+def module_of(family: str, kind: str) -> ModuleType:
+    """The module of a kind; Refused where there is none or what it needs is not installed."""
+    name = known(family).get(kind)
+    if name is None:
+        raise Refused(f"there is no kind {kind!r} here; there are {', '.join(sorted(known(family)))}")
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise Refused(f"the kind {kind!r} needs {error.name!r}, which is not installed") from error
+
+
+@dataclass
+class Faults:
+    """Collects every fault, so that an operator sees all of them at once."""
+
+    found: list[str] = field(default_factory=list)
+
+    def add(self, where: Where, sentence: str) -> None:
+        """One more."""
+        self.found.append(f"{toml_path(where)}: {sentence}")
+
+    def model(self, family: str, kind: str, values: Mapping[str, Any], where: Where, *, name: str = "Options") -> Any:
+        """The kind's options, or None with the faults noted."""
+        try:
+            return getattr(module_of(family, kind), name).model_validate(values)
+        except Refused as refused:
+            self.add((*where, "kind"), refused.sentence)
+        except ValidationError as error:
+            self.found += faults_of(error, where)
+        return None
+
+    def check(self) -> None:
+        """SettingsFault if there was any."""
+        if self.found:
+            raise SettingsFault(self.found)
+
+
+def accounts_of(settings: Settings, faults: Faults) -> dict[str, Any]:
+    """The accounts by name; a secret may also be named by `<key>_file`."""
+    accounts = {}
+    for name, table in settings.accounts.items():
+        where: Where = ("accounts", name)
+        values = {"kind": table.kind, **table.rest}
+        for key in [key for key in values if key.endswith("_file")]:
+            model = _account_model(table.kind)
+            secret = key.removesuffix("_file")
+            if model is None or "SecretStr" not in str(model.model_fields.get(secret)):
+                continue
+            try:
+                values[secret] = SecretStr(Path(values.pop(key)).read_text().strip())
+            except OSError as error:
+                faults.add((*where, key), f"cannot be read ({error.strerror})")
+        accounts[name] = faults.model("accounts", table.kind, values, where, name="Account")
+    return accounts
+
+
+def _account_model(kind: str) -> Any:
+    return import_module(ACCOUNTS[kind]).Account if kind in ACCOUNTS else None
+
+
+def _named(tables: tuple[Table, ...]) -> list[tuple[str, Table]]:
+    """A table's own name, or its kind, numbered where the kind comes again."""
+    named: list[tuple[str, Table]] = []
+    for table in tables:
+        wanted = str(table.rest.get("name", table.kind))
+        taken = {name for name, _ in named}
+        number = 2
+        name = wanted
+        while name in taken:
+            name, number = f"{wanted}-{number}", number + 1
+        named.append((name, table))
+    return named
+
+
+def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[str, Any]:
+    """A pipeline with every default resolved, as it is stored with a job."""
+    steps = pipeline.steps
+    if not steps or steps[0].kind != "fetch":
+        # Every pipeline works on a file of its own; naming the step is only needed to set its options.
+        steps = (Table(kind="fetch"), *steps)
+    shift = len(steps) - len(pipeline.steps)
+
+    def rows(part: str, family: str, tables: tuple[Table, ...], back: int = 0) -> list[dict[str, Any]]:
+        resolved = []
+        for at, (name, table) in enumerate(_named(tables)):
+            values = table.rest
+            values.pop("name", None)
+            required = values.pop("required", True) if family == "publishers" else True
+            options = faults.model(family, table.kind, values, (*where, part, at - back))
+            if options is not None:
+                row = {"name": name, "kind": table.kind, "options": options.model_dump(mode="json")}
+                resolved.append(row if required is True else {**row, "required": False})
+        return resolved
+
+    return {
+        "programme": pipeline.programme,
+        "review": pipeline.review,
+        "steps": rows("steps", "steps", steps, shift),
+        "publish": rows("publish", "publishers", pipeline.publish),
+        "notify": rows("notify", "publishers", pipeline.notify),
+    }
+
+
+def _fingerprint(row: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
+    module = module_of("publishers", row["kind"])
+    options = module.Options.model_validate(row["options"])
+    follow = getattr(module, "follow", None)
+    return PlannedPublisher(
+        name=row["name"],
+        kind=row["kind"],
+        slot=module.SLOT,
+        required=row.get("required", True),
+        publish=partial(module.publish, options),
+        reconcile=partial(module.reconcile, options),
+        follow=partial(follow, options) if follow else None,
+    )
+
+
+def _step(row: Mapping[str, Any]) -> PlannedStep:
+    module = module_of("steps", row["kind"])
+    options = module.Options.model_validate(row["options"])
+    return PlannedStep(row["name"], row["kind"], module.SLOT, _fingerprint(row), partial(module.run, options))
+
+
+@lru_cache(maxsize=64)
+def _resolved(text: str) -> Plan:
+    settings = json.loads(text)
+    try:
+        return Plan(
+            programme=settings["programme"],
+            review=settings["review"],
+            steps=tuple(_step(row) for row in settings["steps"]),
+            publishers=tuple(_publisher(row) for row in settings["publish"]),
+            notices=tuple(_publisher(row) for row in settings["notify"]),
+        )
+    except ValidationError as error:
+        faults = "; ".join(faults_of(error))
+        raise Refused(
+            f"The settings this job was admitted with no longer fit ({faults}): retry it with the present settings (--fresh)."
+        ) from error
+
+
+def resolve(settings: Mapping[str, Any]) -> Plan:
+    """`ports.Resolve` over the tables of kinds."""
+    return _resolved(json.dumps(settings, sort_keys=True))

@@ -1,0 +1,78 @@
+"""Settings whose every table has been given to its kind: nothing in them can be wrong any more but the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vidd.config import Settings
+from vidd.ffmpeg.run import default_ffmpeg
+from vidd.kinds import Faults, accounts_of, module_of, pipeline_to_json
+from vidd.ports import Queue, Store
+
+
+@dataclass(frozen=True)
+class Ready:
+    """`sources` are (kind, options) by name; `pipelines` are as they are stored with jobs."""
+
+    settings: Settings
+    accounts: dict[str, Any]
+    sources: dict[str, tuple[str, Any]]
+    pipelines: dict[str, dict[str, Any]]
+    make_store: Callable[[], Store]
+    make_queue: Callable[[], Queue]
+
+    @property
+    def encoder(self) -> dict[str, Any]:
+        """The fields of `ports.Encoder`."""
+        values = self.settings.ffmpeg.model_dump()
+        return {
+            **values,
+            "path": self.settings.ffmpeg.path or default_ffmpeg(),
+            "disk_reserve": int(self.settings.limits.disk_reserve),
+        }
+
+
+def make_ready(settings: Settings) -> Ready:
+    """Give every table to its kind; SettingsFault with every fault found."""
+    faults = Faults()
+    accounts = accounts_of(settings, faults)
+    pipelines = {
+        name: pipeline_to_json(pipeline, faults, ("pipelines", name)) for name, pipeline in settings.pipelines.items()
+    }
+    sources = {
+        name: (table.kind, faults.model("sources", table.kind, table.rest, ("sources", name)))
+        for name, table in settings.sources.items()
+    }
+    store = faults.model("stores", settings.store.kind, settings.store.rest, ("store",), name="Settings")
+    queue = faults.model("queues", settings.queue.kind, settings.queue.rest, ("queue",), name="Settings")
+    _check_names(settings, faults)
+    faults.check()
+    return Ready(
+        settings,
+        accounts,
+        sources,
+        pipelines,
+        lambda: module_of("stores", settings.store.kind).make(settings.daemon.state, store),  # type: ignore[no-any-return]
+        lambda: module_of("queues", settings.queue.kind).make(queue),  # type: ignore[no-any-return]
+    )
+
+
+def _check_names(settings: Settings, faults: Faults) -> None:
+    def account(table: Any, where: tuple[int | str, ...]) -> None:
+        name = table.rest.get("account")
+        if isinstance(name, str) and name not in settings.accounts:
+            faults.add((*where, "account"), f"there is no [accounts.{name}]")
+
+    for name, table in settings.sources.items():
+        account(table, ("sources", name))
+        pipeline = table.rest.get("pipeline")
+        if isinstance(pipeline, str) and pipeline not in settings.pipelines:
+            faults.add(("sources", name, "pipeline"), f"there is no [pipelines.{pipeline}]")
+    for name, pipeline in settings.pipelines.items():
+        if pipeline.programme is not None and pipeline.programme not in settings.sources:
+            faults.add(("pipelines", name, "programme"), f"there is no [sources.{pipeline.programme}]")
+        for part in ("steps", "publish", "notify"):
+            for at, table in enumerate(getattr(pipeline, part)):
+                account(table, ("pipelines", name, part, at))
