@@ -1,0 +1,144 @@
+"""Logs, set up in one place: lines of JSON for the journal, key=value for a terminal, secrets for nobody.
+
+`event` is a constant; what differs is a field. Libraries that use `logging` come out the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+LEVELS = ("debug", "info", "warning", "error")
+HIDDEN = "[hidden]"
+
+_SECRET = re.compile(
+    r"passw|passphrase|secret|token|authori[sz]ation|credential|cookie|signature|private_?key|api_?key|access_?key",
+    re.IGNORECASE,
+)
+_IN_TEXT = (
+    (re.compile(r"(?<=://)[^/\s@]+@"), f"{HIDDEN}@"),
+    (re.compile(r"(?i)\b(bearer|basic) [\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
+    (re.compile(r"(?i)([?&](?:[\w-]*(?:signature|token|credential|secret|password|key))=)[^&\s\"']+"), rf"\1{HIDDEN}"),
+)
+_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+_LOUD = (
+    "aiobotocore",
+    "aiosqlite",
+    "asyncio",
+    "boto3",
+    "botocore",
+    "gql",
+    "matplotlib",
+    "PIL",
+    "urllib3",
+    "watchfiles",
+)
+
+Line = MutableMapping[str, Any]
+
+
+def hide(value: Any, key: str = "") -> Any:
+    """The value without what is secret: by its key's name, by its type, and in texts by what an address has."""
+    if _SECRET.search(key) and value is not None and not isinstance(value, bool | int | float):
+        return HIDDEN
+    # By what it can do, not by its type: the log is below everything and must not import pydantic.
+    if hasattr(value, "get_secret_value"):
+        return HIDDEN
+    if isinstance(value, str):
+        for pattern, instead in _IN_TEXT:
+            value = pattern.sub(instead, value)
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): hide(one, str(name)) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [hide(one) for one in value]
+    return value
+
+
+def _hide_secrets(_logger: Any, _method: str, line: Line) -> Line:
+    return {key: hide(value, key) for key, value in line.items()}
+
+
+def _as_key_value(_logger: Any, _method: str, line: Line) -> str:
+    time, level, event = line.pop("time", ""), line.pop("level", ""), line.pop("event", "")
+    trace = line.pop("exception", None)
+    fields = "".join(f" {key}={_word(value)}" for key, value in line.items())
+    text = f"{str(time)[11:19]} {level:7} {_word(event, quote=False)}{fields}"
+    return f"{text}\n{trace}" if trace else text
+
+
+def _word(value: Any, *, quote: bool = True) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # A file's name may hold whatever moves a terminal's cursor.
+    text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return (
+        json.dumps(text, ensure_ascii=False)
+        if quote and isinstance(value, str) and re.search(r'[\s"=]', text)
+        else text
+    )
+
+
+class _Json:
+    """One line of JSON, for the journal with the level in front as sd-daemon(3) has it."""
+
+    def __init__(self, *, journal: bool) -> None:
+        self._journal = journal
+
+    def __call__(self, _logger: Any, _method: str, line: Line) -> str:
+        text = json.dumps(line, default=str)
+        return f"<{_PRIORITY.get(line.get('level', 'info'), 6)}>{text}" if self._journal else text
+
+
+def in_journal(stream: TextIO) -> bool:
+    """Whether systemd's journal reads this stream (systemd.exec(5), JOURNAL_STREAM)."""
+    try:
+        its = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{its.st_dev}:{its.st_ino}"
+
+
+def set_up(level: str = "info", *, stream: TextIO | None = None, terminal: bool | None = None) -> None:
+    """Send all logs to `stream` (standard error). ValueError where the level is none of LEVELS."""
+    if level.lower() not in LEVELS:
+        raise ValueError(f"{level!r} is no log level: choose one of {', '.join(LEVELS)}")
+    stream = stream or sys.stderr
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+        _hide_secrets,
+    ]
+    plain = stream.isatty() if terminal is None else terminal
+    renderer = _as_key_value if plain else _Json(journal=in_journal(stream))
+    out = logging.StreamHandler(stream)
+    out.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [out]
+    root.setLevel(level.upper())
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,163 @@
+"""`/api/…`: what there is, and what a person or a program can do about it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from vidd.model.job import Job, State
+from vidd.web.asked import (
+    Again,
+    Nothing,
+    Rejection,
+    Submission,
+    Wake,
+    body_of,
+    idempotency_key,
+    job_of,
+    limit_of,
+    states_of,
+)
+from vidd.web.desk import DESK
+from vidd.web.shapes import job_json, link_of, moment, publication_json, step_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HAS_LINK = frozenset({State.PUBLISHING, State.PUBLISHED, State.WAITING})
+
+
+def answer(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON."""
+    return web.json_response(text=json.dumps(document, default=str), status=status, headers=headers)
+
+
+async def _shown(request: web.Request, job: Job) -> dict[str, Any]:
+    desk = request.app[DESK]
+    link = link_of(await desk.store.publications(job.id)) if job.state in _HAS_LINK else None
+    return job_json(job, progress=desk.progress().get(job.id, ()), link=link)
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """Jobs, newest first."""
+    limit = limit_of(request, 100)
+    jobs = await request.app[DESK].store.jobs(
+        states=states_of(request),
+        pipeline=request.query.get("pipeline"),
+        talk=request.query.get("talk"),
+        limit=limit,
+    )
+    return answer({"jobs": [await _shown(request, job) for job in jobs], "limit": limit})
+
+
+async def show_job(request: web.Request) -> web.Response:
+    """One job with all that is known of it."""
+    desk, job = request.app[DESK], await job_of(request)
+    publications = await desk.store.publications(job.id)
+    return answer(
+        {
+            **job_json(job, progress=desk.progress().get(job.id, ()), link=link_of(publications)),
+            "key": job.key,
+            "facts": dict(job.facts),
+            "steps": [step_json(one) for one in await desk.store.steps(job.id)],
+            "publications": [publication_json(one) for one in publications],
+            "history": [
+                {"at": moment(at), "state": state, "reason": reason}
+                for at, state, reason in await desk.store.history(job.id)
+            ],
+        }
+    )
+
+
+async def explain_job(request: web.Request) -> web.Response:
+    """What a job waits for."""
+    job = await job_of(request)
+    told = await request.app[DESK].explain(job)
+    return answer(
+        {
+            "job": job.id,
+            "state": job.state,
+            "waiting_for": told.waiting_for,
+            "because": told.because,
+            "since": moment(told.since),
+            "next_try": moment(told.next_try),
+            "unblock": list(told.unblock),
+            "sentence": told.sentence,
+        }
+    )
+
+
+async def list_dead_letters(request: web.Request) -> web.Response:
+    """What could not be understood, newest first."""
+    limit = limit_of(request, 100)
+    letters = await request.app[DESK].store.dead_letters(limit)
+    shown = [
+        {"at": moment(at), "source": source, "reason": reason, "body": body} for at, source, reason, body in letters
+    ]
+    return answer({"dead_letters": shown, "limit": limit})
+
+
+async def submit_job(request: web.Request) -> web.Response:
+    """Take a recording in: 201 for a new job, 200 for the one that has this key already."""
+    key, asked = idempotency_key(request), await body_of(request, Submission)
+    job, new = await request.app[DESK].submit(
+        location=asked.location,
+        name=asked.name,
+        pipeline=asked.pipeline,
+        facts=asked.facts,
+        priority=asked.priority,
+        key=key,
+    )
+    return answer(await _shown(request, job), status=201 if new else 200, headers={"Location": f"/api/jobs/{job.id}"})
+
+
+async def retry_job(request: web.Request) -> web.Response:
+    """Take a job up again."""
+    job, asked = await job_of(request), await body_of(request, Again)
+    return answer(await _shown(request, await request.app[DESK].retry(job.id, fresh_settings=asked.fresh_settings)))
+
+
+async def cancel_job(request: web.Request) -> web.Response:
+    """Stop a job."""
+    job, _ = await job_of(request), await body_of(request, Nothing)
+    return answer(await _shown(request, await request.app[DESK].cancel(job.id)))
+
+
+async def approve_job(request: web.Request) -> web.Response:
+    """Let a held job out."""
+    job, _ = await job_of(request), await body_of(request, Nothing)
+    return answer(await _shown(request, await request.app[DESK].approve(job.id)))
+
+
+async def reject_job(request: web.Request) -> web.Response:
+    """Stop a held job."""
+    job, asked = await job_of(request), await body_of(request, Rejection)
+    return answer(await _shown(request, await request.app[DESK].reject(job.id, asked.reason)))
+
+
+async def pause(request: web.Request) -> web.Response:
+    """Start nothing new."""
+    await body_of(request, Nothing)
+    return await _pause(request, paused=True)
+
+
+async def resume(request: web.Request) -> web.Response:
+    """Go on."""
+    await body_of(request, Nothing)
+    return await _pause(request, paused=False)
+
+
+async def _pause(request: web.Request, *, paused: bool) -> web.Response:
+    desk = request.app[DESK]
+    await (desk.pause() if paused else desk.resume())
+    desk.hub.tell("daemon", lambda: {"paused": paused})
+    return answer({"paused": paused})
+
+
+async def wake(request: web.Request) -> web.Response:
+    """Ask sources to look now."""
+    asked = await body_of(request, Wake)
+    await request.app[DESK].wake(asked.source)
+    return answer({"woken": asked.source})

@@ -1,0 +1,120 @@
+"""What was asked: path, query and body, checked; each fault is a Problem that names where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Any, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+
+from vidd.model.job import Job, State
+from vidd.web.desk import DESK
+from vidd.web.problem import Problem
+
+_ID = re.compile(r"[0-9a-z]{1,40}", re.ASCII)
+_KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
+_PATIENCE = 30.0
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Body(BaseModel):
+    """A JSON object; unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Nothing(Body):
+    """No members."""
+
+
+class Submission(Body):
+    """A recording to take in: `location` is a path or URI; without a pipeline the only one is meant."""
+
+    location: Line
+    name: Line | None = None
+    pipeline: Line | None = None
+    facts: dict[str, JsonValue] = Field(default_factory=dict, max_length=100)
+    priority: int = Field(default=0, ge=-1000, le=1000)
+
+
+class Again(Body):
+    """How to retry."""
+
+    fresh_settings: bool = False
+
+
+class Rejection(Body):
+    """Why a held job is stopped."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+
+
+class Wake(Body):
+    """Which source is to look now; all of them where none is named."""
+
+    source: Line | None = None
+
+
+M = TypeVar("M", bound=Body)
+
+
+async def body_of(request: web.Request, model: type[M]) -> M:
+    """The body as `model`. No body is an empty object. Problem 400, 408, 413, 415 or 422."""
+    if request.content_length is not None and request.content_length > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content_length)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            raw = await request.read()
+    except TimeoutError:
+        raise Problem(408, f"The body did not arrive within {_PATIENCE:.0f} s: send it again.") from None
+    if raw and request.content_type != "application/json":
+        raise Problem(415, f"The body is {request.content_type}: send application/json.")
+    try:
+        return model.model_validate_json(raw or b"{}")
+    except ValidationError as error:
+        raise _fault(error) from None
+
+
+def _fault(error: ValidationError) -> Problem:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    if faults[0]["type"] == "json_invalid":
+        return Problem(400, f"The body is no JSON: {faults[0]['msg'].removeprefix('Invalid JSON: ')}.")
+    errors = [{"at": "/" + "/".join(str(part) for part in one["loc"]), "why": one["msg"]} for one in faults[:20]]
+    return Problem(422, f"The body is not as it should be: {errors[0]['at']}: {errors[0]['why']}.", errors=errors)
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The `Idempotency-Key` header; Problem 400 where it cannot be one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Problem(400, "The Idempotency-Key must be 1 to 200 visible ASCII characters without a space.")
+    return key
+
+
+async def job_of(request: web.Request) -> Job:
+    """The job that the path names by its id or the beginning of it; Problem 404."""
+    job_id = request.match_info["id"]
+    job = await request.app[DESK].store.job(job_id) if _ID.fullmatch(job_id) else None
+    if job is None:
+        raise Problem(404, f"There is no job {job_id[:60]!r}, or more than one begins so: /api/jobs lists them.")
+    return job
+
+
+def limit_of(request: web.Request, usual: int) -> int:
+    """The query's `limit`, 1 to 1000; Problem 422."""
+    text = request.query.get("limit", str(usual))
+    if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= 1000:
+        raise Problem(422, f"The limit {text[:60]!r} is no number from 1 to 1000.")
+    return int(text)
+
+
+def states_of(request: web.Request) -> list[State]:
+    """The query's `state`, repeated or with commas; Problem 422."""
+    words = [word.strip() for value in request.query.getall("state", []) for word in value.split(",") if word.strip()]
+    unknown: list[Any] = [word for word in words if word not in set(State)]
+    if unknown:
+        raise Problem(422, f"There is no state {unknown[0][:60]!r}: there are {', '.join(State)}.")
+    return [State(word) for word in words]

@@ -1,0 +1,117 @@
+"""What the port needs from the daemon. The composition root sits at this desk; the tests put somebody else there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiohttp import web
+
+from vidd.model.event import Progressed
+from vidd.model.job import Job
+from vidd.ports import Clock, Store
+
+if TYPE_CHECKING:
+    from vidd.web.explain import Explanation
+    from vidd.web.hub import Hub
+    from vidd.web.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """One supervised source; `last_event` is when it last saw something."""
+
+    name: str
+    kind: str
+    up: bool
+    restarts: int = 0
+    last_event: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ffmpeg:
+    """The ffmpeg in use, and the names of what it lacks. `version` is None where it cannot be run."""
+
+    version: str | None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the daemon is. `reasons` are sentences, empty when `ok`; `disk_free` is bytes; `queue` waits, `running` runs."""
+
+    ok: bool
+    version: str
+    since: datetime
+    reasons: tuple[str, ...] = ()
+    watchers: Mapping[str, Watcher] = field(default_factory=dict)
+    queue: int = 0
+    running: int = 0
+    paused: bool = False
+    disk_free: int = 0
+    ffmpeg: Ffmpeg = Ffmpeg(None)
+
+
+class Desk(Protocol):
+    """The daemon as the port sees it.
+
+    What acts on a job is given a whole id of a job that exists. It raises `IllegalMove` where the job's state does
+    not lead there, `Conflict` where somebody else was first, and `Refused` with a sentence.
+    """
+
+    store: Store
+    clock: Clock
+    hub: Hub
+    metrics: Metrics
+
+    async def health(self) -> Health:
+        """How the daemon is, from memory: it is asked many times a second."""
+
+    async def explain(self, job: Job) -> Explanation:
+        """What a job waits for."""
+
+    async def submit(
+        self,
+        *,
+        location: str,
+        name: str | None,
+        pipeline: str | None,
+        facts: Mapping[str, Any],
+        priority: int,
+        key: str | None,
+    ) -> tuple[Job, bool]:
+        """The job of this arrival, and whether it is new.
+
+        The same key is the same job, and Refused where it stands for another location or pipeline; None leaves
+        the key to the daemon.
+        """
+
+    async def retry(self, job_id: str, *, fresh_settings: bool) -> Job:
+        """Take a job up again, with the settings stored with it or with those of now."""
+
+    async def cancel(self, job_id: str) -> Job:
+        """Stop a job."""
+
+    async def approve(self, job_id: str) -> Job:
+        """Let a held job out."""
+
+    async def reject(self, job_id: str, reason: str) -> Job:
+        """Stop a held job, and keep the reason."""
+
+    async def pause(self) -> None:
+        """Start nothing new; what runs goes on."""
+
+    async def resume(self) -> None:
+        """The opposite of `pause`."""
+
+    async def wake(self, source: str | None) -> None:
+        """Ask a source, or all of them, to look now; Refused where there is none of that name."""
+
+    def progress(self) -> Mapping[str, Sequence[Progressed]]:
+        """How far what runs is, by job id."""
+
+
+DESK: web.AppKey[Desk] = web.AppKey("desk")

@@ -1,0 +1,232 @@
+"""What a job waits for, why, since when, when it is tried again, and what a person can do: one pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from vidd.model.event import Progressed
+from vidd.model.job import MEANING, MOVES, Job, State
+from vidd.model.publication import SENDING_MEANING, Publication, Sending
+
+if TYPE_CHECKING:
+    from vidd.model.talk import Programme
+    from vidd.web.desk import Watcher
+
+_MOST_STUCK = (
+    Sending.UNSURE,
+    Sending.REFUSED,
+    Sending.WAITING,
+    Sending.SENT,
+    Sending.STARTED,
+    Sending.PENDING,
+)
+
+_GOING = {
+    Sending.PENDING: "{what} to begin",
+    Sending.STARTED: "{what} to end",
+    Sending.SENT: "the other side's answer to {what}",
+}
+
+
+def _clock(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`waiting_for` is None when the job is done with. `unblock` names what a person can do, the best first."""
+
+    waiting_for: str | None
+    because: str
+    since: datetime
+    next_try: datetime | None = None
+    unblock: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        head = f"Waiting for {self.waiting_for}" if self.waiting_for else "Waiting for nothing"
+        text = f"{head} because {self.because.rstrip('.')}, since {_clock(self.since)}"
+        if self.next_try:
+            text += f"; next try {_clock(self.next_try)}"
+        if self.unblock:
+            text += f"; what can be done: {'; or '.join(self.unblock)}"
+        return f"{text}."
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """All that is known of a job."""
+
+    job: Job
+    publications: Sequence[Publication]
+    watchers: Mapping[str, Watcher]
+    paused: bool
+    now: datetime
+    programme: Programme | None
+    progress: Sequence[Progressed]
+
+    @property
+    def retry(self) -> str:
+        return f"vidd retry {self.job.id}"
+
+    @property
+    def cancel(self) -> str:
+        return f"vidd cancel {self.job.id}"
+
+    def reason(self) -> str:
+        return self.job.reason or MEANING[self.job.state]
+
+    def answer(self, waiting_for: str | None, because: str, *unblock: str, **more: datetime | None) -> Explanation:
+        since, next_try = more.get("since") or self.job.changed, more.get("next_try")
+        return Explanation(waiting_for, because, since, next_try, unblock)
+
+
+def _resume(case: _Case) -> Explanation:
+    because = "the daemon is paused: what runs goes on, nothing new starts"
+    return case.answer("somebody to resume the daemon", because, "vidd resume")
+
+
+def _seen(case: _Case) -> Explanation:
+    if case.paused:
+        return _resume(case)
+    down = next((one for one in case.watchers.values() if one.kind == "sheet" and not one.up), None)
+    if down:
+        because = f"the programme's source {down.name} is down: {down.reason or 'no reason is known'}"
+        return case.answer("its talk to be looked up", because, f"make what {down.name} reads reachable", case.cancel)
+    if case.programme:
+        because = f"it has just arrived; the programme {case.programme.name} was read at {_clock(case.programme.read)}"
+        return case.answer("its talk to be looked up", because, case.cancel)
+    return case.answer("its talk to be looked up", "it has just arrived", case.cancel)
+
+
+def _ready(case: _Case) -> Explanation:
+    if case.paused:
+        return _resume(case)
+    because = "other jobs are running or are more urgent; it starts by itself when a place is free"
+    return case.answer("a free place", because, case.cancel)
+
+
+def _working(case: _Case) -> Explanation:
+    if not case.progress:
+        return case.answer("its steps to end", "they are running", case.cancel)
+    newest = case.progress[-1]
+    far = f"at {newest.fraction:.0%}" if newest.fraction is not None else "running"
+    return case.answer("its steps to end", f"{newest.part} is {far}", case.cancel)
+
+
+def _held(case: _Case) -> Explanation:
+    because = case.job.reason or "its steps are done and the pipeline asks for a review before anything goes out"
+    return case.answer("a person's approval", because, f"vidd approve {case.job.id}", case.cancel)
+
+
+def _sending(case: _Case, one: Publication) -> Explanation:
+    what = f"the notice {one.name}" if one.notice else f"the publisher {one.name}"
+    because = f"{one.name} ({one.kind}): {one.reason or SENDING_MEANING[one.state]}"
+    since = one.changed
+    # A published job leads nowhere: its notices are retried, but it cannot be.
+    cancel = (case.cancel,) if State.CANCELLED in MOVES[case.job.state] else ()
+    retry = case.retry if State.READY in MOVES[case.job.state] else None
+    match one.state:
+        case Sending.UNSURE:
+            look = f"look at the other side of {one.name}"
+            then = f"{look}: if it did not arrive, {retry}; if it did, {case.cancel}" if retry else look
+            return case.answer(f"a person to look whether {one.name} arrived", because, then, since=since)
+        case Sending.REFUSED:
+            correct = f"correct what it says, then {retry}" if retry else "correct what it says for the next ones"
+            return case.answer(what, because, correct, *cancel, since=since)
+        case Sending.WAITING:
+            if case.paused:
+                return _resume(case)
+            now = (f"{retry} tries now",) if retry else ()
+            return case.answer(what, because, *now, *cancel, since=since, next_try=one.until)
+        case _:
+            going = _GOING[one.state].format(what=what)
+            return case.answer(going, because, *cancel, since=since)
+
+
+def _most_stuck(publications: Sequence[Publication]) -> Publication | None:
+    open_ones = [one for one in publications if one.state is not Sending.DONE]
+    return min(open_ones, key=lambda one: _MOST_STUCK.index(one.state), default=None)
+
+
+def _publishing(case: _Case) -> Explanation:
+    effects = [one for one in case.publications if not one.notice]
+    stuck = _most_stuck(effects) or _most_stuck(case.publications)
+    if stuck:
+        return _sending(case, stuck)
+    return case.answer("its last state to be saved", "every publisher has a receipt")
+
+
+def _published(case: _Case) -> Explanation:
+    stuck = _most_stuck([one for one in case.publications if one.notice])
+    if stuck:
+        return _sending(case, stuck)
+    return case.answer(None, "it is published and everybody has been told")
+
+
+def _waiting(case: _Case) -> Explanation:
+    if case.paused:
+        return _resume(case)
+    until = case.job.until
+    if until and until > case.now:
+        return case.answer("its time", case.reason(), f"{case.retry} tries now", case.cancel, next_try=until)
+    because = f"{case.reason().rstrip('.')}; its time has come"
+    return case.answer("the daemon to take it up", because, f"{case.retry} tries now", case.cancel, next_try=until)
+
+
+def _refused(case: _Case) -> Explanation:
+    again = f"correct it, then {case.retry}"
+    fresh = f"after a change of the settings, {case.retry} --fresh-settings"
+    return case.answer("a person to correct the input or the settings", case.reason(), again, fresh, case.cancel)
+
+
+def _unsure(case: _Case) -> Explanation:
+    lost = next((one for one in case.publications if one.state is Sending.UNSURE), None)
+    if lost:
+        return _sending(case, lost)
+    look = f"look at the other side: if it did not arrive, {case.retry}; if it did, {case.cancel}"
+    return case.answer("a person to look whether it arrived", case.reason(), look)
+
+
+def _excluded(case: _Case) -> Explanation:
+    read = f" (read at {_clock(case.programme.read)})" if case.programme else ""
+    because = f"{case.reason().rstrip('.')}{read}"
+    return case.answer("the programme to include its talk", because, f"clear the row's flag, then {case.retry}")
+
+
+def _cancelled(case: _Case) -> Explanation:
+    return case.answer(None, case.reason(), f"{case.retry} takes it up again")
+
+
+_BY_STATE = {
+    State.SEEN: _seen,
+    State.READY: _ready,
+    State.WORKING: _working,
+    State.HELD: _held,
+    State.PUBLISHING: _publishing,
+    State.PUBLISHED: _published,
+    State.WAITING: _waiting,
+    State.REFUSED: _refused,
+    State.UNSURE: _unsure,
+    State.EXCLUDED: _excluded,
+    State.CANCELLED: _cancelled,
+}
+
+
+def explain(
+    job: Job,
+    *,
+    now: datetime,
+    publications: Sequence[Publication] = (),
+    watchers: Mapping[str, Watcher] | None = None,
+    paused: bool = False,
+    programme: Programme | None = None,
+    progress: Sequence[Progressed] = (),
+) -> Explanation:
+    """What `job` waits for. `programme` is its pipeline's, `progress` what the daemon knows of its running parts."""
+    case = _Case(job, publications, watchers or {}, paused, now, programme, progress)
+    return _BY_STATE[job.state](case)

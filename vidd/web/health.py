@@ -1,0 +1,62 @@
+"""`/health` and `/metrics`: how the daemon is, for curl, load balancers and Prometheus."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+from vidd.web.census import Counting
+from vidd.web.desk import DESK
+from vidd.web.shapes import moment
+
+if TYPE_CHECKING:
+    from vidd.web.census import Census
+    from vidd.web.desk import Health, Watcher
+
+COUNTING: web.AppKey[Counting] = web.AppKey("counting")
+
+
+def _watcher_json(watcher: Watcher) -> dict[str, Any]:
+    return {
+        "kind": watcher.kind,
+        "up": watcher.up,
+        "restarts": watcher.restarts,
+        "last_event": moment(watcher.last_event),
+        "reason": watcher.reason,
+    }
+
+
+def health_json(health: Health, census: Census) -> dict[str, Any]:
+    """The document of `/health`."""
+    return {
+        "ok": health.ok,
+        "reasons": list(health.reasons),
+        "version": health.version,
+        "since": moment(health.since),
+        "paused": health.paused,
+        "queue": health.queue,
+        "running": health.running,
+        "jobs": census.by_state,
+        "watchers": {name: _watcher_json(one) for name, one in sorted(health.watchers.items())},
+        "disk_free": health.disk_free,
+        "ffmpeg": {"version": health.ffmpeg.version, "missing": list(health.ffmpeg.missing)},
+    }
+
+
+async def show_health(request: web.Request) -> web.Response:
+    """200 when all is well, 503 with the reasons when not."""
+    health = await request.app[DESK].health()
+    census = await request.app[COUNTING].look()
+    text = json.dumps(health_json(health, census), indent=2)
+    return web.json_response(text=f"{text}\n", status=200 if health.ok else 503)
+
+
+async def show_metrics(request: web.Request) -> web.Response:
+    """The text format of Prometheus."""
+    desk = request.app[DESK]
+    census = await request.app[COUNTING].look()
+    text = desk.metrics.scrape(await desk.health(), census, desk.clock.now())
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -1,0 +1,257 @@
+"""The OpenAPI 3.1 document of the port, as data. `tests/web` holds it against the routes and the answers."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from vidd.model.job import MEANING, State
+from vidd.model.publication import Sending
+from vidd.web.asked import Again, Nothing, Rejection, Submission, Wake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vidd.web.route import Route
+
+DOCUMENT: web.AppKey[dict[str, Any]] = web.AppKey("document")
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+NUMBER: Schema = {"type": "number"}
+NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
+WHOLE: Schema = {"type": "integer"}
+TRUTH: Schema = {"type": "boolean"}
+ANY_OBJECT: Schema = {"type": "object"}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+MOMENT_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(of: Schema) -> Schema:
+    return {"type": "array", "items": of}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+STATE: Schema = {
+    "type": "string",
+    "enum": [state.value for state in State],
+    "description": " ".join(f"{state.value}: {meaning}" for state, meaning in MEANING.items()),
+}
+PROGRESS = _object(
+    part=TEXT, done=NUMBER, total=NUMBER_OR_NULL, unit=TEXT, fraction=NUMBER_OR_NULL, speed=NUMBER_OR_NULL
+)
+_JOB: dict[str, Schema] = {
+    "id": TEXT,
+    "pipeline": TEXT,
+    "source": TEXT,
+    "name": TEXT,
+    "location": TEXT,
+    "talk": TEXT_OR_NULL,
+    "state": _ref("State"),
+    "meaning": TEXT,
+    "reason": TEXT_OR_NULL,
+    "until": MOMENT_OR_NULL,
+    "created": MOMENT,
+    "changed": MOMENT,
+    "priority": WHOLE,
+    "attempt": WHOLE,
+    "link": TEXT_OR_NULL,
+    "progress": _list(_ref("Progress")),
+}
+PUBLICATION = _object(
+    job=TEXT,
+    name=TEXT,
+    kind=TEXT,
+    notice=TRUTH,
+    state={"type": "string", "enum": [one.value for one in Sending]},
+    meaning=TEXT,
+    attempt=WHOLE,
+    reason=TEXT_OR_NULL,
+    until=MOMENT_OR_NULL,
+    changed=MOMENT,
+    receipt={"oneOf": [_object(url=TEXT_OR_NULL, facts=ANY_OBJECT), {"type": "null"}]},
+)
+_ARTIFACT = _object(role=TEXT, path=TEXT, size=WHOLE, content_type=TEXT, media={"type": ["object", "null"]})
+STEP = _object(name=TEXT, kind=TEXT, seconds=NUMBER, facts=ANY_OBJECT, artifacts=_list(_ARTIFACT))
+_MOVE = _object(at=MOMENT, state=_ref("State"), reason=TEXT_OR_NULL)
+EXPLANATION = _object(
+    job=TEXT,
+    state=_ref("State"),
+    waiting_for=TEXT_OR_NULL,
+    because=TEXT,
+    since=MOMENT,
+    next_try=MOMENT_OR_NULL,
+    unblock=_list(TEXT),
+    sentence=TEXT,
+)
+_WATCHER = _object(kind=TEXT, up=TRUTH, restarts=WHOLE, last_event=MOMENT_OR_NULL, reason=TEXT_OR_NULL)
+HEALTH = _object(
+    ok=TRUTH,
+    reasons=_list(TEXT),
+    version=TEXT,
+    since=MOMENT,
+    paused=TRUTH,
+    queue=WHOLE,
+    running=WHOLE,
+    jobs={"type": "object", "additionalProperties": WHOLE},
+    watchers={"type": "object", "additionalProperties": _WATCHER},
+    disk_free=WHOLE,
+    ffmpeg=_object(version=TEXT_OR_NULL, missing=_list(TEXT)),
+)
+_LETTER = _object(at=MOMENT, source=TEXT, reason=TEXT, body=TEXT)
+
+SCHEMAS: dict[str, Schema] = {
+    "State": STATE,
+    "Progress": PROGRESS,
+    "Job": _object(**_JOB),
+    "WholeJob": _object(
+        **_JOB,
+        key=TEXT,
+        facts=ANY_OBJECT,
+        steps=_list(_ref("Step")),
+        publications=_list(_ref("Publication")),
+        history=_list(_MOVE),
+    ),
+    "Step": STEP,
+    "Publication": PUBLICATION,
+    "Explanation": EXPLANATION,
+    "Health": HEALTH,
+    "DeadLetter": _LETTER,
+    "Problem": _object(type=TEXT, title=TEXT, status=WHOLE, detail=TEXT),
+    **{
+        model.__name__: {key: value for key, value in model.model_json_schema().items() if key != "title"}
+        for model in (Submission, Again, Rejection, Wake, Nothing)
+    },
+}
+
+_JOB_ID = {"name": "id", "in": "path", "required": True, "schema": TEXT, "description": "A job's id, or a beginning."}
+_PROBLEM = {
+    "description": "A problem document; `detail` says what can be done.",
+    "content": {"application/problem+json": {"schema": _ref("Problem")}},
+}
+
+
+def _query(name: str, meaning: str, schema: Schema = TEXT) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": meaning}
+
+
+_LIMIT = _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})
+
+
+def _read(
+    name: str, summary: str, schema: Schema | None, *parameters: dict[str, Any], media: str = "application/json"
+) -> dict[str, Any]:
+    content = {media: {"schema": schema} if schema else {}}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "parameters": list(parameters),
+        "responses": {"200": {"description": summary, "content": content}, "default": _PROBLEM},
+    }
+
+
+def _act(name: str, summary: str, takes: str, gives: Schema, *parameters: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **_read(name, summary, gives, *parameters),
+        "security": [{"token": []}],
+        "requestBody": {
+            "required": "required" in SCHEMAS[takes],
+            "content": {"application/json": {"schema": _ref(takes)}},
+        },
+    }
+
+
+def _submit() -> dict[str, Any]:
+    key = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": TEXT}
+    operation = _act("submit", "The job that has this key already.", "Submission", _ref("Job"), key)
+    made = {**operation["responses"]["200"], "description": "The new job."}
+    return {**operation, "summary": "Take a recording in.", "responses": {**operation["responses"], "201": made}}
+
+
+def _health() -> dict[str, Any]:
+    operation = _read("health", "All is well.", _ref("Health"))
+    unwell = {**operation["responses"]["200"], "description": "Something is wrong: `reasons` say what."}
+    return {**operation, "responses": {**operation["responses"], "503": unwell}}
+
+
+_PAUSED = _object(paused=TRUTH)
+
+PATHS: dict[str, dict[str, Any]] = {
+    "/": {"get": _read("page", "The page.", TEXT, media="text/html")},
+    "/page.css": {"get": _read("style", "How the page looks.", TEXT, media="text/css")},
+    "/page.js": {"get": _read("script", "What the page does.", TEXT, media="text/javascript")},
+    "/health": {"get": _health()},
+    "/metrics": {"get": _read("metrics", "Metrics for Prometheus.", TEXT, media="text/plain")},
+    "/api/openapi.json": {"get": _read("openapi", "This document.", ANY_OBJECT)},
+    "/api/jobs": {
+        "get": _read(
+            "jobs",
+            "Jobs, newest first.",
+            _object(jobs=_list(_ref("Job")), limit=WHOLE),
+            _query("state", "Only these states: repeated, or with commas."),
+            _query("pipeline", "Only this pipeline."),
+            _query("talk", "Only this talk."),
+            _LIMIT,
+        ),
+        "post": _submit(),
+    },
+    "/api/jobs/{id}": {"get": _read("job", "One job with all that is known of it.", _ref("WholeJob"), _JOB_ID)},
+    "/api/jobs/{id}/explain": {"get": _read("explain", "What a job waits for.", _ref("Explanation"), _JOB_ID)},
+    "/api/jobs/{id}/retry": {"post": _act("retry", "Take a job up again.", "Again", _ref("Job"), _JOB_ID)},
+    "/api/jobs/{id}/cancel": {"post": _act("cancel", "Stop a job.", "Nothing", _ref("Job"), _JOB_ID)},
+    "/api/jobs/{id}/approve": {"post": _act("approve", "Let a held job out.", "Nothing", _ref("Job"), _JOB_ID)},
+    "/api/jobs/{id}/reject": {"post": _act("reject", "Stop a held job.", "Rejection", _ref("Job"), _JOB_ID)},
+    "/api/dead-letters": {
+        "get": _read(
+            "deadLetters",
+            "What could not be understood, newest first.",
+            _object(dead_letters=_list(_ref("DeadLetter")), limit=WHOLE),
+            _LIMIT,
+        )
+    },
+    "/api/events": {
+        "get": _read(
+            "events",
+            "What happens, as server-sent events: hello, reset, job, step, publication, progress, watcher, retry, daemon.",
+            TEXT,
+            {"name": "Last-Event-ID", "in": "header", "required": False, "schema": TEXT},
+            media="text/event-stream",
+        )
+    },
+    "/api/pause": {"post": _act("pause", "Start nothing new.", "Nothing", _PAUSED)},
+    "/api/resume": {"post": _act("resume", "Go on.", "Nothing", _PAUSED)},
+    "/api/wake": {"post": _act("wake", "Ask a source, or all, to look now.", "Wake", _object(woken=TEXT_OR_NULL))},
+}
+
+
+def document(extra: Iterable[Route] = ()) -> dict[str, Any]:
+    """The whole document, with what the sources' own routes say of themselves."""
+    paths: dict[str, dict[str, Any]] = {path: dict(methods) for path, methods in PATHS.items()}
+    for route in extra:
+        said = route.operation or {"responses": {"default": {"description": "See the source's own description."}}}
+        paths.setdefault(route.path, {})[route.method.lower()] = dict(said)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "vidd", "version": version("vidd"), "license": {"name": "MIT", "identifier": "MIT"}},
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+async def show_openapi(request: web.Request) -> web.Response:
+    """The document."""
+    return web.json_response(request.app[DOCUMENT])

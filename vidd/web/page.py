@@ -1,0 +1,40 @@
+"""The page: three files without any data in them, so they can be read without a token. The script asks the API."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+from aiohttp import web
+
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+
+
+@cache
+def _file(name: str) -> tuple[bytes, str]:
+    body = (files("vidd.web") / "page" / name).read_bytes()
+    return body, hashlib.sha256(body).hexdigest()[:16]
+
+
+def _serve(request: web.Request, name: str) -> web.Response:
+    body, tag = _file(name)
+    headers = {"Cache-Control": "no-cache", "ETag": f'"{tag}"'}
+    if any(one.value == tag for one in request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8", headers=headers)
+
+
+async def show_page(request: web.Request) -> web.Response:
+    """The page itself."""
+    return _serve(request, "page.html")
+
+
+async def show_style(request: web.Request) -> web.Response:
+    """How it looks."""
+    return _serve(request, "page.css")
+
+
+async def show_script(request: web.Request) -> web.Response:
+    """What it does."""
+    return _serve(request, "page.js")

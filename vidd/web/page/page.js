@@ -1,0 +1,319 @@
+"use strict";
+
+// Every text from outside goes in through textContent and stands in its own direction (bdi): a name cannot be markup,
+// and cannot turn its surroundings round.
+
+const at = (id) => document.getElementById(id);
+const jobs = new Map();
+const rows = new Map();
+const GROUPS = {
+  all: ["All", () => true],
+  person: ["Needs a person", (job) => ["refused", "unsure", "held"].includes(job.state)],
+  going: ["In progress", (job) => ["seen", "ready", "working", "publishing", "waiting"].includes(job.state)],
+  done: ["Done", (job) => ["published", "excluded", "cancelled"].includes(job.state)],
+};
+let group = "all";
+let lastId = null;
+let refreshing = null;
+
+function make(tag, text, name) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (name) made.className = name;
+  return made;
+}
+
+function foreign(text, name) {
+  return make("bdi", text, name);
+}
+
+function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+// -- asking the daemon
+
+async function ask(path, headers = {}) {
+  const token = sessionStorage.getItem("token");
+  const response = await fetch(path, {
+    headers: token ? { ...headers, Authorization: `Bearer ${token}` } : headers,
+    cache: "no-store",
+  });
+  if (response.status === 401) throw new Locked();
+  return response;
+}
+
+class Locked extends Error {}
+
+async function json(path) {
+  const response = await ask(path);
+  if (!response.ok && path !== "/health") throw new Error((await response.json()).detail);
+  return response.json();
+}
+
+async function refresh() {
+  const [health, list, letters] = await Promise.all([json("/health"), json("/api/jobs?limit=200"), json("/api/dead-letters?limit=100")]);
+  showHealth(health);
+  put(at("letters"), letterWords(letters.dead_letters.length, letters.limit));
+  jobs.clear();
+  for (const job of list.jobs) jobs.set(job.id, job);
+  showJobs();
+}
+
+function letterWords(count, limit) {
+  if (count === 0) return "No dead letters.";
+  const many = count === limit ? `${count} or more` : String(count);
+  return `${many} dead ${count === 1 ? "letter" : "letters"}: vidd jobs --dead-letters shows what could not be understood.`;
+}
+
+function refreshSoon() {
+  refreshing ??= setTimeout(async () => {
+    refreshing = null;
+    try { showHealth(await json("/health")); } catch { /* the stream's end says it */ }
+  }, 500);
+}
+
+// -- what happens, as it happens
+
+async function follow() {
+  const response = await ask("/api/events", lastId ? { "Last-Event-ID": lastId } : {});
+  if (!response.ok) throw new Error((await response.json()).detail);
+  await refresh();
+  at("door").hidden = true;
+  put(at("live"), "Live");
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const messages = (rest + value).split("\n\n");
+    rest = messages.pop();
+    messages.forEach(read);
+  }
+}
+
+function read(message) {
+  const fields = {};
+  for (const line of message.split("\n")) {
+    const cut = line.indexOf(":");
+    if (cut > 0) fields[line.slice(0, cut)] = line.slice(cut + 1).trim();
+  }
+  if (fields.id) lastId = fields.id;
+  if (fields.event) happen(fields.event, JSON.parse(fields.data));
+}
+
+function happen(event, data) {
+  if (event === "job") moved(data);
+  else if (event === "progress") went(data);
+  else if (event === "publication" && data.receipt && !data.notice) arrived(data);
+  else if (event === "reset") refresh();
+  else if (event === "daemon") { at("paused").hidden = !data.paused; refreshSoon(); }
+  else if (event === "watcher") refreshSoon();
+}
+
+function moved({ job, before }) {
+  const known = jobs.get(job.id);
+  const next = { ...job, link: job.link ?? known?.link ?? null };
+  if (known) jobs.set(job.id, next);
+  else {
+    const others = [...jobs];
+    jobs.clear();
+    jobs.set(job.id, next);
+    others.slice(0, 199).forEach(([id, other]) => jobs.set(id, other));
+  }
+  showJobs();
+  if (job.state !== before) put(at("told"), `${job.name}: ${job.state}`);
+  refreshSoon();
+}
+
+function went({ job: id, ...part }) {
+  const job = jobs.get(id);
+  if (!job) return;
+  job.progress = [...job.progress.filter((one) => one.part !== part.part), part];
+  showRow(job);
+}
+
+function arrived({ job: id, receipt }) {
+  const job = jobs.get(id);
+  if (!job) return;
+  job.link ??= receipt.url;
+  showRow(job);
+}
+
+// -- showing it
+
+function showHealth(health) {
+  const going = `${health.running} running, ${health.queue} waiting for a place`;
+  at("health").className = health.ok ? "good" : "bad";
+  put(at("health-text"), health.ok ? `All is well: ${going}` : `Something is wrong: ${going}`);
+  at("reasons").hidden = health.reasons.length === 0;
+  at("reasons").replaceChildren(...health.reasons.map((reason) => make("li", reason)));
+  at("paused").hidden = !health.paused;
+  put(at("version"), `vidd ${health.version}, ffmpeg ${health.ffmpeg.version ?? "missing"}, ${sizeWords(health.disk_free)} free.`);
+  at("watchers").replaceChildren(...Object.entries(health.watchers).map(watcherItem));
+  if (Object.keys(health.watchers).length === 0) at("watchers").append(make("li", "None: add a [sources.…] to the settings.", "quiet"));
+}
+
+function watcherItem([name, watcher]) {
+  const item = make("li", undefined, watcher.up ? "good" : "bad");
+  const dot = make("span", undefined, "dot");
+  dot.ariaHidden = "true";
+  const words = [watcher.kind, watcher.up ? "up" : `down: ${watcher.reason ?? "no reason is known"}`];
+  if (watcher.last_event) words.push(`last saw something ${ago(watcher.last_event)}`);
+  if (watcher.restarts) words.push(`restarted ${watcher.restarts} times`);
+  item.append(dot, foreign(name, "name"), make("span", ` ${words.join(", ")}`, "quiet"));
+  return item;
+}
+
+function showFilters() {
+  const buttons = Object.entries(GROUPS).map(([key, [words, holds]]) => {
+    const button = at(`group-${key}`) ?? make("button");
+    button.id = `group-${key}`;
+    button.type = "button";
+    button.ariaPressed = String(group === key);
+    button.onclick = () => { group = key; showJobs(); };
+    put(button, `${words} ${[...jobs.values()].filter(holds).length}`);
+    return button;
+  });
+  if (at("filters").childElementCount === 0) at("filters").append(...buttons);
+}
+
+function showJobs() {
+  showFilters();
+  const shown = [...jobs.values()].filter(GROUPS[group][1]);
+  for (const id of rows.keys()) if (!jobs.has(id)) rows.delete(id);
+  shown.forEach(showRow);
+  const wanted = shown.map((job) => rows.get(job.id));
+  const there = at("rows").children;
+  if (wanted.length !== there.length || wanted.some((row, place) => there[place] !== row)) at("rows").replaceChildren(...wanted);
+  at("table").hidden = shown.length === 0;
+  at("empty").hidden = shown.length > 0;
+  put(at("empty"), jobs.size ? "None of the jobs is of this kind." : "No jobs yet. Put a recording where a watcher looks, or run: vidd submit FILE");
+}
+
+function showRow(job) {
+  let row = rows.get(job.id);
+  if (!row) {
+    row = make("tr");
+    row.setAttribute("role", "row");
+    for (let cell = 0; cell < 5; cell += 1) row.append(make("td"));
+    for (const cell of row.children) cell.setAttribute("role", "cell");
+    row.dataset.id = job.id;
+    rows.set(job.id, row);
+  }
+  const [name, pipeline, state, about, since] = row.children;
+  fill(name, `${job.name}\n${job.talk}\n${job.link}`, () => nameParts(job));
+  fill(pipeline, job.pipeline, () => [foreign(job.pipeline)]);
+  fill(state, job.state, () => [make("span", job.state, `state ${job.state}`)]);
+  state.title = job.meaning;
+  fill(about, JSON.stringify([job.reason, job.until, job.state, job.progress]), () => aboutParts(job));
+  since.dataset.since = job.changed;
+  since.title = new Date(job.changed).toLocaleString();
+  put(since, ago(job.changed));
+}
+
+// A cell is made again only when what it shows has changed: focus and selection stay where they are.
+function fill(cell, shows, parts) {
+  if (cell.dataset.shows === shows) return;
+  cell.dataset.shows = shows;
+  cell.replaceChildren(...parts());
+}
+
+function nameParts(job) {
+  const parts = [isWeb(job.link) ? linked(job) : foreign(job.name, "name")];
+  if (job.talk) parts.push(foreign(job.talk, "talk"));
+  return parts;
+}
+
+function linked(job) {
+  const link = make("a", undefined, "name");
+  link.href = job.link;
+  link.rel = "noreferrer";
+  link.append(foreign(job.name));
+  return link;
+}
+
+function isWeb(address) {
+  return /^https?:\/\//i.test(address ?? "");
+}
+
+function aboutParts(job) {
+  const parts = [];
+  const running = ["working", "publishing"].includes(job.state) ? job.progress : [];
+  for (const part of running) parts.push(...farParts(part));
+  if (job.reason && job.state !== "published") parts.push(foreign(job.reason));
+  if (job.until && job.state === "waiting") parts.push(make("span", `${parts.length ? " " : ""}Next try ${clock(job.until)}.`, "quiet"));
+  if (job.link && !isWeb(job.link)) parts.push(foreign(job.link, "quiet"));
+  return parts;
+}
+
+function farParts(part) {
+  const words = [];
+  if (part.fraction !== null) words.push(`${Math.floor(part.fraction * 100)} %`);
+  else words.push(part.unit === "bytes" ? sizeWords(part.done) : `${Math.floor(part.done)} s`);
+  if (part.speed) words.push(part.unit === "bytes" ? `${sizeWords(part.speed)}/s` : `${part.speed.toFixed(1)}×`);
+  const line = make("span", undefined, "far");
+  line.append(foreign(part.part), make("span", ` ${words.join(", ")}`, "quiet"));
+  const bar = make("progress");
+  bar.max = 1;
+  if (part.fraction !== null) bar.value = part.fraction;
+  bar.ariaLabel = part.part;
+  return [line, bar];
+}
+
+function sizeWords(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const step = bytes > 0 ? Math.min(4, Math.floor(Math.log10(bytes) / 3)) : 0;
+  const size = bytes / 1000 ** step;
+  return `${size < 10 && step ? size.toFixed(1) : Math.round(size)} ${units[step]}`;
+}
+
+function clock(time) {
+  const then = new Date(time);
+  const sameDay = then.toDateString() === new Date().toDateString();
+  return sameDay ? `at ${then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}` : then.toLocaleString();
+}
+
+function ago(time) {
+  const seconds = Math.max(0, (Date.now() - new Date(time)) / 1000);
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  return new Date(time).toLocaleDateString();
+}
+
+setInterval(() => {
+  for (const row of rows.values()) put(row.children[4], ago(row.children[4].dataset.since));
+}, 30000);
+
+// -- staying in touch
+
+at("door").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("token", at("token").value);
+  stay();
+});
+
+async function stay() {
+  for (;;) {
+    try {
+      await follow();
+    } catch (fault) {
+      if (fault instanceof Locked) return lock();
+    }
+    put(at("live"), "The daemon does not answer; asking again…");
+    at("health").className = "bad";
+    put(at("health-text"), "Out of touch");
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+  }
+}
+
+function lock() {
+  put(at("door-fault"), sessionStorage.getItem("token") ? "That is not one of its tokens." : "");
+  sessionStorage.removeItem("token");
+  at("door").hidden = false;
+  at("token").focus();
+  put(at("health-text"), "Locked");
+}
+
+stay();

@@ -1,0 +1,110 @@
+"""Every error is `application/problem+json` (RFC 9457): a status, and a sentence somebody can act on."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from vidd.errors import AgainLater, Fault, NobodyKnows
+from vidd.model.job import IllegalMove
+from vidd.ports import Conflict
+
+Do = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = structlog.get_logger("vidd.web")
+
+_SENTENCES = {
+    404: "There is nothing at {path}: /api/openapi.json lists what there is.",
+    405: "{path} does not take {method}: it takes {allowed}.",
+    413: "The body is longer than {limit} bytes: send less.",
+}
+
+
+class Problem(Exception):
+    """An answer that is an error. `members` are added to the document, `headers` to the answer."""
+
+    def __init__(
+        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers, self.members = status, detail, headers, members
+
+    def response(self) -> web.Response:
+        """As an answer."""
+        document: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            **self.members,
+        }
+        return web.Response(
+            status=self.status,
+            headers=self.headers,
+            body=json.dumps(document).encode(),
+            content_type="application/problem+json",
+        )
+
+
+def _from_aiohttp(request: web.Request, error: web.HTTPException) -> Problem:
+    allowed = error.headers.get("Allow", "")
+    sentence = _SENTENCES.get(error.status, "{reason}.").format(
+        path=request.path,
+        method=request.method,
+        allowed=allowed.replace(",", ", "),
+        limit=request.client_max_size,
+        reason=error.reason,
+    )
+    return Problem(error.status, sentence, headers={"Allow": allowed} if allowed else None)
+
+
+def _from_defect(request: web.Request) -> Problem:
+    reference = secrets.token_hex(4)
+    _log.exception("request failed", method=request.method, path=request.path, reference=reference)
+    return Problem(
+        500, f"This is a defect of vidd: the log says more beside reference {reference}.", reference=reference
+    )
+
+
+def _from_fault(fault: Fault) -> Problem:
+    match fault:
+        case AgainLater():
+            return Problem(503, fault.sentence, headers={"Retry-After": str(math.ceil(fault.after or 5))})
+        case NobodyKnows():
+            return Problem(502, fault.sentence)
+        case _:
+            return Problem(422, fault.sentence)
+
+
+def _from_race(error: IllegalMove | Conflict) -> Problem:
+    detail = (str(error) or "somebody else was first").rstrip(".")
+    return Problem(409, f"{detail[:1].upper()}{detail[1:]}: look at the job again.")
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Do) -> web.StreamResponse:
+    """Turn whatever is raised into a problem document; a defect is logged and only its reference is told."""
+    try:
+        return await handler(request)
+    except Problem as known:
+        problem = known
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        problem = _from_aiohttp(request, error)
+    except Fault as fault:
+        problem = _from_fault(fault)
+    except (IllegalMove, Conflict) as error:
+        problem = _from_race(error)
+    except Exception:  # noqa: BLE001 - the port's edge: a defect must end as an answer, not as a traceback
+        if request.transport is None or request.transport.is_closing():
+            raise
+        problem = _from_defect(request)
+    return problem.response()

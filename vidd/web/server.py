@@ -1,0 +1,172 @@
+"""The port: its routes, and the two places where it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from vidd.errors import Refused
+from vidd.web import api, events, health, openapi, page
+from vidd.web.auth import DOOR, OPEN, Door, Listen, guard, parse_listen
+from vidd.web.census import Counting
+from vidd.web.desk import DESK, Desk
+from vidd.web.problem import problems
+from vidd.web.route import Route
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/", page.show_page, is_open=True),
+    Route("GET", "/page.css", page.show_style, is_open=True),
+    Route("GET", "/page.js", page.show_script, is_open=True),
+    Route("GET", "/health", health.show_health, is_open=True),
+    Route("GET", "/metrics", health.show_metrics),
+    Route("GET", "/api/openapi.json", openapi.show_openapi, is_open=True),
+    Route("GET", "/api/jobs", api.list_jobs),
+    Route("POST", "/api/jobs", api.submit_job),
+    Route("GET", "/api/jobs/{id}", api.show_job),
+    Route("GET", "/api/jobs/{id}/explain", api.explain_job),
+    Route("POST", "/api/jobs/{id}/retry", api.retry_job),
+    Route("POST", "/api/jobs/{id}/cancel", api.cancel_job),
+    Route("POST", "/api/jobs/{id}/approve", api.approve_job),
+    Route("POST", "/api/jobs/{id}/reject", api.reject_job),
+    Route("GET", "/api/dead-letters", api.list_dead_letters),
+    Route("GET", "/api/events", events.follow_events, head=False),
+    Route("POST", "/api/pause", api.pause),
+    Route("POST", "/api/resume", api.resume),
+    Route("POST", "/api/wake", api.wake),
+)
+
+_BODY = 1024 * 1024
+_GRACE = 5.0
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Server": "vidd",
+}
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def make_app(
+    desk: Desk, extra_routes: Sequence[Route] = (), *, door: Door | None = None, heartbeat: float = 15.0
+) -> web.Application:
+    """The application. `extra_routes` are those that HTTP sources bring; `heartbeat` is in seconds."""
+    app = web.Application(middlewares=[problems, guard], client_max_size=_BODY)
+    app[DESK] = desk
+    app[DOOR] = door or Door(Listen("127.0.0.1", 0), ())
+    app[OPEN] = {route.do for route in (*ROUTES, *extra_routes) if route.is_open}
+    app[health.COUNTING] = Counting(desk.store)
+    app[openapi.DOCUMENT] = openapi.document(extra_routes)
+    app[events.HEARTBEAT] = heartbeat
+    app[events.STOPPING] = asyncio.Event()
+    for route in (*ROUTES, *extra_routes):
+        if route.method == "GET":
+            app.router.add_get(route.path, route.do, allow_head=route.head)
+        else:
+            app.router.add_route(route.method, route.path, route.do)
+    app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(_end_streams)
+    return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[events.STOPPING].set()
+    app[DESK].hub.end()
+
+
+class Port:
+    """Listens on a TCP address and on a socket; either may be left out."""
+
+    def __init__(self, desk: Desk, extra_routes: Sequence[Route] = (), *, heartbeat: float = 15.0) -> None:
+        self._desk, self._extra, self._heartbeat = desk, tuple(extra_routes), heartbeat
+        self._runner: web.AppRunner | None = None
+        self._socket: tuple[Path, int] | None = None
+        self.address: tuple[str, int] | None = None
+
+    async def start(self, listen: str | None, socket_path: Path | None, tokens: Sequence[str] = ()) -> None:
+        """Listen. Refused where an address is taken, cannot be had, or is open to others without a token."""
+        where = parse_listen(listen) if listen else None
+        door = Door(where or Listen("127.0.0.1", 0), tokens)
+        app = make_app(self._desk, self._extra, door=door, heartbeat=self._heartbeat)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE)
+        await self._runner.setup()
+        try:
+            if socket_path:
+                await self._listen_on_socket(self._runner, socket_path)
+            if where:
+                await self._listen_on_tcp(self._runner, where)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _listen_on_tcp(self, runner: web.AppRunner, where: Listen) -> None:
+        try:
+            await web.TCPSite(runner, where.host, where.port).start()
+        except OSError as error:
+            why = "something else listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+            raise Refused(
+                f"vidd cannot listen on {where.host}:{where.port}: {why}; choose another address in [daemon] listen."
+            ) from None
+        self.address = next(
+            (address[0], address[1]) for address in reversed(runner.addresses) if not isinstance(address, str)
+        )
+
+    async def _listen_on_socket(self, runner: web.AppRunner, path: Path) -> None:
+        _clear(path)
+        its = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            its.bind(str(path))
+            # Nobody can connect before it listens, so there is no moment at which it is open to others.
+            path.chmod(0o660)
+        except OSError as error:
+            its.close()
+            why = str(error) if error.errno is None else error.strerror
+            raise Refused(
+                f"vidd cannot make its socket {path}: {why}; choose another (or shorter) [daemon] state."
+            ) from None
+        self._socket = (path, path.stat().st_ino)
+        await web.SockSite(runner, its).start()
+
+    async def stop(self) -> None:
+        """Stop listening, end the streams at once, let answers under way go out, and take the socket away."""
+        if self._runner:
+            await self._runner.cleanup()
+        if self._socket:
+            path, inode = self._socket
+            if path.exists() and path.stat().st_ino == inode:
+                path.unlink()
+        self._runner = self._socket = self.address = None
+
+
+def _clear(path: Path) -> None:
+    """Take away a socket nobody listens on; Refused where somebody does, or where it is something else."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise Refused(f"{path} is no socket: move it away, vidd puts its own there.")
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(1.0)
+        try:
+            asking.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except OSError as error:
+            raise Refused(f"Whoever listens on {path} cannot be asked ({error}): end it, or move the socket.") from None
+    raise Refused(f"Another vidd listens on {path}: stop it first, or choose another [daemon] state.")

@@ -1,0 +1,115 @@
+"""The nouns as JSON. What can be used to act in somebody's name (tokens, signed queries, passwords) stays inside."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from vidd.model.job import MEANING
+from vidd.model.publication import SENDING_MEANING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vidd.model.event import Progressed
+    from vidd.model.job import Job
+    from vidd.model.media import StepRecord
+    from vidd.model.publication import Publication
+
+
+def moment(time: datetime | None) -> str | None:
+    """RFC 3339 in UTC."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else None
+
+
+def shown_location(location: str) -> str:
+    """A location without user, password and query: a signed address is as good as a key."""
+    try:
+        parts = urlsplit(location)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return location.partition("?")[0]
+    if parts.scheme not in {"http", "https", "s3", "ftp", "sftp"}:
+        return location
+    host = f"[{host}]" if ":" in host else host
+    return urlunsplit((parts.scheme, host + port, parts.path, "…" if parts.query else "", ""))
+
+
+def progress_json(progress: Progressed) -> dict[str, Any]:
+    """`part`, `done` and `total` in `unit`, `fraction` 0 to 1 or null, `speed` in units per second."""
+    return {
+        "part": progress.part,
+        "done": progress.done,
+        "total": progress.total,
+        "unit": progress.unit,
+        "fraction": progress.fraction,
+        "speed": progress.speed,
+    }
+
+
+def job_json(job: Job, *, progress: Iterable[Progressed] = (), link: str | None = None) -> dict[str, Any]:
+    """A job as lists show it."""
+    return {
+        "id": job.id,
+        "pipeline": job.pipeline,
+        "source": job.source,
+        "name": job.name,
+        "location": shown_location(job.location),
+        "talk": job.talk,
+        "state": job.state,
+        "meaning": MEANING[job.state],
+        "reason": job.reason,
+        "until": moment(job.until),
+        "created": moment(job.created),
+        "changed": moment(job.changed),
+        "priority": job.priority,
+        "attempt": job.attempt,
+        "link": link,
+        "progress": [progress_json(one) for one in progress],
+    }
+
+
+def step_json(record: StepRecord) -> dict[str, Any]:
+    """A finished step with the files it made."""
+    return {
+        "name": record.name,
+        "kind": record.kind,
+        "seconds": record.seconds,
+        "facts": dict(record.outcome.facts),
+        "artifacts": [
+            {
+                "role": one.role,
+                "path": one.path,
+                "size": one.size,
+                "content_type": one.content_type,
+                "media": one.media.to_json() if one.media else None,
+            }
+            for one in record.outcome.artifacts
+        ],
+    }
+
+
+def publication_json(publication: Publication) -> dict[str, Any]:
+    """A publication without its token, which is as good as a key."""
+    receipt = publication.receipt
+    return {
+        "job": publication.job,
+        "name": publication.name,
+        "kind": publication.kind,
+        "notice": publication.notice,
+        "state": publication.state,
+        "meaning": SENDING_MEANING[publication.state],
+        "attempt": publication.attempt,
+        "reason": publication.reason,
+        "until": moment(publication.until),
+        "changed": moment(publication.changed),
+        "receipt": {"url": receipt.url, "facts": dict(receipt.facts)} if receipt else None,
+    }
+
+
+def link_of(publications: Iterable[Publication]) -> str | None:
+    """Where the job's video can be seen: the first receipt's address that is no notice's."""
+    receipts = (one.receipt for one in publications if not one.notice and one.receipt)
+    return next((one.url for one in receipts if one.url), None)
