@@ -104,10 +104,10 @@ def _account_model(kind: str) -> Any:
 
 
 def _named(tables: tuple[Table, ...]) -> list[tuple[str, Table]]:
-    """A table's own name, or its kind, numbered where the kind comes again."""
+    """A table's `label`, or its kind, numbered where the kind comes again."""
     named: list[tuple[str, Table]] = []
     for table in tables:
-        wanted = str(table.rest.get("name", table.kind))
+        wanted = str(table.rest.get("label", table.kind))
         taken = {name for name, _ in named}
         number = 2
         name = wanted
@@ -129,7 +129,7 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
         resolved = []
         for at, (name, table) in enumerate(_named(tables)):
             values = table.rest
-            values.pop("name", None)
+            values.pop("label", None)
             required = values.pop("required", True) if family == "publishers" else True
             options = faults.model(family, table.kind, values, (*where, part, at - back))
             if options is not None:
@@ -185,7 +185,7 @@ def _resolved(text: str) -> Plan:
     except ValidationError as error:
         faults = "; ".join(faults_of(error))
         raise Refused(
-            f"The settings this job was admitted with no longer fit ({faults}): retry it with the present settings (--fresh)."
+            f"The settings this job was admitted with no longer fit ({faults}): retry it with the present settings (--fresh-settings)."
         ) from error
 
 

@@ -1,0 +1,61 @@
+"""The command line's entry: `vidd`, or `python -m vidd`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vidd import __version__
+from vidd.cli import ask, demo, follow, run
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="An arriving video becomes a published talk, unattended and exactly once.",
+    epilog="Exit codes: 0 done; 1 refused or failed; 2 settings or command line wrong; 3 no daemon answers; "
+    "4 not now, try again; 130 interrupted.",
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer's promise
+    if value:
+        typer.echo(f"vidd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False
+) -> None:
+    """Common options."""
+
+
+for command in (
+    run.run,
+    demo.demo,
+    run.check,
+    ask.submit,
+    ask.jobs,
+    ask.show,
+    follow.follow,
+    ask.explain,
+    ask.retry,
+    ask.cancel,
+    ask.approve,
+    ask.reject,
+    ask.pause,
+    ask.resume,
+    ask.health,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run a command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""Commands that ask a running daemon, or have it act: the same words as its API."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vidd.cli.common import ConfigOption, JsonOption, StateOption, TokenOption, UrlOption, client, finish, say, say_json
+from vidd.cli.shown import job_line, job_page
+from vidd.clients.daemon import DaemonClient
+from vidd.options import parse_duration
+
+JobArgument = Annotated[str, typer.Argument(help="The job's id, or the end of it.")]
+
+
+async def _at(
+    where: tuple[Path | None, Path | None, str | None, str | None], ask: Callable[[DaemonClient], Awaitable[Any]]
+) -> Any:
+    async with client(*where) as daemon:
+        return await ask(daemon)
+
+
+def jobs(
+    config: ConfigOption = None,
+    state_dir: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state, such as refused.")] = None,
+    pipeline: Annotated[str | None, typer.Option(help="Only jobs of this pipeline.")] = None,
+    talk: Annotated[str | None, typer.Option(help="Only jobs of this talk.")] = None,
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=1000)] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.get("/api/jobs", state=state, pipeline=pipeline, talk=talk, limit=limit)
+
+    found = finish(_at((config, state_dir, url, token), ask))
+    if as_json:
+        say_json(found)
+        return
+    for one in found["jobs"]:
+        say(job_line(one))
+    if not found["jobs"]:
+        say("There are no such jobs.")
+
+
+def show(
+    job: JobArgument,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one job: steps, publications, receipts, history."""
+    found = finish(_at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{job}")))
+    if as_json:
+        say_json(found)
+    else:
+        say(job_page(found))
+
+
+def explain(
+    job: JobArgument,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a job waits for, why, since when, and who can unblock it."""
+    found = finish(_at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{job}/explain")))
+    if as_json:
+        say_json(found)
+    else:
+        say(found["sentence"])
+
+
+def submit(
+    what: Annotated[str, typer.Argument(help="A file, s3://bucket/key or https://….")],
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    pipeline: Annotated[str | None, typer.Option(help="Which pipeline; needed where there are several.")] = None,
+    talk: Annotated[str | None, typer.Option(help="The talk's id, where the name does not say it.")] = None,
+    start: Annotated[str | None, typer.Option(help="Where the talk starts in the recording, such as 1m30s.")] = None,
+    end: Annotated[str | None, typer.Option(help="Where it ends.")] = None,
+    account: Annotated[str | None, typer.Option(help="The account to fetch with.")] = None,
+    priority: Annotated[int, typer.Option(help="More is more urgent.")] = 0,
+    key: Annotated[str | None, typer.Option(help="An idempotency key of your own.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hand in a recording. The same one again is the same job."""
+    facts: dict[str, Any] = {"talk": talk, "account": account}
+    try:
+        facts |= {name: parse_duration(text) if text else None for name, text in (("start", start), ("end", end))}
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    location = what if "://" in what else str(Path(what).absolute())
+    body = {
+        "location": location,
+        "pipeline": pipeline,
+        "priority": priority,
+        "facts": {name: value for name, value in facts.items() if value is not None},
+    }
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.post("/api/jobs", body, key=key)
+
+    found = finish(_at((config, state, url, token), ask))
+    if as_json:
+        say_json(found)
+    else:
+        say(job_line(found))
+
+
+def _act(verb: str, sentence: str) -> Callable[..., None]:
+    def command(
+        job: JobArgument,
+        config: ConfigOption = None,
+        state: StateOption = None,
+        url: UrlOption = None,
+        token: TokenOption = None,
+        *,
+        as_json: JsonOption = False,
+    ) -> None:
+        found = finish(_at((config, state, url, token), lambda daemon: daemon.post(f"/api/jobs/{job}/{verb}")))
+        if as_json:
+            say_json(found)
+        else:
+            say(job_line(found))
+
+    command.__doc__ = sentence
+    return command
+
+
+cancel = _act("cancel", "Stop a job; what runs for it is ended.")
+approve = _act("approve", "Let a held job go out.")
+
+
+def retry(
+    job: JobArgument,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    fresh: Annotated[
+        bool, typer.Option("--fresh-settings", help="With the present settings, not those of its admission.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a job up again."""
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.post(f"/api/jobs/{job}/retry", {"fresh_settings": fresh})
+
+    found = finish(_at((config, state, url, token), ask))
+    if as_json:
+        say_json(found)
+    else:
+        say(job_line(found))
+
+
+def reject(
+    job: JobArgument,
+    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")],
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Stop a held job and keep the reason."""
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.post(f"/api/jobs/{job}/reject", {"reason": reason})
+
+    say(job_line(finish(_at((config, state, url, token), ask))))
+
+
+def pause(
+    config: ConfigOption = None, state: StateOption = None, url: UrlOption = None, token: TokenOption = None
+) -> None:
+    """Finish what runs, start nothing; kept across restarts."""
+    finish(_at((config, state, url, token), lambda daemon: daemon.post("/api/pause")))
+    say("Paused: what runs goes on, nothing new starts until vidd resume.")
+
+
+def resume(
+    config: ConfigOption = None, state: StateOption = None, url: UrlOption = None, token: TokenOption = None
+) -> None:
+    """Start jobs again."""
+    finish(_at((config, state, url, token), lambda daemon: daemon.post("/api/resume")))
+    say("Jobs start again.")
+
+
+def health(
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how the daemon is; exit 1 where it is not well."""
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.get("/health")
+
+    found = finish(_at((config, state, url, token), ask))
+    if as_json:
+        say_json(found)
+    else:
+        say("All is well." if found["ok"] else "\n".join(found["reasons"]))
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+

@@ -1,0 +1,97 @@
+"""What every command shares: its common options, how it prints, and how it ends.
+
+Exit codes: 0 done · 1 refused, or a job did not get through · 2 the settings or the command line cannot be used ·
+3 no daemon answers · 4 asked in vain for now, try again · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from vidd.app import SOCKET
+from vidd.clients.daemon import DaemonClient
+from vidd.config import Settings, SettingsFault, read_settings
+from vidd.errors import AgainLater, Fault
+
+T = TypeVar("T")
+_USUAL = Path("/etc/vidd/vidd.toml")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="VIDD_CONFIG", help="The settings; /etc/vidd/vidd.toml where it exists."),
+]
+StateOption = Annotated[
+    Path | None, typer.Option("--state-dir", help="The state directory, in place of the one in the settings.")
+]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", envvar="VIDD_URL", help="A daemon elsewhere, such as http://host:8080.")
+]
+TokenOption = Annotated[
+    str | None, typer.Option("--token", envvar="VIDD_TOKEN", help="Its token; better given in VIDD_TOKEN.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
+
+
+def config_path(path: Path | None) -> Path | None:
+    """The file that is meant, or None for the embedded settings."""
+    return path or (_USUAL if _USUAL.exists() else None)
+
+
+def settings_of(path: Path | None, state: Path | None) -> Settings:
+    """The settings with the state directory of the command line."""
+    if state is not None:
+        os.environ["VIDD_DAEMON__STATE"] = str(state.resolve())
+    return read_settings(config_path(path))
+
+
+def client(config: Path | None, state: Path | None, url: str | None, token: str | None) -> DaemonClient:
+    """The running daemon that is meant: by address, or by the socket of its state directory."""
+    if url:
+        return DaemonClient(url=url, token=token)
+    return DaemonClient(socket=settings_of(config, state).daemon.state / SOCKET)
+
+
+def say(text: str) -> None:
+    """A line for people, without anything that moves a terminal's cursor."""
+    typer.echo("".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text))
+
+
+def say_json(document: Any) -> None:
+    """One line of JSON."""
+    typer.echo(json.dumps(document, default=str, ensure_ascii=False))
+
+
+def fail(fault: Fault) -> typer.Exit:
+    """Print a refusal and choose the exit code."""
+    if isinstance(fault, SettingsFault):
+        for line in fault.faults:
+            typer.echo(f"vidd: {line}", err=True)
+        return typer.Exit(2)
+    typer.echo(f"vidd: {fault.sentence}", err=True)
+    if fault.sentence.startswith("No daemon answers"):
+        return typer.Exit(3)
+    return typer.Exit(4 if isinstance(fault, AgainLater) else 1)
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command to its end; a fault becomes a sentence and an exit code."""
+    try:
+        return asyncio.run(work)
+    except Fault as fault:
+        raise fail(fault) from None
+    except BaseExceptionGroup as errors:
+        found = errors.subgroup(Fault)
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]  # type: ignore[assignment]
+        if isinstance(found, Fault):
+            raise fail(found) from None
+        raise
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

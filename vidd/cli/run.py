@@ -1,0 +1,75 @@
+"""`vidd run` and `vidd check`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from vidd import log
+from vidd.app import Daemon
+from vidd.cli.common import ConfigOption, JsonOption, StateOption, fail, finish, say, say_json, settings_of
+from vidd.config import Settings
+from vidd.errors import Fault
+from vidd.inspect import Finding, inspect
+from vidd.options import parse_duration
+from vidd.ready import Ready, make_ready
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return float(parse_duration(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def run(
+    config: ConfigOption = None,
+    state: StateOption = None,
+    *,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Drain what is there, then end with 0.")] = False,
+    for_: Annotated[str | None, typer.Option("--for", help="End after so long, such as 55m.")] = None,
+) -> None:
+    """Run the daemon: watch, work, publish, until it is told to stop."""
+    seconds = _seconds(for_)
+
+    def read() -> Settings:
+        return settings_of(config, state)
+
+    async def work() -> None:
+        settings = read()
+        log.set_up(settings.daemon.log)
+        await Daemon(settings, read).run(until_idle=until_idle, seconds=seconds)
+
+    finish(work())
+
+
+def check(
+    config: ConfigOption = None,
+    state: StateOption = None,
+    *,
+    online: Annotated[bool, typer.Option("--online", help="Ask every account, queue, bucket and server too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the settings, ffmpeg and the state directory, and with --online the other sides."""
+    try:
+        ready = make_ready(settings_of(config, state))
+    except Fault as fault:
+        raise fail(fault) from None
+    findings = asyncio.run(_inspect(ready, online=online))
+    if as_json:
+        say_json([{"about": one.about, "ok": one.ok, "sentence": one.sentence} for one in findings])
+    else:
+        for one in findings:
+            say(f"{'ok  ' if one.ok else 'FAIL'} {one.about}: {one.sentence}")
+    if not all(one.ok for one in findings):
+        raise typer.Exit(1)
+
+
+async def _inspect(ready: Ready, *, online: bool) -> list[Finding]:
+    return [one async for one in inspect(ready, online=online)]
+
+

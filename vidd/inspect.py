@@ -1,0 +1,99 @@
+"""What `vidd check` finds: settings that hold together, an ffmpeg that can, and other sides that answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vidd.engine.clock import SystemClock
+from vidd.errors import Fault
+from vidd.ffmpeg.probe import close_probers
+from vidd.ffmpeg.run import capabilities
+from vidd.kinds import module_of, resolve
+from vidd.ports import Encoder, Tools
+from vidd.ready import Ready
+
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    about: str
+    ok: bool
+    sentence: str
+
+
+async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
+    """Every finding as it is made; `online` asks what the settings name."""
+    encoder = Encoder(**ready.encoder)
+    tools = Tools(ready.settings.daemon.state, encoder, SystemClock(), ready.accounts)
+    try:
+        yield _state(ready.settings.daemon.state)
+        yield await _ffmpeg(encoder)
+        for name, body in ready.pipelines.items():
+            plan = resolve(body)
+            steps = " → ".join(one.name for one in plan.steps)
+            out = ", ".join(one.name for one in plan.publishers) or "nothing"
+            told = ", ".join(one.name for one in plan.notices) or "nobody"
+            yield Finding(f"pipelines.{name}", True, f"{steps}; publishes to {out}; tells {told}.")
+        if not ready.sources:
+            yield Finding("sources", False, "There is no source, so nothing can arrive: add [sources.<name>].")
+        for about, ask in _questions(ready, tools):
+            if online:
+                yield await _ask(about, ask)
+            else:
+                yield Finding(about, True, "Fits its kind; --online asks the other side.")
+    finally:
+        await close_probers()
+
+
+def _state(path: Path) -> Finding:
+    nearest = next(one for one in (path, *path.parents) if one.exists())
+    if os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir():
+        return Finding("daemon.state", True, f"{path} can be written.")
+    return Finding("daemon.state", False, f"{path} cannot be written: correct its rights or choose another.")
+
+
+async def _ffmpeg(encoder: Encoder) -> Finding:
+    try:
+        able = await capabilities(encoder)
+    except Fault as fault:
+        return Finding("ffmpeg", False, fault.sentence)
+    if able.missing:
+        return Finding("ffmpeg", False, " ".join(able.missing))
+    return Finding("ffmpeg", True, f"{able.version} at {encoder.path} has what vidd needs.")
+
+
+def _questions(ready: Ready, tools: Tools) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+    questions: list[tuple[str, Callable[[], Awaitable[str]]]] = []
+
+    def add(about: str, family: str, kind: str, options: Any) -> None:
+        module = module_of(family, kind)
+        if hasattr(module, "check"):
+            questions.append((about, partial(module.check, options, tools)))
+
+    for name, (kind, options) in ready.sources.items():
+        add(f"sources.{name}", "sources", kind, options)
+    for name, body in ready.pipelines.items():
+        for part, family in (("steps", "steps"), ("publish", "publishers"), ("notify", "publishers")):
+            for row in body[part]:
+                options = module_of(family, row["kind"]).Options.model_validate(row["options"])
+                add(f"pipelines.{name}.{part}.{row['name']}", family, row["kind"], options)
+    return questions
+
+
+async def _ask(about: str, ask: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return Finding(about, True, await ask())
+    except Fault as fault:
+        return Finding(about, False, fault.sentence)
+    except TimeoutError:
+        return Finding(about, False, f"It did not answer within {_PATIENCE:.0f} s: check its address and the network.")
