@@ -1,0 +1,200 @@
+"""Argument lists for ffmpeg. Pure functions; read them from top to bottom as pairs, the program's name left out.
+
+-xerror is in none of them: it would throw an hour's talk away for one damaged packet of a stage recorder. ffmpeg
+goes on over damage, and the check of what came out decides (`verify.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from vidd.ffmpeg.formats import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from vidd.model.media import Media, Video
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is taken of a file, and how long picture and sound fade at both ends. Seconds from the file's start."""
+
+    start: float
+    end: float
+    fade: float = 0.0
+
+    @property
+    def length(self) -> float:
+        """Seconds that come out."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """One size of a video. Bit rates are bits per second; `fps` None keeps the source's pictures as they are."""
+
+    name: str
+    width: int
+    height: int
+    video_bitrate: int
+    audio_bitrate: int
+    fps: float | None = None
+
+    @property
+    def most_bits_per_second(self) -> int:
+        """What the rate control may reach for a while; it may also start with two seconds' worth in hand."""
+        return self.video_bitrate * 3 // 2
+
+
+def trim(
+    source: Path,
+    output: Path,
+    media: Media,
+    cut: Cut,
+    *,
+    seek: float,
+    crf: int,
+    preset: str,
+    audio_bitrate: int,
+    threads: int = 0,
+) -> list[str]:
+    """Cut, frame-exact, with fades; everything is encoded anew. `seek` (seconds) is at or before `cut.start`."""
+    lead = cut.start - seek
+    return [
+        *_begin(),
+        *_input(source, threads, seek),
+        *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
+        *_sound_maps(media),
+        *("-filter:v", ",".join([*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *_fades("", cut)])),
+        *("-filter:a", ",".join([*_cut("a", lead, cut), _UNBROKEN, *_fades("a", cut)])),
+        *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
+        *_times(media.video[0]),
+        *("-c:a", "aac", "-b:a", str(audio_bitrate)),
+        *_end(output, threads),
+    ]
+
+
+def transcode(
+    source: Path,
+    outputs: Sequence[tuple[Rendition, Path]],
+    media: Media,
+    *,
+    preset: str,
+    threads: int = 0,
+) -> list[str]:
+    """Several renditions of a whole file, which is decoded once."""
+    branches = [
+        f"[in{number}]scale={one.width}:{one.height},format=yuv420p{f',fps={one.fps:g}' if one.fps else ''}[out{number}]"
+        for number, (one, _) in enumerate(outputs)
+    ]
+    split = f"[0:V:0]split={len(outputs)}" + "".join(f"[in{number}]" for number in range(len(outputs)))
+    args = [*_begin(), *_input(source, threads, 0.0), "-filter_complex", ";".join([split, *branches])]
+    for number, (one, path) in enumerate(outputs):
+        args += [
+            *("-map", f"[out{number}]"),
+            *_sound_maps(media),
+            *("-filter:a", _UNBROKEN),
+            *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
+            # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
+            *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
+            *_times(media.video[0], one.fps),
+            *("-c:a", "aac", "-b:a", str(one.audio_bitrate)),
+            *_end(path, threads),
+        ]
+    return args
+
+
+def time_scale(video: Video, fps: float | None = None) -> int:
+    """Ticks per second in which every picture of this rate lies on a tick; 90000 where the rate varies."""
+    rate = Fraction(fps or video.rate or 25).limit_denominator(1001)
+    if video.variable and not fps:
+        return 90000
+    scale = rate.numerator
+    while scale < 10000:
+        scale *= 2
+    return scale
+
+
+# Silence where the sound starts late or has a hole: AAC in MP4 has no holes, so all after one would come too early.
+_UNBROKEN = "aresample=async=1:first_pts=0"
+
+
+def _begin() -> list[str]:
+    return [
+        "-nostdin",  # else ffmpeg reads keys from a terminal and stops when it has none
+        "-hide_banner",
+        *("-loglevel", "error"),
+        *("-progress", "pipe:1", "-nostats"),
+        "-y",  # the output has a temporary name of our own
+    ]
+
+
+def _input(source: Path, threads: int, seek: float) -> list[str]:
+    return [
+        *_threads(threads),
+        *("-protocol_whitelist", "file"),  # foreign media may name addresses to open
+        *("-format_whitelist", ",".join(FORMATS)),
+        *(("-ss", _number(seek)) if seek > 0 else ()),
+        *("-i", f"file:{source}"),  # file: so that no name is taken for an option, a pattern or an address
+    ]
+
+
+def _sound_maps(media: Media) -> list[str]:
+    # One by one: "0:a?" fails altogether where one track has no decoder (phones write such beside the usual one).
+    known = [number for number, one in enumerate(media.audio) if one.codec != "unknown"]
+    return [word for number in known for word in ("-map", f"0:a:{number}")]
+
+
+def _cut(a: str, lead: float, cut: Cut) -> list[str]:
+    # Not PTS-STARTPTS: picture and sound begin at different times, and that difference must stay. round(), since
+    # setpts cuts off, and a tick may be a whole frame (AVI).
+    return [
+        f"{a}trim=start={_number(lead)}:end={_number(lead + cut.length)}",
+        f"{a}setpts=round(PTS-{_number(lead)}/TB)",
+    ]
+
+
+def _fades(a: str, cut: Cut) -> list[str]:
+    if cut.fade <= 0:
+        return []
+    length = _number(cut.fade)
+    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={_number(cut.length - cut.fade)}:d={length}"]
+
+
+def _even(video: Video) -> list[str]:
+    # 4:2:0 needs even sides; a line less is no resampling.
+    return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+
+
+def _times(video: Video, fps: float | None = None) -> list[str]:
+    scale = time_scale(video, fps)
+    return [
+        *("-fps_mode:v", "vfr"),  # every picture at its own time: none doubled, none dropped
+        *("-enc_time_base:v", f"1:{scale}"),  # by default one tick per frame, which would round a varying rate
+        *("-video_track_timescale", str(scale)),
+    ]
+
+
+def _end(output: Path, threads: int) -> list[str]:
+    return [
+        *_threads(threads),
+        *("-map_metadata", "-1"),  # recorders write places, serial numbers and people's names
+        *("-map_chapters", "-1"),
+        *("-write_tmcd", "0"),  # no time code track of the recorder's clock
+        *("-max_muxing_queue_size", "4096"),  # sound waits here for the first picture, which may start late
+        *("-movflags", "+faststart"),  # the index in front: players start without the whole file
+        *("-f", "mp4"),
+        f"file:{output}",
+    ]
+
+
+def _threads(threads: int) -> list[str]:
+    return ["-threads", str(threads)] if threads else []
+
+
+def _number(seconds: float) -> str:
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")

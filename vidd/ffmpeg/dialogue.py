@@ -1,0 +1,79 @@
+"""A long-lived child that answers one line of JSON with one line of JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from vidd.child import Child, surely
+from vidd.process import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Lost(Exception):
+    """The child died instead of answering; the text is its exit code and what it said last."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(f"exit code {code}: {said}" if said else f"exit code {code}")
+        self.code = code
+
+
+class Dialogue:
+    """One child, started at the first question. After a crash or a question that took too long, the next starts anew."""
+
+    def __init__(self, argv: Sequence[str], *, memory: int | None = None) -> None:
+        self._argv, self._memory = argv, memory
+        self._turn = asyncio.Lock()
+        self._child: Child | None = None
+        self._answers = asyncio.StreamReader()
+        self._tail = Tail()
+        self._listening: asyncio.Future[None] | None = None
+
+    async def ask(self, question: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+        """The answer; Lost where the child died, TimeoutError where it was ended after `timeout` seconds."""
+        async with self._turn:
+            try:
+                child = self._child
+                if child is None or child.gone.done():
+                    await self._end()
+                    child = await self._start()
+                async with asyncio.timeout(timeout):
+                    return await self._answer(child, question)
+            except BaseException:
+                # An answer that comes later would be taken for that to the next question.
+                await surely(self._end())
+                raise
+
+    async def close(self) -> None:
+        """End the child, in the middle of a question too."""
+        await surely(self._end())
+
+    async def _start(self) -> Child:
+        self._child = child = Child.start(self._argv, conversing=True, memory=self._memory)
+        self._answers = await child.stdout()
+        self._tail = Tail()
+        self._listening = asyncio.ensure_future(self._tail.follow(child))
+        return child
+
+    async def _answer(self, child: Child, question: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            child.say(json.dumps(question).encode() + b"\n")
+            line = await self._answers.readline()
+        except BrokenPipeError:
+            line = b""
+        if not line.endswith(b"\n"):
+            code, _ = await child.gone
+            raise Lost(code, self._tail.text[-300:])
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    async def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            await child.end()
+        if self._listening is not None:
+            await asyncio.wait([self._listening], timeout=1.0)
+            self._listening.cancel()

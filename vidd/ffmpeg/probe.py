@@ -1,0 +1,135 @@
+"""What a media file holds, asked of a child: foreign media is never opened in the daemon itself.
+
+`python -m vidd.ffmpeg.probe FILE` prints one answer for people. Without a file it is the child: a question per line
+of stdin, an answer per line of stdout, both JSON. Starting it costs a few hundred milliseconds and a question a few,
+so the daemon keeps one child per event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from vidd.errors import AgainLater, Refused
+from vidd.ffmpeg.dialogue import Dialogue, Lost
+from vidd.model.media import Media
+
+# Address space, not memory in use: a damaged file may claim any size, and must not take the machine with it.
+_MEMORY = 8 << 30
+# Somebody else's doing (a full memory, an operator), which says nothing about the file.
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+
+
+class Prober:
+    """Answers about media files. `name` is what the operator knows a file by; paths are absolute."""
+
+    def __init__(self, timeout: float = 60.0) -> None:
+        # -P: a module of this name in the current directory is not ours.
+        self._dialogue = Dialogue([sys.executable, "-P", "-m", "vidd.ffmpeg.probe"], memory=_MEMORY)
+        self._timeout = timeout
+
+    async def probe(self, path: Path, name: str | None = None) -> Media:
+        """What the file holds; Refused where it is no video that can be worked on."""
+        return Media.from_json((await self._ask("describe", path, name))["media"])
+
+    async def measure(self, path: Path, name: str | None = None) -> dict[str, Any]:
+        """What a finished file shows when its first and last pictures and sound are decoded.
+
+        `media` (as Media.to_json), `first` and `end` (seconds of the first picture, and of the last one's end, or
+        None), `last_distance` (seconds), `decoded` (pictures), `complaints` (what the decoders said).
+        """
+        return await self._ask("measure", path, name)
+
+    async def seek_point(self, path: Path, start: float, name: str | None = None) -> float:
+        """Seconds from the file's start to seek to, so that a keyframe comes at or before `start`."""
+        point: float = (await self._ask("seek_point", path, name, start=start))["point"]
+        return point
+
+    async def count(self, path: Path, start: float, end: float, name: str | None = None) -> int:
+        """How many pictures lie from `start` to before `end`, in seconds from the file's start."""
+        number: int = (await self._ask("count", path, name, start=start, end=end))["number"]
+        return number
+
+    async def close(self) -> None:
+        """End the child."""
+        await self._dialogue.close()
+
+    async def _ask(self, ask: str, path: Path, name: str | None, **more: float) -> dict[str, Any]:
+        shown = name or path.name
+        question = {"ask": ask, "path": os.fspath(path), "name": shown, **more}
+        try:
+            answer = await self._dialogue.ask(question, self._timeout)
+        except TimeoutError:
+            raise AgainLater(f"The file {shown!a} could not be read within {self._timeout:g} s.") from None
+        except Lost as lost:
+            raise Refused(f"The file {shown!a} makes the reader of media crash ({lost}): encode it anew.") from None
+        if "refused" in answer:
+            raise Refused(answer["refused"])
+        if "again" in answer:
+            raise AgainLater(answer["again"])
+        return answer
+
+
+_probers: WeakKeyDictionary[asyncio.AbstractEventLoop, Prober] = WeakKeyDictionary()
+
+
+def prober() -> Prober:
+    """The prober of this event loop, made when it is first asked for."""
+    return _probers.setdefault(asyncio.get_running_loop(), Prober())
+
+
+async def probe(path: Path, name: str | None = None) -> Media:
+    """What a file holds; Refused with a sentence where it is no video that can be worked on."""
+    return await prober().probe(path, name)
+
+
+async def close_probers() -> None:
+    """End this event loop's child; a later question starts another."""
+    one = _probers.pop(asyncio.get_running_loop(), None)
+    if one is not None:
+        await one.close()
+
+
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
+    from vidd.ffmpeg import reader  # noqa: PLC0415 - only the child opens media, and the import is dear
+
+    path, name = Path(question["path"]), question["name"]
+    try:
+        match question["ask"]:
+            case "describe":
+                return {"media": reader.describe(path, name).to_json()}
+            case "measure":
+                return reader.measure(path, name)
+            case "seek_point":
+                return {"point": reader.seek_point(path, name, question["start"])}
+            case _:
+                return {"number": reader.count(path, name, question["start"], question["end"])}
+    except Refused as refused:
+        return {"refused": refused.sentence}
+    except AgainLater as again:
+        return {"again": again.sentence}
+
+
+def main(files: list[str]) -> int:
+    """Answer for one file, for people; or converse. The exit code is 1 where the file is refused."""
+    if files:
+        path = Path(files[0]).absolute()
+        answer = _answer({"ask": "describe", "path": str(path), "name": path.name})
+        print(json.dumps(answer.get("media", answer), indent=2))  # noqa: T201 - this is the program's answer
+        return 0 if "media" in answer else 1
+    # In the middle of a C library Python's own handler would wait for the library to return.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,147 @@
+"""One child, to its end or its death: whoever leaves `run`, for whatever reason, leaves no process behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidd.child import CHUNK, Child, surely
+from vidd.errors import AgainLater
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_TAIL = 4096
+_LAST_WORDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a child ended. `code` is negative for a signal; `stderr` holds the last 4 KiB of what it said."""
+
+    code: int
+    seconds: float
+    cpu_seconds: float
+    stderr: str
+
+
+class Hung(AgainLater):
+    """A child was ended because it showed no sign of life, or its time was up."""
+
+
+class Tail:
+    """The last 4 KiB of what a child complained of."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self.received = 0
+
+    async def follow(self, child: Child) -> None:
+        """Read until the child closes its stderr."""
+        reader = await child.stderr()
+        while chunk := await reader.read(CHUNK):
+            self.received += len(chunk)
+            self._bytes = (self._bytes + chunk)[-_TAIL:]
+
+    @property
+    def text(self) -> str:
+        """What was said last."""
+        return self._bytes.decode("utf-8", "replace").strip()
+
+
+class _Lines:
+    """A child's stdout, cut into lines; one longer than 64 KiB comes in pieces."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self.received = 0
+
+    async def follow(self, child: Child) -> None:
+        reader = await child.stdout()
+        rest = b""
+        while chunk := await reader.read(CHUNK):
+            self.received += len(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > CHUNK:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._on_line(line.decode("utf-8", "replace"))
+        if rest:
+            self._on_line(rest.decode("utf-8", "replace"))
+
+
+class _Pulse:
+    """Since when a child has shown no sign of life."""
+
+    def __init__(self, name: str, deadline: float | None, quiet: float | None) -> None:
+        self._name, self._deadline, self._quiet = name, deadline, quiet
+        self._sign: Any = None
+        self.started = self._changed = time.monotonic()
+        self.tick = min(limit / 4 for limit in (deadline, quiet, 4.0) if limit is not None)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def feel(self, sign: Any) -> None:
+        """Note a sign of life; Hung where it has been the same for too long, or the time is up."""
+        now = time.monotonic()
+        if sign != self._sign:
+            self._sign, self._changed = sign, now
+        if self._quiet is not None and now - self._changed > self._quiet:
+            raise Hung(f"{self._name} made no progress for {self._quiet:g} s and was ended.")
+        if self._deadline is not None and now - self.started > self._deadline:
+            raise Hung(f"{self._name} was not done after {self._deadline:g} s and was ended.")
+
+
+async def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] | None = None,
+    deadline: float | None = None,
+    quiet: float | None = None,
+    alive: Callable[[int], Any] | None = None,
+    nice: int = 0,
+    memory: int | None = None,
+    grace: float = 1.0,
+) -> Ended:
+    """Run a program to its end, or end it: when cancelled, after `deadline` seconds, after `quiet` ones without life.
+
+    `on_line` is called with each line of stdout. `alive` is asked about once a second, with the process id: a
+    changed answer is the sign of life, and what it raises ends the child. Without it, any output is a sign.
+    The exit code is not judged here. Hung where a limit was reached; Refused where there is no such program.
+    """
+    pulse = _Pulse(Path(argv[0]).name, deadline, quiet)
+    child = Child.start(argv, cwd=cwd, env=env, listening=on_line is not None, nice=nice, memory=memory)
+    tail, lines = Tail(), _Lines(on_line) if on_line else None
+    readers: list[asyncio.Future[None]] = [asyncio.ensure_future(tail.follow(child))]
+    if lines:
+        readers.append(asyncio.ensure_future(lines.follow(child)))
+    try:
+        while True:
+            ends: list[asyncio.Future[Any]] = [child.gone, *(reader for reader in readers if not reader.done())]
+            await asyncio.wait(ends, timeout=pulse.tick, return_when=asyncio.FIRST_COMPLETED)
+            _raise_what_went_wrong(readers)
+            if child.gone.done():
+                break
+            pulse.feel(alive(child.pid) if alive else (tail.received, lines and lines.received))
+        # What the child left in the pipes; a process that escaped from the group may hold them open for ever.
+        await asyncio.wait(readers, timeout=_LAST_WORDS)
+        _raise_what_went_wrong(readers)
+    finally:
+        for reader in readers:
+            reader.cancel()
+        await surely(asyncio.gather(child.end(grace), *readers, return_exceptions=True))
+    code, cpu_seconds = child.gone.result()
+    return Ended(code, pulse.seconds, cpu_seconds, tail.text)
+
+
+def _raise_what_went_wrong(readers: Sequence[asyncio.Future[None]]) -> None:
+    for reader in readers:
+        if reader.done():
+            reader.result()

@@ -1,0 +1,141 @@
+"""Make renditions of a video, by height and bit rate, all from one decode."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+import vidd.options
+from vidd.ffmpeg import args
+from vidd.ffmpeg.probe import probe
+from vidd.ffmpeg.run import check_capable, encode
+from vidd.ffmpeg.settings import BitRate, Preset, part_of
+from vidd.ffmpeg.verify import Wanted, picture_end, put_in_place, verify
+from vidd.model.media import Artifact, Media, Outcome
+from vidd.ports import Bench, Tools
+
+SLOT: str | None = "encodes"
+
+
+class Size(vidd.options.Options):
+    """One rendition."""
+
+    height: int = Field(ge=16, le=8192, multiple_of=2, description="Height as shown; the width follows.")
+    video_bitrate: BitRate = Field(description="Bits per second of the picture, such as 2M; 1.5 times that at most.")
+    audio_bitrate: BitRate = Field(128_000, description="Bits per second of each sound track (AAC), such as 128k.")
+    fps: float | None = Field(None, gt=0, le=240, description="Pictures per second at most; as in the source if unset.")
+    name: str = Field(
+        "", pattern=r"^([\w-][\w.-]{0,40})?$", description="Name in the role and the file; 720p and so on."
+    )
+
+    @property
+    def label(self) -> str:
+        """The name, made of the height where none was given."""
+        return self.name or f"{self.height}p"
+
+
+class Options(vidd.options.Options):
+    """The settings of a transcode."""
+
+    source: str = Field(
+        "", description="Role of the file to work on; unset: the talk where there is one, else the source."
+    )
+    renditions: tuple[Size, ...] = Field(
+        (Size(height=720, video_bitrate=2_000_000),), min_length=1, max_length=16, description="What to make."
+    )
+    preset: Preset = Field("veryfast", description="How much time x264 takes to make the files smaller.")
+    upscale: bool = Field(False, description="Make renditions that are higher than the source, too.")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        labels = [one.label for one in self.renditions]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"two renditions are called {label!r}; give one of them another name")
+        return self
+
+
+async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind's check has this shape
+    """Ask ffmpeg whether it can do this."""
+    return await check_capable(tools.encoder)
+
+
+async def run(options: Options, bench: Bench) -> Outcome:
+    """Make `rendition-720p.mp4` and so on, with roles of the same names."""
+    role = options.source or ("talk" if "talk" in bench.artifacts else "source")
+    source, name = bench.file(role), bench.job.name
+    media = bench.artifacts[role].media or await probe(source, name)
+    sizes, left_out = _chosen(options, media)
+    finals = [bench.directory / f"rendition-{one.name}.mp4" for one in sizes]
+    parts = [part_of(final) for final in finals]
+    encoder = bench.tools.encoder
+    outputs = list(zip(sizes, parts, strict=True))
+    try:
+        ended = await encode(
+            encoder,
+            args.transcode(source, outputs, media, preset=options.preset, threads=encoder.threads),
+            output=parts,
+            duration=media.duration,
+            progress=bench.progress,
+            observe=bench.tools.observe,
+            kind="transcode",
+        )
+        checked = [await verify(part, _wanted(one, media), name, ended.stderr) for one, part in outputs]
+        for part, final in zip(parts, finals, strict=True):
+            await put_in_place(part, final)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    return Outcome(
+        artifacts=tuple(
+            Artifact(final.stem, final.name, made.size, "video/mp4", made, {"check": record.to_json()})
+            for final, (made, record) in zip(finals, checked, strict=True)
+        ),
+        facts={"renditions": [_told(one) for one in sizes], "left_out": left_out},
+    )
+
+
+def _chosen(options: Options, media: Media) -> tuple[list[args.Rendition], list[dict[str, str]]]:
+    """What is made, and what is not, with the reason. Where all would be left out, the smallest has the source's size."""
+    height = media.video[0].shown[1]
+    fit = [one for one in options.renditions if options.upscale or one.height <= height]
+    left_out = [
+        {"name": one.label, "why": f"The source is only {height} lines high."}
+        for one in options.renditions
+        if one not in fit
+    ]
+    if fit:
+        return [_rendition(one, one.height, media) for one in fit], left_out
+    smallest = min(options.renditions, key=lambda one: one.height)
+    rest = [one for one in left_out if one["name"] != smallest.label]
+    return [_rendition(smallest, height // 2 * 2, media)], rest
+
+
+def _rendition(size: Size, height: int, media: Media) -> args.Rendition:
+    video = media.video[0]
+    across, down = video.shown
+    # A 4:2:0 picture has even sides; the even width nearest to the source's proportions.
+    width = max(2, 2 * round(height * across / down / 2))
+    fps = size.fps if size.fps and size.fps < video.rate else None
+    return args.Rendition(size.label, width, height, size.video_bitrate, size.audio_bitrate, fps)
+
+
+def _wanted(one: args.Rendition, media: Media) -> Wanted:
+    tracks = sum(track.codec != "unknown" for track in media.audio)
+    # The most that rate control lets through, the sound, and a tenth and 64 KiB for the container and its index.
+    picture = one.most_bits_per_second * media.duration + 2 * one.video_bitrate
+    sound = tracks * one.audio_bitrate * media.duration
+    return Wanted(
+        duration=picture_end(media),
+        whole=media.duration,
+        width=one.width,
+        height=one.height,
+        tracks=tracks,
+        rate=one.fps,
+        bits=round((picture + sound) * 1.1) + 8 * (64 << 10),
+    )
+
+
+def _told(one: args.Rendition) -> dict[str, Any]:
+    return {"name": one.name, "width": one.width, "height": one.height, "video_bitrate": one.video_bitrate}

@@ -1,0 +1,113 @@
+"""Cut the talk out of the recording, frame-exact, with fades of picture and sound."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+import vidd.options
+from vidd.errors import Refused
+from vidd.ffmpeg import args
+from vidd.ffmpeg.probe import probe, prober
+from vidd.ffmpeg.run import check_capable, encode
+from vidd.ffmpeg.settings import BitRate, Preset, part_of
+from vidd.ffmpeg.verify import Wanted, check_pictures, picture_end, put_in_place, verify
+from vidd.model.media import Artifact, Media, Outcome
+from vidd.model.talk import parse_recording_name
+from vidd.options import Duration
+from vidd.ports import Bench, Tools
+
+SLOT: str | None = "encodes"
+# A name says whole seconds, so an end that is this little too late means the end of the file.
+_CLAMPED = 0.5
+
+
+class Options(vidd.options.Options):
+    """The settings of a trim."""
+
+    source: str = Field("source", description="Role of the file to cut.")
+    fade: Duration = Field(3.0, ge=0, le=60, description="Length of the fade in and of the fade out; 0s for none.")
+    crf: int = Field(20, ge=0, le=51, description="Quality of the picture for x264: lower is better and larger.")
+    preset: Preset = Field("veryfast", description="How much time x264 takes to make the file smaller.")
+    audio_bitrate: BitRate = Field(160_000, description="Bits per second of each sound track (AAC), such as 160k.")
+
+
+async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind's check has this shape
+    """Ask ffmpeg whether it can do this."""
+    return await check_capable(tools.encoder)
+
+
+async def run(options: Options, bench: Bench) -> Outcome:
+    """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name."""
+    name, source = bench.job.name, bench.file(options.source)
+    media = bench.artifacts[options.source].media or await probe(source, name)
+    cut = _cut(bench, media, options.fade)
+    seek = await prober().seek_point(source, cut.start, name) if cut.start > 0 else 0.0
+    final = bench.directory / "talk.mp4"
+    part = part_of(final)
+    encoder = bench.tools.encoder
+    argv = args.trim(
+        source,
+        part,
+        media,
+        cut,
+        seek=seek,
+        crf=options.crf,
+        preset=options.preset,
+        audio_bitrate=options.audio_bitrate,
+        threads=encoder.threads,
+    )
+    try:
+        ended = await encode(
+            encoder,
+            argv,
+            output=part,
+            duration=cut.length,
+            progress=bench.progress,
+            observe=bench.tools.observe,
+            kind="trim",
+        )
+        made, record = await verify(part, _wanted(media, cut), name, ended.stderr)
+        missing = await check_pictures(source, media.video[0], cut, record.frames, name)
+        await put_in_place(part, final)
+    finally:
+        part.unlink(missing_ok=True)
+    checked = record.to_json() | {"missing": missing}
+    return Outcome(
+        artifacts=(Artifact("talk", final.name, made.size, "video/mp4", made, {"check": checked}),),
+        facts={"start": cut.start, "end": cut.end, "duration": made.duration, "fade": cut.fade},
+    )
+
+
+def _wanted(media: Media, cut: args.Cut) -> Wanted:
+    width, height = media.video[0].shown
+    tracks = sum(one.codec != "unknown" for one in media.audio)
+    return Wanted(cut.length, cut.length, width // 2 * 2, height // 2 * 2, tracks)
+
+
+def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
+    start, end = _times(bench, media)
+    there, shown = picture_end(media), ascii(bench.job.name)
+    if start < 0 or end <= start:
+        raise Refused(f"The talk in {shown} starts at {start:g} s and ends at {end:g} s: correct its times.")
+    if end > there + _CLAMPED:
+        raise Refused(
+            f"The talk in {shown} ends at {end:g} s, but the recording is only {there:.2f} s long: "
+            "correct the end, or send the whole recording."
+        )
+    end = min(end, there)
+    if end <= start:
+        raise Refused(f"The talk in {shown} starts at {start:g} s, where the recording ends: correct its times.")
+    return args.Cut(start, end, min(fade, (end - start) / 2))
+
+
+def _times(bench: Bench, media: Media) -> tuple[float, float]:
+    """Start and end, from the first of those who know one of them."""
+    talk = bench.talk
+    known = [(bench.job.facts.get("start"), bench.job.facts.get("end"))]
+    if talk is not None:
+        known.append((talk.start, talk.end))
+    for start, end in known:
+        if start is not None or end is not None:
+            return float(start or 0.0), picture_end(media) if end is None else float(end)
+    named = parse_recording_name(bench.job.name)
+    return named.start, named.end
