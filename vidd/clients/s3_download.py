@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.clients.aws import head, shown
 from vidd.clients.aws_faults import asking
+from vidd.clients.checksum import FollowingSum
 from vidd.clients.persist import persist
 from vidd.clients.side_by_side import side_by_side
 from vidd.errors import AgainLater, Refused
@@ -65,10 +66,28 @@ async def download(
     *,
     parallel: int,
     sleep: Callable[[float], Awaitable[None]],
-) -> None:
-    """Fetch the chunks that are not in `landing` yet; in memory are `parallel` pieces of 1 MiB."""
+) -> dict[str, str]:
+    """Fetch the chunks that are not in `landing` yet; the answer is the MD5, where the object says its own.
+
+    In memory are `parallel` pieces of 1 MiB, and the piece that is being summed.
+    """
+    md5 = FollowingSum(landing.part, "md5", chunk=landing.chunk, size=thing.size)
+    md5.arrived(*landing.done)
     missing = [one for one in range(-(-thing.size // landing.chunk)) if one not in landing.done]
-    await side_by_side(parallel, missing, lambda one: _chunk(s3, thing, landing, meter, index=one, sleep=sleep))
+
+    async def one(index: int) -> None:
+        await _chunk(s3, thing, landing, meter, index=index, sleep=sleep)
+        md5.arrived(index)
+        await landing.finished(index)
+
+    async def chunks() -> None:
+        await side_by_side(parallel, missing, one)
+
+    if thing.md5 is None:
+        await chunks()
+        return {}
+    await side_by_side(2, (chunks, md5.run), lambda part: part())
+    return {"md5": md5.hex}
 
 
 async def _chunk(
@@ -105,7 +124,6 @@ async def _chunk(
             raise AgainLater(f"The connection was lost at reading {name}; it is tried again.")
 
     await persist(rest, sleep=sleep, reached=lambda: got)
-    await landing.finished(index)
 
 
 def _same_state(answer: dict[str, Any], thing: Pinned, expected: int) -> None:

@@ -111,11 +111,13 @@ async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Mete
         meter.total = thing.size
         meter.done = min(thing.size, len(landing.done) * landing.chunk)
         check_room(landing.directory, thing.size - meter.done, landing.reserve)
-        await s3_download.download(s3, thing, landing, meter, parallel=options.parallel, sleep=bench.tools.clock.sleep)
+        known = await s3_download.download(
+            s3, thing, landing, meter, parallel=options.parallel, sleep=bench.tools.clock.sleep
+        )
     sums = promised_sums(dict(facts)) if options.verify else {}
     if options.verify and thing.md5:
         sums["md5"] = thing.md5
-    await landing.check(thing.size, sums)
+    await landing.check(thing.size, sums, known=known)
     await landing.settle()
     return {"etag": thing.etag}
 
