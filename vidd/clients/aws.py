@@ -1,0 +1,131 @@
+"""S3 and SQS accounts: one session per account, one client per use.
+
+Botocore never repeats a request here: what may be repeated is repeated by `persist`, what may not (a commit whose
+answer was lost) becomes NobodyKnows.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from botocore.exceptions import ClientError
+from pydantic import Field, SecretStr, model_validator
+
+from vidd.clients.aws_faults import ABSENT, asking, code_of, fault_of, status_of
+from vidd.errors import AgainLater
+from vidd.options import Duration, Options
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Account(Options):
+    """An S3 account (and its SQS): AWS itself, or with `endpoint_url` any other server."""
+
+    kind: Literal["s3"] = Field("s3", description="The kind of account.")
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://[^\s@]+$", description="Address of an S3 server that is not AWS."
+    )
+    sqs_endpoint_url: str | None = Field(
+        None, pattern=r"^https?://[^\s@]+$", description="Address of its SQS; without it, endpoint_url."
+    )
+    region: str | None = Field(None, description="Region; without it, the environment's, or us-east-1 off AWS.")
+    access_key: str | None = Field(None, description="Access key id; without it, the environment's or the host's role.")
+    secret_key: SecretStr | None = Field(None, description="Secret access key.")
+    session_token: SecretStr | None = Field(None, description="Token of temporary credentials.")
+    addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Bucket in the path or in the host name; auto is path off AWS."
+    )
+    verify: bool = Field(True, description="Check the server's certificate.")
+    ca: Path | None = Field(None, description="File of certificates to trust besides the system's.")
+    connect_timeout: Duration = Field(10.0, gt=0, description="Longest time to wait for a connection.")
+    read_timeout: Duration = Field(60.0, gt=0, description="Longest silence in the middle of an answer.")
+
+    @model_validator(mode="after")
+    def _both_keys(self) -> Account:
+        if (self.access_key is None) is not (self.secret_key is None):
+            raise ValueError("access_key and secret_key come together: give both or neither")
+        return self
+
+
+@lru_cache(maxsize=32)
+def _session(account: Account) -> aioboto3.Session:
+    """One session per account: it holds the loaded service models, which are dear to load."""
+    return aioboto3.Session(
+        aws_access_key_id=account.access_key,
+        aws_secret_access_key=account.secret_key.get_secret_value() if account.secret_key else None,
+        aws_session_token=account.session_token.get_secret_value() if account.session_token else None,
+        region_name=account.region or ("us-east-1" if account.endpoint_url else None),
+    )
+
+
+@asynccontextmanager
+async def client(account: Account, service: Literal["s3", "sqs"], *, read_timeout: float = 0) -> AsyncIterator[Any]:
+    """A client of one service. `read_timeout` (seconds) lengthens the account's for long polls."""
+    endpoint = account.endpoint_url
+    if service == "sqs":
+        endpoint = account.sqs_endpoint_url or endpoint
+    style = account.addressing
+    if style == "auto" and endpoint:
+        style = "path"
+    checksums = {} if endpoint is None else dict.fromkeys(
+        # Servers that are not AWS answer botocore's own CRC trailers with errors or wrong sums.
+        ("request_checksum_calculation", "response_checksum_validation"), "when_required",
+    )  # fmt: skip
+    config = AioConfig(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=account.connect_timeout,
+        read_timeout=max(account.read_timeout, read_timeout),
+        max_pool_connections=32,
+        # Each body goes with its Content-MD5, which is signed: hashing it a second time only costs.
+        s3={"addressing_style": style, "payload_signing_enabled": False},
+        **checksums,
+    )
+    verify: bool | str = account.verify
+    if account.verify and account.ca:
+        verify = str(account.ca)
+    with asking(f"a client of {service}"):
+        made = _session(account).client(service, endpoint_url=endpoint, verify=verify, config=config)
+        opened = await made.__aenter__()
+    try:
+        yield opened
+    finally:
+        await made.__aexit__(None, None, None)
+
+
+async def head(s3: Any, bucket: str, key: str, *, version: str | None = None) -> dict[str, Any] | None:
+    """What HEAD says of an object, or None where there is none.
+
+    HEAD answers carry no reason, so a refused one is asked again as a GET of one byte to learn it.
+    """
+    which = {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
+    doing = f"looking at {shown(bucket, key)}"
+    with asking(doing):
+        try:
+            return dict(await s3.head_object(**which))
+        except ClientError as error:
+            if status_of(error) not in {400, 401, 403, 404}:
+                raise
+            plain = error
+    with asking(doing):
+        try:
+            answer = await s3.get_object(**which, Range="bytes=0-0")
+            answer["Body"].close()
+        except ClientError as error:
+            if code_of(error) in ABSENT:
+                return None
+            raise
+    if status_of(plain) == 404:
+        raise AgainLater(f"The object came into being at {doing}; it is looked at again.")
+    raise fault_of(plain, doing)
+
+
+def shown(bucket: str, key: str) -> str:
+    """An object's address as a sentence may hold it: printable, and no longer than a line."""
+    text = ascii(f"s3://{bucket}/{key}")[1:-1]
+    return text if len(text) <= 160 else f"{text[:120]}...{text[-37:]}"

@@ -1,0 +1,140 @@
+"""What errors of S3 and SQS mean (docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import aiohttp
+from botocore import exceptions as boto
+
+from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ABSENT = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404", "MethodNotAllowed"})
+
+_BUSY = {
+    "SlowDown", "Throttling", "ThrottlingException", "RequestThrottled", "RequestLimitExceeded", "TooManyRequests",
+    "RequestTimeout", "OperationAborted", "ConditionalRequestConflict", "BadDigest", "KmsThrottled",
+}  # fmt: skip
+
+
+_LOST = (boto.HTTPClientError, boto.EndpointConnectionError, boto.IncompleteReadError, aiohttp.ClientError)
+
+
+class _Rule(NamedTuple):
+    """Answers of these codes or statuses are refusals with this sentence."""
+
+    codes: frozenset[str]
+    statuses: frozenset[int]
+    sentence: str
+
+
+def _rule(codes: str, sentence: str, *statuses: int) -> _Rule:
+    return _Rule(frozenset(codes.split()), frozenset(statuses), sentence)
+
+
+_REFUSALS = (
+    _rule(
+        "InvalidAccessKeyId SignatureDoesNotMatch InvalidClientTokenId UnrecognizedClientException ExpiredToken"
+        " ExpiredTokenException InvalidToken TokenRefreshRequired InvalidSecurity",
+        "The provider does not accept the credentials ({code}) for {doing}: correct the account's keys.",
+    ),
+    _rule("RequestTimeTooSkewed", "This host's clock is wrong, so the provider refused {doing}: set the clock."),
+    _rule("InvalidObjectState", "The object lies in an archive and cannot be read at {doing}: restore it and retry."),
+    _rule("NoSuchBucket", "The bucket does not exist, which {doing} needs: create it or correct its name."),
+    _rule(
+        "AWS.SimpleQueueService.NonExistentQueue QueueDoesNotExist",
+        "The queue does not exist, which {doing} needs: create it or correct its address.",
+    ),
+    _rule(" ".join(sorted(ABSENT)), "The object is not there at {doing}: it was deleted, or never was; send it again."),
+    _rule(
+        "PreconditionFailed",
+        "The object was replaced in the middle of {doing}: its new state comes as a new arrival.",
+        412,
+    ),
+    _rule(
+        "AccessDenied AccessDeniedException AllAccessDisabled AccountProblem Forbidden",
+        "The account may not do this ({code}): {doing}. Give it the right, or correct its keys.",
+        401,
+        403,
+    ),
+)
+
+
+def code_of(error: boto.ClientError) -> str:
+    """The provider's word for the error, such as NoSuchKey; a status where it gave none."""
+    return str(error.response.get("Error", {}).get("Code") or status_of(error))
+
+
+def status_of(error: boto.ClientError) -> int:
+    """The HTTP status of the answer."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+
+
+def _retry_after(error: boto.ClientError) -> float | None:
+    value = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+    return float(value) if str(value).isdigit() else None
+
+
+def _fault_of_answer(error: boto.ClientError, doing: str, *, commits: bool) -> Fault:
+    code, status = code_of(error), status_of(error)
+    if code in _BUSY or status in {429, 503}:
+        return AgainLater(f"The provider is busy ({code}) at {doing}; it is tried again.", after=_retry_after(error))
+    if status >= 500 and status != 501:
+        if commits:
+            return NobodyKnows(f"The provider failed ({code}) in the middle of {doing}: look whether it is there.")
+        return AgainLater(f"The provider failed ({code}) at {doing}; it is tried again.", after=_retry_after(error))
+    for rule in _REFUSALS:
+        if code in rule.codes or status in rule.statuses:
+            return Refused(rule.sentence.format(code=code, doing=doing))
+    said = ascii(str(error.response.get("Error", {}).get("Message", "")))[1:-1][:200]
+    return Refused(f"The provider refused {doing}: {code} {said}".rstrip(" .") + ".")
+
+
+def _never_sent(error: Exception) -> bool:
+    cause = getattr(error, "kwargs", {}).get("error")
+    if isinstance(error, boto.SSLError):
+        return not isinstance(cause, aiohttp.ClientConnectorCertificateError)
+    if isinstance(error, boto.EndpointConnectionError):
+        # aiobotocore also gives this name to a connection that broke after the request had gone out.
+        return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    return isinstance(error, boto.ConnectTimeoutError | boto.ProxyConnectionError)
+
+
+def fault_of(error: Exception, doing: str, *, commits: bool = False) -> Fault:
+    """The fate of an error at `doing` ("reading s3://a/b"). `commits` says that a lost answer leaves a doubt."""
+    if isinstance(error, boto.ClientError):
+        return _fault_of_answer(error, doing, commits=commits)
+    if _never_sent(error):
+        return AgainLater(f"The provider cannot be reached for {doing}; it is tried again.")
+    if isinstance(error, _LOST):
+        if commits:
+            return NobodyKnows(f"The connection was lost in the middle of {doing}: look whether it is there.")
+        return AgainLater(f"The connection was lost at {doing}; it is tried again.")
+    return _fault_of_settings(error, doing)
+
+
+def _fault_of_settings(error: Exception, doing: str) -> Fault:
+    match error:
+        case boto.NoCredentialsError() | boto.PartialCredentialsError() | boto.NoAuthTokenError():
+            return Refused(f"There are no credentials for {doing}: set access_key and secret_key of the account.")
+        case boto.NoRegionError():
+            return Refused(f"No region is known for {doing}: set region of the account.")
+        case boto.CredentialRetrievalError() | boto.MetadataRetrievalError() | boto.TokenRetrievalError():
+            return AgainLater(f"This host's role gave no credentials for {doing}; it is tried again.")
+        case boto.SSLError():
+            return Refused(f"The server's certificate is not trusted at {doing}: set ca of the account.")
+        case _:
+            return Refused(f"The settings do not allow {doing}: {ascii(str(error))[1:-1][:300]}")
+
+
+@contextmanager
+def asking(doing: str, *, commits: bool = False) -> Iterator[None]:
+    """Turn what botocore and its connection raise inside into a fault."""
+    try:
+        yield
+    except (boto.BotoCoreError, boto.ClientError, aiohttp.ClientError) as error:
+        raise fault_of(error, doing, commits=commits) from error

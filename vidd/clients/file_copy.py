@@ -1,0 +1,88 @@
+"""Take a local file over: by a hard link where that can be, else by a copy. The file itself is never touched."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from vidd.clients.landing import check_room, disk, sync_directory
+from vidd.clients.threads import in_thread
+from vidd.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from vidd.clients.landing import Landing
+    from vidd.clients.meter import Meter
+
+_PIECE = 8 * 2**20
+
+
+def path_of(uri: str) -> str:
+    """The path in a file URI, whatever bytes it has (RFC 8089)."""
+    parts = urlsplit(uri)
+    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+        raise Refused(f"{uri[:200]!a} names no file of this host: write file:///path.")
+    return os.fsdecode(unquote_to_bytes(parts.path))
+
+
+def look(path: str, facts: Mapping[str, Any]) -> os.stat_result:
+    """The state of a file that is still what arrived (`size`, `mtime_ns` of the facts); else Refused."""
+    name = ascii(path)[1:-1][:200]
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a path from a URI, followed to the file itself
+    except (FileNotFoundError, NotADirectoryError):
+        raise Refused(f"There is no file {name}: it was moved or deleted since it arrived; put it back.") from None
+    except (PermissionError, OSError, ValueError) as error:
+        raise Refused(f"The file {name} cannot be read ({error}): correct its place or its permissions.") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused(f"{name} is no regular file: give the file itself.")
+    if found.st_size == 0:
+        raise Refused(f"The file {name} is empty: send it again.")
+    if facts.get("size") not in {None, found.st_size} or facts.get("mtime_ns") not in {None, found.st_mtime_ns}:
+        raise Refused(f"The file {name} changed since it arrived: its new state comes as an arrival of its own.")
+    return found
+
+
+async def take_over(path: str, facts: Mapping[str, Any], landing: Landing, meter: Meter) -> bool:
+    """Link or copy the file to `landing.final`; the answer is whether it is a link."""
+    before = look(path, facts)
+    landing.discard()
+    try:
+        # A link to a symbolic link would be one to nothing inside a sandbox of ffmpeg's.
+        os.link(os.path.realpath(path), landing.part)
+    except OSError:
+        # Another file system, one without links, or fs.protected_hardlinks: any of them is a copy's case.
+        await _copy(path, before.st_size, landing, meter)
+    else:
+        landing.part.replace(landing.final)
+        await in_thread(sync_directory, landing.directory)
+        meter.add(before.st_size)
+        return True
+    look(path, {"size": before.st_size, "mtime_ns": before.st_mtime_ns})
+    await landing.check(before.st_size, {})
+    await landing.settle()
+    return False
+
+
+async def _copy(path: str, size: int, landing: Landing, meter: Meter) -> None:
+    check_room(landing.directory, size, landing.reserve)
+    try:
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        name = ascii(path)[1:-1][:200]
+        raise Refused(f"The file {name} cannot be read ({error.strerror}): correct its permissions.") from None
+    landing.open({"path": os.fsencode(path).hex()}, anew=True)
+    try:
+        offset = 0
+        while piece := await in_thread(os.pread, source, _PIECE, offset):
+            await landing.write(offset, piece)
+            offset += len(piece)
+            meter.add(len(piece))
+            with disk():
+                check_room(landing.directory, 0, landing.reserve)
+    finally:
+        os.close(source)

@@ -1,0 +1,73 @@
+"""HTTP sessions, and what answers and broken connections mean (RFC 9110)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from vidd.errors import AgainLater, Fault, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def session(*, connect: float = 15.0, silence: float = 60.0) -> aiohttp.ClientSession:
+    """A session without a limit on the whole time; `silence` is the longest wait for the next bytes, in seconds."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=silence),
+        auto_decompress=False,
+    )
+
+
+def shown(url: str) -> str:
+    """An address without what may be secret in it: user, password, query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return ascii(f"{parts.scheme}://{host}{parts.path}"[:200])[1:-1]
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds from a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())
+
+
+def fault_of_status(status: int, doing: str, *, after: float | None = None) -> Fault:
+    """The fate of an answer that is no success."""
+    if status in {408, 425, 429} or status >= 500:
+        return AgainLater(f"The server answered {status} at {doing}; it is tried again.", after=after)
+    if status in {404, 410}:
+        return Refused(f"There is nothing ({status}) at {doing}: it was deleted, or the address is wrong.")
+    if status in {401, 403}:
+        return Refused(f"The server does not allow ({status}) {doing}: give an address that may be read.")
+    return Refused(f"The server answered {status} at {doing}: correct the address.")
+
+
+@contextmanager
+def asking(doing: str) -> Iterator[None]:
+    """Turn what aiohttp raises inside into a fault. For requests that may be repeated."""
+    try:
+        yield
+    except (aiohttp.NonHttpUrlClientError, aiohttp.InvalidURL) as error:
+        sentence = f"{doing} leads to an address that is not http or https: correct the address."
+        raise Refused(sentence[0].upper() + sentence[1:]) from error
+    except aiohttp.TooManyRedirects as error:
+        raise Refused(f"The server redirects in a circle at {doing}: correct the address.") from error
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise Refused(f"The server's certificate is not trusted at {doing}: correct the server.") from error
+    except aiohttp.ClientConnectorError as error:
+        raise AgainLater(f"The server cannot be reached for {doing}; it is tried again.") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise AgainLater(f"The connection was lost at {doing}; it is tried again.") from error

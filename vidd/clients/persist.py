@@ -1,0 +1,37 @@
+"""Repeat, within bounds, what may be repeated."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, TypeVar
+
+from vidd.errors import AgainLater
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+
+async def persist(
+    call: Callable[[], Awaitable[T]],
+    *,
+    sleep: Callable[[float], Awaitable[None]],
+    attempts: int = 4,
+    reached: Callable[[], int] = lambda: 0,
+) -> T:
+    """Repeat a call that may be repeated, while it says "again later" and asks for no more than 20 s.
+
+    `reached` counts what was gained: an attempt that gained something does not use up the attempts.
+    """
+    failed, best = 0, reached()
+    while True:
+        try:
+            return await call()
+        except AgainLater as fault:
+            gained = reached() > best
+            failed, best = (1, reached()) if gained else (failed + 1, best)
+            wait = max(fault.after or 0.0, 0.2 * 2**failed * random.uniform(0.75, 1.25))  # noqa: S311 - only spreads load
+            if failed >= attempts or not fault.counts or wait > 20:
+                raise
+        await sleep(wait)

@@ -1,0 +1,190 @@
+"""Watch an SQS queue for S3 event notifications, with several long polls at once.
+
+A message is deleted only after its arrivals are durable; what cannot be understood goes, with its reason, to the
+dead letters. One about an object of another ending, or of an event not asked for, is acknowledged and dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pydantic import Field, model_validator
+
+from vidd.clients.aws import Account, client
+from vidd.clients.aws_faults import asking
+from vidd.clients.s3_address import s3_uri
+from vidd.clients.s3_event import ObjectEvent, read_message
+from vidd.clients.side_by_side import side_by_side
+from vidd.errors import AgainLater
+from vidd.model.job import Arrival
+from vidd.options import Duration
+from vidd.options import Options as Base
+
+if TYPE_CHECKING:
+    from vidd.ports import Inlet, Tools
+
+_log = structlog.get_logger(__name__)
+
+
+class Options(Base):
+    """Which queue, and what of it counts."""
+
+    account: str = Field(description="The S3 account the queue belongs to.")
+    queue_url: str | None = Field(None, description="The queue's address.")
+    queue: str | None = Field(None, description="The queue's name, in place of its address.")
+    pipeline: str | None = Field(None, description="The pipeline the arrivals go through.")
+    object_account: str | None = Field(None, description="Account to read the objects with; without it, `account`.")
+    polls: int = Field(2, ge=1, le=16, description="Long polls at once.")
+    wait: Duration = Field(20.0, ge=0, le=20, description="How long a poll waits for messages.")
+    batch: int = Field(10, ge=1, le=10, description="Messages taken at once.")
+    events: tuple[str, ...] = Field(("ObjectCreated:*",), description="Events that count; others are dropped.")
+    suffixes: tuple[str, ...] = Field(
+        (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m4v", ".avi", ".mxf"),
+        description="Endings of keys that count, whatever their case; others are dropped. Empty: all.",
+    )
+
+    @model_validator(mode="after")
+    def _one_queue(self) -> Options:
+        if (self.queue_url is None) is (self.queue is None):
+            raise ValueError("give either queue_url or queue")
+        return self
+
+
+def counts(options: Options, event: ObjectEvent) -> bool:
+    """Whether an event is of a kind, and about an object of an ending, that was asked for."""
+    if not any(fnmatchcase(event.name, one.removeprefix("s3:")) for one in options.events):
+        return False
+    if event.key.endswith("/"):
+        return False  # the marker of a folder, as the AWS console makes them
+    return not options.suffixes or event.key.lower().endswith(tuple(one.lower() for one in options.suffixes))
+
+
+def arrival_of(options: Options, event: ObjectEvent) -> Arrival:
+    """An event as an arrival."""
+    facts = {
+        "bucket": event.bucket,
+        "key": event.key,
+        "version": event.version,
+        "etag": event.etag,
+        "size": event.size,
+        "account": options.object_account or options.account,
+    }
+    return Arrival(
+        key=event.identity,
+        location=s3_uri(event.bucket, event.key),
+        name=event.key.rpartition("/")[2],
+        facts={name: value for name, value in facts.items() if value is not None},
+        pipeline=options.pipeline,
+    )
+
+
+async def watch(options: Options, inlet: Inlet) -> None:
+    """Poll until cancelled. Refused where the queue or the account cannot be used as they are."""
+    account = inlet.tools.account(options.account, Account)
+    async with client(account, "sqs", read_timeout=options.wait + 15) as sqs:
+        polls = _Polls(options, inlet, sqs)
+        await side_by_side(options.polls, range(options.polls), polls.poll)
+
+
+@dataclass
+class _Polls:
+    """The polls of one queue. `in_hand` counts the messages received whose arrivals are not durable yet."""
+
+    options: Options
+    inlet: Inlet
+    sqs: Any
+    queue_url: str | None = None
+    in_hand: int = 0
+    failed: int = 0
+    caught_up: bool = False
+
+    async def poll(self, _number: int) -> None:
+        """Take, hand in, delete; a lost connection is waited out."""
+        while True:
+            try:
+                messages = await self._receive()
+                await self._take(messages)
+            except _Unreached as lost:
+                self.failed += 1
+                self.inlet.down(lost.fault.sentence)
+                await self.inlet.pause(max(lost.fault.after or 0.0, min(60.0, 2.0 ** min(self.failed, 6) / 2)))
+
+    async def _receive(self) -> list[dict[str, Any]]:
+        options = self.options
+        try:
+            with asking("reading the queue"):
+                url = self.queue_url or options.queue_url
+                if url is None:
+                    url = str((await self.sqs.get_queue_url(QueueName=options.queue))["QueueUrl"])
+                self.queue_url = url
+                answer = await self.sqs.receive_message(
+                    QueueUrl=url,
+                    MaxNumberOfMessages=options.batch,
+                    # The first looks are short, so that a queue with nothing in it is known as such soon.
+                    WaitTimeSeconds=int(options.wait if self.caught_up else min(1.0, options.wait)),
+                )
+        except AgainLater as fault:
+            raise _Unreached(fault) from fault
+        self.failed = 0
+        self.inlet.up()
+        return list(answer.get("Messages", ()))
+
+    async def _take(self, messages: list[dict[str, Any]]) -> None:
+        if not messages:
+            if not self.in_hand:
+                self.caught_up = True
+                self.inlet.caught_up()
+            return
+        self.in_hand += len(messages)
+        try:
+            await self._hand_in(messages)
+        finally:
+            self.in_hand -= len(messages)
+        await self._delete(messages)
+
+    async def _hand_in(self, messages: list[dict[str, Any]]) -> None:
+        arrivals: dict[str, Arrival] = {}
+        for message in messages:
+            body = str(message.get("Body", ""))
+            reading = read_message(body)
+            if reading.faults:
+                shown = body.encode(errors="backslashreplace").decode()
+                await self.inlet.dead_letter(shown, f"This message was put aside: {'; '.join(reading.faults)}.")
+            for event in reading.events:
+                if counts(self.options, event):
+                    arrivals.setdefault(event.identity, arrival_of(self.options, event))
+                else:
+                    _log.debug("event dropped", source=self.inlet.name, key=event.key, event_name=event.name)
+        if arrivals:
+            await self.inlet.admit(list(arrivals.values()))
+
+    async def _delete(self, messages: list[dict[str, Any]]) -> None:
+        """Acknowledge. One that cannot be comes again, and its arrivals are known then."""
+        entries = [{"Id": str(number), "ReceiptHandle": one["ReceiptHandle"]} for number, one in enumerate(messages)]
+        try:
+            with asking("acknowledging messages"):
+                await self.sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
+        except AgainLater as fault:
+            raise _Unreached(fault) from fault
+
+
+class _Unreached(Exception):
+    """The queue, and not the store, said "again later"."""
+
+    def __init__(self, fault: AgainLater) -> None:
+        super().__init__(fault.sentence)
+        self.fault = fault
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Ask for the queue and its attributes."""
+    account = tools.account(options.account, Account)
+    async with client(account, "sqs") as sqs:
+        with asking("looking at the queue"):
+            url = options.queue_url or (await sqs.get_queue_url(QueueName=options.queue))["QueueUrl"]
+            answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    waiting = answer.get("Attributes", {}).get("ApproximateNumberOfMessages", "?")
+    return f"The queue {str(url).rpartition('/')[2]} can be reached; {waiting} messages wait in it."
