@@ -123,6 +123,7 @@ async def session(account: Account, tools: Tools) -> AsyncIterator[Session]:
     try:
         try:
             await client.connect()
+            await _greet(client)
             if account.user is not None and account.password is not None:
                 await _log_in(client, account, account.user, account.password.get_secret_value())
         except (smtp.SMTPException, OSError) as error:
@@ -140,10 +141,19 @@ async def _leave(client: smtp.SMTP) -> None:
         return  # everything is said; how the server hangs up is its own affair
 
 
+async def _greet(client: smtp.SMTP) -> None:
+    """Learn what the server can do; a server that knows no EHLO can do nothing beyond RFC 821."""
+    if client.is_ehlo_or_helo_needed:
+        try:
+            await client.ehlo()
+        except smtp.SMTPHeloError:
+            if not client.is_connected:
+                raise
+            await client.helo()
+
+
 async def _log_in(client: smtp.SMTP, account: Account, user: str, password: str) -> None:
     """Try one way that the server offers; a wrong password is not tried three ways, each of them slow."""
-    if client.is_ehlo_or_helo_needed:
-        await client.ehlo()
     encrypted = account.security != "plain"
     for name in ("plain", "login", "cram-md5") if encrypted else ("cram-md5", "plain", "login"):
         if name not in client.server_auth_methods:
