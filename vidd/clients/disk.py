@@ -1,0 +1,34 @@
+"""The disk: its errors as fates, and a name on it that survives a power cut."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from vidd.errors import AgainLater, Fault, Refused
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_IMPOSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.ELOOP}
+
+
+def disk_fault(error: OSError, doing: str) -> Fault:
+    """What an error of the disk means for whoever was `doing` something, such as "writing /srv/out/a.mp4"."""
+    why = error.strerror or str(error)
+    if error.errno in _FULL:
+        return AgainLater(f"The disk was full while {doing}: make room, it goes on by itself.", after=60, counts=False)
+    if error.errno in _FORBIDDEN:
+        return Refused(f"The system forbade {doing} ({why}): give vidd's user the right to, then retry.")
+    if error.errno in _IMPOSSIBLE:
+        return Refused(f"The file system cannot do it, while {doing} ({why}): correct the path, then retry.")
+    return AgainLater(f"The disk gave an error while {doing} ({why}): see whether it is mounted and healthy.")
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

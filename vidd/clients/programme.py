@@ -1,0 +1,179 @@
+"""Rows of a sheet as talks of the programme.
+
+Several speakers in one cell are parted by lines or `;`, or, where it has neither, by commas; e-mail addresses the
+same way, the first belonging to the first speaker. Instead there may be columns `Speaker 1`, `E-mail 1` and so on.
+Where a cell can be read in two ways, the talk gets a fault, with the words an operator needs to correct it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pydantic import Field
+
+from vidd.clients.address import parse_address
+from vidd.clients.table import ID_NAMES, Grid, Layout, Names, Place, fold, headings_found, layouts, places
+from vidd.errors import Refused
+from vidd.model.talk import Speaker, Talk, clock_seconds
+from vidd.options import Options
+
+_YES = {"1", "true", "yes", "y", "x", "wahr", "✓", "✔"}
+_NO = {"", "0", "false", "no", "n", "-", "falsch"}
+_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?)", re.ASCII)
+_NUMBERED = re.compile(r"(?P<what>speaker|e ?mail|speaker e ?mail) ?(?P<number>\d+)", re.ASCII)
+
+
+class Columns(Options):
+    """The headings of a sheet; each one name, or several that are accepted."""
+
+    id: Names = Field(ID_NAMES, description="The talk's id, the one column that must be there.")
+    title: Names = Field(("title", "talk title"), description="The talk's title.")
+    description: Names = Field(("description", "abstract"), description="The talk's description.")
+    speakers: Names = Field(("speakers", "speaker"), description="The speakers' names.")
+    emails: Names = Field(
+        ("emails", "e-mails", "email", "e-mail", "speaker emails"), description="Their addresses, in the same order."
+    )
+    stage: Names = Field(("stage", "stage name", "room"), description="Where the talk is given.")
+    channel: Names = Field(("channel",), description="Where it is to be published.")
+    exclude: Names = Field(("exclude", "excluded", "block"), description="yes, true, 1 or x: never publish this talk.")
+    ready: Names = Field(("ready",), description="yes, true, 1 or x: work on the row's recording now.")
+    recording: Names = Field(("recording",), description="Where the recording is: a path or an address.")
+    start: Names = Field(
+        ("cut start", "trim start"), description="Where the talk starts in the recording, as HH:MM:SS."
+    )
+    end: Names = Field(("cut end", "trim end"), description="Where it ends in the recording, as HH:MM:SS.")
+    priority: Names = Field(("priority",), description="A number; the highest is worked on first.")
+
+
+@dataclass
+class _Row:
+    """One row being read, with what there is to say about it."""
+
+    place: Place
+    columns: Mapping[str, int | None]
+    notes: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def text(self, name: str) -> str:
+        column = self.columns[name]
+        return "" if column is None else self.place.layout.grid.text(self.place.row, column).strip()
+
+    def flag(self, name: str) -> bool:
+        word = self.text(name).casefold()
+        if word not in _YES | _NO:
+            self.faults.append(f"the word {word[:40]!r} under {name} is neither yes nor no")
+        return word in _YES
+
+    def seconds(self, name: str) -> float | None:
+        text = self.text(name)
+        clock = clock_seconds(text)
+        match = _CLOCK.fullmatch(text)
+        if match:
+            clock = int(match[1]) * 3600.0 + int(match[2]) * 60 + float(match[3])
+        if text and clock is None:
+            self.faults.append(f"{text[:40]!r} under {name} is no time; write it as HH:MM:SS")
+        return clock
+
+    def number(self, name: str) -> int:
+        text = self.text(name)
+        if text and not re.fullmatch(r"-?\d{1,6}", text, re.ASCII):
+            self.notes.append(f"the priority {text[:40]!r} is no whole number, 0 is taken")
+            return 0
+        return int(text or 0)
+
+
+def read_talks(grids: Sequence[Grid], columns: Columns) -> list[Talk]:
+    """The talks, in the order of the sheet. Refused, naming the headings there are, where no tab has the id column."""
+    if not layouts(grids, columns.id):
+        raise Refused(
+            f"The sheet has no column {columns.id[0]!r} for the talks' ids; the headings found are "
+            f"{headings_found(grids)}: add the column, or name yours under `columns`."
+        )
+    return [
+        _twice(talk, found) if len(found) > 1 else _talk(talk, found[0], columns)
+        for talk, found in places(grids, columns.id).items()
+    ]
+
+
+def _twice(talk: str, found: Sequence[Place]) -> Talk:
+    rows = " and ".join(place.words for place in found)
+    sentence = f"The sheet has the talk {talk!r} in {rows}: leave one of them, it is not guessed which one is meant."
+    return Talk(id=talk, fault=sentence, facts={"row": rows})
+
+
+def _talk(talk: str, place: Place, columns: Columns) -> Talk:
+    layout = place.layout
+    row = _Row(place, {name: layout.column(getattr(columns, name)) for name in Columns.model_fields})
+    start, end = row.seconds("start"), row.seconds("end")
+    if start is not None and end is not None and end <= start:
+        row.faults.append("the cut's end is not after its start")
+    read = Talk(
+        id=talk,
+        title=row.text("title"),
+        description=row.text("description"),
+        speakers=_speakers(row),
+        stage=row.text("stage"),
+        channel=row.text("channel"),
+        excluded=row.flag("exclude"),
+        ready=row.flag("ready"),
+        recording=row.text("recording") or None,
+        start=start,
+        end=end,
+        priority=row.number("priority"),
+    )
+    fault = f"In {place.words} of the sheet {'; '.join(row.faults)}: correct it." if row.faults else None
+    facts = {"row": place.words, "notes": row.notes, "columns": _others(layout, place.row, row.columns)}
+    return replace(read, fault=fault, facts=facts)
+
+
+def _others(layout: Layout, row: int, known: Mapping[str, int | None]) -> dict[str, str]:
+    """What the sheet says beyond the columns that vidd knows, for templates."""
+    used = set(known.values())
+    return {
+        heading: layout.grid.text(row, column)
+        for column, heading in enumerate(layout.headings)
+        if heading and column not in used
+    }
+
+
+def _speakers(row: _Row) -> tuple[Speaker, ...]:
+    names, mails = _parted(row.text("speakers")), _parted(row.text("emails"))
+    for what, number, text in _numbered(row):
+        target = mails if "mail" in what else names
+        target += [""] * (number - len(target))
+        target[number - 1] = target[number - 1] or text
+    longest = max(len(names), len(mails))
+    pairs = zip(_filled(names, longest), _filled(mails, longest), strict=True)
+    speakers = (Speaker(" ".join(name.split()), _address(mail, row.notes.append)) for name, mail in pairs)
+    return tuple(one for one in speakers if one.name or one.email)
+
+
+def _numbered(row: _Row) -> list[tuple[str, int, str]]:
+    found = []
+    for column, heading in enumerate(row.place.layout.headings):
+        match = _NUMBERED.fullmatch(fold(heading))
+        if match and 1 <= int(match["number"]) <= 99:
+            text = row.place.layout.grid.text(row.place.row, column).strip()
+            found.append((match["what"], int(match["number"]), text))
+    return found
+
+
+def _parted(cell: str) -> list[str]:
+    parts = re.split(r"[;\r\n]", cell) if re.search(r"[;\r\n]", cell) else cell.split(",")
+    stripped = [part.strip() for part in parts]
+    while stripped and not stripped[-1]:
+        stripped.pop()
+    return stripped
+
+
+def _filled(texts: Sequence[str], length: int) -> list[str]:
+    return [*texts, *[""] * (length - len(texts))]
+
+
+def _address(text: str, note: Callable[[str], None]) -> str | None:
+    parsed = parse_address(text)
+    if text and parsed is None:
+        note(f"{text[:80]!r} is no e-mail address, so this speaker gets no mail")
+    return parsed[1] if parsed else None

@@ -1,0 +1,259 @@
+"""A folder: every recording that is put there arrives, once it has stood still.
+
+The file system's notices only wake the watcher up. What is there is decided by looking, at every notice and at
+least every `rescan`, because notices are missing on network file systems and for names that are not UTF-8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from math import inf
+from pathlib import Path
+
+from pydantic import Field
+from watchfiles import awatch
+
+from vidd.clients.disk import disk_fault
+from vidd.model.job import Arrival
+from vidd.options import Duration
+from vidd.options import Options as Base
+from vidd.ports import Inlet, Tools
+
+_BATCH = 500
+_REMEMBERED = 100_000
+_UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".download", "~")
+_VIDEOS = (
+    ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogv",
+    ".ts", ".webm", ".wmv",
+)  # fmt: skip
+
+
+class Options(Base):
+    """Settings of a source of kind `folder`."""
+
+    path: Path = Field(description="The folder; from the state directory where it is relative, made if missing.")
+    pipeline: str | None = Field(None, description="Where its files go.")
+    suffixes: tuple[str, ...] = Field(_VIDEOS, description="The ends of names that count; an empty list: all files.")
+    recursive: bool = Field(False, description="Look into folders in the folder too.")
+    settle: Duration = Field(2.0, ge=0, description="How long a file's size and time must have stood still.")
+    rescan: Duration = Field(30.0, gt=0, description="How often to look where the file system sends no notices.")
+    priority: int = Field(0, description="The highest is worked on first.")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file as one look saw it; `path` is free of symbolic links."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass
+class Looks:
+    """What the looks before this one saw. Both tables are pruned to what is still there."""
+
+    settle: float
+    pending: dict[str, tuple[Found, float]] = field(default_factory=dict)
+    handed: dict[str, Found] = field(default_factory=dict)
+
+    def still(self, files: Sequence[Found], now: float) -> list[Found]:
+        """The files of this look that count and have not been handed in; the others are pending.
+
+        A file counts when two looks `settle` apart saw the same size and mtime. One that was renamed in, or was
+        there before vidd, carries an mtime that is already older than that: it has stood still for as long, and
+        counts at its first look. Notices cannot tell a rename from the start of a slow copy, the mtime can.
+        """
+        pending, counting = {}, []
+        for one in files:
+            if self.handed.get(one.path) == one:
+                continue
+            before, since = self.pending.get(one.path, (None, now))
+            since = since if before == one else now
+            if (before == one and now - since >= self.settle) or now - one.mtime_ns / 1e9 >= self.settle:
+                counting.append(one)
+            else:
+                pending[one.path] = (one, since)
+        self.pending = pending
+        there = {one.path for one in files}
+        self.handed = {path: one for path, one in self.handed.items() if path in there}
+        return counting
+
+    def handed_in(self, files: Sequence[Found]) -> None:
+        """Remember these; what is forgotten for lack of room is known to the intake by its key."""
+        self.handed |= {one.path: one for one in files}
+        for path in list(islice(self.handed, max(0, len(self.handed) - _REMEMBERED))):
+            del self.handed[path]
+
+    def next_look(self, now: float) -> float:
+        """Seconds until a pending file may count; endless where there is none."""
+        return min((max(0.05, since + self.settle - now) for _, since in self.pending.values()), default=inf)
+
+
+async def watch(options: Options, inlet: Inlet) -> None:
+    """Hand in what stands still; never returns."""
+    folder = inlet.tools.path(options.path)
+    looks = Looks(options.settle)
+    notices = _Notices(folder, recursive=options.recursive)
+    made = False
+    try:
+        while True:
+            wait = options.rescan
+            try:
+                if not made:
+                    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+                    made = True
+                # Before the look, so that nothing falls between the look and the first notice.
+                await notices.listen()
+                files, trouble = await asyncio.to_thread(look, folder, options)
+            except OSError as error:
+                inlet.down(disk_fault(error, f"looking into the folder {folder}").sentence)
+            else:
+                wait = min(wait, await _hand_in(files, looks, options, inlet))
+                if trouble:
+                    inlet.down(trouble)
+                else:
+                    inlet.up()
+                if not looks.pending:
+                    inlet.caught_up()
+            await _rest(inlet, notices.bell, wait)
+    finally:
+        await notices.stop()
+
+
+async def _hand_in(files: Sequence[Found], looks: Looks, options: Options, inlet: Inlet) -> float:
+    """Hand in what counts; returns the longest that the next look may wait."""
+    now = inlet.tools.clock.now().timestamp()
+    counting = looks.still(files, now)
+    for start in range(0, len(counting), _BATCH):
+        batch = counting[start : start + _BATCH]
+        await inlet.admit([_arrival(one, options) for one in batch])
+        looks.handed_in(batch)
+    return looks.next_look(now)
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Look into the folder once and say how much is there."""
+    folder = tools.path(options.path)
+    try:
+        files, trouble = await asyncio.to_thread(look, folder, options)
+    except FileNotFoundError:
+        return f"{folder} is not there yet and will be made"
+    except OSError as error:
+        raise disk_fault(error, f"looking into the folder {folder}") from error
+    return trouble or f"{folder} holds {len(files)} recordings"
+
+
+def look(folder: Path, options: Options) -> tuple[list[Found], str | None]:
+    """The recordings there are, and what could not be looked into. OSError where the folder itself cannot be read."""
+    root = os.path.realpath(folder)
+    trouble: list[str] = []
+    files = {one.path: one for one in _walk(root, root, options, trouble)}
+    return list(files.values()), trouble[0] if trouble else None
+
+
+def _walk(directory: str, root: str, options: Options, trouble: list[str]) -> Iterator[Found]:
+    try:
+        with os.scandir(directory) as entries:
+            listed = list(entries)
+    except OSError as error:
+        if directory == root:
+            raise
+        trouble.append(disk_fault(error, f"looking into the folder {directory!a}").sentence)
+        return
+    ends = tuple(end.lower() for end in options.suffixes)
+    for entry in listed:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if options.recursive:
+                yield from _walk(entry.path, root, options, trouble)
+        elif (not ends or entry.name.lower().endswith(ends)) and not entry.name.lower().endswith(_UNFINISHED):
+            found = _found(entry, root)
+            if found:
+                yield found
+
+
+def _found(entry: os.DirEntry[str], root: str) -> Found | None:
+    """A regular file in the folder; a symbolic link counts only as the file in the folder that it leads to."""
+    path = entry.path
+    if entry.is_symlink():
+        path = os.path.realpath(path)
+        if not Path(path).is_relative_to(root):
+            return None
+    try:
+        if not (entry.is_file() if entry.is_symlink() else entry.is_file(follow_symlinks=False)):
+            return None
+        stat = Path(path).lstat()
+    except OSError:
+        return None  # it went away between the listing and this
+    return Found(path, stat.st_size, stat.st_mtime_ns)
+
+
+def _arrival(one: Found, options: Options) -> Arrival:
+    # The URI keeps every byte of a name that is not UTF-8; the name itself is for people, and must be text.
+    path = Path(one.path)
+    location = path.as_uri()
+    name = os.fsencode(path.name).decode(errors="backslashreplace")
+    return Arrival(
+        key=f"file:{location.removeprefix('file://')}:{one.size}:{one.mtime_ns}",
+        location=location,
+        name=name,
+        facts={"size": one.size, "mtime_ns": one.mtime_ns},
+        priority=options.priority,
+        pipeline=options.pipeline,
+    )
+
+
+class _Notices:
+    """The file system's notices of one folder, as a bell."""
+
+    def __init__(self, folder: Path, *, recursive: bool) -> None:
+        self.bell = asyncio.Event()
+        self._folder, self._recursive = folder, recursive
+        self._inode: int | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def listen(self) -> None:
+        """See to it that somebody listens to the folder that is there now. OSError where there is none."""
+        self.bell.clear()
+        inode = self._folder.stat().st_ino
+        if self._task is None or self._task.done() or inode != self._inode:
+            await self.stop()
+            self._inode = inode
+            self._task = asyncio.create_task(self._run(), name=f"notices of {self._folder}")
+            await asyncio.sleep(0)  # its first step opens the notices
+
+    async def stop(self) -> None:
+        """Nobody listens when it returns."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            async for _ in awatch(self._folder, watch_filter=None, debounce=400, recursive=self._recursive):
+                self.bell.set()
+        except* RuntimeError:
+            # watchfiles gives up at a name that is not UTF-8. The pause keeps a reason that stays from a busy loop.
+            await asyncio.sleep(1)
+            self.bell.set()
+        except* OSError:
+            pass  # no notices on this file system: the rescan finds what is there
+
+
+async def _rest(inlet: Inlet, bell: asyncio.Event, seconds: float) -> None:
+    """Until the bell rings, somebody asks, or the time is over."""
+    waits = [asyncio.ensure_future(inlet.pause(seconds)), asyncio.ensure_future(bell.wait())]
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.result()
+    finally:
+        for one in waits:
+            one.cancel()
+        await asyncio.wait(waits)
