@@ -27,7 +27,8 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer's promise
 
 @app.callback()
 def top(
-    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False,
 ) -> None:
     """Common options."""
 

@@ -216,7 +216,7 @@ class Daemon:
             _log.warning("sheet not written", error=str(error))
 
     async def _until_over(self, *, until_idle: bool, seconds: float | None) -> None:
-        ends = [asyncio.create_task(self._stop.wait(), name="signal")]
+        ends: list[asyncio.Task[Any]] = [asyncio.create_task(self._stop.wait(), name="signal")]
         if until_idle:
             ends.append(asyncio.create_task(self._idle(), name="idle"))
         if seconds is not None:

@@ -54,8 +54,8 @@ def make_ready(settings: Settings) -> Ready:
         accounts,
         sources,
         pipelines,
-        lambda: module_of("stores", settings.store.kind).make(settings.daemon.state, store),  # type: ignore[no-any-return]
-        lambda: module_of("queues", settings.queue.kind).make(queue),  # type: ignore[no-any-return]
+        lambda: module_of("stores", settings.store.kind).make(settings.daemon.state, store),
+        lambda: module_of("queues", settings.queue.kind).make(queue),
     )
 
 

@@ -178,6 +178,7 @@ def reject(
     config: ConfigOption = None,
     state: StateOption = None,
     url: UrlOption = None,
+    *,
     token: TokenOption = None,
 ) -> None:
     """Stop a held job and keep the reason."""
@@ -224,5 +225,3 @@ def health(
         say("All is well." if found["ok"] else "\n".join(found["reasons"]))
     if not found["ok"]:
         raise typer.Exit(1)
-
-

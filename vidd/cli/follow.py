@@ -107,10 +107,10 @@ def _plain(view: View) -> Any:
 def view_of(*, as_json: bool) -> AbstractContextManager[View]:
     """The view that fits whoever reads."""
     if as_json:
-        return _plain(JsonLines())  # type: ignore[no-any-return]
+        return _plain(JsonLines())
     if sys.stdout.isatty():
-        return _bars(Console())  # type: ignore[no-any-return]
-    return _plain(Lines())  # type: ignore[no-any-return]
+        return _bars(Console())
+    return _plain(Lines())
 
 
 async def told(daemon: DaemonClient, view: View, job: str | None = None) -> AsyncIterator[tuple[str, Any]]:

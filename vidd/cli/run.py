@@ -12,7 +12,7 @@ from vidd.app import Daemon
 from vidd.cli.common import ConfigOption, JsonOption, StateOption, fail, finish, say, say_json, settings_of
 from vidd.config import Settings
 from vidd.errors import Fault
-from vidd.inspect import Finding, inspect
+from vidd.inspection import Finding, inspect
 from vidd.options import parse_duration
 from vidd.ready import Ready, make_ready
 
@@ -71,5 +71,3 @@ def check(
 
 async def _inspect(ready: Ready, *, online: bool) -> list[Finding]:
     return [one async for one in inspect(ready, online=online)]
-
-

@@ -1,0 +1,200 @@
+"""`vidd demo`: the real daemon on a recording it makes itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email import policy
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from vidd.app import SOCKET
+from vidd.cli import stagecraft
+from vidd.cli.common import JsonOption, finish, say, say_json
+from vidd.cli.follow import View, follow_one, view_of
+from vidd.clients.daemon import DaemonClient
+from vidd.errors import Refused
+from vidd.ffmpeg.probe import close_probers, probe
+
+_START = 60.0
+_FIND = 120.0
+_ROOM = 512 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the demonstration made. `seconds` is how long all of it took."""
+
+    state: str
+    reason: str | None
+    video: str | None
+    duration_s: float | None
+    mails: list[str]
+    sheet: str
+    url: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` ends with."""
+        names = ("state", "video", "duration_s", "mails", "sheet", "url", "seconds")
+        return {name: getattr(self, name) for name in names}
+
+
+def demo(
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Where to put everything; a new one otherwise.")
+    ] = None,
+    *,
+    stay: Annotated[bool, typer.Option("--stay", help="Leave the daemon running until Ctrl-C.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the whole path: make a recording, run the daemon on it, say what came out. Exit 0 when it is published."""
+    try:
+        result = finish(_demo(directory, stay=stay, as_json=as_json))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(130) from None
+    if result.state != "published":
+        raise typer.Exit(1)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _place(directory: Path | None) -> Path:
+    if directory is None:
+        return Path(tempfile.mkdtemp(prefix="vidd-demo-"))
+    directory = directory.resolve()
+    if directory.exists() and any(directory.iterdir()):
+        raise Refused(f"{directory} is not empty: name another directory, so that nothing of yours is touched.")
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+@asynccontextmanager
+async def _daemon(config: Path, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    own = {key: value for key, value in os.environ.items() if not key.startswith("VIDD_")}
+    with log.open("wb") as lines:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "vidd", "run", "--config", str(config)),
+            stdout=lines,
+            stderr=lines,
+            env=own,
+            start_new_session=True,
+        )
+        try:
+            yield child
+        finally:
+            if child.returncode is None:
+                child.send_signal(signal.SIGTERM)
+                await child.wait()
+
+
+async def _demo(directory: Path | None, *, stay: bool, as_json: bool) -> Result:
+    started = time.monotonic()
+    place = _place(directory)
+    if shutil.disk_usage(place).free < _ROOM:
+        raise Refused(f"{place} has less than 512 MiB free: name a directory with more room by --dir.")
+    sheet = place / "programme.csv"
+    recording = place / "in" / stagecraft.NAME
+    recording.parent.mkdir()
+    tell = _quiet if as_json else say
+    with view_of(as_json=as_json) as view:
+        tell(f"Making a recording of {stagecraft.SECONDS} s in {place} …")
+
+        def progress(done: float) -> None:
+            about = {"job": "demo", "part": "recording", "done": done, "total": float(stagecraft.SECONDS), "unit": "s"}
+            view.tell("progress", {**about, "fraction": min(1.0, done / stagecraft.SECONDS), "speed": None})
+
+        await stagecraft.make_recording(recording, progress)
+        view.tell("step", {"job": "demo", "step": "recording", "fate": "done"})
+        stagecraft.write_programme(sheet)
+        stagecraft.link_or_copy(recording, recording.with_name(stagecraft.EXCLUDED_NAME))
+        before = stagecraft.read_rows(sheet)
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}/"
+        tell(f"Starting the daemon; its page is {url}")
+        async with _daemon(stagecraft.write_settings(place, port), place / "vidd.log") as child:
+            job = await _until_published(place, child, view)
+            result = await _result(place, sheet, url, job, time.monotonic() - started)
+            if not as_json:
+                _tell_result(result, before, stagecraft.read_rows(sheet), place)
+            else:
+                say_json(result.to_json())
+            if stay:
+                tell("The daemon goes on until you press Ctrl-C.")
+                await child.wait()
+    return result
+
+
+def _quiet(_text: str) -> None:
+    """With --json the last line is the answer, and nothing else is for people."""
+
+
+async def _until_published(place: Path, child: asyncio.subprocess.Process, view: View) -> dict[str, Any]:
+    async with DaemonClient(socket=place / SOCKET) as daemon:
+        try:
+            async with asyncio.timeout(_START):
+                while not (place / SOCKET).exists():
+                    if child.returncode is not None:
+                        raise Refused(f"The daemon ended at once; {place / 'vidd.log'} says why.")
+                    await asyncio.sleep(0.1)
+            async with asyncio.timeout(_FIND):
+                talk = await _job_of(daemon, stagecraft.TALK)
+        except TimeoutError:
+            raise Refused(f"The daemon did not take the recording up; {place / 'vidd.log'} says why.") from None
+        job = await follow_one(daemon, view, talk["id"])
+        async with asyncio.timeout(_FIND):
+            excluded = await _job_of(daemon, stagecraft.EXCLUDED)
+            await follow_one(daemon, view, excluded["id"])
+        return job
+
+
+async def _job_of(daemon: DaemonClient, talk: str) -> dict[str, Any]:
+    while True:
+        found = (await daemon.get("/api/jobs", talk=talk))["jobs"]
+        if found:
+            return found[0]  # type: ignore[no-any-return]
+        await asyncio.sleep(0.2)
+
+
+async def _result(place: Path, sheet: Path, url: str, job: dict[str, Any], seconds: float) -> Result:
+    video = unquote(urlsplit(job["link"]).path) if job.get("link") else None
+    duration = None
+    if video is not None:
+        try:
+            duration = (await probe(Path(video))).video[0].duration
+        finally:
+            await close_probers()
+    mails = sorted(str(path) for path in (place / "outbox").glob("*.eml"))
+    state, reason = job["state"], job["reason"]
+    return Result(state, reason, video, duration, mails, str(sheet), url, round(seconds, 1))
+
+
+def _tell_result(result: Result, before: list[dict[str, str]], after: list[dict[str, str]], place: Path) -> None:
+    say(f"\n{result.state} after {result.seconds:.0f} s{f': {result.reason}' if result.reason else ''}")
+    if result.video:
+        say(f"  video  {result.video}\n         {result.duration_s:.2f} s")
+    for path in result.mails:
+        mail = BytesParser(policy=policy.default).parsebytes(Path(path).read_bytes())
+        say(f"  mail   {path}\n         to {mail['To']}: {mail['Subject']}")
+    say(f"  sheet  {result.sheet}")
+    for old, new in zip(before, after, strict=False):
+        was = old["status"] or "(empty)"
+        say(f"         {new['title']}: {was} → {new['status'] or '(empty)'} {new['link']}".rstrip())
+    say(f"  page   {result.url} (while the daemon runs: vidd demo --stay)\n  all of it is in {place}")
