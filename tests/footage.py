@@ -81,7 +81,23 @@ def numbers(path: Path) -> list[int]:
 def loudness(path: Path, at: float, track: int = 0, span: float = 0.1) -> float:
     """RMS of a tenth of a second of sound around a time, 0 to 1."""
     said = subprocess.run(
-        [FFMPEG, "-nostdin", "-v", "error", "-i", path, "-map", f"0:a:{track}", "-ac", "1", "-f", "s16le", "-ar", "48000", "-"],
+        [
+            FFMPEG,
+            "-nostdin",
+            "-v",
+            "error",
+            "-i",
+            path,
+            "-map",
+            f"0:a:{track}",
+            "-ac",
+            "1",
+            "-f",
+            "s16le",
+            "-ar",
+            "48000",
+            "-",
+        ],
         check=True,
         capture_output=True,
         timeout=60,
@@ -94,7 +110,9 @@ def loudness(path: Path, at: float, track: int = 0, span: float = 0.1) -> float:
 class Watched:
     """A workbench whose progress and events are kept."""
 
-    def __init__(self, directory: Path, source: Path, *, name: str, talk=None, facts=None, encoder: Encoder | None = None):
+    def __init__(
+        self, directory: Path, source: Path, *, name: str, talk=None, facts=None, encoder: Encoder | None = None
+    ):
         self.progress, self.events = [], []
         now = datetime(2026, 11, 1, tzinfo=UTC)
         job = Job("j1", "key", "talks", "folder", source.as_uri(), name, now, now, facts=facts or {})

@@ -114,7 +114,7 @@ class Pipeline(Options):
 
 
 class _Credentials(PydanticBaseSettingsSource):
-    """Files of $CREDENTIALS_DIRECTORY, named like the setting: `accounts.library.secret_key`, `daemon.tokens`."""
+    """Files of $CREDENTIALS_DIRECTORY, named as the environment is: `accounts__library__secret_key`, `daemon__tokens`."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's promise
         return None, field_name, False
@@ -125,7 +125,7 @@ class _Credentials(PydanticBaseSettingsSource):
         if not directory or not Path(directory).is_dir():
             return found
         for file in sorted(Path(directory).iterdir()):
-            *tables, key = file.name.split(".")
+            *tables, key = file.name.split("__")
             if not tables or tables[0] not in Settings.model_fields:
                 continue
             text = file.read_text().strip()

@@ -140,7 +140,7 @@ def _act(verb: str, sentence: str) -> Callable[..., None]:
         else:
             say(job_line(found))
 
-    command.__doc__ = sentence
+    command.__name__, command.__doc__ = verb, sentence
     return command
 
 

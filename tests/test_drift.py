@@ -1,0 +1,124 @@
+"""What is said in two places is the same in both."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import vidd.publishers
+import vidd.sources
+import vidd.steps
+from vidd.__main__ import app
+from vidd.clients import ACCOUNTS
+from vidd.config import Daemon, Ffmpeg, Limits, Pipeline, Retry, Settings, embedded, read_settings
+from vidd.kinds import module_of
+from vidd.model.diagram import state_diagram
+from vidd.model.job import MEANING
+from vidd.model.publication import SENDING_MEANING
+from vidd.ready import make_ready
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "etc/vidd.toml").read_text()
+EXAMPLES = sorted((ROOT / "etc/examples").glob("*.toml"))
+ALL_TOML = "\n".join([REFERENCE, *(path.read_text() for path in EXAMPLES)])
+KINDS = [
+    *(("sources", kind) for kind in vidd.sources.KINDS),
+    *(("steps", kind) for kind in vidd.steps.KINDS),
+    *(("publishers", kind) for kind in vidd.publishers.KINDS),
+]
+
+
+def test_the_readmes_diagram_is_the_table_of_moves():
+    assert state_diagram() in README, "run python -m vidd.model.diagram and put its output into the README"
+
+
+@pytest.mark.parametrize(("state", "sentence"), [*MEANING.items(), *SENDING_MEANING.items()])
+def test_the_readme_explains_every_state_in_the_programs_words(state, sentence):
+    assert f"| `{state}` | {sentence} |" in README
+
+
+@pytest.mark.parametrize(("family", "kind"), KINDS)
+def test_every_kind_has_an_example_and_a_line_in_the_readme(family, kind):
+    assert re.search(rf'kind = "{kind}"', ALL_TOML)
+    assert re.search(rf"^\| `{kind}` \|", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", ACCOUNTS)
+def test_every_account_has_an_example(kind):
+    assert re.search(rf'kind = "{kind}"', ALL_TOML)
+
+
+@pytest.mark.parametrize(("family", "kind"), KINDS)
+def test_every_option_of_a_kind_says_what_it_is(family, kind):
+    fields = module_of(family, kind).Options.model_fields
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "model"), [("daemon", Daemon), ("limits", Limits), ("ffmpeg", Ffmpeg), ("retry", Retry)]
+)
+def test_the_reference_settings_have_every_key_with_its_default(table, model):
+    section = re.split(rf"^\[{table}\]", REFERENCE, flags=re.MULTILINE)[1].split("\n[")[0]
+    keys = set(re.findall(r"^(?:# )?(\w+) =", section, re.MULTILINE))
+    assert keys == set(model.model_fields)
+    assert model.model_validate(tomllib.loads(REFERENCE)[table]) == model()
+
+
+def test_the_reference_settings_name_every_table():
+    assert {f"[{name}" for name in Settings.model_fields} <= set(re.findall(r"\[\w+", REFERENCE))
+    assert set(re.findall(r"\[pipelines\.talks\]\n((?:\w+ = .*\n)+)", REFERENCE)[0].split()) >= {
+        name for name in Pipeline.model_fields if name in {"programme", "review"}
+    }
+
+
+@pytest.mark.parametrize("path", [ROOT / "etc/vidd.toml", *EXAMPLES], ids=lambda path: path.name)
+def test_every_settings_file_that_is_shipped_can_be_used(path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", "from the environment")
+    monkeypatch.setenv("VIDD_ACCOUNTS__POST__PASSWORD", "from the environment")
+    if path.name == "vidd.toml":
+        monkeypatch.undo()
+    ready = make_ready(read_settings(path))
+    assert ready.sources
+    assert ready.pipelines
+
+
+def test_the_embedded_settings_are_the_reference():
+    assert embedded() == REFERENCE
+
+
+def test_the_readme_names_every_command():
+    for name in get_command(app).commands:
+        assert f"`vidd {name}" in README, name
+
+
+def test_no_version_is_left_out_of_the_constraints():
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = [*wanted["dependencies"], *wanted["optional-dependencies"]["test"]]
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
+    for name in names:
+        bare = re.split(r"[><=\[; ]", name)[0].lower().replace("_", "-")
+        assert bare in pinned, bare
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "requirements.lock"])
+def test_no_index_address_is_committed(name):
+    assert "://" not in (ROOT / name).read_text()
+
+
+def test_the_tests_do_not_sleep():
+    sleepers = [
+        f"{path.name}:{number}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        # A line that begins with a quote is the program of a child.
+        if not line.lstrip().startswith(('"', "f'"))
+        and re.search(r"\btime\.sleep\(|asyncio\.sleep\((?!0\))", line)
+        and path.name != "test_drift.py"
+    ]
+    assert sleepers == []
