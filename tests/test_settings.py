@@ -1,0 +1,200 @@
+"""vidd.toml, the environment and credentials, and every fault by its path."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from vidd.config import SettingsFault, read_settings
+from vidd.kinds import resolve
+from vidd.options import parse_duration
+from vidd.ready import make_ready
+
+SECRET = "hunter2-and-more"
+
+
+def written(tmp_path, text):
+    path = tmp_path / "vidd.toml"
+    path.write_text(text)
+    return path
+
+
+def faults(tmp_path, text):
+    with pytest.raises(SettingsFault) as fault:
+        make_ready(read_settings(written(tmp_path, text)))
+    return fault.value.faults
+
+
+WHOLE = """
+[sources.in]
+kind = "folder"
+path = "in"
+pipeline = "talks"
+[accounts.library]
+kind = "s3"
+access_key = "AK"
+[[pipelines.talks.steps]]
+kind = "trim"
+fade = "2s"
+[[pipelines.talks.publish]]
+kind = "s3"
+account = "library"
+bucket = "b"
+[[pipelines.talks.publish]]
+kind = "folder"
+path = "a"
+[[pipelines.talks.publish]]
+kind = "folder"
+path = "b"
+required = false
+[[pipelines.talks.notify]]
+kind = "mail"
+label = "speakers"
+"""
+
+
+def test_the_environment_goes_before_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_DAEMON__LISTEN", "127.0.0.1:9")
+    monkeypatch.setenv("VIDD_LIMITS__ENCODES", "7")
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
+    settings = read_settings(written(tmp_path, WHOLE + '[daemon]\nlisten = "127.0.0.1:1"\n'))
+    assert settings.daemon.address == ("127.0.0.1", 9)
+    assert settings.limits.encodes == 7
+    assert make_ready(settings).accounts["library"].secret_key == SecretStr(SECRET)
+
+
+def test_a_credential_goes_before_the_file_and_a_secret_may_lie_in_a_file(tmp_path, monkeypatch):
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "accounts__library__secret_key").write_text(SECRET + "\n")
+    (credentials / "daemon__tokens").write_text("one\ntwo\n")
+    (credentials / "something-else").write_text("not ours")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    ready = make_ready(read_settings(written(tmp_path, WHOLE)))
+    assert ready.accounts["library"].secret_key == SecretStr(SECRET)
+    assert [token.get_secret_value() for token in ready.settings.daemon.tokens] == ["one", "two"]
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    (tmp_path / "key").write_text("from a file\n")
+    text = WHOLE.replace('access_key = "AK"', f'access_key = "AK"\nsecret_key_file = "{tmp_path / "key"}"')
+    assert make_ready(read_settings(written(tmp_path, text))).accounts["library"].secret_key == SecretStr("from a file")
+
+
+def test_every_fault_is_named_by_its_path_at_once(tmp_path):
+    found = faults(
+        tmp_path,
+        """
+        [daemon]
+        listen = "everywhere"
+        colour = "red"
+        [limits]
+        encodes = 0
+        [retry]
+        first = "soon"
+        """,
+    )
+    assert [fault.partition(":")[0] for fault in found] == [
+        "daemon.listen",
+        "daemon.colour",
+        "limits.encodes",
+        "retry.first",
+    ]
+    assert "there is no such key" in found[1]
+    assert "write it like 90s" in found[3]
+
+
+def test_faults_inside_kinds_are_named_by_their_path_too(tmp_path):
+    found = faults(
+        tmp_path,
+        """
+        [sources.in]
+        kind = "folder"
+        pipeline = "nowhere"
+        [sources.mystery]
+        kind = "carrier-pigeon"
+        [[pipelines.talks.steps]]
+        kind = "trim"
+        fades = "3s"
+        [[pipelines.talks.publish]]
+        kind = "s3"
+        account = "library"
+        bucket = "b"
+        [[pipelines.talks.notify]]
+        kind = "mail"
+        subject = "{{ unclosed"
+        """,
+    )
+    paths = {fault.partition(":")[0] for fault in found}
+    assert paths == {
+        "sources.in.path",
+        "sources.in.pipeline",
+        "sources.mystery.kind",
+        "pipelines.talks.steps[0].fades",
+        "pipelines.talks.publish[0].account",
+        "pipelines.talks.notify[0].subject",
+    }
+    assert any("there are folder, sheet, sqs" in fault for fault in found)
+
+
+def test_an_environment_variable_that_is_no_setting_is_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_DEAMON__LISTEN", "127.0.0.1:9")
+    assert faults(tmp_path, WHOLE) == ["VIDD_DEAMON__LISTEN: no setting begins like this environment variable"]
+
+
+def test_a_file_that_is_no_toml_or_not_there_is_a_fault(tmp_path):
+    assert "is no TOML" in faults(tmp_path, "[daemon\n")[0]
+    with pytest.raises(SettingsFault, match="No such file"):
+        read_settings(tmp_path / "nothing.toml")
+
+
+def test_a_secret_is_in_no_fault_and_in_no_stored_setting(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
+    ready = make_ready(read_settings(written(tmp_path, WHOLE)))
+    assert SECRET not in str(ready.pipelines)
+    assert SECRET not in repr(ready.accounts["library"])
+    text = WHOLE.replace('access_key = "AK"', f'access_key = "AK"\nsecret_key = ["{SECRET}"]')
+    monkeypatch.delenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY")
+    assert SECRET not in " ".join(faults(tmp_path, text))
+
+
+def test_a_pipeline_is_stored_with_every_default_and_comes_back_as_a_plan(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
+    stored = make_ready(read_settings(written(tmp_path, WHOLE))).pipelines["talks"]
+    assert stored["steps"][1]["options"]["fade"] == 2.0
+    plan = resolve(stored)
+    assert [step.name for step in plan.steps] == ["fetch", "trim"]
+    assert [step.slot for step in plan.steps] == ["fetches", "encodes"]
+    assert [(one.name, one.required) for one in plan.publishers] == [
+        ("s3", True),
+        ("folder", True),
+        ("folder-2", False),
+    ]
+    assert [one.name for one in plan.notices] == ["speakers"]
+
+
+def test_a_changed_option_changes_the_steps_fingerprint_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
+
+    def prints(text):
+        plan = resolve(make_ready(read_settings(written(tmp_path, text))).pipelines["talks"])
+        return [step.fingerprint for step in plan.steps]
+
+    before, after = prints(WHOLE), prints(WHOLE.replace('fade = "2s"', 'fade = "4s"'))
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("250ms", 0.25), ("1.5m", 90), ("2d", 172800), (7, 7)]
+)
+def test_durations_are_written_as_people_write_them(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "3 parsecs", "s", "1h and a bit"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match="write it like 90s"):
+        parse_duration(text)
+
+
+def test_the_state_directory_is_a_path(tmp_path):
+    assert read_settings(written(tmp_path, WHOLE)).daemon.state == Path("/var/lib/vidd")
