@@ -103,7 +103,8 @@ async def problems(request: web.Request, handler: Do) -> web.StreamResponse:
         problem = _from_fault(fault)
     except (IllegalMove, Conflict) as error:
         problem = _from_race(error)
-    except Exception:  # noqa: BLE001 - the port's edge: a defect must end as an answer, not as a traceback
+    except Exception:
+        # The port's edge: a defect ends as an answer, unless there is nobody left to answer.
         if request.transport is None or request.transport.is_closing():
             raise
         problem = _from_defect(request)
