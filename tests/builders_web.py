@@ -114,7 +114,9 @@ class FakeDesk:
         return replace(self.well, paused=self.paused)
 
     async def explain(self, job):
-        return explain(job, now=self.clock.now(), publications=await self.store.publications(job.id), paused=self.paused)
+        return explain(
+            job, now=self.clock.now(), publications=await self.store.publications(job.id), paused=self.paused
+        )
 
     async def submit(self, *, location, name, pipeline, facts, priority, key):
         if pipeline not in {None, "talks"}:

@@ -125,8 +125,8 @@ async def test_a_person_moves_jobs_and_the_daemon(desk, ask):
         ("pause", None),
         ("wake", {"source": "recordings"}),
     ):
-        status, _, _ = await ask("POST", f"/api/{path}", json=body) if body is not None else await ask(
-            "POST", f"/api/{path}"
+        status, _, _ = (
+            await ask("POST", f"/api/{path}", json=body) if body is not None else await ask("POST", f"/api/{path}")
         )
         assert status == 200, path
     states = {job.id: job.state for job in desk.store.shelf.values()}
@@ -179,7 +179,12 @@ BAD = [
     ("POST", "/api/jobs", {"data": {"location": "a"}}, 415),
     ("POST", "/api/jobs", {"json": {"location": "a"}, "headers": {"Idempotency-Key": "a b"}}, 400),
     ("POST", "/api/jobs", {"json": {"location": "a"}, "headers": {"Idempotency-Key": "k" * 201}}, 400),
-    ("POST", "/api/jobs", {"data": b" " * (1024 * 1024 - 1) + b"{}", "headers": {"Content-Type": "application/json"}}, 413),
+    (
+        "POST",
+        "/api/jobs",
+        {"data": b" " * (1024 * 1024 - 1) + b"{}", "headers": {"Content-Type": "application/json"}},
+        413,
+    ),
     ("POST", "/api/jobs/zzzz/retry", {}, 404),
     ("POST", "/api/jobs/READY/retry", {"json": {"fresh_settings": "yes"}}, 422),
     ("POST", "/api/jobs/READY/retry", {"json": [1]}, 422),

@@ -1,6 +1,5 @@
 import asyncio
 import json
-import os
 import socket
 import stat
 
@@ -143,9 +142,11 @@ async def test_a_socket_left_behind_is_replaced(tmp_path):
         dead.bind(str(path))
     port = Port(FakeDesk())
     await port.start(None, path)
-    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
-        async with session.get("http://x/health") as response:
-            assert response.status == 200
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.get("http://x/health") as response,
+    ):
+        assert response.status == 200
     await port.stop()
 
 
@@ -155,9 +156,11 @@ async def test_a_socket_that_somebody_answers_on_is_left_alone(tmp_path):
     with pytest.raises(Refused, match="Another vidd listens"):
         await second.start("127.0.0.1:0", tmp_path / "vidd.sock")
     assert second.address is None
-    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(tmp_path / "vidd.sock"))) as session:
-        async with session.get("http://x/health") as response:
-            assert response.status == 200
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(tmp_path / "vidd.sock"))) as session,
+        session.get("http://x/health") as response,
+    ):
+        assert response.status == 200
     await first.stop()
 
 
@@ -184,7 +187,7 @@ async def test_an_address_in_use_is_refused_and_leaves_no_socket(tmp_path):
         other.listen()
         with pytest.raises(Refused, match="something else listens there"):
             await Port(FakeDesk()).start(f"127.0.0.1:{taken}", tmp_path / "vidd.sock")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_routes_of_sources_are_served_and_kept_by_the_same_door():
