@@ -23,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/", page.show_page, is_open=True),
     Route("GET", "/page.css", page.show_style, is_open=True),
     Route("GET", "/page.js", page.show_script, is_open=True),
+    Route("GET", "/words.js", page.show_words, is_open=True),
     Route("GET", "/health", health.show_health, is_open=True),
     Route("GET", "/metrics", health.show_metrics),
     Route("GET", "/api/openapi.json", openapi.show_openapi, is_open=True),
