@@ -66,7 +66,7 @@ async def test_only_web_addresses_become_links():
     desk = FakeDesk()
     job = a_job(State.PUBLISHED)
     desk.store.put(job)
-    receipt = Receipt("javascript:document.title='taken'")
+    receipt = Receipt("javascript://x/%0Adocument.title='taken'")
     desk.store.sendings[job.id] = [Publication(job.id, "f", "folder", NOON, state=Sending.DONE, receipt=receipt)]
     async with open_port(desk) as (_, url), open_tab(url) as tab:
         await tab.until(f"{row(job)} !== null")
