@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from aiohttp import (
-    ClientConnectionError,
     ClientConnectorError,
     ClientError,
     ClientResponse,
     ClientSession,
     ClientTimeout,
     InvalidURL,
+    NonHttpUrlClientError,
     TCPConnector,
     UnixConnector,
 )
@@ -26,6 +26,7 @@ from vidd.errors import AgainLater, NobodyKnows, Refused
 _ANSWER = ClientTimeout(total=60, sock_connect=10)
 _STREAM = ClientTimeout(total=None, sock_connect=10, sock_read=60)
 _LONGEST = 64 * 1024 * 1024
+_LINE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class DaemonClient:
         headers = {"Host": "localhost"} if self._socket else {}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        self._session = ClientSession(connector=connector, headers=headers, trust_env=False)
+        self._session = ClientSession(connector=connector, headers=headers, read_bufsize=_LINE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -75,7 +76,9 @@ class DaemonClient:
         """The JSON at a path. Refused, or AgainLater where the daemon says so."""
         given = {name: str(value) for name, value in query.items() if value is not None}
         try:
-            async with self._open.get(self._url + path, params=given, timeout=_ANSWER) as response:
+            async with self._open.get(
+                self._url + path, params=given, timeout=_ANSWER, allow_redirects=False
+            ) as response:
                 return await self._read(response)
         except (ClientError, TimeoutError, OSError) as error:
             raise self._lost(error) from None
@@ -146,12 +149,10 @@ class DaemonClient:
         return Refused(f"What answers at {self.where} is no vidd: correct the address.")
 
     def _lost(self, error: Exception) -> Refused | AgainLater:
-        if isinstance(error, InvalidURL):
+        if isinstance(error, InvalidURL | NonHttpUrlClientError):
             return Refused(f"{self._url!r} is no address: write it like http://127.0.0.1:8080.")
         if isinstance(error, ClientConnectorError):
             if isinstance(error.os_error, PermissionError):
                 return Refused(f"You may not use the socket {self.where}: ask as root, or as vidd's own user or group.")
             return Refused(f"No daemon answers at {self.where}: start it with vidd run.")
-        if isinstance(error, ClientConnectionError | TimeoutError | OSError | ClientError):
-            return AgainLater(f"The daemon at {self.where} stopped answering: ask again.")
-        raise error
+        return AgainLater(f"The daemon at {self.where} stopped answering: ask again.")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, field_validator
 
 from vidd.model.job import Job, State
 from vidd.web.desk import DESK
@@ -38,6 +39,12 @@ class Submission(Body):
     pipeline: Line | None = None
     facts: dict[str, JsonValue] = Field(default_factory=dict, max_length=100)
     priority: int = Field(default=0, ge=-1000, le=1000)
+
+    @field_validator("facts")
+    @classmethod
+    def _is_plain_json(cls, facts: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        json.dumps(facts, allow_nan=False)
+        return facts
 
 
 class Again(Body):

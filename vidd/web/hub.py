@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections import deque
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BREATH = 0.25
+_NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class Ended(Exception):
@@ -184,10 +186,11 @@ class Hub:
         here = f"{self._run}-{self._number}"
         if not last:
             return [Happening(here, "hello", dict)]
-        kept = [one.id for one in self._ring]
-        if last in kept:
-            return list(self._ring)[kept.index(last) + 1 :]
-        return [] if last == here else [Happening(here, "reset", dict)]
+        run, _, number = last.partition("-")
+        oldest = self._number - len(self._ring)
+        if run != self._run or not _NUMBER.fullmatch(number) or not oldest <= int(number) <= self._number:
+            return [Happening(here, "reset", dict)]
+        return list(self._ring)[int(number) - oldest :]
 
     def leave(self, subscription: Subscription) -> None:
         """Stop telling this one."""

@@ -191,6 +191,7 @@ PATHS: dict[str, dict[str, Any]] = {
     "/": {"get": _read("page", "The page.", TEXT, media="text/html")},
     "/page.css": {"get": _read("style", "How the page looks.", TEXT, media="text/css")},
     "/page.js": {"get": _read("script", "What the page does.", TEXT, media="text/javascript")},
+    "/words.js": {"get": _read("words", "How the page says numbers and times.", TEXT, media="text/javascript")},
     "/health": {"get": _health()},
     "/metrics": {"get": _read("metrics", "Metrics for Prometheus.", TEXT, media="text/plain")},
     "/api/openapi.json": {"get": _read("openapi", "This document.", ANY_OBJECT)},

@@ -1,4 +1,4 @@
-"""The page: three files without any data in them, so they can be read without a token. The script asks the API."""
+"""The page: files without any data in them, so they can be read without a token. The script asks the API."""
 
 from __future__ import annotations
 
@@ -38,3 +38,8 @@ async def show_style(request: web.Request) -> web.Response:
 async def show_script(request: web.Request) -> web.Response:
     """What it does."""
     return _serve(request, "page.js")
+
+
+async def show_words(request: web.Request) -> web.Response:
+    """How it says numbers and times."""
+    return _serve(request, "words.js")

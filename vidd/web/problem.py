@@ -104,6 +104,7 @@ async def problems(request: web.Request, handler: Do) -> web.StreamResponse:
     except (IllegalMove, Conflict) as error:
         problem = _from_race(error)
     except Exception:
+        # The port's edge: a defect ends as an answer, unless there is nobody left to answer.
         if request.transport is None or request.transport.is_closing():
             raise
         problem = _from_defect(request)

@@ -23,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/", page.show_page, is_open=True),
     Route("GET", "/page.css", page.show_style, is_open=True),
     Route("GET", "/page.js", page.show_script, is_open=True),
+    Route("GET", "/words.js", page.show_words, is_open=True),
     Route("GET", "/health", health.show_health, is_open=True),
     Route("GET", "/metrics", health.show_metrics),
     Route("GET", "/api/openapi.json", openapi.show_openapi, is_open=True),
@@ -52,13 +53,13 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
-    "Server": "vidd",
 }
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "vidd"
 
 
 def make_app(

@@ -1,7 +1,4 @@
-"use strict";
-
-// Every text from outside goes in through textContent and stands in its own direction (bdi): a name cannot be markup,
-// and cannot turn its surroundings round.
+import { ago, clock, fileName, foreign, isWeb, make, put, sizeWords, times } from "/words.js";
 
 const at = (id) => document.getElementById(id);
 const jobs = new Map();
@@ -15,23 +12,6 @@ const GROUPS = {
 let group = "all";
 let lastId = null;
 let refreshing = null;
-
-function make(tag, text, name) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (name) made.className = name;
-  return made;
-}
-
-function foreign(text, name) {
-  return make("bdi", text, name);
-}
-
-function put(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-// -- asking the daemon
 
 async function ask(path, headers = {}) {
   const token = sessionStorage.getItem("token");
@@ -54,16 +34,10 @@ async function json(path) {
 async function refresh() {
   const [health, list, letters] = await Promise.all([json("/health"), json("/api/jobs?limit=200"), json("/api/dead-letters?limit=100")]);
   showHealth(health);
-  put(at("letters"), letterWords(letters.dead_letters.length, letters.limit));
+  showLetters(letters.dead_letters, letters.limit);
   jobs.clear();
   for (const job of list.jobs) jobs.set(job.id, job);
   showJobs();
-}
-
-function letterWords(count, limit) {
-  if (count === 0) return "No dead letters.";
-  const many = count === limit ? `${count} or more` : String(count);
-  return `${many} dead ${count === 1 ? "letter" : "letters"}: vidd jobs --dead-letters shows what could not be understood.`;
 }
 
 function refreshSoon() {
@@ -73,13 +47,12 @@ function refreshSoon() {
   }, 500);
 }
 
-// -- what happens, as it happens
-
 async function follow() {
   const response = await ask("/api/events", lastId ? { "Last-Event-ID": lastId } : {});
   if (!response.ok) throw new Error((await response.json()).detail);
   await refresh();
   at("door").hidden = true;
+  document.body.classList.remove("locked");
   put(at("live"), "Live");
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -105,7 +78,8 @@ function read(message) {
 function happen(event, data) {
   if (event === "job") moved(data);
   else if (event === "progress") went(data);
-  else if (event === "publication" && data.receipt && !data.notice) arrived(data);
+  else if (event === "publication") arrived(data);
+  else if (event === "step" && data.fate) ended(data.job, data.step);
   else if (event === "reset") refresh();
   else if (event === "daemon") { at("paused").hidden = !data.paused; refreshSoon(); }
   else if (event === "watcher") refreshSoon();
@@ -113,7 +87,8 @@ function happen(event, data) {
 
 function moved({ job, before }) {
   const known = jobs.get(job.id);
-  const next = { ...job, link: job.link ?? known?.link ?? null };
+  const progress = known?.state === job.state ? known.progress : [];
+  const next = { ...job, progress, link: job.link ?? known?.link ?? null };
   if (known) jobs.set(job.id, next);
   else {
     const others = [...jobs];
@@ -133,14 +108,18 @@ function went({ job: id, ...part }) {
   showRow(job);
 }
 
-function arrived({ job: id, receipt }) {
-  const job = jobs.get(id);
-  if (!job) return;
-  job.link ??= receipt.url;
-  showRow(job);
+function arrived({ job: id, name, receipt, notice }) {
+  if (!receipt) return;
+  if (!notice && jobs.has(id)) jobs.get(id).link ??= receipt.url;
+  ended(id, name);
 }
 
-// -- showing it
+function ended(id, part) {
+  const job = jobs.get(id);
+  if (!job) return;
+  job.progress = job.progress.filter((one) => one.part !== part);
+  showRow(job);
+}
 
 function showHealth(health) {
   const going = `${health.running} running, ${health.queue} waiting for a place`;
@@ -160,9 +139,20 @@ function watcherItem([name, watcher]) {
   dot.ariaHidden = "true";
   const words = [watcher.kind, watcher.up ? "up" : `down: ${watcher.reason ?? "no reason is known"}`];
   if (watcher.last_event) words.push(`last saw something ${ago(watcher.last_event)}`);
-  if (watcher.restarts) words.push(`restarted ${watcher.restarts} times`);
+  if (watcher.restarts) words.push(`restarted ${times(watcher.restarts, "time", "times")}`);
   item.append(dot, foreign(name, "name"), make("span", ` ${words.join(", ")}`, "quiet"));
   return item;
+}
+
+function showLetters(letters, limit) {
+  at("letters").hidden = letters.length === 0;
+  const words = times(letters.length, "dead letter", "dead letters");
+  put(at("letters-title"), letters.length === limit ? `${words} or more` : words);
+  at("letters-list").replaceChildren(...letters.slice(0, 20).map((letter) => {
+    const item = make("li");
+    item.append(foreign(letter.source, "name"), make("span", ` ${ago(letter.at)}: `, "quiet"), foreign(letter.reason), foreign(letter.body.slice(0, 300), "letter"));
+    return item;
+  }));
 }
 
 function showFilters() {
@@ -220,21 +210,17 @@ function fill(cell, shows, parts) {
 }
 
 function nameParts(job) {
-  const parts = [isWeb(job.link) ? linked(job) : foreign(job.name, "name")];
+  const parts = [isWeb(job.link) ? linked(job) : fileName(job.name)];
   if (job.talk) parts.push(foreign(job.talk, "talk"));
   return parts;
 }
 
 function linked(job) {
-  const link = make("a", undefined, "name");
+  const link = make("a");
   link.href = job.link;
   link.rel = "noreferrer";
-  link.append(foreign(job.name));
+  link.append(fileName(job.name));
   return link;
-}
-
-function isWeb(address) {
-  return /^https?:\/\//i.test(address ?? "");
 }
 
 function aboutParts(job) {
@@ -242,7 +228,8 @@ function aboutParts(job) {
   const running = ["working", "publishing"].includes(job.state) ? job.progress : [];
   for (const part of running) parts.push(...farParts(part));
   if (job.reason && job.state !== "published") parts.push(foreign(job.reason));
-  if (job.until && job.state === "waiting") parts.push(make("span", `${parts.length ? " " : ""}Next try ${clock(job.until)}.`, "quiet"));
+  if (job.until && job.state === "waiting") parts.push(" ", make("span", `Next try ${clock(job.until)}.`, "quiet whole"));
+  if (parts.length === 0 && job.state !== "published") parts.push(make("span", job.meaning, "quiet"));
   if (job.link && !isWeb(job.link)) parts.push(foreign(job.link, "quiet"));
   return parts;
 }
@@ -261,32 +248,9 @@ function farParts(part) {
   return [line, bar];
 }
 
-function sizeWords(bytes) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  const step = bytes > 0 ? Math.min(4, Math.floor(Math.log10(bytes) / 3)) : 0;
-  const size = bytes / 1000 ** step;
-  return `${size < 10 && step ? size.toFixed(1) : Math.round(size)} ${units[step]}`;
-}
-
-function clock(time) {
-  const then = new Date(time);
-  const sameDay = then.toDateString() === new Date().toDateString();
-  return sameDay ? `at ${then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}` : then.toLocaleString();
-}
-
-function ago(time) {
-  const seconds = Math.max(0, (Date.now() - new Date(time)) / 1000);
-  if (seconds < 60) return "just now";
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  return new Date(time).toLocaleDateString();
-}
-
 setInterval(() => {
   for (const row of rows.values()) put(row.children[4], ago(row.children[4].dataset.since));
 }, 30000);
-
-// -- staying in touch
 
 at("door").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -312,6 +276,7 @@ function lock() {
   put(at("door-fault"), sessionStorage.getItem("token") ? "That is not one of its tokens." : "");
   sessionStorage.removeItem("token");
   at("door").hidden = false;
+  document.body.classList.add("locked");
   at("token").focus();
   put(at("health-text"), "Locked");
 }

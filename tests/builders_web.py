@@ -1,0 +1,182 @@
+"""A daemon's desk without a daemon: jobs in memory, the real rules of the model, the real port on a free address."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from vidd.errors import Refused
+from vidd.model.job import Job, State, new_id
+from vidd.web.desk import Ffmpeg, Health, Watcher
+from vidd.web.explain import explain
+from vidd.web.hub import Hub
+from vidd.web.metrics import Metrics
+from vidd.web.server import Port
+
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+TOKEN = "a-token-of-thirty-two-characters"
+HEALTHY = Health(
+    ok=True,
+    version="0.1.0",
+    since=NOON,
+    watchers={"recordings": Watcher("recordings", "folder", up=True, last_event=NOON)},
+    disk_free=5_000_000_000,
+    ffmpeg=Ffmpeg("7.1"),
+)
+
+
+def a_job(state=State.READY, **more):
+    given = {
+        "id": new_id(NOON),
+        "pipeline": "talks",
+        "source": "recordings",
+        "location": "file:///in/keynote.mp4",
+        "name": "keynote.mp4",
+        "created": NOON,
+        "changed": NOON,
+    } | more
+    return Job(**({"key": given["id"]} | given), state=state)
+
+
+class HeldClock:
+    def __init__(self):
+        self.time = NOON
+
+    def now(self):
+        return self.time
+
+    async def sleep(self, seconds):
+        self.time += timedelta(seconds=seconds)
+
+
+class ShelfStore:
+    """The part of the store that the port reads."""
+
+    def __init__(self):
+        self.shelf = {}
+        self.histories, self.records, self.sendings, self.letters = {}, {}, {}, []
+        self.counted = 0
+
+    def put(self, *jobs):
+        for job in jobs:
+            self.shelf[job.id] = job
+            self.histories.setdefault(job.id, []).append((job.changed, job.state, job.reason))
+
+    async def job(self, job_id):
+        found = [job for key, job in self.shelf.items() if key.startswith(job_id)]
+        return found[0] if len(found) == 1 else None
+
+    async def jobs(self, *, states=(), pipeline=None, talk=None, limit=None):
+        found = [
+            job
+            for job in reversed(self.shelf.values())
+            if (not states or job.state in states)
+            and pipeline in {None, job.pipeline}
+            and (talk is None or talk == job.talk)
+        ]
+        return found[:limit]
+
+    async def history(self, job_id):
+        return self.histories.get(job_id, [])
+
+    async def counts(self):
+        self.counted += 1
+        counts = {}
+        for job in self.shelf.values():
+            counts[job.pipeline, job.state] = counts.get((job.pipeline, job.state), 0) + 1
+        return counts
+
+    async def oldest(self, states):
+        return min((job.created for job in self.shelf.values() if job.state in states), default=None)
+
+    async def steps(self, job_id):
+        return self.records.get(job_id, [])
+
+    async def publications(self, job_id):
+        return self.sendings.get(job_id, [])
+
+    async def dead_letters(self, limit=100):
+        return self.letters[:limit]
+
+
+class FakeDesk:
+    """Moves jobs by the model's rules, and does nothing else."""
+
+    def __init__(self, **hub):
+        self.store, self.clock, self.hub, self.metrics = ShelfStore(), HeldClock(), Hub(**hub), Metrics()
+        self.well, self.paused, self.woken, self.parts = HEALTHY, False, [], {}
+
+    async def health(self):
+        return replace(self.well, paused=self.paused)
+
+    async def explain(self, job):
+        return explain(
+            job, now=self.clock.now(), publications=await self.store.publications(job.id), paused=self.paused
+        )
+
+    async def submit(self, *, location, name, pipeline, facts, priority, key):
+        if pipeline not in {None, "talks"}:
+            raise Refused(f"There is no pipeline {pipeline!r}: there is talks.")
+        known = next((job for job in self.store.shelf.values() if job.key == key), None)
+        if known and known.location != location:
+            raise Refused(f"This key stands for another recording, job {known.id}: use another key.")
+        if known:
+            return known, False
+        more = {"key": key} if key else {}
+        job = a_job(State.SEEN, location=location, name=name or location, facts=facts, priority=priority, **more)
+        self.store.put(job)
+        return job, True
+
+    def move(self, job_id, state, **changes):
+        job = self.store.shelf[job_id].evolve(state=state, **changes)
+        self.store.put(job)
+        return job
+
+    async def retry(self, job_id, *, fresh_settings):
+        return self.move(job_id, State.READY, settings={"fresh": fresh_settings})
+
+    async def cancel(self, job_id):
+        return self.move(job_id, State.CANCELLED)
+
+    async def approve(self, job_id):
+        return self.move(job_id, State.PUBLISHING)
+
+    async def reject(self, job_id, reason):
+        return self.move(job_id, State.CANCELLED, reason=reason)
+
+    async def pause(self):
+        self.paused = True
+
+    async def resume(self):
+        self.paused = False
+
+    async def wake(self, source):
+        if source not in {None, "recordings"}:
+            raise Refused(f"There is no source {source!r}: there is recordings.")
+        self.woken.append(source)
+
+    def progress(self):
+        return self.parts
+
+
+@asynccontextmanager
+async def open_port(desk, *, listen="127.0.0.1:0", tokens=(TOKEN,), routes=(), heartbeat=15.0):
+    """The port and its URL; the socket is `port.path`."""
+    with tempfile.TemporaryDirectory(prefix="vidd-") as directory:
+        port = Port(desk, routes, heartbeat=heartbeat)
+        port.path = Path(directory) / "vidd.sock"
+        await port.start(listen, port.path, tokens)
+        try:
+            yield port, f"http://127.0.0.1:{port.address[1]}"
+        finally:
+            await port.stop()
+
+
+def free_port():
+    with socket.socket() as asking:
+        asking.bind(("127.0.0.1", 0))
+        return asking.getsockname()[1]

@@ -1,0 +1,296 @@
+import io
+import json
+from datetime import timedelta
+
+import aiohttp
+import pytest
+from builders_web import HEALTHY, NOON, TOKEN, FakeDesk, a_job, open_port
+
+from vidd.model.event import Progressed
+from vidd.model.job import State
+from vidd.model.media import Artifact, Outcome, StepRecord
+from vidd.model.publication import Publication, Receipt, Sending
+from vidd.web.openapi import SCHEMAS, document
+from vidd.web.server import ROUTES, make_app
+
+MEANT = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+async def desk():
+    return FakeDesk()
+
+
+@pytest.fixture
+async def ask(desk):
+    async with open_port(desk) as (_, url), aiohttp.ClientSession(url, headers=MEANT) as session:
+
+        async def asking(method, path, **more):
+            async with session.request(method, path, **more) as response:
+                text = await response.text()
+                document = json.loads(text) if text and "json" in response.content_type else text
+                return response.status, document, response
+
+        yield asking
+
+
+def a_full_job(desk):
+    job = a_job(State.PUBLISHED, location="https://user:word@host/a.mp4?X-Amz-Signature=abc", facts={"etag": "1"})
+    desk.store.put(job)
+    made = Outcome((Artifact("talk", "talk.mp4", 12),), {"title": "T"})
+    desk.store.records[job.id] = [StepRecord(job.id, "trim", "trim", "f", made, 1.5)]
+    desk.store.sendings[job.id] = [
+        Publication(
+            job.id,
+            "library",
+            "s3",
+            NOON,
+            state=Sending.DONE,
+            token={"upload": "https://session"},
+            receipt=Receipt("https://library/a.mp4"),
+        )
+    ]
+    return job
+
+
+async def test_a_job_is_listed_with_its_state_in_words_and_the_link_of_its_receipt(desk, ask):
+    job = a_full_job(desk)
+    status, answer, _ = await ask("GET", "/api/jobs")
+    assert status == 200
+    assert answer["jobs"][0]["id"] == job.id
+    assert answer["jobs"][0]["meaning"] == "Every required publisher has a receipt."
+    assert answer["jobs"][0]["link"] == "https://library/a.mp4"
+
+
+async def test_signed_locations_and_upload_sessions_are_not_told(desk, ask):
+    job = a_full_job(desk)
+    _, answer, response = await ask("GET", f"/api/jobs/{job.id}")
+    assert answer["location"] == "https://host/a.mp4?…"
+    assert "session" not in await response.text()
+
+
+async def test_jobs_are_found_by_state_pipeline_talk_and_number(desk, ask):
+    desk.store.put(a_job(State.READY), a_job(State.WAITING, talk="t1"), a_job(State.REFUSED, pipeline="cms"))
+    found = {}
+    for query in ("state=waiting,refused", "state=waiting&state=ready", "pipeline=cms", "talk=t1", "limit=1"):
+        _, answer, _ = await ask("GET", f"/api/jobs?{query}")
+        found[query] = [job["state"] for job in answer["jobs"]]
+    assert found == {
+        "state=waiting,refused": ["refused", "waiting"],
+        "state=waiting&state=ready": ["waiting", "ready"],
+        "pipeline=cms": ["refused"],
+        "talk=t1": ["waiting"],
+        "limit=1": ["refused"],
+    }
+
+
+async def test_progress_is_shown_with_the_job_that_makes_it(desk, ask):
+    job = a_job(State.WORKING)
+    desk.store.put(job)
+    desk.parts[job.id] = [Progressed(job.id, "trim", 3.0, 12.0, "s", 1.5)]
+    _, answer, _ = await ask("GET", f"/api/jobs/{job.id[:12]}")
+    assert answer["progress"] == [
+        {"part": "trim", "done": 3.0, "total": 12.0, "unit": "s", "fraction": 0.25, "speed": 1.5}
+    ]
+
+
+async def test_a_waiting_job_says_what_for_and_until_when(desk, ask):
+    job = a_job(State.WAITING, reason="The quota is used up.", until=NOON + timedelta(hours=1))
+    desk.store.put(job)
+    _, answer, _ = await ask("GET", f"/api/jobs/{job.id}/explain")
+    assert answer["because"] == "The quota is used up."
+    assert answer["next_try"] == "2026-11-21T13:00:00.000Z"
+    assert f"vidd retry {job.id} tries now" in answer["sentence"]
+
+
+async def test_the_same_idempotency_key_is_the_same_job(ask):
+    asked = {"json": {"location": "/in/a.mp4"}, "headers": {"Idempotency-Key": "k1"}}
+    first, again = await ask("POST", "/api/jobs", **asked), await ask("POST", "/api/jobs", **asked)
+    assert (first[0], again[0]) == (201, 200)
+    assert first[1]["id"] == again[1]["id"]
+    assert first[2].headers["Location"] == f"/api/jobs/{first[1]['id']}"
+    other = await ask("POST", "/api/jobs", json={"location": "/in/b.mp4"}, headers={"Idempotency-Key": "k1"})
+    assert other[0] == 422
+    assert "another key" in other[1]["detail"]
+
+
+async def test_a_person_moves_jobs_and_the_daemon(desk, ask):
+    refused, held, other = a_job(State.REFUSED), a_job(State.HELD), a_job(State.HELD)
+    desk.store.put(refused, held, other)
+    for path, body in (
+        (f"jobs/{refused.id}/retry", {"fresh_settings": True}),
+        (f"jobs/{held.id}/approve", None),
+        (f"jobs/{other.id}/reject", {"reason": "wrong cut"}),
+        (f"jobs/{refused.id}/cancel", {}),
+        ("pause", None),
+        ("wake", {"source": "recordings"}),
+    ):
+        status, _, _ = (
+            await ask("POST", f"/api/{path}", json=body) if body is not None else await ask("POST", f"/api/{path}")
+        )
+        assert status == 200, path
+    states = {job.id: job.state for job in desk.store.shelf.values()}
+    assert states == {refused.id: State.CANCELLED, held.id: State.PUBLISHING, other.id: State.CANCELLED}
+    assert desk.store.shelf[other.id].reason == "wrong cut"
+    assert (desk.paused, desk.woken) == (True, ["recordings"])
+    await ask("POST", "/api/resume")
+    assert desk.paused is False
+
+
+async def test_dead_letters_are_shown_with_their_reason(desk, ask):
+    desk.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
+    _, answer, _ = await ask("GET", "/api/dead-letters")
+    assert answer["dead_letters"] == [
+        {"at": "2026-11-21T12:00:00.000Z", "source": "recordings", "reason": "no JSON", "body": "<xml>"}
+    ]
+
+
+BAD = [
+    ("GET", "/nowhere", {}, 404),
+    ("GET", "/api/jobs/zzzz", {}, 404),
+    ("GET", "/api/jobs/..%2f..%2fetc", {}, 404),
+    ("GET", "/api/jobs/%00", {}, 404),
+    ("GET", "/api/jobs/zzzz/explain", {}, 404),
+    ("GET", "/api/jobs?state=running", {}, 422),
+    ("GET", "/api/jobs?limit=0", {}, 422),
+    ("GET", "/api/jobs?limit=1001", {}, 422),
+    ("GET", "/api/jobs?limit=%D9%A1", {}, 422),
+    ("GET", "/api/dead-letters?limit=-1", {}, 422),
+    ("DELETE", "/api/jobs", {}, 405),
+    ("POST", "/health", {}, 405),
+    ("PUT", "/api/jobs/zzzz", {}, 405),
+    ("HEAD", "/api/events", {}, 405),
+    ("POST", "/api/jobs", {"json": {}}, 422),
+    ("POST", "/api/jobs", {}, 422),
+    ("POST", "/api/jobs", {"json": []}, 422),
+    ("POST", "/api/jobs", {"json": {"location": 3}}, 422),
+    ("POST", "/api/jobs", {"json": {"location": ""}}, 422),
+    ("POST", "/api/jobs", {"json": {"location": "a\nb"}}, 422),
+    ("POST", "/api/jobs", {"json": {"location": "a", "priority": "high"}}, 422),
+    ("POST", "/api/jobs", {"json": {"location": "a", "priority": 10**30}}, 422),
+    ("POST", "/api/jobs", {"json": {"location": "a", "colour": "red"}}, 422),
+    ("POST", "/api/jobs", {"json": {"location": "a", "pipeline": "none"}}, 422),
+    ("POST", "/api/jobs", {"json": {"location": "a", "facts": {"x": float("nan")}}}, 422),
+    ("POST", "/api/jobs", {"data": b"{", "headers": {"Content-Type": "application/json"}}, 400),
+    ("POST", "/api/jobs", {"data": b"\xff\xfe{}", "headers": {"Content-Type": "application/json"}}, 400),
+    ("POST", "/api/jobs", {"data": b"[" * 200_000, "headers": {"Content-Type": "application/json"}}, 400),
+    ("POST", "/api/jobs", {"data": b'{"location":"\\ud800"}', "headers": {"Content-Type": "application/json"}}, 400),
+    ("POST", "/api/jobs", {"data": b"location=a"}, 415),
+    ("POST", "/api/jobs", {"data": {"location": "a"}}, 415),
+    ("POST", "/api/jobs", {"json": {"location": "a"}, "headers": {"Idempotency-Key": "a b"}}, 400),
+    ("POST", "/api/jobs", {"json": {"location": "a"}, "headers": {"Idempotency-Key": "k" * 201}}, 400),
+    (
+        "POST",
+        "/api/jobs",
+        {"data": b" " * (1024 * 1024 - 1) + b"{}", "headers": {"Content-Type": "application/json"}},
+        413,
+    ),
+    ("POST", "/api/jobs/zzzz/retry", {}, 404),
+    ("POST", "/api/jobs/READY/retry", {"json": {"fresh_settings": "yes"}}, 422),
+    ("POST", "/api/jobs/READY/retry", {"json": [1]}, 422),
+    ("POST", "/api/jobs/PUBLISHED/retry", {}, 409),
+    ("POST", "/api/jobs/PUBLISHED/cancel", {}, 409),
+    ("POST", "/api/jobs/READY/approve", {}, 409),
+    ("POST", "/api/jobs/READY/reject", {}, 422),
+    ("POST", "/api/jobs/READY/reject", {"json": {"reason": "  "}}, 422),
+    ("POST", "/api/jobs/READY/cancel", {"json": {"really": True}}, 422),
+    ("POST", "/api/pause", {"data": b"{]", "headers": {"Content-Type": "application/json"}}, 400),
+    ("POST", "/api/resume", {"json": {"x": 1}}, 422),
+    ("POST", "/api/wake", {"json": {"source": "nobody"}}, 422),
+    ("POST", "/api/wake", {"json": {"source": 7}}, 422),
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad[0]} {bad[1]} {str(bad[2])[:60]}")
+async def test_what_cannot_be_done_is_a_problem_document_with_a_sentence(desk, ask, bad):
+    method, path, body, status = bad
+    for state in (State.READY, State.PUBLISHED):
+        job = a_job(state)
+        desk.store.put(job)
+        path = path.replace(state.upper(), job.id)
+    before = dict(desk.store.shelf)
+    if len(body.get("data", "")) > 100_000:
+        body["data"] = io.BytesIO(body["data"])
+    found, answer, response = await ask(method, path, **body)
+    assert found == status
+    assert response.content_type == "application/problem+json"
+    assert desk.store.shelf == before
+    if method != "HEAD":
+        assert answer["status"] == status
+        assert answer["title"]
+        assert answer["detail"].endswith(".")
+
+
+async def test_a_body_of_unsaid_length_is_limited_as_well(ask):
+    async def endless():
+        for _ in range(20):
+            yield b" " * 65536
+
+    status, _, _ = await ask("POST", "/api/jobs", data=endless(), headers={"Content-Type": "application/json"})
+    assert status == 413
+
+
+async def test_a_method_that_is_not_taken_names_those_that_are(ask):
+    _, answer, response = await ask("DELETE", "/api/jobs")
+    assert set(response.headers["Allow"].split(",")) == {"GET", "HEAD", "POST"}
+    assert "DELETE" in answer["detail"]
+
+
+async def test_a_defect_tells_a_reference_and_nothing_of_the_inside(desk, ask, capsys):
+    async def broken(**_):
+        raise KeyError("the inside")
+
+    desk.store.jobs = broken
+    status, answer, _ = await ask("GET", "/api/jobs")
+    assert status == 500
+    assert "inside" not in json.dumps(answer)
+    assert answer["reference"] in capsys.readouterr().out
+
+
+async def test_every_route_is_in_the_openapi_document_and_vice_versa():
+    told = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
+    app = make_app(FakeDesk())
+    there = {(route.method, route.resource.canonical) for route in app.router.routes() if route.method != "HEAD"}
+    assert told == there == {(route.method, route.path) for route in ROUTES}
+
+
+def _resolve(schema):
+    return SCHEMAS[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+def _agree(schema, value, where):
+    schema = _resolve(schema)
+    if schema.get("type") == "array":
+        for number, one in enumerate(value):
+            _agree(schema["items"], one, f"{where}[{number}]")
+    elif "properties" in schema:
+        assert set(value) == set(schema["properties"]), where
+        for name, one in value.items():
+            _agree(schema["properties"][name], one, f"{where}.{name}")
+
+
+async def test_answers_have_just_the_members_that_the_openapi_document_names(desk, ask):
+    job = a_full_job(desk)
+    desk.parts[job.id] = [Progressed(job.id, "trim", 1.0, 2.0, "s")]
+    desk.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
+    for path in (
+        "/api/jobs",
+        f"/api/jobs/{job.id}",
+        f"/api/jobs/{job.id}/explain",
+        "/api/dead-letters",
+        "/health",
+    ):
+        _, answer, _ = await ask("GET", path)
+        operation = document()["paths"][path.replace(job.id, "{id}")]["get"]
+        _agree(operation["responses"]["200"]["content"]["application/json"]["schema"], answer, path)
+
+
+async def test_every_answer_is_kept_from_frames_sniffing_caches_and_foreign_scripts(desk, ask):
+    for path in ("/health", "/", "/nowhere", "/metrics"):
+        _, _, response = await ask("GET", path)
+        assert response.headers["X-Content-Type-Options"] == "nosniff", path
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+        assert "unsafe" not in response.headers["Content-Security-Policy"]
+        assert response.headers["Server"] == "vidd"
+    assert desk.well is HEALTHY

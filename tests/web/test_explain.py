@@ -1,0 +1,130 @@
+from datetime import timedelta
+
+import pytest
+from builders_web import NOON, a_job
+
+from vidd.model.event import Progressed
+from vidd.model.job import State
+from vidd.model.publication import Publication, Sending
+from vidd.model.talk import Programme
+from vidd.web.desk import Watcher
+from vidd.web.explain import explain
+
+LATER = NOON + timedelta(hours=6)
+
+
+def told(state, *publications, reason=None, until=None, **more):
+    job = a_job(state, id="JOB", reason=reason, until=until)
+    return explain(job, now=NOON, publications=publications, **more)
+
+
+def sent(state, name="youtube", **more):
+    return Publication("JOB", name, name, NOON, state=state, **more)
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "sentence"),
+    [
+        (State.SEEN, {}, "Waiting for its talk to be looked up because it has just arrived"),
+        (State.READY, {}, "Waiting for a free place because other jobs are running or are more urgent"),
+        (State.WORKING, {}, "Waiting for its steps to end because they are running"),
+        (State.HELD, {}, "Waiting for a person's approval because its steps are done"),
+        (State.PUBLISHING, {}, "Waiting for its last state to be saved because every publisher has a receipt"),
+        (State.PUBLISHED, {}, "Waiting for nothing because it is published and everybody has been told"),
+        (State.WAITING, {"until": LATER}, "Waiting for its time because It goes on by itself"),
+        (State.WAITING, {"until": NOON}, "Waiting for the daemon to take it up because It goes on by itself"),
+        (
+            State.REFUSED,
+            {"reason": "No video."},
+            "Waiting for a person to correct the input or the settings because No v",
+        ),
+        (State.UNSURE, {}, "Waiting for a person to look whether it arrived because Something was sent"),
+        (State.EXCLUDED, {}, "Waiting for the programme to include its talk because The programme excludes"),
+        (State.CANCELLED, {}, "Waiting for nothing because A person stopped it"),
+    ],
+)
+def test_every_state_is_explained(state, more, sentence):
+    assert told(state, **more).sentence.startswith(sentence)
+    assert "since 2026-11-21 12:00:00 UTC" in told(state, **more).sentence
+
+
+def test_the_whole_sentence_says_what_why_since_when_next_try_and_what_can_be_done():
+    assert told(State.WAITING, reason="The disk is full.", until=LATER).sentence == (
+        "Waiting for its time because The disk is full, since 2026-11-21 12:00:00 UTC; next try 2026-11-21 18:00:00 UTC;"
+        " what can be done: vidd retry JOB tries now; or vidd cancel JOB."
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "waiting_for", "unblock"),
+    [
+        (Sending.PENDING, "the publisher youtube to begin", "vidd cancel JOB"),
+        (Sending.STARTED, "the publisher youtube to end", "vidd cancel JOB"),
+        (Sending.SENT, "the other side's answer to the publisher youtube", "vidd cancel JOB"),
+        (Sending.WAITING, "the publisher youtube", "vidd retry JOB tries now"),
+        (Sending.REFUSED, "the publisher youtube", "correct what it says, then vidd retry JOB"),
+        (Sending.UNSURE, "a person to look whether youtube arrived", "look at the other side of youtube"),
+    ],
+)
+def test_every_state_of_a_publication_is_explained(state, waiting_for, unblock):
+    found = told(State.PUBLISHING, sent(state, reason="Quota."))
+    assert found.waiting_for == waiting_for
+    assert found.because == "youtube (youtube): Quota."
+    assert found.unblock[0].startswith(unblock)
+
+
+def test_a_receipt_leaves_nothing_to_wait_for():
+    assert told(State.PUBLISHED, sent(Sending.DONE)).waiting_for is None
+
+
+def test_of_several_publications_the_most_stuck_is_named_and_publishers_before_notices():
+    found = told(
+        State.PUBLISHING,
+        sent(Sending.DONE, "s3"),
+        sent(Sending.WAITING, "facebook", until=LATER),
+        sent(Sending.PENDING, "youtube"),
+        sent(Sending.UNSURE, "mail", notice=True),
+    )
+    assert (found.waiting_for, found.next_try) == ("the publisher facebook", LATER)
+
+
+def test_an_unsure_job_names_the_publication_that_is():
+    found = told(State.UNSURE, sent(Sending.DONE, "s3"), sent(Sending.UNSURE, reason="No answer came."))
+    assert found.waiting_for == "a person to look whether youtube arrived"
+    assert "if it did not arrive, vidd retry JOB" in found.unblock[0]
+
+
+@pytest.mark.parametrize("state", [Sending.WAITING, Sending.REFUSED, Sending.UNSURE, Sending.PENDING])
+def test_a_published_jobs_notice_is_explained_without_moves_it_cannot_make(state):
+    found = told(State.PUBLISHED, sent(state, "mail", notice=True, until=LATER))
+    assert "mail" in found.waiting_for
+    assert not any("vidd retry" in way or "vidd cancel" in way for way in found.unblock)
+
+
+@pytest.mark.parametrize("state", [State.SEEN, State.READY, State.WAITING])
+def test_what_a_pause_holds_up_is_told_so(state):
+    found = told(state, paused=True, until=LATER)
+    assert found.waiting_for == "somebody to resume the daemon"
+    assert found.unblock == ("vidd resume",)
+
+
+@pytest.mark.parametrize("state", [State.WORKING, State.HELD, State.PUBLISHED, State.REFUSED])
+def test_what_a_pause_does_not_hold_up_is_not(state):
+    assert told(state, paused=True) == told(state)
+
+
+def test_a_sheet_that_cannot_be_read_is_why_a_talk_is_not_looked_up():
+    watchers = {"programme": Watcher("programme", "sheet", up=False, reason="no such file")}
+    found = told(State.SEEN, watchers=watchers)
+    assert found.because == "the programme's source programme is down: no such file"
+    assert found.unblock[0] == "make what programme reads reachable"
+
+
+def test_an_excluded_talk_says_when_the_programme_was_read():
+    found = told(State.EXCLUDED, programme=Programme("summit", NOON, 3))
+    assert "read at 2026-11-21 12:00:00 UTC" in found.because
+
+
+def test_running_steps_say_how_far_they_are():
+    found = told(State.WORKING, progress=[Progressed("JOB", "trim", 3.0, 12.0, "s")])
+    assert found.because == "trim is at 25%"

@@ -1,0 +1,94 @@
+import asyncio
+import json
+from dataclasses import replace
+
+import aiohttp
+from builders_web import HEALTHY, NOON, FakeDesk, a_job, open_port
+
+from vidd.model.job import State
+from vidd.web.census import Counting
+from vidd.web.desk import Ffmpeg, Watcher
+
+
+async def read(url):
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/health") as response:
+        return response.status, json.loads(await response.text())
+
+
+async def test_a_well_daemon_says_200_and_what_it_is_doing():
+    desk = FakeDesk()
+    desk.store.put(a_job(State.WORKING), a_job(State.WAITING), a_job(State.WAITING, pipeline="cms"))
+    desk.well = replace(HEALTHY, queue=3, running=1)
+    async with open_port(desk) as (_, url):
+        status, health = await read(url)
+    assert status == 200
+    assert health == {
+        "ok": True,
+        "reasons": [],
+        "version": "0.1.0",
+        "since": "2026-11-21T12:00:00.000Z",
+        "paused": False,
+        "queue": 3,
+        "running": 1,
+        "jobs": {"working": 1, "waiting": 2},
+        "watchers": {
+            "recordings": {
+                "kind": "folder",
+                "up": True,
+                "restarts": 0,
+                "last_event": "2026-11-21T12:00:00.000Z",
+                "reason": None,
+            }
+        },
+        "disk_free": 5_000_000_000,
+        "ffmpeg": {"version": "7.1", "missing": []},
+    }
+
+
+async def test_an_unwell_daemon_says_503_and_why():
+    desk = FakeDesk()
+    desk.well = replace(
+        HEALTHY,
+        ok=False,
+        reasons=("ffmpeg has no libvmaf: install another.", "The source sqs is down: connection refused."),
+        watchers={"sqs": Watcher("sqs", "sqs", up=False, restarts=3, reason="connection refused")},
+        ffmpeg=Ffmpeg("7.1", ("libvmaf",)),
+    )
+    async with open_port(desk) as (_, url):
+        status, health = await read(url)
+    assert status == 503
+    assert health["reasons"] == list(desk.well.reasons)
+    assert health["watchers"]["sqs"]["restarts"] == 3
+    assert health["ffmpeg"]["missing"] == ["libvmaf"]
+
+
+async def test_asking_often_counts_the_jobs_once_a_second():
+    desk, time = FakeDesk(), [0.0]
+    counting = Counting(desk.store, monotonic=lambda: time[0])
+    for _ in range(100):
+        await counting.look()
+    assert desk.store.counted == 1
+    desk.store.put(a_job(State.READY))
+    time[0] = 1.5
+    assert (await counting.look()).counts == {("talks", State.READY): 1}
+    assert (await counting.look()).oldest == NOON
+
+
+async def test_while_the_jobs_are_counted_others_get_the_count_before():
+    desk, time, may = FakeDesk(), [0.0], asyncio.Event()
+    desk.store.put(a_job(State.READY))
+    counting = Counting(desk.store, monotonic=lambda: time[0])
+    before = await counting.look()
+
+    async def slow():
+        await may.wait()
+        return {}
+
+    desk.store.counts = slow
+    time[0] = 5.0
+    counter = asyncio.create_task(counting.look())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        assert await counting.look() is before
+    may.set()
+    assert (await counter).counts == {}
