@@ -188,7 +188,6 @@ BAD = [
     ("POST", "/api/jobs/zzzz/retry", {}, 404),
     ("POST", "/api/jobs/READY/retry", {"json": {"fresh_settings": "yes"}}, 422),
     ("POST", "/api/jobs/READY/retry", {"json": [1]}, 422),
-    ("POST", "/api/jobs/PUBLISHED/retry", {}, 409),
     ("POST", "/api/jobs/PUBLISHED/cancel", {}, 409),
     ("POST", "/api/jobs/READY/approve", {}, 409),
     ("POST", "/api/jobs/READY/reject", {}, 422),

@@ -127,22 +127,21 @@ def _sending(case: _Case, one: Publication) -> Explanation:
     what = f"the notice {one.name}" if one.notice else f"the publisher {one.name}"
     because = f"{one.name} ({one.kind}): {one.reason or SENDING_MEANING[one.state]}"
     since = one.changed
-    # A published job leads nowhere: its notices are retried, but it cannot be.
+    # A published job cannot be cancelled any more.
     cancel = (case.cancel,) if State.CANCELLED in MOVES[case.job.state] else ()
-    retry = case.retry if State.READY in MOVES[case.job.state] else None
+    retry = case.retry
     match one.state:
         case Sending.UNSURE:
             look = f"look at the other side of {one.name}"
-            then = f"{look}: if it did not arrive, {retry}; if it did, {case.cancel}" if retry else look
+            done = f"; if it did, {case.cancel}" if cancel else ""
+            then = f"{look}: if it did not arrive, {retry}{done}"
             return case.answer(f"a person to look whether {one.name} arrived", because, then, since=since)
         case Sending.REFUSED:
-            correct = f"correct what it says, then {retry}" if retry else "correct what it says for the next ones"
-            return case.answer(what, because, correct, *cancel, since=since)
+            return case.answer(what, because, f"correct what it says, then {retry}", *cancel, since=since)
         case Sending.WAITING:
             if case.paused:
                 return _resume(case)
-            now = (f"{retry} tries now",) if retry else ()
-            return case.answer(what, because, *now, *cancel, since=since, next_try=one.until)
+            return case.answer(what, because, f"{retry} tries now", *cancel, since=since, next_try=one.until)
         case _:
             going = _GOING[one.state].format(what=what)
             return case.answer(going, because, *cancel, since=since)
