@@ -176,8 +176,9 @@ async def test_a_folder_that_vanishes_is_said_and_watched_again_when_it_is_back(
         drop.mkdir()
         await inlet.look()
         assert inlet.standing == "up"
-        put(tmp_path / "a.mp4").rename(drop / "a.mp4")
-        await inlet.until(lambda: bool(inlet.arrivals))
+        for name in ("a.mp4", "b.mp4"):
+            put(tmp_path / name).rename(drop / name)
+            await inlet.until(lambda name=name: name in names(inlet))
 
 
 async def test_ten_thousand_files_are_handed_in_by_the_batch_and_only_once(tmp_path, drop):

@@ -84,7 +84,7 @@ async def test_the_message_id_is_the_same_for_the_same_job_notice_and_recipient(
 
 
 async def test_a_line_break_in_a_title_or_a_name_makes_no_header(tmp_path):
-    bad = "Loops\r\nBcc: eve@example.org\r\n\r\nhello"
+    bad = "Loops\r\nBcc: eve@example.org\r\n\r\n\u202e\x1b\0hello"
     talk = replace(TALK, title=bad, speakers=(Speaker(bad, "ada@example.org"),))
     async with smtp_server() as post:
         await publish(sent(tmp_path, account(post.port), talk=talk))

@@ -259,7 +259,7 @@ async def test_a_leftover_of_a_crash_is_in_nobodys_way(tmp_path):
     (tmp_path / ".p.csv.vidd-part").write_text("half of someth" * 99)
     await publish(path)
     assert names(tmp_path) == ["p.csv"]
-    assert "published" in path.read_text()
+    assert path.read_text() == f"uuid,title,status,link\nt-1,One,published,{URL}\nt-2,Two,,\n"
 
 
 # Workbooks
@@ -325,7 +325,16 @@ async def test_what_vidd_does_not_know_in_a_workbook_stays(tmp_path):
 
 async def test_a_number_with_a_point_nought_is_the_id_that_people_see(tmp_path):
     path = rich_workbook(tmp_path / "p.xlsx")
+    data = parts(path)["xl/worksheets/sheet1.xml"]
+    with_parts(path, {"xl/worksheets/sheet1.xml": data.replace(b"<v>1234</v>", b"<v>1234.0</v>")})
     assert (await publish(path, "1234")).facts == {"row": 5, "tab": "Day 1"}
+
+
+async def test_a_workbook_that_lies_about_its_size_is_read_whole(tmp_path):
+    path = rich_workbook(tmp_path / "p.xlsx")
+    data = re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:A2"', parts(path)["xl/worksheets/sheet1.xml"])
+    with_parts(path, {"xl/worksheets/sheet1.xml": data})
+    assert (await publish(path, "t-2")).facts["row"] == 4
 
 
 async def test_a_formula_in_the_way_is_not_overwritten(tmp_path):

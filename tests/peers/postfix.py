@@ -24,7 +24,6 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-
 from peers.certificates import Certificate, make_certificate
 
 _PROGRAMS = {"postfix": "postfix", "dovecot": "dovecot-imapd", "postgrey": "postgrey"}
