@@ -22,14 +22,14 @@ class Post:
     logins: list[tuple[str, str]] = field(default_factory=list)
     port: int = 0
 
-    async def handle_RCPT(self, server, session, envelope, address, options):
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802 - aiosmtpd calls it
         answer = self.answers.get(address, [])
         if answer:
             return answer.pop(0)
         envelope.rcpt_tos.append(address)
         return "250 ok"
 
-    async def handle_DATA(self, server, session, envelope):
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd calls it
         if self.data_answers:
             return self.data_answers.pop(0)
         self.taken += [(address, envelope.content) for address in envelope.rcpt_tos]
@@ -91,6 +91,7 @@ class Rude:
     port: int = 0
     hold: asyncio.Event | None = None
     silent: bool = False
+    holding: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader, writer):
         if self.silent:
@@ -106,7 +107,7 @@ class Rude:
                 writer.write(b"354 go on\r\n")
                 self.bodies.append(await reader.readuntil(b"\r\n.\r\n"))
                 if self.hold:
-                    self.commands.append("holding")
+                    self.holding.set()
                     await self.hold.wait()
                 if self.at == "body" and self.times:
                     self.times -= 1

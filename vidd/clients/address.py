@@ -6,6 +6,7 @@ import re
 from email.utils import parseaddr
 
 _SHAPE = re.compile(r'[^\s@<>()\[\]",:;\\]+@[^\s@<>()\[\]",:;\\]+')
+_NAMED = re.compile(r"[^<>]*<[^<>]+>")
 _LONGEST = 254
 
 
@@ -16,7 +17,7 @@ def parse_address(text: str) -> tuple[str, str] | None:
     """
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
         return None
-    name, address = parseaddr(text.strip()) if "<" in text else ("", text.strip())
+    name, address = parseaddr(text.strip()) if _NAMED.fullmatch(text.strip()) else ("", text.strip())
     if not _SHAPE.fullmatch(address) or len(address) > _LONGEST:
         return None
     return name, address

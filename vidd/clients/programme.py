@@ -161,7 +161,7 @@ def _numbered(row: _Row) -> list[tuple[str, int, str]]:
 
 
 def _parted(cell: str) -> list[str]:
-    parts = re.split(r"[;\r\n]", cell) if re.search(r"[;\r\n]", cell) else cell.split(",")
+    parts = re.split(r"\r\n|[;\r\n]", cell) if re.search(r"[;\r\n]", cell) else cell.split(",")
     stripped = [part.strip() for part in parts]
     while stripped and not stripped[-1]:
         stripped.pop()

@@ -131,7 +131,16 @@ async def session(account: Account, tools: Tools) -> AsyncIterator[Session]:
         yield Session(account, client)
         await _leave(client)
     finally:
-        client.close()
+        await _hang_up(client)
+
+
+async def _hang_up(client: smtp.SMTP) -> None:
+    """Close at once: everything is said, and a peer that never answers the TLS farewell would keep the socket."""
+    transport = client.transport
+    client.close()
+    if transport:
+        transport.abort()  # type: ignore[attr-defined]
+    await asyncio.sleep(0)  # the loop closes the socket itself in its next round
 
 
 async def _leave(client: smtp.SMTP) -> None:

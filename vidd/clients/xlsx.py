@@ -206,11 +206,14 @@ class _Sheet:
     def patched(self, cells: Sequence[Cell]) -> tuple[bytes, list[Cell]]:
         """The part with these texts, and the cells left alone."""
         left = [cell for cell in cells if (cell.row, cell.column) in self.formulas]
-        writes = [cell for cell in cells if cell not in left]
+        rows: dict[int, list[Cell]] = {}
+        for cell in cells:
+            if (cell.row, cell.column) not in self.formulas:
+                rows.setdefault(cell.row, []).append(cell)
         pieces, done = [], 0
-        for number in sorted({cell.row for cell in writes}):
+        for number in sorted(rows):
             start, end = self.rows[number]
-            pieces += [self.data[done:start], self._row_with([cell for cell in writes if cell.row == number])]
+            pieces += [self.data[done:start], self._row_with(rows[number])]
             done = end
         pieces.append(self.data[done:])
         return b"".join(pieces), left

@@ -108,8 +108,8 @@ def _names(options: Options, parcel: Parcel, chosen: list[Artifact]) -> list[tup
         fields["tail"] = f"-{file_name(artifact.role)}" if len(chosen) > 1 else ""
         fields["suffix"] = PurePosixPath(artifact.path).suffix
         name = PurePosixPath(render(options.name, fields).strip())
-        wrong = not name.parts or name.is_absolute() or ".." in name.parts
-        if wrong or any(ord(letter) < 32 for letter in str(name)) or any(part[0] in ".-" for part in name.parts):
+        wrong = not name.parts or name.is_absolute() or any(ord(letter) < 32 for letter in str(name))
+        if wrong or any(part[0] in ".-" for part in name.parts):
             raise Refused(f"The name {str(name)[:120]!r} is none for a file in the folder: correct the name template.")
         if name in {taken for _, taken in names}:
             raise Refused(

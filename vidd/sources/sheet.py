@@ -18,7 +18,7 @@ from pydantic import Field
 
 from vidd.clients.disk import disk_fault
 from vidd.clients.programme import Columns, read_talks
-from vidd.clients.sheetfile import Signature, open_book, signature
+from vidd.clients.sheetfile import Signature, open_book, sheet_format, signature
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
@@ -65,7 +65,7 @@ class _Reader:
     def __init__(self, options: Options, inlet: Inlet) -> None:
         self.options, self.inlet = options, inlet
         self.path = inlet.tools.path(options.path)
-        self.book = open_book(self.path, options.tab)
+        sheet_format(self.path)
         self.seen: Signature | None = None
         self.read: Signature | None = None
         self.talks: Sequence[Talk] = ()
@@ -80,7 +80,7 @@ class _Reader:
             if not still:
                 return min(self.options.settle, self.options.refresh)
             if now != self.read:
-                self.talks = read_talks(await self.book.read(), self.options.columns)
+                self.talks = read_talks(await open_book(self.path, self.options.tab).read(), self.options.columns)
                 self.read = now
         except Fault as fault:
             self.inlet.down(fault.sentence)

@@ -50,12 +50,12 @@ async def run(options: Options, bench: Bench) -> Outcome:
 
 
 def title_of(name: str) -> str:
-    """A title from a file name: without its end, the talk's id and the times, words parted by spaces."""
+    """A title from a file name: without its end and the times, words parted by spaces; the talk's id if need be."""
     stem = PurePosixPath(name).stem
     try:
-        parse_recording_name(name)
+        talk = parse_recording_name(name).talk
     except Refused:
         words = stem
     else:
-        words = "_".join(stem.split("_")[:-3])
+        words = "_".join(stem.split("_")[:-3]) or talk
     return " ".join(words.replace("_", " ").split()) or " ".join(stem.split()) or "Untitled"
