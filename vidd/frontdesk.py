@@ -198,7 +198,9 @@ def _arrival(location: str, name: str | None, facts: Mapping[str, Any], priority
             raise Refused(f"{location!r} is not an absolute path: give the whole path of the file.")
         if not path.is_file():
             raise Refused(f"There is no file {str(path)!a} that the daemon can see: check the path and its rights.")
-        arrival = file_arrival(path, path.stat(), priority=priority)
+        path = path.resolve()
+        stat = path.stat()
+        arrival = file_arrival(path, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
         facts = {**arrival.facts, **facts}
         return Arrival(key or arrival.key, arrival.location, name or arrival.name, facts, priority)
     if parts.scheme not in {"s3", "http", "https"}:

@@ -11,8 +11,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def file_arrival(path: Path, stat: os.stat_result, *, priority: int = 0) -> Arrival:
-    """`path` is absolute. Path, size and time of change make the key: a file written anew arrives anew."""
+def file_arrival(path: Path, *, size: int, mtime_ns: int, priority: int = 0, pipeline: str | None = None) -> Arrival:
+    """`path` is absolute and free of symbolic links. A file that is written anew arrives anew."""
+    # The URI keeps every byte of a name that is not UTF-8; the name itself is for people, and must be text.
     location = path.as_uri()
-    facts = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    return Arrival(f"{location}|{stat.st_size}|{stat.st_mtime_ns}", location, path.name, facts, priority)
+    return Arrival(
+        key=f"file:{location.removeprefix('file://')}:{size}:{mtime_ns}",
+        location=location,
+        name=os.fsencode(path.name).decode(errors="backslashreplace"),
+        facts={"size": size, "mtime_ns": mtime_ns},
+        priority=priority,
+        pipeline=pipeline,
+    )

@@ -18,6 +18,7 @@ from pydantic import Field
 from watchfiles import awatch
 
 from vidd.clients.disk import disk_fault
+from vidd.model.arrival import file_arrival
 from vidd.model.job import Arrival
 from vidd.options import Duration
 from vidd.options import Options as Base
@@ -195,17 +196,8 @@ def _found(entry: os.DirEntry[str], root: str) -> Found | None:
 
 
 def _arrival(one: Found, options: Options) -> Arrival:
-    # The URI keeps every byte of a name that is not UTF-8; the name itself is for people, and must be text.
-    path = Path(one.path)
-    location = path.as_uri()
-    name = os.fsencode(path.name).decode(errors="backslashreplace")
-    return Arrival(
-        key=f"file:{location.removeprefix('file://')}:{one.size}:{one.mtime_ns}",
-        location=location,
-        name=name,
-        facts={"size": one.size, "mtime_ns": one.mtime_ns},
-        priority=options.priority,
-        pipeline=options.pipeline,
+    return file_arrival(
+        Path(one.path), size=one.size, mtime_ns=one.mtime_ns, priority=options.priority, pipeline=options.pipeline
     )
 
 
