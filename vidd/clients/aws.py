@@ -83,6 +83,8 @@ async def client(account: Account, service: Literal["s3", "sqs"], *, read_timeou
         read_timeout=max(account.read_timeout, read_timeout),
         max_pool_connections=32,
         # Each body goes with its Content-MD5, which is signed: hashing it a second time only costs.
+        # Without it, botocore signs links in the old way (version 2), which newer regions refuse.
+        signature_version="s3v4" if service == "s3" else None,
         s3={"addressing_style": style, "payload_signing_enabled": False},
         **checksums,
     )

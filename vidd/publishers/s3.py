@@ -9,10 +9,11 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
+from botocore.exceptions import ClientError
 from pydantic import AfterValidator, Field
 
 from vidd.clients.aws import Account, client, head, shown
-from vidd.clients.aws_faults import asking
+from vidd.clients.aws_faults import asking, code_of
 from vidd.clients.meter import Meter
 from vidd.clients.persist import persist
 from vidd.clients.s3_address import web_address
@@ -231,5 +232,10 @@ async def check(options: Options, tools: Tools) -> str:
         with asking(f"looking at the bucket {options.bucket}"):
             await s3.list_objects_v2(Bucket=options.bucket, MaxKeys=1)
         with asking(f"looking at the uploads in the bucket {options.bucket}"):
-            await s3.list_multipart_uploads(Bucket=options.bucket, MaxUploads=1)
+            try:
+                await s3.list_multipart_uploads(Bucket=options.bucket, MaxUploads=1)
+            except ClientError as error:
+                # rclone calls it so where no upload was ever begun; others do not have the request.
+                if code_of(error) not in {"NoSuchUpload", "NotImplemented"}:
+                    raise
     return f"The bucket {options.bucket} can be reached and read."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,8 @@ async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Mete
         thing = await s3_download.pin(
             s3, bucket, key, version=facts.get("version"), etag=facts.get("etag"), size=facts.get("size")
         )
+        if not options.verify:
+            thing = replace(thing, md5=None)
         if thing.size == 0:
             raise Refused("The object is empty: send it again.")
         landing.open({"bucket": bucket, "key": key, "etag": thing.etag, "version": thing.version, "size": thing.size})
@@ -115,7 +118,7 @@ async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Mete
             s3, thing, landing, meter, parallel=options.parallel, sleep=bench.tools.clock.sleep
         )
     sums = promised_sums(dict(facts)) if options.verify else {}
-    if options.verify and thing.md5:
+    if thing.md5:
         sums["md5"] = thing.md5
     await landing.check(thing.size, sums, known=known)
     await landing.settle()
