@@ -5,6 +5,7 @@ Every refusal is a sentence for the operator and shows the file's name escaped, 
 
 from __future__ import annotations
 
+import stat
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -42,8 +43,10 @@ def opened(path: Path, name: str) -> Iterator[InputContainer]:
     """A file, open; Refused or AgainLater with a sentence where it cannot be."""
     shown = ascii(name)
     try:
-        size = path.stat().st_size
-        if not size:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused(f"{shown} is no file: send the recording itself.")
+        if not status.st_size:
             raise Refused(f"The file {shown} is empty (0 bytes): its recording or upload failed; send it again.")
         # A playlist or a concat script could make us open other files, so only real containers are read.
         limits = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
