@@ -78,41 +78,22 @@ def numbers(path: Path) -> list[int]:
     return [number(frame) for _, frame in pictures(path)]
 
 
-def loudness(path: Path, at: float, track: int = 0, span: float = 0.1) -> float:
+def sound(path: Path, track: int = 0) -> array.array:
+    """The samples of a sound track: mono, 48 kHz, 16 bits."""
+    words = ["-v", "error", "-i", path, "-map", f"0:a:{track}", "-ac", "1", "-ar", "48000", "-f", "s16le", "-"]
+    return array.array("h", subprocess.run([FFMPEG, *words], check=True, capture_output=True, timeout=60).stdout)
+
+
+def loudness(path: Path, at: float, track: int = 0) -> float:
     """RMS of a tenth of a second of sound around a time, 0 to 1."""
-    said = subprocess.run(
-        [
-            FFMPEG,
-            "-nostdin",
-            "-v",
-            "error",
-            "-i",
-            path,
-            "-map",
-            f"0:a:{track}",
-            "-ac",
-            "1",
-            "-f",
-            "s16le",
-            "-ar",
-            "48000",
-            "-",
-        ],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    ).stdout
-    samples = array.array("h", said)
-    here = samples[max(0, round((at - span / 2) * 48000)) : round((at + span / 2) * 48000)]
+    here = sound(path, track)[max(0, round((at - 0.05) * 48000)) : round((at + 0.05) * 48000)]
     return (sum(one * one for one in here) / len(here)) ** 0.5 / 32768
 
 
 class Watched:
     """A workbench whose progress and events are kept."""
 
-    def __init__(
-        self, directory: Path, source: Path, *, name: str, talk=None, facts=None, encoder: Encoder | None = None
-    ):
+    def __init__(self, directory: Path, source: Path, *, name: str, talk=None, facts=None, encoder: Encoder | None = None):
         self.progress, self.events = [], []
         now = datetime(2026, 11, 1, tzinfo=UTC)
         job = Job("j1", "key", "talks", "folder", source.as_uri(), name, now, now, facts=facts or {})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vidd.model.media import Media, Video
+    from vidd.model.media import Audio, Media, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def trim(
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
         *_times(media.video[0]),
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
-        *_end(output, threads),
+        *_end(output, media, threads),
     ]
 
 
@@ -103,7 +103,7 @@ def transcode(
             *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
             *_times(media.video[0], one.fps),
             *("-c:a", "aac", "-b:a", str(one.audio_bitrate)),
-            *_end(path, threads),
+            *_end(path, media, threads),
         ]
     return args
 
@@ -145,8 +145,11 @@ def _input(source: Path, threads: int, seek: float) -> list[str]:
 
 def _sound_maps(media: Media) -> list[str]:
     # One by one: "0:a?" fails altogether where one track has no decoder (phones write such beside the usual one).
-    known = [number for number, one in enumerate(media.audio) if one.codec != "unknown"]
-    return [word for number in known for word in ("-map", f"0:a:{number}")]
+    return [word for number, _ in _sound(media) for word in ("-map", f"0:a:{number}")]
+
+
+def _sound(media: Media) -> list[tuple[int, Audio]]:
+    return [(number, one) for number, one in enumerate(media.audio) if one.codec != "unknown"]
 
 
 def _cut(a: str, lead: float, cut: Cut) -> list[str]:
@@ -179,10 +182,11 @@ def _times(video: Video, fps: float | None = None) -> list[str]:
     ]
 
 
-def _end(output: Path, threads: int) -> list[str]:
+def _end(output: Path, media: Media, threads: int) -> list[str]:
     return [
         *_threads(threads),
         *("-map_metadata", "-1"),  # recorders write places, serial numbers and people's names
+        *_languages(media),  # which the line above took away too
         *("-map_chapters", "-1"),
         *("-write_tmcd", "0"),  # no time code track of the recorder's clock
         *("-max_muxing_queue_size", "4096"),  # sound waits here for the first picture, which may start late
@@ -190,6 +194,11 @@ def _end(output: Path, threads: int) -> list[str]:
         *("-f", "mp4"),
         f"file:{output}",
     ]
+
+
+def _languages(media: Media) -> list[str]:
+    told = [(place, one.language) for place, (_, one) in enumerate(_sound(media)) if one.language]
+    return [word for place, language in told for word in (f"-metadata:s:a:{place}", f"language={language}")]
 
 
 def _threads(threads: int) -> list[str]:

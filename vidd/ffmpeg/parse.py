@@ -80,7 +80,7 @@ def names(lines: Iterable[str]) -> frozenset[str]:
 _ECHOES = re.compile(
     r"Conversion failed!|Error opening (in|out)put files?\b.*|Nothing was written.*|Exiting .*|Last message repeated.*"
     r"|Error (while )?(filtering|processing).*|Terminating thread with return code.*|Task finished with error code.*"
-    r"|Could not open encoder before EOF|At least one output file must be specified"
+    r"|Error sending frames to consumers.*|Error while opening encoder.*|Could not open encoder before EOF|At least one output file must be specified"
 )
 
 

@@ -68,6 +68,8 @@ class Prober:
         except TimeoutError:
             raise AgainLater(f"The file {shown!a} could not be read within {self._timeout:g} s.") from None
         except Lost as lost:
+            if lost.code in _FROM_OUTSIDE:
+                raise AgainLater(f"The reader of media was killed while it looked at {shown!a} ({lost}).") from None
             raise Refused(f"The file {shown!a} makes the reader of media crash ({lost}): encode it anew.") from None
         if "refused" in answer:
             raise Refused(answer["refused"])

@@ -5,7 +5,8 @@ Every refusal is a sentence for the operator and shows the file's name escaped, 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import stat
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,10 @@ def opened(path: Path, name: str) -> Iterator[InputContainer]:
     """A file, open; Refused or AgainLater with a sentence where it cannot be."""
     shown = ascii(name)
     try:
-        size = path.stat().st_size
-        if not size:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused(f"{shown} is no file: send the recording itself.")
+        if not status.st_size:
             raise Refused(f"The file {shown} is empty (0 bytes): its recording or upload failed; send it again.")
         # A playlist or a concat script could make us open other files, so only real containers are read.
         limits = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
@@ -169,16 +172,9 @@ def _looked_at(container: InputContainer, stream: VideoStream) -> tuple[list[int
         if not indexed and packet.size and (time := packet.pts if packet.pts is not None else packet.dts) is not None:
             times.append(time)
         if rotation is None:
-            rotation = next((-frame.rotation % 360 for frame in decoded(packet)), None)
+            with suppress(av.FFmpegError):
+                rotation = next((-frame.rotation % 360 for frame in packet.decode()), None)
     return times, rotation or 0
-
-
-def decoded(packet: Any) -> list[Any]:
-    """The frames of a packet; none where it is damaged."""
-    try:
-        return list(packet.decode())
-    except av.FFmpegError:
-        return []
 
 
 def _varies(times: list[int]) -> bool:
@@ -242,26 +238,36 @@ def measure(path: Path, name: str) -> dict[str, Any]:
         stream = picture_streams(container)[0]
         tracks = [stream, *(one for one in container.streams.audio if one.codec_context is not None)]
         container.seek(int((media.start + media.duration) * av.time_base), backward=True)
-        last = _pictures(container, tracks, None)
-        container.seek(container.start_time or 0, backward=True)
-        first = _pictures(container, tracks, _FIRST_PICTURES)
+        complaints: list[str] = []
+        last = first = _pictures(container, tracks, complaints)
+        if not last or last[0][0] > media.video[0].start + 0.001:
+            container.seek(container.start_time or 0, backward=True)
+            first = _pictures(container, tracks, complaints, _FIRST_PICTURES)
+        complaints += [text.strip() for level, _, text in logs if level <= av.logging.ERROR]
         return {
             "media": media.to_json(),
             "first": first[0][0] if first else None,
             "end": last[-1][0] + last[-1][1] if last else None,
             "last_distance": last[-1][1] if last else None,
-            "decoded": len(first) + len(last),
-            "complaints": [text.strip() for level, _, text in logs if level <= av.logging.ERROR],
+            "decoded": len(last) if first is last else len(first) + len(last),
+            "complaints": complaints[:20],
         }
 
 
-def _pictures(container: InputContainer, tracks: list[Any], limit: int | None) -> list[tuple[float, float]]:
+def _pictures(
+    container: InputContainer, tracks: list[Any], complaints: list[str], limit: int | None = None
+) -> list[tuple[float, float]]:
     """(time, distance) of the pictures decoded from here on, with the sound beside them."""
     pictures: list[tuple[float, float]] = []
     for packet in container.demux(tracks):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            complaints.append(str(error.strerror))
+            continue
         pictures += [
             (frame.time, float(frame.duration * frame.time_base))
-            for frame in packet.decode()
+            for frame in frames
             if isinstance(frame, av.VideoFrame) and frame.pts is not None and frame.time_base is not None
         ]
         if limit is not None and len(pictures) >= limit:

@@ -116,7 +116,7 @@ def _rendition(size: Size, height: int, media: Media) -> args.Rendition:
     video = media.video[0]
     across, down = video.shown
     # A 4:2:0 picture has even sides; the even width nearest to the source's proportions.
-    width = max(2, 2 * round(height * across / down / 2))
+    width = max(2, (height * across + down) // (2 * down) * 2)
     fps = size.fps if size.fps and size.fps < video.rate else None
     return args.Rendition(size.label, width, height, size.video_bitrate, size.audio_bitrate, fps)
 

@@ -87,7 +87,7 @@ def _wanted(media: Media, cut: args.Cut) -> Wanted:
 def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
     start, end = _times(bench, media)
     there, shown = picture_end(media), ascii(bench.job.name)
-    if start < 0 or end <= start:
+    if not 0 <= start < end:
         raise Refused(f"The talk in {shown} starts at {start:g} s and ends at {end:g} s: correct its times.")
     if end > there + _CLAMPED:
         raise Refused(
