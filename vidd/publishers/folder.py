@@ -57,7 +57,7 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
     done = 0.0
     for artifact, name in _names(options, parcel, chosen):
         target = parcel.tools.path(options.path) / name
-        part = target.with_name(f".{parcel.job.id}-{file_name(artifact.role)}.part")
+        part = _part(target, parcel, artifact.role)
         source = parcel.directory / artifact.path
         try:
             try:
@@ -79,9 +79,12 @@ async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
     files = parcel.publication.token.get("files", {})
     roles = {artifact.role for artifact in parcel.chosen(options.files)}
     folder = parcel.tools.path(options.path)
-    for file in files.values():
-        if not await asyncio.to_thread(_same, folder / file["name"], file):
+    for role, file in files.items():
+        target = folder / file["name"]
+        if not await asyncio.to_thread(_same, target, file):
             return None
+        # A daemon that died between the two names of the file left the first one behind.
+        _part(target, parcel, role).unlink(missing_ok=True)
     return _receipt(options, parcel, files) if files.keys() == roles else None
 
 
@@ -117,6 +120,10 @@ def _names(options: Options, parcel: Parcel, chosen: list[Artifact]) -> list[tup
             )
         names.append((artifact, name))
     return names
+
+
+def _part(target: Path, parcel: Parcel, role: str) -> Path:
+    return target.with_name(f".{parcel.job.id}-{file_name(role)}.part")
 
 
 async def _fill(source: Path, part: Path, parcel: Parcel, done: float, total: float) -> tuple[int, str]:

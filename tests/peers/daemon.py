@@ -1,0 +1,360 @@
+"""The real daemon as a process: a place of its own, started, asked over its socket, killed, and looked at afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import http.client
+import http.server
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from peers import daemon_fate
+
+import vidd
+from vidd.ffmpeg.run import default_ffmpeg
+from vidd.stores.sqlite import SqliteStore
+
+DEADLINE = 60.0
+HEADINGS = ("id", "title", "description", "speakers", "emails", "stage", "exclude", "status", "link")
+SETTINGS = """
+[daemon]
+state = "{root}"
+listen = "127.0.0.1:0"
+grace = "20s"
+
+[limits]
+disk_reserve = "1MiB"
+
+[ffmpeg]
+path = "{root}/ffmpeg"
+threads = 1
+
+[retry]
+first = "200ms"
+
+[sources.recordings]
+kind = "folder"
+path = "in"
+pipeline = "talks"
+settle = "100ms"
+rescan = "500ms"
+
+[sources.programme]
+kind = "sheet"
+path = "programme.csv"
+refresh = "500ms"
+settle = "0s"
+
+[pipelines.talks]
+programme = "programme"
+
+[[pipelines.talks.steps]]
+kind = "trim"
+fade = "500ms"
+preset = "ultrafast"
+
+[[pipelines.talks.steps]]
+kind = "describe"
+
+[[pipelines.talks.publish]]
+kind = "folder"
+path = "out"
+
+[[pipelines.talks.notify]]
+kind = "mail"
+outbox = "outbox"
+
+[[pipelines.talks.notify]]
+kind = "sheet"
+path = "programme.csv"
+"""
+# Plays its input in real time while the file `slow` is there, and says by a file named after its pid that it started.
+FFMPEG = """#!{python} -IS
+import os, sys
+words = sys.argv[1:]
+if "-i" in words:
+    at = words.index("-i")
+    if os.path.exists("{root}/slow"):
+        words[at:at] = ["-readrate", "0.2"]
+    open("{root}/encodes/%d" % os.getpid(), "w").close()
+os.execv("{ffmpeg}", ["ffmpeg", *words])
+"""
+
+
+def until(ask: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
+    """What `ask` answers as soon as it is true; fails, saying what was waited for, when the deadline has passed."""
+    end = time.monotonic() + deadline
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline:g} s: {what}")
+        time.sleep(0.02)
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Place:
+    """A state directory with settings, a programme and folders; the daemons that run on it, one after another."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "vidd.toml"
+        self.sheet = root / "programme.csv"
+        self.slow = root / "slow"
+        self.starts = 0
+        for name in ("in", "encodes", "site"):
+            (root / name).mkdir()
+        (root / "site" / "sitecustomize.py").write_text("from peers import daemon_fate\n\ndaemon_fate.arm()\n")
+        wrapper = root / "ffmpeg"
+        wrapper.write_text(FFMPEG.format(python=sys.executable, root=root, ffmpeg=default_ffmpeg()))
+        wrapper.chmod(0o755)
+        self.settings()
+        self.programme(talk("t1"))
+
+    def settings(self, *changes: tuple[str, str], more: str = "") -> None:
+        """Write vidd.toml: the usual one with texts replaced, each of which must be there."""
+        text = SETTINGS.format(root=self.root)
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        self.config.write_text(text + more)
+
+    def programme(self, *rows: Mapping[str, str]) -> None:
+        """Write the sheet, whole at once."""
+        part = self.root / ".programme"
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, HEADINGS, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        part.replace(self.sheet)
+
+    def rows(self) -> dict[str, dict[str, str]]:
+        """The sheet as it is, by talk."""
+        with self.sheet.open(newline="") as file:
+            return {row["id"]: row for row in csv.DictReader(file)}
+
+    def drop(self, recording: Path, name: str | bytes = "Main_t1_000000_000003.mp4") -> Path:
+        """Put a recording into the watched folder, whole at once and older than a moment."""
+        part = self.root / ".dropped"
+        shutil.copyfile(recording, part)
+        os.utime(part, (time.time() - 3600,) * 2)
+        return part.replace(self.root / "in" / os.fsdecode(name))
+
+    def environment(self, *, fate: Mapping[str, Any] | None = None, **more: str) -> dict[str, str]:
+        own = {
+            name: value for name, value in os.environ.items() if not name.startswith(("VIDD_", "NOTIFY", "WATCHDOG"))
+        }
+        paths = [self.root / "site", Path(__file__).parents[1], Path(vidd.__file__).parents[1]]
+        own["PYTHONPATH"] = os.pathsep.join([*map(str, paths), own.get("PYTHONPATH", "")])
+        if fate is not None:
+            own[daemon_fate.VARIABLE] = json.dumps(fate)
+        return {**own, **more}
+
+    @contextmanager
+    def daemon(self, *words: str, fate: Mapping[str, Any] | None = None, **environment: str):
+        """A daemon; ended by its pid, if it has not ended by itself."""
+        self.starts += 1
+        log = self.root / f"log-{self.starts}"
+        with log.open("wb") as lines:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "vidd", "run", "--config", str(self.config), *words],
+                cwd=self.root,
+                env=self.environment(fate=fate, **environment),
+                stdin=subprocess.DEVNULL,
+                stdout=lines,
+                stderr=lines,
+            )
+        try:
+            yield Running(self, process, log)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def drain(self, *words: str) -> Running:
+        """Run a daemon until nothing is left to do; it must end well."""
+        with self.daemon("--until-idle", *words) as running:
+            code = running.ended()
+            assert code == 0, running.log.read_text()
+        return running
+
+    def alive(self) -> list[str]:
+        """The command lines of all processes that work in or on this place."""
+        mine, found = os.fsencode(self.root), []
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit():
+                try:
+                    words = (process / "cmdline").read_bytes()
+                    cwd = os.fsencode((process / "cwd").readlink())
+                except OSError:
+                    continue
+                if words and (mine in words or cwd.startswith(mine)):
+                    found.append(f"{process.name}: {os.fsdecode(words).split(chr(0))}")
+        return found
+
+    def encodes(self) -> list[int]:
+        """The pids of the encodes that run now."""
+        pids = [int(one.name) for one in (self.root / "encodes").iterdir()]
+        return [
+            pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
+    def files(self) -> set[str]:
+        """All files but those of the test itself."""
+        own = re.compile(r"(vidd\.toml|ffmpeg|slow|log-\d+|lock|(encodes|site)/.*|in/.*)")
+        paths = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if not path.is_dir())
+        return {path for path in paths if not own.fullmatch(path)}
+
+    def journal(self, ask: Callable[[SqliteStore], Any]) -> Any:
+        """Ask the store of a daemon that has ended."""
+
+        async def look() -> Any:
+            store = SqliteStore(self.root / "journal.sqlite")
+            await store.open()
+            try:
+                return await ask(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(look())
+
+
+class Running:
+    """A daemon process."""
+
+    def __init__(self, place: Place, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.place, self.process, self.log = place, process, log
+
+    def ask(self, path: str, body: Any = None, *, method: str | None = None) -> tuple[int, Any]:
+        """Status and JSON of the API, over the socket."""
+        connection = _SocketConnection(self.place.root / "vidd.sock")
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(
+                method or ("GET" if body is None else "POST"), path, data, {"Content-Type": "application/json"}
+            )
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def ready(self) -> Running:
+        """Once it says so."""
+
+        def look() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            return bool(self.said("ready"))
+
+        until(look, "the daemon is ready")
+        return self
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """The lines of its log with this event."""
+        lines = (line for line in self.log.read_text(errors="replace").splitlines() if line.startswith("{"))
+        return [one for one in map(json.loads, lines) if one["event"] == event]
+
+    def jobs(self, **query: str) -> list[dict[str, Any]]:
+        """All jobs, newest first."""
+        words = "&".join(f"{name}={quote(value)}" for name, value in query.items())
+        return self.ask(f"/api/jobs?{words}")[1]["jobs"]
+
+    def job(self, state: str, **query: str) -> dict[str, Any]:
+        """The first job, once one that fits is in this state."""
+        found = until(lambda: [one for one in self.jobs(**query) if one["state"] == state], f"a job is {state}")
+        return self.ask(f"/api/jobs/{found[0]['id']}")[1]
+
+    def encoding(self, count: int = 1) -> list[int]:
+        """Once so many encodes run."""
+        return until(lambda: (pids := self.place.encodes()) and len(pids) == count and pids, f"{count} encodes run")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ended(self, deadline: float = DEADLINE) -> int:
+        """Its exit code, negative for a signal."""
+        try:
+            return self.process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {deadline:g} s: {self.log.read_text()[-3000:]}") from None
+
+    def stopped(self) -> None:
+        """End it as systemd does, and see that it ends well."""
+        self.signal(signal.SIGTERM)
+        code = self.ended()
+        assert code == 0, self.log.read_text()
+
+
+def talk(talk_id: str, **more: str) -> dict[str, str]:
+    """A row of the programme with two speakers."""
+    usual = {
+        "title": f"Talk {talk_id}",
+        "speakers": "Ada; Grace",
+        "emails": f"ada@{talk_id}.example; grace@{talk_id}.example",
+    }
+    return {"id": talk_id, **usual, **more}
+
+
+class _Served(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content, stop_after = self.server.content, self.server.stop_after
+        self.server.firsts.append(
+            first := int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        )
+        self.send_response(206 if first else 200)
+        self.send_header("Content-Length", str(len(content) - first))
+        self.send_header("ETag", '"1"')
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        self.wfile.write(content[first:stop_after])
+        self.wfile.flush()
+        if self.server.go_on.wait(DEADLINE):
+            with suppress(OSError):
+                self.wfile.write(content[max(first, stop_after) :])
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def served(content: bytes, *, stop_after: int):
+    """A web server with one file at every path; the answers stop in the middle until `go_on` is set.
+
+    `url` is its address, `firsts` the numbers of the first bytes it was asked for.
+    """
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Served) as server:
+        server.content, server.stop_after, server.go_on, server.firsts = content, stop_after, threading.Event(), []
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.go_on.set()
+            server.shutdown()
+            thread.join()
