@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["peers.place"]
+
 NEEDED = "needs Debian package"
 
 

@@ -93,7 +93,9 @@ def loudness(path: Path, at: float, track: int = 0) -> float:
 class Watched:
     """A workbench whose progress and events are kept."""
 
-    def __init__(self, directory: Path, source: Path, *, name: str, talk=None, facts=None, encoder: Encoder | None = None):
+    def __init__(
+        self, directory: Path, source: Path, *, name: str, talk=None, facts=None, encoder: Encoder | None = None
+    ):
         self.progress, self.events = [], []
         now = datetime(2026, 11, 1, tzinfo=UTC)
         job = Job("j1", "key", "talks", "folder", source.as_uri(), name, now, now, facts=facts or {})

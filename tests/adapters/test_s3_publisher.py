@@ -261,7 +261,9 @@ async def test_files_that_would_share_a_key_are_refused_before_anything_is_sent(
 async def test_metadata_and_headers_come_from_the_settings(bucket, server, tmp_path):
     desk = a_desk(tmp_path, server).add("talk", "out.mp4", b"small")
     desk.talk = Talk("t-1", title="Über\r\nX-Evil: 1")
-    options = the_options(bucket, metadata={"title": "{{ talk.title }}"}, cache_control="max-age=60", content_type="video/x")
+    options = the_options(
+        bucket, metadata={"title": "{{ talk.title }}"}, cache_control="max-age=60", content_type="video/x"
+    )
     await s3.publish(options, desk.parcel)
     head = await bucket.head("t-1/talk.mp4")
     assert head["Metadata"]["title"] == "%C3%9Cber X-Evil: 1"

@@ -285,7 +285,11 @@ class Running:
 
     def job(self, state: str, **query: str) -> dict[str, Any]:
         """The first job, once one that fits is in this state."""
-        found = until(lambda: [one for one in self.jobs(**query) if one["state"] == state], f"a job is {state}")
+        try:
+            found = until(lambda: [one for one in self.jobs(**query) if one["state"] == state], f"a job is {state}")
+        except AssertionError as error:
+            error.add_note(self.log.read_text()[-6000:])
+            raise
         return self.ask(f"/api/jobs/{found[0]['id']}")[1]
 
     def encoding(self, count: int = 1) -> list[int]:

@@ -81,7 +81,11 @@ async def faulty_proxy(upstream: str):
             body = await request.content.read()
             headers = [(k, v) for k, v in request.headers.items() if k.lower() not in {"expect", "transfer-encoding"}]
             async with web_client.request(
-                request.method, URL(upstream + path, encoded=True), data=io.BytesIO(body) if body else None, headers=headers, allow_redirects=False
+                request.method,
+                URL(upstream + path, encoded=True),
+                data=io.BytesIO(body) if body else None,
+                headers=headers,
+                allow_redirects=False,
             ) as got:
                 data = await got.read()
                 if trouble is not None and trouble.how == "drop reply":
