@@ -33,7 +33,7 @@ async def test_what_was_wanted_passes_and_leaves_a_record(made):
         "decoded": check.decoded,
         "complaints": ("a", "b"),
     }
-    assert check.decoded > 25
+    assert check.decoded > 12
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ async def test_a_difference_of_one_picture_is_none(made):
     await verify(made, replace(WANTED, duration=1.96), "talk.mp4")
 
 
-@pytest.mark.parametrize("place", [0.15, 0.9])
+@pytest.mark.parametrize("place", [0.06, 0.9])
 async def test_damage_in_the_first_and_in_the_last_pictures_is_found(tmp_path, place):
     noise = "geq=lum='random(1)*255':cb=128:cr=128"
     made = footage.recording(tmp_path / "out.mp4", seconds=4, picture=noise, tracks=0)

@@ -33,8 +33,8 @@ av.logging.set_skip_repeated(False)
 
 _MOST_STREAMS = 64
 _LOOKED_AT = 300
-_FIRST_PICTURES = 25
-# How far before a wanted time a seek may have to go until a keyframe comes (transport streams have no index).
+_FIRST_PICTURES = 12
+# How far before a wanted time a seek may have to go until a keyframe comes.
 _BACK = (1.0, 5.0, 20.0, 60.0, 300.0)
 
 
@@ -185,7 +185,10 @@ def _varies(times: list[int]) -> bool:
 
 
 def seek_point(path: Path, name: str, start: float) -> float:
-    """Where to seek (seconds from the file's start) so that a keyframe comes at or before `start`; 0 in doubt."""
+    """Where to seek (seconds from the file's start) so that a keyframe comes at or before `start`; 0 in doubt.
+
+    Transport streams have no index: a seek in them lands anywhere.
+    """
     with opened(path, name) as container:
         stream = picture_streams(container)[0]
         begin = container.start_time or 0
@@ -234,42 +237,45 @@ def count(path: Path, name: str, start: float, end: float) -> int:
 def measure(path: Path, name: str) -> dict[str, Any]:
     """What a finished file really holds: its media, and what decoding its first and last pictures and sound shows."""
     with opened(path, name) as container, av.logging.Capture(local=False) as logs:
+        for picture in picture_streams(container):
+            # Nobody sees these pictures: those that no other depends on, and the last filter, are left out.
+            picture.codec_context.skip_frame = "NONREF"
+            picture.codec_context.options = {"skip_loop_filter": "all"}
         media = _describe(container, path, name)
         stream = picture_streams(container)[0]
         tracks = [stream, *(one for one in container.streams.audio if one.codec_context is not None)]
         container.seek(int((media.start + media.duration) * av.time_base), backward=True)
         complaints: list[str] = []
-        last = first = _pictures(container, tracks, complaints)
+        last, decoded = _pictures(container, tracks, complaints)
+        first = last
         if not last or last[0][0] > media.video[0].start + 0.001:
             container.seek(container.start_time or 0, backward=True)
-            first = _pictures(container, tracks, complaints, _FIRST_PICTURES)
+            first, more = _pictures(container, tracks, complaints, _FIRST_PICTURES)
+            decoded += more
         complaints += [text.strip() for level, _, text in logs if level <= av.logging.ERROR]
         return {
             "media": media.to_json(),
-            "first": first[0][0] if first else None,
-            "end": last[-1][0] + last[-1][1] if last else None,
+            "first": first[0][0] if first and decoded else None,
+            "end": last[-1][0] + last[-1][1] if last and decoded else None,
             "last_distance": last[-1][1] if last else None,
-            "decoded": len(last) if first is last else len(first) + len(last),
+            "decoded": decoded,
             "complaints": complaints[:20],
         }
 
 
 def _pictures(
     container: InputContainer, tracks: list[Any], complaints: list[str], limit: int | None = None
-) -> list[tuple[float, float]]:
-    """(time, distance) of the pictures decoded from here on, with the sound beside them."""
+) -> tuple[list[tuple[float, float]], int]:
+    """(time, distance) of the pictures from here on, and how many were decoded, with the sound beside them."""
     pictures: list[tuple[float, float]] = []
+    decoded = 0
     for packet in container.demux(tracks):
         try:
-            frames = packet.decode()
+            decoded += sum(isinstance(frame, av.VideoFrame) for frame in packet.decode())
         except av.FFmpegError as error:
             complaints.append(str(error.strerror))
-            continue
-        pictures += [
-            (frame.time, float(frame.duration * frame.time_base))
-            for frame in frames
-            if isinstance(frame, av.VideoFrame) and frame.pts is not None and frame.time_base is not None
-        ]
+        if packet.stream is tracks[0] and packet.pts is not None:
+            pictures.append((float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base)))
         if limit is not None and len(pictures) >= limit:
             break
-    return sorted(pictures)
+    return sorted(pictures), decoded

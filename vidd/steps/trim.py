@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 import vidd.options
@@ -41,7 +43,7 @@ async def run(options: Options, bench: Bench) -> Outcome:
     name, source = bench.job.name, bench.file(options.source)
     media = bench.artifacts[options.source].media or await probe(source, name)
     cut = _cut(bench, media, options.fade)
-    seek = await prober().seek_point(source, cut.start, name) if cut.start > 0 else 0.0
+    seek = await _seek(source, media, cut.start, name)
     final = bench.directory / "talk.mp4"
     part = part_of(final)
     encoder = bench.tools.encoder
@@ -76,6 +78,12 @@ async def run(options: Options, bench: Bench) -> Outcome:
         artifacts=(Artifact("talk", final.name, made.size, "video/mp4", made, {"check": checked}),),
         facts={"start": cut.start, "end": cut.end, "duration": made.duration, "fade": cut.fade},
     )
+
+
+async def _seek(source: Path, media: Media, start: float, name: str) -> float:
+    # MP4 has an index of keyframes, so that ffmpeg itself finds the one before; the second serves the sound's decoder.
+    nearly = max(0.0, start - 1)
+    return nearly if media.container.startswith("mov") or not nearly else await prober().seek_point(source, start, name)
 
 
 def _wanted(media: Media, cut: args.Cut) -> Wanted:
