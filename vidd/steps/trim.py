@@ -9,10 +9,11 @@ from pydantic import Field
 import vidd.options
 from vidd.errors import Refused
 from vidd.ffmpeg import args
+from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.probe import probe, prober
 from vidd.ffmpeg.run import check_capable, encode
-from vidd.ffmpeg.settings import BitRate, Preset, part_of
-from vidd.ffmpeg.verify import Wanted, check_pictures, picture_end, put_in_place, verify
+from vidd.ffmpeg.settings import BitRate, Preset
+from vidd.ffmpeg.verify import Wanted, check_pictures, picture_end, verify
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.talk import parse_recording_name
 from vidd.options import Duration
