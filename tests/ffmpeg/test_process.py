@@ -74,8 +74,8 @@ async def test_two_children_at_once_each_have_their_own_processor_time():
     busy, idle = await asyncio.gather(
         process.run([PYTHON, "-S", "-c", burn.format(0.8)]), process.run([PYTHON, "-S", "-c", burn.format(0.0)])
     )
-    assert 0.8 <= busy.cpu_seconds < 1.1
-    assert idle.cpu_seconds < 0.4
+    assert busy.cpu_seconds >= 0.8
+    assert idle.cpu_seconds < busy.cpu_seconds / 2
 
 
 async def test_a_child_sees_neither_our_keyboard_nor_our_secrets(monkeypatch):

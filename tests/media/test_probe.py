@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import footage
 import pytest
 
+from vidd.child import setpriv
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.probe import close_probers, probe, prober
 from vidd.model.media import Media
@@ -209,6 +211,27 @@ async def test_closing_ends_the_child(tmp_path):
 def test_the_daemon_itself_never_opens_media():
     code = "import sys, vidd.steps.trim, vidd.steps.transcode; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.skipif(setpriv() is None, reason="needs Debian package: util-linux")
+def test_kill_minus_nine_of_the_daemon_leaves_no_prober(tmp_path):
+    source = footage.recording(tmp_path / "in.mp4", seconds=0.4)
+    daemon = """
+import asyncio, pathlib, sys
+from vidd.ffmpeg.probe import prober
+async def main():
+    await prober().probe(pathlib.Path(sys.argv[1]))
+    print(prober()._dialogue._child.pid, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+    with subprocess.Popen([sys.executable, "-c", daemon, source], stdout=subprocess.PIPE) as one:
+        pid = int(one.stdout.readline())
+        assert alive(pid)
+        one.kill()
+    deadline = time.monotonic() + 10
+    while alive(pid):
+        assert time.monotonic() < deadline
 
 
 def test_people_get_one_answer_as_json(tmp_path):

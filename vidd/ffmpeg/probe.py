@@ -99,7 +99,7 @@ async def close_probers() -> None:
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
-    from vidd.ffmpeg import reader  # noqa: PLC0415 - only the child opens media, and the import is dear
+    from vidd.ffmpeg import measure, reader  # noqa: PLC0415 - only the child opens media, and the import is dear
 
     path, name = Path(question["path"]), question["name"]
     try:
@@ -107,11 +107,11 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
             case "describe":
                 return {"media": reader.describe(path, name).to_json()}
             case "measure":
-                return reader.measure(path, name)
+                return measure.measure(path, name)
             case "seek_point":
-                return {"point": reader.seek_point(path, name, question["start"])}
+                return {"point": measure.seek_point(path, name, question["start"])}
             case _:
-                return {"number": reader.count(path, name, question["start"], question["end"])}
+                return {"number": measure.count(path, name, question["start"], question["end"])}
     except Refused as refused:
         return {"refused": refused.sentence}
     except AgainLater as again:

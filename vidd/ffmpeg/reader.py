@@ -9,7 +9,7 @@ import stat
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import av.logging
@@ -33,9 +33,6 @@ av.logging.set_skip_repeated(False)
 
 _MOST_STREAMS = 64
 _LOOKED_AT = 300
-_FIRST_PICTURES = 25
-# How far before a wanted time a seek may have to go until a keyframe comes (transport streams have no index).
-_BACK = (1.0, 5.0, 20.0, 60.0, 300.0)
 
 
 @contextmanager
@@ -89,10 +86,11 @@ def _is_text(head: bytes) -> bool:
 def describe(path: Path, name: str) -> Media:
     """What a file holds; Refused where that is no video."""
     with opened(path, name) as container:
-        return _describe(container, path, name)
+        return described(container, path, name)
 
 
-def _describe(container: InputContainer, path: Path, name: str) -> Media:
+def described(container: InputContainer, path: Path, name: str) -> Media:
+    """The same of a file that is open."""
     pictures = picture_streams(container)
     if not pictures:
         sound = f"{len(container.streams.audio)} audio" if container.streams.audio else "none that can be played"
@@ -182,94 +180,3 @@ def _varies(times: list[int]) -> bool:
     ordered = sorted(times)
     distances = [later - earlier for earlier, later in pairwise(ordered)]
     return bool(distances) and max(distances) - min(distances) > max(2, min(distances) / 20)
-
-
-def seek_point(path: Path, name: str, start: float) -> float:
-    """Where to seek (seconds from the file's start) so that a keyframe comes at or before `start`; 0 in doubt."""
-    with opened(path, name) as container:
-        stream = picture_streams(container)[0]
-        begin = container.start_time or 0
-        for back in _BACK:
-            point = start - back
-            if point <= 0:
-                break
-            try:
-                container.seek(begin + int(point * av.time_base), backward=True)
-            except av.FFmpegError:
-                continue
-            if _keyframe_by(container, stream, begin / av.time_base + start):
-                return point
-        return 0.0
-
-
-def _keyframe_by(container: InputContainer, stream: VideoStream, latest: float) -> bool:
-    for packet in container.demux(stream):
-        time = packet.pts if packet.pts is not None else packet.dts
-        if time is None or float(time * packet.time_base) > latest:
-            return False
-        if packet.is_keyframe:
-            return True
-    return False
-
-
-def count(path: Path, name: str, start: float, end: float) -> int:
-    """How many pictures are shown from `start` to before `end` (seconds from the file's start), without decoding."""
-    with opened(path, name) as container:
-        stream = picture_streams(container)[0]
-        begin = (container.start_time or 0) / av.time_base
-        if start > 0:
-            container.seek(int((begin + max(0.0, start - 1)) * av.time_base), backward=True)
-        shown = 0
-        for packet in container.demux(stream):
-            if packet.pts is None or packet.is_discard or not packet.size:
-                continue
-            time = float(packet.pts * packet.time_base) - begin
-            if time > end + 5:
-                break
-            # Half a tick's slack: the wanted times are decimal, the packets' are fractions.
-            shown += start - 1e-6 <= time < end - 1e-6
-        return shown
-
-
-def measure(path: Path, name: str) -> dict[str, Any]:
-    """What a finished file really holds: its media, and what decoding its first and last pictures and sound shows."""
-    with opened(path, name) as container, av.logging.Capture(local=False) as logs:
-        media = _describe(container, path, name)
-        stream = picture_streams(container)[0]
-        tracks = [stream, *(one for one in container.streams.audio if one.codec_context is not None)]
-        container.seek(int((media.start + media.duration) * av.time_base), backward=True)
-        complaints: list[str] = []
-        last = first = _pictures(container, tracks, complaints)
-        if not last or last[0][0] > media.video[0].start + 0.001:
-            container.seek(container.start_time or 0, backward=True)
-            first = _pictures(container, tracks, complaints, _FIRST_PICTURES)
-        complaints += [text.strip() for level, _, text in logs if level <= av.logging.ERROR]
-        return {
-            "media": media.to_json(),
-            "first": first[0][0] if first else None,
-            "end": last[-1][0] + last[-1][1] if last else None,
-            "last_distance": last[-1][1] if last else None,
-            "decoded": len(last) if first is last else len(first) + len(last),
-            "complaints": complaints[:20],
-        }
-
-
-def _pictures(
-    container: InputContainer, tracks: list[Any], complaints: list[str], limit: int | None = None
-) -> list[tuple[float, float]]:
-    """(time, distance) of the pictures decoded from here on, with the sound beside them."""
-    pictures: list[tuple[float, float]] = []
-    for packet in container.demux(tracks):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as error:
-            complaints.append(str(error.strerror))
-            continue
-        pictures += [
-            (frame.time, float(frame.duration * frame.time_base))
-            for frame in frames
-            if isinstance(frame, av.VideoFrame) and frame.pts is not None and frame.time_base is not None
-        ]
-        if limit is not None and len(pictures) >= limit:
-            break
-    return sorted(pictures)

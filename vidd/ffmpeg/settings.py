@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-import secrets
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kM]?)")
@@ -26,13 +22,3 @@ def parse_bit_rate(value: Any) -> Any:
 
 
 BitRate = Annotated[int, BeforeValidator(parse_bit_rate), Field(ge=8000, le=500_000_000), PlainSerializer(int)]
-
-
-def part_of(final: Path) -> Path:
-    """A temporary name beside the final one, never used before; what a killed run left of the same file is removed.
-
-    Never used before, because an ffmpeg that is just being killed may still write to its own.
-    """
-    for left in final.parent.glob(f".{final.stem}.*.part{final.suffix}"):
-        left.unlink(missing_ok=True)
-    return final.with_name(f".{final.stem}.{secrets.token_hex(4)}.part{final.suffix}")

@@ -6,8 +6,6 @@ old size whatever was asked. So the file itself is measured, by decoding its fir
 
 from __future__ import annotations
 
-import asyncio
-import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -136,18 +134,3 @@ async def check_pictures(source: Path, video: Video, cut: Cut, got: int | None, 
             "the source is damaged there; send it again, whole."
         )
     return max(0, missing)
-
-
-async def put_in_place(part: Path, final: Path) -> None:
-    """Give a checked file its name, so that it is there, whole, after a power cut too."""
-    await asyncio.to_thread(_synced, part)
-    part.rename(final)
-    await asyncio.to_thread(_synced, final.parent)
-
-
-def _synced(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

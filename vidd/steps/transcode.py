@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 
 import vidd.options
 from vidd.ffmpeg import args
+from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.probe import probe
 from vidd.ffmpeg.run import check_capable, encode
-from vidd.ffmpeg.settings import BitRate, Preset, part_of
-from vidd.ffmpeg.verify import Wanted, picture_end, put_in_place, verify
+from vidd.ffmpeg.settings import BitRate, Preset
+from vidd.ffmpeg.verify import Wanted, picture_end, verify
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.ports import Bench, Tools
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 import vidd.options
 from vidd.errors import Refused
 from vidd.ffmpeg import args
+from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.probe import probe, prober
 from vidd.ffmpeg.run import check_capable, encode
-from vidd.ffmpeg.settings import BitRate, Preset, part_of
-from vidd.ffmpeg.verify import Wanted, check_pictures, picture_end, put_in_place, verify
+from vidd.ffmpeg.settings import BitRate, Preset
+from vidd.ffmpeg.verify import Wanted, check_pictures, picture_end, verify
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.talk import parse_recording_name
 from vidd.options import Duration
@@ -41,7 +44,7 @@ async def run(options: Options, bench: Bench) -> Outcome:
     name, source = bench.job.name, bench.file(options.source)
     media = bench.artifacts[options.source].media or await probe(source, name)
     cut = _cut(bench, media, options.fade)
-    seek = await prober().seek_point(source, cut.start, name) if cut.start > 0 else 0.0
+    seek = await _seek(source, media, cut.start, name)
     final = bench.directory / "talk.mp4"
     part = part_of(final)
     encoder = bench.tools.encoder
@@ -76,6 +79,12 @@ async def run(options: Options, bench: Bench) -> Outcome:
         artifacts=(Artifact("talk", final.name, made.size, "video/mp4", made, {"check": checked}),),
         facts={"start": cut.start, "end": cut.end, "duration": made.duration, "fade": cut.fade},
     )
+
+
+async def _seek(source: Path, media: Media, start: float, name: str) -> float:
+    # MP4 has an index of keyframes, so that ffmpeg itself finds the one before; the second serves the sound's decoder.
+    nearly = max(0.0, start - 1)
+    return nearly if media.container.startswith("mov") or not nearly else await prober().seek_point(source, start, name)
 
 
 def _wanted(media: Media, cut: args.Cut) -> Wanted:
