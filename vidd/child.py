@@ -11,11 +11,10 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from vidd.errors import AgainLater, Refused
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CHUNK = 65536
+_TICKS = os.sysconf("SC_CLK_TCK")
 # An allow-list: the daemon's environment holds secrets, and a child that opens foreign media needs none of them.
 _KEPT = (
     "PATH",
@@ -69,18 +69,16 @@ async def surely(awaitable: Awaitable[T]) -> T:
 
 
 class Child:
-    """A started process and its group; `gone` is done, with (exit code, processor seconds), once it is reaped."""
+    """A started process and its group; `gone` is done, with the exit code, once it is reaped."""
 
-    def __init__(self, process: subprocess.Popen[bytes], pidfd: int) -> None:
-        self._process, self._pidfd = process, pidfd
-        self._loop = asyncio.get_running_loop()
-        self._transports: list[asyncio.BaseTransport] = []
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._cpu_seconds = 0.0
         self.pid = process.pid
-        self.gone: asyncio.Future[tuple[int, float]] = self._loop.create_future()
-        self._loop.add_reader(pidfd, self._reap)
+        self.gone = asyncio.ensure_future(self._reap())
 
     @classmethod
-    def start(
+    async def start(
         cls,
         argv: Sequence[str | Path],
         *,
@@ -93,8 +91,6 @@ class Child:
     ) -> Self:
         """Start a program. `env` is added to what a child may see of ours; `memory` is bytes of address space.
 
-        asyncio's own subprocesses are started by this same Popen call; they only hide the rusage of the one
-        child that ended, which is why the end is watched here (a pidfd) and collected by wait4.
         Refused where there is no such program, AgainLater where the machine has no room for another process.
         """
         words = [os.fspath(word) for word in argv]
@@ -102,47 +98,52 @@ class Child:
         if shutil.which(words[0], path=environment.get("PATH")) is None:
             raise Refused(f"There is no program {words[0]!r} to run: install it, or correct its path in the settings.")
         tie = setpriv()
-        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
-            process = subprocess.Popen(
-                [tie, "--pdeathsig", "KILL", "--", *words] if tie else words,
+            process = await asyncio.create_subprocess_exec(
+                *([tie, "--pdeathsig", "KILL", "--"] if tie else []),
+                *words,
                 cwd=cwd,
                 env=environment,
                 stdin=pipe if conversing else null,
                 stdout=pipe if listening else null,
                 stderr=pipe,
-                bufsize=0,
+                limit=CHUNK,
                 start_new_session=True,
             )
         except OSError as error:
             raise AgainLater(f"{Path(words[0]).name} could not be started: {error}.") from error
-        try:
-            pidfd = os.pidfd_open(process.pid)
-        except OSError as error:
-            process.kill()
-            process.communicate()
-            raise AgainLater(f"{Path(words[0]).name} could not be watched and was ended: {error}.") from error
         _limit(process.pid, nice, memory)
-        return cls(process, pidfd)
+        return cls(process)
 
-    async def stdout(self) -> asyncio.StreamReader:
-        """What the child says, to read from; once."""
-        return await self._reader(self._process.stdout)
+    @property
+    def stdout(self) -> asyncio.StreamReader:
+        """What the child says."""
+        return _there(self._process.stdout)
 
-    async def stderr(self) -> asyncio.StreamReader:
-        """What the child complains of, to read from; once."""
-        return await self._reader(self._process.stderr)
+    @property
+    def stderr(self) -> asyncio.StreamReader:
+        """What the child complains of."""
+        return _there(self._process.stderr)
 
-    async def _reader(self, pipe: IO[bytes] | None) -> asyncio.StreamReader:
-        reader = asyncio.StreamReader(limit=CHUNK)
-        transport, _ = await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-        self._transports.append(transport)
-        return reader
+    async def say(self, line: bytes) -> None:
+        """Write a short line to the child's stdin; BrokenPipeError or ConnectionResetError where it is gone."""
+        writer = self._process.stdin
+        if writer is not None:
+            writer.write(line)
+            await writer.drain()
 
-    def say(self, line: bytes) -> None:
-        """Write a short line to the child's stdin; BrokenPipeError where it is gone."""
-        if self._process.stdin is not None:
-            self._process.stdin.write(line)
+    def cpu_seconds(self) -> float:
+        """The processor time the child has used, as far as it could be read while it lived (proc(5), stat).
+
+        asyncio reaps the child itself and keeps its rusage from us, so whoever listens asks now and then.
+        """
+        with suppress(OSError):
+            text = Path(f"/proc/{self.pid}/stat").read_text()
+            # The name in the second field may hold spaces and brackets; utime to cstime are fields 14 to 17.
+            ticks = text.rpartition(")")[2].split()[11:15]
+            self._cpu_seconds = max(self._cpu_seconds, sum(map(int, ticks)) / _TICKS)
+        return self._cpu_seconds
 
     async def end(self, grace: float = 1.0) -> None:
         """End the whole group: SIGINT, then SIGTERM, then SIGKILL, `grace` seconds apart; returns once it is reaped."""
@@ -152,24 +153,43 @@ class Child:
             self._signal(name)
             # Asked twice or not, the last one is not survived, so its end is waited for without a limit.
             await asyncio.wait([self.gone], timeout=None if name is signal.SIGKILL else grace)
-        for transport in self._transports:
-            transport.close()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        # What escaped from the group may hold the pipes open for ever.
+        self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio has no other way
 
     def _signal(self, name: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, name)
 
-    def _reap(self) -> None:
-        # Until wait4 the dead leader still holds its number, so this reaches only what it left behind.
+    async def _reap(self) -> int:
+        await self._over()
+        # The leader is gone; whatever it left behind in its group goes too.
         self._signal(signal.SIGKILL)
-        _, status, used = os.wait4(self.pid, 0)
-        self._loop.remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        code = self._process.returncode = os.waitstatus_to_exitcode(status)
-        self.gone.set_result((code, used.ru_utime + used.ru_stime))
+        # asyncio's own wait() is not asked: it also waits for the pipes, which a process that escaped may hold open.
+        while (code := self._process.returncode) is None:  # noqa: ASYNC110 - asyncio tells nobody
+            await asyncio.sleep(0.001)
+        return code
+
+    async def _over(self) -> None:
+        """Wait until the process has ended, reaped or not (pidfd_open(2))."""
+        try:
+            pidfd = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(pidfd, over.set)
+        try:
+            await over.wait()
+        finally:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+
+
+def _there(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
+    if stream is None:
+        raise RuntimeError("the child was started without this pipe")
+    return stream
 
 
 def _limit(pid: int, nice: int, memory: int | None) -> None:

@@ -20,7 +20,10 @@ _LAST_WORDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a child ended. `code` is negative for a signal; `stderr` holds the last 4 KiB of what it said."""
+    """How a child ended. `code` is negative for a signal; `stderr` holds the last 4 KiB of what it said.
+
+    `cpu_seconds` is read while the child lives, so the last quarter of a second may be missing from it.
+    """
 
     code: int
     seconds: float
@@ -41,8 +44,7 @@ class Tail:
 
     async def follow(self, child: Child) -> None:
         """Read until the child closes its stderr."""
-        reader = await child.stderr()
-        while chunk := await reader.read(CHUNK):
+        while chunk := await child.stderr.read(CHUNK):
             self.received += len(chunk)
             self._bytes = (self._bytes + chunk)[-_TAIL:]
 
@@ -60,9 +62,9 @@ class _Lines:
         self.received = 0
 
     async def follow(self, child: Child) -> None:
-        reader = await child.stdout()
         rest = b""
-        while chunk := await reader.read(CHUNK):
+        while chunk := await child.stdout.read(CHUNK):
+            child.cpu_seconds()
             self.received += len(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             if len(rest) > CHUNK:
@@ -80,7 +82,7 @@ class _Pulse:
         self._name, self._deadline, self._quiet = name, deadline, quiet
         self._sign: Any = None
         self.started = self._changed = time.monotonic()
-        self.tick = min(limit / 4 for limit in (deadline, quiet, 4.0) if limit is not None)
+        self.tick = min(limit / 4 for limit in (deadline, quiet, 1.0) if limit is not None)
 
     @property
     def seconds(self) -> float:
@@ -117,7 +119,7 @@ async def run(
     The exit code is not judged here. Hung where a limit was reached; Refused where there is no such program.
     """
     pulse = _Pulse(Path(argv[0]).name, deadline, quiet)
-    child = Child.start(argv, cwd=cwd, env=env, listening=on_line is not None, nice=nice, memory=memory)
+    child = await Child.start(argv, cwd=cwd, env=env, listening=on_line is not None, nice=nice, memory=memory)
     tail, lines = Tail(), _Lines(on_line) if on_line else None
     readers: list[asyncio.Future[None]] = [asyncio.ensure_future(tail.follow(child))]
     if lines:
@@ -129,6 +131,7 @@ async def run(
             _raise_what_went_wrong(readers)
             if child.gone.done():
                 break
+            child.cpu_seconds()
             pulse.feel(alive(child.pid) if alive else (tail.received, lines and lines.received))
         # What the child left in the pipes; a process that escaped from the group may hold them open for ever.
         await asyncio.wait(readers, timeout=_LAST_WORDS)
@@ -137,8 +140,7 @@ async def run(
         for reader in readers:
             reader.cancel()
         await surely(asyncio.gather(child.end(grace), *readers, return_exceptions=True))
-    code, cpu_seconds = child.gone.result()
-    return Ended(code, pulse.seconds, cpu_seconds, tail.text)
+    return Ended(child.gone.result(), pulse.seconds, child.cpu_seconds(), tail.text)
 
 
 def _raise_what_went_wrong(readers: Sequence[asyncio.Future[None]]) -> None:

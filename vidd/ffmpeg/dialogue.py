@@ -52,21 +52,20 @@ class Dialogue:
         await surely(self._end())
 
     async def _start(self) -> Child:
-        self._child = child = Child.start(self._argv, conversing=True, memory=self._memory)
-        self._answers = await child.stdout()
+        self._child = child = await Child.start(self._argv, conversing=True, memory=self._memory)
+        self._answers = child.stdout
         self._tail = Tail()
         self._listening = asyncio.ensure_future(self._tail.follow(child))
         return child
 
     async def _answer(self, child: Child, question: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            child.say(json.dumps(question).encode() + b"\n")
+            await child.say(json.dumps(question).encode() + b"\n")
             line = await self._answers.readline()
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             line = b""
         if not line.endswith(b"\n"):
-            code, _ = await child.gone
-            raise Lost(code, self._tail.text[-300:])
+            raise Lost(await child.gone, self._tail.text[-300:])
         answer: dict[str, Any] = json.loads(line)
         return answer
 
