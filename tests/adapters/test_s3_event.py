@@ -54,7 +54,12 @@ def wrapped_by_sns(data):
 
 def test_a_put_is_read_with_its_key_decoded():
     event = only_event({"Records": [PUT]})
-    assert (event.name, event.bucket, event.key, event.size) == ("ObjectCreated:Put", "recordings", "day 1/a+b ü.mp4", 5)
+    assert (event.name, event.bucket, event.key, event.size) == (
+        "ObjectCreated:Put",
+        "recordings",
+        "day 1/a+b ü.mp4",
+        5,
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,16 @@ def test_a_put_is_read_with_its_key_decoded():
 )
 def test_every_way_of_telling_one_upload_gives_the_same_event(shape):
     plain, event = only_event({"Records": [PUT]}), only_event(json.dumps(shape))
-    assert (event.name, event.bucket, event.key, event.identity) == (plain.name, plain.bucket, plain.key, plain.identity)
+    assert (event.name, event.bucket, event.key, event.identity) == (
+        plain.name,
+        plain.bucket,
+        plain.key,
+        plain.identity,
+    )
+
+
+def test_a_key_that_was_not_encoded_is_taken_as_it_is():
+    assert only_event({"Records": [of_object(key="day 1/a+b%20ü.mp4")]}).key == "day 1/a+b%20ü.mp4"
 
 
 def test_a_test_event_holds_nothing_and_is_no_fault():
@@ -112,7 +126,10 @@ def test_the_same_bytes_put_twice_are_two_arrivals():
 
 def test_one_upload_told_as_put_and_as_multipart_without_sequencer_is_one_arrival():
     thin = of_object(sequencer=None)
-    put, done = (only_event({"Records": [{**thin, "eventName": f"ObjectCreated:{how}"}]}) for how in ("Put", "CompleteMultipartUpload"))
+    put, done = (
+        only_event({"Records": [{**thin, "eventName": f"ObjectCreated:{how}"}]})
+        for how in ("Put", "CompleteMultipartUpload")
+    )
     assert put.identity == done.identity
 
 

@@ -62,7 +62,11 @@ async def take_over(path: str, facts: Mapping[str, Any], landing: Landing, meter
         await in_thread(sync_directory, landing.directory)
         meter.add(before.st_size)
         return True
-    look(path, {"size": before.st_size, "mtime_ns": before.st_mtime_ns})
+    try:
+        look(path, {"size": before.st_size, "mtime_ns": before.st_mtime_ns})
+    except Refused:
+        landing.discard()
+        raise
     await landing.check(before.st_size, {})
     await landing.settle()
     return False
