@@ -147,6 +147,13 @@ async def test_an_answer_lost_after_the_commit_is_found_by_asking(bucket, proxy,
     assert len(sent) <= 2
 
 
+async def test_a_put_that_the_http_client_repeats_is_known_as_ours(bucket, proxy, tmp_path):
+    desk = a_desk(tmp_path, proxy.url).add("talk", "out.mp4", b"small")
+    proxy.next_time(puts_an_object, "drop reply")
+    assert (await s3.publish(the_options(bucket), desk.parcel)).facts["size"] == 5
+    assert len(proxy.of("PUT")) == 2
+
+
 async def test_a_completion_whose_answer_is_lost_is_not_sent_again(bucket, proxy, tmp_path):
     desk = a_desk(tmp_path, proxy.url).add("talk", "out.mp4", BIG)
     proxy.next_time(completes, "drop reply")
