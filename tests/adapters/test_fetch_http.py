@@ -51,6 +51,24 @@ async def test_a_chunked_answer_that_ends_early_is_noticed(tmp_path):
     assert fetched(tmp_path) == DATA
 
 
+async def test_a_server_that_gives_less_than_the_rest_is_asked_for_more(tmp_path):
+    async with web_file(DATA, cuts=[0.4], most=2**20) as web:
+        await fetch.run(SMALL, a_fetch(tmp_path, web.url))
+    assert fetched(tmp_path) == DATA
+
+
+async def test_of_a_file_that_became_shorter_nothing_old_is_left_at_its_end(tmp_path):
+    async with web_file(DATA, cuts=[0.9], etag=None) as web:
+        bench = a_fetch(tmp_path, web.url)
+
+        async def sleep(_seconds):
+            web.data = DATA[:1000]
+
+        bench.tools.clock.sleep = sleep
+        await fetch.run(SMALL, bench)
+    assert fetched(tmp_path) == DATA[:1000]
+
+
 async def test_a_server_without_ranges_is_read_from_the_start_again(tmp_path):
     async with web_file(DATA, cuts=[0.4, 0.6], ranges=False) as web:
         await fetch.run(SMALL, a_fetch(tmp_path, web.url))

@@ -354,6 +354,15 @@ async def test_progress_ends_at_the_size_and_counts_every_byte_once(bucket, prox
     assert {(one.kind, one.way) for one in moved} == {("s3", "upload")}
 
 
+async def test_progress_is_not_misled_by_a_part_sent_twice(bucket, proxy, tmp_path):
+    seen = []
+    desk = a_desk(tmp_path, proxy.url).add("talk", "out.mp4", BIG)
+    proxy.next_time(puts_a_part, 503, times=2)
+    await s3.publish(the_options(bucket), replace(desk.parcel, progress=lambda *said: seen.append(said)))
+    assert seen[-1][:2] == (len(BIG), len(BIG))
+    assert max(done for done, *_ in seen) == len(BIG)
+
+
 class TestAnotherMake:
     """A server that checks the secret, shows the plain MD5 of a multipart upload, and keeps markers only while it runs."""
 

@@ -10,7 +10,8 @@ from aiohttp import web
 
 @dataclass
 class WebFile:
-    """`cuts` are the shares of the coming answers' bodies after which the connection ends; `statuses` come first."""
+    """`cuts` are the shares of the coming answers' bodies after which the connection ends; `statuses` come
+    first; `most` bytes at a time are given of a range."""
 
     data: bytes
     url: str = ""
@@ -18,6 +19,7 @@ class WebFile:
     modified: str | None = None
     ranges: bool = True
     length: bool = True
+    most: int | None = None
     cuts: list[float] = field(default_factory=list)
     statuses: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     seen: list[dict[str, str]] = field(default_factory=list)
@@ -37,9 +39,9 @@ class WebFile:
             answer.headers["ETag"] = self.etag
         if self.modified:
             answer.headers["Last-Modified"] = self.modified
+        body = self.data[start:][: self.most if status == 206 else None]
         if status == 206:
-            answer.headers["Content-Range"] = f"bytes {start}-{len(self.data) - 1}/{len(self.data)}"
-        body = self.data[start:]
+            answer.headers["Content-Range"] = f"bytes {start}-{start + len(body) - 1}/{len(self.data)}"
         if self.length:
             answer.content_length = len(body)
         else:

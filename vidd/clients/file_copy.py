@@ -50,6 +50,7 @@ def look(path: str, facts: Mapping[str, Any]) -> os.stat_result:
 async def take_over(path: str, facts: Mapping[str, Any], landing: Landing, meter: Meter) -> bool:
     """Link or copy the file to `landing.final`; the answer is whether it is a link."""
     before = look(path, facts)
+    meter.total = before.st_size
     landing.discard()
     try:
         # A link to a symbolic link would be one to nothing inside a sandbox of ffmpeg's.
