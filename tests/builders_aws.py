@@ -16,6 +16,10 @@ from vidd.ports import Bench, Encoder, Parcel, Tools
 NOW = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
 
 
+def names_in(directory: Path) -> list[str]:
+    return sorted(one.name for one in directory.iterdir())
+
+
 class QuickClock:
     """A clock that stands still and sleeps at once; `slept` are the waits asked for."""
 

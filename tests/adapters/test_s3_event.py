@@ -84,6 +84,10 @@ def test_every_way_of_telling_one_upload_gives_the_same_event(shape):
     )
 
 
+def test_a_key_that_was_not_encoded_is_taken_as_it_is():
+    assert only_event({"Records": [of_object(key="day 1/a+b%20ü.mp4")]}).key == "day 1/a+b%20ü.mp4"
+
+
 def test_a_test_event_holds_nothing_and_is_no_fault():
     reading = read_message(json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "recordings"}))
     assert (reading.events, reading.faults) == ((), ())

@@ -19,7 +19,7 @@ class Trouble:
     """What happens to the next `times` requests that `matches` (method, raw path with query) says yes to.
 
     `how`: "drop reply" (forward, then break the connection), "refuse" (break it before), "cut" (send the given share
-    of the answer's body, then break it), "hang", or a status (answered without forwarding).
+    of the answer's body, then break it), "hang" and "hold" (forward only once `released` is set), or a status (answered without forwarding).
     """
 
     matches: Callable[[str, str], bool]
@@ -33,10 +33,13 @@ class Trouble:
 class Proxy:
     """`seen` are the requests as "METHOD path?query"; `url` is where it listens."""
 
+    upstream: str
+    client: ClientSession
     url: str = ""
     troubles: list[Trouble] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def next_time(self, matches, how, **more) -> Trouble:
         trouble = Trouble(matches, how, **more)
@@ -53,68 +56,69 @@ class Proxy:
                 return trouble
         return None
 
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.raw_path
+        self.seen.append(f"{request.method} {path}")
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            # The interim answer is none of the answer's own bytes.
+            request.writer.output_size = 0
+        trouble = self.take(request.method, path)
+        if trouble is None:
+            return await self.forward(request, path)
+        if isinstance(trouble.how, int):
+            await request.content.read()
+            return web.Response(status=trouble.how, headers=trouble.headers)
+        match trouble.how:
+            case "hang" | "hold":
+                self.hanging.set()
+                await self.released.wait()
+                return await self.forward(request, path)
+            case "drop reply":
+                await self.forward(request, path, share=0.0, head=False)
+            case "cut":
+                return await self.forward(request, path, share=trouble.share)
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    async def forward(self, request, path, *, share=1.0, head=True) -> web.StreamResponse | None:
+        body = await request.content.read()
+        headers = [(k, v) for k, v in request.headers.items() if k.lower() not in {"expect", "transfer-encoding"}]
+        async with self.client.request(
+            request.method,
+            URL(self.upstream + path, encoded=True),
+            data=io.BytesIO(body) if body else None,
+            headers=headers,
+            allow_redirects=False,
+        ) as got:
+            data = await got.read()
+        if not head:
+            return None
+        answer = web.StreamResponse(status=got.status, reason=got.reason)
+        for name, value in got.headers.items():
+            if name.lower() not in _HOP:
+                answer.headers.add(name, value)
+        answer.content_length = int(got.headers.get("Content-Length", len(data)))
+        await answer.prepare(request)
+        if request.method != "HEAD":
+            await answer.write(data[: int(len(data) * share)])
+        if share < 1.0:
+            if request.transport is not None:
+                request.transport.close()
+        else:
+            await answer.write_eof()
+        return answer
+
 
 @asynccontextmanager
 async def faulty_proxy(upstream: str):
-    proxy = Proxy()
-    async with ClientSession(auto_decompress=False, timeout=ClientTimeout(total=60)) as web_client:
-
-        async def answer(request: web.Request) -> web.StreamResponse:
-            path = request.raw_path
-            proxy.seen.append(f"{request.method} {path}")
-            if request.headers.get("Expect", "").lower() == "100-continue":
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                # The interim answer is none of the answer's own bytes.
-                request.writer.output_size = 0
-            trouble = proxy.take(request.method, path)
-            if trouble is None or trouble.how in {"drop reply", "cut"}:
-                return await forward(request, path, trouble)
-            if isinstance(trouble.how, int):
-                await request.content.read()
-                return web.Response(status=trouble.how, headers=trouble.headers)
-            if trouble.how == "hang":
-                proxy.hanging.set()
-                await asyncio.Event().wait()
-            return gone(request)
-
-        async def forward(request, path, trouble) -> web.StreamResponse:
-            body = await request.content.read()
-            headers = [(k, v) for k, v in request.headers.items() if k.lower() not in {"expect", "transfer-encoding"}]
-            async with web_client.request(
-                request.method,
-                URL(upstream + path, encoded=True),
-                data=io.BytesIO(body) if body else None,
-                headers=headers,
-                allow_redirects=False,
-            ) as got:
-                data = await got.read()
-                if trouble is not None and trouble.how == "drop reply":
-                    return gone(request)
-                answer = web.StreamResponse(status=got.status, reason=got.reason)
-                for name, value in got.headers.items():
-                    if name.lower() not in _HOP:
-                        answer.headers.add(name, value)
-                answer.content_length = int(got.headers.get("Content-Length", len(data)))
-                await answer.prepare(request)
-                if trouble is not None:
-                    await answer.write(data[: int(len(data) * trouble.share)])
-                    return gone(request, answer)
-                if request.method != "HEAD":
-                    await answer.write(data)
-                await answer.write_eof()
-                return answer
-
-        def gone(request, answer=None) -> web.StreamResponse:
-            if request.transport is not None:
-                request.transport.close() if answer is not None else request.transport.abort()
-            return answer or web.Response()
-
-        server = web.Server(answer)
-        runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    async with ClientSession(auto_decompress=False, timeout=ClientTimeout(total=60)) as client:
+        proxy = Proxy(upstream, client)
+        runner = web.ServerRunner(web.Server(proxy.answer), shutdown_timeout=0.1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
             proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             yield proxy
         finally:

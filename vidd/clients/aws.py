@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 from pydantic import Field, SecretStr, model_validator
 
@@ -53,10 +54,19 @@ class Account(Options):
         return self
 
 
+@lru_cache(maxsize=1)
+def _models() -> Any:
+    """The service models, which are dear to load, once for all accounts."""
+    return get_session().get_component("data_loader")
+
+
 @lru_cache(maxsize=32)
 def _session(account: Account) -> aioboto3.Session:
-    """One session per account: it holds the loaded service models, which are dear to load."""
+    """One session per account."""
+    core = get_session()
+    core.register_component("data_loader", _models())
     return aioboto3.Session(
+        botocore_session=core,
         aws_access_key_id=account.access_key,
         aws_secret_access_key=account.secret_key.get_secret_value() if account.secret_key else None,
         aws_session_token=account.session_token.get_secret_value() if account.session_token else None,

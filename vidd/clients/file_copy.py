@@ -50,6 +50,7 @@ def look(path: str, facts: Mapping[str, Any]) -> os.stat_result:
 async def take_over(path: str, facts: Mapping[str, Any], landing: Landing, meter: Meter) -> bool:
     """Link or copy the file to `landing.final`; the answer is whether it is a link."""
     before = look(path, facts)
+    meter.total = before.st_size
     landing.discard()
     try:
         # A link to a symbolic link would be one to nothing inside a sandbox of ffmpeg's.
@@ -62,7 +63,11 @@ async def take_over(path: str, facts: Mapping[str, Any], landing: Landing, meter
         await in_thread(sync_directory, landing.directory)
         meter.add(before.st_size)
         return True
-    look(path, {"size": before.st_size, "mtime_ns": before.st_mtime_ns})
+    try:
+        look(path, {"size": before.st_size, "mtime_ns": before.st_mtime_ns})
+    except Refused:
+        landing.discard()
+        raise
     await landing.check(before.st_size, {})
     await landing.settle()
     return False

@@ -132,4 +132,6 @@ def _same_state(answer: dict[str, Any], thing: Pinned, expected: int) -> None:
     if str(answer.get("ETag", "")).strip('"') != thing.etag:
         raise Refused(f"{name} was replaced while it was fetched: its new state comes as an arrival of its own.")
     if int(answer["ContentLength"]) != expected:
-        raise Refused(f"The server of {name} does not serve parts of an object, which fetching it needs.")
+        raise Refused(
+            f"The server of {name} does not serve parts of an object: set chunk of the fetch step above its size."
+        )

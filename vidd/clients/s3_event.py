@@ -110,10 +110,13 @@ def _from_record(record: Any) -> ObjectEvent:
     name = _text(record, "eventName")
     s3 = _table(record, "s3")
     bucket, thing = _table(s3, "bucket"), _table(s3, "object")
-    try:
-        key = unquote_plus(_text(thing, "key"), errors="strict")
-    except UnicodeDecodeError:
-        raise _NotUnderstood("the object's key is not UTF-8") from None
+    key = _text(thing, "key")
+    # Some servers forget to encode; a key that holds what encoding would have taken away is one as it is.
+    if key.isascii() and key.isprintable() and " " not in key:
+        try:
+            key = unquote_plus(key, errors="strict")
+        except UnicodeDecodeError:
+            raise _NotUnderstood("the object's key is not UTF-8") from None
     return _event(name.removeprefix("s3:"), bucket, thing, key, etag=thing.get("eTag"), time=record.get("eventTime"))
 
 

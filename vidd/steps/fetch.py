@@ -86,7 +86,6 @@ async def run(options: Options, bench: Bench) -> Outcome:
 
 async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     path, facts = file_copy.path_of(bench.job.location), bench.job.facts
-    meter.total = file_copy.look(path, facts).st_size
     sums = promised_sums(dict(facts)) if options.verify else {}
     linked = await file_copy.take_over(path, facts, landing, meter)
     for algorithm, promised in sums.items():
