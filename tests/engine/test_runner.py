@@ -8,6 +8,7 @@ from vidd.model.event import StepEnded
 from vidd.model.job import IllegalMove, State
 from vidd.model.publication import Sending
 from vidd.model.retry import RetryRule
+from vidd.stores.memory import MemoryStore
 
 WHOLE_PATH = [State.SEEN, State.READY, State.WORKING, State.PUBLISHING, State.PUBLISHED]
 
@@ -349,6 +350,27 @@ class TestProgramme:
             engine.clock.forward(60)
             refused = await engine.until(job.id, State.REFUSED)
             assert "has no talk 't1'" in refused.reason
+
+    async def test_a_talk_whose_reading_comes_in_the_middle_of_the_look_is_not_refused(self, tmp_path):
+        class ReadMeanwhile(MemoryStore):
+            """The next reading, with the talk, comes after the first question about it."""
+
+            async def talk(self, programme, talk_id):
+                return await self.answered(super().talk(programme, talk_id))
+
+            async def programme(self, name):
+                return await self.answered(super().programme(name))
+
+            async def answered(self, asked):
+                found = await asked
+                engine.clock.forward(1)
+                await self.put_talks("sheet", [talk("t1")], engine.clock.now())
+                return found
+
+        async with Engine(tmp_path, programme="sheet", store=ReadMeanwhile()) as engine:
+            await engine.store.put_talks("sheet", [talk("other")], engine.clock.now())
+            job = await engine.one()
+            await engine.until(job.id, State.PUBLISHED)
 
     async def test_a_talk_that_the_next_reading_brings_is_worked_on(self, tmp_path):
         async with Engine(tmp_path, programme="sheet") as engine:
