@@ -155,7 +155,7 @@ class JobRun:
         if fault.counts:
             until = self._stage.next_try(attempt, tried, fault.after)
         else:
-            until = self._stage.next_try(1, self._stage.now(), fault.after)
+            until = self._stage.next_try(0, self._stage.now(), fault.after)
         if until is None:
             await self._move(State.REFUSED, f"Given up after {attempt} attempts: {fault.sentence}")
             return
