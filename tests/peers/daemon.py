@@ -257,9 +257,11 @@ class Running:
 
     def __init__(self, place: Place, process: subprocess.Popen[bytes], log: Path) -> None:
         self.place, self.process, self.log = place, process, log
+        self._is_ready = False
 
     def ask(self, path: str, body: Any = None, *, method: str | None = None) -> tuple[int, Any]:
-        """Status and JSON of the API, over the socket."""
+        """Status and JSON of the API, over the socket, once it is ready."""
+        self.ready()
         connection = _SocketConnection(self.place.root / "vidd.sock")
         try:
             data = None if body is None else json.dumps(body)
@@ -276,9 +278,9 @@ class Running:
 
         def look() -> bool:
             assert self.process.poll() is None, self.log.read_text()
-            return bool(self.said("ready"))
+            return self._is_ready or bool(self.said("ready"))
 
-        until(look, "the daemon is ready")
+        self._is_ready = until(look, "the daemon is ready")
         return self
 
     def said(self, event: str) -> list[dict[str, Any]]:
