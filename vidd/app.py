@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -38,6 +39,9 @@ from vidd.web.server import Port
 _log = structlog.get_logger()
 _PATIENCE = 60.0
 """Seconds a wait may be for `--until-idle` to stay for it."""
+_VAIN = 5.0
+"""Seconds a watcher may be down before `--until-idle` gives up: a sheet may be being saved just now."""
+_TICK = 0.1
 SOCKET = "vidd.sock"
 
 
@@ -64,6 +68,8 @@ class Daemon:
 
     def __init__(self, settings: Settings, reread: Callable[[], Settings]) -> None:
         self._ready = make_ready(settings)
+        # The state directory is owned: another one in settings that are read again counts after a restart.
+        self._state = settings.daemon.state
         self._reread = reread
         self._notifier = Notifier()
         self._observers: list[Callable[[Event], None]] = []
@@ -72,6 +78,7 @@ class Daemon:
         self._followers: list[Follower] = []
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._stage: Stage
         self._intake: Intake
         self._watchers: Watchers
@@ -105,12 +112,15 @@ class Daemon:
                     self._start_watchers()
                     _log.info("ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=taken)
                     self._notifier.say(READY="1", STATUS="Ready.")
-                    if on_ready is not None:
-                        await on_ready(self)
-                    await self._until_over(until_idle=until_idle, seconds=seconds)
-                    await self._go_down()
-                    main.cancel()
-                    watchdog.cancel()
+                    try:
+                        if on_ready is not None:
+                            await on_ready(self)
+                        await self._until_over(until_idle=until_idle, seconds=seconds)
+                    finally:
+                        # Whatever ends it, jobs come to rest while the store is still open.
+                        await self._go_down()
+                        main.cancel()
+                        watchdog.cancel()
         _log.info("stopped")
 
     async def _build(self, stack: AsyncExitStack) -> None:
@@ -151,7 +161,7 @@ class Daemon:
 
     def _tools(self, ready: Ready) -> Tools:
         encoder = Encoder(**ready.encoder)
-        return Tools(ready.settings.daemon.state, encoder, SystemClock(), ready.accounts, self.observe)
+        return Tools(self._state, encoder, SystemClock(), ready.accounts, self.observe)
 
     def observe(self, event: Event) -> None:
         """Tell everybody who watches."""
@@ -229,11 +239,13 @@ class Daemon:
             await _end(*ends)
 
     async def _idle(self) -> None:
+        in_vain: dict[str, int] = {}
         while not all(one.caught_up for one in self._watchers.table.values()):
-            down = [one for one in self._watchers.table.values() if one.restarts and not one.up]
-            if down:
-                raise Refused(f"The watcher {down[0].name} cannot look at what there is: {down[0].reason}")
-            await asyncio.sleep(0.1)
+            for one in self._watchers.table.values():
+                in_vain[one.name] = in_vain.get(one.name, 0) + 1 if one.down else 0
+                if in_vain[one.name] * _TICK >= _VAIN:
+                    raise Refused(f"The watcher {one.name} cannot look at what there is: {one.reason}")
+            await asyncio.sleep(_TICK)
         await self.runner.idle(_PATIENCE)
 
     async def _go_down(self) -> None:
@@ -247,7 +259,8 @@ class Daemon:
         await self.runner.stop_now()
         await draining
         await _end(hurry)
-        await self._stop_watchers()
+        async with self._reloading:
+            await self._stop_watchers()
 
     async def _watchdog(self) -> None:
         every = Notifier.watchdog_seconds() or 10.0
@@ -279,14 +292,19 @@ class Daemon:
 
     async def reload(self) -> None:
         """Read the settings again; a bad file is refused and the old ones stay."""
-        self._notifier.say(RELOADING="1")
-        try:
-            ready = make_ready(self._reread())
-        except Refused as refused:
-            _log.error("settings refused", reason=refused.sentence)
-        else:
-            await self._take_over(ready)
-        self._notifier.say(READY="1")
+        async with self._reloading:
+            if self._stage.draining:
+                return
+            self._notifier.say(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+            try:
+                ready = make_ready(self._reread())
+                for pipeline in ready.pipelines.values():
+                    resolve(pipeline)
+                await self._take_over(ready)
+            except Refused as refused:
+                _log.error("settings refused", reason=refused.sentence)
+            finally:
+                self._notifier.say(READY="1", STATUS="Ready.")
 
     async def _take_over(self, ready: Ready) -> None:
         old, new = self._ready.settings, ready.settings
@@ -301,9 +319,12 @@ class Daemon:
         ]
         await self._stop_watchers()
         self._ready = ready
-        self._stage.tools = self._tools(ready)
+        before, self._stage.tools = self._stage.tools, self._tools(ready)
+        if self._stage.tools.encoder.path != before.encoder.path:
+            self.desk.capabilities = await capabilities(self._stage.tools.encoder)
         self._stage.retry = RetryRule(**new.retry.model_dump())
         self._stage.slots.resize(_limits(new))
+        self.runner.resize(new.limits.jobs)
         self._intake.pipelines = ready.pipelines
         self._start_watchers()
         _log.info("settings read", pipelines=list(ready.pipelines), after_restart=fixed)

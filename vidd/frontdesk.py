@@ -66,7 +66,7 @@ class FrontDesk:
         self._intake = intake
         self._watchers = watchers
         self._inlets = inlets
-        self._capabilities = capabilities
+        self.capabilities = capabilities
         self._reserve = reserve
         self._since = stage.now()
         self._progresses = Progresses()
@@ -83,7 +83,7 @@ class FrontDesk:
         }
         free = self._stage.workspace.free()
         reasons = [f"The watcher {one.name} is down: {one.reason}" for one in watchers.values() if not one.up]
-        reasons += [f"ffmpeg: {reason}" for reason in self._capabilities.missing]
+        reasons += [f"ffmpeg: {reason}" for reason in self.capabilities.missing]
         if free < self._reserve():
             reasons.append(
                 f"{free / 1024**3:.1f} GiB are free, less than [limits] disk_reserve: no job that needs room starts."
@@ -100,7 +100,7 @@ class FrontDesk:
             running=len(self._runner.running),
             paused=self._runner.paused,
             disk_free=free,
-            ffmpeg=desk.Ffmpeg(self._capabilities.version, tuple(self._capabilities.missing)),
+            ffmpeg=desk.Ffmpeg(self.capabilities.version, tuple(self.capabilities.missing)),
         )
 
     async def explain(self, job: Job) -> Explanation:
@@ -152,9 +152,8 @@ class FrontDesk:
 
     async def retry(self, job_id: str, *, fresh_settings: bool) -> Job:
         job = await self._job(job_id)
-        if fresh_settings:
-            job = await self._runner.renew(job, self._intake.pipelines[self._pipeline(job.pipeline)])
-        return await self._runner.retry(job)
+        settings = self._intake.pipelines[self._pipeline(job.pipeline)] if fresh_settings else None
+        return await self._runner.retry(job, settings)
 
     async def cancel(self, job_id: str) -> Job:
         return await self._runner.cancel(await self._job(job_id))

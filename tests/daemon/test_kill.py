@@ -127,7 +127,7 @@ def test_a_job_whose_daemon_is_killed_at_point_after_point_is_published_once(pla
 
 
 def test_a_daemon_killed_in_the_middle_of_an_encode_leaves_no_ffmpeg_and_cuts_again(place, clip):
-    place.slow.touch()
+    place.slow()
     place.drop(clip)
     with place.daemon() as daemon:
         (pid,) = daemon.encoding()
@@ -136,7 +136,7 @@ def test_a_daemon_killed_in_the_middle_of_an_encode_leaves_no_ffmpeg_and_cuts_ag
         daemon.signal(signal.SIGKILL)
         assert daemon.ended() == -signal.SIGKILL
         until(lambda: not place.alive(), f"ffmpeg {pid} and the probe are gone")
-    place.slow.unlink()
+    place.quick()
     place.drain()
     assert_published_once(place)
 

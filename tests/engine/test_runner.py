@@ -1,13 +1,14 @@
 import asyncio
 
 import pytest
-from builders import DEADLINE, Engine, FakePublisher, FakeStep, talk
+from builders import DEADLINE, Engine, FakePublisher, FakeStep, arrival, talk
 
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import StepEnded
 from vidd.model.job import IllegalMove, State
 from vidd.model.publication import Sending
 from vidd.model.retry import RetryRule
+from vidd.stores.memory import MemoryStore
 
 WHOLE_PATH = [State.SEEN, State.READY, State.WORKING, State.PUBLISHING, State.PUBLISHED]
 
@@ -350,6 +351,27 @@ class TestProgramme:
             refused = await engine.until(job.id, State.REFUSED)
             assert "has no talk 't1'" in refused.reason
 
+    async def test_a_talk_whose_reading_comes_in_the_middle_of_the_look_is_not_refused(self, tmp_path):
+        class ReadMeanwhile(MemoryStore):
+            """The next reading, with the talk, comes after the first question about it."""
+
+            async def talk(self, programme, talk_id):
+                return await self.answered(super().talk(programme, talk_id))
+
+            async def programme(self, name):
+                return await self.answered(super().programme(name))
+
+            async def answered(self, asked):
+                found = await asked
+                engine.clock.forward(1)
+                await self.put_talks("sheet", [talk("t1")], engine.clock.now())
+                return found
+
+        async with Engine(tmp_path, programme="sheet", store=ReadMeanwhile()) as engine:
+            await engine.store.put_talks("sheet", [talk("other")], engine.clock.now())
+            job = await engine.one()
+            await engine.until(job.id, State.PUBLISHED)
+
     async def test_a_talk_that_the_next_reading_brings_is_worked_on(self, tmp_path):
         async with Engine(tmp_path, programme="sheet") as engine:
             job = await engine.one()
@@ -370,3 +392,116 @@ class TestProgramme:
         async with Engine(tmp_path, programme="sheet") as engine:
             job = await engine.one("holiday.mp4")
             assert "does not say which talk" in (await engine.until(job.id, State.REFUSED)).reason
+
+
+class TestJournal:
+    """A journal that cannot be written for a while is nobody's failure."""
+
+    class Full(MemoryStore):
+        """Takes nothing while it is full."""
+
+        full = False
+
+        def _room(self):
+            if self.full:
+                raise AgainLater("The journal cannot be written.", counts=False)
+
+        async def save(self, job, *, expect):
+            self._room()
+            await super().save(job, expect=expect)
+
+        async def save_publication(self, publication, *, expect):
+            self._room()
+            await super().save_publication(publication, expect=expect)
+
+        async def record_step(self, record):
+            self._room()
+            await super().record_step(record)
+
+    async def written_again(self, engine, job):
+        """Let the journal be full for a minute, and then have room."""
+        for _ in range(12):
+            engine.clock.forward(5)
+            await asyncio.sleep(0)
+        engine.store.full = False
+        async with asyncio.timeout(DEADLINE):
+            while (await engine.store.job(job.id)).state is not State.PUBLISHED:
+                engine.clock.forward(5)
+                await asyncio.sleep(0)
+
+    async def test_a_job_whose_state_could_not_be_saved_goes_on_when_there_is_room(self, tmp_path):
+        gate, library = Gate(), FakePublisher("s3")
+        step = FakeStep("trim", results=[gate])
+        async with Engine(tmp_path, steps=[step], publishers=[library], store=self.Full()) as engine:
+            job = await engine.one()
+            await gate.wait()
+            engine.store.full = True
+            gate.open.set()
+            await self.written_again(engine, job)
+            assert (step.runs, library.arrived) == (2, [job.id])
+
+    async def test_a_receipt_that_could_not_be_saved_is_asked_for_and_nothing_is_sent_twice(self, tmp_path):
+        gate = Gate()
+        library = FakePublisher("s3", results=[gate])
+        async with Engine(tmp_path, publishers=[library], store=self.Full()) as engine:
+            job = await engine.one()
+            await gate.wait()
+            engine.store.full = True
+            gate.open.set()
+            await self.written_again(engine, job)
+            assert library.arrived == [job.id]
+
+    async def test_a_job_that_comes_due_while_the_journal_is_full_is_taken_up_later(self, tmp_path):
+        step = FakeStep("trim", results=[AgainLater("Not now.", after=60)])
+        async with Engine(tmp_path, steps=[step], store=self.Full()) as engine:
+            job = await engine.one()
+            await engine.until(job.id, State.WAITING)
+            await engine.settled()
+            engine.store.full = True
+            engine.clock.forward(60)
+            await self.written_again(engine, job)
+
+
+async def test_an_arrival_whose_source_is_stopped_while_it_is_recorded_is_queued_all_the_same(tmp_path):
+    class Slow(MemoryStore):
+        async def admit(self, jobs):
+            fresh = await super().admit(jobs)
+            await gate()
+            return fresh
+
+    gate = Gate()
+    async with Engine(tmp_path, store=Slow()) as engine:
+        admitting = asyncio.create_task(engine.intake.admit("folder", "talks", [arrival()]))
+        await gate.wait()
+        admitting.cancel()
+        gate.open.set()
+        with pytest.raises(asyncio.CancelledError):
+            await admitting
+        (job,) = await engine.store.jobs()
+        await engine.until(job.id, State.PUBLISHED)
+
+
+async def test_a_wait_that_is_nobodys_failure_is_made_even_where_one_attempt_is_all(tmp_path):
+    full = AgainLater("The disk is full.", after=60, counts=False)
+    step, library = FakeStep("trim", results=[full]), FakePublisher("s3", results=[full])
+    rule = RetryRule(attempts=1, first=10, jitter=0)
+    async with Engine(tmp_path, steps=[step], publishers=[library], retry=rule) as engine:
+        job = await engine.one()
+        for times in (1, 2):
+            await engine.until(job.id, State.WAITING, times)
+            await engine.settled()
+            engine.clock.forward(60)
+        await engine.until(job.id, State.PUBLISHED)
+
+
+async def test_a_retry_that_is_refused_changes_no_settings(tmp_path):
+    gate = Gate()
+    async with Engine(tmp_path, steps=[FakeStep("trim", results=[gate])]) as engine:
+        job = await engine.one()
+        await gate.wait()
+        working = await engine.store.job(job.id)
+        with pytest.raises(IllegalMove):
+            await engine.runner.retry(working, {"other": True})
+        assert (await engine.store.job(job.id)).settings == job.settings
+        gate.open.set()
+        await engine.until(job.id, State.PUBLISHED)

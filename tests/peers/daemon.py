@@ -82,14 +82,14 @@ outbox = "outbox"
 kind = "sheet"
 path = "programme.csv"
 """
-# Plays its input in real time while the file `slow` is there, and says by a file named after its pid that it started.
+# Reads its input at the speed that the file `slow` says, and tells by a file named after its pid that it started.
 FFMPEG = """#!{python} -IS
 import os, sys
 words = sys.argv[1:]
 if "-i" in words:
     at = words.index("-i")
     if os.path.exists("{root}/slow"):
-        words[at:at] = ["-readrate", "0.2"]
+        words[at:at] = ["-readrate", open("{root}/slow").read()]
     open("{root}/encodes/%d" % os.getpid(), "w").close()
 os.execv("{ffmpeg}", ["ffmpeg", *words])
 """
@@ -125,7 +125,7 @@ class Place:
         self.root = root
         self.config = root / "vidd.toml"
         self.sheet = root / "programme.csv"
-        self.slow = root / "slow"
+        self._slow = root / "slow"
         self.starts = 0
         for name in ("in", "encodes", "site"):
             (root / name).mkdir()
@@ -152,6 +152,14 @@ class Place:
             writer.writeheader()
             writer.writerows(rows)
         part.replace(self.sheet)
+
+    def slow(self, speed: float = 0.1) -> None:
+        """Have every encode that begins from now on take its time: seconds of media in one second."""
+        self._slow.write_text(str(speed))
+
+    def quick(self) -> None:
+        """Encode at full speed again."""
+        self._slow.unlink()
 
     def rows(self) -> dict[str, dict[str, str]]:
         """The sheet as it is, by talk."""
@@ -249,9 +257,11 @@ class Running:
 
     def __init__(self, place: Place, process: subprocess.Popen[bytes], log: Path) -> None:
         self.place, self.process, self.log = place, process, log
+        self._is_ready = False
 
     def ask(self, path: str, body: Any = None, *, method: str | None = None) -> tuple[int, Any]:
-        """Status and JSON of the API, over the socket."""
+        """Status and JSON of the API, over the socket, once it is ready."""
+        self.ready()
         connection = _SocketConnection(self.place.root / "vidd.sock")
         try:
             data = None if body is None else json.dumps(body)
@@ -268,9 +278,9 @@ class Running:
 
         def look() -> bool:
             assert self.process.poll() is None, self.log.read_text()
-            return bool(self.said("ready"))
+            return self._is_ready or bool(self.said("ready"))
 
-        until(look, "the daemon is ready")
+        self._is_ready = until(look, "the daemon is ready")
         return self
 
     def said(self, event: str) -> list[dict[str, Any]]:

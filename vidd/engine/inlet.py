@@ -64,7 +64,8 @@ class SourceInlet:
         self._watchers.mark(self.name, up=False, reason=reason)
 
     def caught_up(self) -> None:
-        self._watchers.mark(self.name, up=True, reason=None, caught_up=self.tools.clock.now())
+        # A look can be whole as far as it got: whether the watcher is up is for `up` and `down` to say.
+        self._watchers.mark(self.name, caught_up=self.tools.clock.now())
 
     def look(self) -> None:
         """Ask the source to look now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from vidd.engine.stage import unbroken
 from vidd.errors import Refused
 from vidd.model.event import Event, JobMoved
 from vidd.model.job import Arrival, Job, new_id
@@ -52,10 +53,16 @@ class Intake:
     async def admit(self, source: str, pipeline: str | None, arrivals: Sequence[Arrival]) -> list[Job]:
         """Record what is new, in one transaction; what is known already is left out of the answer."""
         jobs = [self._job(source, arrival.pipeline or pipeline, arrival) for arrival in arrivals]
-        fresh = await self._store.admit(jobs)
-        for job in fresh:
-            self._queue.put(job.id, job.priority)
-            self._observe(JobMoved(job, None))
+        fresh: list[Job] = []
+
+        async def record() -> None:
+            fresh.extend(await self._store.admit(jobs))
+            for job in fresh:
+                self._queue.put(job.id, job.priority)
+                self._observe(JobMoved(job, None))
+
+        # A source that is stopped in between would leave rows behind that nobody queues before the next start.
+        await unbroken(record())
         return fresh
 
     async def known(self, pipeline: str, arrival: Arrival) -> Job | None:

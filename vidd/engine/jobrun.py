@@ -85,9 +85,10 @@ class JobRun:
         if plan.programme is None:
             return None
         talk_id = self.job.talk or parse_recording_name(self.job.name).talk
+        # Before the talk: a reading that comes between the two must not be blamed for what the earlier one lacked.
+        programme = await self._stage.store.programme(plan.programme)
         talk = await self._stage.store.talk(plan.programme, talk_id)
         if talk is None:
-            programme = await self._stage.store.programme(plan.programme)
             if programme is None or programme.read <= self.job.created:
                 self._stage.ask_source(plan.programme)
                 raise AgainLater(
@@ -154,7 +155,7 @@ class JobRun:
         if fault.counts:
             until = self._stage.next_try(attempt, tried, fault.after)
         else:
-            until = self._stage.next_try(1, self._stage.now(), fault.after)
+            until = self._stage.next_try(0, self._stage.now(), fault.after)
         if until is None:
             await self._move(State.REFUSED, f"Given up after {attempt} attempts: {fault.sentence}")
             return

@@ -143,7 +143,7 @@ class _Sender:
         now = self._stage.now()
         # An attempt that did not get further than asking the other side counts as well.
         made = self._one.attempt + (self._one.state not in {Sending.STARTED, Sending.SENT})
-        attempt, since = (made, self._one.tried or now) if fault.counts else (1, now)
+        attempt, since = (made, self._one.tried or now) if fault.counts else (0, now)
         until = self._stage.next_try(attempt, since, fault.after)
         if until is None:
             reason = f"Given up after {made} attempts: {fault.sentence}"

@@ -12,7 +12,9 @@ import structlog
 
 from vidd.engine.jobrun import JobRun
 from vidd.engine.patience import time_or_sign
+from vidd.engine.slots import Slot
 from vidd.engine.stage import Stage
+from vidd.errors import AgainLater
 from vidd.model.job import UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import Sending
 from vidd.ports import Conflict, Queue
@@ -20,6 +22,8 @@ from vidd.ports import Conflict, Queue
 _log = structlog.get_logger()
 _LOOK = 30.0
 """Seconds between two looks at the waiting jobs, when none comes due before."""
+_UNWRITTEN = 5.0
+"""Seconds until a journal that could not be written is tried again."""
 
 
 class Runner:
@@ -28,9 +32,10 @@ class Runner:
     def __init__(self, stage: Stage, queue: Queue, at_once: int) -> None:
         self._stage = stage
         self._queue = queue
-        self._places = asyncio.Semaphore(at_once)
+        self._places = Slot(at_once)
         self._runs: dict[str, tuple[JobRun, asyncio.Task[Job]]] = {}
         self._again: dict[str, int] = {}
+        self._lost: set[str] = set()
         self._open = asyncio.Event()
         self._waits = asyncio.Event()
         self._changed = asyncio.Event()
@@ -60,7 +65,7 @@ class Runner:
 
     async def _take(self) -> None:
         while True:
-            await self._places.acquire()
+            await self._places.take(0)
             await self._open.wait()
             job_id = await self._queue.get()
             self._starting += 1
@@ -69,7 +74,7 @@ class Runner:
             finally:
                 self._starting -= 1
             if not started:
-                self._places.release()
+                self._places.give_back()
                 self._changed.set()
 
     async def _start(self, job_id: str) -> bool:
@@ -93,24 +98,40 @@ class Runner:
 
     def _ended(self, job_id: str) -> None:
         _, task = self._runs.pop(job_id)
-        self._places.release()
+        self._places.give_back()
         if job_id in self._again:
             self._queue.put(job_id, self._again.pop(job_id))
         self._waits.set()
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("job lost", job=job_id, error=repr(error))
+            if isinstance(error, AgainLater):
+                # Its state could not be saved; the journal still has the one before.
+                self._lost.add(job_id)
 
     async def _wake(self) -> None:
         while True:
             self._waits.clear()
-            now = self._stage.now()
-            for job in await self._stage.store.due(now):
-                await self.requeue(job, "Its time has come.")
+            try:
+                seconds = await self._take_up()
+            except AgainLater as fault:
+                _log.warning("jobs not taken up", reason=fault.sentence)
+                seconds = _UNWRITTEN
             self._changed.set()
-            following = await self._stage.store.next_due()
-            seconds = min(_LOOK, (following - now).total_seconds()) if following else _LOOK
             await time_or_sign(self._stage.tools.clock, max(seconds, 0.0), self._waits)
+
+    async def _take_up(self) -> float:
+        """Queue what has come due or was lost; returns the seconds until it must be looked at again."""
+        store, now = self._stage.store, self._stage.now()
+        for job_id in list(self._lost):
+            job = await store.job(job_id)
+            if job is not None and job.state in UNFINISHED and job_id not in self._runs:
+                await self.requeue(job, "The journal could not be written while this ran.")
+            self._lost.discard(job_id)
+        for job in await store.due(now):
+            await self.requeue(job, "Its time has come.")
+        following = await store.next_due()
+        return min(_LOOK, (following - now).total_seconds()) if following else _LOOK
 
     async def requeue(self, job: Job, reason: str | None) -> Job:
         """Make a resting job ready and queue it; a conflict means that somebody else moved it first."""
@@ -119,8 +140,11 @@ class Runner:
             self._queue.put(job.id, job.priority)
         return job
 
-    async def retry(self, job: Job) -> Job:
-        """A person wants it tried again: refused and unsure publications are asked for and sent anew."""
+    async def retry(self, job: Job, settings: Mapping[str, Any] | None = None) -> Job:
+        """A person wants it tried again: refused and unsure publications are asked for and sent anew.
+
+        `settings` take the place of those it was admitted with.
+        """
         if job.state in {State.READY, State.SEEN, State.WORKING, State.PUBLISHING, State.HELD}:
             raise IllegalMove(f"The job {job.id} is {job.state} and needs no retry.")
         failed = [
@@ -134,17 +158,10 @@ class Runner:
             await self._stage.move_publication(
                 job, one, state=Sending.PENDING, attempt=0, tried=None, until=None, reason=None
             )
-        job = await self._stage.move(job, State.READY, "A person asked for a retry.", attempt=0, tried=None)
+        changes = {"attempt": 0, "tried": None} | ({} if settings is None else {"settings": settings})
+        job = await self._stage.move(job, State.READY, "A person asked for a retry.", **changes)
         self._queue.put(job.id, job.priority)
         return job
-
-    async def renew(self, job: Job, settings: Mapping[str, Any]) -> Job:
-        """Give a resting job the present settings of its pipeline."""
-        if job.id in self._runs:
-            raise IllegalMove(f"The job {job.id} runs: cancel it before it is given other settings.")
-        changed = job.evolve(settings=settings, changed=self._stage.now())
-        await self._stage.store.save(changed, expect=job.state)
-        return changed
 
     async def cancel(self, job: Job, reason: str = "A person cancelled it.") -> Job:
         """A person wants it stopped: what runs for it is ended and awaited."""
@@ -164,6 +181,10 @@ class Runner:
             raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
         await self._stage.store.set_flag(f"approved:{job.id}", "yes")
         return await self.requeue(job, "A person approved it.")
+
+    def resize(self, at_once: int) -> None:
+        """Another number of jobs from now on; what runs goes on."""
+        self._places.resize(at_once)
 
     async def pause(self) -> None:
         """Finish what runs, start nothing; kept across restarts."""
@@ -188,7 +209,7 @@ class Runner:
             self._changed.clear()
             due = await self._stage.store.next_due()
             soon = due is not None and due <= self._stage.now() + timedelta(seconds=patience)
-            busy = self._runs or self._starting or (self._queue.size() and not self.paused)
+            busy = self._runs or self._lost or self._starting or (self._queue.size() and not self.paused)
             if not busy and (self.paused or not soon):
                 return
             await self._changed.wait()

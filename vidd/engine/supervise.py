@@ -16,6 +16,7 @@ from vidd.ports import Clock
 
 _log = structlog.get_logger()
 _RULE = RetryRule(attempts=1 << 30, first=1.0, longest=60.0, total=float("inf"))
+_NOT_YET = "It has not started yet."
 _PROVEN = 60.0
 """Seconds a watcher must have stood before an earlier fall is forgotten."""
 
@@ -28,10 +29,15 @@ class Watcher:
     kind: str
     up: bool = False
     restarts: int = 0
-    reason: str | None = "It has not started yet."
+    reason: str | None = _NOT_YET
     since: datetime | None = None
     last_event: datetime | None = None
     caught_up: datetime | None = None
+
+    @property
+    def down(self) -> bool:
+        """Whether it looked in vain, or fell."""
+        return not self.up and self.reason != _NOT_YET
 
 
 class Watchers:

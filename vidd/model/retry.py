@@ -22,11 +22,11 @@ def next_try(
 ) -> datetime | None:
     """The time of the next attempt, or None when the rule's bounds are reached.
 
-    `attempt` is the number of attempts made (from 1), `since` when the first was made, `after` the wait that
+    `attempt` is the number of attempts made (0 for a wait that is nobody's failure), `since` when the first was made, `after` the wait that
     the other side asked for, and `chance` a random number in [0, 1).
     """
     if attempt >= rule.attempts or (now - since).total_seconds() >= rule.total:
         return None
-    grown = min(rule.longest, rule.first * 2 ** min(attempt - 1, 30))
+    grown = min(rule.longest, rule.first * 2 ** min(max(attempt - 1, 0), 30))
     wait = grown * (1 - rule.jitter + 2 * rule.jitter * chance)
     return now + timedelta(seconds=max(wait, after or 0.0))
