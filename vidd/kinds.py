@@ -45,7 +45,8 @@ def known(family: str) -> dict[str, str]:
 
 def module_of(family: str, kind: str) -> ModuleType:
     """The module of a kind; Refused where there is none or what it needs is not installed."""
-    name = known(family).get(kind)
+    # Looking for third parties reads the metadata of everything installed; our own need not wait for it.
+    name = _TABLES[family].get(kind) or known(family).get(kind)
     if name is None:
         raise Refused(f"there is no kind {kind!r} here; there are {', '.join(sorted(known(family)))}")
     try:

@@ -66,9 +66,21 @@ async def test_a_cancelled_caller_cannot_cut_a_write_in_two(store):
 
 async def test_a_full_disk_is_again_later_and_leaves_the_journal_whole(store):
     pages = (await store._one("PRAGMA page_count"))[0]
-    await store._db.execute(f"PRAGMA max_page_count={pages}")
+    await store._db.run(f"PRAGMA max_page_count={pages}")
     with pytest.raises(AgainLater, match="disk full"):
         await store.admit([job(f"job-{number}", name="n" * 1000) for number in range(100)])
-    await store._db.execute("PRAGMA max_page_count=100000")
+    await store._db.run("PRAGMA max_page_count=100000")
     assert await store.jobs() == []
     assert len(await store.admit([job("a", created=START)])) == 1
+
+
+async def test_what_was_asked_before_the_end_is_done(tmp_path):
+    one = SqliteStore(tmp_path / "journal.sqlite")
+    await one.open()
+    writes = [asyncio.ensure_future(one.set_flag(str(number), "yes")) for number in range(20)]
+    await asyncio.sleep(0)
+    await one.close()
+    await asyncio.gather(*writes)
+    await one.open()
+    assert await one.get_flag("19") == "yes"
+    await one.close()

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from vidd.clients import file_copy, http_download, s3_download
-from vidd.clients.aws import Account, client
+from vidd.clients import file_copy, http_download
 from vidd.clients.checksum import digest_of
 from vidd.clients.landing import Landing, check_room
 from vidd.clients.meter import Meter
@@ -95,6 +94,10 @@ async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Me
 
 
 async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
+    # Every daemon fetches, and those that have no S3 are spared what it takes to start and to hold its library.
+    from vidd.clients import s3_download  # noqa: PLC0415
+    from vidd.clients.aws import Account, client  # noqa: PLC0415
+
     facts = bench.job.facts
     bucket, key = parse_s3_uri(bench.job.location)
     bucket, key = facts.get("bucket", bucket), facts.get("key", key)
@@ -137,5 +140,7 @@ async def check(options: Options, tools: Tools) -> str:
     """Whether the account that is named exists."""
     if options.account is None:
         return "Files are fetched with the account that the arrival names."
+    from vidd.clients.aws import Account  # noqa: PLC0415 - as above
+
     tools.account(options.account, Account)
     return f"S3 objects are fetched with the account {options.account}."

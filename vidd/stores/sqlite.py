@@ -1,23 +1,20 @@
 """The embedded store: SQLite in WAL mode, every commit synced to the disk before it counts.
 
-One connection, whose writes are whole transactions that a cancelled caller cannot cut in two.
+Its writes are whole transactions that a cancelled caller cannot cut in two.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import aiosqlite
-
-from vidd.errors import AgainLater, Refused
+from vidd.clients.sqlite import Database
+from vidd.errors import Refused
 from vidd.model.job import UNFINISHED, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
@@ -35,7 +32,6 @@ from vidd.model.talk import Programme, Talk
 from vidd.options import Options
 from vidd.ports import Conflict
 
-T = TypeVar("T")
 _JOB = job_columns()
 _SHORTEST_END = 4
 _PUBLICATION = publication_columns()
@@ -55,20 +51,11 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = asyncio.Lock()
-        self._connection: aiosqlite.Connection | None = None
-
-    @property
-    def _db(self) -> aiosqlite.Connection:
-        if self._connection is None:
-            raise RuntimeError("the store is not open")
-        return self._connection
+        self._db = Database(path)
 
     async def open(self) -> None:
         try:
-            self._connection = await aiosqlite.connect(self._path, isolation_level=None)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
-                await self._db.execute(f"PRAGMA {pragma}")
+            await self._db.open()
             await self._migrate()
         except sqlite3.DatabaseError as error:
             await self.close()
@@ -86,59 +73,32 @@ class SqliteStore:
         if found > len(versions):
             raise Refused(f"The journal {self._path} was written by a newer vidd: install that version again.")
         for number, script in enumerate(versions[found:], start=found + 1):
-            await self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;")
+            await self._db.run(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;")
 
     async def close(self) -> None:
-        if self._connection is not None:
-            async with self._lock:
-                await self._connection.close()
-            self._connection = None
+        await self._db.close()
 
-    async def _all(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        return list(await self._db.execute_fetchall(sql, values))
-
-    async def _one(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
-        rows = await self._all(sql, values)
+    async def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        rows = await self._db.read(sql, values)
         return rows[0] if rows else None
 
-    async def _write(self, work: Callable[[], Awaitable[T]]) -> T:
-        return await asyncio.shield(asyncio.ensure_future(self._transaction(work)))
-
-    async def _transaction(self, work: Callable[[], Awaitable[T]]) -> T:
-        async with self._lock:
-            try:
-                await self._db.execute("BEGIN IMMEDIATE")
-                result = await work()
-                await self._db.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                await self._roll_back()
-                raise AgainLater(f"The journal cannot be written ({error}): is the disk full?", counts=False) from error
-            except BaseException:
-                await self._roll_back()
-                raise
-            return result
-
-    async def _roll_back(self) -> None:
-        with suppress(sqlite3.OperationalError):
-            await self._db.execute("ROLLBACK")
-
     async def admit(self, jobs: Sequence[Job]) -> list[Job]:
-        async def work() -> list[Job]:
+        def work(db: sqlite3.Connection) -> list[Job]:
             keys = json.dumps([job.key for job in jobs])
-            rows = await self._all("SELECT key FROM jobs WHERE key IN (SELECT value FROM json_each(?))", (keys,))
+            rows = db.execute("SELECT key FROM jobs WHERE key IN (SELECT value FROM json_each(?))", (keys,))
             known = {row[0] for row in rows}
             fresh = [job for job in {job.key: job for job in reversed(jobs)}.values() if job.key not in known][::-1]
             marks = ",".join("?" * len(_JOB))
-            await self._db.executemany(
+            db.executemany(
                 f"INSERT INTO jobs ({','.join(_JOB)}) VALUES ({marks})",
                 [job_to_row(job) for job in fresh],
             )
-            await self._db.executemany(
+            db.executemany(
                 "INSERT INTO history VALUES (?,?,?,?)", [(j.id, stamp(j.created), j.state, j.reason) for j in fresh]
             )
             return fresh
 
-        return await self._write(work) if jobs else []
+        return await self._db.write(work) if jobs else []
 
     async def job(self, job_id: str) -> Job | None:
         exact = await self._select_jobs("id = ?", (job_id,))
@@ -152,8 +112,7 @@ class SqliteStore:
         return found[0] if found else None
 
     async def _select_jobs(self, where: str, values: Sequence[Any]) -> list[Job]:
-        rows = await self._all(f"SELECT {','.join(_JOB)} FROM jobs WHERE {where}", values)
-        return [job_from_row(row) for row in rows]
+        return await self._db.read(f"SELECT {','.join(_JOB)} FROM jobs WHERE {where}", values, job_from_row)
 
     async def jobs(
         self,
@@ -176,7 +135,7 @@ class SqliteStore:
 
     async def unfinished(self) -> list[tuple[str, int]]:
         states = json.dumps(sorted(UNFINISHED))
-        rows = await self._all(
+        rows = await self._db.read(
             "SELECT id, priority FROM jobs WHERE state IN (SELECT value FROM json_each(?))"
             " ORDER BY priority DESC, created, id",
             (states,),
@@ -191,27 +150,25 @@ class SqliteStore:
         return unstamp(row[0]) if row and row[0] else None
 
     async def save(self, job: Job, *, expect: State) -> None:
-        async def work() -> None:
+        def work(db: sqlite3.Connection) -> None:
             sets = ",".join(f"{name}=?" for name in _JOB)
-            cursor = await self._db.execute(
+            cursor = db.execute(
                 f"UPDATE jobs SET {sets} WHERE id=? AND state=?",
                 (*job_to_row(job), job.id, expect),
             )
             if cursor.rowcount != 1:
                 raise Conflict(f"job {job.id} is no longer {expect}")
             if job.state is not expect:
-                await self._db.execute(
-                    "INSERT INTO history VALUES (?,?,?,?)", (job.id, stamp(job.changed), job.state, job.reason)
-                )
+                db.execute("INSERT INTO history VALUES (?,?,?,?)", (job.id, stamp(job.changed), job.state, job.reason))
 
-        await self._write(work)
+        await self._db.write(work)
 
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
-        rows = await self._all("SELECT at, state, reason FROM history WHERE job = ? ORDER BY rowid", (job_id,))
+        rows = await self._db.read("SELECT at, state, reason FROM history WHERE job = ? ORDER BY rowid", (job_id,))
         return [(unstamp(row[0]), State(row[1]), row[2]) for row in rows]
 
     async def counts(self) -> dict[tuple[str, State], int]:
-        rows = await self._all("SELECT pipeline, state, count(*) FROM jobs GROUP BY state, pipeline")
+        rows = await self._db.read("SELECT pipeline, state, count(*) FROM jobs GROUP BY state, pipeline")
         return {(row[0], State(row[1])): row[2] for row in rows}
 
     async def oldest(self, states: Sequence[State]) -> datetime | None:
@@ -221,7 +178,7 @@ class SqliteStore:
         return unstamp(row[0]) if row and row[0] else None
 
     async def steps(self, job_id: str) -> list[StepRecord]:
-        rows = await self._all(
+        rows = await self._db.read(
             "SELECT job, name, kind, fingerprint, outcome, seconds FROM steps WHERE job = ? ORDER BY rowid", (job_id,)
         )
         return [step_from_row(row) for row in rows]
@@ -230,15 +187,13 @@ class SqliteStore:
         values = (record.job, record.name, record.kind, record.fingerprint)
         outcome = json.dumps(outcome_to_json(record.outcome))
 
-        async def work() -> None:
-            await self._db.execute(
-                "INSERT OR REPLACE INTO steps VALUES (?,?,?,?,?,?)", (*values, outcome, record.seconds)
-            )
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO steps VALUES (?,?,?,?,?,?)", (*values, outcome, record.seconds))
 
-        await self._write(work)
+        await self._db.write(work)
 
     async def publications(self, job_id: str) -> list[Publication]:
-        rows = await self._all(
+        rows = await self._db.read(
             f"SELECT {','.join(_PUBLICATION)} FROM publications WHERE job = ? ORDER BY rowid", (job_id,)
         )
         return [publication_from_row(row) for row in rows]
@@ -246,41 +201,37 @@ class SqliteStore:
     async def save_publication(self, publication: Publication, *, expect: Sending | None) -> None:
         values = publication_to_row(publication)
 
-        async def work() -> None:
+        def work(db: sqlite3.Connection) -> None:
             if expect is None:
                 names, marks = ",".join(_PUBLICATION), ",".join("?" * len(_PUBLICATION))
-                cursor = await self._db.execute(
-                    f"INSERT OR IGNORE INTO publications ({names}) VALUES ({marks})", values
-                )
+                cursor = db.execute(f"INSERT OR IGNORE INTO publications ({names}) VALUES ({marks})", values)
             else:
                 sets = ",".join(f"{name}=?" for name in _PUBLICATION)
-                cursor = await self._db.execute(
+                cursor = db.execute(
                     f"UPDATE publications SET {sets} WHERE job=? AND name=? AND state=?",
                     (*values, publication.job, publication.name, expect),
                 )
             if cursor.rowcount != 1:
                 raise Conflict(f"publication {publication.name} of {publication.job} is no longer {expect}")
 
-        await self._write(work)
+        await self._db.write(work)
 
     async def put_talks(self, programme: str, talks: Sequence[Talk], read: datetime) -> None:
         rows = [(programme, talk.id, at, json.dumps(talk_to_json(talk))) for at, talk in enumerate(talks)]
 
-        async def work() -> None:
-            await self._db.execute("DELETE FROM talks WHERE programme = ?", (programme,))
-            await self._db.executemany("INSERT OR REPLACE INTO talks VALUES (?,?,?,?)", rows)
-            await self._db.execute(
-                "INSERT OR REPLACE INTO programmes VALUES (?,?,?)", (programme, stamp(read), len(rows))
-            )
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM talks WHERE programme = ?", (programme,))
+            db.executemany("INSERT OR REPLACE INTO talks VALUES (?,?,?,?)", rows)
+            db.execute("INSERT OR REPLACE INTO programmes VALUES (?,?,?)", (programme, stamp(read), len(rows)))
 
-        await self._write(work)
+        await self._db.write(work)
 
     async def talk(self, programme: str, talk_id: str) -> Talk | None:
         row = await self._one("SELECT body FROM talks WHERE programme = ? AND id = ?", (programme, talk_id))
         return talk_from_json(json.loads(row[0])) if row else None
 
     async def talks(self, programme: str) -> list[Talk]:
-        rows = await self._all("SELECT body FROM talks WHERE programme = ? ORDER BY position", (programme,))
+        rows = await self._db.read("SELECT body FROM talks WHERE programme = ? ORDER BY position", (programme,))
         return [talk_from_json(json.loads(row[0])) for row in rows]
 
     async def programme(self, name: str) -> Programme | None:
@@ -288,13 +239,13 @@ class SqliteStore:
         return Programme(row[0], unstamp(row[1]), row[2]) if row else None
 
     async def put_dead_letter(self, source: str, body: str, reason: str, at: datetime) -> None:
-        async def work() -> None:
-            await self._db.execute("INSERT INTO dead_letters VALUES (?,?,?,?)", (stamp(at), source, reason, body))
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO dead_letters VALUES (?,?,?,?)", (stamp(at), source, reason, body))
 
-        await self._write(work)
+        await self._db.write(work)
 
     async def dead_letters(self, limit: int = 100) -> list[tuple[datetime, str, str, str]]:
-        rows = await self._all(
+        rows = await self._db.read(
             "SELECT at, source, reason, body FROM dead_letters ORDER BY rowid DESC LIMIT ?", (limit,)
         )
         return [(unstamp(row[0]), row[1], row[2], row[3]) for row in rows]
@@ -304,12 +255,12 @@ class SqliteStore:
         return row[0] if row else None
 
     async def set_flag(self, name: str, value: str | None) -> None:
-        async def work() -> None:
-            await self._db.execute("DELETE FROM flags WHERE name = ?", (name,))
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM flags WHERE name = ?", (name,))
             if value is not None:
-                await self._db.execute("INSERT INTO flags VALUES (?,?)", (name, value))
+                db.execute("INSERT INTO flags VALUES (?,?)", (name, value))
 
-        await self._write(work)
+        await self._db.write(work)
 
 
 def make(state: Path, _options: Settings) -> SqliteStore:
