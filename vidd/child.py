@@ -14,14 +14,13 @@ import signal
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from vidd.errors import AgainLater, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-T = TypeVar("T")
 CHUNK = 65536
 _TICKS = os.sysconf("SC_CLK_TCK")
 # An allow-list: the daemon's environment holds secrets, and a child that opens foreign media needs none of them.
@@ -52,20 +51,6 @@ _KEPT = (
 def setpriv() -> str | None:
     """The program that ties a child's life to ours; None where util-linux is not installed."""
     return shutil.which("setpriv")
-
-
-async def surely(awaitable: Awaitable[T]) -> T:
-    """Wait for the end of something even while being cancelled; the cancellation is raised afterwards."""
-    task = asyncio.ensure_future(awaitable)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return task.result()
 
 
 class Child:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.child import CHUNK, Child, surely
+from vidd.child import CHUNK, Child
 from vidd.errors import AgainLater
+from vidd.surely import surely
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

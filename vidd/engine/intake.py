@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vidd.engine.stage import unbroken
 from vidd.errors import Refused
 from vidd.model.event import Event, JobMoved
 from vidd.model.job import Arrival, Job, new_id
 from vidd.model.talk import parse_recording_name
 from vidd.ports import Clock, Queue, Store
+from vidd.surely import surely
 
 
 def storable(text: str) -> str:
@@ -62,7 +62,7 @@ class Intake:
                 self._observe(JobMoved(job, None))
 
         # A source that is stopped in between would leave rows behind that nobody queues before the next start.
-        await unbroken(record())
+        await surely(record())
         return fresh
 
     async def known(self, pipeline: str, arrival: Arrival) -> Job | None:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from vidd.engine.publish import Publishing
-from vidd.engine.stage import GivenBack, Stage, unbroken
+from vidd.engine.stage import GivenBack, Stage
 from vidd.engine.work import Made, work
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Retried
@@ -18,6 +18,7 @@ from vidd.model.job import Job, State
 from vidd.model.publication import Publication, Receipt, Sending
 from vidd.model.talk import Talk, parse_recording_name
 from vidd.ports import Conflict, Plan, PlannedPublisher
+from vidd.surely import surely
 
 _log = structlog.get_logger()
 _PROGRAMME_LOOK = 5.0
@@ -59,7 +60,7 @@ class JobRun:
 
     async def _move(self, state: State, reason: str | None = None, until: datetime | None = None) -> None:
         fresh = {"attempt": 0, "tried": None} if state in {State.PUBLISHED, State.REFUSED} else {}
-        await unbroken(self._save(state, reason, {"until": until, **fresh}))
+        await surely(self._save(state, reason, {"until": until, **fresh}))
 
     async def _save(self, state: State, reason: str | None, changes: Mapping[str, Any]) -> None:
         self.job = await self._stage.move(self.job, state, reason, **changes)
@@ -161,7 +162,7 @@ class JobRun:
             return
         self._stage.observe(Retried("job", fault.sentence))
         changes = {"until": until, "attempt": attempt, "tried": tried}
-        await unbroken(self._save(State.WAITING, fault.sentence, changes))
+        await surely(self._save(State.WAITING, fault.sentence, changes))
 
     async def _give_back(self, reason: str) -> None:
         if self.job.state in {State.WORKING, State.PUBLISHING}:

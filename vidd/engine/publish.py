@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from vidd.engine.stage import Stage, unbroken
+from vidd.engine.stage import Stage
 from vidd.engine.work import Made
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Progressed, Retried
@@ -19,6 +19,7 @@ from vidd.model.job import Job
 from vidd.model.publication import Publication, Receipt, Sending
 from vidd.model.talk import Talk
 from vidd.ports import Parcel, PlannedPublisher
+from vidd.surely import surely
 
 _log = structlog.get_logger()
 _RESTING = frozenset({Sending.DONE, Sending.REFUSED, Sending.UNSURE})
@@ -89,7 +90,7 @@ class _Sender:
             self._one = Publication(
                 self._job.id, self.name, self._plan.kind, changed=self._stage.now(), notice=self._notice
             )
-            await unbroken(self._stage.store.save_publication(self._one, expect=None))
+            await surely(self._stage.store.save_publication(self._one, expect=None))
         else:
             self._one = self._known
         waits = self._one.state is Sending.WAITING and self._one.until and self._one.until > self._stage.now()
@@ -153,7 +154,7 @@ class _Sender:
         await self._move(state=Sending.WAITING, reason=fault.sentence, until=until, attempt=made, tried=since)
 
     async def _move(self, **changes: Any) -> None:
-        await unbroken(self._save(changes))
+        await surely(self._save(changes))
 
     async def _save(self, changes: Mapping[str, Any]) -> None:
         self._one = await self._stage.move_publication(self._job, self._one, **changes)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,20 +23,6 @@ _log = structlog.get_logger()
 
 class GivenBack(Exception):
     """The daemon drains: this job stops here and goes on after the next start."""
-
-
-async def unbroken(work: Coroutine[Any, Any, None]) -> None:
-    """Await something to its end even when the caller is cancelled; the cancel is raised after it."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled
 
 
 @dataclass

@@ -6,8 +6,9 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from vidd.child import Child, surely
+from vidd.child import Child
 from vidd.process import Tail
+from vidd.surely import surely
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import imageio_ffmpeg
 
 from vidd import process
-from vidd.child import setpriv, surely
+from vidd.child import setpriv
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.ffmpeg import parse
 from vidd.model.event import EncodeCount, EncodeEnded
+from vidd.surely import surely
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
