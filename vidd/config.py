@@ -23,11 +23,15 @@ _NOT_SETTINGS = frozenset({"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE"
 
 
 class SettingsFault(Refused):
-    """Settings that cannot be used: every fault with its TOML path."""
+    """Settings that cannot be used: every fault with its TOML path.
 
-    def __init__(self, faults: list[str]) -> None:
+    `rest` are the settings without what is faulty in their shape, so that the kinds can be asked for more faults.
+    """
+
+    def __init__(self, faults: list[str], rest: Settings | None = None) -> None:
         super().__init__("The settings cannot be used: " + "; ".join(faults))
         self.faults = faults
+        self.rest = rest
 
 
 class Daemon(Options):
@@ -214,10 +218,26 @@ def read_settings(path: Path | None, over: Mapping[str, Any] | None = None) -> S
     try:
         settings = Settings(**table)
     except ValidationError as error:
-        raise SettingsFault(strange + faults_of(error)) from None
+        raise SettingsFault(strange + faults_of(error), _without_faults(table, error)) from None
     if strange:
-        raise SettingsFault(strange)
+        raise SettingsFault(strange, settings)
     return settings
+
+
+def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings | None:
+    """What can be used when each faulty key is taken out; None where that cannot be told."""
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        *way, key = one["loc"]
+        place: Any = table
+        for part in way:
+            place = place.get(part) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            return None
+        place.pop(key, None)
+    try:
+        return Settings(**table)
+    except ValidationError:
+        return None
 
 
 def embedded() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vidd.config import Settings
+from vidd.config import Settings, SettingsFault
 from vidd.ffmpeg.run import default_ffmpeg
 from vidd.kinds import Faults, accounts_of, module_of, pipeline_to_json
 from vidd.ports import Queue, Store
@@ -57,6 +57,16 @@ def make_ready(settings: Settings) -> Ready:
         lambda: module_of("stores", settings.store.kind).make(settings.daemon.state, store),
         lambda: module_of("queues", settings.queue.kind).make(queue),
     )
+
+
+def with_faults_of_kinds(fault: SettingsFault) -> SettingsFault:
+    """The same, with what the kinds have against the rest of these settings: an operator sees all faults at once."""
+    if fault.rest is not None:
+        try:
+            make_ready(fault.rest)
+        except SettingsFault as more:
+            return SettingsFault(fault.faults + more.faults)
+    return fault
 
 
 def _check_names(settings: Settings, faults: Faults) -> None:

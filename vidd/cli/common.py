@@ -19,6 +19,7 @@ from vidd.app import SOCKET
 from vidd.clients.daemon import DaemonClient
 from vidd.config import Settings, SettingsFault, read_settings
 from vidd.errors import AgainLater, Fault
+from vidd.ready import with_faults_of_kinds
 
 T = TypeVar("T")
 _USUAL = Path("/etc/vidd/vidd.toml")
@@ -48,7 +49,10 @@ def settings_of(path: Path | None, state: Path | None) -> Settings:
     """The settings with the state directory of the command line."""
     if state is not None:
         os.environ["VIDD_DAEMON__STATE"] = str(state.resolve())
-    return read_settings(config_path(path))
+    try:
+        return read_settings(config_path(path))
+    except SettingsFault as fault:
+        raise with_faults_of_kinds(fault) from None
 
 
 def client(config: Path | None, state: Path | None, url: str | None, token: str | None) -> DaemonClient:
