@@ -92,11 +92,12 @@ class Runner:
         return True
 
     def _ended(self, job_id: str) -> None:
-        _, task = self._runs.pop(job_id)
+        run, task = self._runs.pop(job_id)
         self._places.release()
         if job_id in self._again:
             self._queue.put(job_id, self._again.pop(job_id))
-        self._waits.set()
+        if run.job.state is State.WAITING:
+            self._waits.set()
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("job lost", job=job_id, error=repr(error))
