@@ -14,7 +14,7 @@ def pytest_runtest_makereport(item, call):
     """Where everything is said to be installed, a test that skips for a missing package has failed."""
     outcome = yield
     report = outcome.get_result()
-    if os.environ.get("VIDD_TESTS_COMPLETE") and report.skipped and NEEDED in str(report.longrepr):
+    if os.environ.get("TESTS_COMPLETE") and report.skipped and NEEDED in str(report.longrepr):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be missing: {report.longrepr}"
 
@@ -22,7 +22,7 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch):
     """Settings of whoever runs the tests must not reach them."""
-    for name in [name for name in os.environ if name.startswith("VIDD_") and name != "VIDD_TESTS_COMPLETE"]:
+    for name in [name for name in os.environ if name.startswith("VIDD_")]:
         monkeypatch.delenv(name)
     for name in ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"):
         monkeypatch.delenv(name, raising=False)

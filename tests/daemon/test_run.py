@@ -1,10 +1,9 @@
 """`vidd run`: when it ends by itself, and what it refuses to start with."""
 
-import signal
 import socket
 
 import pytest
-from peers.daemon import talk, until
+from peers.daemon import talk
 
 
 def ended(place, *words, **environment):
@@ -66,7 +65,7 @@ def test_all_faults_of_the_settings_are_listed_with_their_places(place):
         ('fade = "500ms"', 'fad = "500ms"'),
         ('kind = "mail"', 'kind = "pigeon"'),
         ('pipeline = "talks"', 'pipeline = "walks"'),
-        more='\n[surprise]\nx = 1\n',
+        more="\n[surprise]\nx = 1\n",
     )
     code, lines = ended(place, VIDD_LIMITZ__ENCODES="3")
     assert code == 2

@@ -166,7 +166,7 @@ async def test_an_object_in_the_bucket_becomes_a_talk_in_the_library_and_the_spe
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill -9", "SIGTERM"])
 async def test_a_daemon_stopped_in_the_middle_and_started_again_publishes_once(place, clip, number):
     with conference(place) as (cloud, post):
-        place.slow.touch()
+        place.slow()
         cloud.s3.upload_file(str(clip), "recordings", f"in/{NAME}")
         with place.daemon(**SECRETS) as daemon:
             daemon.ready().encoding()
@@ -175,7 +175,7 @@ async def test_a_daemon_stopped_in_the_middle_and_started_again_publishes_once(p
                 daemon.signal(number)
             daemon.ended()
         assert cloud.library() == {}
-        place.slow.unlink()
+        place.quick()
         with place.daemon(**SECRETS) as daemon:
             daemon.ready().job("published")
             daemon.stopped()

@@ -15,6 +15,8 @@ from vidd.surely import surely
 
 def storable(text: str) -> str:
     """A text that any store can keep: bytes that are no UTF-8 become their escapes, control characters too."""
+    if text.isprintable():
+        return text
     clean = text.encode("utf-8", "backslashreplace").decode()
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in clean)
 

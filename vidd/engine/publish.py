@@ -38,6 +38,8 @@ class Publishing:
         self, planned: Sequence[PlannedPublisher], *, notice: bool, receipts: Mapping[str, Receipt]
     ) -> list[Publication]:
         """Bring each as far as it goes now; returns them as they then stand."""
+        if not planned:
+            return []
         known = {one.name: one for one in await self._stage.store.publications(self._job.id)}
         runs = [
             _Sender(self._stage, self._job, plan, self._parcel_fields(receipts), known.get(plan.name), notice=notice)

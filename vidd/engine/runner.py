@@ -97,17 +97,19 @@ class Runner:
         return True
 
     def _ended(self, job_id: str) -> None:
-        _, task = self._runs.pop(job_id)
+        run, task = self._runs.pop(job_id)
         self._places.give_back()
         if job_id in self._again:
             self._queue.put(job_id, self._again.pop(job_id))
-        self._waits.set()
+        if run.job.state is State.WAITING:
+            self._waits.set()
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("job lost", job=job_id, error=repr(error))
             if isinstance(error, AgainLater):
                 # Its state could not be saved; the journal still has the one before.
                 self._lost.add(job_id)
+                self._waits.set()
 
     async def _wake(self) -> None:
         while True:
