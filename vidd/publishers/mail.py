@@ -101,7 +101,8 @@ async def check(options: Options, tools: Tools) -> str:
 class _Round:
     """One attempt at all recipients. `resend` says whether an open intent may be sent again.
 
-    A person decides that for mail servers, by retrying what was unsure; for an outbox the files themselves tell.
+    For an outbox the files themselves tell what is out. A mail server cannot be asked, so there `reconcile` never
+    resends, and the engine calls `publish` on an open intent only where `reconcile` did not object.
     """
 
     def __init__(self, options: Options, parcel: Parcel, *, resend: bool) -> None:
@@ -199,7 +200,7 @@ class _Round:
 def _unknown(letter: Letter) -> NobodyKnows:
     return NobodyKnows(
         f"Nobody knows whether {letter.recipient.address} got the mail: look for Message-ID {letter.message_id} in the "
-        "mail server's log, then retry to send it again, or accept it."
+        "mail server's log, and write yourself if it is not there. vidd does not send it again."
     )
 
 

@@ -133,8 +133,8 @@ def _sending(case: _Case, one: Publication) -> Explanation:
     match one.state:
         case Sending.UNSURE:
             look = f"look at the other side of {one.name}"
-            done = f"; if it did, {case.cancel}" if cancel else ""
-            then = f"{look}: if it did not arrive, {retry}{done}"
+            done = f"; if it arrived, {case.cancel} ends the job" if cancel else ""
+            then = f"{look}; {retry} asks it once more{done}"
             return case.answer(f"a person to look whether {one.name} arrived", because, then, since=since)
         case Sending.REFUSED:
             return case.answer(what, because, f"correct what it says, then {retry}", *cancel, since=since)
@@ -187,7 +187,7 @@ def _unsure(case: _Case) -> Explanation:
     lost = next((one for one in case.publications if one.state is Sending.UNSURE), None)
     if lost:
         return _sending(case, lost)
-    look = f"look at the other side: if it did not arrive, {case.retry}; if it did, {case.cancel}"
+    look = f"look at the other side; {case.retry} asks it once more; if it arrived, {case.cancel} ends the job"
     return case.answer("a person to look whether it arrived", case.reason(), look)
 
 
