@@ -1,5 +1,6 @@
 """One promise, every store."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -177,3 +178,14 @@ async def test_a_flag_is_kept_until_it_is_forgotten(store):
     assert await store.get_flag("paused") == "still"
     await store.set_flag("paused", None)
     assert await store.get_flag("paused") is None
+
+
+async def test_a_reading_of_the_programme_is_seen_whole_or_not_at_all(store):
+    talks = [talk(f"t{number}") for number in range(50)]
+    await store.put_talks("sheet", talks, START)
+    readings = asyncio.gather(*(store.put_talks("sheet", talks, later(second)) for second in range(20)))
+    while not readings.done():
+        assert await store.talk("sheet", "t49") == talks[-1]
+        assert len(await store.talks("sheet")) == 50
+        await asyncio.sleep(0)
+    await readings

@@ -23,8 +23,10 @@ from typing import Any
 from urllib.parse import quote
 
 from peers import daemon_fate
+from typer.testing import CliRunner
 
 import vidd
+from vidd.__main__ import app
 from vidd.ffmpeg.run import default_ffmpeg
 from vidd.stores.sqlite import SqliteStore
 
@@ -210,6 +212,26 @@ class Place:
             code = running.ended()
             assert code == 0, running.log.read_text()
         return running
+
+    def vidd(self, *words: object) -> tuple[int, str, str]:
+        """Exit code, output and error output of a command that asks the daemon which runs here."""
+        command, *more = map(str, words)
+        ended = CliRunner().invoke(app, [command, "--config", str(self.config), *more])
+        if ended.exception and not isinstance(ended.exception, SystemExit):
+            raise ended.exception
+        return ended.exit_code, ended.stdout, ended.stderr
+
+    def start_vidd(self, *words: object) -> subprocess.Popen[str]:
+        """A command as a process of its own, whose output is a pipe."""
+        command, *more = map(str, words)
+        return subprocess.Popen(
+            [sys.executable, "-m", "vidd", command, "--config", str(self.config), *more],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def alive(self) -> list[str]:
         """The command lines of all processes that work in or on this place."""

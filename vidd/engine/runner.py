@@ -173,6 +173,8 @@ class Runner:
             task.cancel()
             await asyncio.wait({task})
             return run.job
+        if job.state is State.CANCELLED:
+            return job
         job = await self._stage.move(job, State.CANCELLED, reason)
         await self._stage.workspace.remove(job.id)
         return job
