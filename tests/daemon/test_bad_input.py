@@ -4,7 +4,8 @@ import os
 
 import pytest
 from footage import GREY, ffmpeg, recording
-from peers.daemon import talk, until
+from peers.daemon import until
+from peers.daemon_texts import talk
 
 GOOD = {
     "plain": "Main_plain_000000_000001.mp4",

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from peers.daemon import talk, until
+from peers.daemon import until
+from peers.daemon_texts import talk
 
 
 @pytest.fixture

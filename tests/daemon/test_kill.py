@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import av
 import pytest
-from peers.daemon import Place, served, until
+from peers.daemon import Place, until
+from peers.daemon_web import served
 
 from vidd.model.job import MOVES, State
 from vidd.model.publication import Sending

@@ -3,7 +3,8 @@
 import asyncio
 import signal
 
-from peers.daemon import talk, until
+from peers.daemon import until
+from peers.daemon_texts import talk
 
 from vidd.app import Daemon
 from vidd.config import read_settings

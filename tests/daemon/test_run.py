@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from peers.daemon import talk
+from peers.daemon_texts import talk
 
 
 def ended(place, *words, **environment):

@@ -3,7 +3,8 @@
 import signal
 
 import pytest
-from peers.daemon import talk, until
+from peers.daemon import until
+from peers.daemon_texts import talk
 
 
 def two_encodes(place, clip, daemon, speed=0.1):

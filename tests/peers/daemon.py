@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import http.client
-import http.server
 import json
 import os
 import re
@@ -14,15 +13,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from peers import daemon_fate
+from peers.daemon_texts import FFMPEG, HEADINGS, SETTINGS, talk
 from typer.testing import CliRunner
 
 import vidd
@@ -31,70 +30,6 @@ from vidd.ffmpeg.run import default_ffmpeg
 from vidd.stores.sqlite import SqliteStore
 
 DEADLINE = 60.0
-HEADINGS = ("id", "title", "description", "speakers", "emails", "stage", "exclude", "status", "link")
-SETTINGS = """
-[daemon]
-state = "{root}"
-listen = "127.0.0.1:0"
-grace = "20s"
-
-[limits]
-disk_reserve = "1MiB"
-
-[ffmpeg]
-path = "{root}/ffmpeg"
-threads = 1
-
-[retry]
-first = "200ms"
-
-[sources.recordings]
-kind = "folder"
-path = "in"
-pipeline = "talks"
-settle = "100ms"
-rescan = "500ms"
-
-[sources.programme]
-kind = "sheet"
-path = "programme.csv"
-refresh = "500ms"
-settle = "0s"
-
-[pipelines.talks]
-programme = "programme"
-
-[[pipelines.talks.steps]]
-kind = "trim"
-fade = "500ms"
-preset = "ultrafast"
-
-[[pipelines.talks.steps]]
-kind = "describe"
-
-[[pipelines.talks.publish]]
-kind = "folder"
-path = "out"
-
-[[pipelines.talks.notify]]
-kind = "mail"
-outbox = "outbox"
-
-[[pipelines.talks.notify]]
-kind = "sheet"
-path = "programme.csv"
-"""
-# Reads its input at the speed that the file `slow` says, and tells by a file named after its pid that it started.
-FFMPEG = """#!{python} -IS
-import os, sys
-words = sys.argv[1:]
-if "-i" in words:
-    at = words.index("-i")
-    if os.path.exists("{root}/slow"):
-        words[at:at] = ["-readrate", open("{root}/slow").read()]
-    open("{root}/encodes/%d" % os.getpid(), "w").close()
-os.execv("{ffmpeg}", ["ffmpeg", *words])
-"""
 
 
 def until(ask: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
@@ -343,54 +278,3 @@ class Running:
         self.signal(signal.SIGTERM)
         code = self.ended()
         assert code == 0, self.log.read_text()
-
-
-def talk(talk_id: str, **more: str) -> dict[str, str]:
-    """A row of the programme with two speakers."""
-    usual = {
-        "title": f"Talk {talk_id}",
-        "speakers": "Ada; Grace",
-        "emails": f"ada@{talk_id}.example; grace@{talk_id}.example",
-    }
-    return {"id": talk_id, **usual, **more}
-
-
-class _Served(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        content, stop_after = self.server.content, self.server.stop_after
-        self.server.firsts.append(
-            first := int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
-        )
-        self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(len(content) - first))
-        self.send_header("ETag", '"1"')
-        if first:
-            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
-        self.end_headers()
-        self.wfile.write(content[first:stop_after])
-        self.wfile.flush()
-        if self.server.go_on.wait(DEADLINE):
-            with suppress(OSError):
-                self.wfile.write(content[max(first, stop_after) :])
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def served(content: bytes, *, stop_after: int):
-    """A web server with one file at every path; the answers stop in the middle until `go_on` is set.
-
-    `url` is its address, `firsts` the numbers of the first bytes it was asked for.
-    """
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Served) as server:
-        server.content, server.stop_after, server.go_on, server.firsts = content, stop_after, threading.Event(), []
-        server.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.go_on.set()
-            server.shutdown()
-            thread.join()
