@@ -19,6 +19,7 @@ from vidd.model.arrival import file_arrival
 from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, IllegalMove, Job, State
 from vidd.ports import Clock, Queue, Store
+from vidd.printable import quoted, size_in_words
 from vidd.web import desk
 from vidd.web.explain import Explanation, explain
 from vidd.web.hub import Hub
@@ -82,11 +83,11 @@ class FrontDesk:
             for one in self._watchers.table.values()
         }
         free = self._stage.workspace.free()
-        reasons = [f"The watcher {one.name} is down: {one.reason}" for one in watchers.values() if not one.up]
+        reasons = [f"The watcher {one.name} is down: {one.reason}" for one in self._watchers.table.values() if one.down]
         reasons += [f"ffmpeg: {reason}" for reason in self.capabilities.missing]
         if free < self._reserve():
             reasons.append(
-                f"{free / 1024**3:.1f} GiB are free, less than [limits] disk_reserve: no job that needs room starts."
+                f"{size_in_words(free)} are free, less than [limits] disk_reserve: no job that needs room starts."
             )
         if self._stage.draining:
             reasons.append("The daemon is stopping.")
@@ -196,7 +197,9 @@ def _arrival(location: str, name: str | None, facts: Mapping[str, Any], priority
         if not path.is_absolute():
             raise Refused(f"{location!r} is not an absolute path: give the whole path of the file.")
         if not path.is_file():
-            raise Refused(f"There is no file {str(path)!a} that the daemon can see: check the path and its rights.")
+            raise Refused(
+                f"There is no file {quoted(str(path))} that the daemon can see: check the path and its rights."
+            )
         path = path.resolve()
         stat = path.stat()
         arrival = file_arrival(path, size=stat.st_size, mtime_ns=stat.st_mtime_ns)

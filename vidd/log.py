@@ -15,6 +15,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from vidd.printable import printable
+
 LEVELS = ("debug", "info", "warning", "error")
 HIDDEN = "[hidden]"
 
@@ -77,7 +79,7 @@ def _as_key_value(_logger: Any, _method: str, line: Line) -> str:
 def _word(value: Any, *, quote: bool = True) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     # A file's name may hold whatever moves a terminal's cursor.
-    text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    text = printable(text)
     return (
         json.dumps(text, ensure_ascii=False)
         if quote and isinstance(value, str) and re.search(r'[\s"=]', text)

@@ -36,7 +36,12 @@ def test_what_it_is_exposed_to_is_at_most_1_5():
         "RestrictAddressFamilies_AF_INET_INET6",
         "IPAddressDeny",
         "SystemCallFilter_resources",
+        "SystemCallFilter_privileged",
     }
+
+
+def test_what_ties_ffmpegs_life_to_the_daemons_may_set_its_capabilities_to_none():
+    assert "SystemCallFilter=capset" in UNIT.read_text().splitlines()
 
 
 def test_the_daemon_says_itself_that_it_is_ready_and_is_given_longer_than_its_grace():

@@ -1,8 +1,8 @@
 import pytest
 
-from vidd.engine.intake import storable
 from vidd.engine.workspace import Workspace
 from vidd.model.media import Artifact
+from vidd.printable import printable
 
 
 async def test_files_count_only_in_their_full_size(tmp_path):
@@ -32,5 +32,5 @@ async def test_a_sweep_leaves_only_the_directories_of_jobs_that_go_on(tmp_path):
     ],
 )
 def test_any_name_can_be_stored_and_shown(text, kept):
-    assert storable(text) == kept
-    storable(text).encode()
+    assert printable(text) == kept
+    printable(text).encode()

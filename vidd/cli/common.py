@@ -19,6 +19,7 @@ from vidd.app import SOCKET
 from vidd.clients.daemon import DaemonClient
 from vidd.config import Settings, SettingsFault, read_settings
 from vidd.errors import AgainLater, Fault
+from vidd.printable import printable
 from vidd.ready import with_faults_of_kinds
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ def client(config: Path | None, state: Path | None, url: str | None, token: str 
 
 def say(text: str) -> None:
     """A line for people, without anything that moves a terminal's cursor."""
-    typer.echo("".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text))
+    typer.echo("\n".join(printable(line) for line in text.split("\n")))
 
 
 def say_json(document: Any) -> None:

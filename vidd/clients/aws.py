@@ -20,6 +20,7 @@ from pydantic import Field, SecretStr, model_validator
 from vidd.clients.aws_faults import ABSENT, asking, code_of, fault_of, status_of
 from vidd.errors import AgainLater
 from vidd.options import Duration, Options
+from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -139,5 +140,4 @@ async def head(s3: Any, bucket: str, key: str, *, version: str | None = None) ->
 
 def shown(bucket: str, key: str) -> str:
     """An object's address as a sentence may hold it: printable, and no longer than a line."""
-    text = ascii(f"s3://{bucket}/{key}")[1:-1]
-    return text if len(text) <= 160 else f"{text[:120]}...{text[-37:]}"
+    return printable(f"s3://{bucket}/{key}", 160)

@@ -9,6 +9,7 @@ import aiohttp
 from botocore import exceptions as boto
 
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,7 @@ def _fault_of_answer(error: boto.ClientError, doing: str, *, commits: bool) -> F
     for rule in _REFUSALS:
         if code in rule.codes or status in rule.statuses:
             return Refused(rule.sentence.format(code=code, doing=doing))
-    said = ascii(str(error.response.get("Error", {}).get("Message", "")))[1:-1][:200]
+    said = printable(str(error.response.get("Error", {}).get("Message", "")), 200)
     return Refused(f"The provider refused {doing}: {code} {said}".rstrip(" .") + ".")
 
 
@@ -128,7 +129,7 @@ def _fault_of_settings(error: Exception, doing: str) -> Fault:
         case boto.SSLError():
             return Refused(f"The server's certificate is not trusted at {doing}: set ca of the account.")
         case _:
-            return Refused(f"The settings do not allow {doing}: {ascii(str(error))[1:-1][:300]}")
+            return Refused(f"The settings do not allow {doing}: {printable(str(error), 300)}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from vidd.clients.landing import check_room, disk, sync_directory
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
+from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ def path_of(uri: str) -> str:
 
 def look(path: str, facts: Mapping[str, Any]) -> os.stat_result:
     """The state of a file that is still what arrived (`size`, `mtime_ns` of the facts); else Refused."""
-    name = ascii(path)[1:-1][:200]
+    name = printable(str(path), 200)
     try:
         found = os.stat(path)  # noqa: PTH116 - a path from a URI, followed to the file itself
     except (FileNotFoundError, NotADirectoryError):
@@ -78,7 +79,7 @@ async def _copy(path: str, size: int, landing: Landing, meter: Meter) -> None:
     try:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        name = ascii(path)[1:-1][:200]
+        name = printable(str(path), 200)
         raise Refused(f"The file {name} cannot be read ({error.strerror}): correct its permissions.") from None
     landing.open({"path": os.fsencode(path).hex()}, anew=True)
     try:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from vidd.errors import AgainLater, Fault, Refused
+from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ def shown(url: str) -> str:
     """An address without what may be secret in it: user, password, query."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return ascii(f"{parts.scheme}://{host}{parts.path}"[:200])[1:-1]
+    return printable(f"{parts.scheme}://{host}{parts.path}", 200)
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.clients.checksum import digest_of
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
+from vidd.printable import size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,8 +27,8 @@ def check_room(directory: Path, need: int, reserve: int) -> None:
     free = shutil.disk_usage(directory).free
     if free - need < reserve:
         raise AgainLater(
-            f"The disk has {free // 2**20} MiB free, but {need // 2**20} MiB are needed and"
-            f" {reserve // 2**20} MiB are kept in reserve: free some space, and it goes on by itself.",
+            f"The disk has {size_in_words(free)} free, but {size_in_words(need)} are needed and"
+            f" {size_in_words(reserve)} are kept in reserve: free some space, and it goes on by itself.",
             after=60,
             counts=False,
         )

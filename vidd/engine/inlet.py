@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from vidd.engine.intake import Intake, storable
+from vidd.engine.intake import Intake
 from vidd.engine.patience import time_or_sign
 from vidd.engine.supervise import Watchers
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
 from vidd.ports import Store, Tools
+from vidd.printable import printable
 
 _log = structlog.get_logger()
 _LONGEST_LETTER = 65536
@@ -48,7 +49,7 @@ class SourceInlet:
 
     async def dead_letter(self, body: str, reason: str) -> None:
         _log.warning("dead letter", source=self.name, reason=reason)
-        await self._store.put_dead_letter(self.name, storable(body)[:_LONGEST_LETTER], reason, self.tools.clock.now())
+        await self._store.put_dead_letter(self.name, printable(body)[:_LONGEST_LETTER], reason, self.tools.clock.now())
 
     async def put_talks(self, talks: Sequence[Talk]) -> None:
         now = self.tools.clock.now()

@@ -10,15 +10,8 @@ from vidd.model.event import Event, JobMoved
 from vidd.model.job import Arrival, Job, new_id
 from vidd.model.talk import parse_recording_name
 from vidd.ports import Clock, Queue, Store
+from vidd.printable import printable
 from vidd.surely import surely
-
-
-def storable(text: str) -> str:
-    """A text that any store can keep: bytes that are no UTF-8 become their escapes, control characters too."""
-    if text.isprintable():
-        return text
-    clean = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in clean)
 
 
 def _talk_of(arrival: Arrival) -> str | None:
@@ -32,7 +25,7 @@ def _talk_of(arrival: Arrival) -> str | None:
 
 
 def _key(pipeline: str, arrival: Arrival) -> str:
-    return storable(f"{pipeline}|{arrival.key}")
+    return printable(f"{pipeline}|{arrival.key}")
 
 
 class Intake:
@@ -81,8 +74,8 @@ class Intake:
             key=_key(pipeline, arrival),
             pipeline=pipeline,
             source=source,
-            location=storable(arrival.location),
-            name=storable(arrival.name),
+            location=printable(arrival.location),
+            name=printable(arrival.name),
             created=now,
             changed=now,
             facts=dict(arrival.facts),

@@ -99,7 +99,7 @@ class JobRun:
                 )
             raise Refused(
                 f"The programme {plan.programme!r}, read at {programme.read:%Y-%m-%d %H:%M:%S} UTC with"
-                f" {programme.talks} talks, has no talk {talk_id!r}: add its row or correct the file's name, then retry."
+                f" {programme.talks} rows, has no talk {talk_id!r}: add its row or correct the file's name, then retry."
             )
         if talk.fault:
             raise Refused(talk.fault)

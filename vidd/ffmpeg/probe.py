@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.dialogue import Dialogue, Lost
 from vidd.model.media import Media
+from vidd.printable import quoted
 
 # Address space, not memory in use: a damaged file may claim any size, and must not take the machine with it.
 _MEMORY = 8 << 30
@@ -66,11 +67,15 @@ class Prober:
         try:
             answer = await self._dialogue.ask(question, self._timeout)
         except TimeoutError:
-            raise AgainLater(f"The file {shown!a} could not be read within {self._timeout:g} s.") from None
+            raise AgainLater(f"The file {quoted(shown)} could not be read within {self._timeout:g} s.") from None
         except Lost as lost:
             if lost.code in _FROM_OUTSIDE:
-                raise AgainLater(f"The reader of media was killed while it looked at {shown!a} ({lost}).") from None
-            raise Refused(f"The file {shown!a} makes the reader of media crash ({lost}): encode it anew.") from None
+                raise AgainLater(
+                    f"The reader of media was killed while it looked at {quoted(shown)} ({lost})."
+                ) from None
+            raise Refused(
+                f"The file {quoted(shown)} makes the reader of media crash ({lost}): encode it anew."
+            ) from None
         if "refused" in answer:
             raise Refused(answer["refused"])
         if "again" in answer:

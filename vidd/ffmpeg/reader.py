@@ -18,6 +18,7 @@ from av.stream import Disposition
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.formats import FORMATS
 from vidd.model.media import Audio, Media, Video
+from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ _LOOKED_AT = 300
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[InputContainer]:
     """A file, open; Refused or AgainLater with a sentence where it cannot be."""
-    shown = ascii(name)
+    shown = quoted(name)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -94,7 +95,9 @@ def described(container: InputContainer, path: Path, name: str) -> Media:
     pictures = picture_streams(container)
     if not pictures:
         sound = f"{len(container.streams.audio)} audio" if container.streams.audio else "none that can be played"
-        raise Refused(f"The file {name!a} has no video stream (streams: {sound}): send the recording with picture.")
+        raise Refused(
+            f"The file {quoted(name)} has no video stream (streams: {sound}): send the recording with picture."
+        )
     size = path.stat().st_size
     _refuse_cut_off(container, size, name)
     start = (container.start_time or 0) / av.time_base
@@ -122,7 +125,7 @@ def _refuse_cut_off(container: InputContainer, size: int, name: str) -> None:
     last = max((one.pos + one.size for each in entries for one in each[-8:]), default=0)
     if last > size:
         raise Refused(
-            f"The file {name!a} was cut off: its index speaks of {last} bytes, and {size} came; send it again, whole."
+            f"The file {quoted(name)} was cut off: its index speaks of {last} bytes, and {size} came; send it again, whole."
         )
 
 

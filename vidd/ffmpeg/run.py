@@ -16,6 +16,7 @@ from vidd.child import setpriv
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.ffmpeg import parse
 from vidd.model.event import EncodeCount, EncodeEnded
+from vidd.printable import size_in_words
 from vidd.surely import surely
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _check_disk(encoder: Encoder, directory: Path) -> None:
     free = shutil.disk_usage(directory).free
     if free < encoder.disk_reserve:
         raise AgainLater(
-            f"The disk of {directory} has {free >> 20} MiB free, less than the reserve of {encoder.disk_reserve >> 20} MiB: "
+            f"The disk of {directory} has {size_in_words(free)} free, less than the reserve of {size_in_words(encoder.disk_reserve)}: "
             "free some space; the work goes on by itself.",
             counts=False,
         )

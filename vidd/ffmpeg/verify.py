@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import prober
 from vidd.model.media import Media
+from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,9 @@ async def verify(path: Path, wanted: Wanted, name: str, complaints: str = "") ->
     media = Media.from_json(found["media"])
     video = media.video[0]
     if found["first"] is None or found["end"] is None:
-        raise Refused(f"What was made of {name!a} does not decode ({_first(found['complaints'])}): encode it anew.")
+        raise Refused(
+            f"What was made of {quoted(name)} does not decode ({_first(found['complaints'])}): encode it anew."
+        )
     tolerance = max(1 / (video.rate or 25), found["last_distance"]) + 0.001
     _check_length(found["end"], wanted.duration, tolerance, name)
     _check_length(max(media.duration, wanted.whole), wanted.whole, max(tolerance, _AAC_FRAME), name)
@@ -84,7 +87,9 @@ async def verify(path: Path, wanted: Wanted, name: str, complaints: str = "") ->
     if wanted.bits is not None and media.size * 8 > wanted.bits:
         raise _not_asked(name, "size in bytes at most", wanted.bits // 8, media.size)
     if found["complaints"]:
-        raise Refused(f"What was made of {name!a} decodes with errors ({_first(found['complaints'])}): encode it anew.")
+        raise Refused(
+            f"What was made of {quoted(name)} decodes with errors ({_first(found['complaints'])}): encode it anew."
+        )
     return media, Check(
         wanted=wanted.duration,
         duration=media.duration,
@@ -100,18 +105,18 @@ async def verify(path: Path, wanted: Wanted, name: str, complaints: str = "") ->
 def _check_length(got: float, wanted: float, tolerance: float, name: str) -> None:
     if got < wanted - tolerance:
         raise Refused(
-            f"Of {name!a} only {got:.2f} s could be made of the {wanted:.2f} s wanted: "
+            f"Of {quoted(name)} only {got:.2f} s could be made of the {wanted:.2f} s wanted: "
             "the source is damaged or ends there; send it again, whole."
         )
     if got > wanted + tolerance:
         raise Refused(
-            f"Of {name!a} {got:.2f} s were made instead of {wanted:.2f} s: its times are damaged; repair or encode it anew."
+            f"Of {quoted(name)} {got:.2f} s were made instead of {wanted:.2f} s: its times are damaged; repair or encode it anew."
         )
 
 
 def _not_asked(name: str, what: str, wanted: object, got: object) -> Refused:
     return Refused(
-        f"What was made of {name!a} is not what was asked ({what}: wanted {wanted}, got {got}): check ffmpeg."
+        f"What was made of {quoted(name)} is not what was asked ({what}: wanted {wanted}, got {got}): check ffmpeg."
     )
 
 
@@ -130,7 +135,7 @@ async def check_pictures(source: Path, video: Video, cut: Cut, got: int | None, 
     missing = there - got
     if missing > 1 + there // 200:
         raise Refused(
-            f"Of {name!a} {missing} of {there} pictures from {cut.start:g} s to {cut.end:g} s could not be decoded: "
+            f"Of {quoted(name)} {missing} of {there} pictures from {cut.start:g} s to {cut.end:g} s could not be decoded: "
             "the source is damaged there; send it again, whole."
         )
     return max(0, missing)

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
+from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,7 +99,7 @@ def clock_seconds(text: str) -> float | None:
 def parse_recording_name(name: str) -> RecordingName:
     """The talk and the times in a recording's file name; Refused with a sentence where it has none."""
     fields = PurePosixPath(name).stem.split("_")
-    shown = ascii(name if len(name) <= 120 else name[:117] + "...")
+    shown = quoted(name)
     if len(fields) < 3:
         raise Refused(
             f"The file name {shown} does not say which talk it is: name it <anything>_<talk id>_<HHMMSS>_<HHMMSS>.mp4."
@@ -107,7 +108,9 @@ def parse_recording_name(name: str) -> RecordingName:
     start, end = clock_seconds(first), clock_seconds(last)
     if start is None or end is None:
         wrong = first if start is None else last
-        raise Refused(f"In the file name {shown}, {wrong!a} is no time HHMMSS: correct the name and send it again.")
+        raise Refused(
+            f"In the file name {shown}, {quoted(wrong)} is no time HHMMSS: correct the name and send it again."
+        )
     if end <= start:
         raise Refused(f"The file name {shown} says that the talk ends ({last}) before it starts ({first}): swap them.")
     if not talk:

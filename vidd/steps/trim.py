@@ -18,6 +18,7 @@ from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.talk import parse_recording_name
 from vidd.options import Duration
 from vidd.ports import Bench, Tools
+from vidd.printable import quoted
 
 SLOT: str | None = "encodes"
 # A name says whole seconds, so an end that is this little too late means the end of the file.
@@ -95,7 +96,7 @@ def _wanted(media: Media, cut: args.Cut) -> Wanted:
 
 def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
     start, end = _times(bench, media)
-    there, shown = picture_end(media), ascii(bench.job.name)
+    there, shown = picture_end(media), quoted(bench.job.name)
     if not 0 <= start < end:
         raise Refused(f"The talk in {shown} starts at {start:g} s and ends at {end:g} s: correct its times.")
     if end > there + _CLAMPED:

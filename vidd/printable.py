@@ -1,0 +1,26 @@
+"""Foreign texts, such as file names, as a sentence, a log or a terminal may hold them."""
+
+from __future__ import annotations
+
+
+def printable(text: str, longest: int | None = None) -> str:
+    """The text with its control characters, direction marks and stray bytes as escapes; cut in its middle if too long."""
+    shown = text if text.isprintable() else _escaped(text)
+    if longest is None or len(shown) <= longest:
+        return shown
+    return f"{shown[: longest - 40]}...{shown[-37:]}"
+
+
+def quoted(text: str, longest: int = 160) -> str:
+    """The same in quotation marks, for names in sentences."""
+    return f"'{printable(text, longest)}'"
+
+
+def _escaped(text: str) -> str:
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in clean)
+
+
+def size_in_words(size: float) -> str:
+    """Bytes as people read them: 12 MiB, 1.5 GiB."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
