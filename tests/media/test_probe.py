@@ -118,7 +118,7 @@ async def test_a_hostile_name_is_shown_escaped(tmp_path):
     (tmp_path / "in.mp4").write_bytes(b"")
     with pytest.raises(Refused) as refused:
         await probe(tmp_path / "in.mp4", "a\n\x1b[31m\u202eü'.mp4")
-    assert r"""a\n\x1b[31m\u202e\xfc'.mp4""" in refused.value.sentence
+    assert r"""a\n\x1b[31m\u202eü'.mp4""" in refused.value.sentence
     assert refused.value.sentence.isascii()
 
 
