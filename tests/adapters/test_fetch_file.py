@@ -36,7 +36,7 @@ def a_fetch(tmp_path, location, **changes):
     return a_bench(tmp_path / "job", job, the_tools(tmp_path, reserve=reserve))
 
 
-async def test_a_file_of_the_same_disk_is_linked_and_not_copied(tmp_path, original):
+async def test_a_file_becomes_one_of_the_jobs_own(tmp_path, original):
     outcome = await fetch.run(fetch.Options(), a_fetch(tmp_path, original.as_uri()))
     (source,) = outcome.artifacts
     assert (source.role, source.path, source.size, source.content_type) == (
@@ -45,8 +45,11 @@ async def test_a_file_of_the_same_disk_is_linked_and_not_copied(tmp_path, origin
         len(DATA),
         "video/mp4",
     )
-    assert (tmp_path / "job/source.mp4").samefile(original)
     assert names_in(tmp_path / "job") == ["source.mp4"]
+    # Whoever writes into the original now does not write into what is being cut.
+    with original.open("r+b") as writing:
+        writing.write(b"something else")
+    assert (tmp_path / "job/source.mp4").read_bytes() == DATA
 
 
 async def test_a_file_of_another_disk_is_copied_and_stays_as_it_was(tmp_path, original, no_links):

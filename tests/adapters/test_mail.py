@@ -435,3 +435,11 @@ async def test_certificates_that_cannot_be_read_are_refused(tmp_path):
 
 def test_the_test_authority_is_one_that_only_the_tests_trust(certificate):
     assert ssl.create_default_context(cafile=certificate.file).cert_store_stats()["x509"] == 1
+
+
+async def test_a_speaker_whose_address_is_none_is_named_and_the_others_get_theirs(tmp_path):
+    talk = replace(TALK, facts={"row": "row 3", "unusable": ["ada at example"]})
+    tried = sent(tmp_path, talk=talk)
+    with pytest.raises(Refused, match=r"'ada at example' in row 3 of the sheet is no e-mail address: correct it"):
+        await publish(tried, account=None)
+    assert len(list((tmp_path / "outbox").iterdir())) == len(TALK.speakers)

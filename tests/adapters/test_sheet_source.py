@@ -43,7 +43,7 @@ async def test_the_programme_is_read_with_all_its_columns(tmp_path):
     assert (first.id, first.title, first.description) == ("t-1", "Loops", "How, and why")
     assert first.speakers == (Speaker("Ada Lovelace", "ada@example.org"), Speaker("Alan Turing", "alan@example.org"))
     assert (first.stage, first.channel, first.priority, first.excluded, first.fault) == ("Main", "a", 5, False, None)
-    assert first.facts == {"row": "row 2", "notes": [], "columns": {"Day": "Monday"}}
+    assert first.facts == {"row": "row 2", "notes": [], "unusable": [], "columns": {"Day": "Monday"}}
     assert second.excluded
     assert (inlet.standing, inlet.quiet) == ("up", 1)
 
@@ -174,6 +174,26 @@ async def test_a_sheet_that_vanishes_is_said_and_read_again_when_it_is_back(tmp_
         csv_file(path, CSV)
         await inlet.look()
         assert inlet.standing == "up"
+
+
+async def test_a_sheet_that_is_replaced_by_deleting_it_first_is_not_made_anew_and_empty(tmp_path):
+    path = csv_file(tmp_path / "p.csv", CSV)
+    inlet = HeldInlet(tmp_path)
+    async with watch(inlet):
+        path.unlink()
+        await inlet.look()
+        assert "There is no sheet" in inlet.standing
+        assert not path.exists()
+
+
+async def test_a_sheet_that_lost_all_its_rows_leaves_the_programme_as_it_was(tmp_path):
+    path = csv_file(tmp_path / "p.csv", CSV)
+    inlet = HeldInlet(tmp_path)
+    async with watch(inlet):
+        csv_file(path, CSV.splitlines()[0] + "\n")
+        await inlet.look()
+        assert "has lost all its rows" in inlet.standing
+        assert [one.id for one in inlet.readings[-1]] == ["t-1", "t-2"]
 
 
 async def test_a_sheet_that_is_being_saved_is_read_once_it_stands_still(tmp_path):

@@ -30,7 +30,7 @@ def sent(state, name="youtube", **more):
         (State.WORKING, {}, "Waiting for its steps to end because they are running"),
         (State.HELD, {}, "Waiting for a person's approval because its steps are done"),
         (State.PUBLISHING, {}, "Waiting for its last state to be saved because every publisher has a receipt"),
-        (State.PUBLISHED, {}, "Waiting for nothing because it is published and everybody has been told"),
+        (State.PUBLISHED, {}, "Nothing to wait for: it is published and all its notices went out"),
         (State.WAITING, {"until": LATER}, "Waiting for its time because It goes on by itself"),
         (State.WAITING, {"until": NOON}, "Waiting for the daemon to take it up because It goes on by itself"),
         (
@@ -40,7 +40,7 @@ def sent(state, name="youtube", **more):
         ),
         (State.UNSURE, {}, "Waiting for a person to look whether it arrived because Something was sent"),
         (State.EXCLUDED, {}, "Waiting for the programme to include its talk because The programme excludes"),
-        (State.CANCELLED, {}, "Waiting for nothing because A person stopped it"),
+        (State.CANCELLED, {}, "Nothing to wait for: A person stopped it"),
     ],
 )
 def test_every_state_is_explained(state, more, sentence):

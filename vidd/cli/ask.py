@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -14,6 +15,11 @@ from vidd.clients.daemon import DaemonClient
 from vidd.options import parse_duration
 
 JobArgument = Annotated[str, typer.Argument(help="The job's id, or the end of it.")]
+
+
+def of(job: str) -> str:
+    """A job's id as a part of an address, whatever was typed."""
+    return quote(job, safe="")
 
 
 async def _at(
@@ -60,7 +66,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one job: steps, publications, receipts, history."""
-    found = finish(_at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{job}")))
+    found = finish(_at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{of(job)}")))
     if as_json:
         say_json(found)
     else:
@@ -77,7 +83,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a job waits for, why, since when, and who can unblock it."""
-    found = finish(_at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{job}/explain")))
+    found = finish(_at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{of(job)}/explain")))
     if as_json:
         say_json(found)
     else:
@@ -134,7 +140,7 @@ def _act(verb: str, sentence: str) -> Callable[..., None]:
         *,
         as_json: JsonOption = False,
     ) -> None:
-        found = finish(_at((config, state, url, token), lambda daemon: daemon.post(f"/api/jobs/{job}/{verb}")))
+        found = finish(_at((config, state, url, token), lambda daemon: daemon.post(f"/api/jobs/{of(job)}/{verb}")))
         if as_json:
             say_json(found)
         else:
@@ -163,7 +169,7 @@ def retry(
     """Take a job up again."""
 
     async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.post(f"/api/jobs/{job}/retry", {"fresh_settings": fresh})
+        return await daemon.post(f"/api/jobs/{of(job)}/retry", {"fresh_settings": fresh})
 
     found = finish(_at((config, state, url, token), ask))
     if as_json:
@@ -180,29 +186,50 @@ def reject(
     url: UrlOption = None,
     *,
     token: TokenOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Stop a held job and keep the reason."""
 
     async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.post(f"/api/jobs/{job}/reject", {"reason": reason})
+        return await daemon.post(f"/api/jobs/{of(job)}/reject", {"reason": reason})
 
-    say(job_line(finish(_at((config, state, url, token), ask))))
+    found = finish(_at((config, state, url, token), ask))
+    if as_json:
+        say_json(found)
+    else:
+        say(job_line(found))
 
 
 def pause(
-    config: ConfigOption = None, state: StateOption = None, url: UrlOption = None, token: TokenOption = None
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Finish what runs, start nothing; kept across restarts."""
-    finish(_at((config, state, url, token), lambda daemon: daemon.post("/api/pause")))
-    say("Paused: what runs goes on, nothing new starts until vidd resume.")
+    found = finish(_at((config, state, url, token), lambda daemon: daemon.post("/api/pause")))
+    if as_json:
+        say_json(found)
+    else:
+        say("Paused: what runs goes on, nothing new starts until vidd resume.")
 
 
 def resume(
-    config: ConfigOption = None, state: StateOption = None, url: UrlOption = None, token: TokenOption = None
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Start jobs again."""
-    finish(_at((config, state, url, token), lambda daemon: daemon.post("/api/resume")))
-    say("Jobs start again.")
+    found = finish(_at((config, state, url, token), lambda daemon: daemon.post("/api/resume")))
+    if as_json:
+        say_json(found)
+    else:
+        say("Jobs start again.")
 
 
 def health(
@@ -222,6 +249,13 @@ def health(
     if as_json:
         say_json(found)
     else:
-        say("All is well." if found["ok"] else "\n".join(found["reasons"]))
+        say("\n".join([*(found["reasons"] or ["All is well."]), *_asides(found)]))
     if not found["ok"]:
         raise typer.Exit(1)
+
+
+def _asides(found: Any) -> list[str]:
+    """What is no fault of the daemon's, but waits for a person."""
+    states = {state: found["jobs"].get(state) for state in ("refused", "unsure", "held")}
+    waiting = [f"{count} {state}: vidd jobs --state {state}" for state, count in states.items() if count]
+    return [*(["It is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting]

@@ -22,12 +22,14 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from vidd.app import SOCKET
+from vidd.child import setpriv
 from vidd.cli import stagecraft
 from vidd.cli.common import JsonOption, finish, say, say_json
 from vidd.cli.follow import View, follow_one, view_of
 from vidd.clients.daemon import DaemonClient
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import close_probers, probe
+from vidd.surely import surely
 
 _START = 60.0
 _FIND = 120.0
@@ -91,6 +93,7 @@ async def _daemon(config: Path, log: Path) -> AsyncIterator[asyncio.subprocess.P
     own = {key: value for key, value in os.environ.items() if not key.startswith("VIDD_")}
     with log.open("wb") as lines:
         child = await asyncio.create_subprocess_exec(
+            *((tie, "--pdeathsig", "TERM", "--") if (tie := setpriv()) else ()),
             *(sys.executable, "-m", "vidd", "run", "--config", str(config)),
             stdout=lines,
             stderr=lines,
@@ -102,11 +105,15 @@ async def _daemon(config: Path, log: Path) -> AsyncIterator[asyncio.subprocess.P
         finally:
             if child.returncode is None:
                 child.send_signal(signal.SIGTERM)
-                await child.wait()
+                await surely(child.wait())
 
 
 async def _demo(directory: Path | None, *, stay: bool, as_json: bool) -> Result:
     started = time.monotonic()
+    task = asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Said outright: a shell starts what it puts into the background with SIGINT ignored.
+        asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancel() if task else None)
     place = _place(directory)
     if shutil.disk_usage(place).free < _ROOM:
         raise Refused(f"{place} has less than 512 MiB free: name a directory with more room by --dir.")

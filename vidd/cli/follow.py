@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any, Protocol
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -132,14 +133,14 @@ async def told(daemon: DaemonClient, view: View, job: str | None = None) -> Asyn
 
 async def follow_one(daemon: DaemonClient, view: View, job_id: str) -> dict[str, Any]:
     """Show a job until it rests; returns it as it then is."""
-    found: dict[str, Any] = await daemon.get(f"/api/jobs/{job_id}")
+    found: dict[str, Any] = await daemon.get(f"/api/jobs/{quote(job_id, safe='')}")
     view.tell("job", {"job": found})
     if found["state"] not in RESTING:
         async for name, data in told(daemon, view, found["id"]):
             moved = name == "job" and data["job"]["id"] == found["id"] and data["job"]["state"] in RESTING
             # After the greeting nothing is missed: what happened before it is in the store by now.
             if name in {"hello", "reset"} or moved:
-                found = await daemon.get(f"/api/jobs/{job_id}")
+                found = await daemon.get(f"/api/jobs/{quote(job_id, safe='')}")
                 if found["state"] in RESTING:
                     break
     return found

@@ -9,8 +9,8 @@ import typer
 
 from vidd import log
 from vidd.app import Daemon
-from vidd.cli.common import ConfigOption, JsonOption, StateOption, fail, finish, say, say_json, settings_of
-from vidd.config import Settings
+from vidd.cli.common import ConfigOption, JsonOption, StateOption, config_path, fail, finish, say, say_json, settings_of
+from vidd.config import Settings, SettingsFault
 from vidd.errors import Fault
 from vidd.inspection import Finding, inspect
 from vidd.options import parse_duration
@@ -57,9 +57,15 @@ def check(
     """Check the settings, ffmpeg and the state directory, and with --online the other sides."""
     try:
         ready = make_ready(settings_of(config, state))
+    except SettingsFault as fault:
+        if as_json:
+            say_json([{"about": "settings", "ok": False, "sentence": one} for one in fault.faults])
+            raise typer.Exit(2) from None
+        raise fail(fault) from None
     except Fault as fault:
         raise fail(fault) from None
-    findings = asyncio.run(_inspect(ready, online=online))
+    where = config_path(config) or "no file: the embedded ones"
+    findings = [Finding("settings", True, f"{where}."), *asyncio.run(_inspect(ready, online=online))]
     if as_json:
         say_json([{"about": one.about, "ok": one.ok, "sentence": one.sentence} for one in findings])
     else:

@@ -154,5 +154,5 @@ class DaemonClient:
         if isinstance(error, ClientConnectorError):
             if isinstance(error.os_error, PermissionError):
                 return Refused(f"You may not use the socket {self.where}: ask as root, or as vidd's own user or group.")
-            return Refused(f"No daemon answers at {self.where}: start it with vidd run.")
+            return Refused(f"No daemon answers at {self.where}: start it with vidd run, or name its --state-dir.")
         return AgainLater(f"The daemon at {self.where} stopped answering: ask again.")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 from vidd.errors import AgainLater, Fault, Refused
 
+_CLONE = 0x40049409  # FICLONE of linux/fs.h
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _IMPOSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.ELOOP}
@@ -23,6 +25,20 @@ def disk_fault(error: OSError, doing: str) -> Fault:
     if error.errno in _IMPOSSIBLE:
         return Refused(f"The file system cannot do it, while {doing} ({why}): correct the path, then retry.")
     return AgainLater(f"The disk gave an error while {doing} ({why}): see whether it is mounted and healthy.")
+
+
+def cloned(source: Path, target: Path) -> bool:
+    """Make `target` a file of its own that shares its blocks with `source`; False where the file system cannot.
+
+    Not a hard link: whoever writes into the source afterwards would write into the target too.
+    """
+    try:
+        with source.open("rb") as reading, target.open("xb") as writing:
+            fcntl.ioctl(writing.fileno(), _CLONE, reading.fileno())
+    except OSError:
+        target.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def sync_directory(directory: Path) -> None:

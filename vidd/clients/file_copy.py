@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from vidd.clients.disk import cloned
 from vidd.clients.landing import check_room, disk, sync_directory
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
@@ -49,26 +51,23 @@ def look(path: str, facts: Mapping[str, Any]) -> os.stat_result:
 
 
 async def take_over(path: str, facts: Mapping[str, Any], landing: Landing, meter: Meter) -> bool:
-    """Link or copy the file to `landing.final`; the answer is whether it is a link."""
+    """Clone or copy the file to `landing.final`, as it was when it arrived; the answer is whether it is a clone."""
     before = look(path, facts)
     meter.total = before.st_size
     landing.discard()
-    try:
-        # A link to a symbolic link would be one to nothing inside a sandbox of ffmpeg's.
-        os.link(os.path.realpath(path), landing.part)
-    except OSError:
-        # Another file system, one without links, or fs.protected_hardlinks: any of them is a copy's case.
+    clone = await in_thread(cloned, Path(path), landing.part)
+    if not clone:
         await _copy(path, before.st_size, landing, meter)
-    else:
-        landing.part.replace(landing.final)
-        await in_thread(sync_directory, landing.directory)
-        meter.add(before.st_size)
-        return True
     try:
         look(path, {"size": before.st_size, "mtime_ns": before.st_mtime_ns})
     except Refused:
         landing.discard()
         raise
+    if clone:
+        landing.part.replace(landing.final)
+        await in_thread(sync_directory, landing.directory)
+        meter.add(before.st_size)
+        return True
     await landing.check(before.st_size, {})
     await landing.settle()
     return False

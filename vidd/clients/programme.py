@@ -8,7 +8,7 @@ Where a cell can be read in two ways, the talk gets a fault, with the words an o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pydantic import Field
@@ -54,6 +54,7 @@ class _Row:
     place: Place
     columns: Mapping[str, int | None]
     notes: list[str] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def text(self, name: str) -> str:
@@ -124,7 +125,12 @@ def _talk(talk: str, place: Place, columns: Columns) -> Talk:
         priority=row.number("priority"),
     )
     fault = f"In {place.words} of the sheet {'; '.join(row.faults)}: correct it." if row.faults else None
-    facts = {"row": place.words, "notes": row.notes, "columns": _others(layout, place.row, row.columns)}
+    facts = {
+        "row": place.words,
+        "notes": row.notes,
+        "unusable": row.unusable,
+        "columns": _others(layout, place.row, row.columns),
+    }
     return replace(read, fault=fault, facts=facts)
 
 
@@ -146,7 +152,7 @@ def _speakers(row: _Row) -> tuple[Speaker, ...]:
         target[number - 1] = target[number - 1] or text
     longest = max(len(names), len(mails))
     pairs = zip(_filled(names, longest), _filled(mails, longest), strict=True)
-    speakers = (Speaker(" ".join(name.split()), _address(mail, row.notes.append)) for name, mail in pairs)
+    speakers = (Speaker(" ".join(name.split()), _address(mail, row)) for name, mail in pairs)
     return tuple(one for one in speakers if one.name or one.email)
 
 
@@ -172,8 +178,9 @@ def _filled(texts: Sequence[str], length: int) -> list[str]:
     return [*texts, *[""] * (length - len(texts))]
 
 
-def _address(text: str, note: Callable[[str], None]) -> str | None:
+def _address(text: str, row: _Row) -> str | None:
     parsed = parse_address(text)
     if text and parsed is None:
-        note(f"{text[:80]!r} is no e-mail address, so this speaker gets no mail")
+        row.unusable.append(text[:80])
+        row.notes.append(f"{text[:80]!r} is no e-mail address, so this speaker gets no mail")
     return parsed[1] if parsed else None

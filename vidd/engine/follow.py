@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from vidd.engine.stage import Stage
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.publication import Sending
 from vidd.model.standing import standing_of
+from vidd.model.talk import Standing, Status
 from vidd.ports import Follow
+
+_JOBS = 20
+
+
+def _foremost(known: Sequence[Standing]) -> list[Standing]:
+    """The newest job speaks for its talk, but a talk that is out stays published whatever comes after it."""
+    published = [one for one in known if one.status is Status.PUBLISHED]
+    return [*published, *known][:1]
 
 
 class Follower:
@@ -48,9 +58,7 @@ class Follower:
         talks, self._talks = self._talks, set()
         standings = []
         for talk in talks:
-            newest = await self._stage.store.jobs(pipeline=self._pipeline, talk=talk, limit=1)
-            for job in newest:
-                standing = standing_of(job, await self._stage.store.publications(job.id))
-                if standing is not None:
-                    standings.append(standing)
+            newest = await self._stage.store.jobs(pipeline=self._pipeline, talk=talk, limit=_JOBS)
+            known = [standing_of(job, await self._stage.store.publications(job.id)) for job in newest]
+            standings += _foremost([one for one in known if one is not None])
         await self._follow(standings, self._stage.tools)

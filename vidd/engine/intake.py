@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from vidd.errors import Refused
@@ -20,8 +21,12 @@ def _talk_of(arrival: Arrival) -> str | None:
     try:
         return parse_recording_name(arrival.name).talk
     except Refused:
-        # The job itself is refused with this sentence later, where its pipeline needs a talk.
-        return None
+        # The job itself is refused with this sentence later; its talk's row is to say that it failed.
+        fields = PurePosixPath(arrival.name).stem.split("_")
+        return fields[-3] or None if len(fields) >= _FIELDS else None
+
+
+_FIELDS = 3
 
 
 def _key(pipeline: str, arrival: Arrival) -> str:

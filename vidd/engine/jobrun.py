@@ -85,7 +85,7 @@ class JobRun:
     async def _look_up(self, plan: Plan) -> Talk | None:
         if plan.programme is None:
             return None
-        talk_id = self.job.talk or parse_recording_name(self.job.name).talk
+        talk_id = str(self.job.facts.get("talk") or parse_recording_name(self.job.name).talk)
         # Before the talk: a reading that comes between the two must not be blamed for what the earlier one lacked.
         programme = await self._stage.store.programme(plan.programme)
         talk = await self._stage.store.talk(plan.programme, talk_id)

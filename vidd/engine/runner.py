@@ -22,6 +22,7 @@ from vidd.ports import Conflict, Queue
 _log = structlog.get_logger()
 _LOOK = 30.0
 """Seconds between two looks at the waiting jobs, when none comes due before."""
+_KEPT, _SWEEP = timedelta(days=7), timedelta(hours=1)
 _UNWRITTEN = 5.0
 """Seconds until a journal that could not be written is tried again."""
 
@@ -40,6 +41,7 @@ class Runner:
         self._waits = asyncio.Event()
         self._changed = asyncio.Event()
         self._starting = 0
+        self._swept = stage.now()
         self.paused = False
 
     async def recover(self) -> int:
@@ -50,12 +52,20 @@ class Runner:
         unfinished = await self._stage.store.unfinished()
         for job_id, priority in unfinished:
             self._queue.put(job_id, priority)
-        waiting = await self._stage.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
-        await self._stage.workspace.sweep({job_id for job_id, _ in unfinished} | {job.id for job in waiting})
+        await self._sweep()
         self.paused = await self._stage.store.get_flag("paused") is not None
         if not self.paused:
             self._open.set()
         return len(unfinished)
+
+    async def _sweep(self) -> None:
+        """Remove what no job needs any more; a refused job's files are kept for a week, in case it is retried soon."""
+        unfinished = {job_id for job_id, _ in await self._stage.store.unfinished()}
+        resting = await self._stage.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
+        old = self._stage.now() - _KEPT
+        kept = {job.id for job in resting if job.state is not State.REFUSED or job.changed > old}
+        await self._stage.workspace.sweep(unfinished | kept | set(self._runs))
+        self._swept = self._stage.now()
 
     async def run(self) -> None:
         """Until cancelled; running jobs are ended by `drain`."""
@@ -125,6 +135,8 @@ class Runner:
     async def _take_up(self) -> float:
         """Queue what has come due or was lost; returns the seconds until it must be looked at again."""
         store, now = self._stage.store, self._stage.now()
+        if now - self._swept >= _SWEEP:
+            await self._sweep()
         for job_id in list(self._lost):
             job = await store.job(job_id)
             if job is not None and job.state in UNFINISHED and job_id not in self._runs:

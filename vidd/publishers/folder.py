@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import hashlib
 import os
 import time
@@ -19,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidd.clients.disk import disk_fault, sync_directory
+from vidd.clients.disk import cloned, disk_fault, sync_directory
 from vidd.errors import Refused
 from vidd.model.event import BytesMoved
 from vidd.model.media import Artifact
@@ -32,7 +31,6 @@ SLOT: str | None = "uploads"
 
 _NAME = "{{ title | file_name }}{% if talk.id %}-{{ talk.id | file_name }}{% endif %}{{ tail }}{{ suffix }}"
 _CHUNK = 4 * 1024 * 1024
-_CLONE = 0x40049409  # FICLONE of linux/fs.h
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EINVAL, errno.ENOTTY}
 
 
@@ -157,13 +155,7 @@ def _durable(handle: int, flush: Callable[[], None]) -> None:
 
 def _shared(source: Path, part: Path) -> bool:
     """A clone that shares its blocks, or else a second name; False where the file system has neither."""
-    try:
-        with source.open("rb") as reading, part.open("xb") as writing:
-            fcntl.ioctl(writing.fileno(), _CLONE, reading.fileno())
-    except OSError:
-        with suppress(FileNotFoundError):
-            part.unlink()
-    else:
+    if cloned(source, part):
         return True
     try:
         part.hardlink_to(source)

@@ -25,6 +25,7 @@ from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.options import Options as Base
 from vidd.ports import Parcel, Tools
+from vidd.printable import quoted
 from vidd.texts import check_template, fields_of, render
 
 SLOT: str | None = "mails"
@@ -245,6 +246,9 @@ def _letters(options: Options, parcel: Parcel) -> tuple[list[Letter], dict[str, 
     if options.to is None:
         speakers = talk.speakers if talk else ()
         to = [Person(speaker.name, speaker.email) for speaker in speakers if speaker.email]
+        for text in talk.facts.get("unusable", ()) if talk else ():
+            where = f"in {talk.facts['row']} of the sheet" if talk else ""
+            bad[text] = Refused(f"{quoted(text)} {where} is no e-mail address: correct it, then retry.")
     else:
         to = _people(options.to, fields, bad)
     if not to:

@@ -70,22 +70,27 @@ class _Reader:
         self.read: Signature | None = None
         self.talks: Sequence[Talk] = ()
         self.asked: set[str] = set()
+        self.create = options.create
 
     async def look(self) -> float:
         """Look once; returns the seconds until the next look."""
         try:
-            now = await asyncio.to_thread(_stat, self.path, create=self.options.create)
+            now = await asyncio.to_thread(_stat, self.path, create=self.create)
             age = self.inlet.tools.clock.now().timestamp() - now[2] / 1e9
             still, self.seen = now == self.seen or age >= self.options.settle, now
             if not still:
                 return min(self.options.settle, self.options.refresh)
             if now != self.read:
-                self.talks = read_talks(await open_book(self.path, self.options.tab).read(), self.options.columns)
-                self.read = now
+                talks = read_talks(await open_book(self.path, self.options.tab).read(), self.options.columns)
+                if self.talks and not talks:
+                    raise AgainLater(f"The sheet {self.path} has lost all its rows: the programme stays as it was.")
+                self.talks, self.read = talks, now
         except Fault as fault:
             self.inlet.down(fault.sentence)
             soon = fault.after if isinstance(fault, AgainLater) else None
             return min(soon or self.options.refresh, self.options.refresh)
+        # One that goes away later is being replaced: an empty one in its place would refuse every talk.
+        self.create = False
         # An unchanged sheet is handed in again, so that the programme shows when it was last known to be true.
         await self.inlet.put_talks(self.talks)
         await self._ask()

@@ -86,11 +86,11 @@ async def run(options: Options, bench: Bench) -> Outcome:
 async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     path, facts = file_copy.path_of(bench.job.location), bench.job.facts
     sums = promised_sums(dict(facts)) if options.verify else {}
-    linked = await file_copy.take_over(path, facts, landing, meter)
+    cloned = await file_copy.take_over(path, facts, landing, meter)
     for algorithm, promised in sums.items():
         if await digest_of(landing.final, algorithm) != promised.lower():
             raise Refused(f"The file's {algorithm} is not the one the arrival promised: send it again.")
-    return {"linked": linked}
+    return {"cloned": cloned}
 
 
 async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:

@@ -59,9 +59,8 @@ class SqliteStore:
             await self._migrate()
         except sqlite3.DatabaseError as error:
             await self.close()
-            raise Refused(
-                f"The journal {self._path} cannot be used ({error}): restore it from a backup or move it."
-            ) from error
+            what_to_do = "make room on its disk" if "full" in str(error) else "restore it from a backup or move it"
+            raise Refused(f"The journal {self._path} cannot be used ({error}): {what_to_do}.") from error
         except Refused:
             await self.close()
             raise

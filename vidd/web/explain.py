@@ -48,8 +48,13 @@ class Explanation:
     @property
     def sentence(self) -> str:
         """All of it in one line."""
-        head = f"Waiting for {self.waiting_for}" if self.waiting_for else "Waiting for nothing"
-        text = f"{head} because {self.because.rstrip('.')}, since {_clock(self.since)}"
+        because = self.because.rstrip(".")
+        head = (
+            f"Waiting for {self.waiting_for} because {because}"
+            if self.waiting_for
+            else f"Nothing to wait for: {because}"
+        )
+        text = f"{head}, since {_clock(self.since)}"
         if self.next_try:
             text += f"; next try {_clock(self.next_try)}"
         if self.unblock:
@@ -164,7 +169,7 @@ def _published(case: _Case) -> Explanation:
     stuck = _most_stuck([one for one in case.publications if one.notice])
     if stuck:
         return _sending(case, stuck)
-    return case.answer(None, "it is published and everybody has been told")
+    return case.answer(None, "it is published and all its notices went out")
 
 
 def _waiting(case: _Case) -> Explanation:
