@@ -101,6 +101,9 @@ async def follow(options: Options, standings: Sequence[Standing], tools: Tools) 
 
 async def check(options: Options, tools: Tools) -> str:
     """Read the sheet once and say how many talks it has; Refused where it has no id column."""
+    path = tools.path(options.path)
+    if not path.exists():
+        return f"{path} is not there yet; it must be when the first talk is published"
     grids = await _book(options, tools).read()
     _with_ids(grids, options)
     return f"{len(places(grids, options.columns.id))} talks have a row"

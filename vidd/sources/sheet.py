@@ -54,6 +54,9 @@ async def watch(options: Options, inlet: Inlet) -> None:
 
 async def check(options: Options, tools: Tools) -> str:
     """Read the sheet once and say what is in it."""
+    path = tools.path(options.path)
+    if options.create and path.suffix.lower() == ".csv" and not path.exists():
+        return f"{path} is not there yet and will be made"
     talks = read_talks(await open_book(tools.path(options.path), options.tab).read(), options.columns)
     faults = sum(1 for talk in talks if talk.fault)
     return f"{len(talks)} talks, {sum(1 for talk in talks if talk.excluded)} excluded, {faults} with a fault"

@@ -1,0 +1,68 @@
+"""What `vidd check` finds."""
+
+import socket
+
+from vidd.config import read_settings
+from vidd.inspection import inspect
+from vidd.ready import make_ready
+
+ABROAD = """
+[accounts.library]
+kind = "s3"
+endpoint_url = "http://127.0.0.1:{port}"
+access_key = "AK"
+secret_key = "SK-and-more"
+[accounts.post]
+kind = "smtp"
+host = "127.0.0.1"
+port = {port}
+[sources.queue]
+kind = "sqs"
+account = "library"
+queue_url = "http://127.0.0.1:{port}/q"
+pipeline = "talks"
+[[pipelines.talks.publish]]
+kind = "s3"
+account = "library"
+bucket = "talks"
+[[pipelines.talks.notify]]
+kind = "mail"
+account = "post"
+"""
+
+
+async def findings(path, *, online, **over):
+    ready = make_ready(read_settings(path, over))
+    return {one.about: one async for one in inspect(ready, online=online)}
+
+
+async def test_the_embedded_settings_are_fit_to_run(tmp_path):
+    found = await findings(None, online=True, state=str(tmp_path / "state"))
+    assert [one.sentence for one in found.values() if not one.ok] == []
+    assert {"daemon.state", "ffmpeg", "pipelines.talks", "sources.recordings", "sources.programme"} <= found.keys()
+    assert "fetch → trim → describe" in found["pipelines.talks"].sentence
+    assert not (tmp_path / "state" / "journal.sqlite").exists()
+
+
+async def test_each_side_that_does_not_answer_is_named_and_no_secret_with_it(tmp_path):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        path = tmp_path / "vidd.toml"
+        path.write_text(ABROAD.format(port=nobody.getsockname()[1]))
+        asked = await findings(path, online=True, state=str(tmp_path))
+        unasked = await findings(path, online=False, state=str(tmp_path))
+    assert {about for about, one in asked.items() if not one.ok} == {
+        "sources.queue",
+        "pipelines.talks.publish.s3",
+        "pipelines.talks.notify.mail",
+    }
+    assert "SK-and-more" not in str(asked)
+    assert all(one.ok for one in unasked.values())
+
+
+async def test_settings_without_a_source_and_a_state_that_cannot_be_written_are_faults(tmp_path):
+    path = tmp_path / "vidd.toml"
+    path.write_text("")
+    (tmp_path / "file").touch()
+    found = await findings(path, online=False, state=str(tmp_path / "file"))
+    assert {about for about, one in found.items() if not one.ok} == {"sources", "daemon.state"}
