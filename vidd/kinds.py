@@ -169,7 +169,10 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
 def _step(row: Mapping[str, Any]) -> PlannedStep:
     module = module_of("steps", row["kind"])
     options = module.Options.model_validate(row["options"])
-    return PlannedStep(row["name"], row["kind"], module.SLOT, _fingerprint(row), partial(module.run, options))
+    own_place = getattr(module, "OWN_PLACE", False)
+    return PlannedStep(
+        row["name"], row["kind"], module.SLOT, _fingerprint(row), partial(module.run, options), own_place
+    )
 
 
 @lru_cache(maxsize=64)

@@ -4,12 +4,14 @@ A kind is a module. A source module has `Options` and `watch(options, inlet)`; a
 and `run(options, bench)`; a publisher module has `Options`, `SLOT`, `publish(options, parcel)` and
 `reconcile(options, parcel)`, and where it mirrors states `follow(options, standings, tools)`. Any of them may
 have `check(options, tools)`, which asks the other side and returns one sentence. `SLOT` is the name of a limit
-("encodes", "uploads", "fetches", "mails") or None.
+("encodes", "uploads", "fetches", "mails") or None; the engine holds one of its places for as long as a call takes.
+A step module with `OWN_PLACE = True` takes the place itself, with `bench.place()` around what crowds the machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -212,7 +214,10 @@ class Inlet(Protocol):
 
 @dataclass(frozen=True)
 class Bench:
-    """A job on the workbench: what a step is given. `artifacts` are by role, in the order they were made."""
+    """A job on the workbench: what a step is given. `artifacts` are by role, in the order they were made.
+
+    `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already.
+    """
 
     job: Job
     directory: Path
@@ -221,6 +226,7 @@ class Bench:
     artifacts: Mapping[str, Artifact]
     facts: Mapping[str, Any]
     progress: Callable[[float, float | None, str, float | None], None]
+    place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
     def file(self, role: str) -> Path:
         """The path of an artifact; Refused where no step before made it."""
@@ -282,6 +288,7 @@ class PlannedStep:
     slot: str | None
     fingerprint: str
     run: RunStep
+    own_place: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import dataclass, field, replace
 
 import pytest
 from builders import DEADLINE, Engine, FakePublisher, FakeStep, arrival, talk
@@ -6,6 +7,7 @@ from builders import DEADLINE, Engine, FakePublisher, FakeStep, arrival, talk
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import StepEnded
 from vidd.model.job import IllegalMove, State
+from vidd.model.media import Outcome
 from vidd.model.publication import Sending
 from vidd.model.retry import RetryRule
 from vidd.stores.memory import MemoryStore
@@ -217,6 +219,57 @@ async def test_one_job_uploads_while_the_next_encodes(tmp_path):
         upload.open.set()
         encode.open.set()
         await engine.settled()
+
+
+@dataclass
+class Encode(FakeStep):
+    """Takes its place by itself, after a look at its source; each of `gates` holds one encode."""
+
+    gates: list[Gate] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+    both_looked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, bench):
+        letter, gate = bench.job.name[0], self.gates[self.runs]
+        self.runs += 1
+        self.order.append(f"looks at {letter}")
+        if self.runs == 2:
+            self.both_looked.set()
+        async with bench.place():
+            self.order.append(f"encodes {letter}")
+            await gate()
+        self.order.append(f"checks {letter}")
+        return Outcome()
+
+    def planned(self):
+        return replace(super().planned(), own_place=True)
+
+
+async def test_one_job_is_looked_at_and_another_checked_while_a_third_encodes(tmp_path):
+    step = Encode("trim", slot="encodes", gates=[Gate(), Gate()])
+    async with Engine(tmp_path, steps=[step]) as engine, asyncio.timeout(DEADLINE):
+        await engine.admit("a_t1_000000_000100.mp4", "b_t1_000000_000100.mp4")
+        await step.gates[0].wait()
+        await step.both_looked.wait()
+        for gate in step.gates:
+            gate.open.set()
+        await engine.settled()
+    assert step.order == ["looks at a", "encodes a", "looks at b", "checks a", "encodes b", "checks b"]
+
+
+async def test_a_place_that_comes_free_while_the_daemon_drains_is_not_taken(tmp_path):
+    step = Encode("trim", slot="encodes", gates=[Gate(), Gate()])
+    async with Engine(tmp_path, steps=[step]) as engine, asyncio.timeout(DEADLINE):
+        done, given_back = await engine.admit("a_t1_000000_000100.mp4", "b_t1_000000_000100.mp4")
+        await step.both_looked.wait()
+        draining = asyncio.create_task(engine.runner.drain(DEADLINE))
+        await asyncio.sleep(0)
+        step.gates[0].open.set()
+        await draining
+        assert (await engine.store.job(given_back.id)).state is State.READY
+    assert "encodes b" not in step.order
+    fates = {one.job: one.fate for one in engine.events if isinstance(one, StepEnded)}
+    assert fates == {done.id: "done", given_back.id: "cancelled"}
 
 
 async def test_an_urgent_job_overtakes(tmp_path):

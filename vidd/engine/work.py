@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vidd.engine.stage import Stage
+from vidd.engine.stage import GivenBack, Stage
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Progressed, StepEnded, StepStarted
 from vidd.model.job import Job
@@ -49,28 +51,58 @@ async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: b
     return made
 
 
+class _Place:
+    """The place that a step holds while it crowds the machine; `waited` is how long (seconds) it stood for it."""
+
+    def __init__(self, stage: Stage, job: Job, slot: str | None) -> None:
+        self._stage, self._job, self._slot = stage, job, slot
+        self.waited = 0.0
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Wait for it, unless the daemon drains by then."""
+        came = time.monotonic()
+        async with self._stage.slots.hold(self._slot, self._job.priority):
+            self.waited += time.monotonic() - came
+            self._stage.go_on()
+            yield
+
+
 async def _run(stage: Stage, job: Job, step: PlannedStep, talk: Talk | None, made: Made) -> Outcome:
-    async with stage.slots.hold(step.slot, job.priority):
-        stage.go_on()
-        stage.observe(StepStarted(job.id, job.pipeline, step.name, step.kind))
-        started, fate = time.monotonic(), "defect"
-        try:
-            outcome = await step.run(_bench(stage, job, step.name, talk, made))
-            fate = "done"
-        except AgainLater:
-            fate = "again"
-            raise
-        except Refused:
-            fate = "refused"
-            raise
-        except NobodyKnows:
-            fate = "unknown"
-            raise
-        finally:
-            seconds = time.monotonic() - started
-            stage.observe(StepEnded(job.id, job.pipeline, step.name, step.kind, seconds, fate))
+    place = _Place(stage, job, step.slot)
+    bench = _bench(stage, job, step.name, talk, made)
+    if step.own_place:
+        outcome, seconds = await _step(stage, step, replace(bench, place=place.hold), place)
+    else:
+        async with place.hold():
+            outcome, seconds = await _step(stage, step, bench, place)
     await stage.store.record_step(StepRecord(job.id, step.name, step.kind, step.fingerprint, outcome, seconds))
     return outcome
+
+
+async def _step(stage: Stage, step: PlannedStep, bench: Bench, place: _Place) -> tuple[Outcome, float]:
+    job = bench.job
+    stage.observe(StepStarted(job.id, job.pipeline, step.name, step.kind))
+    started, stood, fate = time.monotonic(), place.waited, "defect"
+    try:
+        outcome = await step.run(bench)
+        fate = "done"
+    except (GivenBack, asyncio.CancelledError):
+        fate = "cancelled"
+        raise
+    except AgainLater:
+        fate = "again"
+        raise
+    except Refused:
+        fate = "refused"
+        raise
+    except NobodyKnows:
+        fate = "unknown"
+        raise
+    finally:
+        seconds = time.monotonic() - started - (place.waited - stood)
+        stage.observe(StepEnded(job.id, job.pipeline, step.name, step.kind, seconds, fate))
+    return outcome, seconds
 
 
 def _bench(stage: Stage, job: Job, part: str, talk: Talk | None, made: Made) -> Bench:

@@ -17,6 +17,7 @@ from vidd.model.media import Artifact, Media, Outcome
 from vidd.ports import Bench, Tools
 
 SLOT: str | None = "encodes"
+OWN_PLACE = True  # as for a trim: looking and checking leave room for another's encode
 
 
 class Size(vidd.options.Options):
@@ -73,15 +74,16 @@ async def run(options: Options, bench: Bench) -> Outcome:
     encoder = bench.tools.encoder
     outputs = list(zip(sizes, parts, strict=True))
     try:
-        ended = await encode(
-            encoder,
-            args.transcode(source, outputs, media, preset=options.preset, threads=encoder.threads),
-            output=parts,
-            duration=media.duration,
-            progress=bench.progress,
-            observe=bench.tools.observe,
-            kind="transcode",
-        )
+        async with bench.place():
+            ended = await encode(
+                encoder,
+                args.transcode(source, outputs, media, preset=options.preset, threads=encoder.threads),
+                output=parts,
+                duration=media.duration,
+                progress=bench.progress,
+                observe=bench.tools.observe,
+                kind="transcode",
+            )
         checked = [await verify(part, _wanted(one, media), name, ended.stderr) for one, part in outputs]
         for part, final in zip(parts, finals, strict=True):
             await put_in_place(part, final)

@@ -21,6 +21,7 @@ from vidd.ports import Bench, Tools
 from vidd.printable import quoted
 
 SLOT: str | None = "encodes"
+OWN_PLACE = True  # looking at the source before, and checking and syncing after, leave room for another's encode
 # A name says whole seconds, so an end that is this little too late means the end of the file.
 _CLAMPED = 0.5
 
@@ -61,15 +62,16 @@ async def run(options: Options, bench: Bench) -> Outcome:
         threads=encoder.threads,
     )
     try:
-        ended = await encode(
-            encoder,
-            argv,
-            output=part,
-            duration=cut.length,
-            progress=bench.progress,
-            observe=bench.tools.observe,
-            kind="trim",
-        )
+        async with bench.place():
+            ended = await encode(
+                encoder,
+                argv,
+                output=part,
+                duration=cut.length,
+                progress=bench.progress,
+                observe=bench.tools.observe,
+                kind="trim",
+            )
         made, record = await verify(part, _wanted(media, cut), name, ended.stderr)
         missing = await check_pictures(source, media.video[0], cut, record.frames, name)
         await put_in_place(part, final)
