@@ -200,36 +200,31 @@ def reject(
         say(job_line(found))
 
 
-def pause(
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """Finish what runs, start nothing; kept across restarts."""
-    found = finish(_at((config, state, url, token), lambda daemon: daemon.post("/api/pause")))
-    if as_json:
-        say_json(found)
-    else:
-        say("Paused: what runs goes on, nothing new starts until vidd resume.")
+def _switch(verb: str, sentence: str, done: str) -> Callable[..., None]:
+    def command(
+        config: ConfigOption = None,
+        state: StateOption = None,
+        url: UrlOption = None,
+        token: TokenOption = None,
+        *,
+        as_json: JsonOption = False,
+    ) -> None:
+        found = finish(_at((config, state, url, token), lambda daemon: daemon.post(f"/api/{verb}")))
+        if as_json:
+            say_json(found)
+        else:
+            say(done)
+
+    command.__name__, command.__doc__ = verb, sentence
+    return command
 
 
-def resume(
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """Start jobs again."""
-    found = finish(_at((config, state, url, token), lambda daemon: daemon.post("/api/resume")))
-    if as_json:
-        say_json(found)
-    else:
-        say("Jobs start again.")
+pause = _switch(
+    "pause",
+    "Finish what runs, start nothing; kept across restarts.",
+    "Paused: what runs goes on, nothing new starts until vidd resume.",
+)
+resume = _switch("resume", "Start jobs again.", "Jobs start again.")
 
 
 def health(
