@@ -97,7 +97,7 @@ def test_commands_say_what_is_wrong_and_end_with_the_codes_that_are_documented(p
 
 
 def test_without_a_daemon_commands_end_with_3_and_say_how_to_start_one(place):
-    sentence = f"vidd: No daemon answers at {place.root}/vidd.sock: start it with vidd run.\n"
+    sentence = f"vidd: No daemon answers at {place.root}/vidd.sock: start it with vidd run, or name its --state-dir.\n"
     for words in (("jobs",), ("pause",), ("submit", "/x.mp4"), ("follow",), ("health",)):
         assert place.vidd(*words) == (3, "", sentence)
 
