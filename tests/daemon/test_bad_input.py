@@ -83,7 +83,7 @@ def test_each_bad_recording_is_refused_with_a_sentence_and_the_good_ones_are_pub
         assert sentence in reasons[shown]
         assert reasons[shown].isprintable()
     statuses = {name: row["status"] for name, row in place.rows().items()}
-    # Two rows are one too many to write into, and a name with wrong times is not believed to know its talk.
+    # Two rows are one too many to write into.
     failed = dict.fromkeys(talks, "failed") | {"twice": ""}
     assert statuses == failed | dict.fromkeys(GOOD, "published")
     assert {os.fsencode(path.name) for path in (place.root / "in").iterdir()} == {
