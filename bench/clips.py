@@ -149,17 +149,15 @@ def parts(size: str, number: int, root: Path) -> list[list[str]]:
     ffmpeg = told["ffmpeg"] / number * 1000
     at = {name: mark["at"] for name, mark in marks.items()}
     busy = of["encode"] * number / 1000 / _AT_ONCE / (at["last encode"] - at["first encode"])
-    slot = of["trim"] - of["probe"] - of["encode"] - of["verify"] - of["place"]
     return [
-        ["a clip: ffmpeg", f"{of['encode']:.0f} ms", f"{ffmpeg:.0f} ms"],
-        ["  looking at it before (child)", f"{of['probe']:.0f} ms", ""],
-        ["  check by decoding (same child)", f"{of['verify']:.0f} ms", f"{span['children'] - ffmpeg:.0f} ms for both"],
+        ["a clip: ffmpeg, in one of the places for encodes", f"{of['encode']:.0f} ms", f"{ffmpeg:.0f} ms"],
+        ["  a look at the source before (child)", f"{of['probe']:.0f} ms", ""],
+        ["  check by decoding after (same child)", f"{of['verify']:.0f} ms", f"{span['children'] - ffmpeg:.0f} ms both"],
         ["  sync and rename", f"{of['place']:.1f} ms", ""],
-        ["  else in the slot for encodes", f"{slot:.1f} ms", ""],
-        ["  outside the slot: link to it", f"{of['fetch']:.1f} ms", ""],
-        ["  outside: link, sum, sync, rename to out", f"{of['publish']:.1f} ms", ""],
-        [f"  outside: {calls['commit']:.0f} commits to the journal", f"{of['commit']:.1f} ms", ""],
-        [f"  outside: {calls['query']:.0f} queries", f"{of['query']:.1f} ms", ""],
+        ["  link to the source", f"{of['fetch']:.1f} ms", ""],
+        ["  link, sum, sync, rename to out", f"{of['publish']:.1f} ms", ""],
+        [f"  {calls['commit']:.0f} commits to the journal", f"{of['commit']:.1f} ms", ""],
+        [f"  {calls['query']:.0f} queries", f"{of['query']:.1f} ms", ""],
         ["  the daemon itself, for all of it", "", f"{span['own']:.0f} ms"],
         ["a run: start until its code is loaded", f"{at['imported']:.2f} s", f"{marks['imported']['own']:.2f} s"],
         ["  until ready", f"{at['ready']:.2f} s", f"{marks['ready']['own'] + marks['ready']['children']:.2f} s"],

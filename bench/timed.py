@@ -30,7 +30,6 @@ PARTS = (
     (trim, "encode", "encode"),
     (trim, "verify", "verify"),
     (trim, "put_in_place", "place"),
-    (trim, "run", "trim"),
     (folder, "publish", "publish"),
     (Database, "write", "commit"),
     (Database, "read", "query"),
