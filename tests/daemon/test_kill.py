@@ -39,7 +39,11 @@ WALKS = {
         "after it became working": saved("working"),
     },
     "through the steps": {
-        "between the link of fetch and its name": {"target": "vidd.clients.file_copy:os.link", "when": "after"},
+        "between the bytes of fetch and their name": {
+            "target": "vidd.clients.file_copy:look",
+            "when": "after",
+            "nth": 2,
+        },
         "between fetch and its record": recorded("fetch", "before"),
         "between the cut and its check": {"target": "vidd.steps.trim:verify", "when": "before"},
         "between the rename of the cut and its record": recorded("trim", "before"),
