@@ -221,7 +221,8 @@ async def test_progress_and_events_tell_of_the_run(tmp_path):
     (ended,) = [one for one in watched.events if isinstance(one, EncodeEnded)]
     assert ended.kind == "trim"
     assert ended.speed > 0
-    assert 0 < ended.cpu_seconds < 60
+    # Read while it lived (see child.py): a run this short may have ended before it was looked at.
+    assert 0 <= ended.cpu_seconds < 60
 
 
 async def times(watched: footage.Watched) -> tuple[float, float]:
