@@ -152,7 +152,11 @@ def parts(size: str, number: int, root: Path) -> list[list[str]]:
     return [
         ["a clip: ffmpeg, in one of the places for encodes", f"{of['encode']:.0f} ms", f"{ffmpeg:.0f} ms"],
         ["  a look at the source before (child)", f"{of['probe']:.0f} ms", ""],
-        ["  check by decoding after (same child)", f"{of['verify']:.0f} ms", f"{span['children'] - ffmpeg:.0f} ms both"],
+        [
+            "  check by decoding after (same child)",
+            f"{of['verify']:.0f} ms",
+            f"{span['children'] - ffmpeg:.0f} ms both",
+        ],
         ["  sync and rename", f"{of['place']:.1f} ms", ""],
         ["  link to the source", f"{of['fetch']:.1f} ms", ""],
         ["  link, sum, sync, rename to out", f"{of['publish']:.1f} ms", ""],
