@@ -56,10 +56,16 @@ def measured(argv: Sequence[str | Path], *, stdin: bytes = b"", stderr: IO[str] 
     """Run a program to its end."""
     begun = time.perf_counter()
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr) as child:
-        if child.stdin:
-            child.stdin.write(stdin)
-            child.stdin.close()
-        used = wait(child, str(argv[0]))
+        try:
+            if child.stdin:
+                child.stdin.write(stdin)
+                child.stdin.close()
+            used = wait(child, str(argv[0]))
+        except KeyboardInterrupt:
+            # Else it would go on to write into a directory that is being removed.
+            child.terminate()
+            child.wait()
+            raise
     return Run(time.perf_counter() - begun, used)
 
 
