@@ -1,0 +1,67 @@
+"""What every kind may use: the time, the accounts, ffmpeg, a memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from vidd.errors import Refused
+from vidd.model.event import Event
+
+A = TypeVar("A")
+
+
+class Clock(Protocol):
+    """The time, so that tests can hold it."""
+
+    def now(self) -> datetime:
+        """The time now, with its zone (UTC)."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds."""
+
+
+class Observer(Protocol):
+    """Somebody who watches. `note` must be quick and must not raise."""
+
+    def note(self, event: Event) -> None:
+        """Something happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """How ffmpeg is run. `stall` is seconds without progress, `memory` bytes of address space (None: no limit)."""
+
+    path: Path
+    nice: int = 10
+    threads: int = 0
+    stall: float = 120.0
+    memory: int | None = None
+    disk_reserve: int = 0
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every kind may use. Relative paths in options are taken from `state`."""
+
+    state: Path
+    encoder: Encoder
+    clock: Clock
+    accounts: Mapping[str, Any] = field(default_factory=dict)
+    observe: Callable[[Event], None] = lambda _event: None
+
+    def account(self, name: str, model: type[A]) -> A:
+        """A named account; Refused where there is none of that name or it is of another kind."""
+        account = self.accounts.get(name)
+        if account is None:
+            raise Refused(f"There is no account {name!r}: add [accounts.{name}] to the settings.")
+        if not isinstance(account, model):
+            raise Refused(f"The account {name!r} is not of the kind this needs: correct [accounts.{name}] kind.")
+        return account
+
+    def path(self, path: str | Path) -> Path:
+        """A path of the settings, taken from the state directory where it is relative."""
+        return self.state / path

@@ -1,0 +1,105 @@
+"""What sources, steps and publishers are given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from vidd.errors import Refused
+from vidd.model.job import Arrival, Job
+from vidd.model.media import Artifact
+from vidd.model.publication import Publication, Receipt
+from vidd.model.talk import Talk
+from vidd.ports.tools import Tools
+
+
+class Inlet(Protocol):
+    """Where a source hands in what it saw."""
+
+    name: str
+    tools: Tools
+    pipeline: str | None
+
+    async def admit(self, arrivals: Sequence[Arrival]) -> int:
+        """Record arrivals; returns, once they are durable, how many were new."""
+
+    async def dead_letter(self, body: str, reason: str) -> None:
+        """Put aside what could not be understood."""
+
+    async def put_talks(self, talks: Sequence[Talk]) -> None:
+        """Hand in one whole reading of the programme."""
+
+    def up(self) -> None:
+        """The watcher's connection stands."""
+
+    def down(self, reason: str) -> None:
+        """The watcher goes on, but what it watches cannot be reached."""
+
+    def caught_up(self) -> None:
+        """A whole look found nothing that has not been handed in."""
+
+    async def pause(self, seconds: float) -> None:
+        """Return after so many seconds, or at once when somebody asks this source to look now."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A job on the workbench: what a step is given. `artifacts` are by role, in the order they were made.
+
+    `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already.
+    """
+
+    job: Job
+    directory: Path
+    tools: Tools
+    talk: Talk | None
+    artifacts: Mapping[str, Artifact]
+    facts: Mapping[str, Any]
+    progress: Callable[[float, float | None, str, float | None], None]
+    place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+
+    def file(self, role: str) -> Path:
+        """The path of an artifact; Refused where no step before made it."""
+        if role not in self.artifacts:
+            made = ", ".join(self.artifacts) or "nothing"
+            raise Refused(f"This step works on {role!r}, but the steps before it made {made}: correct the pipeline.")
+        return self.directory / self.artifacts[role].path
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a publisher is given. `facts` are the steps'; `receipts` are those of the publishers before a notice.
+
+    `checkpoint(token)` saves what a resume needs before the bytes it speaks of go out; `sent(token)` says that
+    everything went out and only the answer is outstanding.
+    """
+
+    job: Job
+    directory: Path
+    tools: Tools
+    talk: Talk | None
+    artifacts: Mapping[str, Artifact]
+    facts: Mapping[str, Any]
+    publication: Publication
+    receipts: Mapping[str, Receipt]
+    progress: Callable[[float, float | None, str, float | None], None]
+    checkpoint: Callable[[Mapping[str, Any]], Awaitable[None]]
+    sent: Callable[[Mapping[str, Any]], Awaitable[None]]
+
+    def chosen(self, roles: Sequence[str]) -> list[Artifact]:
+        """The artifacts of these roles; with none named, all that steps made, or else the source."""
+        if roles:
+            missing = [role for role in roles if role not in self.artifacts]
+            if missing:
+                raise Refused(f"There is no {missing[0]!r} to publish: the steps made {', '.join(self.artifacts)}.")
+            return [self.artifacts[role] for role in roles]
+        made = [one for role, one in self.artifacts.items() if role != "source"]
+        return made or list(self.artifacts.values())
+
+    @property
+    def link(self) -> str | None:
+        """Where the published thing can be seen: the first receipt's address."""
+        return next((one.url for one in self.receipts.values() if one.url), None)
