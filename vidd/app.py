@@ -32,7 +32,7 @@ from vidd.frontdesk import FrontDesk
 from vidd.kinds import module_of, resolve
 from vidd.model.event import Event
 from vidd.model.retry import RetryRule
-from vidd.ports import Encoder, Tools
+from vidd.ports import Encoder, Store, Tools
 from vidd.ready import Ready, make_ready
 from vidd.web.server import Port
 
@@ -130,7 +130,7 @@ class Daemon:
         stack.push_async_callback(store.close)
         stack.push_async_callback(close_probers)
         queue = ready.make_queue()
-        tools = self._tools(ready)
+        tools = self._tools(ready, store)
         workspace = Workspace(settings.daemon.state / "jobs")
         workspace.root.mkdir(exist_ok=True)
         self._stage = Stage(
@@ -159,9 +159,9 @@ class Daemon:
         self._observers += self.desk.observers
         self.port = Port(self.desk)
 
-    def _tools(self, ready: Ready) -> Tools:
+    def _tools(self, ready: Ready, store: Store) -> Tools:
         encoder = Encoder(**ready.encoder)
-        return Tools(self._state, encoder, SystemClock(), ready.accounts, self.observe)
+        return Tools(self._state, encoder, SystemClock(), ready.accounts, self.observe, store)
 
     def observe(self, event: Event) -> None:
         """Tell everybody who watches."""
@@ -319,7 +319,7 @@ class Daemon:
         ]
         await self._stop_watchers()
         self._ready = ready
-        before, self._stage.tools = self._stage.tools, self._tools(ready)
+        before, self._stage.tools = self._stage.tools, self._tools(ready, self._stage.store)
         if self._stage.tools.encoder.path != before.encoder.path:
             self.desk.capabilities = await capabilities(self._stage.tools.encoder)
         self._stage.retry = RetryRule(**new.retry.model_dump())

@@ -23,7 +23,7 @@ import vidd.stores
 from vidd.clients import ACCOUNTS
 from vidd.config import Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
 from vidd.errors import Refused
-from vidd.ports import Plan, PlannedPublisher, PlannedStep
+from vidd.ports import Plan, PlannedPublisher, PlannedStep, nothing_remains
 
 Where = tuple[int | str, ...]
 _TABLES: Mapping[str, Mapping[str, str]] = {
@@ -154,7 +154,11 @@ def _fingerprint(row: Mapping[str, Any]) -> str:
 def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
     module = module_of("publishers", row["kind"])
     options = module.Options.model_validate(row["options"])
-    follow = getattr(module, "follow", None)
+    optional = {
+        name: partial(getattr(module, name), options)
+        for name in ("follow", "amend", "retract")
+        if hasattr(module, name)
+    }
     return PlannedPublisher(
         name=row["name"],
         kind=row["kind"],
@@ -162,16 +166,22 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         required=row.get("required", True),
         publish=partial(module.publish, options),
         reconcile=partial(module.reconcile, options),
-        follow=partial(follow, options) if follow else None,
+        again=getattr(module, "again", nothing_remains),
+        **optional,
     )
 
 
 def _step(row: Mapping[str, Any]) -> PlannedStep:
     module = module_of("steps", row["kind"])
     options = module.Options.model_validate(row["options"])
-    own_place = getattr(module, "OWN_PLACE", False)
     return PlannedStep(
-        row["name"], row["kind"], module.SLOT, _fingerprint(row), partial(module.run, options), own_place
+        row["name"],
+        row["kind"],
+        module.SLOT,
+        _fingerprint(row),
+        partial(module.run, options),
+        own_place=getattr(module, "OWN_PLACE", False),
+        fresh=getattr(module, "FRESH", False),
     )
 
 

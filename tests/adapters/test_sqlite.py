@@ -8,7 +8,8 @@ from builders import START, job
 
 from vidd.errors import AgainLater, Refused
 from vidd.model.job import State
-from vidd.stores.sqlite import SqliteStore
+from vidd.model.publication import Sending
+from vidd.stores.sqlite import SqliteStore, _versions
 
 
 @pytest.fixture
@@ -43,6 +44,22 @@ async def test_a_journal_of_a_newer_vidd_is_left_alone(tmp_path):
     connection.close()
     with pytest.raises(Refused, match="newer vidd"):
         await SqliteStore(path).open()
+
+
+async def test_a_journal_of_the_first_version_is_taken_forward(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(_versions()[0] + "PRAGMA user_version=1;")
+        row = ("a", "s3", "s3", 0, "done", 1, None, 1, "{}", None, None, None, "2026-05-01T12:00:00.000000+00:00")
+        connection.execute("PRAGMA foreign_keys=OFF")
+        connection.execute(f"INSERT INTO publications VALUES ({','.join('?' * len(row))})", row)
+    connection.close()
+    store = SqliteStore(path)
+    await store.open()
+    [kept] = await store.publications("a")
+    assert (kept.state, kept.edition, kept.revision) == (Sending.DONE, 1, None)
+    await store.remember("space", {"word": "kept"})
+    await store.close()
 
 
 async def test_a_file_that_is_no_journal_is_refused(tmp_path):

@@ -189,3 +189,26 @@ async def test_a_reading_of_the_programme_is_seen_whole_or_not_at_all(store):
         assert len(await store.talks("sheet")) == 50
         await asyncio.sleep(0)
     await readings
+
+
+async def test_words_are_kept_by_space_and_forgotten_one_by_one(store):
+    await store.remember("sheet:a", {"t1": "published", "t2": "ü\U0001f600"})
+    await store.remember("sheet:b", {"t1": "other"})
+    await store.remember("sheet:a", {"t1": None, "t3": "new", "never there": None})
+    assert await store.recall("sheet:a") == {"t2": "ü\U0001f600", "t3": "new"}
+    assert await store.recall("sheet:b") == {"t1": "other"}
+    assert await store.recall("nothing") == {}
+
+
+async def test_a_number_is_counted_up_by_many_at_once(store):
+    await asyncio.gather(*[store.count("quota:a", "insert", 100) for _ in range(10)])
+    assert await store.count("quota:a", "list", 1) == 1
+    assert await store.count("quota:a", "insert", -1) == 999
+    assert await store.recall("quota:a") == {"insert": "999", "list": "1"}
+
+
+async def test_an_edition_and_its_revision_come_back(store):
+    await store.admit([job("a")])
+    one = Publication("a", "mail", "mail", START, notice=True, edition=3, revision="abc")
+    await store.save_publication(one, expect=None)
+    assert await store.publications("a") == [one]

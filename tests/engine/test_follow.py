@@ -25,7 +25,8 @@ async def test_a_row_follows_its_job_to_the_link(tmp_path):
         for event in engine.events:
             follower.note(event)
         await follower.settle()
-        assert sheet.rows == {"t1": Standing("t1", Status.PUBLISHED, f"far://s3/{job.id}")}
+        far = f"far://s3/{job.id}"
+        assert sheet.rows == {"t1": Standing("t1", Status.PUBLISHED, far, {"s3": far})}
 
 
 async def test_a_talk_that_is_out_stays_published_whatever_comes_after_it(tmp_path):
@@ -40,7 +41,8 @@ async def test_a_talk_that_is_out_stays_published_whatever_comes_after_it(tmp_pa
         for event in engine.events:
             follower.note(event)
         await follower.settle()
-        assert sheet.rows["t1"] == Standing("t1", Status.PUBLISHED, f"far://s3/{first.id}")
+        far = f"far://s3/{first.id}"
+        assert sheet.rows["t1"] == Standing("t1", Status.PUBLISHED, far, {"s3": far})
 
 
 async def test_a_name_with_wrong_times_fails_in_its_talks_row(tmp_path):

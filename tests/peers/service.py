@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
-
 from peers.certificates import Certificate
 
 Action = Literal["drop", "hang", "status"]
@@ -110,9 +109,7 @@ class Service:
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            await web.TCPSite(
-                runner, "127.0.0.1", 0, ssl_context=certificate.server() if certificate else None
-            ).start()
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate.server() if certificate else None).start()
             self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
             up.set()
             await self._leave.wait()

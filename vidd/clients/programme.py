@@ -45,6 +45,21 @@ class Columns(Options):
     )
     end: Names = Field(("cut end", "trim end"), description="Where it ends in the recording, as HH:MM:SS.")
     priority: Names = Field(("priority",), description="A number; the highest is worked on first.")
+    keywords: Names = Field(
+        ("keywords", "tags", "topics"), description="Words to find it by; parted like the speakers."
+    )
+    private: Names = Field(
+        ("private", "set private"),
+        description="yes, true, 1 or x: out, but only for those who have the link or the right.",
+    )
+    reprocess: Names = Field(
+        ("reprocess",),
+        description="1: work on the recording and publish it anew, once; 2 asks for it again, and so on.",
+    )
+    resend: Names = Field(
+        ("resend mail", "resend mails", "resend emails"),
+        description="1: send the mails again, once; 2 again, and so on.",
+    )
 
 
 @dataclass
@@ -66,6 +81,10 @@ class _Row:
         if word not in _YES | _NO:
             self.faults.append(f"the word {word[:40]!r} under {name} is neither yes nor no")
         return word in _YES
+
+    def wish(self, name: str) -> str:
+        word = self.text(name)
+        return "" if word.casefold() in _NO else word[:80]
 
     def seconds(self, name: str) -> float | None:
         text = self.text(name)
@@ -123,6 +142,10 @@ def _talk(talk: str, place: Place, columns: Columns) -> Talk:
         start=start,
         end=end,
         priority=row.number("priority"),
+        keywords=tuple(word for word in _parted(row.text("keywords")) if word),
+        private=row.flag("private"),
+        reprocess=row.wish("reprocess"),
+        resend=row.wish("resend"),
     )
     fault = f"In {place.words} of the sheet {'; '.join(row.faults)}: correct it." if row.faults else None
     facts = {

@@ -2,6 +2,8 @@
 
 Rules. `started` is saved before the first byte goes out, so a crash always finds out that something may
 have happened. From `started` and `sent` the only way on is the receipt or an answer to "did it arrive?".
+Nothing leads out of `done` but a person's wish: to have it taken back, or a notice sent once more, which is its next
+edition. A receipt may be replaced when what it stands for is amended.
 A notice is a publication that comes after the others; its failure never un-publishes a job.
 """
 
@@ -28,6 +30,7 @@ class Sending(StrEnum):
     WAITING = "waiting"
     REFUSED = "refused"
     UNSURE = "unsure"
+    RETRACTED = "retracted"
 
 
 SENDING_MEANING: Mapping[Sending, str] = {
@@ -38,6 +41,7 @@ SENDING_MEANING: Mapping[Sending, str] = {
     Sending.WAITING: "It is tried again at the time shown.",
     Sending.REFUSED: "The other side will not take it like this.",
     Sending.UNSURE: "It may have arrived, and nobody can tell; a person must look.",
+    Sending.RETRACTED: "It was there and was taken back.",
 }
 
 SENDING_MOVES: Mapping[Sending, frozenset[Sending]] = {
@@ -49,7 +53,8 @@ SENDING_MOVES: Mapping[Sending, frozenset[Sending]] = {
     Sending.WAITING: frozenset({Sending.STARTED, Sending.DONE, Sending.REFUSED, Sending.UNSURE, Sending.PENDING}),
     Sending.REFUSED: frozenset({Sending.PENDING}),
     Sending.UNSURE: frozenset({Sending.DONE, Sending.PENDING}),
-    Sending.DONE: frozenset(),
+    Sending.DONE: frozenset({Sending.PENDING, Sending.RETRACTED}),
+    Sending.RETRACTED: frozenset({Sending.PENDING}),
 }
 
 
@@ -65,7 +70,9 @@ class Receipt:
 class Publication:
     """`name` is unique in its pipeline; `token` is what a resume or a reconcile needs (JSON).
 
-    `begun` says that it was `started` at least once, so the other side is asked before anything is sent.
+    `begun` says that it was `started` at least once, so the other side is asked before anything is sent. `edition`
+    counts how often a person asked for it anew, from 1. `revision` stands for the words it was published with
+    (`talk.revision_of`). A `reason` beside a receipt says why a later change of it failed.
     """
 
     job: str
@@ -81,6 +88,8 @@ class Publication:
     receipt: Receipt | None = None
     reason: str | None = None
     until: datetime | None = None
+    edition: int = 1
+    revision: str | None = None
 
     def evolve(self, **changes: Any) -> Publication:
         """A copy with these changes; a change of state must be a legal move."""

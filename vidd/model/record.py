@@ -63,4 +63,5 @@ def talk_to_json(talk: Talk) -> dict[str, Any]:
 
 def talk_from_json(data: Mapping[str, Any]) -> Talk:
     """The opposite of `talk_to_json`."""
-    return Talk(**{**data, "speakers": tuple(Speaker(**one) for one in data["speakers"])})
+    speakers = tuple(Speaker(**one) for one in data["speakers"])
+    return Talk(**{**data, "speakers": speakers, "keywords": tuple(data.get("keywords", ()))})

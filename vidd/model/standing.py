@@ -32,9 +32,11 @@ def standing_of(job: Job, publications: Sequence[Publication]) -> Standing | Non
     if job.talk is None or job.state not in _WORDS:
         return None
     sent = [one for one in publications if not one.notice]
-    link = next((one.receipt.url for one in sent if one.receipt and one.receipt.url), None)
+    links = {one.name: one.receipt.url for one in sent if one.receipt and one.receipt.url}
     if sent and all(one.state is Sending.DONE for one in sent):
-        return Standing(job.talk, Status.PUBLISHED, link)
-    if sent and job.state in {State.READY, State.WORKING, State.WAITING}:
-        return Standing(job.talk, Status.PROCESSED, link)
-    return Standing(job.talk, _WORDS[job.state], link)
+        status = Status.PUBLISHED
+    elif sent and job.state in {State.READY, State.WORKING, State.WAITING}:
+        status = Status.PROCESSED
+    else:
+        status = _WORDS[job.state]
+    return Standing(job.talk, status, next(iter(links.values()), None), links)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,7 +27,10 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A row of the programme. `ready` asks for work on `recording` (a path or URI) without a file arriving."""
+    """A row of the programme. `ready` asks for work on `recording` (a path or URI) without a file arriving.
+
+    `reprocess` and `resend` hold what a person wrote to ask for it, "" where he did not; another text asks once more.
+    """
 
     id: str
     title: str = ""
@@ -42,6 +46,17 @@ class Talk:
     priority: int = 0
     fault: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    keywords: tuple[str, ...] = ()
+    private: bool = False
+    reprocess: str = ""
+    resend: str = ""
+
+
+def revision_of(talk: Talk) -> str:
+    """What stands for the words that are published with a talk: another one means that they must be amended."""
+    said = (talk.title, talk.description, talk.stage, talk.channel, talk.keywords, talk.private)
+    heard = tuple((one.name, one.email) for one in talk.speakers)
+    return hashlib.sha256(repr((said, heard)).encode(errors="replace")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +81,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a talk's row should say."""
+    """What a talk's row should say. `link` is the first receipt's address, `links` are all, by publisher."""
 
     talk: str
     status: Status
     link: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,16 @@ from vidd.ports.work import Bench, Inlet, Parcel
 RunStep = Callable[[Bench], Awaitable[Outcome]]
 Publish = Callable[[Parcel], Awaitable[Receipt]]
 Reconcile = Callable[[Parcel], Awaitable[Receipt | None]]
+Amend = Callable[[Parcel], Awaitable[Receipt]]
+Retract = Callable[[Parcel], Awaitable[str]]
+Again = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 Follow = Callable[[Sequence[Standing], Tools], Awaitable[None]]
 Watch = Callable[[Inlet], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step of a plan; `fingerprint` stands for its options."""
+    """A step of a plan; `fingerprint` stands for its options. A `fresh` one makes words only, and anew at every run."""
 
     name: str
     kind: str
@@ -29,13 +32,21 @@ class PlannedStep:
     fingerprint: str
     run: RunStep
     own_place: bool = False
+    fresh: bool = False
+
+
+def nothing_remains(_token: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The usual `again`: the next attempt begins from nothing."""
+    return {}
 
 
 @dataclass(frozen=True)
 class PlannedPublisher:
     """A publisher or notice of a plan. `reconcile` returns the receipt, None for provably absent, or raises.
 
-    `follow`, where a notice has it, mirrors how talks stand while their jobs are under way.
+    Where there are: `follow` mirrors how talks stand while their jobs are under way; `amend` brings what is published
+    up to what its parcel says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
+    token once a person said that the attempt did not arrive.
     """
 
     name: str
@@ -45,6 +56,9 @@ class PlannedPublisher:
     publish: Publish
     reconcile: Reconcile
     follow: Follow | None = None
+    amend: Amend | None = None
+    retract: Retract | None = None
+    again: Again = nothing_remains
 
 
 @dataclass(frozen=True)

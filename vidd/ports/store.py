@@ -10,14 +10,15 @@ from vidd.model.job import Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
 from vidd.model.talk import Programme, Talk
+from vidd.ports.tools import Memory
 
 
 class Conflict(Exception):
     """A save found another state than it expected; somebody else was first."""
 
 
-class Store(Protocol):
-    """The truth: jobs, steps, publications, talks. Every call is durable when it returns."""
+class Store(Memory, Protocol):
+    """The truth: jobs, steps, publications, talks, and what kinds remember. Every call is durable when it returns."""
 
     async def open(self) -> None:
         """Make or migrate the tables; Refused where they are newer than this program."""

@@ -24,6 +24,41 @@ class Clock(Protocol):
         """Return after so many seconds."""
 
 
+class Memory(Protocol):
+    """Words that kinds keep across restarts, parted into spaces such as `quota:channel:2026-05-01`."""
+
+    async def recall(self, space: str) -> dict[str, str]:
+        """All the words of a space, by name."""
+
+    async def remember(self, space: str, words: Mapping[str, str | None]) -> None:
+        """Keep these words, all or none, durable when it returns; None forgets one."""
+
+    async def count(self, space: str, name: str, by: int) -> int:
+        """Add to a number, which begins at 0; returns the new one."""
+
+
+class ShortMemory:
+    """A `Memory` that lasts as long as its object, for trials."""
+
+    def __init__(self) -> None:
+        self._spaces: dict[str, dict[str, str]] = {}
+
+    async def recall(self, space: str) -> dict[str, str]:
+        return dict(self._spaces.get(space, {}))
+
+    async def remember(self, space: str, words: Mapping[str, str | None]) -> None:
+        known = self._spaces.setdefault(space, {})
+        for name, value in words.items():
+            known.pop(name, None)
+            if value is not None:
+                known[name] = value
+
+    async def count(self, space: str, name: str, by: int) -> int:
+        known = self._spaces.setdefault(space, {})
+        known[name] = str(int(known.get(name, "0")) + by)
+        return int(known[name])
+
+
 class Observer(Protocol):
     """Somebody who watches. `note` must be quick and must not raise."""
 
@@ -52,6 +87,7 @@ class Tools:
     clock: Clock
     accounts: Mapping[str, Any] = field(default_factory=dict)
     observe: Callable[[Event], None] = lambda _event: None
+    memory: Memory = field(default_factory=ShortMemory)
 
     def account(self, name: str, model: type[A]) -> A:
         """A named account; Refused where there is none of that name or it is of another kind."""

@@ -19,10 +19,16 @@ from vidd.ports import Bench
 from vidd.texts import check_template, fields_of, render
 
 SLOT: str | None = None
+FRESH = True
 
 _Template = Annotated[str, AfterValidator(check_template)]
 _DESCRIPTION = "{{ speakers }}\n\n{{ talk.description }}"
-_TAGS = ("{{ talk.speakers | map(attribute='name') | join('\n') }}", "{{ talk.stage }}", "{{ talk.channel }}")
+_TAGS = (
+    "{{ talk.speakers | map(attribute='name') | join('\n') }}",
+    "{{ talk.keywords | join('\n') }}",
+    "{{ talk.stage }}",
+    "{{ talk.channel }}",
+)
 
 
 class Options(Base):

@@ -12,17 +12,18 @@ from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
 from vidd.model.talk import Programme, Talk
 from vidd.options import Options
-from vidd.ports import Conflict
+from vidd.ports import Conflict, ShortMemory
 
 
 class Settings(Options):
     """The settings of `[store] kind = "memory"`: none."""
 
 
-class MemoryStore:
+class MemoryStore(ShortMemory):
     """`ports.Store` in dictionaries."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._jobs: dict[str, Job] = {}
         self._keys: set[str] = set()
         self._history: dict[str, list[tuple[datetime, State, str | None]]] = {}

@@ -75,3 +75,12 @@ CREATE TABLE flags (
   name TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;
+-- version 2
+CREATE TABLE memory (
+  space TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (space, name)
+) WITHOUT ROWID;
+ALTER TABLE publications ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE publications ADD COLUMN revision TEXT;

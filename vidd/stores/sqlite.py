@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -260,6 +260,31 @@ class SqliteStore:
                 db.execute("INSERT INTO flags VALUES (?,?)", (name, value))
 
         await self._db.write(work)
+
+    async def recall(self, space: str) -> dict[str, str]:
+        return dict(await self._db.read("SELECT name, value FROM memory WHERE space = ?", (space,)))
+
+    async def remember(self, space: str, words: Mapping[str, str | None]) -> None:
+        kept = [(space, name, value) for name, value in words.items() if value is not None]
+        forgotten = [(space, name) for name, value in words.items() if value is None]
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("INSERT OR REPLACE INTO memory VALUES (?,?,?)", kept)
+            db.executemany("DELETE FROM memory WHERE space = ? AND name = ?", forgotten)
+
+        await self._db.write(work)
+
+    async def count(self, space: str, name: str, by: int) -> int:
+        def work(db: sqlite3.Connection) -> int:
+            db.execute(
+                "INSERT INTO memory VALUES (?1,?2,?3)"
+                " ON CONFLICT (space, name) DO UPDATE SET value = CAST(value AS INTEGER) + ?3",
+                (space, name, by),
+            )
+            found = db.execute("SELECT value FROM memory WHERE space = ? AND name = ?", (space, name)).fetchone()
+            return int(found[0])
+
+        return await self._db.write(work)
 
 
 def make(state: Path, _options: Settings) -> SqliteStore:
