@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from vidd.engine.acts import Acts
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
 from vidd.engine.stage import Stage
 from vidd.engine.workspace import Workspace
+from vidd.errors import Fault
 from vidd.model.event import Event, JobMoved
 from vidd.model.job import Arrival, Job, State
 from vidd.model.media import Artifact, Outcome
@@ -109,6 +111,11 @@ class FakePublisher:
     results: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
     arrived: list[str] = field(default_factory=list)
+    said: dict[str, Any] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    amends: bool = False
+    letter: bool = False
+    address: str | None = None
 
     async def publish(self, parcel: Parcel) -> Receipt:
         result = self.results.pop(0) if self.results else None
@@ -117,16 +124,35 @@ class FakePublisher:
         if result is not None:
             await result(parcel)
         self.arrived.append(parcel.job.id)
-        return Receipt(f"far://{self.name}/{parcel.job.id}")
+        return self._receipt(parcel)
+
+    def _receipt(self, parcel: Parcel) -> Receipt:
+        self.said[parcel.job.id] = parcel.talk.description if parcel.talk else None
+        return Receipt(self.address or f"far://{self.name}/{parcel.job.id}")
+
+    async def amend(self, parcel: Parcel) -> Receipt:
+        if self.faults:
+            raise self.faults.pop(0)
+        assert parcel.job.id in self.arrived
+        return self._receipt(parcel)
+
+    async def retract(self, parcel: Parcel) -> str:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.arrived.remove(parcel.job.id)
+        return f"{self.name} let go of {parcel.job.id}."
 
     async def reconcile(self, parcel: Parcel) -> Receipt | None:
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, BaseException):
             raise answer
-        return Receipt(f"far://{self.name}/{parcel.job.id}") if parcel.job.id in self.arrived else None
+        return self._receipt(parcel) if parcel.job.id in self.arrived else None
 
     def planned(self) -> PlannedPublisher:
-        return PlannedPublisher(self.name, self.name, self.slot, self.required, self.publish, self.reconcile)
+        optional = {"amend": self.amend, "retract": self.retract} if self.amends else {}
+        return PlannedPublisher(
+            self.name, self.name, self.slot, self.required, self.publish, self.reconcile, letter=self.letter, **optional
+        )
 
 
 class Engine:
@@ -149,9 +175,10 @@ class Engine:
         self.clock = HeldClock()
         self.store = store or MemoryStore()
         self.events: list[Event] = []
+        self.observers: list[Callable[[Event], None]] = []
         self._sign = asyncio.Event()
         self.asked: list[str] = []
-        tools = Tools(root, Encoder(Path("/usr/bin/false")), self.clock, observe=self.observe)
+        tools = Tools(root, Encoder(Path("/usr/bin/false")), self.clock, observe=self.observe, memory=self.store)
         self.queue = LocalQueue()
         self.plan = Plan(
             programme,
@@ -174,11 +201,14 @@ class Engine:
         )
         self.intake = Intake(self.store, self.queue, {"talks": {"programme": programme}}, self.clock, self.observe)
         self.runner = Runner(self.stage, self.queue, at_once)
+        self.acts = Acts(self.stage, self.runner)
         self._task: asyncio.Task[None] | None = None
 
     def observe(self, event: Event) -> None:
         self.events.append(event)
         self._sign.set()
+        for note in self.observers:
+            note(event)
 
     async def __aenter__(self) -> Self:
         await self.runner.recover()

@@ -136,8 +136,17 @@ class FakeDesk:
         self.store.put(job)
         return job
 
-    async def retry(self, job_id, *, fresh_settings):
-        return self.move(job_id, State.READY, settings={"fresh": fresh_settings})
+    async def retry(self, job_id, *, fresh_settings, replace=False):
+        return self.move(job_id, State.READY, settings={"fresh": fresh_settings, "replace": replace})
+
+    async def resolve(self, job_id, *, published, name):
+        return self.move(job_id, State.READY, reason=f"{name}: {published}")
+
+    async def resend(self, job_id, names):
+        return self.move(job_id, State.READY, reason=" ".join(names))
+
+    async def retract(self, job_id):
+        return self.move(job_id, State.READY)
 
     async def cancel(self, job_id):
         return self.move(job_id, State.CANCELLED)

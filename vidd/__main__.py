@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import ask, demo, follow, run
+from vidd.cli import acts, ask, demo, follow, run
 
 app = typer.Typer(
     add_completion=False,
@@ -42,12 +42,15 @@ for command in (
     ask.show,
     follow.follow,
     ask.explain,
-    ask.retry,
-    ask.cancel,
-    ask.approve,
-    ask.reject,
-    ask.pause,
-    ask.resume,
+    acts.retry,
+    acts.resolve,
+    acts.resend,
+    acts.retract,
+    acts.cancel,
+    acts.approve,
+    acts.reject,
+    acts.pause,
+    acts.resume,
     ask.health,
 ):
     app.command()(command)

@@ -16,6 +16,7 @@ import structlog
 
 from vidd.clients.systemd import Notifier
 from vidd.config import Settings
+from vidd.engine.acts import Acts
 from vidd.engine.clock import SystemClock
 from vidd.engine.follow import Follower
 from vidd.engine.inlet import SourceInlet
@@ -24,6 +25,7 @@ from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
 from vidd.engine.stage import Stage
 from vidd.engine.supervise import Watchers
+from vidd.engine.wishes import Wishes
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import close_probers
@@ -76,10 +78,12 @@ class Daemon:
         self._sources: dict[str, asyncio.Task[None]] = {}
         self._inlets: dict[str, SourceInlet] = {}
         self._followers: list[Follower] = []
+        self._wishes: list[Wishes] = []
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._stage: Stage
+        self._acts: Acts
         self._intake: Intake
         self._watchers: Watchers
         self.runner: Runner
@@ -144,12 +148,14 @@ class Daemon:
             ask_source=self._ask_source,
         )
         self.runner = Runner(self._stage, queue, settings.limits.jobs)
+        self._acts = Acts(self._stage, self.runner)
         self._intake = Intake(store, queue, ready.pipelines, tools.clock, self.observe)
         self._watchers = Watchers(tools.clock, self.observe)
         self.desk = FrontDesk(
             stage=self._stage,
             queue=queue,
             runner=self.runner,
+            acts=self._acts,
             intake=self._intake,
             watchers=self._watchers,
             inlets=self._inlets,
@@ -187,7 +193,15 @@ class Daemon:
             self._inlets[name] = inlet
             self._keep(name, partial(module_of("sources", kind).watch, options, inlet))
         for pipeline, body in self._ready.pipelines.items():
-            for notice in resolve(body).notices:
+            plan = resolve(body)
+            if plan.programme is not None:
+                wishes = Wishes(self._stage, self.runner, self._intake, self._acts, pipeline=pipeline, plan=plan)
+                self._wishes.append(wishes)
+                self._observers.append(wishes.note)
+                name = f"{pipeline}.programme"
+                self._watchers.add(name, "programme")
+                self._keep(name, partial(self._follow, name, wishes))
+            for notice in plan.notices:
                 if notice.follow is not None:
                     follower = Follower(self._stage, pipeline, notice.follow)
                     self._followers.append(follower)
@@ -199,11 +213,13 @@ class Daemon:
     def _keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
         self._sources[name] = asyncio.create_task(self._watchers.keep(name, watch), name=f"watch:{name}")
 
-    async def _follow(self, name: str, follower: Follower) -> None:
+    async def _follow(self, name: str, follower: Follower | Wishes) -> None:
         self._watchers.mark(name, up=True, reason=None, caught_up=self._stage.now())
         await follower.run()
 
-    def _programme_read(self, _name: str) -> None:
+    def _programme_read(self, name: str) -> None:
+        for wishes in self._wishes:
+            wishes.programme_read(name)
         for follower in self._followers:
             follower.programme_read()
 
@@ -215,6 +231,9 @@ class Daemon:
             self._observers.remove(follower.note)
             # What the last moves of jobs say must be in the sheet before the daemon goes.
             await self._settle(follower)
+        for wishes in self._wishes:
+            self._observers.remove(wishes.note)
+        self._wishes.clear()
         self._sources.clear()
         self._inlets.clear()
         self._followers.clear()

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vidd import __version__
+from vidd.engine.acts import Acts
 from vidd.engine.inlet import SourceInlet
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
@@ -55,6 +56,7 @@ class FrontDesk:
         stage: Stage,
         queue: Queue,
         runner: Runner,
+        acts: Acts,
         intake: Intake,
         watchers: Watchers,
         inlets: Mapping[str, SourceInlet],
@@ -64,6 +66,7 @@ class FrontDesk:
         self._stage = stage
         self._queue = queue
         self._runner = runner
+        self._acts = acts
         self._intake = intake
         self._watchers = watchers
         self._inlets = inlets
@@ -151,10 +154,19 @@ class FrontDesk:
             raise Refused(f"There is no job {job_id!r}: `vidd jobs` lists them.")
         return job
 
-    async def retry(self, job_id: str, *, fresh_settings: bool) -> Job:
+    async def retry(self, job_id: str, *, fresh_settings: bool, replace: bool = False) -> Job:
         job = await self._job(job_id)
         settings = self._intake.pipelines[self._pipeline(job.pipeline)] if fresh_settings else None
-        return await self._runner.retry(job, settings)
+        return await self._acts.retry(job, settings, replace=replace)
+
+    async def resolve(self, job_id: str, *, published: str | None, name: str | None) -> Job:
+        return await self._acts.resolve(await self._job(job_id), published=published, name=name)
+
+    async def resend(self, job_id: str, names: Sequence[str]) -> Job:
+        return await self._acts.resend(await self._job(job_id), names)
+
+    async def retract(self, job_id: str) -> Job:
+        return await self._acts.retract(await self._job(job_id))
 
     async def cancel(self, job_id: str) -> Job:
         return await self._runner.cancel(await self._job(job_id))

@@ -167,6 +167,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         publish=partial(module.publish, options),
         reconcile=partial(module.reconcile, options),
         again=getattr(module, "again", nothing_remains),
+        letter=getattr(module, "LETTER", False),
         **optional,
     )
 

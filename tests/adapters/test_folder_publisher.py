@@ -189,3 +189,40 @@ async def test_the_check_writes_into_the_folder(room):
 def test_a_broken_name_template_is_refused_with_the_settings():
     with pytest.raises(ValidationError, match="the template cannot be read"):
         options(name="{{ title")
+
+
+async def test_a_job_that_replaces_another_puts_its_file_in_the_others_place_and_no_strangers(room):
+    first = sent(room)
+    earlier = await folder.publish(options(), first.parcel())
+    made = {"talk": artifact(room / "job", "talk", b"a better cut")}
+    second = sent(room, made, job=job(id="07zzzzzzzzzzzzzz"), replaced=earlier)
+    await folder.publish(options(), second.parcel())
+    target = room / "state" / "out" / "Loops-more-t-1.mp4"
+    assert target.read_bytes() == b"a better cut"
+    target.unlink()
+    target.write_bytes(b"by hand")
+    with pytest.raises(Refused, match="There is already another file"):
+        await folder.publish(options(), second.parcel())
+    assert target.read_bytes() == b"by hand"
+
+
+@pytest.mark.parametrize(("wanted", "left"), [("keep", ["Loops-more-t-1.mp4"]), ("delete", [])])
+async def test_a_file_that_is_taken_back_is_kept_or_deleted_as_the_settings_say(room, wanted, left):
+    tried = sent(room)
+    receipt = await folder.publish(options(), tried.parcel())
+    one = tried.parcel().publication.evolve(receipt=receipt)
+    for _ in range(2):
+        assert (
+            "deleted" in await folder.retract(options(retract=wanted), replace(tried.parcel(), publication=one))
+        ) is (wanted == "delete")
+        assert listed(room) == left
+
+
+async def test_a_file_that_somebody_changed_is_not_deleted(room):
+    tried = sent(room)
+    receipt = await folder.publish(options(), tried.parcel())
+    (room / "state" / "out" / "Loops-more-t-1.mp4").write_bytes(b"by hand")
+    one = tried.parcel().publication.evolve(receipt=receipt)
+    with pytest.raises(Refused, match="another file by now"):
+        await folder.retract(options(retract="delete"), replace(tried.parcel(), publication=one))
+    assert listed(room) == ["Loops-more-t-1.mp4"]

@@ -409,3 +409,40 @@ class TestAnotherMake:
     async def test_the_check_says_that_the_bucket_can_be_reached(self, foreign, tmp_path):
         desk = a_desk(tmp_path, foreign)
         assert "can be reached" in await s3.check(s3.Options(account="library", bucket="library"), desk.tools)
+
+
+async def test_a_job_replaces_the_object_of_the_job_whose_place_it_takes_and_no_others(bucket, server, tmp_path):
+    options = the_options(bucket, key="fixed.mp4")
+    await s3.publish(options, a_desk(tmp_path, server).add("talk", "out.mp4", b"first").parcel)
+    second = replace(a_desk(tmp_path, server), job=a_job("file:///y", id="02job", facts={"replaces": "01job"}))
+    await s3.publish(options, second.add("talk", "out.mp4", b"second").parcel)
+    assert await bucket.get("fixed.mp4") == b"second"
+    third = replace(a_desk(tmp_path, server), job=a_job("file:///z", id="03job", facts={"replaces": "01job"}))
+    with pytest.raises(Refused, match="is not this job's"):
+        await s3.publish(options, third.add("talk", "out.mp4", b"third").parcel)
+    assert await bucket.get("fixed.mp4") == b"second"
+
+
+@pytest.mark.parametrize(("wanted", "left"), [("keep", b"film"), ("delete", None)])
+async def test_objects_that_are_taken_back_are_kept_or_deleted_as_the_settings_say(
+    bucket, server, tmp_path, wanted, left
+):
+    options = the_options(bucket, key="fixed.mp4", retract=wanted)
+    desk = a_desk(tmp_path, server).add("talk", "out.mp4", b"film")
+    receipt = await s3.publish(options, desk.parcel)
+    parcel = replace(desk.parcel, publication=desk.parcel.publication.evolve(receipt=receipt))
+    for _ in range(2):
+        assert ("was deleted" in await s3.retract(options, parcel)) is (wanted == "delete")
+        assert (await bucket.get("fixed.mp4") if left else await bucket.keys()) == (left or [])
+
+
+async def test_an_object_that_is_another_jobs_by_now_is_not_deleted(bucket, server, tmp_path):
+    options = the_options(bucket, key="fixed.mp4", retract="delete", overwrite=True)
+    first = a_desk(tmp_path, server).add("talk", "out.mp4", b"first")
+    receipt = await s3.publish(options, first.parcel)
+    second = replace(a_desk(tmp_path, server), job=a_job("file:///y", id="02job"))
+    await s3.publish(options, second.add("talk", "out.mp4", b"second").parcel)
+    parcel = replace(first.parcel, publication=first.parcel.publication.evolve(receipt=receipt))
+    with pytest.raises(Refused, match="another job's by now"):
+        await s3.retract(options, parcel)
+    assert await bucket.get("fixed.mp4") == b"second"

@@ -118,7 +118,7 @@ async def test_publishers_run_side_by_side_and_one_failure_leaves_the_others_rec
         refused = await engine.until(job.id, State.REFUSED)
         assert refused.reason == "youtube: The token is revoked."
         assert mail.arrived == []
-        await engine.runner.retry(refused)
+        await engine.acts.retry(refused)
         await engine.until(job.id, State.PUBLISHED)
         assert (slow.arrived, bad.arrived, mail.arrived) == ([job.id], [job.id], [job.id])
 
@@ -162,7 +162,7 @@ async def test_what_cannot_be_asked_is_unsure_and_is_not_sent_again(tmp_path):
         job = await engine.one()
         unsure = await engine.until(job.id, State.UNSURE)
         assert unsure.reason == "s3: The server does not say."
-        await engine.runner.retry(unsure)
+        await engine.acts.retry(unsure)
         await engine.until(job.id, State.UNSURE, 2)
         assert s3.arrived == []
 
@@ -188,12 +188,12 @@ async def test_a_refused_notice_does_not_unpublish_and_can_be_sent_later_without
         published = await engine.until(job.id, State.PUBLISHED)
         assert "mail: Wrong password." in published.reason
         await engine.settled()
-        await engine.runner.retry(published)
+        await engine.acts.retry(published)
         await engine.settled()
         again = await engine.until(job.id, State.PUBLISHED, 2)
         assert (again.reason, mail.arrived, trim.runs) == (None, [job.id], 1)
         with pytest.raises(IllegalMove, match="nothing to retry"):
-            await engine.runner.retry(again)
+            await engine.acts.retry(again)
 
 
 async def test_a_lost_file_makes_its_step_and_those_after_it_run_again(tmp_path):
@@ -388,7 +388,7 @@ class TestProgramme:
             assert (trim.runs, excluded.reason) == (0, "The programme 'sheet' excludes the talk t1.")
             await engine.settled()
             await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
-            await engine.runner.retry(excluded)
+            await engine.acts.retry(excluded)
             await engine.until(job.id, State.PUBLISHED)
 
     async def test_an_unknown_talk_waits_for_the_next_reading_and_is_then_refused(self, tmp_path):
@@ -554,7 +554,7 @@ async def test_a_retry_that_is_refused_changes_no_settings(tmp_path):
         await gate.wait()
         working = await engine.store.job(job.id)
         with pytest.raises(IllegalMove):
-            await engine.runner.retry(working, {"other": True})
+            await engine.acts.retry(working, {"other": True})
         assert (await engine.store.job(job.id)).settings == job.settings
         gate.open.set()
         await engine.until(job.id, State.PUBLISHED)

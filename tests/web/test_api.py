@@ -137,6 +137,23 @@ async def test_a_person_moves_jobs_and_the_daemon(desk, ask):
     assert desk.paused is False
 
 
+@pytest.mark.parametrize(
+    ("verb", "body", "reason"),
+    [
+        ("resolve", {"published": "https://youtu.be/x"}, "None: https://youtu.be/x"),
+        ("resolve", {"again": True, "name": "youtube"}, "youtube: None"),
+        ("resend", {"names": ["mail", "hook"]}, "mail hook"),
+        ("resend", None, ""),
+        ("retract", None, None),
+    ],
+)
+async def test_a_person_says_what_became_of_it_or_asks_for_more(desk, ask, verb, body, reason):
+    job = a_job(State.UNSURE)
+    desk.store.put(job)
+    status, answer, _ = await ask("POST", f"/api/jobs/{job.id}/{verb}", **({"json": body} if body else {}))
+    assert (status, answer["state"], answer["reason"]) == (200, "ready", reason)
+
+
 async def test_dead_letters_are_shown_with_their_reason(desk, ask):
     desk.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
     _, answer, _ = await ask("GET", "/api/dead-letters")
@@ -189,6 +206,9 @@ BAD = [
     ("POST", "/api/jobs/READY/retry", {"json": {"fresh_settings": "yes"}}, 422),
     ("POST", "/api/jobs/READY/retry", {"json": [1]}, 422),
     ("POST", "/api/jobs/PUBLISHED/cancel", {}, 409),
+    ("POST", "/api/jobs/READY/resolve", {}, 422),
+    ("POST", "/api/jobs/READY/resolve", {"json": {"published": "https://youtu.be/x", "again": True}}, 422),
+    ("POST", "/api/jobs/READY/resend", {"json": {"names": "mail"}}, 422),
     ("POST", "/api/jobs/READY/approve", {}, 409),
     ("POST", "/api/jobs/READY/reject", {}, 422),
     ("POST", "/api/jobs/READY/reject", {"json": {"reason": "  "}}, 422),

@@ -91,7 +91,8 @@ def test_of_several_publications_the_most_stuck_is_named_and_publishers_before_n
 def test_an_unsure_job_names_the_publication_that_is():
     found = told(State.UNSURE, sent(Sending.DONE, "s3"), sent(Sending.UNSURE, reason="No answer came."))
     assert found.waiting_for == "a person to look whether youtube arrived"
-    assert "vidd retry JOB asks it once more" in found.unblock[0]
+    assert "vidd resolve JOB --published URL; if not, vidd resolve JOB --again" in found.unblock[0]
+    assert "vidd retry JOB asks the other side once more" in found.unblock
 
 
 @pytest.mark.parametrize("state", [Sending.WAITING, Sending.REFUSED, Sending.UNSURE, Sending.PENDING])

@@ -1,32 +1,28 @@
-"""Commands that ask a running daemon, or have it act: the same words as its API."""
+"""Commands that ask a running daemon: the same words as its API."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
-from vidd.cli.common import ConfigOption, JsonOption, StateOption, TokenOption, UrlOption, client, finish, say, say_json
+from vidd.cli.common import (
+    ConfigOption,
+    JobArgument,
+    JsonOption,
+    StateOption,
+    TokenOption,
+    UrlOption,
+    at,
+    finish,
+    of,
+    say,
+    say_json,
+)
 from vidd.cli.shown import job_line, job_page
 from vidd.clients.daemon import DaemonClient
 from vidd.options import parse_duration
-
-JobArgument = Annotated[str, typer.Argument(help="The job's id, or the end of it.")]
-
-
-def of(job: str) -> str:
-    """A job's id as a part of an address, whatever was typed."""
-    return quote(job, safe="")
-
-
-async def _at(
-    where: tuple[Path | None, Path | None, str | None, str | None], ask: Callable[[DaemonClient], Awaitable[Any]]
-) -> Any:
-    async with client(*where) as daemon:
-        return await ask(daemon)
 
 
 def jobs(
@@ -46,7 +42,7 @@ def jobs(
     async def ask(daemon: DaemonClient) -> Any:
         return await daemon.get("/api/jobs", state=state, pipeline=pipeline, talk=talk, limit=limit)
 
-    found = finish(_at((config, state_dir, url, token), ask))
+    found = finish(at((config, state_dir, url, token), ask))
     if as_json:
         say_json(found)
         return
@@ -66,7 +62,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one job: steps, publications, receipts, history."""
-    found = finish(_at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{of(job)}")))
+    found = finish(at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{of(job)}")))
     if as_json:
         say_json(found)
     else:
@@ -83,7 +79,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a job waits for, why, since when, and who can unblock it."""
-    found = finish(_at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{of(job)}/explain")))
+    found = finish(at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{of(job)}/explain")))
     if as_json:
         say_json(found)
     else:
@@ -123,108 +119,11 @@ def submit(
     async def ask(daemon: DaemonClient) -> Any:
         return await daemon.post("/api/jobs", body, key=key)
 
-    found = finish(_at((config, state, url, token), ask))
+    found = finish(at((config, state, url, token), ask))
     if as_json:
         say_json(found)
     else:
         say(job_line(found))
-
-
-def _act(verb: str, sentence: str) -> Callable[..., None]:
-    def command(
-        job: JobArgument,
-        config: ConfigOption = None,
-        state: StateOption = None,
-        url: UrlOption = None,
-        token: TokenOption = None,
-        *,
-        as_json: JsonOption = False,
-    ) -> None:
-        found = finish(_at((config, state, url, token), lambda daemon: daemon.post(f"/api/jobs/{of(job)}/{verb}")))
-        if as_json:
-            say_json(found)
-        else:
-            say(job_line(found))
-
-    command.__name__, command.__doc__ = verb, sentence
-    return command
-
-
-cancel = _act("cancel", "Stop a job; what runs for it is ended.")
-approve = _act("approve", "Let a held job go out.")
-
-
-def retry(
-    job: JobArgument,
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    *,
-    fresh: Annotated[
-        bool, typer.Option("--fresh-settings", help="With the present settings, not those of its admission.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Take a job up again."""
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.post(f"/api/jobs/{of(job)}/retry", {"fresh_settings": fresh})
-
-    found = finish(_at((config, state, url, token), ask))
-    if as_json:
-        say_json(found)
-    else:
-        say(job_line(found))
-
-
-def reject(
-    job: JobArgument,
-    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")],
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    *,
-    token: TokenOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Stop a held job and keep the reason."""
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.post(f"/api/jobs/{of(job)}/reject", {"reason": reason})
-
-    found = finish(_at((config, state, url, token), ask))
-    if as_json:
-        say_json(found)
-    else:
-        say(job_line(found))
-
-
-def _switch(verb: str, sentence: str, done: str) -> Callable[..., None]:
-    def command(
-        config: ConfigOption = None,
-        state: StateOption = None,
-        url: UrlOption = None,
-        token: TokenOption = None,
-        *,
-        as_json: JsonOption = False,
-    ) -> None:
-        found = finish(_at((config, state, url, token), lambda daemon: daemon.post(f"/api/{verb}")))
-        if as_json:
-            say_json(found)
-        else:
-            say(done)
-
-    command.__name__, command.__doc__ = verb, sentence
-    return command
-
-
-pause = _switch(
-    "pause",
-    "Finish what runs, start nothing; kept across restarts.",
-    "Paused: what runs goes on, nothing new starts until vidd resume.",
-)
-resume = _switch("resume", "Start jobs again.", "Jobs start again.")
 
 
 def health(
@@ -240,7 +139,7 @@ def health(
     async def ask(daemon: DaemonClient) -> Any:
         return await daemon.get("/health")
 
-    found = finish(_at((config, state, url, token), ask))
+    found = finish(at((config, state, url, token), ask))
     if as_json:
         say_json(found)
     else:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
 
 import typer
 
@@ -38,6 +39,7 @@ UrlOption = Annotated[
 TokenOption = Annotated[
     str | None, typer.Option("--token", envvar="VIDD_TOKEN", help="Its token; better given in VIDD_TOKEN.")
 ]
+JobArgument = Annotated[str, typer.Argument(help="The job's id, or the end of it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 
@@ -61,6 +63,19 @@ def client(config: Path | None, state: Path | None, url: str | None, token: str 
     if url:
         return DaemonClient(url=url, token=token)
     return DaemonClient(socket=settings_of(config, state).daemon.state / SOCKET)
+
+
+def of(job: str) -> str:
+    """A job's id as a part of an address, whatever was typed."""
+    return quote(job, safe="")
+
+
+async def at(
+    where: tuple[Path | None, Path | None, str | None, str | None], ask: Callable[[DaemonClient], Awaitable[Any]]
+) -> Any:
+    """What the daemon that is meant answers."""
+    async with client(*where) as daemon:
+        return await ask(daemon)
 
 
 def say(text: str) -> None:

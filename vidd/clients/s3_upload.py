@@ -36,7 +36,10 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a file goes. `extra` are request parameters such as ContentType; `overwrite` replaces anybody's object."""
+    """Where a file goes. `extra` are request parameters such as ContentType.
+
+    `overwrite` replaces anybody's object; that of the job `replaces` is replaced in any case.
+    """
 
     bucket: str
     key: str
@@ -44,6 +47,7 @@ class Target:
     metadata: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     overwrite: bool = False
+    replaces: str | None = None
 
     @property
     def where(self) -> dict[str, str]:
@@ -95,7 +99,10 @@ class Upload:
             if await self._is_this(found):
                 await self.abandon()
                 return found
-            if not target.overwrite and (found.get("Metadata") or {}).get(JOB) != target.job:
+            if not target.overwrite and (found.get("Metadata") or {}).get(JOB) not in {
+                target.job,
+                target.replaces or target.job,
+            }:
                 raise self._taken()
         elif not target.overwrite:
             # Somebody may put an object there while ours is on its way; servers that know this header refuse then.

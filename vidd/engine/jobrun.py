@@ -9,8 +9,10 @@ from typing import Any
 
 import structlog
 
-from vidd.engine.publish import Publishing
+from vidd.engine.publish import RESTING, Publishing
+from vidd.engine.rivals import is_out, rival_of
 from vidd.engine.stage import GivenBack, Stage
+from vidd.engine.takeback import retracting, take_back
 from vidd.engine.work import Made, work
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Retried
@@ -67,20 +69,55 @@ class JobRun:
 
     async def _go(self) -> None:
         plan = self._stage.resolve(self.job.settings)
+        wish = await self._stage.store.get_flag(retracting(self.job.id))
+        if wish is not None:
+            await self._take_back(plan, wish)
+            return
         talk = await self._look_up(plan)
-        if talk is not None and talk.excluded and self.job.state in {State.SEEN, State.READY}:
-            await self._move(State.EXCLUDED, f"The programme {plan.programme!r} excludes the talk {talk.id}.")
+        if await self._kept_back(plan, talk):
             return
         if self.job.state is State.SEEN:
             await self._move(State.READY)
         await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
         made = await work(self._stage, self.job, plan, talk, sent=await self._all_sent(plan))
         self._stage.go_on()
+        if plan.programme and await self._kept_back(plan, await self._look_up(plan)):
+            return
         if plan.review and not await self._stage.store.get_flag(f"approved:{self.job.id}"):
             await self._move(State.HELD, "A person must look at it and approve it.")
             return
         await self._move(State.PUBLISHING)
         await self._send(plan, talk, made)
+
+    async def _kept_back(self, plan: Plan, talk: Talk | None) -> bool:
+        """Whether the programme or another job forbids that this talk goes out; what is out already stays out."""
+        if talk is None or await is_out(self._stage.store, self.job):
+            return False
+        if talk.excluded:
+            await self._move(State.EXCLUDED, f"The programme {plan.programme!r} excludes the talk {talk.id}.")
+            return True
+        rival = await rival_of(self._stage.store, self.job)
+        if rival is not None:
+            raise Refused(
+                f"The talk {talk.id} is {rival.state} already as job {rival.id} ({rival.name}): if this recording is to take"
+                f" its place, vidd retry {self.job.id} --replace or write 1 under reprocess in its row."
+            )
+        return False
+
+    async def _take_back(self, plan: Plan, wish: str) -> None:
+        """`wish` is the job that takes the place of this one, or "" where a person wants it back."""
+        why = f"The job {wish} took its place." if wish else "A person took it back."
+        await self._move(State.WORKING)
+        await self._move(State.PUBLISHING, why)
+        talk = await self._stage.store.talk(plan.programme, self.job.talk) if plan.programme and self.job.talk else None
+        follows = await self._stage.store.publications(wish) if wish else []
+        outcome = await take_back(self._stage, self.job, plan, talk, but=follows)
+        if outcome.again is not None:
+            raise outcome.again
+        await self._stage.store.set_flag(retracting(self.job.id), None)
+        if outcome.failed:
+            raise Refused(" ".join([why, *outcome.failed, *outcome.done]))
+        await self._move(State.CANCELLED, " ".join([why, *outcome.done]))
 
     async def _look_up(self, plan: Plan) -> Talk | None:
         if plan.programme is None:
@@ -106,8 +143,8 @@ class JobRun:
         return talk
 
     async def _all_sent(self, plan: Plan) -> bool:
-        done = {one.name for one in await self._stage.store.publications(self.job.id) if one.state is Sending.DONE}
-        return bool(plan.publishers) and all(one.name in done for one in plan.publishers)
+        rest = {one.name for one in await self._stage.store.publications(self.job.id) if one.state in RESTING}
+        return bool(plan.publishers) and all(one.name in rest for one in plan.publishers)
 
     async def _send(self, plan: Plan, talk: Talk | None, made: Made) -> None:
         publishing = Publishing(self._stage, self.job, talk, made)
@@ -122,21 +159,18 @@ class JobRun:
         notices = await publishing.all(plan.notices, notice=True, receipts=receipts)
         if any(one.state is Sending.PENDING for one in notices):
             raise GivenBack
-        if any(one.state is Sending.WAITING for one in notices):
+        if any(_waits(one) for one in notices):
             await self._wait_for(notices)
             return
-        unsent = [f"{one.name}: {one.reason}" for one in notices if one.state is not Sending.DONE]
-        await self._move(State.PUBLISHED, f"Published, but not told: {' '.join(unsent)}" if unsent else None)
+        await self._move(State.PUBLISHED, _shortcomings(sent, notices))
 
     @staticmethod
     def _stop(sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
         optional = {plan.name for plan in planned if not plan.required}
-        return any(
-            one.state is Sending.WAITING or (one.state is not Sending.DONE and one.name not in optional) for one in sent
-        )
+        return any(_waits(one) or (one.state is not Sending.DONE and one.name not in optional) for one in sent)
 
     async def _stop_at(self, sent: list[Publication]) -> None:
-        if any(one.state is Sending.WAITING for one in sent):
+        if any(_waits(one) for one in sent):
             await self._wait_for(sent)
             return
         unsure = [one for one in sent if one.state is Sending.UNSURE]
@@ -146,7 +180,7 @@ class JobRun:
         await self._move(State.UNSURE if unsure else State.REFUSED, reasons)
 
     async def _wait_for(self, sent: list[Publication]) -> None:
-        waiting = [one for one in sent if one.state is Sending.WAITING and one.until is not None]
+        waiting = [one for one in sent if _waits(one)]
         first = min(waiting, key=lambda one: one.until or self._stage.now())
         await self._move(State.WAITING, f"{first.name}: {first.reason}", until=first.until)
 
@@ -174,3 +208,16 @@ class JobRun:
             await self._stage.workspace.remove(self.job.id)
         else:
             await self._give_back("The daemon was stopped; it goes on after the next start.")
+
+
+def _waits(one: Publication) -> bool:
+    """Whether it is tried again later; what is done waits with a change of it."""
+    return one.until is not None and one.state in {Sending.WAITING, Sending.DONE}
+
+
+def _shortcomings(sent: Sequence[Publication], notices: Sequence[Publication]) -> str | None:
+    untold = [f"{one.name}: {one.reason}" for one in notices if one.state is not Sending.DONE]
+    unchanged = [f"{one.name}: {one.reason}" for one in sent if one.state is Sending.DONE and one.reason]
+    parts = (("not told", untold), ("not changed", unchanged))
+    words = [f"{what}: {' '.join(sentences)}" for what, sentences in parts if sentences]
+    return f"Published, but {'; '.join(words)}" if words else None

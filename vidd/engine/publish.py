@@ -1,6 +1,7 @@
 """The publications of one job, side by side, each with its own state, retries and receipt.
 
-Nothing is sent while it is unknown whether an earlier attempt arrived: whoever began once is asked first.
+Nothing is sent while it is unknown whether an earlier attempt arrived: whoever began once is asked first. What has a
+receipt is amended where the talk's words are no longer those it was published with.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from typing import Any
 
 import structlog
 
+from vidd.engine.rivals import REPLACES
 from vidd.engine.stage import Stage
 from vidd.engine.work import Made
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Progressed, Retried
 from vidd.model.job import Job
 from vidd.model.publication import Publication, Receipt, Sending
-from vidd.model.talk import Talk
+from vidd.model.talk import Talk, revision_of
 from vidd.ports import Parcel, PlannedPublisher
 from vidd.surely import surely
 
 _log = structlog.get_logger()
-_RESTING = frozenset({Sending.DONE, Sending.REFUSED, Sending.UNSURE})
+RESTING = frozenset({Sending.DONE, Sending.REFUSED, Sending.UNSURE, Sending.RETRACTED})
 
 
 class Publishing:
@@ -41,8 +43,16 @@ class Publishing:
         if not planned:
             return []
         known = {one.name: one for one in await self._stage.store.publications(self._job.id)}
+        replaced = await self._replaced()
         runs = [
-            _Sender(self._stage, self._job, plan, self._parcel_fields(receipts), known.get(plan.name), notice=notice)
+            _Sender(
+                self._stage,
+                self._job,
+                plan,
+                {**self._parcel_fields(receipts), "replaced": replaced.get(plan.name)},
+                known.get(plan.name),
+                notice=notice,
+            )
             for plan in planned
         ]
         try:
@@ -51,6 +61,11 @@ class Publishing:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
+
+    async def _replaced(self) -> dict[str, Receipt]:
+        other = self._job.facts.get(REPLACES)
+        known = await self._stage.store.publications(str(other)) if other else []
+        return {one.name: one.receipt for one in known if one.receipt is not None}
 
     def _parcel_fields(self, receipts: Mapping[str, Receipt]) -> dict[str, Any]:
         return {
@@ -95,13 +110,54 @@ class _Sender:
             await surely(self._stage.store.save_publication(self._one, expect=None))
         else:
             self._one = self._known
-        waits = self._one.state is Sending.WAITING and self._one.until and self._one.until > self._stage.now()
-        if self._one.state in _RESTING or waits:
+        waits = self._one.until is not None and self._one.until > self._stage.now()
+        if waits or (self._one.state in RESTING and not self._outdated):
             return self._one
         async with self._stage.slots.hold(self._plan.slot, self._job.priority):
             if not self._stage.draining:
-                await self._attempt()
+                await (self._amend() if self._outdated else self._attempt())
         return self._one
+
+    @property
+    def _revision(self) -> str | None:
+        talk: Talk | None = self._parcel["talk"]
+        return revision_of(talk) if talk is not None else None
+
+    @property
+    def _outdated(self) -> bool:
+        return (
+            self._one.state is Sending.DONE
+            and self._plan.amend is not None
+            and self._revision is not None
+            and self._one.revision != self._revision
+        )
+
+    async def _amend(self) -> None:
+        """Bring what is published up to the talk's words; whatever comes of it, the receipt stays."""
+        try:
+            receipt = await self._plan.amend(self._make_parcel()) if self._plan.amend else None
+        except (AgainLater, NobodyKnows) as fault:
+            # An unanswered change does no harm when it is made again.
+            await self._amend_again(fault if isinstance(fault, AgainLater) else AgainLater(fault.sentence))
+        except Refused as fault:
+            await self._move(reason=fault.sentence, until=None, revision=self._revision)
+        except Exception as error:  # noqa: BLE001 - as in _attempt
+            _log.exception("publisher fell", job=self._job.id, to=self.name)
+            sentence = f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error})."
+            await self._move(reason=sentence, until=None, revision=self._revision)
+        else:
+            await self._move(receipt=receipt, reason=None, until=None, attempt=0, tried=None, revision=self._revision)
+
+    async def _amend_again(self, fault: AgainLater) -> None:
+        now, first = self._stage.now(), self._one.until is None
+        made = 1 if first else self._one.attempt + fault.counts
+        since = now if first or not fault.counts else self._one.tried or now
+        until = self._stage.next_try(made if fault.counts else 0, since, fault.after)
+        if until is None:
+            await self._move(reason=f"Given up: {fault.sentence}", until=None, revision=self._revision)
+            return
+        self._stage.observe(Retried(self._plan.kind, fault.sentence))
+        await self._move(reason=fault.sentence, until=until, attempt=made, tried=since)
 
     async def _attempt(self) -> None:
         try:
@@ -119,7 +175,7 @@ class _Sender:
             )
             await self._move(state=Sending.UNSURE, reason=sentence, until=None)
         else:
-            await self._move(state=Sending.DONE, receipt=receipt, reason=None, until=None)
+            await self._move(state=Sending.DONE, receipt=receipt, reason=None, until=None, revision=self._revision)
 
     async def _receipt(self) -> Receipt:
         if self._one.begun:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
@@ -16,7 +14,6 @@ from vidd.engine.slots import Slot
 from vidd.engine.stage import Stage
 from vidd.errors import AgainLater
 from vidd.model.job import UNFINISHED, IllegalMove, Job, State
-from vidd.model.publication import Sending
 from vidd.ports import Conflict, Queue
 
 _log = structlog.get_logger()
@@ -151,31 +148,12 @@ class Runner:
         """Make a resting job ready and queue it; a conflict means that somebody else moved it first."""
         with suppress(Conflict):
             job = await self._stage.move(job, State.READY, reason)
-            self._queue.put(job.id, job.priority)
+            self.queue(job)
         return job
 
-    async def retry(self, job: Job, settings: Mapping[str, Any] | None = None) -> Job:
-        """A person wants it tried again: refused and unsure publications are asked for and sent anew.
-
-        `settings` take the place of those it was admitted with.
-        """
-        if job.state in {State.READY, State.SEEN, State.WORKING, State.PUBLISHING, State.HELD}:
-            raise IllegalMove(f"The job {job.id} is {job.state} and needs no retry.")
-        failed = [
-            one
-            for one in await self._stage.store.publications(job.id)
-            if one.state in {Sending.REFUSED, Sending.UNSURE, Sending.WAITING}
-        ]
-        if job.state is State.PUBLISHED and not failed:
-            raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
-        for one in failed:
-            await self._stage.move_publication(
-                job, one, state=Sending.PENDING, attempt=0, tried=None, until=None, reason=None
-            )
-        changes = {"attempt": 0, "tried": None} | ({} if settings is None else {"settings": settings})
-        job = await self._stage.move(job, State.READY, "A person asked for a retry.", **changes)
+    def queue(self, job: Job) -> None:
+        """Have a ready job run when its turn comes, by its priority as it is now."""
         self._queue.put(job.id, job.priority)
-        return job
 
     async def cancel(self, job: Job, reason: str = "A person cancelled it.") -> Job:
         """A person wants it stopped: what runs for it is ended and awaited."""

@@ -32,11 +32,16 @@ class Made:
 
 
 async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: bool) -> Made:
-    """Run what has not been recorded; `sent` says that every publisher has its receipt, so no file is needed."""
+    """Run what has not been recorded, and what is fresh; `sent` says that no publisher needs a file any more."""
     records = {record.name: record for record in await stage.store.steps(job.id)}
     made, trusted = Made(), True
     for step in plan.steps:
         record = records.get(step.name)
+        if step.fresh:
+            # Words cost nothing and make no files: a new description must not have the talk cut anew.
+            stage.go_on()
+            made.add(await _run(stage, job, step, talk, made))
+            continue
         if sent and record is not None:
             made.add(record.outcome)
             continue

@@ -1,8 +1,8 @@
 """A job: one arrival going through one pipeline.
 
 Rules. A job is frozen and changes only by `evolve`. Its state moves only along `MOVES`; an illegal move
-raises `IllegalMove` and changes nothing. Nothing leads out of `published` but a person's wish to have a
-refused notice sent again. Whoever saves a job names the state he expects to find, so that two writers
+raises `IllegalMove` and changes nothing. Nothing leads out of `published` but a person's wish: a notice sent
+again, changed words, taking it back or putting another in its place. Whoever saves a job names the state he expects to find, so that two writers
 cannot both win.
 """
 
@@ -52,7 +52,7 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.SEEN: frozenset({State.READY, State.WAITING, State.REFUSED, State.EXCLUDED, State.CANCELLED}),
     State.READY: frozenset({State.WORKING, State.WAITING, State.REFUSED, State.EXCLUDED, State.CANCELLED}),
     State.WORKING: frozenset(
-        {State.HELD, State.PUBLISHING, State.WAITING, State.REFUSED, State.READY, State.CANCELLED}
+        {State.HELD, State.PUBLISHING, State.WAITING, State.REFUSED, State.READY, State.EXCLUDED, State.CANCELLED}
     ),
     State.HELD: frozenset({State.READY, State.PUBLISHING, State.CANCELLED}),
     State.PUBLISHING: frozenset(

@@ -29,7 +29,11 @@ def standing_of(job: Job, publications: Sequence[Publication]) -> Standing | Non
 
     A job whose publishers all have receipts is published, whatever its notices still wait for.
     """
-    if job.talk is None or job.state not in _WORDS:
+    if job.talk is None:
+        return None
+    if any(one.state is Sending.RETRACTED for one in publications) and job.state is State.CANCELLED:
+        return Standing(job.talk, Status.RETRACTED, "")
+    if job.state not in _WORDS:
         return None
     sent = [one for one in publications if not one.notice]
     links = {one.name: one.receipt.url for one in sent if one.receipt and one.receipt.url}

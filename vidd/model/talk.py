@@ -77,6 +77,7 @@ class Status(StrEnum):
     PROCESSED = "processed"
     PUBLISHED = "published"
     FAILED = "failed"
+    RETRACTED = "retracted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ with `FRESH = True` makes words only, and runs anew whenever the job does, since
 A publisher module may have `follow(options, standings, tools)` where it mirrors states, `amend(options, parcel)`, which
 brings what is published (found by its receipt) up to what the parcel says now and returns the receipt,
 `retract(options, parcel)`, which takes it back and returns a sentence, and `again(token)`, which returns what remains
-of a token once a person said that the attempt did not arrive. All three can be repeated without harm.
+of a token once a person said that the attempt did not arrive. The first three can be repeated without harm. One with
+`LETTER = True` writes to people.
 """
 
 from __future__ import annotations

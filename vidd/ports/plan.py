@@ -46,7 +46,7 @@ class PlannedPublisher:
 
     Where there are: `follow` mirrors how talks stand while their jobs are under way; `amend` brings what is published
     up to what its parcel says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
-    token once a person said that the attempt did not arrive.
+    token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more.
     """
 
     name: str
@@ -59,6 +59,7 @@ class PlannedPublisher:
     amend: Amend | None = None
     retract: Retract | None = None
     again: Again = nothing_remains
+    letter: bool = False
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class Queue(Protocol):
     """The ids of jobs that may run, most urgent first. The store carries the truth."""
 
     def put(self, job_id: str, priority: int) -> None:
-        """Add an id; one that already waits here is not added again."""
+        """Add an id; one that already waits here changes its priority."""
 
     async def get(self) -> str:
         """Wait for the most urgent id."""

@@ -73,6 +73,7 @@ class Bench:
 class Parcel:
     """What a publisher is given. `facts` are the steps'; `receipts` are those of the publishers before a notice.
 
+    `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another.
     `checkpoint(token)` saves what a resume needs before the bytes it speaks of go out; `sent(token)` says that
     everything went out and only the answer is outstanding.
     """
@@ -88,6 +89,7 @@ class Parcel:
     progress: Callable[[float, float | None, str, float | None], None]
     checkpoint: Callable[[Mapping[str, Any]], Awaitable[None]]
     sent: Callable[[Mapping[str, Any]], Awaitable[None]]
+    replaced: Receipt | None = None
 
     def chosen(self, roles: Sequence[str]) -> list[Artifact]:
         """The artifacts of these roles; with none named, all that steps made, or else the source."""

@@ -42,6 +42,7 @@ class Options(Base):
         _NAME, description="A file's name in it, may have folders; fields: title, talk, job, role, tail, suffix, name."
     )
     files: tuple[str, ...] = Field((), description="The roles to put there; everything the steps made otherwise.")
+    retract: Literal["keep", "delete"] = Field("keep", description="What taking a talk back does with its files.")
     existing: Literal["refuse", "replace"] = Field(
         "refuse", description="What to do where the name is taken by another content."
     )
@@ -62,7 +63,8 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
                 size, digest = await _fill(source, part, parcel, done, total)
                 token[artifact.role] = {"name": str(name), "size": size, "sha256": digest}
                 await parcel.checkpoint({"files": dict(token)})
-                await asyncio.to_thread(_place, part, target, token[artifact.role], options.existing)
+                replaced = _replaced(parcel, artifact.role)
+                await asyncio.to_thread(_place, part, target, token[artifact.role], options.existing, replaced)
             finally:
                 with suppress(FileNotFoundError):
                     part.unlink()
@@ -84,6 +86,24 @@ async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
         # A daemon that died between the two names of the file left the first one behind.
         _part(target, parcel, role).unlink(missing_ok=True)
     return _receipt(options, parcel, files) if files.keys() == roles else None
+
+
+async def retract(options: Options, parcel: Parcel) -> str:
+    """Delete the files, where that is wanted and they are still what was put there. The receipt says which they are."""
+    receipt = parcel.publication.receipt
+    files: list[Mapping[str, Any]] = list(receipt.facts.get("files", ())) if receipt else []
+    names = ", ".join(str(file["path"]) for file in files) or "what was put there by hand"
+    if options.retract == "keep":
+        return f"{names} was kept, as the settings say."
+    for file in files:
+        path = Path(file["path"])
+        try:
+            if path.exists() and not await asyncio.to_thread(_same, path, file):
+                raise Refused(f"{path} is another file by now: it was left there.")
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_fault(error, f"deleting {path}") from error
+    return f"{names} was deleted."
 
 
 async def check(options: Options, tools: Tools) -> str:
@@ -166,9 +186,18 @@ def _shared(source: Path, part: Path) -> bool:
     return True
 
 
-def _place(part: Path, target: Path, file: Mapping[str, Any], existing: str) -> None:
+def _replaced(parcel: Parcel, role: str) -> Mapping[str, Any] | None:
+    """The file of this role that the replaced job put there."""
+    files = parcel.replaced.facts.get("files", ()) if parcel.replaced else ()
+    return next((file for file in files if file["role"] == role), None)
+
+
+def _place(
+    part: Path, target: Path, file: Mapping[str, Any], existing: str, replaced: Mapping[str, Any] | None
+) -> None:
     """Give the file its name, without taking another file's away unless that is wanted."""
-    if existing == "replace":
+    ours = replaced is not None and Path(replaced["path"]) == target and _same(target, replaced)
+    if existing == "replace" or ours:
         part.replace(target)
     else:
         try:

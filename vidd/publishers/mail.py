@@ -29,6 +29,7 @@ from vidd.printable import quoted
 from vidd.texts import check_template, fields_of, render
 
 SLOT: str | None = "mails"
+LETTER = True
 
 _HERE = files("vidd.publishers")
 _TEXT, _HTML = (_HERE.joinpath(name).read_text("utf-8") for name in ("mail.txt.j2", "mail.html.j2"))

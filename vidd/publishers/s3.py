@@ -18,7 +18,7 @@ from vidd.clients.meter import Meter
 from vidd.clients.persist import persist
 from vidd.clients.s3_address import web_address
 from vidd.clients.s3_parts import manifest
-from vidd.clients.s3_upload import Target, Upload, is_this
+from vidd.clients.s3_upload import JOB, Target, Upload, is_this
 from vidd.errors import Refused
 from vidd.model.publication import Receipt
 from vidd.options import Duration, Size
@@ -59,8 +59,9 @@ class Options(Base):
     part_size: Size = Field(Size(16 * 2**20), ge=5 * 2**20, le=5 * 2**30, description="Size of a part.")
     parallel: int = Field(4, ge=1, le=16, description="Parts sent at once.")
     overwrite: Literal["ours"] | bool = Field(
-        "ours", description='"ours" replaces only what this job put there; true replaces anything.'
+        "ours", description='"ours" replaces only what this job, or the one it replaces, put there; true anything.'
     )
+    retract: Literal["keep", "delete"] = Field("keep", description="What taking a talk back does with its objects.")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _files(options: Options, parcel: Parcel) -> list[_File]:
             metadata={name: _header(render(text, fields)) for name, text in options.metadata.items()},
             extra={name: value for name, value in extra.items() if value is not None},
             overwrite=options.overwrite is True,
+            replaces=parcel.job.facts.get("replaces"),
         )
         files[key] = _File(one, target, fields)
     return list(files.values())
@@ -224,6 +226,25 @@ async def _link(options: Options, account: Account, s3: Any, file: _File) -> str
     if options.public_url is None:
         return address
     return render(options.public_url, {**file.fields, "bucket": file.target.bucket, "key": quote(file.target.key)})
+
+
+async def retract(options: Options, parcel: Parcel) -> str:
+    """Delete the objects, where that is wanted and they are still this job's. The receipt says which they are."""
+    receipt = parcel.publication.receipt
+    files: list[dict[str, Any]] = list(receipt.facts.get("files", ())) if receipt else []
+    names = ", ".join(shown(one["bucket"], one["key"]) for one in files) or "what was put there by hand"
+    if options.retract == "keep":
+        return f"{names} was kept, as the settings say."
+    async with _open(options, parcel.tools) as (s3, _):
+        for one in files:
+            found = await persist(partial(head, s3, one["bucket"], one["key"]), sleep=parcel.tools.clock.sleep)
+            if found is None:
+                continue
+            if (found.get("Metadata") or {}).get(JOB) != parcel.job.id:
+                raise Refused(f"{shown(one['bucket'], one['key'])} is another job's by now: it was left there.")
+            with asking(f"deleting {shown(one['bucket'], one['key'])}"):
+                await s3.delete_object(Bucket=one["bucket"], Key=one["key"])
+    return f"{names} was deleted."
 
 
 async def check(options: Options, tools: Tools) -> str:

@@ -17,21 +17,26 @@ class LocalQueue:
 
     def __init__(self) -> None:
         self._queue: asyncio.PriorityQueue[tuple[int, int, str]] = asyncio.PriorityQueue()
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, tuple[int, int]] = {}
         self._count = count()
 
     def put(self, job_id: str, priority: int) -> None:
-        if job_id not in self._waiting:
-            self._waiting.add(job_id)
-            self._queue.put_nowait((-priority, next(self._count), job_id))
+        place = self._waiting.get(job_id)
+        if place is not None and place[0] == -priority:
+            return
+        # A place that was given up for a better or worse one stays in the queue and is passed over.
+        self._waiting[job_id] = (-priority, next(self._count))
+        self._queue.put_nowait((*self._waiting[job_id], job_id))
 
     async def get(self) -> str:
-        job_id = (await self._queue.get())[2]
-        self._waiting.discard(job_id)
-        return job_id
+        while True:
+            *place, job_id = await self._queue.get()
+            if self._waiting.get(job_id) == tuple(place):
+                del self._waiting[job_id]
+                return job_id
 
     def size(self) -> int:
-        return self._queue.qsize()
+        return len(self._waiting)
 
 
 def make(_options: Settings) -> LocalQueue:

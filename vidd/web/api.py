@@ -12,6 +12,8 @@ from vidd.web.asked import (
     Again,
     Nothing,
     Rejection,
+    Resending,
+    Resolution,
     Submission,
     Wake,
     body_of,
@@ -116,7 +118,28 @@ async def submit_job(request: web.Request) -> web.Response:
 async def retry_job(request: web.Request) -> web.Response:
     """Take a job up again."""
     job, asked = await job_of(request), await body_of(request, Again)
-    return answer(await _shown(request, await request.app[DESK].retry(job.id, fresh_settings=asked.fresh_settings)))
+    desk = request.app[DESK]
+    retried = await desk.retry(job.id, fresh_settings=asked.fresh_settings, replace=asked.replace)
+    return answer(await _shown(request, retried))
+
+
+async def resolve_job(request: web.Request) -> web.Response:
+    """A person says what became of an unsure publication."""
+    job, asked = await job_of(request), await body_of(request, Resolution)
+    desk = request.app[DESK]
+    return answer(await _shown(request, await desk.resolve(job.id, published=asked.published, name=asked.name)))
+
+
+async def resend_job(request: web.Request) -> web.Response:
+    """Send a published job's notices once more."""
+    job, asked = await job_of(request), await body_of(request, Resending)
+    return answer(await _shown(request, await request.app[DESK].resend(job.id, asked.names)))
+
+
+async def retract_job(request: web.Request) -> web.Response:
+    """Take back what is out."""
+    job, _ = await job_of(request), await body_of(request, Nothing)
+    return answer(await _shown(request, await request.app[DESK].retract(job.id)))
 
 
 async def cancel_job(request: web.Request) -> web.Response:

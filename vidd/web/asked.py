@@ -8,7 +8,16 @@ import re
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from vidd.model.job import Job, State
 from vidd.web.desk import DESK
@@ -51,6 +60,30 @@ class Again(Body):
     """How to retry."""
 
     fresh_settings: bool = False
+    replace: bool = False
+
+
+class Resolution(Body):
+    """What a person saw: `published`, the address; or `again`, it did not arrive. One of the two.
+
+    `name` says which publication, where several are unsure.
+    """
+
+    published: Line | None = None
+    again: bool = False
+    name: Line | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Resolution:
+        if (self.published is None) is not self.again:
+            raise ValueError("give either published, the address, or again: true")
+        return self
+
+
+class Resending(Body):
+    """Which notices are sent once more; without names, those that write to people."""
+
+    names: Annotated[list[Line], Field(max_length=50)] = Field(default_factory=list)
 
 
 class Rejection(Body):

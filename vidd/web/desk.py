@@ -89,8 +89,20 @@ class Desk(Protocol):
         the key to the daemon.
         """
 
-    async def retry(self, job_id: str, *, fresh_settings: bool) -> Job:
-        """Take a job up again, with the settings stored with it or with those of now."""
+    async def retry(self, job_id: str, *, fresh_settings: bool, replace: bool = False) -> Job:
+        """Take a job up again, with the settings stored with it or with those of now.
+
+        `replace`: where another job has brought the talk out, this one takes its place.
+        """
+
+    async def resolve(self, job_id: str, *, published: str | None, name: str | None) -> Job:
+        """Say of an unsure publication where it is to be seen, or with None that it did not arrive."""
+
+    async def resend(self, job_id: str, names: Sequence[str]) -> Job:
+        """Send notices that went out once more; without names, those that write to people."""
+
+    async def retract(self, job_id: str) -> Job:
+        """Take back what is out."""
 
     async def cancel(self, job_id: str) -> Job:
         """Stop a job."""

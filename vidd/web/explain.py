@@ -137,10 +137,10 @@ def _sending(case: _Case, one: Publication) -> Explanation:
     retry = case.retry
     match one.state:
         case Sending.UNSURE:
-            look = f"look at the other side of {one.name}"
-            done = f"; if it arrived, {case.cancel} ends the job" if cancel else ""
-            then = f"{look}; {retry} asks it once more{done}"
-            return case.answer(f"a person to look whether {one.name} arrived", because, then, since=since)
+            resolve = f"vidd resolve {case.job.id}"
+            then = f"look at the other side of {one.name}; if it is there, {resolve} --published URL; if not, {resolve} --again"
+            waits = f"a person to look whether {one.name} arrived"
+            return case.answer(waits, because, then, f"{retry} asks the other side once more", *cancel, since=since)
         case Sending.REFUSED:
             return case.answer(what, because, f"correct what it says, then {retry}", *cancel, since=since)
         case Sending.WAITING:
@@ -152,8 +152,11 @@ def _sending(case: _Case, one: Publication) -> Explanation:
             return case.answer(going, because, *cancel, since=since)
 
 
+_SETTLED = frozenset({Sending.DONE, Sending.RETRACTED})
+
+
 def _most_stuck(publications: Sequence[Publication]) -> Publication | None:
-    open_ones = [one for one in publications if one.state is not Sending.DONE]
+    open_ones = [one for one in publications if one.state not in _SETTLED]
     return min(open_ones, key=lambda one: _MOST_STUCK.index(one.state), default=None)
 
 
@@ -169,6 +172,10 @@ def _published(case: _Case) -> Explanation:
     stuck = _most_stuck([one for one in case.publications if one.notice])
     if stuck:
         return _sending(case, stuck)
+    stale = next((one for one in case.publications if one.state is Sending.DONE and one.reason), None)
+    if stale:
+        because = f"{stale.name} ({stale.kind}) is out, but not as its row says: {stale.reason}"
+        return case.answer(f"a change of {stale.name}", because, f"correct what it says, then {case.retry}")
     return case.answer(None, "it is published and all its notices went out")
 
 
@@ -192,7 +199,7 @@ def _unsure(case: _Case) -> Explanation:
     lost = next((one for one in case.publications if one.state is Sending.UNSURE), None)
     if lost:
         return _sending(case, lost)
-    look = f"look at the other side; {case.retry} asks it once more; if it arrived, {case.cancel} ends the job"
+    look = f"look at the other side; then vidd resolve {case.job.id} --published URL, or --again"
     return case.answer("a person to look whether it arrived", case.reason(), look)
 
 

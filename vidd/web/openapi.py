@@ -9,7 +9,7 @@ from aiohttp import web
 
 from vidd.model.job import MEANING, State
 from vidd.model.publication import Sending
-from vidd.web.asked import Again, Nothing, Rejection, Submission, Wake
+from vidd.web.asked import Again, Nothing, Rejection, Resending, Resolution, Submission, Wake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -131,7 +131,7 @@ SCHEMAS: dict[str, Schema] = {
     "Problem": _object(type=TEXT, title=TEXT, status=WHOLE, detail=TEXT),
     **{
         model.__name__: {key: value for key, value in model.model_json_schema().items() if key != "title"}
-        for model in (Submission, Again, Rejection, Wake, Nothing)
+        for model in (Submission, Again, Resolution, Resending, Rejection, Wake, Nothing)
     },
 }
 
@@ -210,6 +210,11 @@ PATHS: dict[str, dict[str, Any]] = {
     "/api/jobs/{id}": {"get": _read("job", "One job with all that is known of it.", _ref("WholeJob"), _JOB_ID)},
     "/api/jobs/{id}/explain": {"get": _read("explain", "What a job waits for.", _ref("Explanation"), _JOB_ID)},
     "/api/jobs/{id}/retry": {"post": _act("retry", "Take a job up again.", "Again", _ref("Job"), _JOB_ID)},
+    "/api/jobs/{id}/resolve": {
+        "post": _act("resolve", "Say what became of an unsure publication.", "Resolution", _ref("Job"), _JOB_ID)
+    },
+    "/api/jobs/{id}/resend": {"post": _act("resend", "Send notices once more.", "Resending", _ref("Job"), _JOB_ID)},
+    "/api/jobs/{id}/retract": {"post": _act("retract", "Take back what is out.", "Nothing", _ref("Job"), _JOB_ID)},
     "/api/jobs/{id}/cancel": {"post": _act("cancel", "Stop a job.", "Nothing", _ref("Job"), _JOB_ID)},
     "/api/jobs/{id}/approve": {"post": _act("approve", "Let a held job out.", "Nothing", _ref("Job"), _JOB_ID)},
     "/api/jobs/{id}/reject": {"post": _act("reject", "Stop a held job.", "Rejection", _ref("Job"), _JOB_ID)},

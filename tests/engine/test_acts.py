@@ -1,0 +1,131 @@
+"""What a person may ask of a job."""
+
+import pytest
+from builders import Engine, FakePublisher, FakeStep, talk
+
+from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.job import IllegalMove, State
+from vidd.model.publication import Sending
+
+
+async def publication(engine, job, name="far"):
+    return next(one for one in await engine.store.publications(job.id) if one.name == name)
+
+
+def lost():
+    return [NobodyKnows("The reply was lost."), NobodyKnows("It cannot be asked.")]
+
+
+async def unsure(engine, far):
+    far.results.append(NobodyKnows("The reply was lost."))
+    far.answers.append(NobodyKnows("It cannot be asked: look at it."))
+    job = await engine.one()
+    return await engine.until(job.id, State.UNSURE)
+
+
+async def test_what_a_person_found_is_the_receipt_and_nothing_is_sent_again(tmp_path):
+    far = FakePublisher("far")
+    async with Engine(tmp_path, publishers=[far]) as engine:
+        job = await unsure(engine, far)
+        await engine.acts.resolve(job, published="https://far.example/1")
+        await engine.until(job.id, State.PUBLISHED)
+        one = await publication(engine, job)
+        assert (one.state, one.receipt.url, far.arrived) == (Sending.DONE, "https://far.example/1", [])
+
+
+async def test_what_a_person_did_not_find_is_sent_again_without_asking(tmp_path):
+    far = FakePublisher("far")
+    async with Engine(tmp_path, publishers=[far]) as engine:
+        job = await unsure(engine, far)
+        far.answers.append(NobodyKnows("It would still not know."))
+        await engine.acts.resolve(job, published=None)
+        await engine.until(job.id, State.PUBLISHED)
+        assert (far.arrived, len(far.answers)) == ([job.id], 1)
+
+
+async def test_of_several_unsure_publications_the_one_must_be_named(tmp_path):
+    one, two = FakePublisher("one"), FakePublisher("two")
+    for far in (one, two):
+        far.results.append(NobodyKnows("The reply was lost."))
+        far.answers.append(NobodyKnows("It cannot be asked."))
+    async with Engine(tmp_path, publishers=[one, two]) as engine:
+        job = await engine.until((await engine.one()).id, State.UNSURE)
+        with pytest.raises(Refused, match="one, two"):
+            await engine.acts.resolve(job, published=None)
+        job = await engine.acts.resolve(job, published="https://one.example/", name="one")
+        job = await engine.until(job.id, State.UNSURE, times=2)
+        await engine.acts.resolve(job, published=None)
+        await engine.until(job.id, State.PUBLISHED)
+        assert (one.arrived, two.arrived) == ([], [job.id])
+
+
+async def test_there_is_nothing_to_resolve_where_nothing_is_unsure(tmp_path):
+    async with Engine(tmp_path, publishers=[FakePublisher("far")]) as engine:
+        job = await engine.until((await engine.one()).id, State.PUBLISHED)
+        with pytest.raises(IllegalMove, match="Nothing is unsure"):
+            await engine.acts.resolve(job, published=None)
+
+
+async def test_letters_go_out_once_more_as_the_next_edition(tmp_path):
+    far, mail, hook = FakePublisher("far"), FakePublisher("mail", letter=True), FakePublisher("hook")
+    async with Engine(tmp_path, publishers=[far], notices=[mail, hook]) as engine:
+        job = await engine.until((await engine.one()).id, State.PUBLISHED)
+        await engine.acts.resend(job)
+        job = await engine.until(job.id, State.PUBLISHED, times=2)
+        assert (far.arrived, mail.arrived, hook.arrived) == ([job.id], [job.id] * 2, [job.id])
+        assert (await publication(engine, job, "mail")).edition == 2
+        await engine.acts.resend(job, ["hook"])
+        await engine.until(job.id, State.PUBLISHED, times=3)
+        assert (len(mail.arrived), len(hook.arrived)) == (2, 2)
+        with pytest.raises(Refused, match="no notice fax; it has: mail, hook"):
+            await engine.acts.resend(await engine.store.job(job.id), ["fax"])
+
+
+async def test_a_job_that_is_taken_back_is_cancelled_and_its_publications_say_so(tmp_path):
+    far = FakePublisher("far", amends=True)
+    async with Engine(tmp_path, publishers=[far], steps=[FakeStep("cut")]) as engine:
+        job = await engine.until((await engine.one()).id, State.PUBLISHED)
+        await engine.acts.retract(job)
+        job = await engine.until(job.id, State.CANCELLED)
+        assert job.reason == f"A person took it back. far let go of {job.id}."
+        assert (far.arrived, (await publication(engine, job)).state) == ([], Sending.RETRACTED)
+        with pytest.raises(IllegalMove, match="nothing to take back"):
+            await engine.acts.retract(job)
+        await engine.acts.retry(job)
+        await engine.until(job.id, State.PUBLISHED, times=2)
+        one = await publication(engine, job)
+        assert (far.arrived, one.edition, one.state) == ([job.id], 2, Sending.DONE)
+
+
+async def test_taking_back_waits_and_goes_on_and_a_failure_of_it_is_said(tmp_path):
+    far, disk = FakePublisher("far", amends=True), FakePublisher("disk")
+    far.faults.append(AgainLater("Quota.", after=60))
+    async with Engine(tmp_path, publishers=[far, disk]) as engine:
+        job = await engine.until((await engine.one()).id, State.PUBLISHED)
+        await engine.acts.retract(job)
+        await engine.until(job.id, State.WAITING)
+        assert far.arrived == [job.id]
+        engine.clock.forward(70)
+        job = await engine.until(job.id, State.REFUSED)
+        assert f"disk cannot be taken back by vidd; it is at far://disk/{job.id}." in job.reason
+        assert (far.arrived, disk.arrived) == ([], [job.id])
+
+
+async def test_a_talk_that_is_out_or_on_its_way_is_not_published_by_a_second_recording(tmp_path):
+    far, cut = FakePublisher("far", amends=True), FakeStep("cut")
+    async with Engine(tmp_path, publishers=[far], steps=[cut], programme="sheet") as engine:
+        await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
+        first = await engine.until((await engine.one()).id, State.PUBLISHED)
+        second = await engine.until((await engine.one("Again_t1_000000_000200.mp4")).id, State.REFUSED)
+        assert f"already as job {first.id}" in second.reason
+        assert f"vidd retry {second.id} --replace" in second.reason
+        assert (cut.runs, far.arrived) == (1, [first.id])
+
+
+async def test_a_second_recording_is_free_once_the_first_can_only_fail(tmp_path):
+    far, cut = FakePublisher("far"), FakeStep("cut", results=[Refused("No picture.")])
+    async with Engine(tmp_path, publishers=[far], steps=[cut], programme="sheet") as engine:
+        await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
+        await engine.until((await engine.one()).id, State.REFUSED)
+        second = await engine.until((await engine.one("Again_t1_000000_000200.mp4")).id, State.PUBLISHED)
+        assert far.arrived == [second.id]

@@ -1,0 +1,168 @@
+"""Commands that have a running daemon act: the same words as its API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from vidd.cli.common import (
+    ConfigOption,
+    JobArgument,
+    JsonOption,
+    StateOption,
+    TokenOption,
+    UrlOption,
+    at,
+    finish,
+    of,
+    say,
+    say_json,
+)
+from vidd.cli.shown import job_line
+from vidd.clients.daemon import DaemonClient
+
+
+def _act(verb: str, sentence: str) -> Callable[..., None]:
+    def command(
+        job: JobArgument,
+        config: ConfigOption = None,
+        state: StateOption = None,
+        url: UrlOption = None,
+        token: TokenOption = None,
+        *,
+        as_json: JsonOption = False,
+    ) -> None:
+        found = finish(at((config, state, url, token), lambda daemon: daemon.post(f"/api/jobs/{of(job)}/{verb}")))
+        _told(found, as_json=as_json)
+
+    command.__name__, command.__doc__ = verb, sentence
+    return command
+
+
+cancel = _act("cancel", "Stop a job; what runs for it is ended.")
+retract = _act("retract", "Take back what is out: each publisher does it by what it stored.")
+approve = _act("approve", "Let a held job go out.")
+
+
+def retry(
+    job: JobArgument,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    fresh: Annotated[
+        bool, typer.Option("--fresh-settings", help="With the present settings, not those of its admission.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Where another job has brought the talk out, take its place.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a job up again."""
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.post(f"/api/jobs/{of(job)}/retry", {"fresh_settings": fresh, "replace": replace})
+
+    found = finish(at((config, state, url, token), ask))
+    _told(found, as_json=as_json)
+
+
+def resolve(
+    job: JobArgument,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    *,
+    token: TokenOption = None,
+    published: Annotated[
+        str | None, typer.Option("--published", metavar="URL", help="It arrived, and is there.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="It did not arrive: send it again.")] = False,
+    name: Annotated[str | None, typer.Option(help="Which publication, where several are unsure.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what became of an unsure publication, after a look at the other side."""
+    if (published is None) is not again:
+        raise typer.BadParameter("say either --published URL or --again")
+    body = {"published": published, "again": again, "name": name}
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.post(f"/api/jobs/{of(job)}/resolve", body)
+
+    _told(finish(at((config, state, url, token), ask)), as_json=as_json)
+
+
+def resend(
+    job: JobArgument,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    notice: Annotated[
+        list[str] | None, typer.Option(help="Which notice; may be repeated. Without it, the mails.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a published job's mails, or other notices, once more."""
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.post(f"/api/jobs/{of(job)}/resend", {"names": notice or []})
+
+    _told(finish(at((config, state, url, token), ask)), as_json=as_json)
+
+
+def reject(
+    job: JobArgument,
+    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")],
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    *,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop a held job and keep the reason."""
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.post(f"/api/jobs/{of(job)}/reject", {"reason": reason})
+
+    found = finish(at((config, state, url, token), ask))
+    _told(found, as_json=as_json)
+
+
+def _switch(verb: str, sentence: str, done: str) -> Callable[..., None]:
+    def command(
+        config: ConfigOption = None,
+        state: StateOption = None,
+        url: UrlOption = None,
+        token: TokenOption = None,
+        *,
+        as_json: JsonOption = False,
+    ) -> None:
+        found = finish(at((config, state, url, token), lambda daemon: daemon.post(f"/api/{verb}")))
+        if as_json:
+            say_json(found)
+        else:
+            say(done)
+
+    command.__name__, command.__doc__ = verb, sentence
+    return command
+
+
+pause = _switch(
+    "pause",
+    "Finish what runs, start nothing; kept across restarts.",
+    "Paused: what runs goes on, nothing new starts until vidd resume.",
+)
+resume = _switch("resume", "Start jobs again.", "Jobs start again.")
+
+
+def _told(found: Any, *, as_json: bool) -> None:
+    if as_json:
+        say_json(found)
+    else:
+        say(job_line(found))

@@ -1,0 +1,132 @@
+"""What a person may ask of a job, by the command line, the API or the programme's row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vidd.engine.rivals import REPLACES, is_out, rival_of
+from vidd.engine.runner import Runner
+from vidd.engine.stage import Stage
+from vidd.engine.takeback import retracting
+from vidd.errors import Refused
+from vidd.model.job import UNFINISHED, IllegalMove, Job, State
+from vidd.model.publication import Publication, Receipt, Sending
+from vidd.ports import PlannedPublisher, nothing_remains
+
+_ANEW: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "reason": None}
+_FROM_NOTHING: Mapping[str, Any] = {**_ANEW, "token": {}, "receipt": None, "begun": False, "revision": None}
+
+
+_GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE})
+
+
+class Acts:
+    """Each changes what is recorded and queues the job, whose next run does the rest; a crash in between loses nothing."""
+
+    def __init__(self, stage: Stage, runner: Runner) -> None:
+        self._stage = stage
+        self._runner = runner
+
+    async def retry(self, job: Job, settings: Mapping[str, Any] | None = None, *, replace: bool = False) -> Job:
+        """Try again: refused and unsure publications are asked for and sent anew, failed changes made again.
+
+        `settings` take the place of those it was admitted with. `replace`: where another job has brought the talk out,
+        this one takes its place.
+        """
+        self._rests(job, "needs no retry")
+        known = await self._stage.store.publications(job.id)
+        facts = await self._replacing(job) if replace else job.facts
+        failed = [one for one in known if one.state in {Sending.REFUSED, Sending.UNSURE, Sending.WAITING}]
+        unchanged = [one for one in known if one.state is Sending.DONE and one.reason]
+        if job.state is State.PUBLISHED and not failed and not unchanged:
+            raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
+        for one in failed:
+            await self._save(job, one, state=Sending.PENDING, **_ANEW)
+        for one in unchanged:
+            await self._save(job, one, revision=None, **_ANEW)
+        for one in [one for one in known if one.state is Sending.RETRACTED]:
+            await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
+        fresh = {} if settings is None else {"settings": settings}
+        return await self._ready(job, "A person asked for a retry.", facts=facts, **fresh)
+
+    async def _replacing(self, job: Job) -> Mapping[str, Any]:
+        rival = await rival_of(self._stage.store, job)
+        if rival is None:
+            return job.facts
+        if rival.state in UNFINISHED | {State.WAITING, State.HELD, State.UNSURE}:
+            raise IllegalMove(f"The talk is still under way as job {rival.id}: cancel that one, or let it end.")
+        return {**job.facts, REPLACES: rival.id}
+
+    async def resolve(self, job: Job, *, published: str | None, name: str | None = None) -> Job:
+        """A person has looked: `published` is where it can be seen, None means that it did not arrive.
+
+        Refused where it is not clear which of several publications is meant; `name` names it.
+        """
+        known = await self._stage.store.publications(job.id)
+        unsure = [one for one in known if one.state is Sending.UNSURE and name in {None, one.name}]
+        if not unsure:
+            of_that = f"the publication {name!r} of" if name else ""
+            raise IllegalMove(
+                f"Nothing is unsure about {of_that} the job {job.id}: it is {job.state}.".replace("  ", " ")
+            )
+        if len(unsure) > 1:
+            names = ", ".join(one.name for one in unsure)
+            raise Refused(f"Several publications of this job are unsure ({names}): name the one you looked at.")
+        one = unsure[0]
+        if published is not None:
+            receipt = Receipt(url=published, facts={"resolved": "A person looked and found it."})
+            await self._save(job, one, state=Sending.DONE, receipt=receipt, **_ANEW)
+        else:
+            again = next((plan.again for plan in self._planned(job) if plan.name == one.name), nothing_remains)
+            await self._save(job, one, state=Sending.PENDING, begun=False, token=again(one.token), **_ANEW)
+        found = f"found {one.name}" if published else f"did not find {one.name}"
+        return await self._ready(job, f"A person looked and {found}.")
+
+    async def resend(self, job: Job, names: Sequence[str] = ()) -> Job:
+        """Send notices that went out once more, as another edition; without names, the letters to people."""
+        if job.state is not State.PUBLISHED:
+            raise IllegalMove(f"The job {job.id} is {job.state}, not published: its notices are still to come.")
+        plan = self._stage.resolve(job.settings)
+        wanted = set(names) or {one.name for one in plan.notices if one.letter}
+        known = {one.name: one for one in await self._stage.store.publications(job.id) if one.notice}
+        missing = wanted - known.keys()
+        if missing or not wanted:
+            what = ", ".join(sorted(missing)) or "letter"
+            raise Refused(f"This job has sent no notice {what}; it has: {', '.join(known) or 'none'}.")
+        for one in [known[name] for name in wanted if known[name].state is Sending.DONE]:
+            await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
+        return await self._ready(job, f"A person asked for {', '.join(sorted(wanted))} once more.")
+
+    async def retract(self, job: Job) -> Job:
+        """Take back what is out. What cannot be taken back says so."""
+        self._rests(job, "is still under way: cancel it first")
+        if not await is_out(self._stage.store, job):
+            raise IllegalMove(f"Nothing of the job {job.id} is out: there is nothing to take back.")
+        await self._stage.store.set_flag(retracting(job.id), "")
+        return await self._ready(job, "A person asked to take it back.")
+
+    async def supersede(self, job: Job) -> None:
+        """Have what a published job takes the place of taken back."""
+        other = await self._stage.store.job(str(job.facts.get(REPLACES, "")))
+        if other is None or other.state not in _GIVES_WAY or not await is_out(self._stage.store, other):
+            return
+        await self._stage.store.set_flag(retracting(other.id), job.id)
+        await self._ready(other, f"The job {job.id} took its place.")
+
+    @staticmethod
+    def _rests(job: Job, otherwise: str) -> None:
+        if job.state in UNFINISHED or job.state is State.HELD:
+            raise IllegalMove(f"The job {job.id} is {job.state} and {otherwise}.")
+
+    def _planned(self, job: Job) -> list[PlannedPublisher]:
+        plan = self._stage.resolve(job.settings)
+        return [*plan.publishers, *plan.notices]
+
+    async def _save(self, job: Job, one: Publication, **changes: Any) -> None:
+        await self._stage.move_publication(job, one, **changes)
+
+    async def _ready(self, job: Job, reason: str, **changes: Any) -> Job:
+        job = await self._stage.move(job, State.READY, reason, attempt=0, tried=None, **changes)
+        self._runner.queue(job)
+        return job

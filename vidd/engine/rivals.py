@@ -1,0 +1,33 @@
+"""Whether another job has brought the same talk out already, or is about to: a talk is not published twice."""
+
+from __future__ import annotations
+
+from vidd.model.job import Job, State
+from vidd.model.publication import Sending
+from vidd.ports import Store
+
+_ENDED = frozenset({State.REFUSED, State.CANCELLED, State.EXCLUDED})
+_OUT = frozenset({Sending.STARTED, Sending.SENT, Sending.DONE, Sending.UNSURE})
+_JOBS = 50
+REPLACES = "replaces"
+"""The fact that names the job whose publications this one takes the place of."""
+
+
+async def is_out(store: Store, job: Job) -> bool:
+    """Whether something of this job may be seen outside."""
+    known = [one for one in await store.publications(job.id) if not one.notice]
+    return any(one.state in _OUT or (one.state is Sending.WAITING and one.begun) for one in known)
+
+
+async def rival_of(store: Store, job: Job) -> Job | None:
+    """The job that this one must not double; the older one goes first where neither is out."""
+    if job.talk is None:
+        return None
+    for other in await store.jobs(pipeline=job.pipeline, talk=job.talk, limit=_JOBS):
+        if other.id in {job.id, job.facts.get(REPLACES)}:
+            continue
+        if other.state not in _ENDED and (other.created, other.id) < (job.created, job.id):
+            return other
+        if await is_out(store, other):
+            return other
+    return None

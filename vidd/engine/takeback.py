@@ -1,0 +1,93 @@
+"""Takes back what is out: because a person asked for it, or because another job has taken its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from vidd.engine.stage import Stage
+from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.job import Job
+from vidd.model.publication import Publication, Sending
+from vidd.model.talk import Talk
+from vidd.ports import Parcel, Plan, PlannedPublisher
+from vidd.surely import surely
+
+_log = structlog.get_logger()
+
+
+def retracting(job_id: str) -> str:
+    """The flag that says that a job is to be taken back; its word is the job that takes its place, or "" for none."""
+    return f"retract:{job_id}"
+
+
+@dataclass
+class TakenBack:
+    """What came of it, in sentences; `again` is the wait that somebody asked for."""
+
+    done: list[str]
+    failed: list[str]
+    again: AgainLater | None = None
+
+
+async def take_back(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, but: Sequence[Publication]) -> TakenBack:
+    """Take back every publication that has a receipt; one whose address `but` has too was replaced in its place."""
+    stays = {one.receipt.url for one in but if one.receipt is not None}
+    outcome = TakenBack([], [])
+    planned = {one.name: one for one in plan.publishers}
+    for one in await stage.store.publications(job.id):
+        if one.notice or one.state not in {Sending.DONE, Sending.UNSURE, Sending.STARTED, Sending.SENT}:
+            continue
+        if one.state is not Sending.DONE:
+            outcome.failed.append(f"{one.name} is {one.state}: resolve it first.")
+        elif one.receipt is not None and one.receipt.url in stays:
+            await _settle(stage, job, one, "It was replaced in its place.")
+        else:
+            await _one(stage, planned.get(one.name), _parcel(stage, job, one, talk), outcome)
+    return outcome
+
+
+async def _one(stage: Stage, plan: PlannedPublisher | None, parcel: Parcel, outcome: TakenBack) -> None:
+    job, one = parcel.job, parcel.publication
+    if plan is None or plan.retract is None:
+        outcome.failed.append(f"{one.name} cannot be taken back by vidd; it is at {one.receipt and one.receipt.url}.")
+        return
+    try:
+        async with stage.slots.hold(plan.slot, job.priority):
+            sentence = await plan.retract(parcel)
+    except AgainLater as fault:
+        outcome.again = fault
+    except NobodyKnows as fault:
+        outcome.again = AgainLater(fault.sentence)
+    except Refused as fault:
+        outcome.failed.append(f"{one.name}: {fault.sentence}")
+    else:
+        _log.info("taken back", job=job.id, what=one.name, outcome=sentence)
+        outcome.done.append(sentence)
+        await _settle(stage, job, one, sentence)
+
+
+async def _settle(stage: Stage, job: Job, one: Publication, sentence: str) -> None:
+    await surely(stage.move_publication(job, one, state=Sending.RETRACTED, reason=sentence, until=None))
+
+
+def _parcel(stage: Stage, job: Job, one: Publication, talk: Talk | None) -> Parcel:
+    async def keep(_token: Mapping[str, Any]) -> None:
+        """Nothing has to be resumed: taking back can be repeated."""
+
+    return Parcel(
+        job=job,
+        directory=stage.workspace.root / job.id,
+        tools=stage.tools,
+        talk=talk,
+        artifacts={},
+        facts={},
+        publication=one,
+        receipts={},
+        progress=lambda *_: None,
+        checkpoint=keep,
+        sent=keep,
+    )

@@ -1,0 +1,149 @@
+"""What the rows of a programme want of the jobs that are there: exclusion, priority, changed words, once more.
+
+Level-triggered: a row is looked at when it changed, when a job of its talk moved, and once after every start. What
+was asked for by a mark in a cell (`reprocess`, `resend`) is granted once for each text of the cell; which text that
+was is remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from vidd.engine.acts import Acts
+from vidd.engine.intake import Intake
+from vidd.engine.rivals import REPLACES, is_out
+from vidd.engine.runner import Runner
+from vidd.engine.stage import Stage
+from vidd.errors import Fault
+from vidd.model.event import Event, JobMoved
+from vidd.model.job import UNFINISHED, Arrival, IllegalMove, Job, State
+from vidd.model.publication import Sending
+from vidd.model.talk import Talk, revision_of
+from vidd.ports import Conflict, Plan
+
+_log = structlog.get_logger()
+_JOBS = 20
+_RESTS = frozenset({State.WAITING, State.HELD, State.REFUSED})
+_PASSING = frozenset({"etag", "version", "size", "mtime_ns", "sequencer"})
+"""Facts of a recording as it was; done anew, it is taken as it is."""
+
+
+class Wishes:
+    """The rows of one pipeline's programme."""
+
+    def __init__(self, stage: Stage, runner: Runner, intake: Intake, acts: Acts, *, pipeline: str, plan: Plan) -> None:
+        self._stage, self._runner, self._intake, self._acts = stage, runner, intake, acts
+        self._pipeline, self._programme = pipeline, plan.programme or ""
+        self._amends = any(one.amend for one in plan.publishers)
+        self._seen: dict[str, Talk] = {}
+        self._moved: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def note(self, event: Event) -> None:
+        """Remember the talk of a job that came or went out: its row may have changed in the meantime."""
+        if not isinstance(event, JobMoved) or event.job.pipeline != self._pipeline or event.job.talk is None:
+            return
+        if event.before is None or event.job.state in {State.PUBLISHED, State.EXCLUDED}:
+            self._moved.add(event.job.talk)
+            self._wake.set()
+
+    def programme_read(self, name: str) -> None:
+        """A programme was read."""
+        if name == self._programme:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Grant what the rows want, for ever."""
+        self._wake.set()
+        while True:
+            await self._wake.wait()
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Grant what is outstanding."""
+        self._wake.clear()
+        for talk in await self._stage.store.talks(self._programme):
+            if talk.fault or (self._seen.get(talk.id) == talk and talk.id not in self._moved):
+                continue
+            self._moved.discard(talk.id)
+            # Only what was granted whole has been seen: a journal that could not be written is tried again.
+            self._seen.pop(talk.id, None)
+            await self._grant(talk)
+            self._seen[talk.id] = talk
+
+    async def _grant(self, talk: Talk) -> None:
+        jobs = await self._stage.store.jobs(pipeline=self._pipeline, talk=talk.id, limit=_JOBS)
+        for job in jobs:
+            await self._bar(talk, job)
+            await self._prioritise(talk, job)
+        await self._once(talk, "reprocess", talk.reprocess, lambda: self._reprocess(jobs))
+        await self._once(talk, "resend", talk.resend, lambda: self._resend(jobs))
+        out = next((job for job in jobs if job.state is State.PUBLISHED), None)
+        if out is not None and REPLACES in out.facts:
+            await self._acts.supersede(out)
+        if out is not None and self._amends and not talk.excluded:
+            await self._amend(talk, out)
+
+    async def _bar(self, talk: Talk, job: Job) -> None:
+        if talk.excluded and job.state in _RESTS and not await is_out(self._stage.store, job):
+            await self._runner.requeue(job, "The programme excludes its talk.")
+        elif not talk.excluded and job.state is State.EXCLUDED:
+            await self._runner.requeue(job, "The programme does not exclude its talk any more.")
+
+    async def _prioritise(self, talk: Talk, job: Job) -> None:
+        if talk.priority and talk.priority != job.priority and job.state in UNFINISHED | _RESTS:
+            changed = job.evolve(priority=talk.priority)
+            try:
+                await self._stage.store.save(changed, expect=job.state)
+            except Conflict:
+                # It moved on just now; its next move wakes this again.
+                self._moved.add(talk.id)
+                return
+            if job.state in {State.SEEN, State.READY}:
+                self._runner.queue(changed)
+
+    async def _once(self, talk: Talk, what: str, text: str, act: Callable[[], Awaitable[None]]) -> None:
+        space, name = f"wishes:{self._pipeline}:{what}", talk.id
+        granted = (await self._stage.store.recall(space)).get(name)
+        if text == (granted or ""):
+            return
+        if text:
+            _log.info("asked for in the sheet", what=what, talk=talk.id, text=text)
+            try:
+                await act()
+            except (Fault, IllegalMove, Conflict) as refusal:
+                _log.warning("not granted", what=what, talk=talk.id, reason=str(refusal))
+        await self._stage.store.remember(space, {name: text or None})
+
+    async def _reprocess(self, jobs: list[Job]) -> None:
+        if not jobs or jobs[0].state in UNFINISHED | {State.WAITING, State.HELD, State.EXCLUDED}:
+            return
+        newest = jobs[0]
+        if newest.state is not State.PUBLISHED:
+            await self._acts.retry(newest, replace=True)
+            return
+        facts = {name: fact for name, fact in newest.facts.items() if name not in _PASSING}
+        again = Arrival(
+            key=f"again:{newest.id}",
+            location=newest.location,
+            name=newest.name,
+            facts={**facts, REPLACES: newest.id, "talk": newest.talk},
+            priority=newest.priority,
+        )
+        await self._intake.admit(newest.source, self._pipeline, [again])
+
+    async def _resend(self, jobs: list[Job]) -> None:
+        out = next((job for job in jobs if job.state is State.PUBLISHED), None)
+        if out is not None:
+            await self._acts.resend(out)
+
+    async def _amend(self, talk: Talk, out: Job) -> None:
+        known = await self._stage.store.publications(out.id)
+        amendable = {one.name for one in self._stage.resolve(out.settings).publishers if one.amend}
+        if any(
+            one.state is Sending.DONE and one.name in amendable and one.revision != revision_of(talk) for one in known
+        ):
+            await self._runner.requeue(out, "The words of its row in the programme changed.")
