@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,22 @@ from vidd.clients.systemd import Notifier
 from vidd.config import Settings
 from vidd.engine.acts import Acts
 from vidd.engine.clock import SystemClock
-from vidd.engine.follow import Follower
-from vidd.engine.inlet import SourceInlet
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
 from vidd.engine.stage import Stage
 from vidd.engine.supervise import Watchers
-from vidd.engine.wishes import Wishes
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import close_probers
 from vidd.ffmpeg.run import capabilities
 from vidd.frontdesk import FrontDesk
-from vidd.kinds import module_of, resolve
+from vidd.kinds import resolve
 from vidd.model.event import Event
 from vidd.model.retry import RetryRule
 from vidd.ports import Encoder, Store, Tools
 from vidd.ready import Ready, make_ready
+from vidd.watching import Watching, end
 from vidd.web.server import Port
 
 _log = structlog.get_logger()
@@ -75,17 +72,13 @@ class Daemon:
         self._reread = reread
         self._notifier = Notifier()
         self._observers: list[Callable[[Event], None]] = []
-        self._sources: dict[str, asyncio.Task[None]] = {}
-        self._inlets: dict[str, SourceInlet] = {}
-        self._followers: list[Follower] = []
-        self._wishes: list[Wishes] = []
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._stage: Stage
-        self._acts: Acts
         self._intake: Intake
         self._watchers: Watchers
+        self._watching: Watching
         self.runner: Runner
         self.desk: FrontDesk
         self.port: Port
@@ -113,7 +106,7 @@ class Daemon:
                 async with asyncio.TaskGroup() as tasks:
                     main = tasks.create_task(self.runner.run(), name="runner")
                     watchdog = tasks.create_task(self._watchdog(), name="watchdog")
-                    self._start_watchers()
+                    self._watching.start(self._ready)
                     _log.info("ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=taken)
                     self._notifier.say(READY="1", STATUS="Ready.")
                     try:
@@ -145,20 +138,23 @@ class Daemon:
             resolve=resolve,
             observe=self.observe,
             retry=RetryRule(**settings.retry.model_dump()),
-            ask_source=self._ask_source,
+            ask_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - it is made further down
         )
         self.runner = Runner(self._stage, queue, settings.limits.jobs)
-        self._acts = Acts(self._stage, self.runner)
+        acts = Acts(self._stage, self.runner)
         self._intake = Intake(store, queue, ready.pipelines, tools.clock, self.observe)
         self._watchers = Watchers(tools.clock, self.observe)
+        self._watching = Watching(
+            self._stage, self.runner, self._intake, acts, self._watchers, observers=self._observers
+        )
         self.desk = FrontDesk(
             stage=self._stage,
             queue=queue,
             runner=self.runner,
-            acts=self._acts,
+            acts=acts,
             intake=self._intake,
             watchers=self._watchers,
-            inlets=self._inlets,
+            inlets=self._watching.inlets,
             capabilities=await capabilities(tools.encoder),
             reserve=lambda: self._ready.settings.limits.disk_reserve,
         )
@@ -174,76 +170,6 @@ class Daemon:
         for note in self._observers:
             note(event)
 
-    def _ask_source(self, name: str) -> None:
-        if name in self._inlets:
-            self._inlets[name].look()
-
-    def _start_watchers(self) -> None:
-        for name, (kind, options) in self._ready.sources.items():
-            self._watchers.add(name, kind)
-            inlet = SourceInlet(
-                name,
-                getattr(options, "pipeline", None),
-                tools=self._stage.tools,
-                store=self._stage.store,
-                intake=self._intake,
-                watchers=self._watchers,
-                programme_read=self._programme_read,
-            )
-            self._inlets[name] = inlet
-            self._keep(name, partial(module_of("sources", kind).watch, options, inlet))
-        for pipeline, body in self._ready.pipelines.items():
-            plan = resolve(body)
-            if plan.programme is not None:
-                wishes = Wishes(self._stage, self.runner, self._intake, self._acts, pipeline=pipeline, plan=plan)
-                self._wishes.append(wishes)
-                self._observers.append(wishes.note)
-                name = f"{pipeline}.programme"
-                self._watchers.add(name, "programme")
-                self._keep(name, partial(self._follow, name, wishes))
-            for notice in plan.notices:
-                if notice.follow is not None:
-                    follower = Follower(self._stage, pipeline, notice.follow)
-                    self._followers.append(follower)
-                    self._observers.append(follower.note)
-                    name = f"{pipeline}.{notice.name}"
-                    self._watchers.add(name, notice.kind)
-                    self._keep(name, partial(self._follow, name, follower))
-
-    def _keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
-        self._sources[name] = asyncio.create_task(self._watchers.keep(name, watch), name=f"watch:{name}")
-
-    async def _follow(self, name: str, follower: Follower | Wishes) -> None:
-        self._watchers.mark(name, up=True, reason=None, caught_up=self._stage.now())
-        await follower.run()
-
-    def _programme_read(self, name: str) -> None:
-        for wishes in self._wishes:
-            wishes.programme_read(name)
-        for follower in self._followers:
-            follower.programme_read()
-
-    async def _stop_watchers(self) -> None:
-        await _end(*self._sources.values())
-        for name in self._sources:
-            self._watchers.forget(name)
-        for follower in self._followers:
-            self._observers.remove(follower.note)
-            # What the last moves of jobs say must be in the sheet before the daemon goes.
-            await self._settle(follower)
-        for wishes in self._wishes:
-            self._observers.remove(wishes.note)
-        self._wishes.clear()
-        self._sources.clear()
-        self._inlets.clear()
-        self._followers.clear()
-
-    async def _settle(self, follower: Follower) -> None:
-        try:
-            await follower.settle()
-        except Exception as error:  # noqa: BLE001 - it is written at the next start; the way down goes on
-            _log.warning("sheet not written", error=str(error))
-
     async def _until_over(self, *, until_idle: bool, seconds: float | None) -> None:
         ends: list[asyncio.Task[Any]] = [asyncio.create_task(self._stop.wait(), name="signal")]
         if until_idle:
@@ -255,7 +181,7 @@ class Daemon:
             for one in done:
                 one.result()
         finally:
-            await _end(*ends)
+            await end(*ends)
 
     async def _idle(self) -> None:
         in_vain: dict[str, int] = {}
@@ -265,7 +191,11 @@ class Daemon:
                 if in_vain[one.name] * _TICK >= _VAIN:
                     raise Refused(f"The watcher {one.name} cannot look at what there is: {one.reason}")
             await asyncio.sleep(_TICK)
-        await self.runner.idle(_PATIENCE)
+        while True:
+            await self.runner.idle(_PATIENCE)
+            if not self._watching.outstanding:
+                return
+            await asyncio.sleep(_TICK)
 
     async def _go_down(self) -> None:
         """Stop listening for new work, let what runs end, then interrupt it; a second signal is "now"."""
@@ -277,9 +207,9 @@ class Daemon:
         await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
         await self.runner.stop_now()
         await draining
-        await _end(hurry)
+        await end(hurry)
         async with self._reloading:
-            await self._stop_watchers()
+            await self._watching.stop()
 
     async def _watchdog(self) -> None:
         every = Notifier.watchdog_seconds() or 10.0
@@ -336,7 +266,7 @@ class Daemon:
             )
             if before != after
         ]
-        await self._stop_watchers()
+        await self._watching.stop()
         self._ready = ready
         before, self._stage.tools = self._stage.tools, self._tools(ready, self._stage.store)
         if self._stage.tools.encoder.path != before.encoder.path:
@@ -345,15 +275,8 @@ class Daemon:
         self._stage.slots.resize(_limits(new))
         self.runner.resize(new.limits.jobs)
         self._intake.pipelines = ready.pipelines
-        self._start_watchers()
+        self._watching.start(self._ready)
         _log.info("settings read", pipelines=list(ready.pipelines), after_restart=fixed)
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
 
 
 def _limits(settings: Settings) -> dict[str, int]:

@@ -75,7 +75,7 @@ def test_limits_and_sources_change_while_it_runs(place, clip):
         watchers = until(
             lambda: (found := daemon.ask("/health")[1]["watchers"])["second"]["up"] and found, "it is watched"
         )
-        assert set(watchers) == {"recordings", "programme", "second", "talks.sheet"}
+        assert set(watchers) == {"recordings", "programme", "second", "talks.sheet", "talks:rows"}
         place.settings(('grace = "20s"', 'grace = "1s"'), (f'state = "{place.root}"', f'state = "{place.root}/other"'))
         assert reloaded(daemon, times=2)["after_restart"] == ["daemon"]
         assert "second" not in daemon.ask("/health")[1]["watchers"]
@@ -99,7 +99,7 @@ async def test_two_signals_at_once_leave_one_watcher_of_each(place):
     async def hang_up(daemon):
         before = watchers()
         await asyncio.gather(daemon.reload(), daemon.reload(), daemon.reload())
-        assert watchers() == before == ["watch:programme", "watch:recordings", "watch:talks.sheet"]
+        assert watchers() == before == ["watch:programme", "watch:recordings", "watch:talks.sheet", "watch:talks:rows"]
         daemon.stop()
 
     async with asyncio.timeout(60):

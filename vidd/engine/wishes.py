@@ -41,6 +41,7 @@ class Wishes:
         self._seen: dict[str, Talk] = {}
         self._moved: set[str] = set()
         self._wake = asyncio.Event()
+        self._settling = False
 
     def note(self, event: Event) -> None:
         """Remember the talk of a job that came or went out: its row may have changed in the meantime."""
@@ -55,12 +56,21 @@ class Wishes:
         if name == self._programme:
             self._wake.set()
 
+    @property
+    def outstanding(self) -> bool:
+        """Whether there is something to look at."""
+        return self._wake.is_set() or self._settling
+
     async def run(self) -> None:
         """Grant what the rows want, for ever."""
         self._wake.set()
         while True:
             await self._wake.wait()
-            await self.settle()
+            self._settling = True
+            try:
+                await self.settle()
+            finally:
+                self._settling = False
 
     async def settle(self) -> None:
         """Grant what is outstanding."""

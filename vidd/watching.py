@@ -1,0 +1,131 @@
+"""The watchers of a daemon: its sources, the sheets that follow jobs, and the rows that want something of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import structlog
+
+from vidd.engine.acts import Acts
+from vidd.engine.follow import Follower
+from vidd.engine.inlet import SourceInlet
+from vidd.engine.intake import Intake
+from vidd.engine.runner import Runner
+from vidd.engine.stage import Stage
+from vidd.engine.supervise import Watchers
+from vidd.engine.wishes import Wishes
+from vidd.kinds import module_of, resolve
+from vidd.model.event import Event
+from vidd.ready import Ready
+
+_log = structlog.get_logger()
+
+
+class Watching:
+    """Starts and stops them; `observers` is the daemon's list of who is told of events, `inlets` are the sources' own."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        runner: Runner,
+        intake: Intake,
+        acts: Acts,
+        watchers: Watchers,
+        *,
+        observers: list[Callable[[Event], None]],
+    ) -> None:
+        self._stage, self._runner, self._intake, self._acts = stage, runner, intake, acts
+        self._watchers, self._observers = watchers, observers
+        self.inlets: dict[str, SourceInlet] = {}
+        self._sources: dict[str, asyncio.Task[None]] = {}
+        self._followers: list[Follower] = []
+        self._wishes: list[Wishes] = []
+
+    def ask(self, name: str) -> None:
+        """Have a source look now, where there is one of that name."""
+        if name in self.inlets:
+            self.inlets[name].look()
+
+    def start(self, ready: Ready) -> None:
+        """Begin to watch what these settings name."""
+        for name, (kind, options) in ready.sources.items():
+            self._watchers.add(name, kind)
+            inlet = SourceInlet(
+                name,
+                getattr(options, "pipeline", None),
+                tools=self._stage.tools,
+                store=self._stage.store,
+                intake=self._intake,
+                watchers=self._watchers,
+                programme_read=self._programme_read,
+            )
+            self.inlets[name] = inlet
+            self._keep(name, partial(module_of("sources", kind).watch, options, inlet))
+        for pipeline, body in ready.pipelines.items():
+            plan = resolve(body)
+            if plan.programme is not None:
+                wishes = Wishes(self._stage, self._runner, self._intake, self._acts, pipeline=pipeline, plan=plan)
+                self._wishes.append(wishes)
+                self._observers.append(wishes.note)
+                name = f"{pipeline}:rows"
+                self._watchers.add(name, "programme")
+                self._keep(name, partial(self._follow, name, wishes))
+            for notice in plan.notices:
+                if notice.follow is not None:
+                    follower = Follower(self._stage, pipeline, notice.follow)
+                    self._followers.append(follower)
+                    self._observers.append(follower.note)
+                    name = f"{pipeline}.{notice.name}"
+                    self._watchers.add(name, notice.kind)
+                    self._keep(name, partial(self._follow, name, follower))
+
+    def _keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
+        self._sources[name] = asyncio.create_task(self._watchers.keep(name, watch), name=f"watch:{name}")
+
+    async def _follow(self, name: str, follower: Follower | Wishes) -> None:
+        self._watchers.mark(name, up=True, reason=None, caught_up=self._stage.now())
+        await follower.run()
+
+    def _programme_read(self, name: str) -> None:
+        for wishes in self._wishes:
+            wishes.programme_read(name)
+        for follower in self._followers:
+            follower.programme_read()
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether a row may want something that has not been granted yet."""
+        return any(wishes.outstanding for wishes in self._wishes)
+
+    async def stop(self) -> None:
+        """End all of it, and write what is outstanding."""
+        await end(*self._sources.values())
+        for name in self._sources:
+            self._watchers.forget(name)
+        for follower in self._followers:
+            self._observers.remove(follower.note)
+            # What the last moves of jobs say must be in the sheet before the daemon goes.
+            await self._settle(follower)
+        for wishes in self._wishes:
+            self._observers.remove(wishes.note)
+        self._wishes.clear()
+        self._sources.clear()
+        self.inlets.clear()
+        self._followers.clear()
+
+    async def _settle(self, follower: Follower) -> None:
+        try:
+            await follower.settle()
+        except Exception as error:  # noqa: BLE001 - it is written at the next start; the way down goes on
+            _log.warning("sheet not written", error=str(error))
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they are over."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
