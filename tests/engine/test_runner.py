@@ -90,6 +90,20 @@ async def test_a_wait_that_is_nobodys_failure_uses_up_no_attempt(tmp_path):
         await engine.until(job.id, State.PUBLISHED)
 
 
+async def test_a_publishers_wait_that_is_nobodys_failure_leaves_its_attempts_for_real_ones(tmp_path):
+    quota = [AgainLater("The quota is used up.", after=60, counts=False) for _ in range(4)]
+    far = FakePublisher("far", results=[*quota, AgainLater("503.")], answers=[None, *quota])
+    async with Engine(tmp_path, publishers=[far], retry=RetryRule(attempts=2, first=10, jitter=0)) as engine:
+        job = await engine.one()
+        for time in range(1, 10):
+            await engine.until(job.id, State.WAITING, time)
+            [one] = await engine.store.publications(job.id)
+            assert one.attempt == (time == 9), time
+            await engine.settled()
+            engine.clock.forward(61)
+        await engine.until(job.id, State.PUBLISHED)
+
+
 async def test_bad_input_is_refused_with_its_sentence_and_delays_nothing_else(tmp_path):
     trim = FakeStep("trim", results=[Refused("The file is empty: record it again.")])
     async with Engine(tmp_path, steps=[trim], at_once=1) as engine:

@@ -200,8 +200,9 @@ class _Sender:
 
     async def _again(self, fault: AgainLater) -> None:
         now = self._stage.now()
-        # An attempt that did not get further than asking the other side counts as well.
-        made = self._one.attempt + (self._one.state not in {Sending.STARTED, Sending.SENT})
+        begun = self._one.state in {Sending.STARTED, Sending.SENT}
+        # An attempt that did not get further than asking counts as well; one that was nobody's failure does not.
+        made = self._one.attempt + (not begun) if fault.counts else self._one.attempt - begun
         attempt, since = (made, self._one.tried or now) if fault.counts else (0, now)
         until = self._stage.next_try(attempt, since, fault.after)
         if until is None:
