@@ -73,6 +73,9 @@ class Options(Base):
             raise ValueError('room and format = "matrix" go together: set both or none')
         if self.format in {"slack", "matrix"} and (self.method != "POST" or self.hub_signature):
             raise ValueError(f'method and hub_signature are not for format = "{self.format}": leave them out')
+        if self.repeat is False and (self.format == "matrix" or self.method == "PUT"):
+            # RFC 9110, 9.2.2; aiohttp does it too.
+            raise ValueError("a PUT may be repeated by its nature: leave repeat out")
         taken = [name for name in self.headers if name.lower() in _OURS or name.lower().startswith("webhook-")]
         if taken:
             raise ValueError(f"the header {taken[0]} is set by vidd: leave it out")
