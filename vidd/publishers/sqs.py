@@ -35,7 +35,7 @@ _ATTRIBUTES = 10
 _PRESET = {"vidd": 4, "template": 1, "talkbot": 5, "transcription": 1}
 
 _Template = Annotated[str, AfterValidator(check_template)]
-_Name = Annotated[str, Field(pattern=r"^(?!(?i:aws|amazon)\.)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=256)]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
 
 
 class Options(Base):
