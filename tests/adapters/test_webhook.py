@@ -269,6 +269,16 @@ async def test_slack_is_not_told_twice_when_nobody_knows(far, account, tmp_path,
     assert len(far.messages) == 1
 
 
+async def test_an_edition_that_never_went_out_is_not_unsure_because_another_was(far, account, tmp_path):
+    far.misstep("POST", "/services", after=True)
+    first = telling(tmp_path, account(SLACK))
+    with pytest.raises(NobodyKnows):
+        await publish(first, format="slack")
+    second = telling(tmp_path, account(SLACK), edition=2)
+    second.tokens = first.tokens
+    assert await reconcile(second, format="slack") is None
+
+
 async def test_slack_is_told_again_after_an_answer_that_says_it_was_not_taken(far, account, tmp_path):
     far.misstep("POST", "/services", "status", status=429, headers={"Retry-After": "30"})
     tried = telling(tmp_path, account(SLACK))
@@ -438,7 +448,7 @@ def test_an_address_that_is_none_is_refused_without_showing_it(url):
     ]
 
 
-@pytest.mark.parametrize("secret", ["whsec_***", "whsec_", ""])
+@pytest.mark.parametrize("secret", ["whsec_***", "whsec_QUJD!QUJD", "whsec_", ""])
 def test_a_secret_that_is_none_is_refused(secret):
     with pytest.raises(ValidationError, match=r"base64|empty"):
         Account(url="https://a.example", secret=SecretStr(secret))
