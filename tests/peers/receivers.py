@@ -14,7 +14,7 @@ from aiohttp import web
 from peers.service import Service
 
 TOKEN = "syt_dG9rZW4_0123456789"
-ROOM = "!talks/1:example.org".replace("/", "_")
+ROOM = "!talks_1:example.org"
 SLACK = "/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"
 
 
