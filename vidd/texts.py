@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from dataclasses import asdict, is_dataclass
+from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, UndefinedError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -32,25 +35,64 @@ def file_name(text: str) -> str:
     return flat or "unnamed"
 
 
-def _environment(*, html: bool) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=html, keep_trailing_newline=True)
+class _Json(str):
+    """A piece of JSON, which is written as it is."""
+
+    __slots__ = ()
+
+
+def _to_json(value: Any) -> _Json:
+    return _Json(json.dumps(value, ensure_ascii=False, allow_nan=False, default=_as_data))
+
+
+def _as_data(value: Any) -> Any:
+    if isinstance(value, Undefined):
+        str(value)  # raises, with the unknown field's name
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"a {type(value).__name__} is nothing that JSON knows")
+
+
+def _within_json(value: Any) -> str:
+    """A text as it stands between quotation marks, anything else as JSON has it; what `tojson` made as it is."""
+    if isinstance(value, _Json):
+        return value
+    text = _to_json("" if value is None else value)
+    return text[1:-1] if value is None or isinstance(value, str) else text
+
+
+def for_slack(value: Any) -> str:
+    """A text that is no markup of Slack's (docs.slack.dev, "Formatting message text"): no links, no @channel."""
+    return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _environment(**more: Any) -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, **more)
     environment.filters["words"] = names_in_words
     environment.filters["file_name"] = file_name
+    environment.filters["tojson"] = _to_json
     return environment
 
 
-_PLAIN, _HTML = _environment(html=False), _environment(html=True)
+_ENVIRONMENTS = {
+    "plain": _environment(autoescape=False),
+    "html": _environment(autoescape=True),
+    "json": _environment(autoescape=False, finalize=_within_json),
+    "slack": _environment(autoescape=False, finalize=for_slack),
+}
 
 
 @lru_cache(maxsize=256)
-def _compiled(template: str, html: bool) -> Template:  # noqa: FBT001 - part of the cache's key
-    return (_HTML if html else _PLAIN).from_string(template)
+def _compiled(template: str, form: str) -> Template:
+    return _ENVIRONMENTS[form].from_string(template)
 
 
 def check_template(template: str) -> str:
     """A template as it is, or ValueError where it cannot be read."""
     try:
-        _compiled(template, False)
+        _compiled(template, "plain")
     except TemplateSyntaxError as error:
         raise ValueError(f"the template cannot be read: {error.message} (line {error.lineno})") from None
     return template
@@ -58,8 +100,37 @@ def check_template(template: str) -> str:
 
 def render(template: str, fields: Mapping[str, Any], *, html: bool = False) -> str:
     """The text; Refused with the template's own words where a field is unknown or the template does harm."""
+    return _rendered(template, fields, "html" if html else "plain")
+
+
+def render_slack(template: str, fields: Mapping[str, Any]) -> str:
+    """A text for Slack: the template's own markup counts, that of the fields does not. Refused as by `render`."""
+    return _rendered(template, fields, "slack")
+
+
+def render_json(template: str, fields: Mapping[str, Any]) -> str:
+    """JSON: no field can break out of its quotation marks; one without them goes through `tojson`.
+
+    Refused as by `render`, and where what comes out is no JSON (RFC 8259).
+    """
+    text = _rendered(template, fields, "json")
     try:
-        text = _compiled(template, html).render(fields)
+        json.loads(text, parse_constant=_no_constant)
+    except ValueError as error:
+        raise Refused(
+            f"The template {template[:60]!r} makes no valid JSON ({error}): put a text between quotation marks, or "
+            "write it with `| tojson`."
+        ) from None
+    return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"JSON has no {name}")
+
+
+def _rendered(template: str, fields: Mapping[str, Any], form: str) -> str:
+    try:
+        text = _compiled(template, form).render(fields)
     except UndefinedError as error:
         known = ", ".join(sorted(fields))
         raise Refused(

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders_mail import LINK, TALK, HeldClock, Sent, job
+from builders_mail import LINK, NOON, TALK, HeldClock, Sent, job
 from peers.certificates import make_certificate
 from peers.smtpd import rude_server, smtp_server
 from pydantic import SecretStr, ValidationError
 
 from vidd.clients.smtp import Account
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.publication import Publication
 from vidd.model.talk import Speaker
 from vidd.ports import Encoder, Tools
 from vidd.publishers import mail
@@ -81,6 +82,18 @@ async def test_the_message_id_is_the_same_for_the_same_job_notice_and_recipient(
     assert ids[:2] == ids[2:4]
     assert len(set(ids)) == 4
     assert all(one.endswith("@example.org>") for one in ids)
+
+
+async def test_a_mail_that_a_person_asked_for_once_more_is_another_mail(tmp_path):
+    again = Publication(job().id, "mail", "mail", NOON, notice=True)
+    async with smtp_server() as post:
+        for edition in (1, 2, 2, 3):
+            await publish(sent(tmp_path, account(post.port), publication=again.evolve(edition=edition)), to=["a@b.c"])
+    ids = [one["Message-ID"] for _, one in post.mails()]
+    assert ids[1] == ids[2]
+    assert len(set(ids)) == 3
+    assert ids[0].startswith("<06abcdefghijkmnp.mail.")
+    assert ids[1].startswith("<06abcdefghijkmnp.mail.2.")
 
 
 async def test_a_line_break_in_a_title_or_a_name_makes_no_header(tmp_path):

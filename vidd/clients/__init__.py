@@ -6,4 +6,5 @@
 ACCOUNTS = {
     "s3": "vidd.clients.aws",
     "smtp": "vidd.clients.smtp",
+    "webhook": "vidd.clients.webhook",
 }

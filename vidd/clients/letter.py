@@ -56,7 +56,7 @@ def plain(text: str) -> str:
 
 
 def message_id(sender: Person, *parts: str, recipient: str) -> str:
-    """The same for the same job, notice and recipient, so that a mail that came twice can be told."""
+    """The same for the same parts (job, notice, edition) and recipient, so that a mail that came twice can be told."""
     known = ".".join(re.sub(r"[^A-Za-z0-9-]+", "-", part) for part in parts)
     digest = hashlib.sha256(recipient.casefold().encode()).hexdigest()[:16]
     return f"<{known}.{digest}@{ascii_domain(sender.address).rpartition('@')[2]}>"

@@ -5,4 +5,6 @@ KINDS = {
     "mail": "vidd.publishers.mail",
     "s3": "vidd.publishers.s3",
     "sheet": "vidd.publishers.sheet",
+    "sqs": "vidd.publishers.sqs",
+    "webhook": "vidd.publishers.webhook",
 }

@@ -273,10 +273,16 @@ def _letters(options: Options, parcel: Parcel) -> tuple[list[Letter], dict[str, 
             subject=render(options.subject, mine),
             text=render(text or _TEXT, mine),
             html=render(html, mine, html=True) if html else None,
-            identity=message_id(sender, parcel.job.id, parcel.publication.name, recipient=person.address),
+            identity=message_id(sender, *_identity(parcel), recipient=person.address),
             date=tools.clock.now(),
         )
     return list(letters.values()), bad
+
+
+def _identity(parcel: Parcel) -> list[str]:
+    """What a mail is told by. A server that drops doubles must not drop one that a person asked for once more."""
+    edition = parcel.publication.edition
+    return [parcel.job.id, parcel.publication.name] + ([str(edition)] if edition > 1 else [])
 
 
 def _people(templates: Sequence[str], fields: Mapping[str, Any], bad: dict[str, Fault]) -> list[Person]:

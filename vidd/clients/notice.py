@@ -1,0 +1,86 @@
+"""What a notice to another program says of a job, and the id by which its receiver can drop a second one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vidd.model.talk import names_in_words
+from vidd.texts import fields_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vidd.ports import Parcel
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class Notice:
+    """`id` and `at` (RFC 3339) are the same at every repetition; an edition that a person asked for has others.
+
+    `facts` are the default body; `fields` are what templates may name.
+    """
+
+    id: str
+    at: str
+    facts: Mapping[str, Any]
+    fields: Mapping[str, Any]
+
+    @property
+    def token(self) -> dict[str, Any]:
+        """What a repetition needs of it."""
+        return {"id": self.id, "at": self.at}
+
+    @property
+    def body(self) -> str:
+        """The facts as one line of JSON."""
+        return as_json(self.facts)
+
+
+def notice_id(parcel: Parcel) -> str:
+    """One id for each job, notice and edition, of letters, digits, `-` and `_` (a `.` could confuse a signature)."""
+    name = parcel.publication.name
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", name):
+        cleaned = re.sub(r"[^A-Za-z0-9]+", "-", name)[:40].strip("-")
+        name = f"{cleaned}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
+    return f"{parcel.job.id}_{name}_{parcel.publication.edition}"
+
+
+def notice_of(parcel: Parcel) -> Notice:
+    """What there is to say of a job now, under the id and the time of its first attempt."""
+    job, talk, token = parcel.job, parcel.talk, parcel.publication.token
+    identity = notice_id(parcel)
+    at = str(token["at"]) if token.get("id") == identity else f"{parcel.tools.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    names = [one.name for one in talk.speakers if one.name] if talk else []
+    # A notice goes out once the required publishers have their receipts; the job's own state follows it.
+    state = "published" if parcel.publication.notice else str(job.state)
+    fields = fields_of(job, talk, parcel.facts)
+    said = {
+        "state": state,
+        "edition": parcel.publication.edition,
+        "uuid": talk.id if talk else job.talk,
+        "title": parcel.facts.get("title") or (talk.title if talk else "") or fields["name"],
+        "link": parcel.link,
+        "urls": {name: one.url for name, one in parcel.receipts.items() if one.url},
+    }
+    facts = {
+        "type": f"job.{state}", "id": identity, "at": at, "job": job.id, "pipeline": job.pipeline,
+        **said, "speakers": names,
+    }  # fmt: skip
+    fields = {**fields, **said, "id": identity, "at": at, "speakers": names_in_words(names)}
+    return Notice(identity, at, facts, fields)
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    """One line of JSON that every receiver can read."""
+    return harmless(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+
+
+def harmless(text: str) -> str:
+    """The text with U+FFFD for what neither UTF-8 nor XML 1.0 (2.2) has, and so not every receiver."""
+    return _CONTROLS.sub("\ufffd", text)

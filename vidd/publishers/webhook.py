@@ -1,0 +1,214 @@
+"""Tell another program, or a chat, by a request to its address.
+
+Each notice has an id that stays the same however often it is sent. Where the receiver can drop a second one by it, a
+lost answer leads to a repetition; where it cannot (Slack has no such thing), a person must look.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from pydantic import AfterValidator, Field, model_validator
+
+from vidd.clients.notice import Notice, as_json, harmless, notice_id, notice_of
+from vidd.clients.webhook import Account, Answer, Delivery, deliver, trust, unknown
+from vidd.clients.webhook_signature import hub_signed, signed
+from vidd.errors import AgainLater, Refused
+from vidd.model.publication import Receipt
+from vidd.options import Options as Base
+from vidd.ports import Parcel, Tools
+from vidd.printable import quoted
+from vidd.texts import check_template, render, render_json, render_slack
+
+SLOT: str | None = None
+
+_TEXT = "{{ title }}{% if speakers %} ({{ speakers }}){% endif %}{% if link %}: {{ link }}{% endif %}"
+_SLACK = "*{% if link %}<{{ link }}|{{ title }}>{% else %}{{ title }}{% endif %}*{% if speakers %}\n{{ speakers }}{% endif %}"
+_MATRIX = (
+    '<strong>{% if link %}<a href="{{ link }}">{{ title }}</a>{% else %}{{ title }}{% endif %}</strong>'
+    "{% if speakers %}<br>{{ speakers }}{% endif %}"
+)
+_SECTION, _FALLBACK = 3000, 4000
+_OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection", "authorization", "expect"}
+
+_Template = Annotated[str, AfterValidator(check_template)]
+_HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+
+
+class Options(Base):
+    """Settings of a notice of kind `webhook`.
+
+    Templates may name id, state, edition, at, uuid, title, speakers, link, urls (by publisher), job, talk and the
+    steps' facts.
+    """
+
+    account: str = Field(description="Who is told, by the name of the account.")
+    format: Literal["vidd", "slack", "matrix", "template"] = Field(
+        "vidd", description="What is sent: the job's facts as JSON, a message for Slack or Matrix, or `body`."
+    )
+    body: _Template | None = Field(None, description='The body, with format = "template".')
+    content_type: str = Field(
+        "application/json", pattern=r"^[\x21-\x7e][\x20-\x7e]*$", description="What `body` is; JSON is checked."
+    )
+    headers: dict[_HeaderName, _Template] = Field(default_factory=dict, description="More headers, by name.")
+    method: Literal["POST", "PUT", "PATCH"] = Field("POST", description="The request's method.")
+    text: _Template | None = Field(None, description="Slack's or Matrix's text; title, speakers and link otherwise.")
+    html: _Template | None = Field(None, description="Matrix's text as HTML; none where only `text` is set.")
+    room: str | None = Field(None, pattern=r"^![^\s/]+$", description="The Matrix room's id, as !abc:example.org.")
+    hub_signature: bool = Field(False, description="Sign the body as X-Hub-Signature-256 as well.")
+    repeat: bool | None = Field(
+        None,
+        description="Send again after a lost answer; otherwise only where the receiver can drop a second one by its id "
+        '("vidd", "matrix") or by the method (PUT).',
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Options:
+        if (self.body is not None) != (self.format == "template"):
+            raise ValueError('body and format = "template" go together: set both or none')
+        if (self.room is not None) != (self.format == "matrix"):
+            raise ValueError('room and format = "matrix" go together: set both or none')
+        if self.format in {"slack", "matrix"} and (self.method != "POST" or self.hub_signature):
+            raise ValueError(f'method and hub_signature are not for format = "{self.format}": leave them out')
+        if self.repeat is False and (self.format == "matrix" or self.method == "PUT"):
+            # RFC 9110, 9.2.2; aiohttp does it too.
+            raise ValueError("a PUT may be repeated by its nature: leave repeat out")
+        taken = [name for name in self.headers if name.lower() in _OURS or name.lower().startswith("webhook-")]
+        if taken:
+            raise ValueError(f"the header {taken[0]} is set by vidd: leave it out")
+        return self
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a second one does no harm (a PUT by RFC 9110, 9.2.2)."""
+        if self.repeat is not None:
+            return self.repeat
+        return self.format in {"vidd", "matrix"} or self.method == "PUT"
+
+
+async def publish(options: Options, parcel: Parcel) -> Receipt:
+    """Send it. The token says whether a request is open that nobody knows the fate of."""
+    account = parcel.tools.account(options.account, Account)
+    notice = notice_of(parcel)
+    delivery = _delivery(options, account, notice, parcel)
+    await trust(account, parcel.tools)
+    token = {**notice.token, "to": account.place, "title": notice.fields["title"]}
+    await parcel.checkpoint({**token, "open": True})
+    try:
+        answer = await deliver(account, parcel.tools, delivery)
+    except (AgainLater, Refused):
+        await parcel.checkpoint({**token, "open": False})
+        raise
+    return Receipt(facts={**notice.token, "to": account.place, **_confirmed(options, answer)})
+
+
+async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+    """None where it may be sent (again); NobodyKnows where one went out that the receiver could not tell from it."""
+    token = parcel.publication.token
+    if options.repeatable or not token.get("open") or token.get("id") != notice_id(parcel):
+        return None
+    raise unknown(str(token["to"]), _look(options, str(token["title"])))
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Say where it would go. Nothing is sent: whatever arrives there is taken for a notice."""
+    account = tools.account(options.account, Account)
+    await trust(account, tools)
+    if options.hub_signature and not account.secrets:
+        raise _no_secret(options)
+    how = "signed" if account.secrets and options.format in {"vidd", "template"} else "not signed"
+    return f"Notices would go to {account.place} ({options.format}, {how}); nothing was sent to try it."
+
+
+def _look(options: Options, title: str) -> str:
+    if options.format in {"slack", "matrix"}:
+        return f"into the channel for {quoted(title, 80)}"
+    return f"there for {quoted(title, 80)}"
+
+
+def _no_secret(options: Options) -> Refused:
+    return Refused(f"hub_signature needs a secret: add it to [accounts.{options.account}].")
+
+
+def _confirmed(options: Options, answer: Answer) -> dict[str, Any]:
+    event = answer.data.get("event_id") if options.format == "matrix" else None
+    return {"status": answer.status} | ({"event_id": event[:255]} if isinstance(event, str) else {})
+
+
+def _delivery(options: Options, account: Account, notice: Notice, parcel: Parcel) -> Delivery:
+    content, kind = _content(options, notice)
+    body = content.encode(errors="replace")
+    headers = {"Content-Type": kind, **_headers(options, notice.fields)}
+    method, path = options.method, ""
+    if options.format in {"vidd", "template"}:
+        headers |= signed(notice.id, int(parcel.tools.clock.now().timestamp()), body, account.secrets)
+    if options.hub_signature:
+        if not account.secrets:
+            raise _no_secret(options)
+        headers |= hub_signed(body, account.secrets[0])
+    if options.format == "matrix":
+        # Client-server API, "PUT …/send/{eventType}/{txnId}": the same transaction is the same message.
+        room = quote(options.room or "", safe="")
+        method, path = "PUT", f"/_matrix/client/v3/rooms/{room}/send/m.room.message/{notice.id}"
+    look = _look(options, str(notice.fields["title"]))
+    return Delivery(method, body, headers, options.repeatable, look, path)
+
+
+def _content(options: Options, notice: Notice) -> tuple[str, str]:
+    """The body and its content type."""
+    match options.format:
+        case "slack":
+            return as_json(_slack(options, notice.fields)), "application/json"
+        case "matrix":
+            return as_json(_matrix(options, notice.fields)), "application/json"
+        case "template":
+            form = options.content_type.partition(";")[0].strip().lower()
+            if form == "application/json" or form.endswith("+json"):
+                return render_json(options.body or "", notice.fields), options.content_type
+            return render(options.body or "", notice.fields, html=form == "text/html"), options.content_type
+        case _:
+            return notice.body, "application/json"
+
+
+def _slack(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of an incoming webhook (docs.slack.dev, "Sending messages using incoming webhooks")."""
+    link = fields["link"]
+    shown = {
+        **fields,
+        # Within <…|…> these would end the link, and a line break its label.
+        "title": " ".join(str(fields["title"]).split()).replace("|", "¦"),
+        "link": re.sub(r"[|<>\s]", lambda found: quote(found[0]), link) if link else link,
+    }
+    # The limit of a section's text; it is cut before it is escaped, so that no entity is cut in two.
+    room = {**shown, **{name: _cut(shown[name], 300) for name in ("title", "speakers")}}
+    marked = render_slack(options.text or _SLACK, room)
+    if len(marked) > _SECTION:
+        raise Refused(f"The text for Slack is longer than its {_SECTION} characters: shorten `text`.")
+    plain = render_slack(_TEXT, room)
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": marked}}
+    return {"text": plain[:_FALLBACK] if options.text is None else marked, "blocks": [section]}
+
+
+def _cut(text: Any, longest: int) -> str:
+    text = str(text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _matrix(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """An m.room.message (client-server API, "m.text")."""
+    message = {"msgtype": "m.text", "body": render(options.text or _TEXT, fields)}
+    html = options.html or (None if options.text else _MATRIX)
+    if html is not None:
+        message |= {"format": "org.matrix.custom.html", "formatted_body": render(html, fields, html=True)}
+    return message
+
+
+def _headers(options: Options, fields: Mapping[str, Any]) -> dict[str, str]:
+    made = {name: render(text, fields).strip() for name, text in options.headers.items()}
+    for name, value in made.items():
+        if not value.isprintable():
+            raise Refused(f"The header {name} would hold a line break or another control: correct its template.")
+    return {name: harmless(value) for name, value in made.items()}
