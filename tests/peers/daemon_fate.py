@@ -5,6 +5,7 @@ the call), `where` (a Python expression over `args` and, after the call, `result
 (which of the calls that fit). Children never see the variable, since vidd gives them none of its environment.
 """
 
+import datetime
 import functools
 import importlib
 import inspect
@@ -13,10 +14,14 @@ import os
 import signal
 
 VARIABLE = "DAEMON_FATE"
+LATER = "DAEMON_LATER"
+"""Seconds by which the daemon's clock is ahead: it was off for so long."""
 
 
 def arm() -> None:
-    """Patch what the variable names; nothing without it."""
+    """Patch what the variables name; nothing without them."""
+    if LATER in os.environ:
+        _set_clock(datetime.timedelta(seconds=float(os.environ[LATER])))
     if VARIABLE not in os.environ:
         return
     fate = json.loads(os.environ[VARIABLE])
@@ -26,6 +31,12 @@ def arm() -> None:
     for one in outer:
         owner = getattr(owner, one)
     setattr(owner, name, _wrapped(getattr(owner, name), fate))
+
+
+def _set_clock(ahead):
+    clock = importlib.import_module("vidd.engine.clock").SystemClock
+    now = clock.now
+    clock.now = lambda self: now(self) + ahead
 
 
 def _wrapped(original, fate):

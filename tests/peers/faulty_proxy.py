@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from threading import Thread
 
 from aiohttp import ClientSession, ClientTimeout, web
 from yarl import URL
@@ -19,7 +21,8 @@ class Trouble:
     """What happens to the next `times` requests that `matches` (method, raw path with query) says yes to.
 
     `how`: "drop reply" (forward, then break the connection), "refuse" (break it before), "cut" (send the given share
-    of the answer's body, then break it), "hang" and "hold" (forward only once `released` is set), or a status (answered without forwarding).
+    of the answer's body, then break it), "late error" (forward, then answer 500), "lost" (forward, then answer nothing),
+    "hang" and "hold" (forward only once `released` is set), or a status (answered without forwarding).
     """
 
     matches: Callable[[str, str], bool]
@@ -74,6 +77,12 @@ class Proxy:
                 self.hanging.set()
                 await self.released.wait()
                 return await self.forward(request, path)
+            case "late error":
+                await self.forward(request, path, share=0.0, head=False)
+                return web.Response(status=500)
+            case "lost":
+                await self.forward(request, path, share=0.0, head=False)
+                await self.released.wait()
             case "drop reply":
                 await self.forward(request, path, share=0.0, head=False)
             case "cut":
@@ -109,6 +118,27 @@ class Proxy:
         else:
             await answer.write_eof()
         return answer
+
+
+@contextmanager
+def faulty_proxy_beside(upstream: str):
+    """The same in a thread of its own, for tests that wait for a daemon's process."""
+    loop, ready, over = asyncio.new_event_loop(), Future(), asyncio.Event()
+
+    async def serve():
+        async with faulty_proxy(upstream) as proxy:
+            ready.set_result(proxy)
+            await over.wait()
+            proxy.released.set()
+
+    thread = Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield ready.result(10)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(10)
+        loop.close()
 
 
 @asynccontextmanager
