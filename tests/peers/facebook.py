@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from aiohttp import BodyPartReader, MultipartReader, hdrs, web
 from multidict import CIMultiDict
-
 from peers.service import Service
 
 _METADATA = frozenset(
@@ -190,8 +189,6 @@ class Facebook(Service):
             about: dict[str, str] = {"phase": work.__name__.strip("_")}
             trouble = None
             try:
-                if request.match_info["version"] != self.version:
-                    raise GraphRefusal(400, 2635, "(#2635) You are calling a deprecated version of the Ads API")
                 given = await self._given(request)
                 about["phase"] = given.get("upload_phase", about["phase"])
                 trouble = self._next_trouble(about["phase"])
@@ -235,6 +232,8 @@ class Facebook(Service):
 
     async def _given(self, request: web.Request) -> dict[str, Any]:
         """The parameters of a request, of address and body; a chunk is hashed as it comes and never kept."""
+        if request.match_info["version"] != self.version:
+            raise GraphRefusal(400, 2635, "(#2635) You are calling a deprecated version of the API")
         given: dict[str, Any] = dict(request.query)
         if request.method != "POST":
             return given
@@ -273,12 +272,7 @@ class Facebook(Service):
             raise GraphRefusal(400, 190, text, self.revoked[token])
         if token not in self.tokens:
             raise GraphRefusal(400, 190, "Invalid OAuth access token - Cannot parse access token")
-        if self.app_secret is not None:
-            right = hmac.new(self.app_secret.encode(), token.encode(), hashlib.sha256).hexdigest()
-            if "appsecret_proof" not in given:
-                raise GraphRefusal(400, 100, "API calls from the server require an appsecret_proof argument")
-            if given["appsecret_proof"] != right:
-                raise GraphRefusal(400, 100, "Invalid appsecret_proof provided in the API argument")
+        self._prove(token, given)
         whose = self.tokens[token]
         node = request.match_info.get("node")
         film = self.films.get(request.match_info.get("video", ""))
@@ -292,6 +286,15 @@ class Facebook(Service):
             raise gone(wanted)
         if whose != wanted or token in self.without_rights:
             raise GraphRefusal(403, 200, "(#200) Subject does not have permission to post videos on this target")
+
+    def _prove(self, token: str, given: Mapping[str, Any]) -> None:
+        if self.app_secret is None:
+            return
+        right = hmac.new(self.app_secret.encode(), token.encode(), hashlib.sha256).hexdigest()
+        if "appsecret_proof" not in given:
+            raise GraphRefusal(400, 100, "API calls from the server require an appsecret_proof argument")
+        if given["appsecret_proof"] != right:
+            raise GraphRefusal(400, 100, "Invalid appsecret_proof provided in the API argument")
 
     def _whose(self, request: web.Request, given: Mapping[str, Any]) -> str | list[str]:
         header = request.headers.get("Authorization", "").partition(" ")[2]
@@ -474,7 +477,7 @@ class Facebook(Service):
 def _only(given: Mapping[str, Any], known: frozenset[str]) -> None:
     for name in given:
         if name not in known | _COMMON:
-            raise bad(f"Unexpected key \"{name}\" on param: it's not a recognized parameter")
+            raise bad(f'Unexpected key "{name}" on param: it\'s not a recognized parameter')
 
 
 def _fields(given: Mapping[str, Any], known: frozenset[str]) -> set[str]:

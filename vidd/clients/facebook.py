@@ -159,12 +159,12 @@ class Graph:
                 async with self.web.request(method, url, headers=headers, allow_redirects=False, **how) as answer:
                     text = await answer.text(errors="replace")
         try:
-            body = json.loads(text)
+            said = json.loads(text)
         except ValueError:
-            body = None
-        if answer.status != 200 or not isinstance(body, dict) or "error" in body:
-            raise graph_error(answer.status, body, answer.headers)
-        return body
+            said = None
+        if answer.status != 200 or not isinstance(said, dict) or "error" in said:
+            raise graph_error(answer.status, said, answer.headers)
+        return said
 
 
 class _Multipart:
@@ -223,6 +223,8 @@ async def graph(account: Account, name: str, clock: Clock, *, wait_after_400: fl
             trust = ssl.create_default_context()
             trust.load_verify_locations(account.ca)
         except OSError as error:
-            raise Refused(f"The certificates in {account.ca} cannot be read ({error}): correct ca of {name!r}.") from None
+            raise Refused(
+                f"The certificates in {account.ca} cannot be read ({error}): correct ca of {name!r}."
+            ) from None
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=trust)) as web:
         yield Graph(web, account, name, clock, wait_after_400)

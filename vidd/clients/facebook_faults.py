@@ -25,6 +25,7 @@ _FAILED = frozenset({1, 2})
 _VERSION = frozenset({12, 2635})
 _NO_SUCH = frozenset({803})
 _MOVED = 21
+_SIGNATURE = 104
 
 _WRONG_OFFSET = 1363037
 _SESSION_GONE = 1363041
@@ -84,7 +85,7 @@ def graph_error(status: int, body: Any, headers: Mapping[str, str]) -> GraphErro
         except ValueError:
             data = {}
     return GraphError(
-        status if status >= 400 else 400,
+        max(status, 400),
         code=_whole(said.get("code")),
         subcode=_whole(said.get("error_subcode")),
         message=str(said.get("error_user_msg") or said.get("message") or ""),
@@ -114,13 +115,21 @@ def fate_of(
     error: GraphError, doing: str, *, account: str, now: datetime, wait_after_400: float, commits: bool = False
 ) -> Fault:
     """The fate of an error at `doing`. `commits` says that a failure in the middle leaves a doubt."""
-    if error.code in _TOKEN:
-        return Refused(
-            f"Facebook does not accept the token of the account {account!r} ({_shown(error)}) for {doing}: get a new "
-            f"one (`vidd accounts facebook` lists them) and set the token of [accounts.{account}]."
+    if fault := _passing(error, doing, commits=commits) or _refusal(error, doing, account):
+        return fault
+    if error.status == 400:
+        until = (now + timedelta(seconds=wait_after_400)).strftime("%Y-%m-%d %H:%M UTC")
+        return Wait400(
+            f"Facebook answered 400 ({_shown(error)}) at {doing}; the page is let alone until {until}, then it goes "
+            "on, as often as [retry] allows.",
+            after=wait_after_400,
         )
-    if "appsecret_proof" in error.message or error.code == 104:
-        return Refused(f"Facebook wants another proof of the app for {doing}: correct app_secret of {account!r}.")
+    return Refused(f"Facebook refused {doing} ({_shown(error)}): correct what it names.")
+
+
+def _passing(error: GraphError, doing: str, *, commits: bool) -> Fault | None:
+    if error.code in _TOKEN:
+        return None
     if error.code in _BUSY or error.status == 429:
         return AgainLater(
             f"Facebook's quota is used up ({_shown(error)}) at {doing}; it is tried again.",
@@ -133,19 +142,21 @@ def fate_of(
         return AgainLater(f"Facebook failed ({_shown(error)}) at {doing}; it is tried again.", after=error.wait)
     if error.subcode in _SEND_AGAIN or error.subcode == _WRONG_OFFSET:
         return AgainLater(f"Facebook did not get all of the bytes ({_shown(error)}) at {doing}; they are sent again.")
-    if refusal := _refusal(error, doing, account):
-        return refusal
-    if error.status == 400:
-        until = (now + timedelta(seconds=wait_after_400)).strftime("%Y-%m-%d %H:%M UTC")
-        return Wait400(
-            f"Facebook answered 400 ({_shown(error)}) at {doing}; the page is let alone until {until}, then it goes "
-            "on, as often as [retry] allows.",
-            after=wait_after_400,
-        )
-    return Refused(f"Facebook refused {doing} ({_shown(error)}): correct what it names.")
+    return None
 
 
 def _refusal(error: GraphError, doing: str, account: str) -> Refused | None:
+    if error.code in _TOKEN:
+        return Refused(
+            f"Facebook does not accept the token of the account {account!r} ({_shown(error)}) for {doing}: get a new "
+            f"one (`vidd accounts facebook` lists them) and set the token of [accounts.{account}]."
+        )
+    if "appsecret_proof" in error.message or error.code == _SIGNATURE:
+        return Refused(f"Facebook wants another proof of the app for {doing}: correct app_secret of {account!r}.")
+    return _refusal_of_page(error, doing, account)
+
+
+def _refusal_of_page(error: GraphError, doing: str, account: str) -> Refused | None:
     if error.code in _RIGHTS or error.subcode == _NO_RIGHT_TO_UPLOAD:
         return Refused(
             f"The account {account!r} may not do this at Facebook ({_shown(error)}): {doing}. Give its token's owner "
@@ -158,7 +169,9 @@ def _refusal(error: GraphError, doing: str, account: str) -> Refused | None:
     if error.subcode in _FILE:
         return Refused(f"Facebook does not take the file at {doing}: {_FILE[error.subcode]}; send another one.")
     if error.code in _VERSION:
-        return Refused(f"Facebook no longer knows this version of its API ({_shown(error)}): set version of {account!r}.")
+        return Refused(
+            f"Facebook no longer knows this version of its API ({_shown(error)}): set version of {account!r}."
+        )
     if error.absent:
         return Refused(
             f"There is nothing for the account {account!r} at {doing} ({_shown(error)}): it was deleted, or the "

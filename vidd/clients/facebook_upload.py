@@ -62,7 +62,14 @@ class Transfer:
     """Brings a file into a session. `note` saves where it stands, now and then."""
 
     def __init__(
-        self, graph: Graph, session: Session, path: Path, size: int, meter: Meter, note: Callable[[Session], Awaitable[None]]
+        self,
+        graph: Graph,
+        session: Session,
+        path: Path,
+        *,
+        size: int,
+        meter: Meter,
+        note: Callable[[Session], Awaitable[None]],
     ) -> None:
         """Nothing is sent before `run`."""
         self.session = session
@@ -76,9 +83,7 @@ class Transfer:
         except OSError as error:
             raise Refused(f"The file {self._path.name} cannot be read ({error.strerror}): run the job anew.") from None
         with closing(os.fdopen(file, "rb", buffering=0)):
-            await persist(
-                lambda: self._go_on(file), sleep=self._graph.clock.sleep, reached=lambda: self.session.at
-            )
+            await persist(lambda: self._go_on(file), sleep=self._graph.clock.sleep, reached=lambda: self.session.at)
 
     async def _go_on(self, file: int) -> None:
         corrected = False
