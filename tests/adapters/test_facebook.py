@@ -1,9 +1,13 @@
 import asyncio
 import hashlib
+import json
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from builders_aws import NOW, Desk, QuickClock, a_job
@@ -12,10 +16,12 @@ from peers.facebook import Facebook, GraphRefusal
 
 from vidd.clients.facebook import Account
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.retry import RetryRule, next_try
 from vidd.model.talk import Speaker, Talk
 from vidd.ports import Encoder, Tools
 from vidd.publishers import facebook
 
+TESTS = Path(__file__).parents[1]
 FILE = os.urandom(3 * 2**20 + 4711)
 SUM = hashlib.sha256(FILE).hexdigest()
 TOKEN = "EAAPAGETOKEN1001SECRET"
@@ -438,9 +444,8 @@ async def test_a_private_talk_is_not_shown_to_everybody(service, desk):
 
 
 async def published(desk):
-    """A desk whose publication has its receipt."""
+    """The receipt of a talk that is out."""
     receipt, _ = await to_the_end(desk)
-    desk.receipt = receipt
     return receipt
 
 
@@ -518,3 +523,35 @@ async def test_a_cancelled_upload_leaves_a_session_that_goes_on(service, desk):
     await to_the_end(desk)
     assert service.count("start") == 1
     assert len(service.published()) == 1
+
+
+async def test_an_error_that_answers_a_finish_which_took_effect_gives_the_receipt_at_once(service, desk):
+    service.looks = 0
+    service.goes_wrong("finish", "answer", refusal=GraphRefusal(500, 1, "An unknown error occurred"), after=True)
+    receipt = await attempt(desk)
+    assert receipt.facts["video"] == service.published()[0].id
+
+
+def test_a_page_that_answers_400_for_ever_is_given_up_after_a_day():
+    hours, now = [], NOW
+    while (
+        now := next_try(RetryRule(), attempt=len(hours) + 1, since=NOW, now=now, after=21600, chance=0.5)
+    ) is not None:
+        hours.append((now - NOW).total_seconds() / 3600)
+    assert hours == [6, 12, 18, 24]
+
+
+def test_an_upload_in_one_piece_does_not_go_through_memory(service, tmp_path):
+    """The server asks for all of it at once; 2 GB take the same 70 MB."""
+    size = 300 * 2**20
+    with (tmp_path / "big.mp4").open("wb") as file:
+        file.truncate(size)
+    service.chunk = size
+    account = an_account(service).model_dump(mode="json", exclude={"app_secret"}) | {"token": TOKEN}
+    child = [sys.executable, str(TESTS / "peers/facebook_sender.py"), tmp_path / "big.mp4", json.dumps(account)]
+    paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    ended = subprocess.run(
+        child, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert service.published()[0].size == service.received == size
+    assert int(ended.stdout) < 150 * 10**6
