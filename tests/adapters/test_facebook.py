@@ -246,6 +246,18 @@ async def test_a_session_that_expires_before_it_is_finished_is_begun_anew(servic
     assert len(service.published()) == 1
 
 
+async def test_a_session_that_expired_under_a_lost_finish_is_begun_anew(service, desk):
+    """The finish never arrived; the video is shown as expired, which is no fault of the file."""
+    service.goes_wrong("finish", "drop")
+    with pytest.raises(AgainLater):
+        await attempt(desk)
+    service.expire_sessions()
+    receipt, _ = await to_the_end(desk)
+    (film,) = service.published()
+    assert receipt.facts["video"] == film.id
+    assert service.did.count(("start", 200)) == 2
+
+
 async def test_a_session_used_by_a_finish_nobody_saw_is_looked_for_once_more(service, desk):
     """The video is hidden for longer than `settle`; the session's end says that it may be there all the same."""
     service.goes_wrong("finish", "drop", after=True)
@@ -325,6 +337,13 @@ async def test_what_a_person_must_correct_is_refused_by_name(service, desk, refu
     with pytest.raises(Refused, match=words) as caught:
         await attempt(desk)
     assert TOKEN not in caught.value.sentence
+
+
+async def test_a_token_that_the_answer_quotes_is_not_repeated(service, desk):
+    service.goes_wrong("start", "answer", refusal=GraphRefusal(400, 190, f"Malformed access token {TOKEN}"))
+    with pytest.raises(Refused, match="Malformed access token …") as caught:
+        await attempt(desk)
+    assert TOKEN not in f"{caught.value} {caught.value.__cause__!r}"
 
 
 @pytest.mark.parametrize("code", [4, 17, 32, 613])

@@ -414,6 +414,8 @@ class Facebook(Service):
         if not film.finished:
             session = next((one for one in self.sessions.values() if one.film is film), None)
             moved = session.at if session else 0
+            if session is None:
+                return {"video_status": "expired", "uploading_phase": {"status": "error"}}
             phase = {"status": "complete" if moved == film.size else "in_progress", "bytes_transferred": moved}
             return {"video_status": "uploading" if moved < film.size else "processing", "uploading_phase": phase,
                     "processing_phase": idle, "publishing_phase": idle}  # fmt: skip

@@ -20,8 +20,8 @@ async def main(path: Path, account: Account) -> None:
     try:
         await facebook.publish(facebook.Options(account="page"), desk.parcel)
     except AgainLater as processing:
-        print(processing.sentence, file=sys.stderr)
+        sys.stderr.write(processing.sentence)
 
 
 asyncio.run(main(Path(sys.argv[1]), Account(**json.loads(sys.argv[2]))))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))

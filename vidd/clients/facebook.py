@@ -163,7 +163,10 @@ class Graph:
         except ValueError:
             said = None
         if answer.status != 200 or not isinstance(said, dict) or "error" in said:
-            raise graph_error(answer.status, said, answer.headers)
+            error = graph_error(answer.status, said, answer.headers)
+            # A malformed token is quoted by the answer that complains of it.
+            error.message = error.message.replace(token, "…")
+            raise error
         return said
 
 

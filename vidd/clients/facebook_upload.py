@@ -44,6 +44,15 @@ class Session:
     end: int
 
 
+def identity_of(path: Path) -> tuple[int, int]:
+    """Size and time of a file; with others than an upload was begun with, the rest of it would not fit."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise Refused(f"The file {path.name} cannot be read ({error.strerror}): run the job anew.") from None
+    return found.st_size, found.st_mtime_ns
+
+
 async def start(graph: Graph, size: int) -> Session:
     """Begin a session for a file of `size` bytes."""
     doing = f"beginning an upload to the page {graph.page}"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _SITE = "https://www.facebook.com"
 _FIELDS = "title,description,published,permalink_url,status"
-_FAILED = frozenset({"error", "expired", "upload_failed"})
 _BEGUN = frozenset({"in_progress", "complete"})
 
 
@@ -42,8 +41,8 @@ class Film:
 
     @property
     def failed(self) -> str | None:
-        """Why it will never be ready, where that is so."""
-        if self.status.get("video_status") not in _FAILED:
+        """Why it will never be ready, where that is so. One whose upload expired was never finished."""
+        if self.status.get("video_status") != "error":
             return None
         errors = [
             str(one.get("message", ""))

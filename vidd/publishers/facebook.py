@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 
 from vidd.clients.facebook import Account, Graph, graph
 from vidd.clients.facebook_faults import GraphError, Wait400
-from vidd.clients.facebook_upload import Session, SessionGone, Transfer, finish, start
+from vidd.clients.facebook_upload import Session, SessionGone, Transfer, finish, identity_of, start
 from vidd.clients.facebook_video import Film, correct, delete, look, marked
 from vidd.clients.facebook_words import Words, marker_of, words_of
 from vidd.clients.meter import Meter
@@ -115,7 +115,7 @@ class _Sending:
         artifact = parcel.chosen([options.file] if options.file else [])[0]
         self._options, self._parcel, self._api = options, parcel, api
         self._path: Path = parcel.directory / artifact.path
-        self._size, self._stamp = _identity(self._path)
+        self._size, self._stamp = identity_of(self._path)
         self._marker = marker_of(parcel)
         self._words = _words(options, parcel, self._marker)
         self.token: dict[str, Any] = dict(parcel.publication.token)
@@ -180,14 +180,6 @@ class _Sending:
         await transfer.run()
         meter.tell()
         return transfer.session
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise Refused(f"The file {path.name} cannot be read ({error.strerror}): run the job anew.") from None
-    return found.st_size, found.st_mtime_ns
 
 
 async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
