@@ -15,11 +15,13 @@ from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 
 from vidd.clients.facebook import Account
+from vidd.config import SettingsFault, read_settings
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.retry import RetryRule, next_try
 from vidd.model.talk import Speaker, Talk
 from vidd.ports import Encoder, Tools
 from vidd.publishers import facebook
+from vidd.ready import make_ready
 
 TESTS = Path(__file__).parents[1]
 FILE = os.urandom(3 * 2**20 + 4711)
@@ -574,3 +576,20 @@ def test_an_upload_in_one_piece_does_not_go_through_memory(service, tmp_path):
     )
     assert service.published()[0].size == service.received == size
     assert int(ended.stdout) < 150 * 10**6
+
+
+def test_settings_without_an_account_or_with_an_unknown_one_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__MAIN_STAGE__TOKEN", TOKEN)
+    path = tmp_path / "vidd.toml"
+    path.write_text(
+        '[accounts.main_stage]\nkind = "facebook"\npage = "1 001"\n[sources.in]\nkind = "folder"\npath = "in"\n'
+        '[[pipelines.talks.publish]]\nkind = "facebook"\n'
+        '[[pipelines.talks.publish]]\nkind = "facebook"\naccounts = { "Side Stage" = "side" }\n'
+    )
+    with pytest.raises(SettingsFault) as caught:
+        make_ready(read_settings(path))
+    faults = "\n".join(caught.value.faults)
+    assert "accounts.main_stage.page: " in faults
+    assert re.search(r"pipelines\.talks\.publish\S*: .*give account, or accounts by stage", faults)
+    assert "publish[1].accounts.Side Stage: there is no [accounts.side]" in faults
+    assert TOKEN not in faults

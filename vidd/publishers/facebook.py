@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from vidd.clients.facebook import Account, Graph, graph
 from vidd.clients.facebook_faults import GraphError, Wait400
@@ -59,6 +59,12 @@ class Options(Base):
     look_again: Duration = Field(30.0, gt=0, description="Time between two looks at a video that is being processed.")
     processing: Duration = Field(86400.0, gt=0, description="Longest processing; then a person must look.")
     recent: int = Field(200, gt=0, description="How many of the page's last videos are looked through for the marker.")
+
+    @model_validator(mode="after")
+    def _some_account(self) -> Options:
+        if self.account is None and not self.accounts:
+            raise ValueError("give account, or accounts by stage")
+        return self
 
 
 def _words(options: Options, parcel: Parcel, marker: str) -> Words:
@@ -140,9 +146,7 @@ class _Sending:
     def doubtful(self) -> bool:
         """Whether the session was asked to finish before this attempt, so that it may be gone because it did."""
         earlier = self._parcel.publication.token
-        return (
-            "finish" in earlier and earlier.get("session") is not None and earlier.get("video") == self.token["video"]
-        )
+        return {"finish", "session"} <= earlier.keys() and earlier["video"] == self.token["video"]
 
     async def forget(self) -> None:
         """The session is of no more use; the video's id stays known, in case it was finished all the same."""
@@ -279,8 +283,6 @@ async def retract(options: Options, parcel: Parcel) -> str:
 async def check(options: Options, tools: Tools) -> str:
     """Ask every account which page its token is of."""
     names = dict.fromkeys([*([options.account] if options.account else []), *options.accounts.values()])
-    if not names:
-        raise Refused("No Facebook account is given: set account, or accounts by stage.")
     said = []
     for name in names:
         async with _open(options, tools, name) as api:
