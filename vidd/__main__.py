@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import acts, ask, demo, follow, run
+from vidd.cli import accounts, acts, ask, demo, follow, run
 
 app = typer.Typer(
     add_completion=False,
@@ -54,6 +54,7 @@ for command in (
     ask.health,
 ):
     app.command()(command)
+app.add_typer(accounts.accounts, name="accounts")
 
 
 def main() -> None:

@@ -69,14 +69,19 @@ def with_faults_of_kinds(fault: SettingsFault) -> SettingsFault:
     return fault
 
 
-def _check_names(settings: Settings, faults: Faults) -> None:
-    def account(table: Any, where: tuple[int | str, ...]) -> None:
-        name = table.rest.get("account")
+def _check_accounts(settings: Settings, faults: Faults, table: Any, where: tuple[int | str, ...]) -> None:
+    one, by_stage = table.rest.get("account"), table.rest.get("accounts")
+    named = {("account",): one} | {
+        ("accounts", stage): name for stage, name in (by_stage if isinstance(by_stage, dict) else {}).items()
+    }
+    for key, name in named.items():
         if isinstance(name, str) and name not in settings.accounts:
-            faults.add((*where, "account"), f"there is no [accounts.{name}]")
+            faults.add((*where, *key), f"there is no [accounts.{name}]")
 
+
+def _check_names(settings: Settings, faults: Faults) -> None:
     for name, table in settings.sources.items():
-        account(table, ("sources", name))
+        _check_accounts(settings, faults, table, ("sources", name))
         pipeline = table.rest.get("pipeline")
         if isinstance(pipeline, str) and pipeline not in settings.pipelines:
             faults.add(("sources", name, "pipeline"), f"there is no [pipelines.{pipeline}]")
@@ -85,4 +90,4 @@ def _check_names(settings: Settings, faults: Faults) -> None:
             faults.add(("pipelines", name, "programme"), f"there is no [sources.{pipeline.programme}]")
         for part in ("steps", "publish", "notify"):
             for at, table in enumerate(getattr(pipeline, part)):
-                account(table, ("pipelines", name, part, at))
+                _check_accounts(settings, faults, table, ("pipelines", name, part, at))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ class Service:
         self.missteps: list[Misstep] = []
         self.lock = threading.RLock()
         self._loop = asyncio.new_event_loop()
+        self._lines: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
         self._leave: asyncio.Event
 
     def add_routes(self, app: web.Application) -> None:
@@ -115,9 +117,15 @@ class Service:
             await self._leave.wait()
         finally:
             await runner.cleanup()
+            # A TLS connection left to close politely would outlive the loop, waiting for its client's farewell.
+            for line in list(self._lines):
+                line.abort()
+            await asyncio.sleep(0)
 
     @web.middleware
     async def _misbehave(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.transport is not None:
+            self._lines.add(request.transport)
         found = next((one for one in list(self.missteps) if one.hits(request)), None)
         answer: web.StreamResponse | None = None
         try:

@@ -4,6 +4,7 @@
 """
 
 ACCOUNTS = {
+    "facebook": "vidd.clients.facebook",
     "s3": "vidd.clients.aws",
     "smtp": "vidd.clients.smtp",
     "webhook": "vidd.clients.webhook",
