@@ -5,13 +5,13 @@ the call), `where` (a Python expression over `args` and, after the call, `result
 (which of the calls that fit). Children never see the variable, since vidd gives them none of its environment.
 """
 
-import datetime
 import functools
 import importlib
 import inspect
 import json
 import os
 import signal
+from datetime import timedelta
 
 VARIABLE = "DAEMON_FATE"
 LATER = "DAEMON_LATER"
@@ -21,7 +21,7 @@ LATER = "DAEMON_LATER"
 def arm() -> None:
     """Patch what the variables name; nothing without them."""
     if LATER in os.environ:
-        _set_clock(datetime.timedelta(seconds=float(os.environ[LATER])))
+        _set_clock(timedelta(seconds=float(os.environ[LATER])))
     if VARIABLE not in os.environ:
         return
     fate = json.loads(os.environ[VARIABLE])

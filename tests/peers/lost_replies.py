@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextlib import ExitStack
+from pathlib import Path
 
 from builders_aws import Bucket, an_account
+from peers.certificates import make_certificate
+from peers.facebook import Facebook, GraphRefusal
 from peers.faulty_proxy import faulty_proxy_beside
 from peers.servers import ministack
 
@@ -16,7 +20,6 @@ FILM = bytes(range(256)) * (PARTS // 256) + b"the end"
 class S3:
     """MiniStack behind a proxy; the call that makes an object is the completion of its parts."""
 
-    KIND = "s3"
     SETTINGS = """
 [accounts.far]
 kind = "s3"
@@ -54,10 +57,59 @@ parallel = 1
         """How many calls that make an object came."""
         return len(self._proxy.of("POST", "uploadId="))
 
-    def held(self) -> list[bytes]:
-        """What people can see."""
+    def held(self) -> list[str]:
+        """The SHA-256 of what people can see."""
 
         async def read():
             return [await self._bucket.get(key) for key in await self._bucket.keys()]
 
-        return asyncio.run(read())
+        return [hashlib.sha256(one).hexdigest() for one in asyncio.run(read())]
+
+
+class FacebookPage:
+    """The Graph API; the call that makes a video seen is the finish of its upload."""
+
+    SETTINGS = """
+[accounts.far]
+kind = "facebook"
+page = "1001"
+token = "{token}"
+url = "{url}"
+video_url = "{url}"
+ca = "{ca}"
+read_timeout = "2s"
+"""
+    PUBLISH = """
+account = "far"
+settle = "1s"
+look_again = "500ms"
+"""
+
+    def __init__(self, stack: ExitStack, directory: Path) -> None:
+        certificate = make_certificate(directory)
+        self._service = Facebook()
+        stack.enter_context(self._service.serving(certificate))
+        self._service.page(token="EAAPAGETOKEN1001SECRET")
+        self._service.chunk = PARTS
+        self.settings = self.SETTINGS.format(token="EAAPAGETOKEN1001SECRET", url=self._service.url, ca=certificate.file)
+
+    def lose(self, how: str) -> None:
+        """As S3's."""
+        phase = "start" if how == "session" else "finish"
+        if how == "error":
+            error = GraphRefusal(500, 2, "An unexpected error has occurred.", is_transient=True)
+            self._service.goes_wrong(phase, "answer", refusal=error, after=True)
+        else:
+            self._service.goes_wrong(phase, "hang" if how == "hang" else "drop", after=True)
+
+    def expire(self) -> None:
+        """No session is known any more."""
+        self._service.expire_sessions()
+
+    def commits(self) -> int:
+        """How often a finish came."""
+        return self._service.count("finish")
+
+    def held(self) -> list[str]:
+        """The SHA-256 of what the page shows."""
+        return [one.sha256 for one in self._service.published()]

@@ -19,6 +19,7 @@ from vidd.clients.facebook_upload import Session, SessionGone, Transfer, finish,
 from vidd.clients.facebook_video import Film, correct, delete, look, marked
 from vidd.clients.facebook_words import Words, marker_of, words_of
 from vidd.clients.meter import Meter
+from vidd.clients.watched import watched
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
@@ -226,7 +227,9 @@ async def _outcome(options: Options, parcel: Parcel, token: Mapping[str, Any], f
             f"Facebook could not process the video {video} ({film.failed}): correct the file and retry; what is left of "
             "it can be deleted from the page."
         )
-    if _age(parcel, token) > options.processing:
+    seconds, seen = watched(token, parcel.tools.clock.now(), options.look_again)
+    await parcel.checkpoint(seen)
+    if seconds > options.processing:
         raise NobodyKnows(
             f"Facebook has been processing the video {video} since {token['finish'][:16]}: look at the page "
             f"{token['page']}, whether it can be seen there."
