@@ -12,13 +12,29 @@ import ssl
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 _BLOCK = 2**18
 _PIECE = 64 * 2**20
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _RANGE = re.compile(rb"content-range: *bytes (?:(\d+)-(\d+)|\*)/(\d+)", re.IGNORECASE)
+
+_FIXED: dict[str, Any] = {
+    "/token": {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"},
+    "/channels": {
+        "items": [{"id": "UC1", "snippet": {"title": "c"}, "contentDetails": {"relatedPlaylists": {"uploads": "UU1"}}}]
+    },
+    "/youtube/v3/videos": {
+        "items": [{"id": "v1", "status": {"uploadStatus": "processed", "privacyStatus": "unlisted"}}]
+    },
+    "/v1": {
+        "id": "v1",
+        "status": {"video_status": "ready"},
+        "published": True,
+        "permalink_url": "/1/videos/v1/",
+    },
+}
 
 
 @dataclass
@@ -28,31 +44,18 @@ class Far:
     port: int
     held: int = 0
     size: int = 0
-    calls: list[str] = field(default_factory=list)
 
     def answer(self, line: str, head: bytes, body: bytes) -> tuple[int, dict[str, str], Any]:
         """Status, headers and JSON for a request; of a large one `body` is only the beginning."""
         method, path = line.split(" ")[:2]
-        here = f"https://127.0.0.1:{self.port}"
-        if path.startswith("/token"):
-            return 200, {}, {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}
         if method == "POST" and path.startswith("/upload/youtube/v3/videos"):
             self.held = 0
-            return 200, {"Location": f"{here}/session"}, {}
+            return 200, {"Location": f"https://127.0.0.1:{self.port}/session"}, {}
         if path == "/session":
             return self._session(head)
-        if "/channels" in path:
-            lists = {"relatedPlaylists": {"uploads": "UU1"}}
-            return 200, {}, {"items": [{"id": "UC1", "snippet": {"title": "c"}, "contentDetails": lists}]}
-        if "/youtube/v3/videos" in path:
-            status = {"uploadStatus": "processed", "privacyStatus": "unlisted"}
-            return 200, {}, {"items": [{"id": "v1", "status": status}]}
-        if path.endswith("/videos") and method == "POST":
-            return self._facebook(head, body)
-        if method == "GET" and path.startswith("/v"):
-            status = {"video_status": "ready"}
-            return 200, {}, {"id": "v1", "status": status, "published": True, "permalink_url": "/1/videos/v1/"}
-        return 200, {}, {}
+        if method == "POST" and path.endswith("/videos"):
+            return self._facebook(body)
+        return 200, {}, next((document for part, document in _FIXED.items() if part in path), {})
 
     def _session(self, head: bytes) -> tuple[int, dict[str, str], Any]:
         match = _RANGE.search(head)
@@ -62,8 +65,7 @@ class Far:
             return 200, {}, {"id": "v1"}
         return 308, {"Range": f"bytes=0-{self.held - 1}"} if self.held else {}, {}
 
-    def _facebook(self, head: bytes, body: bytes) -> tuple[int, dict[str, str], Any]:
-        del head
+    def _facebook(self, body: bytes) -> tuple[int, dict[str, str], Any]:
         if b"start_offset" in body and b"upload_phase" in body and b"transfer" in body:
             self.held = min(self.size, self.held + _PIECE)
         elif b"finish" in body:
