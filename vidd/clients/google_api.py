@@ -30,8 +30,8 @@ _USED_UP = frozenset({"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceeded
 class QuotaUsedUp(AgainLater):
     """The day's quota is used up; who knows when it is given anew says so."""
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence, counts=False)
+    def __init__(self, sentence: str, *, after: float | None = None) -> None:
+        super().__init__(sentence, after=after, counts=False)
 
 
 class NotTaken(Refused):

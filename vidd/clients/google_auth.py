@@ -59,6 +59,11 @@ class GoogleAccount(Options):
             raise ValueError("give either client_id, client_secret and refresh_token, or service_account, not both")
         return self
 
+    @property
+    def who(self) -> tuple[object, ...]:
+        """What tells accounts apart whose tokens must not be mixed."""
+        return (self.client_id, self.client_secret, self.refresh_token, self.service_account, self.token_url)
+
     def session(self) -> aiohttp.ClientSession:
         """A session with the account's timeouts and authorities, for one request.
 
@@ -90,7 +95,7 @@ class _Given:
     until: datetime
 
 
-_Key = tuple[GoogleAccount, tuple[str, ...]]
+_Key = tuple[object, ...]
 _kept: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, asyncio.Task[_Given]]] = WeakKeyDictionary()
 
 
@@ -106,7 +111,7 @@ class Tokens:
     async def token(self, *, instead_of: str | None = None) -> str:
         """A token that holds for a minute at least, and is another than `instead_of`, which was turned down."""
         asked = _kept.setdefault(asyncio.get_running_loop(), {})
-        key = (self.account, self.scopes)
+        key = (*self.account.who, *self.scopes)
         running = asked.get(key)
         if running is None or (running.done() and not self._holds(running, instead_of)):
             running = asked[key] = asyncio.create_task(self._ask(), name=f"token of {self.name}")
