@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 # Google wants this audience whatever the address it is asked at (Using OAuth 2.0 for Server to Server Applications).
 _AUDIENCE = _TOKEN_URL
+# Before 3.12.8 Python waits half a minute for the farewell of TLS where the other side has stopped reading.
+_LINGERS = sys.version_info < (3, 12, 8)
 _EARLY = timedelta(seconds=60)
 _ASSERTION = 3600
 
@@ -71,7 +74,7 @@ class GoogleAccount(Options):
         server's closing it, and aiohttp would repeat a PUT by itself.
         """
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_trust(self.ca)),
+            connector=aiohttp.TCPConnector(ssl=_trust(self.ca), enable_cleanup_closed=_LINGERS),
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=self.connect_timeout, sock_connect=self.connect_timeout, sock_read=self.read_timeout
             ),
