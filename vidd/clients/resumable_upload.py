@@ -145,12 +145,3 @@ def _standing(api: Api, answer: Answer, size: int, doing: str) -> Standing:
     if answer.status == 401:
         raise AgainLater(f"Google wants a new sign-in at {doing}; it goes on with one.")
     raise api.fault(answer, doing)
-
-
-async def begin(ask: Callable[[], Awaitable[Answer]], doing: str) -> str:
-    """Start a session by this request; its address."""
-    answer = await ask()
-    place = answer.headers.get("Location", "")
-    if not place.startswith(("https://", "http://")):
-        raise AgainLater(f"Google's answer at {doing} names no session; it is asked again.")
-    return place

@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from vidd.clients.google_api import Answer, Api, NotTaken, QuotaUsedUp, google
 from vidd.clients.google_auth import GoogleAccount
 from vidd.clients.youtube_quota import Quota
-from vidd.errors import Refused
+from vidd.errors import AgainLater, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -90,10 +90,10 @@ class Channel:
             )
         return items[0]
 
-    async def begin(self, body: Mapping[str, Any], content_type: str, size: int, *, notify: bool) -> Answer:
-        """Ask for an upload session; its address is the answer's Location. A session without bytes makes no video."""
+    async def begin(self, body: Mapping[str, Any], content_type: str, size: int, *, notify: bool) -> str:
+        """Open an upload session; its address. A session without bytes makes no video."""
         headers = {"X-Upload-Content-Type": content_type, "X-Upload-Content-Length": str(size)}
-        return await self._call(
+        answer = await self._call(
             "POST",
             "videos.insert",
             {
@@ -105,6 +105,10 @@ class Channel:
             headers=headers,
             path="/upload/youtube/v3/videos",
         )
+        place = answer.headers.get("Location", "")
+        if not place.startswith(("https://", "http://")):
+            raise AgainLater("YouTube's answer to videos.insert names no upload session; it is asked again.")
+        return place
 
     async def video(self, video: str, parts: str) -> dict[str, Any] | None:
         """A video's parts; None where there is no such video."""

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from vidd.clients.meter import Meter
-from vidd.clients.resumable_upload import UNIT, Gone, ResumableUpload, begin, standing_of
+from vidd.clients.resumable_upload import UNIT
 from vidd.clients.youtube import Channel, channel_of
 from vidd.clients.youtube_extras import Extras
 from vidd.clients.youtube_merge import merged_snippet, with_privacy
 from vidd.clients.youtube_playlists import Playlists
-from vidd.clients.youtube_state import find_marked, gone, is_processed
+from vidd.clients.youtube_state import gone, is_processed
+from vidd.clients.youtube_upload import VideoUpload
 from vidd.clients.youtube_words import PLAYLIST, Mending
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import AgainLater, Refused
 from vidd.model.publication import Receipt
 from vidd.options import Duration, Size
 from vidd.options import Options as Base
@@ -179,21 +180,17 @@ def _account_of(options: Options, parcel: Parcel) -> str:
 
 
 class _Way:
-    """One publication on its way. The token is what the journal keeps of it:
-
-    `account`, `begun`, `session`, `file` while bytes go out, `closing` once the last of them may have gone, `gone` when
-    the session was found to be unknown; `video`, `arrived`, `steps` from then on; `words` and `notes` throughout.
-    """
+    """One publication on its way: the bytes, and then what comes after them."""
 
     def __init__(self, options: Options, parcel: Parcel) -> None:
         self.options, self.parcel = options, parcel
         self.clock = parcel.tools.clock
-        self.token: dict[str, Any] = dict(parcel.publication.token)
         self.name = _account_of(options, parcel)
         self.channel = channel_of(self.name, parcel.tools)
-
-    async def save(self) -> None:
-        await self.parcel.checkpoint(self.token)
+        token = dict(parcel.publication.token)
+        self.video = VideoUpload(
+            self.channel, token, parcel.checkpoint, _marker(parcel), options.settle, parcel.tools.clock
+        )
 
     async def upload(self) -> None:
         """Bring the bytes there, from where an earlier attempt stopped."""
@@ -205,101 +202,23 @@ class _Way:
         stat = path.stat()
         file = {"role": artifact.role, "size": stat.st_size, "changed": stat.st_mtime_ns}
         me = await self.channel.mine()
-        if "session" not in self.token or self.token.get("file") != file:
-            words = {"words": dict(order.words), "notes": list(order.notes), "channel": me["id"]}
-            self.token = {"account": self.name, "begun": self.clock.now().isoformat(), "file": file, **words}
-            self.token["session"] = await self._begin(order, artifact.content_type, stat.st_size)
-            await self.save()
+        if not self.video.goes_on(file):
+            kind = artifact.content_type if artifact.content_type.startswith("video/") else "application/octet-stream"
+            body = _body(options, order)
+            token = {"account": self.name, "channel": me["id"], "file": file, "words": dict(order.words)}
+            await self.video.begin(
+                {**token, "notes": list(order.notes)},
+                lambda: self.channel.begin(body, kind, stat.st_size, notify=options.notify_subscribers),
+            )
         meter = Meter("youtube", "upload", progress=parcel.progress, observe=parcel.tools.observe, total=stat.st_size)
-        silence = self.channel.account.read_timeout
-        upload = ResumableUpload(
-            self.channel.api,
-            self.token["session"],
-            path,
-            stat.st_size,
-            int(options.chunk),
-            meter,
-            silence,
-            self._closing,
-        )
-        try:
-            made = await upload.run()
-        except Gone:
-            raise await self._ended() from None
-        await self._arrived(str(made["id"]))
-        await parcel.sent(self.token)
-
-    async def _begin(self, order: _Order, content_type: str, size: int) -> str:
-        kind = content_type if content_type.startswith("video/") else "application/octet-stream"
-        body, notify = _body(self.options, order), self.options.notify_subscribers
-        return await begin(lambda: self.channel.begin(body, kind, size, notify=notify), "YouTube's videos.insert")
-
-    async def _closing(self) -> None:
-        if "closing" not in self.token:
-            self.token["closing"] = self.clock.now().isoformat()
-            await self.save()
-
-    async def _ended(self) -> AgainLater | NobodyKnows:
-        if "closing" in self.token:
-            return NobodyKnows(
-                "YouTube ended the upload session at the last bytes; the channel's uploads are looked at."
-            )
-        await self._forget()
-        return AgainLater("YouTube ended the upload session before all bytes were there; the upload is begun anew.")
-
-    async def _forget(self) -> None:
-        self.token = {}
-        await self.save()
-
-    async def _arrived(self, video: str) -> None:
-        kept = {
-            name: one for name, one in self.token.items() if name in {"account", "begun", "channel", "words", "notes"}
-        }
-        self.token = {**kept, "video": video, "arrived": self.clock.now().isoformat(), "steps": {}}
-
-    async def ask(self) -> bool:
-        """Find out whether the video arrived; False where it provably did not, or the session can go on."""
-        session = self.token.get("session")
-        if not isinstance(session, str):
-            return False
-        try:
-            standing = await standing_of(
-                self.channel.api, session, int(self.token["file"]["size"]), "asking YouTube how far the upload came"
-            )
-        except Gone:
-            return await self._look_for_it()
-        if standing.made is None:
-            return False
-        await self._arrived(str(standing.made["id"]))
-        await self.save()
-        return True
-
-    async def _look_for_it(self) -> bool:
-        if "closing" not in self.token:
-            # Without its last bytes no session makes a video.
-            await self._forget()
-            return False
-        video = await find_marked(self.channel, _marker(self.parcel), datetime.fromisoformat(self.token["begun"]))
-        if video is not None:
-            await self._arrived(video)
-            await self.save()
-            return True
-        now = self.clock.now()
-        if "gone" not in self.token:
-            self.token["gone"] = now.isoformat()
-            await self.save()
-        left = self.options.settle - (now - datetime.fromisoformat(self.token["gone"])).total_seconds()
-        if left > 0:
-            sentence = "YouTube forgot the upload session and lists no such video yet; it is looked for again."
-            raise AgainLater(sentence, after=left, counts=False)
-        await self._forget()
-        return False
+        await self.video.send(path, chunk=int(options.chunk), meter=meter)
+        await parcel.sent(self.video.token)
 
     async def finish(self) -> Receipt:
         """All that comes after the bytes; AgainLater until YouTube has processed the video."""
-        video = str(self.token["video"])
+        video = str(self.video.token["video"])
         resource = await self.channel.video(video, "status,processingDetails")
-        waited = (self.clock.now() - datetime.fromisoformat(self.token["arrived"])).total_seconds()
+        waited = (self.clock.now() - datetime.fromisoformat(self.video.token["arrived"])).total_seconds()
         if resource is None:
             if waited < self.options.settle:
                 raise self._not_yet(waited, "YouTube does not list the video yet")
@@ -317,7 +236,13 @@ class _Way:
     async def _extras(self, video: str) -> list[dict[str, str]]:
         options, parcel = self.options, self.parcel
         extras = Extras(
-            self.channel, video, self.clock, options.settle, self.token["steps"], self.token["notes"], self.save
+            self.channel,
+            video,
+            self.clock,
+            options.settle,
+            self.video.token["steps"],
+            self.video.token["notes"],
+            self.video.save,
         )
         if options.thumbnail:
             image = parcel.chosen([options.thumbnail])[0]
@@ -329,12 +254,12 @@ class _Way:
         return [one for one in found if one]
 
     def _receipt(self, video: str, privacy: str, playlists: list[dict[str, str]]) -> Receipt:
-        words, notes = self.token["words"], list(self.token["notes"])
+        words, notes = self.video.token["words"], list(self.video.token["notes"])
         if privacy == "private" != words["privacy"]:
             notes.append("YouTube made the video private; it does so with uploads of API projects it has not audited.")
         facts = {
             "video": video,
-            "channel": self.token.get("channel"),
+            "channel": self.video.token.get("channel"),
             "account": self.name,
             "privacy": privacy or words["privacy"],
             "playlists": playlists,
@@ -352,7 +277,7 @@ def _playlists(options: Options, tools: Tools, channel: Channel) -> Playlists:
 async def publish(options: Options, parcel: Parcel) -> Receipt:
     """Bring the video there, then wait for YouTube without holding a place: the next try goes on at `reconcile`."""
     way = _Way(options, parcel)
-    if "video" not in way.token:
+    if "video" not in way.video.token:
         await way.upload()
     return await way.finish()
 
@@ -360,7 +285,7 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
 async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
     """Ask the upload session, then the channel's uploads; None where a session can go on or no video came to be."""
     way = _Way(options, parcel)
-    if "video" not in way.token and not await way.ask():
+    if "video" not in way.video.token and not await way.video.ask():
         return None
     return await way.finish()
 
