@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,10 +13,10 @@ from vidd.clients.resumable_upload import UNIT
 from vidd.clients.youtube import Channel, channel_of
 from vidd.clients.youtube_extras import Extras
 from vidd.clients.youtube_merge import merged_snippet, with_privacy
+from vidd.clients.youtube_order import Order, marker_of, order_of, playlists_of
 from vidd.clients.youtube_playlists import Playlists
 from vidd.clients.youtube_state import gone, is_processed
 from vidd.clients.youtube_upload import VideoUpload
-from vidd.clients.youtube_words import PLAYLIST, Mending
 from vidd.errors import AgainLater, Refused
 from vidd.model.publication import Receipt
 from vidd.options import Duration, Size
@@ -85,54 +84,17 @@ class Options(Base):
         return self
 
 
-@dataclass(frozen=True)
-class _Order:
-    """What is to be on YouTube: the words as YouTube takes them, and what had to be mended."""
-
-    words: Mapping[str, Any]
-    publish_at: str | None
-    playlists: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def _order(options: Options, parcel: Parcel) -> _Order:
-    facts, talk = parcel.facts, parcel.talk
-    fields = fields_of(parcel.job, talk, facts)
-    marker = _marker(parcel)
-    mending = Mending(refuse=options.misfits == "refuse")
-    title = str(facts.get("title") or (talk.title if talk else "") or fields["name"])
-    description = str(facts.get("description") or (talk.description if talk else ""))
-    tags = [*map(str, facts.get("tags", ())), *(talk.keywords if talk else ())]
-    in_tags = options.marker == "tag"
-    private = talk is not None and talk.private
-    words = {
-        "title": mending.title(title),
-        "description": mending.description(description, "" if in_tags else f"\n\n{marker}"),
-        "tags": mending.tags([marker] if in_tags else [], tags),
-        "privacy": "private" if private else options.privacy,
-    }
-    at = render(options.publish_at, fields).strip() if options.publish_at and not private else ""
-    titles = [" ".join(render(template, fields).split()) for template in options.playlists]
-    playlists = tuple(dict.fromkeys(mending.title(one, PLAYLIST, "a playlist's title") for one in titles if one))
-    return _Order(words, _time(at) if at else None, playlists, tuple(mending.notes))
+def _order(options: Options, parcel: Parcel) -> Order:
+    return order_of(
+        parcel,
+        privacy=options.privacy,
+        publish_at=options.publish_at,
+        in_tags=options.marker == "tag",
+        refuse=options.misfits == "refuse",
+    )
 
 
-def _time(text: str) -> str:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise Refused(f"publish_at is no time with its zone ({text[:40]!a}): write it like 2026-05-01T12:00:00+02:00.")
-    return at.isoformat(timespec="seconds")
-
-
-def _marker(parcel: Parcel) -> str:
-    edition = parcel.publication.edition
-    return f"vidd-{parcel.job.id}" + (f"-{edition}" if edition > 1 else "")
-
-
-def _body(options: Options, order: _Order) -> dict[str, Any]:
+def _body(options: Options, order: Order) -> dict[str, Any]:
     words = order.words
     snippet = {
         "title": words["title"],
@@ -189,7 +151,7 @@ class _Way:
         self.channel = channel_of(self.name, parcel.tools)
         token = dict(parcel.publication.token)
         self.video = VideoUpload(
-            self.channel, token, parcel.checkpoint, _marker(parcel), options.settle, parcel.tools.clock
+            self.channel, token, parcel.checkpoint, marker_of(parcel), options.settle, parcel.tools.clock
         )
 
     async def upload(self) -> None:
@@ -250,7 +212,7 @@ class _Way:
         for role, language in options.captions.items():
             await extras.captions(language, parcel.directory / parcel.chosen([role])[0].path)
         playlists = _playlists(options, parcel.tools, self.channel)
-        found = [await extras.playlist(playlists, title) for title in _order(options, parcel).playlists]
+        found = [await extras.playlist(playlists, title) for title in playlists_of(parcel, options.playlists)]
         return [one for one in found if one]
 
     def _receipt(self, video: str, privacy: str, playlists: list[dict[str, str]]) -> Receipt:
@@ -309,7 +271,7 @@ async def amend(options: Options, parcel: Parcel) -> Receipt:
         body["status"] = with_privacy(current["status"], privacy, order.publish_at)
     if body:
         await channel.update({"id": video, **body})
-    playlists, notes = await _moved(options, parcel, channel, video, order)
+    playlists, notes = await _moved(options, parcel, channel, video)
     notes = [*order.notes, *notes]
     more = {"words": dict(order.words), "privacy": privacy, "playlists": playlists, "notes": notes}
     url = receipt.url or render(options.link, fields_of(parcel.job, parcel.talk, parcel.facts, video=video))
@@ -317,11 +279,12 @@ async def amend(options: Options, parcel: Parcel) -> Receipt:
 
 
 async def _moved(
-    options: Options, parcel: Parcel, channel: Channel, video: str, order: _Order
+    options: Options, parcel: Parcel, channel: Channel, video: str
 ) -> tuple[list[dict[str, str]], list[str]]:
     """The playlists the video is in after it left those that vidd put it into and that are not wanted any more."""
     receipt = parcel.publication.receipt or Receipt()
     before = {one["title"]: one for one in receipt.facts.get("playlists", ())}
+    wanted = playlists_of(parcel, options.playlists)
     notes: list[str] = []
 
     async def nothing() -> None:
@@ -329,9 +292,9 @@ async def _moved(
 
     extras = Extras(channel, video, parcel.tools.clock, options.settle, {}, notes, nothing)
     playlists = _playlists(options, parcel.tools, channel)
-    found = [before.get(title) or await extras.playlist(playlists, title) for title in order.playlists]
+    found = [before.get(title) or await extras.playlist(playlists, title) for title in wanted]
     for title, one in before.items():
-        if title not in order.playlists:
+        if title not in wanted:
             await channel.delete_item(one["item"])
     return [one for one in found if one], notes
 
