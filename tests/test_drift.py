@@ -79,6 +79,8 @@ def test_the_reference_settings_name_every_table():
 def test_every_settings_file_that_is_shipped_can_be_used(path, monkeypatch):
     monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", "from the environment")
     monkeypatch.setenv("VIDD_ACCOUNTS__POST__PASSWORD", "from the environment")
+    monkeypatch.setenv("VIDD_ACCOUNTS__CHANNEL__CLIENT_SECRET", "from the environment")
+    monkeypatch.setenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN", "from the environment")
     monkeypatch.setenv("VIDD_ACCOUNTS__MAIN_STAGE__TOKEN", "from the environment")
     monkeypatch.setenv("VIDD_ACCOUNTS__SIDE_STAGE__TOKEN", "from the environment")
     if path.name == "vidd.toml":

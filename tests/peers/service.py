@@ -120,7 +120,8 @@ class Service:
             # A TLS connection left to close politely would outlive the loop, waiting for its client's farewell.
             for line in list(self._lines):
                 line.abort()
-            await asyncio.sleep(0)
+            for _ in range(10):
+                await asyncio.sleep(0)
 
     @web.middleware
     async def _misbehave(self, request: web.Request, handler: Any) -> web.StreamResponse:

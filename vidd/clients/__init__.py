@@ -8,4 +8,5 @@ ACCOUNTS = {
     "s3": "vidd.clients.aws",
     "smtp": "vidd.clients.smtp",
     "webhook": "vidd.clients.webhook",
+    "youtube": "vidd.clients.youtube",
 }

@@ -8,4 +8,5 @@ KINDS = {
     "sheet": "vidd.publishers.sheet",
     "sqs": "vidd.publishers.sqs",
     "webhook": "vidd.publishers.webhook",
+    "youtube": "vidd.publishers.youtube",
 }

@@ -1,0 +1,67 @@
+"""What is to be on YouTube for a job: the words as YouTube takes them, the time, the playlists, and what was mended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from vidd.clients.youtube_words import PLAYLIST, Mending
+from vidd.errors import Refused
+from vidd.texts import fields_of, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vidd.ports import Parcel
+
+
+@dataclass(frozen=True)
+class Order:
+    """`words` are title, description, tags and privacy; `publish_at` is ISO 8601 with its zone."""
+
+    words: Mapping[str, Any]
+    publish_at: str | None
+    notes: tuple[str, ...]
+
+
+def marker_of(parcel: Parcel) -> str:
+    """The word by which the video of a job, and of its edition, is known again."""
+    edition = parcel.publication.edition
+    return f"vidd-{parcel.job.id}" + (f"-{edition}" if edition > 1 else "")
+
+
+def order_of(parcel: Parcel, *, privacy: str, publish_at: str | None, in_tags: bool, refuse: bool) -> Order:
+    """The order, from the facts of the step `describe` or else from the talk. `refuse` raises instead of mending."""
+    facts, talk = parcel.facts, parcel.talk
+    fields = fields_of(parcel.job, talk, facts)
+    marker, mending = marker_of(parcel), Mending(refuse=refuse)
+    title = str(facts.get("title") or (talk.title if talk else "") or fields["name"])
+    description = str(facts.get("description") or (talk.description if talk else ""))
+    tags = [*map(str, facts.get("tags", ())), *(talk.keywords if talk else ())]
+    hidden = talk is not None and talk.private
+    words = {
+        "title": mending.title(title),
+        "description": mending.description(description, "" if in_tags else f"\n\n{marker}"),
+        "tags": mending.tags([marker] if in_tags else [], tags),
+        "privacy": "private" if hidden else privacy,
+    }
+    at = render(publish_at, fields).strip() if publish_at and not hidden else ""
+    return Order(words, _time(at) if at else None, tuple(mending.notes))
+
+
+def playlists_of(parcel: Parcel, templates: Sequence[str]) -> list[str]:
+    """The titles of the playlists it belongs into, each once."""
+    fields = fields_of(parcel.job, parcel.talk, parcel.facts)
+    titles = [" ".join(render(template, fields).split()) for template in templates]
+    return list(dict.fromkeys(Mending().title(one, PLAYLIST) for one in titles if one))
+
+
+def _time(text: str) -> str:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise Refused(f"publish_at is no time with its zone ({text[:40]!a}): write it like 2026-05-01T12:00:00+02:00.")
+    return at.isoformat(timespec="seconds")

@@ -1,0 +1,348 @@
+"""Publish to YouTube: a resumable upload, never begun again while its fate is unknown, told of once it is processed."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from vidd.clients.meter import Meter
+from vidd.clients.resumable_upload import UNIT
+from vidd.clients.youtube import Channel, channel_of
+from vidd.clients.youtube_extras import Extras
+from vidd.clients.youtube_merge import merged_snippet, with_privacy
+from vidd.clients.youtube_order import Order, marker_of, order_of, playlists_of
+from vidd.clients.youtube_playlists import Playlists
+from vidd.clients.youtube_state import gone, is_processed
+from vidd.clients.youtube_upload import VideoUpload
+from vidd.errors import AgainLater, Refused
+from vidd.model.publication import Receipt
+from vidd.options import Duration, Size
+from vidd.options import Options as Base
+from vidd.texts import check_template, fields_of, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vidd.model.media import Artifact
+    from vidd.ports import Parcel, Tools
+
+SLOT = "uploads"
+
+Template = Annotated[str, AfterValidator(check_template)]
+Privacy = Literal["public", "unlisted", "private"]
+
+_IMAGE = 2 * 2**20
+
+
+class Options(Base):
+    """Where a talk's video goes, and how it is described there. The words are those of the step `describe`."""
+
+    account: str = Field(description="The youtube account.")
+    accounts: dict[str, str] = Field(default_factory=dict, description="Other accounts by stage: stage id → account.")
+    file: str | None = Field(None, description="Role of the video; none means talk, or the first that a step made.")
+    privacy: Privacy = Field("unlisted", description="Who may see it; a talk marked private is private in any case.")
+    publish_at: Template | None = Field(
+        None,
+        description='Template of the time it becomes public, like 2026-05-01T12:00:00Z; needs privacy = "private".',
+    )
+    category: str = Field("22", pattern=r"^\d+$", description="Category id; 22 is people, 27 education, 28 technology.")
+    language: str | None = Field(None, description="Language of title and description, such as en.")
+    audio_language: str | None = Field(None, description="Language that is spoken.")
+    made_for_kids: bool = Field(False, description="Whether the video is made for children.")
+    license: Literal["youtube", "creativeCommon"] | None = Field(None, description="Licence; the channel's otherwise.")
+    notify_subscribers: bool = Field(True, description="Whether subscribers are told of a new video.")
+    thumbnail: str | None = Field(None, description="Role of the picture, JPEG or PNG of 2 MB at most.")
+    captions: dict[str, str] = Field(default_factory=dict, description="Roles of captions and their languages.")
+    playlists: tuple[Template, ...] = Field(
+        ("{{ talk.stage }}",), description="Templates of playlists, found or made by name; an empty one is none."
+    )
+    playlist_privacy: Privacy = Field("public", description="Who may see a playlist that is made.")
+    marker: Literal["tag", "description"] = Field(
+        "tag", description="Where the word stands that tells whose job it is."
+    )
+    misfits: Literal["mend", "refuse"] = Field(
+        "mend", description="What becomes of words YouTube does not take: they are mended and noted, or refused."
+    )
+    chunk: Size = Field(Size(64 * 2**20), ge=UNIT, description="Bytes in one request, a multiple of 256 KiB.")
+    poll: Duration = Field(20.0, gt=0, description="Shortest time until it is asked again whether it is processed.")
+    poll_longest: Duration = Field(300.0, gt=0, description="Longest time until then; it grows with the waiting.")
+    settle: Duration = Field(
+        120.0, ge=0, description="How late YouTube's lists may be: only after it is what they lack taken as absent."
+    )
+    link: Template = Field("https://youtu.be/{{ video }}", description="Template of the receipt's link.")
+    retract: Literal["private", "delete"] = Field("private", description="What taking back means.")
+
+    @model_validator(mode="after")
+    def _sound(self) -> Options:
+        if self.publish_at is not None and self.privacy != "private":
+            raise ValueError('publish_at needs privacy = "private"; YouTube makes it public then')
+        if self.chunk % UNIT:
+            raise ValueError(f"chunk must be a multiple of {UNIT} bytes (256 KiB)")
+        return self
+
+
+def _order(options: Options, parcel: Parcel) -> Order:
+    return order_of(
+        parcel,
+        privacy=options.privacy,
+        publish_at=options.publish_at,
+        in_tags=options.marker == "tag",
+        refuse=options.misfits == "refuse",
+    )
+
+
+def _body(options: Options, order: Order) -> dict[str, Any]:
+    words = order.words
+    snippet = {
+        "title": words["title"],
+        "description": words["description"],
+        "tags": words["tags"],
+        "categoryId": options.category,
+        "defaultLanguage": options.language,
+        "defaultAudioLanguage": options.audio_language,
+    }
+    status = {
+        "privacyStatus": words["privacy"],
+        "publishAt": order.publish_at,
+        "license": options.license,
+        "selfDeclaredMadeForKids": options.made_for_kids,
+    }
+    return {
+        "snippet": {name: one for name, one in snippet.items() if one is not None},
+        "status": {name: one for name, one in status.items() if one is not None},
+    }
+
+
+def _video_file(options: Options, parcel: Parcel) -> Artifact:
+    role = options.file or ("talk" if "talk" in parcel.artifacts else None)
+    return parcel.chosen([role] if role else [])[0]
+
+
+def _side_files(options: Options, parcel: Parcel) -> None:
+    """Refused where a thumbnail or captions are not there, before anything is sent."""
+    if options.thumbnail:
+        image = parcel.chosen([options.thumbnail])[0]
+        if image.size > _IMAGE:
+            raise Refused(f"The thumbnail {image.path!a} is larger than the 2 MB YouTube takes: make a smaller one.")
+        if image.content_type not in {"image/jpeg", "image/png"}:
+            raise Refused(f"The thumbnail {image.path!a} is no JPEG or PNG: make it one.")
+    if options.captions:
+        parcel.chosen(list(options.captions))
+
+
+def _account_of(options: Options, parcel: Parcel) -> str:
+    """What was begun on a channel goes on there, whatever the sheet says now."""
+    receipt = parcel.publication.receipt
+    begun = parcel.publication.token.get("account") or (receipt.facts.get("account") if receipt else None)
+    stage = parcel.talk.stage if parcel.talk else ""
+    return str(begun or options.accounts.get(stage, options.account))
+
+
+class _Way:
+    """One publication on its way: the bytes, and then what comes after them."""
+
+    def __init__(self, options: Options, parcel: Parcel) -> None:
+        self.options, self.parcel = options, parcel
+        self.clock = parcel.tools.clock
+        self.name = _account_of(options, parcel)
+        self.channel = channel_of(self.name, parcel.tools)
+        token = dict(parcel.publication.token)
+        self.video = VideoUpload(
+            self.channel, token, parcel.checkpoint, marker_of(parcel), options.settle, parcel.tools.clock
+        )
+
+    async def upload(self) -> None:
+        """Bring the bytes there, from where an earlier attempt stopped."""
+        options, parcel = self.options, self.parcel
+        order = _order(options, parcel)
+        _side_files(options, parcel)
+        artifact = _video_file(options, parcel)
+        path = parcel.directory / artifact.path
+        stat = path.stat()
+        file = {"role": artifact.role, "size": stat.st_size, "changed": stat.st_mtime_ns}
+        me = await self.channel.mine()
+        if not self.video.goes_on(file):
+            kind = artifact.content_type if artifact.content_type.startswith("video/") else "application/octet-stream"
+            body = _body(options, order)
+            token = {"account": self.name, "channel": me["id"], "file": file, "words": dict(order.words)}
+            await self.video.begin(
+                {**token, "notes": list(order.notes)},
+                lambda: self.channel.begin(body, kind, stat.st_size, notify=options.notify_subscribers),
+            )
+        meter = Meter("youtube", "upload", progress=parcel.progress, observe=parcel.tools.observe, total=stat.st_size)
+        await self.video.send(path, chunk=int(options.chunk), meter=meter)
+        await parcel.sent(self.video.token)
+
+    async def finish(self) -> Receipt:
+        """All that comes after the bytes; AgainLater until YouTube has processed the video."""
+        video = str(self.video.token["video"])
+        resource = await self.channel.video(video, "status,processingDetails")
+        waited = (self.clock.now() - datetime.fromisoformat(self.video.token["arrived"])).total_seconds()
+        if resource is None:
+            if waited < self.options.settle:
+                raise self._not_yet(waited, "YouTube does not list the video yet")
+            raise gone(video)
+        processed = is_processed(video, resource)
+        playlists = await self._extras(video)
+        if not processed:
+            raise self._not_yet(waited, f"YouTube is still processing the video {video}")
+        return self._receipt(video, str(resource.get("status", {}).get("privacyStatus", "")), playlists)
+
+    def _not_yet(self, waited: float, sentence: str) -> AgainLater:
+        after = min(self.options.poll_longest, max(self.options.poll, waited / 4))
+        return AgainLater(f"{sentence}; it is asked again.", after=after, counts=False)
+
+    async def _extras(self, video: str) -> list[dict[str, str]]:
+        options, parcel = self.options, self.parcel
+        extras = Extras(
+            self.channel,
+            video,
+            self.clock,
+            options.settle,
+            self.video.token["steps"],
+            self.video.token["notes"],
+            self.video.save,
+        )
+        if options.thumbnail:
+            image = parcel.chosen([options.thumbnail])[0]
+            await extras.thumbnail(parcel.directory / image.path, image.content_type)
+        for role, language in options.captions.items():
+            await extras.captions(language, parcel.directory / parcel.chosen([role])[0].path)
+        playlists = _playlists(options, parcel.tools, self.channel)
+        found = [await extras.playlist(playlists, title) for title in playlists_of(parcel, options.playlists)]
+        return [one for one in found if one]
+
+    def _receipt(self, video: str, privacy: str, playlists: list[dict[str, str]]) -> Receipt:
+        words, notes = self.video.token["words"], list(self.video.token["notes"])
+        if privacy == "private" != words["privacy"]:
+            notes.append("YouTube made the video private; it does so with uploads of API projects it has not audited.")
+        facts = {
+            "video": video,
+            "channel": self.video.token.get("channel"),
+            "account": self.name,
+            "privacy": privacy or words["privacy"],
+            "playlists": playlists,
+            "notes": notes,
+            "words": words,
+        }
+        fields = fields_of(self.parcel.job, self.parcel.talk, self.parcel.facts, video=video)
+        return Receipt(url=render(self.options.link, fields), facts=facts)
+
+
+def _playlists(options: Options, tools: Tools, channel: Channel) -> Playlists:
+    return Playlists(channel, tools.memory, tools.clock, options.settle, options.playlist_privacy)
+
+
+async def publish(options: Options, parcel: Parcel) -> Receipt:
+    """Bring the video there, then wait for YouTube without holding a place: the next try goes on at `reconcile`."""
+    way = _Way(options, parcel)
+    if "video" not in way.video.token:
+        await way.upload()
+    return await way.finish()
+
+
+async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+    """Ask the upload session, then the channel's uploads; None where a session can go on or no video came to be."""
+    way = _Way(options, parcel)
+    if "video" not in way.video.token and not await way.video.ask():
+        return None
+    return await way.finish()
+
+
+async def amend(options: Options, parcel: Parcel) -> Receipt:
+    """Bring title, description, tags, privacy and playlists up to what the parcel says now; what did not change stays."""
+    channel = channel_of(_account_of(options, parcel), parcel.tools)
+    video = _published(parcel)
+    receipt = parcel.publication.receipt or Receipt()
+    order, written = _order(options, parcel), receipt.facts.get("words", {})
+    current = await channel.video(video, "snippet,status")
+    if current is None:
+        raise gone(video)
+    body: dict[str, Any] = {}
+    snippet = merged_snippet(current["snippet"], written, order.words)
+    if snippet is not None:
+        body["snippet"] = snippet
+    privacy = str(current["status"].get("privacyStatus", ""))
+    if order.words["privacy"] not in {written.get("privacy"), privacy}:
+        privacy = str(order.words["privacy"])
+        body["status"] = with_privacy(current["status"], privacy, order.publish_at)
+    if body:
+        await channel.update({"id": video, **body})
+    playlists, notes = await _moved(options, parcel, channel, video)
+    notes = [*order.notes, *notes]
+    more = {"words": dict(order.words), "privacy": privacy, "playlists": playlists, "notes": notes}
+    url = receipt.url or render(options.link, fields_of(parcel.job, parcel.talk, parcel.facts, video=video))
+    return Receipt(url=url, facts={"account": channel.name, **receipt.facts, "video": video, **more})
+
+
+async def _moved(
+    options: Options, parcel: Parcel, channel: Channel, video: str
+) -> tuple[list[dict[str, str]], list[str]]:
+    """The playlists the video is in after it left those that vidd put it into and that are not wanted any more."""
+    receipt = parcel.publication.receipt or Receipt()
+    before = {one["title"]: one for one in receipt.facts.get("playlists", ())}
+    wanted = playlists_of(parcel, options.playlists)
+    notes: list[str] = []
+
+    async def nothing() -> None:
+        """An amendment asks anew each time; nothing is recorded."""
+
+    extras = Extras(channel, video, parcel.tools.clock, options.settle, {}, notes, nothing)
+    playlists = _playlists(options, parcel.tools, channel)
+    found = [before.get(title) or await extras.playlist(playlists, title) for title in wanted]
+    for title, one in before.items():
+        if title not in wanted:
+            await channel.delete_item(one["item"])
+    return [one for one in found if one], notes
+
+
+def _published(parcel: Parcel) -> str:
+    """The id of the video that is there; Refused where nothing is known to be."""
+    receipt = parcel.publication.receipt
+    known = parcel.publication.token.get("video")
+    if receipt is not None:
+        named = re.search(r"(?:youtu\.be/|[?&]v=)([\w-]+)", receipt.url or "")
+        known = receipt.facts.get("video") or (named[1] if named else known)
+    if not known:
+        raise Refused("It is not known which video at YouTube this is: say it with vidd resolve JOB --published URL.")
+    return str(known)
+
+
+async def retract(options: Options, parcel: Parcel) -> str:
+    """Make the video private, or delete it; one that is gone or private already is well."""
+    channel = channel_of(_account_of(options, parcel), parcel.tools)
+    video = _published(parcel)
+    current = await channel.video(video, "status")
+    if current is None:
+        return f"The video {video} is not at YouTube any more."
+    if options.retract == "delete":
+        await channel.delete(video)
+        return f"The video {video} was deleted at YouTube."
+    status = current["status"]
+    if status.get("privacyStatus") != "private" or "publishAt" in status:
+        await channel.update({"id": video, "status": with_privacy(status, "private")})
+    return f"The video {video} is private at YouTube."
+
+
+def again(token: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Nothing remains: a person said that no video arrived."""
+    del token
+    return {}
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Ask each account which channel is behind it, and say how much of the day's quota is used."""
+    said = []
+    for name in dict.fromkeys([options.account, *options.accounts.values()]):
+        channel = channel_of(name, tools)
+        me = await channel.mine()
+        units, uploads = await channel.quota.spent()
+        title = str(me.get("snippet", {}).get("title", ""))
+        said.append(
+            f"The account {name} has the channel {title!a} ({me['id']}); "
+            f"{units} of {channel.account.daily} units and {uploads} uploads are used today."
+        )
+    return " ".join(said)
