@@ -1,5 +1,6 @@
 """vidd's publisher against the double that Google's own client was content with."""
 
+import asyncio
 import hashlib
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from builders_youtube import FACTS, MOVIE, PIECE, TALK, Killed, a_desk, an_accou
 from peers.certificates import make_certificate
 from peers.youtube import YouTube
 
+from vidd.clients.youtube_words import Mending, counted
 from vidd.errors import AgainLater, Refused
 from vidd.publishers import youtube
 from vidd.publishers.youtube import Options
@@ -125,6 +127,7 @@ async def test_a_video_youtube_will_not_have_is_refused_in_words(desk, double, e
 LOSSES = {
     "the reply to the session": lambda double: double.misstep("POST", "/upload", after=True),
     "the reply to the first chunk": lambda double: double.misstep("PUT", "upload_id", after=True, skip=1),
+    "the reply to the second chunk": lambda double: double.misstep("PUT", "upload_id", after=True, skip=2),
     "the reply to the last chunk": lambda double: double.misstep("PUT", "upload_id", after=True, skip=3),
     "the connection in a chunk": lambda double: double.sessions.cuts.append(PIECE + PIECE // 2),
     "the connection at the last bytes": lambda double: double.sessions.cuts.append(len(MOVIE)),
@@ -149,6 +152,37 @@ async def test_a_loss_makes_no_second_video_and_needs_nobody(desk, double, loss,
     (playlist,) = double.titled("Main")
     assert [one[1] for one in playlist.items] == [video.id]
     assert creations(double)[1] == 1
+
+
+@pytest.mark.parametrize("what", ["v3/playlists", "v3/playlistItems", "v3/captions"])
+async def test_what_was_made_and_is_not_listed_yet_is_not_made_again_by_one_who_comes_early(
+    double, certificate, tmp_path, what
+):
+    desk = a_desk(double, certificate, tmp_path, captions={"sub": "en"})
+    desk.add("sub", "en.srt", b"1\nwords\n", "text/plain")
+    double.lag = 100
+    double.misstep("POST", what, after=True)
+    for _ in range(3):
+        with pytest.raises(AgainLater) as waits:
+            await desk.attempt()
+        assert not waits.value.counts
+        desk.tools.clock.forward(10)
+    await desk.through()
+    (playlist,) = double.titled("Main")
+    assert len(playlist.items) == len(only(double).captions) == 1
+
+
+async def test_jobs_of_one_stage_that_come_at_once_share_a_playlist(desk, double, certificate, tmp_path):
+    double.lag = 100
+    desks = [desk]
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        desks.append(a_desk(double, certificate, folder, tools=desk.tools))
+    receipts = await asyncio.gather(*(one.attempt() for one in desks))
+    (playlist,) = double.titled("Main")
+    assert {one[1] for one in playlist.items} == {one.facts["video"] for one in receipts}
+    assert len(playlist.items) == 4
 
 
 @pytest.mark.parametrize("skip", [0, 1, 3])
@@ -326,8 +360,10 @@ async def test_the_quota_is_counted_before_a_call_and_anew_each_day(double, cert
     with pytest.raises(AgainLater, match="used up the 3000 units of quota of the day") as waits:
         await second.attempt()
     assert len(double.called("POST", "/upload")) == calls
+    assert (await youtube.channel_of("channel", tools).quota.spent())[0] == double.spent
     tools.clock.forward(waits.value.after)
     await second.through()
+    assert {name[:10] for name in await tools.memory.recall("youtube quota channel")} == {"2026-05-02"}
     assert len(double.videos) == 2
 
 
@@ -370,6 +406,34 @@ async def test_words_that_do_not_fit_are_mended_and_noted(desk, double):
     assert 4900 < len(snippet["description"].encode()) <= 5000
     assert snippet["tags"] == ["vidd-01ABCDEF", "word word", "ok"]
     assert len(receipt.facts["notes"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("tags", "kept"),
+    [
+        (["a b", "c"], 7),
+        (["a" * 499, "b"], 499),
+        (["a" * 250, "b" * 249], 500),
+        (["a " * 124 + "a", "b" * 248], 500),
+        (["a " * 124 + "a", "b" * 249], 251),
+        (["A", "a", "<a>", " a ", ""], 1),
+    ],
+)
+def test_tags_are_counted_as_youtube_counts_them(tags, kept):
+    assert counted(Mending().tags(tags)) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("word " * 19 + "words", "word " * 19 + "words"),
+        ("word " * 19 + "words!", "word " * 18 + "word\u2026"),
+        ("a" * 101, "a" * 99 + "\u2026"),
+        ("a\n b\tc", "a b c"),
+    ],
+)
+def test_a_title_is_cut_at_a_word(text, short):
+    assert Mending().title(text) == short
 
 
 async def test_words_that_do_not_fit_may_be_refused_instead(double, certificate, tmp_path):

@@ -227,14 +227,16 @@ class YouTube(GoogleService):
             if not media.strip():
                 raise Fault(400, "contentRequired")
             made = {"kind": "youtube#caption", "id": self._id("cap"), "snippet": {**snippet, "status": "serving"}}
-            video.captions.append({**made, "media": media})
+            video.captions.append({**made, "media": media, "made": self.now()})
             return web.json_response(made)
 
         return take()
 
     def _captions_list(self, asked: Asked) -> web.Response:
         video = self._mine(asked, asked.query["videoId"])
-        items = [{key: one[key] for key in ("kind", "id", "snippet")} for one in video.captions]
+        items = [
+            {key: one[key] for key in ("kind", "id", "snippet")} for one in video.captions if self._old(one["made"])
+        ]
         return web.json_response({"kind": "youtube#captionListResponse", "items": items})
 
     # Videos
