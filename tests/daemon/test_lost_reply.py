@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from peers.daemon import Place, until
-from peers.lost_replies import FILM, S3, FacebookPage
+from peers.lost_replies import FILM, S3, FacebookPage, YouTubeChannel
+from peers.servers import ministack
 
 from vidd.model.publication import Sending
 
-TARGETS = {"s3": S3, "facebook": FacebookPage}
+TARGETS = {"youtube": YouTubeChannel, "facebook": FacebookPage, "s3": S3}
 DAY = str(26 * 3600)
 SUM = hashlib.sha256(FILM).hexdigest()
 STORE = "vidd.stores.sqlite:SqliteStore.save_publication"
@@ -101,7 +102,7 @@ def outcome(kind, name):
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vidd-")))
         far = TARGETS[kind](stack, root)
         place = Place(root)
-        place.config.write_text(SETTINGS.format(root=root, kind=kind) + far.PUBLISH + far.settings)
+        place.config.write_text(SETTINGS.format(root=root, kind=kind) + far.publish + far.settings)
         recording = root / "film.bin"
         recording.write_bytes(FILM)
         place.drop(recording, "A_film.mp4")
@@ -114,7 +115,7 @@ def outcome(kind, name):
 @pytest.mark.timeout(600)
 def test_lost_replies(record_property, capsys):
     asked = [(kind, name) for kind in TARGETS for name in CASES]
-    with ThreadPoolExecutor(3) as pool:
+    with ministack() as S3.server, ThreadPoolExecutor(3) as pool:
         found = dict(zip(asked, pool.map(lambda one: outcome(*one), asked), strict=True))
     wrong = {one: what for one, what in found.items() if what != ("published", Sending.DONE, [True], 1)}
     films = [film for _, _, held, _ in found.values() for film in held]

@@ -11,14 +11,17 @@ from builders_aws import Bucket, an_account
 from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 from peers.faulty_proxy import faulty_proxy_beside
-from peers.servers import ministack
+from peers.oauth import CLIENT_ID, CLIENT_SECRET
+from peers.youtube import YouTube
 
 PARTS = 5 * 2**20
 FILM = bytes(range(256)) * (PARTS // 256) + b"the end"
 
 
 class S3:
-    """MiniStack behind a proxy; the call that makes an object is the completion of its parts."""
+    """A bucket of its own in MiniStack, behind a proxy; what makes an object is the completion of its parts."""
+
+    server = ""
 
     SETTINGS = """
 [accounts.far]
@@ -31,16 +34,17 @@ read_timeout = "2s"
 """
     PUBLISH = """
 account = "far"
-bucket = "library"
+bucket = "{bucket}"
 part_size = "5MiB"
 parallel = 1
 """
 
-    def __init__(self, stack: ExitStack, _directory) -> None:
-        server = stack.enter_context(ministack())
-        self._bucket = asyncio.run(Bucket(an_account(server), "library").make())
-        self._proxy = stack.enter_context(faulty_proxy_beside(server))
+    def __init__(self, stack: ExitStack, directory: Path) -> None:
+        name = f"library-{directory.name[5:].lower().replace('_', '-').strip('-')}"
+        self._bucket = asyncio.run(Bucket(an_account(self.server), name).make())
+        self._proxy = stack.enter_context(faulty_proxy_beside(self.server))
         self.settings = self.SETTINGS.format(url=self._proxy.url)
+        self.publish = self.PUBLISH.format(bucket=name)
 
     def lose(self, how: str) -> None:
         """Lose the answer to what makes the object: "drop", "error" or "hang"; or that to the "session"."""
@@ -79,7 +83,7 @@ video_url = "{url}"
 ca = "{ca}"
 read_timeout = "2s"
 """
-    PUBLISH = """
+    publish = """
 account = "far"
 settle = "1s"
 look_again = "500ms"
@@ -113,3 +117,59 @@ look_again = "500ms"
     def held(self) -> list[str]:
         """The SHA-256 of what the page shows."""
         return [one.sha256 for one in self._service.published()]
+
+
+class YouTubeChannel:
+    """The Data API; the call that makes a video is the PUT of its last bytes. Listings lag a little."""
+
+    SETTINGS = """
+[accounts.far]
+kind = "youtube"
+client_id = "{client}"
+client_secret = "{secret}"
+refresh_token = "{token}"
+token_url = "{url}/token"
+api_url = "{url}"
+ca = "{ca}"
+read_timeout = "2s"
+"""
+    publish = """
+account = "far"
+settle = "3s"
+poll = "500ms"
+"""
+
+    def __init__(self, stack: ExitStack, directory: Path) -> None:
+        certificate = make_certificate(directory)
+        self._service = YouTube()
+        self._service.lag, self._service.looks = 1.0, 1
+        stack.enter_context(self._service.serving(certificate))
+        self.settings = self.SETTINGS.format(
+            client=CLIENT_ID,
+            secret=CLIENT_SECRET,
+            token=self._service.oauth.sign_in(),
+            url=self._service.url,
+            ca=certificate.file,
+        )
+
+    def lose(self, how: str) -> None:
+        """As S3's."""
+        if how == "session":
+            self._service.misstep("POST", "/upload/youtube/v3/videos", "drop", after=True)
+        elif how == "error":
+            self._service.misstep("PUT", "upload_id=", "status", status=500, after=True, skip=1)
+        else:
+            # The first asks how far the session is.
+            self._service.misstep("PUT", "upload_id=", how, after=True, skip=1)
+
+    def expire(self) -> None:
+        """No session is known any more."""
+        self._service.sessions.expire()
+
+    def commits(self) -> int:
+        """How many sessions made a video."""
+        return len(self._service.videos)
+
+    def held(self) -> list[str]:
+        """The SHA-256 of the channel's videos."""
+        return [one.arrived.sum for one in self._service.videos.values()]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from vidd.clients.meter import Meter
 from vidd.clients.resumable_upload import UNIT
+from vidd.clients.watched import watched
 from vidd.clients.youtube import Channel, channel_of
 from vidd.clients.youtube_extras import Extras
 from vidd.clients.youtube_merge import merged_snippet, with_privacy
@@ -180,7 +180,8 @@ class _Way:
         """All that comes after the bytes; AgainLater until YouTube has processed the video."""
         video = str(self.video.token["video"])
         resource = await self.channel.video(video, "status,processingDetails")
-        waited = (self.clock.now() - datetime.fromisoformat(self.video.token["arrived"])).total_seconds()
+        waited, self.video.token = watched(self.video.token, self.clock.now(), self.options.poll_longest)
+        await self.video.save()
         if resource is None:
             if waited < self.options.settle:
                 raise self._not_yet(waited, "YouTube does not list the video yet")
