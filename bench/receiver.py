@@ -17,7 +17,7 @@ from typing import Any
 
 _BLOCK = 2**18
 _PIECE = 64 * 2**20
-_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _RANGE = re.compile(rb"content-range: *bytes (?:(\d+)-(\d+)|\*)/(\d+)", re.IGNORECASE)
 
 _FIXED: dict[str, Any] = {
