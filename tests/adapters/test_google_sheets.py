@@ -7,7 +7,7 @@ import pytest
 from builders_google_sheets import BOOK, GOOGLE, ROBOT, near, served, tools_at, unserved
 from builders_mail import LINK, NOON, HeldInlet, Sent, job, watching
 from peers.certificates import make_certificate
-from peers.discovery import Invalid
+from peers.field_masks import Invalid
 
 from vidd.clients import google_sheets
 from vidd.clients.google_sheets import spreadsheet_id

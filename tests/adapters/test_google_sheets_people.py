@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 from builders_google_sheets import GOOGLE, near, tools_at, unserved
 from builders_mail import NOON, HeldClock, Sent, job
-from peers.discovery import Invalid
+from peers.field_masks import Invalid
 from peers.sheets import Lost
 
 from vidd.clients import google_sheets
@@ -236,7 +236,7 @@ class Run:
             try:
                 await call()
             except AgainLater as fault:
-                await self.tools.clock.sleep(fault.after or 5)
+                self.tools.clock.advance(fault.after or 5)
             except Refused as fault:
                 if "has no row" not in str(fault):
                     raise

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from aiohttp import web
-from peers.described import Invalid, check_body, check_mask, check_query, document, masked, parse_mask
+from peers.discovery import discovery
+from peers.field_masks import Invalid, check_mask, masked, parse_mask
 from peers.oauth import OAuth
 from peers.service import Service
 from peers.spreadsheet import Spreadsheet, shown, typed
@@ -20,6 +21,13 @@ from peers.spreadsheet import Spreadsheet, shown, typed
 SHEETS = "https://www.googleapis.com/auth/spreadsheets"
 READING = "https://www.googleapis.com/auth/drive.metadata.readonly"
 _WRITES = re.compile(r"^POST /v4/")
+_ANSWERS = {
+    "spreadsheets.get": "Spreadsheet",
+    "spreadsheets.batchUpdate": "BatchUpdateSpreadsheetResponse",
+    "spreadsheets.values.batchGet": "BatchGetValuesResponse",
+    "spreadsheets.values.batchUpdate": "BatchUpdateValuesResponse",
+    "files.get": "File",
+}
 
 
 class Lost(Exception):
@@ -93,49 +101,55 @@ class Sheets(Service):
     def _route(self, method: str, target: str, data: bytes) -> dict[str, Any]:
         parts = urlsplit(target)
         query = parse_qs(parts.query, keep_blank_values=True)
-        methods = document("sheets.v4")["resources"]["spreadsheets"]
-        values = methods["resources"]["values"]["methods"]
-        table: list[tuple[str, str, dict[str, Any], Any]] = [
-            ("GET", r"/v4/spreadsheets/([^/:]+)", methods["methods"]["get"], self._get),
-            ("POST", r"/v4/spreadsheets/([^/:]+):batchUpdate", methods["methods"]["batchUpdate"], self._batch_update),
-            ("GET", r"/v4/spreadsheets/([^/:]+)/values:batchGet", values["batchGet"], self._batch_get),
-            ("POST", r"/v4/spreadsheets/([^/:]+)/values:batchUpdate", values["batchUpdate"], self._values_update),
-            ("GET", r"/drive/v3/files/([^/:]+)", document("drive.v3")["resources"]["files"]["methods"]["get"], None),
+        sheet = "/v4/spreadsheets/([^/:]+)"
+        table: list[tuple[str, str, str, str, Any]] = [
+            ("GET", sheet, "sheets.v4", "spreadsheets.get", self._get),
+            ("POST", f"{sheet}:batchUpdate", "sheets.v4", "spreadsheets.batchUpdate", self._batch_update),
+            ("GET", f"{sheet}/values:batchGet", "sheets.v4", "spreadsheets.values.batchGet", self._batch_get),
+            (
+                "POST",
+                f"{sheet}/values:batchUpdate",
+                "sheets.v4",
+                "spreadsheets.values.batchUpdate",
+                self._values_update,
+            ),
+            ("GET", "/drive/v3/files/([^/:]+)", "drive.v3", "files.get", self._file),
         ]
-        for verb, pattern, described, handler in table:
+        for verb, pattern, service, name, handler in table:
             match = re.fullmatch(pattern, unquote(parts.path))
             if match is None or verb != method:
                 continue
-            check_query("drive.v3" if handler is None else "sheets.v4", described, query)
+            described = discovery(service).method(name)
+            faults = discovery(service).query_faults(described, query)
+            body = json.loads(data or b"{}")
+            if described.request is not None:
+                faults += discovery(service).faults(described.request, body)
+            elif data:
+                faults.append("a GET has no body")
+            if faults:
+                raise Invalid(f"Invalid JSON payload received. {'; '.join(faults)}")
             book = self.spreadsheets.get(match[1])
             if book is None:
                 raise Invalid("Requested entity was not found.", 404, "NOT_FOUND")
-            if handler is None:
-                return self._file(match[1], book, query)
-            body = json.loads(data or b"{}")
-            if "request" in described:
-                check_body("sheets.v4", described["request"]["$ref"], body)
-            elif data:
-                raise Invalid("a GET has no body")
             answer: dict[str, Any] = handler(match[1], book, query, body)
-            return self._masked(described["response"]["$ref"], answer, query)
+            return self._masked(service, _ANSWERS[name], answer, query)
         raise Invalid(f"The requested URL {parts.path} was not found on this server.", 404, "NOT_FOUND")
 
-    def _masked(self, schema: str, answer: dict[str, Any], query: Mapping[str, list[str]]) -> dict[str, Any]:
+    def _masked(
+        self, service: str, schema: str, answer: dict[str, Any], query: Mapping[str, list[str]]
+    ) -> dict[str, Any]:
         if "fields" not in query:
             return answer
         mask = parse_mask(query["fields"][0])
-        check_mask("sheets.v4", schema, mask)
+        check_mask(service, schema, mask)
         made: dict[str, Any] = masked(answer, mask)
         return made
 
-    def _file(self, name: str, book: Spreadsheet, query: Mapping[str, list[str]]) -> dict[str, Any]:
+    def _file(self, name: str, book: Spreadsheet, query: Mapping[str, list[str]], _body: Any) -> dict[str, Any]:
         if not self.drive_right:
             raise Invalid("The user does not have sufficient permissions for this file.", 403, "PERMISSION_DENIED")
-        made = {"kind": "drive#file", "id": name, "name": book.title, "version": str(book.version)}
-        mask = parse_mask(query["fields"][0]) if "fields" in query else {"kind": {}, "id": {}, "name": {}}
-        check_mask("drive.v3", "File", mask)
-        return dict(masked(made, mask))
+        made = {"kind": "drive#file", "id": name, "name": book.title}
+        return {**made, "version": str(book.version)} if "fields" in query else made
 
     def _get(self, name: str, book: Spreadsheet, query: Mapping[str, list[str]], _body: Any) -> dict[str, Any]:
         grids = "data" in query["fields"][0] if "fields" in query else query.get("includeGridData") == ["true"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from peers.described import Invalid, check_mask, parse_mask
+from peers.field_masks import Invalid, check_mask, parse_mask
 
 
 @dataclass
