@@ -62,12 +62,12 @@ async def test_columns_that_are_missing_are_added_at_the_right(tmp_path):
         ("uuid\tstatus\tlink\nt-1\t\t", "uuid\tstatus\tlink\nt-1\tpublished\t{url}"),
         ('"uuid","status","link"\r"t-1","",""\r', '"uuid","status","link"\r"t-1","published","{url}"\r'),
         (
-            'uuid,status,link,"a ""note"""\nt-1,x,y,"two\nlines, one cell"\n',
+            'uuid,status,link,"a ""note"""\nt-1,uploaded,,"two\nlines, one cell"\n',
             'uuid,status,link,"a ""note"""\nt-1,published,{url},"two\nlines, one cell"\n',
         ),
         (
-            "Programme 2026\n\nTalk-ID,Status,Link\nt-1 ,,  spaces stay\n",
-            "Programme 2026\n\nTalk-ID,Status,Link\nt-1 ,published,{url}\n",
+            "Programme 2026\n\nTalk-ID,Status,Link,Remark\nt-1 ,,,  spaces stay\n",
+            "Programme 2026\n\nTalk-ID,Status,Link,Remark\nt-1 ,published,{url},  spaces stay\n",
         ),
     ],
 )

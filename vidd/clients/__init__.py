@@ -5,6 +5,7 @@
 
 ACCOUNTS = {
     "facebook": "vidd.clients.facebook",
+    "google": "vidd.clients.google_sheets",
     "s3": "vidd.clients.aws",
     "smtp": "vidd.clients.smtp",
     "webhook": "vidd.clients.webhook",

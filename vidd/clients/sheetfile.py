@@ -15,12 +15,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 from vidd.clients import csvtext, xlsx
 from vidd.clients.disk import disk_fault, sync_directory
-from vidd.clients.table import Book, Cell, Change, Grid
+from vidd.clients.table import Cell, Change, Grid, Stamp
 from vidd.errors import AgainLater, Refused
 
 _LARGEST = 32 * 1024 * 1024
@@ -60,6 +61,18 @@ class FileBook:
         self.tab = tab
         self.format = sheet_format(path)
 
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def address(self) -> str:
+        return str(self.path)
+
+    async def stamp(self) -> Stamp:
+        """See Book. A file is only whole some time after it changed last."""
+        return await asyncio.to_thread(self._stamp)
+
     async def read(self) -> Sequence[Grid]:
         """See Book."""
         return await asyncio.to_thread(self._read)
@@ -67,6 +80,11 @@ class FileBook:
     async def edit(self, change: Change) -> Sequence[Cell]:
         """See Book."""
         return await asyncio.to_thread(self._edit, change)
+
+    def _stamp(self) -> Stamp:
+        with self._open() as handle:
+            stat = os.fstat(handle)
+        return Stamp(signature(stat), datetime.fromtimestamp(stat.st_mtime_ns / 1e9, UTC))
 
     def _read(self) -> tuple[Grid, ...]:
         with self._open() as handle:
@@ -87,7 +105,8 @@ class FileBook:
         seen = signature(os.fstat(handle))
         content = self._content(handle)
         before = self._grids(content)
-        cells = [cell for cell in change(before) if _old(before, cell) != cell.text]
+        asked = [cell for cell in change(before) if isinstance(cell, Cell)]
+        cells = [cell for cell in asked if _old(before, cell) != cell.text]
         if not cells:
             return ()
         new, left = self.format.patched(content, cells)
@@ -186,9 +205,16 @@ class FileBook:
         return content
 
 
-def open_book(path: Path, tab: str | None = None) -> Book:
-    """The book at a path. Refused where it is neither .csv nor .xlsx."""
-    return FileBook(path, tab)
+def make_sheet(path: Path, headings: str) -> None:
+    """Make a CSV file with its headings where there is none."""
+    if path.suffix.lower() != ".csv" or path.exists():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError), path.open("x", encoding="utf-8") as new:
+            new.write(headings)
+    except OSError as error:
+        raise disk_fault(error, f"making the sheet {path}") from error
 
 
 def _old(grids: Sequence[Grid], cell: Cell) -> str | None:

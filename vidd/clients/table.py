@@ -7,8 +7,9 @@ quicker. A talk's row is found by its id, never by its number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Protocol
 
 from pydantic import BeforeValidator
@@ -18,6 +19,7 @@ _HEADING_DEPTH = 10
 ID_NAMES = ("uuid", "id", "talk id", "talk uuid")
 STATUS_NAMES = ("status",)
 LINK_NAMES = ("link", "url", "video link")
+LIBRARY_NAMES = ("library link", "library")
 
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 """One heading, or several that are accepted, the first one found wins."""
@@ -25,10 +27,11 @@ Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isi
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """One tab, read whole. A CSV file has one, called ""."""
+    """One tab, read whole. A CSV file has one, called "". `notes` are those at its cells, by row and column."""
 
     tab: str
     rows: tuple[tuple[str, ...], ...]
+    notes: Mapping[tuple[int, int], str] = field(default_factory=dict, hash=False)
 
     def text(self, row: int, column: int) -> str:
         """A cell's text; "" beyond the edge."""
@@ -46,17 +49,46 @@ class Cell:
     text: str
 
 
-Change = Callable[[Sequence[Grid]], Sequence[Cell]]
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What is to be said in a note at a cell; "" takes the note away. Sheets that are files have no notes."""
+
+    tab: str
+    row: int
+    column: int
+    text: str
+
+
+Change = Callable[[Sequence[Grid]], Sequence[Cell | Remark]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which state a book is in: another `mark` means that it changed. `changed` is when, where one must wait for its end."""
+
+    mark: Hashable
+    changed: datetime | None = None
 
 
 class Book(Protocol):
-    """What stores a sheet."""
+    """What stores a sheet. `name` is for sentences; `address` tells it from all others."""
+
+    @property
+    def name(self) -> str:
+        """As an operator knows it."""
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+
+    async def stamp(self) -> Stamp | None:
+        """Which state it is in, cheaply; None where only reading it can tell. Refused or AgainLater as reading it."""
 
     async def read(self) -> Sequence[Grid]:
         """All its tabs, or the one that was asked for. Refused, or AgainLater while it cannot be read."""
 
     async def edit(self, change: Change) -> Sequence[Cell]:
-        """Write what `change` asks for and nothing else; durable when it returns.
+        """Write what `change` asks for and nothing else; durable when it returns. `change` may be asked several times.
 
         Returns the cells that were left alone because they hold formulas. What `change` raises passes through.
         """

@@ -9,38 +9,35 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from pydantic import Field
 
-from vidd.clients.disk import disk_fault
+from vidd.clients.books import SheetOptions
 from vidd.clients.programme import Columns, read_talks
-from vidd.clients.sheetfile import Signature, open_book, sheet_format, signature
+from vidd.clients.sheetfile import make_sheet
+from vidd.clients.table import Grid, Stamp, layouts
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
 from vidd.options import Duration
-from vidd.options import Options as Base
 from vidd.ports import Inlet, Tools
 
 _HEADINGS = "uuid,title,description,speakers,emails,stage,exclude,status,link\n"
 _REMOTE = {"s3", "http", "https"}
 
 
-class Options(Base):
+class Options(SheetOptions):
     """Settings of a source of kind `sheet`."""
 
-    path: Path = Field(description="The .csv or .xlsx file; from the state directory where it is relative.")
-    tab: str | None = Field(None, description="The only tab of a workbook that counts; all visible ones otherwise.")
     refresh: Duration = Field(60.0, gt=0, description="How often it is read again.")
-    settle: Duration = Field(1.0, ge=0, description="How long the file must have stood still before it is believed.")
+    settle: Duration = Field(1.0, ge=0, description="How long a file must have stood still before it is believed.")
     columns: Columns = Field(Columns(), description="The headings, where they are not the usual ones.")
     pipeline: str | None = Field(None, description="Where rows that are ready go.")
     recordings: Path | None = Field(
-        None, description="The directory that local recordings must lie in; the sheet's own otherwise."
+        None, description="The directory that local recordings must lie in; a file's own otherwise."
     )
     create: bool = Field(True, description="Make a CSV file with the headings where there is none.")
 
@@ -54,10 +51,11 @@ async def watch(options: Options, inlet: Inlet) -> None:
 
 async def check(options: Options, tools: Tools) -> str:
     """Read the sheet once and say what is in it."""
-    path = tools.path(options.path)
-    if options.create and path.suffix.lower() == ".csv" and not path.exists():
-        return f"{path} is not there yet and will be made"
-    talks = read_talks(await open_book(tools.path(options.path), options.tab).read(), options.columns)
+    if options.path is not None and options.create:
+        path = tools.path(options.path)
+        if path.suffix.lower() == ".csv" and not path.exists():
+            return f"{path} is not there yet and will be made"
+    talks = read_talks(await options.book(tools, options.columns.id).read(), options.columns)
     faults = sum(1 for talk in talks if talk.fault)
     return f"{len(talks)} talks, {sum(1 for talk in talks if talk.excluded)} excluded, {faults} with a fault"
 
@@ -67,26 +65,30 @@ class _Reader:
 
     def __init__(self, options: Options, inlet: Inlet) -> None:
         self.options, self.inlet = options, inlet
-        self.path = inlet.tools.path(options.path)
-        sheet_format(self.path)
-        self.seen: Signature | None = None
-        self.read: Signature | None = None
+        self.book = options.book(inlet.tools, options.columns.id)
+        self.path = None if options.path is None else inlet.tools.path(options.path)
+        self.seen: Stamp | None = None
+        self.read: Stamp | None = None
         self.talks: Sequence[Talk] = ()
         self.asked: set[str] = set()
         self.create = options.create
+        self.tabs = self.headed = 0
 
     async def look(self) -> float:
         """Look once; returns the seconds until the next look."""
         try:
-            now = await asyncio.to_thread(_stat, self.path, create=self.create)
-            age = self.inlet.tools.clock.now().timestamp() - now[2] / 1e9
-            still, self.seen = now == self.seen or age >= self.options.settle, now
+            if self.create and self.path is not None:
+                await asyncio.to_thread(make_sheet, self.path, _HEADINGS)
+            now = await self.book.stamp()
+            still, self.seen = self._still(now), now
             if not still:
                 return min(self.options.settle, self.options.refresh)
-            if now != self.read:
-                talks = read_talks(await open_book(self.path, self.options.tab).read(), self.options.columns)
+            if now is None or now != self.read:
+                talks = self._talks(await self.book.read())
                 if self.talks and not talks:
-                    raise AgainLater(f"The sheet {self.path} has lost all its rows: the programme stays as it was.")
+                    raise AgainLater(
+                        f"The sheet {self.book.name} has lost all its rows: the programme stays as it was."
+                    )
                 self.talks, self.read = talks, now
         except Fault as fault:
             self.inlet.down(fault.sentence)
@@ -100,6 +102,23 @@ class _Reader:
         self.inlet.up()
         self.inlet.caught_up()
         return self.options.refresh
+
+    def _talks(self, grids: Sequence[Grid]) -> list[Talk]:
+        """The talks, unless a tab that is still there lost its ids and all its talks with them."""
+        talks = read_talks(grids, self.options.columns)
+        headed = len(layouts(grids, self.options.columns.id))
+        if headed < self.headed and len(grids) >= self.tabs:
+            raise AgainLater(
+                f"A tab of {self.book.name} has lost its column {self.options.columns.id[0]!r}, so the programme stays as "
+                "it was: put the heading back, or delete the tab."
+            )
+        self.tabs, self.headed = len(grids), headed
+        return talks
+
+    def _still(self, now: Stamp | None) -> bool:
+        if now is None or now.changed is None or now == self.seen:
+            return True
+        return (self.inlet.tools.clock.now() - now.changed).total_seconds() >= self.options.settle
 
     async def _ask(self) -> None:
         """Ask for work on the rows that are ready; each once, until its recording changes."""
@@ -120,8 +139,15 @@ class _Reader:
             await self.inlet.admit(arrivals)
         self.asked |= wanted.keys()
 
+    @property
+    def _home(self) -> Path | None:
+        """Where local recordings must lie."""
+        beside = None if self.path is None else self.path.parent
+        home = self.options.recordings or beside
+        return None if home is None else self.inlet.tools.path(home)
+
     def _arrival(self, key: str, talk: Talk) -> Arrival:
-        location = _location(talk.recording or "", self.inlet.tools.path(self.options.recordings or self.path.parent))
+        location = _location(talk.recording or "", self._home)
         times = {"start": talk.start, "end": talk.end}
         return Arrival(
             key=key,
@@ -133,28 +159,19 @@ class _Reader:
         )
 
 
-def _location(recording: str, root: Path) -> str:
+def _location(recording: str, root: Path | None) -> str:
     """A recording as a URI. Refused where a local one lies outside `root`: whoever edits the sheet may not read all."""
     parts = urlsplit(recording)
     if parts.scheme in _REMOTE:
         return recording
     if "://" in recording and parts.scheme != "file":
         raise Refused(f"The recording {recording[:120]!r} is neither a path nor an s3, http or https address.")
+    if root is None:
+        raise Refused(
+            f"The recording {recording[:120]!r} is no address, and `recordings` does not say where files lie."
+        )
     path = url2pathname(parts.path) if parts.scheme == "file" else recording
     real, home = (Path(os.path.realpath(one)) for one in (root / path, root))
     if "\0" in path or not real.is_relative_to(home):
         raise Refused(f"The recording {recording[:120]!r} does not lie in {home}: move it there, or set `recordings`.")
     return real.as_uri()
-
-
-def _stat(path: Path, *, create: bool) -> Signature:
-    try:
-        if create and path.suffix.lower() == ".csv" and not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError), path.open("x", encoding="utf-8") as new:
-                new.write(_HEADINGS)
-        return signature(path.stat())
-    except FileNotFoundError:
-        raise AgainLater(f"There is no sheet {path}: put it there, or correct its path.") from None
-    except OSError as error:
-        raise disk_fault(error, f"looking at the sheet {path}") from error
