@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from vidd.clients.facebook import Chunk
 from vidd.clients.facebook_faults import GraphError
 from vidd.clients.persist import persist
-from vidd.clients.threads import in_thread
+from vidd.clients.pieces import pieces
 from vidd.errors import AgainLater, NobodyKnows, Refused
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from vidd.clients.facebook import Graph
     from vidd.clients.meter import Meter
 
-_PIECE = 2**20
 _NOTED_EVERY = 64 * 2**20
 
 
@@ -131,11 +130,7 @@ class Transfer:
         return await self._graph.upload(form, page=self._graph.page, doing=self._doing, chunk=chunk)
 
     async def _pieces(self, file: int, at: int, end: int) -> AsyncIterator[bytes]:
-        while at < end:
-            piece = await in_thread(os.pread, file, min(_PIECE, end - at), at)
-            if not piece:
-                raise Refused(f"The file {self._path.name} became shorter while it was uploaded: run the job anew.")
-            at += len(piece)
+        async for piece in pieces(file, at, end, name=self._path.name):
             yield piece
             self._meter.add(len(piece))
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vidd.clients.persist import persist
-from vidd.clients.threads import in_thread
-from vidd.errors import AgainLater, Refused
+from vidd.clients.pieces import pieces
+from vidd.errors import AgainLater
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from vidd.clients.meter import Meter
 
 UNIT = 256 * 1024
-_PIECE = 2**20
 _HELD = re.compile(r"bytes=0-(\d+)")
 
 
@@ -107,12 +106,8 @@ class ResumableUpload:
 
     async def _bytes(self, file: int, first: int, end: int, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        while first < end:
-            data = await in_thread(os.pread, file, min(_PIECE, end - first), first)
-            if not data:
-                raise Refused(f"{self.path.name!a} became shorter while it was sent: process it again.")
+        async for data in pieces(file, first, end, name=self.path.name):
             yield data
-            first += len(data)
             self.meter.add(len(data))
             if not limit.expired():
                 limit.reschedule(loop.time() + self.silence)

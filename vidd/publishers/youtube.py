@@ -66,7 +66,11 @@ class Options(Base):
     misfits: Literal["mend", "refuse"] = Field(
         "mend", description="What becomes of words YouTube does not take: they are mended and noted, or refused."
     )
-    chunk: Size = Field(Size(64 * 2**20), ge=UNIT, description="Bytes in one request, a multiple of 256 KiB.")
+    chunk: Size = Field(
+        Size(2**30),
+        ge=UNIT,
+        description="Bytes in one request, a multiple of 256 KiB; of one that breaks off YouTube keeps what came.",
+    )
     poll: Duration = Field(20.0, gt=0, description="Shortest time until it is asked again whether it is processed.")
     poll_longest: Duration = Field(300.0, gt=0, description="Longest time until then; it grows with the waiting.")
     settle: Duration = Field(
