@@ -13,7 +13,7 @@ from vidd.clients.google_api import NotTaken
 from vidd.clients.once import once
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from vidd.clients.youtube import Channel
@@ -97,3 +97,14 @@ class Extras:
                 self.steps[name] = False
             await self.save()
         return self.steps[name]
+
+    async def only_in(
+        self, playlists: Playlists, wanted: Sequence[str], before: Sequence[Mapping[str, str]]
+    ) -> list[dict[str, str]]:
+        """Have the video in the wanted playlists and take it out of those others it was put into `before`."""
+        known = {one["title"]: dict(one) for one in before}
+        found = [known.get(title) or await self.playlist(playlists, title) for title in wanted]
+        for title, one in known.items():
+            if title not in wanted:
+                await self.channel.delete_item(one["item"])
+        return [one for one in found if one]

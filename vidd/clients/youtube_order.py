@@ -24,6 +24,29 @@ class Order:
     publish_at: str | None
     notes: tuple[str, ...]
 
+    def body(
+        self, *, category: str, languages: tuple[str | None, str | None], licence: str | None, for_kids: bool
+    ) -> dict[str, Any]:
+        """The resource for videos.insert; `languages` are those of the words and of the sound."""
+        snippet = {
+            "title": self.words["title"],
+            "description": self.words["description"],
+            "tags": self.words["tags"],
+            "categoryId": category,
+            "defaultLanguage": languages[0],
+            "defaultAudioLanguage": languages[1],
+        }
+        status = {
+            "privacyStatus": self.words["privacy"],
+            "publishAt": self.publish_at,
+            "license": licence,
+            "selfDeclaredMadeForKids": for_kids,
+        }
+        return {
+            "snippet": {name: one for name, one in snippet.items() if one is not None},
+            "status": {name: one for name, one in status.items() if one is not None},
+        }
+
 
 def marker_of(parcel: Parcel) -> str:
     """The word by which the video of a job, and of its edition, is known again."""

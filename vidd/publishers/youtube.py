@@ -98,28 +98,6 @@ def _order(options: Options, parcel: Parcel) -> Order:
     )
 
 
-def _body(options: Options, order: Order) -> dict[str, Any]:
-    words = order.words
-    snippet = {
-        "title": words["title"],
-        "description": words["description"],
-        "tags": words["tags"],
-        "categoryId": options.category,
-        "defaultLanguage": options.language,
-        "defaultAudioLanguage": options.audio_language,
-    }
-    status = {
-        "privacyStatus": words["privacy"],
-        "publishAt": order.publish_at,
-        "license": options.license,
-        "selfDeclaredMadeForKids": options.made_for_kids,
-    }
-    return {
-        "snippet": {name: one for name, one in snippet.items() if one is not None},
-        "status": {name: one for name, one in status.items() if one is not None},
-    }
-
-
 def _video_file(options: Options, parcel: Parcel) -> Artifact:
     role = options.file or ("talk" if "talk" in parcel.artifacts else None)
     return parcel.chosen([role] if role else [])[0]
@@ -170,7 +148,12 @@ class _Way:
         me = await self.channel.mine()
         if not self.video.goes_on(file):
             kind = artifact.content_type if artifact.content_type.startswith("video/") else "application/octet-stream"
-            body = _body(options, order)
+            body = order.body(
+                category=options.category,
+                languages=(options.language, options.audio_language),
+                licence=options.license,
+                for_kids=options.made_for_kids,
+            )
             token = {"account": self.name, "channel": me["id"], "file": file, "words": dict(order.words)}
             await self.video.begin(
                 {**token, "notes": list(order.notes)},
@@ -276,32 +259,17 @@ async def amend(options: Options, parcel: Parcel) -> Receipt:
         body["status"] = with_privacy(current["status"], privacy, order.publish_at)
     if body:
         await channel.update({"id": video, **body})
-    playlists, notes = await _moved(options, parcel, channel, video)
-    notes = [*order.notes, *notes]
+    notes = list(order.notes)
+    extras = Extras(channel, video, parcel.tools.clock, options.settle, {}, notes, _unrecorded)
+    known, wanted = _playlists(options, parcel.tools, channel), playlists_of(parcel, options.playlists)
+    playlists = await extras.only_in(known, wanted, receipt.facts.get("playlists", ()))
     more = {"words": dict(order.words), "privacy": privacy, "playlists": playlists, "notes": notes}
     url = receipt.url or render(options.link, fields_of(parcel.job, parcel.talk, parcel.facts, video=video))
     return Receipt(url=url, facts={"account": channel.name, **receipt.facts, "video": video, **more})
 
 
-async def _moved(
-    options: Options, parcel: Parcel, channel: Channel, video: str
-) -> tuple[list[dict[str, str]], list[str]]:
-    """The playlists the video is in after it left those that vidd put it into and that are not wanted any more."""
-    receipt = parcel.publication.receipt or Receipt()
-    before = {one["title"]: one for one in receipt.facts.get("playlists", ())}
-    wanted = playlists_of(parcel, options.playlists)
-    notes: list[str] = []
-
-    async def nothing() -> None:
-        """An amendment asks anew each time; nothing is recorded."""
-
-    extras = Extras(channel, video, parcel.tools.clock, options.settle, {}, notes, nothing)
-    playlists = _playlists(options, parcel.tools, channel)
-    found = [before.get(title) or await extras.playlist(playlists, title) for title in wanted]
-    for title, one in before.items():
-        if title not in wanted:
-            await channel.delete_item(one["item"])
-    return [one for one in found if one], notes
+async def _unrecorded() -> None:
+    """An amendment asks anew each time it is made."""
 
 
 def _published(parcel: Parcel) -> str:
