@@ -5,6 +5,8 @@ import socket
 import pytest
 from peers.daemon_texts import talk
 
+from vidd.publishers import KINDS
+
 
 def ended(place, *words, **environment):
     """The exit code and the lines for people of a daemon that ends by itself."""
@@ -73,7 +75,7 @@ def test_all_faults_of_the_settings_are_listed_with_their_places(place):
         "vidd: daemon.log: 'loud' is no level; use debug, info, warning or error",
         "vidd: surprise: there is no such key",
         "vidd: pipelines.talks.steps[0].fad: there is no such key",
-        "vidd: pipelines.talks.notify[0].kind: there is no kind 'pigeon' here; there are folder, mail, s3, sheet",
+        f"vidd: pipelines.talks.notify[0].kind: there is no kind 'pigeon' here; there are {', '.join(sorted(KINDS))}",
         "vidd: sources.recordings.pipeline: there is no [pipelines.walks]",
     ]
 
