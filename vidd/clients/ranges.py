@@ -104,6 +104,14 @@ class PartReader:
         self._sleep, self._parallel, self._size = sleep, parallel, piece
         self.read_now = 0
 
+    async def take(self, head: bytes) -> None:
+        """Keep the first bytes, which came with the first answer."""
+        if head:
+            await self.window.write(0, head)
+            self.read_now += len(head)
+            self._meter.add(len(head))
+            await self.window.note(0, len(head))
+
     async def read(self, start: int, end: int) -> bytes:
         """These bytes, from the window or from afar."""
         if self.window.missing([(start, end)]):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.clients.landing import check_room, disk, sync_directory, write_all
 from vidd.clients.threads import in_thread
-from vidd.model.extents import NotInParts, merged, missing, size_of
+from vidd.model.extents import NotInParts, merged, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,8 +62,8 @@ class Window:
                 self.there = []
                 os.ftruncate(self._handle, 0)
                 os.ftruncate(self._handle, size)
-            if os.fstat(self._handle).st_blocks * _BLOCK > max(size // 2, size_of(self.there) + 2**20):
-                raise NotInParts("The file system of the job directories knows no holes.")
+                if os.fstat(self._handle).st_blocks * _BLOCK > size // 2:
+                    raise NotInParts("The file system of the job directories knows no holes.")
 
     def missing(self, wanted: Iterable[Extent]) -> list[Extent]:
         """What of these stretches is still to be read."""

@@ -46,20 +46,16 @@ async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: b
             made.add(record.outcome)
             continue
         trusted = trusted and record is not None and record.fingerprint == step.fingerprint
-        if trusted and record is not None and _serves(stage, job, step, talk, made, record):
-            made.add(record.outcome)
-            continue
+        if trusted and record is not None and stage.workspace.has(job.id, record.outcome.artifacts):
+            bench = _bench(stage, job, step.name, talk, made)
+            if step.still is None or step.still(bench, record.outcome):
+                made.add(record.outcome)
+                continue
         # What comes after a step that ran again was made from its old files.
         trusted = False
         stage.go_on()
         made.add(await _run(stage, job, step, talk, made))
     return made
-
-
-def _serves(stage: Stage, job: Job, step: PlannedStep, talk: Talk | None, made: Made, record: StepRecord) -> bool:
-    """Whether a step's outcome is there and is what the job needs now."""
-    there = stage.workspace.has(job.id, record.outcome.artifacts)
-    return there and (step.still is None or step.still(_bench(stage, job, step.name, talk, made), record.outcome))
 
 
 class _Place:

@@ -85,8 +85,10 @@ async def find_index(read: Read, size: int) -> Layout:
     while size - at >= 8:
         number += 1
         head = await read(at, min(size, at + _HEADER))
+        if number == 1 and head[4:8] not in _FIRST:
+            raise NotInParts("It is no MP4 or MOV file, and only the index of those is known.")
         box = header(head, 0, at, size)
-        _expected(box, head, first=number == 1)
+        _refuse_unusual(box, head)
         around.append((at, min(size, at + _HEADER)))
         if box.kind == b"moov":
             if moov is not None or box.end - box.body > _LARGEST_INDEX:
@@ -109,9 +111,7 @@ async def find_index(read: Read, size: int) -> Layout:
     return Layout(moov, tuple(around), tuple(sorted(ends)))
 
 
-def _expected(box: Box, head: bytes, *, first: bool) -> None:
-    if first and box.kind not in _FIRST:
-        raise NotInParts("It is no MP4 or MOV file, and only the index of those is known.")
+def _refuse_unusual(box: Box, head: bytes) -> None:
     if box.kind in _FRAGMENTS:
         raise NotInParts("It is a fragmented MP4 file, which has no index of the whole.")
     inner = head[box.body - box.start + 4 : box.body - box.start + 8]

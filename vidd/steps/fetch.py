@@ -139,9 +139,10 @@ async def _in_parts(options: Options, bench: Bench, window: Window, meter: Meter
 async def _window(options: Options, bench: Bench, window: Window, meter: Meter, span: Span) -> dict[str, Any]:
     for _ in range(2):
         try:
-            async with _far(options, bench, window) as far:
+            async with _far(options, bench, window) as (far, head):
                 sleep, piece = bench.tools.clock.sleep, int(options.chunk)
                 reader = PartReader(far, window, meter, sleep=sleep, parallel=options.parallel, piece=piece)
+                await reader.take(head)
                 return await _read(bench, reader, span, options.margin)
         except Replaced:
             window.discard()
@@ -172,24 +173,21 @@ async def _read(bench: Bench, reader: PartReader, span: Span, margin: float) -> 
 
 
 @asynccontextmanager
-async def _far(options: Options, bench: Bench, window: Window) -> AsyncIterator[Ranges]:
-    """The far file, its state known, and the window open for it."""
+async def _far(options: Options, bench: Bench, window: Window) -> AsyncIterator[tuple[Ranges, bytes]]:
+    """The far file, its state known, and the window open for it; and the first bytes, where they came with the state."""
     if bench.job.location.partition(":")[0].lower() == "s3":
         from vidd.clients.s3_ranges import S3Ranges  # noqa: PLC0415 - see _pinned
 
         async with _pinned(options, bench) as (s3, thing):
             far = S3Ranges(s3, thing)
             window.open(far.pin, far.size)
-            yield far
+            yield far, b""
         return
     async with http.session() as web:
         there = WebRanges(web, bench.job.location, bench.tools.clock, etag=bench.job.facts.get("etag"))
         head = b"" if there.go_on(window.noted().get("pin", {})) else await there.begin()
         window.open(there.pin, there.size)
-        if head:
-            await window.write(0, head)
-            await window.note(0, len(head))
-        yield there
+        yield there, head
 
 
 async def _whole(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
