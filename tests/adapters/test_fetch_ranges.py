@@ -3,16 +3,16 @@
 import asyncio
 import hashlib
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import footage
 import pytest
 from builders_aws import a_bench, a_job, names_in, the_tools
 from peers.ranged_file import ranged_file
 
-from vidd.clients import window
+from vidd.clients import landing, window
 from vidd.errors import AgainLater, Refused
 from vidd.model.span import needs_all
 from vidd.steps import fetch
@@ -90,11 +90,10 @@ async def test_the_double_gives_its_parts_to_ffmpeg_as_to_vidd(recordings, data)
     assert far == footage.heard_and_seen(recordings / "front.mp4", 300.0, 302.0)
 
 
-async def test_the_disk_holds_only_what_was_read_and_the_reserve_counts_only_that(tmp_path, data):
+async def test_the_disk_holds_only_what_was_read_and_the_reserve_counts_only_that(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(landing.shutil, "disk_usage", lambda _: SimpleNamespace(free=MIB + len(data) // 2))
     async with ranged_file(data) as web:
-        free = shutil.disk_usage(tmp_path).free
-        bench = a_fetch(tmp_path, web.url, reserve=free - len(data) * 3 // 4)
-        facts = in_part(tmp_path, await fetch.run(SMALL, bench), data)
+        facts = in_part(tmp_path, await fetch.run(SMALL, a_fetch(tmp_path, web.url, reserve=MIB)), data)
     used = (tmp_path / "job/source.mp4").stat().st_blocks * 512
     assert facts["read"] <= used < facts["read"] + MIB
 
@@ -189,6 +188,20 @@ class TestARestart:
             outcome = await fetch.run(SMALL, everything)
             assert "may need all of it" in whole(tmp_path, outcome, data)
             assert fetch.still(SMALL, a_fetch(tmp_path, web.url), outcome)
+
+    async def test_of_a_whole_download_that_was_broken_off_leaves_nothing_of_it(self, tmp_path, data):
+        def tamper(number, answer):
+            if number > 1:
+                answer.status, answer.body = 503, b""
+            answer.share = 0.5
+
+        async with ranged_file(data, tamper=tamper) as web:
+            bench = a_fetch(tmp_path, web.url)
+            with pytest.raises(AgainLater):
+                await fetch.run(fetch.Options(chunk=MIB, ranged=False), bench)
+            assert names_in(tmp_path / "job") == ["source.mp4.part", "source.mp4.part.json"]
+            web.tamper = lambda *_: None
+            in_part(tmp_path, await fetch.run(SMALL, bench), data)
 
 
 def named(kind, **options):

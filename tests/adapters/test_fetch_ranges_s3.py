@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import nullcontext
 
 import footage
 import pytest
@@ -10,8 +11,12 @@ from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack, rclone_s3
 
 from vidd.clients.aws import client
+from vidd.clients.ranges import Replaced
 from vidd.clients.s3_address import s3_uri
+from vidd.clients.s3_download import Pinned
+from vidd.clients.s3_ranges import S3Ranges
 from vidd.errors import AgainLater, Refused
+from vidd.model.extents import NotInParts
 from vidd.steps import fetch
 
 MIB = 2**20
@@ -93,6 +98,20 @@ async def test_a_restart_reads_only_what_is_missing(bucket, proxy, tmp_path, dat
     assert facts["read"] < facts["there"]
 
 
+async def test_an_object_replaced_between_two_attempts_is_not_mixed(bucket, proxy, tmp_path, data):
+    await bucket.put("talk.mp4", data)
+    other = bytearray(data)
+    other[len(data) // 2] ^= 1
+    bench = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"))
+    trouble = proxy.next_time(lambda m, _: m == "GET" and len(proxy.of("GET")) > 5, 503, times=99)
+    with pytest.raises(AgainLater):
+        await fetch.run(fetch.Options(chunk=MIB, parallel=1), bench)
+    trouble.times = 0
+    await bucket.put("talk.mp4", bytes(other))
+    facts = in_part(tmp_path, await fetch.run(SMALL, bench), bytes(other))
+    assert facts["read"] == facts["there"]
+
+
 @pytest.mark.parametrize("known", [True, False])
 async def test_an_object_replaced_in_the_middle_is_not_mixed(bucket, proxy, tmp_path, data, known):
     etag = (await bucket.put("talk.mp4", data))["ETag"].strip('"')
@@ -124,6 +143,25 @@ async def test_a_server_that_forgets_ranges_is_asked_for_the_whole(bucket, serve
     outcome = await fetch.run(fetch.Options(chunk=2**30), bench)
     assert "does not give parts" in outcome.artifacts[0].facts["whole"]
     assert (tmp_path / "job/source.mp4").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({}, None),
+        ({"ETag": '"two"'}, Replaced),
+        ({"ContentRange": "bytes 101-110/999"}, NotInParts),
+        ({"ContentRange": "bytes 100-109/998"}, NotInParts),
+        ({"ContentRange": None}, NotInParts),
+        ({"ContentLength": 11, "ContentRange": "bytes 100-110/999"}, NotInParts),
+        ({"ContentLength": 0, "ContentRange": "bytes 100-99/999"}, NotInParts),
+    ],
+)
+def test_an_answer_must_be_of_the_same_state_and_lie_where_it_was_asked_for(answer, why):
+    far = S3Ranges(None, Pinned("b", "k", 999, "one", None, None))
+    right = {"ETag": '"one"', "ContentLength": 10, "ContentRange": "bytes 100-109/999"}
+    with pytest.raises(why) if why else nullcontext():
+        assert far._expected({**right, **answer}, 100, 110) == 10
 
 
 async def test_a_server_that_does_not_enforce_if_match_is_watched(tmp_path, data):

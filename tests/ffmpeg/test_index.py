@@ -146,6 +146,13 @@ async def test_a_track_that_begins_later_is_looked_for_where_its_edit_puts_it():
     assert cut[0][0] == BEGIN + HOUR * 25000 + int(895.5 * 25) * SAMPLE
 
 
+async def test_a_film_that_begins_in_the_middle_of_its_media_is_looked_for_there():
+    elst = box(b"elst", struct.pack(">IIIiI", 0, 1, 900_000, 2000 * 25, 0x10000))
+    found = await of_moov(a_track(offset=BEGIN, elst=elst), start=100.0, end=110.0)
+    assert found[1][0] == BEGIN + 2000 * 25000
+    assert found[2] == (BEGIN + 2096 * 25000, BEGIN + (2110 * 25 + 65) * SAMPLE)
+
+
 async def test_pictures_that_are_shown_long_after_they_are_decoded_are_read_that_much_earlier():
     delays = table(b"ctts", HOUR * 25 - 1, 0, 1, 125, columns=2)
     found = await of_moov(a_track(offset=BEGIN, ctts=delays))
