@@ -120,7 +120,7 @@ def long_recording(path: Path, *, times: int, output: tuple[object, ...] = ("-mo
         ffmpeg(
             *("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=60"),
             *("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=60"),
-            *("-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-g", "50", "-bf", "2", "-c:a", "aac", minute),
+            *("-c:v", "libx264", "-preset", "ultrafast", "-crf", "36", "-g", "50", "-bf", "2", "-c:a", "aac", minute),
         )
     ffmpeg("-stream_loop", times - 1, "-i", minute, "-c", "copy", *output, path)
     return path
