@@ -111,3 +111,25 @@ class Watched:
 
     def with_artifacts(self, *more: Artifact) -> Bench:
         return replace(self.bench, artifacts={**self.bench.artifacts, **{one.role: one for one in more}})
+
+
+def long_recording(path: Path, *, times: int, output: tuple[object, ...] = ("-movflags", "+faststart")) -> Path:
+    """Many minutes of few bytes: one minute of test pictures (320x180, 2 s from keyframe to keyframe), again and again."""
+    minute = path.with_name("minute.mp4")
+    if not minute.exists():
+        ffmpeg(
+            *("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=60"),
+            *("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=60"),
+            *("-c:v", "libx264", "-preset", "ultrafast", "-crf", "36", "-g", "50", "-bf", "2", "-c:a", "aac", minute),
+        )
+    ffmpeg("-stream_loop", times - 1, "-i", minute, "-c", "copy", *output, path)
+    return path
+
+
+def heard_and_seen(source: Path | str, start: float, end: float) -> str:
+    """A sum of each decoded picture and piece of sound between two times, as `trim` reads them."""
+    lead = min(start, 1.0)
+    cut = f"trim=start={lead:.6f}:end={lead + end - start:.6f}"
+    words = ["-v", "error", "-ss", f"{start - lead:.6f}", "-i", source, "-map", "0:V", "-map", "0:a?"]
+    words += ["-filter:v", cut, "-filter:a", f"a{cut}", "-f", "framemd5", "-"]
+    return subprocess.run([FFMPEG, *words], check=True, capture_output=True, text=True, timeout=60).stdout

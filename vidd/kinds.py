@@ -183,6 +183,7 @@ def _step(row: Mapping[str, Any]) -> PlannedStep:
         partial(module.run, options),
         own_place=getattr(module, "OWN_PLACE", False),
         fresh=getattr(module, "FRESH", False),
+        still=partial(module.still, options) if hasattr(module, "still") else None,
     )
 
 

@@ -66,6 +66,31 @@ async def test_a_step_that_failed_runs_again_at_its_time_and_recorded_steps_do_n
         assert (fetch.runs, trim.runs) == (1, 2)
 
 
+async def test_a_recorded_step_runs_again_once_its_outcome_serves_no_more(tmp_path):
+    seen = []
+
+    def still(bench, outcome):
+        seen.append((bench.job.id, outcome.facts))
+        return len(seen) > 1
+
+    class Fetch(FakeStep):
+        def planned(self):
+            return replace(super().planned(), still=still)
+
+    fetch, between = Fetch("fetch"), FakeStep("between")
+    trim = FakeStep("trim", results=[AgainLater("No."), AgainLater("No.")])
+    async with Engine(tmp_path, steps=[fetch, between, trim]) as engine:
+        job = await engine.one()
+        for time in (1, 2):
+            await engine.until(job.id, State.WAITING, time)
+            await engine.settled()
+            engine.clock.forward(100)
+        await engine.until(job.id, State.PUBLISHED)
+        # What was made from the old file is made anew as well.
+        assert (fetch.runs, between.runs, trim.runs) == (2, 2, 3)
+        assert seen == [(job.id, {"fetch": 1}), (job.id, {"fetch": 2})]
+
+
 async def test_attempts_are_bounded_and_the_last_reason_is_kept(tmp_path):
     trim = FakeStep("trim", results=[AgainLater("No."), AgainLater("No."), AgainLater("Still no.")])
     async with Engine(tmp_path, steps=[trim]) as engine:

@@ -34,13 +34,14 @@ class Trouble:
 
 @dataclass
 class Proxy:
-    """`seen` are the requests as "METHOD path?query"; `url` is where it listens."""
+    """`seen` are the requests as "METHOD path?query", `sent` the bytes of the answers; `url` is where it listens."""
 
     upstream: str
     client: ClientSession
     url: str = ""
     troubles: list[Trouble] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    sent: int = 0
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -112,6 +113,7 @@ class Proxy:
         await answer.prepare(request)
         if request.method != "HEAD":
             await answer.write(data[: int(len(data) * share)])
+            self.sent += int(len(data) * share)
         if share < 1.0:
             if request.transport is not None:
                 request.transport.close()

@@ -46,7 +46,8 @@ def disk() -> Iterator[None]:
         raise
 
 
-def _write_all(handle: int, data: bytes | bytearray, offset: int) -> None:
+def write_all(handle: int, data: bytes | bytearray, offset: int) -> None:
+    """Put bytes at this place of an open file."""
     view = memoryview(data)
     while view:
         written = os.pwrite(handle, view, offset)
@@ -90,7 +91,7 @@ class Landing:
     async def write(self, offset: int, data: bytes | bytearray) -> None:
         """Put bytes where they belong."""
         with disk():
-            await in_thread(_write_all, self._handle, data, offset)
+            await in_thread(write_all, self._handle, data, offset)
 
     async def finished(self, index: int) -> None:
         """Chunk `index` is written. Whoever comes while notes are being made leaves his to the one who makes them."""

@@ -13,6 +13,7 @@ from vidd.ports.tools import Tools
 from vidd.ports.work import Bench, Inlet, Parcel
 
 RunStep = Callable[[Bench], Awaitable[Outcome]]
+Still = Callable[[Bench, Outcome], bool]
 Publish = Callable[[Parcel], Awaitable[Receipt]]
 Reconcile = Callable[[Parcel], Awaitable[Receipt | None]]
 Amend = Callable[[Parcel], Awaitable[Receipt]]
@@ -24,7 +25,10 @@ Watch = Callable[[Inlet], Awaitable[None]]
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step of a plan; `fingerprint` stands for its options. A `fresh` one makes words only, and anew at every run."""
+    """A step of a plan; `fingerprint` stands for its options. A `fresh` one makes words only, and anew at every run.
+
+    `still` tells of a recorded outcome whether it serves what the job is now; without it, it does.
+    """
 
     name: str
     kind: str
@@ -33,6 +37,7 @@ class PlannedStep:
     run: RunStep
     own_place: bool = False
     fresh: bool = False
+    still: Still | None = None
 
 
 def nothing_remains(_token: Mapping[str, Any]) -> Mapping[str, Any]:

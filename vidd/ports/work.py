@@ -61,11 +61,16 @@ class Bench:
     progress: Callable[[float, float | None, str, float | None], None]
     place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
-    def file(self, role: str) -> Path:
-        """The path of an artifact; Refused where no step before made it."""
+    def file(self, role: str, *, part: bool = False) -> Path:
+        """The path of an artifact; Refused where no step before made it.
+
+        `part` says that the job's times are all that is needed of it, so that what holds no more will do.
+        """
         if role not in self.artifacts:
             made = ", ".join(self.artifacts) or "nothing"
             raise Refused(f"This step works on {role!r}, but the steps before it made {made}: correct the pipeline.")
+        if not part:
+            _refuse_part(self.artifacts[role])
         return self.directory / self.artifacts[role].path
 
 
@@ -97,11 +102,23 @@ class Parcel:
             missing = [role for role in roles if role not in self.artifacts]
             if missing:
                 raise Refused(f"There is no {missing[0]!r} to publish: the steps made {', '.join(self.artifacts)}.")
-            return [self.artifacts[role] for role in roles]
-        made = [one for role, one in self.artifacts.items() if role != "source"]
-        return made or list(self.artifacts.values())
+            chosen = [self.artifacts[role] for role in roles]
+        else:
+            made = [one for role, one in self.artifacts.items() if role != "source"]
+            chosen = made or list(self.artifacts.values())
+        for one in chosen:
+            _refuse_part(one)
+        return chosen
 
     @property
     def link(self) -> str | None:
         """Where the published thing can be seen: the first receipt's address."""
         return next((one.url for one in self.receipts.values() if one.url), None)
+
+
+def _refuse_part(artifact: Artifact) -> None:
+    if "window" in artifact.facts:
+        raise Refused(
+            f"Of the {artifact.role!r} only what the cut needs was fetched, and more is wanted now:"
+            " set ranged = false of the fetch step and retry with the present settings (--fresh-settings)."
+        )

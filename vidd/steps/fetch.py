@@ -2,29 +2,44 @@
 
 It lands under a temporary name, is compared with what the arrival and the server promised, synced and renamed.
 A restart goes on where the last attempt's notes end.
+
+Where all that follows is to cut the talk out, only the bytes that the cut needs are read from S3 and http(s). The
+file is then as long as the recording, with holes; its artifact has the fact `window`, and steps and publishers that
+do not ask for a part are not given it. Whatever is unusual about the file or its server has it fetched whole.
 """
 
 from __future__ import annotations
 
 import re
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from vidd.clients import file_copy, http_download
+from vidd.clients import file_copy, http, http_download
 from vidd.clients.checksum import digest_of
+from vidd.clients.http_ranges import WebRanges
 from vidd.clients.landing import Landing, check_room
 from vidd.clients.meter import Meter
+from vidd.clients.ranges import PartReader, Replaced
 from vidd.clients.s3_address import parse_s3_uri
-from vidd.errors import Refused
+from vidd.clients.threads import in_thread
+from vidd.clients.window import Window
+from vidd.errors import AgainLater, Refused
+from vidd.ffmpeg import index
+from vidd.model.extents import NotInParts, size_of
 from vidd.model.media import Artifact, Outcome
+from vidd.model.span import Span, needs_all, talk_span
+from vidd.options import Duration, Size
 from vidd.options import Options as Base
-from vidd.options import Size
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from vidd.clients.ranges import Ranges
+    from vidd.clients.s3_download import Pinned
     from vidd.ports import Bench, Tools
 
 SLOT = "fetches"
@@ -43,7 +58,9 @@ class Options(Base):
     account: str | None = Field(None, description="Account for s3 addresses; without it, the one the arrival names.")
     verify: bool = Field(True, description="Compare checksums: an ETag that is an MD5, and the arrival's `checksum`.")
     chunk: Size = Field(Size(16 * 2**20), ge=2**20, le=2**30, description="Size of a part that a resume keeps.")
-    parallel: int = Field(4, ge=1, le=16, description="Parts of an S3 object fetched at once.")
+    parallel: int = Field(4, ge=1, le=16, description="Parts fetched at once.")
+    ranged: bool = Field(True, description="Read only what the cut needs, where nothing else is done with the file.")
+    margin: Duration = Field(1.0, ge=1, le=600, description="How much before and after the talk is read with it.")
 
 
 def local_name(name: str) -> str:
@@ -67,20 +84,122 @@ async def run(options: Options, bench: Bench) -> Outcome:
     name = local_name(bench.job.name)
     meter = Meter("fetch", "download", progress=bench.progress, observe=bench.tools.observe)
     chunk, reserve = int(options.chunk), bench.tools.encoder.disk_reserve
-    with closing(Landing(bench.directory, name, chunk=chunk, reserve=reserve)) as landing:
-        match bench.job.location.partition(":")[0].lower():
-            case "file":
-                facts = await _from_file(options, bench, landing, meter)
-            case "s3":
-                facts = await _from_s3(options, bench, landing, meter)
-            case "http" | "https":
-                facts = await _from_web(options, bench, landing, meter)
-            case other:
-                raise Refused(f"Nothing is fetched from {other[:40]!a} addresses: give file:, s3:, http: or https:.")
+    window = Window(bench.directory, name, reserve=reserve)
+    with closing(Landing(bench.directory, name, chunk=chunk, reserve=reserve)) as landing, closing(window):
+        facts = await _in_parts(options, bench, window, meter)
+        if "window" in facts:
+            landing.discard()
+        else:
+            facts |= await _whole(options, bench, landing, meter)
     meter.tell()
     kind = _TYPES.get(PurePath(name).suffix, "application/octet-stream")
     size = landing.final.stat().st_size
     return Outcome(artifacts=(Artifact("source", name, size, content_type=kind, facts=facts),))
+
+
+def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
+    """Whether what was fetched is still enough: a talk may have got other times, and a job other settings."""
+    window = outcome.artifacts[0].facts.get("window")
+    if window is None:
+        return True
+    span = _span(options, bench)
+    return isinstance(span, Span) and Span(window["start"], window["end"]).holds(span)
+
+
+def _span(options: Options, bench: Bench) -> Span | str:
+    """The only part that is needed; or, as a sentence, why all is."""
+    if not options.ranged:
+        return "The settings say so (ranged = false)."
+    if (why := needs_all(bench.job.settings)) is not None:
+        return why
+    try:
+        span = talk_span(bench.job.facts, bench.talk, bench.job.name)
+    except Refused:
+        return "The talk's times are not known yet."
+    return span if span.start >= 0 and (span.end is None or span.start < span.end) else "The talk's times are odd."
+
+
+async def _in_parts(options: Options, bench: Bench, window: Window, meter: Meter) -> dict[str, Any]:
+    """Read what the cut needs; the facts have a `window`. Else nothing is left of it, and they say why (`whole`)."""
+    if bench.job.location.partition(":")[0].lower() not in {"s3", "http", "https"}:
+        return {}
+    span: Span | str = _span(options, bench)
+    if "whole" in (noted := window.noted()):
+        span = str(noted["whole"])
+    try:
+        if isinstance(span, Span):
+            return await _window(options, bench, window, meter, span)
+    except NotInParts as reason:
+        span = reason.sentence
+    window.discard()
+    meter.done, meter.total = 0, None
+    return {"whole": span}
+
+
+async def _window(options: Options, bench: Bench, window: Window, meter: Meter, span: Span) -> dict[str, Any]:
+    for _ in range(2):
+        try:
+            async with _far(options, bench, window) as (far, head):
+                sleep, piece = bench.tools.clock.sleep, int(options.chunk)
+                reader = PartReader(far, window, meter, sleep=sleep, parallel=options.parallel, piece=piece)
+                await reader.take(head)
+                return await _read(bench, reader, span, options.margin)
+        except Replaced:
+            window.discard()
+    # Several servers behind one address may each have a tag of their own for the same file.
+    window.discard(whole="It changed twice while parts of it were read.")
+    raise AgainLater("The file was replaced twice while parts of it were read; it is fetched again, whole.")
+
+
+async def _read(bench: Bench, reader: PartReader, span: Span, margin: float) -> dict[str, Any]:
+    far, window = reader.far, reader.window
+    if bench.job.facts.get("size") not in {None, far.size}:
+        raise NotInParts("Its size is not the promised one.")
+    layout = await index.find_index(reader.read, far.size)
+    # An index of hours is a million numbers, and other jobs wait for this loop.
+    await reader.fill(await in_thread(index.needed, layout, far.size, span, margin))
+    await window.settle()
+    return {
+        "window": {
+            "start": span.start,
+            "end": span.end,
+            "size": far.size,
+            "there": size_of(window.there),
+            "read": reader.read_now,
+            "requests": far.requests,
+            "sums": "No checksum was compared, since only parts were read; each was of the same state (ETag or date).",
+        }
+    }
+
+
+@asynccontextmanager
+async def _far(options: Options, bench: Bench, window: Window) -> AsyncIterator[tuple[Ranges, bytes]]:
+    """The far file, its state known, and the window open for it; and the first bytes, where they came with the state."""
+    if bench.job.location.partition(":")[0].lower() == "s3":
+        from vidd.clients.s3_ranges import S3Ranges  # noqa: PLC0415 - see _pinned
+
+        async with _pinned(options, bench) as (s3, thing):
+            far = S3Ranges(s3, thing)
+            window.open(far.pin, far.size)
+            yield far, b""
+        return
+    async with http.session() as web:
+        there = WebRanges(web, bench.job.location, bench.tools.clock, etag=bench.job.facts.get("etag"))
+        head = b"" if there.go_on(window.noted().get("pin", {})) else await there.begin()
+        window.open(there.pin, there.size)
+        yield there, head
+
+
+async def _whole(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
+    match bench.job.location.partition(":")[0].lower():
+        case "file":
+            return await _from_file(options, bench, landing, meter)
+        case "s3":
+            return await _from_s3(options, bench, landing, meter)
+        case "http" | "https":
+            return await _from_web(options, bench, landing, meter)
+        case other:
+            raise Refused(f"Nothing is fetched from {other[:40]!a} addresses: give file:, s3:, http: or https:.")
 
 
 async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
@@ -93,7 +212,9 @@ async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Me
     return {"cloned": cloned}
 
 
-async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
+@asynccontextmanager
+async def _pinned(options: Options, bench: Bench) -> AsyncIterator[tuple[Any, Pinned]]:
+    """A client of S3, and the object as it is now."""
     # Every daemon fetches, and those that have no S3 are spared what it takes to start and to hold its library.
     from vidd.clients import s3_download  # noqa: PLC0415
     from vidd.clients.aws import Account, client  # noqa: PLC0415
@@ -108,17 +229,26 @@ async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Mete
         thing = await s3_download.pin(
             s3, bucket, key, version=facts.get("version"), etag=facts.get("etag"), size=facts.get("size")
         )
-        if not options.verify:
-            thing = replace(thing, md5=None)
         if thing.size == 0:
             raise Refused("The object is empty: send it again.")
-        landing.open({"bucket": bucket, "key": key, "etag": thing.etag, "version": thing.version, "size": thing.size})
+        yield s3, thing
+
+
+async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
+    from vidd.clients import s3_download  # noqa: PLC0415 - see _pinned
+
+    async with _pinned(options, bench) as (s3, found):
+        thing = found if options.verify else replace(found, md5=None)
+        landing.open({
+            "bucket": thing.bucket, "key": thing.key, "etag": thing.etag, "version": thing.version, "size": thing.size,
+        })  # fmt: skip
         meter.total = thing.size
         meter.done = min(thing.size, len(landing.done) * landing.chunk)
         check_room(landing.directory, thing.size - meter.done, landing.reserve)
         known = await s3_download.download(
             s3, thing, landing, meter, parallel=options.parallel, sleep=bench.tools.clock.sleep
         )
+    facts = bench.job.facts
     sums = promised_sums(dict(facts)) if options.verify else {}
     if thing.md5:
         sums["md5"] = thing.md5

@@ -15,7 +15,7 @@ from vidd.ffmpeg.run import check_capable, encode
 from vidd.ffmpeg.settings import BitRate, Preset
 from vidd.ffmpeg.verify import Wanted, check_pictures, picture_end, verify
 from vidd.model.media import Artifact, Media, Outcome
-from vidd.model.talk import parse_recording_name
+from vidd.model.span import talk_span
 from vidd.options import Duration
 from vidd.ports import Bench, Tools
 from vidd.printable import quoted
@@ -43,7 +43,7 @@ async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind
 
 async def run(options: Options, bench: Bench) -> Outcome:
     """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name."""
-    name, source = bench.job.name, bench.file(options.source)
+    name, source = bench.job.name, bench.file(options.source, part=True)
     media = bench.artifacts[options.source].media or await probe(source, name)
     cut = _cut(bench, media, options.fade)
     seek = await _seek(source, media, cut.start, name)
@@ -97,8 +97,9 @@ def _wanted(media: Media, cut: args.Cut) -> Wanted:
 
 
 def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
-    start, end = _times(bench, media)
+    span = talk_span(bench.job.facts, bench.talk, bench.job.name)
     there, shown = picture_end(media), quoted(bench.job.name)
+    start, end = span.start, there if span.end is None else span.end
     if not 0 <= start < end:
         raise Refused(f"The talk in {shown} starts at {start:g} s and ends at {end:g} s: correct its times.")
     if end > there + _CLAMPED:
@@ -110,16 +111,3 @@ def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
     if end <= start:
         raise Refused(f"The talk in {shown} starts at {start:g} s, where the recording ends: correct its times.")
     return args.Cut(start, end, min(fade, (end - start) / 2))
-
-
-def _times(bench: Bench, media: Media) -> tuple[float, float]:
-    """Start and end, from the first of those who know one of them."""
-    talk = bench.talk
-    known = [(bench.job.facts.get("start"), bench.job.facts.get("end"))]
-    if talk is not None:
-        known.append((talk.start, talk.end))
-    for start, end in known:
-        if start is not None or end is not None:
-            return float(start or 0.0), picture_end(media) if end is None else float(end)
-    named = parse_recording_name(bench.job.name)
-    return named.start, named.end

@@ -1,0 +1,56 @@
+"""Stretches of a file: (start, end) in bytes, the end not included. Lists of them are ordered and do not touch."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Extent = tuple[int, int]
+
+
+class NotInParts(Exception):
+    """The file cannot be read in parts, and is to be fetched whole. The sentence says why."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+def merged(*several: Iterable[Extent], gap: int = 0) -> list[Extent]:
+    """All of these as one list; those that are no more than `gap` bytes apart become one."""
+    found: list[Extent] = []
+    for start, end in sorted(one for one in chain(*several) if one[0] < one[1]):
+        if found and start <= found[-1][1] + gap:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def missing(wanted: Iterable[Extent], there: Iterable[Extent]) -> list[Extent]:
+    """What of `wanted` is not in `there`."""
+    holes, left = merged(there), []
+    for start, end in merged(wanted):
+        at = start
+        for begin, stop in holes:
+            if begin >= end:
+                break
+            if stop > at:
+                left.append((at, begin))
+                at = stop
+        left.append((at, end))
+    return [one for one in left if one[0] < one[1]]
+
+
+def size_of(extents: Iterable[Extent]) -> int:
+    """How many bytes they are together."""
+    return sum(end - start for start, end in extents)
+
+
+def pieces(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
+    """The same in pieces of `size` bytes at most."""
+    for start, end in extents:
+        yield from ((at, min(end, at + size)) for at in range(start, end, size))
