@@ -1,0 +1,39 @@
+"""Sound tracks for the joiner: taken from a file where they were encoded whole. Never imported by the daemon."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+
+
+class Whole:
+    """A track that was encoded whole, as it is."""
+
+    def __init__(self, path: Path, number: int, language: str | None) -> None:
+        self._path, self._number, self._language = path, number, language
+
+    def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[Fraction, Packet]]:
+        """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
+        container: InputContainer = stack.enter_context(av.open(str(self._path)))
+        stream: AudioStream = container.streams.audio[self._number]
+        made = out.add_stream_from_template(stream, opaque=True)
+        made.metadata = {"language": self._language} if self._language else {}
+
+        def packets() -> Iterator[tuple[Fraction, Packet]]:
+            for packet in container.demux(stream):
+                if packet.size and packet.dts is not None:
+                    packet.stream = made
+                    yield packet.dts * packet.time_base, packet
+
+        return packets()
