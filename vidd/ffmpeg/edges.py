@@ -102,7 +102,7 @@ class _Pieces:
         self, chosen: Plan, index: Index, clock: Ticks, answer: dict[str, Any]
     ) -> list[tuple[str | None, tuple[int, int, int]]]:
         """Encode head and tail: where they are, and the names of their parameter sets."""
-        look = pieces.Look(index.codec, self.media.video[0].pixel_format, answer["profile"], answer["reordered"])
+        look = pieces.Look(index.codec, self.media.video[0].pixel_format, answer["profile"])
         made: list[tuple[str | None, tuple[int, int, int]]] = []
         begin, end = chosen.copy_from or 0, chosen.copy_to or 0
         spans = (("head", chosen.head, index.first, begin), ("tail", chosen.tail, end, index.last + 1))
@@ -111,7 +111,9 @@ class _Pieces:
             made.append((str(path) if wanted else None, names))
             if wanted:
                 keyframe = max((one for one in answer["decodable"] if one <= first), default=answer["decodable"][0])
-                piece = pieces.Piece(first, beyond, keyframe, names[1])
+                # The sequence that starts with a CRA picture throws away what was not yet shown (H.265 C.5.2.2).
+                plain = word == "head" and any(one.pts == begin and one.kind == "cra" for one in index.keyframes)
+                piece = pieces.Piece(first, beyond, keyframe, names[1], answer["reordered"] and not plain)
                 argv = pieces.picture(
                     self.source,
                     path,

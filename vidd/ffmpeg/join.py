@@ -18,7 +18,7 @@ import av
 from vidd.ffmpeg import nal, parameters
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened, picture_streams
-from vidd.ffmpeg.scan import Scan, packets, units_of
+from vidd.ffmpeg.scan import Scan, from_keyframe, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,13 +118,8 @@ class Track:
 
     def _copied(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
         begin, end = _there(self.plan.copy_from), _there(self.plan.copy_to)
-        container.seek(begin, stream=stream)
-        met = False
-        for packet in packets(container, stream, self.scan):
-            met = met or packet.pts == begin
-            if not met and packet.pts > begin:
-                raise NotLikeThis("The keyframe that copying starts with was not found again.")
-            if met and begin <= packet.pts < end:
+        for packet in from_keyframe(container, stream, self.scan, begin):
+            if begin <= packet.pts < end:
                 yield Picture(self.ticks.of(packet.pts), self._sample(packet), packet.is_keyframe)
 
     def _sample(self, packet: Packet) -> Packet | bytes:
@@ -199,7 +194,7 @@ def join(source: Path, name: str, output: Path, track: Track, sounds: list[Any])
         made.codec_context.extradata = track.header(stream.codec_context.extradata or b"")
         made.codec_context.codec_tag = "avc1" if track.scan.codec == "h264" else "hvc1"
         made.time_base = Fraction(1, track.ticks.scale)
-        made.metadata = {}
+        made.metadata.clear()
         last = max(1, _last(track.scan, stream) * track.ticks.finer)
         flows = [track.timed(track.pictures(container, stream), made, last)]
         flows += [one.open(stack, out) for one in sounds]

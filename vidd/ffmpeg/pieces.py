@@ -23,13 +23,15 @@ _PROFILES = {66: "baseline", 77: "main", 88: "main", 100: "high", 110: "high10",
 class Piece:
     """Pictures from `start` to before `end` (ticks of the source), decoded from the keyframe at `keyframe` on.
 
-    `name` is the id that its parameter sets get (x264 names them itself, x265 does not).
+    `name` is the id that its parameter sets get (x264 names them itself, x265 does not); `reordered` allows pictures
+    that are decoded after such as are shown later.
     """
 
     start: int
     end: int
     keyframe: int
     name: int
+    reordered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,6 @@ class Look:
     codec: str
     pixel_format: str
     profile: int
-    reordered: bool
 
 
 def picture(
@@ -57,7 +58,7 @@ def picture(
     threads: int = 0,
 ) -> list[str]:
     """Encode one edge of the picture; its times are those in the result, on the result's clock."""
-    encoder = _x264(piece, look) if look.codec == "h264" else _x265(threads)
+    encoder = _x264(piece, look) if look.codec == "h264" else _x265(piece, threads)
     return [
         *args.begin(),
         *args.limits(threads),
@@ -106,16 +107,17 @@ def _x264(piece: Piece, look: Look) -> list[str]:
         *("-c:v", "libx264"),
         *(("-profile:v", profile) if profile else ()),
         *("-pix_fmt", look.pixel_format),
-        *(() if look.reordered else ("-bf", "0")),
+        *(() if piece.reordered else ("-bf", "0")),
         *("-x264-params", f"sps-id={piece.name}:open-gop=0"),
     ]
 
 
-def _x265(threads: int) -> list[str]:
+def _x265(piece: Piece, threads: int) -> list[str]:
     pool = f":pools={threads}" if threads else ""
     # No rows side by side: their entry points would be counted in bytes that renaming the sets moves.
     return [
         *("-c:v", "libx265", "-tag:v", "hvc1"),
+        *(() if piece.reordered else ("-bf", "0")),
         *("-x265-params", f"open-gop=0:wpp=0:info=0:hash=0:aud=0:hrd=0:repeat-headers=0:log-level=error{pool}"),
     ]
 

@@ -111,9 +111,9 @@ def packets(container: InputContainer, stream: VideoStream, found: Scan) -> Iter
     for packet in container.demux(stream):
         if not packet.size:
             continue
-        if packet.pts is None or packet.dts is None:
+        if packet.pts is None:
             raise NotLikeThis("Some packets do not say when their picture is shown.")
-        if packet.dts >= found.beyond:
+        if packet.dts is not None and packet.dts >= found.beyond:
             return
         if packet.has_sidedata("new_extradata") or packet.has_sidedata("param_change"):
             raise NotLikeThis("The stream's parameters change on the way.")
@@ -122,6 +122,23 @@ def packets(container: InputContainer, stream: VideoStream, found: Scan) -> Iter
         if packet.is_discard and found.first <= packet.pts < found.beyond:
             raise NotLikeThis("The file says of some pictures within the cut that they are not to be shown.")
         yield packet
+
+
+def from_keyframe(container: InputContainer, stream: VideoStream, found: Scan, begin: int) -> Iterator[Packet]:
+    """The packets from the keyframe shown at `begin` on; NotLikeThis where it is not met again."""
+    for back in _BACK:
+        container.seek(max(begin - int(back / found.time_base), min(begin, stream.start_time or 0)), stream=stream)
+        flow = packets(container, stream, found)
+        for packet in flow:
+            if packet.is_keyframe and packet.pts >= begin:
+                break
+        else:
+            continue
+        if packet.pts == begin:
+            yield packet
+            yield from flow
+            return
+    raise NotLikeThis("The keyframe that copying starts with was not found again.")
 
 
 def _note(found: Scan, packet: Packet) -> None:

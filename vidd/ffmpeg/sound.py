@@ -28,7 +28,9 @@ class Whole:
         container: InputContainer = stack.enter_context(av.open(str(self._path)))
         stream: AudioStream = container.streams.audio[self._number]
         made = out.add_stream_from_template(stream, opaque=True)
-        made.metadata = {"language": self._language} if self._language else {}
+        made.metadata.clear()
+        if self._language:
+            made.metadata["language"] = self._language
 
         def packets() -> Iterator[tuple[Fraction, Packet]]:
             for packet in container.demux(stream):
