@@ -144,6 +144,7 @@ class _Pieces:
             path,
             tuple(number for number, _ in tracks),
             self.cut,
+            begin=self.media.start,
             seek=seek,
             audio_bitrate=self.audio_bitrate,
             threads=self.encoder.threads,

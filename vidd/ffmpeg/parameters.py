@@ -63,7 +63,6 @@ def _to_sps_id(bits: Bits) -> int:
     return bits.number()
 
 
-
 def of_units(codec: str, units: list[bytes]) -> Sets:
     """The parameter sets among these units."""
     if codec == "h264":

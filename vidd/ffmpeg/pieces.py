@@ -123,17 +123,26 @@ def _x265(piece: Piece, threads: int) -> list[str]:
 
 
 def sound(
-    source: Path, output: Path, tracks: tuple[int, ...], cut: Cut, *, seek: float, audio_bitrate: int, threads: int = 0
+    source: Path,
+    output: Path,
+    tracks: tuple[int, ...],
+    cut: Cut,
+    *,
+    begin: float,
+    seek: float,
+    audio_bitrate: int,
+    threads: int = 0,
 ) -> list[str]:
-    """Encode these sound tracks of the cut whole, as the full encode would."""
+    """Encode these sound tracks of the cut whole, as the full encode would; the file's own clock starts at `begin`."""
     return [
         *args.begin(),
         *args.limits(threads),
-        *(("-ss", args.number(seek)) if seek > 0 else ()),
+        # Else the clock of a transport stream would start with the first track that is used.
+        *("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", args.number(begin + seek)),
         *("-i", f"file:{source}"),
         *(word for number in tracks for word in ("-map", f"0:a:{number}")),
         *("-vn", "-sn", "-dn"),
-        *("-filter:a", ",".join(args.sound_chain(cut.start - seek, cut))),
+        *("-filter:a", ",".join(args.sound_chain(begin + cut.start, cut))),
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
         *("-f", "mp4", f"file:{output}"),

@@ -158,16 +158,22 @@ def plan(index: Index, cut: Cut, *, pixels: int, rate: float) -> Plan:
     start = starts[0]
     ends = [one for one in index.clean if start.pts < one <= faded_out or (not cut.fade and one == index.last + 1)]
     if not ends:
-        return Plan("full", "No place was found after the first keyframe where copying could end before the fade-out.", whole)
+        return Plan(
+            "full", "No place was found after the first keyframe where copying could end before the fade-out.", whole
+        )
     end = ends[-1]
     head, tail = start.pts > index.first, end <= index.last
     first, last = index.first * index.time_base, index.last * index.time_base
     encoded = float(start.pts * index.time_base - first) + (float(last - end * index.time_base) if tail else 0.0)
     if encoded > _SENSIBLE_SHARE * cut.length:
-        return Plan("full", f"Keyframes are so rare that {encoded:.1f} s of {cut.length:.1f} s would be encoded anyway.", whole)
+        return Plan(
+            "full", f"Keyframes are so rare that {encoded:.1f} s of {cut.length:.1f} s would be encoded anyway.", whole
+        )
     cost = (encoded + (1.0 if head or tail else 0.0)) * rate * pixels / _PIXELS + index.bytes / _BYTES + 0.3
     if not head and not tail:
-        return Plan("copy", "The cut starts with a keyframe and nothing fades, so all packets are copied.", cost, start.pts, end)
+        return Plan(
+            "copy", "The cut starts with a keyframe and nothing fades, so all packets are copied.", cost, start.pts, end
+        )
     why = f"Only {encoded:.1f} s at the edges of {cut.length:.1f} s are encoded; the pictures between are copied."
     return Plan("edges", why, cost, start.pts, end, head, tail)
 

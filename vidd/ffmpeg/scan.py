@@ -92,7 +92,9 @@ def _look(container: InputContainer, stream: VideoStream, found: Scan, back: flo
     """Read from the keyframe before the cut to its end; False where none came early enough."""
     start = found.first - int(back / found.time_base)
     from_begin = start <= (stream.start_time or 0)
-    container.seek(min(start, found.first) if not from_begin else min(stream.start_time or 0, found.first), stream=stream)
+    container.seek(
+        min(start, found.first) if not from_begin else min(stream.start_time or 0, found.first), stream=stream
+    )
     found.pts, found.sizes, found.kinds = array("q"), array("l"), {}
     for packet in packets(container, stream, found):
         if not found.pts:
