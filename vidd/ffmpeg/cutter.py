@@ -1,6 +1,6 @@
 """A child that looks through the packets of a cut and joins its pieces; the daemon itself opens no foreign media.
 
-`python -m vidd.ffmpeg.cutter` answers two questions, a line of JSON each: `scan`, whose numbers it keeps, and `join`.
+`python -m vidd.ffmpeg.cutter` answers a line of JSON with another: `scan` and `listen`, whose numbers it keeps, and `join`.
 One child serves one cut, so that the memory of a long recording is given back.
 """
 
@@ -21,6 +21,7 @@ from vidd.ffmpeg.plan import NotLikeThis, Plan, Ticks
 
 if TYPE_CHECKING:
     from vidd.ffmpeg.scan import Scan
+    from vidd.ffmpeg.seam import Seamed
 
 _MEMORY = 8 << 30
 # Seconds that a question may take: a start, and so many bytes a second, which the slowest disk reads.
@@ -61,10 +62,12 @@ class _Work:
 
     def __init__(self) -> None:
         self._scan: Scan | None = None
+        self._seams: dict[int, Seamed] = {}
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         try:
-            return self._scanned(asked) if asked["ask"] == "scan" else self._joined(asked)
+            questions = {"scan": self._scanned, "listen": self._heard, "join": self._joined}
+            return questions[asked["ask"]](asked)
         except NotLikeThis as odd:
             return {"not_like_this": odd.sentence}
         except Refused as refused:
@@ -78,6 +81,19 @@ class _Work:
         self._scan, index = scan.scan(Path(asked["path"]), asked["name"], Cut(*asked["cut"]))
         return {"index": index} | scan.look(self._scan)
 
+    def _heard(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Which tracks can be copied between the fades; for the others, why not."""
+        from vidd.ffmpeg.seam import Seamed  # noqa: PLC0415
+
+        path, cut, start = Path(asked["path"]), Cut(*asked["cut"]), Fraction(asked["start"])
+        reasons: dict[str, str] = {}
+        for number, language in asked["tracks"]:
+            try:
+                self._seams[number] = Seamed(path, asked["name"], number, start, cut, language)
+            except NotLikeThis as odd:
+                reasons[str(number)] = odd.sentence
+        return {"encode": reasons}
+
     def _joined(self, asked: dict[str, Any]) -> dict[str, Any]:
         from vidd.ffmpeg import join, sound  # noqa: PLC0415
 
@@ -87,7 +103,10 @@ class _Work:
             join.Edge(Path(path), self._scan.codec, tuple(names)) if path else None for path, names in asked["edges"]
         ]
         track = join.Track(self._scan, Plan(**asked["plan"]), Ticks(*asked["ticks"]), *edges)
-        sounds = [sound.Whole(Path(path), number, language) for path, number, language in asked["sounds"]]
+        sounds = [
+            self._seams[track] if path is None else sound.Whole(Path(path), track, language)
+            for path, track, language in asked["sounds"]
+        ]
         join.join(Path(asked["path"]), asked["name"], Path(asked["output"]), track, sounds)
         return {"frames": len(track.order), "delay": track.delay}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was done: the plan, where in the result the pieces meet (seconds), how many pictures it must have."""
+    """What was done: the plan, where in the result the pieces meet (seconds), how many pictures it must have.
+
+    `sound` says for each track why all of it was encoded; an empty text where only what fades was.
+    """
 
     plan: Plan
     joins: tuple[float, ...]
@@ -67,7 +71,7 @@ async def edges(
         with tempfile.TemporaryDirectory(prefix=f".{output.stem}.", dir=output.parent) as room:
             work = _Pieces(encoder, source, Path(room), media, cut, crf, preset, audio_bitrate, progress, observe)
             made = await work.pictures(chosen, index, clock, answer)
-            sounds = await work.sounds(name)
+            sounds, heard = await work.sounds(cutter, clock, name)
             await cutter.ask(
                 "join",
                 edges=made,
@@ -82,7 +86,7 @@ async def edges(
     finally:
         await cutter.close()
     ends = [place for place, there in ((chosen.copy_from, chosen.head), (chosen.copy_to, chosen.tail)) if there]
-    return Made(chosen, tuple(clock.seconds(one) for one in ends if one is not None), index.pictures)
+    return Made(chosen, tuple(clock.seconds(one) for one in ends if one is not None), index.pictures, heard)
 
 
 @dataclass(frozen=True)
@@ -130,19 +134,34 @@ class _Pieces:
                 await self._run(argv, path, float((beyond - first) * index.time_base))
         return made
 
-    async def sounds(self, name: str) -> list[tuple[str, int, str | None]]:
-        """Encode the sound: for each track the file, its number there and its language."""
+    async def sounds(
+        self, cutter: Cutter, clock: Ticks, name: str
+    ) -> tuple[list[tuple[str | None, int, str | None]], tuple[str, ...]]:
+        """For each track the file it was encoded in (None: it is copied), its number there and its language."""
         tracks = [(number, one.language) for number, one in enumerate(self.media.audio) if one.codec != "unknown"]
         if not tracks:
-            return []
+            return [], ()
+        # Not the wanted start but the result's own, on whose clock the pictures are.
+        start, cut = Fraction(clock.origin, clock.scale), [self.cut.start, self.cut.end, self.cut.fade]
+        answer = await cutter.ask("listen", tracks=tracks, cut=cut, start=str(start))
+        odd = [number for number, _ in tracks if str(number) in answer["encode"]]
         path = self.room / "sound.mp4"
+        if odd:
+            await self._sound(path, odd, name)
+        sounds: list[tuple[str | None, int, str | None]] = [
+            (str(path), odd.index(number), language) if number in odd else (None, number, language)
+            for number, language in tracks
+        ]
+        return sounds, tuple(answer["encode"].get(str(number), "") for number, _ in tracks)
+
+    async def _sound(self, path: Path, tracks: list[int], name: str) -> None:
         seek = max(0.0, self.cut.start - 1)
         if seek and not self.media.container.startswith("mov"):
             seek = await prober().seek_point(self.source, self.cut.start, name)
         argv = pieces.sound(
             self.source,
             path,
-            tuple(number for number, _ in tracks),
+            tuple(tracks),
             self.cut,
             begin=self.media.start,
             seek=seek,
@@ -150,7 +169,6 @@ class _Pieces:
             threads=self.encoder.threads,
         )
         await self._run(argv, path, self.cut.length)
-        return [(str(path), place, language) for place, (_, language) in enumerate(tracks)]
 
     async def _run(self, argv: list[str], path: Path, duration: float) -> None:
         await encode(
