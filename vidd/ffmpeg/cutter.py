@@ -89,7 +89,7 @@ class _Work:
         reasons: dict[str, str] = {}
         for number, language in asked["tracks"]:
             try:
-                self._seams[number] = Seamed(path, asked["name"], number, start, cut, language)
+                self._seams[number] = Seamed(path, asked["name"], number, start, cut, language, asked["bits"])
             except NotLikeThis as odd:
                 reasons[str(number)] = odd.sentence
         return {"encode": reasons}

@@ -143,7 +143,7 @@ class _Pieces:
             return [], ()
         # Not the wanted start but the result's own, on whose clock the pictures are.
         start, cut = Fraction(clock.origin, clock.scale), [self.cut.start, self.cut.end, self.cut.fade]
-        answer = await cutter.ask("listen", tracks=tracks, cut=cut, start=str(start))
+        answer = await cutter.ask("listen", tracks=tracks, cut=cut, start=str(start), bits=self.audio_bitrate)
         odd = [number for number, _ in tracks if str(number) in answer["encode"]]
         path = self.room / "sound.mp4"
         if odd:

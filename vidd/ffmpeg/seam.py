@@ -59,10 +59,10 @@ class Grid:
 class Seamed:
     """One track. `start` is where the cut starts on the file's clock (seconds, exact)."""
 
-    def __init__(self, path: Path, name: str, track: int, start: Fraction, cut: Cut, language: str | None) -> None:
+    def __init__(self, path: Path, name: str, track: int, start: Fraction, cut: Cut, language: str | None, bits: int) -> None:
         self._path, self._name, self._track, self._cut, self._language = path, name, track, cut, language
         self._start = start
-        self._bits = 0
+        self._bits = bits
         self.grid = grid = self._looked_through()
         rate = grid.kind.rate
         self._begin, self._end = round(start * rate), round((start + Fraction(number(cut.length))) * rate)
@@ -121,7 +121,7 @@ class Seamed:
                 encoder = av.CodecContext.create("aac", "w")
                 encoder.sample_rate, encoder.layout, encoder.format = rate, frame.layout, "fltp"
                 encoder.time_base = Fraction(1, rate)
-                encoder.bit_rate = min(self._bits or 80_000 * self.grid.kind.channels, _MOST_BITS)
+                encoder.bit_rate = self._bits
                 graph = self._fades(frame)
             frame.pts, frame.time_base = at - self._begin, Fraction(1, rate)
             _there(graph).push(frame)
@@ -181,7 +181,8 @@ class Seamed:
             context = stream.codec_context
             if context is None or context.name != "aac":
                 raise NotLikeThis("The sound is not AAC.")
-            self._bits = context.bit_rate or 0
+            # An edge that has been encoded twice needs no fewer bits than what is copied beside it.
+            self._bits = min(max(context.bit_rate or 0, self._bits), _MOST_BITS)
             kind = aac.of_header(context.extradata or b"")
             end = self._start + Fraction(number(self._cut.length))
             first, sum_, count = 0, 0, 0
