@@ -102,7 +102,9 @@ class _Work:
         edges = [
             join.Edge(Path(path), self._scan.codec, tuple(names)) if path else None for path, names in asked["edges"]
         ]
-        track = join.Track(self._scan, Plan(**asked["plan"]), Ticks(*asked["ticks"]), *edges)
+        plan = Plan(**asked["plan"])
+        kind = join.Bridged if asked["bridged"] else join.Track
+        track = kind(self._scan, plan, Ticks(*asked["ticks"]), edges)
         sounds = [
             self._seams[track] if path is None else sound.Whole(Path(path), track, language)
             for path, track, language in asked["sounds"]

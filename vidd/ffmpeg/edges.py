@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.ffmpeg import pieces
 from vidd.ffmpeg.cutter import Cutter
 from vidd.ffmpeg.nal import LONG_IDS
-from vidd.ffmpeg.plan import Index, NotLikeThis, Plan, Ticks, plan, ticks
+from vidd.ffmpeg.plan import Index, Keyframe, NotLikeThis, Plan, Ticks, plan, ticks
 from vidd.ffmpeg.probe import prober
 from vidd.ffmpeg.run import encode
 
@@ -75,6 +75,7 @@ async def edges(
             await cutter.ask(
                 "join",
                 edges=made,
+                bridged=work.bridged(chosen, index) is not None,
                 plan=chosen.to_json(),
                 ticks=[clock.scale, clock.finer, clock.origin],
                 sounds=sounds,
@@ -85,7 +86,7 @@ async def edges(
         raise
     finally:
         await cutter.close()
-    ends = [place for place, there in ((chosen.copy_from, chosen.head), (chosen.copy_to, chosen.tail)) if there]
+    ends = [place for place, there in ((chosen.head_to, chosen.head), (chosen.copy_to, chosen.tail)) if there]
     return Made(chosen, tuple(clock.seconds(one) for one in ends if one is not None), index.pictures, heard)
 
 
@@ -108,16 +109,30 @@ class _Pieces:
         """Encode head and tail: where they are, and the names of their parameter sets."""
         look = pieces.Look(index.codec, self.media.video[0].pixel_format, answer["profile"])
         made: list[tuple[str | None, tuple[int, int, int]]] = []
-        begin, end = chosen.copy_from or 0, chosen.copy_to or 0
-        spans = (("head", chosen.head, index.first, begin), ("tail", chosen.tail, end, index.last + 1))
+        begin, low, end = (one or 0 for one in (chosen.copy_from, chosen.head_to, chosen.copy_to))
+        over = self.bridged(chosen, index)
+        idr = over.before - over.needs if over else None
+        spans = (
+            ("head", chosen.head, index.first, low),
+            ("lead", low < begin, low, begin),
+            ("tail", chosen.tail, end, index.last + 1),
+        )
         for (word, wanted, first, beyond), names in zip(spans, _names(index.codec, answer["taken"]), strict=True):
             path = self.room / f"{word}.mp4"
             made.append((str(path) if wanted else None, names))
             if wanted:
                 keyframe = max((one for one in answer["decodable"] if one <= first), default=answer["decodable"][0])
                 # The sequence that starts with a CRA picture throws away what was not yet shown (H.265 C.5.2.2).
-                plain = word == "head" and any(one.pts == begin and one.kind == "cra" for one in index.keyframes)
-                piece = pieces.Piece(first, beyond, keyframe, names[1], answer["reordered"] and not plain)
+                plain = word != "tail" and any(one.pts == begin and one.kind != "idr" for one in index.keyframes)
+                piece = pieces.Piece(
+                    first,
+                    beyond,
+                    keyframe,
+                    names[1],
+                    answer["reordered"] and not plain,
+                    idr if word == "head" else None,
+                    word == "lead",
+                )
                 argv = pieces.picture(
                     self.source,
                     path,
@@ -133,6 +148,12 @@ class _Pieces:
                 )
                 await self._run(argv, path, float((beyond - first) * index.time_base))
         return made
+
+    @staticmethod
+    def bridged(chosen: Plan, index: Index) -> Keyframe | None:
+        """The keyframe that copying starts with, where it goes on from what comes before it."""
+        found = [one for one in index.keyframes if one.pts == chosen.copy_from and one.kind == "recovery"]
+        return found[0] if found else None
 
     async def sounds(
         self, cutter: Cutter, clock: Ticks, name: str
@@ -187,7 +208,7 @@ def _names(codec: str, taken: list[list[int]]) -> list[tuple[int, int, int]]:
     vps, sps, pps = (set(one) for one in taken)
     if codec == "h264":
         free = [one for one in range(31, -1, -1) if one not in sps | pps]
-        return [(0, one, one) for one in free[:2]]
+        return [(0, one, one) for one in free[:3]]
     found = list(
         zip(
             (one for one in range(15, -1, -1) if one not in vps),
@@ -195,7 +216,7 @@ def _names(codec: str, taken: list[list[int]]) -> list[tuple[int, int, int]]:
             (one for one in LONG_IDS if one not in pps),
             strict=False,
         )
-    )[:2]
-    if len(found) < 2:
+    )[:3]
+    if len(found) < 3:
         raise NotLikeThis("The source uses so many parameter sets that none of the encoder's find a free name.")
     return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from vidd.ffmpeg import nal, parameters
+from vidd.ffmpeg import bridge, nal, parameters, slices
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened, picture_streams
 from vidd.ffmpeg.scan import Scan, from_keyframe, units_of
@@ -51,17 +51,24 @@ class Edge:
         self._path, self._codec, self._names = path, codec, names
         with av.open(str(path)) as container:
             self.header = container.streams.video[0].codec_context.extradata or b""
-        sets, self._size = parameters.of_header(codec, self.header)
+        self.own, self._size = sets, _ = parameters.of_header(codec, self.header)
         self.sets = parameters.Sets(*(tuple(map(self._named, kind)) for kind in sets.all))
 
     def pictures(self) -> Iterator[Picture]:
         """In the order they are decoded."""
+        for packet in self.packets():
+            units = [self._named(one) for one in nal.measured(bytes(packet), self._size)]
+            yield Picture(_there(packet.pts), nal.sample(units), packet.is_keyframe)
+
+    def packets(self) -> Iterator[Packet]:
+        """As the encoder made them."""
         with av.open(str(self._path)) as container:
-            stream = container.streams.video[0]
-            for packet in container.demux(stream):
-                if packet.size and packet.pts is not None:
-                    units = [self._named(one) for one in nal.measured(bytes(packet), self._size)]
-                    yield Picture(packet.pts, nal.sample(units), packet.is_keyframe)
+            yield from (one for one in container.demux(container.streams.video[0]) if one.size)
+
+    def units(self) -> Iterator[tuple[int, list[bytes]]]:
+        """The same by their times, in units."""
+        for packet in self.packets():
+            yield _there(packet.pts), nal.measured(bytes(packet), self._size)
 
     def _named(self, unit: bytes) -> bytes:
         return unit if self._codec == "h264" else nal.renamed_hevc(unit, *self._names)
@@ -70,8 +77,10 @@ class Edge:
 class Track:
     """The picture of the result: head, copied packets, tail."""
 
-    def __init__(self, scan: Scan, plan: Plan, ticks: Ticks, head: Edge | None, tail: Edge | None) -> None:
-        self.scan, self.plan, self.ticks, self.head, self.tail = scan, plan, ticks, head, tail
+    def __init__(self, scan: Scan, plan: Plan, ticks: Ticks, edges: list[Edge | None]) -> None:
+        self.scan, self.plan, self.ticks = scan, plan, ticks
+        self.head, self.lead, self.tail = edges
+        self.stand_ins: dict[int, bytes] = {}
         self.order = self._times()
         self.shown = array("q", sorted(self.order))
         self.delay = max(at - bisect_left(self.shown, one) for at, one in enumerate(self.order))
@@ -79,7 +88,7 @@ class Track:
     def _times(self) -> array[int]:
         """When the pictures are shown, in the order they are decoded; NotLikeThis where the edges are not as wanted."""
         scan, plan, of = self.scan, self.plan, self.ticks.of
-        begin, end = _there(plan.copy_from), _there(plan.copy_to)
+        begin, end = _there(plan.head_to), _there(plan.copy_to)
         order = array("q")
         for edge, first, beyond in ((self.head, scan.first, begin), (None, begin, end), (self.tail, end, scan.beyond)):
             wanted = [of(one) for one in scan.pts if first <= one < beyond]
@@ -96,7 +105,7 @@ class Track:
 
     def header(self, own: bytes) -> bytes:
         """The header of the track with the sets of all its parts; the source's own where nothing is added."""
-        edges = [one for one in (self.head, self.tail) if one]
+        edges = [one for one in (self.head, self.lead, self.tail) if one]
         if not edges and self.scan.length_size == 4:
             return own
         sets = self.scan.sets
@@ -110,16 +119,25 @@ class Track:
 
     def pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
         """All pictures in the order they are decoded."""
-        if self.head:
-            yield from _closed(self.head.pictures(), self.scan.codec)
+        yield from self.opening()
         yield from self._copied(container, stream)
         if self.tail:
             yield from self.tail.pictures()
 
+    def prepare(self, container: InputContainer, stream: VideoStream) -> None:
+        """What must be known before the header is written."""
+
+    def opening(self) -> Iterator[Picture]:
+        """The head."""
+        if self.head:
+            yield from _closed(self.head.pictures(), self.scan.codec)
+
     def _copied(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
         begin, end = _there(self.plan.copy_from), _there(self.plan.copy_to)
         for packet in from_keyframe(container, stream, self.scan, begin):
-            if begin <= packet.pts < end:
+            if self.ticks.of(packet.pts) in self.stand_ins:
+                yield Picture(self.ticks.of(packet.pts), self.stand_ins[self.ticks.of(packet.pts)], key=False)
+            elif begin <= packet.pts < end:
                 yield Picture(self.ticks.of(packet.pts), self._sample(packet), packet.is_keyframe)
 
     def _sample(self, packet: Packet) -> Packet | bytes:
@@ -177,6 +195,43 @@ def _closed(pictures: Iterator[Picture], codec: str) -> Iterator[Picture]:
         yield before
 
 
+class Bridged(Track):
+    """A track whose copied part starts with a keyframe that goes on from what comes before it (H.264, open GOP)."""
+
+    def prepare(self, container: InputContainer, stream: VideoStream) -> None:
+        """Read the keyframe and its leading pictures, and number what was encoded to fit."""
+        scan, begin, low = self.scan, _there(self.plan.copy_from), _there(self.plan.head_to)
+        wanted = sum(low <= one < begin for one in scan.pts)
+        originals: dict[int, list[bytes]] = {}
+        keyframe: list[bytes] = []
+        for packet in from_keyframe(container, stream, scan, begin):
+            if packet.pts == begin:
+                keyframe = units_of(scan, bytes(packet))
+            elif packet.pts < begin:
+                originals[self.ticks.of(packet.pts)] = units_of(scan, bytes(packet))
+            if len(originals) == wanted:
+                break
+        over, self._meeting = slices.meeting(scan.sets, keyframe, wanted)
+        self._over = over
+        head = self.head
+        if head is None:
+            raise NotLikeThis("There is no head to join to the keyframe.")
+        self._made = bridge.Encoded(head.own, over)
+        head.sets = self._made.sets
+        if self.lead:
+            made = bridge.Encoded(self.lead.own, over)
+            self.lead.sets = made.sets
+            self.stand_ins = bridge.stand_ins(self.lead.units(), made, scan.sets, originals)
+
+    def opening(self) -> Iterator[Picture]:
+        """The head, numbered anew."""
+        head = self.head
+        if head:
+            count = sum(1 for _ in head.packets())
+            for pts, units in bridge.head(head.units(), count, self._made, self._over, self._meeting):
+                yield Picture(pts, nal.sample(units), any(one[0] & 31 == 5 for one in units))
+
+
 def join(source: Path, name: str, output: Path, track: Track, sounds: list[Any]) -> None:
     """Write the result: MP4, its index in front, picture and sound side by side by their times."""
     scale = str(track.ticks.scale)
@@ -190,6 +245,10 @@ def join(source: Path, name: str, output: Path, track: Track, sounds: list[Any])
         container = stack.enter_context(opened(source, name))
         stream = picture_streams(container)[0]
         out: OutputContainer = stack.enter_context(av.open(str(output), "w", format="mp4", container_options=options))
+        try:
+            track.prepare(container, stream)
+        except (nal.BadUnits, KeyError) as odd:
+            raise NotLikeThis(f"The keyframe that copying starts with cannot be joined ({odd}).") from None
         made = out.add_stream_from_template(stream, opaque=True)
         made.codec_context.extradata = track.header(stream.codec_context.extradata or b"")
         made.codec_context.codec_tag = "avc1" if track.scan.codec == "h264" else "hvc1"

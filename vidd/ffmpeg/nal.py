@@ -61,9 +61,19 @@ class Bits:
     """Reads a unit bit by bit, its escapes taken out."""
 
     def __init__(self, unit: bytes, skip: int) -> None:
-        payload = unescaped(unit)
+        payload = unescaped(unit)[skip:]
         self._bits = int.from_bytes(payload, "big")
-        self._left = len(payload) * 8 - 8 * skip
+        self._all = self._left = len(payload) * 8
+
+    @property
+    def at(self) -> int:
+        """How many bits were taken."""
+        return self._all - self._left
+
+    def text(self, start: int, end: int) -> str:
+        """Some of the bits, as a text of zeros and ones."""
+        size = end - start
+        return f"{self._bits >> (self._all - end) & ((1 << size) - 1):0{size}b}" if size else ""
 
     def take(self, count: int) -> int:
         """That many bits as a number."""
@@ -109,13 +119,13 @@ def renamed_hevc(unit: bytes, vps: int, sps: int, pps: int) -> bytes:
     elif kind == 33:
         if payload[0] >> 1 & 7:
             raise BadUnits("the encoder made layers in time")
-        text = _text(payload)
-        payload = _closed(f"{vps:04b}" + text[4:104] + _replaced(text[104:], sps))
+        text = text_of(unit[2:])
+        payload = closed(f"{vps:04b}" + text[4:104] + _replaced(text[104:], sps))
     elif kind == 34:
-        text = _text(payload)
+        text = text_of(unit[2:])
         if text[:2] != "11":
             raise BadUnits("the encoder named its sets otherwise than 0")
-        payload = _closed(code(pps) + code(sps) + text[2:])
+        payload = closed(code(pps) + code(sps) + text[2:])
     else:
         return unit
     return unit[:2] + escaped(payload)
@@ -133,8 +143,9 @@ def _renamed_slice(unit: bytes, kind: int, pps: int) -> bytes:
     return unit[:2] + escaped(int(start, 2).to_bytes(2, "big") + payload[1:])
 
 
-def _text(payload: bytes) -> str:
-    # Without the stop bit and the zeros after it.
+def text_of(unit: bytes) -> str:
+    """Bits as a text of zeros and ones, escapes taken out, without the stop bit and the zeros after it."""
+    payload = unescaped(unit)
     return f"{int.from_bytes(payload, 'big'):0{8 * len(payload)}b}".rstrip("0")[:-1]
 
 
@@ -144,7 +155,8 @@ def _replaced(text: str, value: int) -> str:
     return code(value) + text[1:]
 
 
-def _closed(text: str) -> bytes:
+def closed(text: str) -> bytes:
+    """The same as bytes, with stop bit and zeros."""
     text += "1"
     text += "0" * (-len(text) % 8)
     return int(text, 2).to_bytes(len(text) // 8, "big")

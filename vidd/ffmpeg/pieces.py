@@ -24,7 +24,8 @@ class Piece:
     """Pictures from `start` to before `end` (ticks of the source), decoded from the keyframe at `keyframe` on.
 
     `name` is the id that its parameter sets get (x264 names them itself, x265 does not); `reordered` allows pictures
-    that are decoded after such as are shown later.
+    that are decoded after such as are shown later. `idr` is the number of a picture that is to be an IDR picture, and
+    none but it and the first; `intra` makes all of them so.
     """
 
     start: int
@@ -32,6 +33,8 @@ class Piece:
     keyframe: int
     name: int
     reordered: bool
+    idr: int | None = None
+    intra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,16 @@ def _seek(media: Media, piece: Piece, time_base: Fraction) -> str:
 
 def _x264(piece: Piece, look: Look) -> list[str]:
     profile = _PROFILES.get(look.profile)
+    plain = ":keyint=infinite:scenecut=0:ref=1:weightp=0"
     return [
         *("-c:v", "libx264"),
         *(("-profile:v", profile) if profile else ()),
         *("-pix_fmt", look.pixel_format),
         *(() if piece.reordered else ("-bf", "0")),
-        *("-x264-params", f"sps-id={piece.name}:open-gop=0"),
+        *(("-g", "1") if piece.intra else ()),
+        # So plain that its pictures can be numbered anew: each a reference, and refers to the one before.
+        *(("-forced-idr", "1", "-force_key_frames", f"expr:eq(n,{piece.idr})") if piece.idr is not None else ()),
+        *("-x264-params", f"sps-id={piece.name}:open-gop=0{plain if piece.idr is not None else ''}"),
     ]
 
 

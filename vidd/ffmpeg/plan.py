@@ -40,13 +40,18 @@ class Keyframe:
     """A picture that copying may start with.
 
     `kind`: idr, bla, cra (HEVC, may have leading pictures), recovery (H.264 without IDR), other. `torn` says that a
-    picture decoded before it is shown after it.
+    picture decoded before it is shown after it. `low` is when the first of its leading pictures is shown, or it itself,
+    and `before` how many of the cut's pictures come before that. A recovery keyframe `needs` so many before it (0:
+    nothing can be joined to it).
     """
 
     pts: int
     kind: str
     leading: int = 0
     torn: bool = False
+    low: int = 0
+    before: int = 0
+    needs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class Ticks:
 class Plan:
     """How a cut is made. Pictures before `copy_from` and from `copy_to` on are encoded; None where nothing is copied.
 
+    `head_to` is before `copy_from` where the keyframe has leading pictures that each need one in its place.
     `seconds` is a forecast of processor time.
     """
 
@@ -110,6 +116,7 @@ class Plan:
     reason: str
     seconds: float
     copy_from: int | None = None
+    head_to: int | None = None
     copy_to: int | None = None
     head: bool = False
     tail: bool = False
@@ -171,14 +178,16 @@ def plan(index: Index, cut: Cut, *, pixels: int, rate: float) -> Plan:
         )
     cost = (encoded + (1.0 if head or tail else 0.0)) * rate * pixels / _PIXELS + index.bytes / _BYTES + 0.3
     if not head and not tail:
-        return Plan(
-            "copy", "The cut starts with a keyframe and nothing fades, so all packets are copied.", cost, start.pts, end
-        )
+        why = "The cut starts with a keyframe and nothing fades, so all packets are copied."
+        return Plan("copy", why, cost, start.pts, start.pts, end)
     why = f"Only {encoded:.1f} s at the edges of {cut.length:.1f} s are encoded; the pictures between are copied."
-    return Plan("edges", why, cost, start.pts, end, head, tail)
+    head_to = start.low if start.kind == "recovery" else start.pts
+    return Plan("edges", why, cost, start.pts, head_to, end, head, tail)
 
 
 def _may_start(one: Keyframe) -> bool:
+    if one.kind == "recovery":
+        return not one.torn and 0 < one.needs <= one.before
     return not one.torn and one.kind in {"idr", "bla", "cra"}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from vidd.ffmpeg import nal, parameters
+from vidd.ffmpeg import nal, parameters, slices
 from vidd.ffmpeg.plan import NotLikeThis, bounds
 from vidd.ffmpeg.reader import opened, picture_streams
 
@@ -48,6 +48,7 @@ class Scan:
     pts: array[int] = field(default_factory=lambda: array("q"))
     sizes: array[int] = field(default_factory=lambda: array("l"))
     kinds: dict[int, str] = field(default_factory=dict)
+    needs: dict[int, int] = field(default_factory=dict)
     duration: int = 0
     last: int | None = None
 
@@ -153,10 +154,21 @@ def _note(found: Scan, packet: Packet) -> None:
             raise NotLikeThis("A keyframe is damaged.") from None
         kind = nal.kind_h264(units) if found.codec == "h264" else nal.kind_hevc(units)
         found.kinds[len(found.pts)] = kind
+        if kind == "recovery":
+            found.needs[len(found.pts)] = _needs(found, units)
     if found.first <= packet.pts < found.beyond and (found.last is None or packet.pts > found.last):
         found.last, found.duration = packet.pts, packet.duration or 0
     found.pts.append(packet.pts)
     found.sizes.append(packet.size)
+
+
+def _needs(found: Scan, units: list[bytes]) -> int:
+    """How many pictures must come before a keyframe that goes on from others; 0 where it cannot be told."""
+    try:
+        over, meeting = slices.meeting(found.sets, units, 0)
+        return meeting.since(over)
+    except (nal.BadUnits, KeyError):
+        return 0
 
 
 def _told(found: Scan) -> dict[str, Any]:
@@ -186,10 +198,10 @@ def _told(found: Scan) -> dict[str, Any]:
 _PLACES = 4096
 
 
-def _boundaries(found: Scan) -> tuple[list[tuple[int, str, int, bool]], list[int]]:
+def _boundaries(found: Scan) -> tuple[list[tuple[int, str, int, bool, int, int, int]], list[int]]:
     """The keyframes; and the times before which a copy may end, since all decoded earlier is shown earlier."""
     pts = found.pts
-    keys: list[tuple[int, str, int, bool]] = []
+    keys: list[tuple[int, str, int, bool, int, int, int]] = []
     latest, highs = None, array("q")
     for one in pts:
         latest = one if latest is None or one > latest else latest
@@ -198,8 +210,10 @@ def _boundaries(found: Scan) -> tuple[list[tuple[int, str, int, bool]], list[int
     for number, at in enumerate(places):
         until = places[number + 1] if number + 1 < len(places) else len(pts)
         leading = sum(one < pts[at] for one in pts[at + 1 : until])
-        torn = at > 0 and highs[at - 1] > pts[at]
-        keys.append((pts[at], found.kinds[at], leading, torn))
+        low = min((one for one in pts[at:until] if one < pts[at]), default=pts[at])
+        torn = at > 0 and highs[at - 1] > low
+        before = sum(found.first <= one < low for one in pts) if found.needs.get(at) else 0
+        keys.append((pts[at], found.kinds[at], leading, torn, low, before, found.needs.get(at, 0)))
     inside = [at for at, one in enumerate(pts) if one < found.beyond]
     clean: list[int] = []
     if inside and highs[inside[-1]] < found.beyond:

@@ -59,7 +59,9 @@ class Grid:
 class Seamed:
     """One track. `start` is where the cut starts on the file's clock (seconds, exact)."""
 
-    def __init__(self, path: Path, name: str, track: int, start: Fraction, cut: Cut, language: str | None, bits: int) -> None:
+    def __init__(
+        self, path: Path, name: str, track: int, start: Fraction, cut: Cut, language: str | None, bits: int
+    ) -> None:
         self._path, self._name, self._track, self._cut, self._language = path, name, track, cut, language
         self._start = start
         self._bits = bits
@@ -138,7 +140,10 @@ class Seamed:
         graph = Graph()
         length, last = number(self._cut.fade), number(self._cut.length - self._cut.fade)
         source = graph.add_abuffer(
-            sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name, time_base=Fraction(1, frame.sample_rate)
+            sample_rate=frame.sample_rate,
+            format=frame.format.name,
+            layout=frame.layout.name,
+            time_base=Fraction(1, frame.sample_rate),
         )
         graph.link_nodes(
             source,
