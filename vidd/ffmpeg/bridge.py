@@ -27,17 +27,44 @@ class Encoded:
         self.sets = parameters.Sets((), (), tuple(slices.pointed(one, over.name) for one in sets.pps))
 
     def renumbered(
-        self, units: Iterable[bytes], number: int, order: int, *, name: int = 0, like: slices.Slice | None = None
+        self,
+        units: Iterable[bytes],
+        number: int,
+        order: int,
+        *,
+        name: int = 0,
+        like: slices.Slice | None = None,
+        marking: str = "",
     ) -> list[bytes]:
         """A picture's units with other numbers, or in the place of another picture."""
         return [
             slices.written(
-                slices.header(one, *self._known), self._over, number=number, order=order, name=name, like=like
+                slices.header(one, *self._known),
+                self._over,
+                number=number,
+                order=order,
+                name=name,
+                like=like,
+                marking=marking,
             )
             if one[0] & 31 in {1, 5}
             else one
             for one in units
         ]
+
+
+class Passing:
+    """The source's pictures as they pass before the keyframe."""
+
+    def __init__(self, sets: parameters.Sets) -> None:
+        self._sequences, self._pictures = slices.known(sets)
+        self.held = slices.References()
+
+    def take(self, units: list[bytes]) -> None:
+        """The next picture's units."""
+        first = slices.pictured(units)[0]
+        over = self._sequences[self._pictures[slices.owner(first)].sequence]
+        self.held.take(slices.header(first, self._sequences, self._pictures, whole=False), over)
 
 
 def head(
@@ -48,7 +75,7 @@ def head(
     meeting: slices.Meeting,
 ) -> Iterator[tuple[int, list[bytes]]]:
     """The head's pictures (time, units), numbered so that the keyframe is the next; there are `count`."""
-    since, orders = meeting.since(over), meeting.orders(over)
+    since, orders, markings = meeting.since(over), meeting.orders(over), meeting.markings(over)
     last, at, name = count - since, 0, 0
     for place, (pts, units) in enumerate(pictures):
         idr = any(one[0] & 31 == 5 for one in units)
@@ -56,8 +83,10 @@ def head(
             raise NotLikeThis("The encoder did not make the head of a join as it was asked to.")
         if idr:
             at, name = 0, int(place > 0)
-        order = orders[at] if place >= last else 2 * at
-        yield pts, made.renumbered(units, at, order, name=name)
+        if place >= last:
+            yield pts, made.renumbered(units, at, orders[at], name=name, marking=markings[at])
+        else:
+            yield pts, made.renumbered(units, at, 2 * at, name=name)
         at += 1
 
 

@@ -204,14 +204,18 @@ class Bridged(Track):
         wanted = sum(low <= one < begin for one in scan.pts)
         originals: dict[int, list[bytes]] = {}
         keyframe: list[bytes] = []
-        for packet in from_keyframe(container, stream, scan, begin):
+        references = bridge.Passing(scan.sets)
+        for packet in from_keyframe(container, stream, scan, scan.pts[0]):
+            units = units_of(scan, bytes(packet))
             if packet.pts == begin:
-                keyframe = units_of(scan, bytes(packet))
+                keyframe = units
+            elif not keyframe:
+                references.take(units)
             elif packet.pts < begin:
-                originals[self.ticks.of(packet.pts)] = units_of(scan, bytes(packet))
-            if len(originals) == wanted:
+                originals[self.ticks.of(packet.pts)] = units
+            if keyframe and len(originals) == wanted:
                 break
-        over, self._meeting = slices.meeting(scan.sets, keyframe, wanted)
+        over, self._meeting = slices.meeting(scan.sets, keyframe, wanted, references.held)
         self._over = over
         head = self.head
         if head is None:

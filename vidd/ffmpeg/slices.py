@@ -125,6 +125,7 @@ class Slice:
     number: int
     order: int
     marking: str
+    forgets: tuple[int, ...] | None
     start: str
     middle: str
     rest: str
@@ -154,15 +155,15 @@ def header(unit: bytes, sequences: dict[int, Sequence], pictures: dict[int, Pict
         bits.number()
     _references(bits, about, over, kind)
     middle_end = bits.at
-    if reference:
-        if idr:
-            bits.take(2)
-        elif bits.take(1):
-            while operation := bits.number():
-                for _ in range({1: 1, 2: 1, 3: 2, 4: 1, 5: 0, 6: 1}[operation]):
-                    bits.number()
-                if operation == _FIVE:
-                    raise BadUnits("a picture forgets all before it")
+    forgets: list[int] | None = None
+    if reference and idr:
+        bits.take(2)
+    elif reference and bits.take(1):
+        forgets = []
+        while operation := bits.number():
+            if operation != 1:
+                raise BadUnits("it keeps references for long")
+            forgets.append(bits.number() + 1)
     marking_end = bits.at
     if about.cabac and kind not in {2, 4}:
         bits.number()
@@ -184,6 +185,7 @@ def header(unit: bytes, sequences: dict[int, Sequence], pictures: dict[int, Pict
         number,
         order,
         text(middle_end, marking_end),
+        None if forgets is None else tuple(forgets),
         text(0, start_end),
         text(middle_start, middle_end),
         text(marking_end, end),
@@ -216,13 +218,15 @@ def _references(bits: Bits, about: Picture, over: Sequence, kind: int) -> None:
                             bits.signed()
 
 
-def written(one: Slice, over: Sequence, *, number: int, order: int, name: int = 0, like: Slice | None = None) -> bytes:
+def written(
+    one: Slice, over: Sequence, *, number: int, order: int, name: int = 0, like: Slice | None = None, marking: str = ""
+) -> bytes:
     """The slice with another number and order under another sequence; `like` gives it another picture's place.
 
-    `name` tells an IDR picture from the one before it.
+    `name` tells an IDR picture from the one before it; `marking` says otherwise what is forgotten after it.
     An IDR slice in the place of another picture becomes an ordinary intra one.
     """
-    idr, reference, marking = one.idr, one.reference, one.marking
+    idr, reference, marking = one.idr, one.reference, marking or one.marking
     if like is not None:
         idr, reference, marking = False, like.reference, like.marking
     head = one.start + f"{number % (1 << over.number_bits):0{over.number_bits}b}"
@@ -240,15 +244,37 @@ def written(one: Slice, over: Sequence, *, number: int, order: int, name: int = 
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """How a head meets a keyframe that goes on from it: its number and order, and how many pictures lead it."""
+    """How a head meets a keyframe that goes on from it: its number and order, and how many pictures lead it.
+
+    `held` are the pictures that are references when it comes, by how many numbers they are before it.
+    """
 
     number: int
     order: int
     leading: int
+    held: tuple[int, ...] = ()
 
     def since(self, over: Sequence) -> int:
-        """How many pictures there must be from the head's last IDR picture on, so that the keyframe's number is next."""
-        return self.number % (1 << over.number_bits) or 1 << over.number_bits
+        """How many pictures there must be from the head's last IDR picture on, so that the keyframe's number is next.
+
+        And so many that all references there can be are of them: those after the keyframe may put some away by number.
+        """
+        ring, least = 1 << over.number_bits, over.references + 4
+        return self.number + -(-max(0, least - self.number) // ring) * ring
+
+    def markings(self, over: Sequence) -> list[str]:
+        """What each of those pictures forgets, so that in the end just those are held that are in the source."""
+        count = self.since(over)
+        kept = {count - age for age in self.held}
+        if any(one < 0 for one in kept) or (count - 1) not in kept:
+            raise BadUnits("a reference is older than its head")
+        held: list[int] = []
+        markings = []
+        for at in range(count):
+            forgotten = [one for one in held if one not in kept]
+            markings.append("1" + "".join(code(1) + code(at - one - 1) for one in forgotten) + code(0) if at else "")
+            held = [*(one for one in held if one in kept), at]
+        return markings
 
     def orders(self, over: Sequence) -> list[int]:
         """The orders of those pictures: from 0 in even steps, so that the keyframe's is the next but the leading ones."""
@@ -266,6 +292,36 @@ class Meeting:
         return orders
 
 
+class References:
+    """Which pictures are references, by their numbers without wrapping, as a stream's pictures pass (8.2.5)."""
+
+    def __init__(self) -> None:
+        self._held: list[int] = []
+        self._last = 0
+
+    def ages(self, number: int, over: Sequence) -> tuple[int, ...]:
+        """By how many numbers the references are before a picture with this one."""
+        here = self._whole(number, over)
+        return tuple(here - one for one in self._held)
+
+    def take(self, one: Slice, over: Sequence) -> None:
+        """The next picture in the order of decoding."""
+        if one.idr:
+            self._held, self._last = [], 0
+        if not one.reference:
+            return
+        here = self._whole(one.number, over)
+        if one.forgets is not None:
+            self._held = [each for each in self._held if here - each not in one.forgets]
+        elif len(self._held) >= max(1, over.references):
+            self._held.remove(min(self._held))
+        self._held.append(here)
+        self._last = here
+
+    def _whole(self, number: int, over: Sequence) -> int:
+        return self._last + (number - self._last) % (1 << over.number_bits)
+
+
 def known(sets: Sets) -> tuple[dict[int, Sequence], dict[int, Picture]]:
     """The parameter sets by their ids."""
     sequences = {one.name: one for one in map(sequence, sets.sps)}
@@ -277,17 +333,24 @@ def pictured(units: list[bytes]) -> list[bytes]:
     return [one for one in units if one[0] & 31 in {1, _FIVE}]
 
 
-def meeting(sets: Sets, units: list[bytes], leading: int) -> tuple[Sequence, Meeting]:
+def owner(unit: bytes) -> int:
+    """The name of the PPS that a slice belongs to."""
+    bits = Bits(unit[:64], 1)
+    bits.number()
+    bits.number()
+    return bits.number()
+
+
+def meeting(
+    sets: Sets, units: list[bytes], leading: int, references: References | None = None
+) -> tuple[Sequence, Meeting]:
     """How one meets the keyframe that these units are; and its sequence. BadUnits or KeyError where that is unknown."""
     sequences, pictures = known(sets)
     slices = pictured(units)
     if any(unit[0] & 31 in {2, 3, 4} for unit in units) or not slices:
         raise BadUnits("its slices come in parts")
     one = header(slices[0], sequences, pictures, whole=False)
-    bits = Bits(slices[0][:64], 1)
-    bits.number()
-    bits.number()
-    over = sequences[pictures[bits.number()].sequence]
+    over = sequences[pictures[owner(slices[0])].sequence]
     if not one.reference or any(header(each, sequences, pictures, whole=False).kind != 2 for each in slices):
         raise BadUnits("its keyframe is not all intra")
-    return over, Meeting(one.number, one.order, leading)
+    return over, Meeting(one.number, one.order, leading, references.ages(one.number, over) if references else ())
