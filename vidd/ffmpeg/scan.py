@@ -80,6 +80,8 @@ def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
         raise NotLikeThis(f"The pixels are {pixels}, which the encoder cannot make in the same way.")
     if not stream.time_base:
         raise NotLikeThis("The stream has no clock.")
+    if context.field_order > 1:
+        raise NotLikeThis("The pictures are coded in fields (interlaced).")
     begin = Fraction(container.start_time or 0, av.time_base)
     first, beyond = bounds(stream.time_base, begin, cut)
     try:
