@@ -33,7 +33,18 @@ _FADE, _START = 3.0, 61.4
 CODECS = {
     "h264": ["-c:v", "libx264", "-preset", "veryfast", "-g", "100"],
     "open": ["-c:v", "libx264", "-preset", "veryfast", "-g", "100", "-x264-params", "open-gop=1"],
-    "hevc": ["-c:v", "libx265", "-preset", "ultrafast", "-g", "100", "-tag:v", "hvc1", "-x265-params", "log-level=error"],
+    "hevc": [
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-g",
+        "100",
+        "-tag:v",
+        "hvc1",
+        "-x265-params",
+        "log-level=error",
+    ],
 }
 
 
@@ -55,19 +66,25 @@ def make(directory: Path, codec: str, size: str, seconds: float) -> Path:
         [
             *ffmpeg,
             *(word for one in sources for word in ("-f", "lavfi", "-t", str(half), "-i", one)),
-            *("-f", "lavfi", "-i", "anoisesrc=amplitude=0.1:duration=60:sample_rate=48000"),
-            *("-filter_complex", "[0:v][1:v]concat=n=2,noise=alls=6:allf=t,format=yuv420p[v]", "-map", "[v]", "-map", "2:a"),
-            *(*CODECS[codec], "-crf", "26", "-c:a", "aac", "-b:a", "128k", str(minute)),
+            *("-filter_complex", "[0:v][1:v]concat=n=2,noise=alls=6:allf=t,format=yuv420p[v]", "-map", "[v]"),
+            *(*CODECS[codec], "-crf", "26", str(minute)),
         ],
         check=True,
     )
     loops = str(int(seconds + 2 * _START) // 60 + 1)
-    subprocess.run([*ffmpeg, "-stream_loop", loops, "-i", str(minute), "-c", "copy", str(path)], check=True)
+    noise = f"anoisesrc=amplitude=0.1:duration={60 * int(loops)}:sample_rate=48000"
+    subprocess.run(
+        [
+            *(*ffmpeg, "-stream_loop", loops, "-i", str(minute), "-f", "lavfi", "-i", noise),
+            *("-c:v", "copy", "-c:a", "aac", "-b:a", "128k", "-shortest", str(path)),
+        ],
+        check=True,
+    )
     minute.unlink()
     return path
 
 
-async def ours(source: Path, output: Path, seconds: float) -> None:
+async def ours(source: Path, output: Path, seconds: float, fade: float) -> None:
     media = await probe(source)
     try:
         made = await edges(
@@ -75,7 +92,7 @@ async def ours(source: Path, output: Path, seconds: float) -> None:
             source,
             output,
             media,
-            Cut(_START, _START + seconds, _FADE),
+            Cut(_START, _START + seconds, fade),
             source.name,
             crf=23,
             preset="veryfast",
@@ -117,7 +134,7 @@ def main() -> None:
         watch(Path(sys.argv[2]), sys.argv[3:])
         return
     if sys.argv[1:2] == ["--ours"]:
-        asyncio.run(ours(Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])))
+        asyncio.run(ours(Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5])))
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="60 s of 640x360")
@@ -134,14 +151,15 @@ def main() -> None:
         for size in options.sizes.split(","):
             for codec in options.codecs.split(","):
                 rows.append(compare(directory, codec, size, options))
-    head = ("codec, size", "ours cpu s", "MB", "full cpu s", "MB", "full/ours", "copy cpu s", "smartcut cpu s", "MB")
+    head = ("codec, size", "ours cpu s", "MB", "full cpu s", "MB", "full/ours", "copy cpu s", "ours, no fades", "MB", "smartcut", "MB")
     table(f"{options.seconds:g} s with fades of {_FADE:g} s", head, rows)
 
 
 def compare(directory: Path, codec: str, size: str, options: argparse.Namespace) -> list[str]:
     source, seconds, said = make(directory, codec, size, options.seconds), options.seconds, directory / "said"
     media = asyncio.run(look(source))
-    mine = run([sys.executable, __file__, "--ours", str(source), str(directory / "ours.mp4"), str(seconds)], said)
+    words = [sys.executable, __file__, "--ours", str(source), str(directory / "ours.mp4"), str(seconds)]
+    mine, plain = run([*words, str(_FADE)], said), run([*words, "0"], said)
     floor = run(copied(source, directory / "copy.mp4", seconds), said)
     whole = run(full(source, directory / "full.mp4", media, seconds), said)
     peer = None
@@ -157,6 +175,8 @@ def compare(directory: Path, codec: str, size: str, options: argparse.Namespace)
         f"{whole.memory:.0f}",
         f"{whole.run.cpu / mine.run.cpu:.1f}",
         f"{floor.run.cpu:.2f}",
+        f"{plain.run.cpu:.1f}",
+        f"{plain.memory:.0f}",
         *((f"{peer.run.cpu:.1f}", f"{peer.memory:.0f}") if peer else ("-", "-")),
     ]
 

@@ -157,21 +157,22 @@ class Track:
             return nal.sample(units)
         return nal.sample(one for one, kind in zip(units, kinds, strict=True) if kind not in _ELSEWHERE[scan.codec])
 
-    def timed(self, pictures: Iterator[Picture], stream: Any, last: int) -> Iterator[tuple[Fraction, Packet]]:
+    def timed(self, pictures: Iterator[Picture], stream: Any, last: int) -> Iterator[tuple[float, Packet]]:
         """Packets for the muxer: decoded early enough that each comes before it is shown; `last` is the last's length."""
         shown, delay = self.shown, self.delay
         step = max(1, shown[1] - shown[0]) if len(shown) > 1 else 1
+        clock = Fraction(1, self.ticks.scale)
         for at, one in enumerate(pictures):
             if at >= len(self.order) or one.pts != self.order[at]:
                 raise NotLikeThis("Read for the second time, the file held other packets.")
             packet = av.Packet(one.data) if isinstance(one.data, bytes) else one.data
-            packet.stream, packet.time_base = stream, Fraction(1, self.ticks.scale)
+            packet.stream, packet.time_base = stream, clock
             packet.pts = one.pts
             packet.dts = shown[at - delay] if at >= delay else shown[0] - (delay - at) * step
             where = bisect_left(shown, one.pts)
             packet.duration = shown[where + 1] - one.pts if where + 1 < len(shown) else last
             packet.is_keyframe = one.key
-            yield Fraction(packet.dts, self.ticks.scale), packet
+            yield packet.dts / self.ticks.scale, packet
         if at + 1 != len(self.order):
             raise NotLikeThis("Read for the second time, the file held fewer packets.")
 

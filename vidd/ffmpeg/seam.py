@@ -67,7 +67,7 @@ class Seamed:
         self._bits = bits
         self.grid = grid = self._looked_through()
         rate = grid.kind.rate
-        self._begin, self._end = round(start * rate), round((start + Fraction(number(cut.length))) * rate)
+        self._begin, self._end = round(start * rate), round(self._exact_end() * rate)
         fade = round(cut.fade * rate)
         self._low = max(grid.first, grid.before(self._begin))
         self._high = min(grid.beyond, grid.after(self._end))
@@ -79,7 +79,7 @@ class Seamed:
         if self._to - self._from < _FEWEST_COPIED * FRAME:
             raise NotLikeThis("Between the fades there is too little sound to copy.")
 
-    def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[Fraction, Packet]]:
+    def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
         container = stack.enter_context(opened(self._path, self._name))
         stream = container.streams.audio[self._track]
@@ -93,7 +93,7 @@ class Seamed:
             made.metadata["language"] = self._language
         return self._muxed(made)
 
-    def _muxed(self, made: Any) -> Iterator[tuple[Fraction, Packet]]:
+    def _muxed(self, made: Any) -> Iterator[tuple[float, Packet]]:
         rate = self.grid.kind.rate
         for place, data in self._pieces():
             packet = av.Packet(data)
@@ -101,7 +101,7 @@ class Seamed:
             packet.pts = packet.dts = place - self._begin
             packet.duration = min(FRAME, self._end - place)
             packet.is_keyframe = True
-            yield Fraction(packet.pts, rate), packet
+            yield packet.pts / rate, packet
 
     def _pieces(self) -> Iterator[tuple[int, bytes]]:
         """The packets of the result by their place."""
@@ -173,12 +173,16 @@ class Seamed:
                 yield from self._packets(low, high, container)
             return
         stream = container.streams.audio[self._track]
+        ticks, first = _ticks(stream, self.grid.kind.rate), self.grid.first
         for packet in _near(container, stream, Fraction(low, self.grid.kind.rate)):
-            place = self.grid.first + round((_place(packet, self.grid.kind.rate) - self.grid.first) / FRAME) * FRAME
+            place = first + (_place(packet, ticks) - first + FRAME // 2) // FRAME * FRAME
             if place >= high:
                 return
             if place >= low:
                 yield place, packet
+
+    def _exact_end(self) -> Fraction:
+        return self._start + Fraction(number(self._cut.length))
 
     def _looked_through(self) -> Grid:
         with opened(self._path, self._name) as container:
@@ -189,34 +193,40 @@ class Seamed:
             # An edge that has been encoded twice needs no fewer bits than what is copied beside it.
             self._bits = min(max(context.bit_rate or 0, self._bits), _MOST_BITS)
             kind = aac.of_header(context.extradata or b"")
-            end = self._start + Fraction(number(self._cut.length))
-            first, sum_, count = 0, 0, 0
-            slack = Fraction(3) if stream.time_base.denominator % context.sample_rate else Fraction(0)
-            slack += stream.time_base * context.sample_rate if slack else 0
+            rate = context.sample_rate
+            ticks, beyond = _ticks(stream, rate), int(self._exact_end() * rate) + FRAME
+            # Times in whole milliseconds, or of another clock, are rounded by a tick; over hours it must not add up.
+            slack = 0 if ticks[1] == 1 else 3 + ticks[0] // ticks[1]
+            first = sum_ = count = 0
             for packet in _near(container, stream, self._start - Fraction(1, 10)):
+                at = _place(packet, ticks)
                 if not count:
-                    kind = kind or aac.of_packet(bytes(packet))
-                    if kind is None or kind.rate != context.sample_rate or kind.channels != context.channels:
-                        raise NotLikeThis("The sound is not plain AAC.")
-                at = _place(packet, kind.rate)
-                if not count:
-                    first = at
-                if at >= end * kind.rate + FRAME:
+                    first, kind = at, kind or aac.of_packet(bytes(packet))
+                if at >= beyond:
                     break
-                if packet.is_corrupt or abs(at - first - count * FRAME) > slack:
+                off = at - first - count * FRAME
+                if packet.is_corrupt or not -slack <= off <= slack:
                     raise NotLikeThis("The sound has a hole or runs unevenly.")
-                sum_ += at - first - count * FRAME
+                sum_ += off
                 count += 1
-            if kind is None or not count:
+            if kind is None or kind.rate != rate or kind.channels != context.channels:
+                raise NotLikeThis("The sound is not plain AAC.")
+            if not count:
                 raise NotLikeThis("The cut holds no sound.")
             origin = first + round(Fraction(sum_) / count)
             return Grid(kind, origin, origin + count * FRAME)
 
 
-def _place(packet: Packet, rate: int) -> int:
+def _place(packet: Packet, ticks: tuple[int, int]) -> int:
     if packet.pts is None:
         raise NotLikeThis("Some packets of the sound do not say when they are heard.")
-    return round(packet.pts * packet.time_base * rate)
+    return (packet.pts * ticks[0] + ticks[1] // 2) // ticks[1]
+
+
+def _ticks(stream: AudioStream, rate: int) -> tuple[int, int]:
+    """Samples per tick of a stream, as a fraction: plain numbers, for there are hundreds of thousands of packets."""
+    samples = stream.time_base * rate
+    return samples.numerator, samples.denominator
 
 
 def _near(container: Any, stream: AudioStream, start: Fraction) -> Iterator[Packet]:

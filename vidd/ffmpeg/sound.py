@@ -23,7 +23,7 @@ class Whole:
     def __init__(self, path: Path, number: int, language: str | None) -> None:
         self._path, self._number, self._language = path, number, language
 
-    def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[Fraction, Packet]]:
+    def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
         container: InputContainer = stack.enter_context(av.open(str(self._path)))
         stream: AudioStream = container.streams.audio[self._number]
@@ -32,10 +32,10 @@ class Whole:
         if self._language:
             made.metadata["language"] = self._language
 
-        def packets() -> Iterator[tuple[Fraction, Packet]]:
+        def packets() -> Iterator[tuple[float, Packet]]:
             for packet in container.demux(stream):
                 if packet.size and packet.dts is not None:
                     packet.stream = made
-                    yield packet.dts * packet.time_base, packet
+                    yield float(packet.dts * packet.time_base), packet
 
         return packets()
