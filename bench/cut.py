@@ -151,7 +151,19 @@ def main() -> None:
         for size in options.sizes.split(","):
             for codec in options.codecs.split(","):
                 rows.append(compare(directory, codec, size, options))
-    head = ("codec, size", "ours cpu s", "MB", "full cpu s", "MB", "full/ours", "copy cpu s", "ours, no fades", "MB", "smartcut", "MB")
+    head = (
+        "codec, size",
+        "ours cpu s",
+        "MB",
+        "full cpu s",
+        "MB",
+        "full/ours",
+        "copy cpu s",
+        "ours, no fades",
+        "MB",
+        "smartcut",
+        "MB",
+    )
     table(f"{options.seconds:g} s with fades of {_FADE:g} s", head, rows)
 
 

@@ -37,7 +37,7 @@ class Cutter:
         self._patience = _START + path.stat().st_size / _PACE
 
     async def ask(self, question: str, **more: Any) -> dict[str, Any]:
-        """The child's answer; NotLikeThis where the cut cannot be made in parts, Refused where not at all."""
+        """The child's answer; NotLikeThis where the cut cannot be made in parts."""
         asked = {"ask": question, "path": os.fspath(self._path), "name": self._name, **more}
         try:
             answer = await self._dialogue.ask(asked, self._patience)
@@ -47,7 +47,7 @@ class Cutter:
             if lost.code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
                 raise AgainLater(f"The cutter was killed while it worked ({lost}).") from None
             raise NotLikeThis(f"The cutter does not get on with this file ({lost}).") from None
-        for word, fate in (("not_like_this", NotLikeThis), ("refused", Refused), ("again", AgainLater)):
+        for word, fate in (("not_like_this", NotLikeThis), ("again", AgainLater)):
             if word in answer:
                 raise fate(answer[word])
         return answer
@@ -68,10 +68,9 @@ class _Work:
         try:
             questions = {"scan": self._scanned, "listen": self._heard, "join": self._joined}
             return questions[asked["ask"]](asked)
-        except NotLikeThis as odd:
+        except (NotLikeThis, Refused) as odd:
+            # Whether the file is of any use at all the full encode finds out.
             return {"not_like_this": odd.sentence}
-        except Refused as refused:
-            return {"refused": refused.sentence}
         except AgainLater as again:
             return {"again": again.sentence}
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidd.errors import Refused
 from vidd.ffmpeg import pieces
 from vidd.ffmpeg.cutter import Cutter
 from vidd.ffmpeg.nal import LONG_IDS
@@ -192,15 +193,19 @@ class _Pieces:
         await self._run(argv, path, self.cut.length)
 
     async def _run(self, argv: list[str], path: Path, duration: float) -> None:
-        await encode(
-            self.encoder,
-            argv,
-            output=path,
-            duration=duration,
-            progress=lambda *_: None,
-            observe=self.observe,
-            kind="trim",
-        )
+        try:
+            await encode(
+                self.encoder,
+                argv,
+                output=path,
+                duration=duration,
+                progress=lambda *_: None,
+                observe=self.observe,
+                kind="trim",
+            )
+        except Refused as refused:
+            # This ffmpeg may have no encoder of the source's kind, which the full encode does not need.
+            raise NotLikeThis(refused.sentence) from None
 
 
 def _names(codec: str, taken: list[list[int]]) -> list[tuple[int, int, int]]:

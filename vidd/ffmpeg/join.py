@@ -50,6 +50,8 @@ class Edge:
     def __init__(self, path: Path, codec: str, names: tuple[int, int, int]) -> None:
         self._path, self._codec, self._names = path, codec, names
         with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise NotLikeThis("None of the pictures at an edge could be decoded.")
             self.header = container.streams.video[0].codec_context.extradata or b""
         self.own, self._size = sets, _ = parameters.of_header(codec, self.header)
         self.sets = parameters.Sets(*(tuple(map(self._named, kind)) for kind in sets.all))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from vidd.ffmpeg.args import Cut
 
+CONTAINERS = ("mov", "matroska", "mpegts")
 CODECS = ("h264", "hevc")
 # What the two encoders can make again, by pixel format.
 PIXELS = {
@@ -72,6 +73,8 @@ def scan(path: Path, name: str, cut: Cut) -> tuple[Scan, dict[str, Any]]:
 
 
 def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
+    if container.format.name.split(",")[0] not in CONTAINERS:
+        raise NotLikeThis(f"The container ({container.format.name}) does not say for sure when each picture is shown.")
     context = stream.codec_context
     codec, pixels = context.name, context.pix_fmt or "unknown"
     if codec not in CODECS:
@@ -95,9 +98,10 @@ def _look(container: InputContainer, stream: VideoStream, found: Scan, back: flo
     """Read from the keyframe before the cut to its end; False where none came early enough."""
     start = found.first - int(back / found.time_base)
     from_begin = start <= (stream.start_time or 0)
-    container.seek(
-        min(start, found.first) if not from_begin else min(stream.start_time or 0, found.first), stream=stream
-    )
+    if from_begin:
+        rewind(container, stream)
+    else:
+        container.seek(start, stream=stream)
     found.pts, found.sizes, found.kinds = array("q"), array("l"), {}
     for packet in packets(container, stream, found):
         if not found.pts:
@@ -109,6 +113,15 @@ def _look(container: InputContainer, stream: VideoStream, found: Scan, back: flo
                 return False
         _note(found, packet)
     return bool(found.pts)
+
+
+def rewind(container: InputContainer, stream: Any) -> None:
+    """Go to the very first packet: in a transport stream a seek to the first time lands after it."""
+    start = stream.start_time or 0
+    try:
+        container.seek(start - int(10 / stream.time_base), stream=stream)
+    except av.FFmpegError:
+        container.seek(start, stream=stream)
 
 
 def packets(container: InputContainer, stream: VideoStream, found: Scan) -> Iterator[Packet]:
@@ -132,7 +145,11 @@ def packets(container: InputContainer, stream: VideoStream, found: Scan) -> Iter
 def from_keyframe(container: InputContainer, stream: VideoStream, found: Scan, begin: int) -> Iterator[Packet]:
     """The packets from the keyframe shown at `begin` on; NotLikeThis where it is not met again."""
     for back in _BACK:
-        container.seek(max(begin - int(back / found.time_base), min(begin, stream.start_time or 0)), stream=stream)
+        at = begin - int(back / found.time_base)
+        if at <= (stream.start_time or 0):
+            rewind(container, stream)
+        else:
+            container.seek(at, stream=stream)
         flow = packets(container, stream, found)
         for packet in flow:
             if packet.is_keyframe and packet.pts >= begin:

@@ -21,6 +21,7 @@ from vidd.ffmpeg.aac import FRAME
 from vidd.ffmpeg.args import number
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened
+from vidd.ffmpeg.scan import rewind
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -236,7 +237,10 @@ def _near(container: Any, stream: AudioStream, start: Fraction) -> Iterator[Pack
     begin = stream.start_time if stream.start_time is not None else 0
     for back in _BACK:
         at = round((start - Fraction(back)) / stream.time_base)
-        container.seek(max(at, min(begin, 0)), stream=stream)
+        if at <= begin:
+            rewind(container, stream)
+        else:
+            container.seek(at, stream=stream)
         flow = (packet for packet in container.demux(stream) if packet.size)
         one = next(flow, None)
         if one is None:
@@ -246,7 +250,7 @@ def _near(container: Any, stream: AudioStream, start: Fraction) -> Iterator[Pack
             yield from flow
             return
     # The sound starts late: what was found last is its first packet.
-    container.seek(min(begin, 0), stream=stream)
+    rewind(container, stream)
     yield from (packet for packet in container.demux(stream) if packet.size)
 
 
