@@ -93,7 +93,7 @@ async def ours(source: Path, output: Path, seconds: float, fade: float) -> None:
             output,
             media,
             Cut(_START, _START + seconds, fade),
-            source.name,
+            name=source.name,
             crf=23,
             preset="veryfast",
             audio_bitrate=128_000,
@@ -149,8 +149,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vidd-cut-", dir=os.environ.get("TMPDIR")) as name:
         directory = Path(name)
         for size in options.sizes.split(","):
-            for codec in options.codecs.split(","):
-                rows.append(compare(directory, codec, size, options))
+            rows += [compare(directory, codec, size, options) for codec in options.codecs.split(",")]
     head = (
         "codec, size",
         "ours cpu s",

@@ -88,7 +88,7 @@ async def cut(source: Path, start: float, end: float, fade: float = 1.0) -> tupl
         output,
         media,
         Cut(start, end, fade),
-        source.name,
+        name=source.name,
         crf=10,
         preset="ultrafast",
         audio_bitrate=160_000,
@@ -123,7 +123,9 @@ def digest(data: bytes, bare: bool) -> str:
         kinds = [(unit[0] & 31, unit[0] >> 1 & 63) for unit in units]
         hevc = kinds[0][1] == 35
         kept = [
-            one for one, (avc, hvc) in zip(units, kinds) if (hvc < 32 or hvc > 35 if hevc else avc not in (7, 8, 9))
+            one
+            for one, (avc, hvc) in zip(units, kinds, strict=True)
+            if (hvc < 32 or hvc > 35 if hevc else avc not in (7, 8, 9))
         ]
         data = b"".join(len(one).to_bytes(4, "big") + one for one in kept)
     return hashlib.md5(data).hexdigest()
@@ -364,7 +366,6 @@ async def test_parameters_that_change_on_the_way_are_noticed(tmp_path):
     source = tmp_path / "in.ts"
     source.write_bytes(b"".join((tmp_path / f"{name}.ts").read_bytes() for name in "abc"))
     with pytest.raises(NotLikeThis):
-        await cut(source, 0.5, 2.9, fade=0.2)
         await cut(source, 1.3, 6.5)
 
 
@@ -373,7 +374,7 @@ async def test_a_cut_that_is_cancelled_leaves_nothing(tmp_path):
     before = set(tmp_path.iterdir())
     task = asyncio.ensure_future(cut(source, 1.3, 6.5))
     async with asyncio.timeout(30):
-        while set(tmp_path.iterdir()) == before:
+        while set(tmp_path.iterdir()) == before:  # noqa: ASYNC110 - a child writes there
             await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -88,7 +88,9 @@ class _Work:
         reasons: dict[str, str] = {}
         for number, language in asked["tracks"]:
             try:
-                self._seams[number] = Seamed(path, asked["name"], number, start, cut, language, asked["bits"])
+                self._seams[number] = Seamed(
+                    path, asked["name"], number, start, cut, language=language, bits=asked["bits"]
+                )
             except NotLikeThis as odd:
                 reasons[str(number)] = odd.sentence
         return {"encode": reasons}

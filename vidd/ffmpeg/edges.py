@@ -48,8 +48,8 @@ async def edges(
     output: Path,
     media: Media,
     cut: Cut,
-    name: str,
     *,
+    name: str,
     crf: int,
     preset: str,
     audio_bitrate: int,
@@ -66,8 +66,7 @@ async def edges(
         index = Index.from_json(answer["index"])
         video = media.video[0]
         chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0)
-        if chosen.lane == "full":
-            raise NotLikeThis(chosen.reason)
+        _check(chosen)
         clock = ticks(index.time_base, index.begin, cut)
         with tempfile.TemporaryDirectory(prefix=f".{output.stem}.", dir=output.parent) as room:
             work = _Pieces(encoder, source, Path(room), media, cut, crf, preset, audio_bitrate, progress, observe)
@@ -206,6 +205,11 @@ class _Pieces:
         except Refused as refused:
             # This ffmpeg may have no encoder of the source's kind, which the full encode does not need.
             raise NotLikeThis(refused.sentence) from None
+
+
+def _check(chosen: Plan) -> None:
+    if chosen.lane == "full":
+        raise NotLikeThis(chosen.reason)
 
 
 def _names(codec: str, taken: list[list[int]]) -> list[tuple[int, int, int]]:

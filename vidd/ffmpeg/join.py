@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import merge
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from av.container import InputContainer, OutputContainer
-    from av.packet import Packet
-    from av.video.stream import VideoStream
 
     from vidd.ffmpeg.plan import Plan, Ticks
+
+# Where one has no time, it is asked for, and not believed to the type checker.
+Packet: TypeAlias = Any
 
 # What a sample holds besides pictures, by unit type, and MP4 keeps elsewhere: delimiters and parameter sets.
 _ELSEWHERE = {"h264": {7, 8, 9}, "hevc": {32, 33, 34, 35}}
@@ -119,14 +120,14 @@ class Track:
         like = own if self.scan.length_size else edges[0].header if edges else None
         return own if like is None else parameters.hvcc(sets, like)
 
-    def pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
+    def pictures(self, container: InputContainer, stream: Any) -> Iterator[Picture]:
         """All pictures in the order they are decoded."""
         yield from self.opening()
         yield from self._copied(container, stream)
         if self.tail:
             yield from self.tail.pictures()
 
-    def prepare(self, container: InputContainer, stream: VideoStream) -> None:
+    def prepare(self, container: InputContainer, stream: Any) -> None:
         """What must be known before the header is written."""
 
     def opening(self) -> Iterator[Picture]:
@@ -134,7 +135,7 @@ class Track:
         if self.head:
             yield from _closed(self.head.pictures(), self.scan.codec)
 
-    def _copied(self, container: InputContainer, stream: VideoStream) -> Iterator[Picture]:
+    def _copied(self, container: InputContainer, stream: Any) -> Iterator[Picture]:
         begin, end = _there(self.plan.copy_from), _there(self.plan.copy_to)
         for packet in from_keyframe(container, stream, self.scan, begin):
             if self.ticks.of(packet.pts) in self.stand_ins:
@@ -201,7 +202,7 @@ def _closed(pictures: Iterator[Picture], codec: str) -> Iterator[Picture]:
 class Bridged(Track):
     """A track whose copied part starts with a keyframe that goes on from what comes before it (H.264, open GOP)."""
 
-    def prepare(self, container: InputContainer, stream: VideoStream) -> None:
+    def prepare(self, container: InputContainer, stream: Any) -> None:
         """Read the keyframe and its leading pictures, and number what was encoded to fit."""
         scan, begin, low = self.scan, _there(self.plan.copy_from), _there(self.plan.head_to)
         wanted = sum(low <= one < begin for one in scan.pts)
@@ -268,7 +269,7 @@ def join(source: Path, name: str, output: Path, track: Track, sounds: list[Any])
             out.mux_one(packet)
 
 
-def _last(scan: Scan, stream: VideoStream) -> int:
+def _last(scan: Scan, stream: Any) -> int:
     if scan.duration:
         return scan.duration
     rate = stream.average_rate or stream.guessed_rate

@@ -19,9 +19,11 @@ class Sets:
     pps: tuple[bytes, ...]
 
     def __contains__(self, unit: bytes) -> bool:
+        """Whether it is one of them."""
         return unit in self.sps or unit in self.pps or unit in self.vps
 
     def __add__(self, other: Sets) -> Sets:
+        """Both, each set once."""
         return Sets(*(tuple(dict.fromkeys(mine + more)) for mine, more in zip(self.all, other.all, strict=True)))
 
     @property
@@ -132,7 +134,7 @@ def deep_avcc(header: bytes) -> bytes:
 def hvcc(sets: Sets, like: bytes) -> bytes:
     """A header of these sets; the rest from another of the same depth and sampling, profile and level as in the sets."""
     head = bytearray(like[:23])
-    levels = []
+    levels: list[int] = []
     for unit in sets.sps:
         bits = Bits(unit, 2)
         bits.take(8)

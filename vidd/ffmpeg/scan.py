@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from av.container import InputContainer
-    from av.packet import Packet
     from av.video.stream import VideoStream
 
     from vidd.ffmpeg.args import Cut
+
+# Where one has no time, it is asked for, and not believed to the type checker.
+Packet: TypeAlias = Any
 
 CONTAINERS = ("mov", "matroska", "mpegts")
 CODECS = ("h264", "hevc")
@@ -196,7 +199,7 @@ def _told(found: Scan) -> dict[str, Any]:
     obstacle = None
     if not wanted:
         obstacle = "The cut holds no picture."
-    elif any(one == other for one, other in zip(wanted, wanted[1:], strict=False)):
+    elif any(one == other for one, other in pairwise(wanted)):
         obstacle = "Two pictures have the same time."
     keys, clean = _boundaries(found)
     return {
@@ -240,7 +243,7 @@ def _boundaries(found: Scan) -> tuple[list[tuple[int, str, int, bool, int, int, 
     lowest = None
     for at in range(len(pts) - 1, 0, -1):
         lowest = pts[at] if lowest is None or pts[at] < lowest else lowest
-        if highs[at - 1] < lowest and lowest < found.beyond:
+        if highs[at - 1] < lowest < found.beyond:
             clean.append(lowest)
             if len(clean) >= _PLACES:
                 break
@@ -255,7 +258,7 @@ def look(found: Scan) -> dict[str, Any]:
         taken = [[], sorted(sps), sorted(pps)]
     else:
         taken = [sorted(one) for one in parameters.ids_hevc(found.sets)]
-    reordered = any(later < earlier for earlier, later in zip(found.pts, found.pts[1:], strict=False))
+    reordered = any(later < earlier for earlier, later in pairwise(found.pts))
     # Only keyframes near the two edges matter, and the last one before either is enough.
     places = sorted(found.pts[at] for at in found.kinds)
     return {"profile": profile, "taken": taken, "reordered": reordered, "decodable": places or [found.pts[0]]}

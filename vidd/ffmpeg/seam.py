@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 from av.filter import Graph
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from av.audio.frame import AudioFrame
-    from av.audio.stream import AudioStream
     from av.container import OutputContainer
-    from av.packet import Packet
 
     from vidd.ffmpeg.args import Cut
+
+# Where one has no time, it is asked for, and not believed to the type checker.
+Packet: TypeAlias = Any
 
 _SKIP_MANUAL = 1 << 29
 _FEWEST_COPIED = 8
@@ -61,7 +62,7 @@ class Seamed:
     """One track. `start` is where the cut starts on the file's clock (seconds, exact)."""
 
     def __init__(
-        self, path: Path, name: str, track: int, start: Fraction, cut: Cut, language: str | None, bits: int
+        self, path: Path, name: str, track: int, start: Fraction, cut: Cut, *, language: str | None, bits: int
     ) -> None:
         self._path, self._name, self._track, self._cut, self._language = path, name, track, cut, language
         self._start = start
@@ -155,7 +156,7 @@ class Seamed:
         ).configure()
         return graph
 
-    def _decoded(self, low: int, high: int) -> Iterator[tuple[int, AudioFrame]]:
+    def _decoded(self, low: int, high: int) -> Iterator[tuple[int, Any]]:
         """The sound of the packets from `low` to before `high`, a packet's worth at a time."""
         with opened(self._path, self._name) as container:
             context: Any = container.streams.audio[self._track].codec_context
@@ -167,15 +168,15 @@ class Seamed:
                 if place >= low:
                     yield place, frames[0]
 
-    def _packets(self, low: int, high: int, container: Any = None) -> Iterator[tuple[int, Packet]]:
+    def _packets(self, low: int, high: int, source: Any = None) -> Iterator[tuple[int, Packet]]:
         """The packets from place `low` to before `high`."""
-        if container is None:
+        if source is None:
             with opened(self._path, self._name) as container:
                 yield from self._packets(low, high, container)
             return
-        stream = container.streams.audio[self._track]
+        stream = source.streams.audio[self._track]
         ticks, first = _ticks(stream, self.grid.kind.rate), self.grid.first
-        for packet in _near(container, stream, Fraction(low, self.grid.kind.rate)):
+        for packet in _near(source, stream, Fraction(low, self.grid.kind.rate)):
             place = first + (_place(packet, ticks) - first + FRAME // 2) // FRAME * FRAME
             if place >= high:
                 return
@@ -197,7 +198,7 @@ class Seamed:
             rate = context.sample_rate
             ticks, beyond = _ticks(stream, rate), int(self._exact_end() * rate) + FRAME
             # Times in whole milliseconds, or of another clock, are rounded by a tick; over hours it must not add up.
-            slack = 0 if ticks[1] == 1 else 3 + ticks[0] // ticks[1]
+            slack = 0 if ticks == (1, 1) else 3 + ticks[0] // ticks[1]
             first = sum_ = count = 0
             for packet in _near(container, stream, self._start - Fraction(1, 10)):
                 at = _place(packet, ticks)
@@ -221,16 +222,17 @@ class Seamed:
 def _place(packet: Packet, ticks: tuple[int, int]) -> int:
     if packet.pts is None:
         raise NotLikeThis("Some packets of the sound do not say when they are heard.")
-    return (packet.pts * ticks[0] + ticks[1] // 2) // ticks[1]
+    place: int = (packet.pts * ticks[0] + ticks[1] // 2) // ticks[1]
+    return place
 
 
-def _ticks(stream: AudioStream, rate: int) -> tuple[int, int]:
+def _ticks(stream: Any, rate: int) -> tuple[int, int]:
     """Samples per tick of a stream, as a fraction: plain numbers, for there are hundreds of thousands of packets."""
     samples = stream.time_base * rate
     return samples.numerator, samples.denominator
 
 
-def _near(container: Any, stream: AudioStream, start: Fraction) -> Iterator[Packet]:
+def _near(container: Any, stream: Any, start: Fraction) -> Iterator[Packet]:
     """The packets from the last one before `start` seconds on, or some before that."""
     for other in container.streams:
         other.discard = Discard.default if other.index == stream.index else Discard.all

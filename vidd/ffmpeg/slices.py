@@ -10,6 +10,7 @@ the keyframe's number is the next, and each leading picture is replaced by an in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from vidd.ffmpeg.nal import BadUnits, Bits, closed, code, escaped, text_of, unescaped
@@ -155,15 +156,7 @@ def header(unit: bytes, sequences: dict[int, Sequence], pictures: dict[int, Pict
         bits.number()
     _references(bits, about, over, kind)
     middle_end = bits.at
-    forgets: list[int] | None = None
-    if reference and idr:
-        bits.take(2)
-    elif reference and bits.take(1):
-        forgets = []
-        while operation := bits.number():
-            if operation != 1:
-                raise BadUnits("it keeps references for long")
-            forgets.append(bits.number() + 1)
+    forgets = _forgets(bits, idr=idr) if reference else None
     marking_end = bits.at
     if about.cabac and kind not in {2, 4}:
         bits.number()
@@ -185,12 +178,27 @@ def header(unit: bytes, sequences: dict[int, Sequence], pictures: dict[int, Pict
         number,
         order,
         text(middle_end, marking_end),
-        None if forgets is None else tuple(forgets),
+        forgets,
         text(0, start_end),
         text(middle_start, middle_end),
         text(marking_end, end),
         data,
     )
+
+
+def _forgets(bits: Bits, *, idr: bool) -> tuple[int, ...] | None:
+    """What a picture unmarks (7.3.3.3), by how many numbers before it; None where the oldest goes by itself."""
+    if idr:
+        bits.take(2)
+        return None
+    if not bits.take(1):
+        return None
+    forgets = []
+    while operation := bits.number():
+        if operation != 1:
+            raise BadUnits("it keeps references for long")
+        forgets.append(bits.number() + 1)
+    return tuple(forgets)
 
 
 def _references(bits: Bits, about: Picture, over: Sequence, kind: int) -> None:
@@ -207,15 +215,18 @@ def _references(bits: Bits, about: Picture, over: Sequence, kind: int) -> None:
             while bits.number() != 3:
                 bits.number()
     if (about.weighted and kind in {0, 3}) or (about.weighted_both == 1 and kind == 1):
+        _weights(bits, active[:lists], (1, 2) if over.chroma else (1,))
+
+
+def _weights(bits: Bits, active: list[int], planes: tuple[int, ...]) -> None:
+    """pred_weight_table (7.3.3.2)."""
+    for _ in planes:
         bits.number()
-        if over.chroma:
-            bits.number()
-        for place in range(lists):
-            for _ in range(active[place]):
-                for values in (1, 2) if over.chroma else (1,):
-                    if bits.take(1):
-                        for _ in range(2 * values):
-                            bits.signed()
+    for _ in range(sum(active)):
+        for values in planes:
+            if bits.take(1):
+                for _ in range(2 * values):
+                    bits.signed()
 
 
 def written(
@@ -286,7 +297,7 @@ class Meeting:
         total = last + (self.order - 2 * (self.leading + 1) - last) % ring
         orders = [at * total // max(1, count - 1) // 2 * 2 for at in range(count)]
         orders[-1] = total if count > 1 else 0
-        steps = [later - earlier for earlier, later in zip(orders, orders[1:], strict=False)]
+        steps = [later - earlier for earlier, later in pairwise(orders)]
         if total % 2 or (count == 1 and total) or any(not 0 < one < ring // 2 for one in steps):
             raise BadUnits("its keyframe's place among the pictures cannot be reached")
         return orders

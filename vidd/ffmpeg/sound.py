@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 
@@ -14,7 +13,9 @@ if TYPE_CHECKING:
 
     from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
-    from av.packet import Packet
+
+# Where one has no time, it is asked for, and not believed to the type checker.
+Packet: TypeAlias = Any
 
 
 class Whole:
