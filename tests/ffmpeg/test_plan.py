@@ -73,6 +73,15 @@ def test_a_keyframe_that_goes_on_from_others_is_taken_once_enough_come_before_it
     assert (made.copy_from, made.head_to) == (600, 596)
 
 
+def test_open_gops_can_be_left_to_a_whole_encode():
+    keyframes = (Keyframe(400, "idr"), Keyframe(600, "recovery", 1, low=596, before=55, needs=9))
+    index = replace(INDEX, keyframes=keyframes)
+    assert planned(index).lane == "edges"
+    made = plan(index, CUT, pixels=1280 * 720, rate=25, open_gops=False)
+    assert made.lane == "full"
+    assert "open GOP" in made.reason
+
+
 def test_a_start_between_two_ticks_takes_the_next_picture():
     assert bounds(Fraction(1, 25), Fraction(0), Cut(1.01, 2.0)) == (26, 50)
     # 1.04 as a float is a little more than 26 ticks.

@@ -175,6 +175,15 @@ async def test_between_the_edges_every_packet_is_the_sources_own(tmp_path, kind)
         assert sorted(frame.time for frame in file.decode(video=0)) == pytest.approx(list(map(float, shown)), abs=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["H.264 in a transport stream", "HEVC, open GOPs", "H.264 with an edit list"])
+async def test_a_cut_from_the_beginning_loses_none_of_the_first_pictures(tmp_path, kind):
+    source = make(tmp_path, SOURCES[kind])
+    path, made = await cut(source, 0, 6.5, fade=0.5)
+    wanted = [float(time) for time, _ in packets(source) if time < Fraction("6.5")]
+    assert made.pictures == len(wanted)
+    assert sorted(float(time) for time, _ in packets(path)) == pytest.approx(sorted(wanted), abs=0.0006)
+
+
 LOOKED_AT = [
     "H.264 with B pictures",
     "H.264, open GOPs",

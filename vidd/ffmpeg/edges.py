@@ -55,17 +55,18 @@ async def edges(
     audio_bitrate: int,
     progress: Callable[[float, float | None, str, float | None], None],
     observe: Callable[[Event], None],
+    open_gops: bool = True,
 ) -> Made:
     """Cut by copying all but the edges into `output`; NotLikeThis, with a sentence, where that cannot be done here.
 
-    Refused and AgainLater as `run.encode` and the probe; whatever goes wrong, `output` is gone.
+    `open_gops` is that of `plan.plan`. AgainLater as `run.encode` and the probe; whatever goes wrong, `output` is gone.
     """
     cutter = Cutter(source, name)
     try:
         answer = await cutter.ask("scan", cut=[cut.start, cut.end, cut.fade])
         index = Index.from_json(answer["index"])
         video = media.video[0]
-        chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0)
+        chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0, open_gops=open_gops)
         _check(chosen)
         clock = ticks(index.time_base, index.begin, cut)
         with tempfile.TemporaryDirectory(prefix=f".{output.stem}.", dir=output.parent) as room:
@@ -81,6 +82,7 @@ async def edges(
                 sounds=sounds,
                 output=str(output),
             )
+            progress(cut.length, cut.length, "s", None)
     except BaseException:
         output.unlink(missing_ok=True)
         raise

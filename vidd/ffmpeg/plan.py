@@ -150,14 +150,20 @@ def bounds(time_base: Fraction, begin: Fraction, cut: Cut) -> tuple[int, int]:
     )
 
 
-def plan(index: Index, cut: Cut, *, pixels: int, rate: float) -> Plan:
-    """Choose the lane. `pixels` are those of one picture, `rate` is pictures a second."""
+def plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = True) -> Plan:
+    """Choose the lane. `pixels` are those of one picture, `rate` is pictures a second.
+
+    `open_gops` allows to copy H.264 whose keyframes are no IDR pictures. Chromium plays it from the start to the end,
+    but stops with an error where somebody seeks to such a keyframe, in the source as in the result.
+    """
     whole = cut.length * rate * pixels / _PIXELS
     if index.obstacle:
         return Plan("full", index.obstacle, whole)
     faded_in = ceil((index.begin + decimal(cut.start + cut.fade) - _SLACK) / index.time_base)
     faded_out = int((index.begin + decimal(cut.end - cut.fade) + _SLACK) // index.time_base)
     starts = [one for one in index.keyframes if faded_in <= one.pts < index.last and _may_start(one)]
+    if not open_gops:
+        starts = [] if any(one.kind == "recovery" for one in index.keyframes) else starts
     if not starts and not cut.fade and index.keyframes and index.keyframes[-1].pts == index.first == index.last:
         starts = [index.keyframes[-1]]
     if not starts:
