@@ -184,6 +184,15 @@ async def test_a_cut_from_the_beginning_loses_none_of_the_first_pictures(tmp_pat
     assert sorted(float(time) for time, _ in packets(path)) == pytest.approx(sorted(wanted), abs=0.0006)
 
 
+async def test_a_keyframe_that_is_counted_lower_than_the_head_before_it_comes_after_it(tmp_path):
+    # HEVC counts pictures modulo 256: here the keyframe is number 275 - 256, and the head's last is number 27.
+    source = make(tmp_path, SOURCES["HEVC, open GOPs"], seconds=14)
+    path, made = await cut(source, 9.9, 13.6, fade=0.5)
+    assert made.joins[0] == pytest.approx(1.1)
+    assert [time for time, _ in footage.pictures(path)] == pytest.approx([at / 25 + 0.02 for at in range(92)])
+    assert complaints(path) == ""
+
+
 LOOKED_AT = [
     "H.264 with B pictures",
     "H.264, open GOPs",
@@ -370,12 +379,13 @@ async def test_what_cannot_be_cut_in_parts_is_said_in_a_sentence(tmp_path, kind)
 
 
 async def test_parameters_that_change_on_the_way_are_noticed(tmp_path):
-    for name, size in (("a", "96x64"), ("b", "96x80"), ("c", "96x64")):
-        footage.recording(tmp_path / f"{name}.ts", seconds=3, size=size, output=(*X264, "-bf", 2))
-    source = tmp_path / "in.ts"
-    source.write_bytes(b"".join((tmp_path / f"{name}.ts").read_bytes() for name in "abc"))
-    with pytest.raises(NotLikeThis):
-        await cut(source, 1.3, 6.5)
+    for number, params in enumerate(("ref=1", "ref=4:cabac=0")):
+        footage.recording(tmp_path / f"{number}.ts", tracks=0, output=(*X264, "-bf", 2, "-x264-params", params))
+    both = tmp_path / "both.txt"
+    both.write_text("file 0.ts\nfile 1.ts\n")
+    footage.ffmpeg("-f", "concat", "-i", both, "-c", "copy", tmp_path / "in.ts")
+    with pytest.raises(NotLikeThis, match="parameters change on the way"):
+        await cut(tmp_path / "in.ts", 1.3, 6.5)
 
 
 async def test_a_cut_that_is_cancelled_leaves_nothing(tmp_path):
