@@ -65,12 +65,12 @@ def trim(
     """Cut, frame-exact, with fades; everything is encoded anew. `seek` (seconds) is at or before `cut.start`."""
     lead = cut.start - seek
     return [
-        *_begin(),
+        *begin(),
         *_input(source, threads, seek),
         *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
         *_sound_maps(media),
         *("-filter:v", ",".join([*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *_fades("", cut)])),
-        *("-filter:a", ",".join([*_cut("a", lead, cut), _UNBROKEN, *_fades("a", cut)])),
+        *("-filter:a", ",".join(sound_chain(lead, cut))),
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
         *_times(media.video[0]),
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
@@ -92,7 +92,7 @@ def transcode(
         for number, (one, _) in enumerate(outputs)
     ]
     split = f"[0:V:0]split={len(outputs)}" + "".join(f"[in{number}]" for number in range(len(outputs)))
-    args = [*_begin(), *_input(source, threads, 0.0), "-filter_complex", ";".join([split, *branches])]
+    args = [*begin(), *_input(source, threads, 0.0), "-filter_complex", ";".join([split, *branches])]
     for number, (one, path) in enumerate(outputs):
         args += [
             *("-map", f"[out{number}]"),
@@ -123,7 +123,8 @@ def time_scale(video: Video, fps: float | None = None) -> int:
 _UNBROKEN = "aresample=async=1:first_pts=0"
 
 
-def _begin() -> list[str]:
+def begin() -> list[str]:
+    """What every run starts with."""
     return [
         "-nostdin",  # else ffmpeg reads keys from a terminal and stops when it has none
         "-hide_banner",
@@ -133,12 +134,19 @@ def _begin() -> list[str]:
     ]
 
 
-def _input(source: Path, threads: int, seek: float) -> list[str]:
+def limits(threads: int) -> list[str]:
+    """What a source may make ffmpeg use and open."""
     return [
         *_threads(threads),
         *("-protocol_whitelist", "file"),  # foreign media may name addresses to open
         *("-format_whitelist", ",".join(FORMATS)),
-        *(("-ss", _number(seek)) if seek > 0 else ()),
+    ]
+
+
+def _input(source: Path, threads: int, seek: float) -> list[str]:
+    return [
+        *limits(threads),
+        *(("-ss", number(seek)) if seek > 0 else ()),
         *("-i", f"file:{source}"),  # file: so that no name is taken for an option, a pattern or an address
     ]
 
@@ -156,16 +164,21 @@ def _cut(a: str, lead: float, cut: Cut) -> list[str]:
     # Not PTS-STARTPTS: picture and sound begin at different times, and that difference must stay. round(), since
     # setpts cuts off, and a tick may be a whole frame (AVI).
     return [
-        f"{a}trim=start={_number(lead)}:end={_number(lead + cut.length)}",
-        f"{a}setpts=round(PTS-{_number(lead)}/TB)",
+        f"{a}trim=start={number(lead)}:end={number(lead + cut.length)}",
+        f"{a}setpts=round(PTS-{number(lead)}/TB)",
     ]
+
+
+def sound_chain(lead: float, cut: Cut) -> list[str]:
+    """The filters that cut and fade sound; `lead` is where the cut starts in what is read."""
+    return [*_cut("a", lead, cut), _UNBROKEN, *_fades("a", cut)]
 
 
 def _fades(a: str, cut: Cut) -> list[str]:
     if cut.fade <= 0:
         return []
-    length = _number(cut.fade)
-    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={_number(cut.length - cut.fade)}:d={length}"]
+    length = number(cut.fade)
+    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(cut.length - cut.fade)}:d={length}"]
 
 
 def _even(video: Video) -> list[str]:
@@ -205,5 +218,6 @@ def _threads(threads: int) -> list[str]:
     return ["-threads", str(threads)] if threads else []
 
 
-def _number(seconds: float) -> str:
+def number(seconds: float) -> str:
+    """Seconds as ffmpeg reads them, to the microsecond."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")

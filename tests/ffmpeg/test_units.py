@@ -1,0 +1,116 @@
+"""Units of H.264 and HEVC, their parameter sets and slice headers, bit by bit."""
+
+import pytest
+
+from vidd.ffmpeg import aac, nal, parameters, slices
+from vidd.ffmpeg.nal import BadUnits, Bits
+
+
+@pytest.mark.parametrize("payload", [b"\0\0\0", b"\0\0\1\0\0\2", b"a\0\0\0\0\0\3b", b"\0\0\3", b"\0\0\4", b"x\0\0"])
+def test_escapes_come_back_and_leave_no_start_code(payload):
+    unit = nal.escaped(payload)
+    assert nal.unescaped(unit).removesuffix(b"\3" if payload.endswith(b"\0\0") else b"") == payload
+    assert all(code not in unit for code in (b"\0\0\0", b"\0\0\1", b"\0\0\2"))
+
+
+@pytest.mark.parametrize("value", [0, 1, 2, 7, 15, 30, 255, 65535])
+def test_numbers_are_read_as_they_are_written(value):
+    assert Bits(nal.closed(nal.code(value)), 0).number() == value
+
+
+def test_start_codes_and_lengths_part_the_same_units():
+    units = [b"\x67abc", b"\x68d", b"\x65\0\0\3\1f"]
+    stream = b"\0\0\0\1" + units[0] + b"\0\0\1" + units[1] + b"\0\0\0\1" + units[2]
+    assert nal.annex_b(stream) == nal.measured(nal.sample(units), 4) == units
+
+
+def test_a_unit_longer_than_its_packet_is_bad():
+    with pytest.raises(BadUnits):
+        nal.measured(b"\0\0\0\x09abc", 4)
+
+
+def test_a_slice_of_x265_is_renamed_by_moving_all_after_the_name_by_one_byte():
+    # First slice (1), no_output_of_prior_pics (0), name 0 (1), then data.
+    unit = bytes([19 << 1, 1, 0b10110101, 0xAB, 0xCD])
+    renamed = nal.renamed_hevc(unit, 15, 15, 16)
+    bits = Bits(renamed, 2)
+    assert (bits.take(1), bits.take(1), bits.number(), bits.take(5)) == (1, 0, 16, 0b10101)
+    assert renamed.endswith(b"\xab\xcd")
+
+
+def test_headers_hold_the_sets_that_were_put_in():
+    sets = parameters.Sets((), (b"\x67\x64\0\x1f\xac", b"\x67\x64\0\x28\xad"), (b"\x68\1", b"\x68\2"))
+    header = parameters.avcc(sets, b"\xfd\xf8\xf8\0")
+    assert parameters.of_header("h264", header) == (sets, 4)
+    assert header[3] == 0x28
+    assert parameters.deep_avcc(header) == b"\xfd\xf8\xf8\0"
+
+
+def meeting(number: int, order: int, leading: int, references: int = 2, held: tuple[int, ...] = (1,)):
+    over = slices.Sequence(0, 100, 4, 0, 6, references, (6, 4), True, 1, (8, 8), False, False)
+    return slices.Meeting(number, order, leading, held), over
+
+
+@pytest.mark.parametrize(("number", "order", "leading"), [(3, 8, 1), (0, 0, 0), (15, 62, 3), (9, 34, 2)])
+def test_a_head_is_numbered_so_that_the_keyframe_is_next(number, order, leading):
+    met, over = meeting(number, order, leading)
+    count, orders = met.since(over), met.orders(over)
+    assert count % 16 == number
+    assert len(orders) == count
+    assert orders[0] == 0
+    assert orders == sorted(set(orders))
+    assert (orders[-1] + 2 * (leading + 1)) % 64 == order
+
+
+def test_a_head_forgets_what_the_source_had_forgotten():
+    met, over = meeting(10, 40, 0, references=4, held=(1, 2, 5))
+    held: list[int] = []
+    for at, marking in enumerate(met.markings(over)):
+        if marking:
+            bits = Bits(nal.closed(marking), 0)
+            assert bits.take(1) == 1
+            while bits.number():
+                held.remove(at - bits.number() - 1)
+        held.append(at)
+        assert len(held) <= 4
+    assert sorted(met.since(over) - one for one in held) == [1, 2, 5]
+
+
+def test_a_reference_from_before_the_head_cannot_be_held():
+    met, over = meeting(10, 40, 0, held=(1, 12))
+    with pytest.raises(BadUnits):
+        met.markings(over)
+
+
+def test_references_slide_and_are_forgotten_as_the_standard_says():
+    _, over = meeting(0, 0, 0)
+    passing = slices.References()
+
+    def take(number: int, forgets: tuple[int, ...] | None = None, *, idr: bool = False) -> None:
+        passing.take(slices.Slice(1, idr, 0, number, 0, "", forgets, "", "", "", ""), over)
+
+    take(0, idr=True)
+    take(1)
+    take(2)
+    assert passing.ages(3, over) == (2, 1)
+    take(3, (2,))
+    assert passing.ages(4, over) == (2, 1)
+    for number in (*range(4, 16), 0, 1):
+        take(number)
+    assert passing.ages(2, over) == (2, 1)
+
+
+def test_plain_aac_is_known_by_its_header_and_by_that_of_its_packets():
+    kind = aac.Kind(48000, 2)
+    assert kind.header == bytes.fromhex("1190")
+    assert aac.of_header(bytes.fromhex("119056e500")) == kind
+    packet = bytes.fromhex("fff14c80 01 7f fc") + b"sound"
+    assert aac.of_packet(packet) == kind
+    assert aac.bare(packet) == b"sound"
+    assert aac.bare(b"sound") == b"sound"
+
+
+@pytest.mark.parametrize("header", ["2b11", "1200", "1194", "f8", ""])
+def test_other_aac_is_not_taken_for_plain(header):
+    found = aac.of_header(bytes.fromhex(header))
+    assert found is None or found.rate != 48000

@@ -1,0 +1,129 @@
+"""A child that looks through the packets of a cut and joins its pieces; the daemon itself opens no foreign media.
+
+`python -m vidd.ffmpeg.cutter` answers a line of JSON with another: `scan` and `listen`, whose numbers it keeps, and `join`.
+One child serves one cut, so that the memory of a long recording is given back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidd.errors import AgainLater, Refused
+from vidd.ffmpeg.args import Cut
+from vidd.ffmpeg.dialogue import Dialogue, Lost
+from vidd.ffmpeg.plan import NotLikeThis, Plan, Ticks
+
+if TYPE_CHECKING:
+    from vidd.ffmpeg.scan import Scan
+    from vidd.ffmpeg.seam import Seamed
+
+_MEMORY = 8 << 30
+# Seconds that a question may take: a start, and so many bytes a second, which the slowest disk reads.
+_START, _PACE = 60.0, 2e6
+
+
+class Cutter:
+    """One cut of one file. `name` is what the operator knows it by."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._dialogue = Dialogue([sys.executable, "-P", "-m", "vidd.ffmpeg.cutter"], memory=_MEMORY)
+        self._path, self._name = path, name
+        self._patience = _START + path.stat().st_size / _PACE
+
+    async def ask(self, question: str, **more: Any) -> dict[str, Any]:
+        """The child's answer; NotLikeThis where the cut cannot be made in parts."""
+        asked = {"ask": question, "path": os.fspath(self._path), "name": self._name, **more}
+        try:
+            answer = await self._dialogue.ask(asked, self._patience)
+        except TimeoutError:
+            raise AgainLater(f"The packets of the file were not read within {self._patience:.0f} s.") from None
+        except Lost as lost:
+            if lost.code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
+                raise AgainLater(f"The cutter was killed while it worked ({lost}).") from None
+            raise NotLikeThis(f"The cutter does not get on with this file ({lost}).") from None
+        for word, fate in (("not_like_this", NotLikeThis), ("again", AgainLater)):
+            if word in answer:
+                raise fate(answer[word])
+        return answer
+
+    async def close(self) -> None:
+        """End the child."""
+        await self._dialogue.close()
+
+
+class _Work:
+    """What the child does; the numbers of the scan stay for the join."""
+
+    def __init__(self) -> None:
+        self._scan: Scan | None = None
+        self._seams: dict[int, Seamed] = {}
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        try:
+            questions = {"scan": self._scanned, "listen": self._heard, "join": self._joined}
+            return questions[asked["ask"]](asked)
+        except (NotLikeThis, Refused) as odd:
+            # Whether the file is of any use at all the full encode finds out.
+            return {"not_like_this": odd.sentence}
+        except AgainLater as again:
+            return {"again": again.sentence}
+
+    def _scanned(self, asked: dict[str, Any]) -> dict[str, Any]:
+        from vidd.ffmpeg import scan  # noqa: PLC0415 - only the child opens media, and the import is dear
+
+        self._scan, index = scan.scan(Path(asked["path"]), asked["name"], Cut(*asked["cut"]))
+        return {"index": index} | scan.look(self._scan)
+
+    def _heard(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Which tracks can be copied between the fades; for the others, why not."""
+        from vidd.ffmpeg.seam import Seamed  # noqa: PLC0415
+
+        path, cut, start = Path(asked["path"]), Cut(*asked["cut"]), Fraction(asked["start"])
+        reasons: dict[str, str] = {}
+        for number, language in asked["tracks"]:
+            try:
+                self._seams[number] = Seamed(
+                    path, asked["name"], number, start, cut, language=language, bits=asked["bits"]
+                )
+            except NotLikeThis as odd:
+                reasons[str(number)] = odd.sentence
+        return {"encode": reasons}
+
+    def _joined(self, asked: dict[str, Any]) -> dict[str, Any]:
+        from vidd.ffmpeg import join, sound  # noqa: PLC0415
+
+        if self._scan is None:
+            raise RuntimeError("join comes after scan")
+        edges = [
+            join.Edge(Path(path), self._scan.codec, tuple(names)) if path else None for path, names in asked["edges"]
+        ]
+        plan = Plan(**asked["plan"])
+        kind = join.Bridged if asked["bridged"] else join.Track
+        track = kind(self._scan, plan, Ticks(*asked["ticks"]), edges)
+        sounds = [
+            self._seams[track] if path is None else sound.Whole(Path(path), track, language)
+            for path, track, language in asked["sounds"]
+        ]
+        join.join(Path(asked["path"]), asked["name"], Path(asked["output"]), track, sounds)
+        return {"frames": len(track.order), "delay": track.delay}
+
+
+def main() -> int:
+    """Converse."""
+    # In the middle of a C library Python's own handler would wait for the library to return.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    work = _Work()
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(work.answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""A cut at nearly the speed of copying: its edges, which fade, are encoded, and all packets between are copied."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidd.errors import Refused
+from vidd.ffmpeg import pieces
+from vidd.ffmpeg.cutter import Cutter
+from vidd.ffmpeg.nal import LONG_IDS
+from vidd.ffmpeg.plan import Index, Keyframe, NotLikeThis, Plan, Ticks, plan, ticks
+from vidd.ffmpeg.probe import prober
+from vidd.ffmpeg.run import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vidd.ffmpeg.args import Cut
+    from vidd.model.event import Event
+    from vidd.model.media import Media
+    from vidd.ports import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was done: the plan, where in the result the pieces meet (seconds), how many pictures it must have.
+
+    `sound` says for each track why all of it was encoded; an empty text where only what fades was.
+    """
+
+    plan: Plan
+    joins: tuple[float, ...]
+    pictures: int
+    sound: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+
+async def edges(
+    encoder: Encoder,
+    source: Path,
+    output: Path,
+    media: Media,
+    cut: Cut,
+    *,
+    name: str,
+    crf: int,
+    preset: str,
+    audio_bitrate: int,
+    progress: Callable[[float, float | None, str, float | None], None],
+    observe: Callable[[Event], None],
+    open_gops: bool = True,
+) -> Made:
+    """Cut by copying all but the edges into `output`; NotLikeThis, with a sentence, where that cannot be done here.
+
+    `open_gops` is that of `plan.plan`. AgainLater as `run.encode` and the probe; whatever goes wrong, `output` is gone.
+    """
+    cutter = Cutter(source, name)
+    try:
+        answer = await cutter.ask("scan", cut=[cut.start, cut.end, cut.fade])
+        index = Index.from_json(answer["index"])
+        video = media.video[0]
+        chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0, open_gops=open_gops)
+        _check(chosen)
+        clock = ticks(index.time_base, index.begin, cut)
+        with tempfile.TemporaryDirectory(prefix=f".{output.stem}.", dir=output.parent) as room:
+            work = _Pieces(encoder, source, Path(room), media, cut, crf, preset, audio_bitrate, progress, observe)
+            made = await work.pictures(chosen, index, clock, answer)
+            sounds, heard = await work.sounds(cutter, clock, name)
+            await cutter.ask(
+                "join",
+                edges=made,
+                bridged=work.bridged(chosen, index) is not None,
+                plan=chosen.to_json(),
+                ticks=[clock.scale, clock.finer, clock.origin],
+                sounds=sounds,
+                output=str(output),
+            )
+            progress(cut.length, cut.length, "s", None)
+    except BaseException:
+        output.unlink(missing_ok=True)
+        raise
+    finally:
+        await cutter.close()
+    ends = [place for place, there in ((chosen.head_to, chosen.head), (chosen.copy_to, chosen.tail)) if there]
+    return Made(chosen, tuple(clock.seconds(one) for one in ends if one is not None), index.pictures, heard)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    encoder: Encoder
+    source: Path
+    room: Path
+    media: Media
+    cut: Cut
+    crf: int
+    preset: str
+    audio_bitrate: int
+    progress: Callable[[float, float | None, str, float | None], None]
+    observe: Callable[[Event], None]
+
+    async def pictures(
+        self, chosen: Plan, index: Index, clock: Ticks, answer: dict[str, Any]
+    ) -> list[tuple[str | None, tuple[int, int, int]]]:
+        """Encode head and tail: where they are, and the names of their parameter sets."""
+        look = pieces.Look(index.codec, self.media.video[0].pixel_format, answer["profile"])
+        made: list[tuple[str | None, tuple[int, int, int]]] = []
+        begin, low, end = (one or 0 for one in (chosen.copy_from, chosen.head_to, chosen.copy_to))
+        over = self.bridged(chosen, index)
+        idr = over.before - over.needs if over else None
+        spans = (
+            ("head", chosen.head, index.first, low),
+            ("lead", low < begin, low, begin),
+            ("tail", chosen.tail, end, index.last + 1),
+        )
+        for (word, wanted, first, beyond), names in zip(spans, _names(index.codec, answer["taken"]), strict=True):
+            path = self.room / f"{word}.mp4"
+            made.append((str(path) if wanted else None, names))
+            if wanted:
+                keyframe = max((one for one in answer["decodable"] if one <= first), default=answer["decodable"][0])
+                # The sequence that starts with a CRA picture throws away what was not yet shown (H.265 C.5.2.2).
+                plain = word != "tail" and any(one.pts == begin and one.kind != "idr" for one in index.keyframes)
+                piece = pieces.Piece(
+                    first,
+                    beyond,
+                    keyframe,
+                    names[1],
+                    answer["reordered"] and not plain,
+                    idr if word == "head" else None,
+                    word == "lead",
+                )
+                argv = pieces.picture(
+                    self.source,
+                    path,
+                    self.media,
+                    piece,
+                    look,
+                    cut=self.cut,
+                    ticks=clock,
+                    time_base=index.time_base,
+                    crf=self.crf,
+                    preset=self.preset,
+                    threads=self.encoder.threads,
+                )
+                await self._run(argv, path, float((beyond - first) * index.time_base))
+        return made
+
+    @staticmethod
+    def bridged(chosen: Plan, index: Index) -> Keyframe | None:
+        """The keyframe that copying starts with, where it goes on from what comes before it."""
+        found = [one for one in index.keyframes if one.pts == chosen.copy_from and one.kind == "recovery"]
+        return found[0] if found else None
+
+    async def sounds(
+        self, cutter: Cutter, clock: Ticks, name: str
+    ) -> tuple[list[tuple[str | None, int, str | None]], tuple[str, ...]]:
+        """For each track the file it was encoded in (None: it is copied), its number there and its language."""
+        tracks = [(number, one.language) for number, one in enumerate(self.media.audio) if one.codec != "unknown"]
+        if not tracks:
+            return [], ()
+        # Not the wanted start but the result's own, on whose clock the pictures are.
+        start, cut = Fraction(clock.origin, clock.scale), [self.cut.start, self.cut.end, self.cut.fade]
+        answer = await cutter.ask("listen", tracks=tracks, cut=cut, start=str(start), bits=self.audio_bitrate)
+        odd = [number for number, _ in tracks if str(number) in answer["encode"]]
+        path = self.room / "sound.mp4"
+        if odd:
+            await self._sound(path, odd, name)
+        sounds: list[tuple[str | None, int, str | None]] = [
+            (str(path), odd.index(number), language) if number in odd else (None, number, language)
+            for number, language in tracks
+        ]
+        return sounds, tuple(answer["encode"].get(str(number), "") for number, _ in tracks)
+
+    async def _sound(self, path: Path, tracks: list[int], name: str) -> None:
+        seek = max(0.0, self.cut.start - 1)
+        if seek and not self.media.container.startswith("mov"):
+            seek = await prober().seek_point(self.source, self.cut.start, name)
+        argv = pieces.sound(
+            self.source,
+            path,
+            tuple(tracks),
+            self.cut,
+            begin=self.media.start,
+            seek=seek,
+            audio_bitrate=self.audio_bitrate,
+            threads=self.encoder.threads,
+        )
+        await self._run(argv, path, self.cut.length)
+
+    async def _run(self, argv: list[str], path: Path, duration: float) -> None:
+        try:
+            await encode(
+                self.encoder,
+                argv,
+                output=path,
+                duration=duration,
+                progress=lambda *_: None,
+                observe=self.observe,
+                kind="trim",
+            )
+        except Refused as refused:
+            # This ffmpeg may have no encoder of the source's kind, which the full encode does not need.
+            raise NotLikeThis(refused.sentence) from None
+
+
+def _check(chosen: Plan) -> None:
+    if chosen.lane == "full":
+        raise NotLikeThis(chosen.reason)
+
+
+def _names(codec: str, taken: list[list[int]]) -> list[tuple[int, int, int]]:
+    """Names for the parameter sets of head and tail that the source does not use: VPS, SPS, PPS."""
+    vps, sps, pps = (set(one) for one in taken)
+    if codec == "h264":
+        free = [one for one in range(31, -1, -1) if one not in sps | pps]
+        return [(0, one, one) for one in free[:3]]
+    found = list(
+        zip(
+            (one for one in range(15, -1, -1) if one not in vps),
+            (one for one in range(15, -1, -1) if one not in sps),
+            (one for one in LONG_IDS if one not in pps),
+            strict=False,
+        )
+    )[:3]
+    if len(found) < 3:
+        raise NotLikeThis("The source uses so many parameter sets that none of the encoder's find a free name.")
+    return found

@@ -1,0 +1,276 @@
+"""What the cutter's child does last: put the encoded edges and the copied packets into one file. Never imported by the daemon.
+
+All times are ticks of the result's clock. Copied samples keep every byte; a stream with start codes gets lengths.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from heapq import merge
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import av
+
+from vidd.ffmpeg import bridge, nal, parameters, slices
+from vidd.ffmpeg.plan import NotLikeThis
+from vidd.ffmpeg.reader import opened, picture_streams
+from vidd.ffmpeg.scan import Scan, from_keyframe, units_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from av.container import InputContainer, OutputContainer
+
+    from vidd.ffmpeg.plan import Plan, Ticks
+
+# Where one has no time, it is asked for, and not believed to the type checker.
+Packet: TypeAlias = Any
+
+# What a sample holds besides pictures, by unit type, and MP4 keeps elsewhere: delimiters and parameter sets.
+_ELSEWHERE = {"h264": {7, 8, 9}, "hevc": {32, 33, 34, 35}}
+_SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One coded picture: when it is shown, its sample, and whether copying or seeking may start with it."""
+
+    pts: int
+    data: Packet | bytes
+    key: bool
+
+
+class Edge:
+    """An encoded head or tail, with its parameter sets under names of their own."""
+
+    def __init__(self, path: Path, codec: str, names: tuple[int, int, int]) -> None:
+        self._path, self._codec, self._names = path, codec, names
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise NotLikeThis("None of the pictures at an edge could be decoded.")
+            self.header = container.streams.video[0].codec_context.extradata or b""
+        self.own, self._size = sets, _ = parameters.of_header(codec, self.header)
+        self.sets = parameters.Sets(*(tuple(map(self._named, kind)) for kind in sets.all))
+
+    def pictures(self) -> Iterator[Picture]:
+        """In the order they are decoded."""
+        for packet in self.packets():
+            units = [self._named(one) for one in nal.measured(bytes(packet), self._size)]
+            yield Picture(_there(packet.pts), nal.sample(units), packet.is_keyframe)
+
+    def packets(self) -> Iterator[Packet]:
+        """As the encoder made them."""
+        with av.open(str(self._path)) as container:
+            yield from (one for one in container.demux(container.streams.video[0]) if one.size)
+
+    def units(self) -> Iterator[tuple[int, list[bytes]]]:
+        """The same by their times, in units."""
+        for packet in self.packets():
+            yield _there(packet.pts), nal.measured(bytes(packet), self._size)
+
+    def _named(self, unit: bytes) -> bytes:
+        return unit if self._codec == "h264" else nal.renamed_hevc(unit, *self._names)
+
+
+class Track:
+    """The picture of the result: head, copied packets, tail."""
+
+    def __init__(self, scan: Scan, plan: Plan, ticks: Ticks, edges: list[Edge | None]) -> None:
+        self.scan, self.plan, self.ticks = scan, plan, ticks
+        self.head, self.lead, self.tail = edges
+        self.stand_ins: dict[int, bytes] = {}
+        self.order = self._times()
+        self.shown = array("q", sorted(self.order))
+        self.delay = max(at - bisect_left(self.shown, one) for at, one in enumerate(self.order))
+
+    def _times(self) -> array[int]:
+        """When the pictures are shown, in the order they are decoded; NotLikeThis where the edges are not as wanted."""
+        scan, plan, of = self.scan, self.plan, self.ticks.of
+        begin, end = _there(plan.head_to), _there(plan.copy_to)
+        order = array("q")
+        for edge, first, beyond in ((self.head, scan.first, begin), (None, begin, end), (self.tail, end, scan.beyond)):
+            wanted = [of(one) for one in scan.pts if first <= one < beyond]
+            if first != begin:
+                made = [one.pts for one in edge.pictures()] if edge else []
+                if sorted(made) != sorted(wanted):
+                    raise NotLikeThis(
+                        f"Of {len(wanted)} pictures at an edge {len(set(made) & set(wanted))} were made at their times."
+                    )
+                order.extend(made)
+            else:
+                order.extend(wanted)
+        return order
+
+    def header(self, own: bytes) -> bytes:
+        """The header of the track with the sets of all its parts; the source's own where nothing is added."""
+        edges = [one for one in (self.head, self.lead, self.tail) if one]
+        if not edges and self.scan.length_size == 4:
+            return own
+        sets = self.scan.sets
+        for edge in edges:
+            sets += edge.sets
+        if self.scan.codec == "h264":
+            deep = parameters.deep_avcc(own) or (parameters.deep_avcc(edges[0].header) if edges else b"")
+            return parameters.avcc(sets, deep)
+        like = own if self.scan.length_size else edges[0].header if edges else None
+        return own if like is None else parameters.hvcc(sets, like)
+
+    def pictures(self, container: InputContainer, stream: Any) -> Iterator[Picture]:
+        """All pictures in the order they are decoded."""
+        yield from self.opening()
+        yield from self._copied(container, stream)
+        if self.tail:
+            yield from self.tail.pictures()
+
+    def prepare(self, container: InputContainer, stream: Any) -> None:
+        """What must be known before the header is written."""
+
+    def opening(self) -> Iterator[Picture]:
+        """The head."""
+        if self.head:
+            yield from _closed(self.head.pictures(), self.scan.codec)
+
+    def _copied(self, container: InputContainer, stream: Any) -> Iterator[Picture]:
+        begin, end = _there(self.plan.copy_from), _there(self.plan.copy_to)
+        for packet in from_keyframe(container, stream, self.scan, begin):
+            if self.ticks.of(packet.pts) in self.stand_ins:
+                yield Picture(self.ticks.of(packet.pts), self.stand_ins[self.ticks.of(packet.pts)], key=False)
+            elif begin <= packet.pts < end:
+                yield Picture(self.ticks.of(packet.pts), self._sample(packet), packet.is_keyframe)
+
+    def _sample(self, packet: Packet) -> Packet | bytes:
+        scan = self.scan
+        try:
+            units = units_of(scan, bytes(packet))
+        except nal.BadUnits:
+            raise NotLikeThis("A packet in the middle is damaged.") from None
+        shift, mask = (0, 31) if scan.codec == "h264" else (1, 63)
+        kinds = [one[0] >> shift & mask if one else -1 for one in units]
+        for unit, kind in zip(units, kinds, strict=True):
+            if kind in _SETS[scan.codec] and unit not in scan.sets:
+                raise NotLikeThis("The stream's parameters change on the way.")
+        if scan.length_size == 4:
+            return packet
+        if scan.length_size:
+            return nal.sample(units)
+        return nal.sample(one for one, kind in zip(units, kinds, strict=True) if kind not in _ELSEWHERE[scan.codec])
+
+    def timed(self, pictures: Iterator[Picture], stream: Any, last: int) -> Iterator[tuple[float, Packet]]:
+        """Packets for the muxer: decoded early enough that each comes before it is shown; `last` is the last's length."""
+        shown, delay = self.shown, self.delay
+        step = max(1, shown[1] - shown[0]) if len(shown) > 1 else 1
+        clock = Fraction(1, self.ticks.scale)
+        for at, one in enumerate(pictures):
+            if at >= len(self.order) or one.pts != self.order[at]:
+                raise NotLikeThis("Read for the second time, the file held other packets.")
+            packet = av.Packet(one.data) if isinstance(one.data, bytes) else one.data
+            packet.stream, packet.time_base = stream, clock
+            packet.pts = one.pts
+            packet.dts = shown[at - delay] if at >= delay else shown[0] - (delay - at) * step
+            where = bisect_left(shown, one.pts)
+            packet.duration = shown[where + 1] - one.pts if where + 1 < len(shown) else last
+            packet.is_keyframe = one.key
+            yield packet.dts / self.ticks.scale, packet
+        if at + 1 != len(self.order):
+            raise NotLikeThis("Read for the second time, the file held fewer packets.")
+
+
+def _there(place: int | None) -> int:
+    if place is None:
+        raise NotLikeThis("Nothing of the picture is copied.")
+    return place
+
+
+def _closed(pictures: Iterator[Picture], codec: str) -> Iterator[Picture]:
+    """The same, and after the last in HEVC an end of sequence: what is copied then starts anew, with its own sets."""
+    before: Picture | None = None
+    for one in pictures:
+        if before is not None:
+            yield before
+        before = one
+    if before is not None:
+        if codec == "hevc":
+            before = Picture(before.pts, bytes(before.data) + nal.sample([nal.END_OF_SEQUENCE_HEVC]), before.key)
+        yield before
+
+
+class Bridged(Track):
+    """A track whose copied part starts with a keyframe that goes on from what comes before it (H.264, open GOP)."""
+
+    def prepare(self, container: InputContainer, stream: Any) -> None:
+        """Read the keyframe and its leading pictures, and number what was encoded to fit."""
+        scan, begin, low = self.scan, _there(self.plan.copy_from), _there(self.plan.head_to)
+        wanted = sum(low <= one < begin for one in scan.pts)
+        originals: dict[int, list[bytes]] = {}
+        keyframe: list[bytes] = []
+        references = bridge.Passing(scan.sets)
+        for packet in from_keyframe(container, stream, scan, scan.pts[0]):
+            units = units_of(scan, bytes(packet))
+            if packet.pts == begin:
+                keyframe = units
+            elif not keyframe:
+                references.take(units)
+            elif packet.pts < begin:
+                originals[self.ticks.of(packet.pts)] = units
+            if keyframe and len(originals) == wanted:
+                break
+        over, self._meeting = slices.meeting(scan.sets, keyframe, wanted, references.held)
+        self._over = over
+        head = self.head
+        if head is None:
+            raise NotLikeThis("There is no head to join to the keyframe.")
+        self._made = bridge.Encoded(head.own, over)
+        head.sets = self._made.sets
+        if self.lead:
+            made = bridge.Encoded(self.lead.own, over)
+            self.lead.sets = made.sets
+            self.stand_ins = bridge.stand_ins(self.lead.units(), made, scan.sets, originals)
+
+    def opening(self) -> Iterator[Picture]:
+        """The head, numbered anew."""
+        head = self.head
+        if head:
+            count = sum(1 for _ in head.packets())
+            for pts, units in bridge.head(head.units(), count, self._made, self._over, self._meeting):
+                yield Picture(pts, nal.sample(units), any(one[0] & 31 == 5 for one in units))
+
+
+def join(source: Path, name: str, output: Path, track: Track, sounds: list[Any]) -> None:
+    """Write the result: MP4, its index in front, picture and sound side by side by their times."""
+    scale = str(track.ticks.scale)
+    options = {
+        "movflags": "+faststart",
+        "video_track_timescale": scale,
+        "movie_timescale": scale,
+        "write_tmcd": "0",
+    }
+    with ExitStack() as stack:
+        container = stack.enter_context(opened(source, name))
+        stream = picture_streams(container)[0]
+        out: OutputContainer = stack.enter_context(av.open(str(output), "w", format="mp4", container_options=options))
+        try:
+            track.prepare(container, stream)
+        except (nal.BadUnits, KeyError) as odd:
+            raise NotLikeThis(f"The keyframe that copying starts with cannot be joined ({odd}).") from None
+        made = out.add_stream_from_template(stream, opaque=True)
+        made.codec_context.extradata = track.header(stream.codec_context.extradata or b"")
+        made.codec_context.codec_tag = "avc1" if track.scan.codec == "h264" else "hvc1"
+        made.time_base = Fraction(1, track.ticks.scale)
+        made.metadata.clear()
+        last = max(1, _last(track.scan, stream) * track.ticks.finer)
+        flows = [track.timed(track.pictures(container, stream), made, last)]
+        flows += [one.open(stack, out) for one in sounds]
+        for _, packet in merge(*flows, key=lambda each: each[0]):
+            out.mux_one(packet)
+
+
+def _last(scan: Scan, stream: Any) -> int:
+    if scan.duration:
+        return scan.duration
+    rate = stream.average_rate or stream.guessed_rate
+    return round(1 / rate / scan.time_base) if rate else 1

@@ -1,0 +1,212 @@
+"""The units an H.264 or HEVC stream consists of, and the ids of its parameter sets. Pure; bytes in, bytes out.
+
+ITU-T H.264 and H.265, sections 7.3 (syntax) and annex B (byte stream); ISO/IEC 14496-15 (avcC, hvcC).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_START = re.compile(b"\0\0\1")
+
+
+class BadUnits(Exception):
+    """The bytes are not what the standard says; the text names the place."""
+
+
+def annex_b(data: bytes) -> list[bytes]:
+    """The units between start codes."""
+    at = [one.end() for one in _START.finditer(data)]
+    ends = [one - 3 for one in at[1:]] + [len(data)]
+    # Zeros before the next start code belong to it and not to the unit.
+    return [unit for begin, end in zip(at, ends, strict=True) if (unit := data[begin:end].rstrip(b"\0"))]
+
+
+def measured(data: bytes, size: int) -> list[bytes]:
+    """The units of a sample of MP4 or Matroska, each after its length in `size` bytes."""
+    units, at = [], 0
+    while at < len(data):
+        end = at + size + int.from_bytes(data[at : at + size], "big")
+        if end > len(data):
+            raise BadUnits("a unit is longer than its packet")
+        units.append(data[at + size : end])
+        at = end
+    return units
+
+
+def sample(units: Iterable[bytes]) -> bytes:
+    """Units as a sample of MP4, with lengths of four bytes."""
+    return b"".join(len(one).to_bytes(4, "big") + one for one in units)
+
+
+def unescaped(unit: bytes) -> bytes:
+    """Without the bytes that keep start codes out of a unit (7.4.1)."""
+    return unit.replace(b"\0\0\3", b"\0\0")
+
+
+_NEEDS_ESCAPE = re.compile(rb"\0\0(?=[\0-\3])")
+
+
+def escaped(payload: bytes) -> bytes:
+    """With them."""
+    unit = _NEEDS_ESCAPE.sub(b"\0\0\3", payload)
+    return unit + b"\3" if unit.endswith(b"\0\0") else unit
+
+
+class Bits:
+    """Reads a unit bit by bit, its escapes taken out."""
+
+    def __init__(self, unit: bytes, skip: int) -> None:
+        payload = unescaped(unit)[skip:]
+        self._bits = int.from_bytes(payload, "big")
+        self._all = self._left = len(payload) * 8
+
+    @property
+    def at(self) -> int:
+        """How many bits were taken."""
+        return self._all - self._left
+
+    def text(self, start: int, end: int) -> str:
+        """Some of the bits, as a text of zeros and ones."""
+        size = end - start
+        return f"{self._bits >> (self._all - end) & ((1 << size) - 1):0{size}b}" if size else ""
+
+    def take(self, count: int) -> int:
+        """That many bits as a number."""
+        self._left -= count
+        if self._left < 0:
+            raise BadUnits("a unit ends too early")
+        return (self._bits >> self._left) & ((1 << count) - 1)
+
+    def number(self) -> int:
+        """ue(v), an Exp-Golomb number (9.1)."""
+        zeros = 0
+        while not self.take(1):
+            zeros += 1
+            if zeros > 32:
+                raise BadUnits("a number is too long")
+        return (1 << zeros) - 1 + self.take(zeros)
+
+    def signed(self) -> int:
+        """se(v)."""
+        code = self.number()
+        return (code + 1) // 2 if code % 2 else -(code // 2)
+
+
+def code(value: int) -> str:
+    """ue(v) of a number, as a text of zeros and ones."""
+    digits = f"{value + 1:b}"
+    return "0" * (len(digits) - 1) + digits
+
+
+# A nine-bit number in the place of the one-bit 0 moves all that follows by one whole byte, so that the slice data,
+# which start at a byte, need not be found.
+LONG_IDS = range(15, 31)
+
+
+def renamed_hevc(unit: bytes, vps: int, sps: int, pps: int) -> bytes:
+    """A unit of an encoder that names all its parameter sets 0, with these names (`pps` one of LONG_IDS)."""
+    kind = unit[0] >> 1 & 63
+    if kind < 32:
+        return _renamed_slice(unit, kind, pps)
+    payload = unescaped(unit[2:])
+    if kind == 32:
+        payload = bytes([vps << 4 | payload[0] & 15]) + payload[1:]
+    elif kind == 33:
+        if payload[0] >> 1 & 7:
+            raise BadUnits("the encoder made layers in time")
+        text = text_of(unit[2:])
+        payload = closed(f"{vps:04b}" + text[4:104] + _replaced(text[104:], sps))
+    elif kind == 34:
+        text = text_of(unit[2:])
+        if text[:2] != "11":
+            raise BadUnits("the encoder named its sets otherwise than 0")
+        payload = closed(code(pps) + code(sps) + text[2:])
+    else:
+        return unit
+    return unit[:2] + escaped(payload)
+
+
+def _renamed_slice(unit: bytes, kind: int, pps: int) -> bytes:
+    payload = unescaped(unit[2:])
+    # first_slice_segment_in_pic_flag, for IRAP pictures no_output_of_prior_pics_flag, slice_pic_parameter_set_id
+    before = 2 if 16 <= kind <= 23 else 1
+    first = payload[0]
+    if not first >> (7 - before) & 1 or pps not in LONG_IDS:
+        raise BadUnits("the encoder named its picture parameters otherwise than 0")
+    head = f"{first:08b}"
+    start = head[:before] + code(pps) + head[before + 1 :]
+    return unit[:2] + escaped(int(start, 2).to_bytes(2, "big") + payload[1:])
+
+
+def text_of(unit: bytes) -> str:
+    """Bits as a text of zeros and ones, escapes taken out, without the stop bit and the zeros after it."""
+    payload = unescaped(unit)
+    return f"{int.from_bytes(payload, 'big'):0{8 * len(payload)}b}".rstrip("0")[:-1]
+
+
+def _replaced(text: str, value: int) -> str:
+    if text[0] != "1":
+        raise BadUnits("the encoder named its sequence otherwise than 0")
+    return code(value) + text[1:]
+
+
+def closed(text: str) -> bytes:
+    """The same as bytes, with stop bit and zeros."""
+    text += "1"
+    text += "0" * (-len(text) % 8)
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def kind_h264(units: Iterable[bytes]) -> str:
+    """What sort of keyframe these units are: idr, recovery or other."""
+    recovery = slices = False
+    for unit in units:
+        match unit[0] & 31:
+            case 5:
+                return "idr"
+            case 1:
+                slices = True
+            case 6:
+                recovery = recovery or _recovers_at_once(unit)
+    return "recovery" if recovery and slices else "other"
+
+
+def _recovers_at_once(unit: bytes) -> bool:
+    for kind, payload in _messages(unescaped(unit[1:])):
+        if kind == 6 and payload:
+            return bool(payload[0] & 128)  # recovery_frame_cnt is ue(v): a first bit of 1 is the number 0
+    return False
+
+
+def _messages(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + 2 <= len(payload) and payload[at:] != b"\x80":
+        numbers = []
+        for _ in range(2):
+            value = 0
+            while at < len(payload) and payload[at] == 255:
+                value, at = value + 255, at + 1
+            if at >= len(payload):
+                return
+            numbers.append(value + payload[at])
+            at += 1
+        yield numbers[0], payload[at : at + numbers[1]]
+        at += numbers[1]
+
+
+def kind_hevc(units: Iterable[bytes]) -> str:
+    """What sort of keyframe these units are: idr, bla, cra or other."""
+    for unit in units:
+        kind = unit[0] >> 1 & 63
+        if kind < 32:
+            return {16: "bla", 17: "bla", 18: "bla", 19: "idr", 20: "idr", 21: "cra"}.get(kind, "other")
+    return "other"
+
+
+# An end of sequence: what comes next starts anew (H.265 7.4.2.4.4, 8.1.3: NoRaslOutputFlag is 1 after it).
+END_OF_SEQUENCE_HEVC = bytes([36 << 1, 1])

@@ -1,0 +1,156 @@
+"""Argument lists for the pieces of a cut that are encoded apart: the picture's head and tail, and the sound. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from vidd.ffmpeg import args
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vidd.ffmpeg.args import Cut
+    from vidd.ffmpeg.plan import Ticks
+    from vidd.model.media import Media
+
+# The profile of the source, by profile_idc (H.264 table in annex A); what is not named the encoder chooses itself.
+_PROFILES = {66: "baseline", 77: "main", 88: "main", 100: "high", 110: "high10", 122: "high422", 244: "high444"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Pictures from `start` to before `end` (ticks of the source), decoded from the keyframe at `keyframe` on.
+
+    `name` is the id that its parameter sets get (x264 names them itself, x265 does not); `reordered` allows pictures
+    that are decoded after such as are shown later. `idr` is the number of a picture that is to be an IDR picture, and
+    none but it and the first; `intra` makes all of them so.
+    """
+
+    start: int
+    end: int
+    keyframe: int
+    name: int
+    reordered: bool
+    idr: int | None = None
+    intra: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a source's pictures are like, so that the encoder makes them in the same way."""
+
+    codec: str
+    pixel_format: str
+    profile: int
+
+
+def picture(
+    source: Path,
+    output: Path,
+    media: Media,
+    piece: Piece,
+    look: Look,
+    *,
+    cut: Cut,
+    ticks: Ticks,
+    time_base: Fraction,
+    crf: int,
+    preset: str,
+    threads: int = 0,
+) -> list[str]:
+    """Encode one edge of the picture; its times are those in the result, on the result's clock."""
+    encoder = _x264(piece, look) if look.codec == "h264" else _x265(piece, threads)
+    return [
+        *args.begin(),
+        *args.limits(threads),
+        "-noautorotate",  # the result's header turns the copied pictures, and so these
+        "-copyts",  # the packets were counted on the file's own clock
+        *("-noaccurate_seek", "-seek_timestamp", "1", "-ss", _seek(media, piece, time_base)),
+        *("-i", f"file:{source}"),
+        *("-map", "0:V:0", "-an", "-sn", "-dn"),
+        *("-filter:v", ",".join([*_picked(piece, ticks), *_faded(cut), f"format={look.pixel_format}"])),
+        *encoder,
+        *("-preset", preset, "-crf", str(crf)),
+        *("-fps_mode:v", "passthrough", "-enc_time_base:v", f"1:{ticks.scale}"),
+        *(("-threads", str(threads)) if threads else ()),
+        *("-map_metadata", "-1", "-map_chapters", "-1", "-write_tmcd", "0"),
+        *("-video_track_timescale", str(ticks.scale)),
+        *("-movie_timescale", str(ticks.scale)),  # so that the first picture's time is not rounded to 1/1000 s
+        *("-f", "mp4", f"file:{output}"),
+    ]
+
+
+def _picked(piece: Piece, ticks: Ticks) -> list[str]:
+    return [
+        f"settb=1/{ticks.scale}",
+        f"trim=start_pts={piece.start * ticks.finer}:end_pts={piece.end * ticks.finer}",
+        f"setpts=PTS-({ticks.origin})",
+    ]
+
+
+def _faded(cut: Cut) -> list[str]:
+    if cut.fade <= 0:
+        return []
+    length = args.number(cut.fade)
+    return [f"fade=t=in:st=0:d={length}", f"fade=t=out:st={args.number(cut.length - cut.fade)}:d={length}"]
+
+
+def _seek(media: Media, piece: Piece, time_base: Fraction) -> str:
+    at = float(piece.keyframe * time_base)
+    # MP4 finds the keyframe by its own time; others seek on the clock of decoding, which runs ahead, or have no index.
+    early = 0.0 if media.container.startswith("mov") else 2.0 if media.container.startswith("mpegts") else 0.001
+    return args.number(max(at - early, media.start))
+
+
+def _x264(piece: Piece, look: Look) -> list[str]:
+    profile = _PROFILES.get(look.profile)
+    plain = ":keyint=infinite:scenecut=0:ref=1:weightp=0"
+    return [
+        *("-c:v", "libx264"),
+        *(("-profile:v", profile) if profile else ()),
+        *("-pix_fmt", look.pixel_format),
+        *(() if piece.reordered else ("-bf", "0")),
+        *(("-g", "1") if piece.intra else ()),
+        # So plain that its pictures can be numbered anew: each a reference, and refers to the one before.
+        *(("-forced-idr", "1", "-force_key_frames", f"expr:eq(n,{piece.idr})") if piece.idr is not None else ()),
+        *("-x264-params", f"sps-id={piece.name}:open-gop=0{plain if piece.idr is not None else ''}"),
+    ]
+
+
+def _x265(piece: Piece, threads: int) -> list[str]:
+    pool = f":pools={threads}" if threads else ""
+    # No rows side by side: their entry points would be counted in bytes that renaming the sets moves.
+    return [
+        *("-c:v", "libx265", "-tag:v", "hvc1"),
+        *(() if piece.reordered else ("-bf", "0")),
+        *("-x265-params", f"open-gop=0:wpp=0:info=0:hash=0:aud=0:hrd=0:repeat-headers=0:log-level=error{pool}"),
+    ]
+
+
+def sound(
+    source: Path,
+    output: Path,
+    tracks: tuple[int, ...],
+    cut: Cut,
+    *,
+    begin: float,
+    seek: float,
+    audio_bitrate: int,
+    threads: int = 0,
+) -> list[str]:
+    """Encode these sound tracks of the cut whole, as the full encode would; the file's own clock starts at `begin`."""
+    return [
+        *args.begin(),
+        *args.limits(threads),
+        # Else the clock of a transport stream would start with the first track that is used.
+        *("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", args.number(begin + seek)),
+        *("-i", f"file:{source}"),
+        *(word for number in tracks for word in ("-map", f"0:a:{number}")),
+        *("-vn", "-sn", "-dn"),
+        *("-filter:a", ",".join(args.sound_chain(begin + cut.start, cut))),
+        *("-c:a", "aac", "-b:a", str(audio_bitrate)),
+        *("-map_metadata", "-1", "-map_chapters", "-1"),
+        *("-f", "mp4", f"file:{output}"),
+    ]

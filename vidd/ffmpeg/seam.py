@@ -1,0 +1,262 @@
+"""AAC whose packets are copied, all but those under the fades. Never imported by the daemon.
+
+A packet decodes to the half of its own window and the half of the one before, so its sound is right only where both
+were encoded of the same sound on the same grid of 1024 samples. So the edges are encoded on the source's grid, and
+the packet beside a seam reaches over it, where the fade is at its full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import av
+from av.filter import Graph
+from av.stream import Discard
+
+from vidd.ffmpeg import aac
+from vidd.ffmpeg.aac import FRAME
+from vidd.ffmpeg.args import number
+from vidd.ffmpeg.plan import NotLikeThis
+from vidd.ffmpeg.reader import opened
+from vidd.ffmpeg.scan import rewind
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from av.audio.frame import AudioFrame
+    from av.container import OutputContainer
+
+    from vidd.ffmpeg.args import Cut
+
+# Where one has no time, it is asked for, and not believed to the type checker.
+Packet: TypeAlias = Any
+
+_SKIP_MANUAL = 1 << 29
+_FEWEST_COPIED = 8
+_BACK = (0.5, 5.0, 30.0, 300.0)
+_MOST_BITS = 576_000
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where packets lie, in samples: the first of all those near the cut, and the one after the last."""
+
+    kind: aac.Kind
+    first: int
+    beyond: int
+
+    def before(self, sample: int) -> int:
+        """The last packet's place at or before a sample."""
+        return self.first + (sample - self.first) // FRAME * FRAME
+
+    def after(self, sample: int) -> int:
+        """The first packet's place at or after a sample."""
+        return self.first - (self.first - sample) // FRAME * FRAME
+
+
+class Seamed:
+    """One track. `start` is where the cut starts on the file's clock (seconds, exact)."""
+
+    def __init__(
+        self, path: Path, name: str, track: int, start: Fraction, cut: Cut, *, language: str | None, bits: int
+    ) -> None:
+        self._path, self._name, self._track, self._cut, self._language = path, name, track, cut, language
+        self._start = start
+        self._bits = bits
+        self.grid = grid = self._looked_through()
+        rate = grid.kind.rate
+        self._begin, self._end = round(start * rate), round(self._exact_end() * rate)
+        fade = round(cut.fade * rate)
+        self._low = max(grid.first, grid.before(self._begin))
+        self._high = min(grid.beyond, grid.after(self._end))
+        if fade:
+            self._from, self._to = grid.after(self._begin + fade), grid.before(self._end - fade - FRAME)
+        else:
+            self._from, self._to = self._low - FRAME, self._high
+        self._from, self._to = max(self._from, self._low - FRAME), min(self._to, self._high)
+        if self._to - self._from < _FEWEST_COPIED * FRAME:
+            raise NotLikeThis("Between the fades there is too little sound to copy.")
+
+    def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
+        """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
+        container = stack.enter_context(opened(self._path, self._name))
+        stream = container.streams.audio[self._track]
+        made = out.add_stream_from_template(stream, opaque=True)
+        made.codec_context.codec_tag = "mp4a"
+        if not made.codec_context.extradata:
+            made.codec_context.extradata = self.grid.kind.header
+        made.time_base = Fraction(1, self.grid.kind.rate)
+        made.metadata.clear()
+        if self._language:
+            made.metadata["language"] = self._language
+        return self._muxed(made)
+
+    def _muxed(self, made: Any) -> Iterator[tuple[float, Packet]]:
+        rate = self.grid.kind.rate
+        for place, data in self._pieces():
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = made, Fraction(1, rate)
+            packet.pts = packet.dts = place - self._begin
+            packet.duration = min(FRAME, self._end - place)
+            packet.is_keyframe = True
+            yield packet.pts / rate, packet
+
+    def _pieces(self) -> Iterator[tuple[int, bytes]]:
+        """The packets of the result by their place."""
+        if self._from > self._low - FRAME:
+            yield from self._encoded(self._low, self._from + 2 * FRAME, self._low - FRAME, self._from)
+        for place, packet in self._packets(self._from, self._to):
+            yield place, aac.bare(bytes(packet))
+        if self._to < self._high:
+            yield from self._encoded(self._to - 2 * FRAME, self._high + FRAME, self._to, self._high)
+
+    def _encoded(self, low: int, high: int, wanted: int, beyond: int) -> Iterator[tuple[int, bytes]]:
+        """Encode the sound from `low` to `high`; of the packets made, those from `wanted` to `beyond`."""
+        rate = self.grid.kind.rate
+        encoder: Any = None
+        place = low - FRAME  # the first packet is decoded to what comes before the first sample
+        graph: Graph | None = None
+        for at, frame in self._decoded(low, high):
+            if encoder is None:
+                encoder = av.CodecContext.create("aac", "w")
+                encoder.sample_rate, encoder.layout, encoder.format = rate, frame.layout, "fltp"
+                encoder.time_base = Fraction(1, rate)
+                encoder.bit_rate = self._bits
+                graph = self._fades(frame)
+            frame.pts, frame.time_base = at - self._begin, Fraction(1, rate)
+            _there(graph).push(frame)
+            for packet in encoder.encode(_there(graph).pull()):
+                if wanted <= place < beyond:
+                    yield place, bytes(packet)
+                place += FRAME
+        for packet in encoder.encode(None) if encoder else ():
+            if wanted <= place < beyond:
+                yield place, bytes(packet)
+            place += FRAME
+
+    def _fades(self, frame: AudioFrame) -> Graph:
+        graph = Graph()
+        length, last = number(self._cut.fade), number(self._cut.length - self._cut.fade)
+        source = graph.add_abuffer(
+            sample_rate=frame.sample_rate,
+            format=frame.format.name,
+            layout=frame.layout.name,
+            time_base=Fraction(1, frame.sample_rate),
+        )
+        graph.link_nodes(
+            source,
+            graph.add("afade", f"t=in:st=0:d={length}"),
+            graph.add("afade", f"t=out:st={last}:d={length}"),
+            graph.add("aformat", "sample_fmts=fltp"),
+            graph.add("abuffersink"),
+        ).configure()
+        return graph
+
+    def _decoded(self, low: int, high: int) -> Iterator[tuple[int, Any]]:
+        """The sound of the packets from `low` to before `high`, a packet's worth at a time."""
+        with opened(self._path, self._name) as container:
+            context: Any = container.streams.audio[self._track].codec_context
+            context.flags2 |= _SKIP_MANUAL  # a frame for each packet, so that places can be counted
+            for place, packet in self._packets(low - 2 * FRAME, high, container):
+                frames = packet.decode()
+                if len(frames) != 1 or frames[0].samples != FRAME:
+                    raise NotLikeThis("The sound's packets do not hold 1024 samples each.")
+                if place >= low:
+                    yield place, frames[0]
+
+    def _packets(self, low: int, high: int, source: Any = None) -> Iterator[tuple[int, Packet]]:
+        """The packets from place `low` to before `high`."""
+        if source is None:
+            with opened(self._path, self._name) as container:
+                yield from self._packets(low, high, container)
+            return
+        stream = source.streams.audio[self._track]
+        ticks, first = _ticks(stream, self.grid.kind.rate), self.grid.first
+        for packet in _near(source, stream, Fraction(low, self.grid.kind.rate)):
+            place = first + (_place(packet, ticks) - first + FRAME // 2) // FRAME * FRAME
+            if place >= high:
+                return
+            if place >= low:
+                yield place, packet
+
+    def _exact_end(self) -> Fraction:
+        return self._start + Fraction(number(self._cut.length))
+
+    def _looked_through(self) -> Grid:
+        with opened(self._path, self._name) as container:
+            stream = container.streams.audio[self._track]
+            context = stream.codec_context
+            if context is None or context.name != "aac":
+                raise NotLikeThis("The sound is not AAC.")
+            # An edge that has been encoded twice needs no fewer bits than what is copied beside it.
+            self._bits = min(max(context.bit_rate or 0, self._bits), _MOST_BITS)
+            kind = aac.of_header(context.extradata or b"")
+            rate = context.sample_rate
+            ticks, beyond = _ticks(stream, rate), int(self._exact_end() * rate) + FRAME
+            # Times in whole milliseconds, or of another clock, are rounded by a tick; over hours it must not add up.
+            slack = 0 if ticks == (1, 1) else 3 + ticks[0] // ticks[1]
+            first = sum_ = count = 0
+            for packet in _near(container, stream, self._start - Fraction(1, 10)):
+                at = _place(packet, ticks)
+                if not count:
+                    first, kind = at, kind or aac.of_packet(bytes(packet))
+                if at >= beyond:
+                    break
+                off = at - first - count * FRAME
+                if packet.is_corrupt or not -slack <= off <= slack:
+                    raise NotLikeThis("The sound has a hole or runs unevenly.")
+                sum_ += off
+                count += 1
+            if kind is None or kind.rate != rate or kind.channels != context.channels:
+                raise NotLikeThis("The sound is not plain AAC.")
+            if not count:
+                raise NotLikeThis("The cut holds no sound.")
+            origin = first + round(Fraction(sum_) / count)
+            return Grid(kind, origin, origin + count * FRAME)
+
+
+def _place(packet: Packet, ticks: tuple[int, int]) -> int:
+    if packet.pts is None:
+        raise NotLikeThis("Some packets of the sound do not say when they are heard.")
+    place: int = (packet.pts * ticks[0] + ticks[1] // 2) // ticks[1]
+    return place
+
+
+def _ticks(stream: Any, rate: int) -> tuple[int, int]:
+    """Samples per tick of a stream, as a fraction: plain numbers, for there are hundreds of thousands of packets."""
+    samples = stream.time_base * rate
+    return samples.numerator, samples.denominator
+
+
+def _near(container: Any, stream: Any, start: Fraction) -> Iterator[Packet]:
+    """The packets from the last one before `start` seconds on, or some before that."""
+    for other in container.streams:
+        other.discard = Discard.default if other.index == stream.index else Discard.all
+    begin = stream.start_time if stream.start_time is not None else 0
+    for back in _BACK:
+        at = round((start - Fraction(back)) / stream.time_base)
+        if at <= begin:
+            rewind(container, stream)
+        else:
+            container.seek(at, stream=stream)
+        flow = (packet for packet in container.demux(stream) if packet.size)
+        one = next(flow, None)
+        if one is None:
+            return
+        if one.pts is None or one.pts * stream.time_base <= start or at <= begin:
+            yield one
+            yield from flow
+            return
+    # The sound starts late: what was found last is its first packet.
+    rewind(container, stream)
+    yield from (packet for packet in container.demux(stream) if packet.size)
+
+
+def _there(graph: Graph | None) -> Graph:
+    if graph is None:
+        raise RuntimeError("the filters come with the first frame")
+    return graph
