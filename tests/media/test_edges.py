@@ -101,7 +101,7 @@ async def cut(source: Path, start: float, end: float, fade: float = 1.0) -> tupl
 async def cut_whole(source: Path, start: float, end: float, fade: float = 1.0) -> Path:
     (source.parent / "whole").mkdir()
     watched = footage.Watched(source.parent, source, name="x.mp4", facts={"start": start, "end": end})
-    outcome = await trim.run(trim.Options(fade=fade, crf=10, preset="ultrafast"), watched.bench)
+    outcome = await trim.run(trim.Options(fade=fade, crf=10, preset="ultrafast", lane="full"), watched.bench)
     return source.parent / outcome.artifacts[0].path
 
 

@@ -18,9 +18,19 @@ def name(start: int, end: int) -> str:
     return f"main_0badcafe_0000{start:02}_0000{end:02}.mp4"
 
 
+LANES = ["auto"]
+
+
+@pytest.fixture(params=["auto", "full"], autouse=True)
+def lane(request):
+    """Whatever way it is made, a cut is the same to whoever sees it."""
+    LANES[0] = request.param
+    return request.param
+
+
 async def cut(source: Path, start: float, end: float, *, fade: float = 0.0, **options) -> Path:
     watched = footage.Watched(source.parent, source, name="x.mp4", facts={"start": start, "end": end})
-    outcome = await trim.run(trim.Options(fade=fade, crf=10, **options), watched.bench)
+    outcome = await trim.run(trim.Options(fade=fade, crf=10, **{"lane": LANES[0], **options}), watched.bench)
     return source.parent / outcome.artifacts[0].path
 
 
@@ -132,7 +142,7 @@ async def test_rotation_goes_into_the_pixels(tmp_path, turned):
     # Bright on the left of the stored picture; turned clockwise by 90 degrees, the left side comes to the top.
     upright = footage.recording(tmp_path / "upright.mp4", picture="geq=lum='if(lt(X,W/2),200,50)':cb=128:cr=128")
     footage.ffmpeg("-display_rotation", -turned, "-i", upright, "-c", "copy", tmp_path / "in.mp4")
-    made = await cut(tmp_path / "in.mp4", 0, 1)
+    made = await cut(tmp_path / "in.mp4", 0, 1, lane="full")
     _, frame = footage.pictures(made)[0]
     assert frame.rotation == 0
     assert (frame.width, frame.height) == ((64, 96) if turned % 180 else (96, 64))

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -57,11 +58,15 @@ class Prober:
         number: int = (await self._ask("count", path, name, start=start, end=end))["number"]
         return number
 
+    async def joins(self, path: Path, places: Sequence[float], name: str | None = None) -> dict[str, Any]:
+        """What decoding around these places (seconds) shows: `joins` with packets and pictures, and `complaints`."""
+        return await self._ask("joins", path, name, places=list(places))
+
     async def close(self) -> None:
         """End the child."""
         await self._dialogue.close()
 
-    async def _ask(self, ask: str, path: Path, name: str | None, **more: float) -> dict[str, Any]:
+    async def _ask(self, ask: str, path: Path, name: str | None, **more: Any) -> dict[str, Any]:
         shown = name or path.name
         question = {"ask": ask, "path": os.fspath(path), "name": shown, **more}
         try:
@@ -104,19 +109,18 @@ async def close_probers() -> None:
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
-    from vidd.ffmpeg import measure, reader  # noqa: PLC0415 - only the child opens media, and the import is dear
+    from vidd.ffmpeg import joins, measure, reader  # noqa: PLC0415 - only the child opens media, and the import is dear
 
     path, name = Path(question["path"]), question["name"]
+    questions: dict[str, Callable[[], dict[str, Any]]] = {
+        "describe": lambda: {"media": reader.describe(path, name).to_json()},
+        "measure": lambda: measure.measure(path, name),
+        "seek_point": lambda: {"point": measure.seek_point(path, name, question["start"])},
+        "joins": lambda: joins.joins(path, name, question["places"]),
+        "count": lambda: {"number": measure.count(path, name, question["start"], question["end"])},
+    }
     try:
-        match question["ask"]:
-            case "describe":
-                return {"media": reader.describe(path, name).to_json()}
-            case "measure":
-                return measure.measure(path, name)
-            case "seek_point":
-                return {"point": measure.seek_point(path, name, question["start"])}
-            case _:
-                return {"number": measure.count(path, name, question["start"], question["end"])}
+        return questions[question["ask"]]()
     except Refused as refused:
         return {"refused": refused.sentence}
     except AgainLater as again:

@@ -70,6 +70,9 @@ class Seamed:
         self.grid = grid = self._looked_through()
         rate = grid.kind.rate
         self._begin, self._end = round(start * rate), round(self._exact_end() * rate)
+        if grid.first > self._begin + FRAME:
+            # Players that pass over edit lists would play it too early.
+            raise NotLikeThis("The sound begins later than the picture, so silence is put before it.")
         fade = round(cut.fade * rate)
         self._low = max(grid.first, grid.before(self._begin))
         self._high = min(grid.beyond, grid.after(self._end))

@@ -15,6 +15,7 @@ from vidd.model.media import Media
 from vidd.printable import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
@@ -139,3 +140,22 @@ async def check_pictures(source: Path, video: Video, cut: Cut, got: int | None, 
             "the source is damaged there; send it again, whole."
         )
     return max(0, missing)
+
+
+async def check_joins(path: Path, places: Sequence[float], pictures: int, got: int | None, name: str) -> dict[str, Any]:
+    """The record of what decoding around the joins shows; Refused where a picture is lost or decodes with errors.
+
+    `pictures` is how many the whole must have, `got` how many it has (None: the container does not say).
+    """
+    if got is not None and got != pictures:
+        raise Refused(f"The cut of {quoted(name)} has {got} pictures instead of {pictures}.")
+    found = await prober().joins(path, places, name)
+    wrong = [one for one in found["joins"] if one["failed"] or one["pictures"] != one["packets"]]
+    if wrong:
+        one = wrong[0]
+        raise Refused(
+            f"At {one['at']:.2f} s of the cut of {quoted(name)} {one['pictures']} of {one['packets']} pictures decode."
+        )
+    if found["complaints"]:
+        raise Refused(f"The joins of the cut of {quoted(name)} decode with errors ({found['complaints'][0]}).")
+    return {"pictures": pictures, "joins": found["joins"]}
