@@ -593,3 +593,10 @@ def test_settings_without_an_account_or_with_an_unknown_one_are_named(tmp_path, 
     assert re.search(r"pipelines\.talks\.publish\S*: .*give account, or accounts by stage", faults)
     assert "publish[1].accounts.Side Stage: there is no [accounts.side]" in faults
     assert TOKEN not in faults
+
+
+@pytest.mark.parametrize("token", ["EAA\nx", "EAÄ", "EAA\x07"])
+def test_a_token_is_one_line_of_ascii(token):
+    with pytest.raises(ValueError, match="one line of ASCII"):
+        Account(token=token, page="1")
+    assert Account(token=" EAAx\n", page="1").token.get_secret_value() == "EAAx"

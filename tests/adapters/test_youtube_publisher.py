@@ -569,8 +569,7 @@ async def test_what_a_person_said_was_published_can_be_amended_by_its_address(de
     assert again.facts["video"] == receipt.facts["video"]
 
 
-async def test_the_check_names_the_channel_and_the_quota(desk):
+async def test_the_check_names_the_channel(desk):
     assert await youtube.check(desk.options, desk.tools) == (
-        "The account channel has the channel 'Channel of somebody' (UC-somebody); "
-        "1 of 10000 units and 0 uploads are used today."
+        "The account channel has the channel 'Channel of somebody' (UC-somebody)."
     )

@@ -150,7 +150,9 @@ def test_a_daemon_killed_in_the_middle_of_a_download_goes_on_where_it_was(place,
     mebibyte = 2**20
     # An MP4 may have room in it that means nothing (ISO 14496-12, 8.1.2).
     large = clip.read_bytes() + (4 * mebibyte).to_bytes(4, "big") + b"free" + bytes(4 * mebibyte - 8)
-    place.settings(('kind = "trim"', 'kind = "fetch"\nchunk = "1MiB"\nranged = false\n\n[[pipelines.talks.steps]]\nkind = "trim"'))
+    place.settings(
+        ('kind = "trim"', 'kind = "fetch"\nchunk = "1MiB"\nranged = false\n\n[[pipelines.talks.steps]]\nkind = "trim"')
+    )
     with served(large, stop_after=5 * mebibyte // 2) as web:
         with place.daemon() as daemon:
             daemon.ready()

@@ -1,8 +1,12 @@
 """What a person may ask of a job."""
 
+import asyncio
+from contextlib import asynccontextmanager
+
 import pytest
 from builders import Engine, FakePublisher, FakeStep, talk
 
+from vidd.engine.wishes import Wishes
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.job import IllegalMove, State
 from vidd.model.publication import Sending
@@ -129,3 +133,62 @@ async def test_a_second_recording_is_free_once_the_first_can_only_fail(tmp_path)
         await engine.until((await engine.one()).id, State.REFUSED)
         second = await engine.until((await engine.one("Again_t1_000000_000200.mp4")).id, State.PUBLISHED)
         assert far.arrived == [second.id]
+
+
+async def test_a_job_whose_place_was_taken_is_not_published_again_by_a_retry(tmp_path):
+    """It was cancelled half out, another recording took its place, and then somebody retries the first."""
+    page, channel = FakePublisher("page", amends=True), FakePublisher("channel", amends=True)
+    channel.results.append(AgainLater("Quota.", after=3600))
+    async with wished(tmp_path, publishers=[page, channel]) as engine:
+        first = await engine.until((await engine.one()).id, State.WAITING)
+        engine.clock.forward(1)
+        second = await engine.until((await engine.one("Again_t1_000000_000200.mp4")).id, State.REFUSED)
+        first = await engine.runner.cancel(await engine.store.job(first.id))
+        assert f"Still out: page (far://page/{first.id}); vidd retract {first.id} takes it back." in first.reason
+        await engine.acts.retry(second, replace=True)
+        await engine.until(second.id, State.PUBLISHED)
+        await engine.until(first.id, State.CANCELLED, times=2)
+        assert (page.arrived, channel.arrived) == ([second.id], [second.id])
+        await engine.acts.retry(await engine.store.job(first.id))
+        refused = await engine.until(first.id, State.REFUSED)
+        assert f"The job {second.id}" in refused.reason
+        assert (page.arrived, channel.arrived) == ([second.id], [second.id])
+
+
+@asynccontextmanager
+async def wished(tmp_path, **how):
+    async with Engine(tmp_path, programme="sheet", **how) as engine:
+        await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
+        wishes = Wishes(engine.stage, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
+        engine.observers.append(wishes.note)
+        task = asyncio.create_task(wishes.run())
+        try:
+            yield engine
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+async def test_what_was_refused_for_good_is_sent_anew_when_a_person_says_so(tmp_path):
+    far = FakePublisher("far")
+    gone = Refused("The video was deleted.")
+    far.results.append(NobodyKnows("The reply was lost."))
+    far.answers += [gone, gone]
+    async with Engine(tmp_path, publishers=[far]) as engine:
+        job = await engine.until((await engine.one()).id, State.REFUSED)
+        await engine.acts.retry(job)
+        job = await engine.until(job.id, State.REFUSED, times=2)
+        await engine.acts.resolve(job, published=None)
+        await engine.until(job.id, State.PUBLISHED)
+        assert far.arrived == [job.id]
+
+
+async def test_a_notice_nobody_knows_of_is_not_quietly_passed_over_by_a_resend(tmp_path):
+    far, mail = FakePublisher("far"), FakePublisher("mail", letter=True)
+    mail.results.append(NobodyKnows("The reply was lost."))
+    mail.answers.append(NobodyKnows("It cannot be asked."))
+    async with Engine(tmp_path, publishers=[far], notices=[mail]) as engine:
+        job = await engine.until((await engine.one()).id, State.PUBLISHED)
+        with pytest.raises(IllegalMove, match="The notice mail is unsure"):
+            await engine.acts.resend(job)
+        assert mail.arrived == []

@@ -100,6 +100,8 @@ def _with_token(account: Account | None) -> Account:
         if not sys.stdin.isatty():
             raise Refused(f"There is no token to ask with: set {_VARIABLE}, or name an account by --account.")
         given = str(typer.prompt("Facebook user token", hide_input=True)).strip()
+    if not given.isascii() or not given.isprintable():
+        raise Refused(f"A token is one line of ASCII: correct {_VARIABLE}.")
     secret = SecretStr(given)
     return account.model_copy(update={"token": secret}) if account else Account(token=secret)
 

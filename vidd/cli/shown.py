@@ -8,7 +8,7 @@ from typing import Any
 
 def job_line(job: Mapping[str, Any]) -> str:
     """One line: the id's end, the state, the name, and why or where."""
-    told = job.get("link") or job.get("reason") or ""
+    told = "  ".join(words for words in (job.get("link"), job.get("reason")) if words)
     bars = " ".join(progress_words(one) for one in job.get("progress", ()))
     return f"{job['id']}  {job['state']:<10}  {job['name']}  {bars or told}".rstrip()
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import aiohttp
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from vidd.clients.facebook_faults import GraphError, fate_of, graph_error
 from vidd.clients.http import asking
@@ -40,6 +40,15 @@ class Account(Options):
 
     kind: Literal["facebook"] = Field("facebook", description="The kind of account.")
     token: SecretStr = Field(description="The page's access token; `vidd accounts facebook` lists them.")
+
+    @field_validator("token")
+    @classmethod
+    def _one_line(cls, value: SecretStr) -> SecretStr:
+        token = value.get_secret_value().strip()
+        if not token.isascii() or not token.isprintable():
+            raise ValueError("a token is one line of ASCII")
+        return SecretStr(token)
+
     page: str | None = Field(None, pattern=r"^\d+$", description="The page's id, digits only.")
     app_secret: SecretStr | None = Field(
         None, description="Secret of the app the token was made by; where it is set, every call is proved by it."

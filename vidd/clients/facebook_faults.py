@@ -36,7 +36,7 @@ _WAIT_WHEN_BUSY = 300.0
 
 
 class Wait400(AgainLater):
-    """A 400 that says nothing more: the page is let alone for hours, and what was begun is begun anew."""
+    """A 400 that says nothing more: it waits for hours, and what was begun is begun anew."""
 
 
 @dataclass
@@ -120,8 +120,7 @@ def fate_of(
     if error.status == 400:
         until = (now + timedelta(seconds=wait_after_400)).strftime("%Y-%m-%d %H:%M UTC")
         return Wait400(
-            f"Facebook answered 400 ({_shown(error)}) at {doing}; the page is let alone until {until}, then it goes "
-            "on, as often as [retry] allows.",
+            f"Facebook answered 400 ({_shown(error)}) at {doing}; it goes on at {until}, as often as [retry] allows.",
             after=wait_after_400,
         )
     return Refused(f"Facebook refused {doing} ({_shown(error)}): correct what it names.")

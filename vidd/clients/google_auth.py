@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 from google.auth import crypt, jwt
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from vidd.clients.http import asking, retry_after
 from vidd.clients.persist import persist
@@ -52,6 +52,11 @@ class GoogleAccount(Options):
     ca: Path | None = Field(None, description="File of certificates to trust besides the system's.")
     connect_timeout: Duration = Field(15.0, gt=0, description="Longest time to wait for a connection.")
     read_timeout: Duration = Field(60.0, gt=0, description="Longest silence in the middle of an answer.")
+
+    @field_validator("client_secret", "refresh_token")
+    @classmethod
+    def _one_line(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(value.get_secret_value().strip())
 
     @model_validator(mode="after")
     def _one_way_in(self) -> GoogleAccount:

@@ -41,12 +41,14 @@ def is_processed(video: str, resource: Mapping[str, Any]) -> bool:
     if state == "rejected":
         why = str(status.get("rejectionReason", "unknown"))
         words = _REJECTED.get(why, "of a reason unknown here")
-        raise Refused(f"YouTube rejected the video {video} because {words} ({why}): look at it in YouTube Studio.")
+        raise Refused(
+            f"YouTube rejected the video {video} because {words} ({why}): look at it in YouTube Studio; vidd resolve JOB --again sends it anew."
+        )
     if state == "failed":
         why = str(status.get("failureReason", "unknown"))
         words = _FAILED.get(why, "processing failed")
         raise Refused(
-            f"YouTube could not process the video {video}, {words} ({why}): look at the file, and send it again."
+            f"YouTube could not process the video {video}, {words} ({why}): look at the file; vidd resolve JOB --again sends it anew."
         )
     if state == "deleted":
         raise gone(video)
@@ -55,7 +57,9 @@ def is_processed(video: str, resource: Mapping[str, Any]) -> bool:
 
 def gone(video: str) -> Refused:
     """Somebody deleted it."""
-    return Refused(f"The video {video} was deleted at YouTube: publish it again, or leave it so.")
+    return Refused(
+        f"The video {video} was deleted at YouTube: vidd resolve JOB --again publishes it anew; else leave it so."
+    )
 
 
 async def find_marked(channel: Channel, marker: str, since: datetime) -> str | None:

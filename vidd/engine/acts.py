@@ -18,7 +18,7 @@ _ANEW: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "reason"
 _FROM_NOTHING: Mapping[str, Any] = {**_ANEW, "token": {}, "receipt": None, "begun": False, "revision": None}
 
 
-_GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE})
+_GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANCELLED})
 
 
 class Acts:
@@ -59,12 +59,13 @@ class Acts:
         return {**job.facts, REPLACES: rival.id}
 
     async def resolve(self, job: Job, *, published: str | None, name: str | None = None) -> Job:
-        """A person has looked: `published` is where it can be seen, None means that it did not arrive.
+        """A person has looked: `published` is where it can be seen, None means that it is not there and must be sent.
 
-        Refused where it is not clear which of several publications is meant; `name` names it.
+        What is unsure is meant before what was refused. Refused where several are meant and none is named by `name`.
         """
-        known = await self._stage.store.publications(job.id)
-        unsure = [one for one in known if one.state is Sending.UNSURE and name in {None, one.name}]
+        known = [one for one in await self._stage.store.publications(job.id) if name in {None, one.name}]
+        unsure = [one for one in known if one.state is Sending.UNSURE]
+        unsure = unsure or [one for one in known if one.state is Sending.REFUSED]
         if not unsure:
             of_that = f"the publication {name!r} of" if name else ""
             raise IllegalMove(
@@ -72,7 +73,7 @@ class Acts:
             )
         if len(unsure) > 1:
             names = ", ".join(one.name for one in unsure)
-            raise Refused(f"Several publications of this job are unsure ({names}): name the one you looked at.")
+            raise Refused(f"Several publications of this job are open ({names}): name the one you looked at (--name).")
         one = unsure[0]
         if published is not None:
             receipt = Receipt(url=published, facts={"resolved": "A person looked and found it."})
@@ -94,7 +95,13 @@ class Acts:
         if missing or not wanted:
             what = ", ".join(sorted(missing)) or "letter"
             raise Refused(f"This job has sent no notice {what}; it has: {', '.join(known) or 'none'}.")
-        for one in [known[name] for name in wanted if known[name].state is Sending.DONE]:
+        open_ones = [name for name in wanted if known[name].state is not Sending.DONE]
+        if open_ones:
+            name = open_ones[0]
+            raise IllegalMove(
+                f"The notice {name} is {known[name].state}: vidd explain {job.id} says what can be done about it first."
+            )
+        for one in [known[name] for name in wanted]:
             await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
         return await self._ready(job, f"A person asked for {', '.join(sorted(wanted))} once more.")
 

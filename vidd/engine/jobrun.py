@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from vidd.engine.publish import RESTING, Publishing
-from vidd.engine.rivals import is_out, rival_of
+from vidd.engine.rivals import is_out, out_in_words, rival_of, successor_of
 from vidd.engine.stage import GivenBack, Stage
 from vidd.engine.takeback import retracting, take_back
 from vidd.engine.work import Made, work
@@ -91,7 +91,15 @@ class JobRun:
 
     async def _kept_back(self, plan: Plan, talk: Talk | None) -> bool:
         """Whether the programme or another job forbids that this talk goes out; what is out already stays out."""
-        if talk is None or await is_out(self._stage.store, self.job):
+        if talk is None:
+            return False
+        successor = await successor_of(self._stage.store, self.job)
+        if successor is not None:
+            raise Refused(
+                f"The job {successor.id} ({successor.name}) took the place of this one: vidd retry {self.job.id} --replace if"
+                " it is to be the other way round."
+            )
+        if await is_out(self._stage.store, self.job):
             return False
         if talk.excluded:
             await self._move(State.EXCLUDED, f"The programme {plan.programme!r} excludes the talk {talk.id}.")
@@ -100,7 +108,7 @@ class JobRun:
         if rival is not None:
             raise Refused(
                 f"The talk {talk.id} is {rival.state} already as job {rival.id} ({rival.name}): if this recording is to take"
-                f" its place, vidd retry {self.job.id} --replace or write 1 under reprocess in its row."
+                f" its place, vidd retry {self.job.id} --replace, or write another number under reprocess in its row."
             )
         return False
 
@@ -204,7 +212,8 @@ class JobRun:
 
     async def _interrupted(self) -> None:
         if self.cancel_wanted:
-            await self._move(State.CANCELLED, "A person cancelled it while it ran.")
+            out = await out_in_words(self._stage.store, self.job)
+            await self._move(State.CANCELLED, f"A person cancelled it while it ran.{out}")
             await self._stage.workspace.remove(self.job.id)
         else:
             await self._give_back("The daemon was stopped; it goes on after the next start.")

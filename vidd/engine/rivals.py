@@ -19,6 +19,26 @@ async def is_out(store: Store, job: Job) -> bool:
     return any(one.state in _OUT or (one.state is Sending.WAITING and one.begun) for one in known)
 
 
+async def successor_of(store: Store, job: Job) -> Job | None:
+    """The job that took the place of this one and is out, unless it is the other way round by now."""
+    if job.talk is None:
+        return None
+    for other in await store.jobs(pipeline=job.pipeline, talk=job.talk, limit=_JOBS):
+        follows = other.facts.get(REPLACES) == job.id and job.facts.get(REPLACES) != other.id
+        if follows and await is_out(store, other):
+            return other
+    return None
+
+
+async def out_in_words(store: Store, job: Job) -> str:
+    """Where what is out of this job can be seen, and how it is taken back; "" where nothing is."""
+    known = [one for one in await store.publications(job.id) if not one.notice and one.state is Sending.DONE]
+    places = ", ".join(
+        f"{one.name} ({one.receipt.url})" if one.receipt and one.receipt.url else one.name for one in known
+    )
+    return f" Still out: {places}; vidd retract {job.id} takes it back." if places else ""
+
+
 async def rival_of(store: Store, job: Job) -> Job | None:
     """The job that this one must not double; the older one goes first where neither is out."""
     if job.talk is None:

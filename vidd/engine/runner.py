@@ -10,6 +10,7 @@ import structlog
 
 from vidd.engine.jobrun import JobRun
 from vidd.engine.patience import time_or_sign
+from vidd.engine.rivals import out_in_words
 from vidd.engine.slots import Slot
 from vidd.engine.stage import Stage
 from vidd.errors import AgainLater
@@ -165,6 +166,7 @@ class Runner:
             return run.job
         if job.state is State.CANCELLED:
             return job
+        reason += await out_in_words(self._stage.store, job)
         job = await self._stage.move(job, State.CANCELLED, reason)
         await self._stage.workspace.remove(job.id)
         return job

@@ -52,7 +52,7 @@ class Options(Base):
         description="Where the job's marker stands: a label that only the page sees, or the description's last line.",
     )
     wait_after_400: Duration = Field(
-        21600.0, gt=0, description="How long a page is let alone after a 400 that says nothing more."
+        21600.0, gt=0, description="How long a video waits after a 400 that says nothing more."
     )
     settle: Duration = Field(
         120.0, ge=0, description="How long after the last byte it is not yet believed that a video is not there."

@@ -307,15 +307,11 @@ def again(token: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Ask each account which channel is behind it, and say how much of the day's quota is used."""
+    """Ask each account which channel is behind it."""
     said = []
     for name in dict.fromkeys([options.account, *options.accounts.values()]):
         channel = channel_of(name, tools)
         me = await channel.mine()
-        units, uploads = await channel.quota.spent()
         title = str(me.get("snippet", {}).get("title", ""))
-        said.append(
-            f"The account {name} has the channel {title!a} ({me['id']}); "
-            f"{units} of {channel.account.daily} units and {uploads} uploads are used today."
-        )
+        said.append(f"The account {name} has the channel {title!a} ({me['id']}).")
     return " ".join(said)

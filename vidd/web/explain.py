@@ -142,7 +142,8 @@ def _sending(case: _Case, one: Publication) -> Explanation:
             waits = f"a person to look whether {one.name} arrived"
             return case.answer(waits, because, then, f"{retry} asks the other side once more", *cancel, since=since)
         case Sending.REFUSED:
-            return case.answer(what, because, f"correct what it says, then {retry}", *cancel, since=since)
+            fresh = f"after a change of the settings, {retry} --fresh-settings"
+            return case.answer(what, because, f"correct what it says, then {retry}", fresh, *cancel, since=since)
         case Sending.WAITING:
             if case.paused:
                 return _resume(case)

@@ -5,7 +5,7 @@ const jobs = new Map();
 const rows = new Map();
 const GROUPS = {
   all: ["All", () => true],
-  person: ["Needs a person", (job) => ["refused", "unsure", "held"].includes(job.state)],
+  person: ["Needs a person", (job) => ["refused", "unsure", "held"].includes(job.state) || (job.state === "published" && job.reason)],
   going: ["In progress", (job) => ["seen", "ready", "working", "publishing", "waiting"].includes(job.state)],
   done: ["Done", (job) => ["published", "excluded", "cancelled"].includes(job.state)],
 };
@@ -227,7 +227,7 @@ function aboutParts(job) {
   const parts = [];
   const running = ["working", "publishing"].includes(job.state) ? job.progress : [];
   for (const part of running) parts.push(...farParts(part));
-  if (job.reason && job.state !== "published") parts.push(foreign(job.reason));
+  if (job.reason) parts.push(foreign(job.reason));
   if (job.until && job.state === "waiting") parts.push(" ", make("span", `Next try ${clock(job.until)}.`, "quiet whole"));
   if (parts.length === 0 && job.state !== "published") parts.push(make("span", job.meaning, "quiet"));
   if (job.link && !isWeb(job.link)) parts.push(foreign(job.link, "quiet"));
