@@ -62,6 +62,18 @@ async def test_a_talk_excluded_while_it_is_cut_does_not_go_out(tmp_path):
         assert far.arrived == []
 
 
+async def test_a_row_that_is_gone_while_its_talk_is_cut_keeps_nothing_back(tmp_path):
+    far, cutting = FakePublisher("far"), asyncio.Event()
+    cut = FakeStep("cut", results=[cutting.wait])
+    async with sheet(tmp_path, talk("t1"), talk("t2"), publishers=[far], steps=[cut]) as (engine, put):
+        job = await engine.one()
+        await engine.until(job.id, State.WORKING)
+        await put(talk("t2"))
+        cutting.set()
+        await engine.until(job.id, State.PUBLISHED)
+        assert far.arrived == [job.id]
+
+
 async def test_a_waiting_talk_is_excluded_at_once_and_a_published_one_stays_out(tmp_path):
     far = FakePublisher("far")
     cut = FakeStep("cut", results=[None, AgainLater("Tomorrow.", after=86400)])

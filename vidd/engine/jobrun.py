@@ -81,7 +81,9 @@ class JobRun:
         await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
         made = await work(self._stage, self.job, plan, talk, sent=await self._all_sent(plan))
         self._stage.go_on()
-        if plan.programme and await self._kept_back(plan, await self._look_up(plan)):
+        # The row may have been excluded meanwhile; one that is gone for a moment is nobody's wish.
+        now = await self._stage.store.talk(plan.programme, talk.id) if plan.programme and talk else None
+        if await self._kept_back(plan, now):
             return
         if plan.review and not await self._stage.store.get_flag(f"approved:{self.job.id}"):
             await self._move(State.HELD, "A person must look at it and approve it.")
