@@ -143,6 +143,11 @@ def _rendered(template: str, fields: Mapping[str, Any], form: str) -> str:
     return text
 
 
+def title_among(fields: Mapping[str, Any]) -> str:
+    """The title among the `fields_of` a job: the steps', or else the talk's, or else the file's name."""
+    return str(fields.get("title") or fields["talk"].title or fields["name"])
+
+
 def fields_of(job: Job, talk: Talk | None, facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What a template may name: `job`, `talk`, `name` (the file's, without its end), the steps' facts, and more."""
     return {

@@ -18,9 +18,9 @@ from vidd.cli.common import (
     finish,
     of,
     say,
+    say_job,
     say_json,
 )
-from vidd.cli.shown import job_line
 from vidd.clients.daemon import DaemonClient
 
 
@@ -35,7 +35,7 @@ def _act(verb: str, sentence: str) -> Callable[..., None]:
         as_json: JsonOption = False,
     ) -> None:
         found = finish(at((config, state, url, token), lambda daemon: daemon.post(f"/api/jobs/{of(job)}/{verb}")))
-        _told(found, as_json=as_json)
+        say_job(found, as_json=as_json)
 
     command.__name__, command.__doc__ = verb, sentence
     return command
@@ -66,8 +66,7 @@ def retry(
     async def ask(daemon: DaemonClient) -> Any:
         return await daemon.post(f"/api/jobs/{of(job)}/retry", {"fresh_settings": fresh, "replace": replace})
 
-    found = finish(at((config, state, url, token), ask))
-    _told(found, as_json=as_json)
+    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
 
 
 def resolve(
@@ -92,7 +91,7 @@ def resolve(
     async def ask(daemon: DaemonClient) -> Any:
         return await daemon.post(f"/api/jobs/{of(job)}/resolve", body)
 
-    _told(finish(at((config, state, url, token), ask)), as_json=as_json)
+    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
 
 
 def resend(
@@ -112,7 +111,7 @@ def resend(
     async def ask(daemon: DaemonClient) -> Any:
         return await daemon.post(f"/api/jobs/{of(job)}/resend", {"names": notice or []})
 
-    _told(finish(at((config, state, url, token), ask)), as_json=as_json)
+    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
 
 
 def reject(
@@ -130,8 +129,7 @@ def reject(
     async def ask(daemon: DaemonClient) -> Any:
         return await daemon.post(f"/api/jobs/{of(job)}/reject", {"reason": reason})
 
-    found = finish(at((config, state, url, token), ask))
-    _told(found, as_json=as_json)
+    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
 
 
 def _switch(verb: str, sentence: str, done: str) -> Callable[..., None]:
@@ -159,10 +157,3 @@ pause = _switch(
     "Paused: what runs goes on, nothing new starts until vidd resume.",
 )
 resume = _switch("resume", "Start jobs again.", "Jobs start again.")
-
-
-def _told(found: Any, *, as_json: bool) -> None:
-    if as_json:
-        say_json(found)
-    else:
-        say(job_line(found))

@@ -18,6 +18,7 @@ from vidd.cli.common import (
     finish,
     of,
     say,
+    say_job,
     say_json,
 )
 from vidd.cli.shown import job_line, job_page
@@ -119,11 +120,7 @@ def submit(
     async def ask(daemon: DaemonClient) -> Any:
         return await daemon.post("/api/jobs", body, key=key)
 
-    found = finish(at((config, state, url, token), ask))
-    if as_json:
-        say_json(found)
-    else:
-        say(job_line(found))
+    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
 
 
 def health(

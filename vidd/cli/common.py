@@ -17,6 +17,7 @@ from urllib.parse import quote
 import typer
 
 from vidd.app import SOCKET
+from vidd.cli.shown import job_line
 from vidd.clients.daemon import DaemonClient
 from vidd.config import Settings, SettingsFault, read_settings
 from vidd.errors import AgainLater, Fault
@@ -81,6 +82,14 @@ async def at(
 def say(text: str) -> None:
     """A line for people, without anything that moves a terminal's cursor."""
     typer.echo("\n".join(printable(line) for line in text.split("\n")))
+
+
+def say_job(job: Any, *, as_json: bool) -> None:
+    """A job, as a line for people or as JSON."""
+    if as_json:
+        say_json(job)
+    else:
+        say(job_line(job))
 
 
 def say_json(document: Any) -> None:

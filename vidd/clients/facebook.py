@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import hmac
 import json
-import ssl
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ import aiohttp
 from pydantic import Field, SecretStr, field_validator
 
 from vidd.clients.facebook_faults import GraphError, fate_of, graph_error
-from vidd.clients.http import asking
+from vidd.clients.http import asking, authorities, patience
 from vidd.clients.persist import persist
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.options import Duration, Options
@@ -223,20 +222,7 @@ def _answered(doing: str, *, commits: bool) -> Iterator[None]:
 @asynccontextmanager
 async def graph(account: Account, name: str, clock: Clock, *, wait_after_400: float = 21600.0) -> AsyncIterator[Graph]:
     """Open a session for an account; `wait_after_400` is in seconds."""
-    timeout = aiohttp.ClientTimeout(
-        total=None,
-        connect=account.connect_timeout,
-        sock_connect=account.connect_timeout,
-        sock_read=account.read_timeout,
-    )
-    trust: ssl.SSLContext | bool = True
-    if account.ca is not None:
-        try:
-            trust = ssl.create_default_context()
-            trust.load_verify_locations(account.ca)
-        except OSError as error:
-            raise Refused(
-                f"The certificates in {account.ca} cannot be read ({error}): correct ca of {name!r}."
-            ) from None
+    timeout = patience(account.connect_timeout, account.read_timeout)
+    trust = authorities(account.ca) if account.ca is not None else True
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=trust)) as web:
         yield Graph(web, account, name, clock, wait_after_400)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidd.model.talk import names_in_words
-from vidd.texts import fields_of, render
+from vidd.texts import fields_of, render, title_among
 
 if TYPE_CHECKING:
     from vidd.ports import Parcel
@@ -47,7 +47,7 @@ def words_of(parcel: Parcel, *, title: str, description: str, published: bool, m
     speakers = names_in_words([" ".join(one.name.split()) for one in talk.speakers if one.name] if talk else [])
     told = "\n\n".join(part for part in (speakers, talk.description.strip() if talk else "") if part)
     fields = fields_of(parcel.job, talk, {"speakers": speakers, "description": told, **parcel.facts})
-    fields["title"] = parcel.facts.get("title") or (talk.title if talk else "") or fields["name"]
+    fields["title"] = title_among(fields)
     named = " ".join(render(title, fields).split()) or fields["name"]
     if len(named) > _LONGEST_TITLE:
         named = f"{named[: _LONGEST_TITLE - 1]}…"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ import aiohttp
 from google.auth import crypt, jwt
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from vidd.clients.http import asking, retry_after
+from vidd.clients.http import asking, authorities, patience, retry_after
 from vidd.clients.persist import persist
 from vidd.errors import AgainLater, Refused
 from vidd.options import Duration, Options
@@ -35,6 +34,10 @@ _AUDIENCE = _TOKEN_URL
 _LINGERS = sys.version_info < (3, 12, 8)
 _EARLY = timedelta(seconds=60)
 _ASSERTION = 3600
+
+
+# Each request has a session of its own, and reading the system's authorities takes tens of milliseconds.
+_trust = lru_cache(maxsize=8)(authorities)
 
 
 class GoogleAccount(Options):
@@ -80,21 +83,8 @@ class GoogleAccount(Options):
         """
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=_trust(self.ca), enable_cleanup_closed=_LINGERS),
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=self.connect_timeout, sock_connect=self.connect_timeout, sock_read=self.read_timeout
-            ),
+            timeout=patience(self.connect_timeout, self.read_timeout),
         )
-
-
-@lru_cache(maxsize=8)
-def _trust(ca: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca is not None:
-        try:
-            context.load_verify_locations(ca)
-        except (OSError, ssl.SSLError) as error:
-            raise Refused(f"The certificates in {ca} cannot be read ({error}): correct `ca` of the account.") from error
-    return context
 
 
 @dataclass(frozen=True, slots=True)

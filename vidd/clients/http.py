@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,14 +16,28 @@ from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def session(*, connect: float = 15.0, silence: float = 60.0) -> aiohttp.ClientSession:
     """A session without a limit on the whole time; `silence` is the longest wait for the next bytes, in seconds."""
-    return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=silence),
-        auto_decompress=False,
-    )
+    return aiohttp.ClientSession(timeout=patience(connect, silence), auto_decompress=False)
+
+
+def patience(connect: float, silence: float) -> aiohttp.ClientTimeout:
+    """How long to wait for a connection and, once it stands, for the next bytes (seconds), however long all of it takes."""
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=silence)
+
+
+def authorities(ca: Path | None) -> ssl.SSLContext:
+    """Whom to trust: the system's authorities, and those of a file besides. Refused where it cannot be read."""
+    context = ssl.create_default_context()
+    if ca is not None:
+        try:
+            context.load_verify_locations(ca)
+        except OSError as error:
+            raise Refused(f"The certificates in {ca} cannot be read ({error}): correct `ca` of the account.") from error
+    return context
 
 
 def shown(url: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vidd.model.talk import names_in_words
-from vidd.texts import fields_of
+from vidd.texts import fields_of, title_among
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ def notice_of(parcel: Parcel) -> Notice:
         "state": state,
         "edition": parcel.publication.edition,
         "uuid": talk.id if talk else job.talk,
-        "title": parcel.facts.get("title") or (talk.title if talk else "") or fields["name"],
+        "title": title_among(fields),
         "link": parcel.link,
         "urls": {name: one.url for name, one in parcel.receipts.items() if one.url},
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.clients.youtube_words import PLAYLIST, Mending
 from vidd.errors import Refused
-from vidd.texts import fields_of, render
+from vidd.texts import fields_of, render, title_among
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,12 +59,11 @@ def order_of(parcel: Parcel, *, privacy: str, publish_at: str | None, in_tags: b
     facts, talk = parcel.facts, parcel.talk
     fields = fields_of(parcel.job, talk, facts)
     marker, mending = marker_of(parcel), Mending(refuse=refuse)
-    title = str(facts.get("title") or (talk.title if talk else "") or fields["name"])
     description = str(facts.get("description") or (talk.description if talk else ""))
     tags = [*map(str, facts.get("tags", ())), *(talk.keywords if talk else ())]
     hidden = talk is not None and talk.private
     words = {
-        "title": mending.title(title),
+        "title": mending.title(title_among(fields)),
         "description": mending.description(description, "" if in_tags else f"\n\n{marker}"),
         "tags": mending.tags([marker] if in_tags else [], tags),
         "privacy": "private" if hidden else privacy,

@@ -1,7 +1,7 @@
 """A video on its way to a channel, as far as the journal's token tells: sent, resumed, looked for, never begun twice.
 
 The token has `account`, `begun`, `file` and `session` while bytes go out, `closing` once the last of them may have gone,
-`gone` when the session was found to be unknown; from its arrival `video`, `arrived` and `steps`; `words`, `notes` and
+`gone` when the session was found to be unknown; from its arrival `video` and `steps`; `words`, `notes` and
 `channel` throughout.
 """
 
@@ -100,7 +100,7 @@ class VideoUpload:
 
     def _arrived(self, video: str) -> None:
         kept = {name: one for name, one in self.token.items() if name in _LASTING}
-        self.token = {**kept, "video": video, "arrived": self.clock.now().isoformat(), "steps": {}}
+        self.token = {**kept, "video": video, "steps": {}}
 
     async def _look_for_it(self) -> bool:
         if "closing" not in self.token:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidd.engine.rivals import REPLACES, is_out, rival_of
+from vidd.engine.rivals import is_out, rival_of
 from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
 from vidd.engine.takeback import retracting
 from vidd.errors import Refused
-from vidd.model.job import UNFINISHED, IllegalMove, Job, State
+from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import Publication, Receipt, Sending
 from vidd.ports import PlannedPublisher, nothing_remains
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import structlog
 
-from vidd.engine.rivals import REPLACES
 from vidd.engine.stage import Stage
 from vidd.engine.work import Made
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Progressed, Retried
-from vidd.model.job import Job
+from vidd.model.job import REPLACES, Job
 from vidd.model.publication import Publication, Receipt, Sending
 from vidd.model.talk import Talk, revision_of
 from vidd.ports import Parcel, PlannedPublisher

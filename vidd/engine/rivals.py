@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from vidd.model.job import Job, State
+from vidd.model.job import REPLACES, Job, State
 from vidd.model.publication import Sending
 from vidd.ports import Store
 
 _ENDED = frozenset({State.REFUSED, State.CANCELLED, State.EXCLUDED})
 _OUT = frozenset({Sending.STARTED, Sending.SENT, Sending.DONE, Sending.UNSURE})
 _JOBS = 50
-REPLACES = "replaces"
-"""The fact that names the job whose publications this one takes the place of."""
 
 
 async def is_out(store: Store, job: Job) -> bool:

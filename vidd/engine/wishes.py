@@ -8,18 +8,19 @@ was is remembered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import structlog
 
 from vidd.engine.acts import Acts
 from vidd.engine.intake import Intake
-from vidd.engine.rivals import REPLACES, is_out
+from vidd.engine.rivals import is_out
 from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
 from vidd.errors import Fault
 from vidd.model.event import Event, JobMoved
-from vidd.model.job import UNFINISHED, Arrival, IllegalMove, Job, State
+from vidd.model.job import REPLACES, UNFINISHED, Arrival, IllegalMove, Job, State
 from vidd.model.publication import Sending
 from vidd.model.talk import Talk, revision_of
 from vidd.ports import Conflict, Plan
@@ -75,22 +76,27 @@ class Wishes:
     async def settle(self) -> None:
         """Grant what is outstanding."""
         self._wake.clear()
+        granted = {what: await self._stage.store.recall(self._space(what)) for what in ("reprocess", "resend")}
         for talk in await self._stage.store.talks(self._programme):
             if talk.fault or (self._seen.get(talk.id) == talk and talk.id not in self._moved):
                 continue
             self._moved.discard(talk.id)
             # Only what was granted whole has been seen: a journal that could not be written is tried again.
             self._seen.pop(talk.id, None)
-            await self._grant(talk)
+            await self._grant(talk, granted)
             self._seen[talk.id] = talk
 
-    async def _grant(self, talk: Talk) -> None:
+    def _space(self, what: str) -> str:
+        return f"wishes:{self._pipeline}:{what}"
+
+    async def _grant(self, talk: Talk, granted: Mapping[str, Mapping[str, str]]) -> None:
         jobs = await self._stage.store.jobs(pipeline=self._pipeline, talk=talk.id, limit=_JOBS)
         for job in jobs:
             await self._bar(talk, job)
             await self._prioritise(talk, job)
-        await self._once(talk, "reprocess", talk.reprocess, lambda: self._reprocess(jobs))
-        await self._once(talk, "resend", talk.resend, lambda: self._resend(jobs))
+        for what, text, act in (("reprocess", talk.reprocess, self._reprocess), ("resend", talk.resend, self._resend)):
+            if text != granted[what].get(talk.id, ""):
+                await self._once(talk, what, text, partial(act, jobs))
         out = next((job for job in jobs if job.state is State.PUBLISHED), None)
         if out is not None and REPLACES in out.facts:
             await self._acts.supersede(out)
@@ -116,17 +122,13 @@ class Wishes:
                 self._runner.queue(changed)
 
     async def _once(self, talk: Talk, what: str, text: str, act: Callable[[], Awaitable[None]]) -> None:
-        space, name = f"wishes:{self._pipeline}:{what}", talk.id
-        granted = (await self._stage.store.recall(space)).get(name)
-        if text == (granted or ""):
-            return
         if text:
             _log.info("asked for in the sheet", what=what, talk=talk.id, text=text)
             try:
                 await act()
             except (Fault, IllegalMove, Conflict) as refusal:
                 _log.warning("not granted", what=what, talk=talk.id, reason=str(refusal))
-        await self._stage.store.remember(space, {name: text or None})
+        await self._stage.store.remember(self._space(what), {talk.id: text or None})
 
     async def _reprocess(self, jobs: list[Job]) -> None:
         if not jobs or jobs[0].state in UNFINISHED | {State.WAITING, State.HELD, State.EXCLUDED}:

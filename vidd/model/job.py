@@ -66,6 +66,9 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.PUBLISHED: frozenset({State.READY}),
 }
 
+REPLACES = "replaces"
+"""The fact that names the job whose publications this one takes the place of."""
+
 UNFINISHED = frozenset({State.SEEN, State.READY, State.WORKING, State.PUBLISHING})
 """States a daemon takes up again by itself when it starts; `waiting` comes when its time has come."""
 

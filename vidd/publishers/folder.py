@@ -25,7 +25,7 @@ from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
 from vidd.options import Options as Base
 from vidd.ports import Parcel, Tools
-from vidd.texts import check_template, fields_of, file_name, render
+from vidd.texts import check_template, fields_of, file_name, render, title_among
 
 SLOT: str | None = "uploads"
 
@@ -124,7 +124,7 @@ def _names(options: Options, parcel: Parcel, chosen: list[Artifact]) -> list[tup
     names: list[tuple[Artifact, PurePosixPath]] = []
     for artifact in chosen:
         fields = fields_of(parcel.job, talk, parcel.facts)
-        fields["title"] = parcel.facts.get("title") or (talk.title if talk else "") or fields["name"]
+        fields["title"] = title_among(fields)
         fields["role"] = artifact.role
         fields["tail"] = f"-{file_name(artifact.role)}" if len(chosen) > 1 else ""
         fields["suffix"] = PurePosixPath(artifact.path).suffix

@@ -26,7 +26,7 @@ from vidd.model.talk import names_in_words
 from vidd.options import Options as Base
 from vidd.ports import Parcel, Tools
 from vidd.printable import quoted
-from vidd.texts import check_template, fields_of, render
+from vidd.texts import check_template, fields_of, render, title_among
 
 SLOT: str | None = "mails"
 LETTER = True
@@ -241,7 +241,7 @@ def _letters(options: Options, parcel: Parcel) -> tuple[list[Letter], dict[str, 
     talk, tools, sender = parcel.talk, parcel.tools, _sender(options)
     named = names_in_words([speaker.name for speaker in talk.speakers if speaker.name] if talk else [])
     fields = fields_of(parcel.job, talk, parcel.facts, link=parcel.link, speakers=named)
-    fields["title"] = parcel.facts.get("title") or (talk.title if talk else "") or fields["name"]
+    fields["title"] = title_among(fields)
     fields["sender"] = {"name": sender.name, "email": sender.address}
     # Subject and text see the same fields for a copy as for the mail, only the greeting goes to all at once.
     if options.to is None:

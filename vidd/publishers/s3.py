@@ -20,6 +20,7 @@ from vidd.clients.s3_address import web_address
 from vidd.clients.s3_parts import manifest
 from vidd.clients.s3_upload import JOB, Target, Upload, is_this
 from vidd.errors import Refused
+from vidd.model.job import REPLACES
 from vidd.model.publication import Receipt
 from vidd.options import Duration, Size
 from vidd.options import Options as Base
@@ -94,7 +95,7 @@ def _files(options: Options, parcel: Parcel) -> list[_File]:
             metadata={name: _header(render(text, fields)) for name, text in options.metadata.items()},
             extra={name: value for name, value in extra.items() if value is not None},
             overwrite=options.overwrite is True,
-            replaces=parcel.job.facts.get("replaces"),
+            replaces=parcel.job.facts.get(REPLACES),
         )
         files[key] = _File(one, target, fields)
     return list(files.values())
