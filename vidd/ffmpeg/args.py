@@ -69,7 +69,10 @@ def trim(
         *_input(source, threads, seek),
         *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
         *_sound_maps(media),
-        *("-filter:v", ",".join([*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *_fades("", cut)])),
+        *(
+            "-filter:v",
+            ",".join([*_whole(media.video[0]), *_cut("", lead, cut), *_plain(media.video[0]), *_fades("", cut)]),
+        ),
         *("-filter:a", ",".join(sound_chain(lead, cut))),
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
         *_times(media.video[0]),
@@ -162,7 +165,7 @@ def _sound(media: Media) -> list[tuple[int, Audio]]:
 
 def _cut(a: str, lead: float, cut: Cut) -> list[str]:
     # Not PTS-STARTPTS: picture and sound begin at different times, and that difference must stay. round(), since
-    # setpts cuts off, and a tick may be a whole frame (AVI).
+    # setpts cuts off.
     return [
         f"{a}trim=start={number(lead)}:end={number(lead + cut.length)}",
         f"{a}setpts=round(PTS-{number(lead)}/TB)",
@@ -181,9 +184,17 @@ def _fades(a: str, cut: Cut) -> list[str]:
     return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(cut.length - cut.fade)}:d={length}"]
 
 
-def _even(video: Video) -> list[str]:
-    # 4:2:0 needs even sides; a line less is no resampling.
-    return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+def _whole(video: Video) -> list[str]:
+    return [
+        f"settb=1/{time_scale(video)}",  # a tick may be a whole frame (AVI), and the cut begin in the middle of one
+        "bwdif=mode=send_frame:deint=interlaced",  # no browser does it; pictures that are not marked as interlaced pass untouched
+    ]
+
+
+def _plain(video: Video) -> list[str]:
+    # 4:2:0 needs even sides; a line less is no resampling. Fades end in the black of the usual range.
+    even = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+    return [*even, "scale=out_range=tv", "format=yuv420p"]
 
 
 def _times(video: Video, fps: float | None = None) -> list[str]:

@@ -217,6 +217,8 @@ def _check(chosen: Plan) -> None:
 def _names(codec: str, taken: list[list[int]]) -> list[tuple[int, int, int]]:
     """Names for the parameter sets of head and tail that the source does not use: VPS, SPS, PPS."""
     vps, sps, pps = (set(one) for one in taken)
+    if codec == "av1":
+        return [(0, 0, 0)] * 3
     if codec == "h264":
         free = [one for one in range(31, -1, -1) if one not in sps | pps]
         return [(0, one, one) for one in free[:3]]
