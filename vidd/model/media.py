@@ -14,7 +14,7 @@ class Video:
     """One video stream. `width` and `height` are as stored; `rotation` is clockwise degrees for showing it.
 
     `rate` is the average frame rate; `variable` says that frame distances differ. `frames` is None where
-    the container does not say.
+    the container does not say. `interlaced` says that the first pictures are of two fields.
     """
 
     codec: str
@@ -27,6 +27,7 @@ class Video:
     rotation: int = 0
     variable: bool = False
     pixel_format: str = "yuv420p"
+    interlaced: bool = False
 
     @property
     def shown(self) -> tuple[int, int]:
