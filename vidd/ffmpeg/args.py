@@ -66,7 +66,7 @@ def trim(
     lead = cut.start - seek
     return [
         *begin(),
-        *_input(source, threads, seek),
+        *input_of(source, threads, seek),
         *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
         *_sound_maps(media),
         *("-filter:v", ",".join([*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *_fades("", cut)])),
@@ -92,7 +92,7 @@ def transcode(
         for number, (one, _) in enumerate(outputs)
     ]
     split = f"[0:V:0]split={len(outputs)}" + "".join(f"[in{number}]" for number in range(len(outputs)))
-    args = [*begin(), *_input(source, threads, 0.0), "-filter_complex", ";".join([split, *branches])]
+    args = [*begin(), *input_of(source, threads, 0.0), "-filter_complex", ";".join([split, *branches])]
     for number, (one, path) in enumerate(outputs):
         args += [
             *("-map", f"[out{number}]"),
@@ -143,7 +143,8 @@ def limits(threads: int) -> list[str]:
     ]
 
 
-def _input(source: Path, threads: int, seek: float) -> list[str]:
+def input_of(source: Path, threads: int, seek: float) -> list[str]:
+    """A foreign file as an input, from about `seek` seconds on."""
     return [
         *limits(threads),
         *(("-ss", number(seek)) if seek > 0 else ()),
