@@ -69,7 +69,12 @@ def trim(
         *input_of(source, threads, seek),
         *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
         *_sound_maps(media),
-        *("-filter:v", ",".join([*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *_fades("", cut)])),
+        *(
+            "-filter:v",
+            ",".join(
+                [*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *fades("", cut.length, cut.fade)]
+            ),
+        ),
         *("-filter:a", ",".join(sound_chain(lead, cut))),
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
         *_times(media.video[0]),
@@ -97,7 +102,7 @@ def transcode(
         args += [
             *("-map", f"[out{number}]"),
             *_sound_maps(media),
-            *("-filter:a", _UNBROKEN),
+            *("-filter:a", UNBROKEN),
             *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
             # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
             *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
@@ -120,7 +125,7 @@ def time_scale(video: Video, fps: float | None = None) -> int:
 
 
 # Silence where the sound starts late or has a hole: AAC in MP4 has no holes, so all after one would come too early.
-_UNBROKEN = "aresample=async=1:first_pts=0"
+UNBROKEN = "aresample=async=1:first_pts=0"
 
 
 def begin() -> list[str]:
@@ -172,14 +177,15 @@ def _cut(a: str, lead: float, cut: Cut) -> list[str]:
 
 def sound_chain(lead: float, cut: Cut) -> list[str]:
     """The filters that cut and fade sound; `lead` is where the cut starts in what is read."""
-    return [*_cut("a", lead, cut), _UNBROKEN, *_fades("a", cut)]
+    return [*_cut("a", lead, cut), UNBROKEN, *fades("a", cut.length, cut.fade)]
 
 
-def _fades(a: str, cut: Cut) -> list[str]:
-    if cut.fade <= 0:
+def fades(a: str, seconds: float, fade: float) -> list[str]:
+    """The filters that let something of so many seconds fade in and out; `a` is "a" for sound."""
+    if fade <= 0:
         return []
-    length = number(cut.fade)
-    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(cut.length - cut.fade)}:d={length}"]
+    length = number(fade)
+    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(seconds - fade)}:d={length}"]
 
 
 def _even(video: Video) -> list[str]:

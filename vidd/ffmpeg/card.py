@@ -93,7 +93,7 @@ def readable(card: Card, heading: str, text: str, paths: Sequence[Path], what: s
         kept.append("\n".join(lines).strip("\n"))
     if not any(kept) and not card.image:
         raise Refused(f"The templates of the {what} make no text: correct heading or text, or give it an image.")
-    return Words(*kept, "".join(dict.fromkeys(dropped)))
+    return Words(kept[0], kept[1], "".join(dict.fromkeys(dropped)))
 
 
 def draw(card: Card, words: Words, frame: tuple[int, int], paths: Sequence[Path], image: Path | None) -> Image.Image:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vidd.ffmpeg import args
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
@@ -61,7 +62,6 @@ def picture(
     threads: int = 0,
 ) -> list[str]:
     """Encode one edge of the picture; its times are those in the result, on the result's clock."""
-    encoder = _x264(piece, look) if look.codec == "h264" else _x265(piece, threads)
     return [
         *args.begin(),
         *args.limits(threads),
@@ -70,14 +70,31 @@ def picture(
         *("-noaccurate_seek", "-seek_timestamp", "1", "-ss", _seek(media, piece, time_base)),
         *("-i", f"file:{source}"),
         *("-map", "0:V:0", "-an", "-sn", "-dn"),
-        *("-filter:v", ",".join([*_picked(piece, ticks), *_faded(cut), f"format={look.pixel_format}"])),
-        *encoder,
+        *(
+            "-filter:v",
+            ",".join([*_picked(piece, ticks), *args.fades("", cut.length, cut.fade), f"format={look.pixel_format}"]),
+        ),
+        *encoded(look, piece, crf=crf, preset=preset, threads=threads),
+        *written(output, ticks.scale),
+    ]
+
+
+def encoded(look: Look, piece: Piece, *, crf: int, preset: str, threads: int) -> list[str]:
+    """The encoder and how it is to make a piece."""
+    return [
+        *(_x264(piece, look) if look.codec == "h264" else _x265(piece, threads)),
         *("-preset", preset, "-crf", str(crf)),
-        *("-fps_mode:v", "passthrough", "-enc_time_base:v", f"1:{ticks.scale}"),
         *(("-threads", str(threads)) if threads else ()),
+    ]
+
+
+def written(output: Path, scale: int) -> list[str]:
+    """A file of pictures for the joiner, with their times as they are, in ticks of which there are `scale` a second."""
+    return [
+        *("-fps_mode:v", "passthrough", "-enc_time_base:v", f"1:{scale}"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-write_tmcd", "0"),
-        *("-video_track_timescale", str(ticks.scale)),
-        *("-movie_timescale", str(ticks.scale)),  # so that the first picture's time is not rounded to 1/1000 s
+        *("-video_track_timescale", str(scale)),
+        *("-movie_timescale", str(scale)),  # so that the first picture's time is not rounded to 1/1000 s
         *("-f", "mp4", f"file:{output}"),
     ]
 
@@ -88,13 +105,6 @@ def _picked(piece: Piece, ticks: Ticks) -> list[str]:
         f"trim=start_pts={piece.start * ticks.finer}:end_pts={piece.end * ticks.finer}",
         f"setpts=PTS-({ticks.origin})",
     ]
-
-
-def _faded(cut: Cut) -> list[str]:
-    if cut.fade <= 0:
-        return []
-    length = args.number(cut.fade)
-    return [f"fade=t=in:st=0:d={length}", f"fade=t=out:st={args.number(cut.length - cut.fade)}:d={length}"]
 
 
 def _seek(media: Media, piece: Piece, time_base: Fraction) -> str:
@@ -129,10 +139,26 @@ def _x265(piece: Piece, threads: int) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A sound track that is encoded whole: its number in the source, `samples` of it, at `rate` and with this layout.
+
+    `filters` come after its fades; `before` and `after` are files (WAV, alike) with what is heard around the talk.
+    """
+
+    number: int
+    samples: int
+    rate: int
+    layout: str
+    filters: tuple[str, ...] = ()
+    before: Path | None = None
+    after: Path | None = None
+
+
 def sound(
     source: Path,
     output: Path,
-    tracks: tuple[int, ...],
+    tracks: Sequence[Heard],
     cut: Cut,
     *,
     begin: float,
@@ -141,15 +167,31 @@ def sound(
     threads: int = 0,
 ) -> list[str]:
     """Encode these sound tracks of the cut whole, as the full encode would; the file's own clock starts at `begin`."""
+    inputs: list[str] = []
+    graph: list[str] = []
+    for place, one in enumerate(tracks):
+        chain = [*args.sound_chain(begin + cut.start, cut), *one.filters]
+        files = [each for each in (one.before, one.after) if each]
+        numbers = range(1 + inputs.count("-i"), 1 + inputs.count("-i") + len(files))
+        inputs += [word for each in files for word in args.input_of(each, threads, 0.0)]
+        if not files:
+            graph.append(f"[0:a:{one.number}]{','.join(chain)}[out{place}]")
+            continue
+        alike = f"aformat=sample_rates={one.rate}:channel_layouts={one.layout}"
+        size = f"apad=whole_len={one.samples},atrim=end_sample={one.samples}"
+        around = [f"[{number}:a:0]" for number in numbers]
+        row = [*around[: int(one.before is not None)], f"[talk{place}]", *around[int(one.before is not None) :]]
+        graph.append(f"[0:a:{one.number}]{','.join([*chain, alike, size])}[talk{place}]")
+        graph.append(f"{''.join(row)}concat=n={len(row)}:v=0:a=1[out{place}]")
     return [
         *args.begin(),
         *args.limits(threads),
         # Else the clock of a transport stream would start with the first track that is used.
         *("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", args.number(begin + seek)),
         *("-i", f"file:{source}"),
-        *(word for number in tracks for word in ("-map", f"0:a:{number}")),
-        *("-vn", "-sn", "-dn"),
-        *("-filter:a", ",".join(args.sound_chain(begin + cut.start, cut))),
+        *inputs,
+        *("-filter_complex", ";".join(graph)),
+        *(word for place in range(len(tracks)) for word in ("-map", f"[out{place}]")),
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
         *("-f", "mp4", f"file:{output}"),
