@@ -81,7 +81,7 @@ def change(found: Measured, wanted: Loudness) -> Change | str:
     off = wanted.target - found.loudness
     if abs(off) <= wanted.tolerance:
         return f"It is within {wanted.tolerance:g} LU of {wanted.target:g} LUFS."
-    gain = min(off, wanted.most_gain)
+    gain = round(min(off, wanted.most_gain), 2)
     limited = found.peak is not None and found.peak + gain > wanted.peak - _HEADROOM
     return Change(gain, wanted.peak - _HEADROOM if limited else None)
 
@@ -90,7 +90,7 @@ def corrected(one: Change, limited: Measured, wanted: Loudness) -> Change:
     """The same, with what the limiter took away put on top."""
     if limited.loudness is None:
         return one
-    return Change(min(one.gain + wanted.target - limited.loudness, wanted.most_gain), one.limit)
+    return Change(round(min(one.gain + wanted.target - limited.loudness, wanted.most_gain), 2), one.limit)
 
 
 def measurement(source: Path, track: int, filters: list[str], *, seek: float, threads: int = 0) -> list[str]:

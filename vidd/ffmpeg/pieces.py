@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from vidd.ffmpeg import args
+from vidd.ffmpeg import args, heard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
+    from vidd.ffmpeg.heard import Heard
     from vidd.ffmpeg.plan import Ticks
     from vidd.model.media import Media
 
@@ -139,22 +140,6 @@ def _x265(piece: Piece, threads: int) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A sound track that is encoded whole: its number in the source, `samples` of it, at `rate` and with this layout.
-
-    `filters` come after its fades; `before` and `after` are files (WAV, alike) with what is heard around the talk.
-    """
-
-    number: int
-    samples: int
-    rate: int
-    layout: str
-    filters: tuple[str, ...] = ()
-    before: Path | None = None
-    after: Path | None = None
-
-
 def sound(
     source: Path,
     output: Path,
@@ -167,22 +152,7 @@ def sound(
     threads: int = 0,
 ) -> list[str]:
     """Encode these sound tracks of the cut whole, as the full encode would; the file's own clock starts at `begin`."""
-    inputs: list[str] = []
-    graph: list[str] = []
-    for place, one in enumerate(tracks):
-        chain = [*args.sound_chain(begin + cut.start, cut), *one.filters]
-        files = [each for each in (one.before, one.after) if each]
-        numbers = range(1 + inputs.count("-i"), 1 + inputs.count("-i") + len(files))
-        inputs += [word for each in files for word in args.input_of(each, threads, 0.0)]
-        if not files:
-            graph.append(f"[0:a:{one.number}]{','.join(chain)}[out{place}]")
-            continue
-        alike = f"aformat=sample_rates={one.rate}:channel_layouts={one.layout}"
-        size = f"apad=whole_len={one.samples},atrim=end_sample={one.samples}"
-        around = [f"[{number}:a:0]" for number in numbers]
-        row = [*around[: int(one.before is not None)], f"[talk{place}]", *around[int(one.before is not None) :]]
-        graph.append(f"[0:a:{one.number}]{','.join([*chain, alike, size])}[talk{place}]")
-        graph.append(f"{''.join(row)}concat=n={len(row)}:v=0:a=1[out{place}]")
+    inputs, graph = heard.graph(tracks, args.sound_chain(begin + cut.start, cut), threads)
     return [
         *args.begin(),
         *args.limits(threads),
@@ -190,8 +160,7 @@ def sound(
         *("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", args.number(begin + seek)),
         *("-i", f"file:{source}"),
         *inputs,
-        *("-filter_complex", ";".join(graph)),
-        *(word for place in range(len(tracks)) for word in ("-map", f"[out{place}]")),
+        *graph,
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
         *("-f", "mp4", f"file:{output}"),

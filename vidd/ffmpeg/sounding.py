@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vidd.ffmpeg import pieces
 from vidd.ffmpeg.clips import layout_of
+from vidd.ffmpeg.heard import Heard
 from vidd.ffmpeg.probe import prober
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Sounding:
         ]
         return sounds, tuple(why.get(number, "") for number, _ in self.tracks)
 
-    async def _whole(self, path: Path, tracks: list[pieces.Heard], name: str, seconds: float) -> None:
+    async def _whole(self, path: Path, tracks: list[Heard], name: str, seconds: float) -> None:
         seek = max(0.0, self.cut.start - 1)
         if seek and not self.media.container.startswith("mov"):
             seek = await prober().seek_point(self.source, self.cut.start, name)
@@ -93,11 +94,9 @@ class Sounding:
         await self.run(argv, path, seconds)
 
 
-def heard_whole(
-    number: int, track: Audio, around: Around, beside: Beside, changes: Mapping[int, Change]
-) -> pieces.Heard:
+def heard_whole(number: int, track: Audio, around: Around, beside: Beside, changes: Mapping[int, Change]) -> Heard:
     """How a track is encoded in one piece, with what is around the talk."""
-    return pieces.Heard(
+    return Heard(
         number,
         around.samples(track.rate),
         track.rate,

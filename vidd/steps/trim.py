@@ -1,8 +1,14 @@
-"""Cut the talk out of the recording, frame-exact, with fades of picture and sound."""
+"""Cut the talk out of the recording, frame-exact, with fades of picture and sound, and dress it for publishing.
+
+What comes out is, in this order: a sting, a title card, the talk, a closing card, a sting; of these only the talk must
+be there. Whatever is asked, the talk is encoded once at most, and where it can be, only its edges are.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import tempfile
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,14 +17,20 @@ from pydantic import Field
 
 import vidd.options
 from vidd.errors import Refused
-from vidd.ffmpeg import args
+from vidd.ffmpeg import args, once, watermark
+from vidd.ffmpeg.around import Around, Dress
+from vidd.ffmpeg.card import Card
+from vidd.ffmpeg.dressing import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, is_before
 from vidd.ffmpeg.edges import edges
+from vidd.ffmpeg.images import read_image
+from vidd.ffmpeg.loudness import Change, Loudness, Measured, Meter
 from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import probe, prober
 from vidd.ffmpeg.run import check_capable, encode
 from vidd.ffmpeg.settings import BitRate, Preset
 from vidd.ffmpeg.verify import Wanted, check_joins, check_pictures, picture_end, verify
+from vidd.ffmpeg.watermark import Watermark
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
 from vidd.options import Duration
@@ -28,12 +40,14 @@ from vidd.printable import quoted
 _log = structlog.get_logger()
 SLOT: str | None = "encodes"
 OWN_PLACE = True  # looking at the source before, and checking and syncing after, leave room for another's encode
+LOCAL = True
+STINGS = Path("cache", "stings")
 # A name says whole seconds, so an end that is this little too late means the end of the file.
 _CLAMPED = 0.5
 
 
 class Options(vidd.options.Options):
-    """The settings of a trim."""
+    """The settings of a trim. Paths that are not absolute start at the state directory."""
 
     source: str = Field("source", description="Role of the file to cut.")
     fade: Duration = Field(3.0, ge=0, le=60, description="Length of the fade in and of the fade out; 0s for none.")
@@ -47,22 +61,65 @@ class Options(vidd.options.Options):
     open_gops: bool = Field(
         False, description="Copy H.264 with open GOPs too: it plays, but Chromium cannot seek into such a video."
     )
+    watermark: Watermark | None = Field(
+        None, description="An image over every picture of the talk, all of which is encoded for it."
+    )
+    sting_before: str = Field(
+        "", description="A video file shown first, in the talk's frame and format; none if empty."
+    )
+    title_card: Card | None = Field(None, description="A card before the talk, with its title and speakers.")
+    closing_card: Card | None = Field(None, description="A card after the talk.")
+    sting_after: str = Field("", description="A video file shown last; none if empty.")
+    loudness: Loudness | None = Field(
+        None, description="How loud the talk is to be (EBU R128); without it, it stays as loud as it was recorded."
+    )
+
+    @property
+    def asked(self) -> Asked:
+        """What is shown around the talk."""
+        stings = {STING_BEFORE: self.sting_before, STING_AFTER: self.sting_after}
+        cards = {TITLE_CARD: self.title_card, CLOSING_CARD: self.closing_card}
+        return Asked(
+            {part: path for part, path in stings.items() if path}, {part: one for part, one in cards.items() if one}
+        )
 
 
-async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind's check has this shape
-    """Ask ffmpeg whether it can do this."""
-    return await check_capable(tools.encoder)
+async def check(options: Options, tools: Tools) -> str:
+    """Ask ffmpeg whether it can do this, and look at the files that the settings name."""
+    said = [await check_capable(tools.encoder)]
+    if options.watermark:
+        await asyncio.to_thread(read_image, tools.path(options.watermark.image), watermark.WHAT)
+    return " ".join([*said, *await options.asked.check(tools)])
+
+
+def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
+    """Whether the cards that were made still say what they would say now: a title may have been corrected.
+
+    A sting or a watermark that was replaced does not undo a cut: what is out already has the old one.
+    """
+    words = {part: asdict(one) for part, one in options.asked.words(bench).items()}
+    return bool(words == outcome.facts.get("cards", {}))
 
 
 async def run(options: Options, bench: Bench) -> Outcome:
-    """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name."""
+    """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name.
+
+    The facts say where in it the talk lies (`talk_at`, seconds), and what the `parts` are.
+    """
     name, source = bench.job.name, bench.file(options.source, part=True)
     media = bench.artifacts[options.source].media or await probe(source, name)
     cut = _cut(bench, media, options.fade)
+    words = options.asked.words(bench)
     final = bench.directory / "talk.mp4"
     part = part_of(final)
     try:
-        made, checked = await _Cutting(options, bench, source, media, cut, part).run()
+        with tempfile.TemporaryDirectory(prefix=f".{final.stem}.", dir=bench.directory) as room:
+            cutting = _Cutting(options, bench, source, media, cut, part, Path(room))
+            clips = await options.asked.clips(bench, words, media.video[0], Path(room))
+            dress = Dress(
+                tuple(one for one in clips if is_before(one)), tuple(one for one in clips if not is_before(one))
+            )
+            made, checked, facts = await cutting.run(dress)
         await put_in_place(part, final)
     finally:
         part.unlink(missing_ok=True)
@@ -74,13 +131,16 @@ async def run(options: Options, bench: Bench) -> Outcome:
             "duration": made.duration,
             "fade": cut.fade,
             "lane": checked["lane"],
+            "why": checked["why"],
+            **facts,
+            **({"cards": {part: asdict(one) for part, one in words.items()}} if words else {}),
         },
     )
 
 
 @dataclass(frozen=True)
 class _Cutting:
-    """One cut on its way into `part`."""
+    """One cut on its way into `part`; `room` is for what it is made of."""
 
     options: Options
     bench: Bench
@@ -88,26 +148,78 @@ class _Cutting:
     media: Media
     cut: args.Cut
     part: Path
+    room: Path
 
-    async def run(self) -> tuple[Media, dict[str, Any]]:
-        """What was made and the record of its check, with the lane and why it was that one.
+    async def run(self, dress: Dress) -> tuple[Media, dict[str, Any], dict[str, Any]]:
+        """What was made, the record of its check with the lane and why it was that one, and what it consists of.
 
         An edges cut that cannot be made, or does not stand its check, is made anew by encoding all of it.
         """
-        reason = "The settings ask for it."
-        if self.options.lane == "auto":
+        levels = await self._levels()
+        changes = {track: one for track, (_, one) in levels.items() if isinstance(one, Change)}
+        dress = replace(dress, changes=changes)
+        made, checked, around = await self._made(dress)
+        facts: dict[str, Any] = {"talk_at": around.begin / around.scale, "parts": around.to_json()}
+        if self.options.watermark:
+            image = self.bench.tools.path(self.options.watermark.image)
+            facts["watermark"] = {"image": self.options.watermark.image, "digest": await once.digest_of(image)}
+        if levels:
+            facts["loudness"] = checked["loudness"] = await self._levelled(levels, around)
+        return made, checked, facts
+
+    async def _made(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
+        reason = self._why_all()
+        if reason is None:
             try:
-                return await self._edges()
+                return await self._edges(dress)
             except NotLikeThis as why:
                 reason = why.sentence
             except Refused as refused:
                 _log.warning("edges cut not good", job=self.bench.job.id, reason=refused.sentence)
                 reason = f"The quick cut did not stand its check: {refused.sentence}"
             self.part.unlink(missing_ok=True)
-        made, checked = await self._full()
-        return made, {**checked, "lane": "full", "why": reason}
+        made, checked, around = await self._full(dress)
+        return made, {**checked, "lane": "full", "why": reason}, around
 
-    async def _edges(self) -> tuple[Media, dict[str, Any]]:
+    def _why_all(self) -> str | None:
+        if self.options.lane == "full":
+            return "The settings ask for it."
+        return "A watermark is put over every picture." if self.options.watermark else None
+
+    async def _levels(self) -> dict[int, tuple[Measured, Change | str]]:
+        """For each track of sound how loud the talk is, and what is to be done about it; nothing if that was not asked."""
+        wanted = self.options.loudness
+        if wanted is None or not self.media.audio:
+            return {}
+        seek = await _seek(self.source, self.media, self.cut.start, self.bench.job.name)
+        levels = {}
+        async with self.bench.place():
+            for track, one in enumerate(self.media.audio):
+                if one.codec != "unknown":
+                    levels[track] = await self._meter.level(self.source, track, one.rate, self.cut, wanted, seek=seek)
+        return levels
+
+    async def _levelled(self, levels: dict[int, tuple[Measured, Change | str]], around: Around) -> list[dict[str, Any]]:
+        """The record: how loud the talk was, what was done, and how loud it is in what was made."""
+        rows = []
+        at = around.begin / around.scale
+        seek = max(0.0, at - 1)
+        only = args.Cut(at, at + self.cut.length)
+        for place, (track, (before, done)) in enumerate(levels.items()):
+            row: dict[str, Any] = {"track": track, "before": before.to_json()}
+            if isinstance(done, Change):
+                chain = args.sound_chain(at - seek, only)
+                after = await self._meter.hear(self.part, place, chain, seek=seek, seconds=self.cut.length)
+                rows.append(row | {"after": after.to_json(), "gain": done.gain, "limit": done.limit})
+            else:
+                rows.append(row | {"after": before.to_json(), "why": done})
+        return rows
+
+    @property
+    def _meter(self) -> Meter:
+        return Meter(self.bench.tools.encoder, self.room, self.bench.tools.observe)
+
+    async def _edges(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, bench, name = self.options, self.bench, self.bench.job.name
         async with bench.place():
             done = await edges(
@@ -123,15 +235,23 @@ class _Cutting:
                 progress=bench.progress,
                 observe=bench.tools.observe,
                 open_gops=options.open_gops,
+                dress=dress,
+                kept=bench.tools.path(STINGS),
             )
         width, height = self.media.video[0].shown
-        wanted = Wanted(self.cut.length, self.cut.length, width, height, self._tracks)
+        length = self._length(done.around)
+        wanted = Wanted(length, length, width, height, self._tracks)
         made, record = await verify(self.part, wanted, name)
         joined = await check_joins(self.part, done.joins, done.pictures, made.video[0].frames, name)
         how = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
-        return made, {**record.to_json(), "missing": 0, **joined, **how, "sound_encoded": list(done.sound)}
+        checked = {**record.to_json(), "missing": 0, **joined, **how, "sound_encoded": list(done.sound)}
+        return made, checked, done.around
 
-    async def _full(self) -> tuple[Media, dict[str, Any]]:
+    def _length(self, around: Around) -> float:
+        """Seconds of all parts."""
+        return around.whole / around.scale if around.before or around.after else self.cut.length
+
+    async def _full(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, bench, name, cut = self.options, self.bench, self.bench.job.name, self.cut
         encoder = bench.tools.encoder
         argv = args.trim(
@@ -159,7 +279,8 @@ class _Cutting:
         wanted = Wanted(cut.length, cut.length, width // 2 * 2, height // 2 * 2, self._tracks)
         made, record = await verify(self.part, wanted, name, ended.stderr)
         missing = await check_pictures(self.source, self.media.video[0], cut, record.frames, name)
-        return made, record.to_json() | {"missing": missing}
+        scale = args.time_scale(self.media.video[0])
+        return made, record.to_json() | {"missing": missing}, Around(scale, 0, round(cut.length * scale))
 
     @property
     def _tracks(self) -> int:

@@ -1,0 +1,97 @@
+"""What the settings put around a talk, made ready: stings looked at, cards drawn, each as a clip to encode."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vidd.errors import Refused
+from vidd.ffmpeg import card, fonts, once
+from vidd.ffmpeg.clips import Clip
+from vidd.ffmpeg.images import read_image
+from vidd.ffmpeg.probe import probe
+from vidd.ffmpeg.verify import picture_end
+from vidd.model.talk import speakers_in_words
+from vidd.texts import fields_of, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from vidd.ffmpeg.card import Card, Words
+    from vidd.model.media import Video
+    from vidd.ports import Bench, Tools
+
+STING_BEFORE, TITLE_CARD, CLOSING_CARD, STING_AFTER = "sting before", "title card", "closing card", "sting after"
+"""The parts of a result beside the talk, which comes after the first two."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Stings (paths) and cards by the part they are, as the settings have them."""
+
+    stings: Mapping[str, str]
+    cards: Mapping[str, Card]
+
+    async def check(self, tools: Tools) -> list[str]:
+        """Look at all files they name; a sentence for each sting. Refused where one cannot be used."""
+        said = []
+        for part, path in self.stings.items():
+            clip = await sting(part, tools.path(path))
+            said.append(f"The {part} lasts {clip.seconds:.1f} s.")
+        for part, one in self.cards.items():
+            for file in card.font_files(one, tools.path):
+                fonts.font(file, 12)
+            if one.image:
+                await asyncio.to_thread(read_image, tools.path(one.image), f"image of the {part}")
+        return said
+
+    def words(self, bench: Bench) -> dict[str, Words]:
+        """What the cards say of this talk. Refused where a template names what there is not, or no font shows it."""
+        said = {}
+        for part, one in self.cards.items():
+            facts = {"speakers": speakers_in_words(bench.talk), **bench.facts}
+            fields = fields_of(bench.job, bench.talk, facts)
+            files = card.font_files(one, bench.tools.path)
+            said[part] = card.readable(one, render(one.heading, fields), render(one.text, fields), files, part)
+        return said
+
+    async def clips(self, bench: Bench, words: Mapping[str, Words], video: Video, room: Path) -> list[Clip]:
+        """All of them, in order, for a talk of this picture; cards are drawn into `room`."""
+        found = []
+        for part in (STING_BEFORE, TITLE_CARD, CLOSING_CARD, STING_AFTER):
+            if part in self.stings:
+                found.append(await sting(part, bench.tools.path(self.stings[part])))
+            elif part in self.cards:
+                one, path = self.cards[part], room / f"{part.replace(' ', '-')}.png"
+                image = bench.tools.path(one.image) if one.image else None
+                files = card.font_files(one, bench.tools.path)
+                canvas = await asyncio.to_thread(card.draw, one, words[part], _seen(video), files, image)
+                await asyncio.to_thread(canvas.save, path, "PNG")
+                found.append(Clip(part, path, one.seconds, fade=min(one.fade, one.seconds / 2)))
+        return found
+
+
+async def sting(part: str, path: Path) -> Clip:
+    """A sting's file as a clip; Refused, with a sentence, where it cannot be used."""
+    try:
+        media = await probe(path, path.name)
+    except Refused as refused:
+        raise Refused(f"The {part} {path} cannot be used: {refused.sentence}") from None
+    if picture_end(media) <= 0:
+        raise Refused(f"The {part} {path} holds no picture: export it anew.")
+    return Clip(part, path, picture_end(media), media, digest=await once.digest_of(path))
+
+
+def is_before(clip: Clip) -> bool:
+    """Whether it comes before the talk."""
+    return clip.part in {STING_BEFORE, TITLE_CARD}
+
+
+def _seen(video: Video) -> tuple[int, int]:
+    """Width and height of a picture as people see it, in pixels that are as wide as high."""
+    across, down = video.shown
+    wide, high = map(int, video.aspect.split(":"))
+    shape = high / wide if video.rotation % 180 else wide / high
+    return max(2, round(across * shape)), down
