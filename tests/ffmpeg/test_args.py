@@ -36,7 +36,10 @@ def test_a_cut_with_fades_of_picture_and_sound():
     assert after(argv, "-ss") == ["60.4"]
     assert after(argv, "-i") == ["file:/j/in.mp4"]
     assert after(argv, "-filter:v") == [
-        "trim=start=1:end=481.4,setpts=round(PTS-1/TB),format=yuv420p,fade=t=in:st=0:d=3,fade=t=out:st=477.4:d=3"
+        (
+            "settb=1/12800,bwdif=mode=send_frame:deint=interlaced,trim=start=1:end=481.4,setpts=round(PTS-1/TB),"
+            "scale=out_range=tv,format=yuv420p,fade=t=in:st=0:d=3,fade=t=out:st=477.4:d=3"
+        )
     ]
     assert after(argv, "-filter:a") == [
         (

@@ -72,7 +72,12 @@ def trim(
         *(
             "-filter:v",
             ",".join(
-                [*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *fades("", cut.length, cut.fade)]
+                [
+                    *_whole(media.video[0]),
+                    *_cut("", lead, cut),
+                    *_plain(media.video[0]),
+                    *fades("", cut.length, cut.fade),
+                ]
             ),
         ),
         *("-filter:a", ",".join(sound_chain(lead, cut))),
@@ -168,7 +173,7 @@ def _sound(media: Media) -> list[tuple[int, Audio]]:
 
 def _cut(a: str, lead: float, cut: Cut) -> list[str]:
     # Not PTS-STARTPTS: picture and sound begin at different times, and that difference must stay. round(), since
-    # setpts cuts off, and a tick may be a whole frame (AVI).
+    # setpts cuts off.
     return [
         f"{a}trim=start={number(lead)}:end={number(lead + cut.length)}",
         f"{a}setpts=round(PTS-{number(lead)}/TB)",
@@ -188,9 +193,17 @@ def fades(a: str, seconds: float, fade: float) -> list[str]:
     return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(seconds - fade)}:d={length}"]
 
 
-def _even(video: Video) -> list[str]:
-    # 4:2:0 needs even sides; a line less is no resampling.
-    return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+def _whole(video: Video) -> list[str]:
+    return [
+        f"settb=1/{time_scale(video)}",  # a tick may be a whole frame (AVI), and the cut begin in the middle of one
+        "bwdif=mode=send_frame:deint=interlaced",  # no browser does it; pictures that are not marked as interlaced pass untouched
+    ]
+
+
+def _plain(video: Video) -> list[str]:
+    # 4:2:0 needs even sides; a line less is no resampling. Fades end in the black of the usual range.
+    even = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+    return [*even, "scale=out_range=tv", "format=yuv420p"]
 
 
 def _times(video: Video, fps: float | None = None) -> list[str]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import av
 
-from vidd.ffmpeg import bridge, nal, parameters, slices
+from vidd.ffmpeg import bridge, nal, obu, parameters, slices
+from vidd.ffmpeg.parts import TAGS
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened, picture_streams
 from vidd.ffmpeg.scan import Scan, from_keyframe, units_of
@@ -34,7 +35,9 @@ Packet: TypeAlias = Any
 
 # What a sample holds besides pictures, by unit type, and MP4 keeps elsewhere: delimiters and parameter sets.
 _ELSEWHERE = {"h264": {7, 8, 9}, "hevc": {32, 33, 34, 35}}
-_SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}}
+_SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}, "av1": {obu.SEQUENCE}}
+# Where the type stands in a unit's first byte.
+_TYPE = {"h264": (0, 31), "hevc": (1, 63), "av1": (3, 15)}
 
 
 class Edge:
@@ -52,8 +55,10 @@ class Edge:
     def pictures(self) -> Iterator[Picture]:
         """In the order they are decoded."""
         for packet in self.packets():
-            units = [self._named(one) for one in nal.measured(bytes(packet), self._size)]
-            yield Picture(self._at + _there(packet.pts), nal.sample(units), packet.is_keyframe)
+            data = bytes(packet)
+            if self._codec != "av1":
+                data = nal.sample(self._named(one) for one in nal.measured(data, self._size))
+            yield Picture(self._at + _there(packet.pts), data, packet.is_keyframe)
 
     def packets(self) -> Iterator[Packet]:
         """As the encoder made them."""
@@ -66,7 +71,7 @@ class Edge:
             yield self._at + _there(packet.pts), nal.measured(bytes(packet), self._size)
 
     def _named(self, unit: bytes) -> bytes:
-        return unit if self._codec == "h264" else nal.renamed_hevc(unit, *self._names)
+        return nal.renamed_hevc(unit, *self._names) if self._codec == "hevc" else unit
 
 
 class Track:
@@ -104,7 +109,7 @@ class Track:
             raise NotLikeThis(f"The keyframe that copying starts with cannot be joined ({odd}).") from None
         made = out.add_stream_from_template(stream, opaque=True)
         made.codec_context.extradata = self.header(stream.codec_context.extradata or b"")
-        made.codec_context.codec_tag = "avc1" if self.scan.codec == "h264" else "hvc1"
+        made.codec_context.codec_tag = TAGS[self.scan.codec]
         made.time_base = Fraction(1, self.ticks.scale)
         made.metadata.clear()
         last = self.after[-1].last if self.after else max(1, _last(self.scan, stream) * self.ticks.finer)
@@ -143,6 +148,8 @@ class Track:
         edges += [*self.before, *self.after]
         if not edges and self.scan.length_size == 4:
             return own
+        if self.scan.codec == "av1":
+            return obu.av1c(own, [one.header for one in edges], self.scan.sets.sps)
         sets = self.scan.sets
         for edge in edges:
             sets += edge.sets
@@ -185,7 +192,7 @@ class Track:
             units = units_of(scan, bytes(packet))
         except nal.BadUnits:
             raise NotLikeThis("A packet in the middle is damaged.") from None
-        shift, mask = (0, 31) if scan.codec == "h264" else (1, 63)
+        shift, mask = _TYPE[scan.codec]
         kinds = [one[0] >> shift & mask if one else -1 for one in units]
         for unit, kind in zip(units, kinds, strict=True):
             if kind in _SETS[scan.codec] and unit not in scan.sets:

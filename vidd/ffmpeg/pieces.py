@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 # The profile of the source, by profile_idc (H.264 table in annex A); what is not named the encoder chooses itself.
 _PROFILES = {66: "baseline", 77: "main", 88: "main", 100: "high", 110: "high10", 122: "high422", 244: "high444"}
 
+# How much time SVT-AV1 takes, by x264's words for it: from 10 on it leaves marks, of 10 bits from 8 on. Its scale of
+# quality ends at 63.
+_SVT_PRESETS = {
+    "ultrafast": 9,
+    "superfast": 9,
+    "veryfast": 8,
+    "faster": 8,
+    "fast": 7,
+    "medium": 6,
+    "slow": 5,
+    "slower": 4,
+    "veryslow": 3,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -83,8 +97,8 @@ def picture(
 def encoded(look: Look, piece: Piece, *, crf: int, preset: str, threads: int) -> list[str]:
     """The encoder and how it is to make a piece."""
     return [
-        *(_x264(piece, look) if look.codec == "h264" else _x265(piece, threads)),
-        *("-preset", preset, "-crf", str(crf)),
+        *{"h264": _x264, "hevc": _x265, "av1": _svtav1}[look.codec](piece, look, threads),
+        *_quality(look, preset, crf),
         *(("-threads", str(threads)) if threads else ()),
     ]
 
@@ -115,7 +129,14 @@ def _seek(media: Media, piece: Piece, time_base: Fraction) -> str:
     return args.number(max(at - early, media.start))
 
 
-def _x264(piece: Piece, look: Look) -> list[str]:
+def _quality(look: Look, preset: str, crf: int) -> tuple[str, ...]:
+    if look.codec == "av1":
+        quickest = 9 if look.pixel_format == "yuv420p" else 7
+        return "-preset", str(min(quickest, _SVT_PRESETS[preset])), "-crf", str(round(crf * 63 / 51))
+    return "-preset", preset, "-crf", str(crf)
+
+
+def _x264(piece: Piece, look: Look, threads: int) -> list[str]:  # noqa: ARG001 - encoders have one shape
     profile = _PROFILES.get(look.profile)
     plain = ":keyint=infinite:scenecut=0:ref=1:weightp=0"
     return [
@@ -130,13 +151,20 @@ def _x264(piece: Piece, look: Look) -> list[str]:
     ]
 
 
-def _x265(piece: Piece, threads: int) -> list[str]:
+def _x265(piece: Piece, look: Look, threads: int) -> list[str]:  # noqa: ARG001
     pool = f":pools={threads}" if threads else ""
     # No rows side by side: their entry points would be counted in bytes that renaming the sets moves.
     return [
         *("-c:v", "libx265", "-tag:v", "hvc1"),
         *(() if piece.reordered else ("-bf", "0")),
         *("-x265-params", f"open-gop=0:wpp=0:info=0:hash=0:aud=0:hrd=0:repeat-headers=0:log-level=error{pool}"),
+    ]
+
+
+def _svtav1(piece: Piece, look: Look, threads: int) -> list[str]:  # noqa: ARG001
+    return [
+        *("-c:v", "libsvtav1", "-pix_fmt", look.pixel_format),
+        *(("-svtav1-params", f"lp={threads}") if threads else ()),
     ]
 
 

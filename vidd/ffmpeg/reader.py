@@ -137,7 +137,7 @@ def _seconds(stream: Stream, time: int | None) -> float | None:
 def _audio(stream: AudioStream) -> Audio:
     context = stream.codec_context
     return Audio(
-        codec=context.name if context is not None else "unknown",
+        codec=context.codec.canonical_name if context is not None else "unknown",
         rate=context.sample_rate if context is not None else 0,
         channels=context.channels if context is not None else 0,
         duration=_seconds(stream, stream.duration),
@@ -151,7 +151,7 @@ def _video(container: InputContainer, stream: VideoStream) -> Video:
     times, rotation = _looked_at(container, stream)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     return Video(
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,
         width=stream.codec_context.width,
         height=stream.codec_context.height,
         rate=float(rate) if rate else 0.0,

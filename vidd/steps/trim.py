@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from dataclasses import asdict, dataclass, replace
+from math import floor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -289,8 +290,12 @@ class _Cutting:
 
 async def _seek(source: Path, media: Media, start: float, name: str) -> float:
     # MP4 has an index of keyframes, so that ffmpeg itself finds the one before; the second serves the sound's decoder.
-    nearly = max(0.0, start - 1)
-    return nearly if media.container.startswith("mov") or not nearly else await prober().seek_point(source, start, name)
+    point = max(0.0, start - 1)
+    if point and not media.container.startswith("mov"):
+        point = await prober().seek_point(source, start, name)
+    # Where a tick is a whole picture (AVI), a seek to between two would move the picture against the sound.
+    rate = media.video[0].rate
+    return floor(point * rate) / rate if rate else point
 
 
 def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
