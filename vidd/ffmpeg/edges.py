@@ -211,7 +211,7 @@ def _names(codec: str, taken: list[list[int]], count: int) -> list[Names]:
     """Names for the parameter sets of what is encoded that the source does not use: VPS, SPS, PPS."""
     vps, sps, pps = (set(one) for one in taken)
     if codec == "av1":
-        return [(0, 0, 0)] * 3
+        return [(0, 0, 0)] * count
     if codec == "h264":
         found = [(0, one, one) for one in range(31, -1, -1) if one not in sps | pps]
     else:

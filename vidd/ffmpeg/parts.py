@@ -47,7 +47,8 @@ class Part:
             if not container.streams.video:
                 raise NotLikeThis(f"There is no picture in {path.name}.")
             stream = container.streams.video[0]
-            self.codec, self.header = stream.codec_context.name, stream.codec_context.extradata or b""
+            context = stream.codec_context
+            self.codec, self.header = context.codec.canonical_name, context.extradata or b""
             if self.codec not in TAGS:
                 raise NotLikeThis(f"Only H.264, HEVC and AV1 can be joined, and {path.name} is {self.codec}.")
             ticks: Any = stream.time_base
