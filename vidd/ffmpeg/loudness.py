@@ -32,6 +32,7 @@ _SILENT = -70.0
 # AAC changes peaks a little; so much stays free between the limiter and the highest peak.
 _HEADROOM = 0.5
 _OVERSAMPLED = 192_000
+_STEPS = 4
 
 
 class Loudness(Options):
@@ -138,6 +139,11 @@ class Meter:
         found = await self.hear(source, track, chain, seek=seek, seconds=cut.length)
         made = change(found, wanted)
         if isinstance(made, Change) and made.limit is not None:
-            limited = await self.hear(source, track, [*chain, *made.filters(rate)], seek=seek, seconds=cut.length)
-            made = corrected(made, limited, wanted)
+            # What is louder is limited more, so that it takes some steps where much lies in the peaks.
+            for _ in range(_STEPS):
+                limited = await self.hear(source, track, [*chain, *made.filters(rate)], seek=seek, seconds=cut.length)
+                better = corrected(made, limited, wanted)
+                if abs(better.gain - made.gain) <= wanted.tolerance / 2:
+                    break
+                made = better
         return found, made

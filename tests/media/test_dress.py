@@ -1,0 +1,460 @@
+"""What is put around and over a talk, measured: nothing of the talk is lost or moved, in either lane."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import footage
+import pytest
+from PIL import Image
+from recordings import BLACK, GREY, Recording, Seen, look, make, read_packets
+
+from vidd.errors import Refused
+from vidd.model.event import EncodeEnded
+from vidd.model.media import Outcome
+from vidd.model.talk import Speaker, Talk
+from vidd.steps import trim
+
+START, END, FADE = 1.3, 6.7, 0.5
+X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 25, "-sc_threshold", 0, "-bf", 2)
+X265 = ("libx265", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-tag:v", "hvc1", "-x265-params", "log-level=none")
+RECORDING = Recording(X264, seconds=8)
+VARYING = "select='gt(mod(n,7),1)*gt(mod(n,11),3)'"
+TALK = Talk("t1", title="Loops", speakers=(Speaker("Ada Lovelace"), Speaker("Alan Turing")), stage="Main Stage")
+STING_GREY, CARD_GREY = 120, 200
+LANES = ["auto"]
+
+
+@pytest.fixture(params=LANES)
+def lane(request):
+    """Whatever way it is made, a talk is the same to whoever sees it."""
+    return request.param
+
+
+@dataclass(frozen=True)
+class Dressed:
+    """What was made, and what it shows."""
+
+    path: Path
+    outcome: Outcome
+    events: list[object]
+
+    @property
+    def facts(self):
+        return self.outcome.facts
+
+    @property
+    def check(self):
+        return self.outcome.artifacts[0].facts["check"]
+
+    def part(self, name: str) -> tuple[float, float]:
+        """When it begins and ends."""
+        one = next(one for one in self.facts["parts"] if one["part"] == name)
+        return one["at"], one["at"] + one["seconds"]
+
+
+def sting(directory: Path, *, name="sting.mp4", seconds=1.2, output=(), chosen="null", **more) -> str:
+    """An even grey with a tone; its name, as the settings have it."""
+    picture = f"geq=lum={STING_GREY}:cb=128:cr=128,{chosen}"
+    encoded = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", 10, "-c:a", "aac", *output)
+    tone = {"sound": "sine=frequency=880:sample_rate=48000", **more}
+    footage.recording(directory / name, seconds=seconds, picture=picture, output=encoded, **tone)
+    return name
+
+
+def grey_card(**more):
+    """A card without a word that could be seen."""
+    grey = f"#{CARD_GREY:02x}{CARD_GREY:02x}{CARD_GREY:02x}"
+    return {"seconds": "1s", "fade": "0.2s", "background": grey, "colour": grey, "text_colour": grey, **more}
+
+
+async def dress(directory: Path, source: Path, talk=TALK, span=(START, END), **options) -> Dressed:
+    facts = {"start": span[0], "end": span[1]}
+    watched = footage.Watched(directory, source, name="x.mp4", talk=talk, facts=facts)
+    settings = trim.Options.model_validate({"fade": FADE, "crf": 10, "preset": "ultrafast", **options})
+    outcome = await trim.run(settings, watched.bench)
+    return Dressed(directory / outcome.artifacts[0].path, outcome, watched.events)
+
+
+async def seen(one: Dressed, recording: Recording = RECORDING, turned: str = "") -> Seen:
+    found = await look(one.path, recording, turned)
+    assert found.said == ""
+    return found
+
+
+def together(shown: Seen, begin: float, end: float) -> list[float]:
+    """By how much sound comes after the picture, at each flash between two times."""
+    flashes = [time for time in shown.flashes() if begin < time < end]
+    return [shown.beep(time) - time for time in flashes]
+
+
+def grey_at(shown: Seen, moment: float) -> float:
+    return shown.grey(max(at for at, time in enumerate(shown.times) if time <= moment + 1e-3))
+
+
+def number_of(shown: Seen, begin: float, end: float) -> list[int | None]:
+    return [shown.number(at) for at, time in enumerate(shown.times) if begin - 1e-4 <= time < end - 1e-4]
+
+
+async def test_all_parts_come_one_after_another_and_the_talk_keeps_picture_and_sound_together(tmp_path, lane):
+    source = await make(tmp_path, RECORDING)
+    one = await dress(
+        tmp_path,
+        source,
+        lane=lane,
+        sting_before=sting(tmp_path),
+        title_card=grey_card(),
+        closing_card=grey_card(seconds=0.8),
+        sting_after=sting(tmp_path, name="after.mp4", seconds=0.6),
+    )
+    assert one.facts["lane"] == ("edges" if lane == "auto" else "full")
+    parts = [(part["part"], round(part["at"], 6), round(part["seconds"], 6)) for part in one.facts["parts"]]
+    assert parts == [
+        ("sting before", 0.0, 1.2),
+        ("title card", 1.2, 1.0),
+        ("talk", 2.2, 5.4),
+        ("closing card", 7.6, 0.8),
+        ("sting after", 8.4, 0.6),
+    ]
+    assert one.facts["talk_at"] == pytest.approx(2.2)
+    shown = await seen(one)
+    assert len(shown.times) == 30 + 25 + 135 + 20 + 15
+    assert shown.times == pytest.approx(
+        [at / 25 for at in range(55)]
+        + [2.2 + 0.02 + at / 25 for at in range(135)]
+        + [7.6 + at / 25 for at in range(35)],
+        abs=0.001,
+    )
+    assert grey_at(shown, 0.0) == pytest.approx(STING_GREY, abs=3)
+    assert grey_at(shown, 1.16) == pytest.approx(STING_GREY, abs=3)
+    assert grey_at(shown, 1.2) == pytest.approx(BLACK, abs=4)
+    assert grey_at(shown, 1.7) == pytest.approx(16 + CARD_GREY * 219 / 255, abs=3)
+    assert grey_at(shown, 2.16) < 60
+    assert grey_at(shown, 2.22) == pytest.approx(BLACK, abs=8)
+    assert grey_at(shown, 5.02) == pytest.approx(GREY, abs=3)
+    assert grey_at(shown, 7.6) == pytest.approx(BLACK, abs=4)
+    assert grey_at(shown, 8.4) == pytest.approx(STING_GREY, abs=3)
+    assert [one for one in number_of(shown, 2.8, 7.0) if one is not None] == list(range(48, 153))
+    late = together(shown, 2.2, 7.6)
+    assert len(late) == 5
+    assert max(map(abs, late)) <= 0.02
+    assert one.outcome.artifacts[0].media.duration == pytest.approx(9.0, abs=0.03)
+    assert len(shown.sounds[0]) / 48000 == pytest.approx(9.0, abs=0.001)
+    for at, loud in ((0.6, True), (1.7, False), (8.0, False), (8.7, True)):
+        assert (footage.loudness(one.path, at) > 0.05) is loud, at
+
+
+async def test_the_packets_of_the_talk_are_the_recordings_own(tmp_path):
+    source = await make(tmp_path, RECORDING)
+    one = await dress(tmp_path, source, sting_before=sting(tmp_path), title_card=grey_card(), sting_after="sting.mp4")
+    begin = one.facts["talk_at"]
+    inside = [place["at"] for place in one.check["joins"] if begin + 0.01 < place["at"] < begin + 5.39]
+    theirs = {digest for _, digest in read_packets(source, "h264")}
+    ours = [digest for time, digest in read_packets(one.path, "h264") if inside[0] - 1e-4 <= time < inside[-1] - 1e-4]
+    assert len(inside) == 2
+    assert len(ours) > 80
+    assert set(ours) <= theirs
+    assert one.check["sound_encoded"] == [""]
+    assert copied_sound(one.path, source) > 180
+
+
+def copied_sound(path: Path, source: Path) -> int:
+    """How many packets of sound are the source's."""
+    theirs = set(packets_of_sound(source))
+    return sum(one in theirs for one in packets_of_sound(path))
+
+
+def packets_of_sound(path: Path) -> list[bytes]:
+    with av.open(str(path)) as file:
+        return [bytes(one) for one in file.demux(audio=0) if one.size]
+
+
+STINGS = {
+    "another rate, size, sampling and one channel": {
+        "rate": "30000/1001",
+        "size": "320x240",
+        "sound": "sine=frequency=880:sample_rate=44100",
+        "output": ("-ac", 1),
+    },
+    "a portrait": {"size": "54x96"},
+    "without sound": {"tracks": 0},
+    "HEVC in Matroska with six channels": {
+        "name": "sting.mkv",
+        "output": ("-c:v", "libx265", "-x265-params", "log-level=none", "-ac", 6),
+    },
+    "varying rate": {"rate": "30", "chosen": VARYING},
+    "sound that is longer and late": {"output": ("-af", "adelay=400,apad=pad_dur=1")},
+}
+
+
+@pytest.mark.parametrize("kind", STINGS)
+async def test_a_sting_of_any_kind_takes_the_talks_form(tmp_path, lane, kind):
+    source = await make(tmp_path, RECORDING)
+    one = await dress(tmp_path, source, lane=lane, sting_before=sting(tmp_path, **STINGS[kind]))
+    assert one.facts["lane"] == ("edges" if lane == "auto" else "full")
+    begin, end = one.part("talk")
+    assert begin == pytest.approx(1.2, abs=0.1)
+    shown = await seen(one)
+    assert len(shown.times) == round(begin * 25) + 135
+    assert shown.times[:28] == pytest.approx([at / 25 for at in range(28)], abs=0.001)
+    assert max(map(abs, together(shown, begin, end))) <= 0.02
+    media = one.outcome.artifacts[0].media
+    assert (media.audio[0].rate, media.audio[0].channels) == (48000, 1)
+    expected = "tracks" not in STINGS[kind]
+    assert (footage.loudness(one.path, 0.7) > 0.03) is expected
+    wide = kind != "a portrait"
+    left = bytes(shown.pictures[15])[32 * 96 + 2]
+    assert left == pytest.approx(STING_GREY if wide and "size" not in STINGS[kind] else BLACK, abs=4)
+
+
+TALKS = {
+    "HEVC": Recording(X265, codec="hevc", seconds=8),
+    "AV1": Recording(("libsvtav1", "-preset", 10, "-crf", 20, "-g", 25), codec="av1", seconds=8),
+    "varying rate": Recording(X264, rate="30", chosen=VARYING, seconds=8),
+    "a transport stream from 100 s on": Recording(X264, suffix="ts", output=("-output_ts_offset", "100"), seconds=8),
+    "10 bits in Matroska": Recording(X264, pixels="yuv420p10le", suffix="mkv", seconds=8),
+    "MP3 sound": Recording(X264, sounds=(("libmp3lame",),), suffix="mov", seconds=8),
+    "two tracks of other sampling": Recording(
+        X264, sounds=(("aac",), ("aac", "-ar:a:1", 44100, "-ac:a:1", 2)), seconds=8
+    ),
+    "sound that begins late": Recording(X264, late=3, suffix="mkv", seconds=8),
+    "sound that ends early": Recording(X264, early=3, seconds=8),
+    "full range": Recording(X264, pixels="yuvj420p", seconds=8),
+}
+
+
+@pytest.mark.parametrize("kind", TALKS)
+async def test_a_talk_of_any_kind_keeps_its_pictures_and_its_sound_between_two_stings(tmp_path, lane, kind):
+    recording = TALKS[kind]
+    source = await make(tmp_path, recording)
+    name = sting(tmp_path)
+    one = await dress(tmp_path, source, lane=lane, sting_before=name, closing_card=grey_card(), sting_after=name)
+    assert one.facts["lane"] == ("edges" if lane == "auto" else "full"), one.facts["why"]
+    begin, end = one.part("talk")
+    shown = await seen(one, Recording(X264) if lane == "full" else recording)
+    wanted = [number for number in range(240) if START <= time_of(number, recording) < END and kept(number, recording)]
+    numbers = [one for one in number_of(shown, begin + FADE, end - FADE) if one is not None]
+    bright = [one for one in wanted if START + FADE <= time_of(one, recording) < END - FADE]
+    assert numbers[: len(bright)] == bright or set(bright) <= set(numbers)
+    first = next(at for at, time in enumerate(shown.times) if time >= begin - 1e-4)
+    last = max(at for at, time in enumerate(shown.times) if time < end - 1e-4)
+    assert last - first + 1 == len(wanted)
+    theirs = await look(source, recording)
+    for track in range(len(recording.sounds)):
+        moved = [
+            found - flash - (theirs.beep(before, track) - before)
+            for flash in shown.flashes()
+            for before in theirs.flashes()
+            if abs(flash - begin + START - before) < 0.05 and (found := shown.beep(flash, track)) is not None
+        ]
+        assert len(moved) >= 2
+        assert max(map(abs, moved)) <= 0.02
+    assert all(abs(len(one) / 48000 - (end + 1 + 1.2)) < 0.03 for one in shown.sounds)
+    assert footage.loudness(one.path, 0.6) > 0.05
+    assert footage.loudness(one.path, end + 1 + 0.6) > 0.05
+
+
+def time_of(number: int, recording: Recording) -> float:
+    return number / int(recording.rate) + 1e-9
+
+
+def kept(number: int, recording: Recording) -> bool:
+    return not recording.chosen or (number % 7 > 1 and number % 11 > 3)
+
+
+@pytest.mark.parametrize("turned", [90, 270])
+async def test_around_a_talk_that_was_filmed_upright_all_stands_upright(tmp_path, lane, turned):
+    recording = Recording(X264, seconds=8, again=(("-display_rotation", -turned), ()))
+    source = await make(tmp_path, recording)
+    # Bright above, dark below.
+    halves = "geq=lum='if(lt(Y,H/2),210,60)':cb=128:cr=128"
+    footage.recording(tmp_path / "sting.mp4", seconds=1, size="64x96", picture=halves)
+    one = await dress(tmp_path, source, lane=lane, sting_before="sting.mp4")
+    assert one.outcome.artifacts[0].media.video[0].shown == (64, 96)
+    upright = tmp_path / "upright.mp4"
+    footage.ffmpeg("-i", one.path, "-t", 2, "-c:v", "libx264", "-crf", 5, upright)
+    _, frame = footage.pictures(upright)[12]
+    plane, line = memoryview(frame.planes[0]), frame.planes[0].line_size
+    assert (frame.width, frame.height) == (64, 96)
+    assert plane[20 * line + 32] == pytest.approx(210, abs=5)
+    assert plane[80 * line + 32] == pytest.approx(60, abs=5)
+
+
+async def test_a_talk_without_sound_has_none_from_a_sting(tmp_path, lane):
+    recording = Recording(X264, sounds=(), seconds=8)
+    source = await make(tmp_path, recording)
+    one = await dress(tmp_path, source, lane=lane, sting_before=sting(tmp_path), title_card=grey_card())
+    assert one.outcome.artifacts[0].media.audio == ()
+    assert len((await seen(one, recording)).times) == 30 + 25 + 135
+
+
+async def test_without_fades_a_sting_goes_over_into_the_talk_without_a_seam(tmp_path, lane):
+    source = await make(tmp_path, RECORDING)
+    one = await dress(
+        tmp_path, source, lane=lane, fade=0, span=(2, 6), sting_before=sting(tmp_path), sting_after="sting.mp4"
+    )
+    shown = await seen(one)
+    assert one.facts["lane"] == ("copy" if lane == "auto" else "full")
+    assert [one for one in number_of(shown, 1.2, 5.2) if one is not None] == list(range(50, 150))
+    assert max(map(abs, together(shown, 1.3, 5.2))) <= 0.02
+    if lane == "auto":
+        assert one.check["sound_encoded"] == [""]
+    # The beep of the talk's first moment begins where the sting's tone ends.
+    assert footage.loudness(one.path, 1.1) == pytest.approx(0.088, abs=0.01)
+
+
+def picture_of(path: Path, at: int) -> tuple[memoryview, int]:
+    _, frame = footage.pictures(path)[at]
+    return memoryview(frame.planes[0]), frame.planes[0].line_size
+
+
+def logo(directory: Path, size=(20, 10), colour=(255, 255, 255, 255)) -> str:
+    Image.new("RGBA", size, colour).save(directory / "logo.png")
+    return "logo.png"
+
+
+@pytest.mark.parametrize(
+    ("options", "inside", "outside"),
+    [
+        ({"height": "10px", "margin": "4px"}, (80, 8), (60, 8)),
+        ({"height": "25%", "margin": "4px", "position": "bottom-left"}, (20, 52), (60, 52)),
+        ({"height": "10px", "position": "centre"}, (48, 32), (48, 8)),
+    ],
+)
+async def test_a_watermark_lies_over_every_picture_of_the_talk_and_nowhere_else(tmp_path, options, inside, outside):
+    source = footage.recording(tmp_path / "in.mp4", seconds=4, picture="geq=lum=60:cb=128:cr=128")
+    one = await dress(
+        tmp_path, source, span=(1, 3), watermark={"image": logo(tmp_path), **options}, title_card=grey_card()
+    )
+    assert (one.facts["lane"], one.facts["why"]) == ("full", "A watermark is put over every picture.")
+    assert len(one.facts["watermark"]["digest"]) == 64
+    for at, share in ((25, 0), (25 + 6, 0.48), (25 + 13, 1), (25 + 37, 1), (25 + 49, 0.08)):
+        plane, line = picture_of(one.path, at)
+        for (column, row), value in ((inside, 235), (outside, 60)):
+            wanted = BLACK + (value - BLACK) * share
+            assert plane[row * line + column] == pytest.approx(wanted, abs=4), (at, column, row)
+    plane, line = picture_of(one.path, 12)
+    grey = 16 + CARD_GREY * 219 / 255
+    assert plane[inside[1] * line + inside[0]] == pytest.approx(grey, abs=3)
+
+
+async def test_a_watermark_shines_through_and_lies_right_as_the_picture_is_seen(tmp_path):
+    first = footage.recording(tmp_path / "first.mp4", seconds=4, picture="geq=lum=60:cb=128:cr=128")
+    footage.ffmpeg("-display_rotation", -90, "-i", first, "-c", "copy", tmp_path / "in.mp4")
+    mark = {"image": logo(tmp_path), "height": "10px", "margin": 0, "opacity": 0.5}
+    one = await dress(tmp_path, tmp_path / "in.mp4", span=(1, 3), watermark=mark)
+    _, frame = footage.pictures(one.path)[25]
+    assert (frame.width, frame.height, frame.rotation) == (64, 96, 0)
+    plane, line = picture_of(one.path, 25)
+    assert plane[5 * line + 54] == pytest.approx((60 + 235) / 2, abs=6)
+    assert plane[5 * line + 30] == pytest.approx(60, abs=4)
+
+
+async def test_a_watermark_may_lie_in_a_directory_of_any_name(tmp_path):
+    odd = tmp_path / "it's [a], b;c:d %03d 'ü"
+    odd.mkdir()
+    source = footage.recording(odd / "in.mp4", seconds=3, picture="geq=lum=60:cb=128:cr=128")
+    one = await dress(odd, source, span=(0.5, 2.5), watermark={"image": logo(odd)}, title_card=grey_card())
+    plane, line = picture_of(one.path, 25 + 25)
+    assert plane[12 * line + 80] == pytest.approx(235, abs=6)
+
+
+QUIET = "aevalsrc='0.04*sin(6264*t)':sample_rate=48000"
+CLICKS = "aevalsrc='0.03*sin(1384*t)*(0.6+0.4*sin(3*t))+0.6*sin(6264*t)*lt(mod(t,1),0.004)':sample_rate=48000"
+
+
+@pytest.mark.parametrize(("target", "sound"), [(-23, QUIET), (-16, QUIET), (-16, CLICKS)])
+async def test_a_talk_gets_the_loudness_that_is_asked_for(tmp_path, lane, target, sound):
+    source = footage.recording(
+        tmp_path / "in.mp4", seconds=8, sound=sound, output=("-c:v", *X264, "-c:a", "aac", "-b:a", "128k")
+    )
+    one = await dress(tmp_path, source, lane=lane, sting_before=sting(tmp_path), loudness={"target": f"{target} LUFS"})
+    assert one.facts["lane"] == ("edges" if lane == "auto" else "full")
+    (track,) = one.facts["loudness"]
+    assert abs(track["before"]["lufs"] - target) > 1
+    assert track["after"]["lufs"] == pytest.approx(target, abs=1)
+    assert track["after"]["dbtp"] <= -0.9
+    assert (track["limit"] is not None) is (sound == CLICKS)
+    # Measured by itself: only the talk, after the sting.
+    talk = tmp_path / "talk.wav"
+    footage.ffmpeg("-ss", one.facts["talk_at"], "-i", one.path, "-vn", talk)
+    assert await measured(talk) == pytest.approx(target, abs=1)
+    if lane == "auto":
+        assert one.check["sound_encoded"] == [f"Its loudness is changed by {track['gain']:+.1f} dB."]
+        theirs = {digest for _, digest in read_packets(source, "h264")}
+        assert sum(digest in theirs for _, digest in read_packets(one.path, "h264")) > 80
+    # The sting is as loud as it was.
+    assert footage.loudness(one.path, 0.6) == pytest.approx(0.088, abs=0.01)
+
+
+async def measured(path: Path) -> float:
+    process = await asyncio.create_subprocess_exec(
+        *map(
+            str,
+            (footage.FFMPEG, "-nostdin", "-nostats", "-i", path, "-af", "ebur128=framelog=quiet", "-f", "null", "-"),
+        ),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    return float(said.decode().rpartition("    I:")[2].split()[0])
+
+
+async def test_sound_within_the_tolerance_is_copied(tmp_path):
+    source = footage.recording(tmp_path / "in.mp4", seconds=8, sound=QUIET, output=("-c:v", *X264, "-c:a", "aac"))
+    first = await dress(tmp_path, source, loudness={"target": -10, "most_gain": 60})
+    loud = first.facts["loudness"][0]["before"]["lufs"]
+    one = await dress(tmp_path, source, loudness={"target": loud + 0.9})
+    (track,) = one.facts["loudness"]
+    assert track["why"].startswith("It is within 1 LU of")
+    assert track["before"] == track["after"]
+    assert one.check["sound_encoded"] == [""]
+    assert copied_sound(one.path, source) > 180
+
+
+async def test_silence_stays_silence(tmp_path):
+    source = footage.recording(
+        tmp_path / "in.mp4", seconds=8, sound="anullsrc=sample_rate=48000", output=("-c:v", *X264, "-c:a", "aac")
+    )
+    one = await dress(tmp_path, source, loudness={})
+    assert one.facts["loudness"][0]["why"] == "It is silent."
+    json.dumps(one.facts)
+
+
+async def test_a_sting_is_encoded_once_for_all_talks_and_made_anew_where_it_is_another(tmp_path):
+    source = await make(tmp_path, RECORDING)
+    name = sting(tmp_path)
+    jobs = [tmp_path / f"job{number}" for number in range(2)]
+    for job in jobs:
+        job.mkdir()
+        (job / "in.mp4").write_bytes(source.read_bytes())
+
+    async def one(job: Path) -> int:
+        watched = footage.Watched(job, job / "in.mp4", name="x.mp4", facts={"start": START, "end": END})
+        tools = watched.bench.tools
+        bench = watched.bench.__class__(
+            **{**vars(watched.bench), "tools": tools.__class__(**{**vars(tools), "state": tmp_path})}
+        )
+        settings = trim.Options(fade=FADE, preset="ultrafast", sting_before=name)
+        await trim.run(settings, bench)
+        return encodes_of_pictures(watched.events, tmp_path)
+
+    await asyncio.gather(*map(one, jobs))
+    kept = tmp_path / "cache" / "stings"
+    (first,) = kept.iterdir()
+    before = first.stat().st_ino
+    await one(jobs[0])
+    assert [path.stat().st_ino for path in kept.iterdir()] == [before]
+    # Spoilt on the disk: it is made once more.
+    first.write_bytes(first.read_bytes()[:400])
+    await one(jobs[0])
+    assert [path.name for path in kept.iterdir()] == [first.name]
+    assert first.stat().st_size > 400
+    sting(tmp_path, seconds=0.8)
+    await one(jobs[0])
+    assert len(list(kept.iterdir())) == 2
+
+
+def encodes_of_pictures(events: list[object], _: Path) -> int:
+    return sum(isinstance(one, EncodeEnded) and one.kind == "sting" for one in events)
