@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ from PIL import Image
 from recordings import BLACK, GREY, Recording, Seen, look, make, read_packets
 
 from vidd.errors import Refused
+from vidd.ffmpeg import once
 from vidd.model.event import EncodeEnded
 from vidd.model.media import Outcome
 from vidd.model.talk import Speaker, Talk
@@ -422,39 +424,172 @@ async def test_silence_stays_silence(tmp_path):
     json.dumps(one.facts)
 
 
-async def test_a_sting_is_encoded_once_for_all_talks_and_made_anew_where_it_is_another(tmp_path):
+def sharing(directory: Path, state: Path) -> footage.Watched:
+    """A job of its own in this directory, of a daemon whose state directory is another."""
+    watched = footage.Watched(directory, directory / "in.mp4", name="x.mp4", facts={"start": START, "end": END})
+    watched.bench = replace(watched.bench, tools=replace(watched.bench.tools, state=state))
+    return watched
+
+
+async def test_a_sting_is_encoded_once_for_all_talks_and_anew_where_it_is_another_or_spoilt(tmp_path):
     source = await make(tmp_path, RECORDING)
-    name = sting(tmp_path)
     jobs = [tmp_path / f"job{number}" for number in range(2)]
     for job in jobs:
         job.mkdir()
-        (job / "in.mp4").write_bytes(source.read_bytes())
+        (job / "in.mp4").hardlink_to(source)
+    settings = trim.Options(fade=FADE, preset="ultrafast", sting_before=sting(tmp_path))
 
-    async def one(job: Path) -> int:
-        watched = footage.Watched(job, job / "in.mp4", name="x.mp4", facts={"start": START, "end": END})
-        tools = watched.bench.tools
-        bench = watched.bench.__class__(
-            **{**vars(watched.bench), "tools": tools.__class__(**{**vars(tools), "state": tmp_path})}
-        )
-        settings = trim.Options(fade=FADE, preset="ultrafast", sting_before=name)
-        await trim.run(settings, bench)
-        return encodes_of_pictures(watched.events, tmp_path)
+    async def encodes(*jobs: Path) -> int:
+        made = [sharing(job, tmp_path) for job in jobs]
+        await asyncio.gather(*(trim.run(settings, one.bench) for one in made))
+        ended = [one for each in made for one in each.events if isinstance(one, EncodeEnded) and one.kind == "sting"]
+        return len(ended) - len(jobs)  # its sound is brought to each talk's own form
 
-    await asyncio.gather(*map(one, jobs))
     kept = tmp_path / "cache" / "stings"
+    assert await encodes(*jobs) == 1
     (first,) = kept.iterdir()
-    before = first.stat().st_ino
-    await one(jobs[0])
-    assert [path.stat().st_ino for path in kept.iterdir()] == [before]
-    # Spoilt on the disk: it is made once more.
+    assert await encodes(jobs[0]) == 0
     first.write_bytes(first.read_bytes()[:400])
-    await one(jobs[0])
+    assert await encodes(jobs[0]) == 1
     assert [path.name for path in kept.iterdir()] == [first.name]
-    assert first.stat().st_size > 400
     sting(tmp_path, seconds=0.8)
-    await one(jobs[0])
+    assert await encodes(jobs[0]) == 1
     assert len(list(kept.iterdir())) == 2
 
 
-def encodes_of_pictures(events: list[object], _: Path) -> int:
-    return sum(isinstance(one, EncodeEnded) and one.kind == "sting" for one in events)
+async def test_what_was_used_longest_ago_goes_first(tmp_path):
+    async def write(path: Path) -> None:
+        path.write_bytes(b"a")
+
+    kept = tmp_path / "kept"
+    for number in range(40):
+        await once.made_once(kept / f"{number:02}.mp4", tmp_path / f"{number}.mp4", write)
+        os.utime(kept / f"{number:02}.mp4", ns=(number, number))
+        if number == 30:
+            await once.made_once(kept / "00.mp4", tmp_path / "again.mp4", write)
+    left = sorted(path.stem for path in kept.iterdir())
+    assert len(left) == 32
+    assert left[0] == "00"
+    assert "01" not in left
+    assert len(list(tmp_path.glob("*.mp4"))) == 41
+
+
+async def test_a_sting_that_could_not_be_made_leaves_nothing_and_is_made_by_the_next(tmp_path):
+    made = []
+
+    async def fail(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise Refused("No.")
+
+    async def write(path: Path) -> None:
+        made.append(path)
+        path.write_bytes(b"a")
+
+    kept, wanted = tmp_path / "kept" / "a.mp4", [tmp_path / f"{number}.mp4" for number in range(3)]
+    makers = [fail, write, write]
+    found = await asyncio.gather(
+        *(once.made_once(kept, path, maker) for path, maker in zip(wanted, makers, strict=True)), return_exceptions=True
+    )
+    assert [type(one) for one in found] == [Refused, type(None), type(None)]
+    assert len(made) == 1
+    assert [path.name for path in kept.parent.iterdir()] == ["a.mp4"]
+    assert [path.exists() for path in wanted] == [False, True, True]
+
+
+def broken(directory: Path) -> dict[str, dict]:
+    (directory / "text.mp4").write_text("no video")
+    footage.ffmpeg("-f", "lavfi", "-i", "sine=duration=1", directory / "sound.m4a")
+    whole = directory / sting(directory, name="whole.mp4")
+    (directory / "half.mp4").write_bytes(whole.read_bytes()[:2000])
+    (directory / "logo.svg").write_text("<svg/>")
+    return {
+        r"The sting before .*none\.mp4 cannot be used: The file 'none\.mp4' cannot be opened": {
+            "sting_before": "none.mp4"
+        },
+        r"The sting after .*text\.mp4 cannot be used: .* is a text and no video": {"sting_after": "text.mp4"},
+        r"The sting before .*sound\.m4a cannot be used: .* has no video stream": {"sting_before": "sound.m4a"},
+        r"The sting before .*half\.mp4 cannot be used: .* was cut off": {"sting_before": "half.mp4"},
+        r"The watermark .*logo\.svg is a drawing \(SVG\): export it as PNG": {"watermark": {"image": "logo.svg"}},
+        r"The watermark .*none\.png cannot be opened": {"watermark": {"image": "none.png"}},
+        r"The font .*none\.ttf cannot be used": {"title_card": {"fonts": ["none.ttf"]}},
+        r"The image of the closing card .*none\.png cannot be opened": {"closing_card": {"image": "none.png"}},
+    }
+
+
+async def test_what_cannot_be_used_is_said_in_a_sentence_by_the_check_and_at_the_job(tmp_path):
+    source = await make(tmp_path, RECORDING)
+    for sentence, options in broken(tmp_path).items():
+        watched = footage.Watched(tmp_path, source, name="x.mp4", talk=TALK, facts={"start": START, "end": END})
+        settings = trim.Options.model_validate(options)
+        with pytest.raises(Refused, match=sentence):
+            await trim.check(settings, watched.bench.tools)
+        with pytest.raises(Refused, match=sentence):
+            await trim.run(settings, watched.bench)
+        assert watched.events == []
+    assert not list(tmp_path.glob(".talk*"))
+
+
+async def test_the_check_says_how_long_a_sting_is(tmp_path):
+    source = await make(tmp_path, RECORDING)
+    tools = footage.Watched(tmp_path, source, name="x").bench.tools
+    settings = trim.Options.model_validate({"sting_before": sting(tmp_path), "watermark": {"image": logo(tmp_path)}})
+    assert (await trim.check(settings, tools)).endswith("what cutting and encoding need. The sting before lasts 1.2 s.")
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        (
+            {"heading": "{{ talk.nickname }}"},
+            r"names an unknown field \(.*nickname.*\); known: job, name, speakers, talk",
+        ),
+        ({"text": "On 中文"}, r"DejaVuSans\.ttf cannot show 中 .* of the title card"),
+        ({"heading": "", "text": " "}, "The templates of the title card make no text"),
+    ],
+)
+async def test_a_card_that_cannot_be_written_is_refused_before_anything_is_encoded(tmp_path, card, sentence):
+    source = await make(tmp_path, RECORDING)
+    watched = footage.Watched(tmp_path, source, name="x.mp4", talk=TALK, facts={"start": START, "end": END})
+    with pytest.raises(Refused, match=sentence):
+        await trim.run(trim.Options.model_validate({"title_card": card}), watched.bench)
+    assert watched.events == []
+
+
+async def test_whatever_a_title_is_made_of_it_gets_onto_the_card(tmp_path):
+    source = await make(tmp_path, RECORDING)
+    title = "%{pts} %d {{ no }} \\ : ' \" ; , [out] é — " + "long " * 52
+    one = await dress(tmp_path, source, replace(TALK, title=title), title_card={"seconds": "0.6s", "fade": 0})
+    (words,) = one.facts["cards"].values()
+    assert words["heading"] == " ".join(title.split())
+    assert words["text"] == "Ada Lovelace and Alan Turing\nMain Stage"
+    plane, line = picture_of(one.path, 5)
+    bright = [plane[row * line + column] > 120 for row in range(64) for column in range(96)]
+    assert sum(bright) > 150
+
+
+async def test_a_title_that_was_corrected_has_its_card_made_anew_and_a_new_sting_does_not(tmp_path):
+    source = await make(tmp_path, RECORDING)
+    settings = trim.Options.model_validate(
+        {"fade": FADE, "preset": "ultrafast", "title_card": {"seconds": 0.4}, "sting_before": sting(tmp_path)}
+    )
+    facts = {"start": START, "end": END}
+    first = footage.Watched(tmp_path, source, name="x.mp4", talk=TALK, facts=facts).bench
+    outcome = await trim.run(settings, first)
+    assert trim.still(settings, first, outcome)
+    sting(tmp_path, seconds=0.8)
+    assert trim.still(settings, first, outcome)
+    assert not trim.still(settings, replace(first, talk=replace(TALK, title="Loops & more")), outcome)
+
+
+async def test_without_a_programme_a_card_says_what_the_file_is_called(tmp_path):
+    source = await make(tmp_path, RECORDING)
+    one = await dress(tmp_path, source, None, title_card={"seconds": 0.4})
+    assert one.facts["cards"]["title card"] == {"heading": "x", "text": "", "dropped": ""}
+
+
+async def test_a_bare_talk_says_where_it_lies_too(tmp_path, lane):
+    one = await dress(tmp_path, await make(tmp_path, RECORDING), lane=lane)
+    assert one.facts["talk_at"] == 0
+    assert [part["part"] for part in one.facts["parts"]] == ["talk"]
+    assert one.facts["parts"][0]["seconds"] == pytest.approx(5.4)
+    assert "loudness" not in one.facts
