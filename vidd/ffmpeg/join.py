@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import av
 
-from vidd.ffmpeg import bridge, nal, parameters, slices
+from vidd.ffmpeg import bridge, nal, parameters
+from vidd.ffmpeg.meeting import meeting
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened, picture_streams
 from vidd.ffmpeg.scan import Scan, from_keyframe, units_of
@@ -207,7 +208,7 @@ class Bridged(Track):
                 originals[self.ticks.of(packet.pts)] = units
             if keyframe and len(originals) == wanted:
                 break
-        over, self._meeting = slices.meeting(scan.sets, keyframe, wanted, references.held)
+        over, self._meeting = meeting(scan.sets, keyframe, wanted, references.held)
         self._over = over
         head = self.head
         if head is None:
