@@ -26,7 +26,7 @@ RECORDING = Recording(X264, seconds=8)
 VARYING = "select='gt(mod(n,7),1)*gt(mod(n,11),3)'"
 TALK = Talk("t1", title="Loops", speakers=(Speaker("Ada Lovelace"), Speaker("Alan Turing")), stage="Main Stage")
 STING_GREY, CARD_GREY = 120, 200
-LANES = ["auto"]
+LANES = ["auto", "full"]
 
 
 @pytest.fixture(params=LANES)

@@ -6,7 +6,7 @@ goes on over damage, and the check of what came out decides (`verify.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -61,30 +61,77 @@ def trim(
     preset: str,
     audio_bitrate: int,
     threads: int = 0,
+    over: Sequence[str] = (),
+    more: Sequence[str] = (),
+    graph: Sequence[str] = (),
 ) -> list[str]:
-    """Cut, frame-exact, with fades; everything is encoded anew. `seek` (seconds) is at or before `cut.start`."""
+    """Cut, frame-exact, with fades; everything is encoded anew. `seek` (seconds) is at or before `cut.start`.
+
+    `over` is that of `picture`, `graph` that of `sound`, and `more` are the inputs it takes besides the source.
+    """
     lead = cut.start - seek
     return [
         *begin(),
         *input_of(source, threads, seek),
+        *more,
+        *picture(media, cut, lead, crf=crf, preset=preset, over=over),
+        *sound(media, cut, lead, audio_bitrate=audio_bitrate, graph=graph),
+        *("-video_track_timescale", str(time_scale(media.video[0]))),
+        *end(output, media, threads),
+    ]
+
+
+def picture(
+    media: Media,
+    cut: Cut,
+    lead: float,
+    *,
+    crf: int,
+    preset: str,
+    over: Sequence[str] = (),
+    after: Sequence[str] = (),
+) -> list[str]:
+    """The talk's picture; `lead` is where the cut starts in what is read, `after` are filters that follow all others.
+
+    `over` are those that put something over it, before it fades.
+    """
+    return [
         *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
-        *_sound_maps(media),
-        *(
-            "-filter:v",
-            ",".join(
-                [
-                    *_whole(media.video[0]),
-                    *_cut("", lead, cut),
-                    *_plain(media.video[0]),
-                    *fades("", cut.length, cut.fade),
-                ]
-            ),
-        ),
-        *("-filter:a", ",".join(sound_chain(lead, cut))),
+        *("-filter:v", ",".join([*picture_chain(media, cut, lead, over), *after])),
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
-        *_times(media.video[0]),
+        *times(media.video[0]),
+    ]
+
+
+def encoded_like(video: Video) -> Video:
+    """What a picture is like that `picture` makes of another."""
+    width, height = (side // 2 * 2 for side in video.shown)
+    wide, high = video.aspect.split(":")
+    aspect = f"{high}:{wide}" if video.rotation % 180 else video.aspect
+    primaries, transfer, matrix, _ = video.colours
+    return replace(
+        video,
+        codec="h264",
+        width=width,
+        height=height,
+        rotation=0,
+        pixel_format="yuv420p",
+        aspect=aspect,
+        colours=(primaries, transfer, matrix, 1),
+    )
+
+
+def picture_chain(media: Media, cut: Cut, lead: float, over: Sequence[str] = ()) -> list[str]:
+    """The filters that make the talk's picture, on the result's clock."""
+    video = media.video[0]
+    return [*_whole(video), *_cut("", lead, cut), *_plain(video), *over, *fades("", cut.length, cut.fade)]
+
+
+def sound(media: Media, cut: Cut, lead: float, *, audio_bitrate: int, graph: Sequence[str] = ()) -> list[str]:
+    """The talk's sound, as above; `graph` is another one for it, with its maps."""
+    return [
+        *(graph or (*sound_maps(media), "-filter:a", ",".join(sound_chain(lead, cut)))),
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
-        *_end(output, media, threads),
     ]
 
 
@@ -106,14 +153,15 @@ def transcode(
     for number, (one, path) in enumerate(outputs):
         args += [
             *("-map", f"[out{number}]"),
-            *_sound_maps(media),
+            *sound_maps(media),
             *("-filter:a", UNBROKEN),
             *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
             # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
             *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
-            *_times(media.video[0], one.fps),
+            *times(media.video[0], one.fps),
+            *("-video_track_timescale", str(time_scale(media.video[0], one.fps))),
             *("-c:a", "aac", "-b:a", str(one.audio_bitrate)),
-            *_end(path, media, threads),
+            *end(path, media, threads),
         ]
     return args
 
@@ -162,7 +210,8 @@ def input_of(source: Path, threads: int, seek: float) -> list[str]:
     ]
 
 
-def _sound_maps(media: Media) -> list[str]:
+def sound_maps(media: Media) -> list[str]:
+    """All tracks of sound that can be decoded."""
     # One by one: "0:a?" fails altogether where one track has no decoder (phones write such beside the usual one).
     return [word for number, _ in _sound(media) for word in ("-map", f"0:a:{number}")]
 
@@ -176,7 +225,7 @@ def _cut(a: str, lead: float, cut: Cut) -> list[str]:
     # setpts cuts off.
     return [
         f"{a}trim=start={number(lead)}:end={number(lead + cut.length)}",
-        f"{a}setpts=round(PTS-{number(lead)}/TB)",
+        f"{a}setpts=round(PTS{'-' if lead >= 0 else '+'}{number(abs(lead))}/TB)",
     ]
 
 
@@ -206,16 +255,17 @@ def _plain(video: Video) -> list[str]:
     return [*even, "scale=out_range=tv", "format=yuv420p"]
 
 
-def _times(video: Video, fps: float | None = None) -> list[str]:
-    scale = time_scale(video, fps)
+def times(video: Video, fps: float | None = None) -> list[str]:
+    """How the encoder gets its pictures' times."""
     return [
         *("-fps_mode:v", "vfr"),  # every picture at its own time: none doubled, none dropped
-        *("-enc_time_base:v", f"1:{scale}"),  # by default one tick per frame, which would round a varying rate
-        *("-video_track_timescale", str(scale)),
+        # By default one tick per frame, which would round a varying rate.
+        *("-enc_time_base:v", f"1:{time_scale(video, fps)}"),
     ]
 
 
-def _end(output: Path, media: Media, threads: int) -> list[str]:
+def end(output: Path, media: Media, threads: int) -> list[str]:
+    """What every MP4 file ends with, its name last."""
     return [
         *_threads(threads),
         *("-map_metadata", "-1"),  # recorders write places, serial numbers and people's names

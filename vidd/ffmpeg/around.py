@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vidd.ffmpeg.clips import Clip, Format
+    from vidd.ffmpeg.watermark import Mark
     from vidd.model.event import Event
     from vidd.model.media import Audio
     from vidd.ports import Encoder
@@ -29,11 +30,12 @@ Names = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Dress:
-    """What a talk gets besides a cut: clips before and after it, and by track of sound a change of loudness."""
+    """What a talk gets besides a cut: clips before and after it, by track of sound a change of loudness, a watermark."""
 
     before: tuple[Clip, ...] = ()
     after: tuple[Clip, ...] = ()
     changes: Mapping[int, Change] = field(default_factory=dict)
+    mark: Mark | None = None
 
     @property
     def clips(self) -> tuple[Clip, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from vidd.model.talk import speakers_in_words
 from vidd.texts import fields_of, render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from vidd.ffmpeg.card import Card, Words
@@ -71,6 +73,18 @@ class Asked:
                 await asyncio.to_thread(canvas.save, path, "PNG")
                 found.append(Clip(part, path, one.seconds, fade=min(one.fade, one.seconds / 2)))
         return found
+
+
+@asynccontextmanager
+async def dressing_room(final: Path) -> AsyncIterator[Path]:
+    """An empty directory beside a file, for what it is dressed with; of the same name in every run, as resuming wants it."""
+    room = final.with_name(f".{final.stem}.dress")
+    await asyncio.to_thread(shutil.rmtree, room, ignore_errors=True)
+    room.mkdir()
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
 
 
 async def sting(part: str, path: Path) -> Clip:

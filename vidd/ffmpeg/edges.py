@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
@@ -14,12 +12,14 @@ from vidd.ffmpeg.around import PLAIN, Around, Wardrobe
 from vidd.ffmpeg.clips import Format
 from vidd.ffmpeg.cutter import Cutter
 from vidd.ffmpeg.nal import LONG_IDS
+from vidd.ffmpeg.place import room_of
 from vidd.ffmpeg.plan import Index, Keyframe, NotLikeThis, Plan, Ticks, decimal, plan, ticks
 from vidd.ffmpeg.run import encode
 from vidd.ffmpeg.sounding import Sounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
     from vidd.ffmpeg.around import Dress, Names
@@ -77,15 +77,15 @@ async def edges(
         chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0, open_gops=open_gops)
         _check(chosen)
         clock = ticks(index.time_base, index.begin, cut)
-        with tempfile.TemporaryDirectory(prefix=f".{output.stem}.", dir=output.parent) as room:
-            work = _Pieces(encoder, source, Path(room), media, cut, crf, preset, audio_bitrate, progress, observe)
+        with room_of(output) as room:
+            work = _Pieces(encoder, source, room, media, cut, crf, preset, audio_bitrate, progress, observe)
             names = _names(index.codec, answer["taken"], 3 + len(dress.clips))
             made = await work.pictures(chosen, index, clock, answer, names)
-            wardrobe = Wardrobe(encoder, kept or Path(room), Path(room), observe)
+            wardrobe = Wardrobe(encoder, kept or room, room, observe)
             form = Format(video, work.look(index, answer), clock.scale, answer["reordered"], crf, preset)
             end = max(round(decimal(cut.length) * clock.scale), clock.of(index.last) + 1)
             around = await wardrobe.pictures(dress, form, names[3:], end)
-            sounding = Sounding(work.run, source, Path(room), media, cut, audio_bitrate, encoder.threads)
+            sounding = Sounding(work.run, source, room, media, cut, audio_bitrate, encoder.threads)
             # Not the wanted start but the result's own, on whose clock the pictures are.
             start = Fraction(clock.origin, clock.scale)
             beside = {number: await wardrobe.sounds(around, one) for number, one in sounding.tracks}

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import av
 
-from vidd.ffmpeg import bridge, nal, obu, parameters, slices
+from vidd.ffmpeg import bridge, nal, obu, parameters
+from vidd.ffmpeg.full import room_left
+from vidd.ffmpeg.meeting import meeting
 from vidd.ffmpeg.parts import TAGS
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened, picture_streams
@@ -38,6 +40,7 @@ _ELSEWHERE = {"h264": {7, 8, 9}, "hevc": {32, 33, 34, 35}}
 _SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}, "av1": {obu.SEQUENCE}}
 # Where the type stands in a unit's first byte.
 _TYPE = {"h264": (0, 31), "hevc": (1, 63), "av1": (3, 15)}
+_JOINING = "the parts were joined"
 
 
 class Edge:
@@ -243,7 +246,7 @@ class Bridged(Track):
                 originals[self.ticks.of(packet.pts)] = units
             if keyframe and len(originals) == wanted:
                 break
-        over, self._meeting = slices.meeting(scan.sets, keyframe, wanted, references.held)
+        over, self._meeting = meeting(scan.sets, keyframe, wanted, references.held)
         self._over = over
         head = self.head
         if head is None:
@@ -279,11 +282,13 @@ def join(output: Path, tracks: Sequence[Joined], *, scale: int) -> None:
         "movie_timescale": str(scale),
         "write_tmcd": "0",
     }
-    with ExitStack() as stack:
+    with room_left(_JOINING), ExitStack() as stack:
         out: OutputContainer = stack.enter_context(av.open(str(output), "w", format="mp4", container_options=options))
         flows = [one.open(stack, out) for one in tracks]
         for _, packet in merge(*flows, key=lambda each: each[0]):
-            out.mux_one(packet)
+            # Here already: whoever has the source open would take this for a fault of the source.
+            with room_left(_JOINING):
+                out.mux_one(packet)
 
 
 def _last(scan: Scan, stream: Any) -> int:

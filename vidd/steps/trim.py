@@ -7,7 +7,6 @@ be there. Whatever is asked, the talk is encoded once at most, and where it can 
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from math import floor
 from pathlib import Path
@@ -19,19 +18,21 @@ from pydantic import Field
 import vidd.options
 from vidd.errors import Refused
 from vidd.ffmpeg import args, once, watermark
-from vidd.ffmpeg.around import Around, Dress
+from vidd.ffmpeg.around import Around, Dress, Wardrobe
 from vidd.ffmpeg.card import Card
-from vidd.ffmpeg.dressing import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, is_before
+from vidd.ffmpeg.checkpoints import checkpoints_of, forget
+from vidd.ffmpeg.dressing import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, dressing_room, is_before
 from vidd.ffmpeg.edges import edges
 from vidd.ffmpeg.images import read_image
 from vidd.ffmpeg.loudness import Change, Loudness, Measured, Meter
 from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import probe, prober
-from vidd.ffmpeg.run import check_capable, encode
+from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset
 from vidd.ffmpeg.verify import Wanted, check_joins, check_pictures, picture_end, verify
-from vidd.ffmpeg.watermark import Watermark
+from vidd.ffmpeg.watermark import Mark, Watermark, prepare
+from vidd.ffmpeg.whole import Whole
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
 from vidd.options import Duration
@@ -58,6 +59,12 @@ class Options(vidd.options.Options):
     lane: Literal["auto", "full"] = Field(
         "auto",
         description="auto encodes only what fades and copies the rest where the recording allows it; full all of it.",
+    )
+    segment: Duration = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="A longer cut all of which is encoded is made in segments of about this length, so that a kill costs no more than one; 0s for one piece.",
     )
     open_gops: bool = Field(
         False, description="Copy H.264 with open GOPs too: it plays, but Chromium cannot seek into such a video."
@@ -112,18 +119,21 @@ async def run(options: Options, bench: Bench) -> Outcome:
     cut = _cut(bench, media, options.fade)
     words = options.asked.words(bench)
     final = bench.directory / "talk.mp4"
-    part = part_of(final)
+    part, kept = part_of(final), checkpoints_of(final)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{final.stem}.", dir=bench.directory) as room:
-            cutting = _Cutting(options, bench, source, media, cut, part, Path(room))
-            clips = await options.asked.clips(bench, words, media.video[0], Path(room))
-            dress = Dress(
-                tuple(one for one in clips if is_before(one)), tuple(one for one in clips if not is_before(one))
-            )
+        async with dressing_room(final) as room:
+            cutting = _Cutting(options, bench, source, media, cut, part, kept, room)
+            clips = await options.asked.clips(bench, words, media.video[0], room)
+            before = tuple(one for one in clips if is_before(one))
+            dress = Dress(before, tuple(clips[len(before) :]), mark=await cutting.mark())
             made, checked, facts = await cutting.run(dress)
         await put_in_place(part, final)
+    except Refused:
+        await forget(kept)
+        raise
     finally:
         part.unlink(missing_ok=True)
+    await forget(kept)
     return Outcome(
         artifacts=(Artifact("talk", final.name, made.size, "video/mp4", made, {"check": checked}),),
         facts={
@@ -141,7 +151,7 @@ async def run(options: Options, bench: Bench) -> Outcome:
 
 @dataclass(frozen=True)
 class _Cutting:
-    """One cut on its way into `part`; `room` is for what it is made of."""
+    """One cut on its way into `part`; what a long one has so far is `kept`, and in `room` lies what it is dressed with."""
 
     options: Options
     bench: Bench
@@ -149,6 +159,7 @@ class _Cutting:
     media: Media
     cut: args.Cut
     part: Path
+    kept: Path
     room: Path
 
     async def run(self, dress: Dress) -> tuple[Media, dict[str, Any], dict[str, Any]]:
@@ -186,6 +197,15 @@ class _Cutting:
         if self.options.lane == "full":
             return "The settings ask for it."
         return "A watermark is put over every picture." if self.options.watermark else None
+
+    async def mark(self) -> Mark | None:
+        """The watermark, in the size it has in this picture."""
+        wanted = self.options.watermark
+        if wanted is None:
+            return None
+        across, down = self.media.video[0].shown
+        image, frame = self.bench.tools.path(wanted.image), (across // 2 * 2, down // 2 * 2)
+        return await asyncio.to_thread(prepare, wanted, image, self.room / "watermark.png", frame)
 
     async def _levels(self) -> dict[int, tuple[Measured, Change | str]]:
         """For each track of sound how loud the talk is, and what is to be done about it; nothing if that was not asked."""
@@ -254,34 +274,35 @@ class _Cutting:
 
     async def _full(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, bench, name, cut = self.options, self.bench, self.bench.job.name, self.cut
-        encoder = bench.tools.encoder
-        argv = args.trim(
+        whole = Whole(
+            bench.tools.encoder,
             self.source,
-            self.part,
             self.media,
             cut,
             seek=await _seek(self.source, self.media, cut.start, name),
             crf=options.crf,
             preset=options.preset,
             audio_bitrate=options.audio_bitrate,
-            threads=encoder.threads,
+            every=options.segment,
+            kept=self.kept,
+            name=name,
+            place=bench.place,
+            progress=bench.progress,
+            observe=bench.tools.observe,
+            dress=dress,
+            wardrobe=Wardrobe(bench.tools.encoder, bench.tools.path(STINGS), self.room, bench.tools.observe),
         )
-        async with bench.place():
-            ended = await encode(
-                encoder,
-                argv,
-                output=self.part,
-                duration=cut.length,
-                progress=bench.progress,
-                observe=bench.tools.observe,
-                kind="trim",
-            )
+        done = await whole.make(self.part)
         width, height = self.media.video[0].shown
-        wanted = Wanted(cut.length, cut.length, width // 2 * 2, height // 2 * 2, self._tracks)
-        made, record = await verify(self.part, wanted, name, ended.stderr)
-        missing = await check_pictures(self.source, self.media.video[0], cut, record.frames, name)
-        scale = args.time_scale(self.media.video[0])
-        return made, record.to_json() | {"missing": missing}, Around(scale, 0, round(cut.length * scale))
+        length = self._length(done.around)
+        wanted = Wanted(length, length, width // 2 * 2, height // 2 * 2, self._tracks)
+        made, record = await verify(self.part, wanted, name, done.complaints)
+        joined: dict[str, Any] = {}
+        if done.pictures is not None:
+            joined = await check_joins(self.part, done.joins, done.pictures, made.video[0].frames, name)
+        frames = None if record.frames is None else record.frames - done.around.pictures
+        missing = await check_pictures(self.source, self.media.video[0], cut, frames, name)
+        return made, record.to_json() | joined | done.facts | {"missing": missing}, done.around
 
     @property
     def _tracks(self) -> int:
