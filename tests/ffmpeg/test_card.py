@@ -9,6 +9,7 @@ from PIL import Image, ImageChops
 from vidd.errors import Refused
 from vidd.ffmpeg import fonts
 from vidd.ffmpeg.card import Card, Words, draw, font_files, plain, readable
+from vidd.ffmpeg.images import read_image
 
 FRAME = (640, 360)
 
@@ -21,7 +22,7 @@ def said(heading: str, text: str = "", **options) -> Words:
 def drawn(heading: str, text: str = "", frame=FRAME, **options) -> Image.Image:
     card = Card(**options)
     files = font_files(card, Path)
-    image = Path(card.image) if card.image else None
+    image = read_image(Path(card.image), "image") if card.image else None
     return draw(card, readable(card, heading, text, files, "title card"), frame, files, image)
 
 

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, Field
 
 from vidd.errors import Refused
 from vidd.ffmpeg import fonts
-from vidd.ffmpeg.images import read_image
 from vidd.ffmpeg.settings import Colour, Length, pixels
 from vidd.options import Duration, Options
 from vidd.texts import check_template
@@ -96,11 +95,13 @@ def readable(card: Card, heading: str, text: str, paths: Sequence[Path], what: s
     return Words(kept[0], kept[1], "".join(dict.fromkeys(dropped)))
 
 
-def draw(card: Card, words: Words, frame: tuple[int, int], paths: Sequence[Path], image: Path | None) -> Image.Image:
-    """The card as a picture of this size; blocking. Refused where the background cannot be read."""
+def draw(
+    card: Card, words: Words, frame: tuple[int, int], paths: Sequence[Path], image: Image.Image | None = None
+) -> Image.Image:
+    """The card as a picture of this size; `image` (RGBA) fills it behind the words. Blocking."""
     canvas = Image.new("RGB", frame, card.background)
     if image is not None:
-        behind = ImageOps.fit(read_image(image, "background"), frame, Image.Resampling.LANCZOS)
+        behind = ImageOps.fit(image, frame, Image.Resampling.LANCZOS)
         canvas.paste(behind, (0, 0), behind)
     margin = round(min(pixels(card.margin, min(frame)), min(frame) / 4))
     room = (frame[0] - 2 * margin, frame[1] - 2 * margin)

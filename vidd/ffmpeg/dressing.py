@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from PIL.Image import Image
+
     from vidd.ffmpeg.card import Card, Words
     from vidd.model.media import Video
     from vidd.ports import Bench, Tools
@@ -46,7 +48,7 @@ class Asked:
             for file in card.font_files(one, tools.path):
                 fonts.font(file, 12)
             if one.image:
-                await asyncio.to_thread(read_image, tools.path(one.image), f"image of the {part}")
+                await asyncio.to_thread(_behind, one, part, tools)
         return said
 
     def words(self, bench: Bench) -> dict[str, Words]:
@@ -67,7 +69,7 @@ class Asked:
                 found.append(await sting(part, bench.tools.path(self.stings[part])))
             elif part in self.cards:
                 one, path = self.cards[part], room / f"{part.replace(' ', '-')}.png"
-                image = bench.tools.path(one.image) if one.image else None
+                image = await asyncio.to_thread(_behind, one, part, bench.tools)
                 files = card.font_files(one, bench.tools.path)
                 canvas = await asyncio.to_thread(card.draw, one, words[part], _seen(video), files, image)
                 await asyncio.to_thread(canvas.save, path, "PNG")
@@ -96,6 +98,10 @@ async def sting(part: str, path: Path) -> Clip:
     if picture_end(media) <= 0:
         raise Refused(f"The {part} {path} holds no picture: export it anew.")
     return Clip(part, path, picture_end(media), media, digest=await once.digest_of(path))
+
+
+def _behind(one: Card, part: str, tools: Tools) -> Image | None:
+    return read_image(tools.path(one.image), f"image of the {part}") if one.image else None
 
 
 def is_before(clip: Clip) -> bool:
