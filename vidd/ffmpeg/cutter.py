@@ -49,9 +49,10 @@ class Cutter:
             if lost.code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
                 raise AgainLater(f"The cutter was killed while it worked ({lost}).") from None
             raise NotLikeThis(f"The cutter does not get on with this file ({lost}).") from None
-        for word, fate in (("not_like_this", NotLikeThis), ("again", AgainLater)):
-            if word in answer:
-                raise fate(answer[word])
+        if "not_like_this" in answer:
+            raise NotLikeThis(answer["not_like_this"])
+        if "again" in answer:
+            raise AgainLater(answer["again"], counts=answer["counts"])
         return answer
 
     async def close(self) -> None:
@@ -74,7 +75,7 @@ class _Work:
             # Whether the file is of any use at all the full encode finds out.
             return {"not_like_this": odd.sentence}
         except AgainLater as again:
-            return {"again": again.sentence}
+            return {"again": again.sentence, "counts": again.counts}
 
     def _scanned(self, asked: dict[str, Any]) -> dict[str, Any]:
         from vidd.ffmpeg import scan  # noqa: PLC0415 - only the child opens media, and the import is dear

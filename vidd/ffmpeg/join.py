@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import av
 
 from vidd.ffmpeg import bridge, nal, parameters
+from vidd.ffmpeg.full import room_left
 from vidd.ffmpeg.meeting import meeting
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened, picture_streams
@@ -34,6 +35,7 @@ Packet: TypeAlias = Any
 # What a sample holds besides pictures, by unit type, and MP4 keeps elsewhere: delimiters and parameter sets.
 _ELSEWHERE = {"h264": {7, 8, 9}, "hevc": {32, 33, 34, 35}}
 _SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}}
+_JOINING = "the parts were joined"
 
 
 class Edge:
@@ -244,11 +246,13 @@ def join(output: Path, tracks: Sequence[Joined], *, scale: int) -> None:
         "movie_timescale": str(scale),
         "write_tmcd": "0",
     }
-    with ExitStack() as stack:
+    with room_left(_JOINING), ExitStack() as stack:
         out: OutputContainer = stack.enter_context(av.open(str(output), "w", format="mp4", container_options=options))
         flows = [one.open(stack, out) for one in tracks]
         for _, packet in merge(*flows, key=lambda each: each[0]):
-            out.mux_one(packet)
+            # Here already: whoever has the source open would take this for a fault of the source.
+            with room_left(_JOINING):
+                out.mux_one(packet)
 
 
 def _last(scan: Scan, stream: Any) -> int:
