@@ -7,6 +7,7 @@ import av
 import footage
 import pytest
 
+from vidd.errors import AgainLater
 from vidd.ffmpeg.args import Cut
 from vidd.ffmpeg.edges import edges
 from vidd.ffmpeg.plan import NotLikeThis
@@ -118,3 +119,13 @@ async def test_parts_that_cannot_be_one_track_are_refused_with_a_sentence_and_le
         with pytest.raises(NotLikeThis, match=sentence):
             await put_together([PicturePart(one), PicturePart(second, at=at)], [], path, scale=SCALE, name="x")
         assert not path.exists()
+
+
+async def test_a_full_disk_is_waited_for_and_says_nothing_about_the_parts(tmp_path):
+    files = [part(tmp_path / f"{number}.mp4", 25 * number, output=H264) for number in range(2)]
+    path = tmp_path / "made.mp4"
+    path.symlink_to("/dev/full")
+    with pytest.raises(AgainLater, match="disk was full while the parts were joined: free some space") as raised:
+        await put_together([PicturePart(files[0]), PicturePart(files[1], at=SECOND)], [], path, scale=SCALE, name="x")
+    assert not raised.value.counts
+    assert not path.is_symlink()

@@ -144,26 +144,49 @@ def transcode(
     threads: int = 0,
 ) -> list[str]:
     """Several renditions of a whole file, which is decoded once."""
-    branches = [
-        f"[in{number}]scale={one.width}:{one.height},format=yuv420p{f',fps={one.fps:g}' if one.fps else ''}[out{number}]"
-        for number, (one, _) in enumerate(outputs)
-    ]
-    split = f"[0:V:0]split={len(outputs)}" + "".join(f"[in{number}]" for number in range(len(outputs)))
-    args = [*begin(), *input_of(source, threads, 0.0), "-filter_complex", ";".join([split, *branches])]
+    args = [*begin(), *input_of(source, threads, 0.0), *split([one for one, _ in outputs])]
     for number, (one, path) in enumerate(outputs):
         args += [
-            *("-map", f"[out{number}]"),
-            *sound_maps(media),
-            *("-filter:a", UNBROKEN),
-            *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
-            # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
-            *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
-            *times(media.video[0], one.fps),
+            *rendition(number, one, media, preset=preset),
+            *rendition_sound(one, media),
             *("-video_track_timescale", str(time_scale(media.video[0], one.fps))),
-            *("-c:a", "aac", "-b:a", str(one.audio_bitrate)),
             *end(path, media, threads),
         ]
     return args
+
+
+def split(outputs: Sequence[Rendition], before: Sequence[str] = (), after: Sequence[Sequence[str]] = ()) -> list[str]:
+    """The filters of several renditions; `before` are such that precede all others, `after` those that follow, of each."""
+    heads = "".join(f"[in{number}]" for number in range(len(outputs)))
+    branches = [
+        ",".join(
+            [
+                f"[in{number}]scale={one.width}:{one.height}",
+                "format=yuv420p",
+                *([f"fps={one.fps:g}"] if one.fps else []),
+                *(after[number] if after else ()),
+            ]
+        )
+        + f"[out{number}]"
+        for number, one in enumerate(outputs)
+    ]
+    return ["-filter_complex", ";".join(["[0:V:0]" + ",".join([*before, f"split={len(outputs)}"]) + heads, *branches])]
+
+
+def rendition(number: int, one: Rendition, media: Media, *, preset: str) -> list[str]:
+    """The picture of the `number`th of the renditions that are split."""
+    return [
+        *("-map", f"[out{number}]"),
+        *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
+        # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
+        *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
+        *times(media.video[0], one.fps),
+    ]
+
+
+def rendition_sound(one: Rendition, media: Media) -> list[str]:
+    """Its sound."""
+    return [*sound_maps(media), *("-filter:a", UNBROKEN), *("-c:a", "aac", "-b:a", str(one.audio_bitrate))]
 
 
 def time_scale(video: Video, fps: float | None = None) -> int:

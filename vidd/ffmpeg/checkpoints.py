@@ -83,6 +83,11 @@ class Checkpoints:
         return sum(one.last - one.first for one in self.segments) / self.scale
 
     @property
+    def pictures(self) -> int:
+        """How many pictures are there."""
+        return sum(one.pictures for one in self.segments)
+
+    @property
     def sound(self) -> Path | None:
         """The sound, if it is there."""
         return self.directory / _SOUND if self._sound else None
@@ -90,7 +95,8 @@ class Checkpoints:
     def room(self) -> Path:
         """A new directory in here for a run to write into."""
         room = self.directory / f"run.{secrets.token_hex(4)}"
-        room.mkdir()
+        with room_left(_KEEPING):
+            room.mkdir()
         return room
 
     async def keep(self, path: Path, segment: Segment) -> Segment:
@@ -112,6 +118,14 @@ class Checkpoints:
         self._sound = known
         await self._save()
 
+    def told(self, found: int, made: Sequence[Segment], why: str) -> dict[str, Any]:
+        """For the record: how many segments there are, and how many were `found` from before; what was `made`.
+
+        `why` says why an encode that went on was decoded from the beginning.
+        """
+        encoded = {"encoded": len(made), "pictures_encoded": sum(one.pictures for one in made)}
+        return {"number": len(self.segments), "found": found, **encoded, **({"why": why} if why else {})}
+
     async def ended(self) -> None:
         """The last run went on to the end of the picture, so what is there last is the last there is."""
         if self.segments:
@@ -130,7 +144,8 @@ class Checkpoints:
             await put_in_place(part, self.directory / _RECORD)
 
     def _open(self) -> None:
-        self.directory.mkdir(exist_ok=True)
+        with room_left(_KEEPING):
+            self.directory.mkdir(exist_ok=True)
         record = self._recorded()
         if record.get("fingerprint") == self._fingerprint:
             self.segments = [

@@ -7,15 +7,16 @@ put on the disk and recorded. The sound comes first, in one piece, and is kept l
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from vidd.errors import Fault
 from vidd.ffmpeg.closed import Following, Room
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.run import encode
-from vidd.ffmpeg.stretch import LIST
+from vidd.ffmpeg.stretch import SEGMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,19 +47,21 @@ class Recipe(Protocol):
 
 @dataclass
 class Segmented:
-    """One encode of `length` seconds. `made` is what this run encoded, `complaints` what ffmpeg said though it succeeded."""
+    """One encode of `length` seconds. `made` is what this run encoded, by output, `complaints` what ffmpeg said though it succeeded."""
 
     encoder: Encoder
     outputs: Sequence[Checkpoints]
     recipe: Recipe
     length: float
+    _: KW_ONLY
     name: str
     kind: str
     place: Callable[[], AbstractAsyncContextManager[None]]
     progress: Callable[[float, float | None, str, float | None], None]
     observe: Callable[[Event], None]
-    made: list[Segment] = field(default_factory=list)
+    made: dict[int, list[Segment]] = field(default_factory=lambda: defaultdict(list))
     complaints: str = ""
+    _done: float = 0.0
 
     async def run(self) -> None:
         """Make what is missing. Faults as `run.encode`; NotLikeThis where this encode cannot be made in parts."""
@@ -69,11 +72,13 @@ class Segmented:
                 raise NotLikeThis("A segment that was encoded again did not become what it had been.")
             tried.update(missing.items())
             await self._pictures(missing)
+        self.progress(self.length, self.length, "s", None)
 
     async def _sound(self) -> None:
         files = {at: one.directory / "part.mp4" for at, one in enumerate(self.outputs) if one.sound is None}
         if files and (argv := self.recipe.sound(files)):
-            await self._encode(argv, list(files.values()), self.length, lambda done: _SOUND * done)
+            async with self.place():
+                await self._encode(argv, list(files.values()), self.length, lambda done: _SOUND * done)
             for at, path in files.items():
                 await self.outputs[at].keep_sound(path)
 
@@ -88,11 +93,12 @@ class Segmented:
             return heard * self.length + (1 - heard) * (there + seconds)
 
         try:
-            seek = await self.recipe.whence(stretches)
             paths = {at: room.path for at, room in rooms.items()}
-            argv = self.recipe.picture(stretches, paths, seek)
             try:
-                await self._encode(argv, [one / LIST for one in paths.values()], self.length - there, done)
+                async with self.place():
+                    argv = self.recipe.picture(stretches, paths, await self.recipe.whence(stretches))
+                    outputs = [one / SEGMENT for one in paths.values()]
+                    await self._encode(argv, outputs, self.length - there, done)
             except Fault:
                 # What was closed before the fault is good.
                 with suppress(Fault, NotLikeThis):
@@ -101,8 +107,8 @@ class Segmented:
             await following.end()
         finally:
             await following.stop()
-            for room in rooms.values():
-                self.made += room.taken
+            for at, room in rooms.items():
+                self.made[at] += room.taken
                 shutil.rmtree(room.path, ignore_errors=True)
         for at, stretch in stretches.items():
             if stretch.beyond is None:
@@ -114,16 +120,17 @@ class Segmented:
         """Run ffmpeg for `duration` seconds; `done` says for those of this run how many of the whole are done."""
 
         def told(seconds: float, _total: float | None, unit: str, speed: float | None) -> None:
-            self.progress(min(done(seconds), self.length), self.length, unit, speed)
+            # A segment that is made again in the middle is no way back.
+            self._done = min(max(self._done, done(seconds)), self.length)
+            self.progress(self._done, self.length, unit, speed)
 
-        async with self.place():
-            ended = await encode(
-                self.encoder,
-                argv,
-                output=outputs,
-                duration=duration,
-                progress=told,
-                observe=self.observe,
-                kind=self.kind,
-            )
+        ended = await encode(
+            self.encoder,
+            argv,
+            output=outputs,
+            duration=duration,
+            progress=told,
+            observe=self.observe,
+            kind=self.kind,
+        )
         self.complaints = ended.stderr

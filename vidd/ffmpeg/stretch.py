@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vidd.ffmpeg.args import Cut
+    from vidd.ffmpeg.args import Cut, Rendition
     from vidd.model.media import Media
 
+SEGMENT = "%05d.mp4"
 LIST = "closed"
 """The file in a run's directory that names the segments which are whole, a line each."""
 
@@ -67,7 +68,7 @@ def picture(
     ]
 
 
-def whole(
+def in_one(
     source: Path,
     output: Path,
     media: Media,
@@ -103,7 +104,9 @@ def sound(
     more: Sequence[str] = (),
     graph: Sequence[str] = (),
 ) -> list[str]:
-    """The sound of `args.trim`, in one piece."""
+    """The sound of `args.trim`, in one piece; no words where there is none."""
+    if not args.sound_maps(media):
+        return []
     return [
         *args.begin(),
         *args.input_of(source, threads, seek),
@@ -112,6 +115,47 @@ def sound(
         *args.end(output, media, threads),
         *_beside(["-map", "0:V:0"]),
     ]
+
+
+def renditions(
+    source: Path,
+    media: Media,
+    outputs: Sequence[tuple[Rendition, Path, Stretch]],
+    *,
+    seek: float,
+    preset: str,
+    every: float,
+    threads: int = 0,
+) -> list[str]:
+    """The pictures of `args.transcode`, each a stretch in segments of at least `every` seconds in a directory of its own."""
+    scales = [args.time_scale(media.video[0], one.fps) for one, _, _ in outputs]
+    after = [each.filters(scale) for (_, _, each), scale in zip(outputs, scales, strict=True)]
+    words = [
+        *args.begin(),
+        *args.input_of(source, threads, seek),
+        *args.split([one for one, _, _ in outputs], since(seek), after),
+    ]
+    for number, (one, room, _) in enumerate(outputs):
+        words += args.rendition(number, one, media, preset=preset)
+        words += segments(room, scales[number], every, threads)
+    return [*words, *_beside(args.sound_maps(media))]
+
+
+def renditions_sound(
+    source: Path, media: Media, outputs: Sequence[tuple[Rendition, Path]], *, threads: int = 0
+) -> list[str]:
+    """The sound of `args.transcode`, each in one piece; no words where there is none."""
+    if not args.sound_maps(media):
+        return []
+    words = [*args.begin(), *args.input_of(source, threads, 0.0)]
+    for one, path in outputs:
+        words += [*args.rendition_sound(one, media), *args.end(path, media, threads)]
+    return [*words, *_beside(["-map", "0:V:0"])]
+
+
+def since(seek: float) -> list[str]:
+    """The filter that gives pictures the file's time again after a seek."""
+    return [f"setpts=round(PTS+{args.number(seek)}/TB)"] if seek > 0 else []
 
 
 def segments(room: Path, scale: int, every: float, threads: int) -> list[str]:
@@ -130,7 +174,7 @@ def segments(room: Path, scale: int, every: float, threads: int) -> list[str]:
         *("-segment_format", "mp4"),
         *("-segment_format_options", ":".join(f"{name}={value}" for name, value in inside.items())),
         *("-segment_list", f"file:{room / LIST}", "-segment_list_type", "flat"),
-        f"file:{pattern}/%05d.mp4",
+        f"file:{pattern}/{SEGMENT}",
     ]
 
 

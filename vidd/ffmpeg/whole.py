@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from vidd.errors import Refused
-from vidd.ffmpeg import args, colours, stretch, watermark
-from vidd.ffmpeg.around import Around
+from vidd.ffmpeg import args, stretch
+from vidd.ffmpeg.assemble import Encoded, Made, assemble, put_around
 from vidd.ffmpeg.checkpoints import Checkpoints, fingerprint, forget
-from vidd.ffmpeg.clips import Format
-from vidd.ffmpeg.heard import graph
-from vidd.ffmpeg.pieces import Look
 from vidd.ffmpeg.place import room_of
-from vidd.ffmpeg.plan import NotLikeThis, decimal
+from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import prober
 from vidd.ffmpeg.resume import whence
-from vidd.ffmpeg.run import check_disk, encode, said_of_itself
+from vidd.ffmpeg.run import encode, said_of_itself
 from vidd.ffmpeg.segmented import Segmented
-from vidd.ffmpeg.sounding import heard_whole
 from vidd.ffmpeg.stretch import Stretch
-from vidd.ffmpeg.together import PicturePart, SoundTrack, put_together
 from vidd.printable import quoted
 
 if TYPE_CHECKING:
@@ -30,32 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
-    from vidd.ffmpeg.around import Dress, Wardrobe
-    from vidd.ffmpeg.heard import Heard
-    from vidd.ffmpeg.sounding import Beside
+    from vidd.ffmpeg.dressed import Dressed
     from vidd.model.event import Event
     from vidd.model.media import Media
     from vidd.ports import Encoder
-
-
-# All that is encoded here is of this kind; names of parameter sets that x264 does not take by itself.
-_LOOK = Look("h264", "yuv420p", 0)
-_NAMES = [(0, one, one) for one in range(31, 27, -1)]
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What was done. `joins` are where an encode went on (seconds), `pictures` how many it has, if that is known.
-
-    `complaints` is what ffmpeg said though it succeeded, `facts` are for the record. `around` is what lies around the
-    talk, and where the talk lies.
-    """
-
-    complaints: str
-    around: Around
-    joins: tuple[float, ...] = ()
-    pictures: int | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,46 +48,25 @@ class Whole:
     place: Callable[[], AbstractAsyncContextManager[None]]
     progress: Callable[[float, float | None, str, float | None], None]
     observe: Callable[[Event], None]
-    dress: Dress
-    wardrobe: Wardrobe
+    dressed: Dressed
 
     async def make(self, output: Path) -> Made:
         """Encode into `output`. Faults as `run.encode`; whole segments stay in `kept` whatever happens."""
-        around, heard = await self._dressed()
         if not self.every or self.cut.length <= self.every:
-            return await self._short(output, around, heard)
+            return await self._short(output)
         try:
-            return await self._in_segments(output, around, heard)
+            return await self._in_segments(output)
         except NotLikeThis as odd:
             await forget(self.kept)
-            made = await self._short(output, around, heard)
+            made = await self._short(output)
             return replace(made, facts={"segments": {"number": 1, "why": odd.sentence}})
 
-    async def _dressed(self) -> tuple[Around, list[Heard]]:
-        """What is around the talk, encoded; and how its tracks of sound are made, where that is unusual."""
-        video, dress = self.media.video[0], self.dress
-        scale = args.time_scale(video)
-        talk = round(decimal(self.cut.length) * scale)
-        tracks = [(number, one) for number, one in enumerate(self.media.audio) if one.codec != "unknown"]
-        if not dress.clips:
-            around = Around(scale, 0, talk)
-            beside: dict[int, Beside] = {number: (None, None) for number, _ in tracks}
-        else:
-            form = Format(args.encoded_like(video), _LOOK, scale, True, self.crf, self.preset)
-            async with self.place():
-                around = await self.wardrobe.pictures(dress, form, _NAMES, talk)
-                beside = {number: await self.wardrobe.sounds(around, one) for number, one in tracks}
-        if not dress.clips and not dress.changes:
-            return around, []
-        return around, [heard_whole(number, one, around, beside[number], dress.changes) for number, one in tracks]
+    async def _short(self, output: Path) -> Made:
+        around = self.dressed.around
+        return await (self._apart(output) if around.before or around.after else self._at_once(output))
 
-    async def _short(self, output: Path, around: Around, heard: list[Heard]) -> Made:
-        if self.dress.clips:
-            return await self._apart(output, around, heard)
-        return await self._at_once(output, around, heard)
-
-    async def _at_once(self, output: Path, around: Around, heard: list[Heard]) -> Made:
-        more, graph = self.graph(heard)
+    async def _at_once(self, output: Path) -> Made:
+        more, graph = self.dressed.sound(self.cut, self.seek, self.encoder.threads)
         argv = args.trim(
             self.source,
             output,
@@ -126,26 +77,27 @@ class Whole:
             preset=self.preset,
             audio_bitrate=self.audio_bitrate,
             threads=self.encoder.threads,
-            over=self.over,
+            over=self.dressed.over,
             more=more,
             graph=graph,
         )
-        return Made(await self._encode(argv, output), around)
+        return Made(await self._encode(argv, output))
 
-    async def _apart(self, output: Path, around: Around, heard: list[Heard]) -> Made:
+    async def _apart(self, output: Path) -> Made:
         """Picture and sound each in a file of its own, and put together with what is around them."""
-        recipe = _Recipe(self, heard)
+        recipe, around = _Recipe(self), self.dressed.around
         with room_of(output) as room:
             picture, sound = room / "picture.mp4", room / "sound.mp4"
-            complaints = await self._encode(recipe.whole_picture(picture), picture)
+            complaints = await self._encode(recipe.in_one(picture), picture)
             if words := recipe.sound({0: sound}):
                 await self._encode(words, sound)
             found = await prober().segment(picture, self.name)
             if found["fault"]:
-                raise Refused(f"What was made of {quoted(self.name)} is not as it must be: {found['fault']}.")
-            parts = [(picture, 0, found["last"])]
-            joins, pictures = await self._together(parts, sound if words else None, output, around)
-        return Made(complaints, around, joins, pictures)
+                raise Refused(f"What was made of {quoted(self.name)} is not as it must be ({found['fault']}).")
+            own = [Encoded(picture, 0, found["last"])]
+            heard = sound if words else None
+            await put_around(own, heard, self.media, output, scale=around.scale, name=self.name, around=around)
+        return Made(complaints, around.joins, found["pictures"] + around.pictures)
 
     async def _encode(self, argv: list[str], output: Path) -> str:
         async with self.place():
@@ -160,40 +112,9 @@ class Whole:
             )
         return ended.stderr
 
-    async def _together(
-        self, talk: list[tuple[Path, int, int]], sound: Path | None, output: Path, around: Around
-    ) -> tuple[tuple[float, ...], int]:
-        """Write the result from files with the talk's pictures (each with its time 0, and when its last one is shown).
-
-        Where what is around the talk meets it and each other (seconds), and how many pictures there are.
-        """
-        # A last picture may be shown right where the talk ends, since times are rounded.
-        late = max(0, talk[-1][2] + 1 - (around.end - around.begin))
-        before = [PicturePart(one.path, one.at, one.names) for one in around.before]
-        after = [PicturePart(one.path, one.at + late, one.names) for one in around.after]
-        own = [PicturePart(path, at + around.begin) for path, at, _ in talk]
-        languages = [one.language for one in self.media.audio if one.codec != "unknown"]
-        sounds = [SoundTrack(sound, at, one) for at, one in enumerate(languages) if sound]
-        made = await put_together(
-            [*before, *own, *after], sounds, output, scale=around.scale, name=self.name, like=len(before)
-        )
-        return around.joins, sum(made.pictures)
-
-    @property
-    def over(self) -> list[str]:
-        """The filters that put the watermark over the picture."""
-        mark = self.dress.mark
-        return [watermark.overlay(mark, colours.matrix(self.media.video[0]))] if mark else []
-
-    def graph(self, heard: list[Heard]) -> tuple[list[str], list[str]]:
-        """The inputs and filters of tracks that are not simply cut; empty for such as are."""
-        chain = args.sound_chain(self.cut.start - self.seek, self.cut)
-        return graph(heard, chain, self.encoder.threads) if heard else ([], [])
-
-    async def _in_segments(self, output: Path, around: Around, heard: list[Heard]) -> Made:
-        recipe = _Recipe(self, heard)
-        scale = args.time_scale(self.media.video[0])
-        there = Checkpoints(self.kept, await self._fingerprint(recipe, heard), scale)
+    async def _in_segments(self, output: Path) -> Made:
+        recipe = _Recipe(self)
+        there = Checkpoints(self.kept, await self._fingerprint(recipe), args.time_scale(self.media.video[0]))
         await there.open()
         found = len(there.segments)
         work = Segmented(
@@ -201,40 +122,28 @@ class Whole:
             [there],
             recipe,
             self.cut.length,
-            self.name,
-            "trim",
-            self.place,
-            self.progress,
-            self.observe,
+            name=self.name,
+            kind="trim",
+            place=self.place,
+            progress=self.progress,
+            observe=self.observe,
         )
         await work.run()
-        check_disk(self.encoder, output.parent, sum(one.size for one in there.segments))
-        parts = [(there.directory / one.path, one.at, one.last) for one in there.segments]
-        met, pictures = await self._together(parts, there.sound, output, around)
-        self.progress(self.cut.length, self.cut.length, "s", None)
-        begin = around.begin
-        joins = [(after.first + begin) / scale for before, after in pairwise(there.segments) if before.at != after.at]
-        facts = {
-            "number": len(there.segments),
-            "found": found,
-            "pictures_encoded": sum(one.pictures for one in work.made),
-            "resumed": recipe.told,
-        }
-        return Made(work.complaints, around, tuple(sorted((*joins, *met))), pictures, {"segments": facts})
+        joins = await assemble(self.encoder, there, self.media, output, name=self.name, around=self.dressed.around)
+        facts = there.told(found, work.made[0], recipe.why)
+        return Made(work.complaints, joins, there.pictures + self.dressed.around.pictures, {"segments": facts})
 
-    async def _fingerprint(self, recipe: _Recipe, heard: list[Heard]) -> str:
+    async def _fingerprint(self, recipe: _Recipe) -> str:
         first, nowhere = {0: Stretch()}, {0: self.kept}
         arguments = [recipe.picture(first, nowhere, self.seek), recipe.sound(nowhere)]
-        files = [self.dress.mark.path] if self.dress.mark else []
-        files += [path for one in heard for path in (one.before, one.after) if path]
-        return fingerprint(await said_of_itself(self.encoder), arguments, [self.source, *files])
+        return fingerprint(await said_of_itself(self.encoder), arguments, [self.source, *self.dressed.files])
 
 
 class _Recipe:
-    """How `Segmented` makes it; `told` is why an encode that went on was decoded from the beginning."""
+    """How `Segmented` makes it; `why` says why an encode that went on was decoded from the beginning."""
 
-    def __init__(self, one: Whole, heard: list[Heard]) -> None:
-        self._one, self._heard, self.told = one, heard, ""
+    def __init__(self, one: Whole) -> None:
+        self._one, self.why = one, ""
         self._scale = args.time_scale(one.media.video[0])
 
     async def whence(self, stretches: Mapping[int, Stretch]) -> float:
@@ -243,10 +152,10 @@ class _Recipe:
             return one.seek
 
         def shown(seek: float) -> list[str]:
-            chain = args.picture_chain(one.media, one.cut, one.cut.start - seek, one.over)
+            chain = args.picture_chain(one.media, one.cut, one.cut.start - seek, one.dressed.over)
             return [*chain, *Stretch(last).filters(self._scale)]
 
-        seek, self.told = await whence(
+        seek, self.why = await whence(
             one.encoder,
             one.source,
             one.media,
@@ -272,13 +181,13 @@ class _Recipe:
             preset=one.preset,
             every=one.every,
             threads=one.encoder.threads,
-            over=one.over,
+            over=one.dressed.over,
         )
 
-    def whole_picture(self, output: Path) -> list[str]:
+    def in_one(self, output: Path) -> list[str]:
         """Arguments that write all of the picture into one file."""
         one = self._one
-        return stretch.whole(
+        return stretch.in_one(
             one.source,
             output,
             one.media,
@@ -287,14 +196,12 @@ class _Recipe:
             crf=one.crf,
             preset=one.preset,
             threads=one.encoder.threads,
-            over=one.over,
+            over=one.dressed.over,
         )
 
     def sound(self, files: Mapping[int, Path]) -> list[str]:
         one = self._one
-        if all(track.codec == "unknown" for track in one.media.audio):
-            return []
-        more, words = one.graph(self._heard)
+        more, graph = one.dressed.sound(one.cut, one.seek, one.encoder.threads)
         return stretch.sound(
             one.source,
             files[0],
@@ -304,5 +211,5 @@ class _Recipe:
             audio_bitrate=one.audio_bitrate,
             threads=one.encoder.threads,
             more=more,
-            graph=words,
+            graph=graph,
         )

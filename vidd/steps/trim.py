@@ -21,6 +21,7 @@ from vidd.ffmpeg import args, once, watermark
 from vidd.ffmpeg.around import Around, Dress, Wardrobe
 from vidd.ffmpeg.card import Card
 from vidd.ffmpeg.checkpoints import checkpoints_of, forget
+from vidd.ffmpeg.dressed import dressed
 from vidd.ffmpeg.dressing import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, dressing_room, is_before
 from vidd.ffmpeg.edges import edges
 from vidd.ffmpeg.images import read_image
@@ -274,6 +275,11 @@ class _Cutting:
 
     async def _full(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, bench, name, cut = self.options, self.bench, self.bench.job.name, self.cut
+        wardrobe = Wardrobe(bench.tools.encoder, bench.tools.path(STINGS), self.room, bench.tools.observe)
+        ready = await dressed(
+            dress, wardrobe, self.media, cut, crf=options.crf, preset=options.preset, place=bench.place()
+        )
+        around = ready.around
         whole = Whole(
             bench.tools.encoder,
             self.source,
@@ -289,20 +295,19 @@ class _Cutting:
             place=bench.place,
             progress=bench.progress,
             observe=bench.tools.observe,
-            dress=dress,
-            wardrobe=Wardrobe(bench.tools.encoder, bench.tools.path(STINGS), self.room, bench.tools.observe),
+            dressed=ready,
         )
         done = await whole.make(self.part)
         width, height = self.media.video[0].shown
-        length = self._length(done.around)
+        length = self._length(around)
         wanted = Wanted(length, length, width // 2 * 2, height // 2 * 2, self._tracks)
         made, record = await verify(self.part, wanted, name, done.complaints)
         joined: dict[str, Any] = {}
         if done.pictures is not None:
             joined = await check_joins(self.part, done.joins, done.pictures, made.video[0].frames, name)
-        frames = None if record.frames is None else record.frames - done.around.pictures
+        frames = None if record.frames is None else record.frames - around.pictures
         missing = await check_pictures(self.source, self.media.video[0], cut, frames, name)
-        return made, record.to_json() | joined | done.facts | {"missing": missing}, done.around
+        return made, record.to_json() | joined | done.facts | {"missing": missing}, around
 
     @property
     def _tracks(self) -> int:
