@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from recordings import BLACK, GREY, Recording, Seen, look, make, read_packets
 
-from vidd.errors import Refused
-from vidd.ffmpeg import once
+from vidd.errors import AgainLater, Refused
+from vidd.ffmpeg import assemble, once
 from vidd.model.event import EncodeEnded
 from vidd.model.media import Outcome
 from vidd.model.talk import Speaker, Talk
@@ -146,6 +146,42 @@ async def test_all_parts_come_one_after_another_and_the_talk_keeps_picture_and_s
     assert len(shown.sounds[0]) / 48000 == pytest.approx(9.0, abs=0.001)
     for at, loud in ((0.6, True), (1.7, False), (8.0, False), (8.7, True)):
         assert (footage.loudness(one.path, at) > 0.05) is loud, at
+
+
+async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_a_run_before(tmp_path, monkeypatch):
+    source = await make(tmp_path, Recording(X264))  # x264 begins anew after ten seconds, and there a segment may end
+    wanted = {
+        "lane": "full",
+        "span": (1.3, 13.9),
+        "segment": "1s",
+        "sting_before": sting(tmp_path),
+        "title_card": grey_card(),
+        "sting_after": "sting.mp4",
+        "watermark": {"image": logo(tmp_path), "height": "6px", "margin": 0, "position": "bottom-left"},
+        "loudness": {"target": -30},
+    }
+    straight = await dress(tmp_path, source, **wanted)
+    shown = await seen(straight)
+    good = assemble.put_together
+
+    async def full(*_, **__):
+        raise AgainLater("The disk was full.")
+
+    monkeypatch.setattr(assemble, "put_together", full)
+    with pytest.raises(AgainLater, match="The disk was full"):
+        await dress(tmp_path, source, **wanted)
+    monkeypatch.setattr(assemble, "put_together", good)
+    again = await dress(tmp_path, source, **wanted)
+    number = straight.check["segments"]["number"]
+    assert number > 1
+    assert (straight.check["segments"]["found"], again.check["segments"]["found"]) == (0, number)
+    assert again.check["segments"]["encoded"] == 0
+    assert [one for one in number_of(shown, 2.8, 14.2) if one is not None] == list(range(48, 333))
+    assert max(map(abs, together(shown, 2.2, 14.8))) <= 0.02
+    assert (await seen(again)).pictures == shown.pictures
+    other = await dress(tmp_path, source, **{**wanted, "watermark": {"image": logo(tmp_path, colour=(9, 9, 9, 255))}})
+    assert other.check["segments"]["found"] == 0
+    assert sorted(path.name for path in tmp_path.glob(".talk*")) == []
 
 
 async def test_the_packets_of_the_talk_are_the_recordings_own(tmp_path):

@@ -6,7 +6,7 @@ goes on over damage, and the check of what came out decides (`verify.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -101,24 +101,6 @@ def picture(
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
         *times(media.video[0]),
     ]
-
-
-def encoded_like(video: Video) -> Video:
-    """What a picture is like that `picture` makes of another."""
-    width, height = (side // 2 * 2 for side in video.shown)
-    wide, high = video.aspect.split(":")
-    aspect = f"{high}:{wide}" if video.rotation % 180 else video.aspect
-    primaries, transfer, matrix, _ = video.colours
-    return replace(
-        video,
-        codec="h264",
-        width=width,
-        height=height,
-        rotation=0,
-        pixel_format="yuv420p",
-        aspect=aspect,
-        colours=(primaries, transfer, matrix, 1),
-    )
 
 
 def picture_chain(media: Media, cut: Cut, lead: float, over: Sequence[str] = ()) -> list[str]:

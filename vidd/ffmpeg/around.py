@@ -78,6 +78,10 @@ class Around:
         """The ticks of everything."""
         return self.after[-1].at + self.after[-1].ticks if self.after else self.end
 
+    def seconds(self, talk: float) -> float:
+        """How long everything is, for a talk of exactly so many seconds."""
+        return self.whole / self.scale if self.before or self.after else talk
+
     @property
     def pictures(self) -> int:
         """How many the clips have."""

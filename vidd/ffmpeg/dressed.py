@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vidd.ffmpeg import args, colours, watermark
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vidd.ffmpeg.around import Dress, Wardrobe
     from vidd.ffmpeg.heard import Heard
     from vidd.ffmpeg.sounding import Beside
-    from vidd.model.media import Media
+    from vidd.model.media import Media, Video
 
 # All that is encoded whole is of this kind; names of parameter sets that x264 does not take by itself.
 _LOOK = Look("h264", "yuv420p", 0)
@@ -65,7 +65,7 @@ async def dressed(
     tracks = [(number, one) for number, one in enumerate(media.audio) if one.codec != "unknown"]
     beside: dict[int, Beside] = {number: (None, None) for number, _ in tracks}
     if dress.clips:
-        form = Format(args.encoded_like(video), _LOOK, scale, reordered=True, crf=crf, preset=preset)
+        form = Format(_encoded_like(video), _LOOK, scale, reordered=True, crf=crf, preset=preset)
         async with place:
             around = await wardrobe.pictures(dress, form, _NAMES, around.end)
             beside = {number: await wardrobe.sounds(around, one) for number, one in tracks}
@@ -76,4 +76,22 @@ async def dressed(
         tuple(heard) if dress.clips or dress.changes else (),
         (watermark.overlay(mark, colours.matrix(video)),) if mark else (),
         (*([mark.path] if mark else []), *files),
+    )
+
+
+def _encoded_like(video: Video) -> Video:
+    """What a picture is like that `args.picture` makes of another."""
+    width, height = (side // 2 * 2 for side in video.shown)
+    wide, high = video.aspect.split(":")
+    aspect = f"{high}:{wide}" if video.rotation % 180 else video.aspect
+    primaries, transfer, matrix, _ = video.colours
+    return replace(
+        video,
+        codec="h264",
+        width=width,
+        height=height,
+        rotation=0,
+        pixel_format="yuv420p",
+        aspect=aspect,
+        colours=(primaries, transfer, matrix, 1),
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
-from vidd.ffmpeg import card, fonts, once
+from vidd.ffmpeg import card, fonts, once, watermark
+from vidd.ffmpeg.around import Dress
 from vidd.ffmpeg.clips import Clip
 from vidd.ffmpeg.images import read_image
 from vidd.ffmpeg.probe import probe
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from vidd.ffmpeg.card import Card, Words
+    from vidd.ffmpeg.watermark import Watermark
     from vidd.model.media import Video
     from vidd.ports import Bench, Tools
 
@@ -33,14 +35,17 @@ STING_BEFORE, TITLE_CARD, CLOSING_CARD, STING_AFTER = "sting before", "title car
 
 @dataclass(frozen=True)
 class Asked:
-    """Stings (paths) and cards by the part they are, as the settings have them."""
+    """Stings (paths) and cards by the part they are, and a watermark, as the settings have them."""
 
     stings: Mapping[str, str]
     cards: Mapping[str, Card]
+    watermark: Watermark | None = None
 
     async def check(self, tools: Tools) -> list[str]:
         """Look at all files they name; a sentence for each sting. Refused where one cannot be used."""
         said = []
+        if self.watermark:
+            await asyncio.to_thread(read_image, tools.path(self.watermark.image), watermark.WHAT)
         for part, path in self.stings.items():
             clip = await sting(part, tools.path(path))
             said.append(f"The {part} lasts {clip.seconds:.1f} s.")
@@ -61,8 +66,23 @@ class Asked:
             said[part] = card.readable(one, render(one.heading, fields), render(one.text, fields), files, part)
         return said
 
-    async def clips(self, bench: Bench, words: Mapping[str, Words], video: Video, room: Path) -> list[Clip]:
-        """All of them, in order, for a talk of this picture; cards are drawn into `room`."""
+    async def dress(
+        self, bench: Bench, words: Mapping[str, Words], video: Video, room: Path
+    ) -> tuple[Dress, dict[str, Any]]:
+        """All of it for a talk of this picture, its files in `room`; and for the record what was used."""
+        found = await self._clips(bench, words, video, room)
+        before = tuple(one for one in found if one.part in {STING_BEFORE, TITLE_CARD})
+        dress = Dress(before, tuple(found[len(before) :]))
+        if self.watermark is None:
+            return dress, {}
+        image, output = bench.tools.path(self.watermark.image), room / "watermark.png"
+        across, down = video.shown
+        frame = (across // 2 * 2, down // 2 * 2)  # all of it is encoded, in even sides
+        mark = await asyncio.to_thread(watermark.prepare, self.watermark, image, output, frame)
+        used = {"image": self.watermark.image, "digest": await once.digest_of(image)}
+        return replace(dress, mark=mark), {"watermark": used}
+
+    async def _clips(self, bench: Bench, words: Mapping[str, Words], video: Video, room: Path) -> list[Clip]:
         found = []
         for part in (STING_BEFORE, TITLE_CARD, CLOSING_CARD, STING_AFTER):
             if part in self.stings:
@@ -102,11 +122,6 @@ async def sting(part: str, path: Path) -> Clip:
 
 def _behind(one: Card, part: str, tools: Tools) -> Image | None:
     return read_image(tools.path(one.image), f"image of the {part}") if one.image else None
-
-
-def is_before(clip: Clip) -> bool:
-    """Whether it comes before the talk."""
-    return clip.part in {STING_BEFORE, TITLE_CARD}
 
 
 def _seen(video: Video) -> tuple[int, int]:

@@ -9,20 +9,18 @@ encoded together with its edges, so that there is one grid from the beginning to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 from av.filter import Graph
-from av.stream import Discard
 
 from vidd.ffmpeg import aac, pcm
 from vidd.ffmpeg.aac import FRAME
 from vidd.ffmpeg.args import number
+from vidd.ffmpeg.grid import Grid, near, place_of, ticks_of
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened
-from vidd.ffmpeg.scan import rewind
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -37,25 +35,7 @@ Packet: TypeAlias = Any
 
 _SKIP_MANUAL = 1 << 29
 _FEWEST_COPIED = 8
-_BACK = (0.5, 5.0, 30.0, 300.0)
 _MOST_BITS = 576_000
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Where packets lie, in samples: the first of all those near the cut, and the one after the last."""
-
-    kind: aac.Kind
-    first: int
-    beyond: int
-
-    def before(self, sample: int) -> int:
-        """The last packet's place at or before a sample."""
-        return self.first + (sample - self.first) // FRAME * FRAME
-
-    def after(self, sample: int) -> int:
-        """The first packet's place at or after a sample."""
-        return self.first - (self.first - sample) // FRAME * FRAME
 
 
 class Seamed:
@@ -232,9 +212,9 @@ class Seamed:
                 yield from self._packets(low, high, container)
             return
         stream = source.streams.audio[self._track]
-        ticks, first = _ticks(stream, self.grid.kind.rate), self.grid.first
-        for packet in _near(source, stream, Fraction(low, self.grid.kind.rate)):
-            place = first + (_place(packet, ticks) - first + FRAME // 2) // FRAME * FRAME
+        ticks, first = ticks_of(stream, self.grid.kind.rate), self.grid.first
+        for packet in near(source, stream, Fraction(low, self.grid.kind.rate)):
+            place = first + (place_of(packet, ticks) - first + FRAME // 2) // FRAME * FRAME
             if place >= high:
                 return
             if place >= low:
@@ -254,12 +234,12 @@ class Seamed:
             self._layout = context.layout.name
             kind = aac.of_header(context.extradata or b"")
             rate = context.sample_rate
-            ticks, beyond = _ticks(stream, rate), int(self._exact_end() * rate) + FRAME
+            ticks, beyond = ticks_of(stream, rate), int(self._exact_end() * rate) + FRAME
             # Times in whole milliseconds, or of another clock, are rounded by a tick; over hours it must not add up.
             slack = 0 if ticks == (1, 1) else 3 + ticks[0] // ticks[1]
             first = sum_ = count = 0
-            for packet in _near(container, stream, self._start - Fraction(1, 10)):
-                at = _place(packet, ticks)
+            for packet in near(container, stream, self._start - Fraction(1, 10)):
+                at = place_of(packet, ticks)
                 if not count:
                     first, kind = at, kind or aac.of_packet(bytes(packet))
                 if at >= beyond:
@@ -275,40 +255,3 @@ class Seamed:
                 raise NotLikeThis("The cut holds no sound.")
             origin = first + round(Fraction(sum_) / count)
             return Grid(kind, origin, origin + count * FRAME)
-
-
-def _place(packet: Packet, ticks: tuple[int, int]) -> int:
-    if packet.pts is None:
-        raise NotLikeThis("Some packets of the sound do not say when they are heard.")
-    place: int = (packet.pts * ticks[0] + ticks[1] // 2) // ticks[1]
-    return place
-
-
-def _ticks(stream: Any, rate: int) -> tuple[int, int]:
-    """Samples per tick of a stream, as a fraction: plain numbers, for there are hundreds of thousands of packets."""
-    samples = stream.time_base * rate
-    return samples.numerator, samples.denominator
-
-
-def _near(container: Any, stream: Any, start: Fraction) -> Iterator[Packet]:
-    """The packets from the last one before `start` seconds on, or some before that."""
-    for other in container.streams:
-        other.discard = Discard.default if other.index == stream.index else Discard.all
-    begin = stream.start_time if stream.start_time is not None else 0
-    for back in _BACK:
-        at = round((start - Fraction(back)) / stream.time_base)
-        if at <= begin:
-            rewind(container, stream)
-        else:
-            container.seek(at, stream=stream)
-        flow = (packet for packet in container.demux(stream) if packet.size)
-        one = next(flow, None)
-        if one is None:
-            return
-        if one.pts is None or one.pts * stream.time_base <= start or at <= begin:
-            yield one
-            yield from flow
-            return
-    # The sound starts late: what was found last is its first packet.
-    rewind(container, stream)
-    yield from (packet for packet in container.demux(stream) if packet.size)

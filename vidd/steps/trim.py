@@ -6,7 +6,6 @@ be there. Whatever is asked, the talk is encoded once at most, and where it can 
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict, dataclass, replace
 from math import floor
 from pathlib import Path
@@ -17,22 +16,22 @@ from pydantic import Field
 
 import vidd.options
 from vidd.errors import Refused
-from vidd.ffmpeg import args, once, watermark
+from vidd.ffmpeg import args
 from vidd.ffmpeg.around import Around, Dress, Wardrobe
 from vidd.ffmpeg.card import Card
 from vidd.ffmpeg.checkpoints import checkpoints_of, forget
 from vidd.ffmpeg.dressed import dressed
-from vidd.ffmpeg.dressing import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, dressing_room, is_before
+from vidd.ffmpeg.dressing import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, dressing_room
 from vidd.ffmpeg.edges import edges
-from vidd.ffmpeg.images import read_image
-from vidd.ffmpeg.loudness import Change, Loudness, Measured, Meter
+from vidd.ffmpeg.levels import Levels, measured
+from vidd.ffmpeg.loudness import Loudness, Meter
 from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import probe, prober
 from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset
 from vidd.ffmpeg.verify import Wanted, check_joins, check_pictures, picture_end, verify
-from vidd.ffmpeg.watermark import Mark, Watermark, prepare
+from vidd.ffmpeg.watermark import Watermark
 from vidd.ffmpeg.whole import Whole
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
@@ -89,16 +88,15 @@ class Options(vidd.options.Options):
         stings = {STING_BEFORE: self.sting_before, STING_AFTER: self.sting_after}
         cards = {TITLE_CARD: self.title_card, CLOSING_CARD: self.closing_card}
         return Asked(
-            {part: path for part, path in stings.items() if path}, {part: one for part, one in cards.items() if one}
+            {part: path for part, path in stings.items() if path},
+            {part: one for part, one in cards.items() if one},
+            self.watermark,
         )
 
 
 async def check(options: Options, tools: Tools) -> str:
     """Ask ffmpeg whether it can do this, and look at the files that the settings name."""
-    said = [await check_capable(tools.encoder)]
-    if options.watermark:
-        await asyncio.to_thread(read_image, tools.path(options.watermark.image), watermark.WHAT)
-    return " ".join([*said, *await options.asked.check(tools)])
+    return " ".join([await check_capable(tools.encoder), *await options.asked.check(tools)])
 
 
 def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
@@ -123,11 +121,8 @@ async def run(options: Options, bench: Bench) -> Outcome:
     part, kept = part_of(final), checkpoints_of(final)
     try:
         async with dressing_room(final) as room:
-            cutting = _Cutting(options, bench, source, media, cut, part, kept, room)
-            clips = await options.asked.clips(bench, words, media.video[0], room)
-            before = tuple(one for one in clips if is_before(one))
-            dress = Dress(before, tuple(clips[len(before) :]), mark=await cutting.mark())
-            made, checked, facts = await cutting.run(dress)
+            dress, used = await options.asked.dress(bench, words, media.video[0], room)
+            made, checked, facts = await _Cutting(options, bench, source, media, cut, part, kept, room).run(dress)
         await put_in_place(part, final)
     except Refused:
         await forget(kept)
@@ -145,6 +140,7 @@ async def run(options: Options, bench: Bench) -> Outcome:
             "lane": checked["lane"],
             "why": checked["why"],
             **facts,
+            **used,
             **({"cards": {part: asdict(one) for part, one in words.items()}} if words else {}),
         },
     )
@@ -169,16 +165,23 @@ class _Cutting:
         An edges cut that cannot be made, or does not stand its check, is made anew by encoding all of it.
         """
         levels = await self._levels()
-        changes = {track: one for track, (_, one) in levels.items() if isinstance(one, Change)}
-        dress = replace(dress, changes=changes)
-        made, checked, around = await self._made(dress)
+        made, checked, around = await self._made(replace(dress, changes=levels.changes))
         facts: dict[str, Any] = {"talk_at": around.begin / around.scale, "parts": around.to_json()}
-        if self.options.watermark:
-            image = self.bench.tools.path(self.options.watermark.image)
-            facts["watermark"] = {"image": self.options.watermark.image, "digest": await once.digest_of(image)}
-        if levels:
-            facts["loudness"] = checked["loudness"] = await self._levelled(levels, around)
+        if levels.found:
+            async with self.bench.place():
+                told = await levels.record(self.part, around.begin / around.scale)
+            facts["loudness"] = checked["loudness"] = told
         return made, checked, facts
+
+    async def _levels(self) -> Levels:
+        """How loud the talk is, where somebody wants to know."""
+        meter = Meter(self.bench.tools.encoder, self.room, self.bench.tools.observe)
+        wanted, audio = self.options.loudness, self.media.audio
+        if wanted is None or not any(one.codec != "unknown" for one in audio):
+            return Levels(meter, self.cut)
+        seek = await _seek(self.source, self.media, self.cut.start, self.bench.job.name)
+        async with self.bench.place():
+            return await measured(meter, self.source, audio, self.cut, wanted, seek=seek)
 
     async def _made(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         reason = self._why_all()
@@ -198,48 +201,6 @@ class _Cutting:
         if self.options.lane == "full":
             return "The settings ask for it."
         return "A watermark is put over every picture." if self.options.watermark else None
-
-    async def mark(self) -> Mark | None:
-        """The watermark, in the size it has in this picture."""
-        wanted = self.options.watermark
-        if wanted is None:
-            return None
-        across, down = self.media.video[0].shown
-        image, frame = self.bench.tools.path(wanted.image), (across // 2 * 2, down // 2 * 2)
-        return await asyncio.to_thread(prepare, wanted, image, self.room / "watermark.png", frame)
-
-    async def _levels(self) -> dict[int, tuple[Measured, Change | str]]:
-        """For each track of sound how loud the talk is, and what is to be done about it; nothing if that was not asked."""
-        wanted = self.options.loudness
-        if wanted is None or not self.media.audio:
-            return {}
-        seek = await _seek(self.source, self.media, self.cut.start, self.bench.job.name)
-        levels = {}
-        async with self.bench.place():
-            for track, one in enumerate(self.media.audio):
-                if one.codec != "unknown":
-                    levels[track] = await self._meter.level(self.source, track, one.rate, self.cut, wanted, seek=seek)
-        return levels
-
-    async def _levelled(self, levels: dict[int, tuple[Measured, Change | str]], around: Around) -> list[dict[str, Any]]:
-        """The record: how loud the talk was, what was done, and how loud it is in what was made."""
-        rows = []
-        at = around.begin / around.scale
-        seek = max(0.0, at - 1)
-        only = args.Cut(at, at + self.cut.length)
-        for place, (track, (before, done)) in enumerate(levels.items()):
-            row: dict[str, Any] = {"track": track, "before": before.to_json()}
-            if isinstance(done, Change):
-                chain = args.sound_chain(at - seek, only)
-                after = await self._meter.hear(self.part, place, chain, seek=seek, seconds=self.cut.length)
-                rows.append(row | {"after": after.to_json(), "gain": done.gain, "limit": done.limit})
-            else:
-                rows.append(row | {"after": before.to_json(), "why": done})
-        return rows
-
-    @property
-    def _meter(self) -> Meter:
-        return Meter(self.bench.tools.encoder, self.room, self.bench.tools.observe)
 
     async def _edges(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, bench, name = self.options, self.bench, self.bench.job.name
@@ -261,17 +222,13 @@ class _Cutting:
                 kept=bench.tools.path(STINGS),
             )
         width, height = self.media.video[0].shown
-        length = self._length(done.around)
+        length = done.around.seconds(self.cut.length)
         wanted = Wanted(length, length, width, height, self._tracks)
         made, record = await verify(self.part, wanted, name)
         joined = await check_joins(self.part, done.joins, done.pictures, made.video[0].frames, name)
         how = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
         checked = {**record.to_json(), "missing": 0, **joined, **how, "sound_encoded": list(done.sound)}
         return made, checked, done.around
-
-    def _length(self, around: Around) -> float:
-        """Seconds of all parts."""
-        return around.whole / around.scale if around.before or around.after else self.cut.length
 
     async def _full(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, bench, name, cut = self.options, self.bench, self.bench.job.name, self.cut
@@ -299,7 +256,7 @@ class _Cutting:
         )
         done = await whole.make(self.part)
         width, height = self.media.video[0].shown
-        length = self._length(around)
+        length = around.seconds(cut.length)
         wanted = Wanted(length, length, width // 2 * 2, height // 2 * 2, self._tracks)
         made, record = await verify(self.part, wanted, name, done.complaints)
         joined: dict[str, Any] = {}
