@@ -227,7 +227,12 @@ STINGS = {
 }
 
 
-@pytest.mark.parametrize("kind", STINGS)
+WHOLE_STINGS = ["another rate, size, sampling and one channel", "without sound"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "lane"), [*((kind, "auto") for kind in STINGS), *((kind, "full") for kind in WHOLE_STINGS)]
+)
 async def test_a_sting_of_any_kind_takes_the_talks_form(tmp_path, lane, kind):
     source = await make(tmp_path, RECORDING)
     one = await dress(tmp_path, source, lane=lane, sting_before=sting(tmp_path, **STINGS[kind]))
@@ -263,7 +268,12 @@ TALKS = {
 }
 
 
-@pytest.mark.parametrize("kind", TALKS)
+WHOLE_TALKS = ["varying rate", "two tracks of other sampling", "sound that begins late", "sound that ends early"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "lane"), [*((kind, "auto") for kind in TALKS), *((kind, "full") for kind in WHOLE_TALKS)]
+)
 async def test_a_talk_of_any_kind_keeps_its_pictures_and_its_sound_between_two_stings(tmp_path, lane, kind):
     recording = TALKS[kind]
     source = await make(tmp_path, recording)
