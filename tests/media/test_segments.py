@@ -107,18 +107,20 @@ async def test_in_segments_a_cut_is_what_it_is_in_one_piece_and_after_a_kill_too
     source = made_of(recording, tmp_path, kind)
     # The last picture of a varying rate must be followed at once by another, or the cut would seem to end too early.
     end = 558 / 25 if kind == "varying rate" else END
-    one = (await cut(source, end=end, segment=0))[0].rename(tmp_path / "one.mp4")
-    talk, check, _ = await cut(source, end=end)
+    how = {"end": end, "preset": "superfast"}  # with B pictures
+    one = (await cut(source, **how, segment=0))[0].rename(tmp_path / "one.mp4")
+    talk, check, _ = await cut(source, **how)
     assert check["segments"]["number"] > 1
     assert packets(talk) == packets(one)
     talk.rename(tmp_path / "segments.mp4")
     lose(tmp_path, -1)
     left = sum(segment["pictures"] for segment in record(tmp_path)["segments"])
-    talk, check, watched = await cut(source, end=end)
+    talk, check, watched = await cut(source, **how)
     assert check["segments"]["encoded"] == 1
     assert check["segments"]["pictures_encoded"] == check["frames"] - left
+    assert watched.progress[0][0] > 0.9 * check["wanted"] * left / check["frames"]
     assert footage.numbers(talk) == footage.numbers(one)
-    assert [time for time, _ in packets(talk)] == [time for time, _ in packets(one)]
+    assert sorted(time for time, _ in packets(talk)) == sorted(time for time, _ in packets(one))
     assert likeness(talk, tmp_path / "segments.mp4") > 38
     assert complaints(talk) == ""
     assert [join["failed"] for join in check["joins"]] == [0]
@@ -180,7 +182,15 @@ async def test_a_segment_that_is_not_whole_is_made_again_and_no_other(tmp_path, 
 async def test_nothing_is_left_to_do_where_all_segments_are_there(tmp_path, recording):
     source = made_of(recording, tmp_path, "H.264")
     one = packets((await cut(source))[0])
+    directory = tmp_path / ".talk.segments"
+    known = {path.name for path in directory.iterdir()}
+    assert known == {"record.json", "sound.mp4", *(segment["path"] for segment in record(tmp_path)["segments"])}
+    # What was being made, too, when the daemon was killed.
+    (directory / "run.0badcafe").mkdir()
+    (directory / "run.0badcafe" / "00000.mp4").write_bytes(b"half")
+    (directory / "part.mp4").write_bytes(b"half")
     talk, check, watched = await cut(source)
+    assert {path.name for path in directory.iterdir()} == known
     assert (check["segments"]["found"], check["segments"]["encoded"]) == (3, 0)
     assert packets(talk) == one
     assert not [event for event in watched.events if isinstance(event, EncodeEnded)]
