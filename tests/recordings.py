@@ -134,17 +134,24 @@ def _mean(picture: bytes, left: int, right: int) -> float:
     return sum(map(sum, rows)) / (len(rows) * (right - left))
 
 
-async def look(path: Path, one: Recording, turned: str = "") -> Seen:
+async def look(path: Path, codec: str = "h264", turned: str = "") -> Seen:
     """Decode all of a file, strictly. `turned` is the filter that turns a picture back to how it was made."""
     with av.open(str(path)) as file:
+        # What was made counts from its own beginning, which may be before the first picture and sound.
+        begin = 0.0 if path.stem == "talk" else (file.start_time or 0) / av.time_base
         tracks = len(file.streams.audio)
     samples = [path.with_name(f"{path.stem}.{number}.pcm") for number in range(tracks)]
     filters = ["scale=out_range=tv", "format=yuv420p", "extractplanes=y", *([turned] if turned else [])]
-    sound = [
-        *("-af", "aresample=48000:async=1:first_pts=0", "-ac", "1", "-f", "s16le"),
-    ]
+    sound = (
+        "-af",
+        f"asetpts=PTS-{begin}/TB,aresample=48000:async=1:min_hard_comp=0.01:first_pts=0",
+        "-ac",
+        "1",
+        "-f",
+        "s16le",
+    )
     out, said = await run(
-        *("-v", "warning", "-err_detect", "explode", "-threads", 1, "-i", path),
+        *("-v", "warning", "-err_detect", "explode", "-threads", 1, "-copyts", "-i", path),
         *(
             "-map",
             "0:v:0",
@@ -161,7 +168,7 @@ async def look(path: Path, one: Recording, turned: str = "") -> Seen:
         *(word for number, to in enumerate(samples) for word in ("-map", f"0:a:{number}", *sound, to)),
     )
     size = WIDTH * HEIGHT
-    packets = read_packets(path, one.codec)
+    packets = read_packets(path, codec, begin)
     sounds = [array.array("h", to.read_bytes()) for to in samples]
     for to in samples:
         to.unlink()
@@ -174,11 +181,9 @@ async def look(path: Path, one: Recording, turned: str = "") -> Seen:
     )
 
 
-def read_packets(path: Path, codec: str) -> list[tuple[float, str]]:
-    """The picture's packets in the order they are decoded: when it is shown, seconds from the file's start; a digest."""
+def read_packets(path: Path, codec: str, begin: float) -> list[tuple[float, str]]:
+    """The picture's packets in the order they are decoded: when it is shown, seconds from `begin` on; a digest."""
     with av.open(str(path)) as file:
-        # MP4 counts from its own beginning, which may be before the first picture and sound.
-        begin = 0 if path.suffix in {".mp4", ".mov"} else (file.start_time or 0) / av.time_base
         plain = path.suffix in {".ts", ".m2ts"}
         return [
             (float(one.pts * one.time_base) - begin, digest(bytes(one), codec, plain=plain))

@@ -133,7 +133,7 @@ def test_the_sound_of_clips_has_as_many_samples_as_their_pictures_last():
     argv = clips.sound([Span(CLIP, 240_000), Span(CARD, 96_000)], Path("/j/before.wav"), rate=48000, layout="stereo")
     assert after(argv, "-filter_complex") == [
         (
-            "[0:a:0]aresample=async=1:first_pts=0,aresample=48000,aformat=channel_layouts=stereo,apad=whole_len=240000,"
+            "[0:a:0]aresample=async=1:min_hard_comp=0.02:first_pts=0,aresample=48000,aformat=channel_layouts=stereo,apad=whole_len=240000,"
             "atrim=end_sample=240000,aformat=sample_fmts=flt[s0];"
             "anullsrc=sample_rate=48000:channel_layout=stereo,apad=whole_len=96000,atrim=end_sample=96000,"
             "aformat=sample_fmts=flt[s1];[s0][s1]concat=n=2:v=0:a=1[out]"

@@ -81,7 +81,7 @@ async def dress(directory: Path, source: Path, talk=TALK, span=(START, END), **o
 
 
 async def seen(one: Dressed, recording: Recording = RECORDING, turned: str = "") -> Seen:
-    found = await look(one.path, recording, turned)
+    found = await look(one.path, recording.codec, turned)
     assert found.said == ""
     return found
 
@@ -289,7 +289,7 @@ async def test_a_talk_of_any_kind_keeps_its_pictures_and_its_sound_between_two_s
     first = next(at for at, time in enumerate(shown.times) if time >= begin - 1e-4)
     last = max(at for at, time in enumerate(shown.times) if time < end - 1e-4)
     assert last - first + 1 == len(wanted)
-    theirs = await look(source, recording)
+    theirs = await look(source, recording.codec)
     for track in range(len(recording.sounds)):
         moved = [
             found - flash - (theirs.beep(before, track) - before)

@@ -1,18 +1,15 @@
 """Recordings of many kinds, each cut in both lanes: nothing is lost, nothing breaks, and every way taken is explained."""
 
 import asyncio
-import math
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-import footage
 import pytest
-from recordings import BLACK, GREY, Recording, Seen, look, make
+from lanes import Lane, Times, both
+from recordings import Recording, make
 
 from vidd.ffmpeg.probe import close_probers
-from vidd.steps import trim
 
-START, END, FADE = 1.3, 13.9, 3.0
+TIMES = Times(1.3, 13.9, 3.0)
 X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 25, "-sc_threshold", 0)
 OPEN = ("libx264", "-preset", "veryfast", "-crf", 10, "-g", 24, "-x264-params")
 X265 = ("libx265", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-tag:v", "hvc1", "-x265-params")
@@ -93,111 +90,6 @@ CASES = {
 }
 
 
-@dataclass
-class Lane:
-    """What came out of one lane; `offset` is the most that sound and picture moved against each other (seconds)."""
-
-    lane: str
-    why: str
-    seen: Seen
-    start: float
-    end: float
-    lost: int
-    ramp: float
-    offset: float
-    points: int
-    joins: list[float] = field(default_factory=list)
-    copied: int = 0
-    altered: int = 0
-    likeness: float = math.inf
-
-
-async def cut(source: Path, case: Case, lane: str) -> tuple[Path, dict]:
-    directory = source.parent / lane
-    directory.mkdir()
-    here = directory / source.name
-    here.hardlink_to(source)
-    watched = footage.Watched(directory, here, name="x.mp4", facts={"start": START, "end": END})
-    options = trim.Options(fade=FADE, crf=10, preset="ultrafast", lane=lane, open_gops=case.open_gops)
-    outcome = await trim.run(options, watched.bench)
-    return directory / outcome.artifacts[0].path, outcome.artifacts[0].facts["check"]
-
-
-def measure(case: Case, source: Seen, seen: Seen, check: dict) -> Lane:
-    inside = [at for at, time in enumerate(source.times) if START <= time + 1e-6 < END]
-    wanted = [source.times[at] - START for at in inside]
-    numbers = [(seen.number(at), source.number(there)) for at, there in enumerate(inside[: len(seen.pictures)])]
-    lost = abs(len(inside) - len(seen.pictures)) + sum(one not in (None, other) for one, other in numbers)
-    ramp = max(abs(seen.grey(at) - (BLACK + share * (GREY - BLACK))) / (GREY - BLACK) for at, share in ramp_at(seen))
-    offset, points = 0.0, 0
-    flashes = seen.flashes()
-    for flash in source.flashes():
-        here = min(flashes, key=lambda one: abs(one - flash + START))
-        if abs(here - flash + START) > 0.1:
-            continue
-        for track in range(len(source.sounds)):
-            before, after = source.beep(flash, track), seen.beep(here, track)
-            if before is None:
-                assert after is None
-                continue
-            assert after is not None, (flash, track)
-            offset, points = max(offset, abs((after - here) - (before - flash))), points + 1
-    return Lane(
-        check["lane"],
-        check["why"],
-        seen,
-        seen.times[0] - wanted[0],
-        seen.times[-1] - wanted[-1],
-        lost,
-        ramp,
-        offset,
-        points,
-        [one["at"] for one in check.get("joins", [])],
-    )
-
-
-def ramp_at(seen: Seen) -> list[tuple[int, float]]:
-    """Pictures near the begin, the middle and the end of both fades, and how bright they are to be."""
-    length = END - START
-    found = []
-    for wanted in (0, FADE / 2, FADE, length - FADE, length - FADE / 2, length):
-        at = min(range(len(seen.pictures)), key=lambda one: abs(seen.times[one] - wanted))
-        time = seen.times[at]
-        found.append((at, max(0.0, min(1.0, time / FADE, (length - time) / FADE))))
-    return found
-
-
-def compare(source: Seen, quick: Lane, whole: Lane) -> None:
-    """Add to the quick lane what is known only beside the source and the whole encode."""
-    low, high = quick.joins
-    inside = [time for time in source.times if START <= time + 1e-6 < END]
-    theirs, place = dict(source.packets), dict(zip(quick.seen.times, inside, strict=True))
-    between = [(time, one) for time, one in quick.seen.packets if low - 1e-3 <= time < high - 1e-3]
-    # The leading pictures of an open GOP in H.264 are replaced, since they refer to what was encoded anew.
-    copied = [(time, one) for time, one in between if time >= between[0][0]]
-    quick.copied = len(copied)
-    quick.altered = sum(theirs[place[time]] != one for time, one in copied)
-    near = [at for at, time in enumerate(quick.seen.times) if min(abs(time - low), abs(time - high)) < 0.3]
-    quick.likeness = min(psnr(quick.seen.pictures[at], whole.seen.pictures[at]) for at in near)
-
-
-def psnr(one: bytes, other: bytes) -> float:
-    error = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / len(one)
-    return 10 * math.log10(255**2 / error) if error else math.inf
-
-
-async def both(directory: Path, case: Case) -> dict[str, Lane]:
-    source = await make(directory, case.recording)
-    (quick, told), (whole, told_whole) = [await cut(source, case, lane) for lane in ("auto", "full")]
-    there = await look(source, case.recording, case.turned)
-    lanes = {}
-    for name, path, check in (("auto", quick, told), ("full", whole, told_whole)):
-        lanes[name] = measure(case, there, await look(path, case.recording, case.turned), check)
-    if lanes["auto"].lane != "full":
-        compare(there, lanes["auto"], lanes["full"])
-    return lanes
-
-
 @pytest.fixture(scope="module")
 def results(request, tmp_path_factory):
     """Both lanes of every case that a test asks for, made once; an exception where one could not be."""
@@ -206,8 +98,10 @@ def results(request, tmp_path_factory):
     places = asyncio.Semaphore(2)
 
     async def one(name):
+        case = CASES[name]
         async with places:
-            return await both(tmp_path_factory.mktemp("case"), CASES[name])
+            source = await make(tmp_path_factory.mktemp("case"), case.recording)
+            return await both(source, TIMES, codec=case.recording.codec, turned=case.turned, open_gops=case.open_gops)
 
     async def everything():
         try:

@@ -182,8 +182,8 @@ def time_scale(video: Video, fps: float | None = None) -> int:
     return scale
 
 
-# Silence where the sound starts late or has a hole: AAC in MP4 has no holes, so all after one would come too early.
-UNBROKEN = "aresample=async=1:first_pts=0"
+# Silence where the sound starts late or has a hole of 20 ms: AAC in MP4 has none, so all after it would come too early.
+UNBROKEN = "aresample=async=1:min_hard_comp=0.02:first_pts=0"
 
 
 def begin() -> list[str]:
@@ -250,7 +250,8 @@ def fades(a: str, seconds: float, fade: float) -> list[str]:
 def _whole(video: Video) -> list[str]:
     return [
         f"settb=1/{time_scale(video)}",  # a tick may be a whole frame (AVI), and the cut begin in the middle of one
-        "bwdif=mode=send_frame:deint=interlaced",  # no browser does it; pictures that are not marked as interlaced pass untouched
+        # No browser does it. Only where it is needed: it loses a picture where the size changes on the way.
+        *(["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []),
     ]
 
 

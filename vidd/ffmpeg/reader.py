@@ -35,6 +35,9 @@ av.logging.set_skip_repeated(False)
 
 _MOST_STREAMS = 64
 _LOOKED_AT = 300
+_REORDERED = 16
+# AVFieldOrder: what comes after it are the orders of two fields.
+PROGRESSIVE = 1
 
 
 @contextmanager
@@ -148,7 +151,7 @@ def _audio(stream: AudioStream) -> Audio:
 
 
 def _video(container: InputContainer, stream: VideoStream) -> Video:
-    times, rotation = _looked_at(container, stream)
+    times, rotation, fields = _looked_at(container, stream)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     return Video(
         codec=stream.codec_context.codec.canonical_name,
@@ -163,6 +166,7 @@ def _video(container: InputContainer, stream: VideoStream) -> Video:
         pixel_format=stream.codec_context.pix_fmt or "unknown",
         aspect=_aspect(stream),
         colours=_colours(stream.codec_context),
+        interlaced=fields or stream.codec_context.field_order > PROGRESSIVE,
     )
 
 
@@ -182,24 +186,27 @@ def _colours(context: VideoCodecContext) -> tuple[int, int, int, int]:
     )
 
 
-def _looked_at(container: InputContainer, stream: VideoStream) -> tuple[list[int], int]:
-    """The times of the first packets, and the rotation (clockwise), which only a decoded frame tells."""
+def _looked_at(container: InputContainer, stream: VideoStream) -> tuple[list[int], int, bool]:
+    """Times of the first packets, in order; and what only a decoded frame tells: its rotation (clockwise), and fields."""
     indexed = stream.frames and len(stream.index_entries) >= stream.frames
     times = [entry.timestamp for entry in stream.index_entries[: 8 * _LOOKED_AT]] if indexed else []
     rotation: int | None = None
+    whole, fields = True, False
     for number, packet in enumerate(container.demux(stream)):
         if number >= _LOOKED_AT or (indexed and rotation is not None):
+            whole = False
             break
         if not indexed and packet.size and (time := packet.pts if packet.pts is not None else packet.dts) is not None:
             times.append(time)
         if rotation is None:
             with suppress(av.FFmpegError):
-                rotation = next((-frame.rotation % 360 for frame in packet.decode()), None)
-    return times, rotation or 0
+                for frame in packet.decode()[:1]:
+                    rotation, fields = -frame.rotation % 360, frame.interlaced_frame
+    # Where reading ended, pictures are missing that are decoded later and shown earlier.
+    return sorted(times)[: None if whole or indexed else -_REORDERED], rotation or 0, fields
 
 
 def _varies(times: list[int]) -> bool:
     """Whether frame distances differ by more than the rounding of two ticks, or a twentieth."""
-    ordered = sorted(times)
-    distances = [later - earlier for earlier, later in pairwise(ordered)]
+    distances = [later - earlier for earlier, later in pairwise(times)]
     return bool(distances) and max(distances) - min(distances) > max(2, min(distances) / 20)

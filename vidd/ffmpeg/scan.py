@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 
-from vidd.ffmpeg import nal, obu, parameters
+from vidd.ffmpeg import nal, obu, parameters, slices
 from vidd.ffmpeg.meeting import meeting
 from vidd.ffmpeg.plan import NotLikeThis, bounds
-from vidd.ffmpeg.reader import opened, picture_streams
+from vidd.ffmpeg.reader import PROGRESSIVE, opened, picture_streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,8 @@ PIXELS = {
     "av1": ("yuv420p", "yuv420p10le"),
 }
 _BACK = (0.0, 1.0, 5.0, 20.0, 60.0, 300.0)
-_KEY, _LEADING_REFERENCE = 1, 2
+_FULL_RANGE = 2
+_IN_FIELDS = "The pictures are coded in fields (interlaced)."
 
 
 @dataclass
@@ -90,8 +91,10 @@ def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
         raise NotLikeThis(f"The pixels are {pixels}, which the encoder cannot make in the same way.")
     if not stream.time_base:
         raise NotLikeThis("The stream has no clock.")
-    if context.field_order > 1:
-        raise NotLikeThis("The pictures are coded in fields (interlaced).")
+    if cut.fade and context.color_range == _FULL_RANGE and not pixels.startswith("yuvj"):
+        raise NotLikeThis(f"The pictures use the full range of values ({pixels}), whose black no fade knows.")
+    if context.field_order > PROGRESSIVE:
+        raise NotLikeThis(_IN_FIELDS)
     begin = Fraction(container.start_time or 0, av.time_base)
     first, beyond = bounds(stream.time_base, begin, cut)
     try:
@@ -207,6 +210,9 @@ def _told(found: Scan) -> dict[str, Any]:
         obstacle = "The cut holds no picture."
     elif any(one == other for one, other in pairwise(wanted)):
         obstacle = "Two pictures have the same time."
+    elif found.codec == "h264" and any(_may_have_fields(one) for one in found.sets.sps):
+        # Where each field is a sample of its own, the reader does not tell.
+        obstacle = _IN_FIELDS
     keys, clean = _boundaries(found)
     return {
         "time_base": str(found.time_base),
@@ -220,6 +226,13 @@ def _told(found: Scan) -> dict[str, Any]:
         "bytes": sum(found.sizes),
         "obstacle": obstacle,
     }
+
+
+def _may_have_fields(unit: bytes) -> bool:
+    try:
+        return not slices.sequence(unit).frames_only
+    except nal.BadUnits:
+        return False
 
 
 # How many places to end copying are told, counted from the last.

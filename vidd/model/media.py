@@ -14,8 +14,9 @@ class Video:
     """One video stream. `width` and `height` are as stored; `rotation` is clockwise degrees for showing it.
 
     `rate` is the average frame rate; `variable` says that frame distances differ. `frames` is None where
-    the container does not say. `aspect` is the shape of a stored pixel, width to height. `colours` are primaries,
-    transfer and matrix (ITU-T H.273 code points, 2: it does not say) and the range (1: limited, 2: full, 0: it does not say).
+    the container does not say. `interlaced` says that the first pictures are of two fields. `aspect` is the shape of a
+    stored pixel, width to height. `colours` are primaries, transfer and matrix (ITU-T H.273 code points, 2: it does not
+    say) and the range (1: limited, 2: full, 0: it does not say).
     """
 
     codec: str
@@ -28,6 +29,7 @@ class Video:
     rotation: int = 0
     variable: bool = False
     pixel_format: str = "yuv420p"
+    interlaced: bool = False
     aspect: str = "1:1"
     colours: tuple[int, int, int, int] = (2, 2, 2, 0)
 

@@ -284,6 +284,8 @@ async def _seek(source: Path, media: Media, start: float, name: str) -> float:
 def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
     span = talk_span(bench.job.facts, bench.talk, bench.job.name)
     there, shown = picture_end(media), quoted(bench.job.name)
+    if not there:
+        raise Refused(f"The file {shown} does not say how long it is: put it into MP4, MKV or TS and send it again.")
     start, end = span.start, there if span.end is None else span.end
     if not 0 <= start < end:
         raise Refused(f"The talk in {shown} starts at {start:g} s and ends at {end:g} s: correct its times.")
@@ -295,4 +297,6 @@ def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
     end = min(end, there)
     if end <= start:
         raise Refused(f"The talk in {shown} starts at {start:g} s, where the recording ends: correct its times.")
+    if (end - start) * (media.video[0].rate or 1000) < 1:
+        raise Refused(f"The talk in {shown} lasts {end - start:g} s, which is less than a picture: correct its times.")
     return args.Cut(start, end, min(fade, (end - start) / 2))
