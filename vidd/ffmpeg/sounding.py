@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vidd.ffmpeg import pieces
 from vidd.ffmpeg.clips import layout_of
 from vidd.ffmpeg.heard import Heard
-from vidd.ffmpeg.probe import prober
+from vidd.ffmpeg.probe import seek_to
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -78,9 +78,7 @@ class Sounding:
         return sounds, tuple(why.get(number, "") for number, _ in self.tracks)
 
     async def _whole(self, path: Path, tracks: list[Heard], name: str, seconds: float) -> None:
-        seek = max(0.0, self.cut.start - 1)
-        if seek and not self.media.container.startswith("mov"):
-            seek = await prober().seek_point(self.source, self.cut.start, name)
+        seek = await seek_to(self.source, self.media, self.cut.start, name)
         argv = pieces.sound(
             self.source,
             path,

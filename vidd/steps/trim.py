@@ -7,7 +7,6 @@ be there. Whatever is asked, the talk is encoded once at most, and where it can 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from math import floor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +26,7 @@ from vidd.ffmpeg.levels import Levels, measured
 from vidd.ffmpeg.loudness import Loudness, Meter
 from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.plan import NotLikeThis
-from vidd.ffmpeg.probe import probe, prober
+from vidd.ffmpeg.probe import probe, seek_to
 from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset
 from vidd.ffmpeg.verify import Wanted, check_joins, check_pictures, picture_end, verify
@@ -179,7 +178,7 @@ class _Cutting:
         wanted, audio = self.options.loudness, self.media.audio
         if wanted is None or not any(one.codec != "unknown" for one in audio):
             return Levels(meter, self.cut)
-        seek = await _seek(self.source, self.media, self.cut.start, self.bench.job.name)
+        seek = await seek_to(self.source, self.media, self.cut.start, self.bench.job.name)
         async with self.bench.place():
             return await measured(meter, self.source, audio, self.cut, wanted, seek=seek)
 
@@ -242,7 +241,7 @@ class _Cutting:
             self.source,
             self.media,
             cut,
-            seek=await _seek(self.source, self.media, cut.start, name),
+            seek=await seek_to(self.source, self.media, cut.start, name),
             crf=options.crf,
             preset=options.preset,
             audio_bitrate=options.audio_bitrate,
@@ -269,16 +268,6 @@ class _Cutting:
     @property
     def _tracks(self) -> int:
         return sum(one.codec != "unknown" for one in self.media.audio)
-
-
-async def _seek(source: Path, media: Media, start: float, name: str) -> float:
-    # MP4 has an index of keyframes, so that ffmpeg itself finds the one before; the second serves the sound's decoder.
-    point = max(0.0, start - 1)
-    if point and not media.container.startswith("mov"):
-        point = await prober().seek_point(source, start, name)
-    # Where a tick is a whole picture (AVI), a seek to between two would move the picture against the sound.
-    rate = media.video[0].rate
-    return floor(point * rate) / rate if rate else point
 
 
 def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
