@@ -62,6 +62,18 @@ def test_a_long_title_gets_smaller_letters_and_keeps_its_words_whole():
     assert bottom - top < 40
 
 
+def test_no_word_is_left_alone_in_a_line():
+    card = drawn("Loops, traps & other ways of going round", frame=(1280, 720))
+    left, top, right, bottom = inked(card)
+    halves = [
+        inked(card.crop((0, top, 1280, (top + bottom) // 2))),
+        inked(card.crop((0, (top + bottom) // 2, 1280, 720))),
+    ]
+    widths = [box[2] - box[0] for box in halves]
+    assert min(widths) > 0.6 * max(widths)
+    assert right - left < 900
+
+
 def test_what_does_not_fit_in_the_smallest_letters_is_cut_off():
     _, _, _, bottom = inked(drawn("word " * 2000, frame=(96, 64)))
     assert bottom <= 60

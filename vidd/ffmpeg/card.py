@@ -152,8 +152,23 @@ def _set(text: str, size: int, colour: tuple[int, ...], paths: Sequence[Path], w
         using = fonts.font(fonts.choose(paths, line)[0], size)
         lines += [
             _Line(one, using, colour, using.getlength(one), size * _LEADING, breaks)
-            for one, breaks in _wrapped(line, using, width)
+            for one, breaks in _balanced(line, using, width)
         ]
+    return lines
+
+
+def _balanced(text: str, using: FreeTypeFont, width: int) -> list[tuple[str, bool]]:
+    """A line parted into as few as fit, and these about as wide as each other, so that no word is left alone."""
+    lines, low, high = _wrapped(text, using, width), width // 2, width
+    if len(lines) < 2 or any(breaks for _, breaks in lines):
+        return lines
+    while high - low > max(2, width // 100):
+        middle = (low + high) // 2
+        narrower = _wrapped(text, using, middle)
+        if len(narrower) > len(lines) or any(breaks for _, breaks in narrower):
+            low = middle
+        else:
+            lines, high = narrower, middle
     return lines
 
 
