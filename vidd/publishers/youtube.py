@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -24,7 +25,7 @@ from vidd.options import Options as Base
 from vidd.texts import check_template, fields_of, render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from vidd.model.media import Artifact
     from vidd.ports import Parcel, Tools
@@ -126,14 +127,12 @@ def _account_of(options: Options, parcel: Parcel) -> str:
 class _Way:
     """One publication on its way: the bytes, and then what comes after them."""
 
-    def __init__(self, options: Options, parcel: Parcel) -> None:
-        self.options, self.parcel = options, parcel
+    def __init__(self, options: Options, parcel: Parcel, channel: Channel) -> None:
+        self.options, self.parcel, self.channel = options, parcel, channel
         self.clock = parcel.tools.clock
-        self.name = _account_of(options, parcel)
-        self.channel = channel_of(self.name, parcel.tools)
         token = dict(parcel.publication.token)
         self.video = VideoUpload(
-            self.channel, token, parcel.checkpoint, marker_of(parcel), options.settle, parcel.tools.clock
+            channel, token, parcel.checkpoint, marker_of(parcel), options.settle, parcel.tools.clock
         )
 
     async def upload(self) -> None:
@@ -154,7 +153,7 @@ class _Way:
                 licence=options.license,
                 for_kids=options.made_for_kids,
             )
-            token = {"account": self.name, "channel": me["id"], "file": file, "words": dict(order.words)}
+            token = {"account": self.channel.name, "channel": me["id"], "file": file, "words": dict(order.words)}
             await self.video.begin(
                 {**token, "notes": list(order.notes)},
                 lambda: self.channel.begin(body, kind, stat.st_size, notify=options.notify_subscribers),
@@ -210,7 +209,7 @@ class _Way:
         facts = {
             "video": video,
             "channel": self.video.token.get("channel"),
-            "account": self.name,
+            "account": self.channel.name,
             "privacy": privacy or words["privacy"],
             "playlists": playlists,
             "notes": notes,
@@ -220,24 +219,32 @@ class _Way:
         return Receipt(url=render(self.options.link, fields), facts=facts)
 
 
+@asynccontextmanager
+async def _channel(options: Options, parcel: Parcel) -> AsyncIterator[Channel]:
+    async with channel_of(_account_of(options, parcel), parcel.tools).connected() as channel:
+        yield channel
+
+
 def _playlists(options: Options, tools: Tools, channel: Channel) -> Playlists:
     return Playlists(channel, tools.memory, tools.clock, options.settle, options.playlist_privacy)
 
 
 async def publish(options: Options, parcel: Parcel) -> Receipt:
     """Bring the video there, then wait for YouTube without holding a place: the next try goes on at `reconcile`."""
-    way = _Way(options, parcel)
-    if "video" not in way.video.token:
-        await way.upload()
-    return await way.finish()
+    async with _channel(options, parcel) as channel:
+        way = _Way(options, parcel, channel)
+        if "video" not in way.video.token:
+            await way.upload()
+        return await way.finish()
 
 
 async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
     """Ask the upload session, then the channel's uploads; None where a session can go on or no video came to be."""
-    way = _Way(options, parcel)
-    if "video" not in way.video.token and not await way.video.ask():
-        return None
-    return await way.finish()
+    async with _channel(options, parcel) as channel:
+        way = _Way(options, parcel, channel)
+        if "video" not in way.video.token and not await way.video.ask():
+            return None
+        return await way.finish()
 
 
 async def amend(options: Options, parcel: Parcel) -> Receipt:
