@@ -79,6 +79,31 @@ def test_a_credential_goes_before_the_file_and_a_secret_may_lie_in_a_file(tmp_pa
     assert make_ready(read_settings(written(tmp_path, text))).accounts["library"].secret_key == SecretStr("from a file")
 
 
+def test_relative_paths_of_an_account_are_taken_from_the_state_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_DAEMON__STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN_FILE", "channel.token")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "channel.token").write_text("from a file\n")
+    person = 'kind = "youtube"\nclient_id = "c"\nclient_secret = "s"\n'
+    page = '[accounts.page]\nkind = "facebook"\ntoken = "t"\nca = "/etc/own.pem"\n'
+    text = f'[accounts.channel]\n{person}ca = "own.pem"\n{page}'
+    accounts = make_ready(read_settings(written(tmp_path, text))).accounts
+    assert accounts["channel"].ca == tmp_path / "state" / "own.pem"
+    assert accounts["channel"].refresh_token == SecretStr("from a file")
+    assert accounts["page"].ca == Path("/etc/own.pem")
+
+
+@pytest.mark.parametrize(
+    ("named", "why"), [("5", "cannot be read"), ('"binary"', "no text"), ('"absent"', "cannot be read")]
+)
+def test_a_file_of_a_secret_that_cannot_be_used_is_a_fault(tmp_path, monkeypatch, named, why):
+    monkeypatch.setenv("VIDD_DAEMON__STATE", str(tmp_path))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    text = f'[accounts.library]\nkind = "s3"\naccess_key = "AK"\nsecret_key_file = {named}\n'
+    with pytest.raises(SettingsFault, match=rf"accounts.library.secret_key_file: .*{why}"):
+        make_ready(read_settings(written(tmp_path, text)))
+
+
 def test_every_fault_is_named_by_its_path_at_once(tmp_path):
     found = faults(
         tmp_path,

@@ -82,8 +82,8 @@ class Faults:
 
 
 def accounts_of(settings: Settings, faults: Faults) -> dict[str, Any]:
-    """The accounts by name; a secret may also be named by `<key>_file`."""
-    accounts = {}
+    """The accounts by name; a secret may also be named by `<key>_file`. Relative paths are from the state directory."""
+    accounts, state = {}, settings.daemon.state
     for name, table in settings.accounts.items():
         where: Where = ("accounts", name)
         values = {"kind": table.kind, **table.rest}
@@ -92,12 +92,21 @@ def accounts_of(settings: Settings, faults: Faults) -> dict[str, Any]:
             secret = key.removesuffix("_file")
             if model is None or "SecretStr" not in str(model.model_fields.get(secret)):
                 continue
+            named = values.pop(key)
             try:
-                values[secret] = SecretStr(Path(values.pop(key)).read_text().strip())
+                values[secret] = SecretStr((state / str(named)).read_text().strip())
             except OSError as error:
                 faults.add((*where, key), f"cannot be read ({error.strerror})")
-        accounts[name] = faults.model("accounts", table.kind, values, where, name="Account")
+            except ValueError:
+                faults.add((*where, key), "names a file that is no text")
+        account = faults.model("accounts", table.kind, values, where, name="Account")
+        accounts[name] = account and _placed(account, state)
     return accounts
+
+
+def _placed(account: Any, state: Path) -> Any:
+    paths = {name: state / value for name, value in account if isinstance(value, Path)}
+    return account.model_copy(update=paths) if paths else account
 
 
 def _account_model(kind: str) -> Any:
