@@ -5,6 +5,9 @@ import json
 import pytest
 from peers.daemon import until
 from peers.daemon_texts import talk
+from typer.testing import CliRunner
+
+from vidd.__main__ import app
 
 
 @pytest.fixture
@@ -93,6 +96,26 @@ def test_commands_say_what_is_wrong_and_end_with_the_codes_that_are_documented(p
     assert place.vidd("jobs", "--state", "lost")[0] in {1, 2}
     place.config.write_text("[daemon]\nstat = 1\n")
     assert place.vidd("jobs") == (2, "", "vidd: daemon.stat: there is no such key\n")
+    place.config.write_text("[daemon\n")
+    assert place.vidd("jobs")[0] == 2
+    place.settings()
+
+
+def test_whoever_asks_a_daemon_needs_its_state_directory_only(place, daemon, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN", "the daemon's")
+    monkeypatch.setenv("VIDD_SOURSES__TALKS__KIND", "folder")
+
+    def vidd(*words):
+        ended = CliRunner().invoke(app, list(words))
+        return ended.exit_code, ended.stdout, ended.stderr
+
+    nothing = (0, "There are no such jobs.\n", "")
+    assert vidd("jobs", "--state-dir", str(place.root)) == nothing
+    monkeypatch.setenv("VIDD_DAEMON__STATE", str(place.root))
+    assert vidd("jobs") == nothing
+    monkeypatch.delenv("VIDD_DAEMON__STATE")
+    place.config.write_text(f'[daemon]\nstate = "{place.root}"\n[accounts.channel]\nkind = "betamax"\n')
+    assert vidd("jobs", "--config", str(place.config)) == nothing
     place.settings()
 
 
