@@ -101,6 +101,33 @@ def test_commands_say_what_is_wrong_and_end_with_the_codes_that_are_documented(p
     place.settings()
 
 
+def test_what_an_outage_left_behind_is_taken_up_by_one_command(place, daemon, clip):
+    for name in ("one", "two", "three"):
+        place.drop(clip, f"{name}.mp4")
+    until(lambda: len(json.loads(place.vidd("jobs", "--state", "refused", "--json")[1])["jobs"]) == 3, "all refused")
+    assert place.vidd("pause")[0] == 0
+    ids = [one["id"] for one in json.loads(place.vidd("jobs", "--json")[1])["jobs"]]
+
+    code, _, error = place.vidd("retry", "--state", "refused")
+    assert (code, "nobody can be asked here: say --yes" in error) == (2, True)
+    for words in (
+        (),
+        (ids[0], "--state", "refused"),
+        ("--state", "refused", "--yes", "--replace"),
+        (ids[0], "--pipeline", "talks"),
+    ):
+        assert place.vidd("retry", *words)[0] == 2
+    assert place.vidd("retry", "--state", "unsure", "--yes") == (0, "There are no such jobs.\n", "")
+
+    code, out, error = place.vidd("retry", ids[0], "zzzz", ids[1])
+    assert (code, out.splitlines()[-1]) == (1, "2 of 3 jobs were taken up again.")
+    assert error.startswith("vidd: zzzz: There is no job 'zzzz'")
+    code, out, _ = place.vidd("retry", "--state", "refused", "--pipeline", "talks", "--yes", "--json")
+    answer = json.loads(out)
+    assert (code, [one["id"] for one in answer["retried"]], answer["not_retried"]) == (0, [ids[2]], [])
+    assert len(json.loads(place.vidd("jobs", "--state", "ready", "--json")[1])["jobs"]) == 3
+
+
 def test_whoever_asks_a_daemon_needs_its_state_directory_only(place, daemon, monkeypatch):
     monkeypatch.setenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN", "the daemon's")
     monkeypatch.setenv("VIDD_SOURSES__TALKS__KIND", "folder")

@@ -25,24 +25,6 @@ approve = _act("approve", "Let a held job go out.")
 
 
 @asks_daemon
-def retry(
-    whom: Whom,
-    job: JobArgument,
-    *,
-    fresh: Annotated[
-        bool, typer.Option("--fresh-settings", help="With the present settings, not those of its admission.")
-    ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Where another job has brought the talk out, take its place.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Take a job up again."""
-    asked = {"fresh_settings": fresh, "replace": replace}
-    say_job(whom.post(f"/api/jobs/{of(job)}/retry", asked), as_json=as_json)
-
-
-@asks_daemon
 def resolve(
     whom: Whom,
     job: JobArgument,
