@@ -105,6 +105,7 @@ HEALTH = _object(
     queue=WHOLE,
     running=WHOLE,
     jobs={"type": "object", "additionalProperties": WHOLE},
+    incomplete={**WHOLE, "description": "Published jobs of which a notice or a change did not go out."},
     watchers={"type": "object", "additionalProperties": _WATCHER},
     disk_free=WHOLE,
     ffmpeg=_object(version=TEXT_OR_NULL, missing=_list(TEXT)),
