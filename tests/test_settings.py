@@ -50,6 +50,13 @@ required = false
 [[pipelines.talks.notify]]
 kind = "mail"
 label = "speakers"
+[[pipelines.talks.notify]]
+kind = "webhook"
+label = "hook"
+account = "page"
+[accounts.page]
+kind = "webhook"
+url = "https://page.example.org/hook"
 """
 
 
@@ -193,7 +200,10 @@ def test_a_pipeline_is_stored_with_every_default_and_comes_back_as_a_plan(tmp_pa
         ("folder", True),
         ("folder-2", False),
     ]
-    assert [one.name for one in plan.notices] == ["speakers"]
+    assert [(one.name, one.letter, one.tells_retraction) for one in plan.notices] == [
+        ("speakers", True, False),
+        ("hook", False, True),
+    ]
 
 
 def test_a_changed_option_changes_the_steps_fingerprint_and_no_other(tmp_path, monkeypatch):

@@ -177,6 +177,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         reconcile=partial(module.reconcile, options),
         again=getattr(module, "again", nothing_remains),
         letter=getattr(module, "LETTER", False),
+        tells_retraction=getattr(options, "tells_retraction", False),
         **optional,
     )
 

@@ -57,6 +57,10 @@ class Options(Base):
         description="For talkbot and transcription: the label of the publisher whose address each one is.",
     )
     group: _Template = Field("{{ uuid or job.id }}", description="What a FIFO queue keeps in order among itself.")
+    retractions: bool | None = Field(
+        None,
+        description='Tell when a person takes the talk back (state is retracted); by default with format = "vidd".',
+    )
     repeat: bool = Field(
         True, description="Send again, with the same id, after a lost answer; otherwise a person must look."
     )
@@ -72,6 +76,8 @@ class Options(Base):
             raise ValueError('body and format = "template" go together: set both or none')
         if strange := set(self.urls) - {"youtube_url", "vimeo_url", "s3_url"}:
             raise ValueError(f"urls knows youtube_url, vimeo_url and s3_url, not {min(strange)}")
+        if self.retractions and self.format in {"talkbot", "transcription"}:
+            raise ValueError(f'format = "{self.format}" has no words for a retraction: leave retractions out')
         if "id" in self.attributes:
             raise ValueError("the attribute id is set by vidd: leave it out")
         if len(self.attributes) + _PRESET[self.format] > _ATTRIBUTES:
@@ -84,6 +90,11 @@ class Options(Base):
     def name(self) -> str:
         """The queue's name."""
         return (self.queue or self.queue_url or "").rpartition("/")[2]
+
+    @property
+    def tells_retraction(self) -> bool:
+        """Whether a retraction is told."""
+        return self.format == "vidd" if self.retractions is None else self.retractions
 
     @property
     def fifo(self) -> bool:
