@@ -156,7 +156,7 @@ async def test_nobody_to_tell_is_no_failure(tmp_path):
     talk = replace(TALK, speakers=(Speaker("Ada"),))
     receipt = await publish(sent(tmp_path, account(1), talk=talk))
     assert receipt.facts["recipients"] == []
-    assert "Nobody to tell" in receipt.facts["note"]
+    assert "Nobody to tell" in receipt.facts["notes"][0]
 
 
 async def test_one_refused_recipient_does_not_stop_the_others_and_a_retry_asks_only_for_him(tmp_path):

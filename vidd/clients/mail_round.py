@@ -64,7 +64,7 @@ class Round:
         self._raise_worst(total)
         facts: dict[str, Any] = {"recipients": [letter.recipient.address for letter in self.letters]}
         if not self.letters:
-            facts["note"] = "Nobody to tell: the talk has no e-mail addresses."
+            facts["notes"] = ["Nobody to tell: the talk has no e-mail addresses."]
         elif self.account is None:
             facts["files"] = [str(self.outbox / letter.file_name) for letter in self.letters]
         return Receipt(facts=facts | {"message_ids": [letter.message_id for letter in self.letters]})

@@ -88,4 +88,9 @@ def with_ids(grids: Sequence[Grid], options: RowOptions, book: Book) -> None:
 def receipt_of(place: Place, kept: Mapping[str, str]) -> Receipt:
     """The receipt of a row; `kept` is what vidd would write, by column, where a person's word stays."""
     facts = {"row": place.row, "tab": place.layout.grid.tab}
-    return Receipt(facts={**facts, "kept": dict(kept)} if kept else facts)
+    if kept:
+        notes = [
+            f"The cell under {name} is a person's and stays; vidd would write: {text}" for name, text in kept.items()
+        ]
+        facts |= {"kept": dict(kept), "notes": notes}
+    return Receipt(facts=facts)

@@ -23,6 +23,7 @@ from vidd.web.asked import (
     states_of,
 )
 from vidd.web.desk import DESK
+from vidd.web.notes import notes_of
 from vidd.web.shapes import job_json, link_of, moment, publication_json, step_json
 
 if TYPE_CHECKING:
@@ -58,14 +59,17 @@ async def list_jobs(request: web.Request) -> web.Response:
 async def show_job(request: web.Request) -> web.Response:
     """One job with all that is known of it."""
     desk, job = request.app[DESK], await job_of(request)
-    publications = await desk.store.publications(job.id)
+    publications, steps = await desk.store.publications(job.id), await desk.store.steps(job.id)
+    programme = job.settings.get("programme")
+    talk = await desk.store.talk(programme, job.talk) if programme and job.talk else None
     return answer(
         {
             **job_json(job, progress=desk.progress().get(job.id, ()), link=link_of(publications)),
             "key": job.key,
             "facts": dict(job.facts),
-            "steps": [step_json(one) for one in await desk.store.steps(job.id)],
+            "steps": [step_json(one) for one in steps],
             "publications": [publication_json(one) for one in publications],
+            "notes": notes_of(talk, steps, publications),
             "history": [
                 {"at": moment(at), "state": state, "reason": reason}
                 for at, state, reason in await desk.store.history(job.id)

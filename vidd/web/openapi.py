@@ -122,6 +122,7 @@ SCHEMAS: dict[str, Schema] = {
         facts=ANY_OBJECT,
         steps=_list(_ref("Step")),
         publications=_list(_ref("Publication")),
+        notes={**_list(TEXT), "description": "What went well but not as it was asked for, such as a shortened title."},
         history=_list(_MOVE),
     ),
     "Step": STEP,
