@@ -9,6 +9,7 @@ from vidd.config import SettingsFault, read_settings
 from vidd.kinds import resolve
 from vidd.options import parse_duration
 from vidd.ready import make_ready
+from vidd.steps import describe
 
 SECRET = "hunter2-and-more"
 
@@ -165,6 +166,86 @@ def test_faults_inside_kinds_are_named_by_their_path_too(tmp_path):
         "pipelines.talks.notify[0].subject",
     }
     assert any("there are folder, sheet, sqs" in fault for fault in found)
+
+
+def test_templates_and_labels_that_name_what_there_is_not_are_faults(tmp_path):
+    found = faults(
+        tmp_path,
+        """
+        [accounts.library]
+        kind = "s3"
+        [[pipelines.talks.steps]]
+        kind = "describe"
+        title = "{{ talk.titel }}"
+        tags = ["{{ talk.stage }}", "{{ tags }}"]
+        [[pipelines.talks.publish]]
+        kind = "folder"
+        label = "library"
+        path = "out"
+        name = "{{ tags | first }}{{ sufix }}"
+        [[pipelines.talks.notify]]
+        kind = "mail"
+        subject = "{{ titel }}"
+        [[pipelines.talks.notify]]
+        kind = "sheet"
+        path = "p.csv"
+        link_of = "libary"
+        library_of = "library"
+        [[pipelines.talks.notify]]
+        kind = "sqs"
+        account = "library"
+        queue = "q"
+        format = "template"
+        body = '{"at": "{{ urls.youtube }}", "start": {{ start }}}'
+        [[pipelines.talks.notify]]
+        kind = "sqs"
+        account = "library"
+        queue = "q"
+        format = "talkbot"
+        urls = { s3_url = "library", youtube_url = "youtube" }
+        """,
+    )
+    assert [fault.partition(":")[0] for fault in found] == [
+        "pipelines.talks.steps[0].title",
+        "pipelines.talks.steps[0].tags[1]",
+        "pipelines.talks.publish[0].name",
+        "pipelines.talks.notify[0].subject",
+        "pipelines.talks.notify[1].link_of",
+        "pipelines.talks.notify[2].body",
+        "pipelines.talks.notify[2].body",
+        "pipelines.talks.notify[3].urls.youtube_url",
+    ]
+    assert found[0].endswith("names talk.titel, which there is not (did you mean title?)")
+    assert found[4].endswith("the pipeline has no publisher labelled 'libary', it has library")
+
+
+def test_what_a_step_of_somebody_else_leaves_is_not_judged(tmp_path, monkeypatch):
+    monkeypatch.delattr(describe, "FACTS")
+    text = """
+        [[pipelines.talks.steps]]
+        kind = "describe"
+        [[pipelines.talks.publish]]
+        kind = "folder"
+        path = "out"
+        name = "{{ anything }}"
+        [[pipelines.talks.notify]]
+        kind = "sqs"
+        account = "library"
+        queue = "q"
+        format = "talkbot"
+        [accounts.library]
+        kind = "s3"
+        """
+    assert make_ready(read_settings(written(tmp_path, text))).pipelines["talks"]["publish"]
+
+
+def test_secrets_of_an_account_that_the_settings_do_not_have_say_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN", SECRET)
+    (sentence,) = faults(tmp_path, "[daemon]\n")
+    assert sentence.startswith("accounts.channel: there is no such account in the settings, only a part of it")
+    assert SECRET not in sentence
+    monkeypatch.delenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN")
+    assert faults(tmp_path, "[accounts.channel]\n") == ["accounts.channel.kind: Field required"]
 
 
 def test_an_environment_variable_that_is_no_setting_is_a_fault(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -232,10 +233,22 @@ def read_settings(path: Path | None, over: Mapping[str, Any] | None = None) -> S
     try:
         settings = Settings(**table)
     except ValidationError as error:
-        raise SettingsFault(strange + faults_of(error), _without_faults(table, error)) from None
+        found = [_elsewhere(one, table) or one for one in faults_of(error)]
+        raise SettingsFault(strange + found, _without_faults(table, error)) from None
     if strange:
         raise SettingsFault(strange, settings)
     return settings
+
+
+def _elsewhere(fault: str, table: Mapping[str, Any]) -> str | None:
+    """What is meant by an account without a kind that is only in the environment or a credential."""
+    match = re.fullmatch(r"accounts\.([^.]+)\.kind: Field required", fault)
+    if match is None or match[1] in table.get("accounts", {}):
+        return None
+    return (
+        f"accounts.{match[1]}: there is no such account in the settings, only a part of it in the environment or among the "
+        "credentials: name the settings (--config), or take that away"
+    )
 
 
 def state_directory(path: Path | None) -> Path:

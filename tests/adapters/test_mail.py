@@ -440,6 +440,15 @@ async def test_a_template_file_that_is_missing_is_refused(tmp_path):
         await publish(sent(tmp_path), account=None, text_file="none.txt")
 
 
+async def test_the_check_finds_a_slip_in_a_template_file(tmp_path):
+    (tmp_path / "words.txt").write_text("{{ recipient.nmae }}: {{ link }}")
+    where = sent(tmp_path).parcel().tools
+    with pytest.raises(Refused, match=r"words.txt the template names recipient.nmae.*did you mean name"):
+        await mail.check(mail.Options(text_file="words.txt"), where)
+    (tmp_path / "words.txt").write_text("{{ recipient.name }}: {{ link }} {{ tags }}")
+    assert "mails go into" in await mail.check(mail.Options(text_file="words.txt"), where)
+
+
 async def test_certificates_that_cannot_be_read_are_refused(tmp_path):
     (tmp_path / "ca.pem").write_text("nothing")
     with pytest.raises(Refused, match="holds no certificates"):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from vidd.ports import Parcel
 
+TOLD = ("state", "edition", "uuid", "title", "link", "urls", "id", "at", "speakers")
+"""What `fields` have besides those that every template may name."""
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 

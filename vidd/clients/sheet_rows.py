@@ -51,6 +51,11 @@ class RowOptions(SheetOptions):
         None, description="The publisher whose address is the library link; else one labelled library, s3 or folder."
     )
 
+    def labels_named(self) -> dict[tuple[str, ...], str]:
+        """The publishers that are meant, by the option that names them."""
+        named = {("link_of",): self.link_of, ("library_of",): self.library_of}
+        return {where: label for where, label in named.items() if label is not None}
+
     def said(self, standing: Standing) -> list[tuple[Names, str | None]]:
         """What the row of a talk is to say, by column."""
         links = standing.links

@@ -13,6 +13,7 @@ from vidd.clients.youtube_order import playlists_of
 from vidd.clients.youtube_playlists import Playlists
 from vidd.clients.youtube_state import gone, is_processed
 from vidd.errors import AgainLater, Refused
+from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.options import Duration, Options
 from vidd.texts import check_template, fields_of, render
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from vidd.clients.youtube_upload import VideoUpload
     from vidd.ports import Parcel, Tools
 
-Template = Annotated[str, AfterValidator(check_template)]
+Template = Annotated[str, AfterValidator(check_template), MayName()]
 Privacy = Literal["public", "unlisted", "private"]
 
 _IMAGE = 2 * 2**20
@@ -42,7 +43,9 @@ class FinishOptions(Options):
     settle: Duration = Field(
         120.0, ge=0, description="How late YouTube's lists may be: only after it is what they lack taken as absent."
     )
-    link: Template = Field("https://youtu.be/{{ video }}", description="Template of the receipt's link.")
+    link: Annotated[str, AfterValidator(check_template), MayName("video")] = Field(
+        "https://youtu.be/{{ video }}", description="Template of the receipt's link."
+    )
 
     def side_files(self, parcel: Parcel) -> None:
         """Refused where a thumbnail or captions are not there, before anything is sent."""

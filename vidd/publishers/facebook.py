@@ -20,6 +20,7 @@ from vidd.clients.facebook_video import correct, delete, look
 from vidd.clients.facebook_watch import WatchOptions, age, found, outcome, receipt_of
 from vidd.clients.facebook_words import Words, marker_of, words_of
 from vidd.errors import AgainLater, Refused
+from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.options import Duration
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 SLOT = "uploads"
 
-_Template = Annotated[str, AfterValidator(check_template)]
+_Template = Annotated[str, AfterValidator(check_template), MayName("speakers", "description", "title")]
 
 
 class Options(WatchOptions):

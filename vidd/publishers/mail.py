@@ -17,6 +17,7 @@ from vidd.clients.mail_round import Round
 from vidd.clients.outbox import make_outbox
 from vidd.clients.smtp import Account, session
 from vidd.errors import Fault, Refused
+from vidd.fields import MayName, unknown_in
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.options import Options as Base
@@ -30,7 +31,8 @@ LETTER = True
 _HERE = files("vidd.publishers")
 _TEXT, _HTML = (_HERE.joinpath(name).read_text("utf-8") for name in ("mail.txt.j2", "mail.html.j2"))
 
-_Template = Annotated[str, AfterValidator(check_template)]
+_Address = Annotated[str, AfterValidator(check_template), MayName("link", "speakers", "title", "sender")]
+_Template = Annotated[str, AfterValidator(check_template), MayName("link", "speakers", "title", "sender", "recipient")]
 
 
 def _mailbox(text: str) -> str:
@@ -50,12 +52,12 @@ class Options(Base):
     sender: Annotated[str, AfterValidator(_mailbox)] = Field(
         "vidd <vidd@localhost>", description="Whom it is from, as Name <address>."
     )
-    to: tuple[_Template, ...] | None = Field(
+    to: tuple[_Address, ...] | None = Field(
         None, description="Whom it goes to, addresses or templates that make some; the talk's speakers otherwise."
     )
-    cc: tuple[_Template, ...] = Field((), description="Who gets a copy that everybody sees.")
-    bcc: tuple[_Template, ...] = Field((), description="Who gets a copy that nobody sees.")
-    reply_to: tuple[_Template, ...] = Field((), description="Where answers go, if not to the sender.")
+    cc: tuple[_Address, ...] = Field((), description="Who gets a copy that everybody sees.")
+    bcc: tuple[_Address, ...] = Field((), description="Who gets a copy that nobody sees.")
+    reply_to: tuple[_Address, ...] = Field((), description="Where answers go, if not to the sender.")
     subject: _Template = Field('Your talk "{{ title }}" is online', description="The subject.")
     text: _Template | None = Field(None, description="The plain text; a friendly one otherwise.")
     html: _Template | None = Field(None, description="The same as HTML; none where only the text is set.")
@@ -84,8 +86,9 @@ async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
 
 async def check(options: Options, tools: Tools) -> str:
     """Log in and ask for a sign of life, without sending anything."""
-    _template(options.text_file, tools)
-    _template(options.html_file, tools)
+    for path in (options.text_file, options.html_file):
+        for slip in unknown_in(_template(path, tools) or "", None, ()):
+            raise Refused(f"In {tools.path(path or '')} {slip}: correct it.")
     if options.account is None:
         await asyncio.to_thread(make_outbox, tools.path(options.outbox))
         return f"mails go into {tools.path(options.outbox)}"

@@ -17,9 +17,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vidd.clients.aws import Account, client
 from vidd.clients.aws_faults import asking
-from vidd.clients.notice import Notice, as_json, harmless, notice_id, notice_of
+from vidd.clients.notice import TOLD, Notice, as_json, harmless, notice_id, notice_of
 from vidd.clients.persist import persist
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.options import Options as Base
 from vidd.options import Size
@@ -34,7 +35,7 @@ _FIFO_WINDOW = timedelta(minutes=4)
 _ATTRIBUTES = 10
 _PRESET = {"vidd": 4, "template": 1, "talkbot": 5, "transcription": 1}
 
-_Template = Annotated[str, AfterValidator(check_template)]
+_Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
 
 
@@ -90,6 +91,10 @@ class Options(Base):
     def name(self) -> str:
         """The queue's name."""
         return (self.queue or self.queue_url or "").rpartition("/")[2]
+
+    def labels_named(self) -> dict[tuple[str, ...], str]:
+        """The publishers that are meant, by the option that names them; the usual ones need not be there."""
+        return {("urls", name): label for name, label in self.urls.items()} if "urls" in self.model_fields_set else {}
 
     @property
     def tells_retraction(self) -> bool:

@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.clients.notice import Notice, as_json, harmless, notice_id, notice_of
+from vidd.clients.notice import TOLD, Notice, as_json, harmless, notice_id, notice_of
 from vidd.clients.webhook import Account, Answer, Delivery, deliver, trust, unknown
 from vidd.clients.webhook_signature import hub_signed, signed
 from vidd.errors import AgainLater, Refused
+from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.options import Options as Base
 from vidd.ports import Parcel, Tools
@@ -37,7 +38,7 @@ _MATRIX = (
 _SECTION, _FALLBACK = 3000, 4000
 _OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection", "authorization", "expect"}
 
-_Template = Annotated[str, AfterValidator(check_template)]
+_Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
 _HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 

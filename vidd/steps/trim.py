@@ -27,6 +27,7 @@ from vidd.printable import quoted
 
 _log = structlog.get_logger()
 SLOT: str | None = "encodes"
+FACTS: frozenset[str] = frozenset({"start", "end", "duration", "fade", "lane"})
 OWN_PLACE = True  # looking at the source before, and checking and syncing after, leave room for another's encode
 # A name says whole seconds, so an end that is this little too late means the end of the file.
 _CLAMPED = 0.5

@@ -16,8 +16,9 @@ def notes_of(talk: Talk | None, steps: Iterable[StepRecord], publications: Itera
     """Sentences, each with what it is about: the talk's row, a step or a publication."""
     notes = [f"{talk.facts.get('row', 'the row')}: {one}" for one in _listed(talk.facts)] if talk else []
     for step in steps:
-        why = step.outcome.facts.get("why")
-        notes += [f"{step.name}: {why}"] if isinstance(why, str) and why else []
+        checks = [made.facts.get("check", {}) for made in step.outcome.artifacts]
+        notes += [f"{step.name}: {one['why']}" for one in checks if one.get("why")]
+        notes += [f"{step.name}: {one['name']}: {one['why']}" for one in step.outcome.facts.get("left_out", ())]
     for one in publications:
         facts: Mapping[str, Any] = one.receipt.facts if one.receipt else {}
         notes += [f"{one.name}: {note}" for note in _listed(facts)]
