@@ -152,7 +152,19 @@ async def look(path: Path, codec: str = "h264", turned: str = "") -> Seen:
     )
     out, said = await run(
         *("-v", "warning", "-err_detect", "explode", "-threads", 1, "-copyts", "-i", path),
-        *("-map", "0:v:0", "-fps_mode", "passthrough", "-filter:v", ",".join(filters), "-f", "rawvideo", "pipe:1"),
+        *(
+            "-map",
+            "0:v:0",
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base:v",
+            "demux",
+            "-filter:v",
+            ",".join(filters),
+            "-f",
+            "rawvideo",
+            "pipe:1",
+        ),
         *(word for number, to in enumerate(samples) for word in ("-map", f"0:a:{number}", *sound, to)),
     )
     size = WIDTH * HEIGHT

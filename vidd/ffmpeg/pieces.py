@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from vidd.ffmpeg import args
+from vidd.ffmpeg import args, heard
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
+    from vidd.ffmpeg.heard import Heard
     from vidd.ffmpeg.plan import Ticks
     from vidd.model.media import Media
 
@@ -75,7 +77,6 @@ def picture(
     threads: int = 0,
 ) -> list[str]:
     """Encode one edge of the picture; its times are those in the result, on the result's clock."""
-    encoder = {"h264": _x264, "hevc": _x265, "av1": _svtav1}[look.codec](piece, look, threads)
     return [
         *args.begin(),
         *args.limits(threads),
@@ -84,14 +85,31 @@ def picture(
         *("-noaccurate_seek", "-seek_timestamp", "1", "-ss", _seek(media, piece, time_base)),
         *("-i", f"file:{source}"),
         *("-map", "0:V:0", "-an", "-sn", "-dn"),
-        *("-filter:v", ",".join([*_picked(piece, ticks), *_faded(cut), f"format={look.pixel_format}"])),
-        *encoder,
+        *(
+            "-filter:v",
+            ",".join([*_picked(piece, ticks), *args.fades("", cut.length, cut.fade), f"format={look.pixel_format}"]),
+        ),
+        *encoded(look, piece, crf=crf, preset=preset, threads=threads),
+        *written(output, ticks.scale),
+    ]
+
+
+def encoded(look: Look, piece: Piece, *, crf: int, preset: str, threads: int) -> list[str]:
+    """The encoder and how it is to make a piece."""
+    return [
+        *{"h264": _x264, "hevc": _x265, "av1": _svtav1}[look.codec](piece, look, threads),
         *_quality(look, preset, crf),
-        *("-fps_mode:v", "passthrough", "-enc_time_base:v", f"1:{ticks.scale}"),
         *(("-threads", str(threads)) if threads else ()),
+    ]
+
+
+def written(output: Path, scale: int) -> list[str]:
+    """A file of pictures for the joiner, with their times as they are, in ticks of which there are `scale` a second."""
+    return [
+        *("-fps_mode:v", "passthrough", "-enc_time_base:v", f"1:{scale}"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-write_tmcd", "0"),
-        *("-video_track_timescale", str(ticks.scale)),
-        *("-movie_timescale", str(ticks.scale)),  # so that the first picture's time is not rounded to 1/1000 s
+        *("-video_track_timescale", str(scale)),
+        *("-movie_timescale", str(scale)),  # so that the first picture's time is not rounded to 1/1000 s
         *("-f", "mp4", f"file:{output}"),
     ]
 
@@ -102,13 +120,6 @@ def _picked(piece: Piece, ticks: Ticks) -> list[str]:
         f"trim=start_pts={piece.start * ticks.finer}:end_pts={piece.end * ticks.finer}",
         f"setpts=PTS-({ticks.origin})",
     ]
-
-
-def _faded(cut: Cut) -> list[str]:
-    if cut.fade <= 0:
-        return []
-    length = args.number(cut.fade)
-    return [f"fade=t=in:st=0:d={length}", f"fade=t=out:st={args.number(cut.length - cut.fade)}:d={length}"]
 
 
 def _seek(media: Media, piece: Piece, time_base: Fraction) -> str:
@@ -160,7 +171,7 @@ def _svtav1(piece: Piece, look: Look, threads: int) -> list[str]:  # noqa: ARG00
 def sound(
     source: Path,
     output: Path,
-    tracks: tuple[int, ...],
+    tracks: Sequence[Heard],
     cut: Cut,
     *,
     begin: float,
@@ -169,15 +180,15 @@ def sound(
     threads: int = 0,
 ) -> list[str]:
     """Encode these sound tracks of the cut whole, as the full encode would; the file's own clock starts at `begin`."""
+    inputs, graph = heard.graph(tracks, args.sound_chain(begin + cut.start, cut), threads)
     return [
         *args.begin(),
         *args.limits(threads),
         # Else the clock of a transport stream would start with the first track that is used.
         *("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", args.number(begin + seek)),
         *("-i", f"file:{source}"),
-        *(word for number in tracks for word in ("-map", f"0:a:{number}")),
-        *("-vn", "-sn", "-dn"),
-        *("-filter:a", ",".join(args.sound_chain(begin + cut.start, cut))),
+        *inputs,
+        *graph,
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
         *("-f", "mp4", f"file:{output}"),

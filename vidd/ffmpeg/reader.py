@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.stream import Stream
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 # Off by default; the reason of a refusal is only in the log. Repetitions count: another file may end the same way.
@@ -145,6 +146,7 @@ def _audio(stream: AudioStream) -> Audio:
         duration=_seconds(stream, stream.duration),
         start=_seconds(stream, stream.start_time) or 0.0,
         language=stream.language if stream.language != "und" else None,
+        layout=context.layout.name if context is not None else "",
     )
 
 
@@ -162,7 +164,25 @@ def _video(container: InputContainer, stream: VideoStream) -> Video:
         rotation=rotation,
         variable=_varies(times),
         pixel_format=stream.codec_context.pix_fmt or "unknown",
+        aspect=_aspect(stream),
+        colours=_colours(stream.codec_context),
         interlaced=fields or stream.codec_context.field_order > PROGRESSIVE,
+    )
+
+
+def _aspect(stream: VideoStream) -> str:
+    # The container's word, which players follow, comes before the stream's own.
+    found = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return f"{found.numerator}:{found.denominator}" if found else "1:1"
+
+
+def _colours(context: VideoCodecContext) -> tuple[int, int, int, int]:
+    """Primaries, transfer, matrix and range."""
+    return (
+        int(context.color_primaries),
+        int(context.color_trc),
+        int(context.colorspace),
+        int(context.color_range),
     )
 
 

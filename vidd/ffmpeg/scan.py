@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import av
 
 from vidd.ffmpeg import nal, obu, parameters, slices
+from vidd.ffmpeg.meeting import meeting
 from vidd.ffmpeg.plan import NotLikeThis, bounds
 from vidd.ffmpeg.reader import PROGRESSIVE, opened, picture_streams
 
@@ -197,8 +198,8 @@ def _note(found: Scan, packet: Packet) -> None:
 def _needs(found: Scan, units: list[bytes]) -> int:
     """How many pictures must come before a keyframe that goes on from others; 0 where it cannot be told."""
     try:
-        over, meeting = slices.meeting(found.sets, units, 0)
-        return meeting.since(over)
+        over, met = meeting(found.sets, units, 0)
+        return met.since(over)
     except (nal.BadUnits, KeyError):
         return 0
 
