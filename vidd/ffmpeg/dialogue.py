@@ -25,8 +25,8 @@ class Lost(Exception):
 class Dialogue:
     """One child, started at the first question. After a crash or a question that took too long, the next starts anew."""
 
-    def __init__(self, argv: Sequence[str], *, memory: int | None = None) -> None:
-        self._argv, self._memory = argv, memory
+    def __init__(self, argv: Sequence[str], *, memory: int | None = None, nice: int = 0) -> None:
+        self._argv, self._memory, self._nice = argv, memory, nice
         self._turn = asyncio.Lock()
         self._child: Child | None = None
         self._answers = asyncio.StreamReader()
@@ -53,7 +53,7 @@ class Dialogue:
         await surely(self._end())
 
     async def _start(self) -> Child:
-        self._child = child = await Child.start(self._argv, conversing=True, memory=self._memory)
+        self._child = child = await Child.start(self._argv, conversing=True, memory=self._memory, nice=self._nice)
         self._answers = child.stdout
         self._tail = Tail()
         self._listening = asyncio.ensure_future(self._tail.follow(child))

@@ -52,6 +52,7 @@ class PlannedPublisher:
     Where there are: `follow` mirrors how talks stand while their jobs are under way; `amend` brings what is published
     up to what its parcel says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
     token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more.
+    It `takes` the files of these roles; with none named all that steps made, or else the source.
     """
 
     name: str
@@ -65,6 +66,7 @@ class PlannedPublisher:
     retract: Retract | None = None
     again: Again = nothing_remains
     letter: bool = False
+    takes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

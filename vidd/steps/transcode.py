@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -12,7 +13,7 @@ from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.probe import probe
 from vidd.ffmpeg.run import check_capable, encode
 from vidd.ffmpeg.settings import BitRate, Preset
-from vidd.ffmpeg.verify import Wanted, picture_end, verify
+from vidd.ffmpeg.verify import Origin, Wanted, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.ports import Bench, Tools
 
@@ -84,7 +85,10 @@ async def run(options: Options, bench: Bench) -> Outcome:
                 observe=bench.tools.observe,
                 kind="transcode",
             )
-        checked = [await verify(part, _wanted(one, media), name, ended.stderr) for one, part in outputs]
+        checked = [
+            await verify(part, _wanted(one, media, source), name, ended.stderr, nice=encoder.nice)
+            for one, part in outputs
+        ]
         for part, final in zip(parts, finals, strict=True):
             await put_in_place(part, final)
     finally:
@@ -124,7 +128,7 @@ def _rendition(size: Size, height: int, media: Media) -> args.Rendition:
     return args.Rendition(size.label, width, height, size.video_bitrate, size.audio_bitrate, fps)
 
 
-def _wanted(one: args.Rendition, media: Media) -> Wanted:
+def _wanted(one: args.Rendition, media: Media, source: Path) -> Wanted:
     tracks = sum(track.codec != "unknown" for track in media.audio)
     # The most that rate control lets through, the sound, and a tenth and 64 KiB for the container and its index.
     picture = one.most_bits_per_second * media.duration + 2 * one.video_bitrate
@@ -135,8 +139,11 @@ def _wanted(one: args.Rendition, media: Media) -> Wanted:
         width=one.width,
         height=one.height,
         tracks=tracks,
-        rate=one.fps,
+        rate=one.fps or (None if media.video[0].variable else media.video[0].rate or None),
         bits=round((picture + sound) * 1.1) + 8 * (64 << 10),
+        codec="h264",
+        sound=sound_ends(media, 0.0, media.duration),
+        origin=Origin(source),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import probe, prober
 from vidd.ffmpeg.run import check_capable, encode
 from vidd.ffmpeg.settings import BitRate, Preset
-from vidd.ffmpeg.verify import Wanted, check_joins, check_pictures, picture_end, verify
+from vidd.ffmpeg.verify import Origin, Wanted, check_pictures, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
 from vidd.options import Duration
@@ -30,6 +30,8 @@ SLOT: str | None = "encodes"
 OWN_PLACE = True  # looking at the source before, and checking and syncing after, leave room for another's encode
 # A name says whole seconds, so an end that is this little too late means the end of the file.
 _CLAMPED = 0.5
+# How far (seconds) sound and picture may move apart in a cut that an encode of all can take the place of.
+_APART = 0.02
 
 
 class Options(vidd.options.Options):
@@ -124,12 +126,12 @@ class _Cutting:
                 observe=bench.tools.observe,
                 open_gops=options.open_gops,
             )
-        width, height = self.media.video[0].shown
-        wanted = Wanted(self.cut.length, self.cut.length, width, height, self._tracks)
-        made, record = await verify(self.part, wanted, name)
-        joined = await check_joins(self.part, done.joins, done.pictures, made.video[0].frames, name)
+        wanted = replace(
+            self._wanted(*self.media.video[0].shown), pictures=done.pictures, joins=done.joins, apart=_APART
+        )
+        made, record = await verify(self.part, wanted, name, nice=bench.tools.encoder.nice)
         how = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
-        return made, {**record.to_json(), "missing": 0, **joined, **how, "sound_encoded": list(done.sound)}
+        return made, {**record.to_json(), "missing": 0, **how, "sound_encoded": list(done.sound)}
 
     async def _full(self) -> tuple[Media, dict[str, Any]]:
         options, bench, name, cut = self.options, self.bench, self.bench.job.name, self.cut
@@ -156,14 +158,22 @@ class _Cutting:
                 kind="trim",
             )
         width, height = self.media.video[0].shown
-        wanted = Wanted(cut.length, cut.length, width // 2 * 2, height // 2 * 2, self._tracks)
-        made, record = await verify(self.part, wanted, name, ended.stderr)
+        wanted = self._wanted(width // 2 * 2, height // 2 * 2)
+        made, record = await verify(self.part, wanted, name, ended.stderr, nice=encoder.nice)
         missing = await check_pictures(self.source, self.media.video[0], cut, record.frames, name)
         return made, record.to_json() | {"missing": missing}
 
-    @property
-    def _tracks(self) -> int:
-        return sum(one.codec != "unknown" for one in self.media.audio)
+    def _wanted(self, width: int, height: int) -> Wanted:
+        cut = self.cut
+        return Wanted(
+            cut.length,
+            cut.length,
+            width,
+            height,
+            sum(one.codec != "unknown" for one in self.media.audio),
+            sound=sound_ends(self.media, cut.start, cut.length),
+            origin=Origin(self.source, cut.start, fade=cut.fade),
+        )
 
 
 async def _seek(source: Path, media: Media, start: float, name: str) -> float:

@@ -63,7 +63,7 @@ async def show_job(request: web.Request) -> web.Response:
             **job_json(job, progress=desk.progress().get(job.id, ()), link=link_of(publications)),
             "key": job.key,
             "facts": dict(job.facts),
-            "steps": [step_json(one) for one in await desk.store.steps(job.id)],
+            "steps": [step_json(one, job.settings) for one in await desk.store.steps(job.id)],
             "publications": [publication_json(one) for one in publications],
             "history": [
                 {"at": moment(at), "state": state, "reason": reason}
