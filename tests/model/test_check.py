@@ -11,8 +11,8 @@ NOTHING = {"duration": 600.0, "black": [], "frozen": [], "silent": [[]], "loudne
 LOUD = {"integrated": -5.0, "range": 3.0, "peak": 1.2}
 
 
-def told(policy=Policy(), **found):
-    return [(one.kind, one.does, one.sentence) for one in findings({**NOTHING, **found}, policy)]
+def told(policy=None, **found):
+    return [(one.kind, one.does, one.sentence) for one in findings({**NOTHING, **found}, policy or Policy())]
 
 
 def test_a_file_without_anything_odd_has_no_findings():
@@ -23,9 +23,7 @@ def test_a_file_without_anything_odd_has_no_findings():
 def test_a_stretch_is_a_finding_from_its_length_on():
     policy = Policy(black="refuse", black_for=5)
     assert told(policy, black=[[10.0, 14.9]]) == []
-    assert told(policy, black=[[10.0, 15.0]]) == [
-        ("black", "refuse", "The picture is black from 0:10 to 0:15 (5 s).")
-    ]
+    assert told(policy, black=[[10.0, 15.0]]) == [("black", "refuse", "The picture is black from 0:10 to 0:15 (5 s).")]
 
 
 def test_the_longest_stretches_are_named_in_their_order_and_the_rest_counted():

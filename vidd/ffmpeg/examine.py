@@ -30,8 +30,7 @@ def examine(path: Path, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     if asked.get("joins"):
         found |= {"at_joins": joins.joins(path, name, asked["joins"])}
     if asked.get("origin"):
-        lit = [one for one in keys if asked["lit"][0] <= one[0] <= asked["lit"][1]]
         # A source that is damaged there cannot be compared with, which is no fault of this file.
         with suppress(Refused):
-            found |= offset.offsets(path, name, asked["origin"], asked["points"], lit)
+            found |= offset.offsets(path, name, asked["origin"], asked["points"], keys)
     return {**found, "cpu": round(time.process_time() - began, 2)}

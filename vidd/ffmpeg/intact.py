@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+_PADDING = 32
 _FORBIDDEN = re.compile(rb"\0\0[\0-\2]")
 
 
@@ -29,7 +30,8 @@ def damage(data: bytes, size: int) -> str | None:
         at = begin + length
         if not length or at > len(data):
             return "its packets are torn"
-        # Zeros at a unit's very end are padding that encoders do write.
-        if (found := _FORBIDDEN.search(data, begin, at)) is not None and data[found.start() : at].strip(b"\0"):
+        found = _FORBIDDEN.search(data, begin, at)
+        # A few zeros at a unit's very end are padding that some encoders write.
+        if found is not None and (at - found.start() > _PADDING or data[found.start() : at].strip(b"\0")):
             return "its packets have holes"
     return None

@@ -1,7 +1,7 @@
 """How much later one piece of sound, or one picture, comes than another. Pure; samples in, seconds out.
 
 Sound is compared by its loudness curve first, which finds the place among many, and then wave by wave, which finds it
-to the sample. Both are normalised, so that a fade or another volume does no harm.
+to the sample. Both are normalised, so that another volume does no harm.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 RATE = 8000
 """Samples a second of the sound that is compared, mono."""
 _BIN, _WAVES = 32, RATE // 2
-# A curve that swings by less than this share of its mean (a tone, a hum) looks the same everywhere.
-_FLAT = 0.08
-_ALIKE, _SURELY, _NEARLY = 0.6, 0.7, 0.98
+_FEWEST = 50
+# A curve that swings by less than this share of its mean (a tone, a hum, noise) looks the same everywhere.
+_FLAT = 0.2
+# Of two different pieces of speech some second is always a little alike.
+_ALIKE, _UNLIKE, _SURELY, _NEARLY = 0.8, 0.7, 0.7, 0.98
 # Quieter than this (of 32768) is noise of two encoders rather than what is heard.
 _FAINT = 20
 # How much clearer the best picture must be than those further off: 1.0 would be a still.
@@ -33,13 +35,13 @@ def sound_lag(heard: Sequence[int], source: Sequence[int], expected: int) -> tup
     second is true only in the last of these cases.
     """
     curve, within = _curve(heard), _curve(source)
-    if not curve or len(within) < len(curve):
+    if len(curve) < _FEWEST or len(within) < len(curve) or sum(curve) / len(curve) < _FAINT * _BIN:
         return None, False
-    if sum(curve) / len(curve) < _FAINT * _BIN or _is_flat(curve):
+    if _is_flat(curve):
         return _of_a_tone(heard, source, expected), False
     alike, best = _Likeness(curve, within).best(range(len(within) - len(curve) + 1))
     if alike < _ALIKE:
-        return None, True
+        return None, alike < _UNLIKE
     # The waves of half a second are enough, and take a fraction of the time.
     skip = max(0, len(heard) - _WAVES) // 2
     piece = heard[skip : skip + _WAVES]
@@ -68,15 +70,13 @@ def _curve(samples: Sequence[int]) -> list[int]:
     return [sum(loud[at : at + _BIN]) for at in range(0, len(loud) - _BIN + 1, _BIN)]
 
 
-def _is_flat(curve: Sequence[int]) -> bool:
+def _is_flat(curve: Sequence[float]) -> bool:
     mean = sum(curve) / len(curve)
     return sqrt(sum((one - mean) ** 2 for one in curve) / len(curve)) < _FLAT * mean
 
 
 def _of_a_tone(heard: Sequence[int], source: Sequence[int], expected: int) -> float | None:
     """A tone can be told to be where it should be, within its own period, and nothing else."""
-    if not heard or sum(abs(one) for one in heard) / len(heard) < _FAINT:
-        return None
     around = range(max(0, expected - _BIN), min(len(source) - len(heard), expected + _BIN) + 1)
     likeness = _Likeness(heard[:_WAVES], source)
     alike = [(likeness.at(place), place) for place in around]
@@ -89,7 +89,7 @@ def _of_a_tone(heard: Sequence[int], source: Sequence[int], expected: int) -> fl
 class _Likeness:
     """Pearson's correlation of a piece with each part of a longer one, whose sums are made once."""
 
-    def __init__(self, one: Sequence[int], other: Sequence[int]) -> None:
+    def __init__(self, one: Sequence[float], other: Sequence[int]) -> None:
         self._one, self._other, self._length = one, other, len(one)
         self._sums = [0, *accumulate(other)]
         self._squares = [0, *accumulate(map(mul, other, other))]

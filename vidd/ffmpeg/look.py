@@ -31,7 +31,7 @@ _APART, _FAR = 2.0, 3.0
 # A packet for so many pixels may have a byte at most, and 64 in all, to say that nothing changes.
 _PIXELS_PER_BYTE = 1500
 # Pictures decoded to look between keyframes and to find the ends of a black stretch, at most, as a share of all.
-_CLOSER = 0.1
+_CLOSER, _AT_LEAST = 0.1, 250
 _MOST_DAMAGE = 20
 _TOGETHER = 1e-6
 # Nobody minds a black picture that is as short as this (seconds).
@@ -59,6 +59,7 @@ class Look:
         self._length_size = intact.length_size(stream.codec_context.name, stream.codec_context.extradata)
         self.heard = [Heard(one, self._begin) for one in container.streams.audio if one.codec_context is not None]
         self.seen = Seen()
+        self._asked: list[float] = []
 
     def run(self) -> None:
         """Read everything once."""
@@ -82,6 +83,11 @@ class Look:
             one.close()
         self.seen.times.sort()
         self.seen.thumbnails.sort()
+        got = {round(time, 3) for time, _ in self.seen.thumbnails}
+        # In other containers than MP4 and Matroska a packet may be half a picture.
+        lost = [time for time in self._asked if round(time, 3) not in got] if self._length_size else []
+        self.seen.damage += [(time, "a keyframe does not decode") for time in lost]
+        self.seen.damage = sorted(self.seen.damage)[:_MOST_DAMAGE]
 
     def _time(self, packet: Packet[Any], at: int) -> float:
         return float(at * packet.time_base) - self._begin
@@ -105,10 +111,10 @@ class Look:
             self._damaged(packet, wrong)
         if not packet.is_keyframe or time < next_look:
             return False
-        try:
+        self._asked.append(time)
+        # One that does not decode is missed at the end.
+        with suppress(av.FFmpegError):
             self._keep(packet.decode())
-        except av.FFmpegError as error:
-            self._damaged(packet, f"a keyframe cannot be decoded ({error.strerror})")
         return True
 
     def _damaged(self, packet: Packet[Any], what: str) -> None:
@@ -127,7 +133,7 @@ class Look:
 
     def black(self) -> list[stretches.Stretch]:
         """Where the picture is black, to the picture where its ends can be found."""
-        budget = _CLOSER * len(self.seen.times) + 50
+        budget = _CLOSER * len(self.seen.times) + _AT_LEAST
         hidden, budget = self._between(budget)
         looked = sorted([*((time, stretches.is_black(one)) for time, one in self.seen.thumbnails), *hidden])
         found = []
@@ -161,7 +167,10 @@ class Look:
         return max(later - earlier for earlier, later in pairwise(at))
 
     def _between(self, budget: float) -> tuple[list[tuple[float, bool]], float]:
-        """Pictures in quiet runs that no look fell into, and whether they are black; what is left of the budget."""
+        """Pictures in quiet runs that no look fell into, and whether they are black; what is left of the budget.
+
+        Both ends of a run are given, since nothing changes between them.
+        """
         found: list[tuple[float, bool]] = []
         for begin, sizes in self._gaps():
             for first, last in stretches.quiet_runs(sizes, self._tiny, _APART):
@@ -171,7 +180,8 @@ class Look:
                 for time, picture in self._decoded(begin, middle):
                     budget -= 1
                     if time >= first:
-                        found.append((time, stretches.is_black(picture)))
+                        black = stretches.is_black(picture)
+                        found += [(time, black), (max(time, last), black)]
                         break
         return found, budget
 

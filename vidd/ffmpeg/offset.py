@@ -20,6 +20,7 @@ from av.audio.resampler import AudioResampler
 from vidd.ffmpeg import lag
 from vidd.ffmpeg.look import thumbnail
 from vidd.ffmpeg.reader import opened, picture_streams
+from vidd.ffmpeg.scan import CONTAINERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,33 +32,38 @@ if TYPE_CHECKING:
 _PIECE, _REACH = 1.2, 1.0
 # How far from a point pictures are compared, and how far off one is looked for by what is seen.
 _NEAR, _FURTHER = 0.5, 0.3
+# How far from a point its nearest keyframe may be: encoders set one every ten seconds, if nothing else asks for it.
+_KEY_NEAR = 15.0
 _LEAST = 0.25
 # Points closer than this are one.
 _TOGETHER = 0.6
-_ENOUGH = 3
+_ENOUGH, _FAINTEST = 3, 0.1
 # What a resampler holds back; more is a hole in the sound.
 _LOOSE = 0.03
 
 
-def offsets(path: Path, name: str, origin: Mapping[str, Any], points: Sequence[float], keys: Any) -> dict[str, Any]:
+def offsets(
+    path: Path, name: str, origin: Mapping[str, Any], points: Sequence[float], keys: Sequence[tuple[float, bytes]]
+) -> dict[str, Any]:
     """At each of `points` (seconds of the result): how much later than in the source sound and picture come there.
 
-    `origin` has the source's `path`, its `start` (seconds) and where in the result that is (`at`). `keys` are
-    thumbnails of the result's keyframes (time, thumbnail). `lost` says that sound was heard that is nowhere there.
+    `origin` has the source's `path`, its `start` (seconds), where in the result that is (`at`) and ends (`end`), and
+    how long it is faded there (`fade`). `keys` are thumbnails of the result's keyframes (time, thumbnail). `lost` says
+    that sound was heard that is nowhere there.
     """
     with opened(path, name) as made, opened(Path(origin["path"]), name) as source:
         for stream in picture_streams(source):
             stream.codec_context.options = {"skip_loop_filter": "all"}
             stream.codec_context.thread_count = 1
-        shift = float(origin["start"]) - float(origin.get("at", 0.0))
-        pair = _Pair(made, source, shift)
+        pair = _Pair(made, source, origin)
+        lit = [one for one in keys if pair.gain(one[0]) >= 1]
         found, unlike = [], []
         for point in _apart(points):
             sound, strange = pair.sound(point)
-            picture, by = pair.picture(point, keys)
+            picture, by = pair.picture(point, lit)
             unlike.append(strange)
             found.append({"at": point, "sound": sound, "picture": picture, "by": by})
-        lost = len(unlike) > 1 and any(unlike) and all(one["sound"] is None for one in found)
+        lost = sum(unlike) > 1 and all(one["sound"] is None for one in found)
         return {"offset": found, "lost": lost}
 
 
@@ -70,14 +76,25 @@ def _apart(points: Sequence[float]) -> list[float]:
 
 
 class _Pair:
-    """A result and its source; `shift` is added to the result's time to get the source's."""
+    """A result and its source; `origin` as for `offsets`."""
 
-    def __init__(self, made: InputContainer, source: InputContainer, shift: float) -> None:
-        self._made, self._source, self._shift = made, source, shift
+    def __init__(self, made: InputContainer, source: InputContainer, origin: Mapping[str, Any]) -> None:
+        self._made, self._source, self._origin = made, source, origin
+        self._shift = float(origin["start"] - origin["at"])
+        self._known: dict[float, float | None] = {}
+
+    def gain(self, time: float) -> float:
+        """How far the fades let sound and picture through."""
+        fade, origin = self._origin["fade"], self._origin
+        return min(1.0, (time - origin["at"]) / fade, (origin["end"] - time) / fade) if fade else 1.0
 
     def sound(self, point: float) -> tuple[float | None, bool]:
         """By how much the first track comes later; whether it is like nothing in the source."""
         heard = _samples(self._made, point, point + _PIECE)
+        if min(self.gain(point), self.gain(point + _PIECE)) < 1:
+            # Other volumes do no harm to a comparison, but volumes that change do.
+            gains = [max(_FAINTEST, self.gain(point + at / lag.RATE)) for at in range(len(heard))]
+            heard = array("l", (round(one / gain) for one, gain in zip(heard, gains, strict=True)))
         if len(heard) < _LEAST * lag.RATE:
             return None, False
         begin = max(0.0, point + self._shift - _REACH)
@@ -87,18 +104,24 @@ class _Pair:
     def picture(self, point: float, keys: Sequence[tuple[float, bytes]]) -> tuple[float | None, str]:
         """By how much pictures here come later, and how that was found out: packets, seen, times."""
         mine, theirs = _packets(self._made, point), _packets(self._source, point + self._shift)
+        # AVI and its like do not say when a picture is shown; what is made up instead is another thing after each seek.
+        sure = self._source.format.name.split(",")[0] in CONTAINERS
         here, there = _once(mine), _once(theirs)
         same = [time + self._shift - there[digest] for digest, time in here.items() if digest in there]
-        if len(same) >= _ENOUGH:
+        if sure and len(same) >= _ENOUGH:
             return median(same), "packets"
-        key = min((one for one in keys if abs(one[0] - point) < 5), key=lambda one: abs(one[0] - point), default=None)
-        if key is not None:
-            at = key[0] + self._shift
-            seen = lag.picture_lag(key[1], _pictures(self._source, at - _FURTHER, at + _FURTHER), at)
-            if seen is not None:
-                return seen, "seen"
+        key = min(keys, key=lambda one: abs(one[0] - point), default=None)
+        if sure and key is not None and abs(key[0] - point) < _KEY_NEAR and (seen := self._seen(*key)) is not None:
+            return seen, "seen"
         nearest = [min((time + self._shift - other for other, _ in theirs), key=abs) for time, _ in mine if theirs]
         return (median(nearest), "times") if nearest else (None, "times")
+
+    def _seen(self, time: float, picture: bytes) -> float | None:
+        if time not in self._known:
+            at = time + self._shift
+            there = _pictures(self._source, at - _FURTHER, at + _FURTHER)
+            self._known[time] = lag.picture_lag(picture, there, at)
+        return self._known[time]
 
 
 def _begin(container: InputContainer) -> float:

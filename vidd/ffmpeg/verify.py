@@ -8,7 +8,7 @@ black picture, is left in the record, and `vidd.model.check` says what is done a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
@@ -127,9 +127,8 @@ def _questions(wanted: Wanted) -> dict[str, Any]:
     last = max(first, wanted.duration - origin.fade / 2 - _PIECE)
     return {
         "joins": list(wanted.joins),
-        "origin": {"path": str(origin.path), "start": origin.start, "at": origin.at},
-        "points": [first, *(max(first, one - _PIECE / 2) for one in wanted.joins), last],
-        "lit": [origin.at + origin.fade, wanted.duration - origin.fade],
+        "origin": {**asdict(origin), "path": str(origin.path), "end": wanted.duration},
+        "points": [first, (first + last) / 2, last, *(max(first, one - _PIECE / 2) for one in wanted.joins)],
     }
 
 
