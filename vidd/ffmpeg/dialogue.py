@@ -62,13 +62,26 @@ class Dialogue:
     async def _answer(self, child: Child, question: Mapping[str, Any]) -> dict[str, Any]:
         try:
             await child.say(json.dumps(question).encode() + b"\n")
-            line = await self._answers.readline()
+            line = await self._line()
         except (BrokenPipeError, ConnectionResetError):
             line = b""
         if not line.endswith(b"\n"):
             raise Lost(await child.gone, self._tail.text[-300:])
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    async def _line(self) -> bytes:
+        """A line of any length; the reader's limit is for what it reads at once. Without its end where the child died."""
+        parts: list[bytes] = []
+        while True:
+            try:
+                parts.append(await self._answers.readuntil(b"\n"))
+            except asyncio.LimitOverrunError as more:
+                parts.append(await self._answers.readexactly(more.consumed))
+                continue
+            except asyncio.IncompleteReadError as end:
+                parts.append(end.partial)
+            return b"".join(parts)
 
     async def _end(self) -> None:
         child, self._child = self._child, None
