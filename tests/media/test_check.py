@@ -1,5 +1,6 @@
 """Forty files that must not go out, and twenty that must: each through the engine, to a publisher that counts."""
 
+import asyncio
 import sys
 import tomllib
 from dataclasses import dataclass, field, replace
@@ -45,7 +46,8 @@ async def fate(place, steps, **facts):
         engine.stage.tools = replace(engine.stage.tools, encoder=ENCODER)
         engine.intake.pipelines["talks"]["check"] = STRICT
         job = await engine.one(facts=facts)
-        await engine.settled()
+        async with asyncio.timeout(120):
+            await engine.runner.idle(0)
         saved = await engine.store.job(job.id)
         assert saved.state in ENDS, saved.reason
         made = [one for step in await engine.store.steps(job.id) for one in step.outcome.artifacts]

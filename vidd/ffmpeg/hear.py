@@ -40,7 +40,7 @@ class Heard:
         self._levels: list[tuple[float, float]] = []
         self._gaps: list[tuple[float, float]] = []
         self._last: dict[str, str] = {}
-        self._pulled, self._shift, self._end = 0.0, 0.0, 0.0
+        self._pushed, self._pulled, self._shift, self._end = 0.0, 0.0, 0.0, 0.0
 
     def take(self, frames: Iterable[Any]) -> None:
         """The next decoded pieces."""
@@ -52,12 +52,16 @@ class Heard:
             for one in fit:
                 one.pts = None
                 self._graph.push(one)
+                self._pushed += one.samples / one.sample_rate
+        # Asking after each piece would cost as much as the measuring.
+        if self._pushed - self._pulled > 1:
             self._pull()
 
     def _place(self, frame: AudioFrame) -> None:
         """The measuring counts samples, so a hole in the sound must be added to its time."""
         time = self._end if frame.time is None else frame.time - self._begin
         if time - self._end > _HOLE:
+            self._pull()
             self._gaps.append((self._end, time))
             self._shift += time - self._end
         self._end = max(self._end, time + frame.samples / frame.sample_rate)

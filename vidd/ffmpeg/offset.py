@@ -18,15 +18,14 @@ import av
 from av.audio.resampler import AudioResampler
 
 from vidd.ffmpeg import lag
-from vidd.ffmpeg.look import thumbnail
 from vidd.ffmpeg.reader import opened, picture_streams
 from vidd.ffmpeg.scan import CONTAINERS
+from vidd.ffmpeg.thumbnail import thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from av.container import InputContainer
-    from av.video.stream import VideoStream
 
 # Seconds of sound that are compared at a point, and how far off they are looked for.
 _PIECE, _REACH = 1.2, 1.0
@@ -119,7 +118,7 @@ class _Pair:
     def _seen(self, time: float, picture: bytes) -> float | None:
         if time not in self._known:
             at = time + self._shift
-            there = _pictures(self._source, at - _FURTHER, at + _FURTHER)
+            there = list(thumbnails(self._source, picture_streams(self._source)[0], at - _FURTHER, at + _FURTHER))
             self._known[time] = lag.picture_lag(picture, there, at)
         return self._known[time]
 
@@ -186,20 +185,4 @@ def _packets(container: InputContainer, at: float) -> list[tuple[float, int]]:
             found.append((time, zlib.crc32(bytes(packet))))
         if packet.dts is not None and float(packet.dts * packet.time_base) - _begin(container) > at + _NEAR:
             break
-    return found
-
-
-def _pictures(container: InputContainer, begin: float, end: float) -> list[tuple[float, bytes]]:
-    stream: VideoStream = picture_streams(container)[0]
-    stream.codec_context.flush_buffers()
-    _seek(container, begin, stream)
-    found: list[tuple[float, bytes]] = []
-    for packet in container.demux(stream):
-        with suppress(av.FFmpegError):
-            for frame in packet.decode():
-                time = (frame.time or 0.0) - _begin(container)
-                if time > end:
-                    return found
-                if time >= begin:
-                    found.append((time, thumbnail(frame)))
     return found

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 WIDTH, HEIGHT = 64, 36
 # ffmpeg's blackdetect calls a pixel black up to a tenth; a watermark on a black picture covers a cell in 200.
@@ -57,16 +57,6 @@ def still(pictures: Sequence[tuple[float, bytes]]) -> list[Stretch]:
         else:
             found.append([earlier, later])
     return [(first, last) for first, last in found]
-
-
-def quiet_runs(sizes: Sequence[tuple[float, int]], tiny: int, least: float) -> Iterator[Stretch]:
-    """Where packets between two keyframes (time, bytes) say for `least` seconds or more that nothing changes.
-
-    What comes right behind the keyframe is left out: there the picture is still the keyframe's.
-    """
-    for first, last in runs((time, size <= tiny) for time, size in sizes):
-        if last - first >= least and first > sizes[0][0]:
-            yield first, last
 
 
 def silent(levels: Iterable[tuple[float, float]], window: float, end: float) -> list[Stretch]:
