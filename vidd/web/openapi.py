@@ -82,7 +82,14 @@ PUBLICATION = _object(
     changed=MOMENT,
     receipt={"oneOf": [_object(url=TEXT_OR_NULL, facts=ANY_OBJECT), {"type": "null"}]},
 )
-_ARTIFACT = _object(role=TEXT, path=TEXT, size=WHOLE, content_type=TEXT, media={"type": ["object", "null"]})
+_FINDING = _object(kind=TEXT, does={"type": "string", "enum": ["refuse", "hold", "note"]}, sentence=TEXT)
+_CHECK: Schema = {
+    "oneOf": [_object(summary=TEXT, findings=_list(_FINDING)), {"type": "null"}],
+    "description": "What the check found of the file; null where it has not been checked.",
+}
+_ARTIFACT = _object(
+    role=TEXT, path=TEXT, size=WHOLE, content_type=TEXT, media={"type": ["object", "null"]}, check=_CHECK
+)
 STEP = _object(name=TEXT, kind=TEXT, seconds=NUMBER, facts=ANY_OBJECT, artifacts=_list(_ARTIFACT))
 _MOVE = _object(at=MOMENT, state=_ref("State"), reason=TEXT_OR_NULL)
 EXPLANATION = _object(
