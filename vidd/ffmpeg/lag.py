@@ -39,7 +39,7 @@ def sound_lag(heard: Sequence[int], source: Sequence[int], expected: int) -> tup
         return None, False
     if _is_flat(curve):
         return _of_a_tone(heard, source, expected), False
-    alike, best = _Likeness(curve, within).best(range(len(within) - len(curve) + 1))
+    alike, best = _nearest_peak(_Likeness(curve, within), len(within) - len(curve) + 1, expected / _BIN)
     if alike < _ALIKE:
         return None, alike < _UNLIKE
     # The waves of half a second are enough, and take a fraction of the time.
@@ -49,6 +49,18 @@ def sound_lag(heard: Sequence[int], source: Sequence[int], expected: int) -> tup
     surely, exact = _Likeness(piece, source[skip:]).best(around)
     # An encoder that makes up noise keeps its loudness and not its waves.
     return (expected - (exact if surely >= _SURELY else best * _BIN)) / RATE, False
+
+
+def _nearest_peak(likeness: _Likeness, count: int, expected: float) -> tuple[float, int]:
+    """How well it fits at best, and where; of places where it fits as well, the one nearest to where it should be.
+
+    A clock that ticks, or a beat, is found at each of its strokes.
+    """
+    values = [likeness.at(place) for place in range(count)]
+    most = max(values, default=0.0)
+    beside = [-2.0, *values, -2.0]
+    peaks = [at for at, one in enumerate(values) if one >= _NEARLY * most and one >= max(beside[at], beside[at + 2])]
+    return most, min(peaks, key=lambda at: abs(at - expected), default=0)
 
 
 def picture_lag(seen: bytes, source: Sequence[tuple[float, bytes]], expected: float) -> float | None:
