@@ -21,7 +21,7 @@ _FEWEST = 50
 # A curve that swings by less than this share of its mean (a tone, a hum, noise) looks the same everywhere.
 _FLAT = 0.2
 # Of two different pieces of speech some second is always a little alike.
-_ALIKE, _UNLIKE, _SURELY, _NEARLY = 0.8, 0.7, 0.7, 0.98
+_ALIKE, _UNLIKE, _SURELY, _NEARLY, _AS_ALIKE = 0.8, 0.7, 0.7, 0.98, 0.95
 # Quieter than this (of 32768) is noise of two encoders rather than what is heard.
 _FAINT = 20
 # How much clearer the best picture must be than those further off: 1.0 would be a still.
@@ -39,9 +39,15 @@ def sound_lag(heard: Sequence[int], source: Sequence[int], expected: int) -> tup
         return None, False
     if _is_flat(curve):
         return _of_a_tone(heard, source, expected), False
-    alike, best = _Likeness(curve, within).best(range(len(within) - len(curve) + 1))
+    likeness = _Likeness(curve, within)
+    alike, best = likeness.best(range(len(within) - len(curve) + 1))
     if alike < _ALIKE:
         return None, alike < _UNLIKE
+    # Steps, clapping or beeps are like themselves a moment later; then they are where they should be.
+    here = expected // _BIN
+    near = range(max(0, here - 2), min(len(within) - len(curve), here + 2) + 1)
+    close, place = likeness.best(near)
+    best = place if close >= alike * _AS_ALIKE else best
     # The waves of half a second are enough, and take a fraction of the time.
     skip = max(0, len(heard) - _WAVES) // 2
     piece = heard[skip : skip + _WAVES]
