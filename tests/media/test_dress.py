@@ -419,6 +419,43 @@ async def test_a_watermark_shines_through_and_lies_right_as_the_picture_is_seen(
     assert plane[5 * line + 30] == pytest.approx(60, abs=4)
 
 
+def coloured(path: Path, matrix: str = "", **more) -> Path:
+    """An even orange: Y 100, Cb 90, Cr 200, by this matrix or by one that the file does not name."""
+    named = f",setparams=colorspace={matrix}:color_primaries={matrix}:color_trc={matrix}" if matrix else ""
+    encoded = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", 4, "-g", 25, "-c:a", "aac")
+    picture = f"lutyuv=y=100:u=90:v=200{named}"
+    return footage.recording(path, size="1280x720", picture=picture, output=encoded, **more)
+
+
+def colour_at(frame: av.VideoFrame, column: int, row: int) -> tuple[int, ...]:
+    """Y, Cb and Cr of a pixel."""
+    places = [(column, row), (column // 2, row // 2), (column // 2, row // 2)]
+    planes = zip(frame.planes, places, strict=True)
+    return tuple(memoryview(plane)[down * plane.line_size + across] for plane, (across, down) in planes)
+
+
+@pytest.mark.parametrize(
+    ("talk", "sting", "clip"),
+    [("", "", (100, 90, 200)), ("bt709", "smpte170m", (87, 97, 199)), ("", "bt709", (100, 90, 200))],
+)
+async def test_what_is_put_around_and_over_a_talk_has_its_colours_and_leaves_it_its_own(tmp_path, talk, sting, clip):
+    source = coloured(tmp_path / "in.mp4", talk, seconds=2.4)
+    coloured(tmp_path / "sting.mp4", sting, seconds=0.2)
+    red = {"background": "#ff0000", "heading": ".", "text": "", "seconds": 0.2, "fade": 0}
+    parts = {"sting_before": "sting.mp4", "title_card": red, "fade": 0, "span": (0.2, 2.2)}
+    mark = {"watermark": {"image": logo(tmp_path, (100, 50), (255, 0, 0, 255))}}
+    for more in ({}, {"lane": "full"}, mark):
+        one = await dress(tmp_path, source, **parts, **more)
+        frames = [frame for _, frame in footage.pictures(one.path)]
+        assert len({(frame.colorspace, frame.color_primaries, frame.color_range) for frame in frames}) == 1
+        assert colour_at(frames[2], 300, 300) == pytest.approx(clip, abs=1)
+        # Red by ITU-R BT.709.
+        assert colour_at(frames[7], 300, 300) == pytest.approx((63, 102, 240), abs=1)
+        assert colour_at(frames[30], 300, 300) == pytest.approx((100, 90, 200), abs=1)
+        seen = (63, 102, 240) if more is mark else (100, 90, 200)
+        assert colour_at(frames[30], 1280 - 58, 33) == pytest.approx(seen, abs=2)
+
+
 async def test_a_watermark_may_lie_in_a_directory_of_any_name(tmp_path):
     odd = tmp_path / "it's [a], b;c:d %03d 'ü"
     odd.mkdir()
