@@ -380,6 +380,16 @@ async def test_without_fades_a_sting_goes_over_into_the_talk_without_a_seam(tmp_
     assert max(beep) > 20_000
 
 
+async def test_without_fades_a_sting_goes_over_into_an_open_group_of_hevc(tmp_path):
+    recording = Recording((*X265[:-1], "log-level=none:bframes=4:open-gop=1"), codec="hevc", seconds=8)
+    source = await make(tmp_path, recording)
+    one = await dress(tmp_path, source, fade=0, span=(2, 6), sting_before=sting(tmp_path), sting_after="sting.mp4")
+    shown = await seen(one, recording)
+    assert one.facts["lane"] in {"copy", "edges"}
+    assert [one for one in number_of(shown, 1.2, 5.2) if one is not None] == list(range(50, 150))
+    assert len(shown.times) == 30 + 100 + 30
+
+
 def picture_of(path: Path, at: int) -> tuple[memoryview, int]:
     _, frame = footage.pictures(path)[at]
     return memoryview(frame.planes[0]), frame.planes[0].line_size
