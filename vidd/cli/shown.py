@@ -35,15 +35,27 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _made_lines(made: Mapping[str, Any]) -> list[str]:
+    """A file that a step made, and what its check found."""
+    check = made.get("check")
+    if check is None:
+        return [f"    {made['role']}: {made['path']}, {made['size']} bytes"]
+    lines = [f"    {made['role']}: {made['path']}, {check['summary']}"]
+    if check.get("lane"):
+        lines.append(f"      {check['lane']}: {check['why']}")
+    return lines + [f"      {one['does']}: {one['sentence']}" for one in check["findings"]]
+
+
 def job_page(job: Mapping[str, Any]) -> str:
     """Everything a person wants to know of a job."""
     lines = [job_line(job), f"  {job['meaning']}"]
     lines += [f"  {name}: {job[name]}" for name in ("location", "pipeline", "talk", "reason", "until") if job.get(name)]
     for step in job.get("steps", ()):
         lines.append(f"  step {step['name']}: {step['seconds']:.1f} s")
-        lines += [f"    {made['role']}: {made['path']}, {made['size']} bytes" for made in step["artifacts"]]
+        lines += [line for made in step["artifacts"] for line in _made_lines(made)]
     for one in job.get("publications", ()):
         where = (one["receipt"] or {}).get("url") or one["reason"] or ""
         lines.append(f"  {'notice' if one['notice'] else 'publisher'} {one['name']}: {one['state']} {where}".rstrip())
+    lines += [f"  note {one}" for one in job.get("notes", ())]
     lines += [f"  {one['at']}  {one['state']}  {one['reason'] or ''}".rstrip() for one in job.get("history", ())]
     return "\n".join(lines)

@@ -9,10 +9,11 @@ from typing import Any
 
 import structlog
 
+from vidd.engine import check
 from vidd.engine.publish import RESTING, Publishing
 from vidd.engine.rivals import is_out, out_in_words, rival_of, successor_of
 from vidd.engine.stage import GivenBack, Stage
-from vidd.engine.takeback import retracting, take_back
+from vidd.engine.takeback import retracting, take_back, tell
 from vidd.engine.work import Made, work
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Retried
@@ -79,14 +80,17 @@ class JobRun:
         if self.job.state is State.SEEN:
             await self._move(State.READY)
         await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
-        made = await work(self._stage, self.job, plan, talk, sent=await self._all_sent(plan))
+        sent = await self._all_sent(plan)
+        made = await work(self._stage, self.job, plan, talk, sent=sent)
         self._stage.go_on()
+        if not sent:
+            await check.give_records(self._stage, self.job, plan, made)
         # The row may have been excluded meanwhile; one that is gone for a moment is nobody's wish.
         now = await self._stage.store.talk(plan.programme, talk.id) if plan.programme and talk else None
         if await self._kept_back(plan, now):
             return
-        if plan.review and not await self._stage.store.get_flag(f"approved:{self.job.id}"):
-            await self._move(State.HELD, "A person must look at it and approve it.")
+        if not sent and (why := await self._why_held(plan, made)) is not None:
+            await self._move(State.HELD, why)
             return
         await self._move(State.PUBLISHING)
         await self._send(plan, talk, made)
@@ -114,6 +118,13 @@ class JobRun:
             )
         return False
 
+    async def _why_held(self, plan: Plan, made: Made) -> str | None:
+        """What a person must decide before it goes out: the review that the pipeline asks for, what the check found."""
+        reviewed = not plan.review or await self._stage.store.get_flag(f"approved:{self.job.id}")
+        review = None if reviewed else "A person must look at it and approve it."
+        found = await check.doubts(self._stage, self.job, plan, made)
+        return " ".join(one for one in (review, found) if one) or None
+
     async def _take_back(self, plan: Plan, wish: str) -> None:
         """`wish` is the job that takes the place of this one, or "" where a person wants it back."""
         why = f"The job {wish} took its place." if wish else "A person took it back."
@@ -124,10 +135,18 @@ class JobRun:
         outcome = await take_back(self._stage, self.job, plan, talk, but=follows)
         if outcome.again is not None:
             raise outcome.again
-        await self._stage.store.set_flag(retracting(self.job.id), None)
         if outcome.failed:
+            await self._stage.store.set_flag(retracting(self.job.id), None)
             raise Refused(" ".join([why, *outcome.failed, *outcome.done]))
-        await self._move(State.CANCELLED, " ".join([why, *outcome.done]))
+        told = [] if wish else await tell(self._stage, self.job, plan, talk)
+        if any(one.state is Sending.PENDING for one in told):
+            raise GivenBack
+        if any(_waits(one) for one in told):
+            await self._wait_for(told)
+            return
+        await self._stage.store.set_flag(retracting(self.job.id), None)
+        untold = [f"Not told: {one.name}: {one.reason}" for one in told if one.state is not Sending.DONE]
+        await self._move(State.CANCELLED, " ".join([why, *outcome.done, *untold]))
 
     async def _look_up(self, plan: Plan) -> Talk | None:
         if plan.programme is None:
