@@ -82,7 +82,7 @@ class FrontDesk:
 
     async def health(self) -> desk.Health:
         watchers = {
-            one.name: desk.Watcher(one.name, one.kind, one.up, one.restarts, one.last_event, one.reason)
+            one.name: desk.Watcher(one.name, one.kind, one.up, one.restarts, one.last_event, one.reason, one.note)
             for one in self._watchers.table.values()
         }
         free = self._stage.workspace.free()

@@ -18,6 +18,8 @@ from vidd.surely import surely
 def _talk_of(arrival: Arrival) -> str | None:
     if arrival.facts.get("talk"):
         return str(arrival.facts["talk"])
+    if "talk" in arrival.facts:
+        return None  # its source knows that it is no talk's
     try:
         return parse_recording_name(arrival.name).talk
     except Refused:

@@ -18,6 +18,7 @@ from pydantic import Field
 from watchfiles import awatch
 
 from vidd.clients.disk import disk_fault
+from vidd.clients.rest import rest
 from vidd.model.arrival import file_arrival
 from vidd.model.job import Arrival
 from vidd.options import Duration
@@ -121,7 +122,7 @@ async def watch(options: Options, inlet: Inlet) -> None:
                     inlet.up()
                 if not looks.pending:
                     inlet.caught_up()
-            await _rest(inlet, notices.bell, wait)
+            await rest(inlet, notices.bell, wait)
     finally:
         await notices.stop()
 
@@ -236,16 +237,3 @@ class _Notices:
             self.bell.set()
         except* OSError:
             pass  # no notices on this file system: the rescan finds what is there
-
-
-async def _rest(inlet: Inlet, bell: asyncio.Event, seconds: float) -> None:
-    """Until the bell rings, somebody asks, or the time is over."""
-    waits = [asyncio.ensure_future(inlet.pause(seconds)), asyncio.ensure_future(bell.wait())]
-    try:
-        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for one in done:
-            one.result()
-    finally:
-        for one in waits:
-            one.cancel()
-        await asyncio.wait(waits)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """One supervised source; `last_event` is when it last saw something."""
+    """One supervised source; `last_event` is when it last saw something, `note` what a person may want to know all the same."""
 
     name: str
     kind: str
@@ -29,6 +29,7 @@ class Watcher:
     restarts: int = 0
     last_event: datetime | None = None
     reason: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

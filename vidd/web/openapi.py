@@ -95,7 +95,9 @@ EXPLANATION = _object(
     unblock=_list(TEXT),
     sentence=TEXT,
 )
-_WATCHER = _object(kind=TEXT, up=TRUTH, restarts=WHOLE, last_event=MOMENT_OR_NULL, reason=TEXT_OR_NULL)
+_WATCHER = _object(
+    kind=TEXT, up=TRUTH, restarts=WHOLE, last_event=MOMENT_OR_NULL, reason=TEXT_OR_NULL, note=TEXT_OR_NULL
+)
 HEALTH = _object(
     ok=TRUTH,
     reasons=_list(TEXT),
