@@ -280,17 +280,19 @@ async def test_an_object_that_is_none_is_put_aside_once_however_often_it_is_list
     memory = ShortMemory()
     cms.shelf.put(a_video(1, id=""))
     cms.shelf.put(a_video(2))
-    for _ in range(2):
+
+    async def watched():
         inlet = CmsInlet(the_tools(tmp_path, cms.url, memory=memory))
         async with watching(the_options(), inlet):
             await inlet.until(lambda: inlet.looks)
             await inlet.look()
         assert inlet.names == ["cm000002"]
-        if inlet.dead:
-            ((body, reason),) = inlet.dead
-            assert reason == "The CMS brought something that is no upload: it has no 'id'."
-            assert "5001" in body
-    assert inlet.dead == []
+        return inlet.dead
+
+    ((body, reason),) = await watched()
+    assert reason == "The CMS brought something that is no upload: it has no 'id'."
+    assert "5001" in body
+    assert await watched() == []
 
 
 async def test_an_upload_whose_file_has_an_impossible_address_is_put_aside(cms, inlet):
