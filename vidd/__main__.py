@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, acts, ask, demo, follow, run
+from vidd.cli import accounts, acts, ask, audit, demo, follow, run
 
 app = typer.Typer(
     add_completion=False,
@@ -52,6 +52,7 @@ for command in (
     acts.pause,
     acts.resume,
     ask.health,
+    audit.audit,
 ):
     app.command()(command)
 app.add_typer(accounts.accounts, name="accounts")

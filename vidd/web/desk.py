@@ -14,6 +14,7 @@ from vidd.model.job import Job
 from vidd.ports import Clock, Store
 
 if TYPE_CHECKING:
+    from vidd.model.audit import Audit
     from vidd.web.explain import Explanation
     from vidd.web.hub import Hub
     from vidd.web.metrics import Metrics
@@ -122,6 +123,9 @@ class Desk(Protocol):
 
     async def wake(self, source: str | None) -> None:
         """Ask a source, or all of them, to look now; Refused where there is none of that name."""
+
+    async def audit(self, source: str | None, pipeline: str | None) -> Sequence[Audit]:
+        """Hold what sources list against the jobs; Refused where there is no such source, or it cannot list."""
 
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
         """How far what runs is, by job id."""
