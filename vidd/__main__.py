@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, acts, ask, audit, demo, follow, run
+from vidd.cli import accounts, acts, ask, audit, demo, follow, imports, run
 
 app = typer.Typer(
     add_completion=False,
@@ -55,6 +55,7 @@ for command in (
     audit.audit,
 ):
     app.command()(command)
+app.command(name="import-config")(imports.import_config)
 app.add_typer(accounts.accounts, name="accounts")
 
 
