@@ -276,3 +276,25 @@ async def test_the_watcher_survives_all_of_it_with_a_new_connection_each_time(tm
     assert len(waits) == 3
     assert waits[0] < waits[1] < waits[2]
     assert waits[2] >= 22.5 * 4
+
+
+async def test_a_cms_that_tells_nothing_but_nonsense_is_not_asked_all_the_time(tmp_path):
+    go = asyncio.Semaphore(0)
+
+    async def nonsense(line):
+        await line.greet()
+        while True:
+            await go.acquire()
+            await line.say({"type": "next", "id": "1", "payload": {"data": {"videoObjectCreated": None}}})
+
+    async with bare(nonsense) as server:
+        inlet = CmsInlet(the_tools(tmp_path, server.url))
+        async with watching(the_options(ping=0), inlet):
+            await inlet.until(lambda: inlet.pauses == [5.0])
+            go.release()
+            await inlet.until(lambda: inlet.looks == 2 and inlet.pauses == [5.0, 300.0])
+            go.release()
+            await inlet.until(lambda: inlet.pauses == [5.0, 300.0, 5.0])
+            assert inlet.looks == 2
+            await inlet.look()
+    assert len(inlet.dead) == 1

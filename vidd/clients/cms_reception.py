@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from vidd.ports import Inlet
 
 _log = structlog.get_logger(__name__)
-_BATCH = 500
+_BATCH = 250
 _REMEMBERED = 200_000
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
@@ -42,24 +43,22 @@ class Reception:
     async def take(self, values: Iterable[Any]) -> list[Upload]:
         """Take these in, the first uploaded first; returns, once they are durable, those that are objects."""
         uploads: list[Upload] = []
-        whole: list[tuple[Upload, Arrival]] = []
         for value in values:
             try:
-                upload = read_upload(value, self._fields)
+                uploads.append(read_upload(value, self._fields))
             except Improper as reason:
                 await self.put_aside(value, f"The CMS brought something that is no upload: {reason}.")
-                continue
-            uploads.append(upload)
-            if self._begin is not None and upload.at is not None and upload.at < self._begin:
-                continue
-            if upload.lacks:
-                await self._wait_for(upload)
-                continue
-            try:
-                whole.append((upload, self._arrival(upload)))
-            except Refused as refusal:
-                await self.put_aside(value, f"The upload {upload.id} cannot become work: {refusal.sentence}")
-        await self._admit(sorted(whole, key=lambda one: (one[0].at or _FIRST, one[0].id)))
+        work = [one for one in uploads if self._begin is None or one.at is None or one.at >= self._begin]
+        whole = sorted((one for one in work if not one.lacks), key=lambda one: (one.at or _FIRST, one.id))
+        for start in range(0, len(whole), _BATCH):
+            await self._admit(whole[start : start + _BATCH])
+            # Jobs and requests go on between the batches of a long list.
+            await asyncio.sleep(0)
+        for one in work:
+            if one.lacks:
+                await self._wait_for(one)
+        await self._over([one.id for one in whole], "it is whole")
+        self.show()
         return uploads
 
     async def put_aside(self, value: Any, reason: str) -> None:
@@ -68,16 +67,20 @@ class Reception:
             await self.inlet.dead_letter(written(value), reason)
             await self.notes.put_aside(value, reason)
 
-    async def _admit(self, whole: Sequence[tuple[Upload, Arrival]]) -> None:
-        new = list({arrival.key: arrival for _, arrival in whole if arrival.key not in self._known}.values())
-        for start in range(0, len(new), _BATCH):
-            batch = new[start : start + _BATCH]
-            await self.inlet.admit(batch)
-            self._known |= {arrival.key: None for arrival in batch}
-        for key in list(islice(self._known, max(0, len(self._known) - _REMEMBERED))):
-            del self._known[key]
-        await self._over([upload.id for upload, _ in whole], "it is whole")
-        self.show()
+    async def _admit(self, whole: Sequence[Upload]) -> None:
+        new: dict[str, Arrival] = {}
+        for upload in whole:
+            if upload.identity not in self._known and upload.identity not in new:
+                try:
+                    new[upload.identity] = self._arrival(upload)
+                except Refused as refusal:
+                    reason = f"The upload {upload.id} cannot become work: {refusal.sentence}"
+                    await self.put_aside(dict(upload.fields), reason)
+        if new:
+            await self.inlet.admit(list(new.values()))
+            self._known |= dict.fromkeys(new)
+        for identity in list(islice(self._known, max(0, len(self._known) - _REMEMBERED))):
+            del self._known[identity]
 
     async def _wait_for(self, upload: Upload) -> None:
         if await self.notes.waits(upload, self.inlet.tools.clock.now()):

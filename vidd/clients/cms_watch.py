@@ -42,6 +42,7 @@ class CmsWatch:
         self.reception = Reception(inlet, self.notes, options.fields, arrival, options.begin)
         self.look_now = asyncio.Event()
         self.looked_whole: datetime | None = None
+        self.rung: datetime | None = None
         self.falls = 0
 
     @property
@@ -106,11 +107,16 @@ class CmsWatch:
         await self.reception.take(values)
 
     async def _look_often(self, cms: Cms) -> None:
-        await self._look(cms)
-        await rest(self.inlet, self.look_now, min(_SOON, self._interval))
+        wait = min(_SOON, self._interval)
         while True:
             await self._look(cms)
-            await rest(self.inlet, self.look_now, self._interval)
+            began = self._now
+            await rest(self.inlet, self.look_now, wait)
+            if self.look_now.is_set() and self.rung and (began - self.rung).total_seconds() < _SOON:
+                # A CMS that tells nothing but nonsense is not asked all the time.
+                await self.inlet.pause(_SOON)
+            self.rung = began if self.look_now.is_set() else None
+            wait = self._interval
 
     @property
     def _interval(self) -> float:

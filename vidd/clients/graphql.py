@@ -15,8 +15,15 @@ from typing import Any
 import aiohttp
 
 from vidd.clients.cms import Account, has_cookie, session
-from vidd.clients.graphql_faults import NotAllowed, fault_of_errors, fault_of_status, without, words_of
-from vidd.clients.http import asking, retry_after
+from vidd.clients.graphql_faults import (
+    NotAllowed,
+    fault_of_connection,
+    fault_of_errors,
+    fault_of_status,
+    without,
+    words_of,
+)
+from vidd.clients.http import retry_after
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
 from vidd.ports import Tools
@@ -77,12 +84,14 @@ class Cms:
     async def _ask(self, document: str, variables: Mapping[str, Any] | None, doing: str) -> Answer:
         hide = self.account.secrets
         body: dict[str, Any] = {"query": document} | ({"variables": dict(variables)} if variables else {})
-        with asking(doing):
+        try:
             async with self.web.post(
                 self.account.url, json=body, headers={"Accept": _ACCEPT}, allow_redirects=False
             ) as reply:
                 status, after = reply.status, retry_after(reply.headers.get("Retry-After"), self._clock.now())
                 raw = await _read(reply, doing)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise fault_of_connection(error, doing) from error
         said = await _parsed(raw)
         errors = said.get("errors") if isinstance(said, Mapping) else None
         errors = errors if isinstance(errors, list) and errors else []

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import aiohttp
+
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.printable import printable
 
@@ -116,3 +118,19 @@ def fault_of_status(status: int, doing: str, said: str = "", *, after: float | N
     if status in {404, 405, 410, 426}:
         return Refused(f"There is no GraphQL ({status}) at {doing}: correct the address of the account.")
     return Refused(f"The CMS answered {status} at {doing}{words}: correct the account, or what is asked.")
+
+
+def fault_of_connection(error: Exception, doing: str) -> Fault:
+    """The fate of a connection that could not be made, or was lost before an answer."""
+    match error:
+        case aiohttp.WSServerHandshakeError():
+            return fault_of_status(error.status, doing)
+        case aiohttp.ClientConnectorCertificateError():
+            return Refused(
+                f"The CMS's certificate is not trusted at {doing}: name its authority with `ca` of the account."
+            )
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return Refused(f"The address at {doing} is none: correct `url` or `ws_url` of the account.")
+        case aiohttp.ClientConnectorError():
+            return AgainLater(f"The CMS cannot be reached for {doing}; it is tried again.")
+    return AgainLater(f"The connection to the CMS was lost at {doing}; it is tried again.")

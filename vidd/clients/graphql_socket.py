@@ -29,12 +29,12 @@ from vidd.clients.graphql import Cms, connected
 from vidd.clients.graphql_faults import (
     NotAllowed,
     fault_of_close,
+    fault_of_connection,
     fault_of_errors,
-    fault_of_status,
     without,
     words_of,
 )
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import AgainLater, Fault
 from vidd.ports import Tools
 from vidd.printable import printable
 
@@ -200,7 +200,7 @@ class Subscription:
             case TransportQueryError():
                 return fault_of_errors(error.errors or [str(error)], "the subscription", hide=hide)
             case TransportConnectionFailed() if code is None and isinstance(error.__cause__, Exception):
-                return _fault_of_connect(error.__cause__, doing)
+                return fault_of_connection(error.__cause__, doing)
             case TransportConnectionFailed():
                 return fault_of_close(code, self._closing.reason, doing, hide=hide)
             case TransportServerError() if doing is _OPENING:
@@ -214,21 +214,6 @@ class Subscription:
             case _:
                 sentence = f"The CMS said something that is not of the protocol at {doing} ({said}); it is tried again."
         return AgainLater(sentence)
-
-
-def _fault_of_connect(error: Exception, doing: str) -> Fault:
-    match error:
-        case aiohttp.WSServerHandshakeError():
-            return fault_of_status(error.status, doing)
-        case aiohttp.ClientConnectorCertificateError():
-            return Refused(
-                f"The CMS's certificate is not trusted at {doing}: name its authority with `ca` of the account."
-            )
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return Refused(f"The address at {doing} is none: correct `ws_url` of the account.")
-        case aiohttp.ClientConnectorError():
-            return AgainLater(f"The CMS cannot be reached for {doing}; it is tried again.")
-    return AgainLater(f"The connection to the CMS was lost at {doing}; it is made again.")
 
 
 @asynccontextmanager
