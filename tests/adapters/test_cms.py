@@ -51,6 +51,13 @@ async def test_an_upload_arrives_as_soon_as_the_cms_tells_of_it(cms, inlet):
     assert inlet.is_up
 
 
+async def test_an_upload_without_a_folder_has_no_fact_of_that_name(cms, inlet):
+    cms.shelf.put(a_video(1, pCloudAnnotationsFolderId=None))
+    async with watching(the_options(), inlet):
+        await inlet.until(lambda: inlet.arrivals)
+    assert "folder_id" not in inlet.arrivals[0].facts
+
+
 async def test_what_was_uploaded_before_anybody_listened_arrives_with_the_oldest_first(cms, inlet):
     for number in (3, 1, 2):
         cms.shelf.put(a_video(number))
