@@ -105,4 +105,5 @@ def _asides(found: Any) -> list[str]:
             f"{found['incomplete']} published, but not all told or changed: "
             "vidd retry --state published says why, and tries it again"
         )
-    return [*(["It is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting]
+    notes = [one["note"] for one in found["watchers"].values() if one.get("note")]
+    return [*(["It is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting, *notes]

@@ -4,6 +4,7 @@
 """
 
 ACCOUNTS = {
+    "cms": "vidd.clients.cms",
     "facebook": "vidd.clients.facebook",
     "google": "vidd.clients.google_sheets",
     "s3": "vidd.clients.aws",
