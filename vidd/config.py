@@ -19,7 +19,7 @@ from vidd.errors import Refused
 from vidd.options import Duration, Options, Size
 
 PREFIX = "VIDD_"
-_NOT_SETTINGS = frozenset({"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN"})
+_NOT_SETTINGS = frozenset({"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN", "VIDD_COMMAND"})
 
 
 class SettingsFault(Refused):
