@@ -8,9 +8,9 @@ from vidd.printable import printable
 async def test_files_count_only_in_their_full_size(tmp_path):
     workspace = Workspace(tmp_path)
     (workspace.directory("a") / "talk.mp4").write_bytes(b"12345")
-    assert workspace.has("a", [Artifact("talk", "talk.mp4", 5)])
-    assert not workspace.has("a", [Artifact("talk", "talk.mp4", 6)])
-    assert not workspace.has("a", [Artifact("talk", "gone.mp4", 5)])
+    assert await workspace.has("a", [Artifact("talk", "talk.mp4", 5)])
+    assert not await workspace.has("a", [Artifact("talk", "talk.mp4", 6)])
+    assert not await workspace.has("a", [Artifact("talk", "gone.mp4", 5)])
 
 
 async def test_a_sweep_leaves_only_the_directories_of_jobs_that_go_on(tmp_path):

@@ -35,13 +35,18 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _made(artifact: Mapping[str, Any]) -> str:
+    files = f"{artifact['files']} files, " if artifact.get("files") is not None else ""
+    return f"{artifact['role']}: {artifact['path']}, {files}{artifact['size']} bytes"
+
+
 def job_page(job: Mapping[str, Any]) -> str:
     """Everything a person wants to know of a job."""
     lines = [job_line(job), f"  {job['meaning']}"]
     lines += [f"  {name}: {job[name]}" for name in ("location", "pipeline", "talk", "reason", "until") if job.get(name)]
     for step in job.get("steps", ()):
         lines.append(f"  step {step['name']}: {step['seconds']:.1f} s")
-        lines += [f"    {made['role']}: {made['path']}, {made['size']} bytes" for made in step["artifacts"]]
+        lines += [f"    {_made(one)}" for one in step["artifacts"]]
     for one in job.get("publications", ()):
         where = (one["receipt"] or {}).get("url") or one["reason"] or ""
         lines.append(f"  {'notice' if one['notice'] else 'publisher'} {one['name']}: {one['state']} {where}".rstrip())

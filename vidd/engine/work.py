@@ -46,7 +46,7 @@ async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: b
             made.add(record.outcome)
             continue
         trusted = trusted and record is not None and record.fingerprint == step.fingerprint
-        if trusted and record is not None and stage.workspace.has(job.id, record.outcome.artifacts):
+        if trusted and record is not None and await stage.workspace.has(job.id, record.outcome.artifacts):
             bench = _bench(stage, job, step.name, talk, made)
             if step.still is None or step.still(bench, record.outcome):
                 made.add(record.outcome)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from vidd.model.media import Artifact
+from vidd.tree import is_there
 
 
 class Workspace:
@@ -22,11 +23,14 @@ class Workspace:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def has(self, job_id: str, artifacts: Iterable[Artifact]) -> bool:
-        """Whether these files are still there in their full size."""
+    async def has(self, job_id: str, artifacts: Iterable[Artifact]) -> bool:
+        """Whether these files are still there in their full size, and these trees with all their files."""
         for one in artifacts:
             path = self.root / job_id / one.path
-            if not path.is_file() or path.stat().st_size != one.size:
+            if one.tree is not None:
+                if not await asyncio.to_thread(is_there, path, one):
+                    return False
+            elif not path.is_file() or path.stat().st_size != one.size:
                 return False
         return True
 

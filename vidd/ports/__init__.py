@@ -9,6 +9,12 @@ places for as long as a call takes.
 A step module with `OWN_PLACE = True` takes the place itself, with `bench.place()` around what crowds the machine; one
 with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else.
 
+What a step makes are artifacts: files, or trees. A tree is a directory below the job's own with any number of files in it,
+handed over as one artifact (`vidd.tree.tree_artifact(role, directory, path)` makes it from what lies there): later steps
+get its directory by `bench.tree(role)`, and publishers that take trees ask for them by `parcel.chosen(roles, trees=True)`
+and go through their files by `vidd.tree.leaves`. A tree must not change once it is handed over, like any artifact; a step
+that runs again after a restart is one whose files or trees are no longer there as recorded. Links are not followed.
+
 A publisher module may have `follow(options, standings, tools)` where it mirrors states, `amend(options, parcel)`, which
 brings what is published (found by its receipt) up to what the parcel says now and returns the receipt,
 `retract(options, parcel)`, which takes it back and returns a sentence, and `again(token)`, which returns what remains

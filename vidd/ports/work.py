@@ -71,7 +71,16 @@ class Bench:
             raise Refused(f"This step works on {role!r}, but the steps before it made {made}: correct the pipeline.")
         if not part:
             _refuse_part(self.artifacts[role])
+        _refuse_tree(self.artifacts[role], "step")
         return self.directory / self.artifacts[role].path
+
+    def tree(self, role: str) -> Path:
+        """The directory of an artifact that is a tree; Refused where no step before made it, or it is a file."""
+        artifact = self.artifacts.get(role)
+        if artifact is None or artifact.tree is None:
+            made = ", ".join(name for name, one in self.artifacts.items() if one.tree is not None) or "none"
+            raise Refused(f"This step works on a directory {role!r}; of those the steps before made {made}.")
+        return self.directory / artifact.path
 
 
 @dataclass(frozen=True)
@@ -96,18 +105,24 @@ class Parcel:
     sent: Callable[[Mapping[str, Any]], Awaitable[None]]
     replaced: Receipt | None = None
 
-    def chosen(self, roles: Sequence[str]) -> list[Artifact]:
-        """The artifacts of these roles; with none named, all that steps made, or else the source."""
+    def chosen(self, roles: Sequence[str], *, trees: bool = False) -> list[Artifact]:
+        """The artifacts of these roles; with none named, all that steps made, or else the source.
+
+        Only who says that `trees` are welcome is given any: to all others a tree that is named is a mistake, and one
+        that is not named is none of what the steps made.
+        """
         if roles:
             missing = [role for role in roles if role not in self.artifacts]
             if missing:
                 raise Refused(f"There is no {missing[0]!r} to publish: the steps made {', '.join(self.artifacts)}.")
             chosen = [self.artifacts[role] for role in roles]
         else:
-            made = [one for role, one in self.artifacts.items() if role != "source"]
-            chosen = made or list(self.artifacts.values())
+            welcome = {role: one for role, one in self.artifacts.items() if trees or one.tree is None}
+            chosen = [one for role, one in welcome.items() if role != "source"] or list(welcome.values())
         for one in chosen:
             _refuse_part(one)
+            if not trees:
+                _refuse_tree(one, "publisher")
         return chosen
 
     @property
@@ -121,4 +136,12 @@ def _refuse_part(artifact: Artifact) -> None:
         raise Refused(
             f"Of the {artifact.role!r} only what the cut needs was fetched, and more is wanted now:"
             " set ranged = false of the fetch step and retry with the present settings (--fresh-settings)."
+        )
+
+
+def _refuse_tree(artifact: Artifact, who: str) -> None:
+    if artifact.tree is not None:
+        raise Refused(
+            f"{artifact.role!r} is a directory of {artifact.tree.files} files, and this {who} works on one file:"
+            " name another role."
         )

@@ -82,7 +82,14 @@ PUBLICATION = _object(
     changed=MOMENT,
     receipt={"oneOf": [_object(url=TEXT_OR_NULL, facts=ANY_OBJECT), {"type": "null"}]},
 )
-_ARTIFACT = _object(role=TEXT, path=TEXT, size=WHOLE, content_type=TEXT, media={"type": ["object", "null"]})
+_ARTIFACT = _object(
+    role=TEXT,
+    path=TEXT,
+    size=WHOLE,
+    content_type=TEXT,
+    media={"type": ["object", "null"]},
+    files={"type": ["integer", "null"], "description": "How many files, where it is a directory of them."},
+)
 STEP = _object(name=TEXT, kind=TEXT, seconds=NUMBER, facts=ANY_OBJECT, artifacts=_list(_ARTIFACT))
 _MOVE = _object(at=MOMENT, state=_ref("State"), reason=TEXT_OR_NULL)
 EXPLANATION = _object(

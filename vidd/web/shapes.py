@@ -85,6 +85,7 @@ def step_json(record: StepRecord) -> dict[str, Any]:
                 "size": one.size,
                 "content_type": one.content_type,
                 "media": one.media.to_json() if one.media else None,
+                "files": one.tree.files if one.tree else None,
             }
             for one in record.outcome.artifacts
         ],
