@@ -280,5 +280,4 @@ class Daemon:
 
 
 def _limits(settings: Settings) -> dict[str, int]:
-    limits = settings.limits
-    return {"encodes": limits.encodes, "uploads": limits.uploads, "fetches": limits.fetches, "mails": limits.mails}
+    return settings.limits.model_dump(include={"encodes", "gpus", "commands", "uploads", "fetches", "mails"})

@@ -19,7 +19,9 @@ from vidd.errors import Refused
 from vidd.options import Duration, Options, Size
 
 PREFIX = "VIDD_"
-_NOT_SETTINGS = frozenset({"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN", "VIDD_COMMAND"})
+_NOT_SETTINGS = frozenset(
+    {"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN", "VIDD_COMMAND"}
+)
 
 
 class SettingsFault(Refused):
@@ -70,6 +72,8 @@ class Limits(Options):
 
     jobs: int = Field(default=16, ge=1, le=1000)
     encodes: int = Field(default=2, ge=1, le=100)
+    gpus: int = Field(default=1, ge=1, le=100)
+    commands: int = Field(default=2, ge=1, le=100)
     uploads: int = Field(default=4, ge=1, le=100)
     fetches: int = Field(default=4, ge=1, le=100)
     mails: int = Field(default=2, ge=1, le=100)

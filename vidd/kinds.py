@@ -178,7 +178,7 @@ def _step(row: Mapping[str, Any]) -> PlannedStep:
     return PlannedStep(
         row["name"],
         row["kind"],
-        module.SLOT,
+        module.slot(options) if hasattr(module, "slot") else module.SLOT,
         _fingerprint(row),
         partial(module.run, options),
         own_place=getattr(module, "OWN_PLACE", False),

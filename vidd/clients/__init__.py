@@ -7,6 +7,7 @@ ACCOUNTS = {
     "facebook": "vidd.clients.facebook",
     "google": "vidd.clients.google_sheets",
     "s3": "vidd.clients.aws",
+    "secret": "vidd.clients.secret",
     "smtp": "vidd.clients.smtp",
     "webhook": "vidd.clients.webhook",
     "youtube": "vidd.clients.youtube",

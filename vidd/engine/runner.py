@@ -62,7 +62,9 @@ class Runner:
         resting = await self._stage.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
         old = self._stage.now() - _KEPT
         kept = {job.id for job in resting if job.state is not State.REFUSED or job.changed > old}
-        await self._stage.workspace.sweep(unfinished | kept | set(self._runs))
+        alive = unfinished | kept | set(self._runs)
+        await self._stage.workspace.sweep(alive)
+        await self._stage.workspace.sweep_logs(alive, old.timestamp())
         self._swept = self._stage.now()
 
     async def run(self) -> None:

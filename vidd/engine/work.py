@@ -118,4 +118,4 @@ def _bench(stage: Stage, job: Job, part: str, talk: Talk | None, made: Made) -> 
 
     artifacts: Mapping[str, Artifact] = dict(made.artifacts)
     directory = stage.workspace.directory(job.id)
-    return Bench(job, directory, stage.tools, talk, artifacts, dict(made.facts), progress)
+    return Bench(job, directory, stage.tools, talk, artifacts, dict(made.facts), progress, step=part)

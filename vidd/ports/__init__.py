@@ -3,8 +3,8 @@
 A kind is a module. A source module has `Options` and `watch(options, inlet)`; a step module has `Options`, `SLOT`
 and `run(options, bench)`; a publisher module has `Options`, `SLOT`, `publish(options, parcel)` and
 `reconcile(options, parcel)`. Any of them may have `check(options, tools)`, which asks the other side and returns one
-sentence. `SLOT` is the name of a limit ("encodes", "uploads", "fetches", "mails") or None; the engine holds one of its
-places for as long as a call takes.
+sentence. `SLOT` is the name of a limit ("encodes", "gpus", "commands", "uploads", "fetches", "mails") or None; the engine holds
+one of its places for as long as a call takes. A step whose limit is for the settings to say has `slot(options)` as well.
 
 A step module with `OWN_PLACE = True` takes the place itself, with `bench.place()` around what crowds the machine; one
 with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else.

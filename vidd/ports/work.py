@@ -49,7 +49,8 @@ class Inlet(Protocol):
 class Bench:
     """A job on the workbench: what a step is given. `artifacts` are by role, in the order they were made.
 
-    `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already.
+    `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already. `step` is the
+    step's name in its pipeline.
     """
 
     job: Job
@@ -60,6 +61,7 @@ class Bench:
     facts: Mapping[str, Any]
     progress: Callable[[float, float | None, str, float | None], None]
     place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    step: str = ""
 
     def file(self, role: str, *, part: bool = False) -> Path:
         """The path of an artifact; Refused where no step before made it.
