@@ -22,6 +22,7 @@ from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
 from vidd.engine.stage import Stage
 from vidd.engine.supervise import Watchers
+from vidd.engine.telling import Teller
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import close_probers
@@ -79,6 +80,7 @@ class Daemon:
         self._intake: Intake
         self._watchers: Watchers
         self._watching: Watching
+        self._teller: Teller
         self.runner: Runner
         self.desk: FrontDesk
         self.port: Port
@@ -106,6 +108,7 @@ class Daemon:
                 async with asyncio.TaskGroup() as tasks:
                     main = tasks.create_task(self.runner.run(), name="runner")
                     watchdog = tasks.create_task(self._watchdog(), name="watchdog")
+                    teller = tasks.create_task(self._teller.run(), name="teller")
                     self._watching.start(self._ready)
                     _log.info("ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=taken)
                     self._notifier.say(READY="1", STATUS="Ready.")
@@ -118,6 +121,7 @@ class Daemon:
                         await self._go_down()
                         main.cancel()
                         watchdog.cancel()
+                        teller.cancel()
         _log.info("stopped")
 
     async def _build(self, stack: AsyncExitStack) -> None:
@@ -158,7 +162,8 @@ class Daemon:
             capabilities=await capabilities(tools.encoder),
             reserve=lambda: self._ready.settings.limits.disk_reserve,
         )
-        self._observers += self.desk.observers
+        self._teller = Teller(self._stage)
+        self._observers += [*self.desk.observers, self._teller.note]
         self.port = Port(self.desk)
 
     def _tools(self, ready: Ready, store: Store) -> Tools:
@@ -193,7 +198,7 @@ class Daemon:
             await asyncio.sleep(_TICK)
         while True:
             await self.runner.idle(_PATIENCE)
-            if not self._watching.outstanding:
+            if not self._watching.outstanding and not self._teller.outstanding(_PATIENCE):
                 return
             await asyncio.sleep(_TICK)
 

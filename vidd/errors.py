@@ -9,13 +9,14 @@ from __future__ import annotations
 class Fault(Exception):
     """An error whose fate is known. Anything else that is raised is a defect of vidd.
 
-    `said` is what a program said last, in lines, for whoever is told of a failure.
+    `said` is what a program said last, in lines, and `step` the name of the step it happened in, for whoever is told.
     """
 
     def __init__(self, sentence: str, *, said: str = "") -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.said = said
+        self.step: str | None = None
 
 
 class AgainLater(Fault):

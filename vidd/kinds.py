@@ -135,6 +135,10 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
             options = faults.model(family, table.kind, values, (*where, part, at - back))
             if options is not None:
                 row = {"name": name, "kind": table.kind, "options": options.model_dump(mode="json")}
+                if part == "publish" and getattr(options, "on", "published") != "published":
+                    faults.add(
+                        (*where, part, at, "on"), "a publisher is what makes a job published: this is for notices"
+                    )
                 resolved.append(row if required is True else {**row, "required": False})
         return resolved
 
@@ -168,6 +172,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         reconcile=partial(module.reconcile, options),
         again=getattr(module, "again", nothing_remains),
         letter=getattr(module, "LETTER", False),
+        on=getattr(options, "on", "published"),
         **optional,
     )
 
@@ -191,12 +196,14 @@ def _step(row: Mapping[str, Any]) -> PlannedStep:
 def _resolved(text: str) -> Plan:
     settings = json.loads(text)
     try:
+        notices = [_publisher(row) for row in settings["notify"]]
         return Plan(
             programme=settings["programme"],
             review=settings["review"],
             steps=tuple(_step(row) for row in settings["steps"]),
             publishers=tuple(_publisher(row) for row in settings["publish"]),
-            notices=tuple(_publisher(row) for row in settings["notify"]),
+            notices=tuple(one for one in notices if one.on == "published"),
+            failures=tuple(one for one in notices if one.on == "failed"),
         )
     except ValidationError as error:
         faults = "; ".join(faults_of(error))

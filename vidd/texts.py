@@ -15,6 +15,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vidd.errors import Refused
+from vidd.model.job import FAILURE
 from vidd.model.talk import Talk, names_in_words
 
 if TYPE_CHECKING:
@@ -149,9 +150,21 @@ def title_among(fields: Mapping[str, Any]) -> str:
 
 
 def fields_of(job: Job, talk: Talk | None, facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """What a template may name: `job`, `talk`, `name` (the file's, without its end), the steps' facts, and more."""
+    """What a template may name: `job`, `talk`, `name` (the file's, without its end), the steps' facts, and more.
+
+    `failure` has the step in which the job failed, what its program said last, and where its log is.
+    """
     return {
-        "job": {"id": job.id, "pipeline": job.pipeline, "source": job.source, "name": job.name, "created": job.created},
+        "job": {
+            "id": job.id,
+            "pipeline": job.pipeline,
+            "source": job.source,
+            "name": job.name,
+            "created": job.created,
+            "state": str(job.state),
+            "reason": job.reason or "",
+        },
+        "failure": {"step": None, "said": "", "log": None, **job.facts.get(FAILURE, {})},
         "talk": talk or Talk(id=job.talk or ""),
         "name": job.name.rpartition(".")[0] or job.name,
         **facts,

@@ -11,12 +11,8 @@ from vidd.engine.stage import Stage
 from vidd.engine.takeback import retracting
 from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
-from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.publication import ANEW, Publication, Receipt, Sending, failure_notices, next_edition
 from vidd.ports import PlannedPublisher, nothing_remains
-
-_ANEW: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "reason": None}
-_FROM_NOTHING: Mapping[str, Any] = {**_ANEW, "token": {}, "receipt": None, "begun": False, "revision": None}
-
 
 _GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANCELLED})
 
@@ -35,18 +31,19 @@ class Acts:
         this one takes its place.
         """
         self._rests(job, "needs no retry")
-        known = await self._stage.store.publications(job.id)
+        told = failure_notices(job.settings)
+        known = [one for one in await self._stage.store.publications(job.id) if one.name not in told]
         facts = await self._replacing(job) if replace else job.facts
         failed = [one for one in known if one.state in {Sending.REFUSED, Sending.UNSURE, Sending.WAITING}]
         unchanged = [one for one in known if one.state is Sending.DONE and one.reason]
         if job.state is State.PUBLISHED and not failed and not unchanged:
             raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
         for one in failed:
-            await self._save(job, one, state=Sending.PENDING, **_ANEW)
+            await self._save(job, one, state=Sending.PENDING, **ANEW)
         for one in unchanged:
-            await self._save(job, one, revision=None, **_ANEW)
+            await self._save(job, one, revision=None, **ANEW)
         for one in [one for one in known if one.state is Sending.RETRACTED]:
-            await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
+            await self._save(job, one, **next_edition(one))
         fresh = {} if settings is None else {"settings": settings}
         return await self._ready(job, "A person asked for a retry.", facts=facts, **fresh)
 
@@ -77,10 +74,13 @@ class Acts:
         one = unsure[0]
         if published is not None:
             receipt = Receipt(url=published, facts={"resolved": "A person looked and found it."})
-            await self._save(job, one, state=Sending.DONE, receipt=receipt, **_ANEW)
+            await self._save(job, one, state=Sending.DONE, receipt=receipt, **ANEW)
         else:
             again = next((plan.again for plan in self._planned(job) if plan.name == one.name), nothing_remains)
-            await self._save(job, one, state=Sending.PENDING, begun=False, token=again(one.token), **_ANEW)
+            await self._save(job, one, state=Sending.PENDING, begun=False, token=again(one.token), **ANEW)
+        if one.name in failure_notices(job.settings):
+            # What the job waits for is another matter; whoever tells of failures sees the change.
+            return job
         found = f"found {one.name}" if published else f"did not find {one.name}"
         return await self._ready(job, f"A person looked and {found}.")
 
@@ -90,7 +90,9 @@ class Acts:
             raise IllegalMove(f"The job {job.id} is {job.state}, not published: its notices are still to come.")
         plan = self._stage.resolve(job.settings)
         wanted = set(names) or {one.name for one in plan.notices if one.letter}
-        known = {one.name: one for one in await self._stage.store.publications(job.id) if one.notice}
+        told = failure_notices(job.settings)
+        sent = await self._stage.store.publications(job.id)
+        known = {one.name: one for one in sent if one.notice and one.name not in told}
         missing = wanted - known.keys()
         if missing or not wanted:
             what = ", ".join(sorted(missing)) or "letter"
@@ -102,7 +104,7 @@ class Acts:
                 f"The notice {name} is {known[name].state}: vidd explain {job.id} says what can be done about it first."
             )
         for one in [known[name] for name in wanted]:
-            await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
+            await self._save(job, one, **next_edition(one))
         return await self._ready(job, f"A person asked for {', '.join(sorted(wanted))} once more.")
 
     async def retract(self, job: Job) -> Job:

@@ -14,9 +14,9 @@ from vidd.engine.rivals import is_out, out_in_words, rival_of, successor_of
 from vidd.engine.stage import GivenBack, Stage
 from vidd.engine.takeback import retracting, take_back
 from vidd.engine.work import Made, work
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.model.event import Retried
-from vidd.model.job import Job, State
+from vidd.model.job import FAILED, FAILURE, Job, State
 from vidd.model.publication import Publication, Receipt, Sending
 from vidd.model.talk import Talk, parse_recording_name
 from vidd.ports import Conflict, Plan, PlannedPublisher
@@ -24,6 +24,7 @@ from vidd.surely import surely
 
 _log = structlog.get_logger()
 _PROGRAMME_LOOK = 5.0
+_OUTCOMES = FAILED | {State.PUBLISHED}
 _LEAVES_NOTHING = frozenset({State.PUBLISHED, State.CANCELLED, State.EXCLUDED})
 
 
@@ -46,7 +47,7 @@ class JobRun:
         except AgainLater as fault:
             await self._again(fault)
         except (Refused, NobodyKnows) as fault:
-            await self._move(State.REFUSED, fault.sentence)
+            await self._move(State.REFUSED, fault.sentence, fault=fault)
         except asyncio.CancelledError:
             await asyncio.shield(self._interrupted())
             raise
@@ -60,9 +61,21 @@ class JobRun:
             await self._stage.workspace.remove(self.job.id)
         return self.job
 
-    async def _move(self, state: State, reason: str | None = None, until: datetime | None = None) -> None:
-        fresh = {"attempt": 0, "tried": None} if state in {State.PUBLISHED, State.REFUSED} else {}
+    async def _move(
+        self, state: State, reason: str | None = None, until: datetime | None = None, fault: Fault | None = None
+    ) -> None:
+        fresh: dict[str, Any] = {"attempt": 0, "tried": None} if state in {State.PUBLISHED, State.REFUSED} else {}
+        if state in _OUTCOMES:
+            fresh["facts"] = self._facts(fault)
         await surely(self._save(state, reason, {"until": until, **fresh}))
+
+    def _facts(self, fault: Fault | None) -> dict[str, Any]:
+        """The job's facts with what is known of this failure, in place of what was known of an earlier one."""
+        facts = {name: fact for name, fact in self.job.facts.items() if name != FAILURE}
+        if fault is not None and fault.step is not None:
+            log = self._stage.tools.log(self.job.id)
+            facts[FAILURE] = {"step": fault.step, "said": fault.said, "log": str(log) if log.exists() else None}
+        return facts
 
     async def _save(self, state: State, reason: str | None, changes: Mapping[str, Any]) -> None:
         self.job = await self._stage.move(self.job, state, reason, **changes)
@@ -202,10 +215,10 @@ class JobRun:
         else:
             until = self._stage.next_try(0, self._stage.now(), fault.after)
         if until is None:
-            await self._move(State.REFUSED, f"Given up after {attempt} attempts: {fault.sentence}")
+            await self._move(State.REFUSED, f"Given up after {attempt} attempts: {fault.sentence}", fault=fault)
             return
         self._stage.observe(Retried("job", fault.sentence))
-        changes = {"until": until, "attempt": attempt, "tried": tried}
+        changes = {"until": until, "attempt": attempt, "tried": tried, "facts": self._facts(fault)}
         await surely(self._save(State.WAITING, fault.sentence, changes))
 
     async def _give_back(self, reason: str) -> None:

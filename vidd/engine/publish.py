@@ -27,9 +27,13 @@ RESTING = frozenset({Sending.DONE, Sending.REFUSED, Sending.UNSURE, Sending.RETR
 
 
 class Publishing:
-    """The publishers, or the notices, of one job on its way out."""
+    """The publishers, or the notices, of one job on its way out.
 
-    def __init__(self, stage: Stage, job: Job, talk: Talk | None, made: Made) -> None:
+    `revision` stands for what is published; the talk's words where it is not given.
+    """
+
+    def __init__(self, stage: Stage, job: Job, talk: Talk | None, made: Made, *, revision: str | None = None) -> None:
+        self._revision = revision if revision is not None or talk is None else revision_of(talk)
         self._stage = stage
         self._job = job
         self._talk = talk
@@ -50,6 +54,7 @@ class Publishing:
                 plan,
                 {**self._parcel_fields(receipts), "replaced": replaced.get(plan.name)},
                 known.get(plan.name),
+                revision=self._revision,
                 notice=notice,
             )
             for plan in planned
@@ -89,8 +94,10 @@ class _Sender:
         parcel: Mapping[str, Any],
         known: Publication | None,
         *,
+        revision: str | None,
         notice: bool,
     ) -> None:
+        self._revision = revision
         self._stage = stage
         self._job = job
         self._plan = plan
@@ -116,11 +123,6 @@ class _Sender:
             if not self._stage.draining:
                 await (self._amend() if self._outdated else self._attempt())
         return self._one
-
-    @property
-    def _revision(self) -> str | None:
-        talk: Talk | None = self._parcel["talk"]
-        return revision_of(talk) if talk is not None else None
 
     @property
     def _outdated(self) -> bool:

@@ -20,7 +20,7 @@ from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
 from vidd.errors import Fault
 from vidd.model.event import Event, JobMoved
-from vidd.model.job import REPLACES, UNFINISHED, Arrival, IllegalMove, Job, State
+from vidd.model.job import FAILURE, REPLACES, UNFINISHED, Arrival, IllegalMove, Job, State
 from vidd.model.publication import Sending
 from vidd.model.talk import Talk, revision_of
 from vidd.ports import Conflict, Plan
@@ -28,7 +28,7 @@ from vidd.ports import Conflict, Plan
 _log = structlog.get_logger()
 _JOBS = 20
 _RESTS = frozenset({State.WAITING, State.HELD, State.REFUSED})
-_PASSING = frozenset({"etag", "version", "size", "mtime_ns", "sequencer"})
+_PASSING = frozenset({"etag", "version", "size", "mtime_ns", "sequencer", FAILURE})
 """Facts of a recording as it was; done anew, it is taken as it is."""
 
 

@@ -97,14 +97,9 @@ async def _step(stage: Stage, step: PlannedStep, bench: Bench, place: _Place) ->
     except (GivenBack, asyncio.CancelledError):
         fate = "cancelled"
         raise
-    except AgainLater:
-        fate = "again"
-        raise
-    except Refused:
-        fate = "refused"
-        raise
-    except NobodyKnows:
-        fate = "unknown"
+    except (AgainLater, Refused, NobodyKnows) as fault:
+        fate = "again" if isinstance(fault, AgainLater) else "refused" if isinstance(fault, Refused) else "unknown"
+        fault.step = step.name
         raise
     finally:
         seconds = time.monotonic() - started - (place.waited - stood)

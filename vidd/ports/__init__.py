@@ -19,7 +19,8 @@ A publisher module may have `follow(options, standings, tools)` where it mirrors
 brings what is published (found by its receipt) up to what the parcel says now and returns the receipt,
 `retract(options, parcel)`, which takes it back and returns a sentence, and `again(token)`, which returns what remains
 of a token once a person said that the attempt did not arrive. The first three can be repeated without harm. One with
-`LETTER = True` writes to people.
+`LETTER = True` writes to people. A notice whose options have `on = "failed"` tells of jobs that were refused or are unsure,
+once for each such outcome.
 """
 
 from __future__ import annotations

@@ -18,12 +18,12 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vidd.clients.address import parse_address
 from vidd.clients.letter import Letter, Person, ascii_domain, message_id, write_letter
+from vidd.clients.notice import NoticeOptions
 from vidd.clients.outbox import make_outbox, post
 from vidd.clients.smtp import Account, Session, session
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
-from vidd.options import Options as Base
 from vidd.ports import Parcel, Tools
 from vidd.printable import quoted
 from vidd.texts import check_template, fields_of, render, title_among
@@ -33,6 +33,7 @@ LETTER = True
 
 _HERE = files("vidd.publishers")
 _TEXT, _HTML = (_HERE.joinpath(name).read_text("utf-8") for name in ("mail.txt.j2", "mail.html.j2"))
+_FAILED = _HERE.joinpath("mail_failed.txt.j2").read_text("utf-8")
 _GRACE = 10.0
 
 _Template = Annotated[str, AfterValidator(check_template)]
@@ -44,10 +45,11 @@ def _mailbox(text: str) -> str:
     return text
 
 
-class Options(Base):
+class Options(NoticeOptions):
     """Settings of a notice of kind `mail`.
 
-    Templates may name title, link, recipient.name, sender.name, talk, job, speakers and the steps' facts.
+    Templates may name title, link, urls (by publisher), recipient.name, sender.name, talk, job, speakers, failure and the
+    steps' facts.
     """
 
     account: str | None = Field(None, description="The mail server, by the name of its account; an outbox otherwise.")
@@ -66,6 +68,17 @@ class Options(Base):
     html: _Template | None = Field(None, description="The same as HTML; none where only the text is set.")
     text_file: Path | None = Field(None, description="A file with the plain text's template.")
     html_file: Path | None = Field(None, description="A file with the HTML template.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _words_for_a_failure(cls, values: Any) -> Any:
+        """What is said of a failure where the settings do not say it, and never to the speakers by themselves."""
+        if not isinstance(values, dict) or values.get("on") != "failed":
+            return values
+        if values.get("to") is None:
+            raise ValueError("say in `to` who is told of failures: the speakers are not")
+        own = values.get("text") is not None or values.get("text_file") is not None
+        return {"subject": "Failed: {{ title }}", **values} | ({} if own else {"text": _FAILED})
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Options:
@@ -240,7 +253,8 @@ def _letters(options: Options, parcel: Parcel) -> tuple[list[Letter], dict[str, 
     bad: dict[str, Fault] = {}
     talk, tools, sender = parcel.talk, parcel.tools, _sender(options)
     named = names_in_words([speaker.name for speaker in talk.speakers if speaker.name] if talk else [])
-    fields = fields_of(parcel.job, talk, parcel.facts, link=parcel.link, speakers=named)
+    urls = {name: one.url for name, one in parcel.receipts.items() if one.url}
+    fields = fields_of(parcel.job, talk, parcel.facts, link=parcel.link, urls=urls, speakers=named)
     fields["title"] = title_among(fields)
     fields["sender"] = {"name": sender.name, "email": sender.address}
     # Subject and text see the same fields for a copy as for the mail, only the greeting goes to all at once.
