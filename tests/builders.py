@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -188,7 +188,7 @@ class Engine:
             [one.planned() for one in publishers],
             [one.planned() for one in notices],
             review,
-            [one.planned() for one in failures],
+            [replace(one.planned(), on="failed") for one in failures],
         )
         settings = {
             "programme": programme,

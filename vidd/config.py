@@ -116,6 +116,7 @@ class Pipeline(Options):
 
     programme: str | None = None
     review: bool = False
+    keep: Duration | None = None
     steps: tuple[Table, ...] = ()
     publish: tuple[Table, ...] = ()
     notify: tuple[Table, ...] = ()

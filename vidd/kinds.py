@@ -145,6 +145,7 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
     return {
         "programme": pipeline.programme,
         "review": pipeline.review,
+        **({"keep": pipeline.keep} if pipeline.keep is not None else {}),
         "steps": rows("steps", "steps", steps, shift),
         "publish": rows("publish", "publishers", pipeline.publish),
         "notify": rows("notify", "publishers", pipeline.notify),
@@ -173,6 +174,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         again=getattr(module, "again", nothing_remains),
         letter=getattr(module, "LETTER", False),
         on=getattr(options, "on", "published"),
+        replaces=getattr(module, "REPLACES_FILES", False),
         **optional,
     )
 
@@ -200,6 +202,7 @@ def _resolved(text: str) -> Plan:
         return Plan(
             programme=settings["programme"],
             review=settings["review"],
+            keep=settings.get("keep"),
             steps=tuple(_step(row) for row in settings["steps"]),
             publishers=tuple(_publisher(row) for row in settings["publish"]),
             notices=tuple(one for one in notices if one.on == "published"),

@@ -152,7 +152,8 @@ def title_among(fields: Mapping[str, Any]) -> str:
 def fields_of(job: Job, talk: Talk | None, facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What a template may name: `job`, `talk`, `name` (the file's, without its end), the steps' facts, and more.
 
-    `failure` has the step in which the job failed, what its program said last, and where its log is.
+    `facts` are those of the arrival with the steps' over them, so that one can be named that a source brought. `failure`
+    has the step in which the job failed, what its program said last, and where its log is.
     """
     return {
         "job": {
@@ -167,6 +168,7 @@ def fields_of(job: Job, talk: Talk | None, facts: Mapping[str, Any], **more: Any
         "failure": {"step": None, "said": "", "log": None, **job.facts.get(FAILURE, {})},
         "talk": talk or Talk(id=job.talk or ""),
         "name": job.name.rpartition(".")[0] or job.name,
+        "facts": {**job.facts, **facts},
         **facts,
         **more,
     }

@@ -315,7 +315,7 @@ async def test_a_rework_may_go_over_what_the_last_run_left(tmp_path, walk):
         place.mkdir()
         await run(shell("echo x >> out", outputs=outputs), bench(place, walk))
         made = bench(place, walk)
-        made[0].job.facts["rework"] = {"edition": 2}
+        made[0].job.facts["rework"] = {"edition": 2, "of": 1}
         outcome = await run(shell("echo x >> out; wc -l < out", outputs=outputs, rework=rework), made)
         assert outcome.facts["analyse"]["tail"] == lines
 

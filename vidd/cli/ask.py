@@ -70,6 +70,28 @@ def show(
         say(job_page(found))
 
 
+def log(
+    job: JobArgument,
+    config: ConfigOption = None,
+    state: StateOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    *,
+    most: Annotated[int, typer.Option("--bytes", help="At most so much, the last of it.", min=1, max=1 << 24)] = 65536,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the programs of a job's command steps said."""
+
+    async def ask(daemon: DaemonClient) -> Any:
+        return await daemon.get(f"/api/jobs/{of(job)}/log", bytes=most)
+
+    found = finish(at((config, state, url, token), ask))
+    if as_json:
+        say_json(found)
+    else:
+        say(found["text"].rstrip("\n") or "No program of this job's has said anything, or it is too long ago.")
+
+
 def explain(
     job: JobArgument,
     config: ConfigOption = None,

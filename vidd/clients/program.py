@@ -68,8 +68,9 @@ async def call(call: Call, bench: Bench) -> dict[str, Any]:
     fault = fault_of(call.name, ended.code, spoken.tail, call.exits)
     if fault is not None:
         raise fault
+    where = {"directory": str(call.cwd), "words": list(call.words)}
     said = {"lines": spoken.lines, "head": spoken.head, "tail": spoken.tail, "log": str(call.log)}
-    return {"exit": ended.code, "seconds": round(ended.seconds, 3), **said}
+    return {"exit": ended.code, "seconds": round(ended.seconds, 3), **where, **said}
 
 
 async def _run(call: Call, bench: Bench, spoken: Spoken) -> process.Ended:

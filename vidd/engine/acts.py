@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vidd.engine.kept import Edition
+from vidd.engine.rework import kept_of
 from vidd.engine.rivals import is_out, rival_of
 from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
@@ -12,8 +15,10 @@ from vidd.engine.takeback import retracting
 from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import ANEW, Publication, Receipt, Sending, failure_notices, next_edition
+from vidd.model.rework import REWORK, edition_of
 from vidd.ports import PlannedPublisher, nothing_remains
 
+_REWORKED = frozenset({State.PUBLISHED, State.REFUSED})
 _GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANCELLED})
 
 
@@ -31,21 +36,64 @@ class Acts:
         this one takes its place.
         """
         self._rests(job, "needs no retry")
+        facts = await self._replacing(job) if replace else job.facts
+        if not await self._take_up(job) and job.state is State.PUBLISHED:
+            raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
+        fresh = {} if settings is None else {"settings": settings}
+        return await self._ready(job, "A person asked for a retry.", facts=facts, **fresh)
+
+    async def _take_up(self, job: Job) -> bool:
+        """Have what did not get through tried again; False where there is nothing of that."""
         told = failure_notices(job.settings)
         known = [one for one in await self._stage.store.publications(job.id) if one.name not in told]
-        facts = await self._replacing(job) if replace else job.facts
         failed = [one for one in known if one.state in {Sending.REFUSED, Sending.UNSURE, Sending.WAITING}]
         unchanged = [one for one in known if one.state is Sending.DONE and one.reason]
-        if job.state is State.PUBLISHED and not failed and not unchanged:
-            raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
         for one in failed:
             await self._save(job, one, state=Sending.PENDING, **ANEW)
         for one in unchanged:
             await self._save(job, one, revision=None, **ANEW)
         for one in [one for one in known if one.state is Sending.RETRACTED]:
             await self._save(job, one, **next_edition(one))
-        fresh = {} if settings is None else {"settings": settings}
-        return await self._ready(job, "A person asked for a retry.", facts=facts, **fresh)
+        return bool(failed or unchanged)
+
+    async def rework(self, job: Job, settings: Mapping[str, Any], step: str | None, asked: Mapping[str, Any]) -> Job:
+        """Make another edition of its results: run it again from `step` with these settings, and have what is out follow.
+
+        With None no step runs, and what is kept is published as the settings say now. `asked` is for the record.
+        """
+        kept = await self.kept(job)
+        now = {"edition": edition_of(job) + 1, "step": step, "of": kept[-1].number if kept else None, **asked}
+        return await self._another_edition(job, settings, now, "A person asked for a rework.")
+
+    async def undo(self, job: Job) -> Job:
+        """Bring the results back that were out before the last rework; what is out follows."""
+        edition = await self.undone(job)
+        now = {"edition": edition_of(job) + 1, "step": None, "of": edition.number, "undo": True}
+        return await self._another_edition(job, edition.settings, now, "A person asked to undo the rework.")
+
+    async def kept(self, job: Job) -> list[Edition]:
+        """The results that a rework can begin with, the newest last; IllegalMove where the job cannot be reworked now."""
+        if job.state not in _REWORKED:
+            raise IllegalMove(
+                f"The job {job.id} is {job.state}: only what is published, or was refused, can be reworked."
+            )
+        return await asyncio.to_thread(kept_of(self._stage).editions, job.id)
+
+    async def undone(self, job: Job) -> Edition:
+        """The results that an undo would bring back. Refused where there are none."""
+        earlier = [one for one in await self.kept(job) if one.number < edition_of(job)]
+        if not earlier:
+            raise Refused(
+                f"No earlier results of the job {job.id} are kept: it was not reworked, its pipeline has no keep, or the"
+                " time it names has passed."
+            )
+        return earlier[-1]
+
+    async def _another_edition(self, job: Job, settings: Mapping[str, Any], now: Mapping[str, Any], reason: str) -> Job:
+        await self._take_up(job)
+        # Whoever approved the results of before has not seen these.
+        await self._stage.store.set_flag(f"approved:{job.id}", None)
+        return await self._ready(job, reason, settings=dict(settings), facts={**job.facts, REWORK: dict(now)})
 
     async def _replacing(self, job: Job) -> Mapping[str, Any]:
         rival = await rival_of(self._stage.store, job)

@@ -16,7 +16,8 @@ and go through their files by `vidd.tree.leaves`. A tree must not change once it
 that runs again after a restart is one whose files or trees are no longer there as recorded. Links are not followed.
 
 A publisher module may have `follow(options, standings, tools)` where it mirrors states, `amend(options, parcel)`, which
-brings what is published (found by its receipt) up to what the parcel says now and returns the receipt,
+brings what is published (found by its receipt) up to what the parcel says now and returns the receipt (the words; with
+`REPLACES_FILES = True` the files as well: what changed is replaced, what there is no more is dropped, the rest stays),
 `retract(options, parcel)`, which takes it back and returns a sentence, and `again(token)`, which returns what remains
 of a token once a person said that the attempt did not arrive. The first three can be repeated without harm. One with
 `LETTER = True` writes to people. A notice whose options have `on = "failed"` tells of jobs that were refused or are unsure,

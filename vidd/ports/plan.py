@@ -52,7 +52,7 @@ class PlannedPublisher:
     Where there are: `follow` mirrors how talks stand while their jobs are under way; `amend` brings what is published
     up to what its parcel says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
     token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more. `on` is
-    the outcome that a notice tells of: published, or failed.
+    the outcome that a notice tells of: published, or failed. `replaces` says that `amend` brings files up to date, too.
     """
 
     name: str
@@ -67,11 +67,16 @@ class PlannedPublisher:
     again: Again = nothing_remains
     letter: bool = False
     on: str = "published"
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A pipeline, resolved from the settings stored with a job. `failures` are the notices that tell of failed jobs."""
+    """A pipeline, resolved from the settings stored with a job.
+
+    `failures` are the notices that tell of failed jobs. `keep` is for how many seconds the results of a published job stay,
+    for a rework.
+    """
 
     programme: str | None
     steps: Sequence[PlannedStep]
@@ -79,6 +84,7 @@ class Plan:
     notices: Sequence[PlannedPublisher]
     review: bool = False
     failures: Sequence[PlannedPublisher] = ()
+    keep: float | None = None
 
 
 Resolve = Callable[[Mapping[str, Any]], Plan]

@@ -24,6 +24,7 @@ from vidd.clients.threads import in_thread
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import probe
 from vidd.model.media import Media, Outcome
+from vidd.model.rework import goes_over
 from vidd.options import Duration, Size
 from vidd.options import Options as Base
 from vidd.printable import printable
@@ -52,8 +53,8 @@ _Variable = Annotated[str, AfterValidator(_variable)]
 class Options(Base):
     """Settings of a step of kind `command`.
 
-    Templates may name file, files.<role>, suffix, directory (the job's), arrival, job, talk, name, attempt, and the facts
-    of the steps before.
+    Templates may name file, files.<role>, suffix, directory (the job's), job, talk, name, attempt, and facts of the steps
+    before and, as facts.<name>, of the arrival.
     """
 
     argv: tuple[Template, ...] = Field(
@@ -136,7 +137,7 @@ async def run(options: Options, bench: Bench) -> Outcome:
     media = bench.artifacts[role].media or (await probe(source, bench.job.name) if options.probe else None)
     fields = _fields(options, bench) | ({"video": _video(media)} if media else {})
     promised = Promised(options.outputs, bench.directory, fields)
-    if not (options.rework == "over" and bench.job.facts.get("rework")):
+    if not (options.rework == "over" and goes_over(bench.job) is not None):
         await promised.clear()
     for text in options.make:
         within(bench.directory, render(text, fields)).mkdir(parents=True, exist_ok=True)
@@ -171,7 +172,6 @@ def _fields(options: Options, bench: Bench) -> dict[str, Any]:
         files={role: str(bench.directory / one.path) for role, one in whole.items()},
         suffix=PurePath(source.path).suffix if source else "",
         directory=str(bench.directory),
-        arrival=dict(bench.job.facts),
         attempt=bench.job.attempt + 1,
     )
 

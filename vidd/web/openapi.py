@@ -9,7 +9,7 @@ from aiohttp import web
 
 from vidd.model.job import MEANING, State
 from vidd.model.publication import Sending
-from vidd.web.asked import Again, Nothing, Rejection, Resending, Resolution, Submission, Wake
+from vidd.web.asked import Again, Nothing, Rejection, Resending, Resolution, Rework, Submission, Wake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,6 +116,19 @@ HEALTH = _object(
     disk_free=WHOLE,
     ffmpeg=_object(version=TEXT_OR_NULL, missing=_list(TEXT)),
 )
+_OUTLOOK = {
+    **_object(
+        job=TEXT,
+        edition=WHOLE,
+        of={"type": ["integer", "null"], "description": "The kept edition that it begins with."},
+        steps=_list(_object(name=TEXT, kind=TEXT, runs=TRUTH, why=TEXT_OR_NULL)),
+        files=_list(_ARTIFACT),
+        publishers=_list(_object(name=TEXT, kind=TEXT, replaces=TRUTH)),
+        notices=_list(TEXT),
+        kept_until=MOMENT_OR_NULL,
+    ),
+    "description": "What a rework would do: which steps run, which files may change, what becomes of what is out.",
+}
 _LETTER = _object(at=MOMENT, source=TEXT, reason=TEXT, body=TEXT)
 
 SCHEMAS: dict[str, Schema] = {
@@ -133,12 +146,13 @@ SCHEMAS: dict[str, Schema] = {
     "Step": STEP,
     "Publication": PUBLICATION,
     "Explanation": EXPLANATION,
+    "Outlook": _OUTLOOK,
     "Health": HEALTH,
     "DeadLetter": _LETTER,
     "Problem": _object(type=TEXT, title=TEXT, status=WHOLE, detail=TEXT),
     **{
         model.__name__: {key: value for key, value in model.model_json_schema().items() if key != "title"}
-        for model in (Submission, Again, Resolution, Resending, Rejection, Wake, Nothing)
+        for model in (Submission, Again, Rework, Resolution, Resending, Rejection, Wake, Nothing)
     },
 }
 
@@ -210,13 +224,36 @@ PATHS: dict[str, dict[str, Any]] = {
             _query("state", "Only these states: repeated, or with commas."),
             _query("pipeline", "Only this pipeline."),
             _query("talk", "Only this talk."),
+            _query("name", "Only of this name, with or without its end, or of this id of its source's."),
             _LIMIT,
         ),
         "post": _submit(),
     },
     "/api/jobs/{id}": {"get": _read("job", "One job with all that is known of it.", _ref("WholeJob"), _JOB_ID)},
     "/api/jobs/{id}/explain": {"get": _read("explain", "What a job waits for.", _ref("Explanation"), _JOB_ID)},
+    "/api/jobs/{id}/log": {
+        "get": _read(
+            "log",
+            "What a job's programs said, the last of it.",
+            _object(job=TEXT, text=TEXT, whole=TRUTH),
+            _JOB_ID,
+            _query(
+                "bytes",
+                "So many bytes at most.",
+                {"type": "integer", "minimum": 1, "maximum": 1 << 24, "default": 65536},
+            ),
+        )
+    },
     "/api/jobs/{id}/retry": {"post": _act("retry", "Take a job up again.", "Again", _ref("Job"), _JOB_ID)},
+    "/api/jobs/{id}/rework": {
+        "post": _act(
+            "rework",
+            "Run a job again from a step and have what is out follow; undo that; or say what it would do.",
+            "Rework",
+            {"oneOf": [_ref("Job"), _ref("Outlook")]},
+            _JOB_ID,
+        )
+    },
     "/api/jobs/{id}/resolve": {
         "post": _act("resolve", "Say what became of an unsure publication.", "Resolution", _ref("Job"), _JOB_ID)
     },
