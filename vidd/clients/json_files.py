@@ -1,14 +1,10 @@
-"""Whether files are JSON, and of the shape that is promised; read in a child, for they may be large and from anywhere.
-
-`SHAPES` names the shapes; each is a pydantic model in its module.
-"""
+"""Whether files are JSON, and of the shape that is promised; read in a child, for they may be large and from anywhere."""
 
 from __future__ import annotations
 
 import json
 import sys
 import tempfile
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +14,6 @@ from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-SHAPES: dict[str, str] = {}
 
 _PATIENCE = 600.0
 _MEMORY = 8 << 30
@@ -44,20 +38,15 @@ async def check_json(root: Path, places: Sequence[str], shape: str = "") -> None
 
 def why_not(text: bytes, shape: str) -> str | None:
     """What is wrong with a file, and where in it; None where nothing is."""
-    from pydantic import ValidationError  # noqa: PLC0415 - only the child needs it, and the import is dear
+    # Only the child needs them, and the import is dear.
     from pydantic_core import from_json  # noqa: PLC0415
 
+    from vidd.clients.annotation_shapes import Broken, read  # noqa: PLC0415
+
     try:
-        if not shape:
-            from_json(text, allow_inf_nan=False)
-            return None
-        module, _, name = SHAPES[shape].partition(":")
-        getattr(import_module(module), name).model_validate_json(text)
-    except ValidationError as error:
-        one = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in one["loc"]).lstrip(".")
-        said = one["msg"].removeprefix("Value error, ").removeprefix("Invalid JSON: ")
-        return f"{where}: {said}" if where else f"it is no JSON ({said})" if one["type"] == "json_invalid" else said
+        read(text, shape) if shape else from_json(text, allow_inf_nan=False)
+    except Broken as broken:
+        return str(broken)
     except ValueError as error:
         return f"it is no JSON ({error})"
     return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from vidd.clients.json_files import SHAPES, check_json
+from vidd.clients.json_files import check_json
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
 from vidd.model.media import Artifact
@@ -26,8 +26,11 @@ Template = Annotated[str, AfterValidator(check_template)]
 
 
 def _shape(name: str) -> str:
-    if name and name not in SHAPES:
-        raise ValueError(f"there is no schema {name!r}; there are {', '.join(sorted(SHAPES))}")
+    if name:
+        from vidd.clients.annotation_shapes import NAMES  # noqa: PLC0415 - dear to import, and few name one
+
+        if name not in NAMES:
+            raise ValueError(f"there is no schema {name!r}; there are {', '.join(sorted(NAMES))}")
     return name
 
 

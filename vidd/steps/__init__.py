@@ -4,6 +4,7 @@ KINDS = {
     "command": "vidd.steps.command",
     "describe": "vidd.steps.describe",
     "fetch": "vidd.steps.fetch",
+    "results": "vidd.steps.results",
     "transcode": "vidd.steps.transcode",
     "trim": "vidd.steps.trim",
 }
