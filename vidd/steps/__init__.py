@@ -5,6 +5,7 @@ KINDS = {
     "describe": "vidd.steps.describe",
     "fetch": "vidd.steps.fetch",
     "results": "vidd.steps.results",
+    "scenes": "vidd.steps.scenes",
     "transcode": "vidd.steps.transcode",
     "trim": "vidd.steps.trim",
 }

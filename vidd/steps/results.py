@@ -44,7 +44,9 @@ class Options(Base):
     leave: tuple[str, ...] = Field(("scenepkl",), description="Names in the directory that are no results.")
     needs: tuple[str, ...] = Field((), description="Names there must be, such as body.")
     prefix: str = Field(
-        "/annotationdata", pattern=r"^(/[\w-][\w.-]*)*$", description="What paths begin with in the indexes that are made."
+        "/annotationdata",
+        pattern=r"^(/[\w-][\w.-]*)*$",
+        description="What paths begin with in the indexes that are made.",
     )
     role: str = Field("annotations", pattern=r"^[\w.-]{1,60}$", description="The role of the tree.")
     limit: Duration = Field(1800.0, gt=0, description="How long looking at all of it may take.")
