@@ -149,11 +149,15 @@ def title_among(fields: Mapping[str, Any]) -> str:
 
 
 def fields_of(job: Job, talk: Talk | None, facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """What a template may name: `job`, `talk`, `name` (the file's, without its end), the steps' facts, and more."""
+    """What a template may name: `job`, `talk`, `name` (the file's, without its end), the steps' facts, and more.
+
+    `facts` are those of the arrival with the steps' over them, so that one can be named that a source brought.
+    """
     return {
         "job": {"id": job.id, "pipeline": job.pipeline, "source": job.source, "name": job.name, "created": job.created},
         "talk": talk or Talk(id=job.talk or ""),
         "name": job.name.rpartition(".")[0] or job.name,
+        "facts": {**job.facts, **facts},
         **facts,
         **more,
     }

@@ -6,6 +6,7 @@
 ACCOUNTS = {
     "facebook": "vidd.clients.facebook",
     "google": "vidd.clients.google_sheets",
+    "pcloud": "vidd.clients.pcloud",
     "s3": "vidd.clients.aws",
     "smtp": "vidd.clients.smtp",
     "webhook": "vidd.clients.webhook",
