@@ -256,8 +256,10 @@ def _arrival(location: str, name: str | None, facts: Mapping[str, Any], priority
         arrival = file_arrival(path, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
         facts = {**arrival.facts, **facts}
         return Arrival(key or arrival.key, arrival.location, name or arrival.name, facts, priority)
-    if parts.scheme not in {"s3", "http", "https"}:
-        raise Refused(f"{location!r} is no place vidd can fetch from: give a path, s3://bucket/key or https://….")
+    if parts.scheme not in {"s3", "http", "https", "pcloud"}:
+        raise Refused(
+            f"{location!r} is no place vidd can fetch from: give a path, s3://bucket/key, pcloud:<file id> or https://…."
+        )
     last = unquote(parts.path.rpartition("/")[2]) or parts.netloc
     if parts.scheme == "s3":
         facts = {"bucket": parts.netloc, "key": unquote(parts.path.lstrip("/")), **facts}

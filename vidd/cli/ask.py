@@ -110,7 +110,7 @@ def explain(
 
 
 def submit(
-    what: Annotated[str, typer.Argument(help="A file, s3://bucket/key or https://….")],
+    what: Annotated[str, typer.Argument(help="A file, s3://bucket/key, pcloud:<file id> or https://….")],
     config: ConfigOption = None,
     state: StateOption = None,
     url: UrlOption = None,
@@ -131,7 +131,7 @@ def submit(
         facts |= {name: parse_duration(text) if text else None for name, text in (("start", start), ("end", end))}
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    location = what if "://" in what else str(Path(what).absolute())
+    location = what if "://" in what or what.startswith("pcloud:") else str(Path(what).absolute())
     body = {
         "location": location,
         "pipeline": pipeline,

@@ -6,6 +6,7 @@
 ACCOUNTS = {
     "facebook": "vidd.clients.facebook",
     "google": "vidd.clients.google_sheets",
+    "pcloud": "vidd.clients.pcloud",
     "s3": "vidd.clients.aws",
     "secret": "vidd.clients.secret",
     "smtp": "vidd.clients.smtp",
