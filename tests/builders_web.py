@@ -115,10 +115,17 @@ class FakeDesk:
 
     def __init__(self, **hub):
         self.store, self.clock, self.hub, self.metrics = ShelfStore(), HeldClock(), Hub(**hub), Metrics()
+        self.audits = []
         self.well, self.paused, self.woken, self.parts = HEALTHY, False, [], {}
 
     async def health(self):
         return replace(self.well, paused=self.paused)
+
+    async def audit(self, source, pipeline):
+        found = [one for one in self.audits if source in {None, one.source} and pipeline in {None, one.pipeline}]
+        if not found:
+            raise Refused("No such source can list what it has; those that can: uploads.")
+        return found
 
     async def explain(self, job):
         return explain(

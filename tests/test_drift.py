@@ -34,7 +34,13 @@ SECRETS = {
         "VIDD_ACCOUNTS__MAIN_STAGE__TOKEN",
         "VIDD_ACCOUNTS__SIDE_STAGE__TOKEN",
     ],
-    "cms.toml": ["VIDD_ACCOUNTS__PCLOUD__TOKEN", "DO_SPACES_KEY", "DO_SPACES_SECRET"],
+    "cms.toml": [
+        "VIDD_ACCOUNTS__LAB__TOKEN",
+        "VIDD_ACCOUNTS__PCLOUD__TOKEN",
+        "VIDD_ACCOUNTS__POST__PASSWORD",
+        "DO_SPACES_KEY",
+        "DO_SPACES_SECRET",
+    ],
 }
 KINDS = [
     *(("sources", kind) for kind in vidd.sources.KINDS),

@@ -133,7 +133,7 @@ def test_faults_inside_kinds_are_named_by_their_path_too(tmp_path):
         "pipelines.talks.publish[0].account",
         "pipelines.talks.notify[0].subject",
     }
-    assert any("there are folder, sheet, sqs" in fault for fault in found)
+    assert any("there are cms, folder, sheet, sqs" in fault for fault in found)
 
 
 def test_an_environment_variable_that_is_no_setting_is_a_fault(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, acts, ask, demo, follow, rework, run
+from vidd.cli import accounts, acts, ask, audit, demo, follow, imports, rework, run
 
 app = typer.Typer(
     add_completion=False,
@@ -54,8 +54,10 @@ for command in (
     acts.pause,
     acts.resume,
     ask.health,
+    audit.audit,
 ):
     app.command()(command)
+app.command(name="import-config")(imports.import_config)
 app.add_typer(accounts.accounts, name="accounts")
 
 

@@ -159,6 +159,7 @@ class Daemon:
             intake=self._intake,
             watchers=self._watchers,
             inlets=self._watching.inlets,
+            audits=self._watching.audits,
             capabilities=await capabilities(tools.encoder),
             reserve=lambda: self._ready.settings.limits.disk_reserve,
         )

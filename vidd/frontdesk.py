@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from vidd import __version__
 from vidd.engine.acts import Acts
+from vidd.engine.audit import Auditor, compare
 from vidd.engine.inlet import SourceInlet
 from vidd.engine.intake import Intake
 from vidd.engine.kept import Edition
@@ -19,6 +20,7 @@ from vidd.engine.supervise import Watchers
 from vidd.errors import Refused
 from vidd.ffmpeg.run import Capabilities
 from vidd.model.arrival import file_arrival
+from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, IllegalMove, Job, State
 from vidd.model.rework import edition_of
@@ -65,6 +67,7 @@ class FrontDesk:
         intake: Intake,
         watchers: Watchers,
         inlets: Mapping[str, SourceInlet],
+        audits: Mapping[str, Auditor],
         capabilities: Capabilities,
         reserve: Callable[[], int],
     ) -> None:
@@ -75,6 +78,7 @@ class FrontDesk:
         self._intake = intake
         self._watchers = watchers
         self._inlets = inlets
+        self._audits = audits
         self.capabilities = capabilities
         self._reserve = reserve
         self._since = stage.now()
@@ -87,7 +91,7 @@ class FrontDesk:
 
     async def health(self) -> desk.Health:
         watchers = {
-            one.name: desk.Watcher(one.name, one.kind, one.up, one.restarts, one.last_event, one.reason)
+            one.name: desk.Watcher(one.name, one.kind, one.up, one.restarts, one.last_event, one.reason, one.note)
             for one in self._watchers.table.values()
         }
         free = self._stage.workspace.free()
@@ -226,6 +230,24 @@ class FrontDesk:
         for name, inlet in self._inlets.items():
             if source in (None, name):
                 inlet.look()
+
+    async def audit(self, source: str | None, pipeline: str | None) -> list[Audit]:
+        asked = {
+            name: one
+            for name, one in self._audits.items()
+            if source in (None, name) and pipeline in (None, one.pipeline)
+        }
+        if not asked:
+            known = ", ".join(self._audits) or "none"
+            raise Refused(f"No such source can list what it has; those that can: {known}.")
+        audits = []
+        for name, one in asked.items():
+            # Listed first: what comes in meanwhile has a job by then.
+            listed = await one.ask()
+            named = {arrival.pipeline or one.pipeline for thing in listed if (arrival := thing.arrival)}
+            entries = await self.store.entries([each for each in named if each])
+            audits.append(compare(name, one.kind, one.pipeline, listed, entries))
+        return audits
 
     @property
     def queued(self) -> int:

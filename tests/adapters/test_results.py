@@ -213,7 +213,7 @@ async def test_the_refusal_of_a_step_names_the_broken_file_and_where_to_look(mad
 
 async def test_what_the_analysis_did_not_leave_is_named(made):
     shutil.rmtree(annotations(made).parent / "body")
-    with pytest.raises(Refused, match="left no 'body'"):
+    with pytest.raises(Refused, match="There are people in the video, but the analysis left no 'body'"):
         await results.run(options(), made)
     assert (await results.run(options(needs=()), made)).facts["bodies"] == 0
     shutil.rmtree(annotations(made, "2d_poses"))
@@ -222,6 +222,23 @@ async def test_what_the_analysis_did_not_leave_is_named(made):
     shutil.rmtree(annotations(made))
     with pytest.raises(Refused, match="left no directory 'annotationdata'"):
         await results.run(options(), made)
+
+
+async def test_a_video_without_people_needs_no_bodies(tmp_path):
+    scene = {"scene_no": 0, "start_frame": 0, "end_frame": 0, "frames": [{"frame_no": 0, "no_person": 0, "poses": []}]}
+    made, _ = bench(tmp_path, step="results")
+    for name, file in (("2d_poses", "scene_000_poses.json"), ("3d_poses", "scene_000_poses3d.json")):
+        annotations(made, name).mkdir(parents=True)
+        annotations(made, f"{name}/{file}").write_text(json.dumps(scene))
+    outcome = await results.run(options(), made)
+    assert (outcome.facts["people"], outcome.facts["scenes"]) == (0, 1)
+
+
+async def test_each_directory_can_be_handed_on_as_a_tree_of_its_own(made):
+    outcome = await results.run(options(each=True), made)
+    assert {one.role: one.tree.files for one in outcome.artifacts} == {
+        "annotations": 95, "2d_poses": 5, "3d_poses": 5, "2d_BoundingBoxes": 5, "3d_BoundingBoxes": 5, "body": 75,
+    }  # fmt: skip
 
 
 async def test_links_do_not_bring_foreign_files_among_the_results(made):

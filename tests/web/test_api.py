@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 from builders_web import HEALTHY, NOON, TOKEN, FakeDesk, a_job, open_port
 
+from vidd.model.audit import Audit, Finding
 from vidd.model.event import Progressed
 from vidd.model.job import State
 from vidd.model.media import Artifact, Outcome, StepRecord
@@ -275,6 +276,30 @@ async def test_a_defect_tells_a_reference_and_nothing_of_the_inside(desk, ask, c
     assert answer["reference"] in capsys.readouterr().out
 
 
+def an_audit(source="uploads", pipeline="cms"):
+    audit = Audit(source, "cms", pipeline)
+    published = a_job(State.PUBLISHED, pipeline="cms").entry
+    audit.processed.extend([Finding("a", (published,)), Finding("b", (published,))])
+    audit.duplicate.append(Finding("b", (published, published), "Twice."))
+    audit.missing.append(Finding("c", why="No job."))
+    return audit
+
+
+async def test_an_audit_tells_totals_and_what_is_not_as_it_should_be(desk, ask):
+    desk.audits = [an_audit(), an_audit("other", "talks")]
+    status, found, _ = await ask("GET", "/api/audit")
+    counts = {name: found[name] for name in ("seen", "processed", "duplicate", "missing", "under_way")}
+    assert (status, found["ok"]) == (200, False)
+    assert counts == {"seen": 4, "processed": 4, "duplicate": 2, "missing": 2, "under_way": 0}
+    _, found, _ = await ask("GET", "/api/audit?source=uploads&pipeline=cms")
+    (one,) = found["sources"]
+    assert one["lists"]["missing"] == [{"name": "c", "why": "No job.", "jobs": []}]
+    assert [job["state"] for job in one["lists"]["duplicate"][0]["jobs"]] == ["published", "published"]
+    status, problem, _ = await ask("GET", "/api/audit?source=nobody")
+    assert status == 422
+    assert "No such source" in problem["detail"]
+
+
 async def test_every_route_is_in_the_openapi_document_and_vice_versa():
     told = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
     app = make_app(FakeDesk())
@@ -301,11 +326,13 @@ async def test_answers_have_just_the_members_that_the_openapi_document_names(des
     job = a_full_job(desk)
     desk.parts[job.id] = [Progressed(job.id, "trim", 1.0, 2.0, "s")]
     desk.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
+    desk.audits = [an_audit()]
     for path in (
         "/api/jobs",
         f"/api/jobs/{job.id}",
         f"/api/jobs/{job.id}/explain",
         "/api/dead-letters",
+        "/api/audit",
         "/health",
     ):
         _, answer, _ = await ask("GET", path)

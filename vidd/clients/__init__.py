@@ -4,6 +4,7 @@
 """
 
 ACCOUNTS = {
+    "cms": "vidd.clients.cms",
     "facebook": "vidd.clients.facebook",
     "google": "vidd.clients.google_sheets",
     "pcloud": "vidd.clients.pcloud",

@@ -124,7 +124,9 @@ class Results:
                 raise Refusal(
                     self._place(path), f"its frames {found[0]} to {found[1]} are not those of {KINDS[0].name}"
                 )
-            self.people = max(self.people, *(len(frame["poses"]) for frame in scene["frames"]))
+            self.people = max(
+                self.people, *(sum(bool(one["BBox"]) for one in frame["poses"]) for frame in scene["frames"])
+            )
             if kind.shape == "poses3d":
                 self.spaces.append(_space(scene))
         if len(files) != len(self.scenes):

@@ -125,12 +125,31 @@ class Job:
     reason: str | None = None
     until: datetime | None = None
 
+    @property
+    def entry(self) -> Entry:
+        """The job in a line."""
+        return Entry(self.id, self.key, self.pipeline, self.source, self.location, self.name, self.state, self.reason)
+
     def evolve(self, **changes: Any) -> Job:
         """A copy with these changes; a change of state must be a legal move."""
         target = changes.get("state", self.state)
         if target is not self.state and target not in MOVES[self.state]:
             raise IllegalMove(f"a job that is {self.state} cannot become {target}")
         return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A job in a line: what tells it from others, and where it stands."""
+
+    id: str
+    key: str
+    pipeline: str
+    source: str
+    location: str
+    name: str
+    state: State
+    reason: str | None
 
 
 def new_id(now: datetime) -> str:

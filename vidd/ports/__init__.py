@@ -6,6 +6,9 @@ and `run(options, bench)`; a publisher module has `Options`, `SLOT`, `publish(op
 sentence. `SLOT` is the name of a limit ("encodes", "gpus", "commands", "uploads", "fetches", "mails") or None; the engine holds
 one of its places for as long as a call takes. A step whose limit is for the settings to say has `slot(options)` as well.
 
+A source module may have `audit(options, tools, name)`, which lists what is there now as `Listed`, whatever of it was
+handed in before; `name` is the source's. `vidd audit` compares that with the jobs.
+
 A step module with `OWN_PLACE = True` takes the place itself, with `bench.place()` around what crowds the machine; one
 with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else.
 
@@ -43,7 +46,7 @@ from vidd.ports.plan import (
 )
 from vidd.ports.store import Conflict, Queue, Store
 from vidd.ports.tools import Clock, Encoder, Memory, Observer, ShortMemory, Tools
-from vidd.ports.work import Bench, Inlet, Parcel
+from vidd.ports.work import Bench, Inlet, Listed, Parcel
 
 __all__ = [
     "Again",
@@ -54,6 +57,7 @@ __all__ = [
     "Encoder",
     "Follow",
     "Inlet",
+    "Listed",
     "Memory",
     "Observer",
     "Parcel",

@@ -16,6 +16,19 @@ from vidd.model.talk import Talk
 from vidd.ports.tools import Tools
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One thing that a source's other side has now. `arrival` is what `watch` hands in for it.
+
+    Without one, `why` says why there is none: because it `waits` for something, or because it is nothing to work on.
+    """
+
+    name: str
+    arrival: Arrival | None = None
+    why: str | None = None
+    waits: bool = False
+
+
 class Inlet(Protocol):
     """Where a source hands in what it saw."""
 
@@ -37,6 +50,9 @@ class Inlet(Protocol):
 
     def down(self, reason: str) -> None:
         """The watcher goes on, but what it watches cannot be reached."""
+
+    def note(self, sentence: str | None) -> None:
+        """What a person may want to know of a watcher that is well, such as what waits there; None: nothing."""
 
     def caught_up(self) -> None:
         """A whole look found nothing that has not been handed in."""

@@ -21,7 +21,7 @@ from vidd.clients.landing import disk
 from vidd.clients.outputs import Template, within
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
-from vidd.model.media import Outcome
+from vidd.model.media import Artifact, Outcome
 from vidd.options import Duration, Size
 from vidd.options import Options as Base
 from vidd.printable import quoted
@@ -42,13 +42,14 @@ class Options(Base):
         {}, description="More directories, by the name they get among them, such as body; they may be missing."
     )
     leave: tuple[str, ...] = Field(("scenepkl",), description="Names in the directory that are no results.")
-    needs: tuple[str, ...] = Field((), description="Names there must be, such as body.")
+    needs: tuple[str, ...] = Field((), description="Names there must be where there are people, such as body.")
     prefix: str = Field(
         "/annotationdata",
         pattern=r"^(/[\w-][\w.-]*)*$",
         description="What paths begin with in the indexes that are made.",
     )
     role: str = Field("annotations", pattern=r"^[\w.-]{1,60}$", description="The role of the tree.")
+    each: bool = Field(False, description="Hand each directory on as a tree of its own too, with its name as the role.")
     limit: Duration = Field(1800.0, gt=0, description="How long looking at all of it may take.")
     memory: Size = Field(Size(8 << 30), description="Bytes of address space that may take.")
 
@@ -68,29 +69,36 @@ async def run(options: Options, bench: Bench) -> Outcome:
     parts = {name: within(bench.directory, render(text, fields)) for name, text in options.parts.items()}
     target = bench.directory / f"{options.role}.tree"
     with disk():
-        await in_thread(_gather, options, source, parts, target)
+        missing = await in_thread(_gather, options, source, parts, target)
     found = await _arranged(options, bench, target)
-    artifact = await in_thread(tree_artifact, options.role, bench.directory, target.name, found)
-    return Outcome((artifact,), found)
+    if missing and found["people"]:
+        raise Refused(
+            f"There are people in the video, but the analysis left no {quoted(missing[0])}: see its log (vidd log)."
+        )
+    return Outcome(tuple(await in_thread(_trees, options, bench.directory, target, found)), found)
 
 
-def _gather(options: Options, source: Path, parts: dict[str, Path], target: Path) -> None:
-    """A directory of its own with all that are results; empty files are refused by name."""
+def _trees(options: Options, directory: Path, target: Path, found: dict[str, Any]) -> list[Artifact]:
+    each = sorted(path.name for path in target.iterdir() if path.is_dir()) if options.each else []
+    places = {options.role: target.name} | {name: f"{target.name}/{name}" for name in each}
+    return [tree_artifact(role, directory, place, found) for role, place in places.items()]
+
+
+def _gather(options: Options, source: Path, parts: dict[str, Path], target: Path) -> list[str]:
+    """A directory of its own with all that are results, and what is missing of them; empty files are refused by name."""
     if not source.is_dir():
         raise Refused(f"The analysis left no directory {quoted(source.name)}: see its log (vidd log).")
     if target.exists():
         shutil.rmtree(target)
     found = {path.name: path for path in source.iterdir() if path.name not in options.leave}
     found |= {name: path for name, path in parts.items() if path.is_dir()}
-    missing = [name for name in options.needs if name not in found]
-    if missing:
-        raise Refused(f"The analysis left no {quoted(missing[0])}: see its log (vidd log).")
     for name, path in sorted(found.items()):
         files = leaves(path) if path.is_dir() else []
         for leaf in files:
             _put(path / leaf.path, target / name / leaf.path)
         if not path.is_dir():
             _put(path, target / name)
+    return [name for name in options.needs if name not in found]
 
 
 def _put(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from vidd.model.job import Job
 from vidd.ports import Clock, Store
 
 if TYPE_CHECKING:
+    from vidd.model.audit import Audit
     from vidd.web.explain import Explanation
     from vidd.web.hub import Hub
     from vidd.web.metrics import Metrics
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """One supervised source; `last_event` is when it last saw something."""
+    """One supervised source; `last_event` is when it last saw something, `note` what a person may want to know all the same."""
 
     name: str
     kind: str
@@ -29,6 +30,7 @@ class Watcher:
     restarts: int = 0
     last_event: datetime | None = None
     reason: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,9 @@ class Desk(Protocol):
 
     async def wake(self, source: str | None) -> None:
         """Ask a source, or all of them, to look now; Refused where there is none of that name."""
+
+    async def audit(self, source: str | None, pipeline: str | None) -> Sequence[Audit]:
+        """Hold what sources list against the jobs; Refused where there is no such source, or it cannot list."""
 
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
         """How far what runs is, by job id."""

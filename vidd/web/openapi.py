@@ -102,7 +102,9 @@ EXPLANATION = _object(
     unblock=_list(TEXT),
     sentence=TEXT,
 )
-_WATCHER = _object(kind=TEXT, up=TRUTH, restarts=WHOLE, last_event=MOMENT_OR_NULL, reason=TEXT_OR_NULL)
+_WATCHER = _object(
+    kind=TEXT, up=TRUTH, restarts=WHOLE, last_event=MOMENT_OR_NULL, reason=TEXT_OR_NULL, note=TEXT_OR_NULL
+)
 HEALTH = _object(
     ok=TRUTH,
     reasons=_list(TEXT),
@@ -131,6 +133,15 @@ _OUTLOOK = {
 }
 _LETTER = _object(at=MOMENT, source=TEXT, reason=TEXT, body=TEXT)
 
+_COUNTS = dict.fromkeys(("seen", "processed", "duplicate", "missing", "under_way", "refused", "waiting"), WHOLE)
+_FOUND = _object(name=TEXT, why=TEXT_OR_NULL, jobs=_list(_object(id=TEXT, state=_ref("State"), source=TEXT)))
+_LISTS = dict.fromkeys(("duplicate", "missing", "under_way", "refused", "waiting"), _list(_FOUND))
+AUDIT = _object(
+    ok=TRUTH,
+    **_COUNTS,
+    sources=_list(_object(source=TEXT, kind=TEXT, pipeline=TEXT_OR_NULL, ok=TRUTH, **_COUNTS, lists=_object(**_LISTS))),
+)
+
 SCHEMAS: dict[str, Schema] = {
     "State": STATE,
     "Progress": PROGRESS,
@@ -149,6 +160,7 @@ SCHEMAS: dict[str, Schema] = {
     "Outlook": _OUTLOOK,
     "Health": HEALTH,
     "DeadLetter": _LETTER,
+    "Audit": AUDIT,
     "Problem": _object(type=TEXT, title=TEXT, status=WHOLE, detail=TEXT),
     **{
         model.__name__: {key: value for key, value in model.model_json_schema().items() if key != "title"}
@@ -262,6 +274,15 @@ PATHS: dict[str, dict[str, Any]] = {
     "/api/jobs/{id}/cancel": {"post": _act("cancel", "Stop a job.", "Nothing", _ref("Job"), _JOB_ID)},
     "/api/jobs/{id}/approve": {"post": _act("approve", "Let a held job out.", "Nothing", _ref("Job"), _JOB_ID)},
     "/api/jobs/{id}/reject": {"post": _act("reject", "Stop a held job.", "Rejection", _ref("Job"), _JOB_ID)},
+    "/api/audit": {
+        "get": _read(
+            "audit",
+            "What sources list now, held against the jobs: what is processed, under way, refused, waits, or is missing.",
+            _ref("Audit"),
+            _query("source", "Only this source."),
+            _query("pipeline", "Only sources of this pipeline."),
+        )
+    },
     "/api/dead-letters": {
         "get": _read(
             "deadLetters",
