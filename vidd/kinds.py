@@ -161,7 +161,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
     options = module.Options.model_validate(row["options"])
     optional = {
         name: partial(getattr(module, name), options)
-        for name in ("follow", "amend", "retract")
+        for name in ("follow", "amend", "replace", "retract")
         if hasattr(module, name)
     }
     return PlannedPublisher(
@@ -174,7 +174,6 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         again=getattr(module, "again", nothing_remains),
         letter=getattr(module, "LETTER", False),
         on=getattr(options, "on", "published"),
-        replaces=getattr(module, "REPLACES_FILES", False),
         **optional,
     )
 

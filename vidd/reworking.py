@@ -145,4 +145,4 @@ def outlook(
 
 
 def _replaces(row: Mapping[str, Any]) -> bool:
-    return bool(getattr(module_of("publishers", row["kind"]), "REPLACES_FILES", False))
+    return hasattr(module_of("publishers", row["kind"]), "replace")

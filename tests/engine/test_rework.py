@@ -52,6 +52,7 @@ class Far(FakePublisher):
 
     there: dict[str, str] = field(default_factory=dict)
     moved: list[list[str]] = field(default_factory=list)
+    gone: dict[str, list[str]] = field(default_factory=dict)
 
     async def publish(self, parcel):
         await super().publish(parcel)
@@ -66,13 +67,14 @@ class Far(FakePublisher):
         self.there = files
         return Receipt(f"far://{self.name}", {"files": len(files)})
 
-    async def amend(self, parcel):
+    async def replace(self, parcel):
         if self.faults:
             raise self.faults.pop(0)
+        self.gone = parcel.gone
         return self.mirror(parcel)
 
     def planned(self):
-        return replace(super().planned(), amend=self.amend, replaces=True)
+        return replace(super().planned(), replace=self.replace)
 
 
 class Fetch(FakeStep):
@@ -139,6 +141,7 @@ async def test_a_rework_runs_from_its_step_and_replaces_exactly_what_changed(tmp
         assert lab.runs == [2, 1, 2]
         assert lab.far.there == lab.analysis.files
         assert lab.far.moved[1] == ["b/c.json", "d.json", "e.json"]
+        assert lab.far.gone == {"results": ["d.json"]}
         compared = again.facts["rework"]["compared"]
         assert {what: compared[what] for what in ("added", "changed", "removed", "unchanged")} == {
             "added": 1, "changed": 1, "removed": 1, "unchanged": 1 + 1,
@@ -297,7 +300,7 @@ async def test_what_cannot_be_replaced_is_named(tmp_path):
     async with Lab(tmp_path) as lab:
         plan = lab.engine.stage.resolve
         lab.engine.stage.resolve = lambda settings: replace(
-            plan(settings), publishers=[replace(one, amend=None, replaces=False) for one in plan(settings).publishers]
+            plan(settings), publishers=[replace(one, replace=None) for one in plan(settings).publishers]
         )
         job = await lab.published()
         assert job.reason is None

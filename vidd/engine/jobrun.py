@@ -185,10 +185,12 @@ class JobRun:
 
     def _stale(self, one: Publication, planned: PlannedPublisher) -> bool:
         """Whether it is out with the files of an earlier edition, and could have those of this one."""
-        return planned.replaces and one.state is Sending.DONE and not is_of_edition(one.revision, edition_of(self.job))
+        newer = planned.replace is not None and not is_of_edition(one.revision, edition_of(self.job))
+        return newer and one.state is Sending.DONE
 
     async def _send(self, plan: Plan, talk: Talk | None, made: Made) -> None:
-        publishing = Publishing(self._stage, self.job, talk, made)
+        gone = await rework.gone(self._stage, self.job, made)
+        publishing = Publishing(self._stage, self.job, talk, made, gone=gone)
         sent = await publishing.all(plan.publishers, notice=False, receipts={})
         if any(one.state is Sending.PENDING for one in sent):
             raise GivenBack

@@ -149,6 +149,18 @@ def compare(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict
     return {**counts, "unchanged": same, "files": {what: found[:_NAMED] for what, found in names.items()}}
 
 
+def left_behind(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict[str, list[str]]:
+    """Of each tree, the places of files that were in it and are no more."""
+    found = {}
+    for role, one in old.artifacts.items():
+        new = made.get(role)
+        # Where all of it is out already, the files are kept and no longer here.
+        if one.tree is not None and new is not None and new.tree is not None and (directory / new.path).is_dir():
+            now = {leaf.path for leaf in leaves(directory / new.path)}
+            found[role] = sorted({leaf.path for leaf in leaves(old.directory / one.path)} - now)
+    return found
+
+
 def _files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for one in [one for role, one in artifacts.items() if role != "source"]:

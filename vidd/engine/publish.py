@@ -33,8 +33,18 @@ class Publishing:
     `revision` stands for what is published; the talk's words where it is not given.
     """
 
-    def __init__(self, stage: Stage, job: Job, talk: Talk | None, made: Made, *, revision: str | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        job: Job,
+        talk: Talk | None,
+        made: Made,
+        *,
+        revision: str | None = None,
+        gone: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._revision = revision_for(job, talk) if revision is None else revision
+        self._gone = gone or {}
         self._stage = stage
         self._job = job
         self._talk = talk
@@ -81,6 +91,7 @@ class Publishing:
             "artifacts": dict(self._made.artifacts),
             "facts": dict(self._made.facts),
             "receipts": dict(receipts),
+            "gone": self._gone,
         }
 
 
@@ -139,17 +150,23 @@ class _Sender:
 
     @property
     def _outdated(self) -> bool:
-        return (
-            self._one.state is Sending.DONE
-            and self._plan.amend is not None
-            and self._revision is not None
-            and self._one.revision != self._revision
-        )
+        return self._one.state is Sending.DONE and (self._says_else or self._has_else)
+
+    @property
+    def _says_else(self) -> bool:
+        """Whether it is out with other words than those of now."""
+        other = self._revision is not None and self._one.revision != self._revision
+        return other and self._plan.amend is not None
+
+    @property
+    def _has_else(self) -> bool:
+        """Whether it is out with the files of an earlier edition."""
+        return self._plan.replace is not None and not self._is_of_edition
 
     async def _amend(self) -> None:
-        """Bring what is published up to the talk's words; whatever comes of it, the receipt stays."""
+        """Bring what is published up to its files and the talk's words; whatever comes of it, the receipt stays."""
         try:
-            receipt = await self._plan.amend(self._make_parcel()) if self._plan.amend else None
+            receipt = await self._changed()
         except (AgainLater, NobodyKnows) as fault:
             # An unanswered change does no harm when it is made again.
             await self._amend_again(fault if isinstance(fault, AgainLater) else AgainLater(fault.sentence))
@@ -160,6 +177,14 @@ class _Sender:
             await self._leave(f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}).")
         else:
             await self._move(receipt=receipt, reason=None, until=None, attempt=0, tried=None, revision=self._revision)
+
+    async def _changed(self) -> Receipt | None:
+        receipt, says_else = self._one.receipt, self._says_else
+        if self._has_else and self._plan.replace is not None:
+            receipt = await self._plan.replace(self._make_parcel())
+        if says_else and self._plan.amend is not None:
+            receipt = await self._plan.amend(self._make_parcel())
+        return receipt
 
     async def _amend_again(self, fault: AgainLater) -> None:
         now, first = self._stage.now(), self._one.until is None
@@ -174,8 +199,7 @@ class _Sender:
 
     async def _leave(self, why: str) -> None:
         """It stays as it is: words that are a little old do no harm, but old files are not those that were wanted."""
-        wanted = self._plan.replaces and not self._is_of_edition
-        await self._move(reason=why, until=None, revision=self._one.revision if wanted else self._revision)
+        await self._move(reason=why, until=None, revision=self._one.revision if self._has_else else self._revision)
 
     async def _attempt(self) -> None:
         try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from vidd.engine.kept import Kept, compare
+from vidd.engine.kept import Kept, compare, left_behind
 from vidd.engine.stage import Stage
 from vidd.engine.work import Made
 from vidd.model.job import Job
@@ -58,6 +58,16 @@ async def compared(stage: Stage, job: Job, made: Made) -> Mapping[str, Any] | No
     return {**job.facts, REWORK: {**rework, "compared": found}}
 
 
+async def gone(stage: Stage, job: Job, made: Made) -> Mapping[str, Sequence[str]]:
+    """Of each tree, the places of files that the edition before had and this one has not."""
+    number = goes_over(job)
+    edition = None if number is None else await asyncio.to_thread(kept_of(stage).edition, job.id, number)
+    if edition is None:
+        return {}
+    directory = stage.workspace.directory(job.id)
+    return await asyncio.to_thread(left_behind, edition, directory, dict(made.artifacts))
+
+
 async def keep(stage: Stage, job: Job, plan: Plan) -> None:
     """Put the results aside for as long as the pipeline says. What was fetched can be fetched again and is left out."""
     if plan.keep is None:
@@ -81,7 +91,7 @@ def left_out(job: Job, plan: Plan) -> list[str]:
     """The publishers that cannot bring what is out up to the files of a rework that changed some."""
     changes = rework_of(job).get("compared", {})
     some = any(changes.get(what, 1) for what in ("added", "changed", "removed")) and edition_of(job) > 1
-    return [one.name for one in plan.publishers if some and not one.replaces]
+    return [one.name for one in plan.publishers if some and one.replace is None]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -19,10 +19,11 @@ and go through their files by `vidd.tree.leaves`. A tree must not change once it
 that runs again after a restart is one whose files or trees are no longer there as recorded. Links are not followed.
 
 A publisher module may have `follow(options, standings, tools)` where it mirrors states, `amend(options, parcel)`, which
-brings what is published (found by its receipt) up to what the parcel says now and returns the receipt (the words; with
-`REPLACES_FILES = True` the files as well: what changed is replaced, what there is no more is dropped, the rest stays),
+brings the words of what is published (found by its receipt) up to what the parcel says now and returns the receipt,
+`replace(options, parcel)`, which does the same with its files (what changed is replaced, what the parcel says is `gone` is
+dropped, the rest stays),
 `retract(options, parcel)`, which takes it back and returns a sentence, and `again(token)`, which returns what remains
-of a token once a person said that the attempt did not arrive. The first three can be repeated without harm. One with
+of a token once a person said that the attempt did not arrive. All but the last can be repeated without harm. One with
 `LETTER = True` writes to people. A notice whose options have `on = "failed"` tells of jobs that were refused or are unsure,
 once for each such outcome.
 """

@@ -52,7 +52,7 @@ class PlannedPublisher:
     Where there are: `follow` mirrors how talks stand while their jobs are under way; `amend` brings what is published
     up to what its parcel says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
     token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more. `on` is
-    the outcome that a notice tells of: published, or failed. `replaces` says that `amend` brings files up to date, too.
+    the outcome that a notice tells of: published, or failed. `replace` brings the files of what is published up to date.
     """
 
     name: str
@@ -67,7 +67,7 @@ class PlannedPublisher:
     again: Again = nothing_remains
     letter: bool = False
     on: str = "published"
-    replaces: bool = False
+    replace: Amend | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,7 +105,8 @@ class Bench:
 class Parcel:
     """What a publisher is given. `facts` are the steps'; `receipts` are those of the publishers before a notice.
 
-    `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another.
+    `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another. `gone`
+    are, by role, the places of files of a tree that were put out before and are in it no more.
     `checkpoint(token)` saves what a resume needs before the bytes it speaks of go out; `sent(token)` says that
     everything went out and only the answer is outstanding.
     """
@@ -122,6 +123,7 @@ class Parcel:
     checkpoint: Callable[[Mapping[str, Any]], Awaitable[None]]
     sent: Callable[[Mapping[str, Any]], Awaitable[None]]
     replaced: Receipt | None = None
+    gone: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def chosen(self, roles: Sequence[str], *, trees: bool = False) -> list[Artifact]:
         """The artifacts of these roles; with none named, all that steps made, or else the source.
