@@ -157,6 +157,12 @@ class Plan:
         )
 
     @property
+    def gone(self) -> set[str]:
+        """The keys of files that were put out before and are in the trees no more."""
+        gone = self._parcel.gone
+        return {f"{tree.prefix}{path}" for tree in self.trees for path in gone.get(tree.artifact.role, ())}
+
+    @property
     def places(self) -> dict[str, Any]:
         """Where the trees go, for the token."""
         return {tree.artifact.role: {"Bucket": tree.bucket, "prefix": tree.prefix} for tree in self.trees}
