@@ -170,6 +170,11 @@ def data(how):
             data(lambda scene: scene["frames"][3].update(frame_no=9)),
             r"frames\[3\] has the number 9, and should have 3",
         ),
+        (
+            "2d_poses/scene_001_poses.json",
+            data(lambda scene: scene.update(start_frame=31, frames=scene["frames"][1:])),
+            "it starts with frame 31, and 30 comes next",
+        ),
         ("2d_poses/scene_001_poses.json", data(lambda scene: scene.update(scene_no=7)), "its scene_no is 7"),
         (
             "3d_BoundingBoxes/scene_002_3d.json",

@@ -176,6 +176,22 @@ async def test_a_mail_of_the_rework_whose_fate_nobody_knows_is_not_sent_again(tm
         assert (mail.state, mail.edition) == (Sending.UNSURE, 2)
 
 
+async def test_a_mail_that_was_asked_for_once_more_is_not_sent_again_where_nobody_knows_its_fate(tmp_path):
+    async with Lab(tmp_path) as lab:
+        job = await lab.published()
+        await lab.rework(job)
+        job = await lab.until(job.id, State.PUBLISHED, 2)
+        lab.mail.results.append(NobodyKnows("Broken."))
+        lab.mail.answers += [NobodyKnows("Silence."), NobodyKnows("Silence.")]
+        await lab.engine.acts.resend(job)
+        job = await lab.until(job.id, State.PUBLISHED, 3)
+        await lab.engine.runner.requeue(job, "Its row changed.")
+        await lab.until(job.id, State.PUBLISHED, 4)
+        assert lab.mail.arrived == [job.id] * 2
+        [_, mail] = await lab.engine.store.publications(job.id)
+        assert (mail.state, mail.edition) == (Sending.UNSURE, 3)
+
+
 async def test_undo_brings_back_what_was_out_and_a_second_one_what_was_undone(tmp_path):
     async with Lab(tmp_path) as lab:
         job = await lab.published()

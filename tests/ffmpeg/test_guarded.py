@@ -16,7 +16,7 @@ from vidd.errors import Refused
 from vidd.warden import descendants
 
 PYTHON = sys.executable
-# Deaf to SIGINT and SIGTERM, with children that leave the group, leave the session, and are orphaned; one of them has an
+# Deaf to SIGINT and SIGTERM, with children that leave the group, leave the session, and are orphaned, some of them with an
 # empty environment. Says all process ids.
 RUNAWAY = """
 import os, signal, subprocess, sys
@@ -31,7 +31,7 @@ if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         os.write(writing, str(os.getpid()).encode())
-        signal.pause()
+        os.execve(sys.executable, wait, {})
     os._exit(0)
 os.wait()
 pids.append(int(os.read(reading, 20)))
