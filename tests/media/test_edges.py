@@ -12,6 +12,7 @@ import av
 import footage
 import pytest
 
+from vidd.errors import AgainLater
 from vidd.ffmpeg.args import Cut
 from vidd.ffmpeg.edges import Made, edges
 from vidd.ffmpeg.plan import NotLikeThis
@@ -389,6 +390,13 @@ async def test_parameters_that_change_on_the_way_are_noticed(tmp_path):
     footage.ffmpeg("-f", "concat", "-i", both, "-c", "copy", tmp_path / "in.ts")
     with pytest.raises(NotLikeThis, match="parameters change on the way"):
         await cut(tmp_path / "in.ts", 1.3, 6.5)
+
+
+async def test_a_full_disk_is_no_reason_to_encode_all_of_it(tmp_path):
+    source = make(tmp_path, Source())
+    (tmp_path / "made.mp4").symlink_to("/dev/full")
+    with pytest.raises(AgainLater, match="disk was full while the parts were joined"):
+        await cut(source, 1.3, 6.5)
 
 
 async def test_a_cut_that_is_cancelled_leaves_nothing(tmp_path):

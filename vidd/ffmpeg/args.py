@@ -66,15 +66,35 @@ def trim(
     lead = cut.start - seek
     return [
         *begin(),
-        *_input(source, threads, seek),
+        *input_of(source, threads, seek),
+        *picture(media, cut, lead, crf=crf, preset=preset),
+        *sound(media, cut, lead, audio_bitrate=audio_bitrate),
+        *("-video_track_timescale", str(time_scale(media.video[0]))),
+        *end(output, media, threads),
+    ]
+
+
+def picture(media: Media, cut: Cut, lead: float, *, crf: int, preset: str, after: Sequence[str] = ()) -> list[str]:
+    """The talk's picture; `lead` is where the cut starts in what is read, `after` are filters that follow all others."""
+    return [
         *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
-        *_sound_maps(media),
-        *("-filter:v", ",".join([*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *_fades("", cut)])),
-        *("-filter:a", ",".join(sound_chain(lead, cut))),
+        *("-filter:v", ",".join([*picture_chain(media, cut, lead), *after])),
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
-        *_times(media.video[0]),
+        *times(media.video[0]),
+    ]
+
+
+def picture_chain(media: Media, cut: Cut, lead: float) -> list[str]:
+    """The filters that make the talk's picture, on the result's clock."""
+    return [*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *_fades("", cut)]
+
+
+def sound(media: Media, cut: Cut, lead: float, *, audio_bitrate: int) -> list[str]:
+    """The talk's sound, as above."""
+    return [
+        *sound_maps(media),
+        *("-filter:a", ",".join(sound_chain(lead, cut))),
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
-        *_end(output, media, threads),
     ]
 
 
@@ -87,25 +107,49 @@ def transcode(
     threads: int = 0,
 ) -> list[str]:
     """Several renditions of a whole file, which is decoded once."""
-    branches = [
-        f"[in{number}]scale={one.width}:{one.height},format=yuv420p{f',fps={one.fps:g}' if one.fps else ''}[out{number}]"
-        for number, (one, _) in enumerate(outputs)
-    ]
-    split = f"[0:V:0]split={len(outputs)}" + "".join(f"[in{number}]" for number in range(len(outputs)))
-    args = [*begin(), *_input(source, threads, 0.0), "-filter_complex", ";".join([split, *branches])]
+    args = [*begin(), *input_of(source, threads, 0.0), *split([one for one, _ in outputs])]
     for number, (one, path) in enumerate(outputs):
         args += [
-            *("-map", f"[out{number}]"),
-            *_sound_maps(media),
-            *("-filter:a", _UNBROKEN),
-            *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
-            # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
-            *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
-            *_times(media.video[0], one.fps),
-            *("-c:a", "aac", "-b:a", str(one.audio_bitrate)),
-            *_end(path, media, threads),
+            *rendition(number, one, media, preset=preset),
+            *rendition_sound(one, media),
+            *("-video_track_timescale", str(time_scale(media.video[0], one.fps))),
+            *end(path, media, threads),
         ]
     return args
+
+
+def split(outputs: Sequence[Rendition], before: Sequence[str] = (), after: Sequence[Sequence[str]] = ()) -> list[str]:
+    """The filters of several renditions; `before` are such that precede all others, `after` those that follow, of each."""
+    heads = "".join(f"[in{number}]" for number in range(len(outputs)))
+    branches = [
+        ",".join(
+            [
+                f"[in{number}]scale={one.width}:{one.height}",
+                "format=yuv420p",
+                *([f"fps={one.fps:g}"] if one.fps else []),
+                *(after[number] if after else ()),
+            ]
+        )
+        + f"[out{number}]"
+        for number, one in enumerate(outputs)
+    ]
+    return ["-filter_complex", ";".join(["[0:V:0]" + ",".join([*before, f"split={len(outputs)}"]) + heads, *branches])]
+
+
+def rendition(number: int, one: Rendition, media: Media, *, preset: str) -> list[str]:
+    """The picture of the `number`th of the renditions that are split."""
+    return [
+        *("-map", f"[out{number}]"),
+        *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
+        # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
+        *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
+        *times(media.video[0], one.fps),
+    ]
+
+
+def rendition_sound(one: Rendition, media: Media) -> list[str]:
+    """Its sound."""
+    return [*sound_maps(media), *("-filter:a", _UNBROKEN), *("-c:a", "aac", "-b:a", str(one.audio_bitrate))]
 
 
 def time_scale(video: Video, fps: float | None = None) -> int:
@@ -143,7 +187,8 @@ def limits(threads: int) -> list[str]:
     ]
 
 
-def _input(source: Path, threads: int, seek: float) -> list[str]:
+def input_of(source: Path, threads: int, seek: float) -> list[str]:
+    """A foreign file as an input, from about `seek` seconds on."""
     return [
         *limits(threads),
         *(("-ss", number(seek)) if seek > 0 else ()),
@@ -151,7 +196,8 @@ def _input(source: Path, threads: int, seek: float) -> list[str]:
     ]
 
 
-def _sound_maps(media: Media) -> list[str]:
+def sound_maps(media: Media) -> list[str]:
+    """All tracks of sound that can be decoded."""
     # One by one: "0:a?" fails altogether where one track has no decoder (phones write such beside the usual one).
     return [word for number, _ in _sound(media) for word in ("-map", f"0:a:{number}")]
 
@@ -165,7 +211,7 @@ def _cut(a: str, lead: float, cut: Cut) -> list[str]:
     # setpts cuts off, and a tick may be a whole frame (AVI).
     return [
         f"{a}trim=start={number(lead)}:end={number(lead + cut.length)}",
-        f"{a}setpts=round(PTS-{number(lead)}/TB)",
+        f"{a}setpts=round(PTS{'-' if lead >= 0 else '+'}{number(abs(lead))}/TB)",
     ]
 
 
@@ -186,16 +232,17 @@ def _even(video: Video) -> list[str]:
     return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
 
 
-def _times(video: Video, fps: float | None = None) -> list[str]:
-    scale = time_scale(video, fps)
+def times(video: Video, fps: float | None = None) -> list[str]:
+    """How the encoder gets its pictures' times."""
     return [
         *("-fps_mode:v", "vfr"),  # every picture at its own time: none doubled, none dropped
-        *("-enc_time_base:v", f"1:{scale}"),  # by default one tick per frame, which would round a varying rate
-        *("-video_track_timescale", str(scale)),
+        # By default one tick per frame, which would round a varying rate.
+        *("-enc_time_base:v", f"1:{time_scale(video, fps)}"),
     ]
 
 
-def _end(output: Path, media: Media, threads: int) -> list[str]:
+def end(output: Path, media: Media, threads: int) -> list[str]:
+    """What every MP4 file ends with, its name last."""
     return [
         *_threads(threads),
         *("-map_metadata", "-1"),  # recorders write places, serial numbers and people's names

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
 from vidd.ffmpeg import pieces
 from vidd.ffmpeg.cutter import Cutter
 from vidd.ffmpeg.nal import LONG_IDS
+from vidd.ffmpeg.place import room_of
 from vidd.ffmpeg.plan import Index, Keyframe, NotLikeThis, Plan, Ticks, plan, ticks
 from vidd.ffmpeg.probe import prober
 from vidd.ffmpeg.run import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
     from vidd.model.event import Event
@@ -69,8 +69,8 @@ async def edges(
         chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0, open_gops=open_gops)
         _check(chosen)
         clock = ticks(index.time_base, index.begin, cut)
-        with tempfile.TemporaryDirectory(prefix=f".{output.stem}.", dir=output.parent) as room:
-            work = _Pieces(encoder, source, Path(room), media, cut, crf, preset, audio_bitrate, progress, observe)
+        with room_of(output) as room:
+            work = _Pieces(encoder, source, room, media, cut, crf, preset, audio_bitrate, progress, observe)
             made = await work.pictures(chosen, index, clock, answer)
             sounds, heard = await work.sounds(cutter, clock, name)
             await cutter.ask(

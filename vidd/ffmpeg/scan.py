@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 
-from vidd.ffmpeg import nal, parameters, slices
+from vidd.ffmpeg import nal, parameters
+from vidd.ffmpeg.meeting import meeting
 from vidd.ffmpeg.plan import NotLikeThis, bounds
 from vidd.ffmpeg.reader import opened, picture_streams
 
@@ -187,8 +188,8 @@ def _note(found: Scan, packet: Packet) -> None:
 def _needs(found: Scan, units: list[bytes]) -> int:
     """How many pictures must come before a keyframe that goes on from others; 0 where it cannot be told."""
     try:
-        over, meeting = slices.meeting(found.sets, units, 0)
-        return meeting.since(over)
+        over, met = meeting(found.sets, units, 0)
+        return met.since(over)
     except (nal.BadUnits, KeyError):
         return 0
 

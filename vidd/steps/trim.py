@@ -12,13 +12,15 @@ from pydantic import Field
 import vidd.options
 from vidd.errors import Refused
 from vidd.ffmpeg import args
+from vidd.ffmpeg.checkpoints import checkpoints_of, forget
 from vidd.ffmpeg.edges import edges
 from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import probe, prober
-from vidd.ffmpeg.run import check_capable, encode
+from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset
 from vidd.ffmpeg.verify import Wanted, check_joins, check_pictures, picture_end, verify
+from vidd.ffmpeg.whole import Whole
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
 from vidd.options import Duration
@@ -44,6 +46,12 @@ class Options(vidd.options.Options):
         "auto",
         description="auto encodes only what fades and copies the rest where the recording allows it; full all of it.",
     )
+    segment: Duration = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="A longer cut all of which is encoded is made in segments of about this length, so that a kill costs no more than one; 0s for one piece.",
+    )
     open_gops: bool = Field(
         False, description="Copy H.264 with open GOPs too: it plays, but Chromium cannot seek into such a video."
     )
@@ -60,12 +68,16 @@ async def run(options: Options, bench: Bench) -> Outcome:
     media = bench.artifacts[options.source].media or await probe(source, name)
     cut = _cut(bench, media, options.fade)
     final = bench.directory / "talk.mp4"
-    part = part_of(final)
+    part, kept = part_of(final), checkpoints_of(final)
     try:
-        made, checked = await _Cutting(options, bench, source, media, cut, part).run()
+        made, checked = await _Cutting(options, bench, source, media, cut, part, kept).run()
         await put_in_place(part, final)
+    except Refused:
+        await forget(kept)
+        raise
     finally:
         part.unlink(missing_ok=True)
+    await forget(kept)
     return Outcome(
         artifacts=(Artifact("talk", final.name, made.size, "video/mp4", made, {"check": checked}),),
         facts={
@@ -80,7 +92,7 @@ async def run(options: Options, bench: Bench) -> Outcome:
 
 @dataclass(frozen=True)
 class _Cutting:
-    """One cut on its way into `part`."""
+    """One cut on its way into `part`; what a long one has so far is `kept`."""
 
     options: Options
     bench: Bench
@@ -88,6 +100,7 @@ class _Cutting:
     media: Media
     cut: args.Cut
     part: Path
+    kept: Path
 
     async def run(self) -> tuple[Media, dict[str, Any]]:
         """What was made and the record of its check, with the lane and why it was that one.
@@ -133,33 +146,31 @@ class _Cutting:
 
     async def _full(self) -> tuple[Media, dict[str, Any]]:
         options, bench, name, cut = self.options, self.bench, self.bench.job.name, self.cut
-        encoder = bench.tools.encoder
-        argv = args.trim(
+        whole = Whole(
+            bench.tools.encoder,
             self.source,
-            self.part,
             self.media,
             cut,
             seek=await _seek(self.source, self.media, cut.start, name),
             crf=options.crf,
             preset=options.preset,
             audio_bitrate=options.audio_bitrate,
-            threads=encoder.threads,
+            every=options.segment,
+            kept=self.kept,
+            name=name,
+            place=bench.place,
+            progress=bench.progress,
+            observe=bench.tools.observe,
         )
-        async with bench.place():
-            ended = await encode(
-                encoder,
-                argv,
-                output=self.part,
-                duration=cut.length,
-                progress=bench.progress,
-                observe=bench.tools.observe,
-                kind="trim",
-            )
+        done = await whole.make(self.part)
         width, height = self.media.video[0].shown
         wanted = Wanted(cut.length, cut.length, width // 2 * 2, height // 2 * 2, self._tracks)
-        made, record = await verify(self.part, wanted, name, ended.stderr)
+        made, record = await verify(self.part, wanted, name, done.complaints)
+        joined: dict[str, Any] = {}
+        if done.pictures is not None:
+            joined = await check_joins(self.part, done.joins, done.pictures, made.video[0].frames, name)
         missing = await check_pictures(self.source, self.media.video[0], cut, record.frames, name)
-        return made, record.to_json() | {"missing": missing}
+        return made, record.to_json() | joined | done.facts | {"missing": missing}
 
     @property
     def _tracks(self) -> int:
