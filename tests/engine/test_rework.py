@@ -203,7 +203,10 @@ async def test_undo_brings_back_what_was_out_and_a_second_one_what_was_undone(tm
         assert "rework" not in undone.settings["steps"][2]
         job = await lab.until(job.id, State.PUBLISHED, 3)
         assert (lab.far.there, lab.runs) == (first, [2, 1, 2])
-        assert job.facts["rework"]["compared"]["unchanged"] == 4
+        # Held against what was out until then.
+        compared = job.facts["rework"]["compared"]
+        assert [compared[what] for what in ("added", "changed", "removed", "unchanged")] == [2, 1, 0, 1]
+        assert lab.far.gone == {"results": []}
         await lab.engine.acts.undo(job)
         await lab.until(job.id, State.PUBLISHED, 4)
         assert (lab.far.there, lab.runs) == (second, [2, 1, 2])
@@ -229,6 +232,18 @@ async def test_a_rework_that_fails_leaves_what_is_out_and_can_be_undone_or_asked
         await lab.engine.acts.undo(job)
         await lab.until(job.id, State.PUBLISHED, 3)
         assert lab.far.there == {"a.json": "other"}
+
+
+async def test_what_a_rework_put_out_before_it_failed_is_known_to_the_one_after_it(tmp_path):
+    async with Lab(tmp_path) as lab:
+        job = await lab.published()
+        lab.analysis.files = {"a.json": "1", "new.json": "2"}
+        lab.far.faults.append(Refused("Half of it went out."))
+        await lab.rework(job)
+        job = await lab.until(job.id, State.REFUSED)
+        await lab.engine.acts.undo(job)
+        await lab.until(job.id, State.PUBLISHED, 2)
+        assert lab.far.gone == {"results": ["new.json"]}
 
 
 async def test_each_attempt_of_a_rework_begins_with_what_was_kept(tmp_path):

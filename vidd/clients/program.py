@@ -6,6 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from vidd import process
 from vidd.clients.advance import Advance
 from vidd.clients.exits import fault_of
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from vidd.clients.exits import Exit
     from vidd.ports import Bench
 
+_log = structlog.get_logger()
 _STOPPING = 60.0
 
 
@@ -59,6 +62,7 @@ async def call(call: Call, bench: Bench) -> dict[str, Any]:
         spoken = Spoken(log, list(call.hidden.values()), Advance(call.progress, bench.progress).hear)
         at = f"{bench.tools.clock.now():%Y-%m-%d %H:%M:%S} UTC"
         log.write(f"--- {at}, {bench.step}, in {call.cwd}: {call.words}\n".encode(errors="backslashreplace"))
+        _log.info("command started", job=bench.job.id, step=bench.step, program=call.name)
         try:
             ended = await _run(call, bench, spoken)
         except process.Hung as hung:

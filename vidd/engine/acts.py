@@ -62,13 +62,15 @@ class Acts:
         With None no step runs, and what is kept is published as the settings say now. `asked` is for the record.
         """
         kept = await self.kept(job)
-        now = {"edition": edition_of(job) + 1, "step": step, "of": kept[-1].number if kept else None, **asked}
+        of = kept[-1].number if kept else None
+        now = {"edition": edition_of(job) + 1, "step": step, "of": of, "before": of, **asked}
         return await self._another_edition(job, settings, now, "A person asked for a rework.")
 
     async def undo(self, job: Job) -> Job:
         """Bring the results back that were out before the last rework; what is out follows."""
-        edition = await self.undone(job)
-        now = {"edition": edition_of(job) + 1, "step": None, "of": edition.number, "undo": True}
+        edition, newest = await self.undone(job), (await self.kept(job))[-1]
+        before = {"of": edition.number, "before": newest.number}
+        now = {"edition": edition_of(job) + 1, "step": None, **before, "undo": True}
         return await self._another_edition(job, edition.settings, now, "A person asked to undo the rework.")
 
     async def kept(self, job: Job) -> list[Edition]:

@@ -90,7 +90,7 @@ class Kept:
 
     def editions(self, job_id: str) -> list[Edition]:
         """What is kept of a job, the oldest first."""
-        found = [path for path in (self.root / job_id).glob("[0-9]*") if path.name.isdigit()]
+        found = [path for path in (self.root / job_id).glob("[0-9]*") if path.is_dir()]
         return [self._read(job_id, path) for path in sorted(found, key=lambda path: int(path.name))]
 
     def edition(self, job_id: str, number: int) -> Edition | None:
@@ -118,16 +118,30 @@ class Kept:
                 else:
                     _copy(path, target / path.name)
 
+    def note(self, job_id: str, number: int, trees: Mapping[str, Collection[str]]) -> None:
+        """Keep which files this edition is about to put out: should it fail, the next one must know."""
+        (self.root / job_id / f"{number}.json").write_text(json.dumps({role: sorted(trees[role]) for role in trees}))
+
+    def put_since(self, job_id: str, number: int) -> dict[str, set[str]]:
+        """By role, the places of files of trees that this edition put out, or one after it may have."""
+        edition = self.edition(job_id, number)
+        found = trees_of(edition.directory, edition.artifacts) if edition is not None else {}
+        for path in (self.root / job_id).glob("*.json"):
+            if int(path.stem) > number:
+                for role, places in json.loads(path.read_text()).items():
+                    found.setdefault(role, set()).update(places)
+        return found
+
     def sweep(self, now: datetime, alive: Collection[str]) -> None:
         """Remove what was kept long enough, but nothing of jobs that are under way."""
         for job in self.root.iterdir() if self.root.is_dir() else ():
             if job.name in alive:
                 continue
-            for path in job.iterdir():
-                if not path.name.isdigit() or self._read(job.name, path).until <= now:
+            for path in job.glob("[0-9]*"):
+                if path.is_dir() and self._read(job.name, path).until <= now:
                     _remove(path)
-            if not any(job.iterdir()):
-                job.rmdir()
+            if not any(path.is_dir() and path.name.isdigit() for path in job.iterdir()):
+                _remove(job)
 
 
 def compare(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict[str, Any]:
@@ -149,16 +163,10 @@ def compare(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict
     return {**counts, "unchanged": same, "files": {what: found[:_NAMED] for what, found in names.items()}}
 
 
-def left_behind(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict[str, list[str]]:
-    """Of each tree, the places of files that were in it and are no more."""
-    found = {}
-    for role, one in old.artifacts.items():
-        new = made.get(role)
-        # Where all of it is out already, the files are kept and no longer here.
-        if one.tree is not None and new is not None and new.tree is not None and (directory / new.path).is_dir():
-            now = {leaf.path for leaf in leaves(directory / new.path)}
-            found[role] = sorted({leaf.path for leaf in leaves(old.directory / one.path)} - now)
-    return found
+def trees_of(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, set[str]]:
+    """By role, the places of the files of each tree that is there."""
+    trees = {role: directory / one.path for role, one in artifacts.items() if one.tree is not None}
+    return {role: {leaf.path for leaf in leaves(path)} for role, path in trees.items() if path.is_dir()}
 
 
 def _files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Path]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from vidd.engine.kept import Kept, compare, left_behind
+from vidd.engine.kept import Kept, compare, trees_of
 from vidd.engine.stage import Stage
 from vidd.engine.work import Made
 from vidd.model.job import Job
-from vidd.model.rework import REWORK, edition_of, goes_over, rework_of, runs_no_step
+from vidd.model.rework import REWORK, comes_after, edition_of, goes_over, rework_of, runs_no_step
 from vidd.ports import Plan
 
 _FETCH = "fetch"
@@ -48,24 +48,27 @@ async def _under_way(stage: Stage, job: Job, plan: Plan) -> bool:
 
 async def compared(stage: Stage, job: Job, made: Made) -> Mapping[str, Any] | None:
     """The job's facts with what its rework changed; None where there is nothing to compare, or it was done before."""
-    number, rework = goes_over(job), rework_of(job)
+    number, rework = comes_after(job), rework_of(job)
     if number is None or "compared" in rework:
         return None
-    edition = await asyncio.to_thread(kept_of(stage).edition, job.id, number)
+    kept, directory, artifacts = kept_of(stage), stage.workspace.directory(job.id), dict(made.artifacts)
+    edition = await asyncio.to_thread(kept.edition, job.id, number)
     if edition is None:
         return None
-    found = await asyncio.to_thread(compare, edition, stage.workspace.directory(job.id), dict(made.artifacts))
+    found = await asyncio.to_thread(compare, edition, directory, artifacts)
+    await asyncio.to_thread(kept.note, job.id, edition_of(job), trees_of(directory, artifacts))
     return {**job.facts, REWORK: {**rework, "compared": found}}
 
 
 async def gone(stage: Stage, job: Job, made: Made) -> Mapping[str, Sequence[str]]:
-    """Of each tree, the places of files that the edition before had and this one has not."""
-    number = goes_over(job)
-    edition = None if number is None else await asyncio.to_thread(kept_of(stage).edition, job.id, number)
-    if edition is None:
+    """Of each tree, the places of files that the edition before, or one that failed since, had and this one has not."""
+    number = comes_after(job)
+    if number is None:
         return {}
-    directory = stage.workspace.directory(job.id)
-    return await asyncio.to_thread(left_behind, edition, directory, dict(made.artifacts))
+    now = await asyncio.to_thread(trees_of, stage.workspace.directory(job.id), dict(made.artifacts))
+    known = await asyncio.to_thread(kept_of(stage).put_since, job.id, number)
+    # Where all of it is out already, the files are kept and no longer here.
+    return {role: sorted(known.get(role, set()) - places) for role, places in now.items()}
 
 
 async def keep(stage: Stage, job: Job, plan: Plan) -> None:

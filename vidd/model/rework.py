@@ -2,7 +2,8 @@
 
 Each is another edition of the job's results; the first publication is edition 1. What is known of the present one is a
 fact of the job: `edition`, `step` (from which it runs; None where only publishers change), `of` (the edition whose kept
-results it goes over; None where there are none), `undo`, what was asked for, and after its steps `compared`.
+results it goes over; None where there are none), `before` (the edition that was out before it, likewise), `undo`, what was
+asked for, and after its steps `compared`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,12 @@ def goes_over(job: Job) -> int | None:
     """The edition whose kept results the present one begins with."""
     of = rework_of(job).get("of")
     return None if of is None else int(of)
+
+
+def comes_after(job: Job) -> int | None:
+    """The kept edition that was out before the present one, which is not the one it goes over where that is undone."""
+    before = rework_of(job).get("before")
+    return None if before is None else int(before)
 
 
 def runs_no_step(job: Job) -> bool:
