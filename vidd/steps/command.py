@@ -125,9 +125,14 @@ async def check(options: Options, tools: Tools) -> str:
     return f"{name} can be run."
 
 
-def still(options: Options, bench: Bench, outcome: Outcome) -> bool:  # noqa: ARG001 - `still` has this shape
+def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
     """Whether what it made is still there, also where it is no artifact."""
-    return Promised(options.outputs, bench.directory, _fields(options, bench)).there()
+    fields = _fields(options, bench) | {name: fact for name, fact in outcome.facts.items() if name == "video"}
+    try:
+        return Promised(options.outputs, bench.directory, fields).there()
+    except Refused:
+        # Its paths were made of what is no more, such as another step's facts.
+        return False
 
 
 async def run(options: Options, bench: Bench) -> Outcome:
