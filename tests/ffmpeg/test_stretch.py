@@ -46,7 +46,8 @@ def test_a_later_run_has_the_same_clock_and_leaves_out_what_is_there_only_after_
     words = picture(Stretch(first=5_376_001, beyond=6_144_000), 478.4)
     assert after(words, "-ss") == "478.4"
     assert after(words, "-filter:v") == (
-        "trim=start=-417:end=63.4,setpts=round(PTS+417/TB),format=yuv420p,fade=t=in:st=0:d=3,fade=t=out:st=477.4:d=3,"
+        "settb=1/12800,trim=start=-417:end=63.4,setpts=round(PTS+417/TB),"
+        "scale=out_range=tv,format=yuv420p,fade=t=in:st=0:d=3,fade=t=out:st=477.4:d=3,"
         "settb=1/12800,trim=end_pts=6144000,trim=start_pts=5376001,setpts=PTS-5376001"
     )
 

@@ -366,10 +366,14 @@ async def test_the_brightness_that_a_high_dynamic_range_was_mastered_for_stays(t
 
 
 UNLIKE = {
-    "another codec": (("-c:v", "mpeg4", "-g", 25), "Only H.264 and HEVC"),
+    "another codec": (("-c:v", "mpeg4", "-g", 25), "Only H.264, HEVC and AV1"),
     "one keyframe": (("-c:v", "libx264", "-g", 999, "-sc_threshold", 0), "no keyframe between the fades"),
     "keyframes that are rare": (("-c:v", "libx264", "-g", 110, "-sc_threshold", 0), "Keyframes are so rare"),
     "interlaced": (("-c:v", "libx264", "-g", 25, "-flags", "+ilme+ildct"), "fields"),
+    "10 bits of full range": (
+        ("-c:v", "libx264", "-g", 25, "-pix_fmt", "yuv420p10le", "-color_range", "pc"),
+        "full range of values",
+    ),
 }
 
 

@@ -61,39 +61,58 @@ def trim(
     preset: str,
     audio_bitrate: int,
     threads: int = 0,
+    over: Sequence[str] = (),
+    more: Sequence[str] = (),
+    graph: Sequence[str] = (),
 ) -> list[str]:
-    """Cut, frame-exact, with fades; everything is encoded anew. `seek` (seconds) is at or before `cut.start`."""
+    """Cut, frame-exact, with fades; everything is encoded anew. `seek` (seconds) is at or before `cut.start`.
+
+    `over` is that of `picture`, `graph` that of `sound`, and `more` are the inputs it takes besides the source.
+    """
     lead = cut.start - seek
     return [
         *begin(),
         *input_of(source, threads, seek),
-        *picture(media, cut, lead, crf=crf, preset=preset),
-        *sound(media, cut, lead, audio_bitrate=audio_bitrate),
+        *more,
+        *picture(media, cut, lead, crf=crf, preset=preset, over=over),
+        *sound(media, cut, lead, audio_bitrate=audio_bitrate, graph=graph),
         *("-video_track_timescale", str(time_scale(media.video[0]))),
         *end(output, media, threads),
     ]
 
 
-def picture(media: Media, cut: Cut, lead: float, *, crf: int, preset: str, after: Sequence[str] = ()) -> list[str]:
-    """The talk's picture; `lead` is where the cut starts in what is read, `after` are filters that follow all others."""
+def picture(
+    media: Media,
+    cut: Cut,
+    lead: float,
+    *,
+    crf: int,
+    preset: str,
+    over: Sequence[str] = (),
+    after: Sequence[str] = (),
+) -> list[str]:
+    """The talk's picture; `lead` is where the cut starts in what is read, `after` are filters that follow all others.
+
+    `over` are those that put something over it, before it fades.
+    """
     return [
         *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
-        *("-filter:v", ",".join([*picture_chain(media, cut, lead), *after])),
+        *("-filter:v", ",".join([*picture_chain(media, cut, lead, over), *after])),
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
         *times(media.video[0]),
     ]
 
 
-def picture_chain(media: Media, cut: Cut, lead: float) -> list[str]:
+def picture_chain(media: Media, cut: Cut, lead: float, over: Sequence[str] = ()) -> list[str]:
     """The filters that make the talk's picture, on the result's clock."""
-    return [*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *_fades("", cut)]
+    video = media.video[0]
+    return [*_whole(video), *_cut("", lead, cut), *_plain(video), *over, *fades("", cut.length, cut.fade)]
 
 
-def sound(media: Media, cut: Cut, lead: float, *, audio_bitrate: int) -> list[str]:
-    """The talk's sound, as above."""
+def sound(media: Media, cut: Cut, lead: float, *, audio_bitrate: int, graph: Sequence[str] = ()) -> list[str]:
+    """The talk's sound, as above; `graph` is another one for it, with its maps."""
     return [
-        *sound_maps(media),
-        *("-filter:a", ",".join(sound_chain(lead, cut))),
+        *(graph or (*sound_maps(media), "-filter:a", ",".join(sound_chain(lead, cut)))),
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
     ]
 
@@ -149,7 +168,7 @@ def rendition(number: int, one: Rendition, media: Media, *, preset: str) -> list
 
 def rendition_sound(one: Rendition, media: Media) -> list[str]:
     """Its sound."""
-    return [*sound_maps(media), *("-filter:a", _UNBROKEN), *("-c:a", "aac", "-b:a", str(one.audio_bitrate))]
+    return [*sound_maps(media), *("-filter:a", UNBROKEN), *("-c:a", "aac", "-b:a", str(one.audio_bitrate))]
 
 
 def time_scale(video: Video, fps: float | None = None) -> int:
@@ -163,8 +182,8 @@ def time_scale(video: Video, fps: float | None = None) -> int:
     return scale
 
 
-# Silence where the sound starts late or has a hole: AAC in MP4 has no holes, so all after one would come too early.
-_UNBROKEN = "aresample=async=1:first_pts=0"
+# Silence where the sound starts late or has a hole of 20 ms: AAC in MP4 has none, so all after it would come too early.
+UNBROKEN = "aresample=async=1:min_hard_comp=0.02:first_pts=0"
 
 
 def begin() -> list[str]:
@@ -208,7 +227,7 @@ def _sound(media: Media) -> list[tuple[int, Audio]]:
 
 def _cut(a: str, lead: float, cut: Cut) -> list[str]:
     # Not PTS-STARTPTS: picture and sound begin at different times, and that difference must stay. round(), since
-    # setpts cuts off, and a tick may be a whole frame (AVI).
+    # setpts cuts off.
     return [
         f"{a}trim=start={number(lead)}:end={number(lead + cut.length)}",
         f"{a}setpts=round(PTS{'-' if lead >= 0 else '+'}{number(abs(lead))}/TB)",
@@ -217,19 +236,29 @@ def _cut(a: str, lead: float, cut: Cut) -> list[str]:
 
 def sound_chain(lead: float, cut: Cut) -> list[str]:
     """The filters that cut and fade sound; `lead` is where the cut starts in what is read."""
-    return [*_cut("a", lead, cut), _UNBROKEN, *_fades("a", cut)]
+    return [*_cut("a", lead, cut), UNBROKEN, *fades("a", cut.length, cut.fade)]
 
 
-def _fades(a: str, cut: Cut) -> list[str]:
-    if cut.fade <= 0:
+def fades(a: str, seconds: float, fade: float) -> list[str]:
+    """The filters that let something of so many seconds fade in and out; `a` is "a" for sound."""
+    if fade <= 0:
         return []
-    length = number(cut.fade)
-    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(cut.length - cut.fade)}:d={length}"]
+    length = number(fade)
+    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(seconds - fade)}:d={length}"]
 
 
-def _even(video: Video) -> list[str]:
-    # 4:2:0 needs even sides; a line less is no resampling.
-    return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+def _whole(video: Video) -> list[str]:
+    return [
+        f"settb=1/{time_scale(video)}",  # a tick may be a whole frame (AVI), and the cut begin in the middle of one
+        # No browser does it. Only where it is needed: it loses a picture where the size changes on the way.
+        *(["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []),
+    ]
+
+
+def _plain(video: Video) -> list[str]:
+    # 4:2:0 needs even sides; a line less is no resampling. Fades end in the black of the usual range.
+    even = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+    return [*even, "scale=out_range=tv", "format=yuv420p"]
 
 
 def times(video: Video, fps: float | None = None) -> list[str]:

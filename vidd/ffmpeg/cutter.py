@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,27 +90,41 @@ class _Work:
 
         path, cut, start = Path(asked["path"]), Cut(*asked["cut"]), Fraction(asked["start"])
         reasons: dict[str, str] = {}
-        for number, language in asked["tracks"]:
+        for number, language, before, after in asked["tracks"]:
+            around = (Path(before) if before else None, Path(after) if after else None)
             try:
                 self._seams[number] = Seamed(
-                    path, asked["name"], number, start, cut, language=language, bits=asked["bits"]
+                    path, asked["name"], number, start, cut, language=language, bits=asked["bits"], around=around
                 )
             except NotLikeThis as odd:
                 reasons[str(number)] = odd.sentence
         return {"encode": reasons}
 
     def _joined(self, asked: dict[str, Any]) -> dict[str, Any]:
-        from vidd.ffmpeg import join, sound  # noqa: PLC0415
+        from vidd.ffmpeg import join, parts, sound  # noqa: PLC0415
 
         if self._scan is None:
             raise RuntimeError("join comes after scan")
-        edges = [
-            join.Edge(Path(path), self._scan.codec, tuple(names)) if path else None for path, names in asked["edges"]
-        ]
-        plan = Plan(**asked["plan"])
+        codec, at, ticks = self._scan.codec, asked["at"], Ticks(*asked["ticks"])
+        edges = [join.Edge(Path(path), codec, tuple(names), at) if path else None for path, names in asked["edges"]]
+        before, after = (
+            [
+                parts.Part(Path(path), scale=ticks.scale, at=begin, names=tuple(names))
+                for path, begin, names in asked[row]
+            ]
+            for row in ("before", "after")
+        )
         kind = join.Bridged if asked["bridged"] else join.Track
-        ticks = Ticks(*asked["ticks"])
-        track = kind(Path(asked["path"]), asked["name"], self._scan, plan, ticks=ticks, edges=edges)
+        track = kind(
+            Path(asked["path"]),
+            asked["name"],
+            self._scan,
+            Plan(**asked["plan"]),
+            ticks=replace(ticks, origin=ticks.origin - at),
+            edges=edges,
+            before=before,
+            after=after,
+        )
         sounds = [
             self._seams[track] if path is None else sound.Whole(Path(path), track, language)
             for path, track, language in asked["sounds"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 
-from vidd.ffmpeg import nal, parameters
+from vidd.ffmpeg import nal, obu, parameters
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.timing import Picture, Timing
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Where one has no time, it is asked for, and not believed to the type checker.
 Packet: TypeAlias = Any
 
-TAGS = {"h264": "avc1", "hevc": "hvc1"}
+TAGS = {"h264": "avc1", "hevc": "hvc1", "av1": "av01"}
 
 
 class Part:
@@ -47,9 +47,10 @@ class Part:
             if not container.streams.video:
                 raise NotLikeThis(f"There is no picture in {path.name}.")
             stream = container.streams.video[0]
-            self.codec, self.header = stream.codec_context.name, stream.codec_context.extradata or b""
+            context = stream.codec_context
+            self.codec, self.header = context.codec.canonical_name, context.extradata or b""
             if self.codec not in TAGS:
-                raise NotLikeThis(f"Only H.264 and HEVC can be joined, and {path.name} is {self.codec}.")
+                raise NotLikeThis(f"Only H.264, HEVC and AV1 can be joined, and {path.name} is {self.codec}.")
             ticks: Any = stream.time_base
             self._ticks = ((ticks * scale).numerator, (ticks * scale).denominator)
             sets, self._size = parameters.of_header(self.codec, self.header)
@@ -129,6 +130,8 @@ class Parts:
 
     def _header(self) -> bytes:
         like, sets = self._like, self._like.sets
+        if like.codec == "av1":
+            return obu.av1c(like.header, [one.header for one in self._parts], sets.sps)
         for one in self._parts:
             sets += one.sets
         names = parameters.ids_h264(sets) if like.codec == "h264" else parameters.ids_hevc(sets)

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from math import floor
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -108,6 +109,17 @@ def prober() -> Prober:
 async def probe(path: Path, name: str | None = None) -> Media:
     """What a file holds; Refused with a sentence where it is no video that can be worked on."""
     return await prober().probe(path, name)
+
+
+async def seek_to(path: Path, media: Media, start: float, name: str) -> float:
+    """Seconds from the file's start to seek to, so that picture and sound from `start` on are decoded rightly."""
+    # MP4 has an index of keyframes, so that ffmpeg itself finds the one before; the second serves the sound's decoder.
+    point = max(0.0, start - 1)
+    if point and not media.container.startswith("mov"):
+        point = await prober().seek_point(path, start, name)
+    # Where a tick is a whole picture (AVI), a seek to between two would move the picture against the sound.
+    rate = media.video[0].rate
+    return floor(point * rate) / rate if rate else point
 
 
 async def close_probers() -> None:

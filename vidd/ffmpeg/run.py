@@ -33,6 +33,8 @@ _FILTERS = (
     "atrim",
     "setpts",
     "asetpts",
+    "settb",
+    "bwdif",
     "fade",
     "afade",
     "crop",

@@ -52,6 +52,7 @@ def picture(
     preset: str,
     every: float,
     threads: int = 0,
+    over: Sequence[str] = (),
 ) -> list[str]:
     """The picture of `args.trim`, in segments of at least `every` seconds in the directory `room`.
 
@@ -61,14 +62,47 @@ def picture(
     return [
         *args.begin(),
         *args.input_of(source, threads, seek),
-        *args.picture(media, cut, cut.start - seek, crf=crf, preset=preset, after=stretch.filters(scale)),
+        *args.picture(media, cut, cut.start - seek, crf=crf, preset=preset, over=over, after=stretch.filters(scale)),
         *segments(room, scale, every, threads),
         *_beside(args.sound_maps(media)),
     ]
 
 
+def in_one(
+    source: Path,
+    output: Path,
+    media: Media,
+    cut: Cut,
+    *,
+    seek: float,
+    crf: int,
+    preset: str,
+    threads: int = 0,
+    over: Sequence[str] = (),
+) -> list[str]:
+    """All of the picture of `args.trim`, in one file."""
+    scale = args.time_scale(media.video[0])
+    return [
+        *args.begin(),
+        *args.input_of(source, threads, seek),
+        *args.picture(media, cut, cut.start - seek, crf=crf, preset=preset, over=over),
+        *("-video_track_timescale", str(scale), "-movie_timescale", str(scale)),
+        *args.end(output, media, threads),
+        *_beside(args.sound_maps(media)),
+    ]
+
+
 def sound(
-    source: Path, output: Path, media: Media, cut: Cut, *, seek: float, audio_bitrate: int, threads: int = 0
+    source: Path,
+    output: Path,
+    media: Media,
+    cut: Cut,
+    *,
+    seek: float,
+    audio_bitrate: int,
+    threads: int = 0,
+    more: Sequence[str] = (),
+    graph: Sequence[str] = (),
 ) -> list[str]:
     """The sound of `args.trim`, in one piece; no words where there is none."""
     if not args.sound_maps(media):
@@ -76,7 +110,8 @@ def sound(
     return [
         *args.begin(),
         *args.input_of(source, threads, seek),
-        *args.sound(media, cut, cut.start - seek, audio_bitrate=audio_bitrate),
+        *more,
+        *args.sound(media, cut, cut.start - seek, audio_bitrate=audio_bitrate, graph=graph),
         *args.end(output, media, threads),
         *_beside(["-map", "0:V:0"]),
     ]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from vidd.errors import Refused
 from vidd.ffmpeg import args, stretch
-from vidd.ffmpeg.assemble import Made, assemble
+from vidd.ffmpeg.assemble import Encoded, Made, assemble, put_around
 from vidd.ffmpeg.checkpoints import Checkpoints, fingerprint, forget
+from vidd.ffmpeg.place import room_of
 from vidd.ffmpeg.plan import NotLikeThis
+from vidd.ffmpeg.probe import prober
 from vidd.ffmpeg.resume import whence
 from vidd.ffmpeg.run import encode, said_of_itself
 from vidd.ffmpeg.segmented import Segmented
 from vidd.ffmpeg.stretch import Stretch
+from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
+    from vidd.ffmpeg.dressed import Dressed
     from vidd.model.event import Event
     from vidd.model.media import Media
     from vidd.ports import Encoder
@@ -43,19 +48,25 @@ class Whole:
     place: Callable[[], AbstractAsyncContextManager[None]]
     progress: Callable[[float, float | None, str, float | None], None]
     observe: Callable[[Event], None]
+    dressed: Dressed
 
     async def make(self, output: Path) -> Made:
         """Encode into `output`. Faults as `run.encode`; whole segments stay in `kept` whatever happens."""
         if not self.every or self.cut.length <= self.every:
-            return await self._at_once(output)
+            return await self._short(output)
         try:
             return await self._in_segments(output)
         except NotLikeThis as odd:
             await forget(self.kept)
-            made = await self._at_once(output)
-            return Made(made.complaints, facts={"segments": {"number": 1, "why": odd.sentence}})
+            made = await self._short(output)
+            return replace(made, facts={"segments": {"number": 1, "why": odd.sentence}})
+
+    async def _short(self, output: Path) -> Made:
+        around = self.dressed.around
+        return await (self._apart(output) if around.before or around.after else self._at_once(output))
 
     async def _at_once(self, output: Path) -> Made:
+        more, graph = self.dressed.sound(self.cut, self.seek, self.encoder.threads)
         argv = args.trim(
             self.source,
             output,
@@ -66,7 +77,29 @@ class Whole:
             preset=self.preset,
             audio_bitrate=self.audio_bitrate,
             threads=self.encoder.threads,
+            over=self.dressed.over,
+            more=more,
+            graph=graph,
         )
+        return Made(await self._encode(argv, output))
+
+    async def _apart(self, output: Path) -> Made:
+        """Picture and sound each in a file of its own, and put together with what is around them."""
+        recipe, around = _Recipe(self), self.dressed.around
+        with room_of(output) as room:
+            picture, sound = room / "picture.mp4", room / "sound.mp4"
+            complaints = await self._encode(recipe.in_one(picture), picture)
+            if words := recipe.sound({0: sound}):
+                await self._encode(words, sound)
+            found = await prober().segment(picture, self.name)
+            if found["fault"]:
+                raise Refused(f"What was made of {quoted(self.name)} is not as it must be ({found['fault']}).")
+            own = [Encoded(picture, 0, found["last"])]
+            heard = sound if words else None
+            await put_around(own, heard, self.media, output, scale=around.scale, name=self.name, around=around)
+        return Made(complaints, around.joins, found["pictures"] + around.pictures)
+
+    async def _encode(self, argv: list[str], output: Path) -> str:
         async with self.place():
             ended = await encode(
                 self.encoder,
@@ -77,7 +110,7 @@ class Whole:
                 observe=self.observe,
                 kind="trim",
             )
-        return Made(ended.stderr)
+        return ended.stderr
 
     async def _in_segments(self, output: Path) -> Made:
         recipe = _Recipe(self)
@@ -96,14 +129,14 @@ class Whole:
             observe=self.observe,
         )
         await work.run()
-        joins = await assemble(self.encoder, there, self.media, output, name=self.name)
+        joins = await assemble(self.encoder, there, self.media, output, name=self.name, around=self.dressed.around)
         facts = there.told(found, work.made[0], recipe.why)
-        return Made(work.complaints, joins, there.pictures, {"segments": facts})
+        return Made(work.complaints, joins, there.pictures + self.dressed.around.pictures, {"segments": facts})
 
     async def _fingerprint(self, recipe: _Recipe) -> str:
         first, nowhere = {0: Stretch()}, {0: self.kept}
         arguments = [recipe.picture(first, nowhere, self.seek), recipe.sound(nowhere)]
-        return fingerprint(await said_of_itself(self.encoder), arguments, [self.source])
+        return fingerprint(await said_of_itself(self.encoder), arguments, [self.source, *self.dressed.files])
 
 
 class _Recipe:
@@ -119,7 +152,8 @@ class _Recipe:
             return one.seek
 
         def shown(seek: float) -> list[str]:
-            return [*args.picture_chain(one.media, one.cut, one.cut.start - seek), *Stretch(last).filters(self._scale)]
+            chain = args.picture_chain(one.media, one.cut, one.cut.start - seek, one.dressed.over)
+            return [*chain, *Stretch(last).filters(self._scale)]
 
         seek, self.why = await whence(
             one.encoder,
@@ -147,10 +181,27 @@ class _Recipe:
             preset=one.preset,
             every=one.every,
             threads=one.encoder.threads,
+            over=one.dressed.over,
+        )
+
+    def in_one(self, output: Path) -> list[str]:
+        """Arguments that write all of the picture into one file."""
+        one = self._one
+        return stretch.in_one(
+            one.source,
+            output,
+            one.media,
+            one.cut,
+            seek=one.seek,
+            crf=one.crf,
+            preset=one.preset,
+            threads=one.encoder.threads,
+            over=one.dressed.over,
         )
 
     def sound(self, files: Mapping[int, Path]) -> list[str]:
         one = self._one
+        more, graph = one.dressed.sound(one.cut, one.seek, one.encoder.threads)
         return stretch.sound(
             one.source,
             files[0],
@@ -159,4 +210,6 @@ class _Recipe:
             seek=one.seek,
             audio_bitrate=one.audio_bitrate,
             threads=one.encoder.threads,
+            more=more,
+            graph=graph,
         )

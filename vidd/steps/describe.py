@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from vidd.errors import Refused
 from vidd.model.media import Outcome
-from vidd.model.talk import names_in_words, parse_recording_name
+from vidd.model.talk import parse_recording_name, speakers_in_words
 from vidd.options import Options as Base
 from vidd.ports import Bench
 from vidd.texts import check_template, fields_of, render
@@ -44,8 +44,7 @@ async def run(options: Options, bench: Bench) -> Outcome:
 
     Refused where a template names what there is not.
     """
-    names = [" ".join(speaker.name.split()) for speaker in bench.talk.speakers] if bench.talk else []
-    speakers = names_in_words([name for name in names if name])
+    speakers = speakers_in_words(bench.talk)
     fields = fields_of(bench.job, bench.talk, bench.facts, speakers=speakers)
     title = " ".join(render(options.title, fields).split()) or title_of(bench.job.name)
     description = re.sub(r"\n{3,}", "\n\n", render(options.description, fields | {"title": title})).strip()
