@@ -28,6 +28,7 @@ class CmsInlet(QuietInlet):
         self.name = "uploads"
         self.notes: list[str | None] = []
         self.looks = 0
+        self.handed: list[str] = []
         self.is_up: bool | None = None
         self._woken = asyncio.Event()
 
@@ -37,6 +38,7 @@ class CmsInlet(QuietInlet):
 
     async def admit(self, arrivals):
         admitted = await super().admit(arrivals)
+        self.handed += [one.key for one in arrivals]
         self.is_up = True
         return admitted
 

@@ -102,6 +102,7 @@ async def test_cursors_that_go_in_a_circle_are_said(cms, inlet):
             "subscription: the document must be one subscription",
         ),
         ({"subscription": "subscription { videoObjectCreated { id } }"}, "subscription: the document does not select"),
+        ({"fields": {"folder_id": "folder"}}, "query: the document does not select 'folder'"),
         ({"since_variable": "since"}, "query: the document has no variable \\$since"),
         ({"query": "query ($n: Int!) { videoObjects(n: $n) { id pCloudFileId uploadedAt } }"}, "its variable \\$n"),
         ({"paging": {"size_variable": "take"}}, "either offset_variable or cursor_variable"),

@@ -75,6 +75,12 @@ def test_an_upload_knows_what_it_lacks(changes, lacks):
     assert read_upload(a_video(1, **changes), Fields()).lacks == lacks
 
 
+def test_an_upload_may_wait_for_its_folder_too():
+    upload = read_upload(a_video(1, pCloudAnnotationsFolderId=None, pCloudFileId=None), Fields(folder_needed=True))
+    assert upload.lacks == "file id and its folder id"
+    assert read_upload(a_video(1), Fields(folder_needed=True)).lacks is None
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [

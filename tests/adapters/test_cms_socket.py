@@ -108,7 +108,7 @@ MESSAGES = {
     "list": [1, 2],
     "number": 7,
     "unknown type": {"type": "surprise"},
-    "status of another protocol": {"type": "auth", "status": "error"},
+    "another protocol's": {"type": "auth", "status": "ok"},
     "event without an object": {"type": "next", "id": "1", "payload": [1]},
     "error without errors": {"type": "error", "id": "1", "payload": []},
     "id that is none": {"type": "next", "id": "x", "payload": {"data": None}},
@@ -184,6 +184,20 @@ async def test_a_greeting_that_the_older_protocol_refuses_is_one_of_credentials(
         fault = await fault_at(server, tmp_path)
     assert isinstance(fault, NotAllowed)
     assert "who are you" in fault.sentence
+
+
+async def test_credentials_that_directus_refuses_are_known_though_it_does_not_close(tmp_path):
+    async def script(line):
+        await line.hear()
+        await line.say(
+            '{"type":"auth","status":"error","error":{"code":"AUTH_FAILED","message":"Wrong s3cret-token."}}'
+        )
+        await line.deaf()
+
+    async with bare(script) as server:
+        fault = await fault_at(server, tmp_path, replace(QUICK, ping=0), token="s3cret-token")
+    assert isinstance(fault, NotAllowed)
+    assert "(Wrong [hidden].)" in fault.sentence
 
 
 async def test_a_subscription_that_the_server_ends_is_asked_for_again(tmp_path):

@@ -118,7 +118,9 @@ class Query:
             raise RuntimeError("the database is away")
         if not cms.lets_in(info.context["request"]):
             return []
-        found = sorted(cms.shelf.videos.values(), key=lambda one: one["uploadedAt"] or "")
+        found = list(cms.shelf.videos.values())
+        if take is not None:
+            found.sort(key=lambda one: one["uploadedAt"] or "")
         found = [one for one in found if since is None or (one["uploadedAt"] or "") >= since]
         most = min(take, cms.most) if take is not None else None
         return [VideoObject.of(one) for one in found[skip : None if most is None else skip + most]]

@@ -109,3 +109,8 @@ def test_the_audit_says_what_is_missing_and_what_is_not_done(place):
         until(lambda: not lab.vidd.ask("/health")[1]["ok"], "it shows that the CMS is away")
         assert "CMS" in place.vidd("health")[1]
         lab.vidd.stopped()
+        lab.start_cms()
+        lab.upload(4)
+        assert place.journal(lambda store: store.set_flag("paused", None)) is None
+        place.drain()
+        assert "cm000004.mp4" in lab.out()

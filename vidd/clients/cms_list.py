@@ -6,7 +6,7 @@ what was deleted meanwhile hides nothing that comes after it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,7 +71,7 @@ class Page:
     faults: str | None = None
 
 
-async def listed(cms: Cms, question: Question, since: datetime | None) -> AsyncIterator[Page]:
+async def listed(cms: Cms, question: Question, since: datetime | None) -> AsyncGenerator[Page, None]:
     """What the CMS has, page by page; `since` counts only where the query has a variable for it.
 
     A page may bring objects again. Refused where the answer has no list at the path, or does not follow its pages.
@@ -106,7 +106,9 @@ async def _page(cms: Cms, question: Question, variables: Mapping[str, Any]) -> t
     )
 
 
-async def _by_cursor(cms: Cms, question: Question, variables: dict[str, Any], paging: Paging) -> AsyncIterator[Page]:
+async def _by_cursor(
+    cms: Cms, question: Question, variables: dict[str, Any], paging: Paging
+) -> AsyncGenerator[Page, None]:
     variables[paging.size_variable] = paging.size
     passed: set[str] = set()
     while True:
@@ -121,7 +123,9 @@ async def _by_cursor(cms: Cms, question: Question, variables: dict[str, Any], pa
         variables[str(paging.cursor_variable)] = cursor
 
 
-async def _by_number(cms: Cms, question: Question, variables: dict[str, Any], paging: Paging) -> AsyncIterator[Page]:
+async def _by_number(
+    cms: Cms, question: Question, variables: dict[str, Any], paging: Paging
+) -> AsyncGenerator[Page, None]:
     variables[paging.size_variable] = paging.size
     for _ in range(_READINGS):
         count, last = 0, None

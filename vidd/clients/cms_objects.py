@@ -33,6 +33,7 @@ class Fields(Options):
         pattern=_PATH,
         description="The id of the folder for its results; it may be missing.",
     )
+    folder_needed: bool = Field(False, description="Whether one without its folder waits for it too.")
     uploaded_at: str = Field("uploadedAt", pattern=_PATH, description="When it was uploaded; one without waits for it.")
 
 
@@ -42,20 +43,18 @@ class Improper(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An object of the CMS. `at` is its time where that can be read, `stamp` the same time written in one way."""
+    """An object of the CMS. `at` is its time where that can be read, `stamp` the same time written in one way.
+
+    `lacks` says what it waits for, in words; None where it is whole.
+    """
 
     id: str
     file_id: str | None
     folder_id: str | None
     stamp: str | None
     at: datetime | None
+    lacks: str | None
     fields: Mapping[str, Any]
-
-    @property
-    def lacks(self) -> str | None:
-        """What it waits for, in words; None where it is whole."""
-        missing = [words for words, value in (("file id", self.file_id), ("time", self.stamp)) if value is None]
-        return " and its ".join(missing) or None
 
     @property
     def identity(self) -> str:
@@ -82,14 +81,11 @@ def read_upload(value: Any, fields: Fields) -> Upload:
     if identity is None:
         raise Improper(f"it has no {fields.id!r}")
     stamp, at = _time(dig(value, fields.uploaded_at), fields.uploaded_at)
-    return Upload(
-        id=identity,
-        file_id=_id(dig(value, fields.file_id), fields.file_id),
-        folder_id=_id(dig(value, fields.folder_id), fields.folder_id) if fields.folder_id else None,
-        stamp=stamp,
-        at=at,
-        fields=value,
-    )
+    file_id = _id(dig(value, fields.file_id), fields.file_id)
+    folder_id = _id(dig(value, fields.folder_id), fields.folder_id) if fields.folder_id else None
+    needed = [("file id", file_id), ("time", stamp)] + [("folder id", folder_id)] * fields.folder_needed
+    lacks = " and its ".join(words for words, found in needed if found is None)
+    return Upload(identity, file_id, folder_id, stamp, at, lacks or None, value)
 
 
 def _id(value: Any, path: str) -> str | None:

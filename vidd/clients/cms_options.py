@@ -66,7 +66,10 @@ class Options(Base):
 
     @model_validator(mode="after")
     def _documents_fit(self) -> Options:
-        needed = (self.fields.id, self.fields.file_id, self.fields.uploaded_at)
+        fields = self.fields
+        needed = [fields.id, fields.file_id, fields.uploaded_at]
+        if fields.folder_id and (fields.folder_needed or "folder_id" in fields.model_fields_set):
+            needed.append(fields.folder_id)
         paged = self.paging
         variables = [self.since_variable, *(paged.variables if paged else ()), *self.variables]
         given = [name for name in variables if name]
@@ -94,6 +97,8 @@ class Options(Base):
 def arrival_of(options: Options, source: str, upload: Upload) -> Arrival:
     """A whole upload as an arrival. Refused where a template cannot be filled, or makes no address."""
     named = {"id": upload.id, "file_id": upload.file_id, "folder_id": upload.folder_id, "uploaded_at": upload.stamp}
+    # A template that names what there is not is refused; "None" would be a folder of that name.
+    named = {name: value for name, value in named.items() if value is not None}
     given = {**upload.fields, **named}
     location = render(options.recording, given).strip()
     if not location.isprintable() or " " in location or ".." in location.split("/"):

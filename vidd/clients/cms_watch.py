@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -159,19 +159,19 @@ class CmsWatch:
         self.look_now.clear()
         began, waited = self._now, self._would_be_listed()
         since = self._since(began)
-        pages = listed(cms, self.options.question, since)
         uploads: list[Upload] = []
         faults: str | None = None
-        while True:
-            try:
-                page: Page | None = await anext(pages, None)
-            except Fault as fault:
-                self.reception.trouble("query", fault.sentence)
-                return
-            if page is None:
-                break
-            faults = faults or page.faults
-            uploads += await self.reception.take(page.objects)
+        async with aclosing(listed(cms, self.options.question, since)) as pages:
+            while True:
+                try:
+                    page: Page | None = await anext(pages, None)
+                except Fault as fault:
+                    self.reception.trouble("query", fault.sentence)
+                    return
+                if page is None:
+                    break
+                faults = faults or page.faults
+                uploads += await self.reception.take(page.objects)
         if faults:
             self.reception.trouble("query", f"The CMS answered only in part, and is asked again: {faults}.")
             return

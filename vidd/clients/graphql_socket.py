@@ -7,6 +7,7 @@ together: gql's reconnecting client can wait for ever after it has subscribed be
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -97,11 +98,25 @@ class _Transport(AIOHTTPWebsocketsTransport):
         return number
 
     def _parse_answer(self, answer: str) -> tuple[str, int | None, ExecutionResult | None]:
+        if (refusal := _refusal_of(answer)) is not None:
+            raise TransportServerError(refusal)
         try:
             return super()._parse_answer(answer)
         except (AttributeError, IndexError, TypeError, RecursionError) as error:
             # Else the task that reads would fall, and whoever listens would wait for ever.
             raise TransportProtocolError(f"Server did not return a GraphQL result: {answer}") from error
+
+
+def _refusal_of(answer: str) -> str | None:
+    """What Directus says in place of a close code where it refuses the greeting (directus.io, "Real-time")."""
+    if not answer.startswith('{"type":"auth"'):
+        return None
+    with suppress(ValueError, RecursionError):
+        said = json.loads(answer)
+        if said.get("status") == "error":
+            error = said.get("error")
+            return str(error.get("message") if isinstance(error, dict) else error)
+    return None
 
 
 class Subscription:

@@ -9,6 +9,7 @@ questions go on alone.
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from vidd.clients.cms import Account
@@ -52,8 +53,8 @@ async def check(options: Options, tools: Tools) -> str:
 
 
 async def _check_query(options: Options, account: Account, tools: Tools) -> str:
-    async with connected(account, tools) as cms:
-        page = await anext(listed(cms, options.question, None))
+    async with connected(account, tools) as cms, aclosing(listed(cms, options.question, None)) as pages:
+        page = await anext(pages)
     if page.faults:
         raise Refused(f"The CMS answers the query only in part ({page.faults}): correct it, or the CMS.")
     lacking = 0
