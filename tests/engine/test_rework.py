@@ -1,6 +1,7 @@
 """A job that is out is made anew from one of its steps, and what is out follows; or the results of before come back."""
 
 import asyncio
+import shutil
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -257,6 +258,32 @@ async def test_each_attempt_of_a_rework_begins_with_what_was_kept(tmp_path):
         await lab.until(job.id, State.PUBLISHED, 2)
         kept = ["out/a.json", "out/b/c.json", "out/d.json", "source.mp4", "split.bin", "work/1.tmp"]
         assert lab.analysis.found == [["source.mp4", "split.bin"], kept, kept]
+
+
+async def test_a_rework_whose_files_were_swept_away_begins_with_what_was_kept_once_more(tmp_path):
+    async with Lab(tmp_path) as lab:
+        job = await lab.published()
+        lab.far.faults.append(Refused("Not now."))
+        await lab.rework(job)
+        job = await lab.until(job.id, State.REFUSED)
+        await lab.engine.stage.workspace.remove(job.id)
+        await lab.engine.acts.retry(job)
+        await lab.until(job.id, State.PUBLISHED, 2)
+        assert "work/1.tmp" in lab.analysis.found[2]
+        assert lab.runs == [3, 1, 3]
+
+
+async def test_an_undo_whose_kept_results_are_gone_says_so(tmp_path):
+    async with Lab(tmp_path) as lab:
+        job = await lab.published()
+        await lab.rework(job)
+        job = await lab.until(job.id, State.PUBLISHED, 2)
+        await lab.engine.runner.pause()
+        await lab.engine.acts.undo(job)
+        shutil.rmtree(tmp_path / "kept" / job.id / "1")
+        await lab.engine.runner.resume()
+        job = await lab.until(job.id, State.REFUSED)
+        assert "are gone by now" in job.reason
 
 
 async def test_what_is_kept_is_not_touched_by_a_program_that_works_on_it(tmp_path):

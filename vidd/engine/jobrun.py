@@ -102,9 +102,8 @@ class JobRun:
             await self._move(State.READY)
         await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
         sent = await self._all_sent(plan)
-        if not sent:
-            await rework.begin(self._stage, self.job, plan)
-        made = await work(self._stage, self.job, plan, talk, sent=sent or runs_no_step(self.job))
+        anew = None if sent else await rework.begin(self._stage, self.job, plan)
+        made = await work(self._stage, self.job, plan, talk, sent=sent or runs_no_step(self.job), anew=anew)
         self._stage.go_on()
         # The row may have been excluded meanwhile; one that is gone for a moment is nobody's wish.
         now = await self._stage.store.talk(plan.programme, talk.id) if plan.programme and talk else None

@@ -10,6 +10,7 @@ from typing import Any
 from vidd.engine.kept import Kept, compare, trees_of
 from vidd.engine.stage import Stage
 from vidd.engine.work import Made
+from vidd.errors import Refused
 from vidd.model.job import Job
 from vidd.model.rework import REWORK, comes_after, edition_of, goes_over, rework_of, runs_no_step
 from vidd.ports import Plan
@@ -22,24 +23,31 @@ def kept_of(stage: Stage) -> Kept:
     return Kept(stage.workspace.root.parent / "kept")
 
 
-async def begin(stage: Stage, job: Job, plan: Plan) -> None:
+async def begin(stage: Stage, job: Job, plan: Plan) -> str | None:
     """Put the kept results into the job's directory, unless steps of this rework were recorded already.
 
-    An attempt that died or failed in between begins once more from what was kept, whatever it left.
+    An attempt that died or failed in between begins once more from what was kept, whatever it left. Returns the step that
+    must run then, whatever is recorded of it: what lies there is not what it made.
     """
     number = goes_over(job)
     if number is None or await _under_way(stage, job, plan):
-        return
+        return None
     edition = await asyncio.to_thread(kept_of(stage).edition, job.id, number)
     if edition is None:
-        return
+        if runs_no_step(job):
+            raise Refused("The results that were kept are gone by now: make them anew with vidd rework --step.")
+        return None
     await asyncio.to_thread(kept_of(stage).restore, edition, stage.workspace.directory(job.id))
     if runs_no_step(job):
         for record in edition.steps:
             await stage.store.record_step(record)
+    first: str | None = rework_of(job).get("step")
+    return first
 
 
 async def _under_way(stage: Stage, job: Job, plan: Plan) -> bool:
+    if not any(stage.workspace.directory(job.id).iterdir()):
+        return False  # what an earlier attempt made has been swept away
     first = rework_of(job).get("step")
     records = {record.name: record for record in await stage.store.steps(job.id)}
     planned = next((step for step in plan.steps if step.name == first), None)

@@ -32,8 +32,11 @@ class Made:
         self.facts.update(outcome.facts)
 
 
-async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: bool) -> Made:
-    """Run what has not been recorded, and what is fresh; `sent` says that no publisher needs a file any more."""
+async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: bool, anew: str | None = None) -> Made:
+    """Run what has not been recorded, and what is fresh; `sent` says that no publisher needs a file any more.
+
+    What is recorded of the step `anew` counts for nothing.
+    """
     records = {record.name: record for record in await stage.store.steps(job.id)}
     made, trusted, ahead = Made(), True, _ahead(job, plan)
     for step in plan.steps:
@@ -46,7 +49,7 @@ async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: b
         if sent and record is not None:
             made.add(record.outcome)
             continue
-        trusted = trusted and record is not None and record.fingerprint == step.fingerprint
+        trusted = trusted and step.name != anew and record is not None and record.fingerprint == step.fingerprint
         if trusted and record is not None and await stage.workspace.has(job.id, record.outcome.artifacts):
             bench = _bench(stage, job, step.name, talk, made)
             if step.still is None or step.still(bench, record.outcome):
