@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, acts, ask, audit, demo, follow, imports, rework, run
+from vidd.cli import accounts, acts, ask, audit, demo, follow, imports, retry, rework, run
 
 app = typer.Typer(
     add_completion=False,
@@ -43,7 +43,7 @@ for command in (
     follow.follow,
     ask.explain,
     ask.log,
-    acts.retry,
+    retry.retry,
     rework.rework,
     acts.resolve,
     acts.resend,

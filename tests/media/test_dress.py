@@ -332,6 +332,23 @@ async def test_around_a_talk_that_was_filmed_upright_all_stands_upright(tmp_path
     assert plane[80 * line + 32] == pytest.approx(60, abs=5)
 
 
+async def test_in_a_talk_of_high_dynamic_range_a_sting_is_as_bright_as_paper_and_no_brighter(tmp_path):
+    tags = "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
+    recording = Recording((*X265[:-1], tags), codec="hevc", pixels="yuv420p10le", seconds=4)
+    source = await make(tmp_path, recording)
+    footage.recording(tmp_path / "sting.mp4", seconds=0.4, picture="geq=lum=235:cb=128:cr=128")
+    one = await dress(
+        tmp_path, source, span=(0.5, 3.5), fade=0.2, sting_before="sting.mp4", title_card={"background": "#ffffff"}
+    )
+    assert one.facts["lane"] == "edges"
+    frames = [frame for _, frame in footage.pictures(one.path)]
+    assert {(frame.color_trc, frame.colorspace) for frame in frames} == {(16, 9)}
+    # 203 cd/m2 of PQ (ITU-R BT.2408, table 1): 58 % of 64 to 940.
+    for at in (5, 10 + 30):
+        first = int.from_bytes(bytes(frames[at].planes[0])[:2], "little")
+        assert first == pytest.approx(64 + 0.58 * 876, abs=4)
+
+
 async def test_a_talk_without_sound_has_none_from_a_sting(tmp_path, lane):
     recording = Recording(X264, sounds=(), seconds=8)
     source = await make(tmp_path, recording)

@@ -8,12 +8,14 @@ import json
 import random
 from contextlib import asynccontextmanager
 
+import footage
 import pytest
 from aiohttp import web
 from chromium import needs_chromium, open_tab
 from lanes import Times, cut
 from recordings import Recording, make
 
+from vidd.ffmpeg.card import Card
 from vidd.ffmpeg.probe import close_probers
 
 pytestmark = needs_chromium
@@ -23,7 +25,7 @@ X264 = ("libx264", "-preset", "veryfast", "-crf", 20, "-g", 25, "-bf", 2)
 OPENH264 = ("libopenh264", "-b:v", "1M", "-g", 25)
 SVT = ("libsvtav1", "-preset", 10, "-crf", 30, "-g", 25)
 AOM = ("libaom-av1", "-cpu-used", 8, "-usage", "realtime", "-crf", 30, "-g", 25)
-# The recording, and the lane it is cut in.
+# The recording, and the lane it is cut in; "dressed" has a sting and a card before it, and the sting after it.
 KINDS = {
     "H.264 of the same encoder": (Recording(X264), "auto"),
     "H.264 of another encoder, whose parameters are beside the source's": (Recording(OPENH264, suffix="ts"), "auto"),
@@ -41,6 +43,9 @@ KINDS = {
         "auto",
     ),
     "encoded whole": (Recording(X264), "full"),
+    "H.264 of another encoder, dressed": (Recording(OPENH264), "auto", "dressed"),
+    "AV1, dressed": (Recording(SVT, codec="av1"), "auto", "dressed"),
+    "encoded whole, dressed": (Recording(X264), "full", "dressed"),
 }
 
 
@@ -49,10 +54,15 @@ def made(tmp_path_factory):
     """Of each kind the file and where its parts meet; of one encoded whole, where the fades end."""
     places = asyncio.Semaphore(2)
 
-    async def one(recording, lane):
+    def dress(directory):
+        footage.recording(directory / "sting.mp4", seconds=1.5, rate="30", size="64x64")
+        sting = str(directory / "sting.mp4")
+        return {"sting_before": sting, "title_card": Card(seconds=1), "sting_after": sting}
+
+    async def one(recording, lane, *dressed):
         async with places:
             source = await make(tmp_path_factory.mktemp("kind"), recording)
-            path, check = await cut(source, TIMES, lane)
+            path, check = await cut(source, TIMES, lane, **(dress(source.parent) if dressed else {}))
             assert check["lane"] == {"auto": "edges", "full": "full"}[lane], check["why"]
             joins = [each["at"] for each in check.get("joins", [])] or [TIMES.fade, TIMES.length - TIMES.fade]
             return path, joins

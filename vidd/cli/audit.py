@@ -6,29 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
-from vidd.cli.common import ConfigOption, JsonOption, StateOption, TokenOption, UrlOption, at, finish, say, say_json
-from vidd.clients.daemon import DaemonClient
+from vidd.cli.common import JsonOption, say, say_json
+from vidd.cli.whom import Whom, asks_daemon
 
 _LISTS = ("missing", "duplicate", "refused", "waiting", "under_way")
 _SHOWN = 100
 
 
+@asks_daemon
 def audit(
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
+    whom: Whom,
     *,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Only sources of this pipeline.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold what the sources list now against the jobs. Exit 0 only when all of it is processed, once."""
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.get("/api/audit", source=source, pipeline=pipeline)
-
-    found = finish(at((config, state, url, token), ask))
+    found = whom.get("/api/audit", source=source, pipeline=pipeline)
     if as_json:
         say_json(found)
     else:

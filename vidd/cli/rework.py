@@ -8,31 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from vidd.cli.common import (
-    ConfigOption,
-    JsonOption,
-    StateOption,
-    TokenOption,
-    UrlOption,
-    at,
-    finish,
-    of,
-    say,
-    say_job,
-    say_json,
-)
+from vidd.cli.common import JsonOption, say, say_job, say_json
+from vidd.cli.whom import Whom, asks_daemon, of
 from vidd.clients.daemon import DaemonClient
 from vidd.errors import Refused
 
 
+@asks_daemon
 def rework(
+    whom: Whom,
     job: Annotated[str | None, typer.Argument(help="The job's id, or the end of it.")] = None,
     extra: Annotated[list[str] | None, typer.Argument(help="After --: more arguments for the command.")] = None,
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
     *,
-    token: TokenOption = None,
     step: Annotated[str | None, typer.Option(help="Where to begin; otherwise the first step that changes.")] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Another option; may be repeated.")
@@ -68,7 +55,7 @@ def rework(
             asked["set"] |= {f"{name}.directory": directory for name in _elsewhere(found, directory, step)}
         return await daemon.post(f"/api/jobs/{found['id']}/rework", asked)
 
-    told = finish(at((config, state, url, token), ask))
+    told = whom.ask(ask)
     if as_json:
         say_json(told)
     elif dry_run:

@@ -15,7 +15,9 @@ class Multipart:
     `given` says that the last byte was handed over, so that the form may have arrived whole whatever the answer is.
     """
 
-    def __init__(self, fields: Mapping[str, str], pieces: AsyncIterator[bytes], *, size: int, name: str) -> None:
+    def __init__(
+        self, fields: Mapping[str, str], pieces: AsyncIterator[bytes | bytearray], *, size: int, name: str
+    ) -> None:
         boundary = uuid4().hex
         before = "".join(
             f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'
@@ -31,7 +33,7 @@ class Multipart:
             "Content-Length": str(len(self._head) + size + len(self._tail)),
         }
 
-    async def body(self) -> AsyncIterator[bytes]:
+    async def body(self) -> AsyncIterator[bytes | bytearray]:
         """What goes over the line."""
         yield self._head
         async for piece in self._pieces:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from vidd.ports import Parcel
 
+TOLD = ("state", "edition", "uuid", "title", "link", "urls", "id", "at", "speakers", "reason")
+"""What `fields` have besides those that every template may name."""
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -70,10 +73,9 @@ def notice_of(parcel: Parcel) -> Notice:
     identity = notice_id(parcel)
     at = str(token["at"]) if token.get("id") == identity else f"{parcel.tools.clock.now():%Y-%m-%dT%H:%M:%SZ}"
     names = [one.name for one in talk.speakers if one.name] if talk else []
-    # A notice goes out once the required publishers have their receipts, and the job's own state follows it; or it
-    # tells of a job that failed.
-    state = "published" if parcel.publication.notice and job.state not in FAILED else str(job.state)
-    why = {"reason": job.reason or ""} if job.state in FAILED else {}
+    # A notice goes out once the required publishers have their receipts, and the job's own state follows it.
+    state = parcel.event if parcel.publication.notice else str(job.state)
+    why = {"reason": job.reason or ""} if state in FAILED else {}
     fields = fields_of(job, talk, parcel.facts)
     said = {
         "state": state,

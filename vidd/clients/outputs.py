@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from vidd.clients.json_files import check_json
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
+from vidd.fields import MayName
 from vidd.model.media import Artifact
 from vidd.options import Options
 from vidd.printable import quoted
@@ -22,7 +23,10 @@ from vidd.tree import leaves, tree_artifact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Template = Annotated[str, AfterValidator(check_template)]
+Template = Annotated[
+    str, AfterValidator(check_template), MayName("file", "files", "suffix", "directory", "attempt", "video")
+]
+"""A text of a command's, which may name its file and its places."""
 
 
 def _shape(name: str) -> str:

@@ -121,7 +121,13 @@ class Cloud:
         return await persist(once, sleep=self.clock.sleep)
 
     async def send(
-        self, doing: str, pieces: Callable[[], AsyncIterator[bytes]], *, size: int, name: str, **form: str | int
+        self,
+        doing: str,
+        pieces: Callable[[], AsyncIterator[bytes | bytearray]],
+        *,
+        size: int,
+        name: str,
+        **form: str | int,
     ) -> dict[str, Any]:
         """Upload `size` bytes as a file called `name`, once.
 
@@ -211,7 +217,9 @@ class Cloud:
             raise PCloudError(result, str(said.get("error", "")))
         return dict(said)
 
-    async def _watched(self, body: AsyncIterator[bytes], silence: asyncio.Timeout) -> AsyncIterator[bytes]:
+    async def _watched(
+        self, body: AsyncIterator[bytes | bytearray], silence: asyncio.Timeout
+    ) -> AsyncIterator[bytes | bytearray]:
         """While a file goes out nothing comes back, so the silence is counted from the last piece that was taken."""
         async for piece in body:
             silence.reschedule(asyncio.get_running_loop().time() + self.account.read_timeout)

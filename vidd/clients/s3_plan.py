@@ -13,6 +13,7 @@ from vidd.clients.content_type import content_type
 from vidd.clients.s3_target import Target, header_text, safe_key
 from vidd.clients.s3_tree import TreeUpload, Wanted
 from vidd.errors import Refused
+from vidd.fields import MayName
 from vidd.model.job import REPLACES
 from vidd.options import Options as Base
 from vidd.options import Size
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from vidd.model.media import Artifact
     from vidd.ports import Parcel
 
-Template = Annotated[str, AfterValidator(check_template)]
+Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
 
 
 class Layout(Base):

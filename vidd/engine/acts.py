@@ -11,7 +11,7 @@ from vidd.engine.rework import kept_of
 from vidd.engine.rivals import is_out, rival_of
 from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
-from vidd.engine.takeback import retracting
+from vidd.engine.takeback import retracting, retraction_of, tells_retraction
 from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import ANEW, Publication, Receipt, Sending, failure_notices, next_edition
@@ -52,8 +52,8 @@ class Acts:
             await self._save(job, one, state=Sending.PENDING, **ANEW)
         for one in unchanged:
             await self._save(job, one, revision=None, **ANEW)
-        for one in [one for one in known if one.state is Sending.RETRACTED]:
-            await self._save(job, one, **next_edition(one))
+        if await self._stage.store.get_flag(retracting(job.id)) is None:
+            await self._anew(job, known)
         return bool(failed or unchanged)
 
     async def rework(self, job: Job, settings: Mapping[str, Any], step: str | None, asked: Mapping[str, Any]) -> Job:
@@ -97,6 +97,14 @@ class Acts:
         await self._stage.store.set_flag(f"approved:{job.id}", None)
         return await self._ready(job, reason, settings=dict(settings), facts={**job.facts, REWORK: dict(now)})
 
+    async def _anew(self, job: Job, known: Sequence[Publication]) -> None:
+        """What was taken back goes out as another edition, and whoever was told so is told of that."""
+        back = [one for one in known if one.state is Sending.RETRACTED]
+        told = {one.name for one in known if tells_retraction(one) and one.begun} if back else set()
+        again = [one for one in known if one.state is Sending.DONE and retraction_of(one.name) in told]
+        for one in [*back, *again]:
+            await self._save(job, one, **next_edition(one))
+
     async def _replacing(self, job: Job) -> Mapping[str, Any]:
         rival = await rival_of(self._stage.store, job)
         if rival is None:
@@ -131,6 +139,8 @@ class Acts:
         if one.name in failure_notices(job.settings):
             # What the job waits for is another matter; whoever tells of failures sees the change.
             return job
+        if tells_retraction(one):
+            await self._stage.store.set_flag(retracting(job.id), "")
         found = f"found {one.name}" if published else f"did not find {one.name}"
         return await self._ready(job, f"A person looked and {found}.")
 
@@ -140,9 +150,9 @@ class Acts:
             raise IllegalMove(f"The job {job.id} is {job.state}, not published: its notices are still to come.")
         plan = self._stage.resolve(job.settings)
         wanted = set(names) or {one.name for one in plan.notices if one.letter}
-        told = failure_notices(job.settings)
-        sent = await self._stage.store.publications(job.id)
-        known = {one.name: one for one in sent if one.notice and one.name not in told}
+        failures = failure_notices(job.settings)
+        told = [one for one in await self._stage.store.publications(job.id) if one.name not in failures]
+        known = {one.name: one for one in told if one.notice and not tells_retraction(one)}
         missing = wanted - known.keys()
         if missing or not wanted:
             what = ", ".join(sorted(missing)) or "letter"
@@ -160,7 +170,14 @@ class Acts:
     async def retract(self, job: Job) -> Job:
         """Take back what is out. What cannot be taken back says so."""
         self._rests(job, "is still under way: cancel it first")
-        if not await is_out(self._stage.store, job):
+        told = [one for one in await self._stage.store.publications(job.id) if tells_retraction(one)]
+        if await is_out(self._stage.store, job):
+            for one in [one for one in told if one.state is not Sending.PENDING]:
+                await self._save(job, one, **next_edition(one))
+        elif untold := [one for one in told if one.state in {Sending.REFUSED, Sending.UNSURE}]:
+            for one in untold:
+                await self._save(job, one, state=Sending.PENDING, **ANEW)
+        else:
             raise IllegalMove(f"Nothing of the job {job.id} is out: there is nothing to take back.")
         await self._stage.store.set_flag(retracting(job.id), "")
         return await self._ready(job, "A person asked to take it back.")

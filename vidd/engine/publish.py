@@ -42,6 +42,7 @@ class Publishing:
         *,
         revision: str | None = None,
         gone: Mapping[str, Sequence[str]] | None = None,
+        event: str = "published",
     ) -> None:
         self._revision = revision_for(job, talk) if revision is None else revision
         self._gone = gone or {}
@@ -49,6 +50,7 @@ class Publishing:
         self._job = job
         self._talk = talk
         self._made = made
+        self._event = event
 
     async def all(
         self, planned: Sequence[PlannedPublisher], *, notice: bool, receipts: Mapping[str, Receipt]
@@ -92,6 +94,7 @@ class Publishing:
             "facts": dict(self._made.facts),
             "receipts": dict(receipts),
             "gone": self._gone,
+            "event": self._event,
         }
 
 

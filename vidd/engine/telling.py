@@ -123,7 +123,7 @@ class Teller:
             made.add(record.outcome)
         talk = await store.talk(plan.programme, job.talk) if plan.programme and job.talk else None
         receipts = {one.name: one.receipt for one in known.values() if one.receipt is not None and not one.notice}
-        sent = await Publishing(self._stage, job, talk, made, revision=outcome).all(
+        sent = await Publishing(self._stage, job, talk, made, revision=outcome, event=str(job.state)).all(
             plan.failures, notice=True, receipts=receipts
         )
         return min((one.until or self._after(_AGAIN) for one in sent if one.state in _OPEN), default=None)

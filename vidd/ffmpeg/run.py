@@ -32,6 +32,7 @@ _FILTERS = (
     "trim",
     "atrim",
     "setpts",
+    "settb",
     "asetpts",
     "settb",
     "bwdif",

@@ -53,6 +53,7 @@ class PlannedPublisher:
     up to what its parcel says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
     token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more. `on` is
     the outcome that a notice tells of: published, or failed. `replace` brings the files of what is published up to date.
+    A notice that `tells_retraction` is published once more, with that event, when the job is taken back.
     """
 
     name: str
@@ -68,6 +69,7 @@ class PlannedPublisher:
     letter: bool = False
     on: str = "published"
     replace: Amend | None = None
+    tells_retraction: bool = False
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ class Parcel:
 
     `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another. `gone`
     are, by role, the places of files of a tree that were put out before and are in it no more.
+    `event` is what a notice tells of: `published`, `retracted` (`receipts` say what there was), or the state of a job that failed.
     `checkpoint(token)` saves what a resume needs before the bytes it speaks of go out; `sent(token)` says that
     everything went out and only the answer is outstanding.
     """
@@ -124,6 +125,7 @@ class Parcel:
     sent: Callable[[Mapping[str, Any]], Awaitable[None]]
     replaced: Receipt | None = None
     gone: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    event: str = "published"
 
     def chosen(self, roles: Sequence[str], *, trees: bool = False) -> list[Artifact]:
         """The artifacts of these roles; with none named, all that steps made, or else the source.

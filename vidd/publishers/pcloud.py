@@ -21,6 +21,7 @@ from vidd.clients.pcloud_files import checked_name, listing, who
 from vidd.clients.pcloud_mirror import Done, Mirror, Wanted, common_root, folder_at, unmirror
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
+from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.options import Options as Base
 from vidd.printable import quoted
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 SLOT = "uploads"
 
-Template = Annotated[str, AfterValidator(check_template)]
+Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
 _PAGES = {"us": "https://my.pcloud.com", "eu": "https://e.pcloud.com"}
 
 

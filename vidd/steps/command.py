@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from vidd.ports import Bench, Tools
 
 SLOT: str | None = "commands"
+FACTS: frozenset[str] = frozenset({"video"})
+OWN_FACT = True  # what it says and made is a fact of its step's name
 OWN_PLACE = True  # looking at the video before, and at the files after, leave room for another's run
 
 _SHOWN = 60

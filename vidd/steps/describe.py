@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from vidd.errors import Refused
+from vidd.fields import MayName
 from vidd.model.media import Outcome
 from vidd.model.talk import parse_recording_name, speakers_in_words
 from vidd.options import Options as Base
@@ -20,8 +21,9 @@ from vidd.texts import check_template, fields_of, render
 
 SLOT: str | None = None
 FRESH = True
+FACTS = frozenset({"title", "description", "tags", "speakers"})
 
-_Template = Annotated[str, AfterValidator(check_template)]
+_Template = Annotated[str, AfterValidator(check_template), MayName("speakers", "title")]
 _DESCRIPTION = "{{ speakers }}\n\n{{ talk.description }}"
 _TAGS = (
     "{{ talk.speakers | map(attribute='name') | join('\n') }}",

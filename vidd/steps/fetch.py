@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from vidd.ports import Bench, Tools
 
 SLOT = "fetches"
+FACTS: frozenset[str] = frozenset()
 
 
 class Options(Base):

@@ -11,34 +11,38 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vidd import process
 from vidd.clients.disk import cloned
 from vidd.clients.landing import disk
-from vidd.clients.outputs import Template, within
+from vidd.clients.outputs import within
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
+from vidd.fields import MayName
 from vidd.model.media import Artifact, Outcome
 from vidd.options import Duration, Size
 from vidd.options import Options as Base
 from vidd.printable import quoted
-from vidd.texts import fields_of, render
+from vidd.texts import check_template, fields_of, render
 from vidd.tree import leaves, tree_artifact
 
 if TYPE_CHECKING:
     from vidd.ports import Bench, Tools
 
 SLOT: str | None = None
+FACTS: frozenset[str] = frozenset({"scenes", "frames", "people", "bodies", "made"})
+
+_Template = Annotated[str, AfterValidator(check_template), MayName()]
 
 
 class Options(Base):
     """Settings of a step of kind `results`. Templates may name job, talk, name and facts."""
 
-    path: Template = Field(description="The directory that the analysis left its annotations in, below the job's.")
-    parts: dict[str, Template] = Field(
+    path: _Template = Field(description="The directory that the analysis left its annotations in, below the job's.")
+    parts: dict[str, _Template] = Field(
         {}, description="More directories, by the name they get among them, such as body; they may be missing."
     )
     leave: tuple[str, ...] = Field(("scenepkl",), description="Names in the directory that are no results.")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vidd.ports import Bench, Tools
 
 SLOT: str | None = "encodes"
+FACTS: frozenset[str] = frozenset({"scenes", "frames", "detector", "threshold"})
 OWN_PLACE = True  # as for a trim: looking and checking leave room for another's encode
 
 _MEMORY = 8 << 30

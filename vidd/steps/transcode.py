@@ -23,6 +23,7 @@ from vidd.options import Duration
 from vidd.ports import Bench, Tools
 
 SLOT: str | None = "encodes"
+FACTS: frozenset[str] = frozenset({"renditions", "left_out"})
 OWN_PLACE = True  # as for a trim: looking and checking leave room for another's encode
 
 
