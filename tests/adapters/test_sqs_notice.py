@@ -126,7 +126,7 @@ async def test_the_jobs_facts_come_as_json_with_an_id_beside_them(queue, server,
 
 async def test_a_failure_comes_with_its_reason(queue, server, tmp_path):
     failed = job(state=State.UNSURE, reason="s3: Nobody knows.")
-    await publish(telling(tmp_path, server, job=failed), queue, on="failed")
+    await publish(telling(tmp_path, server, job=failed, event="unsure"), queue, on="failed")
     (message,) = await queue.all()
     body = json.loads(message["Body"])
     assert (body["type"], body["reason"]) == ("job.unsure", "s3: Nobody knows.")

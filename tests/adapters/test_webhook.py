@@ -245,8 +245,10 @@ async def test_slack_gets_a_link_with_the_title_and_the_speakers(far, account, t
 
 async def test_a_failure_is_told_with_its_reason_and_the_state_of_the_job(far, account, tmp_path):
     failed = job(state=State.REFUSED, reason="analyse failed (exit 1): no people. <!channel>")
-    await publish(telling(tmp_path, account(), job=failed, receipts={}), on="failed")
-    await publish(telling(tmp_path, account(SLACK), job=failed, receipts={}), on="failed", format="slack")
+    await publish(telling(tmp_path, account(), job=failed, receipts={}, event="refused"), on="failed")
+    await publish(
+        telling(tmp_path, account(SLACK), job=failed, receipts={}, event="refused"), on="failed", format="slack"
+    )
     told = far.requests[0].data
     assert (told["type"], told["state"], told["reason"], told["link"]) == (
         "job.refused", "refused", "analyse failed (exit 1): no people. <!channel>", None,

@@ -116,9 +116,9 @@ WALK = {
     "before the notice is begun": {
         "target": f"{STORE}.save_publication", "when": "after", "where": "args[1].name == 'failed' and args[1].state == 'pending'",
     },
-    "between the first mail and its record": {"target": "vidd.publishers.mail:post", "when": "after"},
+    "between the first mail and its record": {"target": "vidd.clients.mail_round:post", "when": "after"},
     "before the second mail": {
-        "target": "vidd.publishers.mail:post", "when": "before", "where": "'boss' in args[1].recipient.address",
+        "target": "vidd.clients.mail_round:post", "when": "before", "where": "'boss' in args[1].recipient.address",
     },
     "between the mails and their record": {
         "target": f"{STORE}.save_publication", "when": "before", "where": "args[1].name == 'failed' and args[1].state == 'done'",

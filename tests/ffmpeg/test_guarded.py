@@ -134,9 +134,11 @@ async def test_a_sigterm_reaches_children_that_left_the_group(tmp_path):
     code = """
 import signal, subprocess, sys
 child = "trap 'echo heard > %s; exit' TERM; echo 1; while :; do sleep 0.05; done" % sys.argv[1]
-one = subprocess.Popen(["sh", "-c", child], start_new_session=True)
+one = subprocess.Popen(["sh", "-c", child], start_new_session=True, stdout=subprocess.PIPE)
+one.stdout.readline()
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(1, flush=True)
 one.wait()
 signal.pause()
 """
