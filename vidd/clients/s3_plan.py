@@ -155,8 +155,3 @@ class Plan:
             at_once=self._options.at_once,
             sleep=self._parcel.tools.clock.sleep,
         )
-
-    @property
-    def places(self) -> dict[str, Any]:
-        """Where the trees go, for the token."""
-        return {tree.artifact.role: {"Bucket": tree.bucket, "prefix": tree.prefix} for tree in self.trees}
