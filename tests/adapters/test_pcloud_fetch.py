@@ -69,6 +69,14 @@ async def test_a_link_that_expires_in_the_middle_is_replaced_and_the_rest_is_fet
     assert len([one for one in service.calls if one.status == refusal]) == 2
 
 
+async def test_where_a_link_is_over_its_other_servers_are_not_asked(service, uploaded, tmp_path):
+    service.expires_after = 2 * MIB
+    await fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
+    assert fetched(tmp_path) == DATA
+    assert service.count("getfilelink") == 2
+    assert len([one for one in service.calls if one.status == 410]) == 1
+
+
 async def test_of_several_chunks_that_meet_an_expired_link_one_asks_for_the_next(service, uploaded, tmp_path):
     service.cuts = [1000]
     await fetch.run(SMALL, a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))

@@ -134,6 +134,7 @@ class PCloud(Service):
         self.links: dict[str, int] = {}
         self.cuts: list[int] = []
         self.replaces_after: tuple[int, bytes] | None = None
+        self.expires_after: int | None = None
         self.link_refusal = 410
         self.dead_hosts: list[str] = []
         self.served = 0
@@ -161,10 +162,6 @@ class PCloud(Service):
         """The bytes of all files below a folder, by path."""
         with self.lock:
             return {place: file.data for place, file in self.folder(path).walk()}
-
-    def expire_links(self) -> None:
-        with self.lock:
-            self.links.clear()
 
     def expire_logins(self) -> None:
         with self.lock:
@@ -477,6 +474,8 @@ class PCloud(Service):
             return web.Response(status=400, text="a content server must not be shown the token")
         key = request.match_info["key"]
         with self.lock:
+            if self.expires_after is not None and self.served >= self.expires_after:
+                self.links, self.expires_after = {}, None
             if key not in self.links:
                 return web.Response(status=self.link_refusal, text="Your download expired. Try previous step again.")
             file = self._where[str(self.links[key])][1]
