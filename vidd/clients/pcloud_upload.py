@@ -122,7 +122,7 @@ class Upload:
     async def _sent(self, file: int, one: Sending, part: str, doing: str) -> dict[str, Any]:
         gone = 0
 
-        async def body() -> AsyncIterator[bytes]:
+        async def body() -> AsyncIterator[bytes | bytearray]:
             nonlocal gone
             self._meter.back(gone)
             gone = 0

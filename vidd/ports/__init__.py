@@ -7,7 +7,9 @@ sentence. `SLOT` is the name of a limit ("encodes", "uploads", "fetches", "mails
 places for as long as a call takes.
 
 A step module with `OWN_PLACE = True` takes the place itself, with `bench.place()` around what crowds the machine; one
-with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else.
+with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else;
+where `LOCAL = True`, `check` looks at files and programs of this machine only, so `vidd check` always asks it. `still`
+tells of a recorded outcome whether it serves what the job is now.
 
 What a step makes are artifacts: files, or trees. A tree is a directory below the job's own with any number of files in it,
 handed over as one artifact (`vidd.tree.tree_artifact(role, directory, path)` makes it from what lies there): later steps

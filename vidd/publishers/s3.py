@@ -8,11 +8,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vidd.clients.aws import Account, client, head, shown
 from vidd.clients.aws_faults import asking, code_of
@@ -20,15 +20,16 @@ from vidd.clients.meter import Meter
 from vidd.clients.persist import persist
 from vidd.clients.s3_address import web_address
 from vidd.clients.s3_parts import manifest
-from vidd.clients.s3_plan import File, Layout, Plan, Template
+from vidd.clients.s3_plan import File, Layout, Plan
 from vidd.clients.s3_target import JOB, is_this
 from vidd.clients.s3_tree import Done, Resume, delete, unmirror
 from vidd.clients.s3_upload import Upload
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
+from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.options import Duration
-from vidd.texts import render
+from vidd.texts import check_template, render
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from vidd.ports import Parcel, Tools
 
 SLOT = "uploads"
+
+_Address = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix", "bucket", "key")]
 
 
 class Options(Layout):
@@ -48,7 +51,7 @@ class Options(Layout):
         "any job marked them.",
     )
     link: Literal["public", "presigned"] = Field("public", description="What the receipt's link is.")
-    public_url: Template | None = Field(
+    public_url: _Address | None = Field(
         None, description="Template of the link, with `key` (encoded); without it, the endpoint's or AWS's own form."
     )
     expires: Duration = Field(604800.0, gt=0, le=604800, description="How long a presigned link holds; 7 days at most.")

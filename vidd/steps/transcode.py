@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 import vidd.options
+from vidd.errors import Refused
 from vidd.ffmpeg import args
+from vidd.ffmpeg.assemble import Made
+from vidd.ffmpeg.checkpoints import checkpoints_of, forget
+from vidd.ffmpeg.ladder import Ladder
 from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.probe import probe
-from vidd.ffmpeg.run import check_capable, encode
+from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset
-from vidd.ffmpeg.verify import Wanted, picture_end, verify
+from vidd.ffmpeg.verify import Wanted, check_joins, picture_end, verify
 from vidd.model.media import Artifact, Media, Outcome
+from vidd.options import Duration
 from vidd.ports import Bench, Tools
 
 SLOT: str | None = "encodes"
+FACTS: frozenset[str] = frozenset({"renditions", "left_out"})
 OWN_PLACE = True  # as for a trim: looking and checking leave room for another's encode
 
 
@@ -47,6 +54,12 @@ class Options(vidd.options.Options):
         (Size(height=720, video_bitrate=2_000_000),), min_length=1, max_length=16, description="What to make."
     )
     preset: Preset = Field("veryfast", description="How much time x264 takes to make the files smaller.")
+    segment: Duration = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="A longer video is worked on in segments of about this length, so that a kill costs no more than one; 0s for one piece.",
+    )
     upscale: bool = Field(False, description="Make renditions that are higher than the source, too.")
 
     @model_validator(mode="after")
@@ -70,33 +83,54 @@ async def run(options: Options, bench: Bench) -> Outcome:
     media = bench.artifacts[role].media or await probe(source, name)
     sizes, left_out = _chosen(options, media)
     finals = [bench.directory / f"rendition-{one.name}.mp4" for one in sizes]
-    parts = [part_of(final) for final in finals]
-    encoder = bench.tools.encoder
-    outputs = list(zip(sizes, parts, strict=True))
+    parts, kept = [part_of(final) for final in finals], [checkpoints_of(final) for final in finals]
+    ladder = Ladder(
+        bench.tools.encoder,
+        source,
+        media,
+        sizes,
+        preset=options.preset,
+        every=options.segment,
+        kept=kept,
+        name=name,
+        place=bench.place,
+        progress=bench.progress,
+        observe=bench.tools.observe,
+    )
     try:
-        async with bench.place():
-            ended = await encode(
-                encoder,
-                args.transcode(source, outputs, media, preset=options.preset, threads=encoder.threads),
-                output=parts,
-                duration=media.duration,
-                progress=bench.progress,
-                observe=bench.tools.observe,
-                kind="transcode",
-            )
-        checked = [await verify(part, _wanted(one, media), name, ended.stderr) for one, part in outputs]
+        done = await ladder.make(parts)
+        checked = [await _checked(*each, media, name) for each in zip(parts, sizes, done, strict=True)]
         for part, final in zip(parts, finals, strict=True):
             await put_in_place(part, final)
+    except Refused:
+        await _forget(kept)
+        raise
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
+    await _forget(kept)
     return Outcome(
         artifacts=tuple(
-            Artifact(final.stem, final.name, made.size, "video/mp4", made, {"check": record.to_json()})
+            Artifact(final.stem, final.name, made.size, "video/mp4", made, {"check": record})
             for final, (made, record) in zip(finals, checked, strict=True)
         ),
         facts={"renditions": [_told(one) for one in sizes], "left_out": left_out},
     )
+
+
+async def _checked(
+    part: Path, one: args.Rendition, done: Made, media: Media, name: str
+) -> tuple[Media, dict[str, Any]]:
+    made, record = await verify(part, _wanted(one, media), name, done.complaints)
+    joined: dict[str, Any] = {}
+    if done.pictures is not None:
+        joined = await check_joins(part, done.joins, done.pictures, made.video[0].frames, name)
+    return made, record.to_json() | joined | done.facts
+
+
+async def _forget(kept: list[Path]) -> None:
+    for one in kept:
+        await forget(one)
 
 
 def _chosen(options: Options, media: Media) -> tuple[list[args.Rendition], list[dict[str, str]]]:
