@@ -91,6 +91,15 @@ async def test_a_content_server_that_is_down_is_passed_over(service, uploaded, t
     assert service.count("getfilelink") == 1
 
 
+async def test_a_server_that_is_slow_but_never_silent_is_waited_for(service, uploaded, tmp_path):
+    service.slow = 0.25
+    bench = a_fetch(tmp_path, service, f"pcloud:{uploaded.id}")
+    bench.tools.accounts["cloud"] = an_account(service, read_timeout=1.0)
+    await fetch.run(fetch.Options(chunk=16 * MIB), bench)
+    assert fetched(tmp_path) == DATA
+    assert service.served == len(DATA)
+
+
 async def test_links_that_never_hold_are_left_for_later(service, uploaded, tmp_path):
     service.cuts = [0] * 99
     with pytest.raises(AgainLater, match=r"connection was lost|no longer holds"):

@@ -133,6 +133,7 @@ class PCloud(Service):
         self.renames: list[tuple[str, str]] = []
         self.links: dict[str, int] = {}
         self.cuts: list[int] = []
+        self.slow = 0.0
         self.replaces_after: tuple[int, bytes] | None = None
         self.expires_after: int | None = None
         self.link_refusal = 410
@@ -469,7 +470,9 @@ class PCloud(Service):
         return {"deletedfiles": count, "deletedfolders": 1}
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
-        """What a link leads to. Each of `cuts` ends an answer after so many bytes, and expires its link."""
+        """What a link leads to. Each of `cuts` ends an answer after so many bytes, and expires its link; with `slow` an
+        answer comes in six pieces, each after so many seconds.
+        """
         if "Authorization" in request.headers:
             return web.Response(status=400, text="a content server must not be shown the token")
         key = request.match_info["key"]
@@ -501,7 +504,9 @@ class PCloud(Service):
             if request.transport is not None:
                 request.transport.close()
             return answer
-        await answer.write(data[start:end])
+        for at in range(start, end, step := -(-(end - start) // (6 if self.slow else 1))):
+            await asyncio.sleep(self.slow)
+            await answer.write(data[at : min(end, at + step)])
         self.served += end - start
         await answer.write_eof()
         return answer
