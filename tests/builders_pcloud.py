@@ -35,6 +35,20 @@ class MovableClock(QuickClock):
         await asyncio.sleep(0)
 
 
+@pytest.fixture(autouse=True)
+async def no_line_left():
+    """A TLS connection that closes politely, or was cancelled while it came about, would outlive the test's loop."""
+    yield
+    loop = asyncio.get_running_loop()
+    for registered in list(loop._selector.get_map().values()):
+        handle = next(one for one in registered.data if one is not None)
+        owner = getattr(handle._callback, "__self__", None)
+        if isinstance(owner, asyncio.BaseTransport):
+            owner.abort()
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     return make_certificate(tmp_path_factory.mktemp("certificate"))

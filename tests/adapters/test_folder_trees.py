@@ -91,6 +91,14 @@ async def test_a_directory_of_somebody_else_is_not_replaced_unless_that_is_wante
     assert beside(room) == ["annotations"]
 
 
+async def test_the_same_tree_that_is_there_already_is_as_good(room):
+    name = "fixed/{{ role }}"
+    await folder.publish(options(name=name), sent(room).parcel())
+    receipt = await folder.publish(options(name=name), sent(room, job=job(id="other")).parcel())
+    assert there(room, "fixed/annotations") == FILES
+    assert receipt.facts["files"][0]["count"] == 3
+
+
 async def test_an_empty_directory_is_nobodys(room):
     (room / "state/out/06abcdefghijkmnp/annotations").mkdir(parents=True)
     await folder.publish(options(), sent(room).parcel())

@@ -10,6 +10,7 @@ from builders_pcloud import (
     an_account,
     by_password,
     certificate,
+    no_line_left,
     service,
     the_options,
 )
@@ -23,7 +24,7 @@ from vidd.errors import AgainLater, Refused
 from vidd.publishers import pcloud
 from vidd.ready import make_ready
 
-__all__ = ["certificate", "service"]
+__all__ = ["certificate", "no_line_left", "service"]
 
 
 async def asked(account):

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 from builders_aws import a_bench, a_job, names_in
-from builders_pcloud import an_account, by_password, certificate, service, the_tools
+from builders_pcloud import an_account, by_password, certificate, no_line_left, service, the_tools
 from peers.pcloud import says
 
 from vidd.errors import AgainLater, Refused
 from vidd.steps import fetch
 
-__all__ = ["certificate", "service"]
+__all__ = ["certificate", "no_line_left", "service"]
 MIB = 2**20
 DATA = os.urandom(5 * MIB + 3)
 SMALL = fetch.Options(chunk=MIB, parallel=2)
@@ -66,6 +66,15 @@ async def test_a_link_that_expires_in_the_middle_is_replaced_and_the_rest_is_fet
     assert fetched(tmp_path) == DATA
     assert service.served == len(DATA)
     assert service.count("getfilelink") == 3
+    assert len([one for one in service.calls if one.status == refusal]) == 2
+
+
+async def test_where_a_link_is_over_its_other_servers_are_not_asked(service, uploaded, tmp_path):
+    service.expires_after = 2 * MIB
+    await fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
+    assert fetched(tmp_path) == DATA
+    assert service.count("getfilelink") == 2
+    assert len([one for one in service.calls if one.status == 410]) == 1
 
 
 async def test_of_several_chunks_that_meet_an_expired_link_one_asks_for_the_next(service, uploaded, tmp_path):
@@ -75,11 +84,27 @@ async def test_of_several_chunks_that_meet_an_expired_link_one_asks_for_the_next
     assert service.count("getfilelink") == 2
 
 
+async def test_a_content_server_that_is_down_is_passed_over(service, uploaded, tmp_path):
+    service.dead_hosts = ["127.0.0.1:9"]
+    await fetch.run(fetch.Options(chunk=16 * MIB), a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
+    assert fetched(tmp_path) == DATA
+    assert service.count("getfilelink") == 1
+
+
+async def test_a_server_that_is_slow_but_never_silent_is_waited_for(service, uploaded, tmp_path):
+    service.slow = 0.25
+    bench = a_fetch(tmp_path, service, f"pcloud:{uploaded.id}")
+    bench.tools.accounts["cloud"] = an_account(service, read_timeout=1.0)
+    await fetch.run(fetch.Options(chunk=16 * MIB), bench)
+    assert fetched(tmp_path) == DATA
+    assert service.served == len(DATA)
+
+
 async def test_links_that_never_hold_are_left_for_later(service, uploaded, tmp_path):
     service.cuts = [0] * 99
     with pytest.raises(AgainLater, match=r"connection was lost|no longer holds"):
-        await fetch.run(SMALL, a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
-    assert service.count("getfilelink") < 12
+        await fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
+    assert service.count("getfilelink") == 2
 
 
 async def test_a_restart_goes_on_with_the_chunks_that_are_missing(service, uploaded, tmp_path):

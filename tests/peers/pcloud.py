@@ -133,8 +133,11 @@ class PCloud(Service):
         self.renames: list[tuple[str, str]] = []
         self.links: dict[str, int] = {}
         self.cuts: list[int] = []
+        self.slow = 0.0
         self.replaces_after: tuple[int, bytes] | None = None
+        self.expires_after: int | None = None
         self.link_refusal = 410
+        self.dead_hosts: list[str] = []
         self.served = 0
         self._ids = itertools.count(1001)
         self.root = Folder(0, "/", None)
@@ -160,10 +163,6 @@ class PCloud(Service):
         """The bytes of all files below a folder, by path."""
         with self.lock:
             return {place: file.data for place, file in self.folder(path).walk()}
-
-    def expire_links(self) -> None:
-        with self.lock:
-            self.links.clear()
 
     def expire_logins(self) -> None:
         with self.lock:
@@ -321,9 +320,10 @@ class PCloud(Service):
         _, file = self._file(given)
         key = f"k{next(self._ids)}secret"
         self.links[key] = file.id
-        host = self.url.partition("://")[2]
+        here = self.url.partition("://")[2]
+        hosts = [*self.dead_hosts, here, here.replace("127.0.0.1", "localhost")]
         return {
-            "path": f"/content/{key}/{quote(file.name)}", "expires": _WHEN, "hosts": [host], "size": len(file.data),
+            "path": f"/content/{key}/{quote(file.name)}", "expires": _WHEN, "hosts": hosts, "size": len(file.data),
             "hash": file.hash,
         }  # fmt: skip
 
@@ -422,7 +422,7 @@ class PCloud(Service):
                 name = f"{name} (2)"
             if self.quota < _PLENTY and sum(len(file.data) for _, file in self.root.walk()) + len(data) > self.quota:
                 raise Wrong(2008)
-            if self.damages > 0:
+            if self.damages > 0 and data:
                 self.damages -= 1
                 data = data[:-1] + bytes([data[-1] ^ 1])
             return folder, self._write(folder, name, data)
@@ -470,13 +470,17 @@ class PCloud(Service):
         return {"deletedfiles": count, "deletedfolders": 1}
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
-        """What a link leads to. Each of `cuts` ends an answer after so many bytes, and expires its link."""
+        """What a link leads to. Each of `cuts` ends an answer after so many bytes, and expires its link; with `slow` an
+        answer comes in six pieces, each after so many seconds.
+        """
         if "Authorization" in request.headers:
-            raise web.HTTPBadRequest(text="a content server must not be shown the token")
+            return web.Response(status=400, text="a content server must not be shown the token")
         key = request.match_info["key"]
         with self.lock:
+            if self.expires_after is not None and self.served >= self.expires_after:
+                self.links, self.expires_after = {}, None
             if key not in self.links:
-                raise _refusal(self.link_refusal)
+                return web.Response(status=self.link_refusal, text="Your download expired. Try previous step again.")
             file = self._where[str(self.links[key])][1]
             if self.replaces_after is not None and self.served >= self.replaces_after[0]:
                 file.data, self.replaces_after = self.replaces_after[1], None
@@ -500,15 +504,12 @@ class PCloud(Service):
             if request.transport is not None:
                 request.transport.close()
             return answer
-        await answer.write(data[start:end])
+        for at in range(start, end, step := -(-(end - start) // (6 if self.slow else 1))):
+            await asyncio.sleep(self.slow)
+            await answer.write(data[at : min(end, at + step)])
         self.served += end - start
         await answer.write_eof()
         return answer
-
-
-def _refusal(status: int) -> web.HTTPException:
-    kinds = {403: web.HTTPForbidden, 404: web.HTTPNotFound, 410: web.HTTPGone}
-    return kinds[status](text="Your download expired. Try previous step again.")
 
 
 async def _pieces(part: BodyPartReader) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 
 class Multipart:
@@ -33,10 +33,11 @@ class Multipart:
             "Content-Length": str(len(self._head) + size + len(self._tail)),
         }
 
-    async def body(self) -> AsyncIterator[bytes | bytearray]:
-        """What goes over the line."""
+    async def body(self, moved: Callable[[], None]) -> AsyncIterator[bytes | bytearray]:
+        """What goes over the line; `moved` is told with each piece that the one before was taken."""
         yield self._head
         async for piece in self._pieces:
+            moved()
             yield piece
         self.given = True
         yield self._tail

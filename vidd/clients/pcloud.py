@@ -21,6 +21,7 @@ from vidd.clients.http import asking, authorities, patience, retry_after
 from vidd.clients.multipart import Multipart
 from vidd.clients.pcloud_faults import LOGIN, PCloudError, fate_of
 from vidd.clients.persist import persist
+from vidd.clients.silence import Silence
 from vidd.errors import AgainLater, NobodyKnows
 from vidd.options import Duration, Options
 
@@ -197,11 +198,12 @@ class Cloud:
     ) -> dict[str, Any]:
         """One request; PCloudError where the answer is no success."""
         with asking(doing):
-            async with asyncio.timeout(None) as silence:
+            async with asyncio.timeout(None) as limit:
                 how: dict[str, Any] = {"data": form, "headers": headers}
                 if isinstance(form, Multipart):
-                    body = self._watched(form.body(), silence)
-                    how = {"data": body, "headers": {**headers, **form.headers}}
+                    # While a file goes out nothing comes back.
+                    silence = Silence(limit, self.account.read_timeout)
+                    how = {"data": form.body(silence.broken), "headers": {**headers, **form.headers}}
                 url = f"{self.account.base}/{method}"
                 async with self.web.post(url, allow_redirects=False, **how) as answer:
                     text = await answer.text(errors="replace")
@@ -216,14 +218,6 @@ class Cloud:
         if result != 0:
             raise PCloudError(result, str(said.get("error", "")))
         return dict(said)
-
-    async def _watched(
-        self, body: AsyncIterator[bytes | bytearray], silence: asyncio.Timeout
-    ) -> AsyncIterator[bytes | bytearray]:
-        """While a file goes out nothing comes back, so the silence is counted from the last piece that was taken."""
-        async for piece in body:
-            silence.reschedule(asyncio.get_running_loop().time() + self.account.read_timeout)
-            yield piece
 
 
 @asynccontextmanager

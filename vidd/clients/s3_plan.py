@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vidd.model.media import Artifact
     from vidd.ports import Parcel
 
-Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
+_Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
 
 
 class Layout(Base):
@@ -35,18 +35,18 @@ class Layout(Base):
     bucket: str | None = Field(
         None, min_length=1, description="The bucket, which must exist; without it, the account's."
     )
-    key: Template = Field(
+    key: _Template = Field(
         "{{ (talk.id or job.id) | file_name }}/{{ name | file_name }}{{ part }}{{ suffix }}",
         description="Template of a file's key; `part` tells several apart (-rendition-720p), `suffix` is like .mp4.",
     )
-    prefix: Template = Field(
+    prefix: _Template = Field(
         "{{ (talk.id or job.id) | file_name }}/{{ role | file_name }}",
         description="Template of what the keys of a tree's files begin with, such as annotations/{{ facts.folder_id }}.",
     )
     files: tuple[str, ...] = Field((), description="Roles of the files and trees; none means all that the steps made.")
     at_once: int = Field(8, ge=1, le=32, description="Files of trees looked at or sent at once.")
     content_type: str | None = Field(None, description="Content type; without it, the file's own.")
-    metadata: dict[str, Template] = Field(default_factory=dict, description="Templates of metadata, by name.")
+    metadata: dict[str, _Template] = Field(default_factory=dict, description="Templates of metadata, by name.")
     cache_control: str | None = Field(None, description="Cache-Control header.")
     acl: str | None = Field(None, description="Canned ACL, such as public-read.")
     storage_class: str | None = Field(None, description="Storage class, such as STANDARD_IA.")
@@ -162,8 +162,3 @@ class Plan:
         """The keys of files that were put out before and are in the trees no more."""
         gone = self._parcel.gone
         return {f"{tree.prefix}{path}" for tree in self.trees for path in gone.get(tree.artifact.role, ())}
-
-    @property
-    def places(self) -> dict[str, Any]:
-        """Where the trees go, for the token."""
-        return {tree.artifact.role: {"Bucket": tree.bucket, "prefix": tree.prefix} for tree in self.trees}

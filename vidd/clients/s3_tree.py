@@ -194,7 +194,7 @@ class _Sending:
         self._one = tree.wanted[key]
         self._begun = dict(resume.begun.get(key, {}))
         self._absent = key not in tree.there
-        self._went = False
+        self._went = self._fresh = False
 
     async def run(self) -> bool:
         """Bring it there; False where a look at the object itself shows that it is equal."""
@@ -209,7 +209,7 @@ class _Sending:
         return {**self._one.target.where, "etag": self._parts.etag, "size": self._parts.size}
 
     async def _save(self, upload_id: str | None) -> None:
-        self._went = True
+        self._went = self._fresh = True
         if upload_id is not None:
             self._begun = {**self._state, "upload_id": upload_id}
             await self._resume.save(self._key, self._begun)
@@ -222,30 +222,18 @@ class _Sending:
         upload = Upload(
             tree.s3, target, self._parts, self._meter, tree.sleep, self._save, self._sent, 1, absent=self._absent
         )
-        self._absent = False
+        self._absent = self._fresh = False
         await upload.take_up(self._begun)
         try:
             await upload.run()
         except NobodyKnows as unknown:
-            if not await self._arrived(unknown):
-                raise AgainLater(f"{unknown.sentence} It is not, so it is sent again.") from unknown
-            if len(self._parts.digests) == 1:
-                self._meter.add(self._one.size)
+            # The next attempt begins with a look, and sends nothing that is there.
+            raise AgainLater(unknown.sentence) from unknown
         except Refused:
             await upload.abandon()
             raise
-
-    async def _arrived(self, unknown: NobodyKnows) -> bool:
-        one = self._one
-        try:
-            found = await persist(
-                partial(head, self._tree.s3, one.target.bucket, one.target.key), sleep=self._tree.sleep
-            )
-        except AgainLater as fault:
-            raise unknown from fault
-        return found is not None and await is_this(
-            found, one.target.job, one.source, size=one.size, etag=self._parts.etag
-        )
+        if self._went and not self._fresh and len(self._parts.digests) == 1:
+            self._meter.add(self._one.size)
 
 
 def outermost(roots: Iterable[str]) -> list[str]:

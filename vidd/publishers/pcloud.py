@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 SLOT = "uploads"
 
-Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
+_Folder = Annotated[str, AfterValidator(check_template), MayName()]
+_Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
 _PAGES = {"us": "https://my.pcloud.com", "eu": "https://e.pcloud.com"}
 
 
@@ -44,15 +45,15 @@ class Options(Base):
     """Which folder the files go into, and what becomes of what is there."""
 
     account: str = Field(description="The pCloud account.")
-    folder: Template = Field(
+    folder: _Folder = Field(
         description="Template of the folder: its id, such as {{ facts.folder_id }}, or its path from the top, such as"
         " /results/{{ job.id }}, which is made if missing."
     )
-    name: Template = Field(
+    name: _Template = Field(
         "{{ name | file_name }}{{ part }}{{ suffix }}",
         description="Template of a file's path below it; `part` tells several apart (-rendition-720p), `suffix` is like .mp4.",
     )
-    path: Template = Field(
+    path: _Template = Field(
         "", description="Template of the path below it that a tree's files go to; the folder itself otherwise."
     )
     files: tuple[str, ...] = Field((), description="Roles of the files and trees; none means all that the steps made.")

@@ -142,7 +142,7 @@ class _Publication:
         """All trees together; of their files the token holds the multipart uploads that are open."""
         parcel = self.parcel
         begun = dict(parcel.publication.token.get("parts", {}))
-        token |= {"trees": self.plan.places, "parts": begun}
+        token["parts"] = begun
         await parcel.checkpoint(token)
 
         async def save(key: str, state: Mapping[str, Any] | None) -> None:
@@ -171,8 +171,6 @@ class _Publication:
             landed.append(found)
         if not self.plan.trees:
             return await self._receipt(landed, None)
-        if token.get("trees") != self.plan.places:
-            return None
         upload = self.plan.upload(self.s3)
         await upload.look()
         if not await upload.complete() or (self.options.delete and await upload.stale()):

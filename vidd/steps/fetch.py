@@ -194,12 +194,17 @@ async def _whole(options: Options, bench: Bench, landing: Landing, meter: Meter)
 
 async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     path, facts = file_copy.path_of(bench.job.location), bench.job.facts
-    sums = promised_sums(dict(facts)) if options.verify else {}
+    sums = _promised(options, bench) or {}
     cloned = await file_copy.take_over(path, facts, landing, meter)
     for algorithm, promised in sums.items():
         if await digest_of(landing.final, algorithm) != promised.lower():
             raise Refused(f"The file's {algorithm} is not the one the arrival promised: send it again.")
     return {"cloned": cloned}
+
+
+def _promised(options: Options, bench: Bench) -> dict[str, str] | None:
+    """The checksums the arrival came with; None where none is to be compared."""
+    return promised_sums(dict(bench.job.facts)) if options.verify else None
 
 
 def _account(options: Options, bench: Bench, where: str) -> str:
@@ -231,12 +236,9 @@ async def _pinned(options: Options, bench: Bench) -> AsyncIterator[tuple[Any, Pi
 async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     from vidd.clients import s3_download  # noqa: PLC0415 - see _pinned
 
-    facts = bench.job.facts
-    promised = promised_sums(dict(facts)) if options.verify else None
+    promised, sleep = _promised(options, bench), bench.tools.clock.sleep
     async with _pinned(options, bench) as (s3, thing):
-        await s3_download.fetch(
-            s3, thing, landing, meter, promised=promised, parallel=options.parallel, sleep=bench.tools.clock.sleep
-        )
+        await s3_download.fetch(s3, thing, landing, meter, promised=promised, parallel=options.parallel, sleep=sleep)
     return {"etag": thing.etag}
 
 
@@ -252,18 +254,10 @@ async def _cloud(options: Options, bench: Bench) -> AsyncIterator[Cloud]:
 async def _from_pcloud(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     from vidd.clients.pcloud_download import fetch  # noqa: PLC0415 - as above
 
-    facts = bench.job.facts
-    promised = promised_sums(dict(facts)) if options.verify else None
+    job, promised = bench.job, _promised(options, bench)
+    size, parallel = job.facts.get("size"), options.parallel
     async with _cloud(options, bench) as api:
-        return await fetch(
-            api,
-            bench.job.location,
-            landing,
-            meter,
-            size=facts.get("size"),
-            promised=promised,
-            parallel=options.parallel,
-        )
+        return await fetch(api, job.location, landing, meter, size=size, promised=promised, parallel=parallel)
 
 
 async def _name(options: Options, bench: Bench) -> str:
@@ -279,14 +273,13 @@ async def _name(options: Options, bench: Bench) -> str:
 async def _from_web(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     facts = bench.job.facts
     size = await http_download.download(bench.job.location, landing, meter, bench.tools.clock, etag=facts.get("etag"))
-    sums = promised_sums(dict(facts)) if options.verify else {}
-    await landing.check(facts.get("size") or size, sums)
+    await landing.check(facts.get("size") or size, _promised(options, bench) or {})
     await landing.settle()
     return {}
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Whether the account that is named exists."""
+    """Whether the account that is named exists; one of pCloud is asked whose it is."""
     if options.account is None:
         return "Files are fetched with the account that the arrival names."
     if getattr(tools.accounts.get(options.account), "kind", None) == "pcloud":
