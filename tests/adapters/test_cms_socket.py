@@ -1,5 +1,4 @@
 import asyncio
-from dataclasses import replace
 
 import pytest
 from builders_cms import CmsInlet, the_options, the_tools, watching
@@ -12,7 +11,8 @@ from vidd.clients.graphql_faults import NotAllowed
 from vidd.clients.graphql_socket import Manner, subscribed
 from vidd.errors import AgainLater, Fault, Refused
 
-QUICK = Manner(ping=0.1, pong=0.1, greeting=0.3)
+QUICK = Manner(ping=0)
+PINGS = Manner(ping=0.1, pong=0.1)
 DOCUMENT = "subscription { videoObjectCreated { id } }"
 
 
@@ -86,7 +86,7 @@ async def test_a_greeting_that_nobody_acknowledges_is_waited_for_so_long_and_no_
         await line.deaf()
 
     async with bare(script) as server:
-        fault = await fault_at(server, tmp_path, replace(QUICK, ping=0))
+        fault = await fault_at(server, tmp_path, Manner(ping=0, greeting=0.3))
     assert isinstance(fault, AgainLater)
     assert "did not acknowledge" in fault.sentence
 
@@ -98,7 +98,7 @@ async def test_a_connection_whose_other_side_is_gone_is_found_out(tmp_path, prot
         await line.deaf()
 
     async with bare(script, protocol=protocol) as server:
-        fault = await fault_at(server, tmp_path)
+        fault = await fault_at(server, tmp_path, PINGS)
     assert isinstance(fault, AgainLater)
     assert "the connection" in fault.sentence.lower()
 
@@ -128,12 +128,11 @@ async def test_a_message_that_is_not_of_the_protocol_ends_the_connection_and_nob
         await line.say(message)
         await line.deaf()
 
-    # Without pings, nothing but the message can end it.
-    manner = replace(QUICK, ping=0)
+    # There are no pings, so nothing but the message can end it.
     async with bare(after) as server:
-        assert isinstance(await fault_at(server, tmp_path, manner), AgainLater)
+        assert isinstance(await fault_at(server, tmp_path), AgainLater)
     async with bare(before) as server:
-        fault = await fault_at(server, tmp_path, manner)
+        fault = await fault_at(server, tmp_path)
     assert isinstance(fault, AgainLater)
     assert "not of the protocol" in fault.sentence
 
@@ -145,7 +144,7 @@ async def test_bytes_are_not_of_the_protocol(tmp_path):
         await line.deaf()
 
     async with bare(script) as server:
-        fault = await fault_at(server, tmp_path, replace(QUICK, ping=0))
+        fault = await fault_at(server, tmp_path)
     assert "not of the protocol" in fault.sentence
 
 
@@ -195,7 +194,7 @@ async def test_credentials_that_directus_refuses_are_known_though_it_does_not_cl
         await line.deaf()
 
     async with bare(script) as server:
-        fault = await fault_at(server, tmp_path, replace(QUICK, ping=0), token="s3cret-token")
+        fault = await fault_at(server, tmp_path, token="s3cret-token")
     assert isinstance(fault, NotAllowed)
     assert "(Wrong [hidden].)" in fault.sentence
 
@@ -262,7 +261,7 @@ async def test_pings_of_the_server_are_answered(tmp_path):
         await line.close(4499, "thank you")
 
     async with bare(script) as server:
-        fault = await fault_at(server, tmp_path, replace(QUICK, ping=0))
+        fault = await fault_at(server, tmp_path)
     assert "thank you" in fault.sentence
 
 

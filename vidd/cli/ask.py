@@ -116,10 +116,10 @@ def _asides(found: Any) -> list[str]:
     """What is no fault of the daemon's, but waits for a person."""
     states = {state: found["jobs"].get(state) for state in ("refused", "unsure", "held")}
     waiting = [f"{count} {state}: vidd jobs --state {state}" for state, count in states.items() if count]
-    notes = [one["note"] for one in found["watchers"].values() if one.get("note")]
     if found["incomplete"]:
         waiting.append(
             f"{found['incomplete']} published, but not all told or changed: "
             "vidd retry --state published says why, and tries it again"
         )
+    notes = [one["note"] for one in found["watchers"].values() if one.get("note")]
     return [*(["It is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting, *notes]

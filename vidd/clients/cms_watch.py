@@ -75,13 +75,14 @@ class CmsWatch:
             looking = asyncio.create_task(self._look_often(line.cms), name=f"look:{self.inlet.name}")
             try:
                 await asyncio.wait({hearing, looking}, return_when=asyncio.FIRST_COMPLETED)
-                if looking.done():
-                    looking.result()
-                return await hearing
             finally:
                 for task in (hearing, looking):
                     task.cancel()
                 await asyncio.wait({hearing, looking})
+            for task in (looking, hearing):
+                if not task.cancelled() and (defect := task.exception()):
+                    raise defect
+            return await hearing
 
     async def _hear(self, line: Subscription) -> Fault:
         while True:
