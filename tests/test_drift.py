@@ -13,8 +13,9 @@ import vidd.sources
 import vidd.steps
 from vidd.__main__ import app
 from vidd.clients import ACCOUNTS
-from vidd.config import Daemon, Ffmpeg, Limits, Pipeline, Retry, Settings, embedded, read_settings
+from vidd.config import Check, Daemon, Ffmpeg, Limits, Pipeline, Retry, Settings, embedded, read_settings
 from vidd.kinds import module_of
+from vidd.model.check import Policy
 from vidd.model.diagram import state_diagram
 from vidd.model.job import MEANING
 from vidd.model.publication import SENDING_MEANING
@@ -83,6 +84,13 @@ def test_the_reference_settings_have_every_key_with_its_default(table, model):
     keys = set(re.findall(r"^(?:# )?(\w+) =", section, re.MULTILINE))
     assert keys == set(model.model_fields)
     assert model.model_validate(tomllib.loads(REFERENCE)[table]) == model()
+
+
+def test_the_reference_settings_have_every_key_of_the_check_with_its_default():
+    table = tomllib.loads(REFERENCE)["pipelines"]["talks"]["check"]
+    assert table.keys() == Check.model_fields.keys()
+    assert Check.model_validate(table) == Check()
+    assert Policy(**Check().model_dump()) == Policy()
 
 
 def test_the_reference_settings_name_every_table():

@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,18 @@ from vidd.engine.clock import SystemClock
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
-from vidd.engine.stage import Stage
+from vidd.engine.stage import Stage, unexamined
 from vidd.engine.supervise import Watchers
 from vidd.engine.telling import Teller
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import close_probers
 from vidd.ffmpeg.run import capabilities
+from vidd.ffmpeg.verify import inspect
 from vidd.frontdesk import FrontDesk
 from vidd.kinds import resolve
 from vidd.model.event import Event
+from vidd.model.media import Artifact, Media
 from vidd.model.retry import RetryRule
 from vidd.ports import Encoder, Store, Tools
 from vidd.ready import Ready, make_ready
@@ -142,6 +144,7 @@ class Daemon:
             resolve=resolve,
             observe=self.observe,
             retry=RetryRule(**settings.retry.model_dump()),
+            examine=self._examine,
             ask_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - it is made further down
         )
         self.runner = Runner(self._stage, queue, settings.limits.jobs)
@@ -170,6 +173,13 @@ class Daemon:
     def _tools(self, ready: Ready, store: Store) -> Tools:
         encoder = Encoder(**ready.encoder)
         return Tools(self._state, encoder, SystemClock(), ready.accounts, self.observe, store)
+
+    async def _examine(self, path: Path, artifact: Artifact, name: str) -> tuple[Media | None, Mapping[str, Any]]:
+        """What its step did not check: a film is looked into, of anything else only the size is known."""
+        if not artifact.content_type.startswith("video/"):
+            return await unexamined(path, artifact, name)
+        media, record = await inspect(path, name, nice=self._stage.tools.encoder.nice)
+        return media, record.to_json()
 
     def observe(self, event: Event) -> None:
         """Tell everybody who watches."""

@@ -193,7 +193,7 @@ class FrontDesk:
     async def _outlook(
         self, job: Job, settings: Mapping[str, Any], first: str | None, kept: Edition | None, edition: int
     ) -> dict[str, Any]:
-        records = {one.name: step_json(one)["artifacts"] for one in await self.store.steps(job.id)}
+        records = {one.name: step_json(one, job.settings)["artifacts"] for one in await self.store.steps(job.id)}
         told = outlook(settings, first, kept.number if kept else None, records)
         return {"job": job.id, "edition": edition, **told, "kept_until": moment(kept.until) if kept else None}
 

@@ -21,7 +21,7 @@ import vidd.sources
 import vidd.steps
 import vidd.stores
 from vidd.clients import ACCOUNTS
-from vidd.config import Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
+from vidd.config import Check, Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
 from vidd.errors import Refused
 from vidd.fields import USUAL, templates_in, unknown_in
 from vidd.ports import Plan, PlannedPublisher, PlannedStep, nothing_remains
@@ -75,6 +75,16 @@ class Faults:
         except ValidationError as error:
             self.found += faults_of(error, where)
         return None
+
+    def check_of(self, pipeline: Pipeline, own: Any, where: Where) -> dict[str, Any]:
+        """A step's policy: what it says itself over what its pipeline says."""
+        try:
+            return Check.model_validate({**pipeline.check.model_dump(), **dict(own)}).model_dump(mode="json")
+        except ValidationError as error:
+            self.found += faults_of(error, where)
+        except (TypeError, ValueError):
+            self.add(where, 'must be a table, like { frozen = "hold" }')
+        return {}
 
     def check(self) -> None:
         """SettingsFault if there was any."""
@@ -143,6 +153,7 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
             values = table.rest
             values.pop("label", None)
             required = values.pop("required", True) if family == "publishers" else True
+            own = values.pop("check", None) if family == "steps" else None
             options = faults.model(family, table.kind, values, (*where, part, at - back))
             if options is not None:
                 words.heard(family, table.kind, options, (*where, part, at - back), name)
@@ -151,6 +162,8 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
                     faults.add(
                         (*where, part, at, "on"), "a publisher is what makes a job published: this is for notices"
                     )
+                if own is not None:
+                    row["check"] = faults.check_of(pipeline, own, (*where, part, at - back, "check"))
                 resolved.append(row if required is True else {**row, "required": False})
         return resolved
 
@@ -158,6 +171,7 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
         "programme": pipeline.programme,
         "review": pipeline.review,
         **({"keep": pipeline.keep} if pipeline.keep is not None else {}),
+        "check": pipeline.check.model_dump(mode="json"),
         "steps": rows("steps", "steps", steps, shift),
         "publish": rows("publish", "publishers", pipeline.publish),
         "notify": rows("notify", "publishers", pipeline.notify),
@@ -199,7 +213,9 @@ class _Words:
 
 
 def _fingerprint(row: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
+    """Stands for what the step makes; what is thought of it afterwards must not have it made anew."""
+    made = {key: value for key, value in row.items() if key != "check"}
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
@@ -221,8 +237,15 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         letter=getattr(module, "LETTER", False),
         on=getattr(options, "on", "published"),
         tells_retraction=getattr(options, "tells_retraction", False),
+        takes=_roles(options),
         **optional,
     )
+
+
+def _roles(options: Any) -> tuple[str, ...]:
+    """The roles that a publisher's `files` or `file` name."""
+    files = getattr(options, "files", None) or (getattr(options, "file", None),)
+    return tuple(one for one in files if one)
 
 
 def _step(row: Mapping[str, Any]) -> PlannedStep:

@@ -1,11 +1,13 @@
 """Which way a cut is made, what is looked at afterwards, and what becomes of one that is not good."""
 
+from dataclasses import replace
+
 import av
 import footage
 import pytest
 
 from vidd.errors import Refused
-from vidd.ffmpeg.verify import check_joins
+from vidd.ffmpeg.verify import Wanted, verify
 from vidd.steps import trim
 
 
@@ -79,13 +81,16 @@ def spoil(path, at):
         file.write(b"\xff" * (size - 8))
 
 
+WANTED = Wanted(duration=16.0, whole=16.0, width=320, height=180, tracks=1)
+
+
 async def test_a_cut_that_lost_a_picture_is_refused(source):
-    with pytest.raises(Refused, match="399 pictures instead of 400"):
-        await check_joins(source, [], 400, 399, "x.mp4")
+    with pytest.raises(Refused, match="400 pictures instead of 401"):
+        await verify(source, replace(WANTED, pictures=401), "x.mp4")
 
 
 async def test_a_join_with_a_picture_that_does_not_decode_is_refused(source):
     spoil(source, 5.3)
     with pytest.raises(Refused, match=r"pictures decode|decode with errors"):
-        await check_joins(source, [5.2], 400, 400, "x.mp4")
-    await check_joins(source, [9.2], 400, 400, "x.mp4")
+        await verify(source, replace(WANTED, pictures=400, joins=(5.2,)), "x.mp4")
+    await verify(source, replace(WANTED, pictures=400, joins=(9.2,)), "x.mp4")

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from vidd.engine import rework
+from vidd.engine import check, rework
 from vidd.engine.publish import RESTING, Publishing
 from vidd.engine.rivals import is_out, out_in_words, rival_of, successor_of
 from vidd.engine.stage import GivenBack, Stage
@@ -105,12 +105,14 @@ class JobRun:
         anew = None if sent else await rework.begin(self._stage, self.job, plan)
         made = await work(self._stage, self.job, plan, talk, sent=sent or runs_no_step(self.job), anew=anew)
         self._stage.go_on()
+        if not sent:
+            await check.give_records(self._stage, self.job, plan, made)
         # The row may have been excluded meanwhile; one that is gone for a moment is nobody's wish.
         now = await self._stage.store.talk(plan.programme, talk.id) if plan.programme and talk else None
         if await self._kept_back(plan, now):
             return
-        if plan.review and not await self._stage.store.get_flag(f"approved:{self.job.id}"):
-            await self._move(State.HELD, "A person must look at it and approve it.")
+        if not sent and (why := await self._why_held(plan, made)) is not None:
+            await self._move(State.HELD, why)
             return
         await self._move(State.PUBLISHING, facts=None if sent else await rework.compared(self._stage, self.job, made))
         await self._send(plan, talk, made)
@@ -137,6 +139,13 @@ class JobRun:
                 f" its place, vidd retry {self.job.id} --replace, or write another number under reprocess in its row."
             )
         return False
+
+    async def _why_held(self, plan: Plan, made: Made) -> str | None:
+        """What a person must decide before it goes out: the review that the pipeline asks for, what the check found."""
+        reviewed = not plan.review or await self._stage.store.get_flag(f"approved:{self.job.id}")
+        review = None if reviewed else "A person must look at it and approve it."
+        found = await check.doubts(self._stage, self.job, plan, made)
+        return " ".join(one for one in (review, found) if one) or None
 
     async def _take_back(self, plan: Plan, wish: str) -> None:
         """`wish` is the job that takes the place of this one, or "" where a person wants it back."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 
+from vidd.engine import check
 from vidd.engine.jobrun import JobRun
 from vidd.engine.patience import time_or_sign
 from vidd.engine.rework import kept_of
@@ -179,7 +180,10 @@ class Runner:
         """A person looked at a held job and lets it go out."""
         if job.state is not State.HELD:
             raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
-        await self._stage.store.set_flag(f"approved:{job.id}", "yes")
+        await check.approve(self._stage, job)
+        # Where no review is asked for, none is given in advance.
+        if self._stage.resolve(job.settings).review:
+            await self._stage.store.set_flag(f"approved:{job.id}", "yes")
         return await self.requeue(job, "A person approved it.")
 
     def resize(self, at_once: int) -> None:

@@ -102,6 +102,11 @@ class Around:
             *(one.to_json(self.scale) for one in self.after),
         ]
 
+    def sound_ends(self, talk: Iterable[float | None]) -> tuple[float | None, ...]:
+        """When the sound tracks end in the result (seconds), where they end so in the talk; None where nobody knows."""
+        begin, whole = self.begin / self.scale, self.whole / self.scale
+        return tuple(whole if self.after else None if one is None else begin + one for one in talk)
+
     def samples(self, rate: int) -> int:
         """How many samples of sound the talk has."""
         return round(self.end * rate / self.scale) - round(self.begin * rate / self.scale)

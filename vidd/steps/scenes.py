@@ -18,10 +18,11 @@ from vidd.clients.landing import disk
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg import scenes as told
-from vidd.ffmpeg.probe import probe, prober
+from vidd.ffmpeg.probe import probe
 from vidd.ffmpeg.run import check_capable, encode
 from vidd.ffmpeg.scenes import Found
 from vidd.ffmpeg.settings import Preset
+from vidd.ffmpeg.verify import inspect
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.scenes import Scene, fault_of, scenes_of, snapped
 from vidd.options import Options as Base
@@ -166,14 +167,14 @@ class _Parting:
             file.rename(place)
 
     async def _check(self, file: Path, scene: Scene) -> None:
-        found = await prober().measure(file, scene.name)
-        media = Media.from_json(found["media"])
-        pictures = media.video[0].frames or await prober().count(file, 0.0, media.duration + 1, scene.name)
-        if pictures != scene.length:
-            raise self._not_good(f"{scene.name} has {pictures} pictures, and should have {scene.length}")
-        if found["complaints"] or found["first"] is None:
-            why = found["complaints"][0] if found["complaints"] else "no picture"
-            raise self._not_good(f"{scene.name} does not decode ({why})")
+        try:
+            _, found = await inspect(file, scene.name, nice=self._bench.tools.encoder.nice)
+        except Refused as refused:
+            raise self._not_good(refused.sentence.rstrip(".")) from None
+        if found.pictures != scene.length:
+            raise self._not_good(f"{scene.name} has {found.pictures} pictures, and should have {scene.length}")
+        if found.damage:
+            raise self._not_good(f"{scene.name} does not decode ({found.damage[0]})")
 
     def _not_good(self, why: str) -> Refused:
         what = 'set files = "encode" of the step' if self._options.files == "copy" else "send the file again, whole"

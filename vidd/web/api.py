@@ -71,7 +71,7 @@ async def show_job(request: web.Request) -> web.Response:
             **job_json(job, progress=desk.progress().get(job.id, ()), link=link_of(publications)),
             "key": job.key,
             "facts": dict(job.facts),
-            "steps": [step_json(one) for one in steps],
+            "steps": [step_json(one, job.settings) for one in steps],
             "publications": [publication_json(one) for one in publications],
             "notes": notes_of(talk, steps, publications),
             "history": [

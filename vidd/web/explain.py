@@ -125,7 +125,8 @@ def _working(case: _Case) -> Explanation:
 
 def _held(case: _Case) -> Explanation:
     because = case.job.reason or "its steps are done and the pipeline asks for a review before anything goes out"
-    return case.answer("a person's approval", because, f"vidd approve {case.job.id}", case.cancel)
+    reject = f"vidd reject {case.job.id} REASON"
+    return case.answer("a person's approval", because, f"vidd approve {case.job.id}", reject)
 
 
 def _sending(case: _Case, one: Publication) -> Explanation:

@@ -82,6 +82,11 @@ PUBLICATION = _object(
     changed=MOMENT,
     receipt={"oneOf": [_object(url=TEXT_OR_NULL, facts=ANY_OBJECT), {"type": "null"}]},
 )
+_FINDING = _object(kind=TEXT, does={"type": "string", "enum": ["refuse", "hold", "note"]}, sentence=TEXT)
+_CHECK: Schema = {
+    "oneOf": [_object(summary=TEXT, findings=_list(_FINDING)), {"type": "null"}],
+    "description": "What the check found of the file; null where it has not been checked.",
+}
 _ARTIFACT = _object(
     role=TEXT,
     path=TEXT,
@@ -89,6 +94,7 @@ _ARTIFACT = _object(
     content_type=TEXT,
     media={"type": ["object", "null"]},
     files={"type": ["integer", "null"], "description": "How many files, where it is a directory of them."},
+    check=_CHECK,
 )
 STEP = _object(name=TEXT, kind=TEXT, seconds=NUMBER, facts=ANY_OBJECT, artifacts=_list(_ARTIFACT))
 _MOVE = _object(at=MOMENT, state=_ref("State"), reason=TEXT_OR_NULL)
