@@ -107,6 +107,13 @@ class ShelfStore:
         return self.letters[:limit]
 
 
+OUTLOOK = {
+    "job": "j", "edition": 2, "from": "analyse", "of": 1, "kept_until": None, "files": [], "notices": ["mail"],
+    "steps": [{"name": "analyse", "kind": "command", "runs": True, "why": "the rework begins here"}],
+    "publishers": [{"name": "s3", "kind": "s3", "replaces": True}],
+}  # fmt: skip
+
+
 class FakeDesk:
     """Moves jobs by the model's rules, and does nothing else."""
 
@@ -149,6 +156,17 @@ class FakeDesk:
 
     async def retry(self, job_id, *, fresh_settings, replace=False):
         return self.move(job_id, State.READY, settings={"fresh": fresh_settings, "replace": replace})
+
+    async def log(self, job_id, most):
+        return "what was said"[-most:], most >= 13
+
+    async def rework(self, job_id, *, step, changes, extra, dry_run):
+        if dry_run:
+            return self.store.shelf[job_id], OUTLOOK
+        return self.move(job_id, State.READY, reason=f"{step}: {changes} {extra}"), None
+
+    async def undo(self, job_id, *, dry_run):
+        return (self.store.shelf[job_id], OUTLOOK) if dry_run else (self.move(job_id, State.READY, reason="undo"), None)
 
     async def resolve(self, job_id, *, published, name):
         return self.move(job_id, State.READY, reason=f"{name}: {published}")

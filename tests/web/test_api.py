@@ -181,6 +181,12 @@ async def test_all_jobs_in_a_state_are_taken_up_again_the_oldest_first(desk, ask
         ("resend", {"names": ["mail", "hook"]}, "mail hook"),
         ("resend", None, ""),
         ("retract", None, None),
+        (
+            "rework",
+            {"step": "analyse", "set": {"analyse.limit": "8h"}, "extra": ["--removeshadows"]},
+            "analyse: {'analyse.limit': '8h'} ['--removeshadows']",
+        ),
+        ("rework", {"undo": True}, "undo"),
     ],
 )
 async def test_a_person_says_what_became_of_it_or_asks_for_more(desk, ask, verb, body, reason):
@@ -248,6 +254,9 @@ BAD = [
     ("POST", "/api/jobs/READY/resolve", {}, 422),
     ("POST", "/api/jobs/READY/resolve", {"json": {"published": "https://youtu.be/x", "again": True}}, 422),
     ("POST", "/api/jobs/READY/resend", {"json": {"names": "mail"}}, 422),
+    ("POST", "/api/jobs/READY/rework", {"json": {"extra": "--removeshadows"}}, 422),
+    ("POST", "/api/jobs/READY/rework", {"json": {"undo": True, "step": "x"}}, 422),
+    ("GET", "/api/jobs/READY/log?bytes=0", {}, 422),
     ("POST", "/api/jobs/READY/approve", {}, 409),
     ("POST", "/api/jobs/READY/reject", {}, 422),
     ("POST", "/api/jobs/READY/reject", {"json": {"reason": "  "}}, 422),
@@ -378,3 +387,33 @@ async def test_every_answer_is_kept_from_frames_sniffing_caches_and_foreign_scri
         assert "unsafe" not in response.headers["Content-Security-Policy"]
         assert response.headers["Server"] == "vidd"
     assert desk.well is HEALTHY
+
+
+async def test_a_rework_can_be_looked_at_before_it_is_done(desk, ask):
+    job = a_job(State.PUBLISHED)
+    desk.store.put(job)
+    status, told, _ = await ask("POST", f"/api/jobs/{job.id}/rework", json={"step": "analyse", "dry_run": True})
+    assert (status, told["steps"][0]["runs"]) == (200, True)
+    status, told, _ = await ask("POST", f"/api/jobs/{job.id}/rework", json={"undo": True, "dry_run": True})
+    assert (status, told["of"]) == (200, 1)
+    assert desk.store.shelf[job.id].state is State.PUBLISHED
+
+
+async def test_what_a_jobs_programs_said_can_be_read_to_its_end(desk, ask):
+    job = a_job(State.PUBLISHED)
+    desk.store.put(job)
+    _, told, _ = await ask("GET", f"/api/jobs/{job.id}/log")
+    assert told == {"job": job.id, "text": "what was said", "whole": True}
+    _, told, _ = await ask("GET", f"/api/jobs/{job.id}/log?bytes=4")
+    assert told == {"job": job.id, "text": "said", "whole": False}
+
+
+@pytest.mark.parametrize("name", ["cm8ek.mp4", "cm8ek"])
+async def test_jobs_are_found_by_the_name_of_their_file_or_the_id_of_their_source(desk, ask, name):
+    one, other = (
+        a_job(State.PUBLISHED, name="cm8ek.mp4", facts={"id": "cm8ek"}),
+        a_job(State.PUBLISHED, name="other.mp4"),
+    )
+    desk.store.put(one, other)
+    _, told, _ = await ask("GET", f"/api/jobs?name={name}&limit=1")
+    assert [job["id"] for job in told["jobs"]] == [one.id]

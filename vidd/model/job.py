@@ -66,6 +66,12 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.PUBLISHED: frozenset({State.READY}),
 }
 
+FAILED = frozenset({State.REFUSED, State.UNSURE})
+"""States in which a job came to nothing so far and a person must do something."""
+
+FAILURE = "failure"
+"""The fact that has what is known of a job's last failure: `step`, what the program `said` last, its `log`."""
+
 REPLACES = "replaces"
 """The fact that names the job whose publications this one takes the place of."""
 

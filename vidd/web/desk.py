@@ -75,6 +75,9 @@ class Desk(Protocol):
     async def explain(self, job: Job) -> Explanation:
         """What a job waits for."""
 
+    async def log(self, job_id: str, most: int) -> tuple[str, bool]:
+        """The last so many bytes of what a job's programs said, and whether that is all; "" where none was run."""
+
     async def submit(
         self,
         *,
@@ -96,6 +99,17 @@ class Desk(Protocol):
 
         `replace`: where another job has brought the talk out, this one takes its place.
         """
+
+    async def rework(
+        self, job_id: str, *, step: str | None, changes: Mapping[str, Any], extra: Sequence[str], dry_run: bool
+    ) -> tuple[Job, dict[str, Any] | None]:
+        """Run a job again from a step, with changed options and added arguments, and have what is out follow.
+
+        With `dry_run` nothing is done, and what would be is the second of the two.
+        """
+
+    async def undo(self, job_id: str, *, dry_run: bool) -> tuple[Job, dict[str, Any] | None]:
+        """Bring back the results of before the last rework; `dry_run` as for a rework."""
 
     async def resolve(self, job_id: str, *, published: str | None, name: str | None) -> Job:
         """Say of an unsure publication where it is to be seen, or with None that it did not arrive."""
