@@ -97,9 +97,10 @@ async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_i
         *("-x264-params", "open-gop=1:b-pyramid=normal:bframes=2:b-adapt=2:ref=3:threads=1", path),
     )
     places = [at / 2 for at in range(3, 15)]
-    found = await check_joins(path, places, 200, 200, "x.mp4")
-    assert [one["at"] for one in found["joins"]] == places
-    assert all(one["packets"] > 10 for one in found["joins"])
+    wanted = Wanted(8.0, 8.0, 96, 64, tracks=0, pictures=200, joins=tuple(places))
+    _, record = await verify(path, wanted, "x.mp4")
+    assert [one["at"] for one in record.joins] == places
+    assert all(one["packets"] > 10 for one in record.joins)
 
 
 async def test_a_join_with_a_picture_that_does_not_decode_is_refused(source):
