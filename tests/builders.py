@@ -115,6 +115,7 @@ class FakePublisher:
     faults: list[Fault] = field(default_factory=list)
     amends: bool = False
     letter: bool = False
+    tells_retraction: bool = False
     address: str | None = None
 
     async def publish(self, parcel: Parcel) -> Receipt:
@@ -151,7 +152,15 @@ class FakePublisher:
     def planned(self) -> PlannedPublisher:
         optional = {"amend": self.amend, "retract": self.retract} if self.amends else {}
         return PlannedPublisher(
-            self.name, self.name, self.slot, self.required, self.publish, self.reconcile, letter=self.letter, **optional
+            self.name,
+            self.name,
+            self.slot,
+            self.required,
+            self.publish,
+            self.reconcile,
+            letter=self.letter,
+            tells_retraction=self.tells_retraction,
+            **optional,
         )
 
 

@@ -90,6 +90,10 @@ class ShelfStore:
             counts[job.pipeline, job.state] = counts.get((job.pipeline, job.state), 0) + 1
         return counts
 
+    async def incomplete(self):
+        found = [job.pipeline for job in self.shelf.values() if job.state is State.PUBLISHED and job.reason]
+        return {pipeline: found.count(pipeline) for pipeline in found}
+
     async def oldest(self, states):
         return min((job.created for job in self.shelf.values() if job.state in states), default=None)
 

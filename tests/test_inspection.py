@@ -66,3 +66,16 @@ async def test_settings_without_a_source_and_a_state_that_cannot_be_written_are_
     (tmp_path / "file").touch()
     found = await findings(path, online=False, state=str(tmp_path / "file"))
     assert {about for about, one in found.items() if not one.ok} == {"sources", "daemon.state"}
+
+
+async def test_files_that_a_step_needs_are_looked_at_without_asking_anybody_outside(tmp_path):
+    path = tmp_path / "vidd.toml"
+    path.write_text(
+        "[sources.in]\nkind = 'folder'\npath = 'in'\npipeline = 'talks'\n[[pipelines.talks.steps]]\nkind = 'trim'\n"
+        "sting_before = 'sting.mp4'\n[pipelines.talks.steps.watermark]\nimage = 'logo.png'\n"
+    )
+    (tmp_path / "state").mkdir()
+    found = (await findings(path, online=False, state=str(tmp_path / "state")))["pipelines.talks.steps.trim"]
+    assert not found.ok
+    wanted = f"The watermark {tmp_path}/state/logo.png cannot be opened (No such file or directory): correct its path"
+    assert found.sentence.startswith(wanted)

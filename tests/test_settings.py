@@ -10,6 +10,7 @@ from vidd.kinds import resolve
 from vidd.model.check import Policy, policy_of
 from vidd.options import parse_duration
 from vidd.ready import make_ready
+from vidd.steps import describe
 
 SECRET = "hunter2-and-more"
 
@@ -51,6 +52,13 @@ required = false
 [[pipelines.talks.notify]]
 kind = "mail"
 label = "speakers"
+[[pipelines.talks.notify]]
+kind = "webhook"
+label = "hook"
+account = "page"
+[accounts.page]
+kind = "webhook"
+url = "https://page.example.org/hook"
 """
 
 
@@ -78,6 +86,31 @@ def test_a_credential_goes_before_the_file_and_a_secret_may_lie_in_a_file(tmp_pa
     (tmp_path / "key").write_text("from a file\n")
     text = WHOLE.replace('access_key = "AK"', f'access_key = "AK"\nsecret_key_file = "{tmp_path / "key"}"')
     assert make_ready(read_settings(written(tmp_path, text))).accounts["library"].secret_key == SecretStr("from a file")
+
+
+def test_relative_paths_of_an_account_are_taken_from_the_state_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_DAEMON__STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN_FILE", "channel.token")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "channel.token").write_text("from a file\n")
+    person = 'kind = "youtube"\nclient_id = "c"\nclient_secret = "s"\n'
+    page = '[accounts.page]\nkind = "facebook"\ntoken = "t"\nca = "/etc/own.pem"\n'
+    text = f'[accounts.channel]\n{person}ca = "own.pem"\n{page}'
+    accounts = make_ready(read_settings(written(tmp_path, text))).accounts
+    assert accounts["channel"].ca == tmp_path / "state" / "own.pem"
+    assert accounts["channel"].refresh_token == SecretStr("from a file")
+    assert accounts["page"].ca == Path("/etc/own.pem")
+
+
+@pytest.mark.parametrize(
+    ("named", "why"), [("5", "cannot be read"), ('"binary"', "no text"), ('"absent"', "cannot be read")]
+)
+def test_a_file_of_a_secret_that_cannot_be_used_is_a_fault(tmp_path, monkeypatch, named, why):
+    monkeypatch.setenv("VIDD_DAEMON__STATE", str(tmp_path))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    text = f'[accounts.library]\nkind = "s3"\naccess_key = "AK"\nsecret_key_file = {named}\n'
+    with pytest.raises(SettingsFault, match=rf"accounts.library.secret_key_file: .*{why}"):
+        make_ready(read_settings(written(tmp_path, text)))
 
 
 def test_every_fault_is_named_by_its_path_at_once(tmp_path):
@@ -136,6 +169,86 @@ def test_faults_inside_kinds_are_named_by_their_path_too(tmp_path):
     assert any("there are folder, sheet, sqs" in fault for fault in found)
 
 
+def test_templates_and_labels_that_name_what_there_is_not_are_faults(tmp_path):
+    found = faults(
+        tmp_path,
+        """
+        [accounts.library]
+        kind = "s3"
+        [[pipelines.talks.steps]]
+        kind = "describe"
+        title = "{{ talk.titel }}"
+        tags = ["{{ talk.stage }}", "{{ tags }}"]
+        [[pipelines.talks.publish]]
+        kind = "folder"
+        label = "library"
+        path = "out"
+        name = "{{ tags | first }}{{ sufix }}"
+        [[pipelines.talks.notify]]
+        kind = "mail"
+        subject = "{{ titel }}"
+        [[pipelines.talks.notify]]
+        kind = "sheet"
+        path = "p.csv"
+        link_of = "libary"
+        library_of = "library"
+        [[pipelines.talks.notify]]
+        kind = "sqs"
+        account = "library"
+        queue = "q"
+        format = "template"
+        body = '{"at": "{{ urls.youtube }}", "start": {{ start }}}'
+        [[pipelines.talks.notify]]
+        kind = "sqs"
+        account = "library"
+        queue = "q"
+        format = "talkbot"
+        urls = { s3_url = "library", youtube_url = "youtube" }
+        """,
+    )
+    assert [fault.partition(":")[0] for fault in found] == [
+        "pipelines.talks.steps[0].title",
+        "pipelines.talks.steps[0].tags[1]",
+        "pipelines.talks.publish[0].name",
+        "pipelines.talks.notify[0].subject",
+        "pipelines.talks.notify[1].link_of",
+        "pipelines.talks.notify[2].body",
+        "pipelines.talks.notify[2].body",
+        "pipelines.talks.notify[3].urls.youtube_url",
+    ]
+    assert found[0].endswith("names talk.titel, which there is not (did you mean title?)")
+    assert found[4].endswith("the pipeline has no publisher labelled 'libary', it has library")
+
+
+def test_what_a_step_of_somebody_else_leaves_is_not_judged(tmp_path, monkeypatch):
+    monkeypatch.delattr(describe, "FACTS")
+    text = """
+        [[pipelines.talks.steps]]
+        kind = "describe"
+        [[pipelines.talks.publish]]
+        kind = "folder"
+        path = "out"
+        name = "{{ anything }}"
+        [[pipelines.talks.notify]]
+        kind = "sqs"
+        account = "library"
+        queue = "q"
+        format = "talkbot"
+        [accounts.library]
+        kind = "s3"
+        """
+    assert make_ready(read_settings(written(tmp_path, text))).pipelines["talks"]["publish"]
+
+
+def test_secrets_of_an_account_that_the_settings_do_not_have_say_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN", SECRET)
+    (sentence,) = faults(tmp_path, "[daemon]\n")
+    assert sentence.startswith("accounts.channel: there is no such account in the settings, only a part of it")
+    assert SECRET not in sentence
+    monkeypatch.delenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN")
+    assert faults(tmp_path, "[accounts.channel]\n") == ["accounts.channel.kind: Field required"]
+
+
 def test_an_environment_variable_that_is_no_setting_is_a_fault(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDD_DEAMON__LISTEN", "127.0.0.1:9")
     assert faults(tmp_path, WHOLE) == ["VIDD_DEAMON__LISTEN: no setting begins like this environment variable"]
@@ -169,7 +282,10 @@ def test_a_pipeline_is_stored_with_every_default_and_comes_back_as_a_plan(tmp_pa
         ("folder", True),
         ("folder-2", False),
     ]
-    assert [one.name for one in plan.notices] == ["speakers"]
+    assert [(one.name, one.letter, one.tells_retraction) for one in plan.notices] == [
+        ("speakers", True, False),
+        ("hook", False, True),
+    ]
 
 
 def test_a_changed_option_changes_the_steps_fingerprint_and_no_other(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, acts, ask, demo, follow, run
+from vidd.cli import accounts, acts, ask, demo, follow, retry, run
 
 app = typer.Typer(
     add_completion=False,
@@ -42,7 +42,7 @@ for command in (
     ask.show,
     follow.follow,
     ask.explain,
-    acts.retry,
+    retry.retry,
     acts.resolve,
     acts.resend,
     acts.retract,

@@ -44,6 +44,7 @@ _KEPT = (
     "FONTCONFIG_FILE",
     "FONTCONFIG_PATH",
     "COVERAGE_PROCESS_START",
+    "COVERAGE_PROCESS_CONFIG",
 )
 
 
@@ -129,6 +130,12 @@ class Child:
             ticks = text.rpartition(")")[2].split()[11:15]
             self._cpu_seconds = max(self._cpu_seconds, sum(map(int, ticks)) / _TICKS)
         return self._cpu_seconds
+
+    async def rest(self, patience: float) -> None:
+        """Close the child's stdin, at whose end one that converses ends by itself; wait so many seconds for that."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        await asyncio.wait([self.gone], timeout=patience)
 
     async def end(self, grace: float = 1.0) -> None:
         """End the whole group: SIGINT, then SIGTERM, then SIGKILL, `grace` seconds apart; returns once it is reaped."""

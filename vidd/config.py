@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -179,22 +180,10 @@ class _Credentials(PydanticBaseSettingsSource):
         return found
 
 
-class Settings(BaseSettings):
-    """All of vidd.toml. What the environment says goes before credentials, and these before the file."""
+class _FromAllSides(BaseSettings):
+    """What the environment says goes before credentials, and these before the file."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, case_sensitive=False
-    )
-
-    daemon: Daemon = Daemon()
-    limits: Limits = Limits()
-    ffmpeg: Ffmpeg = Ffmpeg()
-    retry: Retry = Retry()
-    store: Table = Table(kind="sqlite")
-    queue: Table = Table(kind="local")
-    accounts: dict[str, Table] = {}
-    sources: dict[str, Table] = {}
-    pipelines: dict[str, Pipeline] = {}
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, case_sensitive=False)
 
     @classmethod
     def settings_customise_sources(
@@ -206,6 +195,30 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, _Credentials(settings_cls), init_settings
+
+
+class Settings(_FromAllSides):
+    """All of vidd.toml."""
+
+    model_config = SettingsConfigDict(extra="forbid")
+
+    daemon: Daemon = Daemon()
+    limits: Limits = Limits()
+    ffmpeg: Ffmpeg = Ffmpeg()
+    retry: Retry = Retry()
+    store: Table = Table(kind="sqlite")
+    queue: Table = Table(kind="local")
+    accounts: dict[str, Table] = {}
+    sources: dict[str, Table] = {}
+    pipelines: dict[str, Pipeline] = {}
+
+
+class _DaemonOnly(_FromAllSides):
+    """`[daemon]`, and nothing else of vidd.toml."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    daemon: Daemon = Daemon()
 
 
 def toml_path(where: tuple[int | str, ...]) -> str:
@@ -236,31 +249,53 @@ def _strange_variables() -> list[str]:
     ]
 
 
-def read_settings(path: Path | None, over: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of a file (or the embedded ones), with the environment over them; SettingsFault with every fault."""
+def _table(path: Path | None) -> dict[str, Any]:
+    """A file as TOML has it, or the embedded one; SettingsFault where it cannot be read."""
     if path is None:
-        text = embedded()
-    else:
-        try:
-            text = path.read_text()
-        except OSError as error:
-            raise SettingsFault([f"{path}: cannot be read ({error.strerror})"]) from error
-        except UnicodeDecodeError as error:
-            raise SettingsFault([f"{path}: is no UTF-8 text"]) from error
+        return tomllib.loads(embedded())
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsFault([f"{path}: cannot be read ({error.strerror})"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsFault([f"{path}: is no UTF-8 text"]) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsFault([f"{path}: is no TOML ({error})"]) from error
+
+
+def read_settings(path: Path | None, over: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of a file (or the embedded ones), with the environment over them; SettingsFault with every fault."""
+    table = _table(path)
     for name, value in (over or {}).items():
         table.setdefault("daemon", {})[name] = value
     strange = _strange_variables()
     try:
         settings = Settings(**table)
     except ValidationError as error:
-        raise SettingsFault(strange + faults_of(error), _without_faults(table, error)) from None
+        found = [_elsewhere(one, table) or one for one in faults_of(error)]
+        raise SettingsFault(strange + found, _without_faults(table, error)) from None
     if strange:
         raise SettingsFault(strange, settings)
     return settings
+
+
+def _elsewhere(fault: str, table: Mapping[str, Any]) -> str | None:
+    """What is meant by an account without a kind that is only in the environment or a credential."""
+    match = re.fullmatch(r"accounts\.([^.]+)\.kind: Field required", fault)
+    if match is None or match[1] in table.get("accounts", {}):
+        return None
+    return (
+        f"accounts.{match[1]}: there is no such account in the settings, only a part of it in the environment or among the "
+        "credentials: name the settings (--config), or take that away"
+    )
+
+
+def state_directory(path: Path | None) -> Path:
+    """Where the daemon of these settings keeps its socket. Other tables may be faulty, or lack what only the daemon is given."""
+    try:
+        return _DaemonOnly(**_table(path)).daemon.state
+    except ValidationError as error:
+        raise SettingsFault(faults_of(error)) from None
 
 
 def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings | None:

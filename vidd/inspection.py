@@ -45,8 +45,8 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
             yield Finding(f"pipelines.{name}", True, f"{steps}; publishes to {out}; tells {told}.")
         if not ready.sources:
             yield Finding("sources", False, "There is no source, so nothing can arrive: add [sources.<name>].")
-        for about, ask in _questions(ready, tools):
-            if online:
+        for about, near, ask in _questions(ready, tools):
+            if online or near:
                 yield await _ask(about, ask)
             else:
                 yield Finding(about, True, "Fits its kind; --online asks the other side.")
@@ -71,13 +71,14 @@ async def _ffmpeg(encoder: Encoder) -> Finding:
     return Finding("ffmpeg", True, f"{able.version} at {encoder.path} has what vidd needs.")
 
 
-def _questions(ready: Ready, tools: Tools) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
-    questions: list[tuple[str, Callable[[], Awaitable[str]]]] = []
+def _questions(ready: Ready, tools: Tools) -> list[tuple[str, bool, Callable[[], Awaitable[str]]]]:
+    """What each is about, whether it asks nobody outside, and how it is asked."""
+    questions: list[tuple[str, bool, Callable[[], Awaitable[str]]]] = []
 
     def add(about: str, family: str, kind: str, options: Any) -> None:
         module = module_of(family, kind)
         if hasattr(module, "check"):
-            questions.append((about, partial(module.check, options, tools)))
+            questions.append((about, getattr(module, "LOCAL", False), partial(module.check, options, tools)))
 
     for name, (kind, options) in ready.sources.items():
         add(f"sources.{name}", "sources", kind, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from importlib import import_module
@@ -23,6 +23,7 @@ import vidd.stores
 from vidd.clients import ACCOUNTS
 from vidd.config import Check, Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
 from vidd.errors import Refused
+from vidd.fields import USUAL, templates_in, unknown_in
 from vidd.ports import Plan, PlannedPublisher, PlannedStep, nothing_remains
 
 Where = tuple[int | str, ...]
@@ -92,8 +93,8 @@ class Faults:
 
 
 def accounts_of(settings: Settings, faults: Faults) -> dict[str, Any]:
-    """The accounts by name; a secret may also be named by `<key>_file`."""
-    accounts = {}
+    """The accounts by name; a secret may also be named by `<key>_file`. Relative paths are from the state directory."""
+    accounts, state = {}, settings.daemon.state
     for name, table in settings.accounts.items():
         where: Where = ("accounts", name)
         values = {"kind": table.kind, **table.rest}
@@ -102,12 +103,21 @@ def accounts_of(settings: Settings, faults: Faults) -> dict[str, Any]:
             secret = key.removesuffix("_file")
             if model is None or "SecretStr" not in str(model.model_fields.get(secret)):
                 continue
+            named = values.pop(key)
             try:
-                values[secret] = SecretStr(Path(values.pop(key)).read_text().strip())
+                values[secret] = SecretStr((state / str(named)).read_text().strip())
             except OSError as error:
                 faults.add((*where, key), f"cannot be read ({error.strerror})")
-        accounts[name] = faults.model("accounts", table.kind, values, where, name="Account")
+            except ValueError:
+                faults.add((*where, key), "names a file that is no text")
+        account = faults.model("accounts", table.kind, values, where, name="Account")
+        accounts[name] = account and _placed(account, state)
     return accounts
+
+
+def _placed(account: Any, state: Path) -> Any:
+    paths = {name: state / value for name, value in account if isinstance(value, Path)}
+    return account.model_copy(update=paths) if paths else account
 
 
 def _account_model(kind: str) -> Any:
@@ -135,6 +145,7 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
         # Every pipeline works on a file of its own; naming the step is only needed to set its options.
         steps = (Table(kind="fetch"), *steps)
     shift = len(steps) - len(pipeline.steps)
+    words = _Words(faults)
 
     def rows(part: str, family: str, tables: tuple[Table, ...], back: int = 0) -> list[dict[str, Any]]:
         resolved = []
@@ -145,13 +156,14 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
             own = values.pop("check", None) if family == "steps" else None
             options = faults.model(family, table.kind, values, (*where, part, at - back))
             if options is not None:
+                words.heard(family, table.kind, options, (*where, part, at - back))
                 row = {"name": name, "kind": table.kind, "options": options.model_dump(mode="json")}
                 if own is not None:
                     row["check"] = faults.check_of(pipeline, own, (*where, part, at - back, "check"))
                 resolved.append(row if required is True else {**row, "required": False})
         return resolved
 
-    return {
+    resolved = {
         "programme": pipeline.programme,
         "review": pipeline.review,
         "check": pipeline.check.model_dump(mode="json"),
@@ -159,6 +171,39 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
         "publish": rows("publish", "publishers", pipeline.publish),
         "notify": rows("notify", "publishers", pipeline.notify),
     }
+    words.check([name for name, _ in _named(pipeline.publish)])
+    return resolved
+
+
+@dataclass
+class _Words:
+    """What the tables of a pipeline name of one another: fields of templates, and publishers by their labels."""
+
+    faults: Faults
+    facts: set[str] | None = field(default_factory=set)
+    said: list[tuple[Where, Any, set[str] | None]] = field(default_factory=list)
+
+    def heard(self, family: str, kind: str, options: Any, where: Where) -> None:
+        """One table, in the order of the pipeline: it may name what the steps before it leave."""
+        self.said.append((where, options, None if self.facts is None else set(self.facts)))
+        if family == "steps":
+            # What a step leaves that does not say so cannot be told from a slip.
+            leaves = getattr(module_of(family, kind), "FACTS", None)
+            self.facts = None if leaves is None or self.facts is None else self.facts | leaves
+
+    def check(self, labels: Sequence[str]) -> None:
+        """Note what is named and not there."""
+        for where, options, facts in self.said:
+            for more, template, may in templates_in(options):
+                known = None if facts is None else facts | USUAL | may.names
+                for sentence in unknown_in(template, known, labels):
+                    self.faults.add((*where, *more), sentence)
+            for more, label in getattr(options, "labels_named", dict)().items():
+                if label not in labels:
+                    there = ", ".join(labels) or "none"
+                    self.faults.add(
+                        (*where, *more), f"the pipeline has no publisher labelled {label!r}, it has {there}"
+                    )
 
 
 def _fingerprint(row: Mapping[str, Any]) -> str:
@@ -184,6 +229,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         reconcile=partial(module.reconcile, options),
         again=getattr(module, "again", nothing_remains),
         letter=getattr(module, "LETTER", False),
+        tells_retraction=getattr(options, "tells_retraction", False),
         takes=_roles(options),
         **optional,
     )

@@ -20,6 +20,8 @@ from vidd.model.talk import Talk, names_in_words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jinja2 import nodes
+
     from vidd.model.job import Job
 
 _LONGEST = 100_000
@@ -96,6 +98,11 @@ def check_template(template: str) -> str:
     except TemplateSyntaxError as error:
         raise ValueError(f"the template cannot be read: {error.message} (line {error.lineno})") from None
     return template
+
+
+def syntax_of(template: str) -> nodes.Template:
+    """How a template that can be read is built."""
+    return _ENVIRONMENTS["plain"].parse(template)
 
 
 def render(template: str, fields: Mapping[str, Any], *, html: bool = False) -> str:

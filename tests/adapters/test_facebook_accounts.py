@@ -85,8 +85,28 @@ def test_the_settings_it_writes_can_be_read_and_hold_no_token(settings):
 def test_without_a_variable_the_accounts_own_token_is_used(service, settings):
     told = run(settings, "--account", "person", token=None)
     assert told.exit_code == 1
-    assert "does not accept the token" in told.stderr
+    assert "does not accept the token of [accounts.person]" in told.stderr
+    assert "set VIDD_FACEBOOK_USER_TOKEN to it" in told.stderr
     assert "EAASOMETHINGELSE" not in told.output
+
+
+def test_a_user_token_that_is_not_accepted_is_not_answered_by_the_advice_to_ask_with_it(settings):
+    told = run(settings, "--account", "person", token="EAAEXPIRED")
+    assert told.exit_code == 1
+    assert "does not accept the user token (190" in told.stderr
+    assert "Graph API Explorer" in told.stderr
+    assert "vidd accounts facebook" not in told.stderr
+    assert "[accounts." not in told.stderr
+    assert "EAAEXPIRED" not in told.output
+
+
+def test_a_user_token_without_the_right_to_list_pages_is_told_which_rights_it_needs(service, settings):
+    service.user("EAANORIGHTS", [])
+    service.without_rights.add("EAANORIGHTS")
+    told = run(settings, "--account", "person", token="EAANORIGHTS")
+    assert told.exit_code == 1
+    assert "does not let the user token list pages (200" in told.stderr
+    assert "Graph API Explorer" in told.stderr
 
 
 def test_a_pages_own_token_is_named_as_such(service, settings):

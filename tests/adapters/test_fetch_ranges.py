@@ -232,6 +232,16 @@ async def test_a_recording_that_is_needed_for_more_than_the_cut_comes_whole(tmp_
         a_pipeline(),
         a_pipeline(TRIM, named("describe"), named("transcode", source=""), named("transcode", source="talk")),
         a_pipeline(publish=[named("s3", files=[]), named("mail"), named("youtube", file=None)]),
+        a_pipeline(
+            named(
+                "trim",
+                source="source",
+                watermark={"image": "logo.png"},
+                sting_before="source",
+                title_card={"heading": "source"},
+                loudness={"target": -23.0},
+            )
+        ),
     ],
 )
 async def test_a_recording_that_is_only_cut_comes_in_part(tmp_path, settings):

@@ -227,6 +227,33 @@ async def test_what_may_not_be_repeated_and_got_no_answer_leaves_a_doubt(service
     assert (await api.call("POST", f"{service.url}/who", doing="making it", body={})).status == 200
 
 
+async def test_what_may_be_repeated_shares_a_connection_and_all_else_has_one_of_its_own(service, certificate, clock):
+    url = f"{service.url}/who"
+
+    async def stream():
+        yield b"{}"
+
+    async with google("channel", signed_in(service, certificate), (YOUTUBE,), clock).connected() as api:
+        await api.call("GET", url, doing="asking")
+        await api.call("POST", url, doing="asking", body={})
+        await api.call("POST", url, doing="making it", body={}, repeatable=False)
+        await api.exchange("POST", url, doing="sending it", data=stream())
+        await api.call("GET", url, doing="asking")
+    first, second, single, streamed, last = [one.line for one in service.calls if one.path == "/who"]
+    assert first == second == last
+    assert len({first, single, streamed}) == 3
+
+
+async def test_a_connection_that_was_left_idle_and_closed_costs_nothing(service, certificate, clock):
+    url = f"{service.url}/who"
+    async with google("channel", signed_in(service, certificate), (YOUTUBE,), clock).connected() as api:
+        await api.call("POST", url, doing="asking", body={})
+        service.misstep("POST", "/who", "drop")
+        assert (await api.call("POST", url, doing="asking", body={})).status == 200
+    first, lost, third = [one.line for one in service.called("POST", "/who")]
+    assert first == lost != third
+
+
 async def test_a_server_that_was_never_reached_leaves_no_doubt(service, certificate, clock):
     account = signed_in(service, certificate)
     api = google("channel", account, (YOUTUBE,), clock)

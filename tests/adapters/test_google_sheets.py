@@ -9,7 +9,7 @@ from builders_mail import LINK, NOON, HeldInlet, Sent, job, watching
 from peers.certificates import make_certificate
 from peers.field_masks import Invalid
 
-from vidd.clients import google_sheets
+from vidd.clients import google_sheets, sheet_writing
 from vidd.clients.google_sheets import spreadsheet_id
 from vidd.errors import AgainLater, Refused
 from vidd.model.publication import Receipt
@@ -289,7 +289,7 @@ async def test_a_crash_between_writing_and_putting_back_is_healed_at_the_next_st
     with pytest.raises(Killed):
         await bench.publish()
     assert bench.tab.texts()[1] == ["t-2", "Secrets", "published", URL]
-    notice._desks.clear()
+    sheet_writing._desks.clear()
     google_sheets._turns.clear()
     await bench.follow(Standing("t-1", Status.PUBLISHED, URL))
     assert bench.tab.texts()[1:] == [["t-2", "Secrets", "t-2 by hand"], ["t-1", "Loops", "published", URL]]

@@ -16,7 +16,7 @@ from builders_mail import NOON, HeldClock, Sent, job
 from peers.field_masks import Invalid
 from peers.sheets import Lost
 
-from vidd.clients import google_sheets
+from vidd.clients import google_sheets, sheet_writing
 from vidd.engine.follow import Follower
 from vidd.errors import AgainLater, Refused
 from vidd.model.event import JobMoved
@@ -245,7 +245,7 @@ class Run:
 
     def start(self):
         """vidd starts: nothing is left of what it had in mind but what it remembers for good."""
-        sheet._desks.clear()
+        sheet_writing._desks.clear()
         google_sheets._turns.clear()
         options = sheet.Options(**GOOGLE)
         stage = SimpleNamespace(store=self.journal, tools=self.tools)

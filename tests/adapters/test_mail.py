@@ -156,7 +156,7 @@ async def test_nobody_to_tell_is_no_failure(tmp_path):
     talk = replace(TALK, speakers=(Speaker("Ada"),))
     receipt = await publish(sent(tmp_path, account(1), talk=talk))
     assert receipt.facts["recipients"] == []
-    assert "Nobody to tell" in receipt.facts["note"]
+    assert "Nobody to tell" in receipt.facts["notes"][0]
 
 
 async def test_one_refused_recipient_does_not_stop_the_others_and_a_retry_asks_only_for_him(tmp_path):
@@ -438,6 +438,15 @@ def test_a_user_without_a_password_is_refused_at_once():
 async def test_a_template_file_that_is_missing_is_refused(tmp_path):
     with pytest.raises(Refused, match="cannot be read"):
         await publish(sent(tmp_path), account=None, text_file="none.txt")
+
+
+async def test_the_check_finds_a_slip_in_a_template_file(tmp_path):
+    (tmp_path / "words.txt").write_text("{{ recipient.nmae }}: {{ link }}")
+    where = sent(tmp_path).parcel().tools
+    with pytest.raises(Refused, match=r"words.txt the template names recipient.nmae.*did you mean name"):
+        await mail.check(mail.Options(text_file="words.txt"), where)
+    (tmp_path / "words.txt").write_text("{{ recipient.name }}: {{ link }} {{ tags }}")
+    assert "mails go into" in await mail.check(mail.Options(text_file="words.txt"), where)
 
 
 async def test_certificates_that_cannot_be_read_are_refused(tmp_path):

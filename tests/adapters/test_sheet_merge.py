@@ -54,6 +54,7 @@ async def test_in_a_file_a_persons_word_stays_too_and_the_receipt_says_what_vidd
     receipt = await sheet.publish(options, sent.parcel())
     assert path.read_text() == "uuid,status,link\nt-1,on hold,https://video\n"
     assert receipt.facts["kept"] == {"status": "published"}
+    assert receipt.facts["notes"] == ["The cell under status is a person's and stays; vidd would write: published"]
 
 
 async def test_each_wish_has_its_own_answer_and_all_come_from_one_go():

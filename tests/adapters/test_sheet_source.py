@@ -79,6 +79,23 @@ def test_what_is_no_address_is_dropped_and_noted(bad):
 
 
 @pytest.mark.parametrize(
+    ("emails", "read", "unusable"),
+    [
+        ("a@x.org; b@\nx.org; c@x.org", ["a@x.org", None, "c@x.org"], ["b@\nx.org"]),
+        ("a@x.org; b@x.org\nBcc: all@x.org; c@x.org", ["a@x.org", None, "c@x.org"], ["b@x.org\nBcc: all@x.org"]),
+        ("a@x.org, b@x,org, c@x.org", ["a@x.org", None, "c@x.org"], ["b@x, org"]),
+        ('a@x.org, ""B, Dr."" <b@x.org>, c@x.org', ["a@x.org", "b@x.org", "c@x.org"], []),
+        ("a@x.org, nobody, b@x.org, c@x.org", ["a@x.org", None, "b@x.org", "c@x.org"], ["nobody"]),
+        ("a@x.org, b@x.org, c@x.org, d@x.org", ["a@x.org", "b@x.org", "c@x.org", "d@x.org"], []),
+    ],
+)
+def test_an_address_that_is_none_leaves_the_others_to_their_speakers(emails, read, unusable):
+    one = talk("speakers,emails", f'"A, B, C","{emails}"')
+    assert [who.email for who in one.speakers] == read
+    assert one.facts["unusable"] == unusable
+
+
+@pytest.mark.parametrize(
     ("word", "excluded"),
     [("1", True), ("True", True), ("YES", True), ("x", True), ("", False), ("0", False), ("no", False)],
 )

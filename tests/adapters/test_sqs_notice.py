@@ -123,6 +123,22 @@ async def test_the_jobs_facts_come_as_json_with_an_id_beside_them(queue, server,
     }
 
 
+async def test_a_retraction_is_a_message_of_its_own_type(queue, server, tmp_path):
+    await publish(telling(tmp_path, server, event="retracted"), queue)
+    (message,) = await queue.all()
+    assert json.loads(message["Body"])["state"] == "retracted"
+    assert attributes(message)["type"] == "job.retracted"
+
+
+def test_consumers_of_talkbots_queues_are_told_of_no_retraction():
+    asked = {"account": "library", "queue": "q"}
+    assert sqs.Options(**asked).tells_retraction
+    assert not sqs.Options(**asked, retractions=False).tells_retraction
+    assert not sqs.Options(**asked, format="talkbot").tells_retraction
+    assert not sqs.Options(**asked, format="template", body="{{ title }}", body_is="text").tells_retraction
+    assert sqs.Options(**asked, format="template", body="{}", retractions=True).tells_retraction
+
+
 async def test_a_queue_is_found_by_its_name(queue, server, tmp_path):
     await publish(telling(tmp_path, server), queue, queue=queue.url.rpartition("/")[2])
     assert len(await queue.all()) == 1
@@ -307,6 +323,7 @@ async def test_a_check_finds_a_queue_that_takes_less(server, tmp_path):
         ({"queue": "a", "format": "template"}, "go together"),
         ({"queue": "a", "urls": {"x": "youtube"}}, "not x"),
         ({"queue": "a", "attributes": {"id": "x"}}, "set by vidd"),
+        ({"queue": "a", "format": "talkbot", "retractions": True}, "no words for a retraction"),
         ({"queue": "a", "attributes": {"AWS.x": "x"}}, "pattern"),
         ({"queue": "a", "attributes": {f"a{number}": "x" for number in range(7)}}, "10 attributes at most"),
     ],

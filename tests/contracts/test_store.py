@@ -121,6 +121,21 @@ async def test_jobs_are_listed_newest_first_by_state_pipeline_and_talk(store):
     assert await store.oldest([State.HELD]) is None
 
 
+async def test_published_jobs_of_which_something_did_not_go_out_are_counted(store):
+    assert await store.incomplete() == {}
+    said = "Published, but not told: mail: no."
+    await store.admit(
+        [
+            job("a", state=State.PUBLISHED, reason=said),
+            job("b", state=State.PUBLISHED),
+            job("c", state=State.REFUSED, reason=said),
+            job("d", state=State.PUBLISHED, reason=said, pipeline="cms"),
+            job("e", state=State.PUBLISHED, reason=said),
+        ]
+    )
+    assert await store.incomplete() == {"talks": 2, "cms": 1}
+
+
 async def test_a_step_comes_back_with_its_files_and_media(store):
     await store.admit([job("a")])
     media = Media("mp4", 60.0, 99, (Video("h264", 1920, 1080, 25.0, rotation=90),), (Audio("aac", 48000, 2),))

@@ -5,6 +5,9 @@ import json
 import pytest
 from peers.daemon import until
 from peers.daemon_texts import talk
+from typer.testing import CliRunner
+
+from vidd.__main__ import app
 
 
 @pytest.fixture
@@ -93,6 +96,53 @@ def test_commands_say_what_is_wrong_and_end_with_the_codes_that_are_documented(p
     assert place.vidd("jobs", "--state", "lost")[0] in {1, 2}
     place.config.write_text("[daemon]\nstat = 1\n")
     assert place.vidd("jobs") == (2, "", "vidd: daemon.stat: there is no such key\n")
+    place.config.write_text("[daemon\n")
+    assert place.vidd("jobs")[0] == 2
+    place.settings()
+
+
+def test_what_an_outage_left_behind_is_taken_up_by_one_command(place, daemon, clip):
+    for name in ("one", "two", "three"):
+        place.drop(clip, f"{name}.mp4")
+    until(lambda: len(json.loads(place.vidd("jobs", "--state", "refused", "--json")[1])["jobs"]) == 3, "all refused")
+    assert place.vidd("pause")[0] == 0
+    ids = [one["id"] for one in json.loads(place.vidd("jobs", "--json")[1])["jobs"]]
+
+    code, _, error = place.vidd("retry", "--state", "refused")
+    assert (code, "nobody can be asked here: say --yes" in error) == (2, True)
+    for words in (
+        (),
+        (ids[0], "--state", "refused"),
+        ("--state", "refused", "--yes", "--replace"),
+        (ids[0], "--pipeline", "talks"),
+    ):
+        assert place.vidd("retry", *words)[0] == 2
+    assert place.vidd("retry", "--state", "unsure", "--yes") == (0, "There are no such jobs.\n", "")
+
+    code, out, error = place.vidd("retry", ids[0], "zzzz", ids[1])
+    assert (code, out.splitlines()[-1]) == (1, "2 of 3 jobs were taken up again.")
+    assert error.startswith("vidd: zzzz: There is no job 'zzzz'")
+    code, out, _ = place.vidd("retry", "--state", "refused", "--pipeline", "talks", "--yes", "--json")
+    answer = json.loads(out)
+    assert (code, [one["id"] for one in answer["retried"]], answer["not_retried"]) == (0, [ids[2]], [])
+    assert len(json.loads(place.vidd("jobs", "--state", "ready", "--json")[1])["jobs"]) == 3
+
+
+def test_whoever_asks_a_daemon_needs_its_state_directory_only(place, daemon, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__CHANNEL__REFRESH_TOKEN", "the daemon's")
+    monkeypatch.setenv("VIDD_SOURSES__TALKS__KIND", "folder")
+
+    def vidd(*words):
+        ended = CliRunner().invoke(app, list(words))
+        return ended.exit_code, ended.stdout, ended.stderr
+
+    nothing = (0, "There are no such jobs.\n", "")
+    assert vidd("jobs", "--state-dir", str(place.root)) == nothing
+    monkeypatch.setenv("VIDD_DAEMON__STATE", str(place.root))
+    assert vidd("jobs") == nothing
+    monkeypatch.delenv("VIDD_DAEMON__STATE")
+    place.config.write_text(f'[daemon]\nstate = "{place.root}"\n[accounts.channel]\nkind = "betamax"\n')
+    assert vidd("jobs", "--config", str(place.config)) == nothing
     place.settings()
 
 

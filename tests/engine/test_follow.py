@@ -1,7 +1,8 @@
 from builders import Engine, FakePublisher, FakeStep, talk
 
 from vidd.engine.follow import Follower
-from vidd.errors import Refused
+from vidd.errors import AgainLater, Refused
+from vidd.model.event import JobMoved
 from vidd.model.job import State
 from vidd.model.talk import Standing, Status
 
@@ -43,6 +44,20 @@ async def test_a_talk_that_is_out_stays_published_whatever_comes_after_it(tmp_pa
         await follower.settle()
         far = f"far://s3/{first.id}"
         assert sheet.rows["t1"] == Standing("t1", Status.PUBLISHED, far, {"s3": far})
+
+
+async def test_a_talk_that_is_taken_back_says_so_even_while_others_are_still_to_be_told(tmp_path):
+    sheet, library = Sheet(), FakePublisher("s3", amends=True)
+    hook = FakePublisher("hook", tells_retraction=True)
+    async with Engine(tmp_path, publishers=[library], notices=[hook]) as engine:
+        follower = Follower(engine.stage, "talks", sheet.follow)
+        job = await engine.until((await engine.one()).id, State.PUBLISHED)
+        hook.results.append(AgainLater("Tomorrow.", after=86400))
+        await engine.acts.retract(job)
+        await engine.until(job.id, State.WAITING)
+        follower.note(JobMoved(await engine.store.job(job.id), None))
+        await follower.settle()
+        assert sheet.rows["t1"].status is Status.RETRACTED
 
 
 async def test_a_name_with_wrong_times_fails_in_its_talks_row(tmp_path):

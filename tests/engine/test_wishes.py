@@ -10,6 +10,22 @@ from vidd.errors import AgainLater, Refused
 from vidd.model.job import State
 from vidd.model.publication import Sending
 from vidd.model.talk import revision_of
+from vidd.stores.memory import MemoryStore
+
+
+class CountingStore(MemoryStore):
+    """Counts the programme's rows that it gives."""
+
+    rows = 0
+
+    async def talks(self, programme):
+        found = await super().talks(programme)
+        self.rows += len(found)
+        return found
+
+    async def talk(self, programme, talk_id):
+        self.rows += 1
+        return await super().talk(programme, talk_id)
 
 
 @asynccontextmanager
@@ -29,6 +45,7 @@ async def sheet(tmp_path, *rows, **how):
         async def put(*talks):
             async with granting:
                 await engine.store.put_talks("sheet", talks, engine.clock.now())
+            wishes.programme_read("sheet")
             await settle_alone()
 
         wishes.settle = settle_alone
@@ -165,6 +182,33 @@ async def test_what_was_replaced_in_its_place_is_not_taken_away(tmp_path):
         second = (await engine.store.jobs(talk="t1"))[0]
         assert shelf.arrived == [first.id, second.id]
         assert first.reason == f"The job {second.id} took its place."
+
+
+async def test_a_job_that_moves_has_only_its_own_row_read(tmp_path):
+    store = CountingStore()
+    async with Engine(tmp_path, programme="sheet", publishers=[FakePublisher("far")], store=store) as engine:
+        wishes = Wishes(engine.stage, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
+        engine.observers.append(wishes.note)
+        await store.put_talks("sheet", [talk(f"t{number}") for number in range(50)], engine.clock.now())
+        await wishes.settle()
+        await engine.until((await engine.one()).id, State.PUBLISHED)
+        await engine.settled()
+        assert wishes.outstanding
+        store.rows = 0
+        await wishes.settle()
+        assert store.rows == 1
+        wishes.programme_read("sheet")
+        await wishes.settle()
+        assert store.rows == 51
+
+
+async def test_a_row_that_comes_back_is_looked_at_anew(tmp_path):
+    async with sheet(tmp_path, talk("t1", priority=5), publishers=[FakePublisher("far")]) as (engine, put):
+        await put()
+        job = await engine.until((await engine.one()).id, State.WAITING)
+        await put()
+        await put(talk("t1", priority=5))
+        assert (await engine.store.job(job.id)).priority == 5
 
 
 async def test_a_mark_that_was_there_before_the_recording_asks_for_nothing(tmp_path):

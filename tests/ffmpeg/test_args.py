@@ -36,11 +36,14 @@ def test_a_cut_with_fades_of_picture_and_sound():
     assert after(argv, "-ss") == ["60.4"]
     assert after(argv, "-i") == ["file:/j/in.mp4"]
     assert after(argv, "-filter:v") == [
-        "trim=start=1:end=481.4,setpts=round(PTS-1/TB),format=yuv420p,fade=t=in:st=0:d=3,fade=t=out:st=477.4:d=3"
+        (
+            "settb=1/12800,trim=start=1:end=481.4,setpts=round(PTS-1/TB),"
+            "scale=out_range=tv,format=yuv420p,fade=t=in:st=0:d=3,fade=t=out:st=477.4:d=3"
+        )
     ]
     assert after(argv, "-filter:a") == [
         (
-            "atrim=start=1:end=481.4,asetpts=round(PTS-1/TB),aresample=async=1:first_pts=0,"
+            "atrim=start=1:end=481.4,asetpts=round(PTS-1/TB),aresample=async=1:min_hard_comp=0.02:first_pts=0,"
             "afade=t=in:st=0:d=3,afade=t=out:st=477.4:d=3"
         )
     ]

@@ -3,6 +3,7 @@
 import pytest
 
 from vidd.ffmpeg import aac, nal, parameters, slices
+from vidd.ffmpeg.meeting import Meeting, References
 from vidd.ffmpeg.nal import BadUnits, Bits
 
 
@@ -48,7 +49,7 @@ def test_headers_hold_the_sets_that_were_put_in():
 
 def meeting(number: int, order: int, leading: int, references: int = 2, held: tuple[int, ...] = (1,)):
     over = slices.Sequence(0, 100, 4, 0, 6, references, (6, 4), True, 1, (8, 8), False, False)
-    return slices.Meeting(number, order, leading, held), over
+    return Meeting(number, order, leading, held), over
 
 
 @pytest.mark.parametrize(("number", "order", "leading"), [(3, 8, 1), (0, 0, 0), (15, 62, 3), (9, 34, 2)])
@@ -84,7 +85,7 @@ def test_a_reference_from_before_the_head_cannot_be_held():
 
 def test_references_slide_and_are_forgotten_as_the_standard_says():
     _, over = meeting(0, 0, 0)
-    passing = slices.References()
+    passing = References()
 
     def take(number: int, forgets: tuple[int, ...] | None = None, *, idr: bool = False) -> None:
         passing.take(slices.Slice(1, idr, 0, number, 0, "", forgets, "", "", "", ""), over)

@@ -12,6 +12,7 @@ import av
 import footage
 import pytest
 
+from vidd.errors import AgainLater
 from vidd.ffmpeg.args import Cut
 from vidd.ffmpeg.edges import Made, edges
 from vidd.ffmpeg.plan import NotLikeThis
@@ -365,10 +366,14 @@ async def test_the_brightness_that_a_high_dynamic_range_was_mastered_for_stays(t
 
 
 UNLIKE = {
-    "another codec": (("-c:v", "mpeg4", "-g", 25), "Only H.264 and HEVC"),
+    "another codec": (("-c:v", "mpeg4", "-g", 25), "Only H.264, HEVC and AV1"),
     "one keyframe": (("-c:v", "libx264", "-g", 999, "-sc_threshold", 0), "no keyframe between the fades"),
     "keyframes that are rare": (("-c:v", "libx264", "-g", 110, "-sc_threshold", 0), "Keyframes are so rare"),
     "interlaced": (("-c:v", "libx264", "-g", 25, "-flags", "+ilme+ildct"), "fields"),
+    "10 bits of full range": (
+        ("-c:v", "libx264", "-g", 25, "-pix_fmt", "yuv420p10le", "-color_range", "pc"),
+        "full range of values",
+    ),
 }
 
 
@@ -389,6 +394,13 @@ async def test_parameters_that_change_on_the_way_are_noticed(tmp_path):
     footage.ffmpeg("-f", "concat", "-i", both, "-c", "copy", tmp_path / "in.ts")
     with pytest.raises(NotLikeThis, match="parameters change on the way"):
         await cut(tmp_path / "in.ts", 1.3, 6.5)
+
+
+async def test_a_full_disk_is_no_reason_to_encode_all_of_it(tmp_path):
+    source = make(tmp_path, Source())
+    (tmp_path / "made.mp4").symlink_to("/dev/full")
+    with pytest.raises(AgainLater, match="disk was full while the parts were joined"):
+        await cut(source, 1.3, 6.5)
 
 
 async def test_a_cut_that_is_cancelled_leaves_nothing(tmp_path):

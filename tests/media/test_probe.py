@@ -61,6 +61,19 @@ async def test_a_varying_rate_is_told_from_rounded_times(tmp_path, container, ra
     assert (await probe(source)).video[0].variable is variable
 
 
+@pytest.mark.parametrize("container", ["mkv", "ts"])
+async def test_pictures_that_are_decoded_behind_where_looking_ends_are_no_varying_rate(tmp_path, container):
+    output = ("-bf", 7, "-g", 290, "-x264-params", "b-adapt=0:b-pyramid=normal")
+    source = footage.recording(tmp_path / f"in.{container}", seconds=14, output=output)
+    assert (await probe(source)).video[0].variable is False
+
+
+async def test_pictures_of_two_fields_are_told(tmp_path):
+    source = footage.recording(tmp_path / "in.mp4", seconds=1, output=("-flags", "+ilme+ildct"))
+    assert (await probe(source)).video[0].interlaced
+    assert not (await probe(footage.recording(tmp_path / "plain.mp4", seconds=1))).video[0].interlaced
+
+
 async def test_times_of_a_transport_stream_start_where_it_starts(tmp_path):
     source = footage.recording(tmp_path / "in.ts", output=("-output_ts_offset", "100"))
     media = await probe(source)
@@ -201,11 +214,26 @@ async def test_a_cancelled_question_does_not_answer_the_next_one(tmp_path):
     assert (await probe(second)).video[0].width == 128
 
 
-async def test_closing_ends_the_child(tmp_path):
+async def test_a_child_that_rests_ends_by_itself_when_it_is_closed(tmp_path):
     await probe(footage.recording(tmp_path / "in.mp4", seconds=0.4))
-    pid = child()
+    pid, gone = child(), prober()._dialogue._child.gone
     await close_probers()
+    assert gone.result() == 0
     assert not alive(pid)
+
+
+async def test_a_child_that_is_asked_something_is_ended_when_it_is_closed(tmp_path):
+    source = footage.recording(tmp_path / "in.mp4", seconds=0.4)
+    await probe(source)
+    gone = prober()._dialogue._child.gone
+    os.kill(child(), signal.SIGSTOP)
+    question = asyncio.create_task(probe(source))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await close_probers()
+        assert gone.result() < 0
+        with pytest.raises(AgainLater):
+            await question
 
 
 def test_the_daemon_itself_never_opens_media():

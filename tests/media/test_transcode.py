@@ -39,6 +39,7 @@ async def test_several_renditions_come_from_one_file_each_with_its_size(tmp_path
     }
     assert [one.media.video[0].frames for one in outcome.artifacts] == [100, 100]
     assert outcome.facts["left_out"] == []
+    assert set(outcome.facts) == transcode.FACTS
 
 
 async def test_the_bit_rate_is_what_was_asked_even_for_noise(tmp_path):

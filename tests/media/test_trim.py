@@ -31,6 +31,7 @@ def lane(request):
 async def cut(source: Path, start: float, end: float, *, fade: float = 0.0, **options) -> Path:
     watched = footage.Watched(source.parent, source, name="x.mp4", facts={"start": start, "end": end})
     outcome = await trim.run(trim.Options(fade=fade, crf=10, **{"lane": LANES[0], **options}), watched.bench)
+    assert set(outcome.facts) == trim.FACTS
     return source.parent / outcome.artifacts[0].path
 
 
@@ -316,6 +317,9 @@ async def test_a_hole_in_the_middle_is_noticed(tmp_path):
 async def test_what_a_killed_run_left_is_removed(tmp_path):
     source = footage.recording(tmp_path / "in.mp4")
     (tmp_path / ".talk.0badcafe.part.mp4").write_bytes(b"half")
+    room = tmp_path / ".talk.0badcafe.part.mp4.room"
+    room.mkdir()
+    (room / "head.mp4").write_bytes(b"half")
     await cut(source, 1, 2)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in.mp4", "talk.mp4"]
 

@@ -120,8 +120,10 @@ async def test_the_cut_from_the_needed_bytes_is_frame_for_frame_that_from_the_wh
         assert measure.count(part, name, start, end) == measure.count(path, name, start, end)
 
 
-@pytest.mark.parametrize("fade", [0.0, 1.0])
-async def test_trim_makes_the_same_file_of_both(shapes, tmp_path, fade):
+@pytest.mark.parametrize(
+    "options", [{"fade": 0}, {"fade": 1}, {"fade": 1, "loudness": {"target": -30}, "title_card": {"seconds": 0.4}}]
+)
+async def test_trim_makes_the_same_file_of_both(shapes, tmp_path, options):
     path, made = shapes("index at the end.mp4"), []
     for part in (False, True):
         directory = tmp_path / str(part)
@@ -132,7 +134,7 @@ async def test_trim_makes_the_same_file_of_both(shapes, tmp_path, fade):
         else:
             source.write_bytes(path.read_bytes())
         watched = footage.Watched(directory, source, name="x.mp4", facts={"start": 12.3, "end": 15.9})
-        outcome = await trim.run(trim.Options(fade=fade), watched.bench)
+        outcome = await trim.run(trim.Options.model_validate(options), watched.bench)
         assert outcome.artifacts[0].facts["check"]["complaints"] == ()
         made.append((directory / "talk.mp4").read_bytes())
     assert made[0] == made[1]

@@ -90,9 +90,9 @@ class Place:
             writer.writerows(rows)
         part.replace(self.sheet)
 
-    def slow(self, speed: float = 0.1) -> None:
-        """Have every encode that begins from now on take its time: seconds of media in one second."""
-        self._slow.write_text(str(speed))
+    def slow(self, speed: float = 0.1, *, after: float = 0) -> None:
+        """Have every encode that begins from now on take its time: seconds of media in one second, `after` so many."""
+        self._slow.write_text(f"{speed} -readrate_initial_burst {after}" if after else str(speed))
 
     def quick(self) -> None:
         """Encode at full speed again."""

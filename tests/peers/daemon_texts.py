@@ -60,7 +60,7 @@ words = sys.argv[1:]
 if "-i" in words:
     at = words.index("-i")
     if os.path.exists("{root}/slow"):
-        words[at:at] = ["-readrate", open("{root}/slow").read()]
+        words[at:at] = ["-readrate", *open("{root}/slow").read().split()]
     open("{root}/encodes/%d" % os.getpid(), "w").close()
 os.execv("{ffmpeg}", ["ffmpeg", *words])
 """

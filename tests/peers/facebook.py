@@ -128,6 +128,7 @@ class Facebook(Service):
         self.version = "v26.0"
         self.nodes: dict[str, Node] = {}
         self.tokens: dict[str, str | list[str]] = {}
+        self.without_rights: set[str] = set()
         self.revoked: dict[str, int] = {}
         self.without_rights: set[str] = set()
         self.app_secret: str | None = None
@@ -312,6 +313,8 @@ class Facebook(Service):
         whose = self._whose(request, given)
         if isinstance(whose, str):
             raise bad("Tried accessing nonexisting field (accounts) on node type (Page)")
+        if self.without_rights & {request.headers.get("Authorization", "").partition(" ")[2]}:
+            raise GraphRefusal(403, 200, "(#200) Requires pages_show_list permission to manage the object")
         tokens = {node: token for token, node in self.tokens.items() if isinstance(node, str)}
         rows = [
             {"id": node, "name": self.nodes[node].name, "access_token": tokens[node], "category": "Event",

@@ -51,12 +51,13 @@ class Misstep:
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it came; `status` is None where the handler never ran."""
+    """One request as it came; `status` is None where the handler never ran, `line` tells connections apart."""
 
     method: str
     path: str
     headers: dict[str, str]
     status: int | None
+    line: int = 0
 
 
 class Service:
@@ -134,7 +135,8 @@ class Service:
                 answer = await self._answer(request, handler)
         finally:
             status = answer.status if answer is not None else None
-            self.calls.append(Call(request.method, request.path_qs, dict(request.headers), status))
+            line = request.transport.get_extra_info("peername")[1] if request.transport else 0
+            self.calls.append(Call(request.method, request.path_qs, dict(request.headers), status, line))
         if found is None:
             assert answer is not None
             return answer

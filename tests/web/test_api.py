@@ -8,7 +8,7 @@ from builders_web import HEALTHY, NOON, TOKEN, FakeDesk, a_job, open_port
 
 from vidd.cli.shown import job_page
 from vidd.model.event import Progressed
-from vidd.model.job import State
+from vidd.model.job import IllegalMove, State
 from vidd.model.media import Artifact, Outcome, StepRecord
 from vidd.model.publication import Publication, Receipt, Sending
 from vidd.web.openapi import SCHEMAS, document
@@ -155,6 +155,41 @@ async def test_a_person_moves_jobs_and_the_daemon(desk, ask):
     assert desk.paused is False
 
 
+async def test_several_jobs_are_taken_up_again_and_one_that_cannot_be_keeps_back_no_other(desk, ask):
+    first, second, working = a_job(State.REFUSED), a_job(State.UNSURE), a_job(State.WORKING)
+    desk.store.put(first, second, working)
+    retry = desk.retry
+
+    async def unless_it_works(job_id, **how):
+        if job_id == working.id:
+            raise IllegalMove("It is working and needs no retry.")
+        return await retry(job_id, **how)
+
+    desk.retry = unless_it_works
+    asked = {"jobs": [first.id, "zzzz", working.id, second.id], "fresh_settings": True}
+    status, answer, _ = await ask("POST", "/api/retry", json=asked)
+    assert status == 200
+    assert [one["id"] for one in answer["retried"]] == [first.id, second.id]
+    assert [one["job"] for one in answer["not_retried"]] == ["zzzz", working.id]
+    assert "There is no job 'zzzz'" in answer["not_retried"][0]["why"]
+    assert desk.store.shelf[first.id].settings == {"fresh": True, "replace": False}
+    schema = document()["paths"]["/api/retry"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    _agree(schema, answer, "/api/retry")
+
+
+async def test_all_jobs_in_a_state_are_taken_up_again_the_oldest_first(desk, ask):
+    refused = [a_job(State.REFUSED) for _ in range(3)]
+    other = a_job(State.REFUSED, pipeline="timeline")
+    told, untold = a_job(State.PUBLISHED), a_job(State.PUBLISHED, reason="Published, but not told: mail: no.")
+    desk.store.put(*refused, other, told, untold)
+    _, answer, _ = await ask("POST", "/api/retry", json={"states": ["refused"], "pipeline": "talks"})
+    assert [one["id"] for one in answer["retried"]] == [job.id for job in refused]
+    assert desk.store.shelf[other.id].state is State.REFUSED
+    _, answer, _ = await ask("POST", "/api/retry", json={"states": ["published", "refused"]})
+    assert [one["id"] for one in answer["retried"]] == [other.id, untold.id]
+    assert answer["not_retried"] == []
+
+
 @pytest.mark.parametrize(
     ("verb", "body", "reason"),
     [
@@ -195,6 +230,9 @@ BAD = [
     ("POST", "/health", {}, 405),
     ("PUT", "/api/jobs/zzzz", {}, 405),
     ("HEAD", "/api/events", {}, 405),
+    ("POST", "/api/retry", {}, 422),
+    ("POST", "/api/retry", {"json": {"jobs": ["a"], "states": ["refused"]}}, 422),
+    ("POST", "/api/retry", {"json": {"states": ["lost"]}}, 422),
     ("POST", "/api/jobs", {"json": {}}, 422),
     ("POST", "/api/jobs", {}, 422),
     ("POST", "/api/jobs", {"json": []}, 422),

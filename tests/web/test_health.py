@@ -18,6 +18,7 @@ async def read(url):
 async def test_a_well_daemon_says_200_and_what_it_is_doing():
     desk = FakeDesk()
     desk.store.put(a_job(State.WORKING), a_job(State.WAITING), a_job(State.WAITING, pipeline="cms"))
+    desk.store.put(a_job(State.PUBLISHED, reason="Published, but not told: mail: no."))
     desk.well = replace(HEALTHY, queue=3, running=1)
     async with open_port(desk) as (_, url):
         status, health = await read(url)
@@ -30,7 +31,8 @@ async def test_a_well_daemon_says_200_and_what_it_is_doing():
         "paused": False,
         "queue": 3,
         "running": 1,
-        "jobs": {"working": 1, "waiting": 2},
+        "jobs": {"working": 1, "waiting": 2, "published": 1},
+        "incomplete": 1,
         "watchers": {
             "recordings": {
                 "kind": "folder",

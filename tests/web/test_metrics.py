@@ -81,10 +81,11 @@ def test_nobody_counts_progress():
 def test_the_gauges_are_those_of_the_scrape():
     watchers = {"in": Watcher("in", "sqs", up=True, last_event=NOON)}
     health = replace(HEALTHY, paused=True, queue=7, watchers=watchers)
-    census = Census({("talks", State.WAITING): 5}, oldest=NOON - timedelta(seconds=90))
+    census = Census({("talks", State.WAITING): 5}, oldest=NOON - timedelta(seconds=90), incomplete={"talks": 2})
     found = after(health=health, census=census)
     assert found["vidd_jobs", "talks", "waiting"] == 5
     assert found["vidd_jobs", "ready", "talks"] == 0
+    assert found["vidd_jobs_incomplete", "talks"] == 2
     assert found["vidd_queue_depth",] == 7
     assert found["vidd_queue_oldest_age_seconds",] == 90
     assert found["vidd_watcher_up", "in", "sqs"] == 1

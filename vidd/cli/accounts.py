@@ -23,6 +23,10 @@ from vidd.kinds import Faults, accounts_of
 
 _VARIABLE = "VIDD_FACEBOOK_USER_TOKEN"
 _MOST = 10_000
+_NEW_TOKEN = (
+    "let Meta's Graph API Explorer give you one with pages_show_list, pages_read_engagement and pages_manage_posts "
+    f"(README, Accounts), and set {_VARIABLE} to it."
+)
 
 accounts = typer.Typer(no_args_is_help=True, help="What an account can reach, and what its settings need.")
 
@@ -55,11 +59,12 @@ def facebook(
 ) -> None:
     """List the pages of a person's token (VIDD_FACEBOOK_USER_TOKEN, or asked for) with their page tokens."""
     try:
-        meant, name = (_named(account, settings_of(config, state)), account) if account else (None, "the given token")
+        meant, name = (_named(account, settings_of(config, state)), account) if account else (None, "")
         asked = _with_token(meant)
     except Fault as fault:
         raise fail(fault) from None
-    pages = finish(_pages(asked, name or ""))
+    whose = f"the token of [accounts.{name}]" if asked is meant else "the user token"
+    pages = finish(_pages(asked, name or "", whose))
     shown = [page.token if reveal else masked(page.token) for page in pages]
     if as_json:
         say_json(
@@ -106,7 +111,7 @@ def _with_token(account: Account | None) -> Account:
     return account.model_copy(update={"token": secret}) if account else Account(token=secret)
 
 
-async def _pages(account: Account, name: str) -> list[Page]:
+async def _pages(account: Account, name: str, whose: str) -> list[Page]:
     doing = "listing the pages of the token's owner"
     taken: set[str] = set()
     pages = []
@@ -120,6 +125,10 @@ async def _pages(account: Account, name: str) -> list[Page]:
                 raise Refused(
                     "This is a page's own token: give the token of a person who manages the pages."
                 ) from error
+            if error.bad_token:
+                raise Refused(f"Facebook does not accept {whose} ({error.said}): {_NEW_TOKEN}") from error
+            if error.lacks_right:
+                raise Refused(f"Facebook does not let {whose} list pages ({error.said}): {_NEW_TOKEN}") from error
             raise api.fate(error, doing) from error
     return pages
 

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from vidd.cli.common import (
-    ConfigOption,
-    JobArgument,
-    JsonOption,
-    StateOption,
-    TokenOption,
-    UrlOption,
-    at,
-    finish,
-    of,
-    say,
-    say_job,
-    say_json,
-)
-from vidd.clients.daemon import DaemonClient
+from vidd.cli.common import JsonOption, say, say_job, say_json
+from vidd.cli.whom import JobArgument, Whom, asks_daemon, of
 
 
 def _act(verb: str, sentence: str) -> Callable[..., None]:
-    def command(
-        job: JobArgument,
-        config: ConfigOption = None,
-        state: StateOption = None,
-        url: UrlOption = None,
-        token: TokenOption = None,
-        *,
-        as_json: JsonOption = False,
-    ) -> None:
-        found = finish(at((config, state, url, token), lambda daemon: daemon.post(f"/api/jobs/{of(job)}/{verb}")))
-        say_job(found, as_json=as_json)
+    def command(whom: Whom, job: JobArgument, *, as_json: JsonOption = False) -> None:
+        say_job(whom.post(f"/api/jobs/{of(job)}/{verb}"), as_json=as_json)
 
     command.__name__, command.__doc__ = verb, sentence
-    return command
+    return asks_daemon(command)
 
 
 cancel = _act("cancel", "Stop a job; what runs for it is ended.")
@@ -46,36 +24,11 @@ retract = _act("retract", "Take back what is out: each publisher does it by what
 approve = _act("approve", "Let a held job go out.")
 
 
-def retry(
-    job: JobArgument,
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    *,
-    fresh: Annotated[
-        bool, typer.Option("--fresh-settings", help="With the present settings, not those of its admission.")
-    ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Where another job has brought the talk out, take its place.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Take a job up again."""
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.post(f"/api/jobs/{of(job)}/retry", {"fresh_settings": fresh, "replace": replace})
-
-    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
-
-
+@asks_daemon
 def resolve(
+    whom: Whom,
     job: JobArgument,
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
     *,
-    token: TokenOption = None,
     published: Annotated[
         str | None, typer.Option("--published", metavar="URL", help="It arrived, and is there.")
     ] = None,
@@ -87,19 +40,13 @@ def resolve(
     if (published is None) is not again:
         raise typer.BadParameter("say either --published URL or --again")
     body = {"published": published, "again": again, "name": name}
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.post(f"/api/jobs/{of(job)}/resolve", body)
-
-    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
+    say_job(whom.post(f"/api/jobs/{of(job)}/resolve", body), as_json=as_json)
 
 
+@asks_daemon
 def resend(
+    whom: Whom,
     job: JobArgument,
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
     *,
     notice: Annotated[
         list[str] | None, typer.Option(help="Which notice; may be repeated. Without it, the mails.")
@@ -107,48 +54,31 @@ def resend(
     as_json: JsonOption = False,
 ) -> None:
     """Send a published job's mails, or other notices, once more."""
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.post(f"/api/jobs/{of(job)}/resend", {"names": notice or []})
-
-    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
+    say_job(whom.post(f"/api/jobs/{of(job)}/resend", {"names": notice or []}), as_json=as_json)
 
 
+@asks_daemon
 def reject(
+    whom: Whom,
     job: JobArgument,
-    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")],
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
     *,
-    token: TokenOption = None,
+    reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")],
     as_json: JsonOption = False,
 ) -> None:
     """Stop a held job and keep the reason."""
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.post(f"/api/jobs/{of(job)}/reject", {"reason": reason})
-
-    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
+    say_job(whom.post(f"/api/jobs/{of(job)}/reject", {"reason": reason}), as_json=as_json)
 
 
 def _switch(verb: str, sentence: str, done: str) -> Callable[..., None]:
-    def command(
-        config: ConfigOption = None,
-        state: StateOption = None,
-        url: UrlOption = None,
-        token: TokenOption = None,
-        *,
-        as_json: JsonOption = False,
-    ) -> None:
-        found = finish(at((config, state, url, token), lambda daemon: daemon.post(f"/api/{verb}")))
+    def command(whom: Whom, *, as_json: JsonOption = False) -> None:
+        found = whom.post(f"/api/{verb}")
         if as_json:
             say_json(found)
         else:
             say(done)
 
     command.__name__, command.__doc__ = verb, sentence
-    return command
+    return asks_daemon(command)
 
 
 pause = _switch(

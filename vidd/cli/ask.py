@@ -7,30 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from vidd.cli.common import (
-    ConfigOption,
-    JobArgument,
-    JsonOption,
-    StateOption,
-    TokenOption,
-    UrlOption,
-    at,
-    finish,
-    of,
-    say,
-    say_job,
-    say_json,
-)
+from vidd.cli.common import JsonOption, say, say_job, say_json
 from vidd.cli.shown import job_line, job_page
-from vidd.clients.daemon import DaemonClient
+from vidd.cli.whom import JobArgument, Whom, asks_daemon, of
 from vidd.options import parse_duration
 
 
+@asks_daemon
 def jobs(
-    config: ConfigOption = None,
-    state_dir: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
+    whom: Whom,
     *,
     state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state, such as refused.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Only jobs of this pipeline.")] = None,
@@ -39,11 +24,7 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, newest first."""
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.get("/api/jobs", state=state, pipeline=pipeline, talk=talk, limit=limit)
-
-    found = finish(at((config, state_dir, url, token), ask))
+    found = whom.get("/api/jobs", state=state, pipeline=pipeline, talk=talk, limit=limit)
     if as_json:
         say_json(found)
         return
@@ -53,46 +34,30 @@ def jobs(
         say("There are no such jobs.")
 
 
-def show(
-    job: JobArgument,
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    *,
-    as_json: JsonOption = False,
-) -> None:
+@asks_daemon
+def show(whom: Whom, job: JobArgument, *, as_json: JsonOption = False) -> None:
     """Show one job: steps, publications, receipts, history."""
-    found = finish(at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{of(job)}")))
+    found = whom.get(f"/api/jobs/{of(job)}")
     if as_json:
         say_json(found)
     else:
         say(job_page(found))
 
 
-def explain(
-    job: JobArgument,
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    *,
-    as_json: JsonOption = False,
-) -> None:
+@asks_daemon
+def explain(whom: Whom, job: JobArgument, *, as_json: JsonOption = False) -> None:
     """Say what a job waits for, why, since when, and who can unblock it."""
-    found = finish(at((config, state, url, token), lambda daemon: daemon.get(f"/api/jobs/{of(job)}/explain")))
+    found = whom.get(f"/api/jobs/{of(job)}/explain")
     if as_json:
         say_json(found)
     else:
         say(found["sentence"])
 
 
+@asks_daemon
 def submit(
+    whom: Whom,
     what: Annotated[str, typer.Argument(help="A file, s3://bucket/key or https://….")],
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
     *,
     pipeline: Annotated[str | None, typer.Option(help="Which pipeline; needed where there are several.")] = None,
     talk: Annotated[str | None, typer.Option(help="The talk's id, where the name does not say it.")] = None,
@@ -116,27 +81,13 @@ def submit(
         "priority": priority,
         "facts": {name: value for name, value in facts.items() if value is not None},
     }
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.post("/api/jobs", body, key=key)
-
-    say_job(finish(at((config, state, url, token), ask)), as_json=as_json)
+    say_job(whom.post("/api/jobs", body, key=key), as_json=as_json)
 
 
-def health(
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    *,
-    as_json: JsonOption = False,
-) -> None:
+@asks_daemon
+def health(whom: Whom, *, as_json: JsonOption = False) -> None:
     """Say how the daemon is; exit 1 where it is not well."""
-
-    async def ask(daemon: DaemonClient) -> Any:
-        return await daemon.get("/health")
-
-    found = finish(at((config, state, url, token), ask))
+    found = whom.get("/health")
     if as_json:
         say_json(found)
     else:
@@ -149,4 +100,9 @@ def _asides(found: Any) -> list[str]:
     """What is no fault of the daemon's, but waits for a person."""
     states = {state: found["jobs"].get(state) for state in ("refused", "unsure", "held")}
     waiting = [f"{count} {state}: vidd jobs --state {state}" for state, count in states.items() if count]
+    if found["incomplete"]:
+        waiting.append(
+            f"{found['incomplete']} published, but not all told or changed: "
+            "vidd retry --state published says why, and tries it again"
+        )
     return [*(["It is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting]

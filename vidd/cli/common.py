@@ -9,16 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import quote
 
 import typer
 
-from vidd.app import SOCKET
 from vidd.cli.shown import job_line
-from vidd.clients.daemon import DaemonClient
 from vidd.config import Settings, SettingsFault, read_settings
 from vidd.errors import AgainLater, Fault
 from vidd.printable import printable
@@ -34,13 +31,6 @@ ConfigOption = Annotated[
 StateOption = Annotated[
     Path | None, typer.Option("--state-dir", help="The state directory, in place of the one in the settings.")
 ]
-UrlOption = Annotated[
-    str | None, typer.Option("--url", envvar="VIDD_URL", help="A daemon elsewhere, such as http://host:8080.")
-]
-TokenOption = Annotated[
-    str | None, typer.Option("--token", envvar="VIDD_TOKEN", help="Its token; better given in VIDD_TOKEN.")
-]
-JobArgument = Annotated[str, typer.Argument(help="The job's id, or the end of it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 
@@ -57,26 +47,6 @@ def settings_of(path: Path | None, state: Path | None) -> Settings:
         return read_settings(config_path(path))
     except SettingsFault as fault:
         raise with_faults_of_kinds(fault) from None
-
-
-def client(config: Path | None, state: Path | None, url: str | None, token: str | None) -> DaemonClient:
-    """The running daemon that is meant: by address, or by the socket of its state directory."""
-    if url:
-        return DaemonClient(url=url, token=token)
-    return DaemonClient(socket=settings_of(config, state).daemon.state / SOCKET)
-
-
-def of(job: str) -> str:
-    """A job's id as a part of an address, whatever was typed."""
-    return quote(job, safe="")
-
-
-async def at(
-    where: tuple[Path | None, Path | None, str | None, str | None], ask: Callable[[DaemonClient], Awaitable[Any]]
-) -> Any:
-    """What the daemon that is meant answers."""
-    async with client(*where) as daemon:
-        return await ask(daemon)
 
 
 def say(text: str) -> None:

@@ -6,14 +6,14 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any, Protocol
-from urllib.parse import quote
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from vidd.cli.common import ConfigOption, JsonOption, StateOption, TokenOption, UrlOption, client, finish, say, say_json
+from vidd.cli.common import JsonOption, finish, say, say_json
 from vidd.cli.shown import clock, job_line
+from vidd.cli.whom import Whom, asks_daemon, of
 from vidd.clients.daemon import DaemonClient
 from vidd.errors import AgainLater
 
@@ -133,32 +133,30 @@ async def told(daemon: DaemonClient, view: View, job: str | None = None) -> Asyn
 
 async def follow_one(daemon: DaemonClient, view: View, job_id: str) -> dict[str, Any]:
     """Show a job until it rests; returns it as it then is."""
-    found: dict[str, Any] = await daemon.get(f"/api/jobs/{quote(job_id, safe='')}")
+    found: dict[str, Any] = await daemon.get(f"/api/jobs/{of(job_id)}")
     view.tell("job", {"job": found})
     if found["state"] not in RESTING:
         async for name, data in told(daemon, view, found["id"]):
             moved = name == "job" and data["job"]["id"] == found["id"] and data["job"]["state"] in RESTING
             # After the greeting nothing is missed: what happened before it is in the store by now.
             if name in {"hello", "reset"} or moved:
-                found = await daemon.get(f"/api/jobs/{quote(job_id, safe='')}")
+                found = await daemon.get(f"/api/jobs/{of(job_id)}")
                 if found["state"] in RESTING:
                     break
     return found
 
 
+@asks_daemon
 def follow(
+    whom: Whom,
     job: Annotated[str | None, typer.Argument(help="One job, until it rests; all of them without.")] = None,
-    config: ConfigOption = None,
-    state: StateOption = None,
-    url: UrlOption = None,
-    token: TokenOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Watch jobs live. With a job: exit 0 when it is published, 1 when it rests elsewhere."""
 
     async def work() -> dict[str, Any] | None:
-        async with client(config, state, url, token) as daemon:
+        async with whom.client() as daemon:
             with view_of(as_json=as_json) as view:
                 if job is not None:
                     return await follow_one(daemon, view, job)

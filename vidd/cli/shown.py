@@ -56,5 +56,6 @@ def job_page(job: Mapping[str, Any]) -> str:
     for one in job.get("publications", ()):
         where = (one["receipt"] or {}).get("url") or one["reason"] or ""
         lines.append(f"  {'notice' if one['notice'] else 'publisher'} {one['name']}: {one['state']} {where}".rstrip())
+    lines += [f"  note {one}" for one in job.get("notes", ())]
     lines += [f"  {one['at']}  {one['state']}  {one['reason'] or ''}".rstrip() for one in job.get("history", ())]
     return "\n".join(lines)

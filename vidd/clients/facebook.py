@@ -22,6 +22,7 @@ from pydantic import Field, SecretStr, field_validator
 from vidd.clients.facebook_faults import GraphError, fate_of, graph_error
 from vidd.clients.http import asking, authorities, patience
 from vidd.clients.persist import persist
+from vidd.clients.silence import Silence
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.options import Duration, Options
 
@@ -66,7 +67,7 @@ class Account(Options):
 class Chunk:
     """Part of a file on its way: `pieces` yield `size` bytes in all."""
 
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncIterator[bytes | bytearray]
     size: int
 
 
@@ -160,9 +161,9 @@ class Graph:
             given["appsecret_proof"] = hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
         how: dict[str, Any] = {"params": given} if method != "POST" else {"data": given}
         with _answered(doing, commits=commits):
-            async with asyncio.timeout(None) as silence:
+            async with asyncio.timeout(None) as limit:
                 if chunk is not None:
-                    headers |= (body := _Multipart(given, chunk, silence, self.account.read_timeout)).headers
+                    headers |= (body := _Multipart(given, chunk, Silence(limit, self.account.read_timeout))).headers
                     how = {"data": body.pieces()}
                 async with self.web.request(method, url, headers=headers, allow_redirects=False, **how) as answer:
                     text = await answer.text(errors="replace")
@@ -181,10 +182,10 @@ class Graph:
 class _Multipart:
     """A form with a chunk of a file in it, whose length is known before (RFC 7578).
 
-    While it goes out nothing comes back, so `silence` is put off with every piece that was taken.
+    While it goes out nothing comes back, so `silence` is broken by every piece that was taken.
     """
 
-    def __init__(self, form: Mapping[str, str], chunk: Chunk, silence: asyncio.Timeout, longest: float) -> None:
+    def __init__(self, form: Mapping[str, str], chunk: Chunk, silence: Silence) -> None:
         boundary = uuid4().hex
         fields = "".join(
             f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -193,17 +194,17 @@ class _Multipart:
         named = 'Content-Disposition: form-data; name="video_file_chunk"; filename="chunk"'
         self._head = f"{fields}--{boundary}\r\n{named}\r\nContent-Type: application/octet-stream\r\n\r\n".encode()
         self._tail = f"\r\n--{boundary}--\r\n".encode()
-        self._chunk, self._silence, self._longest = chunk, silence, longest
+        self._chunk, self._silence = chunk, silence
         self.headers = {
             "Content-Type": f"multipart/form-data; boundary={boundary}",
             "Content-Length": str(len(self._head) + chunk.size + len(self._tail)),
         }
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes | bytearray]:
         """The body."""
         yield self._head
         async for piece in self._chunk.pieces:
-            self._silence.reschedule(asyncio.get_running_loop().time() + self._longest)
+            self._silence.broken()
             yield piece
         yield self._tail
 

@@ -52,6 +52,22 @@ class GraphError(Exception):
     wait: float | None = None
 
     @property
+    def said(self) -> str:
+        """The numbers by which Meta's reference explains it, and its words."""
+        numbers = "/".join(str(one) for one in (self.code or self.status, self.subcode) if one)
+        return f"{numbers}: {printable(self.message, 200).rstrip('.')}" if self.message else numbers
+
+    @property
+    def bad_token(self) -> bool:
+        """Whether the token is not accepted: it expired, was revoked, or is none."""
+        return self.code in _TOKEN
+
+    @property
+    def lacks_right(self) -> bool:
+        """Whether the token is good but lacks a permission."""
+        return self.code in _RIGHTS
+
+    @property
     def absent(self) -> bool:
         """Whether the node that was asked for is not there, or not for this token."""
         return self.status == 404 or self.code in _NO_SUCH or (self.code == 100 and self.subcode == 33)
@@ -120,34 +136,34 @@ def fate_of(
     if error.status == 400:
         until = (now + timedelta(seconds=wait_after_400)).strftime("%Y-%m-%d %H:%M UTC")
         return Wait400(
-            f"Facebook answered 400 ({_shown(error)}) at {doing}; it goes on at {until}, as often as [retry] allows.",
+            f"Facebook answered 400 ({error.said}) at {doing}; it goes on at {until}, as often as [retry] allows.",
             after=wait_after_400,
         )
-    return Refused(f"Facebook refused {doing} ({_shown(error)}): correct what it names.")
+    return Refused(f"Facebook refused {doing} ({error.said}): correct what it names.")
 
 
 def _passing(error: GraphError, doing: str, *, commits: bool) -> Fault | None:
-    if error.code in _TOKEN:
+    if error.bad_token:
         return None
     if error.code in _BUSY or error.status == 429:
         return AgainLater(
-            f"Facebook's quota is used up ({_shown(error)}) at {doing}; it is tried again.",
+            f"Facebook's quota is used up ({error.said}) at {doing}; it is tried again.",
             after=error.wait or _WAIT_WHEN_BUSY,
             counts=False,
         )
     if error.code in _FAILED or error.status >= 500 or error.transient:
         if commits:
-            return NobodyKnows(f"Facebook failed ({_shown(error)}) in the middle of {doing}: look whether it is there.")
-        return AgainLater(f"Facebook failed ({_shown(error)}) at {doing}; it is tried again.", after=error.wait)
+            return NobodyKnows(f"Facebook failed ({error.said}) in the middle of {doing}: look whether it is there.")
+        return AgainLater(f"Facebook failed ({error.said}) at {doing}; it is tried again.", after=error.wait)
     if error.subcode in _SEND_AGAIN or error.subcode == _WRONG_OFFSET:
-        return AgainLater(f"Facebook did not get all of the bytes ({_shown(error)}) at {doing}; they are sent again.")
+        return AgainLater(f"Facebook did not get all of the bytes ({error.said}) at {doing}; they are sent again.")
     return None
 
 
 def _refusal(error: GraphError, doing: str, account: str) -> Refused | None:
-    if error.code in _TOKEN:
+    if error.bad_token:
         return Refused(
-            f"Facebook does not accept the token of the account {account!r} ({_shown(error)}) for {doing}: get a new "
+            f"Facebook does not accept the token of the account {account!r} ({error.said}) for {doing}: get a new "
             f"one (`vidd accounts facebook` lists them) and set the token of [accounts.{account}]."
         )
     if "appsecret_proof" in error.message or error.code == _SIGNATURE:
@@ -156,30 +172,22 @@ def _refusal(error: GraphError, doing: str, account: str) -> Refused | None:
 
 
 def _refusal_of_page(error: GraphError, doing: str, account: str) -> Refused | None:
-    if error.code in _RIGHTS or error.subcode == _NO_RIGHT_TO_UPLOAD:
+    if error.lacks_right or error.subcode == _NO_RIGHT_TO_UPLOAD:
         return Refused(
-            f"The account {account!r} may not do this at Facebook ({_shown(error)}): {doing}. Give its token's owner "
+            f"The account {account!r} may not do this at Facebook ({error.said}): {doing}. Give its token's owner "
             "the right to create content (pages_manage_posts), or correct page and token of the account."
         )
     if error.code == _MOVED:
         return Refused(
-            f"The page of the account {account!r} has moved ({_shown(error)}), which {doing} needs: set its new page."
+            f"The page of the account {account!r} has moved ({error.said}), which {doing} needs: set its new page."
         )
     if error.subcode in _FILE:
         return Refused(f"Facebook does not take the file at {doing}: {_FILE[error.subcode]}; send another one.")
     if error.code in _VERSION:
-        return Refused(
-            f"Facebook no longer knows this version of its API ({_shown(error)}): set version of {account!r}."
-        )
+        return Refused(f"Facebook no longer knows this version of its API ({error.said}): set version of {account!r}.")
     if error.absent:
         return Refused(
-            f"There is nothing for the account {account!r} at {doing} ({_shown(error)}): it was deleted, or the "
+            f"There is nothing for the account {account!r} at {doing} ({error.said}): it was deleted, or the "
             "account's page is wrong."
         )
     return None
-
-
-def _shown(error: GraphError) -> str:
-    """The numbers by which Meta's reference explains it, and its words."""
-    numbers = "/".join(str(one) for one in (error.code or error.status, error.subcode) if one)
-    return f"{numbers}: {printable(error.message, 200).rstrip('.')}" if error.message else numbers

@@ -129,7 +129,7 @@ class Transfer:
         chunk = Chunk(self._pieces(file, at, end), end - at)
         return await self._graph.upload(form, page=self._graph.page, doing=self._doing, chunk=chunk)
 
-    async def _pieces(self, file: int, at: int, end: int) -> AsyncIterator[bytes]:
+    async def _pieces(self, file: int, at: int, end: int) -> AsyncIterator[bytes | bytearray]:
         async for piece in pieces(file, at, end, name=self._path.name):
             yield piece
             self._meter.add(len(piece))

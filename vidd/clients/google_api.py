@@ -7,7 +7,8 @@ developers.google.com/youtube/v3/docs/errors).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -19,7 +20,8 @@ from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from vidd.ports import Clock
 
@@ -54,10 +56,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Api:
-    """An account, and what it may do. Made by `google`."""
+    """An account, and what it may do. Made by `google`; each request has a connection of its own unless `connected`."""
 
     tokens: Tokens
     clock: Clock
+    kept: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Api]:
+        """The same, with connections that are kept from one request to the next.
+
+        Only for requests that may be repeated: a server may hang up at the very moment a kept connection is used again,
+        and then nobody would know what became of the request.
+        """
+        async with self.tokens.account.session() as session:
+            yield replace(self, kept=session)
 
     async def call(
         self,
@@ -116,10 +129,11 @@ class Api:
         return await with_token(renewed) if data is None or isinstance(data, bytes) else answer
 
     async def _once(self, method: str, url: str, doing: str, *, repeatable: bool, **request: Any) -> Answer:
+        whole = isinstance(request["data"], bytes | None)
         try:
             with asking(doing):
                 async with (
-                    self.tokens.account.session() as session,
+                    self._session(keep=repeatable and whole) as session,
                     session.request(method, url, allow_redirects=False, **request) as answer,
                 ):
                     return Answer(answer.status, answer.headers.copy(), _parsed(await answer.read()))
@@ -127,6 +141,11 @@ class Api:
             if repeatable or isinstance(fault.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
                 raise
             raise NobodyKnows(f"The connection was lost at {doing}; nobody knows yet whether it was done.") from fault
+
+    def _session(self, *, keep: bool) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
+        if keep and self.kept is not None:
+            return nullcontext(self.kept)
+        return self.tokens.account.session()
 
     def fault(self, answer: Answer, doing: str, *, repeatable: bool = True) -> Fault:
         """The fate of an answer that is no success."""

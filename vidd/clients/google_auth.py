@@ -36,7 +36,7 @@ _EARLY = timedelta(seconds=60)
 _ASSERTION = 3600
 
 
-# Each request has a session of its own, and reading the system's authorities takes tens of milliseconds.
+# Most requests have a session of their own, and reading the system's authorities takes tens of milliseconds.
 _trust = lru_cache(maxsize=8)(authorities)
 
 
@@ -76,10 +76,10 @@ class GoogleAccount(Options):
         return (self.client_id, self.client_secret, self.refresh_token, self.service_account, self.token_url)
 
     def session(self) -> aiohttp.ClientSession:
-        """A session with the account's timeouts and authorities, for one request.
+        """A session with the account's timeouts and authorities.
 
-        On a connection that was kept from an earlier one, a request that must not be repeated could be lost to the
-        server's closing it, and aiohttp would repeat a PUT by itself.
+        One who makes it for a single request loses none to a server that hangs up on a connection left idle. aiohttp
+        repeats GET, PUT and DELETE once by itself, whatever the connection, but no stream it has begun to read.
         """
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=_trust(self.ca), enable_cleanup_closed=_LINGERS),

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from vidd.ports import Parcel
 
+TOLD = ("state", "edition", "uuid", "title", "link", "urls", "id", "at", "speakers")
+"""What `fields` have besides those that every template may name."""
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -58,7 +61,7 @@ def notice_of(parcel: Parcel) -> Notice:
     at = str(token["at"]) if token.get("id") == identity else f"{parcel.tools.clock.now():%Y-%m-%dT%H:%M:%SZ}"
     names = [one.name for one in talk.speakers if one.name] if talk else []
     # A notice goes out once the required publishers have their receipts; the job's own state follows it.
-    state = "published" if parcel.publication.notice else str(job.state)
+    state = parcel.event if parcel.publication.notice else str(job.state)
     fields = fields_of(job, talk, parcel.facts)
     said = {
         "state": state,

@@ -22,6 +22,8 @@ from vidd.options import Options
 _YES = {"1", "true", "yes", "y", "x", "wahr", "✓", "✔"}
 _NO = {"", "0", "false", "no", "n", "-", "falsch"}
 _CLOCK = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?)", re.ASCII)
+_CUT_OFF = re.compile(r"@[\w-]+$")
+_REST = re.compile(r"[\w.-]+")
 _NUMBERED = re.compile(r"(?P<what>speaker|e ?mail|speaker e ?mail) ?(?P<number>\d+)", re.ASCII)
 
 
@@ -168,7 +170,8 @@ def _others(layout: Layout, row: int, known: Mapping[str, int | None]) -> dict[s
 
 
 def _speakers(row: _Row) -> tuple[Speaker, ...]:
-    names, mails = _parted(row.text("speakers")), _parted(row.text("emails"))
+    names = _parted(row.text("speakers"))
+    mails = _paired(row.text("emails"), len(names))
     for what, number, text in _numbered(row):
         target = mails if "mail" in what else names
         target += [""] * (number - len(target))
@@ -195,6 +198,31 @@ def _parted(cell: str) -> list[str]:
     while stripped and not stripped[-1]:
         stripped.pop()
     return stripped
+
+
+def _paired(cell: str, names: int) -> list[str]:
+    """The addresses of so many speakers. A line break or a comma within one must not give its end to the next speaker."""
+    parts = _parted(cell)
+    if len(parts) <= names or not names:
+        return parts
+    by_one = [part.strip() for part in cell.strip().rstrip(";").split(";")] if ";" in cell else parts
+    for tried in (by_one, _mended(parts)):
+        if len(tried) == names:
+            return tried
+    return parts
+
+
+def _mended(parts: Sequence[str]) -> list[str]:
+    """What was parted at a comma that belongs to an address: `"Doe, Ada" <ada@example.org>`, or a slip, `ada@example,org`."""
+    made: list[str] = []
+    for part in parts:
+        before = made[-1] if made else ""
+        named = parse_address(before) is None and parse_address(f"{before}, {part}") is not None
+        if named or (_CUT_OFF.search(before) and _REST.fullmatch(part)):
+            made[-1] = f"{before}, {part}"
+        else:
+            made.append(part)
+    return made
 
 
 def _filled(texts: Sequence[str], length: int) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.clients.persist import persist
 from vidd.clients.pieces import pieces
+from vidd.clients.silence import Silence
 from vidd.errors import AgainLater
 
 if TYPE_CHECKING:
@@ -92,9 +93,8 @@ class ResumableUpload:
         self._known = False
         file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            # aiohttp's own timeouts do not watch a body on its way out.
             async with asyncio.timeout(self.silence) as limit:
-                body = self._bytes(file, first, end, limit)
+                body = self._bytes(file, first, end, Silence(limit, self.silence))
                 answer = await self.api.exchange("PUT", self.session, doing=self.doing, data=body, headers=headers)
         except TimeoutError:
             raise AgainLater(
@@ -104,13 +104,11 @@ class ResumableUpload:
             os.close(file)
         return _standing(self.api, answer, self.size, self.doing)
 
-    async def _bytes(self, file: int, first: int, end: int, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
-        loop = asyncio.get_running_loop()
+    async def _bytes(self, file: int, first: int, end: int, silence: Silence) -> AsyncIterator[bytes | bytearray]:
         async for data in pieces(file, first, end, name=self.path.name):
             yield data
             self.meter.add(len(data))
-            if not limit.expired():
-                limit.reschedule(loop.time() + self.silence)
+            silence.broken()
 
 
 async def standing_of(api: Api, session: str, size: int, doing: str) -> Standing:

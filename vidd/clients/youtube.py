@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -74,6 +74,12 @@ class Channel:
     account: Account
     api: Api
     quota: Quota
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Channel]:
+        """The same, with connections kept for what may be repeated."""
+        async with self.api.connected() as api:
+            yield replace(self, api=api)
 
     async def mine(self) -> dict[str, Any]:
         """The channel behind the token, with `id`, `snippet` and `contentDetails`; Refused where it is another."""

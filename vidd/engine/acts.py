@@ -8,7 +8,7 @@ from typing import Any
 from vidd.engine.rivals import is_out, rival_of
 from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
-from vidd.engine.takeback import retracting
+from vidd.engine.takeback import retracting, retraction_of, tells_retraction
 from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import Publication, Receipt, Sending
@@ -45,10 +45,18 @@ class Acts:
             await self._save(job, one, state=Sending.PENDING, **_ANEW)
         for one in unchanged:
             await self._save(job, one, revision=None, **_ANEW)
-        for one in [one for one in known if one.state is Sending.RETRACTED]:
-            await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
+        if await self._stage.store.get_flag(retracting(job.id)) is None:
+            await self._anew(job, known)
         fresh = {} if settings is None else {"settings": settings}
         return await self._ready(job, "A person asked for a retry.", facts=facts, **fresh)
+
+    async def _anew(self, job: Job, known: Sequence[Publication]) -> None:
+        """What was taken back goes out as another edition, and whoever was told so is told of that."""
+        back = [one for one in known if one.state is Sending.RETRACTED]
+        told = {one.name for one in known if tells_retraction(one) and one.begun} if back else set()
+        again = [one for one in known if one.state is Sending.DONE and retraction_of(one.name) in told]
+        for one in [*back, *again]:
+            await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
 
     async def _replacing(self, job: Job) -> Mapping[str, Any]:
         rival = await rival_of(self._stage.store, job)
@@ -81,6 +89,8 @@ class Acts:
         else:
             again = next((plan.again for plan in self._planned(job) if plan.name == one.name), nothing_remains)
             await self._save(job, one, state=Sending.PENDING, begun=False, token=again(one.token), **_ANEW)
+        if tells_retraction(one):
+            await self._stage.store.set_flag(retracting(job.id), "")
         found = f"found {one.name}" if published else f"did not find {one.name}"
         return await self._ready(job, f"A person looked and {found}.")
 
@@ -90,7 +100,8 @@ class Acts:
             raise IllegalMove(f"The job {job.id} is {job.state}, not published: its notices are still to come.")
         plan = self._stage.resolve(job.settings)
         wanted = set(names) or {one.name for one in plan.notices if one.letter}
-        known = {one.name: one for one in await self._stage.store.publications(job.id) if one.notice}
+        told = await self._stage.store.publications(job.id)
+        known = {one.name: one for one in told if one.notice and not tells_retraction(one)}
         missing = wanted - known.keys()
         if missing or not wanted:
             what = ", ".join(sorted(missing)) or "letter"
@@ -108,7 +119,14 @@ class Acts:
     async def retract(self, job: Job) -> Job:
         """Take back what is out. What cannot be taken back says so."""
         self._rests(job, "is still under way: cancel it first")
-        if not await is_out(self._stage.store, job):
+        told = [one for one in await self._stage.store.publications(job.id) if tells_retraction(one)]
+        if await is_out(self._stage.store, job):
+            for one in [one for one in told if one.state is not Sending.PENDING]:
+                await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
+        elif untold := [one for one in told if one.state in {Sending.REFUSED, Sending.UNSURE}]:
+            for one in untold:
+                await self._save(job, one, state=Sending.PENDING, **_ANEW)
+        else:
             raise IllegalMove(f"Nothing of the job {job.id} is out: there is nothing to take back.")
         await self._stage.store.set_flag(retracting(job.id), "")
         return await self._ready(job, "A person asked to take it back.")

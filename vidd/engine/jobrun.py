@@ -13,7 +13,7 @@ from vidd.engine import check
 from vidd.engine.publish import RESTING, Publishing
 from vidd.engine.rivals import is_out, out_in_words, rival_of, successor_of
 from vidd.engine.stage import GivenBack, Stage
-from vidd.engine.takeback import retracting, take_back
+from vidd.engine.takeback import retracting, take_back, tell
 from vidd.engine.work import Made, work
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Retried
@@ -135,10 +135,18 @@ class JobRun:
         outcome = await take_back(self._stage, self.job, plan, talk, but=follows)
         if outcome.again is not None:
             raise outcome.again
-        await self._stage.store.set_flag(retracting(self.job.id), None)
         if outcome.failed:
+            await self._stage.store.set_flag(retracting(self.job.id), None)
             raise Refused(" ".join([why, *outcome.failed, *outcome.done]))
-        await self._move(State.CANCELLED, " ".join([why, *outcome.done]))
+        told = [] if wish else await tell(self._stage, self.job, plan, talk)
+        if any(one.state is Sending.PENDING for one in told):
+            raise GivenBack
+        if any(_waits(one) for one in told):
+            await self._wait_for(told)
+            return
+        await self._stage.store.set_flag(retracting(self.job.id), None)
+        untold = [f"Not told: {one.name}: {one.reason}" for one in told if one.state is not Sending.DONE]
+        await self._move(State.CANCELLED, " ".join([why, *outcome.done, *untold]))
 
     async def _look_up(self, plan: Plan) -> Talk | None:
         if plan.programme is None:

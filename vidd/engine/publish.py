@@ -29,11 +29,12 @@ RESTING = frozenset({Sending.DONE, Sending.REFUSED, Sending.UNSURE, Sending.RETR
 class Publishing:
     """The publishers, or the notices, of one job on its way out."""
 
-    def __init__(self, stage: Stage, job: Job, talk: Talk | None, made: Made) -> None:
+    def __init__(self, stage: Stage, job: Job, talk: Talk | None, made: Made, *, event: str = "published") -> None:
         self._stage = stage
         self._job = job
         self._talk = talk
         self._made = made
+        self._event = event
 
     async def all(
         self, planned: Sequence[PlannedPublisher], *, notice: bool, receipts: Mapping[str, Receipt]
@@ -75,6 +76,7 @@ class Publishing:
             "artifacts": dict(self._made.artifacts),
             "facts": dict(self._made.facts),
             "receipts": dict(receipts),
+            "event": self._event,
         }
 
 

@@ -1,14 +1,20 @@
-"""Takes back what is out: because a person asked for it, or because another job has taken its place."""
+"""Takes back what is out: because a person asked for it, or because another job has taken its place.
+
+Whoever was told that it is out is told that a person took it back, by a notice of its own. Where another job took its
+place, that job's notices say all there is to say.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
+from vidd.engine.publish import Publishing
 from vidd.engine.stage import Stage
+from vidd.engine.work import Made
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.job import Job
 from vidd.model.publication import Publication, Sending
@@ -17,11 +23,36 @@ from vidd.ports import Parcel, Plan, PlannedPublisher
 from vidd.surely import surely
 
 _log = structlog.get_logger()
+_TOLD = " (retracted)"
 
 
 def retracting(job_id: str) -> str:
     """The flag that says that a job is to be taken back; its word is the job that takes its place, or "" for none."""
     return f"retract:{job_id}"
+
+
+def retraction_of(notice: str) -> str:
+    """The name of the notice that tells those who were told by this one."""
+    return f"{notice}{_TOLD}"
+
+
+def tells_retraction(one: Publication) -> bool:
+    """Whether it is a notice that tells of a retraction."""
+    return one.notice and one.name.endswith(_TOLD)
+
+
+async def tell(stage: Stage, job: Job, plan: Plan, talk: Talk | None) -> list[Publication]:
+    """Tell that it was taken back, exactly once as any notice, to those who were told that it is out."""
+    known = {one.name: one for one in await stage.store.publications(job.id)}
+    # One that was begun may have arrived.
+    meant = [one for one in plan.notices if one.tells_retraction and one.name in known and known[one.name].begun]
+    told = [replace(one, name=retraction_of(one.name), amend=None) for one in meant]
+    receipts = {one.name: one.receipt for one in known.values() if one.receipt is not None and not one.notice}
+    made = Made()
+    for record in await stage.store.steps(job.id):
+        made.facts.update(record.outcome.facts)
+    publishing = Publishing(stage, job, talk, made, event="retracted")
+    return await publishing.all(told, notice=True, receipts=receipts)
 
 
 @dataclass

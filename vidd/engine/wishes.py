@@ -41,6 +41,7 @@ class Wishes:
         self._amends = any(one.amend for one in plan.publishers)
         self._seen: dict[str, Talk] = {}
         self._moved: set[str] = set()
+        self._unread = True
         self._wake = asyncio.Event()
         self._settling = False
 
@@ -55,6 +56,7 @@ class Wishes:
     def programme_read(self, name: str) -> None:
         """A programme was read."""
         if name == self._programme:
+            self._unread = True
             self._wake.set()
 
     @property
@@ -64,6 +66,7 @@ class Wishes:
 
     async def run(self) -> None:
         """Grant what the rows want, for ever."""
+        self._unread = True
         self._wake.set()
         while True:
             await self._wake.wait()
@@ -77,7 +80,7 @@ class Wishes:
         """Grant what is outstanding."""
         self._wake.clear()
         granted = {what: await self._stage.store.recall(self._space(what)) for what in ("reprocess", "resend")}
-        for talk in await self._stage.store.talks(self._programme):
+        for talk in await self._rows():
             if talk.fault or (self._seen.get(talk.id) == talk and talk.id not in self._moved):
                 continue
             self._moved.discard(talk.id)
@@ -85,6 +88,22 @@ class Wishes:
             self._seen.pop(talk.id, None)
             await self._grant(talk, granted)
             self._seen[talk.id] = talk
+
+    async def _rows(self) -> list[Talk]:
+        """All rows after a reading, else those of the jobs that moved: a programme of a thousand is not read for one."""
+        if self._unread:
+            self._unread = False
+            return await self._stage.store.talks(self._programme)
+        found = []
+        for talk_id in sorted(self._moved):
+            talk = await self._stage.store.talk(self._programme, talk_id)
+            if talk is not None:
+                found.append(talk)
+                continue
+            # Should the row come back, it is looked at as one that was never seen.
+            self._moved.discard(talk_id)
+            self._seen.pop(talk_id, None)
+        return found
 
     def _space(self, what: str) -> str:
         return f"wishes:{self._pipeline}:{what}"

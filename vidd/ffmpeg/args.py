@@ -61,20 +61,59 @@ def trim(
     preset: str,
     audio_bitrate: int,
     threads: int = 0,
+    over: Sequence[str] = (),
+    more: Sequence[str] = (),
+    graph: Sequence[str] = (),
 ) -> list[str]:
-    """Cut, frame-exact, with fades; everything is encoded anew. `seek` (seconds) is at or before `cut.start`."""
+    """Cut, frame-exact, with fades; everything is encoded anew. `seek` (seconds) is at or before `cut.start`.
+
+    `over` is that of `picture`, `graph` that of `sound`, and `more` are the inputs it takes besides the source.
+    """
     lead = cut.start - seek
     return [
         *begin(),
-        *_input(source, threads, seek),
+        *input_of(source, threads, seek),
+        *more,
+        *picture(media, cut, lead, crf=crf, preset=preset, over=over),
+        *sound(media, cut, lead, audio_bitrate=audio_bitrate, graph=graph),
+        *("-video_track_timescale", str(time_scale(media.video[0]))),
+        *end(output, media, threads),
+    ]
+
+
+def picture(
+    media: Media,
+    cut: Cut,
+    lead: float,
+    *,
+    crf: int,
+    preset: str,
+    over: Sequence[str] = (),
+    after: Sequence[str] = (),
+) -> list[str]:
+    """The talk's picture; `lead` is where the cut starts in what is read, `after` are filters that follow all others.
+
+    `over` are those that put something over it, before it fades.
+    """
+    return [
         *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
-        *_sound_maps(media),
-        *("-filter:v", ",".join([*_cut("", lead, cut), *_even(media.video[0]), "format=yuv420p", *_fades("", cut)])),
-        *("-filter:a", ",".join(sound_chain(lead, cut))),
+        *("-filter:v", ",".join([*picture_chain(media, cut, lead, over), *after])),
         *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
-        *_times(media.video[0]),
+        *times(media.video[0]),
+    ]
+
+
+def picture_chain(media: Media, cut: Cut, lead: float, over: Sequence[str] = ()) -> list[str]:
+    """The filters that make the talk's picture, on the result's clock."""
+    video = media.video[0]
+    return [*_whole(video), *_cut("", lead, cut), *_plain(video), *over, *fades("", cut.length, cut.fade)]
+
+
+def sound(media: Media, cut: Cut, lead: float, *, audio_bitrate: int, graph: Sequence[str] = ()) -> list[str]:
+    """The talk's sound, as above; `graph` is another one for it, with its maps."""
+    return [
+        *(graph or (*sound_maps(media), "-filter:a", ",".join(sound_chain(lead, cut)))),
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
-        *_end(output, media, threads),
     ]
 
 
@@ -87,25 +126,49 @@ def transcode(
     threads: int = 0,
 ) -> list[str]:
     """Several renditions of a whole file, which is decoded once."""
-    branches = [
-        f"[in{number}]scale={one.width}:{one.height},format=yuv420p{f',fps={one.fps:g}' if one.fps else ''}[out{number}]"
-        for number, (one, _) in enumerate(outputs)
-    ]
-    split = f"[0:V:0]split={len(outputs)}" + "".join(f"[in{number}]" for number in range(len(outputs)))
-    args = [*begin(), *_input(source, threads, 0.0), "-filter_complex", ";".join([split, *branches])]
+    args = [*begin(), *input_of(source, threads, 0.0), *split([one for one, _ in outputs])]
     for number, (one, path) in enumerate(outputs):
         args += [
-            *("-map", f"[out{number}]"),
-            *_sound_maps(media),
-            *("-filter:a", _UNBROKEN),
-            *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
-            # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
-            *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
-            *_times(media.video[0], one.fps),
-            *("-c:a", "aac", "-b:a", str(one.audio_bitrate)),
-            *_end(path, media, threads),
+            *rendition(number, one, media, preset=preset),
+            *rendition_sound(one, media),
+            *("-video_track_timescale", str(time_scale(media.video[0], one.fps))),
+            *end(path, media, threads),
         ]
     return args
+
+
+def split(outputs: Sequence[Rendition], before: Sequence[str] = (), after: Sequence[Sequence[str]] = ()) -> list[str]:
+    """The filters of several renditions; `before` are such that precede all others, `after` those that follow, of each."""
+    heads = "".join(f"[in{number}]" for number in range(len(outputs)))
+    branches = [
+        ",".join(
+            [
+                f"[in{number}]scale={one.width}:{one.height}",
+                "format=yuv420p",
+                *([f"fps={one.fps:g}"] if one.fps else []),
+                *(after[number] if after else ()),
+            ]
+        )
+        + f"[out{number}]"
+        for number, one in enumerate(outputs)
+    ]
+    return ["-filter_complex", ";".join(["[0:V:0]" + ",".join([*before, f"split={len(outputs)}"]) + heads, *branches])]
+
+
+def rendition(number: int, one: Rendition, media: Media, *, preset: str) -> list[str]:
+    """The picture of the `number`th of the renditions that are split."""
+    return [
+        *("-map", f"[out{number}]"),
+        *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
+        # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
+        *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
+        *times(media.video[0], one.fps),
+    ]
+
+
+def rendition_sound(one: Rendition, media: Media) -> list[str]:
+    """Its sound."""
+    return [*sound_maps(media), *("-filter:a", UNBROKEN), *("-c:a", "aac", "-b:a", str(one.audio_bitrate))]
 
 
 def time_scale(video: Video, fps: float | None = None) -> int:
@@ -119,8 +182,8 @@ def time_scale(video: Video, fps: float | None = None) -> int:
     return scale
 
 
-# Silence where the sound starts late or has a hole: AAC in MP4 has no holes, so all after one would come too early.
-_UNBROKEN = "aresample=async=1:first_pts=0"
+# Silence where the sound starts late or has a hole of 20 ms: AAC in MP4 has none, so all after it would come too early.
+UNBROKEN = "aresample=async=1:min_hard_comp=0.02:first_pts=0"
 
 
 def begin() -> list[str]:
@@ -143,7 +206,8 @@ def limits(threads: int) -> list[str]:
     ]
 
 
-def _input(source: Path, threads: int, seek: float) -> list[str]:
+def input_of(source: Path, threads: int, seek: float) -> list[str]:
+    """A foreign file as an input, from about `seek` seconds on."""
     return [
         *limits(threads),
         *(("-ss", number(seek)) if seek > 0 else ()),
@@ -151,7 +215,8 @@ def _input(source: Path, threads: int, seek: float) -> list[str]:
     ]
 
 
-def _sound_maps(media: Media) -> list[str]:
+def sound_maps(media: Media) -> list[str]:
+    """All tracks of sound that can be decoded."""
     # One by one: "0:a?" fails altogether where one track has no decoder (phones write such beside the usual one).
     return [word for number, _ in _sound(media) for word in ("-map", f"0:a:{number}")]
 
@@ -162,40 +227,51 @@ def _sound(media: Media) -> list[tuple[int, Audio]]:
 
 def _cut(a: str, lead: float, cut: Cut) -> list[str]:
     # Not PTS-STARTPTS: picture and sound begin at different times, and that difference must stay. round(), since
-    # setpts cuts off, and a tick may be a whole frame (AVI).
+    # setpts cuts off.
     return [
         f"{a}trim=start={number(lead)}:end={number(lead + cut.length)}",
-        f"{a}setpts=round(PTS-{number(lead)}/TB)",
+        f"{a}setpts=round(PTS{'-' if lead >= 0 else '+'}{number(abs(lead))}/TB)",
     ]
 
 
 def sound_chain(lead: float, cut: Cut) -> list[str]:
     """The filters that cut and fade sound; `lead` is where the cut starts in what is read."""
-    return [*_cut("a", lead, cut), _UNBROKEN, *_fades("a", cut)]
+    return [*_cut("a", lead, cut), UNBROKEN, *fades("a", cut.length, cut.fade)]
 
 
-def _fades(a: str, cut: Cut) -> list[str]:
-    if cut.fade <= 0:
+def fades(a: str, seconds: float, fade: float) -> list[str]:
+    """The filters that let something of so many seconds fade in and out; `a` is "a" for sound."""
+    if fade <= 0:
         return []
-    length = number(cut.fade)
-    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(cut.length - cut.fade)}:d={length}"]
+    length = number(fade)
+    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(seconds - fade)}:d={length}"]
 
 
-def _even(video: Video) -> list[str]:
-    # 4:2:0 needs even sides; a line less is no resampling.
-    return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
-
-
-def _times(video: Video, fps: float | None = None) -> list[str]:
-    scale = time_scale(video, fps)
+def _whole(video: Video) -> list[str]:
     return [
-        *("-fps_mode:v", "vfr"),  # every picture at its own time: none doubled, none dropped
-        *("-enc_time_base:v", f"1:{scale}"),  # by default one tick per frame, which would round a varying rate
-        *("-video_track_timescale", str(scale)),
+        f"settb=1/{time_scale(video)}",  # a tick may be a whole frame (AVI), and the cut begin in the middle of one
+        # No browser does it. Only where it is needed: it loses a picture where the size changes on the way.
+        *(["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []),
     ]
 
 
-def _end(output: Path, media: Media, threads: int) -> list[str]:
+def _plain(video: Video) -> list[str]:
+    # 4:2:0 needs even sides; a line less is no resampling. Fades end in the black of the usual range.
+    even = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+    return [*even, "scale=out_range=tv", "format=yuv420p"]
+
+
+def times(video: Video, fps: float | None = None) -> list[str]:
+    """How the encoder gets its pictures' times."""
+    return [
+        *("-fps_mode:v", "vfr"),  # every picture at its own time: none doubled, none dropped
+        # By default one tick per frame, which would round a varying rate.
+        *("-enc_time_base:v", f"1:{time_scale(video, fps)}"),
+    ]
+
+
+def end(output: Path, media: Media, threads: int) -> list[str]:
+    """What every MP4 file ends with, its name last."""
     return [
         *_threads(threads),
         *("-map_metadata", "-1"),  # recorders write places, serial numbers and people's names

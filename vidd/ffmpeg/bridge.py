@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidd.ffmpeg import nal, parameters, slices
+from vidd.ffmpeg.meeting import References
 from vidd.ffmpeg.plan import NotLikeThis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from vidd.ffmpeg.meeting import Meeting
 
 
 class Encoded:
@@ -58,7 +61,7 @@ class Passing:
 
     def __init__(self, sets: parameters.Sets) -> None:
         self._sequences, self._pictures = slices.known(sets)
-        self.held = slices.References()
+        self.held = References()
 
     def take(self, units: list[bytes]) -> None:
         """The next picture's units."""
@@ -72,7 +75,7 @@ def head(
     count: int,
     made: Encoded,
     over: slices.Sequence,
-    meeting: slices.Meeting,
+    meeting: Meeting,
 ) -> Iterator[tuple[int, list[bytes]]]:
     """The head's pictures (time, units), numbered so that the keyframe is the next; there are `count`."""
     since, orders, markings = meeting.since(over), meeting.orders(over), meeting.markings(over)

@@ -1,7 +1,7 @@
 """A child that looks through the packets of a cut and joins its pieces; the daemon itself opens no foreign media.
 
-`python -m vidd.ffmpeg.cutter` answers a line of JSON with another: `scan` and `listen`, whose numbers it keeps, and `join`.
-One child serves one cut, so that the memory of a long recording is given back.
+`python -m vidd.ffmpeg.cutter` answers a line of JSON with another: `scan` and `listen`, whose numbers it keeps, and `join`;
+`together` needs nothing before it. One child serves one cut, so that the memory of a long recording is given back.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from vidd.ffmpeg.dialogue import Dialogue, Lost
 from vidd.ffmpeg.plan import NotLikeThis, Plan, Ticks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vidd.ffmpeg.scan import Scan
     from vidd.ffmpeg.seam import Seamed
 
@@ -29,12 +32,12 @@ _START, _PACE = 60.0, 2e6
 
 
 class Cutter:
-    """One cut of one file. `name` is what the operator knows it by."""
+    """One cut of one file. `name` is what the operator knows it by; `more` are files that are read beside it."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, more: Iterable[Path] = ()) -> None:
         self._dialogue = Dialogue([sys.executable, "-P", "-m", "vidd.ffmpeg.cutter"], memory=_MEMORY)
         self._path, self._name = path, name
-        self._patience = _START + path.stat().st_size / _PACE
+        self._patience = _START + sum(one.stat().st_size for one in {path, *more}) / _PACE
 
     async def ask(self, question: str, **more: Any) -> dict[str, Any]:
         """The child's answer; NotLikeThis where the cut cannot be made in parts."""
@@ -47,9 +50,10 @@ class Cutter:
             if lost.code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
                 raise AgainLater(f"The cutter was killed while it worked ({lost}).") from None
             raise NotLikeThis(f"The cutter does not get on with this file ({lost}).") from None
-        for word, fate in (("not_like_this", NotLikeThis), ("again", AgainLater)):
-            if word in answer:
-                raise fate(answer[word])
+        if "not_like_this" in answer:
+            raise NotLikeThis(answer["not_like_this"])
+        if "again" in answer:
+            raise AgainLater(answer["again"], counts=answer["counts"])
         return answer
 
     async def close(self) -> None:
@@ -66,13 +70,13 @@ class _Work:
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         try:
-            questions = {"scan": self._scanned, "listen": self._heard, "join": self._joined}
+            questions = {"scan": self._scanned, "listen": self._heard, "join": self._joined, "together": self._together}
             return questions[asked["ask"]](asked)
         except (NotLikeThis, Refused) as odd:
             # Whether the file is of any use at all the full encode finds out.
             return {"not_like_this": odd.sentence}
         except AgainLater as again:
-            return {"again": again.sentence}
+            return {"again": again.sentence, "counts": again.counts}
 
     def _scanned(self, asked: dict[str, Any]) -> dict[str, Any]:
         from vidd.ffmpeg import scan  # noqa: PLC0415 - only the child opens media, and the import is dear
@@ -86,32 +90,64 @@ class _Work:
 
         path, cut, start = Path(asked["path"]), Cut(*asked["cut"]), Fraction(asked["start"])
         reasons: dict[str, str] = {}
-        for number, language in asked["tracks"]:
+        for number, language, before, after in asked["tracks"]:
+            around = (Path(before) if before else None, Path(after) if after else None)
             try:
                 self._seams[number] = Seamed(
-                    path, asked["name"], number, start, cut, language=language, bits=asked["bits"]
+                    path, asked["name"], number, start, cut, language=language, bits=asked["bits"], around=around
                 )
             except NotLikeThis as odd:
                 reasons[str(number)] = odd.sentence
         return {"encode": reasons}
 
     def _joined(self, asked: dict[str, Any]) -> dict[str, Any]:
-        from vidd.ffmpeg import join, sound  # noqa: PLC0415
+        from vidd.ffmpeg import join, parts, sound  # noqa: PLC0415
 
         if self._scan is None:
             raise RuntimeError("join comes after scan")
-        edges = [
-            join.Edge(Path(path), self._scan.codec, tuple(names)) if path else None for path, names in asked["edges"]
-        ]
-        plan = Plan(**asked["plan"])
+        codec, at, ticks = self._scan.codec, asked["at"], Ticks(*asked["ticks"])
+        edges = [join.Edge(Path(path), codec, tuple(names), at) if path else None for path, names in asked["edges"]]
+        before, after = (
+            [
+                parts.Part(Path(path), scale=ticks.scale, at=begin, names=tuple(names))
+                for path, begin, names in asked[row]
+            ]
+            for row in ("before", "after")
+        )
         kind = join.Bridged if asked["bridged"] else join.Track
-        track = kind(self._scan, plan, Ticks(*asked["ticks"]), edges)
+        track = kind(
+            Path(asked["path"]),
+            asked["name"],
+            self._scan,
+            Plan(**asked["plan"]),
+            ticks=replace(ticks, origin=ticks.origin - at),
+            edges=edges,
+            before=before,
+            after=after,
+        )
         sounds = [
             self._seams[track] if path is None else sound.Whole(Path(path), track, language)
             for path, track, language in asked["sounds"]
         ]
-        join.join(Path(asked["path"]), asked["name"], Path(asked["output"]), track, sounds)
-        return {"frames": len(track.order), "delay": track.delay}
+        join.join(Path(asked["output"]), [track, *sounds], scale=ticks.scale)
+        return {"frames": len(track.timing.order), "delay": track.timing.delay}
+
+    def _together(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Put encoded parts together; how many pictures each has, and when its first is shown (ticks)."""
+        from vidd.ffmpeg import join, nal, parts, sound  # noqa: PLC0415
+
+        scale = asked["scale"]
+        sounds = [sound.Whole(Path(path), number, language) for path, number, language in asked["sounds"]]
+        try:
+            made = [
+                parts.Part(Path(path), scale=scale, at=at, names=tuple(names) if names else None)
+                for path, at, names in asked["parts"]
+            ]
+            track = parts.Parts(made, scale=scale, like=asked["like"])
+            join.join(Path(asked["output"]), [track, *sounds], scale=scale)
+        except nal.BadUnits as odd:
+            raise NotLikeThis(f"The parts cannot be joined ({odd}).") from None
+        return {"pictures": [len(one.order) for one in made], "first": [min(one.order) for one in made]}
 
 
 def main() -> int:

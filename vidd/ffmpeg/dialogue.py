@@ -13,6 +13,9 @@ from vidd.surely import surely
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+# Seconds that a child gets to end by itself.
+_PATIENCE = 2.0
+
 
 class Lost(Exception):
     """The child died instead of answering; the text is its exit code and what it said last."""
@@ -49,8 +52,8 @@ class Dialogue:
                 raise
 
     async def close(self) -> None:
-        """End the child, in the middle of a question too."""
-        await surely(self._end())
+        """End the child, in the middle of a question too; one that rests is given time to end by itself."""
+        await surely(self._end(patience=0.0 if self._turn.locked() else _PATIENCE))
 
     async def _start(self) -> Child:
         self._child = child = await Child.start(self._argv, conversing=True, memory=self._memory, nice=self._nice)
@@ -83,9 +86,11 @@ class Dialogue:
                 parts.append(end.partial)
             return b"".join(parts)
 
-    async def _end(self) -> None:
+    async def _end(self, patience: float = 0.0) -> None:
         child, self._child = self._child, None
         if child is not None:
+            if patience:
+                await child.rest(patience)
             await child.end()
         if self._listening is not None:
             await asyncio.wait([self._listening], timeout=1.0)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
 from vidd.ffmpeg import pieces
+from vidd.ffmpeg.around import PLAIN, Around, Wardrobe
+from vidd.ffmpeg.clips import Format
 from vidd.ffmpeg.cutter import Cutter
 from vidd.ffmpeg.nal import LONG_IDS
-from vidd.ffmpeg.plan import Index, Keyframe, NotLikeThis, Plan, Ticks, plan, ticks
-from vidd.ffmpeg.probe import prober
+from vidd.ffmpeg.place import room_of
+from vidd.ffmpeg.plan import Index, Keyframe, NotLikeThis, Plan, Ticks, decimal, plan, ticks
 from vidd.ffmpeg.run import encode
+from vidd.ffmpeg.sounding import Sounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
+    from vidd.ffmpeg.around import Dress, Names
     from vidd.model.event import Event
     from vidd.model.media import Media
     from vidd.ports import Encoder
@@ -29,13 +32,15 @@ if TYPE_CHECKING:
 class Made:
     """What was done: the plan, where in the result the pieces meet (seconds), how many pictures it must have.
 
-    `sound` says for each track why all of it was encoded; an empty text where only what fades was.
+    `sound` says for each track why all of it was encoded; an empty text where only what fades was. `around` is what
+    lies around the talk, and where the talk lies.
     """
 
     plan: Plan
     joins: tuple[float, ...]
     pictures: int
-    sound: tuple[str, ...] = ()
+    sound: tuple[str, ...]
+    around: Around
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -56,10 +61,13 @@ async def edges(
     progress: Callable[[float, float | None, str, float | None], None],
     observe: Callable[[Event], None],
     open_gops: bool = True,
+    dress: Dress = PLAIN,
+    kept: Path | None = None,
 ) -> Made:
     """Cut by copying all but the edges into `output`; NotLikeThis, with a sentence, where that cannot be done here.
 
-    `open_gops` is that of `plan.plan`. AgainLater as `run.encode` and the probe; whatever goes wrong, `output` is gone.
+    `open_gops` is that of `plan.plan`; `kept` is where stings of `dress` stay for other talks. AgainLater as
+    `run.encode` and the probe; whatever goes wrong, `output` is gone.
     """
     cutter = Cutter(source, name)
     try:
@@ -69,12 +77,26 @@ async def edges(
         chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0, open_gops=open_gops)
         _check(chosen)
         clock = ticks(index.time_base, index.begin, cut)
-        with tempfile.TemporaryDirectory(prefix=f".{output.stem}.", dir=output.parent) as room:
-            work = _Pieces(encoder, source, Path(room), media, cut, crf, preset, audio_bitrate, progress, observe)
-            made = await work.pictures(chosen, index, clock, answer)
-            sounds, heard = await work.sounds(cutter, clock, name)
+        with room_of(output) as room:
+            work = _Pieces(encoder, source, room, media, cut, crf, preset, audio_bitrate, progress, observe)
+            names = _names(index.codec, answer["taken"], 3 + len(dress.clips))
+            made = await work.pictures(chosen, index, clock, answer, names)
+            wardrobe = Wardrobe(encoder, kept or room, room, observe)
+            form = Format(video, work.look(index, answer), clock.scale, answer["reordered"], crf, preset)
+            end = max(round(decimal(cut.length) * clock.scale), clock.of(index.last) + 1)
+            around = await wardrobe.pictures(dress, form, names[3:], end)
+            sounding = Sounding(work.run, source, room, media, cut, audio_bitrate, encoder.threads)
+            # Not the wanted start but the result's own, on whose clock the pictures are.
+            start = Fraction(clock.origin, clock.scale)
+            beside = {number: await wardrobe.sounds(around, one) for number, one in sounding.tracks}
+            sounds, heard = await sounding.sounds(
+                cutter, start, name, around=around, beside=beside, changes=dress.changes
+            )
             await cutter.ask(
                 "join",
+                at=around.begin,
+                before=[(str(one.path), one.at, one.names) for one in around.before],
+                after=[(str(one.path), one.at, one.names) for one in around.after],
                 edges=made,
                 bridged=work.bridged(chosen, index) is not None,
                 plan=chosen.to_json(),
@@ -89,7 +111,9 @@ async def edges(
     finally:
         await cutter.close()
     ends = [place for place, there in ((chosen.head_to, chosen.head), (chosen.copy_to, chosen.tail)) if there]
-    return Made(chosen, tuple(clock.seconds(one) for one in ends if one is not None), index.pictures, heard)
+    inside = (clock.seconds(one) + around.begin / clock.scale for one in ends if one is not None)
+    joins = tuple(sorted((*around.joins, *inside)))
+    return Made(chosen, joins, index.pictures + around.pictures, heard, around)
 
 
 @dataclass(frozen=True)
@@ -105,12 +129,16 @@ class _Pieces:
     progress: Callable[[float, float | None, str, float | None], None]
     observe: Callable[[Event], None]
 
+    def look(self, index: Index, answer: dict[str, Any]) -> pieces.Look:
+        """What all that is encoded must be like."""
+        return pieces.Look(index.codec, self.media.video[0].pixel_format, answer["profile"])
+
     async def pictures(
-        self, chosen: Plan, index: Index, clock: Ticks, answer: dict[str, Any]
-    ) -> list[tuple[str | None, tuple[int, int, int]]]:
+        self, chosen: Plan, index: Index, clock: Ticks, answer: dict[str, Any], free: list[Names]
+    ) -> list[tuple[str | None, Names]]:
         """Encode head and tail: where they are, and the names of their parameter sets."""
-        look = pieces.Look(index.codec, self.media.video[0].pixel_format, answer["profile"])
-        made: list[tuple[str | None, tuple[int, int, int]]] = []
+        look = self.look(index, answer)
+        made: list[tuple[str | None, Names]] = []
         begin, low, end = (one or 0 for one in (chosen.copy_from, chosen.head_to, chosen.copy_to))
         over = self.bridged(chosen, index)
         idr = over.before - over.needs if over else None
@@ -119,7 +147,7 @@ class _Pieces:
             ("lead", low < begin, low, begin),
             ("tail", chosen.tail, end, index.last + 1),
         )
-        for (word, wanted, first, beyond), names in zip(spans, _names(index.codec, answer["taken"]), strict=True):
+        for (word, wanted, first, beyond), names in zip(spans, free, strict=False):
             path = self.room / f"{word}.mp4"
             made.append((str(path) if wanted else None, names))
             if wanted:
@@ -148,7 +176,7 @@ class _Pieces:
                     preset=self.preset,
                     threads=self.encoder.threads,
                 )
-                await self._run(argv, path, float((beyond - first) * index.time_base))
+                await self.run(argv, path, float((beyond - first) * index.time_base))
         return made
 
     @staticmethod
@@ -157,43 +185,8 @@ class _Pieces:
         found = [one for one in index.keyframes if one.pts == chosen.copy_from and one.kind == "recovery"]
         return found[0] if found else None
 
-    async def sounds(
-        self, cutter: Cutter, clock: Ticks, name: str
-    ) -> tuple[list[tuple[str | None, int, str | None]], tuple[str, ...]]:
-        """For each track the file it was encoded in (None: it is copied), its number there and its language."""
-        tracks = [(number, one.language) for number, one in enumerate(self.media.audio) if one.codec != "unknown"]
-        if not tracks:
-            return [], ()
-        # Not the wanted start but the result's own, on whose clock the pictures are.
-        start, cut = Fraction(clock.origin, clock.scale), [self.cut.start, self.cut.end, self.cut.fade]
-        answer = await cutter.ask("listen", tracks=tracks, cut=cut, start=str(start), bits=self.audio_bitrate)
-        odd = [number for number, _ in tracks if str(number) in answer["encode"]]
-        path = self.room / "sound.mp4"
-        if odd:
-            await self._sound(path, odd, name)
-        sounds: list[tuple[str | None, int, str | None]] = [
-            (str(path), odd.index(number), language) if number in odd else (None, number, language)
-            for number, language in tracks
-        ]
-        return sounds, tuple(answer["encode"].get(str(number), "") for number, _ in tracks)
-
-    async def _sound(self, path: Path, tracks: list[int], name: str) -> None:
-        seek = max(0.0, self.cut.start - 1)
-        if seek and not self.media.container.startswith("mov"):
-            seek = await prober().seek_point(self.source, self.cut.start, name)
-        argv = pieces.sound(
-            self.source,
-            path,
-            tuple(tracks),
-            self.cut,
-            begin=self.media.start,
-            seek=seek,
-            audio_bitrate=self.audio_bitrate,
-            threads=self.encoder.threads,
-        )
-        await self._run(argv, path, self.cut.length)
-
-    async def _run(self, argv: list[str], path: Path, duration: float) -> None:
+    async def run(self, argv: list[str], path: Path, duration: float) -> None:
+        """Let ffmpeg make a piece; NotLikeThis where it does not."""
         try:
             await encode(
                 self.encoder,
@@ -214,20 +207,22 @@ def _check(chosen: Plan) -> None:
         raise NotLikeThis(chosen.reason)
 
 
-def _names(codec: str, taken: list[list[int]]) -> list[tuple[int, int, int]]:
-    """Names for the parameter sets of head and tail that the source does not use: VPS, SPS, PPS."""
+def _names(codec: str, taken: list[list[int]], count: int) -> list[Names]:
+    """Names for the parameter sets of what is encoded that the source does not use: VPS, SPS, PPS."""
     vps, sps, pps = (set(one) for one in taken)
+    if codec == "av1":
+        return [(0, 0, 0)] * count
     if codec == "h264":
-        free = [one for one in range(31, -1, -1) if one not in sps | pps]
-        return [(0, one, one) for one in free[:3]]
-    found = list(
-        zip(
-            (one for one in range(15, -1, -1) if one not in vps),
-            (one for one in range(15, -1, -1) if one not in sps),
-            (one for one in LONG_IDS if one not in pps),
-            strict=False,
+        found = [(0, one, one) for one in range(31, -1, -1) if one not in sps | pps]
+    else:
+        found = list(
+            zip(
+                (one for one in range(15, -1, -1) if one not in vps),
+                (one for one in range(15, -1, -1) if one not in sps),
+                (one for one in LONG_IDS if one not in pps),
+                strict=False,
+            )
         )
-    )[:3]
-    if len(found) < 3:
-        raise NotLikeThis("The source uses so many parameter sets that none of the encoder's find a free name.")
-    return found
+    if len(found) < count:
+        raise NotLikeThis("The source uses so many parameter sets that not all of the encoder's find a free name.")
+    return found[:count]

@@ -6,26 +6,30 @@ All times are ticks of the result's clock. Copied samples keep every byte; a str
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from heapq import merge
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import av
 
-from vidd.ffmpeg import bridge, nal, parameters, slices
+from vidd.ffmpeg import bridge, nal, obu, parameters
+from vidd.ffmpeg.full import room_left
+from vidd.ffmpeg.meeting import meeting
+from vidd.ffmpeg.parts import TAGS
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened, picture_streams
 from vidd.ffmpeg.scan import Scan, from_keyframe, units_of
+from vidd.ffmpeg.timing import Picture, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from av.container import InputContainer, OutputContainer
 
+    from vidd.ffmpeg.parts import Part
     from vidd.ffmpeg.plan import Plan, Ticks
 
 # Where one has no time, it is asked for, and not believed to the type checker.
@@ -33,23 +37,17 @@ Packet: TypeAlias = Any
 
 # What a sample holds besides pictures, by unit type, and MP4 keeps elsewhere: delimiters and parameter sets.
 _ELSEWHERE = {"h264": {7, 8, 9}, "hevc": {32, 33, 34, 35}}
-_SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}}
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One coded picture: when it is shown, its sample, and whether copying or seeking may start with it."""
-
-    pts: int
-    data: Packet | bytes
-    key: bool
+_SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}, "av1": {obu.SEQUENCE}}
+# Where the type stands in a unit's first byte.
+_TYPE = {"h264": (0, 31), "hevc": (1, 63), "av1": (3, 15)}
+_JOINING = "the parts were joined"
 
 
 class Edge:
-    """An encoded head or tail, with its parameter sets under names of their own."""
+    """An encoded head or tail, with its parameter sets under names of their own; its time 0 is `at` in the result."""
 
-    def __init__(self, path: Path, codec: str, names: tuple[int, int, int]) -> None:
-        self._path, self._codec, self._names = path, codec, names
+    def __init__(self, path: Path, codec: str, names: tuple[int, int, int], at: int = 0) -> None:
+        self._path, self._codec, self._names, self._at = path, codec, names, at
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise NotLikeThis("None of the pictures at an edge could be decoded.")
@@ -60,8 +58,10 @@ class Edge:
     def pictures(self) -> Iterator[Picture]:
         """In the order they are decoded."""
         for packet in self.packets():
-            units = [self._named(one) for one in nal.measured(bytes(packet), self._size)]
-            yield Picture(_there(packet.pts), nal.sample(units), packet.is_keyframe)
+            data = bytes(packet)
+            if self._codec != "av1":
+                data = nal.sample(self._named(one) for one in nal.measured(data, self._size))
+            yield Picture(self._at + _there(packet.pts), data, packet.is_keyframe)
 
     def packets(self) -> Iterator[Packet]:
         """As the encoder made them."""
@@ -71,25 +71,64 @@ class Edge:
     def units(self) -> Iterator[tuple[int, list[bytes]]]:
         """The same by their times, in units."""
         for packet in self.packets():
-            yield _there(packet.pts), nal.measured(bytes(packet), self._size)
+            yield self._at + _there(packet.pts), nal.measured(bytes(packet), self._size)
 
     def _named(self, unit: bytes) -> bytes:
-        return unit if self._codec == "h264" else nal.renamed_hevc(unit, *self._names)
+        return nal.renamed_hevc(unit, *self._names) if self._codec == "hevc" else unit
 
 
 class Track:
-    """The picture of the result: head, copied packets, tail."""
+    """The picture of the result: head, copied packets, tail. `source` is the file that is copied from, known as `name`.
 
-    def __init__(self, scan: Scan, plan: Plan, ticks: Ticks, edges: list[Edge | None]) -> None:
+    `before` and `after` are whole parts around them.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        name: str,
+        scan: Scan,
+        plan: Plan,
+        *,
+        ticks: Ticks,
+        edges: list[Edge | None],
+        before: Sequence[Part] = (),
+        after: Sequence[Part] = (),
+    ) -> None:
+        self._source, self._name = source, name
+        self.before, self.after = before, after
         self.scan, self.plan, self.ticks = scan, plan, ticks
         self.head, self.lead, self.tail = edges
         self.stand_ins: dict[int, bytes] = {}
-        self.order = self._times()
-        self.shown = array("q", sorted(self.order))
-        self.delay = max(at - bisect_left(self.shown, one) for at, one in enumerate(self.order))
+        self.timing = Timing(self._all_times(), ticks.scale)
+
+    def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
+        """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
+        container = stack.enter_context(opened(self._source, self._name))
+        stream = picture_streams(container)[0]
+        try:
+            self.prepare(container, stream)
+        except (nal.BadUnits, KeyError) as odd:
+            raise NotLikeThis(f"The keyframe that copying starts with cannot be joined ({odd}).") from None
+        made = out.add_stream_from_template(stream, opaque=True)
+        made.codec_context.extradata = self.header(stream.codec_context.extradata or b"")
+        made.codec_context.codec_tag = TAGS[self.scan.codec]
+        made.time_base = Fraction(1, self.ticks.scale)
+        made.metadata.clear()
+        last = self.after[-1].last if self.after else max(1, _last(self.scan, stream) * self.ticks.finer)
+        return self.timing.packets(self.pictures(container, stream), made, last)
+
+    def _all_times(self) -> array[int]:
+        order = array("q")
+        rows = [*(one.order for one in self.before), self._times(), *(one.order for one in self.after)]
+        if any(max(row) >= min(later) for row, later in pairwise(rows)):
+            raise NotLikeThis("What is shown around the talk does not come one after another.")
+        for row in rows:
+            order.extend(row)
+        return order
 
     def _times(self) -> array[int]:
-        """When the pictures are shown, in the order they are decoded; NotLikeThis where the edges are not as wanted."""
+        """When the talk's pictures are shown, in the order they are decoded; NotLikeThis where the edges are not as wanted."""
         scan, plan, of = self.scan, self.plan, self.ticks.of
         begin, end = _there(plan.head_to), _there(plan.copy_to)
         order = array("q")
@@ -108,9 +147,12 @@ class Track:
 
     def header(self, own: bytes) -> bytes:
         """The header of the track with the sets of all its parts; the source's own where nothing is added."""
-        edges = [one for one in (self.head, self.lead, self.tail) if one]
+        edges: list[Edge | Part] = [one for one in (self.head, self.lead, self.tail) if one]
+        edges += [*self.before, *self.after]
         if not edges and self.scan.length_size == 4:
             return own
+        if self.scan.codec == "av1":
+            return obu.av1c(own, [one.header for one in edges], self.scan.sets.sps)
         sets = self.scan.sets
         for edge in edges:
             sets += edge.sets
@@ -122,10 +164,14 @@ class Track:
 
     def pictures(self, container: InputContainer, stream: Any) -> Iterator[Picture]:
         """All pictures in the order they are decoded."""
+        for part in self.before:
+            yield from part.pictures(closed=True)
         yield from self.opening()
         yield from self._copied(container, stream)
         if self.tail:
             yield from self.tail.pictures()
+        for part in self.after:
+            yield from part.pictures(closed=True)
 
     def prepare(self, container: InputContainer, stream: Any) -> None:
         """What must be known before the header is written."""
@@ -149,7 +195,7 @@ class Track:
             units = units_of(scan, bytes(packet))
         except nal.BadUnits:
             raise NotLikeThis("A packet in the middle is damaged.") from None
-        shift, mask = (0, 31) if scan.codec == "h264" else (1, 63)
+        shift, mask = _TYPE[scan.codec]
         kinds = [one[0] >> shift & mask if one else -1 for one in units]
         for unit, kind in zip(units, kinds, strict=True):
             if kind in _SETS[scan.codec] and unit not in scan.sets:
@@ -159,25 +205,6 @@ class Track:
         if scan.length_size:
             return nal.sample(units)
         return nal.sample(one for one, kind in zip(units, kinds, strict=True) if kind not in _ELSEWHERE[scan.codec])
-
-    def timed(self, pictures: Iterator[Picture], stream: Any, last: int) -> Iterator[tuple[float, Packet]]:
-        """Packets for the muxer: decoded early enough that each comes before it is shown; `last` is the last's length."""
-        shown, delay = self.shown, self.delay
-        step = max(1, shown[1] - shown[0]) if len(shown) > 1 else 1
-        clock = Fraction(1, self.ticks.scale)
-        for at, one in enumerate(pictures):
-            if at >= len(self.order) or one.pts != self.order[at]:
-                raise NotLikeThis("Read for the second time, the file held other packets.")
-            packet = av.Packet(one.data) if isinstance(one.data, bytes) else one.data
-            packet.stream, packet.time_base = stream, clock
-            packet.pts = one.pts
-            packet.dts = shown[at - delay] if at >= delay else shown[0] - (delay - at) * step
-            where = bisect_left(shown, one.pts)
-            packet.duration = shown[where + 1] - one.pts if where + 1 < len(shown) else last
-            packet.is_keyframe = one.key
-            yield packet.dts / self.ticks.scale, packet
-        if at + 1 != len(self.order):
-            raise NotLikeThis("Read for the second time, the file held fewer packets.")
 
 
 def _there(place: int | None) -> int:
@@ -219,7 +246,7 @@ class Bridged(Track):
                 originals[self.ticks.of(packet.pts)] = units
             if keyframe and len(originals) == wanted:
                 break
-        over, self._meeting = slices.meeting(scan.sets, keyframe, wanted, references.held)
+        over, self._meeting = meeting(scan.sets, keyframe, wanted, references.held)
         self._over = over
         head = self.head
         if head is None:
@@ -240,33 +267,28 @@ class Bridged(Track):
                 yield Picture(pts, nal.sample(units), any(one[0] & 31 == 5 for one in units))
 
 
-def join(source: Path, name: str, output: Path, track: Track, sounds: list[Any]) -> None:
-    """Write the result: MP4, its index in front, picture and sound side by side by their times."""
-    scale = str(track.ticks.scale)
+class Joined(Protocol):
+    """A track of the result, of picture or sound."""
+
+    def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
+        """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
+
+
+def join(output: Path, tracks: Sequence[Joined], *, scale: int) -> None:
+    """Write the result: MP4, its index in front, its tracks side by side by their times; `scale` is ticks a second."""
     options = {
         "movflags": "+faststart",
-        "video_track_timescale": scale,
-        "movie_timescale": scale,
+        "video_track_timescale": str(scale),
+        "movie_timescale": str(scale),
         "write_tmcd": "0",
     }
-    with ExitStack() as stack:
-        container = stack.enter_context(opened(source, name))
-        stream = picture_streams(container)[0]
+    with room_left(_JOINING), ExitStack() as stack:
         out: OutputContainer = stack.enter_context(av.open(str(output), "w", format="mp4", container_options=options))
-        try:
-            track.prepare(container, stream)
-        except (nal.BadUnits, KeyError) as odd:
-            raise NotLikeThis(f"The keyframe that copying starts with cannot be joined ({odd}).") from None
-        made = out.add_stream_from_template(stream, opaque=True)
-        made.codec_context.extradata = track.header(stream.codec_context.extradata or b"")
-        made.codec_context.codec_tag = "avc1" if track.scan.codec == "h264" else "hvc1"
-        made.time_base = Fraction(1, track.ticks.scale)
-        made.metadata.clear()
-        last = max(1, _last(track.scan, stream) * track.ticks.finer)
-        flows = [track.timed(track.pictures(container, stream), made, last)]
-        flows += [one.open(stack, out) for one in sounds]
+        flows = [one.open(stack, out) for one in tracks]
         for _, packet in merge(*flows, key=lambda each: each[0]):
-            out.mux_one(packet)
+            # Here already: whoever has the source open would take this for a fault of the source.
+            with room_left(_JOINING):
+                out.mux_one(packet)
 
 
 def _last(scan: Scan, stream: Any) -> int:

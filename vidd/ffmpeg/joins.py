@@ -34,9 +34,15 @@ def _around(container: InputContainer, stream: VideoStream, place: float) -> dic
     # The keyframe at the join itself would hide what the pictures before it do to those after it.
     container.seek(int(max(0.0, place - 0.1) * av.time_base), backward=True)
     packets, pictures, failed = 0, 0, 0
+    first: int | None = None
     for packet in container.demux(stream):
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None:
+            continue
+        if first is None:
+            first = time
+        if time < first:
+            # Leading pictures of an open GOP that reading begins in refer to what comes before it.
             continue
         if packet.is_keyframe and packets and float(time * packet.time_base) > place + _BEYOND:
             break

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.logging
 
+from vidd.ffmpeg.fields import Fields
 from vidd.ffmpeg.reader import described, opened, picture_streams
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def count(path: Path, name: str, start: float, end: float) -> int:
         begin = (container.start_time or 0) / av.time_base
         if start > 0:
             container.seek(int((begin + max(0.0, start - 1)) * av.time_base), backward=True)
-        shown = 0
+        halves, fields = 0, Fields(stream)
         for packet in container.demux(stream):
             if packet.pts is None or packet.is_discard or not packet.size:
                 continue
@@ -66,8 +67,9 @@ def count(path: Path, name: str, start: float, end: float) -> int:
             if time > end + 5:
                 break
             # Half a tick's slack: the wanted times are decimal, the packets' are fractions.
-            shown += start - 1e-6 <= time < end - 1e-6
-        return shown
+            if start - 1e-6 <= time < end - 1e-6:
+                halves += 1 if fields.alone(packet) else 2
+        return (halves + 1) // 2
 
 
 def measure(path: Path, name: str) -> dict[str, Any]:

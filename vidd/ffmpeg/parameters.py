@@ -1,4 +1,4 @@
-"""The parameter sets of an H.264 or HEVC track, and the record in its header that holds them (avcC, hvcC). Pure.
+"""The parameter sets of an H.264, HEVC or AV1 track, and the record in its header that holds them (avcC, hvcC). Pure.
 
 ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1. A result holds the source's sets and the encoder's under different ids.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidd.ffmpeg import obu
 from vidd.ffmpeg.nal import BadUnits, Bits, annex_b
 
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """Parameter sets in the order VPS (HEVC only), SPS, PPS."""
+    """Parameter sets in the order VPS (HEVC only), SPS (in AV1 the sequence header), PPS."""
 
     vps: tuple[bytes, ...]
     sps: tuple[bytes, ...]
@@ -67,6 +68,8 @@ def _to_sps_id(bits: Bits) -> int:
 
 def of_units(codec: str, units: list[bytes]) -> Sets:
     """The parameter sets among these units."""
+    if codec == "av1":
+        return Sets((), tuple(one for one in units if one[0] >> 3 & 15 == obu.SEQUENCE), ())
     if codec == "h264":
         kinds = [one[0] & 31 for one in units]
         numbers = (-1, 7, 8)
@@ -78,6 +81,8 @@ def of_units(codec: str, units: list[bytes]) -> Sets:
 
 def of_header(codec: str, header: bytes) -> tuple[Sets, int]:
     """What a track's header holds, and how many bytes say a unit's length; 0 where start codes part the units."""
+    if codec == "av1":
+        return of_units(codec, obu.of_header(header)), 4
     if header[:1] != b"\1":
         return of_units(codec, annex_b(header)), 0
     return (_avcc if codec == "h264" else _hvcc)(header)

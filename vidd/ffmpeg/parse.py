@@ -100,3 +100,11 @@ def is_disk_full(stderr: str) -> bool:
 def is_out_of_memory(stderr: str) -> bool:
     """Whether a run ended for want of memory."""
     return "Cannot allocate memory" in stderr
+
+
+def loudness(stderr: str) -> tuple[float | None, float | None, float | None]:
+    """What the last summary of ffmpeg's ebur128 filter says: LUFS, LU of range, dBTP; None for what it does not."""
+    _, _, summary = stderr.rpartition("Integrated loudness:")
+    found = (re.search(rf"\b{word}:\s+(\S+)", summary) for word in ("I", "LRA", "Peak"))
+    integrated, spread, peak = (_number(match[1]) if match else None for match in found)
+    return integrated, spread, peak

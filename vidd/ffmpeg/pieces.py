@@ -6,17 +6,33 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from vidd.ffmpeg import args
+from vidd.ffmpeg import args, heard
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
+    from vidd.ffmpeg.heard import Heard
     from vidd.ffmpeg.plan import Ticks
     from vidd.model.media import Media
 
 # The profile of the source, by profile_idc (H.264 table in annex A); what is not named the encoder chooses itself.
 _PROFILES = {66: "baseline", 77: "main", 88: "main", 100: "high", 110: "high10", 122: "high422", 244: "high444"}
+
+# How much time SVT-AV1 takes, by x264's words for it: from 10 on it leaves marks, of 10 bits from 8 on. Its scale of
+# quality ends at 63.
+_SVT_PRESETS = {
+    "ultrafast": 9,
+    "superfast": 9,
+    "veryfast": 8,
+    "faster": 8,
+    "fast": 7,
+    "medium": 6,
+    "slow": 5,
+    "slower": 4,
+    "veryslow": 3,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,6 @@ def picture(
     threads: int = 0,
 ) -> list[str]:
     """Encode one edge of the picture; its times are those in the result, on the result's clock."""
-    encoder = _x264(piece, look) if look.codec == "h264" else _x265(piece, threads)
     return [
         *args.begin(),
         *args.limits(threads),
@@ -70,14 +85,31 @@ def picture(
         *("-noaccurate_seek", "-seek_timestamp", "1", "-ss", _seek(media, piece, time_base)),
         *("-i", f"file:{source}"),
         *("-map", "0:V:0", "-an", "-sn", "-dn"),
-        *("-filter:v", ",".join([*_picked(piece, ticks), *_faded(cut), f"format={look.pixel_format}"])),
-        *encoder,
-        *("-preset", preset, "-crf", str(crf)),
-        *("-fps_mode:v", "passthrough", "-enc_time_base:v", f"1:{ticks.scale}"),
+        *(
+            "-filter:v",
+            ",".join([*_picked(piece, ticks), *args.fades("", cut.length, cut.fade), f"format={look.pixel_format}"]),
+        ),
+        *encoded(look, piece, crf=crf, preset=preset, threads=threads),
+        *written(output, ticks.scale),
+    ]
+
+
+def encoded(look: Look, piece: Piece, *, crf: int, preset: str, threads: int) -> list[str]:
+    """The encoder and how it is to make a piece."""
+    return [
+        *{"h264": _x264, "hevc": _x265, "av1": _svtav1}[look.codec](piece, look, threads),
+        *_quality(look, preset, crf),
         *(("-threads", str(threads)) if threads else ()),
+    ]
+
+
+def written(output: Path, scale: int) -> list[str]:
+    """A file of pictures for the joiner, with their times as they are, in ticks of which there are `scale` a second."""
+    return [
+        *("-fps_mode:v", "passthrough", "-enc_time_base:v", f"1:{scale}"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-write_tmcd", "0"),
-        *("-video_track_timescale", str(ticks.scale)),
-        *("-movie_timescale", str(ticks.scale)),  # so that the first picture's time is not rounded to 1/1000 s
+        *("-video_track_timescale", str(scale)),
+        *("-movie_timescale", str(scale)),  # so that the first picture's time is not rounded to 1/1000 s
         *("-f", "mp4", f"file:{output}"),
     ]
 
@@ -90,13 +122,6 @@ def _picked(piece: Piece, ticks: Ticks) -> list[str]:
     ]
 
 
-def _faded(cut: Cut) -> list[str]:
-    if cut.fade <= 0:
-        return []
-    length = args.number(cut.fade)
-    return [f"fade=t=in:st=0:d={length}", f"fade=t=out:st={args.number(cut.length - cut.fade)}:d={length}"]
-
-
 def _seek(media: Media, piece: Piece, time_base: Fraction) -> str:
     at = float(piece.keyframe * time_base)
     # MP4 finds the keyframe by its own time; others seek on the clock of decoding, which runs ahead, or have no index.
@@ -104,7 +129,14 @@ def _seek(media: Media, piece: Piece, time_base: Fraction) -> str:
     return args.number(max(at - early, media.start))
 
 
-def _x264(piece: Piece, look: Look) -> list[str]:
+def _quality(look: Look, preset: str, crf: int) -> tuple[str, ...]:
+    if look.codec == "av1":
+        quickest = 9 if look.pixel_format == "yuv420p" else 7
+        return "-preset", str(min(quickest, _SVT_PRESETS[preset])), "-crf", str(round(crf * 63 / 51))
+    return "-preset", preset, "-crf", str(crf)
+
+
+def _x264(piece: Piece, look: Look, threads: int) -> list[str]:  # noqa: ARG001 - encoders have one shape
     profile = _PROFILES.get(look.profile)
     plain = ":keyint=infinite:scenecut=0:ref=1:weightp=0"
     return [
@@ -119,7 +151,7 @@ def _x264(piece: Piece, look: Look) -> list[str]:
     ]
 
 
-def _x265(piece: Piece, threads: int) -> list[str]:
+def _x265(piece: Piece, look: Look, threads: int) -> list[str]:  # noqa: ARG001
     pool = f":pools={threads}" if threads else ""
     # No rows side by side: their entry points would be counted in bytes that renaming the sets moves.
     return [
@@ -129,10 +161,17 @@ def _x265(piece: Piece, threads: int) -> list[str]:
     ]
 
 
+def _svtav1(piece: Piece, look: Look, threads: int) -> list[str]:  # noqa: ARG001
+    return [
+        *("-c:v", "libsvtav1", "-pix_fmt", look.pixel_format),
+        *(("-svtav1-params", f"lp={threads}") if threads else ()),
+    ]
+
+
 def sound(
     source: Path,
     output: Path,
-    tracks: tuple[int, ...],
+    tracks: Sequence[Heard],
     cut: Cut,
     *,
     begin: float,
@@ -141,15 +180,15 @@ def sound(
     threads: int = 0,
 ) -> list[str]:
     """Encode these sound tracks of the cut whole, as the full encode would; the file's own clock starts at `begin`."""
+    inputs, graph = heard.graph(tracks, args.sound_chain(begin + cut.start, cut), threads)
     return [
         *args.begin(),
         *args.limits(threads),
         # Else the clock of a transport stream would start with the first track that is used.
         *("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", args.number(begin + seek)),
         *("-i", f"file:{source}"),
-        *(word for number in tracks for word in ("-map", f"0:a:{number}")),
-        *("-vn", "-sn", "-dn"),
-        *("-filter:a", ",".join(args.sound_chain(begin + cut.start, cut))),
+        *inputs,
+        *graph,
         *("-c:a", "aac", "-b:a", str(audio_bitrate)),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
         *("-f", "mp4", f"file:{output}"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -16,9 +19,23 @@ def part_of(final: Path) -> Path:
 
     Never used before, because an ffmpeg that is just being killed may still write to its own.
     """
-    for left in final.parent.glob(f".{final.stem}.*.part{final.suffix}"):
-        left.unlink(missing_ok=True)
+    for left in final.parent.glob(f".{final.stem}.*.part{final.suffix}*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
     return final.with_name(f".{final.stem}.{secrets.token_hex(4)}.part{final.suffix}")
+
+
+@contextmanager
+def room_of(part: Path) -> Iterator[Path]:
+    """A directory beside a part, for the pieces that it is made of; `part_of` removes what a killed run left."""
+    room = part.with_name(f".{part.name.lstrip('.')}.room")
+    room.mkdir()
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
 
 
 async def put_in_place(part: Path, final: Path) -> None:

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from math import floor
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -69,6 +70,15 @@ class Prober:
     def patience(self, path: Path) -> None:
         """Wait for answers about this file as long as a slow disk needs to read it."""
         self._timeout = _START + path.stat().st_size / _PACE
+
+    async def segment(self, path: Path, name: str | None = None) -> dict[str, Any]:
+        """What a segment of an encode holds: `pictures`, `first`, `last`, `scale` and `fault`, as `places.segment` says."""
+        return await self._ask("segment", path, name)
+
+    async def keyframes(self, path: Path, before: float, name: str | None = None) -> list[float]:
+        """Some of the last keyframes shown before a time, in seconds from the file's start."""
+        found: list[float] = (await self._ask("keyframes", path, name, before=before))["keyframes"]
+        return found
 
     async def close(self) -> None:
         """End the child."""
@@ -159,6 +169,17 @@ async def probe(path: Path, name: str | None = None) -> Media:
     return await prober().probe(path, name)
 
 
+async def seek_to(path: Path, media: Media, start: float, name: str) -> float:
+    """Seconds from the file's start to seek to, so that picture and sound from `start` on are decoded rightly."""
+    # MP4 has an index of keyframes, so that ffmpeg itself finds the one before; the second serves the sound's decoder.
+    point = max(0.0, start - 1)
+    if point and not media.container.startswith("mov"):
+        point = await prober().seek_point(path, start, name)
+    # Where a tick is a whole picture (AVI), a seek to between two would move the picture against the sound.
+    rate = media.video[0].rate
+    return floor(point * rate) / rate if rate else point
+
+
 async def close_probers() -> None:
     """End this event loop's children; a later question starts others."""
     for kept in (_probers, _examiners):
@@ -168,7 +189,7 @@ async def close_probers() -> None:
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
-    from vidd.ffmpeg import examine, hear, measure, reader  # noqa: PLC0415 - only the child opens media, and the import is dear
+    from vidd.ffmpeg import examine, hear, measure, places, reader  # noqa: PLC0415 - only the child opens media, and the import is dear
 
     path, name = Path(question["path"]), question["name"]
     questions: dict[str, Callable[[], dict[str, Any]]] = {
@@ -176,6 +197,8 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         "examine": lambda: examine.examine(path, name, question),
         "loudness": lambda: {"loudness": hear.loudness(path, name)},
         "seek_point": lambda: {"point": measure.seek_point(path, name, question["start"])},
+        "segment": lambda: places.segment(path, name),
+        "keyframes": lambda: {"keyframes": places.keyframes(path, name, question["before"])},
         "count": lambda: {"number": measure.count(path, name, question["start"], question["end"])},
     }
     try:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.stream import Stream
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 # Off by default; the reason of a refusal is only in the log. Repetitions count: another file may end the same way.
@@ -34,6 +35,9 @@ av.logging.set_skip_repeated(False)
 
 _MOST_STREAMS = 64
 _LOOKED_AT = 300
+_REORDERED = 16
+# AVFieldOrder: what comes after it are the orders of two fields.
+PROGRESSIVE = 1
 
 
 @contextmanager
@@ -136,20 +140,21 @@ def _seconds(stream: Stream, time: int | None) -> float | None:
 def _audio(stream: AudioStream) -> Audio:
     context = stream.codec_context
     return Audio(
-        codec=context.name if context is not None else "unknown",
+        codec=context.codec.canonical_name if context is not None else "unknown",
         rate=context.sample_rate if context is not None else 0,
         channels=context.channels if context is not None else 0,
         duration=_seconds(stream, stream.duration),
         start=_seconds(stream, stream.start_time) or 0.0,
         language=stream.language if stream.language != "und" else None,
+        layout=context.layout.name if context is not None else "",
     )
 
 
 def _video(container: InputContainer, stream: VideoStream) -> Video:
-    times, rotation = _looked_at(container, stream)
+    times, rotation, fields = _looked_at(container, stream)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     return Video(
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,
         width=stream.codec_context.width,
         height=stream.codec_context.height,
         rate=float(rate) if rate else 0.0,
@@ -159,27 +164,49 @@ def _video(container: InputContainer, stream: VideoStream) -> Video:
         rotation=rotation,
         variable=_varies(times),
         pixel_format=stream.codec_context.pix_fmt or "unknown",
+        aspect=_aspect(stream),
+        colours=_colours(stream.codec_context),
+        interlaced=fields or stream.codec_context.field_order > PROGRESSIVE,
     )
 
 
-def _looked_at(container: InputContainer, stream: VideoStream) -> tuple[list[int], int]:
-    """The times of the first packets, and the rotation (clockwise), which only a decoded frame tells."""
+def _aspect(stream: VideoStream) -> str:
+    # The container's word, which players follow, comes before the stream's own.
+    found = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return f"{found.numerator}:{found.denominator}" if found else "1:1"
+
+
+def _colours(context: VideoCodecContext) -> tuple[int, int, int, int]:
+    """Primaries, transfer, matrix and range."""
+    return (
+        int(context.color_primaries),
+        int(context.color_trc),
+        int(context.colorspace),
+        int(context.color_range),
+    )
+
+
+def _looked_at(container: InputContainer, stream: VideoStream) -> tuple[list[int], int, bool]:
+    """Times of the first packets, in order; and what only a decoded frame tells: its rotation (clockwise), and fields."""
     indexed = stream.frames and len(stream.index_entries) >= stream.frames
     times = [entry.timestamp for entry in stream.index_entries[: 8 * _LOOKED_AT]] if indexed else []
     rotation: int | None = None
+    whole, fields = True, False
     for number, packet in enumerate(container.demux(stream)):
         if number >= _LOOKED_AT or (indexed and rotation is not None):
+            whole = False
             break
         if not indexed and packet.size and (time := packet.pts if packet.pts is not None else packet.dts) is not None:
             times.append(time)
         if rotation is None:
             with suppress(av.FFmpegError):
-                rotation = next((-frame.rotation % 360 for frame in packet.decode()), None)
-    return times, rotation or 0
+                for frame in packet.decode()[:1]:
+                    rotation, fields = -frame.rotation % 360, frame.interlaced_frame
+    # Where reading ended, pictures are missing that are decoded later and shown earlier.
+    return sorted(times)[: None if whole or indexed else -_REORDERED], rotation or 0, fields
 
 
 def _varies(times: list[int]) -> bool:
     """Whether frame distances differ by more than the rounding of two ticks, or a twentieth."""
-    ordered = sorted(times)
-    distances = [later - earlier for earlier, later in pairwise(ordered)]
+    distances = [later - earlier for earlier, later in pairwise(times)]
     return bool(distances) and max(distances) - min(distances) > max(2, min(distances) / 20)

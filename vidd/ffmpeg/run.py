@@ -32,7 +32,10 @@ _FILTERS = (
     "trim",
     "atrim",
     "setpts",
+    "settb",
     "asetpts",
+    "settb",
+    "bwdif",
     "fade",
     "afade",
     "crop",
@@ -62,7 +65,7 @@ async def encode(
     counted), ffmpeg was killed or made no progress; Refused where it does not take the input or the arguments.
     """
     outputs = [output] if isinstance(output, Path) else list(output)
-    _check_disk(encoder, outputs[0].parent)
+    check_disk(encoder, outputs[0].parent)
     blocks, now = parse.ProgressBlocks(), parse.Progress()
 
     def hear(line: str) -> None:
@@ -73,8 +76,8 @@ async def encode(
                 progress(min(block.seconds, duration), duration, "s", block.speed)
 
     def alive(pid: int) -> Any:
-        _check_disk(encoder, outputs[0].parent)
-        return now.seconds, now.frame, [_touched(one) for one in outputs], _bytes_read(pid)
+        check_disk(encoder, outputs[0].parent)
+        return now.seconds, now.frame, [_touched(one) for one in outputs], bytes_read(pid)
 
     whole, me = False, object()
     _running.add(me)
@@ -100,11 +103,13 @@ async def encode(
     return ended
 
 
-def _check_disk(encoder: Encoder, directory: Path) -> None:
+def check_disk(encoder: Encoder, directory: Path, needed: int = 0) -> None:
+    """AgainLater where the disk has less than the reserve free, or would have once `needed` bytes are written."""
     free = shutil.disk_usage(directory).free
-    if free < encoder.disk_reserve:
+    if free - needed < encoder.disk_reserve:
+        more = f" and {size_in_words(needed)} to write" if needed else ""
         raise AgainLater(
-            f"The disk of {directory} has {size_in_words(free)} free, less than the reserve of {size_in_words(encoder.disk_reserve)}: "
+            f"The disk of {directory} has {size_in_words(free)} free, less than the reserve of {size_in_words(encoder.disk_reserve)}{more}: "
             "free some space; the work goes on by itself.",
             counts=False,
         )
@@ -119,7 +124,8 @@ def _touched(output: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _bytes_read(pid: int) -> str:
+def bytes_read(pid: int) -> str:
+    """What the kernel says of how much a process has read: a sign of life."""
     # A long way to the first picture writes nothing, but it reads.
     try:
         return Path(f"/proc/{pid}/io").read_text().partition("\n")[0]
@@ -195,6 +201,11 @@ async def check_capable(encoder: Encoder) -> str:
     if found.missing:
         raise Refused(" ".join(found.missing))
     return f"ffmpeg {found.version} has what cutting and encoding need."
+
+
+async def said_of_itself(encoder: Encoder) -> str:
+    """All that ffmpeg says of its version and how it was made."""
+    return "\n".join(await _ask(encoder, "-version"))
 
 
 async def _ask(encoder: Encoder, word: str) -> list[str]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 
-from vidd.ffmpeg import nal, parameters, slices
+from vidd.ffmpeg import nal, obu, parameters, slices
+from vidd.ffmpeg.meeting import meeting
 from vidd.ffmpeg.plan import NotLikeThis, bounds
-from vidd.ffmpeg.reader import opened, picture_streams
+from vidd.ffmpeg.reader import PROGRESSIVE, opened, picture_streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +28,16 @@ if TYPE_CHECKING:
 Packet: TypeAlias = Any
 
 CONTAINERS = ("mov", "matroska", "mpegts")
-CODECS = ("h264", "hevc")
-# What the two encoders can make again, by pixel format.
+CODECS = ("h264", "hevc", "av1")
+# What the encoders can make again, by pixel format.
 PIXELS = {
     "h264": ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le"),
-    "hevc": ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le"),
+    "hevc": ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le"),
+    "av1": ("yuv420p", "yuv420p10le"),
 }
 _BACK = (0.0, 1.0, 5.0, 20.0, 60.0, 300.0)
-_KEY, _LEADING_REFERENCE = 1, 2
+_FULL_RANGE = 2
+_IN_FIELDS = "The pictures are coded in fields (interlaced)."
 
 
 @dataclass
@@ -59,6 +62,8 @@ class Scan:
 
 def units_of(scan: Scan, data: bytes) -> list[bytes]:
     """The units of a packet."""
+    if scan.codec == "av1":
+        return obu.units(data)
     return nal.measured(data, scan.length_size) if scan.length_size else nal.annex_b(data)
 
 
@@ -79,15 +84,17 @@ def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
     if container.format.name.split(",")[0] not in CONTAINERS:
         raise NotLikeThis(f"The container ({container.format.name}) does not say for sure when each picture is shown.")
     context = stream.codec_context
-    codec, pixels = context.name, context.pix_fmt or "unknown"
+    codec, pixels = context.codec.canonical_name, context.pix_fmt or "unknown"
     if codec not in CODECS:
-        raise NotLikeThis(f"Only H.264 and HEVC can be encoded in parts, and this is {codec}.")
+        raise NotLikeThis(f"Only H.264, HEVC and AV1 can be encoded in parts, and this is {codec}.")
     if pixels not in PIXELS[codec]:
         raise NotLikeThis(f"The pixels are {pixels}, which the encoder cannot make in the same way.")
     if not stream.time_base:
         raise NotLikeThis("The stream has no clock.")
-    if context.field_order > 1:
-        raise NotLikeThis("The pictures are coded in fields (interlaced).")
+    if cut.fade and context.color_range == _FULL_RANGE and not pixels.startswith("yuvj"):
+        raise NotLikeThis(f"The pictures use the full range of values ({pixels}), whose black no fade knows.")
+    if context.field_order > PROGRESSIVE:
+        raise NotLikeThis(_IN_FIELDS)
     begin = Fraction(container.start_time or 0, av.time_base)
     first, beyond = bounds(stream.time_base, begin, cut)
     try:
@@ -170,11 +177,13 @@ def _note(found: Scan, packet: Packet) -> None:
     if packet.is_keyframe:
         try:
             units = units_of(found, bytes(packet))
-            if not found.sets.sps:
-                found.sets = parameters.of_units(found.codec, units)
+            there = parameters.of_units(found.codec, units)
+            # An encoder of AV1 may decide after it wrote the track's header, so that of the first keyframe holds.
+            if not found.sets.sps or (found.codec == "av1" and not found.pts and there.sps):
+                found.sets = there
         except nal.BadUnits:
             raise NotLikeThis("A keyframe is damaged.") from None
-        kind = nal.kind_h264(units) if found.codec == "h264" else nal.kind_hevc(units)
+        kind = {"h264": nal.kind_h264, "hevc": nal.kind_hevc, "av1": obu.kind}[found.codec](units)
         found.kinds[len(found.pts)] = kind
         if kind == "recovery":
             found.needs[len(found.pts)] = _needs(found, units)
@@ -187,8 +196,8 @@ def _note(found: Scan, packet: Packet) -> None:
 def _needs(found: Scan, units: list[bytes]) -> int:
     """How many pictures must come before a keyframe that goes on from others; 0 where it cannot be told."""
     try:
-        over, meeting = slices.meeting(found.sets, units, 0)
-        return meeting.since(over)
+        over, met = meeting(found.sets, units, 0)
+        return met.since(over)
     except (nal.BadUnits, KeyError):
         return 0
 
@@ -201,6 +210,9 @@ def _told(found: Scan) -> dict[str, Any]:
         obstacle = "The cut holds no picture."
     elif any(one == other for one, other in pairwise(wanted)):
         obstacle = "Two pictures have the same time."
+    elif found.codec == "h264" and any(_may_have_fields(one) for one in found.sets.sps):
+        # Where each field is a sample of its own, the reader does not tell.
+        obstacle = _IN_FIELDS
     keys, clean = _boundaries(found)
     return {
         "time_base": str(found.time_base),
@@ -214,6 +226,13 @@ def _told(found: Scan) -> dict[str, Any]:
         "bytes": sum(found.sizes),
         "obstacle": obstacle,
     }
+
+
+def _may_have_fields(unit: bytes) -> bool:
+    try:
+        return not slices.sequence(unit).frames_only
+    except nal.BadUnits:
+        return False
 
 
 # How many places to end copying are told, counted from the last.
@@ -256,6 +275,8 @@ def look(found: Scan) -> dict[str, Any]:
     if found.codec == "h264":
         sps, pps = parameters.ids_h264(found.sets)
         taken = [[], sorted(sps), sorted(pps)]
+    elif found.codec == "av1":
+        taken = [[], [], []]
     else:
         taken = [sorted(one) for one in parameters.ids_hevc(found.sets)]
     reordered = any(later < earlier for earlier, later in pairwise(found.pts))

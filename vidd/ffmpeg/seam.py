@@ -2,32 +2,30 @@
 
 A packet decodes to the half of its own window and the half of the one before, so its sound is right only where both
 were encoded of the same sound on the same grid of 1024 samples. So the edges are encoded on the source's grid, and
-the packet beside a seam reaches over it, where the fade is at its full.
+the packet beside a seam reaches over it, where the fade is at its full. What is heard before and after the talk is
+encoded together with its edges, so that there is one grid from the beginning to the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 from av.filter import Graph
-from av.stream import Discard
 
-from vidd.ffmpeg import aac
+from vidd.ffmpeg import aac, pcm
 from vidd.ffmpeg.aac import FRAME
 from vidd.ffmpeg.args import number
+from vidd.ffmpeg.grid import Grid, near, place_of, ticks_of
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened
-from vidd.ffmpeg.scan import rewind
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from av.audio.frame import AudioFrame
     from av.container import OutputContainer
 
     from vidd.ffmpeg.args import Cut
@@ -37,50 +35,54 @@ Packet: TypeAlias = Any
 
 _SKIP_MANUAL = 1 << 29
 _FEWEST_COPIED = 8
-_BACK = (0.5, 5.0, 30.0, 300.0)
 _MOST_BITS = 576_000
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Where packets lie, in samples: the first of all those near the cut, and the one after the last."""
-
-    kind: aac.Kind
-    first: int
-    beyond: int
-
-    def before(self, sample: int) -> int:
-        """The last packet's place at or before a sample."""
-        return self.first + (sample - self.first) // FRAME * FRAME
-
-    def after(self, sample: int) -> int:
-        """The first packet's place at or after a sample."""
-        return self.first - (self.first - sample) // FRAME * FRAME
-
-
 class Seamed:
-    """One track. `start` is where the cut starts on the file's clock (seconds, exact)."""
+    """One track. `start` is where the cut starts on the file's clock (seconds, exact).
+
+    `around` are files (WAV, of the track's rate and channels) with what is heard before and after the cut, or None.
+    """
 
     def __init__(
-        self, path: Path, name: str, track: int, start: Fraction, cut: Cut, *, language: str | None, bits: int
+        self,
+        path: Path,
+        name: str,
+        track: int,
+        start: Fraction,
+        cut: Cut,
+        *,
+        language: str | None,
+        bits: int,
+        around: tuple[Path | None, Path | None] = (None, None),
     ) -> None:
         self._path, self._name, self._track, self._cut, self._language = path, name, track, cut, language
         self._start = start
         self._bits = bits
         self.grid = grid = self._looked_through()
-        rate = grid.kind.rate
+        rate, silent = grid.kind.rate, pcm.silence(grid.kind.channels)
+        self._before, self._after = (pcm.read(one) if one else silent for one in around)
+        if any(len(one.planes) != grid.kind.channels for one in (self._before, self._after)):
+            raise NotLikeThis("What is heard around the talk has other channels than the talk.")
         self._begin, self._end = round(start * rate), round(self._exact_end() * rate)
         if grid.first > self._begin + FRAME:
             # Players that pass over edit lists would play it too early.
             raise NotLikeThis("The sound begins later than the picture, so silence is put before it.")
-        fade = round(cut.fade * rate)
-        self._low = max(grid.first, grid.before(self._begin))
-        self._high = min(grid.beyond, grid.after(self._end))
-        if fade:
-            self._from, self._to = grid.after(self._begin + fade), grid.before(self._end - fade - FRAME)
-        else:
-            self._from, self._to = self._low - FRAME, self._high
-        self._from, self._to = max(self._from, self._low - FRAME), min(self._to, self._high)
+        self._place_seams()
+
+    def _place_seams(self) -> None:
+        """The result's packets are from `_low - FRAME` to `_high`, those from `_from` to `_to` are copied."""
+        grid, before, after = self.grid, self._before.count, self._after.count
+        fade = round(self._cut.fade * grid.kind.rate)
+        own = max(grid.first, grid.before(self._begin)), min(grid.beyond, grid.after(self._end))
+        self._low = grid.before(self._begin - before) if before else own[0]
+        self._high = grid.after(self._end + after) if after else own[1]
+        # The packet before the first that is copied, and the last, reach a packet further and must be of the talk alone.
+        first, last = grid.after(self._begin) + FRAME, min(grid.before(self._end - FRAME), grid.beyond)
+        self._from = grid.after(self._begin + fade) if fade else own[0] - FRAME
+        self._to = grid.before(self._end - fade - FRAME) if fade else own[1]
+        self._from = max(self._from, first if before else own[0] - FRAME)
+        self._to = min(self._to, last if after else own[1])
         if self._to - self._from < _FEWEST_COPIED * FRAME:
             raise NotLikeThis("Between the fades there is too little sound to copy.")
 
@@ -103,8 +105,8 @@ class Seamed:
         for place, data in self._pieces():
             packet = av.Packet(data)
             packet.stream, packet.time_base = made, Fraction(1, rate)
-            packet.pts = packet.dts = place - self._begin
-            packet.duration = min(FRAME, self._end - place)
+            packet.pts = packet.dts = place - self._begin + self._before.count
+            packet.duration = min(FRAME, self._end + self._after.count - place)
             packet.is_keyframe = True
             yield packet.pts / rate, packet
 
@@ -120,30 +122,63 @@ class Seamed:
     def _encoded(self, low: int, high: int, wanted: int, beyond: int) -> Iterator[tuple[int, bytes]]:
         """Encode the sound from `low` to `high`; of the packets made, those from `wanted` to `beyond`."""
         rate = self.grid.kind.rate
-        encoder: Any = None
+        encoder: Any = av.CodecContext.create("aac", "w")
+        encoder.sample_rate, encoder.layout, encoder.format = rate, self._layout, "fltp"
+        encoder.time_base = Fraction(1, rate)
+        encoder.bit_rate = self._bits
         place = low - FRAME  # the first packet is decoded to what comes before the first sample
-        graph: Graph | None = None
-        for at, frame in self._decoded(low, high):
-            if encoder is None:
-                encoder = av.CodecContext.create("aac", "w")
-                encoder.sample_rate, encoder.layout, encoder.format = rate, frame.layout, "fltp"
-                encoder.time_base = Fraction(1, rate)
-                encoder.bit_rate = self._bits
-                graph = self._fades(frame)
-            frame.pts, frame.time_base = at - self._begin, Fraction(1, rate)
-            _there(graph).push(frame)
-            for packet in encoder.encode(_there(graph).pull()):
+        for frame in (*self._heard(low, high), None):
+            for packet in encoder.encode(frame):
                 if wanted <= place < beyond:
                     yield place, bytes(packet)
                 place += FRAME
-        for packet in encoder.encode(None) if encoder else ():
-            if wanted <= place < beyond:
-                yield place, bytes(packet)
-            place += FRAME
 
-    def _fades(self, frame: AudioFrame) -> Graph:
-        graph = Graph()
-        length, last = number(self._cut.fade), number(self._cut.length - self._cut.fade)
+    def _heard(self, low: int, high: int) -> Iterator[Any]:
+        """All that is heard from `low` to `high`, a packet's worth at a time: the talk, and what is around it."""
+        own = max(low, self.grid.first, self.grid.before(self._begin)), min(high, self.grid.beyond)
+        talk = self._faded(*own) if own[0] < own[1] else iter(())
+        silent = [bytes(4 * FRAME)] * self.grid.kind.channels
+        place, planes = next(talk, (high, silent))
+        for at in range(low, high, FRAME):
+            while place < at:
+                place, planes = next(talk, (high, silent))
+            frame = av.AudioFrame(format="fltp", layout=self._layout, samples=FRAME, align=1)
+            frame.sample_rate, frame.pts, frame.time_base = self.grid.kind.rate, at, Fraction(1, self.grid.kind.rate)
+            for plane, data in zip(frame.planes, self._beside(at, planes if place == at else silent), strict=True):
+                plane.update(data)
+            yield frame
+
+    def _beside(self, at: int, planes: list[bytes]) -> list[bytes]:
+        """The samples from place `at` on, with those of what is around the talk in the place of the talk's neighbours."""
+        before, after = self._before, self._after
+        if before.count and at < self._begin:
+            count = min(FRAME, self._begin - at)
+            shift = before.count - self._begin
+            kept = (one[4 * count :] for one in planes)
+            planes = [
+                more + one for more, one in zip(before.between(at + shift, at + shift + count), kept, strict=True)
+            ]
+        if after.count and at + FRAME > self._end:
+            count = min(FRAME, at + FRAME - self._end)
+            beyond = at + FRAME - self._end
+            kept = (one[: 4 * (FRAME - count)] for one in planes)
+            planes = [one + more for more, one in zip(after.between(beyond - count, beyond), kept, strict=True)]
+        return planes
+
+    def _faded(self, low: int, high: int) -> Iterator[tuple[int, list[bytes]]]:
+        """The talk's own sound with its fades: each packet's place, and the samples of its channels."""
+        graph: Graph | None = None
+        for at, frame in self._decoded(low, high):
+            graph = graph or self._fades(frame)
+            frame.pts, frame.time_base = at - self._begin, Fraction(1, self.grid.kind.rate)
+            graph.push(frame)
+            faded: Any = graph.pull()
+            yield at, [bytes(plane)[: 4 * FRAME] for plane in faded.planes]
+
+    def _fades(self, frame: Any) -> Graph:
+        graph, cut = Graph(), self._cut
+        length, last = number(cut.fade), number(cut.length - cut.fade)
+        fades = (f"t=in:st=0:d={length}", f"t=out:st={last}:d={length}") if cut.fade > 0 else ()
         source = graph.add_abuffer(
             sample_rate=frame.sample_rate,
             format=frame.format.name,
@@ -152,8 +187,7 @@ class Seamed:
         )
         graph.link_nodes(
             source,
-            graph.add("afade", f"t=in:st=0:d={length}"),
-            graph.add("afade", f"t=out:st={last}:d={length}"),
+            *(graph.add("afade", one) for one in fades),
             graph.add("aformat", "sample_fmts=fltp"),
             graph.add("abuffersink"),
         ).configure()
@@ -178,9 +212,9 @@ class Seamed:
                 yield from self._packets(low, high, container)
             return
         stream = source.streams.audio[self._track]
-        ticks, first = _ticks(stream, self.grid.kind.rate), self.grid.first
-        for packet in _near(source, stream, Fraction(low, self.grid.kind.rate)):
-            place = first + (_place(packet, ticks) - first + FRAME // 2) // FRAME * FRAME
+        ticks, first = ticks_of(stream, self.grid.kind.rate), self.grid.first
+        for packet in near(source, stream, Fraction(low, self.grid.kind.rate)):
+            place = first + (place_of(packet, ticks) - first + FRAME // 2) // FRAME * FRAME
             if place >= high:
                 return
             if place >= low:
@@ -197,14 +231,15 @@ class Seamed:
                 raise NotLikeThis("The sound is not AAC.")
             # An edge that has been encoded twice needs no fewer bits than what is copied beside it.
             self._bits = min(max(context.bit_rate or 0, self._bits), _MOST_BITS)
+            self._layout = context.layout.name
             kind = aac.of_header(context.extradata or b"")
             rate = context.sample_rate
-            ticks, beyond = _ticks(stream, rate), int(self._exact_end() * rate) + FRAME
+            ticks, beyond = ticks_of(stream, rate), int(self._exact_end() * rate) + FRAME
             # Times in whole milliseconds, or of another clock, are rounded by a tick; over hours it must not add up.
             slack = 0 if ticks == (1, 1) else 3 + ticks[0] // ticks[1]
             first = sum_ = count = 0
-            for packet in _near(container, stream, self._start - Fraction(1, 10)):
-                at = _place(packet, ticks)
+            for packet in near(container, stream, self._start - Fraction(1, 10)):
+                at = place_of(packet, ticks)
                 if not count:
                     first, kind = at, kind or aac.of_packet(bytes(packet))
                 if at >= beyond:
@@ -220,46 +255,3 @@ class Seamed:
                 raise NotLikeThis("The cut holds no sound.")
             origin = first + round(Fraction(sum_) / count)
             return Grid(kind, origin, origin + count * FRAME)
-
-
-def _place(packet: Packet, ticks: tuple[int, int]) -> int:
-    if packet.pts is None:
-        raise NotLikeThis("Some packets of the sound do not say when they are heard.")
-    place: int = (packet.pts * ticks[0] + ticks[1] // 2) // ticks[1]
-    return place
-
-
-def _ticks(stream: Any, rate: int) -> tuple[int, int]:
-    """Samples per tick of a stream, as a fraction: plain numbers, for there are hundreds of thousands of packets."""
-    samples = stream.time_base * rate
-    return samples.numerator, samples.denominator
-
-
-def _near(container: Any, stream: Any, start: Fraction) -> Iterator[Packet]:
-    """The packets from the last one before `start` seconds on, or some before that."""
-    for other in container.streams:
-        other.discard = Discard.default if other.index == stream.index else Discard.all
-    begin = stream.start_time if stream.start_time is not None else 0
-    for back in _BACK:
-        at = round((start - Fraction(back)) / stream.time_base)
-        if at <= begin:
-            rewind(container, stream)
-        else:
-            container.seek(at, stream=stream)
-        flow = (packet for packet in container.demux(stream) if packet.size)
-        one = next(flow, None)
-        if one is None:
-            return
-        if one.pts is None or one.pts * stream.time_base <= start or at <= begin:
-            yield one
-            yield from flow
-            return
-    # The sound starts late: what was found last is its first packet.
-    rewind(container, stream)
-    yield from (packet for packet in container.demux(stream) if packet.size)
-
-
-def _there(graph: Graph | None) -> Graph:
-    if graph is None:
-        raise RuntimeError("the filters come with the first frame")
-    return graph

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kM]?)")
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(px|%|)")
+_LEVEL = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(LUFS|LU|dBTP|dB|)", re.IGNORECASE)
 
 
 def parse_bit_rate(value: Any) -> Any:
@@ -22,3 +24,31 @@ def parse_bit_rate(value: Any) -> Any:
 
 
 BitRate = Annotated[int, BeforeValidator(parse_bit_rate), Field(ge=8000, le=500_000_000), PlainSerializer(int)]
+
+
+def parse_length(value: Any) -> Any:
+    """A length as it is kept, "50px" or "7%", from such a text or a number of pixels."""
+    match = _LENGTH.fullmatch(str(value).strip()) if isinstance(value, str | int | float) else None
+    if match is None or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no length; write it like 50px, or 7% of the picture's height")
+    return f"{float(match[1]):g}{match[2] or 'px'}"
+
+
+def pixels(length: str, height: int) -> float:
+    """How many pixels a length is in a picture of this height."""
+    return float(length[:-1]) * height / 100 if length.endswith("%") else float(length.removesuffix("px"))
+
+
+def parse_level(value: Any) -> Any:
+    """A level or a difference of levels, from "-23 LUFS", "1 LU", "-1 dBTP" or a number."""
+    if not isinstance(value, str):
+        return value
+    match = _LEVEL.fullmatch(value.strip())
+    if match is None:
+        raise ValueError(f"{value!r} is no level; write it like -23 LUFS, 1 LU or -1 dBTP")
+    return float(match[1])
+
+
+Length = Annotated[str, BeforeValidator(parse_length)]
+Level = Annotated[float, BeforeValidator(parse_level), PlainSerializer(float)]
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]

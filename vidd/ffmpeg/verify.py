@@ -31,12 +31,16 @@ _PIECE, _EARLY = 1.2, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a file was made of: what is at `start` in `path` is at `at` in the file (seconds), faded at both ends."""
+    """What a file was made of: what is at `start` in `path` is at `at` in the file (seconds), faded at both ends.
+
+    It goes on to `end` in the file; None is the file's own end.
+    """
 
     path: Path
     start: float = 0.0
     at: float = 0.0
     fade: float = 0.0
+    end: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +127,14 @@ def _questions(wanted: Wanted) -> dict[str, Any]:
     origin = wanted.origin
     if origin is None:
         return {"joins": list(wanted.joins)}
+    end = wanted.duration if origin.end is None else origin.end
     first = origin.at + origin.fade / 2
-    last = max(first, wanted.duration - origin.fade / 2 - _PIECE)
+    last = max(first, end - origin.fade / 2 - _PIECE)
+    at_joins = (min(last, max(first, one - _PIECE / 2)) for one in wanted.joins)
     return {
         "joins": list(wanted.joins),
-        "origin": {**asdict(origin), "path": str(origin.path), "end": wanted.duration},
-        "points": [first, (first + last) / 2, last, *(max(first, one - _PIECE / 2) for one in wanted.joins)],
+        "origin": {**asdict(origin), "path": str(origin.path), "end": end},
+        "points": [first, (first + last) / 2, last, *at_joins],
     }
 
 

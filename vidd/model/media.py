@@ -14,7 +14,9 @@ class Video:
     """One video stream. `width` and `height` are as stored; `rotation` is clockwise degrees for showing it.
 
     `rate` is the average frame rate; `variable` says that frame distances differ. `frames` is None where
-    the container does not say.
+    the container does not say. `interlaced` says that the first pictures are of two fields. `aspect` is the shape of a
+    stored pixel, width to height. `colours` are primaries, transfer and matrix (ITU-T H.273 code points, 2: it does not
+    say) and the range (1: limited, 2: full, 0: it does not say).
     """
 
     codec: str
@@ -27,6 +29,9 @@ class Video:
     rotation: int = 0
     variable: bool = False
     pixel_format: str = "yuv420p"
+    interlaced: bool = False
+    aspect: str = "1:1"
+    colours: tuple[int, int, int, int] = (2, 2, 2, 0)
 
     @property
     def shown(self) -> tuple[int, int]:
@@ -36,7 +41,7 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """One audio stream."""
+    """One audio stream. `layout` is what ffmpeg calls its channels, such as 5.1; empty where it is not known."""
 
     codec: str
     rate: int
@@ -44,6 +49,7 @@ class Audio:
     duration: float | None = None
     start: float = 0.0
     language: str | None = None
+    layout: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,15 @@ class Media:
             container=data["container"],
             duration=data["duration"],
             size=data["size"],
-            video=tuple(Video(**one) for one in data.get("video", ())),
+            video=tuple(_video(one) for one in data.get("video", ())),
             audio=tuple(Audio(**one) for one in data.get("audio", ())),
             start=data.get("start", 0.0),
         )
+
+
+def _video(data: Mapping[str, Any]) -> Video:
+    # A record of an older vidd says nothing of colours; JSON has no tuples.
+    return Video(**{**data, "colours": tuple(data.get("colours", (2, 2, 2, 0)))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,12 @@ def standing_of(job: Job, publications: Sequence[Publication]) -> Standing | Non
     """
     if job.talk is None:
         return None
-    if any(one.state is Sending.RETRACTED for one in publications) and job.state is State.CANCELLED:
+    sent = [one for one in publications if not one.notice]
+    back = [one for one in sent if one.state is Sending.RETRACTED]
+    if back and (job.state is State.CANCELLED or back == sent):
         return Standing(job.talk, Status.RETRACTED, "")
     if job.state not in _WORDS:
         return None
-    sent = [one for one in publications if not one.notice]
     links = {one.name: one.receipt.url for one in sent if one.receipt and one.receipt.url}
     if sent and all(one.state is Sending.DONE for one in sent):
         status = Status.PUBLISHED

@@ -140,3 +140,9 @@ def names_in_words(names: Sequence[str]) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def speakers_in_words(talk: Talk | None) -> str:
+    """A talk's speakers as a sentence has them; empty where there are none."""
+    names = [" ".join(speaker.name.split()) for speaker in talk.speakers] if talk else []
+    return names_in_words([name for name in names if name])

@@ -7,7 +7,9 @@ sentence. `SLOT` is the name of a limit ("encodes", "uploads", "fetches", "mails
 places for as long as a call takes.
 
 A step module with `OWN_PLACE = True` takes the place itself, with `bench.place()` around what crowds the machine; one
-with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else.
+with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else;
+where `LOCAL = True`, `check` looks at files and programs of this machine only, so `vidd check` always asks it. `still`
+tells of a recorded outcome whether it serves what the job is now.
 
 A publisher module may have `follow(options, standings, tools)` where it mirrors states, `amend(options, parcel)`, which
 brings what is published (found by its receipt) up to what the parcel says now and returns the receipt,

@@ -52,6 +52,7 @@ class PlannedPublisher:
     Where there are: `follow` mirrors how talks stand while their jobs are under way; `amend` brings what is published
     up to what its parcel says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
     token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more.
+    A notice that `tells_retraction` is published once more, with that event, when the job is taken back.
     It `takes` the files of these roles; with none named all that steps made, or else the source.
     """
 
@@ -66,6 +67,7 @@ class PlannedPublisher:
     retract: Retract | None = None
     again: Again = nothing_remains
     letter: bool = False
+    tells_retraction: bool = False
     takes: Sequence[str] = ()
 
 

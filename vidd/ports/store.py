@@ -63,6 +63,9 @@ class Store(Memory, Protocol):
     async def counts(self) -> dict[tuple[str, State], int]:
         """How many jobs there are, by pipeline and state."""
 
+    async def incomplete(self) -> dict[str, int]:
+        """How many published jobs have a notice or a change that did not go out, by pipeline."""
+
     async def oldest(self, states: Sequence[State]) -> datetime | None:
         """When the oldest job in these states arrived."""
 

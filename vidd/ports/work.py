@@ -79,6 +79,7 @@ class Parcel:
     """What a publisher is given. `facts` are the steps'; `receipts` are those of the publishers before a notice.
 
     `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another.
+    `event` is what a notice tells of, `published` or `retracted`; of the latter `receipts` say what there was.
     `checkpoint(token)` saves what a resume needs before the bytes it speaks of go out; `sent(token)` says that
     everything went out and only the answer is outstanding.
     """
@@ -95,6 +96,7 @@ class Parcel:
     checkpoint: Callable[[Mapping[str, Any]], Awaitable[None]]
     sent: Callable[[Mapping[str, Any]], Awaitable[None]]
     replaced: Receipt | None = None
+    event: str = "published"
 
     def chosen(self, roles: Sequence[str]) -> list[Artifact]:
         """The artifacts of these roles; with none named, all that steps made, or else the source."""

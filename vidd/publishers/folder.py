@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field
 
 from vidd.clients.disk import cloned, disk_fault, sync_directory
 from vidd.errors import Refused
+from vidd.fields import MayName
 from vidd.model.event import BytesMoved
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
@@ -38,7 +39,7 @@ class Options(Base):
     """Settings of a publisher of kind `folder`."""
 
     path: Path = Field(description="The folder; from the state directory where it is relative, made if missing.")
-    name: Annotated[str, AfterValidator(check_template)] = Field(
+    name: Annotated[str, AfterValidator(check_template), MayName("title", "role", "tail", "suffix")] = Field(
         _NAME, description="A file's name in it, may have folders; fields: title, talk, job, role, tail, suffix, name."
     )
     files: tuple[str, ...] = Field((), description="The roles to put there; everything the steps made otherwise.")

@@ -20,6 +20,7 @@ from vidd.clients.s3_address import web_address
 from vidd.clients.s3_parts import manifest
 from vidd.clients.s3_upload import JOB, Target, Upload, is_this
 from vidd.errors import Refused
+from vidd.fields import MayName
 from vidd.model.job import REPLACES
 from vidd.model.publication import Receipt
 from vidd.options import Duration, Size
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 SLOT = "uploads"
 
-Template = Annotated[str, AfterValidator(check_template)]
+Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
+_Address = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix", "bucket", "key")]
 
 
 class Options(Base):
@@ -53,7 +55,7 @@ class Options(Base):
     acl: str | None = Field(None, description="Canned ACL, such as public-read.")
     storage_class: str | None = Field(None, description="Storage class, such as STANDARD_IA.")
     link: Literal["public", "presigned"] = Field("public", description="What the receipt's link is.")
-    public_url: Template | None = Field(
+    public_url: _Address | None = Field(
         None, description="Template of the link, with `key` (encoded); without it, the endpoint's or AWS's own form."
     )
     expires: Duration = Field(604800.0, gt=0, le=604800, description="How long a presigned link holds; 7 days at most.")

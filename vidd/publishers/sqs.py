@@ -17,9 +17,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vidd.clients.aws import Account, client
 from vidd.clients.aws_faults import asking
-from vidd.clients.notice import Notice, as_json, harmless, notice_id, notice_of
+from vidd.clients.notice import TOLD, Notice, as_json, harmless, notice_id, notice_of
 from vidd.clients.persist import persist
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.options import Options as Base
 from vidd.options import Size
@@ -34,7 +35,7 @@ _FIFO_WINDOW = timedelta(minutes=4)
 _ATTRIBUTES = 10
 _PRESET = {"vidd": 4, "template": 1, "talkbot": 5, "transcription": 1}
 
-_Template = Annotated[str, AfterValidator(check_template)]
+_Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
 
 
@@ -57,6 +58,10 @@ class Options(Base):
         description="For talkbot and transcription: the label of the publisher whose address each one is.",
     )
     group: _Template = Field("{{ uuid or job.id }}", description="What a FIFO queue keeps in order among itself.")
+    retractions: bool | None = Field(
+        None,
+        description='Tell when a person takes the talk back (state is retracted); by default with format = "vidd".',
+    )
     repeat: bool = Field(
         True, description="Send again, with the same id, after a lost answer; otherwise a person must look."
     )
@@ -72,6 +77,8 @@ class Options(Base):
             raise ValueError('body and format = "template" go together: set both or none')
         if strange := set(self.urls) - {"youtube_url", "vimeo_url", "s3_url"}:
             raise ValueError(f"urls knows youtube_url, vimeo_url and s3_url, not {min(strange)}")
+        if self.retractions and self.format in {"talkbot", "transcription"}:
+            raise ValueError(f'format = "{self.format}" has no words for a retraction: leave retractions out')
         if "id" in self.attributes:
             raise ValueError("the attribute id is set by vidd: leave it out")
         if len(self.attributes) + _PRESET[self.format] > _ATTRIBUTES:
@@ -84,6 +91,15 @@ class Options(Base):
     def name(self) -> str:
         """The queue's name."""
         return (self.queue or self.queue_url or "").rpartition("/")[2]
+
+    def labels_named(self) -> dict[tuple[str, ...], str]:
+        """The publishers that are meant, by the option that names them; the usual ones need not be there."""
+        return {("urls", name): label for name, label in self.urls.items()} if "urls" in self.model_fields_set else {}
+
+    @property
+    def tells_retraction(self) -> bool:
+        """Whether a retraction is told."""
+        return self.format == "vidd" if self.retractions is None else self.retractions
 
     @property
     def fifo(self) -> bool:

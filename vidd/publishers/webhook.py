@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.clients.notice import Notice, as_json, harmless, notice_id, notice_of
+from vidd.clients.notice import TOLD, Notice, as_json, harmless, notice_id, notice_of
 from vidd.clients.webhook import Account, Answer, Delivery, deliver, trust, unknown
 from vidd.clients.webhook_signature import hub_signed, signed
 from vidd.errors import AgainLater, Refused
+from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.options import Options as Base
 from vidd.ports import Parcel, Tools
@@ -25,16 +26,19 @@ from vidd.texts import check_template, render, render_json, render_slack
 
 SLOT: str | None = None
 
-_TEXT = "{{ title }}{% if speakers %} ({{ speakers }}){% endif %}{% if link %}: {{ link }}{% endif %}"
-_SLACK = "*{% if link %}<{{ link }}|{{ title }}>{% else %}{{ title }}{% endif %}*{% if speakers %}\n{{ speakers }}{% endif %}"
+_BACK = "{% if state == 'retracted' %}Taken back: {% endif %}"
+_IF_OUT = "{% if link and state != 'retracted' %}"
+_ELSE = "{% else %}{{ title }}{% endif %}"
+_TEXT = _BACK + "{{ title }}{% if speakers %} ({{ speakers }}){% endif %}" + _IF_OUT + ": {{ link }}{% endif %}"
+_SLACK = "*" + _BACK + _IF_OUT + "<{{ link }}|{{ title }}>" + _ELSE + "*{% if speakers %}\n{{ speakers }}{% endif %}"
 _MATRIX = (
-    '<strong>{% if link %}<a href="{{ link }}">{{ title }}</a>{% else %}{{ title }}{% endif %}</strong>'
+    "<strong>" + _BACK + _IF_OUT + '<a href="{{ link }}">{{ title }}</a>' + _ELSE + "</strong>"
     "{% if speakers %}<br>{{ speakers }}{% endif %}"
 )
 _SECTION, _FALLBACK = 3000, 4000
 _OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection", "authorization", "expect"}
 
-_Template = Annotated[str, AfterValidator(check_template)]
+_Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
 _HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
@@ -58,6 +62,10 @@ class Options(Base):
     text: _Template | None = Field(None, description="Slack's or Matrix's text; title, speakers and link otherwise.")
     html: _Template | None = Field(None, description="Matrix's text as HTML; none where only `text` is set.")
     room: str | None = Field(None, pattern=r"^![^\s/]+$", description="The Matrix room's id, as !abc:example.org.")
+    retractions: bool | None = Field(
+        None,
+        description="Tell when a person takes the talk back (state is retracted); by default where the words are vidd's.",
+    )
     hub_signature: bool = Field(False, description="Sign the body as X-Hub-Signature-256 as well.")
     repeat: bool | None = Field(
         None,
@@ -80,6 +88,13 @@ class Options(Base):
         if taken:
             raise ValueError(f"the header {taken[0]} is set by vidd: leave it out")
         return self
+
+    @property
+    def tells_retraction(self) -> bool:
+        """Whether a retraction is told. Templates that do not look at the state would say that it is out."""
+        if self.retractions is not None:
+            return self.retractions
+        return self.format != "template" and self.text is None and self.html is None
 
     @property
     def repeatable(self) -> bool:

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from vidd.clients.meter import Meter
 from vidd.clients.resumable_upload import UNIT
-from vidd.clients.watched import watched
 from vidd.clients.youtube import Channel, channel_of
 from vidd.clients.youtube_extras import Extras
+from vidd.clients.youtube_finish import Finish, FinishOptions, Privacy, Template
 from vidd.clients.youtube_merge import merged_snippet, with_privacy
 from vidd.clients.youtube_order import Order, marker_of, order_of, playlists_of
-from vidd.clients.youtube_playlists import Playlists
-from vidd.clients.youtube_state import gone, is_processed
+from vidd.clients.youtube_state import gone
 from vidd.clients.youtube_upload import VideoUpload
-from vidd.errors import AgainLater, Refused
+from vidd.errors import Refused
 from vidd.model.publication import Receipt
-from vidd.options import Duration, Size
-from vidd.options import Options as Base
-from vidd.texts import check_template, fields_of, render
+from vidd.options import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from vidd.model.media import Artifact
     from vidd.ports import Parcel, Tools
 
 SLOT = "uploads"
 
-Template = Annotated[str, AfterValidator(check_template)]
-Privacy = Literal["public", "unlisted", "private"]
 
-_IMAGE = 2 * 2**20
-
-
-class Options(Base):
+class Options(FinishOptions):
     """Where a talk's video goes, and how it is described there. The words are those of the step `describe`."""
 
     account: str = Field(description="The youtube account.")
@@ -54,12 +47,6 @@ class Options(Base):
     made_for_kids: bool = Field(False, description="Whether the video is made for children.")
     license: Literal["youtube", "creativeCommon"] | None = Field(None, description="Licence; the channel's otherwise.")
     notify_subscribers: bool = Field(True, description="Whether subscribers are told of a new video.")
-    thumbnail: str | None = Field(None, description="Role of the picture, JPEG or PNG of 2 MB at most.")
-    captions: dict[str, str] = Field(default_factory=dict, description="Roles of captions and their languages.")
-    playlists: tuple[Template, ...] = Field(
-        ("{{ talk.stage }}",), description="Templates of playlists, found or made by name; an empty one is none."
-    )
-    playlist_privacy: Privacy = Field("public", description="Who may see a playlist that is made.")
     marker: Literal["tag", "description"] = Field(
         "tag", description="Where the word stands that tells whose job it is."
     )
@@ -71,12 +58,6 @@ class Options(Base):
         ge=UNIT,
         description="Bytes in one request, a multiple of 256 KiB; of one that breaks off YouTube keeps what came.",
     )
-    poll: Duration = Field(20.0, gt=0, description="Shortest time until it is asked again whether it is processed.")
-    poll_longest: Duration = Field(300.0, gt=0, description="Longest time until then; it grows with the waiting.")
-    settle: Duration = Field(
-        120.0, ge=0, description="How late YouTube's lists may be: only after it is what they lack taken as absent."
-    )
-    link: Template = Field("https://youtu.be/{{ video }}", description="Template of the receipt's link.")
     retract: Literal["private", "delete"] = Field("private", description="What taking back means.")
 
     @model_validator(mode="after")
@@ -103,18 +84,6 @@ def _video_file(options: Options, parcel: Parcel) -> Artifact:
     return parcel.chosen([role] if role else [])[0]
 
 
-def _side_files(options: Options, parcel: Parcel) -> None:
-    """Refused where a thumbnail or captions are not there, before anything is sent."""
-    if options.thumbnail:
-        image = parcel.chosen([options.thumbnail])[0]
-        if image.size > _IMAGE:
-            raise Refused(f"The thumbnail {image.path!a} is larger than the 2 MB YouTube takes: make a smaller one.")
-        if image.content_type not in {"image/jpeg", "image/png"}:
-            raise Refused(f"The thumbnail {image.path!a} is no JPEG or PNG: make it one.")
-    if options.captions:
-        parcel.chosen(list(options.captions))
-
-
 def _account_of(options: Options, parcel: Parcel) -> str:
     """What was begun on a channel goes on there, whatever the sheet says now."""
     receipt = parcel.publication.receipt
@@ -123,121 +92,60 @@ def _account_of(options: Options, parcel: Parcel) -> str:
     return str(begun or options.accounts.get(stage, options.account))
 
 
-class _Way:
-    """One publication on its way: the bytes, and then what comes after them."""
+@asynccontextmanager
+async def _channel(options: Options, parcel: Parcel) -> AsyncIterator[Channel]:
+    async with channel_of(_account_of(options, parcel), parcel.tools).connected() as channel:
+        yield channel
 
-    def __init__(self, options: Options, parcel: Parcel) -> None:
-        self.options, self.parcel = options, parcel
-        self.clock = parcel.tools.clock
-        self.name = _account_of(options, parcel)
-        self.channel = channel_of(self.name, parcel.tools)
-        token = dict(parcel.publication.token)
-        self.video = VideoUpload(
-            self.channel, token, parcel.checkpoint, marker_of(parcel), options.settle, parcel.tools.clock
+
+def _upload(options: Options, parcel: Parcel, channel: Channel) -> VideoUpload:
+    token = dict(parcel.publication.token)
+    return VideoUpload(channel, token, parcel.checkpoint, marker_of(parcel), options.settle, parcel.tools.clock)
+
+
+async def _send(options: Options, parcel: Parcel, upload: VideoUpload) -> None:
+    """Bring the bytes there, from where an earlier attempt stopped."""
+    channel, order = upload.channel, _order(options, parcel)
+    options.side_files(parcel)
+    artifact = _video_file(options, parcel)
+    path = parcel.directory / artifact.path
+    stat = path.stat()
+    file = {"role": artifact.role, "size": stat.st_size, "changed": stat.st_mtime_ns}
+    me = await channel.mine()
+    if not upload.goes_on(file):
+        kind = artifact.content_type if artifact.content_type.startswith("video/") else "application/octet-stream"
+        body = order.body(
+            category=options.category,
+            languages=(options.language, options.audio_language),
+            licence=options.license,
+            for_kids=options.made_for_kids,
         )
-
-    async def upload(self) -> None:
-        """Bring the bytes there, from where an earlier attempt stopped."""
-        options, parcel = self.options, self.parcel
-        order = _order(options, parcel)
-        _side_files(options, parcel)
-        artifact = _video_file(options, parcel)
-        path = parcel.directory / artifact.path
-        stat = path.stat()
-        file = {"role": artifact.role, "size": stat.st_size, "changed": stat.st_mtime_ns}
-        me = await self.channel.mine()
-        if not self.video.goes_on(file):
-            kind = artifact.content_type if artifact.content_type.startswith("video/") else "application/octet-stream"
-            body = order.body(
-                category=options.category,
-                languages=(options.language, options.audio_language),
-                licence=options.license,
-                for_kids=options.made_for_kids,
-            )
-            token = {"account": self.name, "channel": me["id"], "file": file, "words": dict(order.words)}
-            await self.video.begin(
-                {**token, "notes": list(order.notes)},
-                lambda: self.channel.begin(body, kind, stat.st_size, notify=options.notify_subscribers),
-            )
-        meter = Meter("youtube", "upload", progress=parcel.progress, observe=parcel.tools.observe, total=stat.st_size)
-        await self.video.send(path, chunk=int(options.chunk), meter=meter)
-        await parcel.sent(self.video.token)
-
-    async def finish(self) -> Receipt:
-        """All that comes after the bytes; AgainLater until YouTube has processed the video."""
-        video = str(self.video.token["video"])
-        resource = await self.channel.video(video, "status,processingDetails")
-        waited, self.video.token = watched(self.video.token, self.clock.now(), self.options.poll_longest)
-        await self.video.save()
-        if resource is None:
-            if waited < self.options.settle:
-                raise self._not_yet(waited, "YouTube does not list the video yet")
-            raise gone(video)
-        processed = is_processed(video, resource)
-        playlists = await self._extras(video)
-        if not processed:
-            raise self._not_yet(waited, f"YouTube is still processing the video {video}")
-        return self._receipt(video, str(resource.get("status", {}).get("privacyStatus", "")), playlists)
-
-    def _not_yet(self, waited: float, sentence: str) -> AgainLater:
-        after = min(self.options.poll_longest, max(self.options.poll, waited / 4))
-        return AgainLater(f"{sentence}; it is asked again.", after=after, counts=False)
-
-    async def _extras(self, video: str) -> list[dict[str, str]]:
-        options, parcel = self.options, self.parcel
-        extras = Extras(
-            self.channel,
-            video,
-            self.clock,
-            options.settle,
-            self.video.token["steps"],
-            self.video.token["notes"],
-            self.video.save,
+        token = {"account": channel.name, "channel": me["id"], "file": file, "words": dict(order.words)}
+        await upload.begin(
+            {**token, "notes": list(order.notes)},
+            lambda: channel.begin(body, kind, stat.st_size, notify=options.notify_subscribers),
         )
-        if options.thumbnail:
-            image = parcel.chosen([options.thumbnail])[0]
-            await extras.thumbnail(parcel.directory / image.path, image.content_type)
-        for role, language in options.captions.items():
-            await extras.captions(language, parcel.directory / parcel.chosen([role])[0].path)
-        playlists = _playlists(options, parcel.tools, self.channel)
-        found = [await extras.playlist(playlists, title) for title in playlists_of(parcel, options.playlists)]
-        return [one for one in found if one]
-
-    def _receipt(self, video: str, privacy: str, playlists: list[dict[str, str]]) -> Receipt:
-        words, notes = self.video.token["words"], list(self.video.token["notes"])
-        if privacy == "private" != words["privacy"]:
-            notes.append("YouTube made the video private; it does so with uploads of API projects it has not audited.")
-        facts = {
-            "video": video,
-            "channel": self.video.token.get("channel"),
-            "account": self.name,
-            "privacy": privacy or words["privacy"],
-            "playlists": playlists,
-            "notes": notes,
-            "words": words,
-        }
-        fields = fields_of(self.parcel.job, self.parcel.talk, self.parcel.facts, video=video)
-        return Receipt(url=render(self.options.link, fields), facts=facts)
-
-
-def _playlists(options: Options, tools: Tools, channel: Channel) -> Playlists:
-    return Playlists(channel, tools.memory, tools.clock, options.settle, options.playlist_privacy)
+    meter = Meter("youtube", "upload", progress=parcel.progress, observe=parcel.tools.observe, total=stat.st_size)
+    await upload.send(path, chunk=int(options.chunk), meter=meter)
+    await parcel.sent(upload.token)
 
 
 async def publish(options: Options, parcel: Parcel) -> Receipt:
     """Bring the video there, then wait for YouTube without holding a place: the next try goes on at `reconcile`."""
-    way = _Way(options, parcel)
-    if "video" not in way.video.token:
-        await way.upload()
-    return await way.finish()
+    async with _channel(options, parcel) as channel:
+        upload = _upload(options, parcel, channel)
+        if "video" not in upload.token:
+            await _send(options, parcel, upload)
+        return await Finish(options, parcel, channel, upload).run()
 
 
 async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
     """Ask the upload session, then the channel's uploads; None where a session can go on or no video came to be."""
-    way = _Way(options, parcel)
-    if "video" not in way.video.token and not await way.video.ask():
-        return None
-    return await way.finish()
+    async with _channel(options, parcel) as channel:
+        upload = _upload(options, parcel, channel)
+        if "video" not in upload.token and not await upload.ask():
+            return None
+        return await Finish(options, parcel, channel, upload).run()
 
 
 async def amend(options: Options, parcel: Parcel) -> Receipt:
@@ -261,10 +169,10 @@ async def amend(options: Options, parcel: Parcel) -> Receipt:
         await channel.update({"id": video, **body})
     notes = list(order.notes)
     extras = Extras(channel, video, parcel.tools.clock, options.settle, {}, notes, _unrecorded)
-    known, wanted = _playlists(options, parcel.tools, channel), playlists_of(parcel, options.playlists)
+    known, wanted = options.lists(parcel.tools, channel), playlists_of(parcel, options.playlists)
     playlists = await extras.only_in(known, wanted, receipt.facts.get("playlists", ()))
     more = {"words": dict(order.words), "privacy": privacy, "playlists": playlists, "notes": notes}
-    url = receipt.url or render(options.link, fields_of(parcel.job, parcel.talk, parcel.facts, video=video))
+    url = receipt.url or options.address(parcel, video)
     return Receipt(url=url, facts={"account": channel.name, **receipt.facts, "video": video, **more})
 
 

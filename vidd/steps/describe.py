@@ -12,16 +12,18 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from vidd.errors import Refused
+from vidd.fields import MayName
 from vidd.model.media import Outcome
-from vidd.model.talk import names_in_words, parse_recording_name
+from vidd.model.talk import parse_recording_name, speakers_in_words
 from vidd.options import Options as Base
 from vidd.ports import Bench
 from vidd.texts import check_template, fields_of, render
 
 SLOT: str | None = None
 FRESH = True
+FACTS = frozenset({"title", "description", "tags", "speakers"})
 
-_Template = Annotated[str, AfterValidator(check_template)]
+_Template = Annotated[str, AfterValidator(check_template), MayName("speakers", "title")]
 _DESCRIPTION = "{{ speakers }}\n\n{{ talk.description }}"
 _TAGS = (
     "{{ talk.speakers | map(attribute='name') | join('\n') }}",
@@ -44,8 +46,7 @@ async def run(options: Options, bench: Bench) -> Outcome:
 
     Refused where a template names what there is not.
     """
-    names = [" ".join(speaker.name.split()) for speaker in bench.talk.speakers] if bench.talk else []
-    speakers = names_in_words([name for name in names if name])
+    speakers = speakers_in_words(bench.talk)
     fields = fields_of(bench.job, bench.talk, bench.facts, speakers=speakers)
     title = " ".join(render(options.title, fields).split()) or title_of(bench.job.name)
     description = re.sub(r"\n{3,}", "\n\n", render(options.description, fields | {"title": title})).strip()

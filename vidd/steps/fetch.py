@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from vidd.ports import Bench, Tools
 
 SLOT = "fetches"
+FACTS: frozenset[str] = frozenset()
 
 _TYPES = {
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska",

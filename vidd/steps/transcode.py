@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 import vidd.options
+from vidd.errors import Refused
 from vidd.ffmpeg import args
+from vidd.ffmpeg.assemble import Made
+from vidd.ffmpeg.checkpoints import checkpoints_of, forget
+from vidd.ffmpeg.ladder import Ladder
 from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.probe import probe
-from vidd.ffmpeg.run import check_capable, encode
+from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset
 from vidd.ffmpeg.verify import Origin, Wanted, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
+from vidd.options import Duration
 from vidd.ports import Bench, Tools
 
 SLOT: str | None = "encodes"
+FACTS: frozenset[str] = frozenset({"renditions", "left_out"})
 OWN_PLACE = True  # as for a trim: looking and checking leave room for another's encode
 
 
@@ -48,6 +55,12 @@ class Options(vidd.options.Options):
         (Size(height=720, video_bitrate=2_000_000),), min_length=1, max_length=16, description="What to make."
     )
     preset: Preset = Field("veryfast", description="How much time x264 takes to make the files smaller.")
+    segment: Duration = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="A longer video is worked on in segments of about this length, so that a kill costs no more than one; 0s for one piece.",
+    )
     upscale: bool = Field(False, description="Make renditions that are higher than the source, too.")
 
     @model_validator(mode="after")
@@ -71,36 +84,54 @@ async def run(options: Options, bench: Bench) -> Outcome:
     media = bench.artifacts[role].media or await probe(source, name)
     sizes, left_out = _chosen(options, media)
     finals = [bench.directory / f"rendition-{one.name}.mp4" for one in sizes]
-    parts = [part_of(final) for final in finals]
-    encoder = bench.tools.encoder
-    outputs = list(zip(sizes, parts, strict=True))
+    parts, kept = [part_of(final) for final in finals], [checkpoints_of(final) for final in finals]
+    ladder = Ladder(
+        bench.tools.encoder,
+        source,
+        media,
+        sizes,
+        preset=options.preset,
+        every=options.segment,
+        kept=kept,
+        name=name,
+        place=bench.place,
+        progress=bench.progress,
+        observe=bench.tools.observe,
+    )
     try:
-        async with bench.place():
-            ended = await encode(
-                encoder,
-                args.transcode(source, outputs, media, preset=options.preset, threads=encoder.threads),
-                output=parts,
-                duration=media.duration,
-                progress=bench.progress,
-                observe=bench.tools.observe,
-                kind="transcode",
-            )
+        done = await ladder.make(parts)
+        nice = bench.tools.encoder.nice
         checked = [
-            await verify(part, _wanted(one, media, source), name, ended.stderr, nice=encoder.nice)
-            for one, part in outputs
+            await _checked(part, _wanted(one, media, source), made, name, nice)
+            for part, one, made in zip(parts, sizes, done, strict=True)
         ]
         for part, final in zip(parts, finals, strict=True):
             await put_in_place(part, final)
+    except Refused:
+        await _forget(kept)
+        raise
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
+    await _forget(kept)
     return Outcome(
         artifacts=tuple(
-            Artifact(final.stem, final.name, made.size, "video/mp4", made, {"check": record.to_json()})
+            Artifact(final.stem, final.name, made.size, "video/mp4", made, {"check": record})
             for final, (made, record) in zip(finals, checked, strict=True)
         ),
         facts={"renditions": [_told(one) for one in sizes], "left_out": left_out},
     )
+
+
+async def _checked(part: Path, wanted: Wanted, done: Made, name: str, nice: int) -> tuple[Media, dict[str, Any]]:
+    wanted = replace(wanted, pictures=done.pictures, joins=done.joins)
+    made, record = await verify(part, wanted, name, done.complaints, nice=nice)
+    return made, record.to_json() | done.facts
+
+
+async def _forget(kept: list[Path]) -> None:
+    for one in kept:
+        await forget(one)
 
 
 def _chosen(options: Options, media: Media) -> tuple[list[args.Rendition], list[dict[str, str]]]:

@@ -1,8 +1,12 @@
-"""Cut the talk out of the recording, frame-exact, with fades of picture and sound."""
+"""Cut the talk out of the recording, frame-exact, with fades of picture and sound, and dress it for publishing.
+
+What comes out is, in this order: a sting, a title card, the talk, a closing card, a sting; of these only the talk must
+be there. Whatever is asked, the talk is encoded once at most, and where it can be, only its edges are.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +16,22 @@ from pydantic import Field
 import vidd.options
 from vidd.errors import Refused
 from vidd.ffmpeg import args
+from vidd.ffmpeg.around import Around, Dress, Wardrobe
+from vidd.ffmpeg.card import Card
+from vidd.ffmpeg.checkpoints import checkpoints_of, forget
+from vidd.ffmpeg.dressed import dressed
+from vidd.ffmpeg.dressing import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, dressing_room
 from vidd.ffmpeg.edges import edges
+from vidd.ffmpeg.levels import Levels, measured
+from vidd.ffmpeg.loudness import Loudness, Meter
 from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.plan import NotLikeThis
-from vidd.ffmpeg.probe import probe, prober
-from vidd.ffmpeg.run import check_capable, encode
+from vidd.ffmpeg.probe import probe, seek_to
+from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset
 from vidd.ffmpeg.verify import Origin, Wanted, check_pictures, picture_end, sound_ends, verify
+from vidd.ffmpeg.watermark import Watermark
+from vidd.ffmpeg.whole import Whole
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
 from vidd.options import Duration
@@ -27,7 +40,10 @@ from vidd.printable import quoted
 
 _log = structlog.get_logger()
 SLOT: str | None = "encodes"
+FACTS: frozenset[str] = frozenset({"start", "end", "duration", "fade", "lane"})
 OWN_PLACE = True  # looking at the source before, and checking and syncing after, leave room for another's encode
+LOCAL = True
+STINGS = Path("cache", "stings")
 # A name says whole seconds, so an end that is this little too late means the end of the file.
 _CLAMPED = 0.5
 # How far (seconds) sound and picture may move apart in a cut that an encode of all can take the place of.
@@ -35,7 +51,7 @@ _APART = 0.02
 
 
 class Options(vidd.options.Options):
-    """The settings of a trim."""
+    """The settings of a trim. Paths that are not absolute start at the state directory."""
 
     source: str = Field("source", description="Role of the file to cut.")
     fade: Duration = Field(3.0, ge=0, le=60, description="Length of the fade in and of the fade out; 0s for none.")
@@ -46,28 +62,76 @@ class Options(vidd.options.Options):
         "auto",
         description="auto encodes only what fades and copies the rest where the recording allows it; full all of it.",
     )
+    segment: Duration = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="A longer cut all of which is encoded is made in segments of about this length, so that a kill costs no more than one; 0s for one piece.",
+    )
     open_gops: bool = Field(
         False, description="Copy H.264 with open GOPs too: it plays, but Chromium cannot seek into such a video."
     )
+    watermark: Watermark | None = Field(
+        None, description="An image over every picture of the talk, all of which is encoded for it."
+    )
+    sting_before: str = Field(
+        "", description="A video file shown first, in the talk's frame and format; none if empty."
+    )
+    title_card: Card | None = Field(None, description="A card before the talk, with its title and speakers.")
+    closing_card: Card | None = Field(None, description="A card after the talk.")
+    sting_after: str = Field("", description="A video file shown last; none if empty.")
+    loudness: Loudness | None = Field(
+        None, description="How loud the talk is to be (EBU R128); without it, it stays as loud as it was recorded."
+    )
+
+    @property
+    def asked(self) -> Asked:
+        """What is shown around the talk."""
+        stings = {STING_BEFORE: self.sting_before, STING_AFTER: self.sting_after}
+        cards = {TITLE_CARD: self.title_card, CLOSING_CARD: self.closing_card}
+        return Asked(
+            {part: path for part, path in stings.items() if path},
+            {part: one for part, one in cards.items() if one},
+            self.watermark,
+        )
 
 
-async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind's check has this shape
-    """Ask ffmpeg whether it can do this."""
-    return await check_capable(tools.encoder)
+async def check(options: Options, tools: Tools) -> str:
+    """Ask ffmpeg whether it can do this, and look at the files that the settings name."""
+    return " ".join([await check_capable(tools.encoder), *await options.asked.check(tools)])
+
+
+def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
+    """Whether the cards that were made still say what they would say now: a title may have been corrected.
+
+    A sting or a watermark that was replaced does not undo a cut: what is out already has the old one.
+    """
+    words = {part: asdict(one) for part, one in options.asked.words(bench).items()}
+    return bool(words == outcome.facts.get("cards", {}))
 
 
 async def run(options: Options, bench: Bench) -> Outcome:
-    """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name."""
+    """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name.
+
+    The facts say where in it the talk lies (`talk_at`, seconds), and what the `parts` are.
+    """
     name, source = bench.job.name, bench.file(options.source, part=True)
     media = bench.artifacts[options.source].media or await probe(source, name)
     cut = _cut(bench, media, options.fade)
+    words = options.asked.words(bench)
     final = bench.directory / "talk.mp4"
-    part = part_of(final)
+    part, kept = part_of(final), checkpoints_of(final)
     try:
-        made, checked = await _Cutting(options, bench, source, media, cut, part).run()
+        async with dressing_room(final) as room:
+            dress, used = await options.asked.dress(bench, words, media.video[0], room)
+            made, checked, facts = await _Cutting(options, bench, source, media, cut, part, kept, room).run(dress)
         await put_in_place(part, final)
+    except Refused:
+        await forget(kept)
+        raise
     finally:
         part.unlink(missing_ok=True)
+    await forget(kept)
     return Outcome(
         artifacts=(Artifact("talk", final.name, made.size, "video/mp4", made, {"check": checked}),),
         facts={
@@ -76,13 +140,17 @@ async def run(options: Options, bench: Bench) -> Outcome:
             "duration": made.duration,
             "fade": cut.fade,
             "lane": checked["lane"],
+            "why": checked["why"],
+            **facts,
+            **used,
+            **({"cards": {part: asdict(one) for part, one in words.items()}} if words else {}),
         },
     )
 
 
 @dataclass(frozen=True)
 class _Cutting:
-    """One cut on its way into `part`."""
+    """One cut on its way into `part`; what a long one has so far is `kept`, and in `room` lies what it is dressed with."""
 
     options: Options
     bench: Bench
@@ -90,26 +158,53 @@ class _Cutting:
     media: Media
     cut: args.Cut
     part: Path
+    kept: Path
+    room: Path
 
-    async def run(self) -> tuple[Media, dict[str, Any]]:
-        """What was made and the record of its check, with the lane and why it was that one.
+    async def run(self, dress: Dress) -> tuple[Media, dict[str, Any], dict[str, Any]]:
+        """What was made, the record of its check with the lane and why it was that one, and what it consists of.
 
         An edges cut that cannot be made, or does not stand its check, is made anew by encoding all of it.
         """
-        reason = "The settings ask for it."
-        if self.options.lane == "auto":
+        levels = await self._levels()
+        made, checked, around = await self._made(replace(dress, changes=levels.changes))
+        facts: dict[str, Any] = {"talk_at": around.begin / around.scale, "parts": around.to_json()}
+        if levels.found:
+            async with self.bench.place():
+                told = await levels.record(self.part, around.begin / around.scale)
+            facts["loudness"] = told
+        return made, checked, facts
+
+    async def _levels(self) -> Levels:
+        """How loud the talk is, where somebody wants to know."""
+        meter = Meter(self.bench.tools.encoder, self.room, self.bench.tools.observe)
+        wanted, audio = self.options.loudness, self.media.audio
+        if wanted is None or not any(one.codec != "unknown" for one in audio):
+            return Levels(meter, self.cut)
+        seek = await seek_to(self.source, self.media, self.cut.start, self.bench.job.name)
+        async with self.bench.place():
+            return await measured(meter, self.source, audio, self.cut, wanted, seek=seek)
+
+    async def _made(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
+        reason = self._why_all()
+        if reason is None:
             try:
-                return await self._edges()
+                return await self._edges(dress)
             except NotLikeThis as why:
                 reason = why.sentence
             except Refused as refused:
                 _log.warning("edges cut not good", job=self.bench.job.id, reason=refused.sentence)
                 reason = f"The quick cut did not stand its check: {refused.sentence}"
             self.part.unlink(missing_ok=True)
-        made, checked = await self._full()
-        return made, {**checked, "lane": "full", "why": reason}
+        made, checked, around = await self._full(dress)
+        return made, {**checked, "lane": "full", "why": reason}, around
 
-    async def _edges(self) -> tuple[Media, dict[str, Any]]:
+    def _why_all(self) -> str | None:
+        if self.options.lane == "full":
+            return "The settings ask for it."
+        return "A watermark is put over every picture." if self.options.watermark else None
+
+    async def _edges(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, bench, name = self.options, self.bench, self.bench.job.name
         async with bench.place():
             done = await edges(
@@ -125,66 +220,67 @@ class _Cutting:
                 progress=bench.progress,
                 observe=bench.tools.observe,
                 open_gops=options.open_gops,
+                dress=dress,
+                kept=bench.tools.path(STINGS),
             )
-        wanted = replace(
-            self._wanted(*self.media.video[0].shown), pictures=done.pictures, joins=done.joins, apart=_APART
-        )
+        wanted = self._wanted(*self.media.video[0].shown, done.around)
+        wanted = replace(wanted, pictures=done.pictures, joins=done.joins, apart=_APART)
         made, record = await verify(self.part, wanted, name, nice=bench.tools.encoder.nice)
         how = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
-        return made, {**record.to_json(), "missing": 0, **how, "sound_encoded": list(done.sound)}
+        return made, {**record.to_json(), "missing": 0, **how, "sound_encoded": list(done.sound)}, done.around
 
-    async def _full(self) -> tuple[Media, dict[str, Any]]:
+    async def _full(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, bench, name, cut = self.options, self.bench, self.bench.job.name, self.cut
-        encoder = bench.tools.encoder
-        argv = args.trim(
+        wardrobe = Wardrobe(bench.tools.encoder, bench.tools.path(STINGS), self.room, bench.tools.observe)
+        ready = await dressed(
+            dress, wardrobe, self.media, cut, crf=options.crf, preset=options.preset, place=bench.place()
+        )
+        around = ready.around
+        whole = Whole(
+            bench.tools.encoder,
             self.source,
-            self.part,
             self.media,
             cut,
-            seek=await _seek(self.source, self.media, cut.start, name),
+            seek=await seek_to(self.source, self.media, cut.start, name),
             crf=options.crf,
             preset=options.preset,
             audio_bitrate=options.audio_bitrate,
-            threads=encoder.threads,
+            every=options.segment,
+            kept=self.kept,
+            name=name,
+            place=bench.place,
+            progress=bench.progress,
+            observe=bench.tools.observe,
+            dressed=ready,
         )
-        async with bench.place():
-            ended = await encode(
-                encoder,
-                argv,
-                output=self.part,
-                duration=cut.length,
-                progress=bench.progress,
-                observe=bench.tools.observe,
-                kind="trim",
-            )
+        done = await whole.make(self.part)
         width, height = self.media.video[0].shown
-        wanted = self._wanted(width // 2 * 2, height // 2 * 2)
-        made, record = await verify(self.part, wanted, name, ended.stderr, nice=encoder.nice)
-        missing = await check_pictures(self.source, self.media.video[0], cut, record.frames, name)
-        return made, record.to_json() | {"missing": missing}
+        wanted = self._wanted(width // 2 * 2, height // 2 * 2, around)
+        wanted = replace(wanted, pictures=done.pictures, joins=done.joins)
+        made, record = await verify(self.part, wanted, name, done.complaints, nice=bench.tools.encoder.nice)
+        frames = None if record.frames is None else record.frames - around.pictures
+        missing = await check_pictures(self.source, self.media.video[0], cut, frames, name)
+        return made, record.to_json() | done.facts | {"missing": missing}, around
 
-    def _wanted(self, width: int, height: int) -> Wanted:
-        cut = self.cut
+    def _wanted(self, width: int, height: int, around: Around) -> Wanted:
+        cut, at = self.cut, around.begin / around.scale
+        whole = around.seconds(cut.length)
         return Wanted(
-            cut.length,
-            cut.length,
+            whole,
+            whole,
             width,
             height,
             sum(one.codec != "unknown" for one in self.media.audio),
-            sound=sound_ends(self.media, cut.start, cut.length),
-            origin=Origin(self.source, cut.start, fade=cut.fade),
+            sound=around.sound_ends(sound_ends(self.media, cut.start, cut.length)),
+            origin=Origin(self.source, cut.start, at=at, fade=cut.fade, end=at + cut.length),
         )
-
-
-async def _seek(source: Path, media: Media, start: float, name: str) -> float:
-    # MP4 has an index of keyframes, so that ffmpeg itself finds the one before; the second serves the sound's decoder.
-    nearly = max(0.0, start - 1)
-    return nearly if media.container.startswith("mov") or not nearly else await prober().seek_point(source, start, name)
 
 
 def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
     span = talk_span(bench.job.facts, bench.talk, bench.job.name)
     there, shown = picture_end(media), quoted(bench.job.name)
+    if not there:
+        raise Refused(f"The file {shown} does not say how long it is: put it into MP4, MKV or TS and send it again.")
     start, end = span.start, there if span.end is None else span.end
     if not 0 <= start < end:
         raise Refused(f"The talk in {shown} starts at {start:g} s and ends at {end:g} s: correct its times.")
@@ -196,4 +292,6 @@ def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
     end = min(end, there)
     if end <= start:
         raise Refused(f"The talk in {shown} starts at {start:g} s, where the recording ends: correct its times.")
+    if (end - start) * (media.video[0].rate or 1000) < 1:
+        raise Refused(f"The talk in {shown} lasts {end - start:g} s, which is less than a picture: correct its times.")
     return args.Cut(start, end, min(fade, (end - start) / 2))

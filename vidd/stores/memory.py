@@ -101,6 +101,9 @@ class MemoryStore(ShortMemory):
     async def counts(self) -> dict[tuple[str, State], int]:
         return dict(Counter((job.pipeline, job.state) for job in self._jobs.values()))
 
+    async def incomplete(self) -> dict[str, int]:
+        return dict(Counter(job.pipeline for job in self._jobs.values() if job.state is State.PUBLISHED and job.reason))
+
     async def oldest(self, states: Sequence[State]) -> datetime | None:
         return min((job.created for job in self._jobs.values() if job.state in states), default=None)
 

@@ -84,3 +84,5 @@ CREATE TABLE memory (
 ) WITHOUT ROWID;
 ALTER TABLE publications ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE publications ADD COLUMN revision TEXT;
+-- version 3
+CREATE INDEX jobs_incomplete ON jobs (pipeline) WHERE state = 'published' AND reason IS NOT NULL;

@@ -170,6 +170,13 @@ class SqliteStore:
         rows = await self._db.read("SELECT pipeline, state, count(*) FROM jobs GROUP BY state, pipeline")
         return {(row[0], State(row[1])): row[2] for row in rows}
 
+    async def incomplete(self) -> dict[str, int]:
+        return dict(
+            await self._db.read(
+                "SELECT pipeline, count(*) FROM jobs WHERE state = 'published' AND reason IS NOT NULL GROUP BY pipeline"
+            )
+        )
+
     async def oldest(self, states: Sequence[State]) -> datetime | None:
         row = await self._one(
             "SELECT min(created) FROM jobs WHERE state IN (SELECT value FROM json_each(?))", (json.dumps(list(states)),)

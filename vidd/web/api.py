@@ -23,6 +23,7 @@ from vidd.web.asked import (
     states_of,
 )
 from vidd.web.desk import DESK
+from vidd.web.notes import notes_of
 from vidd.web.shapes import job_json, link_of, moment, publication_json, step_json
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def answer(document: Any, *, status: int = 200, headers: Mapping[str, str] | Non
     return web.json_response(text=json.dumps(document, default=str), status=status, headers=headers)
 
 
-async def _shown(request: web.Request, job: Job) -> dict[str, Any]:
+async def shown(request: web.Request, job: Job) -> dict[str, Any]:
+    """A job as lists show it."""
     desk = request.app[DESK]
     link = link_of(await desk.store.publications(job.id)) if job.state in _HAS_LINK else None
     return job_json(job, progress=desk.progress().get(job.id, ()), link=link)
@@ -51,20 +53,23 @@ async def list_jobs(request: web.Request) -> web.Response:
         talk=request.query.get("talk"),
         limit=limit,
     )
-    return answer({"jobs": [await _shown(request, job) for job in jobs], "limit": limit})
+    return answer({"jobs": [await shown(request, job) for job in jobs], "limit": limit})
 
 
 async def show_job(request: web.Request) -> web.Response:
     """One job with all that is known of it."""
     desk, job = request.app[DESK], await job_of(request)
-    publications = await desk.store.publications(job.id)
+    publications, steps = await desk.store.publications(job.id), await desk.store.steps(job.id)
+    programme = job.settings.get("programme")
+    talk = await desk.store.talk(programme, job.talk) if programme and job.talk else None
     return answer(
         {
             **job_json(job, progress=desk.progress().get(job.id, ()), link=link_of(publications)),
             "key": job.key,
             "facts": dict(job.facts),
-            "steps": [step_json(one, job.settings) for one in await desk.store.steps(job.id)],
+            "steps": [step_json(one, job.settings) for one in steps],
             "publications": [publication_json(one) for one in publications],
+            "notes": notes_of(talk, steps, publications),
             "history": [
                 {"at": moment(at), "state": state, "reason": reason}
                 for at, state, reason in await desk.store.history(job.id)
@@ -95,10 +100,10 @@ async def list_dead_letters(request: web.Request) -> web.Response:
     """What could not be understood, newest first."""
     limit = limit_of(request, 100)
     letters = await request.app[DESK].store.dead_letters(limit)
-    shown = [
+    told = [
         {"at": moment(at), "source": source, "reason": reason, "body": body} for at, source, reason, body in letters
     ]
-    return answer({"dead_letters": shown, "limit": limit})
+    return answer({"dead_letters": told, "limit": limit})
 
 
 async def submit_job(request: web.Request) -> web.Response:
@@ -112,7 +117,7 @@ async def submit_job(request: web.Request) -> web.Response:
         priority=asked.priority,
         key=key,
     )
-    return answer(await _shown(request, job), status=201 if new else 200, headers={"Location": f"/api/jobs/{job.id}"})
+    return answer(await shown(request, job), status=201 if new else 200, headers={"Location": f"/api/jobs/{job.id}"})
 
 
 async def retry_job(request: web.Request) -> web.Response:
@@ -120,44 +125,44 @@ async def retry_job(request: web.Request) -> web.Response:
     job, asked = await job_of(request), await body_of(request, Again)
     desk = request.app[DESK]
     retried = await desk.retry(job.id, fresh_settings=asked.fresh_settings, replace=asked.replace)
-    return answer(await _shown(request, retried))
+    return answer(await shown(request, retried))
 
 
 async def resolve_job(request: web.Request) -> web.Response:
     """A person says what became of an unsure publication."""
     job, asked = await job_of(request), await body_of(request, Resolution)
     desk = request.app[DESK]
-    return answer(await _shown(request, await desk.resolve(job.id, published=asked.published, name=asked.name)))
+    return answer(await shown(request, await desk.resolve(job.id, published=asked.published, name=asked.name)))
 
 
 async def resend_job(request: web.Request) -> web.Response:
     """Send a published job's notices once more."""
     job, asked = await job_of(request), await body_of(request, Resending)
-    return answer(await _shown(request, await request.app[DESK].resend(job.id, asked.names)))
+    return answer(await shown(request, await request.app[DESK].resend(job.id, asked.names)))
 
 
 async def retract_job(request: web.Request) -> web.Response:
     """Take back what is out."""
     job, _ = await job_of(request), await body_of(request, Nothing)
-    return answer(await _shown(request, await request.app[DESK].retract(job.id)))
+    return answer(await shown(request, await request.app[DESK].retract(job.id)))
 
 
 async def cancel_job(request: web.Request) -> web.Response:
     """Stop a job."""
     job, _ = await job_of(request), await body_of(request, Nothing)
-    return answer(await _shown(request, await request.app[DESK].cancel(job.id)))
+    return answer(await shown(request, await request.app[DESK].cancel(job.id)))
 
 
 async def approve_job(request: web.Request) -> web.Response:
     """Let a held job out."""
     job, _ = await job_of(request), await body_of(request, Nothing)
-    return answer(await _shown(request, await request.app[DESK].approve(job.id)))
+    return answer(await shown(request, await request.app[DESK].approve(job.id)))
 
 
 async def reject_job(request: web.Request) -> web.Response:
     """Stop a held job."""
     job, asked = await job_of(request), await body_of(request, Rejection)
-    return answer(await _shown(request, await request.app[DESK].reject(job.id, asked.reason)))
+    return answer(await shown(request, await request.app[DESK].reject(job.id, asked.reason)))
 
 
 async def pause(request: web.Request) -> web.Response:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from vidd.model.job import Job, State
-from vidd.web.desk import DESK
+from vidd.web.desk import DESK, Desk
 from vidd.web.problem import Problem
 
 _ID = re.compile(r"[0-9a-z]{1,40}", re.ASCII)
@@ -61,6 +61,25 @@ class Again(Body):
 
     fresh_settings: bool = False
     replace: bool = False
+
+
+class Retrial(Body):
+    """Which jobs are taken up again: `jobs` by their ids, or all in these `states` (and of this `pipeline`).
+
+    Of published jobs only those are meant of which something was not told or not changed.
+    """
+
+    jobs: Annotated[list[Line], Field(max_length=1000)] = Field(default_factory=list)
+    states: Annotated[list[State], Field(max_length=len(State))] = Field(default_factory=list)
+    pipeline: Line | None = None
+    limit: int = Field(default=1000, ge=1, le=1000)
+    fresh_settings: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Retrial:
+        if bool(self.jobs) is bool(self.states):
+            raise ValueError("give either jobs, their ids, or states")
+        return self
 
 
 class Resolution(Body):
@@ -134,13 +153,17 @@ def idempotency_key(request: web.Request) -> str | None:
     return key
 
 
-async def job_of(request: web.Request) -> Job:
-    """The job that the path names by its id or the beginning of it; Problem 404."""
-    job_id = request.match_info["id"]
-    job = await request.app[DESK].store.job(job_id) if _ID.fullmatch(job_id) else None
+async def job_named(desk: Desk, job_id: str) -> Job:
+    """The job of an id, or of an end of it; Problem 404."""
+    job = await desk.store.job(job_id) if _ID.fullmatch(job_id) else None
     if job is None:
-        raise Problem(404, f"There is no job {job_id[:60]!r}, or more than one begins so: /api/jobs lists them.")
+        raise Problem(404, f"There is no job {job_id[:60]!r}, or more than one ends so: /api/jobs lists them.")
     return job
+
+
+async def job_of(request: web.Request) -> Job:
+    """The job that the path names; Problem 404."""
+    return await job_named(request.app[DESK], request.match_info["id"])
 
 
 def limit_of(request: web.Request, usual: int) -> int:

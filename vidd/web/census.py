@@ -16,10 +16,14 @@ _FRESH = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Jobs by pipeline and state, and when the oldest that could start arrived."""
+    """Jobs by pipeline and state, and when the oldest that could start arrived.
+
+    `incomplete` are the published ones, by pipeline, of which a notice or a change did not go out.
+    """
 
     counts: Mapping[tuple[str, State], int] = field(default_factory=dict)
     oldest: datetime | None = None
+    incomplete: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def by_state(self) -> dict[str, int]:
@@ -48,5 +52,6 @@ class Counting:
                 return self._census
             counts = await self._store.counts()
             oldest = await self._store.oldest((State.SEEN, State.READY))
-            self._census, self._taken = Census(counts, oldest), self._monotonic()
+            incomplete = await self._store.incomplete()
+            self._census, self._taken = Census(counts, oldest, incomplete), self._monotonic()
             return self._census

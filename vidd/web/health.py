@@ -40,6 +40,7 @@ def health_json(health: Health, census: Census) -> dict[str, Any]:
         "queue": health.queue,
         "running": health.running,
         "jobs": census.by_state,
+        "incomplete": sum(census.incomplete.values()),
         "watchers": {name: _watcher_json(one) for name, one in sorted(health.watchers.items())},
         "disk_free": health.disk_free,
         "ffmpeg": {"version": health.ffmpeg.version, "missing": list(health.ffmpeg.missing)},

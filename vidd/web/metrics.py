@@ -72,6 +72,9 @@ class Metrics:
         self._restarts_seen: dict[tuple[str, str], int] = {}
         self._encodes = self._gauge("ffmpeg_running", "Processes of ffmpeg that run now.")
         self._jobs = self._gauge("jobs", "Jobs there are.", "pipeline", "state")
+        self._incomplete = self._gauge(
+            "jobs_incomplete", "Published jobs of which a notice or a change did not go out.", "pipeline"
+        )
         self._depth = self._gauge("queue_depth", "Jobs that wait for a free place.")
         self._oldest = self._gauge("queue_oldest_age_seconds", "Age of the oldest job that has not started.")
         self._up = self._gauge("watcher_up", "Whether a source's watcher reaches what it watches.", "name", "kind")
@@ -137,9 +140,11 @@ class Metrics:
 
     def _set_jobs(self, health: Health, census: Census, now: datetime) -> None:
         self._jobs.clear()
+        self._incomplete.clear()
         for pipeline in {pipeline for pipeline, _ in census.counts}:
             for state in State:
                 self._jobs.labels(pipeline, state).set(census.counts.get((pipeline, state), 0))
+            self._incomplete.labels(pipeline).set(census.incomplete.get(pipeline, 0))
         self._depth.set(health.queue)
         age = (now - census.oldest).total_seconds() if census.oldest else 0.0
         self._oldest.set(max(0.0, age))

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from vidd.model.job import MEANING, State
 from vidd.model.publication import Sending
-from vidd.web.asked import Again, Nothing, Rejection, Resending, Resolution, Submission, Wake
+from vidd.web.asked import Again, Nothing, Rejection, Resending, Resolution, Retrial, Submission, Wake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,6 +112,7 @@ HEALTH = _object(
     queue=WHOLE,
     running=WHOLE,
     jobs={"type": "object", "additionalProperties": WHOLE},
+    incomplete={**WHOLE, "description": "Published jobs of which a notice or a change did not go out."},
     watchers={"type": "object", "additionalProperties": _WATCHER},
     disk_free=WHOLE,
     ffmpeg=_object(version=TEXT_OR_NULL, missing=_list(TEXT)),
@@ -128,6 +129,7 @@ SCHEMAS: dict[str, Schema] = {
         facts=ANY_OBJECT,
         steps=_list(_ref("Step")),
         publications=_list(_ref("Publication")),
+        notes={**_list(TEXT), "description": "What went well but not as it was asked for, such as a shortened title."},
         history=_list(_MOVE),
     ),
     "Step": STEP,
@@ -137,8 +139,12 @@ SCHEMAS: dict[str, Schema] = {
     "DeadLetter": _LETTER,
     "Problem": _object(type=TEXT, title=TEXT, status=WHOLE, detail=TEXT),
     **{
-        model.__name__: {key: value for key, value in model.model_json_schema().items() if key != "title"}
-        for model in (Submission, Again, Resolution, Resending, Rejection, Wake, Nothing)
+        model.__name__: {
+            key: value
+            for key, value in model.model_json_schema(ref_template="#/components/schemas/{model}").items()
+            if key not in {"title", "$defs"}
+        }
+        for model in (Submission, Again, Retrial, Resolution, Resending, Rejection, Wake, Nothing)
     },
 }
 
@@ -193,6 +199,7 @@ def _health() -> dict[str, Any]:
 
 
 _PAUSED = _object(paused=TRUTH)
+_RETRIED = _object(retried=_list(_ref("Job")), not_retried=_list(_object(job=TEXT, why=TEXT)))
 
 PATHS: dict[str, dict[str, Any]] = {
     "/": {"get": _read("page", "The page.", TEXT, media="text/html")},
@@ -225,6 +232,7 @@ PATHS: dict[str, dict[str, Any]] = {
     "/api/jobs/{id}/cancel": {"post": _act("cancel", "Stop a job.", "Nothing", _ref("Job"), _JOB_ID)},
     "/api/jobs/{id}/approve": {"post": _act("approve", "Let a held job out.", "Nothing", _ref("Job"), _JOB_ID)},
     "/api/jobs/{id}/reject": {"post": _act("reject", "Stop a held job.", "Rejection", _ref("Job"), _JOB_ID)},
+    "/api/retry": {"post": _act("retryJobs", "Take several jobs up again.", "Retrial", _RETRIED)},
     "/api/dead-letters": {
         "get": _read(
             "deadLetters",

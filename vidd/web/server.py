@@ -12,7 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from vidd.errors import Refused
-from vidd.web import api, events, health, openapi, page
+from vidd.web import api, events, health, openapi, page, retries
 from vidd.web.auth import DOOR, OPEN, Door, Listen, guard, parse_listen
 from vidd.web.census import Counting
 from vidd.web.desk import DESK, Desk
@@ -38,6 +38,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/jobs/{id}/retract", api.retract_job),
     Route("POST", "/api/jobs/{id}/approve", api.approve_job),
     Route("POST", "/api/jobs/{id}/reject", api.reject_job),
+    Route("POST", "/api/retry", retries.retry_jobs),
     Route("GET", "/api/dead-letters", api.list_dead_letters),
     Route("GET", "/api/events", events.follow_events, head=False),
     Route("POST", "/api/pause", api.pause),

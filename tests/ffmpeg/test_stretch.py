@@ -1,0 +1,115 @@
+"""What ffmpeg is told where an encode is made in segments, and where it goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from vidd.ffmpeg import args, stretch
+from vidd.ffmpeg.args import Cut, Rendition
+from vidd.ffmpeg.checkpoints import fingerprint
+from vidd.ffmpeg.resume import points
+from vidd.ffmpeg.stretch import Stretch
+from vidd.model.media import Audio, Media, Video
+
+MEDIA = Media(
+    "mov,mp4",
+    3600.0,
+    10**9,
+    (Video("h264", 1280, 720, 25.0),),
+    (Audio("aac", 48000, 2), Audio("unknown", 0, 0), Audio("aac", 48000, 2)),
+)
+CUT = Cut(61.4, 541.8, 3.0)
+
+
+def after(words: list[str], name: str) -> str:
+    return words[words.index(name) + 1]
+
+
+def picture(each: Stretch, seek: float, room: str = "/jobs/1/room") -> list[str]:
+    return stretch.picture(
+        Path("/in.mp4"), Path(room), MEDIA, CUT, each, seek=seek, crf=20, preset="veryfast", every=60.0
+    )
+
+
+def test_the_first_run_makes_the_pictures_of_one_piece():
+    words = picture(Stretch(), 60.4)
+    whole = args.trim(
+        Path("/in.mp4"), Path("/out.mp4"), MEDIA, CUT, seek=60.4, crf=20, preset="veryfast", audio_bitrate=160_000
+    )
+    assert after(words, "-filter:v") == after(whole, "-filter:v") + ",settb=1/12800"
+    for name in ("-ss", "-i", "-c:v", "-preset", "-crf", "-fps_mode:v", "-enc_time_base:v"):
+        assert after(words, name) == after(whole, name)
+    assert "-force_key_frames" not in words
+
+
+def test_a_later_run_has_the_same_clock_and_leaves_out_what_is_there_only_after_all_other_filters():
+    words = picture(Stretch(first=5_376_001, beyond=6_144_000), 478.4)
+    assert after(words, "-ss") == "478.4"
+    assert after(words, "-filter:v") == (
+        "settb=1/12800,trim=start=-417:end=63.4,setpts=round(PTS+417/TB),"
+        "scale=out_range=tv,format=yuv420p,fade=t=in:st=0:d=3,fade=t=out:st=477.4:d=3,"
+        "settb=1/12800,trim=end_pts=6144000,trim=start_pts=5376001,setpts=PTS-5376001"
+    )
+
+
+def test_percent_signs_in_a_path_are_no_pattern():
+    assert "file:/50%%d/room/%05d.mp4" in picture(Stretch(), 60.4, "/50%d/room")
+
+
+def test_tracks_that_are_not_written_are_used_nevertheless():
+    end = ["-c", "copy", "-t", "0", "-f", "null", "-"]
+    assert picture(Stretch(), 60.4)[-11:] == ["-map", "0:a:0", "-map", "0:a:2", *end]
+    sound = stretch.sound(Path("/in.mp4"), Path("/out.mp4"), MEDIA, CUT, seek=60.4, audio_bitrate=160_000)
+    assert sound[-9:] == ["-map", "0:V:0", *end]
+
+
+def test_without_sound_there_is_nothing_to_encode():
+    silent = Media("avi", 9.0, 1, MEDIA.video)
+    assert stretch.sound(Path("/i"), Path("/o"), silent, CUT, seek=0, audio_bitrate=1) == []
+    assert stretch.renditions_sound(Path("/i"), silent, []) == []
+
+
+def test_renditions_go_on_each_at_its_place_on_the_files_own_clock():
+    one, other = Rendition("a", 640, 360, 10**6, 64_000), Rendition("b", 320, 180, 10**5, 64_000, 5.0)
+    words = stretch.renditions(
+        Path("/in.mp4"),
+        MEDIA,
+        [(one, Path("/a"), Stretch(128_001)), (other, Path("/b"), Stretch(61_441))],
+        seek=3.0,
+        preset="veryfast",
+        every=60.0,
+    )
+    assert after(words, "-filter_complex").split(";") == [
+        "[0:V:0]setpts=round(PTS+3/TB),split=2[in0][in1]",
+        "[in0]scale=640:360,format=yuv420p,settb=1/12800,trim=start_pts=128001,setpts=PTS-128001[out0]",
+        "[in1]scale=320:180,format=yuv420p,fps=5,settb=1/10240,trim=start_pts=61441,setpts=PTS-61441[out1]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "first", "expected"),
+    [
+        ([0.0, 20.0, 30.0, 40.0], 0.4, (40.4, 30.4)),  # just after each, whole seconds from the first
+        ([38.0, 39.0, 40.0], 0.0, (40.0, 38.0)),  # not so near each other that one serves both
+        ([0.0, 40.0], 0.0, (40.0, None)),
+        ([0.0, 5.0], 0.0, (None, None)),  # too near the beginning to be worth it
+        ([], 0.0, (None, None)),
+    ],
+)
+def test_two_places_to_seek_to_begin_at_different_keyframes(keyframes, first, expected):
+    assert points(keyframes, first) == (
+        pytest.approx(expected[0]) if expected[0] else None,
+        pytest.approx(expected[1]) if expected[1] else None,
+    )
+
+
+def test_a_small_file_is_known_by_what_it_holds_and_not_by_its_name(tmp_path):
+    marks = [tmp_path / "one.png", tmp_path / "two.png"]
+    words = [[["-filter:v", f"movie={mark}"]] for mark in marks]
+    for mark in marks:
+        mark.write_bytes(b"mark")
+    one, other = (fingerprint("n9", each, [mark]) for each, mark in zip(words, marks, strict=True))
+    assert one == other
+    marks[1].write_bytes(b"work")
+    assert fingerprint("n9", words[1], [marks[1]]) != one
+    assert fingerprint("n8", words[0], [marks[0]]) != one

@@ -1,0 +1,139 @@
+"""The fields that templates name: what is told beforehand is what is there when they are rendered."""
+
+import re
+from dataclasses import fields
+
+import pytest
+from builders_mail import Sent, artifact, bench
+
+from vidd.clients.facebook_words import words_of
+from vidd.clients.notice import TOLD, notice_of
+from vidd.clients.youtube_finish import FinishOptions
+from vidd.fields import USUAL, templates_in, unknown_in
+from vidd.kinds import module_of
+from vidd.model.publication import Receipt
+from vidd.model.talk import Talk
+from vidd.publishers import folder, mail, s3, sqs, webhook
+from vidd.steps import describe
+
+KNOWN = USUAL | {"title", "description"}
+
+
+def told(template, known=KNOWN, labels=("library", "youtube")):
+    return unknown_in(template, known, labels)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ title }} {{ talk.title | upper }} {{ talk.facts.anything }} {{ job.created.year }}",
+        "{% for one in talk.speakers %}{{ one.mail }}{{ loop.index }}{% endfor %}",
+        "{% if subtitle is defined %}{{ subtitle }}{% endif %}",
+        "{{ subtitle | default('') }} {{ talk.room | d('x') }}",
+        "{% if talk.room is defined %}{{ talk.room }}{% endif %}",
+        "{% set talk = {'room': 1} %}{{ talk.room }}",
+        "{{ talk['title'] }} {{ talk[name] }}",
+        "no template",
+    ],
+)
+def test_what_is_there_or_may_be_missing_is_no_slip(template):
+    assert told(template) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ titel }}", "the template names an unknown field titel (did you mean title?)"),
+        ("{{ zzz }}", "the template names an unknown field zzz; there are description, job, name, talk, title"),
+        ("{% if zzz %}x{% endif %}", "the template names an unknown field zzz; there are"),
+        ("{{ talk.stagee }}", "the template names talk.stagee, which there is not (did you mean stage?)"),
+        ("{{ talk['titel'] }}", "the template names talk.titel, which there is not"),
+        ("{{ job.pipelin }}", "the template names job.pipelin, which there is not (did you mean pipeline?)"),
+    ],
+)
+def test_a_slip_is_told_with_what_was_meant(template, said):
+    (sentence,) = told(template)
+    assert sentence.startswith(said)
+
+
+def test_an_address_of_a_publisher_that_is_not_in_the_pipeline_is_told():
+    (sentence,) = told("{{ urls.yotube }} {{ urls.library }}", KNOWN | {"urls"})
+    assert sentence == "the template names urls.yotube, which there is not (did you mean youtube?)"
+
+
+def test_where_a_step_does_not_say_what_it_leaves_only_members_are_judged():
+    assert told("{{ anything }} {{ talk.title }}", known=None) == []
+    assert len(told("{{ anything }} {{ talk.titel }}", known=None)) == 1
+
+
+def test_templates_are_found_wherever_they_are_in_the_options():
+    options = webhook.Options(account="a", headers={"X-Talk": "{{ uuid }}"}, text="{{ title }}", format="slack")
+    found = {where: text for where, text, _ in templates_in(options)}
+    assert found == {("text",): "{{ title }}", ("headers", "X-Talk"): "{{ uuid }}"}
+    found = {where for where, _, _ in templates_in(describe.Options())}
+    assert found == {("title",), ("description",), *(("tags", at) for at in range(4))}
+
+
+# What is told is what is there.
+
+
+def names_in(options, *path):
+    (marked,) = [may.names for where, _, may in templates_in(options) if where == path]
+    return sorted(marked | USUAL)
+
+
+def naming(names):
+    return "".join(f"{{{{ {name} | string | length }}}}" for name in names)
+
+
+@pytest.fixture
+def sent(tmp_path):
+    talk = artifact(tmp_path, "talk", b"x", "talk.mp4")
+    return Sent(tmp_path, kind="any", artifacts={"talk": talk}, receipts={"library": Receipt("https://l")}).parcel()
+
+
+def test_a_notice_has_all_that_its_templates_may_name(sent):
+    known = notice_of(sent).fields
+    assert set(known) >= {*TOLD, *USUAL}
+    assert names_in(sqs.Options(account="a", queue="q"), "group") == sorted({*TOLD, *USUAL})
+
+
+async def test_a_mail_has_all_that_its_templates_may_name(sent):
+    names = names_in(mail.Options(), "subject")
+    assert set(names_in(mail.Options(to=["x"]), "to", 0)) == {*names} - {"recipient"}
+    receipt = await mail.publish(mail.Options(subject=naming(names), text=naming(names), to=["a@x.org"]), sent)
+    assert receipt.facts["recipients"] == ["a@x.org"]
+
+
+async def test_a_file_in_a_folder_has_all_that_its_name_may_name(sent, tmp_path):
+    names = names_in(folder.Options(path="x"), "name")
+    receipt = await folder.publish(folder.Options(path=tmp_path / "out", name=naming(names)), sent)
+    assert receipt.url
+
+
+async def test_an_object_has_all_that_its_key_may_name(sent):
+    options = s3.Options(account="a", bucket="b", key="x", public_url="x")
+    (file,) = s3._files(s3.Options(account="a", bucket="b", key=naming(names_in(options, "key"))), sent)
+    assert {*file.fields, "bucket", "key"} >= set(names_in(options, "public_url"))
+
+
+def test_videos_have_all_that_their_words_may_name(sent):
+    facebook = module_of("publishers", "facebook").Options(account="a")
+    for what in ("title", "description"):
+        given = {"title": "x", "description": "x", what: naming(names_in(facebook, what))}
+        assert words_of(sent, **given, published=True, marker="m", label=True)
+    link = naming(names_in(FinishOptions(), "link"))
+    assert FinishOptions(link=link).address(sent, "v1")
+
+
+async def test_describe_has_all_that_its_templates_may_name_and_leaves_what_it_says(tmp_path):
+    names = set(names_in(describe.Options(), "description"))
+    assert {"title", "speakers"} <= names
+    options = describe.Options(description=naming(names), tags=[naming(names)])
+    outcome = await describe.run(options, bench(tmp_path))
+    assert set(outcome.facts) == describe.FACTS
+
+
+def test_a_talk_has_the_members_that_are_told():
+    (sentence,) = told("{{ talk.zzz }}")
+    assert set(re.split(r", ", sentence.partition("there are ")[2])) == {one.name for one in fields(Talk)}

@@ -1,0 +1,101 @@
+"""A talk's row in a sheet: its columns, what it is to say, and where it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from vidd.clients.books import SheetOptions
+from vidd.clients.table import (
+    ID_NAMES,
+    LIBRARY_NAMES,
+    LINK_NAMES,
+    STATUS_NAMES,
+    Book,
+    Grid,
+    Names,
+    Place,
+    headings_found,
+    layouts,
+    places,
+)
+from vidd.errors import Refused
+from vidd.model.publication import Receipt
+from vidd.model.talk import Standing
+from vidd.options import Options as Base
+
+_LIBRARY = re.compile(r"library|(?:s3|folder)(?:-\d+)?")
+
+
+class Columns(Base):
+    """The headings; one of the last three that is missing is added at the right when there is something to write."""
+
+    id: Names = Field(ID_NAMES, description="The talk's id.")
+    status: Names = Field(STATUS_NAMES, description="Where the status word goes.")
+    link: Names = Field(LINK_NAMES, description="Where the link goes.")
+    library: Names = Field(LIBRARY_NAMES, description="Where the link into the library goes.")
+
+    def written(self) -> list[Names]:
+        """The columns that vidd writes."""
+        return [self.status, self.link, self.library]
+
+
+class RowOptions(SheetOptions):
+    """The settings that say which cells of a talk's row are written."""
+
+    columns: Columns = Field(Columns(), description="The headings, where they are not the usual ones.")
+    link_of: str | None = Field(None, description="The publisher, by label, whose address is the link; else the first.")
+    library_of: str | None = Field(
+        None, description="The publisher whose address is the library link; else one labelled library, s3 or folder."
+    )
+
+    def labels_named(self) -> dict[tuple[str, ...], str]:
+        """The publishers that are meant, by the option that names them."""
+        named = {("link_of",): self.link_of, ("library_of",): self.library_of}
+        return {where: label for where, label in named.items() if label is not None}
+
+    def said(self, standing: Standing) -> list[tuple[Names, str | None]]:
+        """What the row of a talk is to say, by column."""
+        links = standing.links
+        link = standing.link if self.link_of is None else links.get(self.link_of)
+        if self.library_of is not None:
+            library = links.get(self.library_of)
+        else:
+            found = [url for name, url in links.items() if _LIBRARY.fullmatch(name)]
+            library = found[0] if found and len(links) > 1 and found[0] != link else None
+        columns = self.columns
+        return [(columns.status, standing.status.value), (columns.link, link), (columns.library, library)]
+
+
+def place_of(grids: Sequence[Grid], talk: str, options: RowOptions, book: Book) -> Place:
+    """A talk's row; Refused where there is none, or two."""
+    with_ids(grids, options, book)
+    found = places(grids, options.columns.id).get(talk, [])
+    if not found:
+        raise Refused(f"The talk {talk!r} has no row in {book.name} any more: put it back, then retry.")
+    if len(found) > 1:
+        rows = " and ".join(place.words for place in found)
+        raise Refused(f"The talk {talk!r} has {rows} in {book.name}: leave one of them, then retry.")
+    return found[0]
+
+
+def with_ids(grids: Sequence[Grid], options: RowOptions, book: Book) -> None:
+    """Refused where no tab has a column for the talks' ids."""
+    if not layouts(grids, options.columns.id):
+        raise Refused(
+            f"{book.name} has no column {options.columns.id[0]!r} for the talks' ids; the headings found are "
+            f"{headings_found(grids)}: add the column, or name yours under `columns`."
+        )
+
+
+def receipt_of(place: Place, kept: Mapping[str, str]) -> Receipt:
+    """The receipt of a row; `kept` is what vidd would write, by column, where a person's word stays."""
+    facts = {"row": place.row, "tab": place.layout.grid.tab}
+    if kept:
+        notes = [
+            f"The cell under {name} is a person's and stays; vidd would write: {text}" for name, text in kept.items()
+        ]
+        facts |= {"kept": dict(kept), "notes": notes}
+    return Receipt(facts=facts)

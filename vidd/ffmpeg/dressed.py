@@ -1,0 +1,97 @@
+"""What a talk that is encoded whole is dressed with, made ready: clips in its format, and how its tracks of sound are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from vidd.ffmpeg import args, colours, watermark
+from vidd.ffmpeg.around import Around
+from vidd.ffmpeg.clips import Format
+from vidd.ffmpeg.heard import graph
+from vidd.ffmpeg.pieces import Look
+from vidd.ffmpeg.plan import decimal
+from vidd.ffmpeg.sounding import heard_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from vidd.ffmpeg.args import Cut
+    from vidd.ffmpeg.around import Dress, Wardrobe
+    from vidd.ffmpeg.heard import Heard
+    from vidd.ffmpeg.sounding import Beside
+    from vidd.model.media import Media, Video
+
+# All that is encoded whole is of this kind; names of parameter sets that x264 does not take by itself.
+_LOOK = Look("h264", "yuv420p", 0)
+_NAMES = [(0, one, one) for one in range(31, 27, -1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Dressed:
+    """What lies around the talk; how its tracks are made where that is unusual; the filters that put something over it.
+
+    `files` are those that the encoder reads for it.
+    """
+
+    around: Around
+    heard: tuple[Heard, ...] = ()
+    over: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    def sound(self, cut: Cut, seek: float, threads: int) -> tuple[Sequence[str], Sequence[str]]:
+        """The inputs besides the recording, and the graph with its maps; empty where tracks are simply cut."""
+        if not self.heard:
+            return (), ()
+        return graph(self.heard, args.sound_chain(cut.start - seek, cut), threads)
+
+
+async def dressed(
+    dress: Dress,
+    wardrobe: Wardrobe,
+    media: Media,
+    cut: Cut,
+    *,
+    crf: int,
+    preset: str,
+    place: AbstractAsyncContextManager[None],
+) -> Dressed:
+    """Make it ready; `place` is held while clips are encoded. Faults as `Wardrobe.pictures`."""
+    video, mark = media.video[0], dress.mark
+    scale = args.time_scale(video)
+    around = Around(scale, 0, round(decimal(cut.length) * scale))
+    tracks = [(number, one) for number, one in enumerate(media.audio) if one.codec != "unknown"]
+    beside: dict[int, Beside] = {number: (None, None) for number, _ in tracks}
+    if dress.clips:
+        form = Format(_encoded_like(video), _LOOK, scale, reordered=True, crf=crf, preset=preset)
+        async with place:
+            around = await wardrobe.pictures(dress, form, _NAMES, around.end)
+            beside = {number: await wardrobe.sounds(around, one) for number, one in tracks}
+    heard = [heard_whole(number, one, around, beside[number], dress.changes) for number, one in tracks]
+    files = {path: None for each in beside.values() for path in each if path}
+    return Dressed(
+        around,
+        tuple(heard) if dress.clips or dress.changes else (),
+        (watermark.overlay(mark, colours.matrix(video)),) if mark else (),
+        (*([mark.path] if mark else []), *files),
+    )
+
+
+def _encoded_like(video: Video) -> Video:
+    """What a picture is like that `args.picture` makes of another."""
+    width, height = (side // 2 * 2 for side in video.shown)
+    wide, high = video.aspect.split(":")
+    aspect = f"{high}:{wide}" if video.rotation % 180 else video.aspect
+    primaries, transfer, matrix, _ = video.colours
+    return replace(
+        video,
+        codec="h264",
+        width=width,
+        height=height,
+        rotation=0,
+        pixel_format="yuv420p",
+        aspect=aspect,
+        colours=(primaries, transfer, matrix, 1),
+    )
