@@ -12,7 +12,7 @@ import spoiled
 
 from vidd.ffmpeg import probe
 from vidd.ffmpeg.probe import close_probers, prober
-from vidd.ffmpeg.verify import Origin, Wanted, inspect, loudness, verify
+from vidd.ffmpeg.verify import Origin, Wanted, inspect, verify
 
 RARE_KEYS = ("-g", 1000, "-keyint_min", 1000, "-sc_threshold", 0)
 
@@ -94,9 +94,9 @@ def _metered(path):
 async def test_loudness_is_what_ffmpegs_own_meter_says(tmp_path):
     made = film(tmp_path / "in.mp4", "null", "volume=-7dB,aformat=channel_layouts=stereo")
     wanted = _metered(made)
-    (found,) = await loudness(made, "in.mp4")
+    (found,) = (await looked(made)).loudness
     assert [found["integrated"], found["range"], found["peak"]] == pytest.approx(wanted, abs=0.15)
-    assert await loudness(spoiled.recording(tmp_path / "mute.mp4", seconds=2, sound=None), "mute.mp4") == ()
+    assert (await looked(spoiled.recording(tmp_path / "mute.mp4", seconds=2, sound=None))).loudness == ()
 
 
 async def test_sound_that_moved_is_measured_at_the_start_the_middle_the_joins_and_the_end(tmp_path):
