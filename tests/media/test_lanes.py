@@ -5,6 +5,7 @@ from dataclasses import replace
 import av
 import footage
 import pytest
+import spoiled
 
 from vidd.errors import Refused
 from vidd.ffmpeg.verify import Wanted, verify
@@ -68,6 +69,23 @@ async def test_a_quick_cut_that_does_not_stand_its_check_is_made_anew(source, mo
     assert made.facts["lane"] == "full"
     assert check["why"].startswith("The quick cut did not stand its check: At ") or "decode" in check["why"]
     assert check["frames"] == 295
+
+
+async def test_a_quick_cut_whose_sound_moved_is_made_anew(tmp_path, monkeypatch):
+    good = trim.edges
+
+    async def moved(encoder, path, output, media, cut, **how):
+        made = await good(encoder, path, output, media, cut, **how)
+        late = output.with_name("late.mp4")
+        footage.ffmpeg("-i", output, "-c:v", "copy", *spoiled.AAC, "-filter:a", "adelay=50,atrim=end=11.8", late)
+        late.replace(output)
+        return made
+
+    monkeypatch.setattr(trim, "edges", moved)
+    made, check = await outcome(spoiled.recording(tmp_path / "in.mp4", seconds=16.0))
+    assert made.facts["lane"] == "full"
+    assert "sound and picture are 50 ms further apart than in the source" in check["why"]
+    assert all(abs(one["sound"]) < 0.005 for one in check["offset"])
 
 
 def spoil(path, at):
