@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import footage
+import pytest
 import spoiled
 from builders import Engine, FakePublisher
 from spoiled import PICTURE, recording
@@ -141,6 +142,7 @@ GOOD = {
 }
 
 
+@pytest.mark.timeout(900)
 async def test_no_bad_file_goes_out_and_no_good_one_is_blocked(tmp_path, capsys):
     assert (len(spoiled.BAD), len(GOOD)) == (40, 20)
     talk = spoiled.Talk(tmp_path)

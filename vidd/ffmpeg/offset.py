@@ -84,9 +84,11 @@ class _Pair:
         self._known: dict[float, float | None] = {}
 
     def gain(self, time: float) -> float:
-        """How far the fades let sound and picture through."""
-        fade, origin = self._origin["fade"], self._origin
-        return min(1.0, (time - origin["at"]) / fade, (origin["end"] - time) / fade) if fade else 1.0
+        """How far the fades let sound and picture through: 0 outside of what the source has, 1 where nothing fades."""
+        since, left, fade = time - self._origin["at"], self._origin["end"] - time, self._origin["fade"]
+        if min(since, left) < 0:
+            return 0.0
+        return min(1.0, since / fade, left / fade) if fade else 1.0
 
     def sound(self, point: float) -> tuple[float | None, bool]:
         """By how much the first track comes later; whether it is like nothing in the source."""
