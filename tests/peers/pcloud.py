@@ -496,20 +496,24 @@ class PCloud(Service):
             answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
         answer.content_length = end - start
         await answer.prepare(request)
+        await self._give(request, answer, key, data[start:end])
+        return answer
+
+    async def _give(self, request: web.Request, answer: web.StreamResponse, key: str, data: bytes) -> None:
         if self.cuts:
             most = self.cuts.pop(0)
-            await answer.write(data[start : min(end, start + most)])
-            self.served += min(end, start + most) - start
+            await answer.write(data[:most])
+            self.served += len(data[:most])
             self.links.pop(key, None)
             if request.transport is not None:
                 request.transport.close()
-            return answer
-        for at in range(start, end, step := -(-(end - start) // (6 if self.slow else 1))):
+            return
+        step = -(-len(data) // (6 if self.slow else 1))
+        for at in range(0, len(data), step):
             await asyncio.sleep(self.slow)
-            await answer.write(data[at : min(end, at + step)])
-        self.served += end - start
+            await answer.write(data[at : at + step])
+        self.served += len(data)
         await answer.write_eof()
-        return answer
 
 
 async def _pieces(part: BodyPartReader) -> Any:
