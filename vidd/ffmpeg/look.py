@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
 
-from vidd.ffmpeg import intact, stretches
+from vidd.ffmpeg import intact, nal, stretches
 from vidd.ffmpeg.closer import Closer
 from vidd.ffmpeg.hear import Heard
 from vidd.ffmpeg.thumbnail import shown_at, thumbnail
@@ -115,7 +115,8 @@ class Look:
         shown = packet.pts if packet.pts is not None else packet.dts
         if shown is None:
             return
-        time, size, key = self._time(packet, shown), packet.size, packet.is_keyframe
+        time, size = self._time(packet, shown), packet.size
+        key = packet.is_keyframe and not self._renews(bytes(packet))
         if not packet.is_discard:
             self.seen.times.append(time)
         if self._length_size and (wrong := intact.damage(bytes(packet), self._length_size)):
@@ -132,6 +133,14 @@ class Look:
                 self._keep([*packet.decode(), *self._stream.codec_context.decode(None)])
             # Each by itself: a keyframe of an open GOP is thrown away where those before it are missing.
             self._stream.codec_context.flush_buffers()
+
+    def _renews(self, data: bytes) -> bool:
+        """Whether it is no keyframe, though readers take it for one: the picture is right only some pictures later."""
+        if self._stream.codec_context.codec.canonical_name != "h264" or not self._length_size:
+            return False
+        with suppress(nal.BadUnits, IndexError):
+            return nal.kind_h264(nal.measured(data, self._length_size)) == "renewing"
+        return False
 
     def _choice(self, time: float, size: int) -> tuple[bool, bool]:
         """Whether a keyframe is to be looked at, and whether its picture is then known."""
