@@ -6,14 +6,16 @@ from dataclasses import fields
 import pytest
 from builders_mail import Sent, artifact, bench
 
+from vidd.clients.aws import Account
 from vidd.clients.facebook_words import words_of
 from vidd.clients.notice import TOLD, notice_of
+from vidd.clients.s3_plan import Plan
 from vidd.clients.youtube_finish import FinishOptions
 from vidd.fields import USUAL, templates_in, unknown_in
 from vidd.kinds import module_of
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk
-from vidd.publishers import folder, mail, s3, sqs, webhook
+from vidd.publishers import folder, mail, pcloud, s3, sqs, webhook
 from vidd.steps import describe
 
 KNOWN = USUAL | {"title", "description"}
@@ -44,7 +46,7 @@ def test_what_is_there_or_may_be_missing_is_no_slip(template):
     ("template", "said"),
     [
         ("{{ titel }}", "the template names an unknown field titel (did you mean title?)"),
-        ("{{ zzz }}", "the template names an unknown field zzz; there are description, job, name, talk, title"),
+        ("{{ zzz }}", "the template names an unknown field zzz; there are description, facts, job, name, talk, title"),
         ("{% if zzz %}x{% endif %}", "the template names an unknown field zzz; there are"),
         ("{{ talk.stagee }}", "the template names talk.stagee, which there is not (did you mean stage?)"),
         ("{{ talk['titel'] }}", "the template names talk.titel, which there is not"),
@@ -113,8 +115,19 @@ async def test_a_file_in_a_folder_has_all_that_its_name_may_name(sent, tmp_path)
 
 async def test_an_object_has_all_that_its_key_may_name(sent):
     options = s3.Options(account="a", bucket="b", key="x", public_url="x")
-    (file,) = s3._files(s3.Options(account="a", bucket="b", key=naming(names_in(options, "key"))), sent)
+    plan = Plan(s3.Options(account="a", bucket="b", key=naming(names_in(options, "key"))), Account(), sent)
+    (file,) = plan.files
     assert {*file.fields, "bucket", "key"} >= set(names_in(options, "public_url"))
+
+
+def test_a_file_on_pcloud_has_all_that_its_place_may_name(sent):
+    options = pcloud.Options(account="a", folder="1")
+    given = {name: naming(names_in(options, name)) for name in ("folder", "name", "path")}
+    assert pcloud._plan(pcloud.Options(account="a", **given), sent).wanted
+
+
+def test_what_a_source_brought_may_be_named_and_cannot_be_judged():
+    assert told("annotations/{{ facts.folder_id }}") == []
 
 
 def test_videos_have_all_that_their_words_may_name(sent):

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from vidd.config import SettingsFault, read_settings
 from vidd.kinds import resolve
 from vidd.model.check import Policy, policy_of
+from vidd.model.publication import failure_notices
 from vidd.options import parse_duration
 from vidd.ready import make_ready
 from vidd.steps import describe
@@ -166,7 +167,7 @@ def test_faults_inside_kinds_are_named_by_their_path_too(tmp_path):
         "pipelines.talks.publish[0].account",
         "pipelines.talks.notify[0].subject",
     }
-    assert any("there are folder, sheet, sqs" in fault for fault in found)
+    assert any("there are cms, folder, sheet, sqs" in fault for fault in found)
 
 
 def test_templates_and_labels_that_name_what_there_is_not_are_faults(tmp_path):
@@ -375,3 +376,37 @@ def test_what_is_no_duration_is_refused(text):
 
 def test_the_state_directory_is_a_path(tmp_path):
     assert read_settings(written(tmp_path, WHOLE)).daemon.state == Path("/var/lib/vidd")
+
+
+def test_only_a_notice_can_wait_for_a_failure(tmp_path):
+    found = faults(
+        tmp_path,
+        '[accounts.hook]\nkind = "webhook"\nurl = "https://example.org/h"\n'
+        '[[pipelines.x.publish]]\nkind = "webhook"\naccount = "hook"\non = "failed"\n'
+        '[[pipelines.x.notify]]\nkind = "webhook"\naccount = "hook"\non = "failed"\n'
+        '[[pipelines.x.notify]]\nkind = "mail"\non = "failed"\n',
+    )
+    assert [fault.partition(":")[0] for fault in found] == [
+        "pipelines.x.publish[0].on", "pipelines.x.notify[1]",
+    ]  # fmt: skip
+
+
+def test_a_plan_keeps_the_notices_of_failures_apart(tmp_path):
+    path = written(
+        tmp_path,
+        '[[pipelines.x.notify]]\nkind = "mail"\n[[pipelines.x.notify]]\nkind = "mail"\non = "failed"\nto = ["a@b.example"]\n',
+    )
+    stored = make_ready(read_settings(path)).pipelines["x"]
+    plan = resolve(stored)
+    assert ([one.name for one in plan.notices], [one.name for one in plan.failures]) == (["mail"], ["mail-2"])
+    assert failure_notices(stored) == {"mail-2"}
+
+
+def test_a_step_takes_its_place_among_the_limit_that_its_options_name(tmp_path):
+    path = written(
+        tmp_path,
+        '[[pipelines.x.steps]]\nkind = "command"\nargv = ["true"]\n'
+        '[[pipelines.x.steps]]\nkind = "command"\nargv = ["true"]\nslot = "gpus"\n',
+    )
+    plan = resolve(make_ready(read_settings(path)).pipelines["x"])
+    assert [step.slot for step in plan.steps] == ["fetches", "commands", "gpus"]

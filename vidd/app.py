@@ -22,6 +22,7 @@ from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
 from vidd.engine.stage import Stage, unexamined
 from vidd.engine.supervise import Watchers
+from vidd.engine.telling import Teller
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import close_probers
@@ -81,6 +82,7 @@ class Daemon:
         self._intake: Intake
         self._watchers: Watchers
         self._watching: Watching
+        self._teller: Teller
         self.runner: Runner
         self.desk: FrontDesk
         self.port: Port
@@ -108,6 +110,7 @@ class Daemon:
                 async with asyncio.TaskGroup() as tasks:
                     main = tasks.create_task(self.runner.run(), name="runner")
                     watchdog = tasks.create_task(self._watchdog(), name="watchdog")
+                    teller = tasks.create_task(self._teller.run(), name="teller")
                     self._watching.start(self._ready)
                     _log.info("ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=taken)
                     self._notifier.say(READY="1", STATUS="Ready.")
@@ -120,6 +123,7 @@ class Daemon:
                         await self._go_down()
                         main.cancel()
                         watchdog.cancel()
+                        teller.cancel()
         _log.info("stopped")
 
     async def _build(self, stack: AsyncExitStack) -> None:
@@ -158,10 +162,12 @@ class Daemon:
             intake=self._intake,
             watchers=self._watchers,
             inlets=self._watching.inlets,
+            audits=self._watching.audits,
             capabilities=await capabilities(tools.encoder),
             reserve=lambda: self._ready.settings.limits.disk_reserve,
         )
-        self._observers += self.desk.observers
+        self._teller = Teller(self._stage)
+        self._observers += [*self.desk.observers, self._teller.note]
         self.port = Port(self.desk)
 
     def _tools(self, ready: Ready, store: Store) -> Tools:
@@ -203,7 +209,7 @@ class Daemon:
             await asyncio.sleep(_TICK)
         while True:
             await self.runner.idle(_PATIENCE)
-            if not self._watching.outstanding:
+            if not self._watching.outstanding and not self._teller.outstanding(_PATIENCE):
                 return
             await asyncio.sleep(_TICK)
 
@@ -290,5 +296,4 @@ class Daemon:
 
 
 def _limits(settings: Settings) -> dict[str, int]:
-    limits = settings.limits
-    return {"encodes": limits.encodes, "uploads": limits.uploads, "fetches": limits.fetches, "mails": limits.mails}
+    return settings.limits.model_dump(include={"encodes", "gpus", "commands", "uploads", "fetches", "mails"})

@@ -30,7 +30,9 @@ from vidd.model.check import Does, Policy
 from vidd.options import Duration, Options, Size
 
 PREFIX = "VIDD_"
-_NOT_SETTINGS = frozenset({"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN"})
+_NOT_SETTINGS = frozenset(
+    {"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN", "VIDD_COMMAND"}
+)
 
 
 class SettingsFault(Refused):
@@ -81,6 +83,8 @@ class Limits(Options):
 
     jobs: int = Field(default=16, ge=1, le=1000)
     encodes: int = Field(default=2, ge=1, le=100)
+    gpus: int = Field(default=1, ge=1, le=100)
+    commands: int = Field(default=2, ge=1, le=100)
     uploads: int = Field(default=4, ge=1, le=100)
     fetches: int = Field(default=4, ge=1, le=100)
     mails: int = Field(default=2, ge=1, le=100)
@@ -151,6 +155,7 @@ class Pipeline(Options):
 
     programme: str | None = None
     review: bool = False
+    keep: Duration | None = None
     check: Check = Check()
     steps: tuple[Table, ...] = ()
     publish: tuple[Table, ...] = ()

@@ -156,8 +156,12 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
             own = values.pop("check", None) if family == "steps" else None
             options = faults.model(family, table.kind, values, (*where, part, at - back))
             if options is not None:
-                words.heard(family, table.kind, options, (*where, part, at - back))
+                words.heard(family, table.kind, options, (*where, part, at - back), name)
                 row = {"name": name, "kind": table.kind, "options": options.model_dump(mode="json")}
+                if part == "publish" and getattr(options, "on", "published") != "published":
+                    faults.add(
+                        (*where, part, at, "on"), "a publisher is what makes a job published: this is for notices"
+                    )
                 if own is not None:
                     row["check"] = faults.check_of(pipeline, own, (*where, part, at - back, "check"))
                 resolved.append(row if required is True else {**row, "required": False})
@@ -166,6 +170,7 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
     resolved = {
         "programme": pipeline.programme,
         "review": pipeline.review,
+        **({"keep": pipeline.keep} if pipeline.keep is not None else {}),
         "check": pipeline.check.model_dump(mode="json"),
         "steps": rows("steps", "steps", steps, shift),
         "publish": rows("publish", "publishers", pipeline.publish),
@@ -183,13 +188,14 @@ class _Words:
     facts: set[str] | None = field(default_factory=set)
     said: list[tuple[Where, Any, set[str] | None]] = field(default_factory=list)
 
-    def heard(self, family: str, kind: str, options: Any, where: Where) -> None:
+    def heard(self, family: str, kind: str, options: Any, where: Where, name: str) -> None:
         """One table, in the order of the pipeline: it may name what the steps before it leave."""
         self.said.append((where, options, None if self.facts is None else set(self.facts)))
         if family == "steps":
             # What a step leaves that does not say so cannot be told from a slip.
             leaves = getattr(module_of(family, kind), "FACTS", None)
-            self.facts = None if leaves is None or self.facts is None else self.facts | leaves
+            own = {name} if getattr(module_of(family, kind), "OWN_FACT", False) else set()
+            self.facts = None if leaves is None or self.facts is None else self.facts | leaves | own
 
     def check(self, labels: Sequence[str]) -> None:
         """Note what is named and not there."""
@@ -217,7 +223,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
     options = module.Options.model_validate(row["options"])
     optional = {
         name: partial(getattr(module, name), options)
-        for name in ("follow", "amend", "retract")
+        for name in ("follow", "amend", "replace", "retract")
         if hasattr(module, name)
     }
     return PlannedPublisher(
@@ -229,6 +235,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         reconcile=partial(module.reconcile, options),
         again=getattr(module, "again", nothing_remains),
         letter=getattr(module, "LETTER", False),
+        on=getattr(options, "on", "published"),
         tells_retraction=getattr(options, "tells_retraction", False),
         takes=_roles(options),
         **optional,
@@ -247,7 +254,7 @@ def _step(row: Mapping[str, Any]) -> PlannedStep:
     return PlannedStep(
         row["name"],
         row["kind"],
-        module.SLOT,
+        module.slot(options) if hasattr(module, "slot") else module.SLOT,
         _fingerprint(row),
         partial(module.run, options),
         own_place=getattr(module, "OWN_PLACE", False),
@@ -260,12 +267,15 @@ def _step(row: Mapping[str, Any]) -> PlannedStep:
 def _resolved(text: str) -> Plan:
     settings = json.loads(text)
     try:
+        notices = [_publisher(row) for row in settings["notify"]]
         return Plan(
             programme=settings["programme"],
             review=settings["review"],
+            keep=settings.get("keep"),
             steps=tuple(_step(row) for row in settings["steps"]),
             publishers=tuple(_publisher(row) for row in settings["publish"]),
-            notices=tuple(_publisher(row) for row in settings["notify"]),
+            notices=tuple(one for one in notices if one.on == "published"),
+            failures=tuple(one for one in notices if one.on == "failed"),
         )
     except ValidationError as error:
         faults = "; ".join(faults_of(error))

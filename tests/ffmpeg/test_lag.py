@@ -85,3 +85,11 @@ def test_where_nothing_moves_a_picture_cannot_be_placed():
     there = pictures(0)
     assert lag.picture_lag(there[7][1], there, 10 / 25) is None
     assert lag.picture_lag(there[7][1], [], 0.0) is None
+
+
+STEPS = [9000 * (1 if at % 8 < 4 else -1) if at % RATE < 400 else 0 for at in range(4 * RATE)]
+
+
+@pytest.mark.parametrize("expected", [0, RATE, 2 * RATE])
+def test_steps_that_return_each_second_are_where_they_should_be_and_not_one_further(expected):
+    assert lag.sound_lag(STEPS[:RATE], STEPS, expected) == (0.0, False)

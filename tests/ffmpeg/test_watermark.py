@@ -8,6 +8,7 @@ from PIL import Image
 from vidd.errors import Refused
 from vidd.ffmpeg.images import read_image
 from vidd.ffmpeg.watermark import Mark, Watermark, overlay, place, prepare
+from vidd.model.media import Video
 
 HD = (1920, 1080)
 
@@ -49,7 +50,7 @@ def test_the_image_gets_its_size_and_its_opacity(tmp_path):
 
 
 def test_a_path_of_whatever_letters_is_one_word_of_the_graph():
-    words = overlay(Mark(Path("/a b/it's [1],2;3:4\\x.png"), 3, 4), "bt709")
+    words = overlay(Mark(Path("/a b/it's [1],2;3:4\\x.png"), 3, 4), Video("h264", 1280, 720, 25.0))
     assert r"movie=filename=/a b/it\\\'s \[1\]\,2\;3\\:4\\\\x.png:" in words
     assert words.endswith("overlay=x=3:y=4:format=yuv420")
 

@@ -107,6 +107,20 @@ async def test_a_cut_that_lost_a_picture_is_refused(source):
         await verify(source, replace(WANTED, pictures=401), "x.mp4")
 
 
+async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_is_no_fault_of_a_join(tmp_path):
+    path = tmp_path / "open.mp4"
+    footage.ffmpeg(
+        *("-f", "lavfi", "-i", "mandelbrot=size=96x64:rate=25,trim=duration=8", "-pix_fmt", "yuv420p"),
+        *("-c:v", "libx264", "-preset", "medium", "-g", "30"),
+        *("-x264-params", "open-gop=1:b-pyramid=normal:bframes=2:b-adapt=2:ref=3:threads=1", path),
+    )
+    places = [at / 2 for at in range(3, 15)]
+    wanted = Wanted(8.0, 8.0, 96, 64, tracks=0, pictures=200, joins=tuple(places))
+    _, record = await verify(path, wanted, "x.mp4")
+    assert [one["at"] for one in record.joins] == places
+    assert all(one["packets"] > 10 for one in record.joins)
+
+
 async def test_a_join_with_a_picture_that_does_not_decode_is_refused(source):
     spoil(source, 5.3)
     with pytest.raises(Refused, match=r"pictures decode|decode with errors"):

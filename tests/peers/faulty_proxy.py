@@ -34,7 +34,10 @@ class Trouble:
 
 @dataclass
 class Proxy:
-    """`seen` are the requests as "METHOD path?query", `sent` the bytes of the answers; `url` is where it listens."""
+    """`seen` are the requests as "METHOD path?query", `sent` the bytes of the answers; `url` is where it listens.
+
+    `hanging` is set once `many` requests are held.
+    """
 
     upstream: str
     client: ClientSession
@@ -42,6 +45,8 @@ class Proxy:
     troubles: list[Trouble] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     sent: int = 0
+    held: int = 0
+    many: int = 1
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,6 +65,12 @@ class Proxy:
                 return trouble
         return None
 
+    async def hold(self) -> None:
+        self.held += 1
+        if self.held >= self.many:
+            self.hanging.set()
+        await self.released.wait()
+
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path
         self.seen.append(f"{request.method} {path}")
@@ -75,8 +86,7 @@ class Proxy:
             return web.Response(status=trouble.how, headers=trouble.headers)
         match trouble.how:
             case "hang" | "hold":
-                self.hanging.set()
-                await self.released.wait()
+                await self.hold()
                 return await self.forward(request, path)
             case "late error":
                 await self.forward(request, path, share=0.0, head=False)

@@ -1,7 +1,8 @@
 """A web service on loopback over TLS, in a thread of its own, which misbehaves as a test says.
 
 What a handler did stays done when its answer is dropped, held back or replaced by an error: that is how real
-services lose replies. `calls` keeps every request with the status that was meant for it.
+services lose replies. `calls` keeps every request with the status that was meant for it; `hung` is set once an answer
+is held back.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Service:
         self.calls: list[Call] = []
         self.missteps: list[Misstep] = []
         self.lock = threading.RLock()
+        self.hung = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._lines: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
         self._leave: asyncio.Event
@@ -123,6 +125,10 @@ class Service:
                 line.abort()
             for _ in range(10):
                 await asyncio.sleep(0)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     @web.middleware
     async def _misbehave(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -144,6 +150,7 @@ class Service:
             body = found.body if found.body is not None else {"error": {"code": found.status, "message": "as asked"}}
             return web.json_response(body, status=found.status, headers=found.headers)
         if found.action == "hang":
+            self.hung.set()
             await self._leave.wait()
         if request.transport is not None:
             request.transport.abort()

@@ -39,7 +39,8 @@ def _made_lines(made: Mapping[str, Any]) -> list[str]:
     """A file that a step made, and what its check found."""
     check = made.get("check")
     if check is None:
-        return [f"    {made['role']}: {made['path']}, {made['size']} bytes"]
+        files = f"{made['files']} files, " if made.get("files") is not None else ""
+        return [f"    {made['role']}: {made['path']}, {files}{made['size']} bytes"]
     lines = [f"    {made['role']}: {made['path']}, {check['summary']}"]
     if check.get("lane"):
         lines.append(f"      {check['lane']}: {check['why']}")

@@ -6,6 +6,7 @@ answer was lost) becomes NobodyKnows.
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +37,7 @@ class Account(Options):
     sqs_endpoint_url: str | None = Field(
         None, pattern=r"^https?://[^\s@]+$", description="Address of its SQS; without it, endpoint_url."
     )
+    bucket: str | None = Field(None, min_length=1, description="The bucket where a publisher names none.")
     region: str | None = Field(None, description="Region; without it, the environment's, or us-east-1 off AWS.")
     access_key: str | None = Field(None, description="Access key id; without it, the environment's or the host's role.")
     secret_key: SecretStr | None = Field(None, description="Secret access key.")
@@ -45,14 +47,43 @@ class Account(Options):
     )
     verify: bool = Field(True, description="Check the server's certificate.")
     ca: Path | None = Field(None, description="File of certificates to trust besides the system's.")
+    environment: str | None = Field(
+        None,
+        pattern=r"^[A-Z][A-Z0-9_]*$",
+        description="Beginning of the variables that give what is not given here: DO_SPACES means DO_SPACES_KEY,"
+        " DO_SPACES_SECRET, DO_SPACES_REGION, DO_SPACES_ENDPOINT and DO_SPACES_BUCKET.",
+    )
     connect_timeout: Duration = Field(10.0, gt=0, description="Longest time to wait for a connection.")
     read_timeout: Duration = Field(60.0, gt=0, description="Longest silence in the middle of an answer.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_environment(cls, values: Any) -> Any:
+        begin = values.get("environment") if isinstance(values, dict) else None
+        return {**from_environment(begin), **values} if isinstance(begin, str) else values
 
     @model_validator(mode="after")
     def _both_keys(self) -> Account:
         if (self.access_key is None) is not (self.secret_key is None):
             raise ValueError("access_key and secret_key come together: give both or neither")
         return self
+
+
+def from_environment(begin: str) -> dict[str, str]:
+    """The fields of an account that variables beginning so give; ValueError where the keys are not among them."""
+    names = {"access_key": "KEY", "secret_key": "SECRET", "region": "REGION", "bucket": "BUCKET"}
+    missing = [
+        f"{begin}_{names[one]}" for one in ("access_key", "secret_key") if not os.environ.get(f"{begin}_{names[one]}")
+    ]
+    if missing:
+        raise ValueError(f"there is no {' and no '.join(missing)} in the environment")
+    found = {field: os.environ[f"{begin}_{name}"] for field, name in names.items() if os.environ.get(f"{begin}_{name}")}
+    endpoint = os.environ.get(f"{begin}_ENDPOINT", "").rstrip("/")
+    if endpoint:
+        scheme, _, host = endpoint.rpartition("://")
+        # What DigitalOcean shows first is the bucket's own address.
+        found["endpoint_url"] = f"{scheme or 'https'}://{host.removeprefix(found.get('bucket', '') + '.')}"
+    return found
 
 
 @lru_cache(maxsize=1)

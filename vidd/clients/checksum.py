@@ -5,14 +5,28 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 from typing import TYPE_CHECKING
 
 from vidd.clients.threads import in_thread
+from vidd.errors import Refused
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 _PIECE = 4 * 2**20
+_SUMS = {"md5", "sha1", "sha256", "sha512"}
+
+
+def promised_sums(facts: dict[str, Any]) -> dict[str, str]:
+    """The arrival's `checksum` ("sha256:<hex>") by algorithm."""
+    if not (checksum := facts.get("checksum")):
+        return {}
+    algorithm, _, value = str(checksum).partition(":")
+    if algorithm not in _SUMS or not re.fullmatch(r"[0-9a-fA-F]+", value):
+        raise Refused(f"The arrival's checksum {str(checksum)[:80]!a} cannot be read: write it like sha256:<hex>.")
+    return {algorithm: value}
 
 
 async def digest_of(path: Path, algorithm: str) -> str:

@@ -12,6 +12,7 @@ from vidd.errors import AgainLater, Fault, Refused
 _CLONE = 0x40049409  # FICLONE of linux/fs.h
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EINVAL, errno.ENOTTY}
 _IMPOSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.ELOOP}
 
 
@@ -37,6 +38,24 @@ def cloned(source: Path, target: Path) -> bool:
             fcntl.ioctl(writing.fileno(), _CLONE, reading.fileno())
     except OSError:
         target.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def no_links(error: OSError) -> bool:
+    """Whether this says that the file system makes no second name for a file."""
+    return error.errno in _NO_LINKS
+
+
+def shared(source: Path, target: Path) -> bool:
+    """Make `target` a clone of a file, or else a second name for it; False where the file system has neither."""
+    if cloned(source, target):
+        return True
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if not no_links(error):
+            raise
         return False
     return True
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vidd.clients.aws import head, shown
 from vidd.clients.aws_faults import asking
 from vidd.clients.checksum import FollowingSum
+from vidd.clients.landing import check_room
 from vidd.clients.persist import persist
 from vidd.clients.side_by_side import side_by_side
 from vidd.errors import AgainLater, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from vidd.clients.landing import Landing
     from vidd.clients.meter import Meter
@@ -56,6 +57,34 @@ async def pin(
     sealed = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms") or "SSECustomerAlgorithm" in answer
     plain = _MD5.fullmatch(found_etag) and not sealed
     return Pinned(bucket, key, found_size, found_etag, version, found_etag if plain else None)
+
+
+async def fetch(
+    s3: Any,
+    thing: Pinned,
+    landing: Landing,
+    meter: Meter,
+    *,
+    promised: Mapping[str, str] | None,
+    parallel: int,
+    sleep: Callable[[float], Awaitable[None]],
+) -> None:
+    """Bring an object to its landing.
+
+    Its MD5, where the ETag is one, and the checksums that were `promised` are compared; with None neither is.
+    """
+    if promised is None:
+        thing = replace(thing, md5=None)
+    landing.open({
+        "bucket": thing.bucket, "key": thing.key, "etag": thing.etag, "version": thing.version, "size": thing.size,
+    })  # fmt: skip
+    meter.total = thing.size
+    meter.done = min(thing.size, len(landing.done) * landing.chunk)
+    check_room(landing.directory, thing.size - meter.done, landing.reserve)
+    known = await download(s3, thing, landing, meter, parallel=parallel, sleep=sleep)
+    sums = {**(promised or {}), **({"md5": thing.md5} if thing.md5 else {})}
+    await landing.check(thing.size, sums, known=known)
+    await landing.settle()
 
 
 async def download(

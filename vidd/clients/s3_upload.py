@@ -9,75 +9,33 @@ import asyncio
 import base64
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from vidd.clients.aws import head, shown
+from vidd.clients.aws import head
 from vidd.clients.aws_faults import asking, code_of, status_of
-from vidd.clients.checksum import digest_of
 from vidd.clients.persist import persist
 from vidd.clients.s3_parts import Manifest, Slice
+from vidd.clients.s3_target import JOB, SUM, Target, is_this
 from vidd.clients.side_by_side import side_by_side
 from vidd.errors import AgainLater, Fault, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
 
     from vidd.clients.meter import Meter
-
-JOB, SUM = "vidd-job", "vidd-etag"
-"""Metadata: whose object it is, and the ETag its parts make (which foreign servers do not always show)."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a file goes. `extra` are request parameters such as ContentType.
-
-    `overwrite` replaces anybody's object; that of the job `replaces` is replaced in any case.
-    """
-
-    bucket: str
-    key: str
-    job: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    overwrite: bool = False
-    replaces: str | None = None
-
-    @property
-    def where(self) -> dict[str, str]:
-        """The request parameters that name the object."""
-        return {"Bucket": self.bucket, "Key": self.key}
-
-    @property
-    def shown(self) -> str:
-        """The address for a sentence."""
-        return shown(self.bucket, self.key)
-
-
-async def is_this(found: Mapping[str, Any], job: str, path: Path, *, size: int, etag: str) -> bool:
-    """Whether what HEAD found is this job's file: by marker, size and sum.
-
-    Servers that keep no marker, or show another ETag than the one a multipart upload makes, are asked by the MD5
-    of the whole file, where that is what their ETag is.
-    """
-    marks = found.get("Metadata") or {}
-    if int(found.get("ContentLength", -1)) != size or marks.get(JOB, job) != job:
-        return False
-    shown_etag = str(found.get("ETag", "")).strip('"')
-    if etag in {shown_etag, marks.get(SUM)}:
-        return True
-    return bool(SUM not in marks and _MD5.fullmatch(shown_etag)) and await digest_of(path, "md5") == shown_etag
-
-
 @dataclass
 class Upload:
-    """One upload. `save(upload_id)` makes the id durable, `sent()` that only the last answer is outstanding."""
+    """One upload. `save(upload_id)` makes the id durable, `sent()` that only the last answer is outstanding.
+
+    `absent` says that it has just been seen that nothing is there.
+    """
 
     s3: Any
     target: Target
@@ -88,21 +46,19 @@ class Upload:
     sent: Callable[[], Awaitable[None]]
     parallel: int = 4
     upload_id: str | None = None
-    _etags: dict[int, str] = field(default_factory=dict)
-    _guard: dict[str, str] = field(default_factory=dict)
+    absent: bool = False
+    _etags: dict[int, str] = field(default_factory=dict, init=False)
+    _guard: dict[str, str] = field(default_factory=dict, init=False)
 
     async def run(self) -> dict[str, Any]:
         """Bring the file there; the answer is what HEAD says of it."""
         target = self.target
-        found = await self._look()
+        found = None if self.absent else await self._look()
         if found is not None:
             if await self._is_this(found):
                 await self.abandon()
                 return found
-            if not target.overwrite and (found.get("Metadata") or {}).get(JOB) not in {
-                target.job,
-                target.replaces or target.job,
-            }:
+            if not target.may_replace(found.get("Metadata") or {}):
                 raise self._taken()
         elif not target.overwrite:
             # Somebody may put an object there while ours is on its way; servers that know this header refuse then.
@@ -113,6 +69,18 @@ class Upload:
         else:
             await self._multipart()
         return await self._landed()
+
+    async def take_up(self, earlier: Mapping[str, Any]) -> None:
+        """Go on with what was begun (Bucket, Key, etag, size, upload_id); of another file or place it is ended there."""
+        begun = earlier.get("upload_id")
+        if begun is None:
+            return
+        here = {**self.target.where, "etag": self.manifest.etag, "size": self.manifest.size}
+        if all(earlier.get(name) == value for name, value in here.items()):
+            self.upload_id = begun
+            return
+        place = Target(earlier["Bucket"], earlier["Key"], self.target.job)
+        await replace(self, target=place, upload_id=begun).abandon()
 
     async def abandon(self) -> None:
         """End an open multipart upload, so that its parts cost nothing; what stops that is not the file's failure."""
@@ -165,14 +133,18 @@ class Upload:
 
         async def put(**guard: str) -> None:
             with Slice(manifest.path, 0, manifest.size, self._counter()) as body:
-                answer = await self.s3.put_object(
-                    **self._described,
-                    **guard,
-                    Body=body,
-                    ContentLength=manifest.size,
-                    ContentMD5=base64.b64encode(manifest.digests[0]).decode(),
-                )
-            self._undamaged(answer, manifest.digests[0])
+                try:
+                    answer = await self.s3.put_object(
+                        **self._described,
+                        **guard,
+                        Body=body,
+                        ContentLength=manifest.size,
+                        ContentMD5=base64.b64encode(manifest.digests[0]).decode(),
+                    )
+                    self._undamaged(answer, manifest.digests[0])
+                except BaseException:
+                    self.meter.back(body.given)
+                    raise
 
         await self._commit(f"putting {self.target.shown}", put)
 

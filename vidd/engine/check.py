@@ -25,10 +25,16 @@ if TYPE_CHECKING:
 
 
 def going_out(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
-    """The roles of the files that publishers take. One that names none takes what was made, else the source."""
+    """The roles of the media files that publishers take. One that names none takes what was made, else the source."""
     made = [role for role in artifacts if role != "source"] or list(artifacts)
     wanted = [role for one in plan.publishers for role in (one.takes or made)]
-    return [role for role in artifacts if role in wanted]
+    return [role for role, one in artifacts.items() if role in wanted and _is_media(one)]
+
+
+def _is_media(artifact: Artifact) -> bool:
+    """Trees and the reports of programs are held to what their own steps know of them."""
+    video = artifact.role == "source" or artifact.content_type.startswith(("video/", "audio/"))
+    return video and artifact.tree is None
 
 
 async def give_records(stage: Stage, job: Job, plan: Plan, made: Made) -> None:

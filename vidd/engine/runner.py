@@ -11,6 +11,7 @@ import structlog
 from vidd.engine import check
 from vidd.engine.jobrun import JobRun
 from vidd.engine.patience import time_or_sign
+from vidd.engine.rework import kept_of
 from vidd.engine.rivals import out_in_words
 from vidd.engine.slots import Slot
 from vidd.engine.stage import Stage
@@ -63,7 +64,10 @@ class Runner:
         resting = await self._stage.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
         old = self._stage.now() - _KEPT
         kept = {job.id for job in resting if job.state is not State.REFUSED or job.changed > old}
-        await self._stage.workspace.sweep(unfinished | kept | set(self._runs))
+        alive = unfinished | kept | set(self._runs)
+        await self._stage.workspace.sweep(alive)
+        await self._stage.workspace.sweep_logs(alive, old.timestamp())
+        await asyncio.to_thread(kept_of(self._stage).sweep, self._stage.now(), alive)
         self._swept = self._stage.now()
 
     async def run(self) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from vidd.model.media import Artifact
+from vidd.tree import is_there
 
 
 class Workspace:
-    """The job directories below `root`."""
+    """The job directories below `root`; what their programs said is in `logs` beside it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -22,11 +23,14 @@ class Workspace:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def has(self, job_id: str, artifacts: Iterable[Artifact]) -> bool:
-        """Whether these files are still there in their full size."""
+    async def has(self, job_id: str, artifacts: Iterable[Artifact]) -> bool:
+        """Whether these files are still there in their full size, and these trees with all their files."""
         for one in artifacts:
             path = self.root / job_id / one.path
-            if not path.is_file() or path.stat().st_size != one.size:
+            if one.tree is not None:
+                if not await asyncio.to_thread(is_there, path, one):
+                    return False
+            elif not path.is_file() or path.stat().st_size != one.size:
                 return False
         return True
 
@@ -42,6 +46,12 @@ class Workspace:
         for name in gone:
             await self.remove(name)
         return gone
+
+    async def sweep_logs(self, keep: Collection[str], before: float) -> None:
+        """Remove the logs of all jobs but these that were not written to since `before` (seconds since 1970)."""
+        for path in (self.root.parent / "logs").glob("*.log*"):
+            if path.name.partition(".")[0] not in keep and path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
 
     def free(self) -> int:
         """Free bytes on the file system of the job directories."""

@@ -19,6 +19,8 @@ RATE = 8000
 # Samples: the window of a loudness curve, its two steps, what waves are compared, and half of a low voice's wave.
 _WINDOW, _COARSE, _FINE, _WAVES, _HALF_A_WAVE = 160, 32, 8, RATE // 2, 24
 _FEWEST = 50
+# What is nearly as like where it should be as it is this far off is not a shift.
+_FAR, _AS_ALIKE = RATE // 4, 0.95
 # A curve that swings by less than this share of its mean (a tone, a hum, noise) looks the same everywhere.
 _FLAT = 0.12
 # Of two different pieces of speech some second is always a little alike.
@@ -40,9 +42,14 @@ def sound_lag(heard: Sequence[int], source: Sequence[int], expected: int) -> tup
         return None, False
     if _is_flat(curve):
         return _of_a_tone(heard, source, expected), False
-    alike, best = _Likeness(curve, within).best(range(len(within) - len(curve) + 1))
+    likeness, last = _Likeness(curve, within), len(within) - len(curve)
+    alike, best = likeness.best(range(last + 1))
     if alike < _ALIKE:
         return None, alike < _UNLIKE
+    if abs(best * _COARSE - expected) > _FAR:
+        # Steps, clapping and beeps are like themselves a moment later; then they are where they should be.
+        close, near = likeness.best(_around(expected // _COARSE, 2, last))
+        best = near if close >= alike * _AS_ALIKE else best
     curve, within = _curve(heard, _FINE), _curve(source, _FINE)
     around = _around(best * _COARSE // _FINE, 3 * _COARSE // _FINE, len(within) - len(curve))
     place = _Likeness(curve, within).best(around)[1] * _FINE

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Literal
 from PIL import Image
 from pydantic import Field
 
+from vidd.ffmpeg import colours
 from vidd.ffmpeg.images import read_image
 from vidd.ffmpeg.settings import Length, pixels
 from vidd.options import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vidd.model.media import Video
 
 WHAT = "watermark"
 
@@ -77,12 +80,12 @@ def prepare(wanted: Watermark, source: Path, output: Path, frame: tuple[int, int
     return Mark(output, left, top)
 
 
-def overlay(mark: Mark, matrix: str) -> str:
-    """The filters that lay it over the picture they follow in a chain; `matrix` is that of the picture's colours."""
+def overlay(mark: Mark, video: Video) -> str:
+    """The filters that lay it over the picture they follow in a chain; `video` says what that picture's colours are."""
     # A file of its own in the graph, for which the chain around it stays one with one beginning and one end.
     image = f"movie=filename={_escaped(str(mark.path))}:format_name=png_pipe"
-    colours = f"scale=out_color_matrix={matrix}:out_range=limited,format=yuva420p"
-    return f"null[under];{image},{colours}[mark];[under][mark]overlay=x={mark.x}:y={mark.y}:format=yuv420"
+    own = f"scale=out_color_matrix={colours.matrix(video)}:out_range=limited,format=yuva420p,{colours.marked(video)}"
+    return f"null[under];{image},{own}[mark];[under][mark]overlay=x={mark.x}:y={mark.y}:format=yuv420"
 
 
 def _escaped(text: str) -> str:

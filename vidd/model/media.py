@@ -86,10 +86,19 @@ def _video(data: Mapping[str, Any]) -> Video:
 
 
 @dataclass(frozen=True, slots=True)
+class Tree:
+    """A directory of files: how many there are below it, and the SHA-256 (hex) of their sizes and places."""
+
+    files: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """A file a step made. `path` is relative to the job's directory; `role` is unique within a job.
 
     Roles: `source` (what was fetched), `talk` (the cut), `rendition-720p` and so on.
+    With `tree` it is a directory and all files below it, which go on as they lie there; `size` is theirs together.
     """
 
     role: str
@@ -98,6 +107,7 @@ class Artifact:
     content_type: str = "video/mp4"
     media: Media | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    tree: Tree | None = None
 
 
 @dataclass(frozen=True, slots=True)

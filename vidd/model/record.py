@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from vidd.model.media import Artifact, Media, Outcome
+from vidd.model.media import Artifact, Media, Outcome, Tree
 from vidd.model.publication import Receipt
 from vidd.model.talk import Speaker, Talk
 
@@ -39,11 +39,14 @@ def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
     """The opposite of `outcome_to_json`."""
     return Outcome(
         facts=data["facts"],
-        artifacts=tuple(
-            Artifact(**{**one, "media": Media.from_json(one["media"]) if one["media"] else None})
-            for one in data["artifacts"]
-        ),
+        artifacts=tuple(_artifact_from_json(one) for one in data["artifacts"]),
     )
+
+
+def _artifact_from_json(data: Mapping[str, Any]) -> Artifact:
+    media, tree = data["media"], data.get("tree")
+    parts = {"media": Media.from_json(media) if media else None, "tree": Tree(**tree) if tree else None}
+    return Artifact(**{**data, **parts})
 
 
 def receipt_to_json(receipt: Receipt) -> dict[str, Any]:

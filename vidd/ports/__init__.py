@@ -3,19 +3,31 @@
 A kind is a module. A source module has `Options` and `watch(options, inlet)`; a step module has `Options`, `SLOT`
 and `run(options, bench)`; a publisher module has `Options`, `SLOT`, `publish(options, parcel)` and
 `reconcile(options, parcel)`. Any of them may have `check(options, tools)`, which asks the other side and returns one
-sentence. `SLOT` is the name of a limit ("encodes", "uploads", "fetches", "mails") or None; the engine holds one of its
-places for as long as a call takes.
+sentence. `SLOT` is the name of a limit ("encodes", "gpus", "commands", "uploads", "fetches", "mails") or None; the engine holds
+one of its places for as long as a call takes. A step whose limit is for the settings to say has `slot(options)` as well.
+
+A source module may have `audit(options, tools, name)`, which lists what is there now as `Listed`, whatever of it was
+handed in before; `name` is the source's. `vidd audit` compares that with the jobs.
 
 A step module with `OWN_PLACE = True` takes the place itself, with `bench.place()` around what crowds the machine; one
 with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else;
 where `LOCAL = True`, `check` looks at files and programs of this machine only, so `vidd check` always asks it. `still`
 tells of a recorded outcome whether it serves what the job is now.
 
+What a step makes are artifacts: files, or trees. A tree is a directory below the job's own with any number of files in it,
+handed over as one artifact (`vidd.tree.tree_artifact(role, directory, path)` makes it from what lies there): later steps
+get its directory by `bench.tree(role)`, and publishers that take trees ask for them by `parcel.chosen(roles, trees=True)`
+and go through their files by `vidd.tree.leaves`. A tree must not change once it is handed over, like any artifact; a step
+that runs again after a restart is one whose files or trees are no longer there as recorded. Links are not followed.
+
 A publisher module may have `follow(options, standings, tools)` where it mirrors states, `amend(options, parcel)`, which
-brings what is published (found by its receipt) up to what the parcel says now and returns the receipt,
+brings the words of what is published (found by its receipt) up to what the parcel says now and returns the receipt,
+`replace(options, parcel)`, which does the same with its files (what changed is replaced, what the parcel says is `gone` is
+dropped, the rest stays),
 `retract(options, parcel)`, which takes it back and returns a sentence, and `again(token)`, which returns what remains
-of a token once a person said that the attempt did not arrive. The first three can be repeated without harm. One with
-`LETTER = True` writes to people.
+of a token once a person said that the attempt did not arrive. All but the last can be repeated without harm. One with
+`LETTER = True` writes to people. A notice whose options have `on = "failed"` tells of jobs that were refused or are unsure,
+once for each such outcome.
 """
 
 from __future__ import annotations
@@ -37,7 +49,7 @@ from vidd.ports.plan import (
 )
 from vidd.ports.store import Conflict, Queue, Store
 from vidd.ports.tools import Clock, Encoder, Memory, Observer, ShortMemory, Tools
-from vidd.ports.work import Bench, Inlet, Parcel
+from vidd.ports.work import Bench, Inlet, Listed, Parcel
 
 __all__ = [
     "Again",
@@ -48,6 +60,7 @@ __all__ = [
     "Encoder",
     "Follow",
     "Inlet",
+    "Listed",
     "Memory",
     "Observer",
     "Parcel",

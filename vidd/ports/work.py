@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,19 @@ from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt
 from vidd.model.talk import Talk
 from vidd.ports.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One thing that a source's other side has now. `arrival` is what `watch` hands in for it.
+
+    Without one, `why` says why there is none: because it `waits` for something, or because it is nothing to work on.
+    """
+
+    name: str
+    arrival: Arrival | None = None
+    why: str | None = None
+    waits: bool = False
 
 
 class Inlet(Protocol):
@@ -38,6 +51,9 @@ class Inlet(Protocol):
     def down(self, reason: str) -> None:
         """The watcher goes on, but what it watches cannot be reached."""
 
+    def note(self, sentence: str | None) -> None:
+        """What a person may want to know of a watcher that is well, such as what waits there; None: nothing."""
+
     def caught_up(self) -> None:
         """A whole look found nothing that has not been handed in."""
 
@@ -49,7 +65,8 @@ class Inlet(Protocol):
 class Bench:
     """A job on the workbench: what a step is given. `artifacts` are by role, in the order they were made.
 
-    `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already.
+    `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already. `step` is the
+    step's name in its pipeline.
     """
 
     job: Job
@@ -60,6 +77,7 @@ class Bench:
     facts: Mapping[str, Any]
     progress: Callable[[float, float | None, str, float | None], None]
     place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    step: str = ""
 
     def file(self, role: str, *, part: bool = False) -> Path:
         """The path of an artifact; Refused where no step before made it.
@@ -71,15 +89,25 @@ class Bench:
             raise Refused(f"This step works on {role!r}, but the steps before it made {made}: correct the pipeline.")
         if not part:
             _refuse_part(self.artifacts[role])
+        _refuse_tree(self.artifacts[role], "step")
         return self.directory / self.artifacts[role].path
+
+    def tree(self, role: str) -> Path:
+        """The directory of an artifact that is a tree; Refused where no step before made it, or it is a file."""
+        artifact = self.artifacts.get(role)
+        if artifact is None or artifact.tree is None:
+            made = ", ".join(name for name, one in self.artifacts.items() if one.tree is not None) or "none"
+            raise Refused(f"This step works on a directory {role!r}; of those the steps before made {made}.")
+        return self.directory / artifact.path
 
 
 @dataclass(frozen=True)
 class Parcel:
     """What a publisher is given. `facts` are the steps'; `receipts` are those of the publishers before a notice.
 
-    `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another.
-    `event` is what a notice tells of, `published` or `retracted`; of the latter `receipts` say what there was.
+    `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another. `gone`
+    are, by role, the places of files of a tree that were put out before and are in it no more.
+    `event` is what a notice tells of: `published`, `retracted` (`receipts` say what there was), or the state of a job that failed.
     `checkpoint(token)` saves what a resume needs before the bytes it speaks of go out; `sent(token)` says that
     everything went out and only the answer is outstanding.
     """
@@ -96,20 +124,27 @@ class Parcel:
     checkpoint: Callable[[Mapping[str, Any]], Awaitable[None]]
     sent: Callable[[Mapping[str, Any]], Awaitable[None]]
     replaced: Receipt | None = None
+    gone: Mapping[str, Sequence[str]] = field(default_factory=dict)
     event: str = "published"
 
-    def chosen(self, roles: Sequence[str]) -> list[Artifact]:
-        """The artifacts of these roles; with none named, all that steps made, or else the source."""
+    def chosen(self, roles: Sequence[str], *, trees: bool = False) -> list[Artifact]:
+        """The artifacts of these roles; with none named, all that steps made, or else the source.
+
+        Only who says that `trees` are welcome is given any: to all others a tree that is named is a mistake, and one
+        that is not named is none of what the steps made.
+        """
         if roles:
             missing = [role for role in roles if role not in self.artifacts]
             if missing:
                 raise Refused(f"There is no {missing[0]!r} to publish: the steps made {', '.join(self.artifacts)}.")
             chosen = [self.artifacts[role] for role in roles]
         else:
-            made = [one for role, one in self.artifacts.items() if role != "source"]
-            chosen = made or list(self.artifacts.values())
+            welcome = {role: one for role, one in self.artifacts.items() if trees or one.tree is None}
+            chosen = [one for role, one in welcome.items() if role != "source"] or list(welcome.values())
         for one in chosen:
             _refuse_part(one)
+            if not trees:
+                _refuse_tree(one, "publisher")
         return chosen
 
     @property
@@ -123,4 +158,12 @@ def _refuse_part(artifact: Artifact) -> None:
         raise Refused(
             f"Of the {artifact.role!r} only what the cut needs was fetched, and more is wanted now:"
             " set ranged = false of the fetch step and retry with the present settings (--fresh-settings)."
+        )
+
+
+def _refuse_tree(artifact: Artifact, who: str) -> None:
+    if artifact.tree is not None:
+        raise Refused(
+            f"{artifact.role!r} is a directory of {artifact.tree.files} files, and this {who} works on one file:"
+            " name another role."
         )

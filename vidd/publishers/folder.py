@@ -1,4 +1,4 @@
-"""Files in a folder, put there whole or not at all.
+"""Files in a folder, and trees as directories in it, put there whole or not at all.
 
 A file is made beside its place and gets its name last, so nobody sees half of one. Its size and SHA-256 are
 recorded before that, so that after a crash in between the file itself proves that it arrived.
@@ -7,21 +7,22 @@ recorded before that, so that after a crash in between the file itself proves th
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidd.clients.disk import cloned, disk_fault, sync_directory
+from vidd.clients import tree_place
+from vidd.clients.disk import disk_fault, no_links, sync_directory
+from vidd.clients.fill import fill
+from vidd.clients.meter import Meter
+from vidd.clients.threads import in_thread
 from vidd.errors import Refused
 from vidd.fields import MayName
-from vidd.model.event import BytesMoved
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
 from vidd.options import Options as Base
@@ -31,8 +32,6 @@ from vidd.texts import check_template, fields_of, file_name, render, title_among
 SLOT: str | None = "uploads"
 
 _NAME = "{{ title | file_name }}{% if talk.id %}-{{ talk.id | file_name }}{% endif %}{{ tail }}{{ suffix }}"
-_CHUNK = 4 * 1024 * 1024
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EINVAL, errno.ENOTTY}
 
 
 class Options(Base):
@@ -45,47 +44,58 @@ class Options(Base):
     files: tuple[str, ...] = Field((), description="The roles to put there; everything the steps made otherwise.")
     retract: Literal["keep", "delete"] = Field("keep", description="What taking a talk back does with its files.")
     existing: Literal["refuse", "replace"] = Field(
-        "refuse", description="What to do where the name is taken by another content."
+        "refuse",
+        description="What to do where the name is taken by another content; a tree's directory is replaced with all in it.",
     )
 
 
 async def publish(options: Options, parcel: Parcel) -> Receipt:
     """Put the files there. Refused where a name is taken; AgainLater, without counting, where the disk is full."""
-    chosen = parcel.chosen(options.files)
-    total = float(sum(artifact.size for artifact in chosen))
+    chosen = parcel.chosen(options.files, trees=True)
+    total = sum(artifact.size for artifact in chosen)
+    meter = Meter("folder", "upload", progress=parcel.progress, observe=parcel.tools.observe, total=total)
     token: dict[str, Any] = {}
-    done = 0.0
     for artifact, name in _names(options, parcel, chosen):
         target = parcel.tools.path(options.path) / name
         part = _part(target, parcel, artifact.role)
-        source = parcel.directory / artifact.path
         try:
             try:
-                size, digest = await _fill(source, part, parcel, done, total)
-                token[artifact.role] = {"name": str(name), "size": size, "sha256": digest}
+                token[artifact.role] = {"name": str(name), **await _fill(artifact, parcel, part, meter)}
                 await parcel.checkpoint({"files": dict(token)})
-                replaced = _replaced(parcel, artifact.role)
-                await asyncio.to_thread(_place, part, target, token[artifact.role], options.existing, replaced)
+                ours = _ours(parcel, artifact.role, target)
+                await in_thread(_place, part, target, token[artifact.role], options.existing, ours)
             finally:
-                with suppress(FileNotFoundError):
-                    part.unlink()
+                await in_thread(tree_place.clear, part)
         except OSError as error:
             raise disk_fault(error, f"writing {target}") from error
-        done += artifact.size
+    meter.tell()
     return _receipt(options, parcel, token)
+
+
+# What was put there before gives way as a whole, and only while it is still that.
+replace = publish
+
+
+async def _fill(artifact: Artifact, parcel: Parcel, part: Path, meter: Meter) -> dict[str, Any]:
+    """Make `part` hold the artifact; what proves that it arrived."""
+    source = parcel.directory / artifact.path
+    if artifact.tree is None:
+        size, digest = await fill(source, part, meter.add)
+        return {"size": size, "sha256": digest}
+    return asdict(await tree_place.build(source, part, meter.add))
 
 
 async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
     """The receipt where every file recorded is there with its size and SHA-256, None otherwise."""
     files = parcel.publication.token.get("files", {})
-    roles = {artifact.role for artifact in parcel.chosen(options.files)}
+    roles = {artifact.role for artifact in parcel.chosen(options.files, trees=True)}
     folder = parcel.tools.path(options.path)
     for role, file in files.items():
         target = folder / file["name"]
         if not await asyncio.to_thread(_same, target, file):
             return None
         # A daemon that died between the two names of the file left the first one behind.
-        _part(target, parcel, role).unlink(missing_ok=True)
+        await asyncio.to_thread(tree_place.clear, _part(target, parcel, role))
     return _receipt(options, parcel, files) if files.keys() == roles else None
 
 
@@ -101,7 +111,7 @@ async def retract(options: Options, parcel: Parcel) -> str:
         try:
             if path.exists() and not await asyncio.to_thread(_same, path, file):
                 raise Refused(f"{path} is another file by now: it was left there.")
-            path.unlink(missing_ok=True)
+            await asyncio.to_thread(tree_place.clear, path)
         except OSError as error:
             raise disk_fault(error, f"deleting {path}") from error
     return f"{names} was deleted."
@@ -128,12 +138,12 @@ def _names(options: Options, parcel: Parcel, chosen: list[Artifact]) -> list[tup
         fields["title"] = title_among(fields)
         fields["role"] = artifact.role
         fields["tail"] = f"-{file_name(artifact.role)}" if len(chosen) > 1 else ""
-        fields["suffix"] = PurePosixPath(artifact.path).suffix
+        fields["suffix"] = PurePosixPath(artifact.path).suffix if artifact.tree is None else ""
         name = PurePosixPath(render(options.name, fields).strip())
         wrong = not name.parts or name.is_absolute() or any(ord(letter) < 32 for letter in str(name))
         if wrong or any(part[0] in ".-" for part in name.parts):
             raise Refused(f"The name {str(name)[:120]!r} is none for a file in the folder: correct the name template.")
-        if name in {taken for _, taken in names}:
+        if any(_clash(name, artifact, *other) for other in names):
             raise Refused(
                 f"Two files would get the name {str(name)[:120]!r}: put {{{{ role }}}} into the name template."
             )
@@ -141,85 +151,74 @@ def _names(options: Options, parcel: Parcel, chosen: list[Artifact]) -> list[tup
     return names
 
 
+def _clash(name: PurePosixPath, artifact: Artifact, other: Artifact, taken: PurePosixPath) -> bool:
+    """Whether two would be in one place, or one of them within the other, which is a tree."""
+    inside = other.tree is not None and taken in name.parents
+    return name == taken or inside or (artifact.tree is not None and name in taken.parents)
+
+
 def _part(target: Path, parcel: Parcel, role: str) -> Path:
     return target.with_name(f".{parcel.job.id}-{file_name(role)}.part")
 
 
-async def _fill(source: Path, part: Path, parcel: Parcel, done: float, total: float) -> tuple[int, str]:
-    """Make `part` hold what `source` does, the cheapest way the disk knows; returns its size and SHA-256."""
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileNotFoundError):
-        part.unlink()
-    shared = await asyncio.to_thread(_shared, source, part)
-    digest, size, began = hashlib.sha256(), 0, time.monotonic()
-    with source.open("rb") as reading, part.open("rb" if shared else "wb") as writing:
-        while chunk := await asyncio.to_thread(reading.read, _CHUNK):
-            await asyncio.to_thread(_take, chunk, digest.update, None if shared else writing.write)
-            size += len(chunk)
-            speed = size / max(time.monotonic() - began, 1e-6)
-            parcel.progress(done + size, total, "bytes", speed)
-            parcel.tools.observe(BytesMoved("folder", "upload", len(chunk)))
-        await asyncio.to_thread(_durable, writing.fileno(), writing.flush)
-    return size, digest.hexdigest()
+def _ours(parcel: Parcel, role: str, target: Path) -> list[Mapping[str, Any]]:
+    """What the replaced job, or this one before, put into this place."""
+    receipts = [one for one in (parcel.replaced, parcel.publication.receipt) if one is not None]
+    files = [file for one in receipts for file in one.facts.get("files", ()) if file["role"] == role]
+    # An attempt that died behind the rename has noted what it put there, and has no receipt for it.
+    begun = parcel.publication.token.get("files", {}).get(role)
+    noted = [begun] if begun is not None and str(target).endswith(f"/{begun['name']}") else []
+    return [file for file in files if Path(file["path"]) == target] + noted
 
 
-def _take(chunk: bytes, digest: Callable[[bytes], object], write: Callable[[bytes], object] | None) -> None:
-    digest(chunk)
-    if write:
-        write(chunk)
-
-
-def _durable(handle: int, flush: Callable[[], None]) -> None:
-    flush()
-    os.fsync(handle)
-
-
-def _shared(source: Path, part: Path) -> bool:
-    """A clone that shares its blocks, or else a second name; False where the file system has neither."""
-    if cloned(source, part):
-        return True
-    try:
-        part.hardlink_to(source)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        return False
-    return True
-
-
-def _replaced(parcel: Parcel, role: str) -> Mapping[str, Any] | None:
-    """The file of this role that the replaced job put there."""
-    files = parcel.replaced.facts.get("files", ()) if parcel.replaced else ()
-    return next((file for file in files if file["role"] == role), None)
-
-
-def _place(
-    part: Path, target: Path, file: Mapping[str, Any], existing: str, replaced: Mapping[str, Any] | None
-) -> None:
+def _place(part: Path, target: Path, file: Mapping[str, Any], existing: str, ours: Sequence[Mapping[str, Any]]) -> None:
     """Give the file its name, without taking another file's away unless that is wanted."""
-    ours = replaced is not None and Path(replaced["path"]) == target and _same(target, replaced)
-    if existing == "replace" or ours:
+    if "count" in file:
+        _place_tree(part, target, file, existing, ours)
+        return
+    if existing == "replace" or any(_same(target, one) for one in ours):
         part.replace(target)
     else:
         try:
             os.link(part, target)
         except FileExistsError:
             if not _same(target, file):
-                raise Refused(
-                    f"There is already another file {target}: move it away, or set existing = 'replace', then retry."
-                ) from None
+                raise _taken(target) from None
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if not no_links(error):
                 raise
             if target.exists() and not _same(target, file):
-                raise Refused(f"There is already another file {target}: move it away, then retry.") from None
+                raise _taken(target) from None
             part.replace(target)
     sync_directory(target.parent)
 
 
+def _place_tree(
+    part: Path, target: Path, file: Mapping[str, Any], existing: str, ours: Sequence[Mapping[str, Any]]
+) -> None:
+    """A directory that is there already is replaced as a whole, with all that is in it, or not at all."""
+    if _same(target, file):
+        return
+    empty = target.is_dir() and not any(target.iterdir())
+    if os.path.lexists(target) and not (empty or existing == "replace" or any(_same(target, one) for one in ours)):
+        raise _taken(target)
+    if os.path.lexists(target) and not target.is_dir():
+        target.unlink()
+    tree_place.place(part, target)
+
+
+def _taken(target: Path) -> Refused:
+    return Refused(f"There is already another file {target}: move it away, or set existing = 'replace', then retry.")
+
+
 def _same(path: Path, file: Mapping[str, Any]) -> bool:
     try:
-        if path.is_symlink() or path.stat().st_size != file["size"]:
+        if path.is_symlink():
+            return False
+        if "count" in file:
+            found = tree_place.contents(path)
+            return found is not None and found.sha256 == file["sha256"]
+        if not path.is_file() or path.stat().st_size != file["size"]:
             return False
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest() == str(file["sha256"])

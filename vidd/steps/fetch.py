@@ -1,4 +1,4 @@
-"""Fetch what arrived into the job's directory: a file of this host, an S3 object, or an http(s) address.
+"""Fetch what arrived into the job's directory: a file of this host, an S3 object, a pCloud file, or an http(s) address.
 
 It lands under a temporary name, is compared with what the arrival and the server promised, synced and renamed.
 A restart goes on where the last attempt's notes end.
@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import re
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from vidd.clients import file_copy, http, http_download
-from vidd.clients.checksum import digest_of
+from vidd.clients.checksum import digest_of, promised_sums
+from vidd.clients.content_type import content_type
 from vidd.clients.http_ranges import WebRanges
-from vidd.clients.landing import Landing, check_room
+from vidd.clients.landing import Landing
 from vidd.clients.meter import Meter
 from vidd.clients.ranges import PartReader, Replaced
 from vidd.clients.s3_address import parse_s3_uri
@@ -38,6 +38,7 @@ from vidd.options import Options as Base
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from vidd.clients.pcloud import Cloud
     from vidd.clients.ranges import Ranges
     from vidd.clients.s3_download import Pinned
     from vidd.ports import Bench, Tools
@@ -45,18 +46,13 @@ if TYPE_CHECKING:
 SLOT = "fetches"
 FACTS: frozenset[str] = frozenset()
 
-_TYPES = {
-    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska",
-    ".webm": "video/webm", ".ts": "video/mp2t", ".avi": "video/x-msvideo", ".mxf": "application/mxf",
-    ".mpg": "video/mpeg", ".mpeg": "video/mpeg", ".ogv": "video/ogg", ".ogg": "video/ogg",
-}  # fmt: skip
-_SUMS = {"md5", "sha1", "sha256", "sha512"}
-
 
 class Options(Base):
     """How the file comes in."""
 
-    account: str | None = Field(None, description="Account for s3 addresses; without it, the one the arrival names.")
+    account: str | None = Field(
+        None, description="Account for s3 and pcloud addresses; without it, the one the arrival names."
+    )
     verify: bool = Field(True, description="Compare checksums: an ETag that is an MD5, and the arrival's `checksum`.")
     chunk: Size = Field(Size(16 * 2**20), ge=2**20, le=2**30, description="Size of a part that a resume keeps.")
     parallel: int = Field(4, ge=1, le=16, description="Parts fetched at once.")
@@ -70,19 +66,9 @@ def local_name(name: str) -> str:
     return f"source{end}" if re.fullmatch(r"\.[a-z0-9]{1,5}", end) else "source"
 
 
-def promised_sums(facts: dict[str, Any]) -> dict[str, str]:
-    """The arrival's `checksum` ("sha256:<hex>") by algorithm."""
-    if not (checksum := facts.get("checksum")):
-        return {}
-    algorithm, _, value = str(checksum).partition(":")
-    if algorithm not in _SUMS or not re.fullmatch(r"[0-9a-fA-F]+", value):
-        raise Refused(f"The arrival's checksum {str(checksum)[:80]!a} cannot be read: write it like sha256:<hex>.")
-    return {algorithm: value}
-
-
 async def run(options: Options, bench: Bench) -> Outcome:
     """Fetch `job.location`; the file becomes the artifact `source`."""
-    name = local_name(bench.job.name)
+    name = local_name(await _name(options, bench))
     meter = Meter("fetch", "download", progress=bench.progress, observe=bench.tools.observe)
     chunk, reserve = int(options.chunk), bench.tools.encoder.disk_reserve
     window = Window(bench.directory, name, reserve=reserve)
@@ -93,9 +79,8 @@ async def run(options: Options, bench: Bench) -> Outcome:
         else:
             facts |= await _whole(options, bench, landing, meter)
     meter.tell()
-    kind = _TYPES.get(PurePath(name).suffix, "application/octet-stream")
     size = landing.final.stat().st_size
-    return Outcome(artifacts=(Artifact("source", name, size, content_type=kind, facts=facts),))
+    return Outcome(artifacts=(Artifact("source", name, size, content_type=content_type(name), facts=facts),))
 
 
 def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
@@ -197,20 +182,36 @@ async def _whole(options: Options, bench: Bench, landing: Landing, meter: Meter)
             return await _from_file(options, bench, landing, meter)
         case "s3":
             return await _from_s3(options, bench, landing, meter)
+        case "pcloud":
+            return await _from_pcloud(options, bench, landing, meter)
         case "http" | "https":
             return await _from_web(options, bench, landing, meter)
         case other:
-            raise Refused(f"Nothing is fetched from {other[:40]!a} addresses: give file:, s3:, http: or https:.")
+            raise Refused(
+                f"Nothing is fetched from {other[:40]!a} addresses: give file:, s3:, pcloud:, http: or https:."
+            )
 
 
 async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     path, facts = file_copy.path_of(bench.job.location), bench.job.facts
-    sums = promised_sums(dict(facts)) if options.verify else {}
+    sums = _promised(options, bench) or {}
     cloned = await file_copy.take_over(path, facts, landing, meter)
     for algorithm, promised in sums.items():
         if await digest_of(landing.final, algorithm) != promised.lower():
             raise Refused(f"The file's {algorithm} is not the one the arrival promised: send it again.")
     return {"cloned": cloned}
+
+
+def _promised(options: Options, bench: Bench) -> dict[str, str] | None:
+    """The checksums the arrival came with; None where none is to be compared."""
+    return promised_sums(dict(bench.job.facts)) if options.verify else None
+
+
+def _account(options: Options, bench: Bench, where: str) -> str:
+    name = options.account or bench.job.facts.get("account")
+    if not name:
+        raise Refused(f"The arrival names no account to read {where} with: set account of the fetch step.")
+    return str(name)
 
 
 @asynccontextmanager
@@ -223,10 +224,7 @@ async def _pinned(options: Options, bench: Bench) -> AsyncIterator[tuple[Any, Pi
     facts = bench.job.facts
     bucket, key = parse_s3_uri(bench.job.location)
     bucket, key = facts.get("bucket", bucket), facts.get("key", key)
-    name = options.account or facts.get("account")
-    if not name:
-        raise Refused("The arrival names no account to read S3 with: set account of the fetch step.")
-    async with client(bench.tools.account(name, Account), "s3") as s3:
+    async with client(bench.tools.account(_account(options, bench, "S3"), Account), "s3") as s3:
         thing = await s3_download.pin(
             s3, bucket, key, version=facts.get("version"), etag=facts.get("etag"), size=facts.get("size")
         )
@@ -238,39 +236,57 @@ async def _pinned(options: Options, bench: Bench) -> AsyncIterator[tuple[Any, Pi
 async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     from vidd.clients import s3_download  # noqa: PLC0415 - see _pinned
 
-    async with _pinned(options, bench) as (s3, found):
-        thing = found if options.verify else replace(found, md5=None)
-        landing.open({
-            "bucket": thing.bucket, "key": thing.key, "etag": thing.etag, "version": thing.version, "size": thing.size,
-        })  # fmt: skip
-        meter.total = thing.size
-        meter.done = min(thing.size, len(landing.done) * landing.chunk)
-        check_room(landing.directory, thing.size - meter.done, landing.reserve)
-        known = await s3_download.download(
-            s3, thing, landing, meter, parallel=options.parallel, sleep=bench.tools.clock.sleep
-        )
-    facts = bench.job.facts
-    sums = promised_sums(dict(facts)) if options.verify else {}
-    if thing.md5:
-        sums["md5"] = thing.md5
-    await landing.check(thing.size, sums, known=known)
-    await landing.settle()
+    promised, sleep = _promised(options, bench), bench.tools.clock.sleep
+    async with _pinned(options, bench) as (s3, thing):
+        await s3_download.fetch(s3, thing, landing, meter, promised=promised, parallel=options.parallel, sleep=sleep)
     return {"etag": thing.etag}
+
+
+@asynccontextmanager
+async def _cloud(options: Options, bench: Bench) -> AsyncIterator[Cloud]:
+    from vidd.clients.pcloud import Account, cloud  # noqa: PLC0415 - as above
+
+    name = _account(options, bench, "pCloud")
+    async with cloud(bench.tools.account(name, Account), name, bench.tools.clock) as api:
+        yield api
+
+
+async def _from_pcloud(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
+    from vidd.clients.pcloud_download import fetch  # noqa: PLC0415 - as above
+
+    job, promised = bench.job, _promised(options, bench)
+    size, parallel = job.facts.get("size"), options.parallel
+    async with _cloud(options, bench) as api:
+        return await fetch(api, job.location, landing, meter, size=size, promised=promised, parallel=parallel)
+
+
+async def _name(options: Options, bench: Bench) -> str:
+    """The name of what arrived; one without an end is asked for where the place knows a better one."""
+    if PurePath(bench.job.name).suffix or not bench.job.location.lower().startswith("pcloud:"):
+        return bench.job.name
+    from vidd.clients.pcloud_download import look  # noqa: PLC0415 - as above
+
+    async with _cloud(options, bench) as api:
+        return (await look(api, bench.job.location)).name
 
 
 async def _from_web(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     facts = bench.job.facts
     size = await http_download.download(bench.job.location, landing, meter, bench.tools.clock, etag=facts.get("etag"))
-    sums = promised_sums(dict(facts)) if options.verify else {}
-    await landing.check(facts.get("size") or size, sums)
+    await landing.check(facts.get("size") or size, _promised(options, bench) or {})
     await landing.settle()
     return {}
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Whether the account that is named exists."""
+    """Whether the account that is named exists; one of pCloud is asked whose it is."""
     if options.account is None:
         return "Files are fetched with the account that the arrival names."
+    if getattr(tools.accounts.get(options.account), "kind", None) == "pcloud":
+        from vidd.clients import pcloud, pcloud_files  # noqa: PLC0415 - as above
+
+        async with pcloud.cloud(tools.accounts[options.account], options.account, tools.clock) as api:
+            return await pcloud_files.who(api)
     from vidd.clients.aws import Account  # noqa: PLC0415 - as above
 
     tools.account(options.account, Account)

@@ -97,6 +97,7 @@ def step_json(record: StepRecord, settings: Mapping[str, Any]) -> dict[str, Any]
                 "size": one.size,
                 "content_type": one.content_type,
                 "media": one.media.to_json() if one.media else None,
+                "files": one.tree.files if one.tree else None,
                 "check": _check_json(one, policy),
             }
             for one in record.outcome.artifacts

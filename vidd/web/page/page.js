@@ -142,7 +142,8 @@ function watcherItem([name, watcher]) {
   const words = [watcher.kind, watcher.up ? "up" : `down: ${watcher.reason ?? "no reason is known"}`];
   if (watcher.last_event) words.push(`last saw something ${ago(watcher.last_event)}`);
   if (watcher.restarts) words.push(`restarted ${times(watcher.restarts, "time", "times")}`);
-  item.append(dot, foreign(name, "name"), make("span", ` ${words.join(", ")}`, "quiet"));
+  const note = watcher.note ? `; ${watcher.note}` : "";
+  item.append(dot, foreign(name, "name"), make("span", ` ${words.join(", ")}${note}`, "quiet"));
   return item;
 }
 

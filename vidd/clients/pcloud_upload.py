@@ -1,0 +1,138 @@
+"""Bring one file to pCloud: under a name of its own first, compared, and then by rename to its place.
+
+Uploading over a file replaces it too (docs.pcloud.com/methods/file/uploadfile.html), but an upload that breaks off has
+been seen to leave half a file behind, `nopartial` or not, while a rename over a file is promised to be atomic. What was
+uploaded and has not got its name yet is found again by the one it has, so a lost answer or a restart sends nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vidd.clients.pcloud import understood
+from vidd.clients.pcloud_files import File, checksums, delete_file, file_of, listing, rename, sums_of
+from vidd.clients.persist import persist
+from vidd.clients.pieces import pieces
+from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.printable import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from vidd.clients.meter import Meter
+    from vidd.clients.pcloud import Cloud
+
+ALGORITHM = "sha1"
+"""The one checksum that pCloud has in both regions."""
+_BEGINS, _ENDS = ".vidd-", ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A file of `size` bytes and of this checksum (hex), which is to be `name` in a folder."""
+
+    source: Path
+    size: int
+    sum: str
+    folder: int
+    name: str
+
+
+def part_name(job: str, path: str) -> str:
+    """What a file is called until it is whole; `path` is the place it goes to."""
+    return f"{_BEGINS}{job}-{hashlib.sha256(path.encode()).hexdigest()[:16]}{_ENDS}"
+
+
+def is_part(name: str, job: str | None = None) -> bool:
+    """Whether a name is one of those, of this job or of any."""
+    return name.startswith(f"{_BEGINS}{job}-" if job else _BEGINS) and name.endswith(_ENDS)
+
+
+class Upload:
+    """Brings files there; `job` tells its unfinished ones from those of others."""
+
+    def __init__(self, cloud: Cloud, meter: Meter, job: str) -> None:
+        self._cloud, self._meter, self._job = cloud, meter, job
+
+    async def run(self, one: Sending, path: str, begun: File | None = None) -> File:
+        """Bring a file to its place; `begun` is what an earlier attempt left under its first name."""
+        part = part_name(self._job, path)
+        stored = begun if begun is not None and await self._is(begun, one) else None
+        if stored is None:
+            stored = await persist(lambda: self._store(one, part), sleep=self._cloud.clock.sleep)
+        return await rename(self._cloud, stored.id, one.folder, one.name)
+
+    async def _store(self, one: Sending, part: str) -> File:
+        try:
+            stored, sums = await self._send(one, part)
+        except NobodyKnows as unknown:
+            return await self._found(one, part, unknown)
+        if stored.size != one.size or (sums.get(ALGORITHM) != one.sum and not await self._is(stored, one)):
+            await delete_file(self._cloud, stored)
+            self._meter.back(one.size)
+            raise AgainLater(f"{quoted(one.name)} was damaged on its way to pCloud; it is sent again.")
+        return stored
+
+    async def _found(self, one: Sending, part: str, unknown: NobodyKnows) -> File:
+        """What went out and was not answered; AgainLater where it is not there, and may be sent again."""
+        try:
+            found = await self._there(one.folder, part)
+            arrived = found is not None and await self._is(found, one)
+        except AgainLater as fault:
+            raise unknown from fault
+        if found is None or not arrived:
+            raise AgainLater(f"{unknown.sentence} It is not, so it is sent again.") from unknown
+        self._meter.add(one.size)
+        return found
+
+    async def _is(self, found: File, one: Sending) -> bool:
+        if found.size != one.size:
+            return False
+        known = await checksums(self._cloud, found)
+        return known is not None and known[0].size == one.size and known[1].get(ALGORITHM) == one.sum
+
+    async def _there(self, folder: int, name: str) -> File | None:
+        found = await listing(self._cloud, folder, deep=False)
+        return found.files.get(name) if found is not None else None
+
+    async def _send(self, one: Sending, part: str) -> tuple[File, dict[str, str]]:
+        doing = f"uploading {quoted(one.name)} into the folder {one.folder} on pCloud"
+        try:
+            file = os.open(one.source, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Refused(
+                f"The file {quoted(one.source.name)} cannot be read ({error.strerror}): run the job anew."
+            ) from None
+        with closing(os.fdopen(file, "rb", buffering=0)):
+            answer = await self._sent(file, one, part, doing)
+        try:
+            with understood(doing):
+                sums: Mapping[str, Any] = (answer.get("checksums") or [{}])[0]
+                return file_of(answer["metadata"][0]), sums_of(sums)
+        except AgainLater as fault:
+            self._meter.back(one.size)
+            raise NobodyKnows(f"pCloud's answer cannot be understood at {doing}: look whether it is there.") from fault
+
+    async def _sent(self, file: int, one: Sending, part: str, doing: str) -> dict[str, Any]:
+        gone = 0
+
+        async def body() -> AsyncIterator[bytes | bytearray]:
+            nonlocal gone
+            self._meter.back(gone)
+            gone = 0
+            async for piece in pieces(file, 0, one.size, name=one.source.name):
+                gone += len(piece)
+                self._meter.add(len(piece))
+                yield piece
+
+        try:
+            return await self._cloud.send(doing, body, size=one.size, name=part, folderid=one.folder, nopartial=1)
+        except BaseException:
+            self._meter.back(gone)
+            raise

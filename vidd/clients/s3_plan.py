@@ -1,0 +1,164 @@
+"""Which objects the files and trees of a job become: their keys, and how they are described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from vidd.clients.aws import Account, shown
+from vidd.clients.content_type import content_type
+from vidd.clients.s3_target import Target, header_text, safe_key
+from vidd.clients.s3_tree import TreeUpload, Wanted
+from vidd.errors import Refused
+from vidd.fields import MayName
+from vidd.model.job import REPLACES
+from vidd.options import Options as Base
+from vidd.options import Size
+from vidd.texts import check_template, fields_of, render
+from vidd.tree import leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vidd.model.media import Artifact
+    from vidd.ports import Parcel
+
+_Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
+
+
+class Layout(Base):
+    """Which objects files and trees become, as settings."""
+
+    bucket: str | None = Field(
+        None, min_length=1, description="The bucket, which must exist; without it, the account's."
+    )
+    key: _Template = Field(
+        "{{ (talk.id or job.id) | file_name }}/{{ name | file_name }}{{ part }}{{ suffix }}",
+        description="Template of a file's key; `part` tells several apart (-rendition-720p), `suffix` is like .mp4.",
+    )
+    prefix: _Template = Field(
+        "{{ (talk.id or job.id) | file_name }}/{{ role | file_name }}",
+        description="Template of what the keys of a tree's files begin with, such as annotations/{{ facts.folder_id }}.",
+    )
+    files: tuple[str, ...] = Field((), description="Roles of the files and trees; none means all that the steps made.")
+    at_once: int = Field(8, ge=1, le=32, description="Files of trees looked at or sent at once.")
+    content_type: str | None = Field(None, description="Content type; without it, the file's own.")
+    metadata: dict[str, _Template] = Field(default_factory=dict, description="Templates of metadata, by name.")
+    cache_control: str | None = Field(None, description="Cache-Control header.")
+    acl: str | None = Field(None, description="Canned ACL, such as public-read.")
+    storage_class: str | None = Field(None, description="Storage class, such as STANDARD_IA.")
+    part_size: Size = Field(Size(16 * 2**20), ge=5 * 2**20, le=5 * 2**30, description="Size of a part.")
+    overwrite: Literal["ours"] | bool = Field(
+        "ours", description='"ours" replaces only what this job, or the one it replaces, put there; true anything.'
+    )
+
+    def in_bucket(self, account: Account) -> str:
+        """The bucket; Refused where neither this nor the account names one."""
+        bucket = self.bucket or account.bucket
+        if bucket is None:
+            raise Refused("No bucket is named: set bucket of the publisher, or of its account.")
+        return bucket
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, the object it becomes, and what templates may name of it."""
+
+    artifact: Artifact
+    target: Target
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree and the objects it becomes, by key; `prefix` is empty or ends in a slash."""
+
+    artifact: Artifact
+    bucket: str
+    prefix: str
+    fields: Mapping[str, Any]
+    wanted: Mapping[str, Wanted]
+
+    def to_json(self) -> dict[str, Any]:
+        """For a receipt."""
+        size = sum(one.size for one in self.wanted.values())
+        where = {"role": self.artifact.role, "bucket": self.bucket, "prefix": self.prefix}
+        return {**where, "count": len(self.wanted), "size": size}
+
+
+class Plan:
+    """What goes where. Reads the directories of trees, so it blocks."""
+
+    def __init__(self, options: Layout, account: Account, parcel: Parcel) -> None:
+        self._options, self._parcel, self._bucket = options, parcel, options.in_bucket(account)
+        chosen = parcel.chosen(options.files, trees=True)
+        self._several = len(chosen) > 1
+        self._keys: set[str] = set()
+        self.files = [self._file(one) for one in chosen if one.tree is None]
+        self.trees = [self._tree(one) for one in chosen if one.tree is not None]
+
+    def _fields(self, one: Artifact) -> dict[str, Any]:
+        suffix = PurePath(one.path).suffix if one.tree is None else ""
+        part = f"-{one.role}" if self._several else ""
+        parcel = self._parcel
+        return fields_of(parcel.job, parcel.talk, parcel.facts, role=one.role, part=part, suffix=suffix)
+
+    def _target(self, key: str, kind: str, fields: Mapping[str, Any]) -> Target:
+        options, job = self._options, self._parcel.job
+        if safe_key(key) in self._keys:
+            raise Refused(f"Two files would be {shown(self._bucket, key)}: put {{{{ role }}}} into the key.")
+        self._keys.add(key)
+        extra = {
+            "ContentType": options.content_type or kind,
+            "CacheControl": options.cache_control,
+            "ACL": options.acl,
+            "StorageClass": options.storage_class,
+        }
+        return Target(
+            self._bucket,
+            key,
+            job.id,
+            metadata={name: header_text(render(text, fields)) for name, text in options.metadata.items()},
+            extra={name: value for name, value in extra.items() if value is not None},
+            overwrite=options.overwrite is True,
+            replaces=job.facts.get(REPLACES),
+        )
+
+    def _file(self, one: Artifact) -> File:
+        fields = self._fields(one)
+        return File(one, self._target(render(self._options.key, fields), one.content_type, fields), fields)
+
+    def _tree(self, one: Artifact) -> Tree:
+        fields, root = self._fields(one), self._parcel.directory / one.path
+        prefix = render(self._options.prefix, fields).strip("/")
+        begin = f"{prefix}/" if prefix else ""
+        wanted = {
+            f"{begin}{leaf.path}": Wanted(
+                root / leaf.path, leaf.size, self._target(f"{begin}{leaf.path}", content_type(leaf.path), fields)
+            )
+            for leaf in leaves(root)
+        }
+        if not wanted:
+            raise Refused(f"The directory {one.role!r} holds no file, and nothing is published in place of something.")
+        return Tree(one, self._bucket, begin, fields, wanted)
+
+    def upload(self, s3: Any) -> TreeUpload:
+        """All trees as one."""
+        return TreeUpload(
+            s3,
+            self._bucket,
+            {key: file for tree in self.trees for key, file in tree.wanted.items()},
+            roots=[tree.prefix for tree in self.trees],
+            part_size=int(self._options.part_size),
+            at_once=self._options.at_once,
+            sleep=self._parcel.tools.clock.sleep,
+        )
+
+    @property
+    def gone(self) -> set[str]:
+        """The keys of files that were put out before and are in the trees no more."""
+        gone = self._parcel.gone
+        return {f"{tree.prefix}{path}" for tree in self.trees for path in gone.get(tree.artifact.role, ())}
