@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import footage
+import pytest
 import spoiled
 from builders import Engine, FakePublisher
 from spoiled import PICTURE, recording
@@ -141,16 +142,17 @@ GOOD = {
 }
 
 
+@pytest.mark.timeout(900)
 async def test_no_bad_file_goes_out_and_no_good_one_is_blocked(tmp_path, capsys):
     assert (len(spoiled.BAD), len(GOOD)) == (40, 20)
     talk = spoiled.Talk(tmp_path)
     published, blocked = [], []
-    for number, (name, spoil) in enumerate(spoiled.BAD.items()):
+    for number, (name, (spoil, words)) in enumerate(spoiled.BAD.items()):
         path = tmp_path / f"bad{number}.mp4"
         wanted = spoil(talk, path) or talk.wanted
         job, out, _ = await fate(tmp_path / f"b{number}", [putting(path, wanted)])
         published += [name] * out
-        assert job.reason.endswith("."), name
+        assert words in job.reason, name
     for number, (name, good) in enumerate(GOOD.items()):
         room = tmp_path / f"good{number}"
         room.mkdir()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import av
 import footage
 import pytest
+import spoiled
 
 from vidd.errors import Refused
 from vidd.ffmpeg.verify import Wanted, verify
@@ -70,6 +71,23 @@ async def test_a_quick_cut_that_does_not_stand_its_check_is_made_anew(source, mo
     assert check["frames"] == 295
 
 
+async def test_a_quick_cut_whose_sound_moved_is_made_anew(tmp_path, monkeypatch):
+    good = trim.edges
+
+    async def moved(encoder, path, output, media, cut, **how):
+        made = await good(encoder, path, output, media, cut, **how)
+        late = output.with_name("late.mp4")
+        footage.ffmpeg("-i", output, "-c:v", "copy", *spoiled.AAC, "-filter:a", "adelay=50,atrim=end=11.8", late)
+        late.replace(output)
+        return made
+
+    monkeypatch.setattr(trim, "edges", moved)
+    made, check = await outcome(spoiled.recording(tmp_path / "in.mp4", seconds=16.0))
+    assert made.facts["lane"] == "full"
+    assert "sound and picture are 50 ms further apart than in the source" in check["why"]
+    assert all(abs(one["sound"]) < 0.005 for one in check["offset"])
+
+
 def spoil(path, at):
     """Overwrite the picture that is shown at this time."""
     with av.open(str(path)) as container:
@@ -97,9 +115,10 @@ async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_i
         *("-x264-params", "open-gop=1:b-pyramid=normal:bframes=2:b-adapt=2:ref=3:threads=1", path),
     )
     places = [at / 2 for at in range(3, 15)]
-    found = await check_joins(path, places, 200, 200, "x.mp4")
-    assert [one["at"] for one in found["joins"]] == places
-    assert all(one["packets"] > 10 for one in found["joins"])
+    wanted = Wanted(8.0, 8.0, 96, 64, tracks=0, pictures=200, joins=tuple(places))
+    _, record = await verify(path, wanted, "x.mp4")
+    assert [one["at"] for one in record.joins] == places
+    assert all(one["packets"] > 10 for one in record.joins)
 
 
 async def test_a_join_with_a_picture_that_does_not_decode_is_refused(source):

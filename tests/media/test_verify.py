@@ -63,6 +63,9 @@ async def test_what_was_wanted_passes_and_leaves_a_record(made):
         ({"tracks": 2}, "number of sound tracks: wanted 2, got 1"),
         ({"rate": 30}, "frame rate: wanted 30, got 25"),
         ({"bits": 8000}, "size in bytes at most: wanted 1000, got"),
+        ({"codec": "hevc"}, "kind of picture: wanted hevc, got h264"),
+        ({"pictures": 51}, "has 50 pictures instead of 51"),
+        ({"sound": (3.0,)}, r"\(track 1\) only 2\.00 s could be made of the 3\.00 s wanted"),
     ],
 )
 async def test_what_is_not_as_wanted_is_refused(made, wrong, sentence):

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 from builders_web import HEALTHY, NOON, TOKEN, FakeDesk, a_job, open_port
 
+from vidd.cli.shown import job_page
 from vidd.model.audit import Audit, Finding
 from vidd.model.event import Progressed
 from vidd.model.job import IllegalMove, State
@@ -52,6 +53,23 @@ def a_full_job(desk):
         )
     ]
     return job
+
+
+async def test_a_checked_file_is_shown_with_its_record_a_line_and_what_the_jobs_policy_makes_of_it(desk, ask):
+    job = a_full_job(desk).evolve(settings={"check": {"black": "refuse", "black_for": 5.0}})
+    desk.store.put(job)
+    record = {"id": "1", "duration": 60.0, "black": [[10.0, 20.0]], "loudness": []}
+    talk = Artifact("talk", "talk.mp4", 1_200_000, facts={"check": record})
+    desk.store.records[job.id] = [StepRecord(job.id, "trim", "trim", "f", Outcome((talk,)), 1.5)]
+    _, answer, _ = await ask("GET", f"/api/jobs/{job.id}")
+    assert answer["steps"][0]["artifacts"][0]["check"] == {
+        **record,
+        "summary": "1.2 MB",
+        "findings": [{"kind": "black", "does": "refuse", "sentence": "The picture is black from 0:10 to 0:20 (10 s)."}],
+    }
+    lines = job_page(answer).splitlines()
+    assert "    talk: talk.mp4, 1.2 MB" in lines
+    assert "      refuse: The picture is black from 0:10 to 0:20 (10 s)." in lines
 
 
 async def test_a_job_is_listed_with_its_state_in_words_and_the_link_of_its_receipt(desk, ask):

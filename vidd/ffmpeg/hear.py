@@ -11,11 +11,9 @@ from av.audio.resampler import AudioResampler
 from av.filter import Graph
 
 from vidd.ffmpeg import stretches
-from vidd.ffmpeg.reader import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
@@ -124,19 +122,6 @@ class Heard:
             else:
                 joined.append([first, last])
         return [(first, last) for first, last in joined if last - first >= 1.0]
-
-
-def loudness(path: Path, name: str) -> list[dict[str, float] | None]:
-    """`Heard.loudness` of each track of a file, whose packets that cannot be decoded are left out."""
-    with opened(path, name) as container:
-        tracks = [Heard(one, 0.0) if one.codec_context is not None else None for one in container.streams.audio]
-        heard = {one.stream.index: one for one in tracks if one is not None}
-        for packet in container.demux(*(one.stream for one in heard.values())) if heard else ():
-            with suppress(av.FFmpegError):
-                heard[packet.stream.index].take(packet.decode())
-        for one in heard.values():
-            one.close()
-        return [one.loudness() if one else None for one in tracks]
 
 
 def decibels(level: float) -> float:

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 RATE = 8000
 """Samples a second of the sound that is compared, mono."""
-_BIN, _WAVES = 32, RATE // 2
+# Samples: the window of a loudness curve, its two steps, what waves are compared, and half of a low voice's wave.
+_WINDOW, _COARSE, _FINE, _WAVES, _HALF_A_WAVE = 160, 32, 8, RATE // 2, 24
 _FEWEST = 50
+# What is nearly as like where it should be as it is this far off is not a shift.
+_FAR, _AS_ALIKE = RATE // 4, 0.95
 # A curve that swings by less than this share of its mean (a tone, a hum, noise) looks the same everywhere.
-_FLAT = 0.2
+_FLAT = 0.12
 # Of two different pieces of speech some second is always a little alike.
-_ALIKE, _UNLIKE, _SURELY, _NEARLY, _AS_ALIKE = 0.8, 0.7, 0.7, 0.98, 0.95
+_ALIKE, _UNLIKE, _SURELY, _NEARLY = 0.8, 0.7, 0.7, 0.98
 # Quieter than this (of 32768) is noise of two encoders rather than what is heard.
 _FAINT = 20
 # How much clearer the best picture must be than those further off: 1.0 would be a still.
@@ -34,27 +37,33 @@ def sound_lag(heard: Sequence[int], source: Sequence[int], expected: int) -> tup
     None where nothing is heard, where it sounds the same everywhere, or where nothing in `source` is like it; the
     second is true only in the last of these cases.
     """
-    curve, within = _curve(heard), _curve(source)
-    if len(curve) < _FEWEST or len(within) < len(curve) or sum(curve) / len(curve) < _FAINT * _BIN:
+    curve, within = _curve(heard, _COARSE), _curve(source, _COARSE)
+    if len(curve) < _FEWEST or len(within) < len(curve) or sum(curve) / len(curve) < _FAINT * _WINDOW:
         return None, False
     if _is_flat(curve):
         return _of_a_tone(heard, source, expected), False
-    likeness = _Likeness(curve, within)
-    alike, best = likeness.best(range(len(within) - len(curve) + 1))
+    likeness, last = _Likeness(curve, within), len(within) - len(curve)
+    alike, best = likeness.best(range(last + 1))
     if alike < _ALIKE:
         return None, alike < _UNLIKE
-    # Steps, clapping or beeps are like themselves a moment later; then they are where they should be.
-    here = expected // _BIN
-    near = range(max(0, here - 2), min(len(within) - len(curve), here + 2) + 1)
-    close, place = likeness.best(near)
-    best = place if close >= alike * _AS_ALIKE else best
+    if abs(best * _COARSE - expected) > _FAR:
+        # Steps, clapping and beeps are like themselves a moment later; then they are where they should be.
+        close, near = likeness.best(_around(expected // _COARSE, 2, last))
+        best = near if close >= alike * _AS_ALIKE else best
+    curve, within = _curve(heard, _FINE), _curve(source, _FINE)
+    around = _around(best * _COARSE // _FINE, 3 * _COARSE // _FINE, len(within) - len(curve))
+    place = _Likeness(curve, within).best(around)[1] * _FINE
     # The waves of half a second are enough, and take a fraction of the time.
     skip = max(0, len(heard) - _WAVES) // 2
-    piece = heard[skip : skip + _WAVES]
-    around = range(max(0, (best - 2) * _BIN), min(len(source) - len(heard), (best + 2) * _BIN) + 1)
-    surely, exact = _Likeness(piece, source[skip:]).best(around)
+    surely, exact = _Likeness(heard[skip : skip + _WAVES], source[skip:]).best(
+        _around(place, _HALF_A_WAVE, len(source) - len(heard))
+    )
     # An encoder that makes up noise keeps its loudness and not its waves.
-    return (expected - (exact if surely >= _SURELY else best * _BIN)) / RATE, False
+    return (expected - (exact if surely >= _SURELY else place)) / RATE, False
+
+
+def _around(place: int, reach: int, last: int) -> range:
+    return range(max(0, place - reach), min(last, place + reach) + 1)
 
 
 def picture_lag(seen: bytes, source: Sequence[tuple[float, bytes]], expected: float) -> float | None:
@@ -71,9 +80,10 @@ def picture_lag(seen: bytes, source: Sequence[tuple[float, bytes]], expected: fl
     return min((expected - time for time in alike), key=abs)
 
 
-def _curve(samples: Sequence[int]) -> list[int]:
-    loud = [abs(one) for one in samples]
-    return [sum(loud[at : at + _BIN]) for at in range(0, len(loud) - _BIN + 1, _BIN)]
+def _curve(samples: Sequence[int], hop: int) -> list[int]:
+    """How loud it is, over a window that is longer than a wave of a voice, every so many samples."""
+    sums = [0, *accumulate(map(abs, samples))]
+    return [sums[at + _WINDOW] - sums[at] for at in range(0, len(samples) - _WINDOW + 1, hop)]
 
 
 def _is_flat(curve: Sequence[float]) -> bool:
@@ -83,7 +93,7 @@ def _is_flat(curve: Sequence[float]) -> bool:
 
 def _of_a_tone(heard: Sequence[int], source: Sequence[int], expected: int) -> float | None:
     """A tone can be told to be where it should be, within its own period, and nothing else."""
-    around = range(max(0, expected - _BIN), min(len(source) - len(heard), expected + _BIN) + 1)
+    around = _around(expected, _COARSE, len(source) - len(heard))
     likeness = _Likeness(heard[:_WAVES], source)
     alike = [(likeness.at(place), place) for place in around]
     top = max(alike, default=(0.0, 0))[0]

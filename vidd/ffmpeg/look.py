@@ -96,8 +96,6 @@ class Look:
                 self._count(packet)
             else:
                 self._hear(tracks[packet.stream.index], packet)
-        with suppress(av.FFmpegError):
-            self._keep(stream.codec_context.decode(None))
         for one in self.heard:
             one.close()
         self.seen.times.sort()
@@ -131,7 +129,9 @@ class Look:
             self._moving, self._since, self._key = 0, 0, size
             # One that does not decode is missed at the end.
             with suppress(av.FFmpegError):
-                self._keep(packet.decode())
+                self._keep([*packet.decode(), *self._stream.codec_context.decode(None)])
+            # Each by itself: a keyframe of an open GOP is thrown away where those before it are missing.
+            self._stream.codec_context.flush_buffers()
 
     def _choice(self, time: float, size: int) -> tuple[bool, bool]:
         """Whether a keyframe is to be looked at, and whether its picture is then known."""

@@ -37,6 +37,7 @@ _LEAST = 0.25
 # Points closer than this are one.
 _TOGETHER = 0.6
 _ENOUGH, _FAINTEST = 3, 0.1
+_SHORTEST = 16
 # What a resampler holds back; more is a hole in the sound.
 _LOOSE = 0.03
 
@@ -83,9 +84,11 @@ class _Pair:
         self._known: dict[float, float | None] = {}
 
     def gain(self, time: float) -> float:
-        """How far the fades let sound and picture through."""
-        fade, origin = self._origin["fade"], self._origin
-        return min(1.0, (time - origin["at"]) / fade, (origin["end"] - time) / fade) if fade else 1.0
+        """How far the fades let sound and picture through: 0 outside of what the source has, 1 where nothing fades."""
+        since, left, fade = time - self._origin["at"], self._origin["end"] - time, self._origin["fade"]
+        if min(since, left) < 0:
+            return 0.0
+        return min(1.0, since / fade, left / fade) if fade else 1.0
 
     def sound(self, point: float) -> tuple[float | None, bool]:
         """By how much the first track comes later; whether it is like nothing in the source."""
@@ -173,7 +176,7 @@ def _once(packets: Sequence[tuple[float, int]]) -> dict[int, float]:
 
 
 def _packets(container: InputContainer, at: float) -> list[tuple[float, int]]:
-    """(time, sum of the bytes) of the pictures around a time."""
+    """(time, sum of the bytes) of the pictures around a time, without those that only say which one is shown again (AV1)."""
     stream = picture_streams(container)[0]
     _seek(container, at - _NEAR, stream)
     found = []
@@ -181,7 +184,7 @@ def _packets(container: InputContainer, at: float) -> list[tuple[float, int]]:
         if packet.pts is None or packet.is_discard:
             continue
         time = float(packet.pts * packet.time_base) - _begin(container)
-        if abs(time - at) <= _NEAR:
+        if abs(time - at) <= _NEAR and packet.size >= _SHORTEST:
             found.append((time, zlib.crc32(bytes(packet))))
         if packet.dts is not None and float(packet.dts * packet.time_base) - _begin(container) > at + _NEAR:
             break

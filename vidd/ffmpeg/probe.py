@@ -52,11 +52,6 @@ class Prober:
         """All that a finished file shows when it is read once, as `vidd.ffmpeg.examine` has it."""
         return await self._ask("examine", path, name, **asked)
 
-    async def loudness(self, path: Path, name: str | None = None) -> list[dict[str, float] | None]:
-        """How loud each sound track is; None for one that holds nothing."""
-        found: list[dict[str, float] | None] = (await self._ask("loudness", path, name))["loudness"]
-        return found
-
     async def seek_point(self, path: Path, start: float, name: str | None = None) -> float:
         """Seconds from the file's start to seek to, so that a keyframe comes at or before `start`."""
         point: float = (await self._ask("seek_point", path, name, start=start))["point"]
@@ -189,13 +184,12 @@ async def close_probers() -> None:
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
-    from vidd.ffmpeg import examine, hear, measure, places, reader  # noqa: PLC0415 - only the child opens media, and the import is dear
+    from vidd.ffmpeg import examine, measure, places, reader  # noqa: PLC0415 - only the child opens media, and the import is dear
 
     path, name = Path(question["path"]), question["name"]
     questions: dict[str, Callable[[], dict[str, Any]]] = {
         "describe": lambda: {"media": reader.describe(path, name).to_json()},
         "examine": lambda: examine.examine(path, name, question),
-        "loudness": lambda: {"loudness": hear.loudness(path, name)},
         "seek_point": lambda: {"point": measure.seek_point(path, name, question["start"])},
         "segment": lambda: places.segment(path, name),
         "keyframes": lambda: {"keyframes": places.keyframes(path, name, question["before"])},

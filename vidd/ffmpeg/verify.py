@@ -103,15 +103,6 @@ async def inspect(path: Path, name: str, *, nice: int = 10) -> tuple[Media, Chec
     return media, checked(media, found, "", None)
 
 
-async def loudness(path: Path, name: str, *, nice: int = 10) -> tuple[dict[str, float] | None, ...]:
-    """Of each sound track `integrated` loudness (LUFS), `range` (LU) and sample `peak` (dBFS), by EBU R128.
-
-    None for a track that holds nothing. All of the sound is decoded, about 500 times as fast as it plays.
-    """
-    async with examiner(path, nice) as child:
-        return tuple(await child.loudness(path, name))
-
-
 def sound_ends(media: Media, start: float, length: float) -> tuple[float | None, ...]:
     """When the sound tracks of a part of a file end in what is made of it (seconds); None where nobody knows."""
     # Only MP4 says it of each track; elsewhere it is guessed from the bit rate.

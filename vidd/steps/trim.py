@@ -40,7 +40,9 @@ from vidd.printable import quoted
 
 _log = structlog.get_logger()
 SLOT: str | None = "encodes"
-FACTS: frozenset[str] = frozenset({"start", "end", "duration", "fade", "lane"})
+FACTS = frozenset(
+    {"start", "end", "duration", "fade", "lane", "why", "talk_at", "parts", "loudness", "watermark", "cards"}
+)
 OWN_PLACE = True  # looking at the source before, and checking and syncing after, leave room for another's encode
 LOCAL = True
 STINGS = Path("cache", "stings")

@@ -125,7 +125,7 @@ def _working(case: _Case) -> Explanation:
 
 def _held(case: _Case) -> Explanation:
     because = case.job.reason or "its steps are done and the pipeline asks for a review before anything goes out"
-    reject = f"vidd reject {case.job.id} REASON"
+    reject = f"vidd reject {case.job.id} --reason WHY"
     return case.answer("a person's approval", because, f"vidd approve {case.job.id}", reject)
 
 
