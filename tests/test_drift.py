@@ -113,6 +113,23 @@ def test_the_embedded_settings_are_the_reference():
     assert embedded() == REFERENCE
 
 
+def test_the_dressing_of_a_talk_that_the_reference_settings_show_is_the_usual_one():
+    block = REFERENCE.split('kind = "trim"\n')[1].split("\n# [[pipelines")[0].split("\n[[pipelines")[0]
+    table = 'kind = "trim"\n' + re.sub(r"^# (?=\w+ = |\[)", "", block, flags=re.MULTILINE).replace(
+        "pipelines.talks.steps.", ""
+    )
+    shown = tomllib.loads(table)
+    shown.pop("kind")
+    options = module_of("steps", "trim").Options
+    named = {"watermark": {"image": "logo.png"}, "title_card": {}, "loudness": {}}
+    assert set(shown) >= set(options.model_fields) - {"source", "closing_card"}
+    for name in ("watermark", "title_card", "loudness"):
+        usual = getattr(options.model_validate(named), name)
+        assert set(shown[name]) == set(type(usual).model_fields)
+        assert type(usual).model_validate(shown[name]) == usual
+        assert all(field.description for field in type(usual).model_fields.values())
+
+
 def test_the_readme_names_every_command():
     for name in get_command(app).commands:
         assert f"`vidd {name}" in README, name
