@@ -129,11 +129,11 @@ class Check(Options):
     """`[pipelines.<name>.check]`, and `check` of a step: what the check's findings do, and from where on they are some."""
 
     black: Does = _USUAL.black
-    black_for: Duration = _USUAL.black_for
+    black_for: Duration = Field(default=_USUAL.black_for, gt=0)
     frozen: Does = _USUAL.frozen
-    frozen_for: Duration = _USUAL.frozen_for
+    frozen_for: Duration = Field(default=_USUAL.frozen_for, gt=0)
     silent: Does = _USUAL.silent
-    silent_for: Duration = _USUAL.silent_for
+    silent_for: Duration = Field(default=_USUAL.silent_for, gt=0)
     loudness: Does = _USUAL.loudness
     loudness_from: float = _USUAL.loudness_from
     loudness_to: float = _USUAL.loudness_to
@@ -142,6 +142,7 @@ class Check(Options):
     offset: Does = _USUAL.offset
     offset_to: Duration = _USUAL.offset_to
     damage: Does = _USUAL.damage
+    soundless: Does = _USUAL.soundless
 
     @model_validator(mode="after")
     def _from_quiet_to_loud(self) -> Self:

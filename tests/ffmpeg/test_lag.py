@@ -93,3 +93,10 @@ STEPS = [9000 * (1 if at % 8 < 4 else -1) if at % RATE < 400 else 0 for at in ra
 @pytest.mark.parametrize("expected", [0, RATE, 2 * RATE])
 def test_steps_that_return_each_second_are_where_they_should_be_and_not_one_further(expected):
     assert lag.sound_lag(STEPS[:RATE], STEPS, expected) == (0.0, False)
+
+
+def test_a_tone_that_fades_is_not_taken_for_its_own_beginning():
+    tone = [0] * 800 + [round(8000 * math.sin(2 * math.pi * 440 * at / RATE)) for at in range(3 * RATE)]
+    fading = [round(one * min(1.0, 0.3 + at / RATE)) for at, one in enumerate(tone[RATE : 2 * RATE])]
+    found, _ = lag.sound_lag(fading, tone, RATE)
+    assert found == pytest.approx(0.0, abs=0.001)

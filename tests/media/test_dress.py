@@ -722,3 +722,20 @@ async def test_a_bare_talk_says_where_it_lies_too(tmp_path, lane):
     assert [part["part"] for part in one.facts["parts"]] == ["talk"]
     assert one.facts["parts"][0]["seconds"] == pytest.approx(5.4)
     assert "loudness" not in one.facts
+
+
+async def test_a_black_picture_under_a_large_watermark_is_found_black(tmp_path):
+    footage.recording(tmp_path / "in.mp4", seconds=12, size="192x128", picture="geq=lum='if(between(T,3,9),16,180)'")
+    mark = {"image": logo(tmp_path, (100, 50), (255, 0, 0, 255)), "height": "30%"}
+    one = await dress(tmp_path, tmp_path / "in.mp4", span=(0, 12), watermark=mark)
+    ((first, last),) = [stretch for stretch in one.check["black"] if stretch[1] - stretch[0] > 2]
+    assert (first, last) == pytest.approx((3, 9), abs=0.05)
+
+
+async def test_the_silence_of_a_card_is_not_the_talks(tmp_path, lane):
+    source = await make(tmp_path, RECORDING)
+    card = grey_card(seconds="3s", background="#000000", colour="#000000", text_colour="#000000")
+    one = await dress(tmp_path, source, lane=lane, title_card=card, closing_card=card)
+    begin, end = one.part("talk")
+    for first, last in [*one.check["black"], *one.check["frozen"], *one.check["silent"][0]]:
+        assert begin <= first <= last <= end + 0.05

@@ -119,3 +119,9 @@ def test_a_time_in_a_file_is_said_as_players_do(seconds, words):
 )
 def test_a_length_is_said_in_words(seconds, words):
     assert lasting(seconds) == words
+
+
+def test_a_file_without_a_sound_track_is_a_finding_and_by_itself_holds_nobody_up():
+    (found,) = findings({"sound": (), "duration": 60.0}, Policy())
+    assert (found.kind, found.does, found.sentence) == ("soundless", "note", "There is no sound track.")
+    assert findings({"sound": (60.0,), "duration": 60.0}, Policy()) == ()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
     from vidd.ffmpeg.look import Seen, Size
+    from vidd.ffmpeg.thumbnail import Covered
 
 # Seconds without a change that are worth it, and that a black picture lasts at least to be one.
 _QUIET, _SEEN = 2.0, 0.5
@@ -25,8 +26,10 @@ _SHARE, _AT_LEAST = 0.1, 250
 class Closer:
     """Decodes parts of a file of which `seen` is known, as long as its budget lasts."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream, seen: Seen) -> None:
-        self._container, self._stream, self._seen = container, stream, seen
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, seen: Seen, covered: Covered | None = None
+    ) -> None:
+        self._container, self._stream, self._seen, self._covered = container, stream, seen, covered
         self._budget = _SHARE * len(seen.times) + _AT_LEAST
 
     def black(self) -> list[stretches.Stretch]:
@@ -73,7 +76,7 @@ class Closer:
             yield sequence
 
     def _decoded(self, begin: float, end: float) -> Iterator[tuple[float, bytes]]:
-        for one in thumbnails(self._container, self._stream, begin, end):
+        for one in thumbnails(self._container, self._stream, begin, end, self._covered):
             self._budget -= 1
             yield one
             if self._budget <= 0:

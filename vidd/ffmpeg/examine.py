@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def examine(path: Path, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What `measure`, `look`, `joins` (places) and `offset` (points and their origin) find, and the `cpu` seconds."""
+    """What `measure`, `look`, `joins` (places) and `offset` (points and their origin) find, and the `cpu` seconds.
+
+    `covered` is where a watermark lies, which is not looked at.
+    """
     began = time.process_time()
     found: dict[str, Any] = {"measured": measure.measure(path, name)}
     if found["measured"]["first"] is None:
@@ -26,7 +29,7 @@ def examine(path: Path, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         # Nobody sees these pictures: the last filter, and what no other picture depends on, are left out.
         stream.codec_context.options = {"skip_loop_filter": "all"}
         stream.codec_context.skip_frame = "NONREF"
-        found["seen"], keys = look.look(container, stream)
+        found["seen"], keys = look.look(container, stream, asked.get("covered"))
     if asked.get("joins"):
         found |= {"at_joins": joins.joins(path, name, asked["joins"])}
     if asked.get("origin"):

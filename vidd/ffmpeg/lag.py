@@ -40,7 +40,9 @@ def sound_lag(heard: Sequence[int], source: Sequence[int], expected: int) -> tup
     curve, within = _curve(heard, _COARSE), _curve(source, _COARSE)
     if len(curve) < _FEWEST or len(within) < len(curve) or sum(curve) / len(curve) < _FAINT * _WINDOW:
         return None, False
-    if _is_flat(curve):
+    here = max(0, min(len(within) - len(curve), expected // _COARSE))
+    # Where a tone fades, what is heard swings though its source does not.
+    if _is_flat(curve) or _is_flat(within[here : here + len(curve)]):
         return _of_a_tone(heard, source, expected), False
     likeness, last = _Likeness(curve, within), len(within) - len(curve)
     alike, best = likeness.best(range(last + 1))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+    from vidd.ffmpeg.thumbnail import Covered
+
 # Seconds between two pictures that are looked at, at least; and where packets say that something moves all the time,
 # or that nothing does.
 _APART, _STEADY = 2.0, 8.0
@@ -69,8 +71,8 @@ class Seen:
 class Look:
     """The pass; `run` it, then read `seen` and `heard`."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._container, self._stream = container, stream
+    def __init__(self, container: InputContainer, stream: VideoStream, covered: Covered | None = None) -> None:
+        self._container, self._stream, self._covered = container, stream, covered
         self.begin = (container.start_time or 0) / av.time_base
         context = stream.codec_context
         context.thread_count = 1
@@ -158,7 +160,9 @@ class Look:
     def _keep(self, frames: list[VideoFrame]) -> None:
         for frame in frames:
             if frame.pts is not None and not frame.is_corrupt:
-                self.seen.thumbnails.append((shown_at(frame, self._stream) - self.begin, thumbnail(frame)))
+                self.seen.thumbnails.append(
+                    (shown_at(frame, self._stream) - self.begin, thumbnail(frame, self._covered))
+                )
 
     def _miss(self) -> None:
         """In other containers than MP4 and Matroska a packet may be half a picture."""
@@ -168,9 +172,11 @@ class Look:
         self.seen.damage = sorted(found)[:_MOST_DAMAGE]
 
 
-def look(container: InputContainer, stream: VideoStream) -> tuple[dict[str, Any], list[tuple[float, bytes]]]:
+def look(
+    container: InputContainer, stream: VideoStream, covered: Covered | None = None
+) -> tuple[dict[str, Any], list[tuple[float, bytes]]]:
     """All of it as plain JSON types, and the thumbnails of keyframes with their times."""
-    one = Look(container, stream)
+    one = Look(container, stream, covered)
     one.run()
     seen, heard = one.seen, {each.stream.index: each for each in one.heard}
     tracks = [heard.get(each.index) for each in container.streams.audio]
@@ -181,7 +187,7 @@ def look(container: InputContainer, stream: VideoStream) -> tuple[dict[str, Any]
         "damage": seen.damage,
         "looked": len(seen.thumbnails),
         "apart": round(seen.apart, 3),
-        "black": Closer(container, stream, seen).black(),
+        "black": Closer(container, stream, seen, covered).black(),
         "frozen": stretches.still(seen.thumbnails),
         "silent": [each.silent(seen.end) if each else [] for each in tracks],
         "loudness": [each.loudness() if each else None for each in tracks],

@@ -169,14 +169,14 @@ def _written(into: array[int], piece: array[int], place: int) -> int:
     return place + len(piece)
 
 
-def _once(packets: Sequence[tuple[float, int]]) -> dict[int, float]:
+def _once(packets: Sequence[tuple[float, int | None]]) -> dict[int, float]:
     """The times of those that are like no other: pictures in which nothing moves may have the same bytes."""
     times = Counter(digest for _, digest in packets)
-    return {digest: time for time, digest in packets if times[digest] == 1}
+    return {digest: time for time, digest in packets if digest is not None and times[digest] == 1}
 
 
-def _packets(container: InputContainer, at: float) -> list[tuple[float, int]]:
-    """(time, sum of the bytes) of the pictures around a time, without those that only say which one is shown again (AV1)."""
+def _packets(container: InputContainer, at: float) -> list[tuple[float, int | None]]:
+    """(time, sum of the bytes) of the pictures around a time; no sum of those too short to be told apart."""
     stream = picture_streams(container)[0]
     _seek(container, at - _NEAR, stream)
     found = []
@@ -184,8 +184,8 @@ def _packets(container: InputContainer, at: float) -> list[tuple[float, int]]:
         if packet.pts is None or packet.is_discard:
             continue
         time = float(packet.pts * packet.time_base) - _begin(container)
-        if abs(time - at) <= _NEAR and packet.size >= _SHORTEST:
-            found.append((time, zlib.crc32(bytes(packet))))
+        if abs(time - at) <= _NEAR:
+            found.append((time, zlib.crc32(bytes(packet)) if packet.size >= _SHORTEST else None))
         if packet.dts is not None and float(packet.dts * packet.time_base) - _begin(container) > at + _NEAR:
             break
     return found

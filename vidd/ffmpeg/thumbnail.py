@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from math import ceil, floor
+from typing import TYPE_CHECKING, TypeAlias
 
 import av
 from av.video.reformatter import Interpolation
@@ -18,19 +20,35 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
+Covered: TypeAlias = Sequence[float]
+
+
 def shown_at(frame: VideoFrame, stream: VideoStream) -> float:
     """When a picture is shown (seconds). Not frame.time: those that a decoder held to the end know no time base."""
     return float((frame.pts or 0) * (stream.time_base or 0))
 
 
-def thumbnail(frame: VideoFrame) -> bytes:
-    """A small grey picture."""
+def thumbnail(frame: VideoFrame, covered: Covered | None = None) -> bytes:
+    """A small grey picture; where a watermark has `covered` it (left, top, width, height as shares of it) it is black."""
     small = frame.reformat(stretches.WIDTH, stretches.HEIGHT, "gray", interpolation=Interpolation.AREA)
-    return bytes(small.planes[0])
+    if covered is None:
+        return bytes(small.planes[0])
+    cells, (left, top, width, height) = bytearray(small.planes[0]), covered
+    # A cell more on each side: what an encoder smears around the mark is the mark's.
+    first, last = (
+        max(0, floor(left * stretches.WIDTH) - 1),
+        min(stretches.WIDTH, ceil((left + width) * stretches.WIDTH) + 1),
+    )
+    for row in range(
+        max(0, floor(top * stretches.HEIGHT) - 1), min(stretches.HEIGHT, ceil((top + height) * stretches.HEIGHT) + 1)
+    ):
+        start = row * stretches.WIDTH
+        cells[start + first : start + last] = bytes(last - first)
+    return bytes(cells)
 
 
 def thumbnails(
-    container: InputContainer, stream: VideoStream, start: float, end: float
+    container: InputContainer, stream: VideoStream, start: float, end: float, covered: Covered | None = None
 ) -> Iterator[tuple[float, bytes]]:
     """(time, thumbnail) of the pictures from `start` to `end` (seconds from the file's start), in the order they are shown."""
     begin = (container.start_time or 0) / av.time_base
@@ -45,4 +63,4 @@ def thumbnails(
                 if time > end + 1e-6:
                     return
                 if time >= start - 1e-6:
-                    yield time, thumbnail(frame)
+                    yield time, thumbnail(frame, covered)

@@ -18,7 +18,7 @@ from vidd.model.media import Media
 from vidd.printable import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from vidd.ffmpeg.args import Cut
@@ -49,7 +49,8 @@ class Wanted:
 
     Where asked also the `rate` (pictures per second), the most `bits` of the whole file, the `codec` of the picture,
     how many `pictures` there are, and when each track of `sound` ends. `joins` are the places (seconds) around which
-    all pictures must decode. With an `origin` it is measured whether sound and picture belong together as they do
+    all pictures must decode. A watermark lies at `covered` (left, top, width, height as shares of the picture), where
+    nobody looks for black. With an `origin` it is measured whether sound and picture belong together as they do
     there, and Refused where they moved apart by more than `apart` seconds.
     """
 
@@ -64,6 +65,7 @@ class Wanted:
     pictures: int | None = None
     sound: tuple[float | None, ...] = ()
     joins: tuple[float, ...] = ()
+    covered: tuple[float, float, float, float] | None = None
     origin: Origin | None = None
     apart: float | None = None
 
@@ -89,7 +91,7 @@ async def verify(path: Path, wanted: Wanted, name: str, complaints: str = "", *,
         said = _first(found["measured"]["complaints"])
         raise Refused(f"What was made of {quoted(name)} decodes with errors ({said}): encode it anew.")
     _check_whole(found, wanted, name)
-    check = checked(media, found, complaints, wanted.duration)
+    check = checked(media, _of_the_talk(found, wanted.origin), complaints, wanted.duration)
     _check_offset(check, wanted, name)
     return media, check
 
@@ -117,16 +119,31 @@ def sound_ends(media: Media, start: float, length: float) -> tuple[float | None,
 def _questions(wanted: Wanted) -> dict[str, Any]:
     origin = wanted.origin
     if origin is None:
-        return {"joins": list(wanted.joins)}
+        return {"joins": list(wanted.joins), "covered": wanted.covered}
     end = wanted.duration if origin.end is None else origin.end
     first = origin.at + origin.fade / 2
     last = max(first, end - origin.fade / 2 - _PIECE)
     at_joins = (min(last, max(first, one - _PIECE / 2)) for one in wanted.joins)
     return {
         "joins": list(wanted.joins),
+        "covered": wanted.covered,
         "origin": {**asdict(origin), "path": str(origin.path), "end": end},
         "points": [first, (first + last) / 2, last, *at_joins],
     }
+
+
+def _of_the_talk(found: Mapping[str, Any], origin: Origin | None) -> Mapping[str, Any]:
+    """The same without what is black, still or silent in a card or a sting, which is as somebody made it."""
+    if origin is None or origin.end is None:
+        return found
+    begin, end, seen = origin.at, origin.end, found["seen"]
+
+    def within(stretches: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+        cut = [(max(begin, first), min(end, last)) for first, last in stretches]
+        return [(first, last) for first, last in cut if last > first]
+
+    parts = {"black": within(seen["black"]), "frozen": within(seen["frozen"])}
+    return {**found, "seen": {**seen, **parts, "silent": [within(one) for one in seen["silent"]]}}
 
 
 def _check_decodes(found: Mapping[str, Any], name: str) -> None:

@@ -39,11 +39,15 @@ class Watermark(Options):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A watermark made ready for pictures of one size: `path` is laid at (x, y), in pixels from the top left."""
+    """A watermark made ready for pictures of one size: `path` is laid at (x, y), in pixels from the top left.
+
+    It `covers` this much of them: left, top, width and height as shares of the picture's.
+    """
 
     path: Path
     x: int
     y: int
+    covers: tuple[float, float, float, float] | None = None
 
 
 def place(wanted: Watermark, image: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -77,7 +81,8 @@ def prepare(wanted: Watermark, source: Path, output: Path, frame: tuple[int, int
     if wanted.opacity < 1:
         sized.putalpha(sized.getchannel("A").point(lambda value: round(value * wanted.opacity)))
     sized.save(output, "PNG")
-    return Mark(output, left, top)
+    across, down = frame
+    return Mark(output, left, top, (left / across, top / down, width / across, height / down))
 
 
 def overlay(mark: Mark, video: Video) -> str:

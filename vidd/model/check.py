@@ -44,6 +44,7 @@ class Policy:
     offset: Does = "hold"
     offset_to: float = 0.02
     damage: Does = "note"
+    soundless: Does = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def findings(record: Mapping[str, Any], policy: Policy) -> tuple[Finding, ...]:
             ("peak", _peak(_first(record, "loudness"), policy)),
             ("offset", _offset(record, policy)),
             ("damage", _damage(record)),
+            ("soundless", _soundless(record)),
         )
         for sentence in sentences
     ]
@@ -126,6 +128,11 @@ def moved_apart(point: Mapping[str, Any]) -> float | None:
     """How much later (seconds) sound comes to its picture than in the source, at one point of a record's `offset`."""
     sound, picture = point["sound"], point["picture"]
     return None if sound is None or picture is None else float(sound - picture)
+
+
+def _soundless(record: Mapping[str, Any]) -> Iterator[str]:
+    if "sound" in record and not record["sound"]:
+        yield "There is no sound track."
 
 
 def _damage(record: Mapping[str, Any]) -> Iterator[str]:

@@ -258,7 +258,9 @@ class _Cutting:
         done = await whole.make(self.part)
         width, height = self.media.video[0].shown
         wanted = self._wanted(width // 2 * 2, height // 2 * 2, around)
-        wanted = replace(wanted, pictures=done.pictures, joins=done.joins)
+        wanted = replace(
+            wanted, covered=dress.mark.covers if dress.mark else None, pictures=done.pictures, joins=done.joins
+        )
         made, record = await verify(self.part, wanted, name, done.complaints, nice=bench.tools.encoder.nice)
         frames = None if record.frames is None else record.frames - around.pictures
         missing = await check_pictures(self.source, self.media.video[0], cut, frames, name)
