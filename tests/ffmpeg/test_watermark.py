@@ -44,7 +44,7 @@ def test_the_image_gets_its_size_and_its_opacity(tmp_path):
     Image.new("RGBA", (100, 100), (255, 0, 0, 200)).save(tmp_path / "logo.png")
     wanted = Watermark(image="logo.png", opacity=0.5, height="20px")
     mark = prepare(wanted, tmp_path / "logo.png", tmp_path / "mark.png", HD)
-    assert mark == Mark(tmp_path / "mark.png", 1892, 8)
+    assert mark == Mark(tmp_path / "mark.png", 1892, 8, (1892 / 1920, 8 / 1080, 20 / 1920, 20 / 1080))
     with Image.open(mark.path) as made:
         assert (made.size, made.mode, made.getpixel((5, 5))) == ((20, 20), "RGBA", (255, 0, 0, 100))
 

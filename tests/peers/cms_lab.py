@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from footage import film
 from peers.cms import a_video
 from peers.daemon import Place, Running, until
 from peers.network import Network
@@ -59,7 +60,7 @@ _UPLOAD = "mutation ($number: Int!) { createVideoObject(number: $number) { id } 
 
 def content(file_id: str) -> bytes:
     """What the file of this id holds."""
-    return f"the film {file_id}\n".encode() * 20
+    return film(f"the film {file_id}\n".encode() * 20)
 
 
 class _Files(BaseHTTPRequestHandler):

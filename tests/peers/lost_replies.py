@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import struct
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 from builders_aws import Bucket, an_account
-from footage import recording
+from footage import film
 from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 from peers.faulty_proxy import faulty_proxy_beside
@@ -18,18 +16,7 @@ from peers.oauth import CLIENT_ID, CLIENT_SECRET
 from peers.youtube import YouTube
 
 PARTS = 5 * 2**20
-
-
-def _film(size: int) -> bytes:
-    """A second of pictures, made larger by a box that players pass over (ISO/IEC 14496-12, 8.1.2)."""
-    with tempfile.TemporaryDirectory() as directory:
-        movie = recording(Path(directory) / "film.mp4", seconds=1.0).read_bytes()
-    left = size - len(movie)
-    padding = bytes(range(256)) * (left // 256 + 1)
-    return movie + struct.pack(">I4s", left, b"free") + padding[: left - 8]
-
-
-FILM = _film(PARTS + 7)
+FILM = film(bytes(range(256)) * (PARTS // 256) + b"the end")
 
 
 class S3:
