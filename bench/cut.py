@@ -1,33 +1,38 @@
-"""A talk cut out of a recording with fades: our edges lane against the full encode and against plain copying.
+"""A talk cut out of a recording with fades: vidd's trim step against the full encode, smartcut and plain copying.
 
-    python bench/cut.py [--quick] [--seconds 480] [--sizes 1280x720,1920x1080] [--codecs h264,open,hevc] [--smartcut PATH]
+    python bench/cut.py [--quick] [--seconds 480,2280] [--sizes 1280x720,1920x1080] [--codecs h264,open,hevc]
+                        [--whole 120] [--dir DIR]
 
-All in one run on one machine, seconds of CPU with children's. `copy` is `-c copy` of the same stretch, which is not
-frame-exact and does not fade: the floor. smartcut (in an environment of its own, `--smartcut` is its program) cuts
-without fades. The picture is a minute of moving test sources, repeated by copying.
+All in one run on one machine; seconds are those of CPU, with children's, and wall beside them. `vidd` is the step as the
+daemon runs it, the check of the result included; `check` is its share of that. `full` encodes all
+of it by the same ffmpeg (x264 veryfast) in one run; of a cut longer than `--whole` seconds only so much is encoded, and
+the rest reckoned (marked ~), since it is linear. `copy` is `-c copy` of the same stretch, which is not frame-exact and
+does not fade: the floor. smartcut, the nearest peer in Python, cannot fade, so it is compared with a cut without fades;
+it is installed into an environment of its own. The picture is a minute of moving test sources, repeated by copying.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from common import Run, measured, table
 
 from vidd.ffmpeg import args
 from vidd.ffmpeg.args import Cut
-from vidd.ffmpeg.edges import edges
 from vidd.ffmpeg.probe import close_probers, probe
 from vidd.ffmpeg.run import default_ffmpeg
-from vidd.model.media import Media
-from vidd.ports import Encoder
+from vidd.model.job import Job
+from vidd.model.media import Artifact, Media
+from vidd.ports import Bench, Encoder, Tools
+from vidd.steps import trim
 
 _FADE, _START = 3.0, 61.4
 CODECS = {
@@ -84,25 +89,31 @@ def make(directory: Path, codec: str, size: str, seconds: float) -> Path:
     return path
 
 
-async def ours(source: Path, output: Path, seconds: float, fade: float) -> None:
+class Clock:
+    """The real time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def ours(source: Path, directory: Path, seconds: float, fade: float) -> None:
+    """The trim step, as the engine would call it."""
     media = await probe(source)
+    now, facts = datetime.now(UTC), {"start": _START, "end": _START + seconds}
+    job = Job("b", "b", "p", "s", str(source), source.name, now, now, facts=facts)
+    tools = Tools(directory, Encoder(default_ffmpeg(), nice=0, stall=60.0), Clock())
+    artifacts = {"source": Artifact("source", os.path.relpath(source, directory), media.size, media=media)}
+    options = trim.Options(fade=fade, crf=23, audio_bitrate=128_000, open_gops=True)
     try:
-        made = await edges(
-            Encoder(default_ffmpeg(), nice=0, threads=0, stall=60.0),
-            source,
-            output,
-            media,
-            Cut(_START, _START + seconds, fade),
-            name=source.name,
-            crf=23,
-            preset="veryfast",
-            audio_bitrate=128_000,
-            progress=lambda *_: None,
-            observe=lambda _: None,
-        )
+        outcome = await trim.run(options, Bench(job, directory, tools, None, artifacts, {}, lambda *_: None))
     finally:
         await close_probers()
-    print(json.dumps(made.to_json()))
+    if outcome.facts["lane"] not in {"edges", "copy"}:
+        raise SystemExit(f"not what was to be measured: {outcome.artifacts[0].facts}")
+    (directory / "check").write_text(str(outcome.artifacts[0].facts["check"]["cpu"]))
 
 
 def full(source: Path, output: Path, media: Media, seconds: float) -> list[str]:
@@ -129,6 +140,15 @@ def watch(said: Path, argv: list[str]) -> None:
     said.write_text(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000))
 
 
+def smartcut(directory: Path) -> Path:
+    """Its program, in an environment of its own: it wants another PyAV than ours."""
+    home = directory / "smartcut"
+    subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    pip = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "smartcut==1.7"]
+    subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
+    return home / "bin/smartcut"
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--watch"]:
         watch(Path(sys.argv[2]), sys.argv[3:])
@@ -136,63 +156,84 @@ def main() -> None:
     if sys.argv[1:2] == ["--ours"]:
         asyncio.run(ours(Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5])))
         return
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="60 s of 640x360")
-    parser.add_argument("--seconds", type=float, default=480.0)
+    parser.add_argument("--seconds", default="480,2280")
     parser.add_argument("--sizes", default="1280x720,1920x1080")
     parser.add_argument("--codecs", default=",".join(CODECS))
-    parser.add_argument("--smartcut")
+    parser.add_argument("--whole", type=float, default=120.0, help="seconds of the full encode that are really encoded")
+    parser.add_argument("--dir", type=Path)
     options = parser.parse_args()
     if options.quick:
-        options.seconds, options.sizes = 60.0, "640x360"
+        options.seconds, options.sizes = "60", "640x360"
     rows = []
-    with tempfile.TemporaryDirectory(prefix="vidd-cut-", dir=os.environ.get("TMPDIR")) as name:
+    with tempfile.TemporaryDirectory(prefix="vidd-cut-", dir=options.dir) as name:
         directory = Path(name)
+        peer = smartcut(directory)
         for size in options.sizes.split(","):
-            rows += [compare(directory, codec, size, options) for codec in options.codecs.split(",")]
+            for codec in options.codecs.split(","):
+                for seconds in map(float, options.seconds.split(",")):
+                    source = make(directory, codec, size, seconds)
+                    rows.append(
+                        compare(Talk(source, f"{codec} {size.partition('x')[2]}p", seconds), peer, options.whole)
+                    )
+                    print(*rows[-1], file=sys.stderr, flush=True)
+                    source.unlink()
     head = (
-        "codec, size",
-        "ours cpu s",
-        "MB",
-        "full cpu s",
-        "MB",
-        "full/ours",
-        "copy cpu s",
-        "ours, no fades",
-        "MB",
-        "smartcut",
-        "MB",
+        *("recording, s", "vidd cpu", "wall", "MB", "full cpu", "wall", "MB", "full/vidd", "check", "copy"),
+        *("no fades: vidd", "MB", "smartcut", "MB"),
     )
-    table(f"{options.seconds:g} s with fades of {_FADE:g} s", head, rows)
+    table(
+        f"seconds of CPU; fades of {_FADE:g} s (x264 and x265 sources; targets: 25 at 480 s, 70 at 2280 s)", head, rows
+    )
 
 
-def compare(directory: Path, codec: str, size: str, options: argparse.Namespace) -> list[str]:
-    source, seconds, said = make(directory, codec, size, options.seconds), options.seconds, directory / "said"
+@dataclass(frozen=True)
+class Talk:
+    """What is cut: a recording, how it is called in the table, and how long the cut is."""
+
+    source: Path
+    name: str
+    seconds: float
+
+
+def compare(talk: Talk, peer: Path, whole: float) -> list[str]:
+    """One row: every way once, one after the other."""
+    source, seconds, directory = talk.source, talk.seconds, talk.source.parent
+    said, encoded = directory / "said", min(whole, seconds)
     media = asyncio.run(look(source))
-    words = [sys.executable, __file__, "--ours", str(source), str(directory / "ours.mp4"), str(seconds)]
-    mine, plain = run([*words, str(_FADE)], said), run([*words, "0"], said)
+    words = [sys.executable, __file__, "--ours", str(source), str(directory), str(seconds)]
+    mine = run([*words, str(_FADE)], said)
+    check = float((directory / "check").read_text())
+    plain = run([*words, "0"], said)
     floor = run(copied(source, directory / "copy.mp4", seconds), said)
-    whole = run(full(source, directory / "full.mp4", media, seconds), said)
-    peer = None
-    if options.smartcut:
-        spoken = ["--keep", f"{_START},{_START + seconds}"]
-        peer = run([options.smartcut, str(source), str(directory / "peer.mp4"), *spoken], said)
-    source.unlink()
+    full_run = run(full(source, directory / "full.mp4", media, encoded), said)
+    spoken = ["--keep", f"{_START},{_START + seconds}"]
+    other = run([str(peer), str(source), str(directory / "peer.mp4"), *spoken], said)
+    for one in directory.glob("*.mp4"):
+        if one != source:
+            one.unlink()
+    times, mark = seconds / encoded, "~" if encoded < seconds else ""
     return [
-        f"{codec} {size}",
+        f"{talk.name}, {seconds:g}",
         f"{mine.run.cpu:.1f}",
+        f"{mine.run.seconds:.1f}",
         f"{mine.memory:.0f}",
-        f"{whole.run.cpu:.1f}",
-        f"{whole.memory:.0f}",
-        f"{whole.run.cpu / mine.run.cpu:.1f}",
+        f"{mark}{full_run.run.cpu * times:.0f}",
+        f"{mark}{full_run.run.seconds * times:.0f}",
+        f"{full_run.memory:.0f}",
+        f"{mark}{full_run.run.cpu * times / mine.run.cpu:.0f}",
+        f"{check:.1f}",
         f"{floor.run.cpu:.2f}",
         f"{plain.run.cpu:.1f}",
         f"{plain.memory:.0f}",
-        *((f"{peer.run.cpu:.1f}", f"{peer.memory:.0f}") if peer else ("-", "-")),
+        f"{other.run.cpu:.1f}",
+        f"{other.memory:.0f}",
     ]
 
 
 async def look(source: Path) -> Media:
+    """What the recording holds."""
     try:
         return await probe(source)
     finally:

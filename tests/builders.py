@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,7 @@ from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
 from vidd.engine.stage import Stage
+from vidd.engine.telling import Teller
 from vidd.engine.workspace import Workspace
 from vidd.errors import Fault
 from vidd.model.event import Event, JobMoved
@@ -174,6 +175,7 @@ class Engine:
         steps: Sequence[FakeStep] = (),
         publishers: Sequence[FakePublisher] = (),
         notices: Sequence[FakePublisher] = (),
+        failures: Sequence[FakePublisher] = (),
         programme: str | None = None,
         review: bool = False,
         store: Store | None = None,
@@ -195,7 +197,12 @@ class Engine:
             [one.planned() for one in publishers],
             [one.planned() for one in notices],
             review,
+            [replace(one.planned(), on="failed") for one in failures],
         )
+        settings = {
+            "programme": programme,
+            "notify": [{"name": one.name, "options": {"on": "failed"}} for one in failures],
+        }
         workspace = Workspace(root / "jobs")
         workspace.root.mkdir(exist_ok=True)
         self.stage = Stage(
@@ -208,10 +215,12 @@ class Engine:
             retry=retry or RetryRule(attempts=3, first=10, jitter=0),
             ask_source=self.asked.append,
         )
-        self.intake = Intake(self.store, self.queue, {"talks": {"programme": programme}}, self.clock, self.observe)
+        self.intake = Intake(self.store, self.queue, {"talks": settings}, self.clock, self.observe)
         self.runner = Runner(self.stage, self.queue, at_once)
         self.acts = Acts(self.stage, self.runner)
-        self._task: asyncio.Task[None] | None = None
+        self.teller = Teller(self.stage)
+        self.observers.append(self.teller.note)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def observe(self, event: Event) -> None:
         self.events.append(event)
@@ -221,14 +230,15 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         await self.runner.recover()
-        self._task = asyncio.create_task(self.runner.run())
+        self._tasks = [asyncio.create_task(one.run()) for one in (self.runner, self.teller)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.runner.stop_now()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def admit(self, *names: str, **changes: Any) -> list[Job]:
         return await self.intake.admit("folder", "talks", [arrival(name, **changes) for name in names])
@@ -251,9 +261,14 @@ class Engine:
                 await self._sign.wait()
 
     async def settled(self) -> None:
-        """Once nothing runs and nothing is queued."""
+        """Once nothing runs, nothing is queued, and nobody is told of a failure."""
         async with asyncio.timeout(DEADLINE):
             await self.runner.idle(0)
+            while self.teller.outstanding(0):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0)
+            # Whoever waits for a time must have looked at the clock before it is moved.
+            for _ in range(50):
+                await asyncio.sleep(0)
 
     def path(self, job_id: str) -> list[State]:
         return [one.job.state for one in self.events if isinstance(one, JobMoved) and one.job.id == job_id]

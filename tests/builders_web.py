@@ -107,15 +107,29 @@ class ShelfStore:
         return self.letters[:limit]
 
 
+OUTLOOK = {
+    "job": "j", "edition": 2, "from": "analyse", "of": 1, "kept_until": None, "files": [], "notices": ["mail"],
+    "steps": [{"name": "analyse", "kind": "command", "runs": True, "why": "the rework begins here"}],
+    "publishers": [{"name": "s3", "kind": "s3", "replaces": True}],
+}  # fmt: skip
+
+
 class FakeDesk:
     """Moves jobs by the model's rules, and does nothing else."""
 
     def __init__(self, **hub):
         self.store, self.clock, self.hub, self.metrics = ShelfStore(), HeldClock(), Hub(**hub), Metrics()
+        self.audits = []
         self.well, self.paused, self.woken, self.parts = HEALTHY, False, [], {}
 
     async def health(self):
         return replace(self.well, paused=self.paused)
+
+    async def audit(self, source, pipeline):
+        found = [one for one in self.audits if source in {None, one.source} and pipeline in {None, one.pipeline}]
+        if not found:
+            raise Refused("No such source can list what it has; those that can: uploads.")
+        return found
 
     async def explain(self, job):
         return explain(
@@ -142,6 +156,17 @@ class FakeDesk:
 
     async def retry(self, job_id, *, fresh_settings, replace=False):
         return self.move(job_id, State.READY, settings={"fresh": fresh_settings, "replace": replace})
+
+    async def log(self, job_id, most):
+        return "what was said"[-most:], most >= 13
+
+    async def rework(self, job_id, *, step, changes, extra, dry_run):
+        if dry_run:
+            return self.store.shelf[job_id], OUTLOOK
+        return self.move(job_id, State.READY, reason=f"{step}: {changes} {extra}"), None
+
+    async def undo(self, job_id, *, dry_run):
+        return (self.store.shelf[job_id], OUTLOOK) if dry_run else (self.move(job_id, State.READY, reason="undo"), None)
 
     async def resolve(self, job_id, *, published, name):
         return self.move(job_id, State.READY, reason=f"{name}: {published}")

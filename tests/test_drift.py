@@ -13,8 +13,9 @@ import vidd.sources
 import vidd.steps
 from vidd.__main__ import app
 from vidd.clients import ACCOUNTS
-from vidd.config import Daemon, Ffmpeg, Limits, Pipeline, Retry, Settings, embedded, read_settings
+from vidd.config import Check, Daemon, Ffmpeg, Limits, Pipeline, Retry, Settings, embedded, read_settings
 from vidd.kinds import module_of
+from vidd.model.check import Policy
 from vidd.model.diagram import state_diagram
 from vidd.model.job import MEANING
 from vidd.model.publication import SENDING_MEANING
@@ -34,7 +35,13 @@ SECRETS = {
         "VIDD_ACCOUNTS__MAIN_STAGE__TOKEN",
         "VIDD_ACCOUNTS__SIDE_STAGE__TOKEN",
     ],
-    "cms.toml": ["VIDD_ACCOUNTS__PCLOUD__TOKEN", "DO_SPACES_KEY", "DO_SPACES_SECRET"],
+    "cms.toml": [
+        "VIDD_ACCOUNTS__LAB__TOKEN",
+        "VIDD_ACCOUNTS__PCLOUD__TOKEN",
+        "VIDD_ACCOUNTS__POST__PASSWORD",
+        "DO_SPACES_KEY",
+        "DO_SPACES_SECRET",
+    ],
 }
 KINDS = [
     *(("sources", kind) for kind in vidd.sources.KINDS),
@@ -79,6 +86,13 @@ def test_the_reference_settings_have_every_key_with_its_default(table, model):
     assert model.model_validate(tomllib.loads(REFERENCE)[table]) == model()
 
 
+def test_the_reference_settings_have_every_key_of_the_check_with_its_default():
+    table = tomllib.loads(REFERENCE)["pipelines"]["talks"]["check"]
+    assert table.keys() == Check.model_fields.keys()
+    assert Check.model_validate(table) == Check()
+    assert Policy(**Check().model_dump()) == Policy()
+
+
 def test_the_reference_settings_name_every_table():
     assert {f"[{name}" for name in Settings.model_fields} <= set(re.findall(r"\[\w+", REFERENCE))
     assert set(re.findall(r"\[pipelines\.talks\]\n((?:\w+ = .*\n)+)", REFERENCE)[0].split()) >= {
@@ -97,6 +111,23 @@ def test_every_settings_file_that_is_shipped_can_be_used(path, monkeypatch):
 
 def test_the_embedded_settings_are_the_reference():
     assert embedded() == REFERENCE
+
+
+def test_the_dressing_of_a_talk_that_the_reference_settings_show_is_the_usual_one():
+    block = REFERENCE.split('kind = "trim"\n')[1].split("\n# [[pipelines")[0].split("\n[[pipelines")[0]
+    table = 'kind = "trim"\n' + re.sub(r"^# (?=\w+ = |\[)", "", block, flags=re.MULTILINE).replace(
+        "pipelines.talks.steps.", ""
+    )
+    shown = tomllib.loads(table)
+    shown.pop("kind")
+    options = module_of("steps", "trim").Options
+    named = {"watermark": {"image": "logo.png"}, "title_card": {}, "loudness": {}}
+    assert set(shown) >= set(options.model_fields) - {"source", "closing_card"}
+    for name in ("watermark", "title_card", "loudness"):
+        usual = getattr(options.model_validate(named), name)
+        assert set(shown[name]) == set(type(usual).model_fields)
+        assert type(usual).model_validate(shown[name]) == usual
+        assert all(field.description for field in type(usual).model_fields.values())
 
 
 def test_the_readme_names_every_command():

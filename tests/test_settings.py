@@ -7,6 +7,8 @@ from pydantic import SecretStr
 
 from vidd.config import SettingsFault, read_settings
 from vidd.kinds import resolve
+from vidd.model.check import Policy, policy_of
+from vidd.model.publication import failure_notices
 from vidd.options import parse_duration
 from vidd.ready import make_ready
 from vidd.steps import describe
@@ -165,7 +167,7 @@ def test_faults_inside_kinds_are_named_by_their_path_too(tmp_path):
         "pipelines.talks.publish[0].account",
         "pipelines.talks.notify[0].subject",
     }
-    assert any("there are folder, sheet, sqs" in fault for fault in found)
+    assert any("there are cms, folder, sheet, sqs" in fault for fault in found)
 
 
 def test_templates_and_labels_that_name_what_there_is_not_are_faults(tmp_path):
@@ -299,6 +301,66 @@ def test_a_changed_option_changes_the_steps_fingerprint_and_no_other(tmp_path, m
     assert before[1] != after[1]
 
 
+CHECKED = """
+[pipelines.talks.check]
+black = "refuse"
+black_for = "5s"
+"""
+
+
+def test_a_steps_own_check_goes_over_its_pipelines_and_both_are_kept_with_the_job(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
+    own = WHOLE.replace('fade = "2s"', 'fade = "2s"\ncheck = { silent = "note", silent_for = "1m" }')
+    stored = make_ready(read_settings(written(tmp_path, own + CHECKED))).pipelines["talks"]
+    assert policy_of(stored, "trim") == Policy(black="refuse", black_for=5.0, silent="note", silent_for=60.0)
+    assert policy_of(stored, "fetch") == Policy(black="refuse", black_for=5.0)
+
+
+def test_another_policy_has_nothing_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
+    own = WHOLE.replace('fade = "2s"', 'fade = "2s"\ncheck = { silent = "note" }')
+    plans = [
+        resolve(make_ready(read_settings(written(tmp_path, text))).pipelines["talks"])
+        for text in (WHOLE, WHOLE + CHECKED, own)
+    ]
+    assert len({tuple(step.fingerprint for step in plan.steps) for plan in plans}) == 1
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"),
+    [
+        ('black = "maybe"', "pipelines.talks.check.black: Input should be 'refuse', 'hold' or 'note'"),
+        ('blakc = "note"', "pipelines.talks.check.blakc: there is no such key"),
+        ('silent_for = "soon"', "pipelines.talks.check.silent_for: 'soon' is no duration"),
+        ("loudness_from = -5", "pipelines.talks.check: loudness_from (-5) must be below loudness_to (-9)"),
+    ],
+)
+def test_a_faulty_policy_is_named_by_its_path(tmp_path, monkeypatch, check, fault):
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
+    (found,) = faults(tmp_path, f"{WHOLE}\n[pipelines.talks.check]\n{check}\n")
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"),
+    [
+        ('{ frozen = "yes" }', "pipelines.talks.steps[0].check.frozen: Input should be"),
+        ('"note"', "pipelines.talks.steps[0].check: must be a table, like { frozen = "),
+    ],
+)
+def test_a_steps_faulty_policy_is_named_by_its_path(tmp_path, monkeypatch, check, fault):
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
+    (found,) = faults(tmp_path, WHOLE.replace('fade = "2s"', f'fade = "2s"\ncheck = {check}'))
+    assert found.startswith(fault)
+
+
+def test_what_a_publisher_takes_is_known_from_its_options(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
+    text = WHOLE.replace('path = "a"', 'path = "a"\nfiles = ["talk"]')
+    plan = resolve(make_ready(read_settings(written(tmp_path, text))).pipelines["talks"])
+    assert [tuple(one.takes) for one in plan.publishers] == [(), ("talk",), ()]
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("250ms", 0.25), ("1.5m", 90), ("2d", 172800), (7, 7)]
 )
@@ -314,3 +376,37 @@ def test_what_is_no_duration_is_refused(text):
 
 def test_the_state_directory_is_a_path(tmp_path):
     assert read_settings(written(tmp_path, WHOLE)).daemon.state == Path("/var/lib/vidd")
+
+
+def test_only_a_notice_can_wait_for_a_failure(tmp_path):
+    found = faults(
+        tmp_path,
+        '[accounts.hook]\nkind = "webhook"\nurl = "https://example.org/h"\n'
+        '[[pipelines.x.publish]]\nkind = "webhook"\naccount = "hook"\non = "failed"\n'
+        '[[pipelines.x.notify]]\nkind = "webhook"\naccount = "hook"\non = "failed"\n'
+        '[[pipelines.x.notify]]\nkind = "mail"\non = "failed"\n',
+    )
+    assert [fault.partition(":")[0] for fault in found] == [
+        "pipelines.x.publish[0].on", "pipelines.x.notify[1]",
+    ]  # fmt: skip
+
+
+def test_a_plan_keeps_the_notices_of_failures_apart(tmp_path):
+    path = written(
+        tmp_path,
+        '[[pipelines.x.notify]]\nkind = "mail"\n[[pipelines.x.notify]]\nkind = "mail"\non = "failed"\nto = ["a@b.example"]\n',
+    )
+    stored = make_ready(read_settings(path)).pipelines["x"]
+    plan = resolve(stored)
+    assert ([one.name for one in plan.notices], [one.name for one in plan.failures]) == (["mail"], ["mail-2"])
+    assert failure_notices(stored) == {"mail-2"}
+
+
+def test_a_step_takes_its_place_among_the_limit_that_its_options_name(tmp_path):
+    path = written(
+        tmp_path,
+        '[[pipelines.x.steps]]\nkind = "command"\nargv = ["true"]\n'
+        '[[pipelines.x.steps]]\nkind = "command"\nargv = ["true"]\nslot = "gpus"\n',
+    )
+    plan = resolve(make_ready(read_settings(path)).pipelines["x"])
+    assert [step.slot for step in plan.steps] == ["fetches", "commands", "gpus"]

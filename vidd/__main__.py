@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, acts, ask, demo, follow, retry, run
+from vidd.cli import accounts, acts, ask, audit, demo, follow, imports, retry, rework, run
 
 app = typer.Typer(
     add_completion=False,
@@ -42,7 +42,9 @@ for command in (
     ask.show,
     follow.follow,
     ask.explain,
+    ask.log,
     retry.retry,
+    rework.rework,
     acts.resolve,
     acts.resend,
     acts.retract,
@@ -52,8 +54,10 @@ for command in (
     acts.pause,
     acts.resume,
     ask.health,
+    audit.audit,
 ):
     app.command()(command)
+app.command(name="import-config")(imports.import_config)
 app.add_typer(accounts.accounts, name="accounts")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,18 @@ from vidd.engine.clock import SystemClock
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
-from vidd.engine.stage import Stage
+from vidd.engine.stage import Stage, unexamined
 from vidd.engine.supervise import Watchers
+from vidd.engine.telling import Teller
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import close_probers
 from vidd.ffmpeg.run import capabilities
+from vidd.ffmpeg.verify import inspect
 from vidd.frontdesk import FrontDesk
 from vidd.kinds import resolve
 from vidd.model.event import Event
+from vidd.model.media import Artifact, Media
 from vidd.model.retry import RetryRule
 from vidd.ports import Encoder, Store, Tools
 from vidd.ready import Ready, make_ready
@@ -79,6 +82,7 @@ class Daemon:
         self._intake: Intake
         self._watchers: Watchers
         self._watching: Watching
+        self._teller: Teller
         self.runner: Runner
         self.desk: FrontDesk
         self.port: Port
@@ -106,6 +110,7 @@ class Daemon:
                 async with asyncio.TaskGroup() as tasks:
                     main = tasks.create_task(self.runner.run(), name="runner")
                     watchdog = tasks.create_task(self._watchdog(), name="watchdog")
+                    teller = tasks.create_task(self._teller.run(), name="teller")
                     self._watching.start(self._ready)
                     _log.info("ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=taken)
                     self._notifier.say(READY="1", STATUS="Ready.")
@@ -118,6 +123,7 @@ class Daemon:
                         await self._go_down()
                         main.cancel()
                         watchdog.cancel()
+                        teller.cancel()
         _log.info("stopped")
 
     async def _build(self, stack: AsyncExitStack) -> None:
@@ -138,6 +144,7 @@ class Daemon:
             resolve=resolve,
             observe=self.observe,
             retry=RetryRule(**settings.retry.model_dump()),
+            examine=self._examine,
             ask_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - it is made further down
         )
         self.runner = Runner(self._stage, queue, settings.limits.jobs)
@@ -155,15 +162,24 @@ class Daemon:
             intake=self._intake,
             watchers=self._watchers,
             inlets=self._watching.inlets,
+            audits=self._watching.audits,
             capabilities=await capabilities(tools.encoder),
             reserve=lambda: self._ready.settings.limits.disk_reserve,
         )
-        self._observers += self.desk.observers
+        self._teller = Teller(self._stage)
+        self._observers += [*self.desk.observers, self._teller.note]
         self.port = Port(self.desk)
 
     def _tools(self, ready: Ready, store: Store) -> Tools:
         encoder = Encoder(**ready.encoder)
         return Tools(self._state, encoder, SystemClock(), ready.accounts, self.observe, store)
+
+    async def _examine(self, path: Path, artifact: Artifact, name: str) -> tuple[Media | None, Mapping[str, Any]]:
+        """What its step did not check: a film is looked into, of anything else only the size is known."""
+        if not artifact.content_type.startswith("video/"):
+            return await unexamined(path, artifact, name)
+        media, record = await inspect(path, name, nice=self._stage.tools.encoder.nice)
+        return media, record.to_json()
 
     def observe(self, event: Event) -> None:
         """Tell everybody who watches."""
@@ -193,7 +209,7 @@ class Daemon:
             await asyncio.sleep(_TICK)
         while True:
             await self.runner.idle(_PATIENCE)
-            if not self._watching.outstanding:
+            if not self._watching.outstanding and not self._teller.outstanding(_PATIENCE):
                 return
             await asyncio.sleep(_TICK)
 
@@ -280,5 +296,4 @@ class Daemon:
 
 
 def _limits(settings: Settings) -> dict[str, int]:
-    limits = settings.limits
-    return {"encodes": limits.encodes, "uploads": limits.uploads, "fetches": limits.fetches, "mails": limits.mails}
+    return settings.limits.model_dump(include={"encodes", "gpus", "commands", "uploads", "fetches", "mails"})

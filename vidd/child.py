@@ -2,6 +2,8 @@
 
 Rules. A child has a session of its own, no keyboard, none of our secrets in its environment, and does not outlive
 us: `end` reaches its whole group, and a `kill -9` of the daemon kills it too (util-linux's setpriv asks the kernel).
+A program that is not ours may do anything with its own children, so it is started under a warden, which ends every
+descendant with it, those that left the group too.
 """
 
 from __future__ import annotations
@@ -9,8 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import secrets
 import shutil
 import signal
+import sys
+import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -22,6 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CHUNK = 65536
+_WARDEN = Path(__file__).with_name("warden.py")
+_MARK = "VIDD_COMMAND"
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+# The warden itself is killed last, and only where it does not answer: what it guards would go free.
+_WARDENS_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL)
+_WARDENS_WORK = 20.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 # An allow-list: the daemon's environment holds secrets, and a child that opens foreign media needs none of them.
 _KEPT = (
@@ -57,8 +68,9 @@ def setpriv() -> str | None:
 class Child:
     """A started process and its group; `gone` is done, with the exit code, once it is reaped."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, mark: str | None = None) -> None:
         self._process = process
+        self._mark = mark
         self._cpu_seconds = 0.0
         self.pid = process.pid
         self.gone = asyncio.ensure_future(self._reap())
@@ -74,20 +86,27 @@ class Child:
         listening: bool = True,
         nice: int = 0,
         memory: int | None = None,
+        guarded: bool = False,
     ) -> Self:
         """Start a program. `env` is added to what a child may see of ours; `memory` is bytes of address space.
 
-        Refused where there is no such program, AgainLater where the machine has no room for another process.
+        `guarded`: under a warden. Refused where there is no such program, AgainLater where the machine has no room for
+        another process.
         """
         words = [os.fspath(word) for word in argv]
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | dict(env or {})
-        if shutil.which(words[0], path=environment.get("PATH")) is None:
+        if program(words[0], cwd, environment) is None:
             raise Refused(f"There is no program {words[0]!r} to run: install it, or correct its path in the settings.")
-        tie = setpriv()
+        mark, tie = secrets.token_hex(8) if guarded else None, setpriv()
+        if mark is not None:
+            environment[_MARK] = mark
+            before = [sys.executable, "-I", "-S", str(_WARDEN), str(os.getpid()), str(nice), str(memory or 0)]
+        else:
+            before = [tie, "--pdeathsig", "KILL", "--"] if tie else []
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
             process = await asyncio.create_subprocess_exec(
-                *([tie, "--pdeathsig", "KILL", "--"] if tie else []),
+                *before,
                 *words,
                 cwd=cwd,
                 env=environment,
@@ -99,8 +118,9 @@ class Child:
             )
         except OSError as error:
             raise AgainLater(f"{Path(words[0]).name} could not be started: {error}.") from error
-        _limit(process.pid, nice, memory)
-        return cls(process)
+        if mark is None:
+            _limit(process.pid, nice, memory)
+        return cls(process, mark)
 
     @property
     def stdout(self) -> asyncio.StreamReader:
@@ -139,12 +159,13 @@ class Child:
 
     async def end(self, grace: float = 1.0) -> None:
         """End the whole group: SIGINT, then SIGTERM, then SIGKILL, `grace` seconds apart; returns once it is reaped."""
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        waits = {signal.SIGINT: grace, signal.SIGTERM: grace, signal.SIGQUIT: _WARDENS_WORK}
+        for name in _WARDENS_ENDS if self._mark else _ENDS:
             if self.gone.done():
                 break
             self._signal(name)
             # Asked twice or not, the last one is not survived, so its end is waited for without a limit.
-            await asyncio.wait([self.gone], timeout=None if name is signal.SIGKILL else grace)
+            await asyncio.wait([self.gone], timeout=waits.get(name))
         if self._process.stdin is not None:
             self._process.stdin.close()
         # What escaped from the group may hold the pipes open for ever.
@@ -161,6 +182,9 @@ class Child:
         # asyncio's own wait() is not asked: it also waits for the pipes, which a process that escaped may hold open.
         while (code := self._process.returncode) is None:  # noqa: ASYNC110 - asyncio tells nobody
             await asyncio.sleep(0.001)
+        if self._mark is not None and code == -signal.SIGKILL:
+            # The program's end, or the warden's own: then nobody has cleared up behind it.
+            await asyncio.to_thread(_end_marked, f"{_MARK}={self._mark}".encode())
         return code
 
     async def _over(self) -> None:
@@ -176,6 +200,30 @@ class Child:
         finally:
             loop.remove_reader(pidfd)
             os.close(pidfd)
+
+
+def program(name: str, cwd: Path | None, environment: Mapping[str, str]) -> str | None:
+    """The file that is run for this name in this directory and environment; None where there is none."""
+    found = str(cwd / name) if cwd is not None and "/" in name else name
+    return shutil.which(found, path=environment.get("PATH"))
+
+
+def _end_marked(mark: bytes) -> None:
+    """Kill every process that has this in its environment, until there is none left (proc(5), environ)."""
+    patience = time.monotonic() + _WARDENS_WORK
+    while pids := [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/environ") if _has(one, mark)]:
+        if time.monotonic() > patience:
+            return
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _has(environ: Path, mark: bytes) -> bool:
+    try:
+        return mark in environ.read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def _there(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:

@@ -7,9 +7,18 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,10 +26,13 @@ from pydantic_settings import (
 )
 
 from vidd.errors import Refused
+from vidd.model.check import Does, Policy
 from vidd.options import Duration, Options, Size
 
 PREFIX = "VIDD_"
-_NOT_SETTINGS = frozenset({"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN"})
+_NOT_SETTINGS = frozenset(
+    {"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN", "VIDD_COMMAND"}
+)
 
 
 class SettingsFault(Refused):
@@ -71,6 +83,8 @@ class Limits(Options):
 
     jobs: int = Field(default=16, ge=1, le=1000)
     encodes: int = Field(default=2, ge=1, le=100)
+    gpus: int = Field(default=1, ge=1, le=100)
+    commands: int = Field(default=2, ge=1, le=100)
     uploads: int = Field(default=4, ge=1, le=100)
     fetches: int = Field(default=4, ge=1, le=100)
     mails: int = Field(default=2, ge=1, le=100)
@@ -108,11 +122,42 @@ class Table(BaseModel):
         return dict(self.model_extra or {})
 
 
+_USUAL = Policy()
+
+
+class Check(Options):
+    """`[pipelines.<name>.check]`, and `check` of a step: what the check's findings do, and from where on they are some."""
+
+    black: Does = _USUAL.black
+    black_for: Duration = Field(default=_USUAL.black_for, gt=0)
+    frozen: Does = _USUAL.frozen
+    frozen_for: Duration = Field(default=_USUAL.frozen_for, gt=0)
+    silent: Does = _USUAL.silent
+    silent_for: Duration = Field(default=_USUAL.silent_for, gt=0)
+    loudness: Does = _USUAL.loudness
+    loudness_from: float = _USUAL.loudness_from
+    loudness_to: float = _USUAL.loudness_to
+    peak: Does = _USUAL.peak
+    peak_to: float = _USUAL.peak_to
+    offset: Does = _USUAL.offset
+    offset_to: Duration = _USUAL.offset_to
+    damage: Does = _USUAL.damage
+    soundless: Does = _USUAL.soundless
+
+    @model_validator(mode="after")
+    def _from_quiet_to_loud(self) -> Self:
+        if self.loudness_from >= self.loudness_to:
+            raise ValueError(f"loudness_from ({self.loudness_from:g}) must be below loudness_to ({self.loudness_to:g})")
+        return self
+
+
 class Pipeline(Options):
     """`[pipelines.<name>]`."""
 
     programme: str | None = None
     review: bool = False
+    keep: Duration | None = None
+    check: Check = Check()
     steps: tuple[Table, ...] = ()
     publish: tuple[Table, ...] = ()
     notify: tuple[Table, ...] = ()

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 
 class Fault(Exception):
-    """An error whose fate is known. Anything else that is raised is a defect of vidd."""
+    """An error whose fate is known. Anything else that is raised is a defect of vidd.
 
-    def __init__(self, sentence: str) -> None:
+    `said` is what a program said last, in lines, and `step` the name of the step it happened in, for whoever is told.
+    """
+
+    def __init__(self, sentence: str, *, said: str = "") -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.said = said
+        self.step: str | None = None
 
 
 class AgainLater(Fault):
@@ -21,8 +26,8 @@ class AgainLater(Fault):
     (a quota, a full disk) has `counts=False` and uses up no attempt.
     """
 
-    def __init__(self, sentence: str, *, after: float | None = None, counts: bool = True) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: str, *, after: float | None = None, counts: bool = True, said: str = "") -> None:
+        super().__init__(sentence, said=said)
         self.after = after
         self.counts = counts
 

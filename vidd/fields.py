@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 Where = tuple[int | str, ...]
 
-USUAL = frozenset({"job", "talk", "name", "facts"})
+USUAL = frozenset({"job", "talk", "name", "facts", "failure", "rework"})
 """What every template may name, as `texts.fields_of` gives it."""
 
 _PERSON = frozenset({"name", "email"})
 _MEMBERS: Mapping[str, Collection[str]] = {
-    "job": frozenset({"id", "pipeline", "source", "name", "created"}),
+    "job": frozenset({"id", "pipeline", "source", "name", "created", "state", "reason"}),
+    "failure": frozenset({"step", "said", "log"}),
     "talk": frozenset(one.name for one in fields(Talk)),
     "recipient": _PERSON,
     "sender": _PERSON,

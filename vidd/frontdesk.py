@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,28 @@ from urllib.parse import unquote, urlsplit
 
 from vidd import __version__
 from vidd.engine.acts import Acts
+from vidd.engine.audit import Auditor, compare
 from vidd.engine.inlet import SourceInlet
 from vidd.engine.intake import Intake
+from vidd.engine.kept import Edition
 from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
 from vidd.engine.supervise import Watchers
 from vidd.errors import Refused
 from vidd.ffmpeg.run import Capabilities
 from vidd.model.arrival import file_arrival
+from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, IllegalMove, Job, State
+from vidd.model.rework import edition_of
 from vidd.ports import Clock, Queue, Store
 from vidd.printable import quoted, size_in_words
+from vidd.reworking import outlook, reworked
 from vidd.web import desk
 from vidd.web.explain import Explanation, explain
 from vidd.web.hub import Hub
 from vidd.web.metrics import Metrics
+from vidd.web.shapes import moment, step_json
 
 _SUBMITTED = "submitted"
 
@@ -60,6 +67,7 @@ class FrontDesk:
         intake: Intake,
         watchers: Watchers,
         inlets: Mapping[str, SourceInlet],
+        audits: Mapping[str, Auditor],
         capabilities: Capabilities,
         reserve: Callable[[], int],
     ) -> None:
@@ -70,6 +78,7 @@ class FrontDesk:
         self._intake = intake
         self._watchers = watchers
         self._inlets = inlets
+        self._audits = audits
         self.capabilities = capabilities
         self._reserve = reserve
         self._since = stage.now()
@@ -82,7 +91,7 @@ class FrontDesk:
 
     async def health(self) -> desk.Health:
         watchers = {
-            one.name: desk.Watcher(one.name, one.kind, one.up, one.restarts, one.last_event, one.reason)
+            one.name: desk.Watcher(one.name, one.kind, one.up, one.restarts, one.last_event, one.reason, one.note)
             for one in self._watchers.table.values()
         }
         free = self._stage.workspace.free()
@@ -119,6 +128,9 @@ class FrontDesk:
             programme=await self.store.programme(name) if name else None,
             progress=self._progresses.by_job().get(job.id, ()),
         )
+
+    async def log(self, job_id: str, most: int) -> tuple[str, bool]:
+        return await asyncio.to_thread(_end_of, self._stage.tools.log(job_id), most)
 
     def _pipeline(self, name: str | None) -> str:
         known = list(self._intake.pipelines)
@@ -159,6 +171,32 @@ class FrontDesk:
         settings = self._intake.pipelines[self._pipeline(job.pipeline)] if fresh_settings else None
         return await self._acts.retry(job, settings, replace=replace)
 
+    async def rework(
+        self, job_id: str, *, step: str | None, changes: Mapping[str, Any], extra: Sequence[str], dry_run: bool
+    ) -> tuple[Job, dict[str, Any] | None]:
+        job = await self._job(job_id)
+        kept = await self._acts.kept(job)
+        edition = edition_of(job) + 1
+        settings, first = reworked(job.settings, job.pipeline, edition, step=step, changes=changes, extra=extra)
+        if dry_run:
+            return job, await self._outlook(job, settings, first, kept[-1] if kept else None, edition)
+        asked = {"set": dict(changes), "extra": list(extra)}
+        return await self._acts.rework(job, settings, first, asked), None
+
+    async def undo(self, job_id: str, *, dry_run: bool) -> tuple[Job, dict[str, Any] | None]:
+        job = await self._job(job_id)
+        if dry_run:
+            old = await self._acts.undone(job)
+            return job, await self._outlook(job, old.settings, None, old, edition_of(job) + 1)
+        return await self._acts.undo(job), None
+
+    async def _outlook(
+        self, job: Job, settings: Mapping[str, Any], first: str | None, kept: Edition | None, edition: int
+    ) -> dict[str, Any]:
+        records = {one.name: step_json(one, job.settings)["artifacts"] for one in await self.store.steps(job.id)}
+        told = outlook(settings, first, kept.number if kept else None, records)
+        return {"job": job.id, "edition": edition, **told, "kept_until": moment(kept.until) if kept else None}
+
     async def resolve(self, job_id: str, *, published: str | None, name: str | None) -> Job:
         return await self._acts.resolve(await self._job(job_id), published=published, name=name)
 
@@ -193,6 +231,24 @@ class FrontDesk:
             if source in (None, name):
                 inlet.look()
 
+    async def audit(self, source: str | None, pipeline: str | None) -> list[Audit]:
+        asked = {
+            name: one
+            for name, one in self._audits.items()
+            if source in (None, name) and pipeline in (None, one.pipeline)
+        }
+        if not asked:
+            known = ", ".join(self._audits) or "none"
+            raise Refused(f"No such source can list what it has; those that can: {known}.")
+        audits = []
+        for name, one in asked.items():
+            # Listed first: what comes in meanwhile has a job by then.
+            listed = await one.ask()
+            named = {arrival.pipeline or one.pipeline for thing in listed if (arrival := thing.arrival)}
+            entries = await self.store.entries([each for each in named if each])
+            audits.append(compare(name, one.kind, one.pipeline, listed, entries))
+        return audits
+
     @property
     def queued(self) -> int:
         """How many jobs are queued."""
@@ -200,6 +256,11 @@ class FrontDesk:
 
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
         return self._progresses.by_job()
+
+
+def _end_of(path: Path, most: int) -> tuple[str, bool]:
+    found = b"".join(one.read_bytes() for one in (path.with_name(f"{path.name}.1"), path) if one.is_file())
+    return found[-most:].decode("utf-8", "replace"), len(found) <= most
 
 
 def _arrival(location: str, name: str | None, facts: Mapping[str, Any], priority: int, key: str | None) -> Arrival:

@@ -21,7 +21,7 @@ import vidd.sources
 import vidd.steps
 import vidd.stores
 from vidd.clients import ACCOUNTS
-from vidd.config import Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
+from vidd.config import Check, Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
 from vidd.errors import Refused
 from vidd.fields import USUAL, templates_in, unknown_in
 from vidd.ports import Plan, PlannedPublisher, PlannedStep, nothing_remains
@@ -75,6 +75,16 @@ class Faults:
         except ValidationError as error:
             self.found += faults_of(error, where)
         return None
+
+    def check_of(self, pipeline: Pipeline, own: Any, where: Where) -> dict[str, Any]:
+        """A step's policy: what it says itself over what its pipeline says."""
+        try:
+            return Check.model_validate({**pipeline.check.model_dump(), **dict(own)}).model_dump(mode="json")
+        except ValidationError as error:
+            self.found += faults_of(error, where)
+        except (TypeError, ValueError):
+            self.add(where, 'must be a table, like { frozen = "hold" }')
+        return {}
 
     def check(self) -> None:
         """SettingsFault if there was any."""
@@ -143,16 +153,25 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
             values = table.rest
             values.pop("label", None)
             required = values.pop("required", True) if family == "publishers" else True
+            own = values.pop("check", None) if family == "steps" else None
             options = faults.model(family, table.kind, values, (*where, part, at - back))
             if options is not None:
-                words.heard(family, table.kind, options, (*where, part, at - back))
+                words.heard(family, table.kind, options, (*where, part, at - back), name)
                 row = {"name": name, "kind": table.kind, "options": options.model_dump(mode="json")}
+                if part == "publish" and getattr(options, "on", "published") != "published":
+                    faults.add(
+                        (*where, part, at, "on"), "a publisher is what makes a job published: this is for notices"
+                    )
+                if own is not None:
+                    row["check"] = faults.check_of(pipeline, own, (*where, part, at - back, "check"))
                 resolved.append(row if required is True else {**row, "required": False})
         return resolved
 
     resolved = {
         "programme": pipeline.programme,
         "review": pipeline.review,
+        **({"keep": pipeline.keep} if pipeline.keep is not None else {}),
+        "check": pipeline.check.model_dump(mode="json"),
         "steps": rows("steps", "steps", steps, shift),
         "publish": rows("publish", "publishers", pipeline.publish),
         "notify": rows("notify", "publishers", pipeline.notify),
@@ -169,13 +188,14 @@ class _Words:
     facts: set[str] | None = field(default_factory=set)
     said: list[tuple[Where, Any, set[str] | None]] = field(default_factory=list)
 
-    def heard(self, family: str, kind: str, options: Any, where: Where) -> None:
+    def heard(self, family: str, kind: str, options: Any, where: Where, name: str) -> None:
         """One table, in the order of the pipeline: it may name what the steps before it leave."""
         self.said.append((where, options, None if self.facts is None else set(self.facts)))
         if family == "steps":
             # What a step leaves that does not say so cannot be told from a slip.
             leaves = getattr(module_of(family, kind), "FACTS", None)
-            self.facts = None if leaves is None or self.facts is None else self.facts | leaves
+            own = {name} if getattr(module_of(family, kind), "OWN_FACT", False) else set()
+            self.facts = None if leaves is None or self.facts is None else self.facts | leaves | own
 
     def check(self, labels: Sequence[str]) -> None:
         """Note what is named and not there."""
@@ -193,7 +213,9 @@ class _Words:
 
 
 def _fingerprint(row: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
+    """Stands for what the step makes; what is thought of it afterwards must not have it made anew."""
+    made = {key: value for key, value in row.items() if key != "check"}
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
@@ -201,7 +223,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
     options = module.Options.model_validate(row["options"])
     optional = {
         name: partial(getattr(module, name), options)
-        for name in ("follow", "amend", "retract")
+        for name in ("follow", "amend", "replace", "retract")
         if hasattr(module, name)
     }
     return PlannedPublisher(
@@ -213,9 +235,17 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         reconcile=partial(module.reconcile, options),
         again=getattr(module, "again", nothing_remains),
         letter=getattr(module, "LETTER", False),
+        on=getattr(options, "on", "published"),
         tells_retraction=getattr(options, "tells_retraction", False),
+        takes=_roles(options),
         **optional,
     )
+
+
+def _roles(options: Any) -> tuple[str, ...]:
+    """The roles that a publisher's `files` or `file` name."""
+    files = getattr(options, "files", None) or (getattr(options, "file", None),)
+    return tuple(one for one in files if one)
 
 
 def _step(row: Mapping[str, Any]) -> PlannedStep:
@@ -224,7 +254,7 @@ def _step(row: Mapping[str, Any]) -> PlannedStep:
     return PlannedStep(
         row["name"],
         row["kind"],
-        module.SLOT,
+        module.slot(options) if hasattr(module, "slot") else module.SLOT,
         _fingerprint(row),
         partial(module.run, options),
         own_place=getattr(module, "OWN_PLACE", False),
@@ -237,12 +267,15 @@ def _step(row: Mapping[str, Any]) -> PlannedStep:
 def _resolved(text: str) -> Plan:
     settings = json.loads(text)
     try:
+        notices = [_publisher(row) for row in settings["notify"]]
         return Plan(
             programme=settings["programme"],
             review=settings["review"],
+            keep=settings.get("keep"),
             steps=tuple(_step(row) for row in settings["steps"]),
             publishers=tuple(_publisher(row) for row in settings["publish"]),
-            notices=tuple(_publisher(row) for row in settings["notify"]),
+            notices=tuple(one for one in notices if one.on == "published"),
+            failures=tuple(one for one in notices if one.on == "failed"),
         )
     except ValidationError as error:
         faults = "; ".join(faults_of(error))

@@ -37,9 +37,10 @@ class Hung(AgainLater):
 
 
 class Tail:
-    """The last 4 KiB of what a child complained of."""
+    """The last 4 KiB of what a child complained of; `on_chunk` is given all of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_chunk: Callable[[bytes], None] | None = None) -> None:
+        self._on_chunk = on_chunk
         self._bytes = b""
         self.received = 0
 
@@ -48,6 +49,8 @@ class Tail:
         while chunk := await child.stderr.read(CHUNK):
             self.received += len(chunk)
             self._bytes = (self._bytes + chunk)[-_TAIL:]
+            if self._on_chunk is not None:
+                self._on_chunk(chunk)
 
     @property
     def text(self) -> str:
@@ -74,6 +77,19 @@ class _Lines:
                 self._on_line(line.decode("utf-8", "replace"))
         if rest:
             self._on_line(rest.decode("utf-8", "replace"))
+
+
+class _Chunks:
+    """A child's stdout as it comes."""
+
+    def __init__(self, on_chunk: Callable[[bytes], None]) -> None:
+        self._on_chunk = on_chunk
+        self.received = 0
+
+    async def follow(self, child: Child) -> None:
+        while chunk := await child.stdout.read(CHUNK):
+            self.received += len(chunk)
+            self._on_chunk(chunk)
 
 
 class _Pulse:
@@ -106,22 +122,28 @@ async def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
+    on_output: tuple[Callable[[bytes], None], Callable[[bytes], None]] | None = None,
     deadline: float | None = None,
     quiet: float | None = None,
     alive: Callable[[int], Any] | None = None,
     nice: int = 0,
     memory: int | None = None,
     grace: float = 1.0,
+    guarded: bool = False,
 ) -> Ended:
     """Run a program to its end, or end it: when cancelled, after `deadline` seconds, after `quiet` ones without life.
 
-    `on_line` is called with each line of stdout. `alive` is asked about once a second, with the process id: a
-    changed answer is the sign of life, and what it raises ends the child. Without it, any output is a sign.
-    The exit code is not judged here. Hung where a limit was reached; Refused where there is no such program.
+    `on_line` is called with each line of stdout; instead, `on_output` are called with the bytes of stdout and of stderr
+    as they come. A `guarded` one may be any program: all that comes of it ends with it. `alive` is asked about once a
+    second, with the process id: a changed answer is the sign of life, and what it raises ends the child. Without it,
+    any output is a sign. The exit code is not judged here. Hung where a limit was reached; Refused where there is no such program.
     """
     pulse = _Pulse(Path(argv[0]).name, deadline, quiet)
-    child = await Child.start(argv, cwd=cwd, env=env, listening=on_line is not None, nice=nice, memory=memory)
-    tail, lines = Tail(), _Lines(on_line) if on_line else None
+    tail = Tail(on_output[1] if on_output else None)
+    lines = _Chunks(on_output[0]) if on_output else _Lines(on_line) if on_line else None
+    child = await Child.start(
+        argv, cwd=cwd, env=env, listening=lines is not None, nice=nice, memory=memory, guarded=guarded
+    )
     readers: list[asyncio.Future[None]] = [asyncio.ensure_future(tail.follow(child))]
     if lines:
         readers.append(asyncio.ensure_future(lines.follow(child)))

@@ -15,6 +15,8 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vidd.errors import Refused
+from vidd.model.job import FAILURE
+from vidd.model.rework import rework_of
 from vidd.model.talk import Talk, names_in_words
 
 if TYPE_CHECKING:
@@ -158,10 +160,21 @@ def title_among(fields: Mapping[str, Any]) -> str:
 def fields_of(job: Job, talk: Talk | None, facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What a template may name: `job`, `talk`, `name` (the file's, without its end), the steps' facts, and more.
 
-    `facts` are those of the arrival with the steps' over them, so that one can be named that a source brought.
+    `facts` are those of the arrival with the steps' over them, so that one can be named that a source brought. `failure`
+    has the step in which the job failed, what its program said last, and where its log is; `rework` is that of the job.
     """
     return {
-        "job": {"id": job.id, "pipeline": job.pipeline, "source": job.source, "name": job.name, "created": job.created},
+        "job": {
+            "id": job.id,
+            "pipeline": job.pipeline,
+            "source": job.source,
+            "name": job.name,
+            "created": job.created,
+            "state": str(job.state),
+            "reason": job.reason or "",
+        },
+        "rework": rework_of(job),
+        "failure": {"step": None, "said": "", "log": None, **job.facts.get(FAILURE, {})},
         "talk": talk or Talk(id=job.talk or ""),
         "name": job.name.rpartition(".")[0] or job.name,
         "facts": {**job.facts, **facts},

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from vidd.engine.acts import Acts
+from vidd.engine.audit import Auditor
 from vidd.engine.follow import Follower
 from vidd.engine.inlet import SourceInlet
 from vidd.engine.intake import Intake
@@ -25,7 +26,10 @@ _log = structlog.get_logger()
 
 
 class Watching:
-    """Starts and stops them; `observers` is the daemon's list of who is told of events, `inlets` are the sources' own."""
+    """Starts and stops them; `observers` is the daemon's list of who is told of events, `inlets` are the sources' own.
+
+    `audits` are the sources that can list what is there.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Watching:
         self._stage, self._runner, self._intake, self._acts = stage, runner, intake, acts
         self._watchers, self._observers = watchers, observers
         self.inlets: dict[str, SourceInlet] = {}
+        self.audits: dict[str, Auditor] = {}
         self._sources: dict[str, asyncio.Task[None]] = {}
         self._followers: list[Follower] = []
         self._wishes: list[Wishes] = []
@@ -63,7 +68,11 @@ class Watching:
                 programme_read=self._programme_read,
             )
             self.inlets[name] = inlet
-            self._keep(name, partial(module_of("sources", kind).watch, options, inlet))
+            module = module_of("sources", kind)
+            if hasattr(module, "audit"):
+                ask = partial(module.audit, options, self._stage.tools, name)
+                self.audits[name] = Auditor(kind, inlet.pipeline, ask)
+            self._keep(name, partial(module.watch, options, inlet))
         for pipeline, body in ready.pipelines.items():
             plan = resolve(body)
             if plan.programme is not None:
@@ -114,6 +123,7 @@ class Watching:
         self._wishes.clear()
         self._sources.clear()
         self.inlets.clear()
+        self.audits.clear()
         self._followers.clear()
 
     async def _settle(self, follower: Follower) -> None:

@@ -46,6 +46,18 @@ async def test_what_is_there_already_arrives_with_its_uri_size_and_time(tmp_path
     assert (inlet.standing, inlet.quiet) == ("up", 1)
 
 
+async def test_the_audit_lists_what_would_arrive_and_what_has_not_stood_still(tmp_path, drop):
+    put(drop / "a.mp4")
+    put(drop / "b.mp4", age=0)
+    inlet = HeldInlet(tmp_path)
+    async with watch(inlet):
+        pass
+    options = folder.Options(path="drop", settle="30s")
+    listed = {one.name: one for one in await folder.audit(options, inlet.tools, "recordings")}
+    assert listed["a.mp4"].arrival == inlet.arrivals[0]
+    assert (listed["b.mp4"].arrival, listed["b.mp4"].waits) == (None, True)
+
+
 async def test_a_missing_folder_is_made(tmp_path):
     inlet = HeldInlet(tmp_path)
     async with watch(inlet, path="in/here"):

@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from vidd.clients.smtp import Account
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.job import FAILURE, State
 from vidd.model.publication import Publication
 from vidd.model.talk import Speaker
 from vidd.ports import Encoder, Tools
@@ -465,3 +466,47 @@ async def test_a_speaker_whose_address_is_none_is_named_and_the_others_get_their
     with pytest.raises(Refused, match=r"'ada at example' in row 3 of the sheet is no e-mail address: correct it"):
         await publish(tried, account=None)
     assert len(list((tmp_path / "outbox").iterdir())) == len(TALK.speakers)
+
+
+async def test_operators_are_told_why_a_job_failed_what_its_program_said_and_what_to_do(tmp_path):
+    said = "Traceback (most recent call last):\n  File x\nRuntimeError: no frames"
+    failed = job(
+        state=State.REFUSED,
+        reason="analyse.py failed (exit 1): RuntimeError: no frames.",
+        facts={FAILURE: {"step": "analyse", "said": said, "log": "/var/lib/vidd/logs/06abcdefghijkmnp.log"}},
+    )
+    async with smtp_server() as post:
+        await publish(
+            sent(tmp_path, account(post.port), job=failed),
+            on="failed", to=["ops@example.org, Lab <lab@example.org>", "boss@example.org"],
+        )  # fmt: skip
+    assert post.recipients == ["ops@example.org", "lab@example.org", "boss@example.org"]
+    for _, message in post.mails():
+        assert message["Subject"] == "Failed: Loops & more"
+        text = body(message)
+        assert "    analyse.py failed (exit 1): RuntimeError: no frames.\n" in text
+        assert "Step:  analyse\n" in text
+        assert "    Traceback (most recent call last):\n      File x\n    RuntimeError: no frames\n" in text
+        assert "/var/lib/vidd/logs/06abcdefghijkmnp.log" in text
+        assert "vidd retry 06abcdefghijkmnp" in text
+        assert "library: https://video.example.org/t-1" in text
+        assert message.get_body(("html",)) is None
+
+
+async def test_operators_of_an_unsure_job_are_told_how_to_say_what_they_found(tmp_path):
+    unsure = job(state=State.UNSURE, reason="s3: Nobody knows.")
+    async with smtp_server() as post:
+        await publish(sent(tmp_path, account(post.port), job=unsure), on="failed", to=["ops@example.org"])
+    text = body(post.mails()[0][1])
+    assert "vidd resolve 06abcdefghijkmnp --again" in text
+    assert "The program" not in text
+    assert "vidd retry" not in text
+
+
+def test_speakers_are_never_told_of_failures_by_themselves_and_words_of_ones_own_are_kept():
+    with pytest.raises(ValidationError, match="say in `to` who is told of failures"):
+        options(on="failed")
+    own = options(on="failed", to=["a@example.org"], subject="No!", text="{{ job.reason }}")
+    assert (own.subject, own.text) == ("No!", "{{ job.reason }}")
+    usual = options(on="failed", to=["a@example.org"])
+    assert mail.Options.model_validate(usual.model_dump(mode="json")) == usual

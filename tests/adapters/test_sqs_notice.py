@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from vidd.clients.aws import client
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.job import State
 from vidd.model.publication import Publication, Receipt
 from vidd.publishers import sqs
 
@@ -121,6 +122,15 @@ async def test_the_jobs_facts_come_as_json_with_an_id_beside_them(queue, server,
         "queue": queue.url.rpartition("/")[2],
         "message_id": message["MessageId"],
     }
+
+
+async def test_a_failure_comes_with_its_reason(queue, server, tmp_path):
+    failed = job(state=State.UNSURE, reason="s3: Nobody knows.")
+    await publish(telling(tmp_path, server, job=failed, event="unsure"), queue, on="failed")
+    (message,) = await queue.all()
+    body = json.loads(message["Body"])
+    assert (body["type"], body["reason"]) == ("job.unsure", "s3: Nobody knows.")
+    assert attributes(message)["type"] == "job.unsure"
 
 
 async def test_a_retraction_is_a_message_of_its_own_type(queue, server, tmp_path):

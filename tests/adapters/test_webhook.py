@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 from vidd.clients.webhook import Account
 from vidd.clients.webhook_signature import key_of, signed
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.model.job import State
 from vidd.model.publication import Publication, Receipt
 from vidd.publishers import webhook
 
@@ -240,6 +241,23 @@ async def test_slack_gets_a_link_with_the_title_and_the_speakers(far, account, t
     (block,) = message["blocks"]
     assert block["text"]["text"] == ("*<https://video.example.org/t-1|Loops &amp; more>*\nAda Lovelace and Alan Turing")
     assert "webhook-id" not in far.requests[0].headers
+
+
+async def test_a_failure_is_told_with_its_reason_and_the_state_of_the_job(far, account, tmp_path):
+    failed = job(state=State.REFUSED, reason="analyse failed (exit 1): no people. <!channel>")
+    await publish(telling(tmp_path, account(), job=failed, receipts={}, event="refused"), on="failed")
+    await publish(
+        telling(tmp_path, account(SLACK), job=failed, receipts={}, event="refused"), on="failed", format="slack"
+    )
+    told = far.requests[0].data
+    assert (told["type"], told["state"], told["reason"], told["link"]) == (
+        "job.refused", "refused", "analyse failed (exit 1): no people. <!channel>", None,
+    )  # fmt: skip
+    (message,) = far.messages
+    assert message["text"] == (
+        "Loops &amp; more (Ada Lovelace and Alan Turing) (refused): "
+        "analyse failed (exit 1): no people. &lt;!channel&gt;"
+    )
 
 
 async def test_no_title_calls_a_channel_or_leaves_its_link_in_slack(far, account, tmp_path):

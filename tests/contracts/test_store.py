@@ -37,6 +37,22 @@ async def test_a_key_is_admitted_once(store):
     assert await store.job_of_key("nothing") is None
 
 
+async def test_jobs_of_pipelines_are_told_in_a_line_each_the_oldest_first(store):
+    made = [
+        job("b", pipeline="cms", created=later(2), location="pcloud:2"),
+        job("a", pipeline="cms", created=later(1), source="uploads"),
+        job("c", pipeline="talks"),
+        job("d", pipeline="other", created=later(3)),
+    ]
+    await store.admit(made)
+    await store.save(made[0].evolve(state=State.REFUSED, reason="No."), expect=State.SEEN)
+    entries = await store.entries(["cms", "other"])
+    assert [one.id for one in entries] == ["a", "b", "d"]
+    assert entries[0] == made[1].entry
+    assert (entries[1].state, entries[1].reason, entries[1].location) == (State.REFUSED, "No.", "pcloud:2")
+    assert await store.entries([]) == []
+
+
 async def test_a_job_comes_back_as_it_was(store):
     one = job(
         "a",

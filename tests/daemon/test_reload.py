@@ -19,7 +19,7 @@ def reloaded(daemon, times=1):
 
 def test_other_settings_of_a_pipeline_hold_for_new_jobs_and_for_those_that_are_given_them(place, clip):
     place.programme(*(talk(f"t{number}") for number in (1, 2, 3)))
-    wrong = ('path = "out"', 'path = "out"\nname = "{{ nonsense }}"')
+    wrong = ('path = "out"', 'path = "out"\nname = "{{ talk.facts.nonsense.there }}"')
     place.settings(wrong)
     with place.daemon() as daemon:
         place.drop(clip, "Main_t3_000000_000003.mp4")

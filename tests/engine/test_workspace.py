@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from vidd.engine.workspace import Workspace
@@ -11,6 +13,16 @@ async def test_files_count_only_in_their_full_size(tmp_path):
     assert await workspace.has("a", [Artifact("talk", "talk.mp4", 5)])
     assert not await workspace.has("a", [Artifact("talk", "talk.mp4", 6)])
     assert not await workspace.has("a", [Artifact("talk", "gone.mp4", 5)])
+
+
+async def test_old_logs_go_but_for_those_of_jobs_that_go_on(tmp_path):
+    workspace = Workspace(tmp_path / "jobs")
+    (tmp_path / "logs").mkdir()
+    for name, age in (("old.log", 200), ("old.log.1", 300), ("new.log", 50), ("held.log", 300)):
+        (tmp_path / "logs" / name).touch()
+        os.utime(tmp_path / "logs" / name, (1000 - age, 1000 - age))
+    await workspace.sweep_logs({"held"}, before=900)
+    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["held.log", "new.log"]
 
 
 async def test_a_sweep_leaves_only_the_directories_of_jobs_that_go_on(tmp_path):

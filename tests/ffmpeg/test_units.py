@@ -115,3 +115,18 @@ def test_plain_aac_is_known_by_its_header_and_by_that_of_its_packets():
 def test_other_aac_is_not_taken_for_plain(header):
     found = aac.of_header(bytes.fromhex(header))
     assert found is None or found.rate != 48000
+
+
+@pytest.mark.parametrize(
+    ("units", "kind"),
+    [
+        (["65"], "idr"),
+        (["0606018480", "41"], "recovery"),
+        (["06060129", "41"], "renewing"),
+        (["0605020102", "41"], "other"),
+        (["41"], "other"),
+        (["06060184"], "other"),
+    ],
+)
+def test_a_keyframe_that_only_begins_to_renew_the_picture_is_told_from_one_that_recovers_at_once(units, kind):
+    assert nal.kind_h264([bytes.fromhex(one) for one in units]) == kind

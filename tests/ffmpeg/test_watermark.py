@@ -8,6 +8,7 @@ from PIL import Image
 from vidd.errors import Refused
 from vidd.ffmpeg.images import read_image
 from vidd.ffmpeg.watermark import Mark, Watermark, overlay, place, prepare
+from vidd.model.media import Video
 
 HD = (1920, 1080)
 
@@ -43,13 +44,13 @@ def test_the_image_gets_its_size_and_its_opacity(tmp_path):
     Image.new("RGBA", (100, 100), (255, 0, 0, 200)).save(tmp_path / "logo.png")
     wanted = Watermark(image="logo.png", opacity=0.5, height="20px")
     mark = prepare(wanted, tmp_path / "logo.png", tmp_path / "mark.png", HD)
-    assert mark == Mark(tmp_path / "mark.png", 1892, 8)
+    assert mark == Mark(tmp_path / "mark.png", 1892, 8, (1892 / 1920, 8 / 1080, 20 / 1920, 20 / 1080))
     with Image.open(mark.path) as made:
         assert (made.size, made.mode, made.getpixel((5, 5))) == ((20, 20), "RGBA", (255, 0, 0, 100))
 
 
 def test_a_path_of_whatever_letters_is_one_word_of_the_graph():
-    words = overlay(Mark(Path("/a b/it's [1],2;3:4\\x.png"), 3, 4), "bt709")
+    words = overlay(Mark(Path("/a b/it's [1],2;3:4\\x.png"), 3, 4), Video("h264", 1280, 720, 25.0))
     assert r"movie=filename=/a b/it\\\'s \[1\]\,2\;3\\:4\\\\x.png:" in words
     assert words.endswith("overlay=x=3:y=4:format=yuv420")
 

@@ -179,8 +179,13 @@ async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_
     assert [one for one in number_of(shown, 2.8, 14.2) if one is not None] == list(range(48, 333))
     assert max(map(abs, together(shown, 2.2, 14.8))) <= 0.02
     assert (await seen(again)).pictures == shown.pictures
-    other = await dress(tmp_path, source, **{**wanted, "watermark": {"image": logo(tmp_path, colour=(9, 9, 9, 255))}})
-    assert other.check["segments"]["found"] == 0
+    logo(tmp_path, colour=(9, 9, 9, 255))
+    monkeypatch.setattr(assemble, "put_together", full)
+    with pytest.raises(AgainLater):
+        await dress(tmp_path, source, **wanted)
+    monkeypatch.setattr(assemble, "put_together", good)
+    logo(tmp_path)
+    assert (await dress(tmp_path, source, **wanted)).check["segments"]["found"] == 0
     assert sorted(path.name for path in tmp_path.glob(".talk*")) == []
 
 
@@ -322,6 +327,7 @@ async def test_around_a_talk_that_was_filmed_upright_all_stands_upright(tmp_path
     halves = "geq=lum='if(lt(Y,H/2),210,60)':cb=128:cr=128"
     footage.recording(tmp_path / "sting.mp4", seconds=1, size="64x96", picture=halves)
     one = await dress(tmp_path, source, lane=lane, sting_before="sting.mp4")
+    assert one.facts["lane"] == ("edges" if lane == "auto" else "full"), one.facts["why"]
     assert one.outcome.artifacts[0].media.video[0].shown == (64, 96)
     upright = tmp_path / "upright.mp4"
     footage.ffmpeg("-i", one.path, "-t", 2, "-c:v", "libx264", "-crf", 5, upright)
@@ -368,8 +374,20 @@ async def test_without_fades_a_sting_goes_over_into_the_talk_without_a_seam(tmp_
     assert max(map(abs, together(shown, 1.3, 5.2))) <= 0.02
     if lane == "auto":
         assert one.check["sound_encoded"] == [""]
-    # The beep of the talk's first moment begins where the sting's tone ends.
-    assert footage.loudness(one.path, 1.1) == pytest.approx(0.088, abs=0.01)
+    # The sting's tone is heard to its last moment, and the beep of the talk's first moment from there on.
+    tone, beep = footage.sound(one.path)[57000:57550], footage.sound(one.path)[57650:58000]
+    assert max(tone) == pytest.approx(4096, rel=0.1)
+    assert max(beep) > 20_000
+
+
+async def test_without_fades_a_sting_goes_over_into_an_open_group_of_hevc(tmp_path):
+    recording = Recording((*X265[:-1], "log-level=none:bframes=4:open-gop=1"), codec="hevc", seconds=8)
+    source = await make(tmp_path, recording)
+    one = await dress(tmp_path, source, fade=0, span=(2, 6), sting_before=sting(tmp_path), sting_after="sting.mp4")
+    shown = await seen(one, recording)
+    assert one.facts["lane"] in {"copy", "edges"}, one.facts["why"]
+    assert [one for one in number_of(shown, 1.2, 5.2) if one is not None] == list(range(50, 150))
+    assert len(shown.times) == 30 + 100 + 30
 
 
 def picture_of(path: Path, at: int) -> tuple[memoryview, int]:
@@ -417,6 +435,43 @@ async def test_a_watermark_shines_through_and_lies_right_as_the_picture_is_seen(
     plane, line = picture_of(one.path, 25)
     assert plane[5 * line + 54] == pytest.approx((60 + 235) / 2, abs=6)
     assert plane[5 * line + 30] == pytest.approx(60, abs=4)
+
+
+def coloured(path: Path, matrix: str = "", **more) -> Path:
+    """An even orange: Y 100, Cb 90, Cr 200, by this matrix or by one that the file does not name."""
+    named = f",setparams=colorspace={matrix}:color_primaries={matrix}:color_trc={matrix}" if matrix else ""
+    encoded = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", 4, "-g", 25, "-c:a", "aac")
+    picture = f"lutyuv=y=100:u=90:v=200{named}"
+    return footage.recording(path, size="1280x720", picture=picture, output=encoded, **more)
+
+
+def colour_at(frame: av.VideoFrame, column: int, row: int) -> tuple[int, ...]:
+    """Y, Cb and Cr of a pixel."""
+    places = [(column, row), (column // 2, row // 2), (column // 2, row // 2)]
+    planes = zip(frame.planes, places, strict=True)
+    return tuple(memoryview(plane)[down * plane.line_size + across] for plane, (across, down) in planes)
+
+
+@pytest.mark.parametrize(
+    ("talk", "sting", "clip"),
+    [("", "", (100, 90, 200)), ("bt709", "smpte170m", (87, 97, 199)), ("", "bt709", (100, 90, 200))],
+)
+async def test_what_is_put_around_and_over_a_talk_has_its_colours_and_leaves_it_its_own(tmp_path, talk, sting, clip):
+    source = coloured(tmp_path / "in.mp4", talk, seconds=2.4)
+    coloured(tmp_path / "sting.mp4", sting, seconds=0.2)
+    red = {"background": "#ff0000", "heading": ".", "text": "", "seconds": 0.2, "fade": 0}
+    parts = {"sting_before": "sting.mp4", "title_card": red, "fade": 0, "span": (0.2, 2.2)}
+    mark = {"watermark": {"image": logo(tmp_path, (100, 50), (255, 0, 0, 255))}}
+    for more in ({}, {"lane": "full"}, mark):
+        one = await dress(tmp_path, source, **parts, **more)
+        frames = [frame for _, frame in footage.pictures(one.path)]
+        assert len({(frame.colorspace, frame.color_primaries, frame.color_range) for frame in frames}) == 1
+        assert colour_at(frames[2], 300, 300) == pytest.approx(clip, abs=1)
+        # Red by ITU-R BT.709.
+        assert colour_at(frames[7], 300, 300) == pytest.approx((63, 102, 240), abs=1)
+        assert colour_at(frames[30], 300, 300) == pytest.approx((100, 90, 200), abs=1)
+        seen = (63, 102, 240) if more is mark else (100, 90, 200)
+        assert colour_at(frames[30], 1280 - 58, 33) == pytest.approx(seen, abs=2)
 
 
 async def test_a_watermark_may_lie_in_a_directory_of_any_name(tmp_path):
@@ -502,13 +557,13 @@ async def test_a_sting_is_encoded_once_for_all_talks_and_anew_where_it_is_anothe
     for job in jobs:
         job.mkdir()
         (job / "in.mp4").hardlink_to(source)
-    settings = trim.Options(fade=FADE, preset="ultrafast", sting_before=sting(tmp_path))
+    settings = trim.Options(fade=FADE, preset="ultrafast", sting_before=sting(tmp_path), sting_after="sting.mp4")
 
     async def encodes(*jobs: Path) -> int:
         made = [sharing(job, tmp_path) for job in jobs]
         await asyncio.gather(*(trim.run(settings, one.bench) for one in made))
         ended = [one for each in made for one in each.events if isinstance(one, EncodeEnded) and one.kind == "sting"]
-        return len(ended) - len(jobs)  # its sound is brought to each talk's own form
+        return len(ended) - 2 * len(jobs)  # its sound is brought to each talk's own form, before and after
 
     kept = tmp_path / "cache" / "stings"
     assert await encodes(*jobs) == 1
@@ -606,7 +661,7 @@ async def test_the_check_says_how_long_a_sting_is(tmp_path):
     [
         (
             {"heading": "{{ talk.nickname }}"},
-            r"names an unknown field \(.*nickname.*\); known: job, name, speakers, talk",
+            r"names an unknown field \(.*nickname.*\); known: .*speakers, talk",
         ),
         ({"text": "On 中文"}, r"DejaVuSans\.ttf cannot show 中 .* of the title card"),
         ({"heading": "", "text": " "}, "The templates of the title card make no text"),
@@ -652,9 +707,35 @@ async def test_without_a_programme_a_card_says_what_the_file_is_called(tmp_path)
     assert one.facts["cards"]["title card"] == {"heading": "x", "text": "", "dropped": ""}
 
 
+async def test_what_a_killed_run_left_of_its_dressing_is_in_nobodys_way(tmp_path):
+    source = await make(tmp_path, RECORDING)
+    (tmp_path / ".talk.dress").mkdir()
+    (tmp_path / ".talk.dress" / "before-12800-48000-mono.wav").write_bytes(b"half")
+    one = await dress(tmp_path, source, sting_before=sting(tmp_path))
+    assert one.facts["talk_at"] == 1.2
+    assert not list(tmp_path.glob(".talk*"))
+
+
 async def test_a_bare_talk_says_where_it_lies_too(tmp_path, lane):
     one = await dress(tmp_path, await make(tmp_path, RECORDING), lane=lane)
     assert one.facts["talk_at"] == 0
     assert [part["part"] for part in one.facts["parts"]] == ["talk"]
     assert one.facts["parts"][0]["seconds"] == pytest.approx(5.4)
     assert "loudness" not in one.facts
+
+
+async def test_a_black_picture_under_a_large_watermark_is_found_black(tmp_path):
+    footage.recording(tmp_path / "in.mp4", seconds=12, size="192x128", picture="geq=lum='if(between(T,3,9),16,180)'")
+    mark = {"image": logo(tmp_path, (100, 50), (255, 0, 0, 255)), "height": "30%"}
+    one = await dress(tmp_path, tmp_path / "in.mp4", span=(0, 12), watermark=mark)
+    ((first, last),) = [stretch for stretch in one.check["black"] if stretch[1] - stretch[0] > 2]
+    assert (first, last) == pytest.approx((3, 9), abs=0.05)
+
+
+async def test_the_silence_of_a_card_is_not_the_talks(tmp_path, lane):
+    source = await make(tmp_path, RECORDING)
+    card = grey_card(seconds="3s", background="#000000", colour="#000000", text_colour="#000000")
+    one = await dress(tmp_path, source, lane=lane, title_card=card, closing_card=card)
+    begin, end = one.part("talk")
+    for first, last in [*one.check["black"], *one.check["frozen"], *one.check["silent"][0]]:
+        assert begin <= first <= last <= end + 0.05

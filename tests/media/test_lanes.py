@@ -1,11 +1,14 @@
 """Which way a cut is made, what is looked at afterwards, and what becomes of one that is not good."""
 
+from dataclasses import replace
+
 import av
 import footage
 import pytest
+import spoiled
 
 from vidd.errors import Refused
-from vidd.ffmpeg.verify import check_joins
+from vidd.ffmpeg.verify import Wanted, verify
 from vidd.steps import trim
 
 
@@ -68,6 +71,23 @@ async def test_a_quick_cut_that_does_not_stand_its_check_is_made_anew(source, mo
     assert check["frames"] == 295
 
 
+async def test_a_quick_cut_whose_sound_moved_is_made_anew(tmp_path, monkeypatch):
+    good = trim.edges
+
+    async def moved(encoder, path, output, media, cut, **how):
+        made = await good(encoder, path, output, media, cut, **how)
+        late = output.with_name("late.mp4")
+        footage.ffmpeg("-i", output, "-c:v", "copy", *spoiled.AAC, "-filter:a", "adelay=50,atrim=end=11.8", late)
+        late.replace(output)
+        return made
+
+    monkeypatch.setattr(trim, "edges", moved)
+    made, check = await outcome(spoiled.recording(tmp_path / "in.mp4", seconds=16.0))
+    assert made.facts["lane"] == "full"
+    assert "sound and picture are 50 ms further apart than in the source" in check["why"]
+    assert all(abs(one["sound"]) < 0.005 for one in check["offset"])
+
+
 def spoil(path, at):
     """Overwrite the picture that is shown at this time."""
     with av.open(str(path)) as container:
@@ -79,13 +99,30 @@ def spoil(path, at):
         file.write(b"\xff" * (size - 8))
 
 
+WANTED = Wanted(duration=16.0, whole=16.0, width=320, height=180, tracks=1)
+
+
 async def test_a_cut_that_lost_a_picture_is_refused(source):
-    with pytest.raises(Refused, match="399 pictures instead of 400"):
-        await check_joins(source, [], 400, 399, "x.mp4")
+    with pytest.raises(Refused, match="400 pictures instead of 401"):
+        await verify(source, replace(WANTED, pictures=401), "x.mp4")
+
+
+async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_is_no_fault_of_a_join(tmp_path):
+    path = tmp_path / "open.mp4"
+    footage.ffmpeg(
+        *("-f", "lavfi", "-i", "mandelbrot=size=96x64:rate=25,trim=duration=8", "-pix_fmt", "yuv420p"),
+        *("-c:v", "libx264", "-preset", "medium", "-g", "30"),
+        *("-x264-params", "open-gop=1:b-pyramid=normal:bframes=2:b-adapt=2:ref=3:threads=1", path),
+    )
+    places = [at / 2 for at in range(3, 15)]
+    wanted = Wanted(8.0, 8.0, 96, 64, tracks=0, pictures=200, joins=tuple(places))
+    _, record = await verify(path, wanted, "x.mp4")
+    assert [one["at"] for one in record.joins] == places
+    assert all(one["packets"] > 10 for one in record.joins)
 
 
 async def test_a_join_with_a_picture_that_does_not_decode_is_refused(source):
     spoil(source, 5.3)
     with pytest.raises(Refused, match=r"pictures decode|decode with errors"):
-        await check_joins(source, [5.2], 400, 400, "x.mp4")
-    await check_joins(source, [9.2], 400, 400, "x.mp4")
+        await verify(source, replace(WANTED, pictures=400, joins=(5.2,)), "x.mp4")
+    await verify(source, replace(WANTED, pictures=400, joins=(9.2,)), "x.mp4")

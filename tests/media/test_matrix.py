@@ -55,6 +55,9 @@ CASES = {
     "H.264, varying rate, MP4": edges(*X264, "-bf", 2, rate="30", chosen=VARYING),
     "H.264, open GOPs, MP4": edges(*OPEN, "open-gop=1:bframes=3:b-adapt=0:b-pyramid=normal", open_gops=True),
     "H.264, open GOPs, TS": edges(*OPEN, "open-gop=1:bframes=3:b-adapt=0", suffix="ts", open_gops=True),
+    "H.264, intra refresh": edges(
+        *(*X264, "-x264-params", "intra-refresh=1", "-forced-idr", 1, "-force_key_frames", "expr:gte(t,n_forced*4.8)")
+    ),
     "H.264, MOV, coarse clock, PCM": edges(
         *(*X264, "-bf", 2), suffix="mov", sounds=(("pcm_s16le",),), output=("-video_track_timescale", "600")
     ),

@@ -31,7 +31,7 @@ def lane(request):
 async def cut(source: Path, start: float, end: float, *, fade: float = 0.0, **options) -> Path:
     watched = footage.Watched(source.parent, source, name="x.mp4", facts={"start": start, "end": end})
     outcome = await trim.run(trim.Options(fade=fade, crf=10, **{"lane": LANES[0], **options}), watched.bench)
-    assert set(outcome.facts) == trim.FACTS
+    assert set(outcome.facts) <= trim.FACTS
     return source.parent / outcome.artifacts[0].path
 
 

@@ -25,16 +25,32 @@ async def test_what_was_wanted_passes_and_leaves_a_record(made):
     media, check = await verify(made, replace(WANTED, rate=25, bits=10**7), "talk.mp4", "a\nb")
     assert media.video[0].frames == 50
     assert check.to_json() == {
+        "id": check.id,
         "wanted": 2.0,
         "duration": 2.0,
         "first": 0.0,
         "end": 2.0,
         "frames": 50,
+        "pictures": 50,
+        "size": made.stat().st_size,
         "sound": (2.0,),
         "decoded": check.decoded,
+        "looked": 1,
+        "apart": 1.96,
+        "black": (),
+        "frozen": (),
+        "silent": ((),),
+        "loudness": check.loudness,
+        "offset": (),
+        "lost": False,
+        "damage": (),
+        "joins": (),
         "complaints": ("a", "b"),
+        "cpu": check.cpu,
     }
     assert check.decoded > 12
+    # A tone whose peaks are at -18 dBFS has 3 dB less, and K-weighting takes 0.7 dB from 440 Hz on one channel.
+    assert check.loudness[0]["integrated"] == pytest.approx(-21.7, abs=0.3)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +63,9 @@ async def test_what_was_wanted_passes_and_leaves_a_record(made):
         ({"tracks": 2}, "number of sound tracks: wanted 2, got 1"),
         ({"rate": 30}, "frame rate: wanted 30, got 25"),
         ({"bits": 8000}, "size in bytes at most: wanted 1000, got"),
+        ({"codec": "hevc"}, "kind of picture: wanted hevc, got h264"),
+        ({"pictures": 51}, "has 50 pictures instead of 51"),
+        ({"sound": (3.0,)}, r"\(track 1\) only 2\.00 s could be made of the 3\.00 s wanted"),
     ],
 )
 async def test_what_is_not_as_wanted_is_refused(made, wrong, sentence):

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from builders_aws import Bucket, an_account
+from footage import film
 from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 from peers.faulty_proxy import faulty_proxy_beside
@@ -15,7 +16,7 @@ from peers.oauth import CLIENT_ID, CLIENT_SECRET
 from peers.youtube import YouTube
 
 PARTS = 5 * 2**20
-FILM = bytes(range(256)) * (PARTS // 256) + b"the end"
+FILM = film(bytes(range(256)) * (PARTS // 256) + b"the end")
 
 
 class S3:

@@ -6,6 +6,8 @@ import aiohttp
 import pytest
 from builders_web import HEALTHY, NOON, TOKEN, FakeDesk, a_job, open_port
 
+from vidd.cli.shown import job_page
+from vidd.model.audit import Audit, Finding
 from vidd.model.event import Progressed
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Artifact, Outcome, StepRecord
@@ -51,6 +53,23 @@ def a_full_job(desk):
         )
     ]
     return job
+
+
+async def test_a_checked_file_is_shown_with_its_record_a_line_and_what_the_jobs_policy_makes_of_it(desk, ask):
+    job = a_full_job(desk).evolve(settings={"check": {"black": "refuse", "black_for": 5.0}})
+    desk.store.put(job)
+    record = {"id": "1", "duration": 60.0, "black": [[10.0, 20.0]], "loudness": []}
+    talk = Artifact("talk", "talk.mp4", 1_200_000, facts={"check": record})
+    desk.store.records[job.id] = [StepRecord(job.id, "trim", "trim", "f", Outcome((talk,)), 1.5)]
+    _, answer, _ = await ask("GET", f"/api/jobs/{job.id}")
+    assert answer["steps"][0]["artifacts"][0]["check"] == {
+        **record,
+        "summary": "1.2 MB",
+        "findings": [{"kind": "black", "does": "refuse", "sentence": "The picture is black from 0:10 to 0:20 (10 s)."}],
+    }
+    lines = job_page(answer).splitlines()
+    assert "    talk: talk.mp4, 1.2 MB" in lines
+    assert "      refuse: The picture is black from 0:10 to 0:20 (10 s)." in lines
 
 
 async def test_a_job_is_listed_with_its_state_in_words_and_the_link_of_its_receipt(desk, ask):
@@ -180,6 +199,12 @@ async def test_all_jobs_in_a_state_are_taken_up_again_the_oldest_first(desk, ask
         ("resend", {"names": ["mail", "hook"]}, "mail hook"),
         ("resend", None, ""),
         ("retract", None, None),
+        (
+            "rework",
+            {"step": "analyse", "set": {"analyse.limit": "8h"}, "extra": ["--removeshadows"]},
+            "analyse: {'analyse.limit': '8h'} ['--removeshadows']",
+        ),
+        ("rework", {"undo": True}, "undo"),
     ],
 )
 async def test_a_person_says_what_became_of_it_or_asks_for_more(desk, ask, verb, body, reason):
@@ -247,6 +272,9 @@ BAD = [
     ("POST", "/api/jobs/READY/resolve", {}, 422),
     ("POST", "/api/jobs/READY/resolve", {"json": {"published": "https://youtu.be/x", "again": True}}, 422),
     ("POST", "/api/jobs/READY/resend", {"json": {"names": "mail"}}, 422),
+    ("POST", "/api/jobs/READY/rework", {"json": {"extra": "--removeshadows"}}, 422),
+    ("POST", "/api/jobs/READY/rework", {"json": {"undo": True, "step": "x"}}, 422),
+    ("GET", "/api/jobs/READY/log?bytes=0", {}, 422),
     ("POST", "/api/jobs/READY/approve", {}, 409),
     ("POST", "/api/jobs/READY/reject", {}, 422),
     ("POST", "/api/jobs/READY/reject", {"json": {"reason": "  "}}, 422),
@@ -304,6 +332,30 @@ async def test_a_defect_tells_a_reference_and_nothing_of_the_inside(desk, ask, c
     assert answer["reference"] in capsys.readouterr().out
 
 
+def an_audit(source="uploads", pipeline="cms"):
+    audit = Audit(source, "cms", pipeline)
+    published = a_job(State.PUBLISHED, pipeline="cms").entry
+    audit.processed.extend([Finding("a", (published,)), Finding("b", (published,))])
+    audit.duplicate.append(Finding("b", (published, published), "Twice."))
+    audit.missing.append(Finding("c", why="No job."))
+    return audit
+
+
+async def test_an_audit_tells_totals_and_what_is_not_as_it_should_be(desk, ask):
+    desk.audits = [an_audit(), an_audit("other", "talks")]
+    status, found, _ = await ask("GET", "/api/audit")
+    counts = {name: found[name] for name in ("seen", "processed", "duplicate", "missing", "under_way")}
+    assert (status, found["ok"]) == (200, False)
+    assert counts == {"seen": 4, "processed": 4, "duplicate": 2, "missing": 2, "under_way": 0}
+    _, found, _ = await ask("GET", "/api/audit?source=uploads&pipeline=cms")
+    (one,) = found["sources"]
+    assert one["lists"]["missing"] == [{"name": "c", "why": "No job.", "jobs": []}]
+    assert [job["state"] for job in one["lists"]["duplicate"][0]["jobs"]] == ["published", "published"]
+    status, problem, _ = await ask("GET", "/api/audit?source=nobody")
+    assert status == 422
+    assert "No such source" in problem["detail"]
+
+
 async def test_every_route_is_in_the_openapi_document_and_vice_versa():
     told = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
     app = make_app(FakeDesk())
@@ -330,11 +382,13 @@ async def test_answers_have_just_the_members_that_the_openapi_document_names(des
     job = a_full_job(desk)
     desk.parts[job.id] = [Progressed(job.id, "trim", 1.0, 2.0, "s")]
     desk.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
+    desk.audits = [an_audit()]
     for path in (
         "/api/jobs",
         f"/api/jobs/{job.id}",
         f"/api/jobs/{job.id}/explain",
         "/api/dead-letters",
+        "/api/audit",
         "/health",
     ):
         _, answer, _ = await ask("GET", path)
@@ -351,3 +405,33 @@ async def test_every_answer_is_kept_from_frames_sniffing_caches_and_foreign_scri
         assert "unsafe" not in response.headers["Content-Security-Policy"]
         assert response.headers["Server"] == "vidd"
     assert desk.well is HEALTHY
+
+
+async def test_a_rework_can_be_looked_at_before_it_is_done(desk, ask):
+    job = a_job(State.PUBLISHED)
+    desk.store.put(job)
+    status, told, _ = await ask("POST", f"/api/jobs/{job.id}/rework", json={"step": "analyse", "dry_run": True})
+    assert (status, told["steps"][0]["runs"]) == (200, True)
+    status, told, _ = await ask("POST", f"/api/jobs/{job.id}/rework", json={"undo": True, "dry_run": True})
+    assert (status, told["of"]) == (200, 1)
+    assert desk.store.shelf[job.id].state is State.PUBLISHED
+
+
+async def test_what_a_jobs_programs_said_can_be_read_to_its_end(desk, ask):
+    job = a_job(State.PUBLISHED)
+    desk.store.put(job)
+    _, told, _ = await ask("GET", f"/api/jobs/{job.id}/log")
+    assert told == {"job": job.id, "text": "what was said", "whole": True}
+    _, told, _ = await ask("GET", f"/api/jobs/{job.id}/log?bytes=4")
+    assert told == {"job": job.id, "text": "said", "whole": False}
+
+
+@pytest.mark.parametrize("name", ["cm8ek.mp4", "cm8ek"])
+async def test_jobs_are_found_by_the_name_of_their_file_or_the_id_of_their_source(desk, ask, name):
+    one, other = (
+        a_job(State.PUBLISHED, name="cm8ek.mp4", facts={"id": "cm8ek"}),
+        a_job(State.PUBLISHED, name="other.mp4"),
+    )
+    desk.store.put(one, other)
+    _, told, _ = await ask("GET", f"/api/jobs?name={name}&limit=1")
+    assert [job["id"] for job in told["jobs"]] == [one.id]

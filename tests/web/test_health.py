@@ -40,6 +40,7 @@ async def test_a_well_daemon_says_200_and_what_it_is_doing():
                 "restarts": 0,
                 "last_event": "2026-11-21T12:00:00.000Z",
                 "reason": None,
+                "note": None,
             }
         },
         "disk_free": 5_000_000_000,

@@ -18,7 +18,7 @@ def published(name, **facts):
     return Publication("j", name, name, NOON, state=Sending.DONE, receipt=Receipt("https://x", facts))
 
 
-def test_notes_say_what_they_are_about():
+def test_notes_say_what_they_are_about_and_which_way_a_cut_was_made_is_none():
     talk = Talk("t1", facts={"row": "row 7", "notes": ["the priority 'urgent' is no whole number, 0 is taken"]})
     cut = Artifact("talk", "talk.mp4", 9, facts={"check": {"why": "It has open GOPs."}})
     left_out = {"name": "1080p", "why": "The source is only 720 lines high."}
@@ -30,7 +30,6 @@ def test_notes_say_what_they_are_about():
     sent = [published("youtube", notes=["The title was shortened."]), published("s3"), Publication("j", "m", "m", NOON)]
     assert notes_of(talk, steps, sent) == [
         "row 7: the priority 'urgent' is no whole number, 0 is taken",
-        "trim: It has open GOPs.",
         "transcode: 1080p: The source is only 720 lines high.",
         "youtube: The title was shortened.",
     ]

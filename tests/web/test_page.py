@@ -6,6 +6,7 @@ from chromium import needs_chromium, open_tab
 
 from vidd.model.event import JobMoved, Progressed, PublicationMoved
 from vidd.model.job import State
+from vidd.model.media import Artifact, Audio, Media, Outcome, StepRecord, Video
 from vidd.model.publication import Publication, Receipt, Sending
 
 pytestmark = needs_chromium
@@ -86,13 +87,84 @@ async def test_nothing_sticks_out_at_phone_width_and_it_is_still_a_table_to_a_sc
         assert (roles.count("table"), roles.count("columnheader"), roles.count("row")) == (1, 5, 4)
 
 
+CHECK = {
+    "id": "1",
+    "duration": 600.0,
+    "pictures": 15000,
+    "lane": "full",
+    "why": "The quick cut did not stand its check: a picture is missing.",
+    "black": [[61.0, 200.0]],
+    "frozen": [[250.0, 590.0]],
+    "silent": [[]],
+    "loudness": [{"integrated": -23.1, "range": 4.0, "peak": -2.0}],
+    "offset": [{"at": 1.5, "sound": 0.003, "picture": 0.0, "by": "packets"}],
+}
+
+
+def made(job, *, role="talk", check=CHECK):
+    media = Media("mov", 600.0, 98_000_000, (Video("h264", 1280, 720, 25.0),), (Audio("aac", 48000, 2),))
+    talk = Artifact(role, "talk.mp4", 98_000_000, media=media, facts={"check": check} if check else {})
+    return [StepRecord(job.id, "trim", "trim", "f", Outcome((talk,)), 1.5)]
+
+
+FILES = "[...document.querySelectorAll('.files')]"
+
+
+async def test_the_files_of_a_job_are_shown_with_what_their_check_found():
+    desk = FakeDesk()
+    job = a_job(State.HELD, reason="The check found: talk: The picture is black.")
+    desk.store.put(job, a_job(State.READY))
+    desk.store.records[job.id] = made(job)
+    async with open_port(desk) as (_, url), open_tab(url) as tab:
+        await tab.until("document.querySelectorAll('#rows tr').length === 2")
+        assert await tab.run(f"{FILES}.map((one) => one.hidden).join()") == "true,false"
+        await tab.run(f"{row(job)}.querySelector('summary').click()")
+        await tab.until(f"{row(job)}.querySelectorAll('.files li').length === 1")
+        assert (await tab.run(f"{row(job)}.querySelector('.files li').innerText")).split("\n") == [
+            "talk 10:00, h264 1280x720, 25 pictures/s, 15000 pictures, aac -23.1 LUFS, peak -2.0 dBFS, in sync to 3 ms, 98.0 MB",
+            "Encoded whole: The quick cut did not stand its check: a picture is missing.",
+            "A person decides: The picture is black from 1:01 to 3:20 (2 min 19 s).",
+            "Noted: The picture stands still from 4:10 to 9:50 (5 min 40 s).",
+        ]
+        assert tab.errors == []
+
+
+async def test_files_that_are_looked_at_follow_the_job_and_foreign_words_in_them_are_text():
+    desk = FakeDesk()
+    job = a_job(State.WORKING)
+    desk.store.put(job)
+    async with open_port(desk) as (_, url), open_tab(url) as tab:
+        await tab.until(f"{row(job)} !== null")
+        await tab.run(f"{row(job)}.querySelector('summary').click()")
+        await tab.until(f"{row(job)}.querySelector('.files').innerText.includes('No file has been made yet.')")
+        desk.store.records[job.id] = made(job, role=HOSTILE[0], check={**CHECK, "why": HOSTILE[0]})
+        held = job.evolve(state=State.HELD)
+        desk.store.put(held)
+        desk.hub.note(JobMoved(held, State.WORKING))
+        await tab.until(f"{row(job)}.querySelector('.files').innerText.includes('in sync')")
+        assert await tab.run(f"{row(job)}.querySelector('.files .name').textContent") == HOSTILE[0]
+        assert await tab.run("document.querySelectorAll('#rows img').length") == 0
+        desk.store.records[job.id] = made(job, check=None)
+        desk.store.put(held.evolve(state=State.PUBLISHING))
+        desk.hub.note(JobMoved(held.evolve(state=State.PUBLISHING), State.HELD))
+        await tab.until(f"{row(job)}.querySelector('.files').innerText.includes('98 MB')")
+        assert tab.errors == []
+
+
 @pytest.mark.parametrize("dark", [False, True])
 async def test_words_stand_out_from_their_ground(dark):
     desk = FakeDesk()
-    desk.store.put(*(a_job(state, reason="r") for state in State))
+    jobs = [a_job(state, reason="r") for state in State]
+    desk.store.put(*jobs)
+    policy = {"check": {"black": "refuse", "frozen": "hold"}}
+    held = next(job for job in jobs if job.state is State.HELD).evolve(settings=policy)
+    desk.store.put(held)
+    desk.store.records[held.id] = made(held)
     async with open_port(desk) as (_, url), open_tab(url) as tab:
         await tab.look(dark=dark)
         await tab.until(f"document.querySelectorAll('#rows tr').length === {len(State)}")
+        await tab.run(f"{row(held)}.querySelector('summary').click()")
+        await tab.until(f"{row(held)}.querySelectorAll('.finding').length === 3")
         faint = await tab.run("""(() => {
             const light = (colour) => {
                 const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map((part) => {

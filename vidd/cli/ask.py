@@ -45,6 +45,22 @@ def show(whom: Whom, job: JobArgument, *, as_json: JsonOption = False) -> None:
 
 
 @asks_daemon
+def log(
+    whom: Whom,
+    job: JobArgument,
+    *,
+    most: Annotated[int, typer.Option("--bytes", help="At most so much, the last of it.", min=1, max=1 << 24)] = 65536,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the programs of a job's command steps said."""
+    found = whom.get(f"/api/jobs/{of(job)}/log", bytes=most)
+    if as_json:
+        say_json(found)
+    else:
+        say(found["text"].rstrip("\n") or "No program of this job's has said anything, or it is too long ago.")
+
+
+@asks_daemon
 def explain(whom: Whom, job: JobArgument, *, as_json: JsonOption = False) -> None:
     """Say what a job waits for, why, since when, and who can unblock it."""
     found = whom.get(f"/api/jobs/{of(job)}/explain")
@@ -105,4 +121,5 @@ def _asides(found: Any) -> list[str]:
             f"{found['incomplete']} published, but not all told or changed: "
             "vidd retry --state published says why, and tries it again"
         )
-    return [*(["It is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting]
+    notes = [one["note"] for one in found["watchers"].values() if one.get("note")]
+    return [*(["It is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting, *notes]

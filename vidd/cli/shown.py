@@ -35,9 +35,16 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _made(artifact: Mapping[str, Any]) -> str:
-    files = f"{artifact['files']} files, " if artifact.get("files") is not None else ""
-    return f"{artifact['role']}: {artifact['path']}, {files}{artifact['size']} bytes"
+def _made_lines(made: Mapping[str, Any]) -> list[str]:
+    """A file that a step made, and what its check found."""
+    check = made.get("check")
+    if check is None:
+        files = f"{made['files']} files, " if made.get("files") is not None else ""
+        return [f"    {made['role']}: {made['path']}, {files}{made['size']} bytes"]
+    lines = [f"    {made['role']}: {made['path']}, {check['summary']}"]
+    if check.get("lane"):
+        lines.append(f"      {check['lane']}: {check['why']}")
+    return lines + [f"      {one['does']}: {one['sentence']}" for one in check["findings"]]
 
 
 def job_page(job: Mapping[str, Any]) -> str:
@@ -46,7 +53,7 @@ def job_page(job: Mapping[str, Any]) -> str:
     lines += [f"  {name}: {job[name]}" for name in ("location", "pipeline", "talk", "reason", "until") if job.get(name)]
     for step in job.get("steps", ()):
         lines.append(f"  step {step['name']}: {step['seconds']:.1f} s")
-        lines += [f"    {_made(one)}" for one in step["artifacts"]]
+        lines += [line for made in step["artifacts"] for line in _made_lines(made)]
     for one in job.get("publications", ()):
         where = (one["receipt"] or {}).get("url") or one["reason"] or ""
         lines.append(f"  {'notice' if one['notice'] else 'publisher'} {one['name']}: {one['state']} {where}".rstrip())

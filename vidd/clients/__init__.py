@@ -4,10 +4,12 @@
 """
 
 ACCOUNTS = {
+    "cms": "vidd.clients.cms",
     "facebook": "vidd.clients.facebook",
     "google": "vidd.clients.google_sheets",
     "pcloud": "vidd.clients.pcloud",
     "s3": "vidd.clients.aws",
+    "secret": "vidd.clients.secret",
     "smtp": "vidd.clients.smtp",
     "webhook": "vidd.clients.webhook",
     "youtube": "vidd.clients.youtube",

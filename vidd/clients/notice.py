@@ -6,9 +6,13 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
+from vidd.model.job import FAILED
 from vidd.model.talk import names_in_words
+from vidd.options import Options
 from vidd.texts import fields_of, title_among
 
 if TYPE_CHECKING:
@@ -16,10 +20,19 @@ if TYPE_CHECKING:
 
     from vidd.ports import Parcel
 
-TOLD = ("state", "edition", "uuid", "title", "link", "urls", "id", "at", "speakers")
+TOLD = ("state", "edition", "uuid", "title", "link", "urls", "id", "at", "speakers", "reason")
 """What `fields` have besides those that every template may name."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+class NoticeOptions(Options):
+    """What all notices share."""
+
+    on: Literal["published", "failed"] = Field(
+        "published",
+        description="Of which outcome it tells: published; or failed, where a job was refused or is unsure.",
+    )
 
 
 @dataclass(frozen=True)
@@ -60,8 +73,9 @@ def notice_of(parcel: Parcel) -> Notice:
     identity = notice_id(parcel)
     at = str(token["at"]) if token.get("id") == identity else f"{parcel.tools.clock.now():%Y-%m-%dT%H:%M:%SZ}"
     names = [one.name for one in talk.speakers if one.name] if talk else []
-    # A notice goes out once the required publishers have their receipts; the job's own state follows it.
+    # A notice goes out once the required publishers have their receipts, and the job's own state follows it.
     state = parcel.event if parcel.publication.notice else str(job.state)
+    why = {"reason": job.reason or ""} if state in FAILED else {}
     fields = fields_of(job, talk, parcel.facts)
     said = {
         "state": state,
@@ -73,9 +87,9 @@ def notice_of(parcel: Parcel) -> Notice:
     }
     facts = {
         "type": f"job.{state}", "id": identity, "at": at, "job": job.id, "pipeline": job.pipeline,
-        **said, "speakers": names,
+        **said, "speakers": names, **why,
     }  # fmt: skip
-    fields = {**fields, **said, "id": identity, "at": at, "speakers": names_in_words(names)}
+    fields = {**fields, **said, "reason": "", **why, "id": identity, "at": at, "speakers": names_in_words(names)}
     return Notice(identity, at, facts, fields)
 
 

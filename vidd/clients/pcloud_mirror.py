@@ -26,7 +26,7 @@ from vidd.clients.side_by_side import side_by_side
 from vidd.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from vidd.clients.meter import Meter
@@ -146,22 +146,33 @@ class Mirror:
         for _, level in sorted(levels.items()):
             await side_by_side(self._parallel, level, make)
 
-    def stale(self) -> list[str]:
-        """The paths of files below the roots that should not be there; what any job is sending just now is none of them."""
+    def stale(self, gone: Collection[str] | None = None) -> list[str]:
+        """The paths of files below the roots that should not be there; what any job is sending just now is none of them.
+
+        With `gone`, only those among these.
+        """
         return [
             path
             for path in self.there.files
-            if path not in self._wanted and within(path, self._roots) and not is_part(path.rpartition("/")[2])
+            if path not in self._wanted
+            and within(path, self._roots)
+            and not is_part(path.rpartition("/")[2])
+            and (gone is None or path in gone)
         ]
 
-    async def drop(self, done: Done) -> None:
+    async def drop(self, done: Done, gone: Collection[str] | None = None) -> None:
         """Delete what is stale, and the folders that are empty by that. Nothing outside the roots is touched."""
-        stale = self.stale()
+        stale = self.stale(gone)
         await side_by_side(self._parallel, stale, lambda path: delete_file(self._cloud, self.there.files[path]))
         done.dropped = len(stale)
         needed = {str(above) for path in self._wanted for above in PurePosixPath(path).parents}
+        emptied = {str(above) for path in stale for above in PurePosixPath(path).parents}
         empty = [
-            path for path in self.there.folders if path not in needed and any(_below(path, one) for one in self._roots)
+            path
+            for path in self.there.folders
+            if path not in needed
+            and any(_below(path, one) for one in self._roots)
+            and (gone is None or path in emptied)
         ]
         # The deepest first; one in which somebody put something meanwhile is not empty, and stays.
         for path in sorted(empty, key=lambda path: -path.count("/")):

@@ -156,3 +156,9 @@ class Plan:
             at_once=self._options.at_once,
             sleep=self._parcel.tools.clock.sleep,
         )
+
+    @property
+    def gone(self) -> set[str]:
+        """The keys of files that were put out before and are in the trees no more."""
+        gone = self._parcel.gone
+        return {f"{tree.prefix}{path}" for tree in self.trees for path in gone.get(tree.artifact.role, ())}

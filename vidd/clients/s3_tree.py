@@ -19,7 +19,7 @@ from vidd.clients.side_by_side import side_by_side
 from vidd.errors import AgainLater, NobodyKnows, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from vidd.clients.meter import Meter
@@ -145,8 +145,11 @@ class TreeUpload:
         await side_by_side(self._at_once, sorted(missing), send)
         return done
 
-    async def stale(self) -> list[str]:
-        """The keys below the roots that no tree has any more and that bear a mark of ours."""
+    async def stale(self, gone: Collection[str] | None = None) -> list[str]:
+        """The keys below the roots that no tree has any more and that bear a mark of ours.
+
+        With `gone`, only those that this job put there: marked by it, or among these keys of its edition before.
+        """
         spare = [key for key in self.there if key not in self.wanted]
         marked: list[str] = []
         example = next(iter(self.wanted.values())).target
@@ -154,7 +157,8 @@ class TreeUpload:
         async def look(key: str) -> None:
             found = await persist(partial(head, self.s3, self._bucket, key), sleep=self.sleep)
             marks = (found or {}).get("Metadata") or {}
-            if JOB in marks and example.may_replace(marks):
+            own = gone is None or key in gone or marks.get(JOB) == example.job
+            if JOB in marks and own and example.may_replace(marks):
                 marked.append(key)
 
         await side_by_side(self._at_once, spare, look)

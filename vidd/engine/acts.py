@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vidd.engine.kept import Edition
+from vidd.engine.rework import kept_of
 from vidd.engine.rivals import is_out, rival_of
 from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
 from vidd.engine.takeback import retracting, retraction_of, tells_retraction
 from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
-from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.publication import ANEW, Publication, Receipt, Sending, failure_notices, next_edition
+from vidd.model.rework import REWORK, edition_of
 from vidd.ports import PlannedPublisher, nothing_remains
 
-_ANEW: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "reason": None}
-_FROM_NOTHING: Mapping[str, Any] = {**_ANEW, "token": {}, "receipt": None, "begun": False, "revision": None}
-
-
+_REWORKED = frozenset({State.PUBLISHED, State.REFUSED})
 _GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANCELLED})
 
 
@@ -35,20 +36,66 @@ class Acts:
         this one takes its place.
         """
         self._rests(job, "needs no retry")
-        known = await self._stage.store.publications(job.id)
         facts = await self._replacing(job) if replace else job.facts
-        failed = [one for one in known if one.state in {Sending.REFUSED, Sending.UNSURE, Sending.WAITING}]
-        unchanged = [one for one in known if one.state is Sending.DONE and one.reason]
-        if job.state is State.PUBLISHED and not failed and not unchanged:
+        if not await self._take_up(job) and job.state is State.PUBLISHED:
             raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
-        for one in failed:
-            await self._save(job, one, state=Sending.PENDING, **_ANEW)
-        for one in unchanged:
-            await self._save(job, one, revision=None, **_ANEW)
-        if await self._stage.store.get_flag(retracting(job.id)) is None:
-            await self._anew(job, known)
         fresh = {} if settings is None else {"settings": settings}
         return await self._ready(job, "A person asked for a retry.", facts=facts, **fresh)
+
+    async def _take_up(self, job: Job) -> bool:
+        """Have what did not get through tried again; False where there is nothing of that."""
+        told = failure_notices(job.settings)
+        known = [one for one in await self._stage.store.publications(job.id) if one.name not in told]
+        failed = [one for one in known if one.state in {Sending.REFUSED, Sending.UNSURE, Sending.WAITING}]
+        unchanged = [one for one in known if one.state is Sending.DONE and one.reason]
+        for one in failed:
+            await self._save(job, one, state=Sending.PENDING, **ANEW)
+        for one in unchanged:
+            await self._save(job, one, revision=None, **ANEW)
+        if await self._stage.store.get_flag(retracting(job.id)) is None:
+            await self._anew(job, known)
+        return bool(failed or unchanged)
+
+    async def rework(self, job: Job, settings: Mapping[str, Any], step: str | None, asked: Mapping[str, Any]) -> Job:
+        """Make another edition of its results: run it again from `step` with these settings, and have what is out follow.
+
+        With None no step runs, and what is kept is published as the settings say now. `asked` is for the record.
+        """
+        kept = await self.kept(job)
+        of = kept[-1].number if kept else None
+        now = {"edition": edition_of(job) + 1, "step": step, "of": of, "before": of, **asked}
+        return await self._another_edition(job, settings, now, "A person asked for a rework.")
+
+    async def undo(self, job: Job) -> Job:
+        """Bring the results back that were out before the last rework; what is out follows."""
+        edition, newest = await self.undone(job), (await self.kept(job))[-1]
+        before = {"of": edition.number, "before": newest.number}
+        now = {"edition": edition_of(job) + 1, "step": None, **before, "undo": True}
+        return await self._another_edition(job, edition.settings, now, "A person asked to undo the rework.")
+
+    async def kept(self, job: Job) -> list[Edition]:
+        """The results that a rework can begin with, the newest last; IllegalMove where the job cannot be reworked now."""
+        if job.state not in _REWORKED:
+            raise IllegalMove(
+                f"The job {job.id} is {job.state}: only what is published, or was refused, can be reworked."
+            )
+        return await asyncio.to_thread(kept_of(self._stage).editions, job.id)
+
+    async def undone(self, job: Job) -> Edition:
+        """The results that an undo would bring back. Refused where there are none."""
+        earlier = [one for one in await self.kept(job) if one.number < edition_of(job)]
+        if not earlier:
+            raise Refused(
+                f"No earlier results of the job {job.id} are kept: it was not reworked, its pipeline has no keep, or the"
+                " time it names has passed."
+            )
+        return earlier[-1]
+
+    async def _another_edition(self, job: Job, settings: Mapping[str, Any], now: Mapping[str, Any], reason: str) -> Job:
+        await self._take_up(job)
+        # Whoever approved the results of before has not seen these.
+        await self._stage.store.set_flag(f"approved:{job.id}", None)
+        return await self._ready(job, reason, settings=dict(settings), facts={**job.facts, REWORK: dict(now)})
 
     async def _anew(self, job: Job, known: Sequence[Publication]) -> None:
         """What was taken back goes out as another edition, and whoever was told so is told of that."""
@@ -56,7 +103,7 @@ class Acts:
         told = {one.name for one in known if tells_retraction(one) and one.begun} if back else set()
         again = [one for one in known if one.state is Sending.DONE and retraction_of(one.name) in told]
         for one in [*back, *again]:
-            await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
+            await self._save(job, one, **next_edition(one))
 
     async def _replacing(self, job: Job) -> Mapping[str, Any]:
         rival = await rival_of(self._stage.store, job)
@@ -85,10 +132,13 @@ class Acts:
         one = unsure[0]
         if published is not None:
             receipt = Receipt(url=published, facts={"resolved": "A person looked and found it."})
-            await self._save(job, one, state=Sending.DONE, receipt=receipt, **_ANEW)
+            await self._save(job, one, state=Sending.DONE, receipt=receipt, **ANEW)
         else:
             again = next((plan.again for plan in self._planned(job) if plan.name == one.name), nothing_remains)
-            await self._save(job, one, state=Sending.PENDING, begun=False, token=again(one.token), **_ANEW)
+            await self._save(job, one, state=Sending.PENDING, begun=False, token=again(one.token), **ANEW)
+        if one.name in failure_notices(job.settings):
+            # What the job waits for is another matter; whoever tells of failures sees the change.
+            return job
         if tells_retraction(one):
             await self._stage.store.set_flag(retracting(job.id), "")
         found = f"found {one.name}" if published else f"did not find {one.name}"
@@ -100,7 +150,8 @@ class Acts:
             raise IllegalMove(f"The job {job.id} is {job.state}, not published: its notices are still to come.")
         plan = self._stage.resolve(job.settings)
         wanted = set(names) or {one.name for one in plan.notices if one.letter}
-        told = await self._stage.store.publications(job.id)
+        failures = failure_notices(job.settings)
+        told = [one for one in await self._stage.store.publications(job.id) if one.name not in failures]
         known = {one.name: one for one in told if one.notice and not tells_retraction(one)}
         missing = wanted - known.keys()
         if missing or not wanted:
@@ -113,7 +164,7 @@ class Acts:
                 f"The notice {name} is {known[name].state}: vidd explain {job.id} says what can be done about it first."
             )
         for one in [known[name] for name in wanted]:
-            await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
+            await self._save(job, one, **next_edition(one))
         return await self._ready(job, f"A person asked for {', '.join(sorted(wanted))} once more.")
 
     async def retract(self, job: Job) -> Job:
@@ -122,10 +173,10 @@ class Acts:
         told = [one for one in await self._stage.store.publications(job.id) if tells_retraction(one)]
         if await is_out(self._stage.store, job):
             for one in [one for one in told if one.state is not Sending.PENDING]:
-                await self._save(job, one, state=Sending.PENDING, edition=one.edition + 1, **_FROM_NOTHING)
+                await self._save(job, one, **next_edition(one))
         elif untold := [one for one in told if one.state in {Sending.REFUSED, Sending.UNSURE}]:
             for one in untold:
-                await self._save(job, one, state=Sending.PENDING, **_ANEW)
+                await self._save(job, one, state=Sending.PENDING, **ANEW)
         else:
             raise IllegalMove(f"Nothing of the job {job.id} is out: there is nothing to take back.")
         await self._stage.store.set_flag(retracting(job.id), "")

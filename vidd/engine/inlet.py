@@ -64,6 +64,10 @@ class SourceInlet:
     def down(self, reason: str) -> None:
         self._watchers.mark(self.name, up=False, reason=reason)
 
+    def note(self, sentence: str | None) -> None:
+        if self._watchers.table[self.name].note != sentence:
+            self._watchers.mark(self.name, note=sentence)
+
     def caught_up(self) -> None:
         # A look can be whole as far as it got: whether the watcher is up is for `up` and `down` to say.
         self._watchers.mark(self.name, caught_up=self.tools.clock.now())

@@ -18,6 +18,8 @@ from vidd.surely import surely
 def _talk_of(arrival: Arrival) -> str | None:
     if arrival.facts.get("talk"):
         return str(arrival.facts["talk"])
+    if "talk" in arrival.facts:
+        return None  # its source knows that it is no talk's
     try:
         return parse_recording_name(arrival.name).talk
     except Refused:
@@ -29,7 +31,8 @@ def _talk_of(arrival: Arrival) -> str | None:
 _FIELDS = 3
 
 
-def _key(pipeline: str, arrival: Arrival) -> str:
+def key_of(pipeline: str, arrival: Arrival) -> str:
+    """The key of the job that an arrival becomes in a pipeline."""
     return printable(f"{pipeline}|{arrival.key}")
 
 
@@ -67,7 +70,7 @@ class Intake:
 
     async def known(self, pipeline: str, arrival: Arrival) -> Job | None:
         """The job that this arrival became when it was first seen."""
-        return await self._store.job_of_key(_key(pipeline, arrival))
+        return await self._store.job_of_key(key_of(pipeline, arrival))
 
     def _job(self, source: str, pipeline: str | None, arrival: Arrival) -> Job:
         if pipeline is None or pipeline not in self.pipelines:
@@ -76,7 +79,7 @@ class Intake:
         now = self._clock.now()
         return Job(
             id=new_id(now),
-            key=_key(pipeline, arrival),
+            key=key_of(pipeline, arrival),
             pipeline=pipeline,
             source=source,
             location=printable(arrival.location),

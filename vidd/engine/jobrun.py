@@ -9,21 +9,24 @@ from typing import Any
 
 import structlog
 
+from vidd.engine import check, rework
 from vidd.engine.publish import RESTING, Publishing
 from vidd.engine.rivals import is_out, out_in_words, rival_of, successor_of
 from vidd.engine.stage import GivenBack, Stage
 from vidd.engine.takeback import retracting, take_back, tell
 from vidd.engine.work import Made, work
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.model.event import Retried
-from vidd.model.job import Job, State
+from vidd.model.job import FAILED, FAILURE, Job, State
 from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.rework import edition_of, is_of_edition, runs_no_step
 from vidd.model.talk import Talk, parse_recording_name
 from vidd.ports import Conflict, Plan, PlannedPublisher
 from vidd.surely import surely
 
 _log = structlog.get_logger()
 _PROGRAMME_LOOK = 5.0
+_OUTCOMES = FAILED | {State.PUBLISHED}
 _LEAVES_NOTHING = frozenset({State.PUBLISHED, State.CANCELLED, State.EXCLUDED})
 
 
@@ -46,7 +49,7 @@ class JobRun:
         except AgainLater as fault:
             await self._again(fault)
         except (Refused, NobodyKnows) as fault:
-            await self._move(State.REFUSED, fault.sentence)
+            await self._move(State.REFUSED, fault.sentence, fault=fault)
         except asyncio.CancelledError:
             await asyncio.shield(self._interrupted())
             raise
@@ -60,9 +63,28 @@ class JobRun:
             await self._stage.workspace.remove(self.job.id)
         return self.job
 
-    async def _move(self, state: State, reason: str | None = None, until: datetime | None = None) -> None:
-        fresh = {"attempt": 0, "tried": None} if state in {State.PUBLISHED, State.REFUSED} else {}
+    async def _move(
+        self,
+        state: State,
+        reason: str | None = None,
+        until: datetime | None = None,
+        fault: Fault | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        fresh: dict[str, Any] = {"attempt": 0, "tried": None} if state in {State.PUBLISHED, State.REFUSED} else {}
+        if state in _OUTCOMES:
+            fresh["facts"] = self._facts(fault)
+        elif facts is not None:
+            fresh["facts"] = facts
         await surely(self._save(state, reason, {"until": until, **fresh}))
+
+    def _facts(self, fault: Fault | None) -> dict[str, Any]:
+        """The job's facts with what is known of this failure, in place of what was known of an earlier one."""
+        facts = {name: fact for name, fact in self.job.facts.items() if name != FAILURE}
+        if fault is not None and fault.step is not None:
+            log = self._stage.tools.log(self.job.id)
+            facts[FAILURE] = {"step": fault.step, "said": fault.said, "log": str(log) if log.exists() else None}
+        return facts
 
     async def _save(self, state: State, reason: str | None, changes: Mapping[str, Any]) -> None:
         self.job = await self._stage.move(self.job, state, reason, **changes)
@@ -79,16 +101,20 @@ class JobRun:
         if self.job.state is State.SEEN:
             await self._move(State.READY)
         await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
-        made = await work(self._stage, self.job, plan, talk, sent=await self._all_sent(plan))
+        sent = await self._all_sent(plan)
+        anew = None if sent else await rework.begin(self._stage, self.job, plan)
+        made = await work(self._stage, self.job, plan, talk, sent=sent or runs_no_step(self.job), anew=anew)
         self._stage.go_on()
+        if not sent:
+            await check.give_records(self._stage, self.job, plan, made)
         # The row may have been excluded meanwhile; one that is gone for a moment is nobody's wish.
         now = await self._stage.store.talk(plan.programme, talk.id) if plan.programme and talk else None
         if await self._kept_back(plan, now):
             return
-        if plan.review and not await self._stage.store.get_flag(f"approved:{self.job.id}"):
-            await self._move(State.HELD, "A person must look at it and approve it.")
+        if not sent and (why := await self._why_held(plan, made)) is not None:
+            await self._move(State.HELD, why)
             return
-        await self._move(State.PUBLISHING)
+        await self._move(State.PUBLISHING, facts=None if sent else await rework.compared(self._stage, self.job, made))
         await self._send(plan, talk, made)
 
     async def _kept_back(self, plan: Plan, talk: Talk | None) -> bool:
@@ -113,6 +139,13 @@ class JobRun:
                 f" its place, vidd retry {self.job.id} --replace, or write another number under reprocess in its row."
             )
         return False
+
+    async def _why_held(self, plan: Plan, made: Made) -> str | None:
+        """What a person must decide before it goes out: the review that the pipeline asks for, what the check found."""
+        reviewed = not plan.review or await self._stage.store.get_flag(f"approved:{self.job.id}")
+        review = None if reviewed else "A person must look at it and approve it."
+        found = await check.doubts(self._stage, self.job, plan, made)
+        return " ".join(one for one in (review, found) if one) or None
 
     async def _take_back(self, plan: Plan, wish: str) -> None:
         """`wish` is the job that takes the place of this one, or "" where a person wants it back."""
@@ -161,16 +194,24 @@ class JobRun:
         return talk
 
     async def _all_sent(self, plan: Plan) -> bool:
-        rest = {one.name for one in await self._stage.store.publications(self.job.id) if one.state in RESTING}
-        return bool(plan.publishers) and all(one.name in rest for one in plan.publishers)
+        known = {one.name: one for one in await self._stage.store.publications(self.job.id) if one.state in RESTING}
+        return bool(plan.publishers) and all(
+            one.name in known and not self._stale(known[one.name], one) for one in plan.publishers
+        )
+
+    def _stale(self, one: Publication, planned: PlannedPublisher) -> bool:
+        """Whether it is out with the files of an earlier edition, and could have those of this one."""
+        newer = planned.replace is not None and not is_of_edition(one.revision, edition_of(self.job))
+        return newer and one.state is Sending.DONE
 
     async def _send(self, plan: Plan, talk: Talk | None, made: Made) -> None:
-        publishing = Publishing(self._stage, self.job, talk, made)
+        gone = await rework.gone(self._stage, self.job, made)
+        publishing = Publishing(self._stage, self.job, talk, made, gone=gone)
         sent = await publishing.all(plan.publishers, notice=False, receipts={})
         if any(one.state is Sending.PENDING for one in sent):
             raise GivenBack
         if self._stop(sent, plan.publishers):
-            await self._stop_at(sent)
+            await self._stop_at(sent, plan.publishers)
             return
         receipts: dict[str, Receipt] = {one.name: one.receipt for one in sent if one.receipt is not None}
         self._stage.go_on()
@@ -180,21 +221,23 @@ class JobRun:
         if any(_waits(one) for one in notices):
             await self._wait_for(notices)
             return
-        await self._move(State.PUBLISHED, _shortcomings(sent, notices))
+        await rework.keep(self._stage, self.job, plan)
+        await self._move(State.PUBLISHED, _shortcomings(sent, notices, rework.left_out(self.job, plan)))
 
-    @staticmethod
-    def _stop(sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
-        optional = {plan.name for plan in planned if not plan.required}
-        return any(_waits(one) or (one.state is not Sending.DONE and one.name not in optional) for one in sent)
+    def _stop(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
+        short = [one for one, plan in zip(sent, planned, strict=True) if plan.required and self._short(one, plan)]
+        return bool(short) or any(_waits(one) for one in sent)
 
-    async def _stop_at(self, sent: list[Publication]) -> None:
+    def _short(self, one: Publication, planned: PlannedPublisher) -> bool:
+        return one.state is not Sending.DONE or self._stale(one, planned)
+
+    async def _stop_at(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> None:
         if any(_waits(one) for one in sent):
             await self._wait_for(sent)
             return
         unsure = [one for one in sent if one.state is Sending.UNSURE]
-        reasons = " ".join(
-            f"{one.name}: {one.reason}" for one in sent if one.state in {Sending.UNSURE, Sending.REFUSED}
-        )
+        short = [one for one, plan in zip(sent, planned, strict=True) if self._short(one, plan)]
+        reasons = " ".join(f"{one.name}: {one.reason}" for one in short if one.reason)
         await self._move(State.UNSURE if unsure else State.REFUSED, reasons)
 
     async def _wait_for(self, sent: list[Publication]) -> None:
@@ -210,10 +253,10 @@ class JobRun:
         else:
             until = self._stage.next_try(0, self._stage.now(), fault.after)
         if until is None:
-            await self._move(State.REFUSED, f"Given up after {attempt} attempts: {fault.sentence}")
+            await self._move(State.REFUSED, f"Given up after {attempt} attempts: {fault.sentence}", fault=fault)
             return
         self._stage.observe(Retried("job", fault.sentence))
-        changes = {"until": until, "attempt": attempt, "tried": tried}
+        changes = {"until": until, "attempt": attempt, "tried": tried, "facts": self._facts(fault)}
         await surely(self._save(State.WAITING, fault.sentence, changes))
 
     async def _give_back(self, reason: str) -> None:
@@ -234,9 +277,10 @@ def _waits(one: Publication) -> bool:
     return one.until is not None and one.state in {Sending.WAITING, Sending.DONE}
 
 
-def _shortcomings(sent: Sequence[Publication], notices: Sequence[Publication]) -> str | None:
+def _shortcomings(sent: Sequence[Publication], notices: Sequence[Publication], left_out: Sequence[str]) -> str | None:
     untold = [f"{one.name}: {one.reason}" for one in notices if one.state is not Sending.DONE]
     unchanged = [f"{one.name}: {one.reason}" for one in sent if one.state is Sending.DONE and one.reason]
+    unchanged += [f"{name}: it cannot replace what is out." for name in left_out]
     parts = (("not told", untold), ("not changed", unchanged))
     words = [f"{what}: {' '.join(sentences)}" for what, sentences in parts if sentences]
     return f"Published, but {'; '.join(words)}" if words else None

@@ -17,8 +17,9 @@ from vidd.engine.work import Made
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Progressed, Retried
 from vidd.model.job import REPLACES, Job
-from vidd.model.publication import Publication, Receipt, Sending
-from vidd.model.talk import Talk, revision_of
+from vidd.model.publication import Publication, Receipt, Sending, next_edition
+from vidd.model.rework import edition_of, is_of_edition, revision_for
+from vidd.model.talk import Talk
 from vidd.ports import Parcel, PlannedPublisher
 from vidd.surely import surely
 
@@ -27,9 +28,24 @@ RESTING = frozenset({Sending.DONE, Sending.REFUSED, Sending.UNSURE, Sending.RETR
 
 
 class Publishing:
-    """The publishers, or the notices, of one job on its way out."""
+    """The publishers, or the notices, of one job on its way out.
 
-    def __init__(self, stage: Stage, job: Job, talk: Talk | None, made: Made, *, event: str = "published") -> None:
+    `revision` stands for what is published; the talk's words where it is not given.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        job: Job,
+        talk: Talk | None,
+        made: Made,
+        *,
+        revision: str | None = None,
+        gone: Mapping[str, Sequence[str]] | None = None,
+        event: str = "published",
+    ) -> None:
+        self._revision = revision_for(job, talk) if revision is None else revision
+        self._gone = gone or {}
         self._stage = stage
         self._job = job
         self._talk = talk
@@ -51,6 +67,7 @@ class Publishing:
                 plan,
                 {**self._parcel_fields(receipts), "replaced": replaced.get(plan.name)},
                 known.get(plan.name),
+                revision=self._revision,
                 notice=notice,
             )
             for plan in planned
@@ -76,6 +93,7 @@ class Publishing:
             "artifacts": dict(self._made.artifacts),
             "facts": dict(self._made.facts),
             "receipts": dict(receipts),
+            "gone": self._gone,
             "event": self._event,
         }
 
@@ -91,8 +109,10 @@ class _Sender:
         parcel: Mapping[str, Any],
         known: Publication | None,
         *,
+        revision: str | None,
         notice: bool,
     ) -> None:
+        self._revision = revision
         self._stage = stage
         self._job = job
         self._plan = plan
@@ -111,6 +131,8 @@ class _Sender:
             await surely(self._stage.store.save_publication(self._one, expect=None))
         else:
             self._one = self._known
+        if self._of_an_earlier_edition:
+            await self._move(**next_edition(self._one, revision=self._revision))
         waits = self._one.until is not None and self._one.until > self._stage.now()
         if waits or (self._one.state in RESTING and not self._outdated):
             return self._one
@@ -120,34 +142,52 @@ class _Sender:
         return self._one
 
     @property
-    def _revision(self) -> str | None:
-        talk: Talk | None = self._parcel["talk"]
-        return revision_of(talk) if talk is not None else None
+    def _of_an_earlier_edition(self) -> bool:
+        """Whether it is a notice of results that have been made anew since."""
+        told = self._one.state in RESTING or self._one.state is Sending.WAITING
+        return self._notice and self._plan.on == "published" and told and not self._is_of_edition
+
+    @property
+    def _is_of_edition(self) -> bool:
+        return is_of_edition(self._one.revision, edition_of(self._job))
 
     @property
     def _outdated(self) -> bool:
-        return (
-            self._one.state is Sending.DONE
-            and self._plan.amend is not None
-            and self._revision is not None
-            and self._one.revision != self._revision
-        )
+        return self._one.state is Sending.DONE and (self._says_else or self._has_else)
+
+    @property
+    def _says_else(self) -> bool:
+        """Whether it is out with other words than those of now."""
+        other = self._revision is not None and self._one.revision != self._revision
+        return other and self._plan.amend is not None
+
+    @property
+    def _has_else(self) -> bool:
+        """Whether it is out with the files of an earlier edition."""
+        return self._plan.replace is not None and not self._is_of_edition
 
     async def _amend(self) -> None:
-        """Bring what is published up to the talk's words; whatever comes of it, the receipt stays."""
+        """Bring what is published up to its files and the talk's words; whatever comes of it, the receipt stays."""
         try:
-            receipt = await self._plan.amend(self._make_parcel()) if self._plan.amend else None
+            receipt = await self._changed()
         except (AgainLater, NobodyKnows) as fault:
             # An unanswered change does no harm when it is made again.
             await self._amend_again(fault if isinstance(fault, AgainLater) else AgainLater(fault.sentence))
         except Refused as fault:
-            await self._move(reason=fault.sentence, until=None, revision=self._revision)
+            await self._leave(fault.sentence)
         except Exception as error:  # noqa: BLE001 - as in _attempt
             _log.exception("publisher fell", job=self._job.id, to=self.name)
-            sentence = f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error})."
-            await self._move(reason=sentence, until=None, revision=self._revision)
+            await self._leave(f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}).")
         else:
             await self._move(receipt=receipt, reason=None, until=None, attempt=0, tried=None, revision=self._revision)
+
+    async def _changed(self) -> Receipt | None:
+        receipt, says_else = self._one.receipt, self._says_else
+        if self._has_else and self._plan.replace is not None:
+            receipt = await self._plan.replace(self._make_parcel())
+        if says_else and self._plan.amend is not None:
+            receipt = await self._plan.amend(self._make_parcel())
+        return receipt
 
     async def _amend_again(self, fault: AgainLater) -> None:
         now, first = self._stage.now(), self._one.until is None
@@ -155,10 +195,14 @@ class _Sender:
         since = now if first or not fault.counts else self._one.tried or now
         until = self._stage.next_try(made if fault.counts else 0, since, fault.after)
         if until is None:
-            await self._move(reason=f"Given up: {fault.sentence}", until=None, revision=self._revision)
+            await self._leave(f"Given up: {fault.sentence}")
             return
         self._stage.observe(Retried(self._plan.kind, fault.sentence))
         await self._move(reason=fault.sentence, until=until, attempt=made, tried=since)
+
+    async def _leave(self, why: str) -> None:
+        """It stays as it is: words that are a little old do no harm, but old files are not those that were wanted."""
+        await self._move(reason=why, until=None, revision=self._one.revision if self._has_else else self._revision)
 
     async def _attempt(self) -> None:
         try:
@@ -197,7 +241,16 @@ class _Sender:
         tried = self._one.tried or self._stage.now()
         if self._one.state in {Sending.STARTED, Sending.SENT}:
             await self._move(state=Sending.PENDING)
-        await self._move(state=Sending.STARTED, begun=True, tried=tried, attempt=self._one.attempt + 1, until=None)
+        # Which edition a notice tells of is known from the first byte, so that it is not taken for an earlier one's.
+        revision = self._revision if self._notice else self._one.revision
+        await self._move(
+            state=Sending.STARTED,
+            begun=True,
+            tried=tried,
+            attempt=self._one.attempt + 1,
+            until=None,
+            revision=revision,
+        )
 
     async def _again(self, fault: AgainLater) -> None:
         now = self._stage.now()

@@ -8,8 +8,10 @@ from datetime import timedelta
 
 import structlog
 
+from vidd.engine import check
 from vidd.engine.jobrun import JobRun
 from vidd.engine.patience import time_or_sign
+from vidd.engine.rework import kept_of
 from vidd.engine.rivals import out_in_words
 from vidd.engine.slots import Slot
 from vidd.engine.stage import Stage
@@ -62,7 +64,10 @@ class Runner:
         resting = await self._stage.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
         old = self._stage.now() - _KEPT
         kept = {job.id for job in resting if job.state is not State.REFUSED or job.changed > old}
-        await self._stage.workspace.sweep(unfinished | kept | set(self._runs))
+        alive = unfinished | kept | set(self._runs)
+        await self._stage.workspace.sweep(alive)
+        await self._stage.workspace.sweep_logs(alive, old.timestamp())
+        await asyncio.to_thread(kept_of(self._stage).sweep, self._stage.now(), alive)
         self._swept = self._stage.now()
 
     async def run(self) -> None:
@@ -175,7 +180,10 @@ class Runner:
         """A person looked at a held job and lets it go out."""
         if job.state is not State.HELD:
             raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
-        await self._stage.store.set_flag(f"approved:{job.id}", "yes")
+        await check.approve(self._stage, job)
+        # Where no review is asked for, none is given in advance.
+        if self._stage.resolve(job.settings).review:
+            await self._stage.store.set_flag(f"approved:{job.id}", "yes")
         return await self.requeue(job, "A person approved it.")
 
     def resize(self, at_once: int) -> None:

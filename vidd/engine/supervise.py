@@ -23,13 +23,17 @@ _PROVEN = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """How a watcher is: `since` is the time of its last start, `last_event` of the last thing it saw."""
+    """How a watcher is: `since` is the time of its last start, `last_event` of the last thing it saw.
+
+    `note` is what a person may want to know of it, though it is well.
+    """
 
     name: str
     kind: str
     up: bool = False
     restarts: int = 0
     reason: str | None = _NOT_YET
+    note: str | None = None
     since: datetime | None = None
     last_event: datetime | None = None
     caught_up: datetime | None = None

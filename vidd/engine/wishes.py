@@ -20,15 +20,16 @@ from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
 from vidd.errors import Fault
 from vidd.model.event import Event, JobMoved
-from vidd.model.job import REPLACES, UNFINISHED, Arrival, IllegalMove, Job, State
+from vidd.model.job import FAILURE, REPLACES, UNFINISHED, Arrival, IllegalMove, Job, State
 from vidd.model.publication import Sending
-from vidd.model.talk import Talk, revision_of
+from vidd.model.rework import REWORK, revision_for
+from vidd.model.talk import Talk
 from vidd.ports import Conflict, Plan
 
 _log = structlog.get_logger()
 _JOBS = 20
 _RESTS = frozenset({State.WAITING, State.HELD, State.REFUSED})
-_PASSING = frozenset({"etag", "version", "size", "mtime_ns", "sequencer"})
+_PASSING = frozenset({"etag", "version", "size", "mtime_ns", "sequencer", FAILURE, REWORK})
 """Facts of a recording as it was; done anew, it is taken as it is."""
 
 
@@ -175,6 +176,7 @@ class Wishes:
         known = await self._stage.store.publications(out.id)
         amendable = {one.name for one in self._stage.resolve(out.settings).publishers if one.amend}
         if any(
-            one.state is Sending.DONE and one.name in amendable and one.revision != revision_of(talk) for one in known
+            one.state is Sending.DONE and one.name in amendable and one.revision != revision_for(out, talk)
+            for one in known
         ):
             await self._runner.requeue(out, "The words of its row in the programme changed.")

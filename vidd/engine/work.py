@@ -14,6 +14,7 @@ from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Progressed, StepEnded, StepStarted
 from vidd.model.job import Job
 from vidd.model.media import Artifact, Outcome, StepRecord
+from vidd.model.rework import goes_over, rework_of
 from vidd.model.talk import Talk
 from vidd.ports import Bench, Plan, PlannedStep
 
@@ -31,10 +32,13 @@ class Made:
         self.facts.update(outcome.facts)
 
 
-async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: bool) -> Made:
-    """Run what has not been recorded, and what is fresh; `sent` says that no publisher needs a file any more."""
+async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: bool, anew: str | None = None) -> Made:
+    """Run what has not been recorded, and what is fresh; `sent` says that no publisher needs a file any more.
+
+    What is recorded of the step `anew` counts for nothing.
+    """
     records = {record.name: record for record in await stage.store.steps(job.id)}
-    made, trusted = Made(), True
+    made, trusted, ahead = Made(), True, _ahead(job, plan)
     for step in plan.steps:
         record = records.get(step.name)
         if step.fresh:
@@ -45,17 +49,31 @@ async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: b
         if sent and record is not None:
             made.add(record.outcome)
             continue
-        trusted = trusted and record is not None and record.fingerprint == step.fingerprint
+        trusted = trusted and step.name != anew and record is not None and record.fingerprint == step.fingerprint
         if trusted and record is not None and await stage.workspace.has(job.id, record.outcome.artifacts):
             bench = _bench(stage, job, step.name, talk, made)
             if step.still is None or step.still(bench, record.outcome):
                 made.add(record.outcome)
                 continue
-        # What comes after a step that ran again was made from its old files.
-        trusted = False
         stage.go_on()
-        made.add(await _run(stage, job, step, talk, made))
+        outcome = await _run(stage, job, step, talk, made)
+        made.add(outcome)
+        # What comes after a step that ran again was made from its old files, unless it only brought the same once more.
+        trusted = trusted and step.name in ahead and record is not None and _same(record.outcome, outcome)
     return made
+
+
+def _ahead(job: Job, plan: Plan) -> set[str]:
+    """The steps before the first one of a rework that begins with what was kept: what they fetched was not kept."""
+    names = [step.name for step in plan.steps]
+    first = rework_of(job).get("step")
+    return set(names[: names.index(first)]) if first in names and goes_over(job) is not None else set()
+
+
+def _same(old: Outcome, new: Outcome) -> bool:
+    return [(one.role, one.path, one.size) for one in old.artifacts] == [
+        (one.role, one.path, one.size) for one in new.artifacts
+    ]
 
 
 class _Place:
@@ -97,14 +115,9 @@ async def _step(stage: Stage, step: PlannedStep, bench: Bench, place: _Place) ->
     except (GivenBack, asyncio.CancelledError):
         fate = "cancelled"
         raise
-    except AgainLater:
-        fate = "again"
-        raise
-    except Refused:
-        fate = "refused"
-        raise
-    except NobodyKnows:
-        fate = "unknown"
+    except (AgainLater, Refused, NobodyKnows) as fault:
+        fate = "again" if isinstance(fault, AgainLater) else "refused" if isinstance(fault, Refused) else "unknown"
+        fault.step = step.name
         raise
     finally:
         seconds = time.monotonic() - started - (place.waited - stood)
@@ -118,4 +131,4 @@ def _bench(stage: Stage, job: Job, part: str, talk: Talk | None, made: Made) -> 
 
     artifacts: Mapping[str, Artifact] = dict(made.artifacts)
     directory = stage.workspace.directory(job.id)
-    return Bench(job, directory, stage.tools, talk, artifacts, dict(made.facts), progress)
+    return Bench(job, directory, stage.tools, talk, artifacts, dict(made.facts), progress, step=part)

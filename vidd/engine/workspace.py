@@ -12,7 +12,7 @@ from vidd.tree import is_there
 
 
 class Workspace:
-    """The job directories below `root`."""
+    """The job directories below `root`; what their programs said is in `logs` beside it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -46,6 +46,12 @@ class Workspace:
         for name in gone:
             await self.remove(name)
         return gone
+
+    async def sweep_logs(self, keep: Collection[str], before: float) -> None:
+        """Remove the logs of all jobs but these that were not written to since `before` (seconds since 1970)."""
+        for path in (self.root.parent / "logs").glob("*.log*"):
+            if path.name.partition(".")[0] not in keep and path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
 
     def free(self) -> int:
         """Free bytes on the file system of the job directories."""

@@ -102,6 +102,11 @@ class Around:
             *(one.to_json(self.scale) for one in self.after),
         ]
 
+    def sound_ends(self, talk: Iterable[float | None]) -> tuple[float | None, ...]:
+        """When the sound tracks end in the result (seconds), where they end so in the talk; None where nobody knows."""
+        begin, whole = self.begin / self.scale, self.whole / self.scale
+        return tuple(whole if self.after else None if one is None else begin + one for one in talk)
+
     def samples(self, rate: int) -> int:
         """How many samples of sound the talk has."""
         return round(self.end * rate / self.scale) - round(self.begin * rate / self.scale)
@@ -116,20 +121,26 @@ class Wardrobe:
     room: Path
     observe: Callable[[Event], None]
 
-    async def pictures(self, dress: Dress, form: Format, names: Sequence[Names], talk: int) -> Around:
+    async def pictures(
+        self, dress: Dress, form: Format, names: Sequence[Names], talk: int, *, cautious: bool = False
+    ) -> Around:
         """Encode all clips, for a talk of so many ticks; the parameter sets of each have the next of these names.
 
-        Refused and AgainLater as `run.encode` and `verify`.
+        Where the talk begins with a picture at which decoders throw away what they have not shown yet, be `cautious`:
+        the clip before it then shows its pictures in the order they are decoded. Refused and AgainLater as
+        `run.encode` and `verify`.
         """
-        by_digest: dict[str, Names] = {}
+        known: dict[tuple[str, bool], Names] = {}
         shown: list[Shown] = []
         at = 0
         for number, clip in enumerate(dress.clips):
             at += talk if number == len(dress.before) else 0
-            name = by_digest.setdefault(clip.digest, names[number]) if clip.digest else names[number]
+            ordered = cautious and number == len(dress.before) - 1
+            # The same sting made in the same way has the same parameter sets, which need one name.
+            name = known.setdefault((clip.digest, ordered), names[number]) if clip.digest else names[number]
             path = self.room / f"clip-{form.scale}-{number}.mp4"
             path.unlink(missing_ok=True)
-            one = await self._shown(clip, replace(form, name=name[1]), path)
+            one = await self._shown(clip, replace(form, name=name[1], reordered=form.reordered and not ordered), path)
             shown.append(replace(one, names=name, at=at))
             at += one.ticks
         count = len(dress.before)

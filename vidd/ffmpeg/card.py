@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from vidd.errors import Refused
 from vidd.ffmpeg import fonts
 from vidd.ffmpeg.settings import Colour, Length, pixels
+from vidd.fields import MayName
 from vidd.options import Duration, Options
 from vidd.texts import check_template
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from PIL.ImageFont import FreeTypeFont
 
-_Template = Annotated[str, AfterValidator(check_template)]
+_Template = Annotated[str, AfterValidator(check_template), MayName("speakers")]
 _SMALLEST = 6
 _SMALLER = 0.93
 # Down to this share of the wanted size letters shrink rather than that a word is broken.

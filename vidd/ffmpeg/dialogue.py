@@ -28,8 +28,8 @@ class Lost(Exception):
 class Dialogue:
     """One child, started at the first question. After a crash or a question that took too long, the next starts anew."""
 
-    def __init__(self, argv: Sequence[str], *, memory: int | None = None) -> None:
-        self._argv, self._memory = argv, memory
+    def __init__(self, argv: Sequence[str], *, memory: int | None = None, nice: int = 0) -> None:
+        self._argv, self._memory, self._nice = argv, memory, nice
         self._turn = asyncio.Lock()
         self._child: Child | None = None
         self._answers = asyncio.StreamReader()
@@ -56,7 +56,7 @@ class Dialogue:
         await surely(self._end(patience=0.0 if self._turn.locked() else _PATIENCE))
 
     async def _start(self) -> Child:
-        self._child = child = await Child.start(self._argv, conversing=True, memory=self._memory)
+        self._child = child = await Child.start(self._argv, conversing=True, memory=self._memory, nice=self._nice)
         self._answers = child.stdout
         self._tail = Tail()
         self._listening = asyncio.ensure_future(self._tail.follow(child))
@@ -65,13 +65,26 @@ class Dialogue:
     async def _answer(self, child: Child, question: Mapping[str, Any]) -> dict[str, Any]:
         try:
             await child.say(json.dumps(question).encode() + b"\n")
-            line = await self._answers.readline()
+            line = await self._line()
         except (BrokenPipeError, ConnectionResetError):
             line = b""
         if not line.endswith(b"\n"):
             raise Lost(await child.gone, self._tail.text[-300:])
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    async def _line(self) -> bytes:
+        """A line of any length; the reader's limit is for what it reads at once. Without its end where the child died."""
+        parts: list[bytes] = []
+        while True:
+            try:
+                parts.append(await self._answers.readuntil(b"\n"))
+            except asyncio.LimitOverrunError as more:
+                parts.append(await self._answers.readexactly(more.consumed))
+                continue
+            except asyncio.IncompleteReadError as end:
+                parts.append(end.partial)
+            return b"".join(parts)
 
     async def _end(self, patience: float = 0.0) -> None:
         child, self._child = self._child, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vidd.ffmpeg import args, colours, watermark
+from vidd.ffmpeg import args, watermark
 from vidd.ffmpeg.around import Around
 from vidd.ffmpeg.clips import Format
 from vidd.ffmpeg.heard import graph
@@ -60,12 +60,13 @@ async def dressed(
 ) -> Dressed:
     """Make it ready; `place` is held while clips are encoded. Faults as `Wardrobe.pictures`."""
     video, mark = media.video[0], dress.mark
+    like = _encoded_like(video)
     scale = args.time_scale(video)
     around = Around(scale, 0, round(decimal(cut.length) * scale))
     tracks = [(number, one) for number, one in enumerate(media.audio) if one.codec != "unknown"]
     beside: dict[int, Beside] = {number: (None, None) for number, _ in tracks}
     if dress.clips:
-        form = Format(_encoded_like(video), _LOOK, scale, reordered=True, crf=crf, preset=preset)
+        form = Format(like, _LOOK, scale, reordered=True, crf=crf, preset=preset)
         async with place:
             around = await wardrobe.pictures(dress, form, _NAMES, around.end)
             beside = {number: await wardrobe.sounds(around, one) for number, one in tracks}
@@ -74,7 +75,7 @@ async def dressed(
     return Dressed(
         around,
         tuple(heard) if dress.clips or dress.changes else (),
-        (watermark.overlay(mark, colours.matrix(video)),) if mark else (),
+        (watermark.overlay(mark, like),) if mark else (),
         (*([mark.path] if mark else []), *files),
     )
 

@@ -84,7 +84,9 @@ async def edges(
             wardrobe = Wardrobe(encoder, kept or room, room, observe)
             form = Format(video, work.look(index, answer), clock.scale, answer["reordered"], crf, preset)
             end = max(round(decimal(cut.length) * clock.scale), clock.of(index.last) + 1)
-            around = await wardrobe.pictures(dress, form, names[3:], end)
+            around = await wardrobe.pictures(
+                dress, form, names[3:], end, cautious=not chosen.head and _throws(chosen, index)
+            )
             sounding = Sounding(work.run, source, room, media, cut, audio_bitrate, encoder.threads)
             # Not the wanted start but the result's own, on whose clock the pictures are.
             start = Fraction(clock.origin, clock.scale)
@@ -152,8 +154,7 @@ class _Pieces:
             made.append((str(path) if wanted else None, names))
             if wanted:
                 keyframe = max((one for one in answer["decodable"] if one <= first), default=answer["decodable"][0])
-                # The sequence that starts with a CRA picture throws away what was not yet shown (H.265 C.5.2.2).
-                plain = word != "tail" and any(one.pts == begin and one.kind != "idr" for one in index.keyframes)
+                plain = word != "tail" and _throws(chosen, index)
                 piece = pieces.Piece(
                     first,
                     beyond,
@@ -205,6 +206,12 @@ class _Pieces:
 def _check(chosen: Plan) -> None:
     if chosen.lane == "full":
         raise NotLikeThis(chosen.reason)
+
+
+def _throws(chosen: Plan, index: Index) -> bool:
+    """Whether what is copied starts with a picture at which a decoder throws away what it has not shown yet."""
+    # The sequence that starts with a CRA picture does (H.265 C.5.2.2).
+    return any(one.pts == chosen.copy_from and one.kind != "idr" for one in index.keyframes)
 
 
 def _names(codec: str, taken: list[list[int]], count: int) -> list[Names]:

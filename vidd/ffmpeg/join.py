@@ -100,6 +100,8 @@ class Track:
         self.scan, self.plan, self.ticks = scan, plan, ticks
         self.head, self.lead, self.tail = edges
         self.stand_ins: dict[int, bytes] = {}
+        # A seek to a picture that only begins to renew what is seen (intra refresh) would show rubbish for a while.
+        self._renewing = {scan.pts[at] for at, kind in scan.kinds.items() if kind == "renewing"}
         self.timing = Timing(self._all_times(), ticks.scale)
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
@@ -187,7 +189,8 @@ class Track:
             if self.ticks.of(packet.pts) in self.stand_ins:
                 yield Picture(self.ticks.of(packet.pts), self.stand_ins[self.ticks.of(packet.pts)], key=False)
             elif begin <= packet.pts < end:
-                yield Picture(self.ticks.of(packet.pts), self._sample(packet), packet.is_keyframe)
+                key = packet.is_keyframe and packet.pts not in self._renewing
+                yield Picture(self.ticks.of(packet.pts), self._sample(packet), key)
 
     def _sample(self, packet: Packet) -> Packet | bytes:
         scan = self.scan

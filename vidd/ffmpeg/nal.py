@@ -163,8 +163,8 @@ def closed(text: str) -> bytes:
 
 
 def kind_h264(units: Iterable[bytes]) -> str:
-    """What sort of keyframe these units are: idr, recovery or other."""
-    recovery = slices = False
+    """What sort of keyframe these units are: idr, recovery, renewing (all is right some pictures later) or other."""
+    slices, recovery = False, "other"
     for unit in units:
         match unit[0] & 31:
             case 5:
@@ -172,15 +172,16 @@ def kind_h264(units: Iterable[bytes]) -> str:
             case 1:
                 slices = True
             case 6:
-                recovery = recovery or _recovers_at_once(unit)
-    return "recovery" if recovery and slices else "other"
+                recovery = _recovery(unit) or recovery
+    return recovery if slices else "other"
 
 
-def _recovers_at_once(unit: bytes) -> bool:
+def _recovery(unit: bytes) -> str | None:
     for kind, payload in _messages(unescaped(unit[1:])):
         if kind == 6 and payload:
-            return bool(payload[0] & 128)  # recovery_frame_cnt is ue(v): a first bit of 1 is the number 0
-    return False
+            # recovery_frame_cnt is ue(v): a first bit of 1 is the number 0
+            return "recovery" if payload[0] & 128 else "renewing"
+    return None
 
 
 def _messages(payload: bytes) -> Iterator[tuple[int, bytes]]:

@@ -39,7 +39,7 @@ class NotLikeThis(Exception):
 class Keyframe:
     """A picture that copying may start with.
 
-    `kind`: idr, bla, cra (HEVC, may have leading pictures), recovery (H.264 without IDR), other. `torn` says that a
+    `kind`: idr, bla, cra (HEVC, may have leading pictures), recovery and renewing (H.264 without IDR), other. `torn` says that a
     picture decoded before it is shown after it. `low` is when the first of its leading pictures is shown, or it itself,
     and `before` how many of the cut's pictures come before that. A recovery keyframe `needs` so many before it (0:
     nothing can be joined to it).

@@ -12,7 +12,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,14 @@ from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.dialogue import Dialogue, Lost
 from vidd.model.media import Media
 from vidd.printable import quoted
+from vidd.surely import surely
 
 # Address space, not memory in use: a damaged file may claim any size, and must not take the machine with it.
 _MEMORY = 8 << 30
+# Seconds that a whole file may take: a start, and so many bytes a second, of which every keyframe is decoded.
+_START, _PACE = 120.0, 500_000
+_KEPT = 2
+_SMALL = 4 << 20
 # Somebody else's doing (a full memory, an operator), which says nothing about the file.
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 
@@ -32,22 +38,19 @@ _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHU
 class Prober:
     """Answers about media files. `name` is what the operator knows a file by; paths are absolute."""
 
-    def __init__(self, timeout: float = 60.0) -> None:
+    def __init__(self, timeout: float = 60.0, *, nice: int = 0) -> None:
         # -P: a module of this name in the current directory is not ours.
-        self._dialogue = Dialogue([sys.executable, "-P", "-m", "vidd.ffmpeg.probe"], memory=_MEMORY)
+        self._dialogue = Dialogue([sys.executable, "-P", "-m", "vidd.ffmpeg.probe"], memory=_MEMORY, nice=nice)
         self._timeout = timeout
+        self.nice = nice
 
     async def probe(self, path: Path, name: str | None = None) -> Media:
         """What the file holds; Refused where it is no video that can be worked on."""
         return Media.from_json((await self._ask("describe", path, name))["media"])
 
-    async def measure(self, path: Path, name: str | None = None) -> dict[str, Any]:
-        """What a finished file shows when its first and last pictures and sound are decoded.
-
-        `media` (as Media.to_json), `first` and `end` (seconds of the first picture, and of the last one's end, or
-        None), `last_distance` (seconds), `decoded` (pictures), `complaints` (what the decoders said).
-        """
-        return await self._ask("measure", path, name)
+    async def examine(self, path: Path, name: str | None = None, **asked: Any) -> dict[str, Any]:
+        """All that a finished file shows when it is read once, as `vidd.ffmpeg.examine` has it."""
+        return await self._ask("examine", path, name, **asked)
 
     async def seek_point(self, path: Path, start: float, name: str | None = None) -> float:
         """Seconds from the file's start to seek to, so that a keyframe comes at or before `start`."""
@@ -59,9 +62,9 @@ class Prober:
         number: int = (await self._ask("count", path, name, start=start, end=end))["number"]
         return number
 
-    async def joins(self, path: Path, places: Sequence[float], name: str | None = None) -> dict[str, Any]:
-        """What decoding around these places (seconds) shows: `joins` with packets and pictures, and `complaints`."""
-        return await self._ask("joins", path, name, places=list(places))
+    def patience(self, path: Path) -> None:
+        """Wait for answers about this file as long as a slow disk needs to read it."""
+        self._timeout = _START + path.stat().st_size / _PACE
 
     async def segment(self, path: Path, name: str | None = None) -> dict[str, Any]:
         """What a segment of an encode holds: `pictures`, `first`, `last`, `scale` and `fault`, as `places.segment` says."""
@@ -98,12 +101,62 @@ class Prober:
         return answer
 
 
+class Examiners:
+    """Children that examine whole files, for as long as that takes, so that nobody's short question waits for them.
+
+    There are as many at once as there are processors; two are kept for the next file.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[Prober] = []
+        self._busy: set[Prober] = set()
+        self._places = asyncio.Semaphore(os.cpu_count() or 1)
+
+    @asynccontextmanager
+    async def one(self, path: Path, nice: int) -> AsyncIterator[Prober]:
+        """A child to ask about this file, which steps back behind everything else by `nice`.
+
+        What takes no time is asked of the prober: starting a child costs more.
+        """
+        if path.stat().st_size <= _SMALL:
+            yield prober()
+            return
+        async with self._places:
+            fit = next((one for one in self._idle if one.nice == nice), None)
+            if fit is not None:
+                self._idle.remove(fit)
+            child = fit or Prober(nice=nice)
+            child.patience(path)
+            self._busy.add(child)
+            try:
+                yield child
+            finally:
+                self._busy.discard(child)
+                self._idle.append(child)
+                if len(self._idle) > _KEPT:
+                    await surely(self._idle.pop(0).close())
+
+    async def close(self) -> None:
+        """End them all."""
+        for child in (*self._idle, *self._busy):
+            await child.close()
+        self._idle.clear()
+
+
 _probers: WeakKeyDictionary[asyncio.AbstractEventLoop, Prober] = WeakKeyDictionary()
+
+
+_examiners: WeakKeyDictionary[asyncio.AbstractEventLoop, Examiners] = WeakKeyDictionary()
 
 
 def prober() -> Prober:
     """The prober of this event loop, made when it is first asked for."""
     return _probers.setdefault(asyncio.get_running_loop(), Prober())
+
+
+def examiner(path: Path, nice: int) -> AbstractAsyncContextManager[Prober]:
+    """A child of this event loop to examine a whole file with."""
+    return _examiners.setdefault(asyncio.get_running_loop(), Examiners()).one(path, nice)
 
 
 async def probe(path: Path, name: str | None = None) -> Media:
@@ -123,23 +176,23 @@ async def seek_to(path: Path, media: Media, start: float, name: str) -> float:
 
 
 async def close_probers() -> None:
-    """End this event loop's child; a later question starts another."""
-    one = _probers.pop(asyncio.get_running_loop(), None)
-    if one is not None:
-        await one.close()
+    """End this event loop's children; a later question starts others."""
+    for kept in (_probers, _examiners):
+        one = kept.pop(asyncio.get_running_loop(), None)
+        if one is not None:
+            await one.close()
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
-    from vidd.ffmpeg import joins, measure, places, reader  # noqa: PLC0415 - only the child opens media, and the import is dear
+    from vidd.ffmpeg import examine, measure, places, reader  # noqa: PLC0415 - only the child opens media, and the import is dear
 
     path, name = Path(question["path"]), question["name"]
     questions: dict[str, Callable[[], dict[str, Any]]] = {
         "describe": lambda: {"media": reader.describe(path, name).to_json()},
-        "measure": lambda: measure.measure(path, name),
+        "examine": lambda: examine.examine(path, name, question),
         "seek_point": lambda: {"point": measure.seek_point(path, name, question["start"])},
         "segment": lambda: places.segment(path, name),
         "keyframes": lambda: {"keyframes": places.keyframes(path, name, question["before"])},
-        "joins": lambda: joins.joins(path, name, question["places"]),
         "count": lambda: {"number": measure.count(path, name, question["start"], question["end"])},
     }
     try:

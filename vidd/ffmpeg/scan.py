@@ -122,6 +122,8 @@ def _look(container: InputContainer, stream: VideoStream, found: Scan, back: flo
             if packet.pts > found.first and not from_begin:
                 return False
         _note(found, packet)
+        if len(found.pts) == 1 and found.kinds[0] == "renewing" and not from_begin:
+            return False
     return bool(found.pts)
 
 
@@ -280,6 +282,6 @@ def look(found: Scan) -> dict[str, Any]:
     else:
         taken = [sorted(one) for one in parameters.ids_hevc(found.sets)]
     reordered = any(later < earlier for earlier, later in pairwise(found.pts))
-    # Only keyframes near the two edges matter, and the last one before either is enough.
-    places = sorted(found.pts[at] for at in found.kinds)
+    # What decodes from other keyframes is not whole at once, such as where each picture renews a column (intra refresh).
+    places = sorted(found.pts[at] for at, kind in found.kinds.items() if kind != "renewing")
     return {"profile": profile, "taken": taken, "reordered": reordered, "decodable": places or [found.pts[0]]}

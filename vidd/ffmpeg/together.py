@@ -44,7 +44,7 @@ class Together:
 
     @property
     def joins(self) -> tuple[float, ...]:
-        """Where the parts meet (seconds), as `verify.check_joins` takes it."""
+        """Where the parts meet (seconds), as the `joins` of `verify.Wanted`."""
         return self.starts[1:]
 
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Literal
 from PIL import Image
 from pydantic import Field
 
+from vidd.ffmpeg import colours
 from vidd.ffmpeg.images import read_image
 from vidd.ffmpeg.settings import Length, pixels
 from vidd.options import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vidd.model.media import Video
 
 WHAT = "watermark"
 
@@ -36,11 +39,15 @@ class Watermark(Options):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A watermark made ready for pictures of one size: `path` is laid at (x, y), in pixels from the top left."""
+    """A watermark made ready for pictures of one size: `path` is laid at (x, y), in pixels from the top left.
+
+    It `covers` this much of them: left, top, width and height as shares of the picture's.
+    """
 
     path: Path
     x: int
     y: int
+    covers: tuple[float, float, float, float] | None = None
 
 
 def place(wanted: Watermark, image: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -74,15 +81,16 @@ def prepare(wanted: Watermark, source: Path, output: Path, frame: tuple[int, int
     if wanted.opacity < 1:
         sized.putalpha(sized.getchannel("A").point(lambda value: round(value * wanted.opacity)))
     sized.save(output, "PNG")
-    return Mark(output, left, top)
+    across, down = frame
+    return Mark(output, left, top, (left / across, top / down, width / across, height / down))
 
 
-def overlay(mark: Mark, matrix: str) -> str:
-    """The filters that lay it over the picture they follow in a chain; `matrix` is that of the picture's colours."""
+def overlay(mark: Mark, video: Video) -> str:
+    """The filters that lay it over the picture they follow in a chain; `video` says what that picture's colours are."""
     # A file of its own in the graph, for which the chain around it stays one with one beginning and one end.
     image = f"movie=filename={_escaped(str(mark.path))}:format_name=png_pipe"
-    colours = f"scale=out_color_matrix={matrix}:out_range=limited,format=yuva420p"
-    return f"null[under];{image},{colours}[mark];[under][mark]overlay=x={mark.x}:y={mark.y}:format=yuv420"
+    own = f"scale=out_color_matrix={colours.matrix(video)}:out_range=limited,format=yuva420p,{colours.marked(video)}"
+    return f"null[under];{image},{own}[mark];[under][mark]overlay=x={mark.x}:y={mark.y}:format=yuv420"
 
 
 def _escaped(text: str) -> str:

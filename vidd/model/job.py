@@ -66,6 +66,12 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.PUBLISHED: frozenset({State.READY}),
 }
 
+FAILED = frozenset({State.REFUSED, State.UNSURE})
+"""States in which a job came to nothing so far and a person must do something."""
+
+FAILURE = "failure"
+"""The fact that has what is known of a job's last failure: `step`, what the program `said` last, its `log`."""
+
 REPLACES = "replaces"
 """The fact that names the job whose publications this one takes the place of."""
 
@@ -119,12 +125,31 @@ class Job:
     reason: str | None = None
     until: datetime | None = None
 
+    @property
+    def entry(self) -> Entry:
+        """The job in a line."""
+        return Entry(self.id, self.key, self.pipeline, self.source, self.location, self.name, self.state, self.reason)
+
     def evolve(self, **changes: Any) -> Job:
         """A copy with these changes; a change of state must be a legal move."""
         target = changes.get("state", self.state)
         if target is not self.state and target not in MOVES[self.state]:
             raise IllegalMove(f"a job that is {self.state} cannot become {target}")
         return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A job in a line: what tells it from others, and where it stands."""
+
+    id: str
+    key: str
+    pipeline: str
+    source: str
+    location: str
+    name: str
+    state: State
+    reason: str | None
 
 
 def new_id(now: datetime) -> str:

@@ -97,3 +97,18 @@ class Publication:
         if target is not self.state and target not in SENDING_MOVES[self.state]:
             raise IllegalMove(f"a publication that is {self.state} cannot become {target}")
         return replace(self, **changes)
+
+
+ANEW: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "reason": None}
+"""The changes that begin another series of attempts."""
+
+
+def next_edition(one: Publication, *, revision: str | None = None) -> dict[str, Any]:
+    """The changes that make a publication its next edition, of which nothing has been sent."""
+    nothing: dict[str, Any] = {"token": {}, "receipt": None, "begun": False, "revision": revision}
+    return {**ANEW, **nothing, "state": Sending.PENDING, "edition": one.edition + 1}
+
+
+def failure_notices(settings: Mapping[str, Any]) -> set[str]:
+    """The names of the notices that tell of failures, in the settings stored with a job."""
+    return {row["name"] for row in settings.get("notify", ()) if row["options"].get("on") == "failed"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from vidd.model.job import Job, State
+from vidd.model.job import Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
 from vidd.model.record import outcome_from_json, receipt_from_json, receipt_to_json, stamp, unstamp
@@ -38,6 +38,17 @@ def job_from_row(row: Sequence[Any]) -> Job:
     values |= {"created": unstamp(values["created"]), "changed": unstamp(values["changed"])}
     values |= {"until": _time(values["until"]), "tried": _time(values["tried"]), "state": State(values["state"])}
     return Job(**values)
+
+
+def entry_columns() -> tuple[str, ...]:
+    """The columns of a job in a line, in the order of its fields."""
+    return tuple(Entry.__dataclass_fields__)
+
+
+def entry_from_row(row: Sequence[Any]) -> Entry:
+    """The values of `entry_columns` as an entry."""
+    values = dict(zip(entry_columns(), row, strict=True))
+    return Entry(**{**values, "state": State(values["state"])})
 
 
 def step_from_row(row: Sequence[Any]) -> StepRecord:

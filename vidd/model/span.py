@@ -51,7 +51,9 @@ def needs_all(settings: Mapping[str, Any]) -> str | None:
         kind, options = row["kind"], row["options"]
         if kind == "trim" and options.get("source") == "source":
             cut = True
-        elif "source" in _texts(options) or not (kind in _READ_NOTHING or _on_what_was_made(options, made=cut)):
+        elif "source" in (*_texts(options), *options.get("place", ())) or not (
+            kind in _READ_NOTHING or _on_what_was_made(options, made=cut)
+        ):
             return f"The step {row['name']} may need all of it."
     if not cut:
         return "Nothing is cut out of it."

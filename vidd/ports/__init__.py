@@ -3,8 +3,11 @@
 A kind is a module. A source module has `Options` and `watch(options, inlet)`; a step module has `Options`, `SLOT`
 and `run(options, bench)`; a publisher module has `Options`, `SLOT`, `publish(options, parcel)` and
 `reconcile(options, parcel)`. Any of them may have `check(options, tools)`, which asks the other side and returns one
-sentence. `SLOT` is the name of a limit ("encodes", "uploads", "fetches", "mails") or None; the engine holds one of its
-places for as long as a call takes.
+sentence. `SLOT` is the name of a limit ("encodes", "gpus", "commands", "uploads", "fetches", "mails") or None; the engine holds
+one of its places for as long as a call takes. A step whose limit is for the settings to say has `slot(options)` as well.
+
+A source module may have `audit(options, tools, name)`, which lists what is there now as `Listed`, whatever of it was
+handed in before; `name` is the source's. `vidd audit` compares that with the jobs.
 
 A step module with `OWN_PLACE = True` takes the place itself, with `bench.place()` around what crowds the machine; one
 with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else;
@@ -18,10 +21,13 @@ and go through their files by `vidd.tree.leaves`. A tree must not change once it
 that runs again after a restart is one whose files or trees are no longer there as recorded. Links are not followed.
 
 A publisher module may have `follow(options, standings, tools)` where it mirrors states, `amend(options, parcel)`, which
-brings what is published (found by its receipt) up to what the parcel says now and returns the receipt,
+brings the words of what is published (found by its receipt) up to what the parcel says now and returns the receipt,
+`replace(options, parcel)`, which does the same with its files (what changed is replaced, what the parcel says is `gone` is
+dropped, the rest stays),
 `retract(options, parcel)`, which takes it back and returns a sentence, and `again(token)`, which returns what remains
-of a token once a person said that the attempt did not arrive. The first three can be repeated without harm. One with
-`LETTER = True` writes to people.
+of a token once a person said that the attempt did not arrive. All but the last can be repeated without harm. One with
+`LETTER = True` writes to people. A notice whose options have `on = "failed"` tells of jobs that were refused or are unsure,
+once for each such outcome.
 """
 
 from __future__ import annotations
@@ -43,7 +49,7 @@ from vidd.ports.plan import (
 )
 from vidd.ports.store import Conflict, Queue, Store
 from vidd.ports.tools import Clock, Encoder, Memory, Observer, ShortMemory, Tools
-from vidd.ports.work import Bench, Inlet, Parcel
+from vidd.ports.work import Bench, Inlet, Listed, Parcel
 
 __all__ = [
     "Again",
@@ -54,6 +60,7 @@ __all__ = [
     "Encoder",
     "Follow",
     "Inlet",
+    "Listed",
     "Memory",
     "Observer",
     "Parcel",

@@ -51,8 +51,10 @@ class PlannedPublisher:
 
     Where there are: `follow` mirrors how talks stand while their jobs are under way; `amend` brings what is published
     up to what its parcel says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
-    token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more.
+    token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more. `on` is
+    the outcome that a notice tells of: published, or failed. `replace` brings the files of what is published up to date.
     A notice that `tells_retraction` is published once more, with that event, when the job is taken back.
+    It `takes` the files of these roles; with none named all that steps made, or else the source.
     """
 
     name: str
@@ -66,18 +68,27 @@ class PlannedPublisher:
     retract: Retract | None = None
     again: Again = nothing_remains
     letter: bool = False
+    on: str = "published"
+    replace: Amend | None = None
     tells_retraction: bool = False
+    takes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A pipeline, resolved from the settings stored with a job."""
+    """A pipeline, resolved from the settings stored with a job.
+
+    `failures` are the notices that tell of failed jobs. `keep` is for how many seconds the results of a published job stay,
+    for a rework.
+    """
 
     programme: str | None
     steps: Sequence[PlannedStep]
     publishers: Sequence[PlannedPublisher]
     notices: Sequence[PlannedPublisher]
     review: bool = False
+    failures: Sequence[PlannedPublisher] = ()
+    keep: float | None = None
 
 
 Resolve = Callable[[Mapping[str, Any]], Plan]

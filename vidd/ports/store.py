@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from vidd.model.job import Job, State
+from vidd.model.job import Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
 from vidd.model.talk import Programme, Talk
@@ -44,6 +44,9 @@ class Store(Memory, Protocol):
         limit: int | None = None,
     ) -> list[Job]:
         """Jobs, newest first."""
+
+    async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
+        """Every job of these pipelines in a line, oldest first: few bytes each, for who looks at all of them."""
 
     async def unfinished(self) -> list[tuple[str, int]]:
         """(id, priority) of what a starting daemon takes up, most urgent and then oldest first."""

@@ -98,6 +98,10 @@ class Tools:
             raise Refused(f"The account {name!r} is not of the kind this needs: correct [accounts.{name}] kind.")
         return account
 
+    def log(self, job_id: str) -> Path:
+        """Where what a job's programs say is kept; what was said before that is beside it, its name ending in `.1`."""
+        return self.state / "logs" / f"{job_id}.log"
+
     def path(self, path: str | Path) -> Path:
         """A path of the settings, taken from the state directory where it is relative."""
         return self.state / path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,19 @@ from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt
 from vidd.model.talk import Talk
 from vidd.ports.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One thing that a source's other side has now. `arrival` is what `watch` hands in for it.
+
+    Without one, `why` says why there is none: because it `waits` for something, or because it is nothing to work on.
+    """
+
+    name: str
+    arrival: Arrival | None = None
+    why: str | None = None
+    waits: bool = False
 
 
 class Inlet(Protocol):
@@ -38,6 +51,9 @@ class Inlet(Protocol):
     def down(self, reason: str) -> None:
         """The watcher goes on, but what it watches cannot be reached."""
 
+    def note(self, sentence: str | None) -> None:
+        """What a person may want to know of a watcher that is well, such as what waits there; None: nothing."""
+
     def caught_up(self) -> None:
         """A whole look found nothing that has not been handed in."""
 
@@ -49,7 +65,8 @@ class Inlet(Protocol):
 class Bench:
     """A job on the workbench: what a step is given. `artifacts` are by role, in the order they were made.
 
-    `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already.
+    `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already. `step` is the
+    step's name in its pipeline.
     """
 
     job: Job
@@ -60,6 +77,7 @@ class Bench:
     facts: Mapping[str, Any]
     progress: Callable[[float, float | None, str, float | None], None]
     place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    step: str = ""
 
     def file(self, role: str, *, part: bool = False) -> Path:
         """The path of an artifact; Refused where no step before made it.
@@ -87,8 +105,9 @@ class Bench:
 class Parcel:
     """What a publisher is given. `facts` are the steps'; `receipts` are those of the publishers before a notice.
 
-    `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another.
-    `event` is what a notice tells of, `published` or `retracted`; of the latter `receipts` say what there was.
+    `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another. `gone`
+    are, by role, the places of files of a tree that were put out before and are in it no more.
+    `event` is what a notice tells of: `published`, `retracted` (`receipts` say what there was), or the state of a job that failed.
     `checkpoint(token)` saves what a resume needs before the bytes it speaks of go out; `sent(token)` says that
     everything went out and only the answer is outstanding.
     """
@@ -105,6 +124,7 @@ class Parcel:
     checkpoint: Callable[[Mapping[str, Any]], Awaitable[None]]
     sent: Callable[[Mapping[str, Any]], Awaitable[None]]
     replaced: Receipt | None = None
+    gone: Mapping[str, Sequence[str]] = field(default_factory=dict)
     event: str = "published"
 
     def chosen(self, roles: Sequence[str], *, trees: bool = False) -> list[Artifact]:

@@ -72,6 +72,10 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
     return _receipt(options, parcel, token)
 
 
+# What was put there before gives way as a whole, and only while it is still that.
+replace = publish
+
+
 async def _fill(artifact: Artifact, parcel: Parcel, part: Path, meter: Meter) -> dict[str, Any]:
     """Make `part` hold the artifact; what proves that it arrived."""
     source = parcel.directory / artifact.path
@@ -161,7 +165,10 @@ def _ours(parcel: Parcel, role: str, target: Path) -> list[Mapping[str, Any]]:
     """What the replaced job, or this one before, put into this place."""
     receipts = [one for one in (parcel.replaced, parcel.publication.receipt) if one is not None]
     files = [file for one in receipts for file in one.facts.get("files", ()) if file["role"] == role]
-    return [file for file in files if Path(file["path"]) == target]
+    # An attempt that died behind the rename has noted what it put there, and has no receipt for it.
+    begun = parcel.publication.token.get("files", {}).get(role)
+    noted = [begun] if begun is not None and str(target).endswith(f"/{begun['name']}") else []
+    return [file for file in files if Path(file["path"]) == target] + noted
 
 
 def _place(part: Path, target: Path, file: Mapping[str, Any], existing: str, ours: Sequence[Mapping[str, Any]]) -> None:

@@ -14,13 +14,13 @@ from pydantic import AfterValidator, Field, model_validator
 from vidd.clients.address import parse_address
 from vidd.clients.letter import Letter, Person, ascii_domain, message_id, write_letter
 from vidd.clients.mail_round import Round
+from vidd.clients.notice import NoticeOptions
 from vidd.clients.outbox import make_outbox
 from vidd.clients.smtp import Account, session
 from vidd.errors import Fault, Refused
 from vidd.fields import MayName, unknown_in
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
-from vidd.options import Options as Base
 from vidd.ports import Parcel, Tools
 from vidd.printable import quoted
 from vidd.texts import check_template, fields_of, render, title_among
@@ -30,9 +30,12 @@ LETTER = True
 
 _HERE = files("vidd.publishers")
 _TEXT, _HTML = (_HERE.joinpath(name).read_text("utf-8") for name in ("mail.txt.j2", "mail.html.j2"))
+_FAILED = _HERE.joinpath("mail_failed.txt.j2").read_text("utf-8")
 
-_Address = Annotated[str, AfterValidator(check_template), MayName("link", "speakers", "title", "sender")]
-_Template = Annotated[str, AfterValidator(check_template), MayName("link", "speakers", "title", "sender", "recipient")]
+_Address = Annotated[str, AfterValidator(check_template), MayName("link", "urls", "speakers", "title", "sender")]
+_Template = Annotated[
+    str, AfterValidator(check_template), MayName("link", "urls", "speakers", "title", "sender", "recipient")
+]
 
 
 def _mailbox(text: str) -> str:
@@ -41,10 +44,11 @@ def _mailbox(text: str) -> str:
     return text
 
 
-class Options(Base):
+class Options(NoticeOptions):
     """Settings of a notice of kind `mail`.
 
-    Templates may name title, link, recipient.name, sender.name, talk, job, speakers and the steps' facts.
+    Templates may name title, link, urls (by publisher), recipient.name, sender.name, talk, job, speakers, failure and the
+    steps' facts.
     """
 
     account: str | None = Field(None, description="The mail server, by the name of its account; an outbox otherwise.")
@@ -63,6 +67,17 @@ class Options(Base):
     html: _Template | None = Field(None, description="The same as HTML; none where only the text is set.")
     text_file: Path | None = Field(None, description="A file with the plain text's template.")
     html_file: Path | None = Field(None, description="A file with the HTML template.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _words_for_a_failure(cls, values: Any) -> Any:
+        """What is said of a failure where the settings do not say it, and never to the speakers by themselves."""
+        if not isinstance(values, dict) or values.get("on") != "failed":
+            return values
+        if values.get("to") is None:
+            raise ValueError("say in `to` who is told of failures: the speakers are not")
+        own = values.get("text") is not None or values.get("text_file") is not None
+        return {"subject": "Failed: {{ title }}", **values} | ({} if own else {"text": _FAILED})
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Options:
@@ -125,7 +140,8 @@ def _letters(options: Options, parcel: Parcel) -> tuple[list[Letter], dict[str, 
     bad: dict[str, Fault] = {}
     talk, tools, sender = parcel.talk, parcel.tools, _sender(options)
     named = names_in_words([speaker.name for speaker in talk.speakers if speaker.name] if talk else [])
-    fields = fields_of(parcel.job, talk, parcel.facts, link=parcel.link, speakers=named)
+    urls = {name: one.url for name, one in parcel.receipts.items() if one.url}
+    fields = fields_of(parcel.job, talk, parcel.facts, link=parcel.link, urls=urls, speakers=named)
     fields["title"] = title_among(fields)
     fields["sender"] = {"name": sender.name, "email": sender.address}
     # Subject and text see the same fields for a copy as for the mail, only the greeting goes to all at once.

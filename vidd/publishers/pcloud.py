@@ -66,12 +66,16 @@ class Options(Base):
 
 @dataclass(frozen=True)
 class _Plan:
-    """`wanted` and `roots` (of trees) are below `common`, which is below the folder that `folder` names."""
+    """`wanted` and `roots` (of trees) are below `common`, which is below the folder that `folder` names.
+
+    `gone` are files that were put there before and are wanted no more.
+    """
 
     folder: str
     common: str
     wanted: Mapping[str, Wanted]
     roots: tuple[str, ...]
+    gone: frozenset[str]
 
     @property
     def place(self) -> str:
@@ -96,7 +100,7 @@ def _below(text: str, what: str) -> str:
 def _plan(options: Options, parcel: Parcel) -> _Plan:
     chosen = parcel.chosen(options.files, trees=True)
     wanted: dict[str, Wanted] = {}
-    roots, places = [], []
+    roots, places, gone = [], [], []
     for one in chosen:
         suffix = PurePath(one.path).suffix if one.tree is None else ""
         part = f"-{one.role}" if len(chosen) > 1 else ""
@@ -110,6 +114,7 @@ def _plan(options: Options, parcel: Parcel) -> _Plan:
             files = _files(parcel, one, root)
             roots.append(root)
             places.append(root)
+            gone += [f"{root}/{path}" if root else path for path in parcel.gone.get(one.role, ())]
         for path, file in files.items():
             if path in wanted or not path:
                 raise Refused(
@@ -119,7 +124,8 @@ def _plan(options: Options, parcel: Parcel) -> _Plan:
     folder = render(options.folder, fields_of(parcel.job, parcel.talk, parcel.facts)).strip()
     common = common_root(places)
     skip = len(common) + 1 if common else 0
-    return _Plan(folder, common, {path[skip:]: file for path, file in wanted.items()}, tuple(r[skip:] for r in roots))
+    files = {path[skip:]: file for path, file in wanted.items()}
+    return _Plan(folder, common, files, tuple(r[skip:] for r in roots), frozenset(path[skip:] for path in gone))
 
 
 def _files(parcel: Parcel, tree: Artifact, root: str) -> dict[str, Wanted]:
@@ -161,9 +167,13 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
         done = await mirror.bring(meter, parcel.job.id)
         meter.tell()
         await mirror.tidy(done, parcel.job.id)
-        if options.delete:
-            await mirror.drop(done)
+        if options.delete or plan.gone:
+            await mirror.drop(done, None if options.delete else plan.gone)
         return await _receipt(options, parcel, plan, folder, done)
+
+
+# A mirror sends only what changed, and knows by the parcel what it had put there and has no more.
+replace = publish
 
 
 def _mirror(options: Options, api: Cloud, plan: _Plan, folder: int) -> Mirror:

@@ -67,16 +67,22 @@ async def _open(options: Options, tools: Tools) -> AsyncIterator[tuple[Any, Acco
 
 
 @asynccontextmanager
-async def _publication(options: Options, parcel: Parcel) -> AsyncIterator[_Publication]:
+async def _publication(options: Options, parcel: Parcel, *, anew: bool = False) -> AsyncIterator[_Publication]:
     account = parcel.tools.account(options.account, Account)
     plan = await in_thread(Plan, options, account, parcel)
     async with client(account, "s3") as s3:
-        yield _Publication(options, parcel, account, plan, s3)
+        yield _Publication(options, parcel, account, plan, s3, anew)
 
 
 async def publish(options: Options, parcel: Parcel) -> Receipt:
     """Bring the files there one after the other, then the trees. The token holds for each role what a resume needs."""
     async with _publication(options, parcel) as one:
+        return await one.publish()
+
+
+async def replace(options: Options, parcel: Parcel) -> Receipt:
+    """Send what changed since the edition before, and drop what this job put there and has no more."""
+    async with _publication(options, parcel, anew=True) as one:
         return await one.publish()
 
 
@@ -88,13 +94,14 @@ async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
 
 @dataclass(frozen=True)
 class _Publication:
-    """One parcel with a client open."""
+    """One parcel with a client open; `anew` where it was published before with other files."""
 
     options: Options
     parcel: Parcel
     account: Account
     plan: Plan
     s3: Any
+    anew: bool = False
 
     async def publish(self) -> Receipt:
         """Send what is not there."""
@@ -148,8 +155,8 @@ class _Publication:
         upload = self.plan.upload(self.s3)
         await upload.look()
         done = await upload.bring(meter, Resume(dict(begun), save))
-        if self.options.delete:
-            stale = await upload.stale()
+        if self.options.delete or self.anew:
+            stale = await upload.stale(None if self.options.delete else self.plan.gone)
             await upload.drop(stale)
             done.dropped = len(stale)
         return done

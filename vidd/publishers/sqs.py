@@ -17,12 +17,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vidd.clients.aws import Account, client
 from vidd.clients.aws_faults import asking
-from vidd.clients.notice import TOLD, Notice, as_json, harmless, notice_id, notice_of
+from vidd.clients.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.clients.persist import persist
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.fields import MayName
 from vidd.model.publication import Receipt
-from vidd.options import Options as Base
 from vidd.options import Size
 from vidd.ports import Parcel, Tools
 from vidd.printable import quoted, size_in_words
@@ -39,7 +38,7 @@ _Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
 
 
-class Options(Base):
+class Options(NoticeOptions):
     """Settings of a notice of kind `sqs`. Templates may name the same fields as those of `webhook`."""
 
     account: str = Field(description="The S3 account the queue belongs to.")

@@ -13,13 +13,12 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.clients.notice import TOLD, Notice, as_json, harmless, notice_id, notice_of
+from vidd.clients.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.clients.webhook import Account, Answer, Delivery, deliver, trust, unknown
 from vidd.clients.webhook_signature import hub_signed, signed
 from vidd.errors import AgainLater, Refused
 from vidd.fields import MayName
 from vidd.model.publication import Receipt
-from vidd.options import Options as Base
 from vidd.ports import Parcel, Tools
 from vidd.printable import quoted
 from vidd.texts import check_template, render, render_json, render_slack
@@ -29,11 +28,14 @@ SLOT: str | None = None
 _BACK = "{% if state == 'retracted' %}Taken back: {% endif %}"
 _IF_OUT = "{% if link and state != 'retracted' %}"
 _ELSE = "{% else %}{{ title }}{% endif %}"
-_TEXT = _BACK + "{{ title }}{% if speakers %} ({{ speakers }}){% endif %}" + _IF_OUT + ": {{ link }}{% endif %}"
-_SLACK = "*" + _BACK + _IF_OUT + "<{{ link }}|{{ title }}>" + _ELSE + "*{% if speakers %}\n{{ speakers }}{% endif %}"
+_WHY = "{% if reason %} ({{ state }}): {{ reason }}{% endif %}"
+_TEXT = _BACK + "{{ title }}{% if speakers %} ({{ speakers }}){% endif %}" + _IF_OUT + ": {{ link }}{% endif %}" + _WHY
+_SLACK = (
+    "*" + _BACK + _IF_OUT + "<{{ link }}|{{ title }}>" + _ELSE + "*{% if speakers %}\n{{ speakers }}{% endif %}" + _WHY
+)
 _MATRIX = (
     "<strong>" + _BACK + _IF_OUT + '<a href="{{ link }}">{{ title }}</a>' + _ELSE + "</strong>"
-    "{% if speakers %}<br>{{ speakers }}{% endif %}"
+    "{% if speakers %}<br>{{ speakers }}{% endif %}" + _WHY
 )
 _SECTION, _FALLBACK = 3000, 4000
 _OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection", "authorization", "expect"}
@@ -42,11 +44,11 @@ _Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
 _HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
-class Options(Base):
+class Options(NoticeOptions):
     """Settings of a notice of kind `webhook`.
 
-    Templates may name id, state, edition, at, uuid, title, speakers, link, urls (by publisher), job, talk and the
-    steps' facts.
+    Templates may name id, state, reason, edition, at, uuid, title, speakers, link, urls (by publisher), job, talk, failure
+    and the steps' facts.
     """
 
     account: str = Field(description="Who is told, by the name of the account.")
@@ -198,7 +200,11 @@ def _slack(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
         "link": re.sub(r"[|<>\s]", lambda found: quote(found[0]), link) if link else link,
     }
     # The limit of a section's text; it is cut before it is escaped, so that no entity is cut in two.
-    room = {**shown, **{name: _cut(shown[name], 300) for name in ("title", "speakers")}}
+    room = {
+        **shown,
+        **{name: _cut(shown[name], 300) for name in ("title", "speakers")},
+        "reason": _cut(shown["reason"], 1000),
+    }
     marked = render_slack(options.text or _SLACK, room)
     if len(marked) > _SECTION:
         raise Refused(f"The text for Slack is longer than its {_SECTION} characters: shorten `text`.")

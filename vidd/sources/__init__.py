@@ -1,6 +1,7 @@
 """The kinds of source. To add one: a file here, a line below, an example in etc/vidd.toml, a line in the README."""
 
 KINDS = {
+    "cms": "vidd.sources.cms",
     "folder": "vidd.sources.folder",
     "sheet": "vidd.sources.sheet",
     "sqs": "vidd.sources.sqs",

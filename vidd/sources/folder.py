@@ -18,11 +18,13 @@ from pydantic import Field
 from watchfiles import awatch
 
 from vidd.clients.disk import disk_fault
+from vidd.clients.rest import rest
+from vidd.errors import AgainLater
 from vidd.model.arrival import file_arrival
 from vidd.model.job import Arrival
 from vidd.options import Duration
 from vidd.options import Options as Base
-from vidd.ports import Inlet, Tools
+from vidd.ports import Inlet, Listed, Tools
 
 _BATCH = 500
 _REMEMBERED = 100_000
@@ -121,7 +123,7 @@ async def watch(options: Options, inlet: Inlet) -> None:
                     inlet.up()
                 if not looks.pending:
                     inlet.caught_up()
-            await _rest(inlet, notices.bell, wait)
+            await rest(inlet, notices.bell, wait)
     finally:
         await notices.stop()
 
@@ -147,6 +149,24 @@ async def check(options: Options, tools: Tools) -> str:
     except OSError as error:
         raise disk_fault(error, f"looking into the folder {folder}") from error
     return trouble or f"{folder} holds {len(files)} recordings"
+
+
+async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:  # noqa: ARG001 - a key has no source in it
+    """The recordings that are in the folder now; one that has not stood still yet waits."""
+    folder = tools.path(options.path)
+    try:
+        files, trouble = await asyncio.to_thread(look, folder, options)
+    except OSError as error:
+        raise disk_fault(error, f"looking into the folder {folder}") from error
+    if trouble:
+        raise AgainLater(trouble)
+    now = tools.clock.now().timestamp()
+    return [
+        Listed(Path(one.path).name, why="It has not stood still yet.", waits=True)
+        if now - one.mtime_ns / 1e9 < options.settle
+        else Listed(Path(one.path).name, _arrival(one, options))
+        for one in files
+    ]
 
 
 def look(folder: Path, options: Options) -> tuple[list[Found], str | None]:
@@ -236,16 +256,3 @@ class _Notices:
             self.bell.set()
         except* OSError:
             pass  # no notices on this file system: the rescan finds what is there
-
-
-async def _rest(inlet: Inlet, bell: asyncio.Event, seconds: float) -> None:
-    """Until the bell rings, somebody asks, or the time is over."""
-    waits = [asyncio.ensure_future(inlet.pause(seconds)), asyncio.ensure_future(bell.wait())]
-    try:
-        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for one in done:
-            one.result()
-    finally:
-        for one in waits:
-            one.cancel()
-        await asyncio.wait(waits)

@@ -1,8 +1,11 @@
 """The kinds of step. To add one: a file here, a line below, an example in etc/vidd.toml, a line in the README."""
 
 KINDS = {
+    "command": "vidd.steps.command",
     "describe": "vidd.steps.describe",
     "fetch": "vidd.steps.fetch",
+    "results": "vidd.steps.results",
+    "scenes": "vidd.steps.scenes",
     "transcode": "vidd.steps.transcode",
     "trim": "vidd.steps.trim",
 }

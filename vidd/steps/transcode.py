@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.probe import probe
 from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset
-from vidd.ffmpeg.verify import Wanted, check_joins, picture_end, verify
+from vidd.ffmpeg.verify import Origin, Wanted, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.options import Duration
 from vidd.ports import Bench, Tools
@@ -99,7 +100,11 @@ async def run(options: Options, bench: Bench) -> Outcome:
     )
     try:
         done = await ladder.make(parts)
-        checked = [await _checked(*each, media, name) for each in zip(parts, sizes, done, strict=True)]
+        nice = bench.tools.encoder.nice
+        checked = [
+            await _checked(part, _wanted(one, media, source), made, name, nice)
+            for part, one, made in zip(parts, sizes, done, strict=True)
+        ]
         for part, final in zip(parts, finals, strict=True):
             await put_in_place(part, final)
     except Refused:
@@ -118,14 +123,10 @@ async def run(options: Options, bench: Bench) -> Outcome:
     )
 
 
-async def _checked(
-    part: Path, one: args.Rendition, done: Made, media: Media, name: str
-) -> tuple[Media, dict[str, Any]]:
-    made, record = await verify(part, _wanted(one, media), name, done.complaints)
-    joined: dict[str, Any] = {}
-    if done.pictures is not None:
-        joined = await check_joins(part, done.joins, done.pictures, made.video[0].frames, name)
-    return made, record.to_json() | joined | done.facts
+async def _checked(part: Path, wanted: Wanted, done: Made, name: str, nice: int) -> tuple[Media, dict[str, Any]]:
+    wanted = replace(wanted, pictures=done.pictures, joins=done.joins)
+    made, record = await verify(part, wanted, name, done.complaints, nice=nice)
+    return made, record.to_json() | done.facts
 
 
 async def _forget(kept: list[Path]) -> None:
@@ -158,7 +159,7 @@ def _rendition(size: Size, height: int, media: Media) -> args.Rendition:
     return args.Rendition(size.label, width, height, size.video_bitrate, size.audio_bitrate, fps)
 
 
-def _wanted(one: args.Rendition, media: Media) -> Wanted:
+def _wanted(one: args.Rendition, media: Media, source: Path) -> Wanted:
     tracks = sum(track.codec != "unknown" for track in media.audio)
     # The most that rate control lets through, the sound, and a tenth and 64 KiB for the container and its index.
     picture = one.most_bits_per_second * media.duration + 2 * one.video_bitrate
@@ -169,8 +170,11 @@ def _wanted(one: args.Rendition, media: Media) -> Wanted:
         width=one.width,
         height=one.height,
         tracks=tracks,
-        rate=one.fps,
+        rate=one.fps or (None if media.video[0].variable else media.video[0].rate or None),
         bits=round((picture + sound) * 1.1) + 8 * (64 << 10),
+        codec="h264",
+        sound=sound_ends(media, 0.0, media.duration),
+        origin=Origin(source),
     )
 
 

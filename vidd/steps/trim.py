@@ -29,7 +29,7 @@ from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import probe, seek_to
 from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset
-from vidd.ffmpeg.verify import Wanted, check_joins, check_pictures, picture_end, verify
+from vidd.ffmpeg.verify import Origin, Wanted, check_pictures, picture_end, sound_ends, verify
 from vidd.ffmpeg.watermark import Watermark
 from vidd.ffmpeg.whole import Whole
 from vidd.model.media import Artifact, Media, Outcome
@@ -40,12 +40,16 @@ from vidd.printable import quoted
 
 _log = structlog.get_logger()
 SLOT: str | None = "encodes"
-FACTS: frozenset[str] = frozenset({"start", "end", "duration", "fade", "lane"})
+FACTS = frozenset(
+    {"start", "end", "duration", "fade", "lane", "why", "talk_at", "parts", "loudness", "watermark", "cards"}
+)
 OWN_PLACE = True  # looking at the source before, and checking and syncing after, leave room for another's encode
 LOCAL = True
 STINGS = Path("cache", "stings")
 # A name says whole seconds, so an end that is this little too late means the end of the file.
 _CLAMPED = 0.5
+# How far (seconds) sound and picture may move apart in a cut that an encode of all can take the place of.
+_APART = 0.02
 
 
 class Options(vidd.options.Options):
@@ -170,7 +174,7 @@ class _Cutting:
         if levels.found:
             async with self.bench.place():
                 told = await levels.record(self.part, around.begin / around.scale)
-            facts["loudness"] = checked["loudness"] = told
+            facts["loudness"] = told
         return made, checked, facts
 
     async def _levels(self) -> Levels:
@@ -221,14 +225,11 @@ class _Cutting:
                 dress=dress,
                 kept=bench.tools.path(STINGS),
             )
-        width, height = self.media.video[0].shown
-        length = done.around.seconds(self.cut.length)
-        wanted = Wanted(length, length, width, height, self._tracks)
-        made, record = await verify(self.part, wanted, name)
-        joined = await check_joins(self.part, done.joins, done.pictures, made.video[0].frames, name)
+        wanted = self._wanted(*self.media.video[0].shown, done.around)
+        wanted = replace(wanted, pictures=done.pictures, joins=done.joins, apart=_APART)
+        made, record = await verify(self.part, wanted, name, nice=bench.tools.encoder.nice)
         how = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
-        checked = {**record.to_json(), "missing": 0, **joined, **how, "sound_encoded": list(done.sound)}
-        return made, checked, done.around
+        return made, {**record.to_json(), "missing": 0, **how, "sound_encoded": list(done.sound)}, done.around
 
     async def _full(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, bench, name, cut = self.options, self.bench, self.bench.job.name, self.cut
@@ -256,19 +257,27 @@ class _Cutting:
         )
         done = await whole.make(self.part)
         width, height = self.media.video[0].shown
-        length = around.seconds(cut.length)
-        wanted = Wanted(length, length, width // 2 * 2, height // 2 * 2, self._tracks)
-        made, record = await verify(self.part, wanted, name, done.complaints)
-        joined: dict[str, Any] = {}
-        if done.pictures is not None:
-            joined = await check_joins(self.part, done.joins, done.pictures, made.video[0].frames, name)
+        wanted = self._wanted(width // 2 * 2, height // 2 * 2, around)
+        wanted = replace(
+            wanted, covered=dress.mark.covers if dress.mark else None, pictures=done.pictures, joins=done.joins
+        )
+        made, record = await verify(self.part, wanted, name, done.complaints, nice=bench.tools.encoder.nice)
         frames = None if record.frames is None else record.frames - around.pictures
         missing = await check_pictures(self.source, self.media.video[0], cut, frames, name)
-        return made, record.to_json() | joined | done.facts | {"missing": missing}, around
+        return made, record.to_json() | done.facts | {"missing": missing}, around
 
-    @property
-    def _tracks(self) -> int:
-        return sum(one.codec != "unknown" for one in self.media.audio)
+    def _wanted(self, width: int, height: int, around: Around) -> Wanted:
+        cut, at = self.cut, around.begin / around.scale
+        whole = around.seconds(cut.length)
+        return Wanted(
+            whole,
+            whole,
+            width,
+            height,
+            sum(one.codec != "unknown" for one in self.media.audio),
+            sound=around.sound_ends(sound_ends(self.media, cut.start, cut.length)),
+            origin=Origin(self.source, cut.start, at=at, fade=cut.fade, end=at + cut.length),
+        )
 
 
 def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from vidd.model.job import UNFINISHED, Job, State
+from vidd.model.job import UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
 from vidd.model.talk import Programme, Talk
@@ -73,6 +73,10 @@ class MemoryStore(ShortMemory):
             if (not states or job.state in states) and pipeline in (None, job.pipeline) and talk in (None, job.talk)
         ]
         return sorted(found, key=lambda job: (job.created, job.id), reverse=True)[:limit]
+
+    async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
+        found = [job for job in self._jobs.values() if job.pipeline in pipelines]
+        return [job.entry for job in sorted(found, key=lambda job: (job.created, job.id))]
 
     async def unfinished(self) -> list[tuple[str, int]]:
         found = [job for job in self._jobs.values() if job.state in UNFINISHED]

@@ -15,11 +15,13 @@ from typing import Any
 
 from vidd.clients.sqlite import Database
 from vidd.errors import Refused
-from vidd.model.job import UNFINISHED, Job, State
+from vidd.model.job import UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
 from vidd.model.record import outcome_to_json, stamp, talk_from_json, talk_to_json, unstamp
 from vidd.model.rows import (
+    entry_columns,
+    entry_from_row,
     job_columns,
     job_from_row,
     job_to_row,
@@ -32,6 +34,7 @@ from vidd.model.talk import Programme, Talk
 from vidd.options import Options
 from vidd.ports import Conflict
 
+_ENTRY = entry_columns()
 _JOB = job_columns()
 _SHORTEST_END = 4
 _PUBLICATION = publication_columns()
@@ -131,6 +134,14 @@ class SqliteStore:
                 values.append(value)
         end = " ORDER BY created DESC, id DESC" + (f" LIMIT {int(limit)}" if limit is not None else "")
         return await self._select_jobs(" AND ".join(where) + end, values)
+
+    async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
+        return await self._db.read(
+            f"SELECT {','.join(_ENTRY)} FROM jobs"
+            " WHERE pipeline IN (SELECT value FROM json_each(?)) ORDER BY created, id",
+            (json.dumps(list(pipelines)),),
+            entry_from_row,
+        )
 
     async def unfinished(self) -> list[tuple[str, int]]:
         states = json.dumps(sorted(UNFINISHED))

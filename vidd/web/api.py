@@ -14,6 +14,7 @@ from vidd.web.asked import (
     Rejection,
     Resending,
     Resolution,
+    Rework,
     Submission,
     Wake,
     body_of,
@@ -47,12 +48,15 @@ async def shown(request: web.Request, job: Job) -> dict[str, Any]:
 async def list_jobs(request: web.Request) -> web.Response:
     """Jobs, newest first."""
     limit = limit_of(request, 100)
+    name = request.query.get("name")
     jobs = await request.app[DESK].store.jobs(
         states=states_of(request),
         pipeline=request.query.get("pipeline"),
         talk=request.query.get("talk"),
-        limit=limit,
+        limit=limit if name is None else None,
     )
+    if name is not None:
+        jobs = [job for job in jobs if name in {job.name, job.name.rpartition(".")[0], job.facts.get("id")}][:limit]
     return answer({"jobs": [await shown(request, job) for job in jobs], "limit": limit})
 
 
@@ -67,7 +71,7 @@ async def show_job(request: web.Request) -> web.Response:
             **job_json(job, progress=desk.progress().get(job.id, ()), link=link_of(publications)),
             "key": job.key,
             "facts": dict(job.facts),
-            "steps": [step_json(one) for one in steps],
+            "steps": [step_json(one, job.settings) for one in steps],
             "publications": [publication_json(one) for one in publications],
             "notes": notes_of(talk, steps, publications),
             "history": [
@@ -94,6 +98,13 @@ async def explain_job(request: web.Request) -> web.Response:
             "sentence": told.sentence,
         }
     )
+
+
+async def show_log(request: web.Request) -> web.Response:
+    """What a job's programs said, the last of it."""
+    job, most = await job_of(request), limit_of(request, 65536, name="bytes", most=16 << 20)
+    text, whole = await request.app[DESK].log(job.id, most)
+    return answer({"job": job.id, "text": text, "whole": whole})
 
 
 async def list_dead_letters(request: web.Request) -> web.Response:
@@ -126,6 +137,19 @@ async def retry_job(request: web.Request) -> web.Response:
     desk = request.app[DESK]
     retried = await desk.retry(job.id, fresh_settings=asked.fresh_settings, replace=asked.replace)
     return answer(await shown(request, retried))
+
+
+async def rework_job(request: web.Request) -> web.Response:
+    """Make another edition of a job's results, or bring back the one before; or say what that would do."""
+    job, asked = await job_of(request), await body_of(request, Rework)
+    desk = request.app[DESK]
+    if asked.undo:
+        done, outlook = await desk.undo(job.id, dry_run=asked.dry_run)
+    else:
+        done, outlook = await desk.rework(
+            job.id, step=asked.step, changes=asked.set, extra=asked.extra, dry_run=asked.dry_run
+        )
+    return answer(await shown(request, done) if outlook is None else outlook)
 
 
 async def resolve_job(request: web.Request) -> web.Response:

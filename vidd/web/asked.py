@@ -63,6 +63,26 @@ class Again(Body):
     replace: bool = False
 
 
+class Rework(Body):
+    """What is to be different: `set` has options by path (STEP.OPTION), `extra` are more words for the command.
+
+    `step` is where it begins; otherwise the first one that changes. `undo` brings back what was out before, and is asked
+    for alone. With `dry_run` the answer says what would happen.
+    """
+
+    step: Line | None = None
+    set: Annotated[dict[str, JsonValue], Field(max_length=100)] = Field(default_factory=dict)
+    extra: Annotated[list[Line], Field(max_length=200)] = Field(default_factory=list)
+    undo: bool = False
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _undo_alone(self) -> Rework:
+        if self.undo and (self.step or self.set or self.extra):
+            raise ValueError("undo brings back what was there: leave step, set and extra out")
+        return self
+
+
 class Retrial(Body):
     """Which jobs are taken up again: `jobs` by their ids, or all in these `states` (and of this `pipeline`).
 
@@ -166,11 +186,11 @@ async def job_of(request: web.Request) -> Job:
     return await job_named(request.app[DESK], request.match_info["id"])
 
 
-def limit_of(request: web.Request, usual: int) -> int:
-    """The query's `limit`, 1 to 1000; Problem 422."""
-    text = request.query.get("limit", str(usual))
-    if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= 1000:
-        raise Problem(422, f"The limit {text[:60]!r} is no number from 1 to 1000.")
+def limit_of(request: web.Request, usual: int, *, name: str = "limit", most: int = 1000) -> int:
+    """The query's `limit`, or another number of it, 1 to `most`; Problem 422."""
+    text = request.query.get(name, str(usual))
+    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not 1 <= int(text) <= most:
+        raise Problem(422, f"The {name} {text[:60]!r} is no number from 1 to {most}.")
     return int(text)
 
 

@@ -14,6 +14,7 @@ from vidd.model.job import Job
 from vidd.ports import Clock, Store
 
 if TYPE_CHECKING:
+    from vidd.model.audit import Audit
     from vidd.web.explain import Explanation
     from vidd.web.hub import Hub
     from vidd.web.metrics import Metrics
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """One supervised source; `last_event` is when it last saw something."""
+    """One supervised source; `last_event` is when it last saw something, `note` what a person may want to know all the same."""
 
     name: str
     kind: str
@@ -29,6 +30,7 @@ class Watcher:
     restarts: int = 0
     last_event: datetime | None = None
     reason: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ class Desk(Protocol):
     async def explain(self, job: Job) -> Explanation:
         """What a job waits for."""
 
+    async def log(self, job_id: str, most: int) -> tuple[str, bool]:
+        """The last so many bytes of what a job's programs said, and whether that is all; "" where none was run."""
+
     async def submit(
         self,
         *,
@@ -94,6 +99,17 @@ class Desk(Protocol):
 
         `replace`: where another job has brought the talk out, this one takes its place.
         """
+
+    async def rework(
+        self, job_id: str, *, step: str | None, changes: Mapping[str, Any], extra: Sequence[str], dry_run: bool
+    ) -> tuple[Job, dict[str, Any] | None]:
+        """Run a job again from a step, with changed options and added arguments, and have what is out follow.
+
+        With `dry_run` nothing is done, and what would be is the second of the two.
+        """
+
+    async def undo(self, job_id: str, *, dry_run: bool) -> tuple[Job, dict[str, Any] | None]:
+        """Bring back the results of before the last rework; `dry_run` as for a rework."""
 
     async def resolve(self, job_id: str, *, published: str | None, name: str | None) -> Job:
         """Say of an unsure publication where it is to be seen, or with None that it did not arrive."""
@@ -121,6 +137,9 @@ class Desk(Protocol):
 
     async def wake(self, source: str | None) -> None:
         """Ask a source, or all of them, to look now; Refused where there is none of that name."""
+
+    async def audit(self, source: str | None, pipeline: str | None) -> Sequence[Audit]:
+        """Hold what sources list against the jobs; Refused where there is no such source, or it cannot list."""
 
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
         """How far what runs is, by job id."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vidd.model.event import Progressed
 from vidd.model.job import MEANING, MOVES, Job, State
-from vidd.model.publication import SENDING_MEANING, Publication, Sending
+from vidd.model.publication import SENDING_MEANING, Publication, Sending, failure_notices
 
 if TYPE_CHECKING:
     from vidd.model.talk import Programme
@@ -125,7 +125,8 @@ def _working(case: _Case) -> Explanation:
 
 def _held(case: _Case) -> Explanation:
     because = case.job.reason or "its steps are done and the pipeline asks for a review before anything goes out"
-    return case.answer("a person's approval", because, f"vidd approve {case.job.id}", case.cancel)
+    reject = f"vidd reject {case.job.id} --reason WHY"
+    return case.answer("a person's approval", because, f"vidd approve {case.job.id}", reject)
 
 
 def _sending(case: _Case, one: Publication) -> Explanation:
@@ -161,16 +162,22 @@ def _most_stuck(publications: Sequence[Publication]) -> Publication | None:
     return min(open_ones, key=lambda one: _MOST_STUCK.index(one.state), default=None)
 
 
+def _notices(case: _Case) -> list[Publication]:
+    """Those that the job waits for: what tells of a failure goes its own way."""
+    told = failure_notices(case.job.settings)
+    return [one for one in case.publications if one.notice and one.name not in told]
+
+
 def _publishing(case: _Case) -> Explanation:
     effects = [one for one in case.publications if not one.notice]
-    stuck = _most_stuck(effects) or _most_stuck(case.publications)
+    stuck = _most_stuck(effects) or _most_stuck(_notices(case))
     if stuck:
         return _sending(case, stuck)
     return case.answer("its last state to be saved", "every publisher has a receipt")
 
 
 def _published(case: _Case) -> Explanation:
-    stuck = _most_stuck([one for one in case.publications if one.notice])
+    stuck = _most_stuck(_notices(case))
     if stuck:
         return _sending(case, stuck)
     stale = next((one for one in case.publications if one.state is Sending.DONE and one.reason), None)
@@ -197,7 +204,8 @@ def _refused(case: _Case) -> Explanation:
 
 
 def _unsure(case: _Case) -> Explanation:
-    lost = next((one for one in case.publications if one.state is Sending.UNSURE), None)
+    told = failure_notices(case.job.settings)
+    lost = next((one for one in case.publications if one.state is Sending.UNSURE and one.name not in told), None)
     if lost:
         return _sending(case, lost)
     look = f"look at the other side; then vidd resolve {case.job.id} --published URL, or --again"

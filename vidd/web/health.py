@@ -26,6 +26,7 @@ def _watcher_json(watcher: Watcher) -> dict[str, Any]:
         "restarts": watcher.restarts,
         "last_event": moment(watcher.last_event),
         "reason": watcher.reason,
+        "note": watcher.note,
     }
 
 

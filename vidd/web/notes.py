@@ -16,8 +16,6 @@ def notes_of(talk: Talk | None, steps: Iterable[StepRecord], publications: Itera
     """Sentences, each with what it is about: the talk's row, a step or a publication."""
     notes = [f"{talk.facts.get('row', 'the row')}: {one}" for one in _listed(talk.facts)] if talk else []
     for step in steps:
-        told = [made.facts.get("check") for made in step.outcome.artifacts]
-        notes += [f"{step.name}: {one['why']}" for one in told if isinstance(one, dict) and one.get("why")]
         left_out = step.outcome.facts.get("left_out")
         for one in left_out if isinstance(left_out, list) else ():
             notes += [f"{step.name}: {one.get('name')}: {one['why']}"] if isinstance(one, dict) and "why" in one else []

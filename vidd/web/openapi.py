@@ -9,7 +9,7 @@ from aiohttp import web
 
 from vidd.model.job import MEANING, State
 from vidd.model.publication import Sending
-from vidd.web.asked import Again, Nothing, Rejection, Resending, Resolution, Retrial, Submission, Wake
+from vidd.web.asked import Again, Nothing, Rejection, Resending, Resolution, Retrial, Rework, Submission, Wake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,6 +82,11 @@ PUBLICATION = _object(
     changed=MOMENT,
     receipt={"oneOf": [_object(url=TEXT_OR_NULL, facts=ANY_OBJECT), {"type": "null"}]},
 )
+_FINDING = _object(kind=TEXT, does={"type": "string", "enum": ["refuse", "hold", "note"]}, sentence=TEXT)
+_CHECK: Schema = {
+    "oneOf": [_object(summary=TEXT, findings=_list(_FINDING)), {"type": "null"}],
+    "description": "What the check found of the file; null where it has not been checked.",
+}
 _ARTIFACT = _object(
     role=TEXT,
     path=TEXT,
@@ -89,6 +94,7 @@ _ARTIFACT = _object(
     content_type=TEXT,
     media={"type": ["object", "null"]},
     files={"type": ["integer", "null"], "description": "How many files, where it is a directory of them."},
+    check=_CHECK,
 )
 STEP = _object(name=TEXT, kind=TEXT, seconds=NUMBER, facts=ANY_OBJECT, artifacts=_list(_ARTIFACT))
 _MOVE = _object(at=MOMENT, state=_ref("State"), reason=TEXT_OR_NULL)
@@ -102,7 +108,9 @@ EXPLANATION = _object(
     unblock=_list(TEXT),
     sentence=TEXT,
 )
-_WATCHER = _object(kind=TEXT, up=TRUTH, restarts=WHOLE, last_event=MOMENT_OR_NULL, reason=TEXT_OR_NULL)
+_WATCHER = _object(
+    kind=TEXT, up=TRUTH, restarts=WHOLE, last_event=MOMENT_OR_NULL, reason=TEXT_OR_NULL, note=TEXT_OR_NULL
+)
 HEALTH = _object(
     ok=TRUTH,
     reasons=_list(TEXT),
@@ -117,7 +125,29 @@ HEALTH = _object(
     disk_free=WHOLE,
     ffmpeg=_object(version=TEXT_OR_NULL, missing=_list(TEXT)),
 )
+_OUTLOOK = {
+    **_object(
+        job=TEXT,
+        edition=WHOLE,
+        of={"type": ["integer", "null"], "description": "The kept edition that it begins with."},
+        steps=_list(_object(name=TEXT, kind=TEXT, runs=TRUTH, why=TEXT_OR_NULL)),
+        files=_list(_ARTIFACT),
+        publishers=_list(_object(name=TEXT, kind=TEXT, replaces=TRUTH)),
+        notices=_list(TEXT),
+        kept_until=MOMENT_OR_NULL,
+    ),
+    "description": "What a rework would do: which steps run, which files may change, what becomes of what is out.",
+}
 _LETTER = _object(at=MOMENT, source=TEXT, reason=TEXT, body=TEXT)
+
+_COUNTS = dict.fromkeys(("seen", "processed", "duplicate", "missing", "under_way", "refused", "waiting"), WHOLE)
+_FOUND = _object(name=TEXT, why=TEXT_OR_NULL, jobs=_list(_object(id=TEXT, state=_ref("State"), source=TEXT)))
+_LISTS = dict.fromkeys(("duplicate", "missing", "under_way", "refused", "waiting"), _list(_FOUND))
+AUDIT = _object(
+    ok=TRUTH,
+    **_COUNTS,
+    sources=_list(_object(source=TEXT, kind=TEXT, pipeline=TEXT_OR_NULL, ok=TRUTH, **_COUNTS, lists=_object(**_LISTS))),
+)
 
 SCHEMAS: dict[str, Schema] = {
     "State": STATE,
@@ -135,8 +165,10 @@ SCHEMAS: dict[str, Schema] = {
     "Step": STEP,
     "Publication": PUBLICATION,
     "Explanation": EXPLANATION,
+    "Outlook": _OUTLOOK,
     "Health": HEALTH,
     "DeadLetter": _LETTER,
+    "Audit": AUDIT,
     "Problem": _object(type=TEXT, title=TEXT, status=WHOLE, detail=TEXT),
     **{
         model.__name__: {
@@ -144,7 +176,7 @@ SCHEMAS: dict[str, Schema] = {
             for key, value in model.model_json_schema(ref_template="#/components/schemas/{model}").items()
             if key not in {"title", "$defs"}
         }
-        for model in (Submission, Again, Retrial, Resolution, Resending, Rejection, Wake, Nothing)
+        for model in (Submission, Again, Retrial, Rework, Resolution, Resending, Rejection, Wake, Nothing)
     },
 }
 
@@ -217,13 +249,36 @@ PATHS: dict[str, dict[str, Any]] = {
             _query("state", "Only these states: repeated, or with commas."),
             _query("pipeline", "Only this pipeline."),
             _query("talk", "Only this talk."),
+            _query("name", "Only of this name, with or without its end, or of this id of its source's."),
             _LIMIT,
         ),
         "post": _submit(),
     },
     "/api/jobs/{id}": {"get": _read("job", "One job with all that is known of it.", _ref("WholeJob"), _JOB_ID)},
     "/api/jobs/{id}/explain": {"get": _read("explain", "What a job waits for.", _ref("Explanation"), _JOB_ID)},
+    "/api/jobs/{id}/log": {
+        "get": _read(
+            "log",
+            "What a job's programs said, the last of it.",
+            _object(job=TEXT, text=TEXT, whole=TRUTH),
+            _JOB_ID,
+            _query(
+                "bytes",
+                "So many bytes at most.",
+                {"type": "integer", "minimum": 1, "maximum": 1 << 24, "default": 65536},
+            ),
+        )
+    },
     "/api/jobs/{id}/retry": {"post": _act("retry", "Take a job up again.", "Again", _ref("Job"), _JOB_ID)},
+    "/api/jobs/{id}/rework": {
+        "post": _act(
+            "rework",
+            "Run a job again from a step and have what is out follow; undo that; or say what it would do.",
+            "Rework",
+            {"oneOf": [_ref("Job"), _ref("Outlook")]},
+            _JOB_ID,
+        )
+    },
     "/api/jobs/{id}/resolve": {
         "post": _act("resolve", "Say what became of an unsure publication.", "Resolution", _ref("Job"), _JOB_ID)
     },
@@ -232,6 +287,15 @@ PATHS: dict[str, dict[str, Any]] = {
     "/api/jobs/{id}/cancel": {"post": _act("cancel", "Stop a job.", "Nothing", _ref("Job"), _JOB_ID)},
     "/api/jobs/{id}/approve": {"post": _act("approve", "Let a held job out.", "Nothing", _ref("Job"), _JOB_ID)},
     "/api/jobs/{id}/reject": {"post": _act("reject", "Stop a held job.", "Rejection", _ref("Job"), _JOB_ID)},
+    "/api/audit": {
+        "get": _read(
+            "audit",
+            "What sources list now, held against the jobs: what is processed, under way, refused, waits, or is missing.",
+            _ref("Audit"),
+            _query("source", "Only this source."),
+            _query("pipeline", "Only sources of this pipeline."),
+        )
+    },
     "/api/retry": {"post": _act("retryJobs", "Take several jobs up again.", "Retrial", _RETRIED)},
     "/api/dead-letters": {
         "get": _read(

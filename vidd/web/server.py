@@ -12,7 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from vidd.errors import Refused
-from vidd.web import api, events, health, openapi, page, retries
+from vidd.web import api, audited, events, health, openapi, page, retries
 from vidd.web.auth import DOOR, OPEN, Door, Listen, guard, parse_listen
 from vidd.web.census import Counting
 from vidd.web.desk import DESK, Desk
@@ -31,13 +31,16 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/jobs", api.submit_job),
     Route("GET", "/api/jobs/{id}", api.show_job),
     Route("GET", "/api/jobs/{id}/explain", api.explain_job),
+    Route("GET", "/api/jobs/{id}/log", api.show_log),
     Route("POST", "/api/jobs/{id}/retry", api.retry_job),
+    Route("POST", "/api/jobs/{id}/rework", api.rework_job),
     Route("POST", "/api/jobs/{id}/cancel", api.cancel_job),
     Route("POST", "/api/jobs/{id}/resolve", api.resolve_job),
     Route("POST", "/api/jobs/{id}/resend", api.resend_job),
     Route("POST", "/api/jobs/{id}/retract", api.retract_job),
     Route("POST", "/api/jobs/{id}/approve", api.approve_job),
     Route("POST", "/api/jobs/{id}/reject", api.reject_job),
+    Route("GET", "/api/audit", audited.show_audit),
     Route("POST", "/api/retry", retries.retry_jobs),
     Route("GET", "/api/dead-letters", api.list_dead_letters),
     Route("GET", "/api/events", events.follow_events, head=False),

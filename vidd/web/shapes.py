@@ -6,15 +6,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from vidd.model.check import findings, policy_of, summary
 from vidd.model.job import MEANING
 from vidd.model.publication import SENDING_MEANING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from vidd.model.check import Policy
     from vidd.model.event import Progressed
     from vidd.model.job import Job
-    from vidd.model.media import StepRecord
+    from vidd.model.media import Artifact, StepRecord
     from vidd.model.publication import Publication
 
 
@@ -71,8 +73,18 @@ def job_json(job: Job, *, progress: Iterable[Progressed] = (), link: str | None 
     }
 
 
-def step_json(record: StepRecord) -> dict[str, Any]:
-    """A finished step with the files it made."""
+def _check_json(artifact: Artifact, policy: Policy) -> dict[str, Any] | None:
+    """The record of a file's check, with a line that sums it up, and what was found by the policy."""
+    record = artifact.facts.get("check")
+    if record is None:
+        return None
+    found = [{"kind": one.kind, "does": one.does, "sentence": one.sentence} for one in findings(record, policy)]
+    return {**record, "summary": summary(artifact), "findings": found}
+
+
+def step_json(record: StepRecord, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A finished step with the files it made; `settings` are those of its job."""
+    policy = policy_of(settings, record.name)
     return {
         "name": record.name,
         "kind": record.kind,
@@ -86,6 +98,7 @@ def step_json(record: StepRecord) -> dict[str, Any]:
                 "content_type": one.content_type,
                 "media": one.media.to_json() if one.media else None,
                 "files": one.tree.files if one.tree else None,
+                "check": _check_json(one, policy),
             }
             for one in record.outcome.artifacts
         ],

@@ -9,6 +9,8 @@ const GROUPS = {
   going: ["In progress", (job) => ["seen", "ready", "working", "publishing", "waiting"].includes(job.state)],
   done: ["Done", (job) => ["published", "excluded", "cancelled"].includes(job.state)],
 };
+const WITHOUT_FILES = ["seen", "ready", "excluded"];
+const DOES = { refuse: "Refused", hold: "A person decides", note: "Noted" };
 let group = "all";
 let lastId = null;
 let refreshing = null;
@@ -140,7 +142,8 @@ function watcherItem([name, watcher]) {
   const words = [watcher.kind, watcher.up ? "up" : `down: ${watcher.reason ?? "no reason is known"}`];
   if (watcher.last_event) words.push(`last saw something ${ago(watcher.last_event)}`);
   if (watcher.restarts) words.push(`restarted ${times(watcher.restarts, "time", "times")}`);
-  item.append(dot, foreign(name, "name"), make("span", ` ${words.join(", ")}`, "quiet"));
+  const note = watcher.note ? `; ${watcher.note}` : "";
+  item.append(dot, foreign(name, "name"), make("span", ` ${words.join(", ")}${note}`, "quiet"));
   return item;
 }
 
@@ -188,18 +191,52 @@ function showRow(job) {
     row.setAttribute("role", "row");
     for (let cell = 0; cell < 5; cell += 1) row.append(make("td"));
     for (const cell of row.children) cell.setAttribute("role", "cell");
+    row.children[3].append(make("div", undefined, "about"), filesPart(job.id));
     row.dataset.id = job.id;
     rows.set(job.id, row);
   }
-  const [name, pipeline, state, about, since] = row.children;
+  const [name, pipeline, state, { children: [about, files] }, since] = row.children;
   fill(name, `${job.name}\n${job.talk}\n${job.link}`, () => nameParts(job));
   fill(pipeline, job.pipeline, () => [foreign(job.pipeline)]);
   fill(state, job.state, () => [make("span", job.state, `state ${job.state}`)]);
   state.title = job.meaning;
   fill(about, JSON.stringify([job.reason, job.until, job.state, job.progress]), () => aboutParts(job));
+  files.hidden = WITHOUT_FILES.includes(job.state);
+  showFiles(files, job);
   since.dataset.since = job.changed;
   since.title = new Date(job.changed).toLocaleString();
   put(since, ago(job.changed));
+}
+
+function filesPart(id) {
+  const part = make("details", undefined, "files");
+  part.append(make("summary", "Files and their check"), make("ul"));
+  part.addEventListener("toggle", () => { if (jobs.has(id)) showFiles(part, jobs.get(id)); });
+  return part;
+}
+
+// Asked for when somebody looks, and again when the job has moved since.
+async function showFiles(part, job) {
+  const shows = `${job.state} ${job.changed}`;
+  if (!part.open || part.dataset.shows === shows) return;
+  part.dataset.shows = shows;
+  try {
+    const { steps } = await json(`/api/jobs/${job.id}`);
+    const items = steps.flatMap((step) => step.artifacts).map(fileItem);
+    part.lastChild.replaceChildren(...(items.length ? items : [make("li", "No file has been made yet.", "quiet")]));
+  } catch (fault) {
+    delete part.dataset.shows;
+    if (fault instanceof Locked) return lock();
+    part.lastChild.replaceChildren(make("li", "The daemon does not answer; open this again.", "quiet"));
+  }
+}
+
+function fileItem({ role, size, check }) {
+  const item = make("li");
+  item.append(foreign(role, "name"), " ", foreign(check?.summary ?? sizeWords(size), "quiet"));
+  if (check?.why) item.append(foreign(check.lane === "full" ? `Encoded whole: ${check.why}` : check.why, "finding note"));
+  for (const { does, sentence } of check?.findings ?? []) item.append(foreign(`${DOES[does]}: ${sentence}`, `finding ${does}`));
+  return item;
 }
 
 // A cell is made again only when what it shows has changed: focus and selection stay where they are.

@@ -1,0 +1,125 @@
+import tomllib
+
+import pytest
+from typer.testing import CliRunner
+
+from vidd.__main__ import app
+from vidd.config import SettingsFault
+from vidd.imports.made import toml
+from vidd.imports.premiere import translate
+
+PREMIERE = """
+email:
+  from_addr: "sample@univ-st-etienne.fr"
+  to_addrs:
+    - "one@univ-st-etienne.fr"
+    - "Two <two@example.com>"
+  smtp_server: "smtp.example.org"
+  smtp_port: 587
+  password: "s3cret word"
+"""
+
+
+def imported(tmp_path, text, kind="premiere"):
+    file = tmp_path / "config.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return CliRunner().invoke(app, ["import-config", kind, str(file)])
+
+
+def test_premieres_settings_become_a_mail_server_and_a_notice_to_each_receiver(tmp_path):
+    ended = imported(tmp_path, PREMIERE)
+    assert ended.exit_code == 0
+    table = tomllib.loads(ended.stdout)
+    assert table["accounts"]["post"] == {
+        "kind": "smtp",
+        "host": "smtp.example.org",
+        "port": 587,
+        "security": "starttls",
+        "user": "sample@univ-st-etienne.fr",
+    }
+    (notice,) = table["pipelines"]["cms"]["notify"]
+    assert (notice["kind"], notice["account"]) == ("mail", "post")
+    assert notice["to"] == ["one@univ-st-etienne.fr", "two@example.com"]
+    assert notice["sender"] == "PREMIERE <sample@univ-st-etienne.fr>"
+
+
+def test_the_password_is_named_and_not_told(tmp_path):
+    ended = imported(tmp_path, PREMIERE)
+    assert "s3cret" not in ended.output
+    assert "#   VIDD_ACCOUNTS__POST__PASSWORD   the password of sample@univ-st-etienne.fr" in ended.stdout
+
+
+def test_what_is_printed_can_be_used_once_the_password_is_set(tmp_path, monkeypatch):
+    settings = tmp_path / "vidd.toml"
+    settings.write_text(imported(tmp_path, PREMIERE).stdout)
+    monkeypatch.setenv("VIDD_ACCOUNTS__POST__PASSWORD", "s3cret word")
+    ended = CliRunner().invoke(app, ["check", "--config", str(settings), "--state-dir", str(tmp_path)])
+    assert ended.exit_code == 0, ended.output
+
+
+def test_one_receiver_a_port_as_text_and_no_password_are_understood():
+    text = PREMIERE.replace("587", '"465"').replace('  password: "s3cret word"\n', "")
+    text = text.replace('\n    - "one@univ-st-etienne.fr"\n    - "Two <two@example.com>"', " one@example.org")
+    made = translate(text)
+    made.check()
+    table = tomllib.loads(made.whole)
+    assert table["accounts"]["post"]["security"] == "tls"
+    assert "user" not in table["accounts"]["post"]
+    assert table["pipelines"]["cms"]["notify"][0]["to"] == ["one@example.org"]
+    assert not made.secrets
+
+
+def test_what_is_not_known_is_said(tmp_path):
+    ended = imported(tmp_path, PREMIERE + '  "colour\\nof": blue\nother: 1\n')
+    assert "# Not taken over: other\n" in ended.stdout
+    assert "# Not taken over: email.colour\\nof\n" in ended.stdout
+    tomllib.loads(ended.stdout)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (PREMIERE.replace("587", "<port for your smtp server>"), "email.smtp_port: is no number of a port"),
+        (PREMIERE.replace("587", "70000"), "email.smtp_port: is no number of a port"),
+        (PREMIERE.replace('"smtp.example.org"', ""), "email.smtp_server: is no name of a server"),
+        (PREMIERE.replace("sample@", ""), "email.from_addr: is no e-mail address"),
+        (PREMIERE.replace("one@univ-st-etienne.fr", "{{ x }}@a.b"), "email.to_addrs[0]: is no e-mail address"),
+        (PREMIERE.replace("email:", "mail:"), "email: is not there"),
+        ("", "email: is not there"),
+        ("email: [1, 2]", "email: is not there"),
+        ("email:\n\tpassword: s3cret", "config.yaml: is no YAML: found character"),
+        ("email: !!python/object:os.system {}", "config.yaml: is no YAML"),
+        ("[" * 100_000, "config.yaml: is no YAML"),
+        ("email: 2026-99-99", "config.yaml: is no YAML"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_what_is_wrong_in_it(text, fault):
+    with pytest.raises(SettingsFault) as refused:
+        translate(text)
+    assert any(fault in one for one in refused.value.faults)
+    assert "s3cret" not in refused.value.sentence
+
+
+def test_all_faults_are_told_at_once(tmp_path):
+    ended = imported(tmp_path, PREMIERE.replace("587", "x").replace("sample@", ""))
+    assert ended.exit_code == 2
+    assert len(ended.stderr.splitlines()) == 2
+
+
+def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path):
+    ended = imported(tmp_path, b"\xff\xfe\x00")
+    assert (ended.exit_code, "is no UTF-8 text" in ended.stderr) == (2, True)
+    ended = CliRunner().invoke(app, ["import-config", "premiere", str(tmp_path / "nowhere.yaml")])
+    assert (ended.exit_code, "cannot be read" in ended.stderr) == (2, True)
+    assert imported(tmp_path, b"#" * (2**20 + 1)).exit_code == 2
+
+
+def test_a_kind_that_is_not_known_is_refused_with_those_that_are(tmp_path):
+    ended = imported(tmp_path, PREMIERE, kind="nobody")
+    assert ended.exit_code == 2
+    assert "premiere" in ended.stderr
+
+
+@pytest.mark.parametrize("value", ['a"b\\c', "tab\tline\nend", "ü\x7f\x00", "", ["a", 'b"'], 587])
+def test_values_are_written_as_toml_reads_them(value):
+    assert tomllib.loads(f"x = {toml(value)}")["x"] == value

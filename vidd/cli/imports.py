@@ -1,0 +1,44 @@
+"""`vidd import-config`: another system's settings as vidd.toml."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidd.cli.common import fail
+from vidd.config import SettingsFault
+from vidd.errors import Fault
+from vidd.imports import KINDS
+from vidd.imports.made import Made
+
+_LONGEST = 2**20
+
+
+def import_config(
+    kind: Annotated[str, typer.Argument(help=f"Whose settings they are: {', '.join(KINDS)}.")],
+    file: Annotated[Path, typer.Argument(help="The file.")],
+) -> None:
+    """Print another system's settings as a vidd.toml; secrets are named, never printed."""
+    if kind not in KINDS:
+        raise typer.BadParameter(f"{kind!r} is not known; known: {', '.join(KINDS)}", param_hint="KIND")
+    try:
+        made: Made = import_module(KINDS[kind]).translate(_read(file))
+        made.check()
+    except Fault as fault:
+        raise fail(fault) from None
+    # As it is: printable() would change what a program reads.
+    typer.echo(made.whole, nl=False)
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > _LONGEST:
+            raise SettingsFault([f"{file}: is too long for settings"])
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SettingsFault([f"{file}: cannot be read ({error.strerror})"]) from None
+    except UnicodeDecodeError:
+        raise SettingsFault([f"{file}: is no UTF-8 text"]) from None

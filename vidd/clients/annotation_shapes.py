@@ -1,0 +1,174 @@
+"""The shapes of an analysis of people: poses and boxes by scene, in the plane and in space; together; and by index.
+
+Frames are numbered through the whole video from 0, and an `end_frame` is the last one of its scene. More members than
+these do no harm. Dictionaries, not objects: a minute of two people has a million joints.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Identity = int | str | None
+Score = Number | list[Number] | None
+
+
+class Joint(TypedDict):
+    """A joint in the picture, in pixels."""
+
+    x: Number
+    y: Number
+
+
+class Joint3D(TypedDict):
+    """A joint in space, in metres; the first one of a person is the pelvis."""
+
+    x: Number
+    y: Number
+    z: Number
+
+
+def _flat(box: list[float]) -> list[float]:
+    if len(box) not in {0, 4, 6}:
+        raise ValueError(f"a box has 4 numbers, or 6, and not {len(box)}")
+    return box
+
+
+def _deep(box: list[float]) -> list[float]:
+    if len(box) not in {0, 6}:
+        raise ValueError(f"a box in space has 6 numbers, and not {len(box)}")
+    return box
+
+
+Box = Annotated[list[Number], AfterValidator(_flat)]
+Box3D = Annotated[list[Number], AfterValidator(_deep)]
+
+
+class Person(TypedDict):
+    """A person in the picture; a box without numbers stands for nobody."""
+
+    id: Identity
+    BBox: Box
+    keypoints: list[Joint]
+    score: NotRequired[Score]
+
+
+class Person3D(TypedDict):
+    """A person in space."""
+
+    id: Identity
+    BBox: Box3D
+    keypoints: list[Joint3D]
+
+
+class Place(TypedDict):
+    """Where a person is in the picture."""
+
+    id: Identity
+    BBox: Box
+    score: NotRequired[Score]
+
+
+class Place3D(TypedDict):
+    """Where a person is in space."""
+
+    id: Identity
+    BBox: Box3D
+
+
+def _counted(frame: Any) -> Any:
+    if frame["no_person"] != len(frame["poses"]):
+        raise ValueError(f"no_person is {frame['no_person']}, but there are {len(frame['poses'])} poses")
+    return frame
+
+
+def _in_order(scene: Any) -> Any:
+    first, last, frames = scene["start_frame"], scene["end_frame"], scene["frames"]
+    if last < first:
+        raise ValueError(f"it ends with frame {last}, before it starts with {first}")
+    if len(frames) != last - first + 1:
+        raise ValueError(f"frames {first} to {last} are {last - first + 1}, but there are {len(frames)}")
+    for at, frame in enumerate(frames):
+        if frame["frame_no"] != first + at:
+            raise ValueError(f"frames[{at}] has the number {frame['frame_no']}, and should have {first + at}")
+    return scene
+
+
+def _one_after_another(scenes: list[Any]) -> list[Any]:
+    for at, scene in enumerate(scenes):
+        if scene["scene_no"] != at:
+            raise ValueError(f"[{at}] has the scene number {scene['scene_no']}")
+        if scene["start_frame"] != (scenes[at - 1]["end_frame"] + 1 if at else 0):
+            raise ValueError(f"[{at}] starts with frame {scene['start_frame']}, which does not follow the one before")
+    return scenes
+
+
+def _frame(person: Any, name: str) -> Any:
+    fields = {"frame_no": Count, "no_person": Count, "poses": list[person]}
+    return Annotated[TypedDict(name, fields), AfterValidator(_counted)]  # type: ignore[operator]
+
+
+def _scene(person: Any, name: str) -> Any:
+    frame = _frame(person, f"{name}Frame")
+    fields = {"scene_no": Count, "start_frame": Count, "end_frame": Count, "frames": list[frame]}  # type: ignore[valid-type]
+    return Annotated[TypedDict(name, fields), AfterValidator(_in_order)]  # type: ignore[operator]
+
+
+def _together(scene: Any, name: str) -> Any:
+    return TypedDict(name, {"scenes": Annotated[list[scene], AfterValidator(_one_after_another)]})  # type: ignore[operator]
+
+
+class Entry(TypedDict):
+    """A scene in an index: `path` is where its file is, from above the directory of results."""
+
+    scene_no: Count
+    start_frame: Count
+    end_frame: Count
+    path: Annotated[str, Field(min_length=1)]
+
+
+class Entry3D(Entry):
+    """The same, with the space that its people take, in metres."""
+
+    min_x: NotRequired[Number]
+    max_x: NotRequired[Number]
+    min_y: NotRequired[Number]
+    max_y: NotRequired[Number]
+    min_z: NotRequired[Number]
+    max_z: NotRequired[Number]
+
+
+_SCENES = {
+    "poses": _scene(Person, "ScenePoses"),
+    "poses3d": _scene(Person3D, "ScenePoses3D"),
+    "boxes": _scene(Place, "SceneBoxes"),
+    "boxes3d": _scene(Place3D, "SceneBoxes3D"),
+}
+SHAPES: dict[str, TypeAdapter[Any]] = {
+    **{f"scene_{name}": TypeAdapter(scene) for name, scene in _SCENES.items()},
+    **{name: TypeAdapter(_together(scene, name.title())) for name, scene in _SCENES.items()},
+    "index": TypeAdapter(Annotated[list[Entry], AfterValidator(_one_after_another)]),
+    "index3d": TypeAdapter(Annotated[list[Entry3D], AfterValidator(_one_after_another)]),
+}
+NAMES = frozenset(SHAPES)
+
+
+class Broken(Exception):
+    """A file is not as it should be; the sentence says where in it, and why."""
+
+
+def read(text: bytes, shape: str) -> Any:
+    """What a file of this shape holds; Broken where it is none."""
+    try:
+        return SHAPES[shape].validate_json(text)
+    except ValidationError as error:
+        one = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in one["loc"]).lstrip(".")
+        said = one["msg"].removeprefix("Value error, ").removeprefix("Invalid JSON: ")
+        if one["type"] == "json_invalid":
+            raise Broken(f"it is no JSON ({said})") from None
+        raise Broken(f"at {where}: {said}" if where else said) from None

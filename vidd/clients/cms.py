@@ -1,0 +1,133 @@
+"""An account at a CMS that speaks GraphQL: its addresses, and how to get in.
+
+A session of aiohttp belongs to one connection and is closed with it. It carries a token as a header, or the cookie of
+a login such as Keystone's `authenticateUserWithPassword` (keystonejs.com, "Authentication").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import Field, SecretStr, field_validator, model_validator
+from yarl import URL
+
+from vidd.clients.http import authorities, patience, shown
+from vidd.options import Duration, Options
+from vidd.ports import Tools
+
+_LOGIN = (
+    "mutation ($email: String!, $password: String!) {"
+    " authenticateUserWithPassword(email: $email, password: $password) {"
+    " ... on UserAuthenticationWithPasswordSuccess { sessionToken }"
+    " ... on UserAuthenticationWithPasswordFailure { message } } }"
+)
+
+
+class Account(Options):
+    """A CMS, and who we are there: nobody, the bearer of a token, or somebody with a password."""
+
+    kind: Literal["cms"] = Field("cms", description="A CMS that speaks GraphQL.")
+    url: str = Field(pattern=r"^https?://[^\s@]+$", description="Where its GraphQL answers queries.")
+    ws_url: str | None = Field(
+        None, pattern=r"^wss?://[^\s@]+$", description="Where its subscriptions are; without it, `url` as ws or wss."
+    )
+    ca: Path | None = Field(None, description="File of certificates to trust besides the system's.")
+    token: SecretStr | None = Field(None, description="A token, sent with every request.")
+    header: str = Field("Authorization", pattern=r"^[A-Za-z0-9-]+$", description="The header that carries it.")
+    scheme: str = Field("Bearer", description="The word before it; empty: none.")
+    init_token: str | None = Field(
+        None,
+        description="Name in the payload of connection_init that carries the token too, for CMSs that read it there.",
+    )
+    email: str | None = Field(None, description="Whom to log in as, in place of a token.")
+    password: SecretStr | None = Field(None, description="The password.")
+    login: str = Field(_LOGIN, description="The mutation that logs in; its variables are $email and $password.")
+    login_lasts: Duration = Field(1800.0, gt=0, description="After so long it is logged in again before a query.")
+    connect_timeout: Duration = Field(15.0, gt=0, description="Longest time to wait for a connection.")
+    timeout: Duration = Field(60.0, gt=0, description="Longest silence in the middle of an answer.")
+
+    @field_validator("login")
+    @classmethod
+    def _is_graphql(cls, text: str) -> str:
+        # Only settings that name a CMS pay for the library.
+        from vidd.clients.cms_documents import check_document  # noqa: PLC0415
+
+        check_document(text, "mutation", selects=(), variables=("email", "password"))
+        return text
+
+    @field_validator("token")
+    @classmethod
+    def _is_a_line(cls, token: SecretStr | None) -> SecretStr | None:
+        text = token.get_secret_value() if token else "-"
+        if not (text and text.isascii() and text.isprintable()):
+            raise ValueError("a token is one line of ASCII")
+        return token
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Account:
+        if (self.email is None) is not (self.password is None):
+            raise ValueError("email and password go together: give both or neither")
+        if self.email is not None and self.token is not None:
+            raise ValueError("give a token, or an email and a password, not both")
+        return self
+
+    @property
+    def socket_url(self) -> str:
+        """Where subscriptions are."""
+        return self.ws_url or "ws" + self.url.removeprefix("http")
+
+    @property
+    def place(self) -> str:
+        """The CMS as sentences name it."""
+        return shown(self.url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be told."""
+        return tuple(one.get_secret_value() for one in (self.token, self.password) if one is not None)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header of the token."""
+        return self.bearing(self.token.get_secret_value()) if self.token else {}
+
+    def bearing(self, token: str) -> dict[str, str]:
+        """A token as a header."""
+        return {self.header: f"{self.scheme} {token}".strip()}
+
+    @property
+    def greeting(self) -> dict[str, Any]:
+        """The payload of `connection_init`."""
+        if self.token is None or self.init_token is None:
+            return {}
+        token = self.token.get_secret_value()
+        return {self.init_token: self.bearing(token)[self.header] if self.init_token == self.header else token}
+
+
+@asynccontextmanager
+async def session(account: Account, tools: Tools, **more: Any) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session of its own, closed at the end. Refused where the certificates cannot be read."""
+    context = await asyncio.to_thread(authorities, tools.path(account.ca) if account.ca else None)
+    # An address made of numbers, as in a laboratory's network, has cookies too.
+    jar = aiohttp.CookieJar(unsafe=True)
+    headers: Mapping[str, str] = {"User-Agent": "vidd", **account.headers}
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=context),
+        cookie_jar=jar,
+        headers=headers,
+        timeout=patience(account.connect_timeout, account.timeout),
+        **more,
+    ) as made:
+        yield made
+
+
+def has_cookie(web: aiohttp.ClientSession, url: str) -> bool:
+    """Whether the session would send a cookie there."""
+    plain = urlsplit(url)._replace(scheme="https" if url.startswith(("https", "wss")) else "http")
+    return bool(web.cookie_jar.filter_cookies(URL(plain.geturl())))

@@ -1,0 +1,56 @@
+"""What can be told of a GraphQL document without asking a server: its operation, its variables, what it selects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLSyntaxError,
+    NonNullTypeNode,
+    OperationDefinitionNode,
+    Visitor,
+    parse,
+    visit,
+)
+
+
+def check_document(text: str, operation: str, *, selects: Iterable[str], variables: Iterable[str] = ()) -> None:
+    """ValueError where it cannot be read, is another operation, leaves a path unselected, or wants other variables.
+
+    A path's names are response keys (an alias, where the field has one).
+    """
+    try:
+        document = parse(text)
+    except GraphQLSyntaxError as error:
+        line = error.locations[0].line if error.locations else 1
+        why = error.message.removeprefix("Syntax Error: ").rstrip(".")
+        raise ValueError(f"the document is no GraphQL: {why} (line {line})") from None
+    operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+    if [one.operation.value for one in operations] != [operation]:
+        raise ValueError(f"the document must be one {operation}")
+    given = set(variables)
+    wanted = {one.variable.name.value: one for one in operations[0].variable_definitions or ()}
+    for name in sorted(given - wanted.keys()):
+        raise ValueError(f"the document has no variable ${name}")
+    for name, one in wanted.items():
+        if name not in given and one.default_value is None and isinstance(one.type, NonNullTypeNode):
+            raise ValueError(f"nothing gives the document its variable ${name}: add it to `variables`")
+    selected = response_keys(document)
+    for path in selects:
+        for name in path.split("."):
+            if name not in selected:
+                raise ValueError(f"the document does not select {name!r}")
+
+
+def response_keys(document: DocumentNode) -> set[str]:
+    """All names that answers to a document may have."""
+    keys: set[str] = set()
+
+    class Collector(Visitor):
+        def enter_field(self, node: FieldNode, *_: object) -> None:
+            keys.add((node.alias or node.name).value)
+
+    visit(document, Collector())
+    return keys

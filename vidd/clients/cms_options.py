@@ -1,0 +1,120 @@
+"""The settings of a source of kind `cms`, and the arrival that an upload becomes by them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+
+from vidd.clients.cms_documents import check_document
+from vidd.clients.cms_list import Paging, Question
+from vidd.clients.cms_objects import Fields, Upload
+from vidd.clients.graphql_socket import Manner, Protocol
+from vidd.errors import Refused
+from vidd.model.job import Arrival
+from vidd.options import Duration
+from vidd.options import Options as Base
+from vidd.printable import printable
+from vidd.texts import check_template, render
+
+_FIELDS = "id pCloudAnnotationsFolderId pCloudFileId uploadedAt"
+_PATH = r"^[A-Za-z_][A-Za-z0-9_.]*$"
+
+
+_Template = Annotated[str, AfterValidator(check_template)]
+
+
+class Options(Base):
+    """Settings of a source of kind `cms`. Templates may name id, file_id, folder_id, uploaded_at and whatever is selected."""
+
+    account: str = Field(description="The CMS, by the name of its account.")
+    pipeline: str | None = Field(None, description="Where its uploads go.")
+    subscription: str = Field(
+        f"subscription {{ videoObjectCreated {{ {_FIELDS} }} }}",
+        description="What tells of an upload; empty: nothing does, and it is only asked.",
+    )
+    event: str = Field(
+        "videoObjectCreated", pattern=_PATH, description="The path of the object, or a list, in an event."
+    )
+    query: str = Field(f"query {{ videoObjects {{ {_FIELDS} }} }}", description="What lists all uploads.")
+    objects: str = Field("videoObjects", pattern=_PATH, description="The path of the list in the answer.")
+    fields: Fields = Field(Fields(), description="Where an object has what is needed of it.")
+    variables: dict[str, Any] = Field({}, description="Variables of the query that stay the same.")
+    since_variable: str | None = Field(
+        None, description="The query's variable for the time from which to list; without it, all is listed each time."
+    )
+    paging: Paging | None = Field(None, description="How a long list is asked for by pages.")
+    begin: AwareDatetime | None = Field(
+        None, description="Uploads before this time are left alone; without it, everything that is listed is work."
+    )
+    recording: _Template = Field("pcloud:{{ file_id }}", description="Where the file is fetched from.")
+    name: _Template = Field("{{ id }}.mp4", description="The job's name.")
+    fetch_account: str | None = Field(None, description="The account to fetch with, where the step does not name one.")
+    protocol: Protocol = Field("auto", description="The subscription's protocol; auto offers both.")
+    ping: Duration = Field(20.0, ge=0, description="How often the other side is asked for a sign of life; 0: never.")
+    pong: Duration = Field(10.0, gt=0, description="How long that sign may take.")
+    greeting: Duration = Field(15.0, gt=0, description="How long the other side may take to accept the connection.")
+    catch_up: Duration = Field(300.0, gt=0, description="How often to ask for what was missed.")
+    recheck: Duration = Field(60.0, gt=0, description="How often to look at uploads that are not whole yet.")
+    overlap: Duration = Field(3600.0, ge=0, description="How far before what is known to ask, with since_variable.")
+    whole: Duration = Field(
+        21600.0, gt=0, description="How often to ask for everything all the same, and at the start."
+    )
+    longest_wait: Duration = Field(60.0, gt=0, description="The longest wait before another connection.")
+    refused_wait: Duration = Field(900.0, gt=0, description="The same, where the CMS refuses it.")
+    priority: int = Field(0, description="The highest is worked on first.")
+
+    @model_validator(mode="after")
+    def _documents_fit(self) -> Options:
+        fields = self.fields
+        needed = [fields.id, fields.file_id, fields.uploaded_at]
+        if fields.folder_id and (fields.folder_needed or "folder_id" in fields.model_fields_set):
+            needed.append(fields.folder_id)
+        paged = self.paging
+        variables = [self.since_variable, *(paged.variables if paged else ()), *self.variables]
+        given = [name for name in variables if name]
+        try:
+            what = "query"
+            check_document(self.query, what, selects=(self.objects, *needed), variables=given)
+            if self.subscription:
+                what = "subscription"
+                check_document(self.subscription, what, selects=(self.event, *needed))
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from None
+        return self
+
+    @property
+    def question(self) -> Question:
+        """How it is asked for what is there."""
+        return Question(self.query, self.objects, self.fields.id, self.variables, self.since_variable, self.paging)
+
+    @property
+    def manner(self) -> Manner:
+        """How the subscription is kept."""
+        return Manner(self.protocol, self.ping, self.pong, self.greeting)
+
+
+def arrival_of(options: Options, source: str, upload: Upload) -> Arrival:
+    """A whole upload as an arrival. Refused where a template cannot be filled, or makes no address."""
+    named = {"id": upload.id, "file_id": upload.file_id, "folder_id": upload.folder_id, "uploaded_at": upload.stamp}
+    # A template that names what there is not is refused; "None" would be a folder of that name.
+    named = {name: value for name, value in named.items() if value is not None}
+    given = {**upload.fields, **named}
+    location = render(options.recording, given).strip()
+    if not location.isprintable() or " " in location or ".." in location.split("/"):
+        raise Refused(f"the address {printable(location, 120)!r} that `recording` makes of it is none")
+    return Arrival(
+        key=f"cms:{source}:{upload.identity}",
+        location=location,
+        name=render(options.name, given).strip(),
+        # What the CMS calls its fields must not be taken for what a step reads, such as size or checksum; and a name
+        # with underscores is no talk's.
+        facts={
+            **named,
+            "object": dict(upload.fields),
+            "talk": None,
+            **({"account": options.fetch_account} if options.fetch_account else {}),
+        },
+        priority=options.priority,
+        pipeline=options.pipeline,
+    )

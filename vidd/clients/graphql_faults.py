@@ -1,0 +1,136 @@
+"""What a GraphQL server's refusals mean: errors in answers, close codes of its WebSocket, statuses of its handshake.
+
+Errors are {"message", "path", "extensions": {"code"}} (GraphQL specification, "Errors"); one without a path is about
+the request, one with a path about a field that failed while it was answered. Close codes are those of the protocol
+`graphql-transport-ws` ("GraphQL over WebSocket Protocol") and of RFC 6455, 7.4.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from vidd.errors import AgainLater, Fault, Refused
+from vidd.printable import printable
+
+_NOT_ALLOWED = {
+    "UNAUTHENTICATED",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "KS_ACCESS_DENIED",
+    "ACCESS_DENIED",
+    "INVALID_CREDENTIALS",
+}
+_CLOSED: Mapping[int, tuple[type[Fault], str]] = {
+    1000: (AgainLater, "it ended the connection"),
+    1001: (AgainLater, "it is going away"),
+    1002: (AgainLater, "it found a fault in the protocol"),
+    1003: (Refused, "it does not take text"),
+    1008: (Refused, "its rules do not allow this"),
+    1009: (Refused, "a message was too big for it"),
+    1011: (AgainLater, "it failed"),
+    1012: (AgainLater, "it is restarting"),
+    1013: (AgainLater, "it is too busy"),
+    4004: (AgainLater, "it could not answer"),
+    4400: (Refused, "it calls what was sent malformed"),
+    4406: (Refused, "it does not speak this protocol"),
+    4408: (AgainLater, "the greeting came too late for it"),
+    4409: (AgainLater, "it already has a subscription of this number"),
+    4429: (AgainLater, "it calls this too many connections or greetings"),
+    4499: (AgainLater, "it ended the connection"),
+    4500: (AgainLater, "it failed"),
+}  # fmt: skip
+
+
+class NotAllowed(Refused):
+    """The server knows what was asked and refuses these credentials."""
+
+
+def words_of(errors: Iterable[Any], hide: Sequence[str] = ()) -> str:
+    """The messages of GraphQL errors, each once, without secrets, no longer than a line."""
+    found: list[str] = []
+    for one in errors:
+        said = one.get("message") if isinstance(one, Mapping) else one
+        text = printable(" ".join(without(str(said), hide).split()), 160)
+        if text not in found:
+            found.append(text)
+    return "; ".join(found[:3]) + ("; …" if len(found) > 3 else "")
+
+
+def without(text: str, hide: Sequence[str]) -> str:
+    """A foreign text without what is secret."""
+    for secret in sorted(hide, key=len, reverse=True):
+        if len(secret) >= 4:
+            text = text.replace(secret, "[hidden]")
+    return text
+
+
+def fault_of_errors(errors: Sequence[Any], doing: str, *, hide: Sequence[str] = ()) -> Fault:
+    """The fate of an answer that has errors and no data. `doing` is for sentences: "asking for the objects"."""
+    said = words_of(errors, hide)
+    known = [one for one in errors if isinstance(one, Mapping)]
+    codes = {
+        str((one.get("extensions") or {}).get("code", ""))
+        for one in known
+        if isinstance(one.get("extensions"), Mapping)
+    }
+    if codes & _NOT_ALLOWED:
+        return NotAllowed(f"The CMS does not allow {doing} ({said}): {_CREDENTIALS}.")
+    if known and all(one.get("path") for one in known):
+        return AgainLater(f"The CMS failed at {doing} ({said}); it is tried again.")
+    return Refused(f"The CMS refuses {doing} ({said}): correct the document in the settings, or the CMS.")
+
+
+_CREDENTIALS = "correct the token, or the e-mail and password, of its account"
+
+
+def fault_of_close(code: int | None, reason: str, doing: str, *, hide: Sequence[str] = ()) -> Fault:
+    """The fate of a connection that the server closed; `code` is None where it broke without one."""
+    if code is None or code in {1005, 1006}:
+        return AgainLater(f"The connection to the CMS broke at {doing}; it is made again.")
+    said = printable(" ".join(without(reason, hide).split()), 160)
+    told = f" and said {said!r}" if said else ""
+    if code in {4401, 4403}:
+        return NotAllowed(f"The CMS closed the connection with {code}{told} at {doing}: {_CREDENTIALS}.")
+    fate, meaning = _CLOSED.get(code, (Refused if 4400 <= code < 4500 else AgainLater, "it gives no known reason"))
+    if fate is Refused:
+        return Refused(
+            f"The CMS closed the connection with {code}{told} at {doing} ({meaning}): correct {_document(code)}."
+        )
+    return AgainLater(f"The CMS closed the connection with {code}{told} at {doing} ({meaning}); it is made again.")
+
+
+def _document(code: int) -> str:
+    return "`protocol` of the source" if code == 4406 else "the subscription in the settings, or the CMS"
+
+
+def fault_of_status(status: int, doing: str, said: str = "", *, after: float | None = None) -> Fault:
+    """The fate of an answer of HTTP that is no success."""
+    words = f" ({said})" if said else ""
+    if status in {401, 403}:
+        return NotAllowed(f"The CMS does not allow ({status}) {doing}{words}: {_CREDENTIALS}.")
+    if status in {408, 425, 429} or status >= 500:
+        return AgainLater(f"The CMS answered {status} at {doing}{words}; it is tried again.", after=after)
+    if 300 <= status < 400:
+        return Refused(f"The CMS redirects ({status}) at {doing}: give its account the address that it leads to.")
+    if status in {404, 405, 410, 426}:
+        return Refused(f"There is no GraphQL ({status}) at {doing}: correct the address of the account.")
+    return Refused(f"The CMS answered {status} at {doing}{words}: correct the account, or what is asked.")
+
+
+def fault_of_connection(error: Exception, doing: str) -> Fault:
+    """The fate of a connection that could not be made, or was lost before an answer."""
+    match error:
+        case aiohttp.WSServerHandshakeError():
+            return fault_of_status(error.status, doing)
+        case aiohttp.ClientConnectorCertificateError():
+            return Refused(
+                f"The CMS's certificate is not trusted at {doing}: name its authority with `ca` of the account."
+            )
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return Refused(f"The address at {doing} is none: correct `url` or `ws_url` of the account.")
+        case aiohttp.ClientConnectorError():
+            return AgainLater(f"The CMS cannot be reached for {doing}; it is tried again.")
+    return AgainLater(f"The connection to the CMS was lost at {doing}; it is tried again.")

@@ -1,0 +1,147 @@
+"""What a program promises to leave: looked for, looked at, and handed over as artifacts."""
+
+from __future__ import annotations
+
+import mimetypes
+import shutil
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from vidd.clients.json_files import check_json
+from vidd.clients.threads import in_thread
+from vidd.errors import Refused
+from vidd.fields import MayName
+from vidd.model.media import Artifact
+from vidd.options import Options
+from vidd.printable import quoted
+from vidd.texts import check_template, render
+from vidd.tree import leaves, tree_artifact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Template = Annotated[
+    str, AfterValidator(check_template), MayName("file", "files", "suffix", "directory", "attempt", "video")
+]
+"""A text of a command's, which may name its file and its places."""
+
+
+def _shape(name: str) -> str:
+    if name:
+        from vidd.clients.annotation_shapes import NAMES  # noqa: PLC0415 - dear to import, and few name one
+
+        if name not in NAMES:
+            raise ValueError(f"there is no schema {name!r}; there are {', '.join(sorted(NAMES))}")
+    return name
+
+
+class Output(Options):
+    """A file or directory that a program must have made."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    path: Template = Field(description="Where it is, below the job's directory; a template.")
+    role: str = Field(
+        "",
+        pattern=r"^[\w.-]{0,60}$",
+        description="Its role for later steps and publishers; without one it is only checked.",
+    )
+    files: str = Field(
+        "", description="Of a directory: which files are looked at, such as *.json or body/*/*.glb; all."
+    )
+    count: int = Field(1, ge=0, description="How many of them there must be at least.")
+    parses: bool = Field(False, alias="json", description="They must be JSON.")
+    shape: Annotated[str, AfterValidator(_shape)] = Field(
+        "", alias="schema", description="They must be JSON of this shape, such as scene_poses."
+    )
+    content_type: str = Field("", description="The content type of a file; by its name where unset.")
+    fresh: bool = Field(True, description="Remove what is there of it before the program runs.")
+
+
+class Promised:
+    """The outputs of one run, in one job's directory, with their paths filled in."""
+
+    def __init__(self, outputs: Sequence[Output], directory: Path, fields: Mapping[str, Any]) -> None:
+        self._directory = directory
+        self._all = [(one, within(directory, render(one.path, fields))) for one in outputs]
+
+    async def clear(self) -> None:
+        """Remove what an earlier attempt left of those that are to be made anew, and make room for all."""
+        for one, path in self._all:
+            if one.fresh:
+                await in_thread(_remove, path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    async def gather(self) -> tuple[tuple[Artifact, ...], dict[str, Any]]:
+        """The artifacts, and for the record how many files and bytes there are; Refused by name where one is not right."""
+        artifacts, told = [], {}
+        for one, path in self._all:
+            place = self._place(path)
+            found = await in_thread(_found, path, one, place)
+            if one.parses or one.shape:
+                await check_json(
+                    self._directory, [f"{place}/{name}" if name else place for name, _ in found], one.shape
+                )
+            told[place] = {"files": len(found), "bytes": sum(size for _, size in found)}
+            if one.role:
+                artifacts.append(await in_thread(self._artifact, one, place))
+        return tuple(artifacts), told
+
+    def there(self) -> bool:
+        """Whether all of it is still there, by the number of files."""
+        try:
+            return all(len(_found(path, one, self._place(path))) >= one.count for one, path in self._all)
+        except (Refused, OSError):
+            return False
+
+    def _place(self, path: Path) -> str:
+        return path.relative_to(self._directory).as_posix()
+
+    def _artifact(self, one: Output, place: str) -> Artifact:
+        path = self._directory / place
+        if path.is_dir():
+            return tree_artifact(one.role, self._directory, place)
+        kind = one.content_type or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return Artifact(one.role, place, path.stat().st_size, kind)
+
+
+def within(directory: Path, text: str) -> Path:
+    """A path below the job's directory; Refused where it leads out of it."""
+    pure = PurePosixPath(text.strip())
+    if not pure.parts or pure.is_absolute() or ".." in pure.parts or not text.isprintable():
+        raise Refused(f"The path {quoted(text)} is none below the job's directory: correct its template.")
+    return directory / pure
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.is_dir():
+        shutil.rmtree(path)
+
+
+def _found(path: Path, one: Output, place: str) -> list[tuple[str, int]]:
+    """The files that are meant, as (place below `path`, bytes); "" stands for `path` itself."""
+    if path.is_symlink() or not path.exists():
+        what = "is a link, and links are not followed" if path.is_symlink() else "was not made"
+        raise Refused(
+            f"The program ended well, but {quoted(place)} {what}: see its log, and correct outputs of the step."
+        )
+    if path.is_file():
+        found = [("", path.stat().st_size)]
+    else:
+        found = [(leaf.path, leaf.size) for leaf in leaves(path) if not one.files or fnmatchcase(leaf.path, one.files)]
+    empty = next((name for name, size in found if not size), None)
+    if empty is not None:
+        shown = f"{place}/{empty}" if empty else place
+        raise Refused(f"The program ended well, but {quoted(shown)} is empty: see its log, then retry.")
+    if len(found) < one.count:
+        which = f" {one.files}" if one.files else ""
+        raise Refused(
+            f"The program ended well, but in {quoted(place)} are {len(found)} files{which}, and there must be"
+            f" {one.count} at least: see its log, then retry."
+        )
+    return found

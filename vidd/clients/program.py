@@ -1,0 +1,122 @@
+"""One run of a foreign program: guarded, limited, logged, its end sorted into the three fates."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from vidd import process
+from vidd.clients.advance import Advance
+from vidd.clients.exits import fault_of
+from vidd.clients.landing import check_room
+from vidd.clients.spoken import Log, Spoken
+from vidd.errors import AgainLater, Fault
+from vidd.surely import surely
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from vidd.clients.advance import Progress
+    from vidd.clients.exits import Exit
+    from vidd.ports import Bench
+
+_log = structlog.get_logger()
+_STOPPING = 60.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is run, where, and how long. `hidden` is the part of the environment that nobody may see.
+
+    `name` is the program's in sentences; `deadline`, `quiet` and `grace` are seconds, `memory` and `log_size` bytes;
+    `stop` is what is run after it was ended early.
+    """
+
+    name: str
+    words: Sequence[str]
+    cwd: Path
+    environment: Mapping[str, str]
+    hidden: Mapping[str, str]
+    log: Path
+    log_size: int
+    deadline: float
+    quiet: float | None
+    grace: float
+    memory: int | None
+    exits: Mapping[str, Exit]
+    progress: Progress
+    stop: Sequence[str]
+
+
+async def call(call: Call, bench: Bench) -> dict[str, Any]:
+    """Run it once; what it said and how it ended, for the record.
+
+    AgainLater where the disk has less than the reserve (not counted), it took too long, or its exit says so; Refused
+    where its exit says that. Both have its last lines.
+    """
+    with closing(Log(call.log, call.log_size)) as log:
+        spoken = Spoken(log, list(call.hidden.values()), Advance(call.progress, bench.progress).hear)
+        at = f"{bench.tools.clock.now():%Y-%m-%d %H:%M:%S} UTC"
+        log.write(f"--- {at}, {bench.step}, in {call.cwd}: {call.words}\n".encode(errors="backslashreplace"))
+        _log.info("command started", job=bench.job.id, step=bench.step, program=call.name)
+        try:
+            ended = await _run(call, bench, spoken)
+        except process.Hung as hung:
+            sentence = f"{hung.sentence} If that was too early, raise limit or stall of the step."
+            raise AgainLater(sentence, said="\n".join(spoken.tail)) from None
+        log.write(f"--- exit {ended.code} after {ended.seconds:.1f} s\n".encode())
+    fault = fault_of(call.name, ended.code, spoken.tail, call.exits)
+    if fault is not None:
+        raise fault
+    where = {"directory": str(call.cwd), "words": list(call.words)}
+    said = {"lines": spoken.lines, "head": spoken.head, "tail": spoken.tail, "log": str(call.log)}
+    return {"exit": ended.code, "seconds": round(ended.seconds, 3), **where, **said}
+
+
+async def _run(call: Call, bench: Bench, spoken: Spoken) -> process.Ended:
+    encoder = bench.tools.encoder
+
+    def alive(_pid: int) -> int:
+        check_room(bench.directory, 0, encoder.disk_reserve)
+        return spoken.heard
+
+    whole = False
+    try:
+        check_room(bench.directory, 0, encoder.disk_reserve)
+        ended = await process.run(
+            call.words,
+            cwd=call.cwd,
+            env={**call.environment, **call.hidden},
+            on_output=(spoken.out.feed, spoken.err.feed),
+            deadline=call.deadline,
+            quiet=call.quiet,
+            alive=alive,
+            nice=encoder.nice,
+            memory=call.memory,
+            grace=call.grace,
+            guarded=True,
+        )
+        whole = True
+    finally:
+        spoken.end()
+        if not whole:
+            spoken.log.write(b"--- ended early\n")
+            await surely(_stop(call, spoken))
+    return ended
+
+
+async def _stop(call: Call, spoken: Spoken) -> None:
+    """What a client such as docker's leaves running is ended by a command of its own."""
+    if not call.stop:
+        return
+    try:
+        environment = {**call.environment, **call.hidden}
+        ended = await process.run(call.stop, cwd=call.cwd, env=environment, deadline=_STOPPING, guarded=True)
+    except Fault as fault:
+        spoken.log.write(f"--- {list(call.stop)}: {fault.sentence}\n".encode(errors="backslashreplace"))
+    else:
+        spoken.log.write(f"--- {list(call.stop)}: exit {ended.code}\n".encode(errors="backslashreplace"))

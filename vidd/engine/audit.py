@@ -1,0 +1,60 @@
+"""What a source's other side has, held against the jobs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from vidd.engine.intake import key_of
+from vidd.model.audit import Audit, Finding
+from vidd.model.job import Entry, State
+from vidd.ports import Listed
+
+_ENDED = frozenset({State.REFUSED, State.UNSURE, State.EXCLUDED, State.CANCELLED})
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """A source that can list what its other side has."""
+
+    kind: str
+    pipeline: str | None
+    ask: Callable[[], Awaitable[Sequence[Listed]]]
+
+
+def compare(source: str, kind: str, pipeline: str | None, listed: Iterable[Listed], entries: Sequence[Entry]) -> Audit:
+    """Hold what is listed against the jobs of its pipelines.
+
+    A job belongs to a thing by its key; and one that somebody else handed in, where it works on the same location.
+    """
+    by_key = {one.key: one for one in entries}
+    others: dict[tuple[str, str], list[Entry]] = {}
+    for one in entries:
+        if one.source != source:
+            others.setdefault((one.pipeline, one.location), []).append(one)
+    audit = Audit(source, kind, pipeline)
+    for thing in listed:
+        _sort_in(audit, thing, by_key, others)
+    return audit
+
+
+def _sort_in(audit: Audit, thing: Listed, by_key: dict[str, Entry], others: dict[tuple[str, str], list[Entry]]) -> None:
+    arrival = thing.arrival
+    if arrival is None:
+        (audit.waiting if thing.waits else audit.missing).append(Finding(thing.name, why=thing.why))
+        return
+    where = arrival.pipeline or audit.pipeline or ""
+    own = by_key.get(key_of(where, arrival))
+    same = [one for one in others.get((where, arrival.location), ()) if one is not own]
+    jobs = (*((own,) if own else ()), *same)
+    going = [one for one in jobs if one.state not in _ENDED]
+    if len(going) > 1:
+        audit.duplicate.append(Finding(thing.name, tuple(going), "It became more than one job."))
+    if not jobs:
+        audit.missing.append(Finding(thing.name, why="It is there, and no job was made of it."))
+    elif published := [one for one in going if one.state is State.PUBLISHED]:
+        audit.processed.append(Finding(thing.name, tuple(published)))
+    elif going:
+        audit.under_way.append(Finding(thing.name, tuple(going), going[0].reason))
+    else:
+        audit.refused.append(Finding(thing.name, jobs, jobs[0].reason))

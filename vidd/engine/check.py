@@ -1,0 +1,106 @@
+"""Before anything goes out: every file that will has the record of a check, and the policy says what its findings do.
+
+A hold is a person's to decide, once for each file that was made: what was approved is known by the record's `id`, which
+another file, though made of the same recording, does not share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vidd.errors import Refused
+from vidd.model.check import findings, policy_of
+from vidd.model.media import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from vidd.engine.stage import Stage
+    from vidd.engine.work import Made
+    from vidd.model.check import Finding
+    from vidd.model.job import Job
+    from vidd.model.media import Artifact, StepRecord
+    from vidd.ports import Plan
+
+
+def going_out(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
+    """The roles of the media files that publishers take. One that names none takes what was made, else the source."""
+    made = [role for role in artifacts if role != "source"] or list(artifacts)
+    wanted = [role for one in plan.publishers for role in (one.takes or made)]
+    return [role for role, one in artifacts.items() if role in wanted and _is_media(one)]
+
+
+def _is_media(artifact: Artifact) -> bool:
+    """Trees and the reports of programs are held to what their own steps know of them."""
+    video = artifact.role == "source" or artifact.content_type.startswith(("video/", "audio/"))
+    return video and artifact.tree is None
+
+
+async def give_records(stage: Stage, job: Job, plan: Plan, made: Made) -> None:
+    """Check what goes out and has not been checked by the step that made it; Refused where it is no good at all."""
+    for role in going_out(plan, made.artifacts):
+        artifact = made.artifacts[role]
+        known = artifact.facts.get("check", {})
+        if "id" in known:
+            continue
+        media, record = await stage.examine(stage.workspace.directory(job.id) / artifact.path, artifact, job.name)
+        facts = {**artifact.facts, "check": {**record, **known}}
+        checked = replace(artifact, media=artifact.media or media, facts=facts)
+        made.artifacts[role] = checked
+        steps = await stage.store.steps(job.id)
+        for step in [one for one in steps if one.name == _made_by(steps, role)]:
+            artifacts = tuple(checked if one.role == role else one for one in step.outcome.artifacts)
+            await stage.store.record_step(replace(step, outcome=Outcome(artifacts, step.outcome.facts)))
+
+
+async def doubts(stage: Stage, job: Job, plan: Plan, made: Made) -> str | None:
+    """In words, what a person must decide about before this goes out; Refused where the policy refuses it."""
+    approved = set((await stage.store.get_flag(_approved(job.id)) or "").split())
+    steps = await stage.store.steps(job.id)
+    refused: list[tuple[str, Finding]] = []
+    held: list[tuple[str, Finding]] = []
+    for role in going_out(plan, made.artifacts):
+        record = made.artifacts[role].facts.get("check", {})
+        for one in findings(record, policy_of(job.settings, _made_by(steps, role))):
+            if one.does == "refuse":
+                refused.append((role, one))
+            elif one.does == "hold" and record.get("id") not in approved:
+                held.append((role, one))
+    if refused:
+        raise Refused(
+            f"The check refused it. {_in_words(refused)} Correct the recording or the talk's times; or allow it under [pipelines.{job.pipeline}.check]"
+            f" and vidd retry {job.id} --fresh-settings."
+        )
+    return f"The check found: {_in_words(held)}" if held else None
+
+
+async def approve(stage: Stage, job: Job) -> None:
+    """A person has looked at what there is now, and lets it out in spite of what the check found."""
+    known = (await stage.store.get_flag(_approved(job.id)) or "").split()
+    now = [str(record["id"]) for step in await stage.store.steps(job.id) for record in _records(step)]
+    if now:
+        await stage.store.set_flag(_approved(job.id), " ".join(dict.fromkeys([*known, *now])))
+
+
+def _approved(job_id: str) -> str:
+    return f"check approved:{job_id}"
+
+
+def _records(step: StepRecord) -> Iterator[Mapping[str, Any]]:
+    for one in step.outcome.artifacts:
+        if "id" in one.facts.get("check", {}):
+            yield one.facts["check"]
+
+
+def _made_by(steps: Sequence[StepRecord], role: str) -> str:
+    makers = [step.name for step in steps if any(one.role == role for one in step.outcome.artifacts)]
+    return makers[-1] if makers else ""
+
+
+def _in_words(found: Sequence[tuple[str, Finding]]) -> str:
+    """Each sentence once, with the files it holds for."""
+    roles: dict[str, list[str]] = {}
+    for role, one in found:
+        roles.setdefault(one.sentence, []).append(role)
+    return " ".join(f"{', '.join(names)}: {sentence}" for sentence, names in roles.items())

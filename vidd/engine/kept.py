@@ -1,0 +1,217 @@
+"""Results of published jobs, kept aside for a time: what a rework begins with, is compared with, and is undone by.
+
+One directory for each edition, `<job>/<edition>`, with the job's files and a record of the steps and settings they came
+of. It gets its name last, so that it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from filecmp import cmp
+from pathlib import Path
+from typing import Any
+
+from vidd.errors import AgainLater
+from vidd.model.media import Artifact, StepRecord
+from vidd.model.record import outcome_from_json, outcome_to_json, stamp, unstamp
+from vidd.tree import leaves
+
+_RECORD, _FILES = "record.json", "files"
+_NAMED = 50
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What is kept of one edition. `directory` holds the files as the job had them."""
+
+    number: int
+    directory: Path
+    until: datetime
+    settings: Mapping[str, Any]
+    steps: Sequence[StepRecord]
+
+    @property
+    def artifacts(self) -> dict[str, Artifact]:
+        """By role, a later step's in place of an earlier one's."""
+        return {one.role: one for record in self.steps for one in record.outcome.artifacts}
+
+
+class Kept:
+    """The kept editions below `root`. All of it blocks; the engine calls it in threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def keep(
+        self,
+        job_id: str,
+        number: int,
+        source: Path,
+        *,
+        until: datetime,
+        settings: Mapping[str, Any],
+        steps: Sequence[StepRecord],
+        without: Iterable[str],
+    ) -> None:
+        """Take a job's directory over, but for these places in it. What is kept already stays as it is."""
+        final = self.root / job_id / str(number)
+        if final.exists() or not source.is_dir():
+            return
+        part = final.with_name(f".{number}.part")
+        with _disk():
+            _remove(part)
+            part.mkdir(parents=True)
+            record = {
+                "until": stamp(until),
+                "settings": dict(settings),
+                "steps": [
+                    {
+                        "name": one.name,
+                        "kind": one.kind,
+                        "fingerprint": one.fingerprint,
+                        "seconds": one.seconds,
+                        "outcome": outcome_to_json(one.outcome),
+                    }
+                    for one in steps
+                ],
+            }
+            (part / _RECORD).write_text(json.dumps(record))
+            for place in without:
+                _remove(source / place)
+            source.rename(part / _FILES)
+            part.rename(final)
+
+    def editions(self, job_id: str) -> list[Edition]:
+        """What is kept of a job, the oldest first."""
+        found = [path for path in (self.root / job_id).glob("[0-9]*") if path.is_dir()]
+        return [self._read(job_id, path) for path in sorted(found, key=lambda path: int(path.name))]
+
+    def edition(self, job_id: str, number: int) -> Edition | None:
+        """One of them."""
+        path = self.root / job_id / str(number)
+        return self._read(job_id, path) if path.is_dir() else None
+
+    def _read(self, job_id: str, path: Path) -> Edition:
+        record = json.loads((path / _RECORD).read_text())
+        steps = [
+            StepRecord(
+                job_id, one["name"], one["kind"], one["fingerprint"], outcome_from_json(one["outcome"]), one["seconds"]
+            )
+            for one in record["steps"]
+        ]
+        return Edition(int(path.name), path / _FILES, unstamp(record["until"]), record["settings"], steps)
+
+    def restore(self, edition: Edition, target: Path) -> None:
+        """Put copies of the kept files into a job's directory, each top-level name whole in place of what is there."""
+        with _disk():
+            for path in edition.directory.iterdir():
+                _remove(target / path.name)
+                if path.is_dir() and not path.is_symlink():
+                    shutil.copytree(path, target / path.name, symlinks=True, copy_function=_copy)
+                else:
+                    _copy(path, target / path.name)
+
+    def note(self, job_id: str, number: int, trees: Mapping[str, Collection[str]]) -> None:
+        """Keep which files this edition is about to put out: should it fail, the next one must know."""
+        (self.root / job_id / f"{number}.json").write_text(json.dumps({role: sorted(trees[role]) for role in trees}))
+
+    def put_since(self, job_id: str, number: int) -> dict[str, set[str]]:
+        """By role, the places of files of trees that this edition put out, or one after it may have."""
+        edition = self.edition(job_id, number)
+        found = trees_of(edition.directory, edition.artifacts) if edition is not None else {}
+        for path in (self.root / job_id).glob("*.json"):
+            if int(path.stem) > number:
+                for role, places in json.loads(path.read_text()).items():
+                    found.setdefault(role, set()).update(places)
+        return found
+
+    def sweep(self, now: datetime, alive: Collection[str]) -> None:
+        """Remove what was kept long enough, but nothing of jobs that are under way."""
+        for job in self.root.iterdir() if self.root.is_dir() else ():
+            if job.name in alive:
+                continue
+            for path in job.glob("[0-9]*"):
+                if path.is_dir() and self._read(job.name, path).until <= now:
+                    _remove(path)
+            if not any(path.is_dir() and path.name.isdigit() for path in job.iterdir()):
+                _remove(job)
+
+
+def compare(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict[str, Any]:
+    """How many files of the results were added, changed, removed, or are the same, byte for byte; and which.
+
+    The source is no result.
+    """
+    before = _files(old.directory, old.artifacts)
+    after = _files(directory, made)
+    names = {
+        "added": sorted(after.keys() - before.keys()),
+        "changed": sorted(
+            name for name in after.keys() & before.keys() if not cmp(before[name], after[name], shallow=False)
+        ),
+        "removed": sorted(before.keys() - after.keys()),
+    }
+    counts = {what: len(found) for what, found in names.items()}
+    same = len(after) - counts["added"] - counts["changed"]
+    return {**counts, "unchanged": same, "files": {what: found[:_NAMED] for what, found in names.items()}}
+
+
+def trees_of(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, set[str]]:
+    """By role, the places of the files of each tree that is there."""
+    trees = {role: directory / one.path for role, one in artifacts.items() if one.tree is not None}
+    return {role: {leaf.path for leaf in leaves(path)} for role, path in trees.items() if path.is_dir()}
+
+
+def _files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for one in [one for role, one in artifacts.items() if role != "source"]:
+        path = directory / one.path
+        if one.tree is not None and path.is_dir():
+            found |= {f"{one.path}/{leaf.path}": path / leaf.path for leaf in leaves(path)}
+        elif path.is_file():
+            found[one.path] = path
+    return found
+
+
+@contextmanager
+def _disk() -> Any:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            sentence = "The disk is full: free some space, and it goes on by itself."
+            raise AgainLater(sentence, after=60, counts=False) from None
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _copy(source: str | Path, target: str | Path) -> None:
+    """A file of its own, its blocks shared where the file system can do that (copy_file_range(2))."""
+    if os.path.islink(source):  # noqa: PTH114 - shutil hands over texts
+        shutil.copy2(source, target, follow_symlinks=False)
+        return
+    with open(source, "rb") as reading, open(target, "wb") as writing:  # noqa: PTH123 - as above
+        try:
+            while os.copy_file_range(reading.fileno(), writing.fileno(), 1 << 30):
+                pass
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            reading.seek(0)
+            writing.seek(0)
+            writing.truncate()
+            shutil.copyfileobj(reading, writing, 1 << 20)
+    shutil.copystat(source, target)

@@ -1,0 +1,50 @@
+"""Settings made from another system's, and what their author must add to them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vidd.config import Settings
+from vidd.ready import make_ready
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A vidd.toml without its secrets. `secrets` are the environment variables that carry them, each with its meaning."""
+
+    text: str
+    secrets: Mapping[str, str]
+
+    def check(self) -> None:
+        """SettingsFault where these settings, with their secrets, could not be used."""
+        table = tomllib.loads(self.text)
+        for name in self.secrets:
+            # VIDD_ACCOUNTS__POST__PASSWORD is accounts.post.password.
+            *way, key = name.removeprefix("VIDD_").lower().split("__")
+            place: dict[str, Any] = table
+            for part in way:
+                place = place[part]
+            place[key] = "a secret"
+        make_ready(Settings.model_validate(table))
+
+    @property
+    def whole(self) -> str:
+        """The text, with the secrets named at its head."""
+        names = [f"#   {name}   {meaning}" for name, meaning in self.secrets.items()]
+        head = (
+            ["# Secrets are not in here. Set them in the environment, or as credentials:", *names, ""] if names else []
+        )
+        return "\n".join([*head, self.text])
+
+
+def toml(value: str | float | Sequence[str]) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Sequence):
+        return f"[{', '.join(toml(one) for one in value)}]"
+    return str(value)

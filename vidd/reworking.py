@@ -1,0 +1,148 @@
+"""What a person asks of a rework, as the job's settings: changed options, added arguments, and where it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from pydantic import ValidationError
+
+from vidd.config import faults_of
+from vidd.errors import Refused
+from vidd.kinds import module_of
+from vidd.model.rework import REWORK
+
+_PARTS = (("steps", "steps"), ("publish", "publishers"), ("notify", "publishers"))
+_OWN = "own_extra"
+"""In a step's row: its own extra words, those of no rework."""
+
+Row = dict[str, Any]
+
+
+def reworked(
+    settings: Mapping[str, Any],
+    pipeline: str,
+    edition: int,
+    *,
+    step: str | None,
+    changes: Mapping[str, Any],
+    extra: Sequence[str],
+) -> tuple[dict[str, Any], str | None]:
+    """The settings of this edition, and the step it runs from (None: only what is published changes).
+
+    `changes` are by path: `step.option`, or with the pipeline's name before it. `extra` are given to the command it is
+    about, in place of those of an earlier rework. Refused with every fault, by its path.
+    """
+    made = deepcopy(dict(settings))
+    steps = {row["name"]: row for row in made["steps"]}
+    if step is not None and step not in steps:
+        raise Refused(f"The job's pipeline has no step {step!r}; it has {', '.join(steps)}.")
+    touched = {_change(made, pipeline, path, value) for path, value in changes.items()}
+    if extra:
+        touched.add(_add(steps, step, extra))
+    first = step or next((name for name in steps if name in touched), None)
+    if step is not None and (early := [name for name in steps if name in touched and _before(steps, name, step)]):
+        raise Refused(f"The step {early[0]} would change, but it comes before {step}: begin with that one.")
+    if first is None and not touched:
+        raise Refused("Say what is to be different: --step, --set, or arguments of the command after --.")
+    if first is not None:
+        for name, row in steps.items():
+            # What an earlier rework added was for that one.
+            if _OWN in row and not (extra and name in touched) and not _before(steps, name, first):
+                row["options"]["extra"] = row.pop(_OWN)
+        steps[first][REWORK] = edition
+    _check(made)
+    return made, first
+
+
+def _before(steps: Mapping[str, Row], one: str, other: str) -> bool:
+    names = list(steps)
+    return names.index(one) < names.index(other)
+
+
+def _change(made: Mapping[str, Any], pipeline: str, path: str, value: Any) -> str:
+    """Set one option; returns the name of the step, publisher or notice it belongs to."""
+    words = path.split(".")
+    rows = {row["name"]: row for part, _ in _PARTS for row in made[part]}
+    if len(words) > 2 and words[0] == pipeline and words[0] not in rows:
+        words = words[1:]
+    name, *way = words
+    if name not in rows or not way:
+        raise Refused(f"{path!r} names no option of this job: write STEP.OPTION; there are {', '.join(rows)}.")
+    place = rows[name]["options"]
+    for word in way[:-1]:
+        place = place.get(word) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        raise Refused(f"{path!r} names no option of this job: {'.'.join(words[:-1])} is no table.")
+    place[way[-1]] = value
+    return name
+
+
+def _add(steps: Mapping[str, Row], step: str | None, extra: Sequence[str]) -> str:
+    """Give a command these words too; returns its name."""
+    commands = [name for name, row in steps.items() if row["kind"] == "command"]
+    if step is not None and step in commands:
+        name = step
+    elif len(commands) == 1:
+        name = commands[0]
+    else:
+        there = f"several commands ({', '.join(commands)}): name one with --step" if commands else "no command"
+        raise Refused(f"Arguments were given, but the job's pipeline has {there}.")
+    row = steps[name]
+    row.setdefault(_OWN, list(row["options"].get("extra", ())))
+    row["options"]["extra"] = [*row[_OWN], *extra]
+    return name
+
+
+def _check(made: Mapping[str, Any]) -> None:
+    faults: list[str] = []
+    for part, family in _PARTS:
+        for row in made[part]:
+            try:
+                options = module_of(family, row["kind"]).Options.model_validate(row["options"])
+            except ValidationError as error:
+                faults += faults_of(error, (row["name"],))
+            else:
+                row["options"] = options.model_dump(mode="json")
+    if faults:
+        raise Refused(f"That cannot be: {'; '.join(faults)}.")
+
+
+def outlook(
+    settings: Mapping[str, Any], first: str | None, of: int | None, records: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
+    """What would happen: which steps run and why, what they made last time, and what becomes of what is out.
+
+    `of` is the edition it begins with (None: nothing is kept, so that all steps run); `records` have the artifacts that
+    each step made, as JSON.
+    """
+    names = [row["name"] for row in settings["steps"]]
+    at = len(names) if first is None else names.index(first)
+    steps = []
+    for number, row in enumerate(settings["steps"]):
+        why = None
+        if of is None:
+            why = "nothing is kept of the last run"
+        elif number >= at:
+            why = "the rework begins here" if number == at else "it comes after"
+        elif row["kind"] == "fetch" and first is not None:
+            why = "what was fetched is not kept"
+        elif getattr(module_of("steps", row["kind"]), "FRESH", False):
+            why = "it makes words only"
+        steps.append({"name": row["name"], "kind": row["kind"], "runs": why is not None, "why": why})
+    runs = {one["name"] for one in steps if one["runs"]}
+    return {
+        "from": first,
+        "of": of,
+        "steps": steps,
+        "files": [one for name in names if name in runs and name != "fetch" for one in records.get(name, ())],
+        "publishers": [
+            {"name": row["name"], "kind": row["kind"], "replaces": _replaces(row)} for row in settings["publish"]
+        ],
+        "notices": [row["name"] for row in settings["notify"] if row["options"].get("on", "published") == "published"],
+    }
+
+
+def _replaces(row: Mapping[str, Any]) -> bool:
+    return hasattr(module_of("publishers", row["kind"]), "replace")

@@ -1,0 +1,111 @@
+"""A CMS that speaks GraphQL: every video uploaded to it arrives, whether vidd was listening at that moment or not.
+
+A subscription tells of uploads as they happen, and promises nothing about those in between two connections. So each
+connection, once its subscription stands, is followed by a question for all that is there, and again after a moment and
+then every `catch_up`; what is known already is known by its key. Where there is no subscription to be had, the
+questions go on alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from vidd.clients.cms import Account
+from vidd.clients.cms_list import listed
+from vidd.clients.cms_objects import Improper, read_upload, written
+from vidd.clients.cms_options import Options, arrival_of
+from vidd.clients.cms_watch import CmsWatch
+from vidd.clients.graphql import connected
+from vidd.clients.graphql_socket import subscribed
+from vidd.errors import AgainLater, Fault, Refused
+from vidd.ports import Listed
+from vidd.printable import printable
+
+if TYPE_CHECKING:
+    from vidd.ports import Inlet, Tools
+
+__all__ = ["Options", "audit", "check", "watch"]
+
+_REFUSAL = 1.0
+"""Seconds a CMS has to turn a subscription down while it is checked."""
+
+
+async def watch(options: Options, inlet: Inlet) -> None:
+    """Listen and ask until cancelled; never returns. Refused where there is no such account."""
+    await CmsWatch(options, inlet).run()
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Ask for the objects and for the subscription; Refused names all that is missing of both."""
+    account = tools.account(options.account, Account)
+    faults: list[str] = []
+    said: list[str] = []
+    for ask in (_check_query, _check_subscription):
+        try:
+            said.append(await ask(options, account, tools))
+        except Fault as fault:
+            faults.append(fault.sentence)
+    if faults:
+        raise Refused(" ".join(faults))
+    return f"{account.place}: " + "; ".join(said) + "."
+
+
+async def _check_query(options: Options, account: Account, tools: Tools) -> str:
+    async with connected(account, tools) as cms, aclosing(listed(cms, options.question, None)) as pages:
+        page = await anext(pages)
+    if page.faults:
+        raise Refused(f"The CMS answers the query only in part ({page.faults}): correct it, or the CMS.")
+    lacking = 0
+    for value in page.objects:
+        try:
+            lacking += read_upload(value, options.fields).lacks is not None
+        except Improper as reason:
+            raise Refused(
+                f"Among the objects is one that is no upload: {reason}. Correct `fields` of the source."
+            ) from None
+    more = " on the first page" if options.paging else ""
+    return f"{len(page.objects)} objects are listed{more}, {lacking} of them not whole yet"
+
+
+async def _check_subscription(options: Options, account: Account, tools: Tools) -> str:
+    if not options.subscription:
+        return "there is no subscription to ask for"
+    async with subscribed(account, tools, options.subscription, options.manner) as line:
+        try:
+            # A refusal comes at once, an event comes when there is one.
+            async with asyncio.timeout(_REFUSAL):
+                await line.batch()
+        except TimeoutError:
+            pass
+    return f"the subscription stands, over {line.protocol}"
+
+
+async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:
+    """What the CMS lists now."""
+    account = tools.account(options.account, Account)
+    found: dict[str, Listed] = {}
+    async with connected(account, tools) as cms:
+        async for page in listed(cms, options.question, None):
+            if page.faults:
+                raise AgainLater(f"The CMS answered only in part: {page.faults}.")
+            for value in page.objects:
+                one = _listed(options, name, value)
+                if one is not None:
+                    found[one.arrival.key if one.arrival else one.name] = one
+    return list(found.values())
+
+
+def _listed(options: Options, source: str, value: Any) -> Listed | None:
+    try:
+        upload = read_upload(value, options.fields)
+        if options.begin is not None and upload.at is not None and upload.at < options.begin:
+            return None
+        if upload.lacks:
+            return Listed(upload.id, why=f"It waits for its {upload.lacks}.", waits=True)
+        return Listed(upload.id, arrival_of(options, source, upload))
+    except Improper as reason:
+        return Listed(printable(written(value), 80), why=f"It is no upload: {reason}.")
+    except Refused as refusal:
+        return Listed(upload.id, why=refusal.sentence)

@@ -1,0 +1,134 @@
+"""The results of an analysis of people as one directory: complete, checked file by file, and handed on as a tree.
+
+What the analysis left stays as it is, for a rework goes on with it: the files are put into a directory of their own,
+under second names where the disk has no clones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from vidd import process
+from vidd.clients.disk import cloned
+from vidd.clients.landing import disk
+from vidd.clients.outputs import within
+from vidd.clients.threads import in_thread
+from vidd.errors import AgainLater, Refused
+from vidd.fields import MayName
+from vidd.model.media import Artifact, Outcome
+from vidd.options import Duration, Size
+from vidd.options import Options as Base
+from vidd.printable import quoted
+from vidd.texts import check_template, fields_of, render
+from vidd.tree import leaves, tree_artifact
+
+if TYPE_CHECKING:
+    from vidd.ports import Bench, Tools
+
+SLOT: str | None = None
+FACTS: frozenset[str] = frozenset({"scenes", "frames", "people", "bodies", "made"})
+
+_Template = Annotated[str, AfterValidator(check_template), MayName()]
+
+
+class Options(Base):
+    """Settings of a step of kind `results`. Templates may name job, talk, name and facts."""
+
+    path: _Template = Field(description="The directory that the analysis left its annotations in, below the job's.")
+    parts: dict[str, _Template] = Field(
+        {}, description="More directories, by the name they get among them, such as body; they may be missing."
+    )
+    leave: tuple[str, ...] = Field(("scenepkl",), description="Names in the directory that are no results.")
+    needs: tuple[str, ...] = Field((), description="Names there must be where there are people, such as body.")
+    prefix: str = Field(
+        "/annotationdata",
+        pattern=r"^(/[\w-][\w.-]*)*$",
+        description="What paths begin with in the indexes that are made.",
+    )
+    role: str = Field("annotations", pattern=r"^[\w.-]{1,60}$", description="The role of the tree.")
+    each: bool = Field(False, description="Hand each directory on as a tree of its own too, with its name as the role.")
+    limit: Duration = Field(1800.0, gt=0, description="How long looking at all of it may take.")
+    memory: Size = Field(Size(8 << 30), description="Bytes of address space that may take.")
+
+
+async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind's check has this shape
+    """Nothing outside is needed."""
+    return "Results are looked at with what vidd brings."
+
+
+async def run(options: Options, bench: Bench) -> Outcome:
+    """Hand on the tree; the facts `scenes`, `frames`, `people`, `bodies`, and which files were `made`.
+
+    Refused with the name of the first broken file, and where in it.
+    """
+    fields = fields_of(bench.job, bench.talk, bench.facts)
+    source = within(bench.directory, render(options.path, fields))
+    parts = {name: within(bench.directory, render(text, fields)) for name, text in options.parts.items()}
+    target = bench.directory / f"{options.role}.tree"
+    with disk():
+        missing = await in_thread(_gather, options, source, parts, target)
+    found = await _arranged(options, bench, target)
+    if missing and found["people"]:
+        raise Refused(
+            f"There are people in the video, but the analysis left no {quoted(missing[0])}: see its log (vidd log)."
+        )
+    return Outcome(tuple(await in_thread(_trees, options, bench.directory, target, found)), found)
+
+
+def _trees(options: Options, directory: Path, target: Path, found: dict[str, Any]) -> list[Artifact]:
+    each = sorted(path.name for path in target.iterdir() if path.is_dir()) if options.each else []
+    places = {options.role: target.name} | {name: f"{target.name}/{name}" for name in each}
+    return [tree_artifact(role, directory, place, found) for role, place in places.items()]
+
+
+def _gather(options: Options, source: Path, parts: dict[str, Path], target: Path) -> list[str]:
+    """A directory of its own with all that are results, and what is missing of them; empty files are refused by name."""
+    if not source.is_dir():
+        raise Refused(f"The analysis left no directory {quoted(source.name)}: see its log (vidd log).")
+    if target.exists():
+        shutil.rmtree(target)
+    found = {path.name: path for path in source.iterdir() if path.name not in options.leave}
+    found |= {name: path for name, path in parts.items() if path.is_dir()}
+    for name, path in sorted(found.items()):
+        files = leaves(path) if path.is_dir() else []
+        for leaf in files:
+            _put(path / leaf.path, target / name / leaf.path)
+        if not path.is_dir():
+            _put(path, target / name)
+    return [name for name in options.needs if name not in found]
+
+
+def _put(source: Path, target: Path) -> None:
+    if source.is_symlink() or not source.stat().st_size:
+        raise Refused(f"{quoted(source.name)} among the results is {'a link' if source.is_symlink() else 'empty'}.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not cloned(source, target):
+        os.link(source, target)
+
+
+async def _arranged(options: Options, bench: Bench, target: Path) -> dict[str, Any]:
+    said: list[str] = []
+    ended = await process.run(
+        [sys.executable, "-m", "vidd.clients.annotations", target, options.prefix],
+        on_line=said.append,
+        deadline=options.limit,
+        nice=bench.tools.encoder.nice,
+        memory=int(options.memory),
+    )
+    if ended.code != 0 or not said:
+        why = ended.stderr.splitlines()[-1] if ended.stderr else "it said nothing"
+        raise AgainLater(f"The results could not be looked at (exit {ended.code}: {why}).", said=ended.stderr)
+    answer = json.loads(said[-1])
+    if "found" not in answer:
+        raise Refused(
+            f"{quoted(answer['place'])} among the results is broken: {answer['why']}. See the program's log (vidd log),"
+            " then retry."
+        )
+    return dict(answer["found"])

@@ -1,0 +1,219 @@
+"""Part a video into its scenes: a list of the ranges of its pictures, and a file for each.
+
+Pictures are numbered from 0 through the whole video. A scene is `scene_000` and so on; a video without a cut is one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from vidd import process
+from vidd.clients.landing import disk
+from vidd.clients.threads import in_thread
+from vidd.errors import AgainLater, Refused
+from vidd.ffmpeg import scenes as told
+from vidd.ffmpeg.probe import probe
+from vidd.ffmpeg.run import check_capable, encode
+from vidd.ffmpeg.scenes import Found
+from vidd.ffmpeg.settings import Preset
+from vidd.ffmpeg.verify import inspect
+from vidd.model.media import Artifact, Media, Outcome
+from vidd.model.scenes import Scene, fault_of, scenes_of, snapped
+from vidd.options import Options as Base
+from vidd.printable import quoted
+from vidd.tree import tree_artifact
+
+if TYPE_CHECKING:
+    from vidd.ports import Bench, Tools
+
+SLOT: str | None = "encodes"
+FACTS: frozenset[str] = frozenset({"scenes", "frames", "detector", "threshold"})
+OWN_PLACE = True  # as for a trim: looking and checking leave room for another's encode
+
+_MEMORY = 8 << 30
+_INDEX = "scenes.json"
+
+
+class Options(Base):
+    """The settings of a step of kind `scenes`."""
+
+    source: str = Field(
+        "", description="Role of the file to part; unset: the talk where there is one, else the source."
+    )
+    detector: Literal["scdet", "adaptive"] = Field(
+        "scdet", description="Who looks for cuts: ffmpeg's scdet, or PySceneDetect's AdaptiveDetector (vidd[scenes])."
+    )
+    threshold: float | None = Field(
+        None, gt=0, le=100, description="How much must change for a cut; unset: 10 for scdet, 3 for adaptive."
+    )
+    window: int = Field(5, ge=1, le=100, description="Of adaptive: how many pictures before and after are compared.")
+    shortest: int = Field(10, ge=1, description="The least number of pictures of a scene.")
+    files: Literal["encode", "copy", "none"] = Field(
+        "encode",
+        description="encode parts exactly at the cuts; copy at the nearest keyframes, without loss; none makes the list alone.",
+    )
+    crf: int = Field(18, ge=0, le=51, description="Quality of the picture for x264: lower is better and larger.")
+    preset: Preset = Field("veryfast", description="How much time x264 takes to make the files smaller.")
+    sound: bool = Field(False, description="Keep the first track of sound.")
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Ask ffmpeg whether it can do this, and whether PySceneDetect is there where it is wanted."""
+    said = await check_capable(tools.encoder)
+    if options.detector == "adaptive":
+        from importlib.util import find_spec  # noqa: PLC0415
+
+        if find_spec("scenedetect") is None:
+            raise _no_detector("scenedetect")
+    return said
+
+
+async def run(options: Options, bench: Bench) -> Outcome:
+    """Make `scenes.json`, with the files in a tree of the role `scenes`, or alone where there are none."""
+    role = options.source or ("talk" if "talk" in bench.artifacts else "source")
+    source, name = bench.file(role), bench.job.name
+    media = bench.artifacts[role].media or await probe(source, name)
+    parting = _Parting(options, bench, source, media)
+    async with bench.place():
+        found = await parting.look()
+        scenes = scenes_of(found.cuts, found.frames, options.shortest)
+        if options.files == "copy":
+            scenes = scenes_of(await parting.keyframes([one.start for one in scenes[1:]]), found.frames, 1)
+        if (fault := fault_of(scenes, found.frames)) is not None:
+            raise Refused(f"The scenes of {quoted(name)} do not fit together: {fault}.")
+        artifact = await parting.part(scenes)
+    threshold = parting.threshold
+    facts = {"scenes": len(scenes), "frames": found.frames, "detector": options.detector, "threshold": threshold}
+    return Outcome((artifact,), facts)
+
+
+class _Parting:
+    """One video on its way into scenes."""
+
+    def __init__(self, options: Options, bench: Bench, source: Path, media: Media) -> None:
+        self._options, self._bench, self._source, self._media = options, bench, source, media
+        self.threshold = options.threshold or (10.0 if options.detector == "scdet" else 3.0)
+
+    async def look(self) -> Found:
+        """How many pictures there are, and where scenes begin."""
+        options, name = self._options, self._bench.job.name
+        if options.detector == "adaptive":
+            words = (f"{self.threshold:g}", str(options.window), str(options.shortest))
+            said = await self._ask("adaptive", *words)
+            return Found(int(said["frames"]), tuple(said["cuts"]))
+        said_to = self._bench.directory / ".scenes.txt"
+        threads = self._bench.tools.encoder.threads
+        try:
+            await self._ffmpeg(
+                told.detection(self._source, said_to, threshold=self.threshold, threads=threads), said_to
+            )
+            return await in_thread(_read, said_to, name)
+        finally:
+            said_to.unlink(missing_ok=True)
+
+    async def keyframes(self, cuts: list[int]) -> list[int]:
+        """The keyframes nearest to these cuts."""
+        return snapped(cuts, (await self._ask("keyframes"))["keyframes"])
+
+    async def part(self, scenes: list[Scene]) -> Artifact:
+        """Make the files, look at them, and put all of it in place."""
+        directory, index = self._bench.directory, json.dumps([one.to_json() for one in scenes], indent=1)
+        if self._options.files == "none":
+            path = directory / _INDEX
+            with disk():
+                path.write_text(index)
+            return Artifact("scenes", _INDEX, path.stat().st_size, "application/json")
+        final, part = directory / "scenes", directory / ".scenes.part"
+        await in_thread(_clear, final, part)
+        try:
+            await self._make(part, scenes)
+            with disk():
+                (part / _INDEX).write_text(index)
+            part.rename(final)
+        finally:
+            await in_thread(_clear, part)
+        return await in_thread(tree_artifact, "scenes", directory, final.name)
+
+    async def _make(self, part: Path, scenes: list[Scene]) -> None:
+        options, threads = self._options, self._bench.tools.encoder.threads
+        part.mkdir()
+        mp4 = options.files == "encode" or self._media.container.startswith("mov")
+        suffix, container = ("mp4", "mp4") if mp4 else ("mkv", "matroska")
+        pattern = f"{str(part).replace('%', '%%')}/%d.{suffix}"
+        if options.files == "encode":
+            argv = told.splitting(
+                self._source, pattern, self._media, scenes,
+                crf=options.crf, preset=options.preset, sound=options.sound, threads=threads,
+            )  # fmt: skip
+        else:
+            argv = told.parting(
+                self._source, pattern, scenes, sound=options.sound, container=container, threads=threads
+            )
+        await self._ffmpeg(argv, part / f"0.{suffix}")
+        made = list(part.glob(f"*.{suffix}"))
+        if len(made) != len(scenes):
+            raise self._not_good(f"{len(made)} files were made of {len(scenes)} scenes")
+        for scene in scenes:
+            file = part / f"{scene.number}.{suffix}"
+            await self._check(file, scene)
+            place = part / scene.name / f"video.{suffix}"
+            place.parent.mkdir()
+            file.rename(place)
+
+    async def _check(self, file: Path, scene: Scene) -> None:
+        try:
+            _, found = await inspect(file, scene.name, nice=self._bench.tools.encoder.nice)
+        except Refused as refused:
+            raise self._not_good(refused.sentence.rstrip(".")) from None
+        if found.pictures != scene.length:
+            raise self._not_good(f"{scene.name} has {found.pictures} pictures, and should have {scene.length}")
+        if found.damage:
+            raise self._not_good(f"{scene.name} does not decode ({found.damage[0]})")
+
+    def _not_good(self, why: str) -> Refused:
+        what = 'set files = "encode" of the step' if self._options.files == "copy" else "send the file again, whole"
+        return Refused(f"The scenes of {quoted(self._bench.job.name)} did not come out well: {why}; {what}.")
+
+    async def _ffmpeg(self, argv: list[str], output: Path) -> None:
+        bench = self._bench
+        await encode(
+            bench.tools.encoder, argv, output=output, duration=self._media.duration,
+            progress=bench.progress, observe=bench.tools.observe, kind="scenes",
+        )  # fmt: skip
+
+    async def _ask(self, what: str, *words: str) -> dict[str, Any]:
+        """What the child says of the source."""
+        said: list[str] = []
+        argv: list[str | Path] = [sys.executable, "-P", "-m", "vidd.ffmpeg.scene_reader", what, self._source, *words]
+        encoder, name = self._bench.tools.encoder, quoted(self._bench.job.name)
+        limit = max(600.0, 20 * self._media.duration)
+        ended = await process.run(argv, on_line=said.append, deadline=limit, nice=encoder.nice, memory=_MEMORY)
+        if ended.code != 0 or not said:
+            raise AgainLater(f"{name} could not be looked at for its scenes (exit {ended.code}).", said=ended.stderr)
+        answer: dict[str, Any] = json.loads(said[-1])
+        if "missing" in answer:
+            raise _no_detector(answer["missing"])
+        if "error" in answer:
+            raise Refused(f"{name} could not be looked at for its scenes ({answer['error']}): send it again, whole.")
+        return answer
+
+
+def _no_detector(module: str) -> Refused:
+    return Refused(
+        f'The detector adaptive needs {module}: install vidd[scenes], or set detector = "scdet" of the step.'
+    )
+
+
+def _read(path: Path, name: str) -> Found:
+    return told.read_detection(path.read_text(errors="replace"), name)
+
+
+def _clear(*paths: Path) -> None:
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
