@@ -9,7 +9,7 @@ from builders_pcloud import PASSWORD, TOKEN, certificate, service
 pytest.importorskip("pcloud")
 
 __all__ = ["certificate", "service"]
-FILE = os.urandom(3 * 2**20 + 4711)
+FILE = os.urandom(300_011)
 
 
 @pytest.fixture
