@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 from vidd.errors import AgainLater, Fault, Refused
+from vidd.fulldisk import FULL
 
 _CLONE = 0x40049409  # FICLONE of linux/fs.h
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EINVAL, errno.ENOTTY}
 _IMPOSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.ELOOP}
@@ -19,7 +19,7 @@ _IMPOSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, er
 def disk_fault(error: OSError, doing: str) -> Fault:
     """What an error of the disk means for whoever was `doing` something, such as "writing /srv/out/a.mp4"."""
     why = error.strerror or str(error)
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return AgainLater(f"The disk was full while {doing}: make room, it goes on by itself.", after=60, counts=False)
     if error.errno in _FORBIDDEN:
         return Refused(f"The system forbade {doing} ({why}): give vidd's user the right to, then retry.")

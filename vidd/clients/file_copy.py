@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from vidd.clients.disk import cloned
-from vidd.clients.landing import check_room, disk, sync_directory
+from vidd.clients.landing import check_room, sync_directory
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
+from vidd.fulldisk import disk
 from vidd.printable import printable
 
 if TYPE_CHECKING:

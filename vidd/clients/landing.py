@@ -5,20 +5,19 @@ The notes are written only after the bytes they speak of were synced, so a resum
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vidd.clients.checksum import digest_of
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
+from vidd.fulldisk import disk
 from vidd.printable import size_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -32,18 +31,6 @@ def check_room(directory: Path, need: int, reserve: int) -> None:
             after=60,
             counts=False,
         )
-
-
-@contextmanager
-def disk() -> Iterator[None]:
-    """Turn a full disk into a wait that is nobody's failure."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            sentence = "The disk is full: free some space, and it goes on by itself."
-            raise AgainLater(sentence, after=60, counts=False) from None
-        raise
 
 
 def write_all(handle: int, data: bytes | bytearray, offset: int) -> None:

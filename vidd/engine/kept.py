@@ -6,19 +6,17 @@ of. It gets its name last, so that it is there whole or not at all.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
-from vidd.errors import AgainLater
+from vidd.fulldisk import FULL, disk
 from vidd.model.media import Artifact, StepRecord
 from vidd.model.record import outcome_from_json, outcome_to_json, stamp, unstamp
 from vidd.tree import leaves
@@ -65,7 +63,7 @@ class Kept:
         if final.exists() or not source.is_dir():
             return
         part = final.with_name(f".{number}.part")
-        with _disk():
+        with disk():
             _remove(part)
             part.mkdir(parents=True)
             record = {
@@ -110,7 +108,7 @@ class Kept:
 
     def restore(self, edition: Edition, target: Path) -> None:
         """Put copies of the kept files into a job's directory, each top-level name whole in place of what is there."""
-        with _disk():
+        with disk():
             for path in edition.directory.iterdir():
                 _remove(target / path.name)
                 if path.is_dir() and not path.is_symlink():
@@ -180,17 +178,6 @@ def _files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Path
     return found
 
 
-@contextmanager
-def _disk() -> Any:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            sentence = "The disk is full: free some space, and it goes on by itself."
-            raise AgainLater(sentence, after=60, counts=False) from None
-        raise
-
-
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -208,7 +195,7 @@ def _copy(source: str | Path, target: str | Path) -> None:
             while os.copy_file_range(reading.fileno(), writing.fileno(), 1 << 30):
                 pass
         except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            if error.errno in FULL:
                 raise
             reading.seek(0)
             writing.seek(0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vidd.errors import AgainLater
+from vidd.fulldisk import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ def room_left(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno not in FULL:
             raise
         raise AgainLater(
             f"The disk was full while {doing}: free some space; the work goes on by itself.", counts=False

@@ -17,11 +17,11 @@ from pydantic import AfterValidator, Field
 
 from vidd import process
 from vidd.clients.disk import cloned
-from vidd.clients.landing import disk
 from vidd.clients.outputs import within
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
 from vidd.fields import MayName
+from vidd.fulldisk import disk
 from vidd.model.media import Artifact, Outcome
 from vidd.options import Duration, Size
 from vidd.options import Options as Base

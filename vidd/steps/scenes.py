@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from vidd import process
-from vidd.clients.landing import disk
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg import scenes as told
@@ -23,6 +22,7 @@ from vidd.ffmpeg.run import check_capable, encode
 from vidd.ffmpeg.scenes import Found
 from vidd.ffmpeg.settings import Preset
 from vidd.ffmpeg.verify import inspect
+from vidd.fulldisk import disk
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.scenes import Scene, fault_of, scenes_of, snapped
 from vidd.options import Options as Base
