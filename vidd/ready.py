@@ -54,7 +54,7 @@ def make_ready(settings: Settings) -> Ready:
         accounts,
         sources,
         pipelines,
-        lambda: module_of("stores", settings.store.kind).make(settings.daemon.state, store),
+        lambda: module_of("stores", settings.store.kind).make(settings.daemon.state, store, accounts),
         lambda: module_of("queues", settings.queue.kind).make(queue),
     )
 
@@ -80,6 +80,7 @@ def _check_accounts(settings: Settings, faults: Faults, table: Any, where: tuple
 
 
 def _check_names(settings: Settings, faults: Faults) -> None:
+    _check_accounts(settings, faults, settings.store, ("store",))
     for name, table in settings.sources.items():
         _check_accounts(settings, faults, table, ("sources", name))
         pipeline = table.rest.get("pipeline")

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import PyMongoError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Document: TypeAlias = dict[str, Any]
 Client: TypeAlias = AsyncIOMotorClient[Document]
 Database: TypeAlias = AsyncIOMotorDatabase[Document]
+Collection: TypeAlias = AsyncIOMotorCollection[Document]
 
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 
@@ -90,6 +91,9 @@ def _client(account: Account, name: str, loop: asyncio.AbstractEventLoop) -> Cli
         "serverSelectionTimeoutMS": int(account.timeout * 1000),
         "connectTimeoutMS": min(10_000, int(account.timeout * 1000)),
     }
+    if "heartbeatfrequencyms" not in uri.lower():
+        # A primary that says it is none is asked again only with the next beat, which is 10 s off otherwise.
+        more["heartbeatFrequencyMS"] = 2000
     if account.user is not None and account.password is not None:
         more |= {"username": account.user, "password": account.password.get_secret_value()}
     if account.tls is not None or account.ca or account.certificate:

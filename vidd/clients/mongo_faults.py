@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bson.errors import BSONError
 from dns.exception import Timeout
 from dns.resolver import NoNameservers
 from pymongo import errors
@@ -22,6 +23,10 @@ DUPLICATE = frozenset({11000, 11001, 12582})
 """Another document has the key."""
 
 _TRANSIENT = ("RetryableWriteError", "TransientTransactionError")
+
+
+class TooLarge(Refused):
+    """No document of MongoDB can hold it."""
 
 
 class _Rule(NamedTuple):
@@ -60,14 +65,14 @@ _RULES = (
     ),
     _Rule(
         frozenset({10334, 17280, 17419, 17420}),
-        Refused,
+        TooLarge,
         "It is more than a document of MongoDB can hold (16 MiB): {doing}.",
     ),
 )
 _TOO_LARGE = 10334
 
 
-def fault_of(error: errors.PyMongoError, doing: str, name: str) -> Exception:
+def fault_of(error: errors.PyMongoError | BSONError, doing: str, name: str) -> Exception:
     """What an error at `doing` ("keeping a job") means, with the account `name`.
 
     AgainLater, Refused, or Conflict where another document has the key; anything else is a defect and comes back as it
@@ -101,9 +106,10 @@ def _of_settings(error: errors.PyMongoError, doing: str, name: str) -> Fault:
     return Refused(f"MongoDB cannot be asked with the account {name!r} ({said}): correct [accounts.{name}].")
 
 
-def _of_answer(error: errors.PyMongoError, doing: str, name: str) -> Exception:
+def _of_answer(error: errors.PyMongoError | BSONError, doing: str, name: str) -> Exception:
     code, said = _code_of(error), _said(error)
-    busy = getattr(error, "timeout", False) or any(error.has_error_label(label) for label in _TRANSIENT)
+    transient = isinstance(error, errors.PyMongoError) and any(error.has_error_label(label) for label in _TRANSIENT)
+    busy = getattr(error, "timeout", False) or transient
     if busy and not any(code in rule.codes for rule in _RULES):
         return AgainLater(f"MongoDB is too busy for {doing} ({code or 'a time limit'}); it is tried again.")
     return _of_code(code, said, doing, name)
@@ -118,7 +124,7 @@ def _of_code(code: int, said: str, doing: str, name: str) -> Exception:
     return Refused(f"MongoDB refused {doing}: {code} {printable(said, 200)}".rstrip(" .") + ".")
 
 
-def _answers(error: errors.PyMongoError) -> list[Mapping[str, Any]]:
+def _answers(error: errors.PyMongoError | BSONError) -> list[Mapping[str, Any]]:
     """What the server said: of a bulk write, all it has against it."""
     details = getattr(error, "details", None) or {}
     if isinstance(error, errors.BulkWriteError):
@@ -126,7 +132,7 @@ def _answers(error: errors.PyMongoError) -> list[Mapping[str, Any]]:
     return [details]
 
 
-def _code_of(error: errors.PyMongoError) -> int:
+def _code_of(error: errors.PyMongoError | BSONError) -> int:
     """The code that decides: any other before that of a key which is known."""
     if isinstance(error, errors.DocumentTooLarge):
         return _TOO_LARGE
@@ -134,7 +140,7 @@ def _code_of(error: errors.PyMongoError) -> int:
     return next((code for code in codes if code not in DUPLICATE), codes[0] if codes else 0)
 
 
-def _said(error: errors.PyMongoError) -> str:
+def _said(error: errors.PyMongoError | BSONError) -> str:
     code = _code_of(error)
     return next((str(one.get("errmsg", "")) for one in _answers(error) if one.get("code") == code), "")
 
@@ -151,7 +157,7 @@ def asking(doing: str, name: str) -> Iterator[None]:
     """Turn what pymongo raises inside into what it means (`fault_of`)."""
     try:
         yield
-    except errors.PyMongoError as error:
+    except (errors.PyMongoError, BSONError) as error:
         meant = fault_of(error, doing, name)
         if meant is error:
             raise
