@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 from builders import START, job, talk
+from builders_aws import the_tools
 from builders_mongo import account, an_account, mongodb, server
 from peers.network import Network
 
@@ -17,7 +18,7 @@ from vidd.model.media import Outcome, StepRecord
 from vidd.model.publication import Publication, Sending
 from vidd.ports import Conflict
 from vidd.ready import make_ready
-from vidd.stores.mongo import MongoStore
+from vidd.stores.mongo import MongoStore, Settings, check
 
 __all__ = ["account", "mongodb", "server"]
 DEADLINE = 60.0
@@ -248,7 +249,7 @@ async def test_a_reading_that_was_cut_in_the_middle_is_not_seen_and_swept_later(
     with pytest.raises(AgainLater):
         await store.put_talks("sheet", [talk("new")], START + timedelta(seconds=1))
     server.behave()
-    assert [one.id for one in await store.talks("sheet")] == ["old"]
+    assert [one.id for one in await until_done(lambda: store.talks("sheet"))] == ["old"]
     assert await store.talk("sheet", "new") is None
     assert await store._link["talks"].count_documents({}) == 2
     await store.sweep(datetime.now(UTC))
@@ -273,7 +274,7 @@ async def test_what_the_login_may_not_do_any_more_waits_while_the_store_is_open(
         await store.admit([job("a")])
     assert "readWrite" in store.trouble
     server.behave()
-    assert await store.admit([job("a")])
+    assert await until_done(lambda: store.admit([job("a")]))
     assert store.trouble is None
 
 
@@ -294,6 +295,16 @@ async def test_words_may_have_any_name(account):
     assert await store.recall("space.$") == words
     assert await store.count("space.$", "a.b", 4) == 5
     await store.close()
+
+
+async def test_the_check_says_who_works_on_the_database(account, tmp_path):
+    tools, options = the_tools(tmp_path, lab=account), Settings(account="lab")
+    assert await check(options, tools) == f"The database {account.database!r} can be read, and no vidd works on it."
+    store = await opened(account, "a:/var/lib/vidd")
+    assert "the vidd of a:/var/lib/vidd works on it" in await check(options, tools)
+    await store.close()
+    with pytest.raises(Refused, match=r"add \[accounts\.other\]"):
+        await check(Settings(account="other"), tools)
 
 
 def test_the_store_needs_an_account_of_its_kind(tmp_path):

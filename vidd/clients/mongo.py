@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pymongo import ReadPreference, WriteConcern
+from pymongo import ReadPreference, WriteConcern, timeout
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
@@ -128,5 +128,10 @@ async def database(account: Account, name: str) -> AsyncIterator[Database]:
             read_concern=ReadConcern("majority"),
         )
     finally:
-        # It says good-bye to the server, who may be away.
-        await asyncio.to_thread(client.close)
+        await asyncio.to_thread(_close, client)
+
+
+def _close(client: Client) -> None:
+    # It says good-bye to the server, who may be away.
+    with timeout(1.0):
+        client.close()

@@ -1,7 +1,8 @@
 """A store's line to its MongoDB: every call is known to be well or not, and one vidd at a time works on a database.
 
 A call that fails is for later and nobody's failure: what a login may not do any more must not have jobs refused. The
-exception is a document that is too large, which no waiting makes smaller.
+exception is a document that is too large, which no waiting makes smaller. Once one call has failed, no other is made
+until a sign of life gets through: a hundred jobs need not wait for as many timeouts.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -21,6 +22,8 @@ from vidd.ports import Conflict
 
 _log = structlog.get_logger()
 _BEAT = 5.0
+_PROBE = 1.0
+"""Seconds between two signs of life, and between two that do not get through."""
 _SILENT = 60.0
 """Seconds without a sign of life after which the owner of a database is taken for dead."""
 
@@ -35,7 +38,7 @@ class Link:
         self._account, self._name, self._who = account, name, who
         self._stack = AsyncExitStack()
         self._db: Database | None = None
-        self._lost = False
+        self._doubt = asyncio.Event()
         self._seen: tuple[tuple[Any, Any], float] | None = None
         self.trouble: str | None = None
 
@@ -45,7 +48,8 @@ class Link:
         if self._who is not None:
             with self.opening("taking hold of the database"):
                 await self._own(self._who)
-            await self._stack.enter_async_context(self._beating(self._who))
+        await self._stack.enter_async_context(self._beating())
+        self.trouble = None
 
     async def close(self) -> None:
         """Let go of the database and of the line."""
@@ -59,15 +63,15 @@ class Link:
         try:
             with asking(doing, self._name):
                 yield
-        except AgainLater as fault:
+        except (AgainLater, Refused) as fault:
             self.trouble = fault.sentence
             raise
 
     @contextmanager
     def asking(self, doing: str) -> Iterator[None]:
         """Turn what is raised inside into AgainLater, Conflict, or TooLarge."""
-        if self._lost:
-            raise AgainLater(str(self.trouble), counts=False)
+        if self.trouble is not None:
+            raise AgainLater(self.trouble, after=_BEAT, counts=False)
         try:
             with asking(doing, self._name):
                 yield
@@ -77,10 +81,8 @@ class Link:
             if self.trouble is None:
                 _log.warning("store away", reason=fault.sentence)
             self.trouble = fault.sentence
+            self._doubt.set()
             raise AgainLater(fault.sentence, after=_BEAT, counts=False) from fault
-        if self.trouble is not None and not self._lost:
-            _log.info("store back")
-            self.trouble = None
 
     def __getitem__(self, collection: str) -> Collection:
         """A collection; every call on it belongs inside `asking`."""
@@ -113,31 +115,48 @@ class Link:
         return time.monotonic() - self._seen[1] >= _SILENT
 
     @asynccontextmanager
-    async def _beating(self, who: str) -> AsyncIterator[None]:
-        beat = asyncio.create_task(self._beat(who), name="store beat")
+    async def _beating(self) -> AsyncIterator[None]:
+        beat = asyncio.create_task(self._beat(), name="store beat")
         try:
             yield
         finally:
             beat.cancel()
             await asyncio.wait([beat])
-            await self._let_go(who)
+            if self._who is not None and self.trouble is None:
+                await self._let_go(self._who)
 
-    async def _beat(self, who: str) -> None:
-        """Say that this vidd lives, which also tells whether MongoDB does."""
+    async def _beat(self) -> None:
+        """Say that this vidd lives, which also tells whether MongoDB does; at once where a call has failed."""
         while True:
-            await asyncio.sleep(_BEAT)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_BEAT if self.trouble is None else _PROBE):
+                    await self._doubt.wait()
+            self._doubt.clear()
+            before = self.trouble
             try:
-                with self.asking("saying that this vidd lives"):
-                    mine = await self["meta"].update_one({"_id": "owner", "who": who}, {"$currentDate": {"at": True}})
-            except AgainLater:
+                with self.opening("saying that this vidd lives"):
+                    mine = await self._sign()
+            except (AgainLater, Refused) as fault:
+                if before is None:
+                    _log.warning("store away", reason=fault.sentence)
                 continue
-            if mine.matched_count != 1:
-                self._lost = True
+            if not mine:
                 self.trouble = (
                     "Another vidd took the database over while this one could not reach it: restart this one."
                 )
                 _log.error("store lost", reason=self.trouble)
                 return
+            if self.trouble is not None:
+                _log.info("store back")
+                self.trouble = None
+
+    async def _sign(self) -> bool:
+        """Whether the database is still this vidd's."""
+        if self._who is None:
+            await self["meta"].find_one({"_id": "owner"})
+            return True
+        sign = {"$currentDate": {"at": True}}
+        return (await self["meta"].update_one({"_id": "owner", "who": self._who}, sign)).matched_count == 1
 
     async def _let_go(self, who: str) -> None:
         try:

@@ -1,20 +1,22 @@
-"""`ports.Memory` in MongoDB: a space is one document, so that its words are kept all or none."""
+"""`ports.Memory` in MongoDB: a space is one document, so that its words are kept all or none. And other small things."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from urllib.parse import quote, unquote
 
-from pymongo import ReturnDocument
+from pymongo import DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from vidd.clients.mongo import Document
 from vidd.clients.mongo_link import Link
+from vidd.model.record import stamp, unstamp
 
 
 class MongoMemory:
-    """Words by space, and flags."""
+    """Words by space, flags, and dead letters."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -61,6 +63,16 @@ class MongoMemory:
                 await self._link["flags"].delete_one({"_id": name})
             else:
                 await self._link["flags"].replace_one({"_id": name}, {"value": value}, upsert=True)
+
+    async def put_dead_letter(self, source: str, body: str, reason: str, at: datetime) -> None:
+        with self._link.asking("keeping a dead letter"):
+            letter = {"at": stamp(at), "source": source, "reason": reason, "body": body}
+            await self._link["dead_letters"].insert_one(letter)
+
+    async def dead_letters(self, limit: int = 100) -> list[tuple[datetime, str, str, str]]:
+        with self._link.asking("looking at dead letters"):
+            found = self._link["dead_letters"].find(sort=[("_id", DESCENDING)], limit=limit)
+            return [(unstamp(one["at"]), one["source"], one["reason"], one["body"]) async for one in found]
 
 
 def _field(name: str) -> str:

@@ -19,8 +19,8 @@ from pydantic import Field
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError
 
-from vidd.clients.mongo import Account, Document
-from vidd.clients.mongo_faults import known_of
+from vidd.clients.mongo import Account, Document, database
+from vidd.clients.mongo_faults import asking, known_of
 from vidd.clients.mongo_link import Link
 from vidd.clients.mongo_memory import MongoMemory
 from vidd.clients.mongo_programmes import MongoProgrammes
@@ -45,7 +45,7 @@ from vidd.model.rows import (
     step_to_row,
 )
 from vidd.options import Options
-from vidd.ports import Conflict
+from vidd.ports import Conflict, Tools
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -79,7 +79,6 @@ class MongoStore(MongoMemory, MongoProgrammes):
         except BaseException:
             await self.close()
             raise
-        self._link.trouble = None
 
     async def _migrate(self) -> None:
         found = await self._link["meta"].find_one({"_id": "schema"})
@@ -104,9 +103,12 @@ class MongoStore(MongoMemory, MongoProgrammes):
             if missing and await self._insert(missing):
                 # Who has the key must be certain before anybody is told that it is known.
                 holders |= await self._holders(missing)
-                if any(job.key not in holders for job in missing):
-                    raise AgainLater("Another vidd is recording the same arrival; it is tried again.", counts=False)
-                fresh = [job for job in fresh if holders[job.key] == job.id]
+                fresh = [job for job in fresh if holders.get(job.key, job.id) == job.id]
+                missing = [job for job in missing if job.key not in holders]
+            else:
+                missing = []
+        if missing:
+            raise AgainLater("Another vidd is recording the same arrival; it is tried again.", counts=False)
         return fresh
 
     async def _holders(self, jobs: Sequence[Job]) -> dict[str, str]:
@@ -279,15 +281,15 @@ class MongoStore(MongoMemory, MongoProgrammes):
         last = await self._link[collection].find_one({"job": job_id}, {"order": 1}, sort=[("order", DESCENDING)])
         return int(last["order"]) + 1 if last else 1
 
-    async def put_dead_letter(self, source: str, body: str, reason: str, at: datetime) -> None:
-        with self._link.asking("keeping a dead letter"):
-            letter = {"at": stamp(at), "source": source, "reason": reason, "body": body}
-            await self._link["dead_letters"].insert_one(letter)
 
-    async def dead_letters(self, limit: int = 100) -> list[tuple[datetime, str, str, str]]:
-        with self._link.asking("looking at dead letters"):
-            found = self._link["dead_letters"].find(sort=[("_id", DESCENDING)], limit=limit)
-            return [(unstamp(one["at"]), one["source"], one["reason"], one["body"]) async for one in found]
+async def check(options: Settings, tools: Tools) -> str:
+    """Asks the database who works on it."""
+    account = tools.account(options.account, Account)
+    async with database(account, options.account) as db:
+        with asking("looking at the database", options.account):
+            owner = await db["meta"].find_one({"_id": "owner"})
+    works = f"the vidd of {owner['who']} works on it" if owner else "no vidd works on it"
+    return f"The database {account.database!r} can be read, and {works}."
 
 
 def make(state: Path, options: Settings, accounts: Mapping[str, Any]) -> MongoStore:
