@@ -165,6 +165,21 @@ class FakePublisher:
         )
 
 
+class Gate:
+    """Lets a test hold a step or a publisher in the middle."""
+
+    def __init__(self):
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, *_):
+        self.reached.set()
+        await self.open.wait()
+
+    async def wait(self):
+        async with asyncio.timeout(DEADLINE):
+            await self.reached.wait()
+
+
 class Engine:
     """A whole engine over a store; `plan` is what every job is resolved to."""
 

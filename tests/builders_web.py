@@ -60,6 +60,7 @@ class ShelfStore:
         self.shelf = {}
         self.histories, self.records, self.sendings, self.letters = {}, {}, {}, []
         self.counted = 0
+        self.trouble = None
 
     def put(self, *jobs):
         for job in jobs:

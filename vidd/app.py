@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from vidd.awaited import when_there
 from vidd.clients.systemd import Notifier
 from vidd.config import Settings
 from vidd.engine.acts import Acts
@@ -105,7 +106,7 @@ class Daemon:
                     [token.get_secret_value() for token in settings.daemon.tokens],
                 )
                 stack.push_async_callback(self.port.stop)
-                taken = await self.runner.recover()
+                taken = await when_there(self.runner.recover, self._notifier)
                 await stack.enter_async_context(self._signals())
                 async with asyncio.TaskGroup() as tasks:
                     main = tasks.create_task(self.runner.run(), name="runner")
@@ -129,7 +130,7 @@ class Daemon:
     async def _build(self, stack: AsyncExitStack) -> None:
         ready, settings = self._ready, self._ready.settings
         store = ready.make_store()
-        await store.open()
+        await when_there(store.open, self._notifier)
         stack.push_async_callback(store.close)
         stack.push_async_callback(close_probers)
         queue = ready.make_queue()

@@ -96,6 +96,8 @@ class FrontDesk:
         }
         free = self._stage.workspace.free()
         reasons = [f"The watcher {one.name} is down: {one.reason}" for one in self._watchers.table.values() if one.down]
+        if self.store.trouble is not None:
+            reasons.append(f"The store is away, so jobs wait: {self.store.trouble}")
         reasons += [f"ffmpeg: {reason}" for reason in self.capabilities.missing]
         if free < self._reserve():
             reasons.append(

@@ -80,6 +80,7 @@ def _questions(ready: Ready, tools: Tools) -> list[tuple[str, bool, Callable[[],
         if hasattr(module, "check"):
             questions.append((about, getattr(module, "LOCAL", False), partial(module.check, options, tools)))
 
+    add("store", "stores", ready.settings.store.kind, ready.store)
     for name, (kind, options) in ready.sources.items():
         add(f"sources.{name}", "sources", kind, options)
     for name, body in ready.pipelines.items():

@@ -14,7 +14,7 @@ from vidd.ports import Queue, Store
 
 @dataclass(frozen=True)
 class Ready:
-    """`sources` are (kind, options) by name; `pipelines` are as they are stored with jobs."""
+    """`sources` are (kind, options) by name; `pipelines` are as they are stored with jobs, `store` the store's options."""
 
     settings: Settings
     accounts: dict[str, Any]
@@ -22,6 +22,7 @@ class Ready:
     pipelines: dict[str, dict[str, Any]]
     make_store: Callable[[], Store]
     make_queue: Callable[[], Queue]
+    store: Any
 
     @property
     def encoder(self) -> dict[str, Any]:
@@ -54,8 +55,9 @@ def make_ready(settings: Settings) -> Ready:
         accounts,
         sources,
         pipelines,
-        lambda: module_of("stores", settings.store.kind).make(settings.daemon.state, store),
+        lambda: module_of("stores", settings.store.kind).make(settings.daemon.state, store, accounts),
         lambda: module_of("queues", settings.queue.kind).make(queue),
+        store,
     )
 
 
@@ -80,6 +82,7 @@ def _check_accounts(settings: Settings, faults: Faults, table: Any, where: tuple
 
 
 def _check_names(settings: Settings, faults: Faults) -> None:
+    _check_accounts(settings, faults, settings.store, ("store",))
     for name, table in settings.sources.items():
         _check_accounts(settings, faults, table, ("sources", name))
         pipeline = table.rest.get("pipeline")

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from builders import START, job, talk
+from builders_mongo import account, mongodb
 
 from vidd.model.job import State
 from vidd.model.media import Artifact, Audio, Media, Outcome, StepRecord, Video
@@ -12,12 +13,19 @@ from vidd.model.publication import Publication, Receipt, Sending
 from vidd.model.talk import Speaker
 from vidd.ports import Conflict
 from vidd.stores.memory import MemoryStore
+from vidd.stores.mongo import MongoStore
 from vidd.stores.sqlite import SqliteStore
 
+__all__ = ["account", "mongodb"]
 
-@pytest.fixture(params=["memory", "sqlite"])
+
+@pytest.fixture(params=["memory", "sqlite", "mongo"])
 async def store(request, tmp_path):
-    one = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "journal.sqlite")
+    one = {
+        "memory": MemoryStore,
+        "sqlite": lambda: SqliteStore(tmp_path / "journal.sqlite"),
+        "mongo": lambda: MongoStore(request.getfixturevalue("account"), "lab", "this host"),
+    }[request.param]()
     await one.open()
     yield one
     await one.close()

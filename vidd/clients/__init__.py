@@ -7,6 +7,7 @@ ACCOUNTS = {
     "cms": "vidd.clients.cms",
     "facebook": "vidd.clients.facebook",
     "google": "vidd.clients.google_sheets",
+    "mongodb": "vidd.clients.mongo",
     "pcloud": "vidd.clients.pcloud",
     "s3": "vidd.clients.aws",
     "secret": "vidd.clients.secret",

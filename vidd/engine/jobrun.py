@@ -87,7 +87,7 @@ class JobRun:
         return facts
 
     async def _save(self, state: State, reason: str | None, changes: Mapping[str, Any]) -> None:
-        self.job = await self._stage.move(self.job, state, reason, **changes)
+        self.job = await self._stage.move(self.job, state, reason, insist=True, **changes)
 
     async def _go(self) -> None:
         plan = self._stage.resolve(self.job.settings)

@@ -128,7 +128,7 @@ class _Sender:
             self._one = Publication(
                 self._job.id, self.name, self._plan.kind, changed=self._stage.now(), notice=self._notice
             )
-            await surely(self._stage.store.save_publication(self._one, expect=None))
+            await surely(self._stage.insist(lambda: self._stage.store.save_publication(self._one, expect=None)))
         else:
             self._one = self._known
         if self._of_an_earlier_edition:
@@ -270,7 +270,7 @@ class _Sender:
         await surely(self._save(changes))
 
     async def _save(self, changes: Mapping[str, Any]) -> None:
-        self._one = await self._stage.move_publication(self._job, self._one, **changes)
+        self._one = await self._stage.move_publication(self._job, self._one, insist=True, **changes)
 
     def _make_parcel(self) -> Parcel:
         def progress(done: float, total: float | None, unit: str, speed: float | None) -> None:

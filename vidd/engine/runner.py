@@ -14,7 +14,7 @@ from vidd.engine.patience import time_or_sign
 from vidd.engine.rework import kept_of
 from vidd.engine.rivals import out_in_words
 from vidd.engine.slots import Slot
-from vidd.engine.stage import Stage
+from vidd.engine.stage import AWAY, Stage
 from vidd.errors import AgainLater
 from vidd.model.job import UNFINISHED, IllegalMove, Job, State
 from vidd.ports import Conflict, Queue
@@ -23,8 +23,6 @@ _log = structlog.get_logger()
 _LOOK = 30.0
 """Seconds between two looks at the waiting jobs, when none comes due before."""
 _KEPT, _SWEEP = timedelta(days=7), timedelta(hours=1)
-_UNWRITTEN = 5.0
-"""Seconds until a journal that could not be written is tried again."""
 
 
 class Runner:
@@ -37,6 +35,7 @@ class Runner:
         self._runs: dict[str, tuple[JobRun, asyncio.Task[Job]]] = {}
         self._again: dict[str, int] = {}
         self._lost: set[str] = set()
+        self._fallen: set[str] = set()
         self._open = asyncio.Event()
         self._waits = asyncio.Event()
         self._changed = asyncio.Event()
@@ -84,6 +83,13 @@ class Runner:
             self._starting += 1
             try:
                 started = await self._start(job_id)
+            except AgainLater as fault:
+                # Its place in the queue is lost; whoever looks at what is unfinished finds it again.
+                _log.warning("job not started", job=job_id, reason=fault.sentence)
+                self._lost.add(job_id)
+                await self._stage.tools.clock.sleep(AWAY)
+                self._waits.set()
+                started = False
             finally:
                 self._starting -= 1
             if not started:
@@ -123,6 +129,9 @@ class Runner:
                 # Its state could not be saved; the journal still has the one before.
                 self._lost.add(job_id)
                 self._waits.set()
+            else:
+                # A defect that keeps its record from being written: another run would end the same way.
+                self._fallen.add(job_id)
 
     async def _wake(self) -> None:
         while True:
@@ -131,7 +140,7 @@ class Runner:
                 seconds = await self._take_up()
             except AgainLater as fault:
                 _log.warning("jobs not taken up", reason=fault.sentence)
-                seconds = _UNWRITTEN
+                seconds = AWAY
             self._changed.set()
             await time_or_sign(self._stage.tools.clock, max(seconds, 0.0), self._waits)
 
@@ -140,15 +149,28 @@ class Runner:
         store, now = self._stage.store, self._stage.now()
         if now - self._swept >= _SWEEP:
             await self._sweep()
-        for job_id in list(self._lost):
-            job = await store.job(job_id)
-            if job is not None and job.state in UNFINISHED and job_id not in self._runs:
-                await self.requeue(job, "The journal could not be written while this ran.")
-            self._lost.discard(job_id)
+        await self._find_stranded()
         for job in await store.due(now):
             await self.requeue(job, "Its time has come.")
         following = await store.next_due()
         return min(_LOOK, (following - now).total_seconds()) if following else _LOOK
+
+    async def _find_stranded(self) -> None:
+        """Queue what is unfinished and neither runs nor waits here.
+
+        A store that is away may have saved what nobody heard of: an arrival, a retry, a job whose run ended in vain.
+        """
+        lost = set(self._lost)
+        for job in await self._stage.store.jobs(states=[State.WORKING, State.PUBLISHING]):
+            if not self._is_here(job.id):
+                await self.requeue(job, "The store could not be written while this ran.")
+        for job_id, priority in await self._stage.store.unfinished():
+            if not self._is_here(job_id):
+                self._queue.put(job_id, priority)
+        self._lost -= lost
+
+    def _is_here(self, job_id: str) -> bool:
+        return job_id in self._runs or job_id in self._fallen
 
     async def requeue(self, job: Job, reason: str | None) -> Job:
         """Make a resting job ready and queue it; a conflict means that somebody else moved it first."""
@@ -211,16 +233,21 @@ class Runner:
         """Return once nothing runs, nothing is queued, and nothing comes due within `patience` seconds."""
         while True:
             self._changed.clear()
-            due = await self._stage.store.next_due()
-            soon = due is not None and due <= self._stage.now() + timedelta(seconds=patience)
             busy = self._runs or self._lost or self._starting or (self._queue.size() and not self.paused)
-            if not busy and (self.paused or not soon):
+            if not busy and (self.paused or not await self._due_within(patience)):
                 return
             await self._changed.wait()
 
+    async def _due_within(self, patience: float) -> bool:
+        try:
+            due = await self._stage.store.next_due()
+        except AgainLater:
+            return True
+        return due is not None and due <= self._stage.now() + timedelta(seconds=patience)
+
     async def drain(self, grace: float) -> None:
         """The way down: jobs end at their next step or within `grace` seconds, and are then interrupted."""
-        self._stage.draining = True
+        self._stage.drains.set()
         tasks = {task for _, task in self._runs.values()}
         if tasks and grace > 0:
             await asyncio.wait(tasks, timeout=grace)
@@ -228,7 +255,7 @@ class Runner:
 
     async def stop_now(self) -> None:
         """Interrupt what still runs and wait for its end."""
-        self._stage.draining = True
+        self._stage.drains.set()
         tasks = {task for _, task in self._runs.values()}
         for task in tasks:
             task.cancel()

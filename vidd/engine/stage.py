@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
+from vidd.engine.patience import time_or_sign
 from vidd.engine.slots import Slots
 from vidd.engine.workspace import Workspace
+from vidd.errors import AgainLater
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.job import Job, State
 from vidd.model.media import Artifact, Media
@@ -22,7 +25,9 @@ from vidd.model.retry import RetryRule, next_try
 from vidd.ports import Resolve, Store, Tools
 
 _log = structlog.get_logger()
-
+T = TypeVar("T")
+AWAY = 5.0
+"""Seconds until a store that was away, or could not be written, is asked again."""
 
 Examine = Callable[[Path, Artifact, str], Awaitable[tuple[Media | None, Mapping[str, Any]]]]
 
@@ -38,7 +43,7 @@ class GivenBack(Exception):
 
 @dataclass
 class Stage:
-    """One daemon's engine. `draining` is set once, when nothing new may start.
+    """One daemon's engine. `drains` is set once, when nothing new may start.
 
     `examine` gives what a file holds and the record of its check, for a file that its step has not checked; the last
     argument is what the operator knows its source by.
@@ -53,7 +58,12 @@ class Stage:
     retry: RetryRule = field(default_factory=RetryRule)
     ask_source: Callable[[str], None] = lambda _name: None
     examine: Examine = unexamined
-    draining: bool = False
+    drains: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the daemon drains."""
+        return self.drains.is_set()
 
     def now(self) -> datetime:
         """The time."""
@@ -69,19 +79,42 @@ class Stage:
         chance = random.random()  # noqa: S311 - jitter, not a secret
         return next_try(self.retry, attempt=attempt, since=since, now=self.now(), after=after, chance=chance)
 
-    async def move(self, job: Job, state: State, reason: str | None = None, **changes: Any) -> Job:
-        """Save a job in another state."""
+    async def insist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Repeat what must not be forgotten, such as a receipt, while the store is away; until the daemon drains."""
+        while True:
+            try:
+                return await write()
+            except AgainLater as fault:
+                if self.draining:
+                    raise
+                _log.warning("not saved yet", reason=fault.sentence)
+            await time_or_sign(self.tools.clock, AWAY, self.drains)
+
+    async def move(
+        self, job: Job, state: State, reason: str | None = None, *, insist: bool = False, **changes: Any
+    ) -> Job:
+        """Save a job in another state; `insist` waits for a store that is away."""
         changes = {"until": None, **changes}
         moved = job.evolve(state=state, reason=reason, changed=self.now(), **changes)
-        await self.store.save(moved, expect=job.state)
+
+        async def save() -> None:
+            await self.store.save(moved, expect=job.state)
+
+        await (self.insist(save) if insist else save())
         _log.info("job moved", job=job.id, pipeline=job.pipeline, state=state, reason=reason, name=job.name)
         self.observe(JobMoved(moved, job.state))
         return moved
 
-    async def move_publication(self, job: Job, one: Publication, **changes: Any) -> Publication:
-        """Save a publication."""
+    async def move_publication(
+        self, job: Job, one: Publication, *, insist: bool = False, **changes: Any
+    ) -> Publication:
+        """Save a publication; `insist` waits for a store that is away."""
         moved = one.evolve(changed=self.now(), **changes)
-        await self.store.save_publication(moved, expect=one.state)
+
+        async def save() -> None:
+            await self.store.save_publication(moved, expect=one.state)
+
+        await (self.insist(save) if insist else save())
         if moved.state is not one.state:
             _log.info("publication moved", job=job.id, to=one.name, state=moved.state, reason=moved.reason)
         self.observe(PublicationMoved(moved, job.pipeline))

@@ -101,7 +101,9 @@ async def _run(stage: Stage, job: Job, step: PlannedStep, talk: Talk | None, mad
     else:
         async with place.hold():
             outcome, seconds = await _step(stage, step, bench, place)
-    await stage.store.record_step(StepRecord(job.id, step.name, step.kind, step.fingerprint, outcome, seconds))
+    record = StepRecord(job.id, step.name, step.kind, step.fingerprint, outcome, seconds)
+    # What took an hour is not made again because the store was away for a minute.
+    await stage.insist(lambda: stage.store.record_step(record))
     return outcome
 
 

@@ -75,6 +75,9 @@ FAILURE = "failure"
 REPLACES = "replaces"
 """The fact that names the job whose publications this one takes the place of."""
 
+SHORTEST_END = 4
+"""How many characters of the end of an id tell a job."""
+
 UNFINISHED = frozenset({State.SEEN, State.READY, State.WORKING, State.PUBLISHING})
 """States a daemon takes up again by itself when it starts; `waiting` comes when its time has come."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Any
 
 from vidd.model.job import Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
-from vidd.model.record import outcome_from_json, receipt_from_json, receipt_to_json, stamp, unstamp
+from vidd.model.record import outcome_from_json, outcome_to_json, receipt_from_json, receipt_to_json, stamp, unstamp
 
 
 def _time(text: str | None) -> datetime | None:
@@ -51,8 +51,28 @@ def entry_from_row(row: Sequence[Any]) -> Entry:
     return Entry(**{**values, "state": State(values["state"])})
 
 
+def new_ones(jobs: Sequence[Job], known: Container[str]) -> list[Job]:
+    """Of jobs that are handed in together, the first of each key that is not known."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        if job.key not in known:
+            first.setdefault(job.key, job)
+    return list(first.values())
+
+
+def step_columns() -> tuple[str, ...]:
+    """The columns of a finished step."""
+    return ("job", "name", "kind", "fingerprint", "outcome", "seconds")
+
+
+def step_to_row(record: StepRecord) -> tuple[Any, ...]:
+    """The values of `step_columns`."""
+    outcome = json.dumps(outcome_to_json(record.outcome))
+    return (record.job, record.name, record.kind, record.fingerprint, outcome, record.seconds)
+
+
 def step_from_row(row: Sequence[Any]) -> StepRecord:
-    """(job, name, kind, fingerprint, outcome as JSON, seconds)."""
+    """The opposite of `step_to_row`."""
     job, name, kind, fingerprint, outcome, seconds = row
     return StepRecord(job, name, kind, fingerprint, outcome_from_json(json.loads(outcome)), seconds)
 

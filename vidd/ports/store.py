@@ -18,16 +18,27 @@ class Conflict(Exception):
 
 
 class Store(Memory, Protocol):
-    """The truth: jobs, steps, publications, talks, and what kinds remember. Every call is durable when it returns."""
+    """The truth: jobs, steps, publications, talks, and what kinds remember. Every call is durable when it returns.
+
+    Any call may say AgainLater, which counts as nobody's failure: the store is away, or its disk is full. A save that said
+    so may have been made or not: the very same save again finds out.
+    """
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it could not be asked lately, in a sentence; None while it can be. From memory."""
 
     async def open(self) -> None:
-        """Make or migrate the tables; Refused where they are newer than this program."""
+        """Make or migrate the tables; Refused where they are newer than this program, AgainLater where it is away."""
 
     async def close(self) -> None:
         """Give everything back."""
 
     async def admit(self, jobs: Sequence[Job]) -> list[Job]:
-        """Record new jobs in one transaction. A job whose key is known is left out of the answer."""
+        """Record new jobs. A job whose key is known is left out of the answer.
+
+        Cut in the middle, some may have been recorded: nobody was told of any, so all are handed in again.
+        """
 
     async def job(self, job_id: str) -> Job | None:
         """One job by its id, or by an end of it (four characters or more) that only one job has."""

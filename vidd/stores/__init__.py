@@ -2,5 +2,6 @@
 
 KINDS = {
     "memory": "vidd.stores.memory",
+    "mongo": "vidd.stores.mongo",
     "sqlite": "vidd.stores.sqlite",
 }

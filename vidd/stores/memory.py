@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from vidd.model.job import UNFINISHED, Entry, Job, State
+from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
+from vidd.model.rows import new_ones
 from vidd.model.talk import Programme, Talk
 from vidd.options import Options
 from vidd.ports import Conflict, ShortMemory
@@ -34,6 +36,10 @@ class MemoryStore(ShortMemory):
         self._dead_letters: list[tuple[datetime, str, str, str]] = []
         self._flags: dict[str, str] = {}
 
+    @property
+    def trouble(self) -> str | None:
+        return None
+
     async def open(self) -> None:
         """Nothing to open."""
 
@@ -41,19 +47,17 @@ class MemoryStore(ShortMemory):
         """Nothing to give back."""
 
     async def admit(self, jobs: Sequence[Job]) -> list[Job]:
-        fresh = []
-        for job in jobs:
-            if job.key not in self._keys:
-                self._keys.add(job.key)
-                self._jobs[job.id] = job
-                self._history[job.id] = [(job.created, job.state, job.reason)]
-                fresh.append(job)
+        fresh = new_ones(jobs, self._keys)
+        for job in fresh:
+            self._keys.add(job.key)
+            self._jobs[job.id] = job
+            self._history[job.id] = [(job.created, job.state, job.reason)]
         return fresh
 
     async def job(self, job_id: str) -> Job | None:
         if job_id in self._jobs:
             return self._jobs[job_id]
-        found = [job for one, job in self._jobs.items() if len(job_id) >= 4 and one.endswith(job_id)]
+        found = [job for one, job in self._jobs.items() if len(job_id) >= SHORTEST_END and one.endswith(job_id)]
         return found[0] if len(found) == 1 else None
 
     async def job_of_key(self, key: str) -> Job | None:
@@ -157,6 +161,6 @@ class MemoryStore(ShortMemory):
             self._flags[name] = value
 
 
-def make(_state: Path, _options: Settings) -> MemoryStore:
+def make(_state: Path, _options: Settings, _accounts: Mapping[str, Any]) -> MemoryStore:
     """A new, empty store."""
     return MemoryStore()

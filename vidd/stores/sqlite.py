@@ -15,20 +15,23 @@ from typing import Any
 
 from vidd.clients.sqlite import Database
 from vidd.errors import Refused
-from vidd.model.job import UNFINISHED, Entry, Job, State
+from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
-from vidd.model.record import outcome_to_json, stamp, talk_from_json, talk_to_json, unstamp
+from vidd.model.record import stamp, talk_from_json, talk_to_json, unstamp
 from vidd.model.rows import (
     entry_columns,
     entry_from_row,
     job_columns,
     job_from_row,
     job_to_row,
+    new_ones,
     publication_columns,
     publication_from_row,
     publication_to_row,
+    step_columns,
     step_from_row,
+    step_to_row,
 )
 from vidd.model.talk import Programme, Talk
 from vidd.options import Options
@@ -36,7 +39,6 @@ from vidd.ports import Conflict
 
 _ENTRY = entry_columns()
 _JOB = job_columns()
-_SHORTEST_END = 4
 _PUBLICATION = publication_columns()
 
 
@@ -55,6 +57,10 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db = Database(path)
+
+    @property
+    def trouble(self) -> str | None:
+        return None
 
     async def open(self) -> None:
         try:
@@ -88,8 +94,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> list[Job]:
             keys = json.dumps([job.key for job in jobs])
             rows = db.execute("SELECT key FROM jobs WHERE key IN (SELECT value FROM json_each(?))", (keys,))
-            known = {row[0] for row in rows}
-            fresh = [job for job in {job.key: job for job in reversed(jobs)}.values() if job.key not in known][::-1]
+            fresh = new_ones(jobs, {row[0] for row in rows})
             marks = ",".join("?" * len(_JOB))
             db.executemany(
                 f"INSERT INTO jobs ({','.join(_JOB)}) VALUES ({marks})",
@@ -104,7 +109,7 @@ class SqliteStore:
 
     async def job(self, job_id: str) -> Job | None:
         exact = await self._select_jobs("id = ?", (job_id,))
-        if exact or len(job_id) < _SHORTEST_END:
+        if exact or len(job_id) < SHORTEST_END:
             return exact[0] if exact else None
         ending = await self._select_jobs("substr(id, -length(?1)) = ?1 LIMIT 2", (job_id,))
         return ending[0] if len(ending) == 1 else None
@@ -196,16 +201,15 @@ class SqliteStore:
 
     async def steps(self, job_id: str) -> list[StepRecord]:
         rows = await self._db.read(
-            "SELECT job, name, kind, fingerprint, outcome, seconds FROM steps WHERE job = ? ORDER BY rowid", (job_id,)
+            f"SELECT {','.join(step_columns())} FROM steps WHERE job = ? ORDER BY rowid", (job_id,)
         )
         return [step_from_row(row) for row in rows]
 
     async def record_step(self, record: StepRecord) -> None:
-        values = (record.job, record.name, record.kind, record.fingerprint)
-        outcome = json.dumps(outcome_to_json(record.outcome))
+        values = step_to_row(record)
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO steps VALUES (?,?,?,?,?,?)", (*values, outcome, record.seconds))
+            db.execute("INSERT OR REPLACE INTO steps VALUES (?,?,?,?,?,?)", values)
 
         await self._db.write(work)
 
@@ -305,6 +309,6 @@ class SqliteStore:
         return await self._db.write(work)
 
 
-def make(state: Path, _options: Settings) -> SqliteStore:
+def make(state: Path, _options: Settings, _accounts: Mapping[str, Any]) -> SqliteStore:
     """The store in this state directory."""
     return SqliteStore(state / "journal.sqlite")

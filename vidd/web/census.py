@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from vidd.errors import AgainLater
 from vidd.model.job import State
 from vidd.ports import Store
 
@@ -35,7 +37,7 @@ class Census:
 
 
 class Counting:
-    """Asks the store. While one count is under way, others are given the one before it."""
+    """Asks the store. While one count is under way, or the store is away, others are given the one before it."""
 
     def __init__(self, store: Store, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store, self._monotonic = store, monotonic
@@ -50,8 +52,14 @@ class Counting:
         async with self._lock:
             if self._census and self._monotonic() - self._taken < _FRESH:
                 return self._census
-            counts = await self._store.counts()
-            oldest = await self._store.oldest((State.SEEN, State.READY))
-            incomplete = await self._store.incomplete()
-            self._census, self._taken = Census(counts, oldest, incomplete), self._monotonic()
-            return self._census
+            # How the daemon is must be told above all while the store is away.
+            if self._store.trouble is None:
+                with suppress(AgainLater):
+                    self._census = await self._count()
+            self._taken = self._monotonic()
+            return self._census or Census()
+
+    async def _count(self) -> Census:
+        counts = await self._store.counts()
+        oldest = await self._store.oldest((State.SEEN, State.READY))
+        return Census(counts, oldest, await self._store.incomplete())

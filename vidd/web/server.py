@@ -14,6 +14,7 @@ from aiohttp import web
 from vidd.errors import Refused
 from vidd.web import api, audited, events, health, openapi, page, retries
 from vidd.web.auth import DOOR, OPEN, Door, Listen, guard, parse_listen
+from vidd.web.away import store_needed
 from vidd.web.census import Counting
 from vidd.web.desk import DESK, Desk
 from vidd.web.problem import problems
@@ -73,7 +74,7 @@ def make_app(
     desk: Desk, extra_routes: Sequence[Route] = (), *, door: Door | None = None, heartbeat: float = 15.0
 ) -> web.Application:
     """The application. `extra_routes` are those that HTTP sources bring; `heartbeat` is in seconds."""
-    app = web.Application(middlewares=[problems, guard], client_max_size=_BODY)
+    app = web.Application(middlewares=[problems, guard, store_needed], client_max_size=_BODY)
     app[DESK] = desk
     app[DOOR] = door or Door(Listen("127.0.0.1", 0), ())
     app[OPEN] = {route.do for route in (*ROUTES, *extra_routes) if route.is_open}

@@ -1,0 +1,47 @@
+"""The port while the store is away."""
+
+import aiohttp
+from builders_web import FakeDesk, a_job, open_port
+
+from vidd.errors import AgainLater
+from vidd.model.job import State
+
+AWAY = "MongoDB cannot be reached for saving; it is tried again."
+
+
+async def read(url, path):
+    async with aiohttp.ClientSession() as session, session.get(f"{url}{path}") as response:
+        return response.status, response.headers, await response.json(content_type=None)
+
+
+async def test_who_asks_for_jobs_hears_at_once_that_the_store_is_away():
+    desk = FakeDesk()
+    desk.store.put(a_job(State.WORKING))
+    async with open_port(desk) as (_, url):
+        assert (await read(url, "/api/jobs"))[0] == 200
+        desk.store.trouble = AWAY
+        status, headers, problem = await read(url, "/api/jobs")
+        assert (status, problem["detail"]) == (503, f"The store is away: {AWAY}")
+        assert int(headers["Retry-After"]) > 0
+        desk.store.trouble = None
+        assert (await read(url, "/api/jobs"))[0] == 200
+
+
+async def test_how_the_daemon_is_can_be_asked_with_the_numbers_of_before():
+    desk = FakeDesk()
+    desk.store.put(a_job(State.WORKING))
+    async with open_port(desk) as (_, url):
+        assert (await read(url, "/health"))[2]["jobs"] == {"working": 1}
+        desk.store.trouble = AWAY
+        assert (await read(url, "/health"))[2]["jobs"] == {"working": 1}
+
+
+async def test_how_the_daemon_is_can_be_asked_before_anything_was_counted():
+    desk = FakeDesk()
+
+    async def counts():
+        raise AgainLater(AWAY, counts=False)
+
+    desk.store.counts = counts
+    async with open_port(desk) as (_, url):
+        assert (await read(url, "/health"))[2]["jobs"] == {}

@@ -1,0 +1,32 @@
+"""A start that waits for what is away, instead of failing until systemd gives up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from vidd.clients.systemd import Notifier
+from vidd.errors import AgainLater
+
+_log = structlog.get_logger()
+T = TypeVar("T")
+_AGAIN = 2.0
+_LONGEST = 90.0
+"""Seconds one attempt may take before systemd, told of each, takes the start for hung."""
+
+
+async def when_there(start: Callable[[], Awaitable[T]], notifier: Notifier) -> T:
+    """What `start` answers once it does not say AgainLater; `systemctl status` shows what is waited for."""
+    told = None
+    while True:
+        try:
+            return await start()
+        except AgainLater as fault:
+            if fault.sentence != told:
+                _log.warning("start waits", reason=fault.sentence)
+                told = fault.sentence
+            notifier.say(STATUS=fault.sentence, EXTEND_TIMEOUT_USEC=str(int((_AGAIN + _LONGEST) * 1_000_000)))
+        await asyncio.sleep(_AGAIN)

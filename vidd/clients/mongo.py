@@ -1,0 +1,137 @@
+"""A MongoDB account, and a client of it.
+
+motor is at the end of its life and is imported here only; what it returns is used through `database`. Writes are
+acknowledged by a majority and on its disks, reads see only what no failover can take back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pymongo import ReadPreference, WriteConcern, timeout
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import parse_uri
+
+from vidd.clients.mongo_faults import asking
+from vidd.errors import Refused
+from vidd.options import Duration, Options
+from vidd.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+Document: TypeAlias = dict[str, Any]
+Client: TypeAlias = AsyncIOMotorClient[Document]
+Database: TypeAlias = AsyncIOMotorDatabase[Document]
+Collection: TypeAlias = AsyncIOMotorCollection[Document]
+
+_SCHEMES = ("mongodb://", "mongodb+srv://")
+
+
+class Account(Options):
+    """A MongoDB deployment and one database in it."""
+
+    kind: Literal["mongodb"] = Field("mongodb", description="The kind of account.")
+    uri: SecretStr = Field(description="Connection string: mongodb://host1,host2/?replicaSet=rs0, or mongodb+srv://….")
+    database: str = Field("vidd", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="The database.")
+    user: str | None = Field(None, min_length=1, description="User, where the connection string has none.")
+    password: SecretStr | None = Field(None, description="Password of the user.")
+    tls: bool | None = Field(None, description="Encrypt; without it, as the connection string says.")
+    ca: Path | None = Field(None, description="File of certificates to trust in place of the system's; implies tls.")
+    certificate: Path | None = Field(None, description="File of a client certificate with its key; implies tls.")
+    timeout: Duration = Field(
+        20.0, gt=0, description="Longest time for one call, with finding the primary and repeating it."
+    )
+
+    @field_validator("uri")
+    @classmethod
+    def _can_be_read(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().strip()
+        if not text.startswith(_SCHEMES):
+            raise ValueError("a connection string begins with mongodb:// or mongodb+srv://")
+        if text.startswith("mongodb://"):
+            # The other kind is looked up in the DNS, which is for later.
+            try:
+                parse_uri(text, warn=False)
+            except (PyMongoError, ValueError) as error:
+                raise ValueError(_without(text, str(error))) from None
+        return SecretStr(text)
+
+    @model_validator(mode="after")
+    def _both(self) -> Account:
+        if (self.user is None) is not (self.password is None):
+            raise ValueError("user and password come together: give both or neither")
+        if self.tls is False and (self.ca or self.certificate):
+            raise ValueError("ca and certificate are for tls: take tls = false away")
+        return self
+
+
+def _without(uri: str, said: str) -> str:
+    """What pymongo says, without what may be secret in the connection string."""
+    login = uri.partition("://")[2].rpartition("@")[0]
+    for secret in (login, *login.split(":")):
+        said = said.replace(secret, "…") if secret else said
+    return printable(said, 200)
+
+
+def _client(account: Account, name: str, loop: asyncio.AbstractEventLoop) -> Client:
+    """A client that has not connected yet; Refused where the account's words are wrong."""
+    uri = account.uri.get_secret_value()
+    more: dict[str, Any] = {
+        "appname": "vidd",
+        "tz_aware": True,
+        "uuidRepresentation": "standard",
+        "timeoutMS": int(account.timeout * 1000),
+        "serverSelectionTimeoutMS": int(account.timeout * 1000),
+        "connectTimeoutMS": min(10_000, int(account.timeout * 1000)),
+    }
+    if "heartbeatfrequencyms" not in uri.lower():
+        # A primary that says it is none is asked again only with the next beat, which is 10 s off otherwise.
+        more["heartbeatFrequencyMS"] = 2000
+    if account.user is not None and account.password is not None:
+        more |= {"username": account.user, "password": account.password.get_secret_value()}
+    if account.tls is not None or account.ca or account.certificate:
+        more["tls"] = account.tls is not False
+    if account.ca:
+        more["tlsCAFile"] = str(account.ca)
+    if account.certificate:
+        more["tlsCertificateKeyFile"] = str(account.certificate)
+    try:
+        with asking("opening a client", name):
+            return AsyncIOMotorClient(uri, **more, io_loop=loop)
+    except (OSError, ValueError) as error:
+        # A file of certificates that is none, or not there; a port that is no number.
+        said = _without(uri, str(error))
+        raise Refused(
+            f"MongoDB cannot be asked with the account {name!r} ({said}): correct [accounts.{name}]."
+        ) from None
+
+
+@asynccontextmanager
+async def database(account: Account, name: str) -> AsyncIterator[Database]:
+    """The account's database, through a client of its own that connects when it is first asked.
+
+    Every call on it belongs inside `mongo_faults.asking`.
+    """
+    client = await asyncio.to_thread(_client, account, name, asyncio.get_running_loop())
+    try:
+        yield client.get_database(
+            account.database,
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=WriteConcern("majority", j=True),
+            read_concern=ReadConcern("majority"),
+        )
+    finally:
+        await asyncio.to_thread(_close, client)
+
+
+def _close(client: Client) -> None:
+    # It says good-bye to the server, who may be away.
+    with timeout(1.0):
+        client.close()

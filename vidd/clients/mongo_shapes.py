@@ -1,0 +1,56 @@
+"""The rows of `vidd.model.rows` as documents, and the indexes of their collections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo import ASCENDING, IndexModel
+
+from vidd.clients.mongo import Document
+from vidd.model.job import Job, State
+from vidd.model.record import stamp
+from vidd.model.rows import job_columns, job_to_row
+
+OLDEST = [("created", ASCENDING), ("_id", ASCENDING)]
+INDEXES = {
+    "jobs": (
+        IndexModel([("key", ASCENDING)], name="key", unique=True),
+        IndexModel([("state", ASCENDING), ("pipeline", ASCENDING), ("created", ASCENDING)], name="state"),
+        IndexModel(OLDEST, name="created"),
+        IndexModel([("pipeline", ASCENDING), *OLDEST], name="pipeline"),
+        IndexModel([("talk", ASCENDING)], name="talk", partialFilterExpression={"talk": {"$type": "string"}}),
+        IndexModel([("until", ASCENDING)], name="until", partialFilterExpression={"state": State.WAITING.value}),
+    ),
+    "steps": (IndexModel([("job", ASCENDING), ("order", ASCENDING)], name="job"),),
+    "publications": (IndexModel([("job", ASCENDING), ("order", ASCENDING)], name="job"),),
+    "talks": (IndexModel([("reading", ASCENDING), ("position", ASCENDING)], name="reading"),),
+}
+
+
+def state_values(states: Sequence[State]) -> list[str]:
+    """States as they are written."""
+    return [state.value for state in states]
+
+
+def history_line(job: Job, at: datetime) -> list[Any]:
+    """A line of a job's history."""
+    return [stamp(at), job.state.value, job.reason]
+
+
+def job_document(job: Job, *, without: str = "") -> Document:
+    """A job as a document: the columns of its row, of which the id is the key."""
+    values = dict(zip(job_columns(), job_to_row(job), strict=True))
+    values = {"_id": values.pop("id"), **values, "state": job.state.value}
+    return {name: value for name, value in values.items() if name != without}
+
+
+def only(columns: Sequence[str]) -> dict[str, int]:
+    """The projection that reads these columns."""
+    return {name: 1 for name in columns if name != "id"}
+
+
+def row_of(document: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
+    """These columns of a document."""
+    return tuple(document["_id" if name == "id" else name] for name in columns)

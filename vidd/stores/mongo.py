@@ -1,0 +1,302 @@
+"""The store for a MongoDB replica set. No write needs a transaction.
+
+What must change together is in one document: a job with its history, a space of words. An admission of many that is
+cut in the middle leaves some of them: nobody was told of it, so all are handed in again, and those that are known by
+then are taken up from here. Writes that get no answer are repeated by the driver under a number that the server knows.
+Where that is not enough either, the call says AgainLater, and the same save again finds out whether it was made.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import Field
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import BulkWriteError
+
+from vidd.clients.mongo import Account, Document, database
+from vidd.clients.mongo_faults import asking, known_of
+from vidd.clients.mongo_link import Link
+from vidd.clients.mongo_memory import MongoMemory
+from vidd.clients.mongo_programmes import MongoProgrammes
+from vidd.clients.mongo_shapes import INDEXES, OLDEST, history_line, job_document, only, row_of, state_values
+from vidd.errors import AgainLater, Refused
+from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
+from vidd.model.media import StepRecord
+from vidd.model.publication import Publication, Sending
+from vidd.model.record import stamp, unstamp
+from vidd.model.rows import (
+    entry_columns,
+    entry_from_row,
+    job_columns,
+    job_from_row,
+    job_to_row,
+    new_ones,
+    publication_columns,
+    publication_from_row,
+    publication_to_row,
+    step_columns,
+    step_from_row,
+    step_to_row,
+)
+from vidd.options import Options
+from vidd.ports import Conflict, Tools
+
+Row: TypeAlias = tuple[Any, ...]
+
+_VERSION = 1
+
+
+class Settings(Options):
+    """The settings of `[store] kind = "mongo"`."""
+
+    account: str = Field(description="The account of kind mongodb whose database keeps everything.")
+
+
+class MongoStore(MongoMemory, MongoProgrammes):
+    """`ports.Store` in one database. `who` as in `Link`."""
+
+    def __init__(self, account: Account, name: str, who: str | None = None) -> None:
+        super().__init__(Link(account, name, who))
+        self._database = account.database
+        self._doubtful: dict[tuple[str, str], Row] = {}
+
+    @property
+    def trouble(self) -> str | None:
+        return self._link.trouble
+
+    async def open(self) -> None:
+        try:
+            await self._link.open()
+            with self._link.opening("opening the store"):
+                await self._migrate()
+            await self.sweep(datetime.now(UTC))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _migrate(self) -> None:
+        found = await self._link["meta"].find_one({"_id": "schema"})
+        if found and found["version"] > _VERSION:
+            raise Refused(
+                f"The database {self._database!r} was written by a newer vidd: install that version again, or name another."
+            )
+        for collection, indexes in INDEXES.items():
+            await self._link[collection].create_indexes(list(indexes))
+        await self._link["meta"].update_one({"_id": "schema"}, {"$max": {"version": _VERSION}}, upsert=True)
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    async def admit(self, jobs: Sequence[Job]) -> list[Job]:
+        if not jobs:
+            return []
+        with self._link.asking("recording jobs"):
+            holders = await self._holders(jobs)
+            fresh = new_ones(jobs, {key for key, holder in holders.items() if holder not in {job.id for job in jobs}})
+            missing = [job for job in fresh if job.key not in holders]
+            if missing and await self._insert(missing):
+                # Who has the key must be certain before anybody is told that it is known.
+                holders |= await self._holders(missing)
+                fresh = [job for job in fresh if holders.get(job.key, job.id) == job.id]
+                missing = [job for job in missing if job.key not in holders]
+            else:
+                missing = []
+        if missing:
+            raise AgainLater("Another vidd is recording the same arrival; it is tried again.", counts=False)
+        return fresh
+
+    async def _holders(self, jobs: Sequence[Job]) -> dict[str, str]:
+        """The ids of the jobs that have these keys."""
+        found = self._link["jobs"].find({"key": {"$in": [job.key for job in jobs]}}, {"key": 1})
+        return {row["key"]: row["_id"] async for row in found}
+
+    async def _insert(self, jobs: Sequence[Job]) -> bool:
+        """Whether some of them had been recorded meanwhile."""
+        documents = [{**job_document(job), "history": [history_line(job, job.created)]} for job in jobs]
+        try:
+            await self._link["jobs"].insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if known_of(error) is None:
+                raise
+            return True
+        return False
+
+    async def job(self, job_id: str) -> Job | None:
+        found = await self._find({"_id": job_id})
+        if found or len(job_id) < SHORTEST_END:
+            return found[0] if found else None
+        ending = await self._find({"_id": {"$regex": f"{re.escape(job_id)}$"}}, limit=2)
+        return ending[0] if len(ending) == 1 else None
+
+    async def job_of_key(self, key: str) -> Job | None:
+        found = await self._find({"key": key})
+        return found[0] if found else None
+
+    async def _find(self, where: Document, sort: Sequence[tuple[str, int]] = (), *, limit: int = 0) -> list[Job]:
+        with self._link.asking("looking for jobs"):
+            found = self._link["jobs"].find(where, only(job_columns()), sort=list(sort) or None, limit=limit)
+            return [job_from_row(row_of(one, job_columns())) async for one in found]
+
+    async def jobs(
+        self,
+        *,
+        states: Sequence[State] = (),
+        pipeline: str | None = None,
+        talk: str | None = None,
+        limit: int | None = None,
+    ) -> list[Job]:
+        where: Document = {"state": {"$in": state_values(states)}} if states else {}
+        where |= {name: value for name, value in (("pipeline", pipeline), ("talk", talk)) if value is not None}
+        newest = [(name, DESCENDING) for name, _ in OLDEST]
+        return [] if limit == 0 else await self._find(where, newest, limit=limit or 0)
+
+    async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
+        with self._link.asking("looking at all jobs"):
+            where = {"pipeline": {"$in": list(pipelines)}}
+            found = self._link["jobs"].find(where, only(entry_columns()), sort=OLDEST)
+            return [entry_from_row(row_of(one, entry_columns())) async for one in found]
+
+    async def unfinished(self) -> list[tuple[str, int]]:
+        with self._link.asking("looking for unfinished jobs"):
+            where = {"state": {"$in": state_values(sorted(UNFINISHED))}}
+            found = self._link["jobs"].find(where, {"priority": 1}, sort=[("priority", DESCENDING), *OLDEST])
+            return [(one["_id"], one["priority"]) async for one in found]
+
+    async def due(self, now: datetime) -> list[Job]:
+        return await self._find({"state": State.WAITING.value, "until": {"$lte": stamp(now)}}, [("until", ASCENDING)])
+
+    async def next_due(self) -> datetime | None:
+        return await self._least("until", {"state": State.WAITING.value, "until": {"$type": "string"}})
+
+    async def oldest(self, states: Sequence[State]) -> datetime | None:
+        return await self._least("created", {"state": {"$in": state_values(states)}})
+
+    async def _least(self, name: str, where: Document) -> datetime | None:
+        with self._link.asking("looking for the first job"):
+            found = await self._link["jobs"].find_one(where, {name: 1}, sort=[(name, ASCENDING)])
+        return unstamp(found[name]) if found else None
+
+    async def save(self, job: Job, *, expect: State) -> None:
+        change: Document = {"$set": job_document(job, without="_id")}
+        if job.state is not expect:
+            change["$push"] = {"history": history_line(job, job.changed)}
+        row, jobs = job_to_row(job), self._link["jobs"]
+
+        async def write() -> bool:
+            where = {"_id": job.id, "state": expect.value}
+            return await jobs.find_one_and_update(where, change, {"_id": 1}) is not None
+
+        async def look() -> bool:
+            found = await self.job(job.id)
+            return found is not None and job_to_row(found) == row
+
+        if not await self._certainly((job.id, ""), row, write, look):
+            raise Conflict(f"job {job.id} is no longer {expect}")
+
+    async def _certainly(
+        self,
+        place: tuple[str, str],
+        row: Row,
+        write: Callable[[], Awaitable[bool]],
+        look: Callable[[], Awaitable[bool]],
+    ) -> bool:
+        """Whether a guarded write was made. One that got no answer may be repeated: if it was made then, `look` finds it."""
+        try:
+            with self._link.asking("saving"):
+                made = await write()
+        except Conflict:
+            made = False
+        except AgainLater:
+            self._doubtful[place] = row
+            raise
+        made = made or (self._doubtful.get(place) == row and await look())
+        self._doubtful.pop(place, None)
+        return made
+
+    async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
+        with self._link.asking("looking at a job's history"):
+            found = await self._link["jobs"].find_one({"_id": job_id}, {"history": 1}) or {}
+        return [(unstamp(at), State(state), reason) for at, state, reason in found.get("history", ())]
+
+    async def counts(self) -> dict[tuple[str, State], int]:
+        found = await self._group({}, {"pipeline": "$pipeline", "state": "$state"})
+        return {(one["_id"]["pipeline"], State(one["_id"]["state"])): one["number"] for one in found}
+
+    async def incomplete(self) -> dict[str, int]:
+        where = {"state": State.PUBLISHED.value, "reason": {"$type": "string"}}
+        return {one["_id"]: one["number"] for one in await self._group(where, "$pipeline")}
+
+    async def _group(self, where: Document, by: Any) -> list[Document]:
+        with self._link.asking("counting jobs"):
+            number = {"$group": {"_id": by, "number": {"$sum": 1}}}
+            return [one async for one in self._link["jobs"].aggregate([{"$match": where}, number])]
+
+    async def steps(self, job_id: str) -> list[StepRecord]:
+        return [step_from_row(row_of(one, step_columns())) for one in await self._in_order("steps", job_id)]
+
+    async def record_step(self, record: StepRecord) -> None:
+        place = {"job": record.job, "name": record.name}
+        with self._link.asking("recording a step"):
+            row = dict(zip(step_columns(), step_to_row(record), strict=True))
+            await self._link["steps"].replace_one(
+                {"_id": place}, {**row, "order": await self._next("steps", record.job)}, upsert=True
+            )
+
+    async def publications(self, job_id: str) -> list[Publication]:
+        found = await self._in_order("publications", job_id)
+        return [publication_from_row(row_of(one, publication_columns())) for one in found]
+
+    async def save_publication(self, publication: Publication, *, expect: Sending | None) -> None:
+        place, row = {"job": publication.job, "name": publication.name}, publication_to_row(publication)
+        values = {**dict(zip(publication_columns(), row, strict=True)), "state": publication.state.value}
+        kept = self._link["publications"]
+
+        async def write() -> bool:
+            if expect is None:
+                await kept.insert_one(
+                    {"_id": place, **values, "order": await self._next("publications", publication.job)}
+                )
+                return True
+            where = {"_id": place, "state": expect.value}
+            return await kept.find_one_and_update(where, {"$set": values}, {"_id": 1}) is not None
+
+        async def look() -> bool:
+            return any(publication_to_row(one) == row for one in await self.publications(publication.job))
+
+        if not await self._certainly((publication.job, publication.name), row, write, look):
+            raise Conflict(f"publication {publication.name} of {publication.job} is no longer {expect}")
+
+    async def _in_order(self, collection: str, job_id: str) -> list[Document]:
+        with self._link.asking("looking at a job's records"):
+            found = self._link[collection].find({"job": job_id}, sort=[("order", ASCENDING), ("_id", ASCENDING)])
+            return [one async for one in found]
+
+    async def _next(self, collection: str, job_id: str) -> int:
+        last = await self._link[collection].find_one({"job": job_id}, {"order": 1}, sort=[("order", DESCENDING)])
+        return int(last["order"]) + 1 if last else 1
+
+
+async def check(options: Settings, tools: Tools) -> str:
+    """Asks the database who works on it."""
+    account = tools.account(options.account, Account)
+    async with database(account, options.account) as db:
+        with asking("looking at the database", options.account):
+            owner = await db["meta"].find_one({"_id": "owner"})
+    works = f"the vidd of {owner['who']} works on it" if owner else "no vidd works on it"
+    return f"The database {account.database!r} can be read, and {works}."
+
+
+def make(state: Path, options: Settings, accounts: Mapping[str, Any]) -> MongoStore:
+    """The store in the account's database, for the vidd of this host and state directory."""
+    account = accounts.get(options.account)
+    if not isinstance(account, Account):
+        raise Refused(
+            f"The store needs an account of kind mongodb: correct [accounts.{options.account}], or [store] account."
+        )
+    return MongoStore(account, options.account, f"{socket.gethostname()}:{state}")
