@@ -120,7 +120,7 @@ class FakeDesk:
 
     def __init__(self, **hub):
         self.store, self.clock, self.hub, self.metrics = ShelfStore(), HeldClock(), Hub(**hub), Metrics()
-        self.audits = []
+        self.audits, self.brought = [], []
         self.well, self.paused, self.woken, self.parts = HEALTHY, False, [], {}
 
     async def health(self):
@@ -198,15 +198,18 @@ class FakeDesk:
             raise Refused(f"There is no source {source!r}: there is recordings.")
         self.woken.append(source)
 
+    def fronts(self):
+        return self.brought
+
     def progress(self):
         return self.parts
 
 
 @asynccontextmanager
-async def open_port(desk, *, listen="127.0.0.1:0", tokens=(TOKEN,), routes=(), heartbeat=15.0):
+async def open_port(desk, *, listen="127.0.0.1:0", tokens=(TOKEN,), heartbeat=15.0):
     """The port and its URL; the socket is `port.path`."""
     with tempfile.TemporaryDirectory(prefix="vidd-") as directory:
-        port = Port(desk, routes, heartbeat=heartbeat)
+        port = Port(desk, heartbeat=heartbeat)
         port.path = Path(directory) / "vidd.sock"
         await port.start(listen, port.path, tokens)
         try:

@@ -9,7 +9,7 @@ from vidd.config import SettingsFault, read_settings
 from vidd.kinds import resolve
 from vidd.model.check import Policy, policy_of
 from vidd.model.publication import failure_notices
-from vidd.options import parse_duration
+from vidd.options import parse_duration, time_in_file
 from vidd.ready import make_ready
 from vidd.steps import describe
 
@@ -372,6 +372,20 @@ def test_durations_are_written_as_people_write_them(text, seconds):
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="write it like 90s"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1:02:30.5", 3750.5), ("2:30", 150), ("0:07", 7), ("100", 100), ("7.25", 7.25), ("1m30s", 90), (" 90s ", 90)],
+)
+def test_a_time_in_a_file_is_written_as_players_show_it_or_as_a_duration(text, seconds):
+    assert time_in_file(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["1:75", "1:2:3:4", ":30", "-5", "1:30s", "1:70:00"])
+def test_what_is_no_time_in_a_file_is_refused(text):
+    with pytest.raises(ValueError, match="write it like 90s"):
+        time_in_file(text)
 
 
 def test_the_state_directory_is_a_path(tmp_path):

@@ -164,6 +164,7 @@ class Daemon:
             watchers=self._watchers,
             inlets=self._watching.inlets,
             audits=self._watching.audits,
+            fronts=self._watching.fronts,
             capabilities=await capabilities(tools.encoder),
             reserve=lambda: self._ready.settings.limits.disk_reserve,
         )

@@ -24,7 +24,7 @@ from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, IllegalMove, Job, State
 from vidd.model.rework import edition_of
-from vidd.ports import Clock, Queue, Store
+from vidd.ports import Clock, Front, Queue, Store
 from vidd.printable import quoted, size_in_words
 from vidd.reworking import outlook, reworked
 from vidd.web import desk
@@ -68,6 +68,7 @@ class FrontDesk:
         watchers: Watchers,
         inlets: Mapping[str, SourceInlet],
         audits: Mapping[str, Auditor],
+        fronts: Sequence[Front],
         capabilities: Capabilities,
         reserve: Callable[[], int],
     ) -> None:
@@ -79,6 +80,7 @@ class FrontDesk:
         self._watchers = watchers
         self._inlets = inlets
         self._audits = audits
+        self._fronts = fronts
         self.capabilities = capabilities
         self._reserve = reserve
         self._since = stage.now()
@@ -117,6 +119,9 @@ class FrontDesk:
             disk_free=free,
             ffmpeg=desk.Ffmpeg(self.capabilities.version, tuple(self.capabilities.missing)),
         )
+
+    def fronts(self) -> Sequence[Front]:
+        return self._fronts
 
     async def explain(self, job: Job) -> Explanation:
         health = await self.health()

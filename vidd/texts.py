@@ -7,6 +7,7 @@ import re
 import unicodedata
 from dataclasses import asdict, is_dataclass
 from datetime import date
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -141,15 +142,22 @@ def _rendered(template: str, fields: Mapping[str, Any], form: str) -> str:
     try:
         text = _compiled(template, form).render(fields)
     except UndefinedError as error:
-        known = ", ".join(sorted(fields))
-        raise Refused(
-            f"The template {template[:60]!r} names an unknown field ({error.message}); known: {known}."
-        ) from None
+        raise Refused(f"The template {template[:60]!r} names an unknown field{_named(error, fields)}.") from None
     except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError) as error:
         raise Refused(f"The template {template[:60]!r} cannot be used: {error}.") from None
     if len(text) > _LONGEST:
         raise Refused(f"The template {template[:60]!r} made more than {_LONGEST} characters.")
     return text
+
+
+def _named(error: UndefinedError, fields: Mapping[str, Any]) -> str:
+    """Which field it was, and what it may have been meant for; the error has its name between the last quotes."""
+    quoted = re.findall(r"'([^']*)'", error.message or "")
+    name = quoted[-1] if quoted else "without a name"
+    if not (error.message or "").endswith("is undefined"):
+        return f" .{name}, which what stands before it does not have"
+    near = get_close_matches(name, fields, n=1)
+    return f" {name} (did you mean {near[0]}?)" if near else f" {name}; known: {', '.join(sorted(fields))}"
 
 
 def title_among(fields: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from vidd.engine.supervise import Watchers
 from vidd.engine.wishes import Wishes
 from vidd.kinds import module_of, resolve
 from vidd.model.event import Event
+from vidd.ports import Front
 from vidd.ready import Ready
 
 _log = structlog.get_logger()
@@ -28,7 +29,7 @@ _log = structlog.get_logger()
 class Watching:
     """Starts and stops them; `observers` is the daemon's list of who is told of events, `inlets` are the sources' own.
 
-    `audits` are the sources that can list what is there.
+    `audits` are the sources that can list what is there, `fronts` the routes that sources bring.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Watching:
         self._watchers, self._observers = watchers, observers
         self.inlets: dict[str, SourceInlet] = {}
         self.audits: dict[str, Auditor] = {}
+        self.fronts: list[Front] = []
         self._sources: dict[str, asyncio.Task[None]] = {}
         self._followers: list[Follower] = []
         self._wishes: list[Wishes] = []
@@ -66,9 +68,12 @@ class Watching:
                 intake=self._intake,
                 watchers=self._watchers,
                 programme_read=self._programme_read,
+                observers=self._observers,
             )
             self.inlets[name] = inlet
             module = module_of("sources", kind)
+            if hasattr(module, "routes"):
+                self.fronts += module.routes(options, inlet)
             if hasattr(module, "audit"):
                 ask = partial(module.audit, options, self._stage.tools, name)
                 self.audits[name] = Auditor(kind, inlet.pipeline, ask)
@@ -124,6 +129,7 @@ class Watching:
         self._sources.clear()
         self.inlets.clear()
         self.audits.clear()
+        self.fronts.clear()
         self._followers.clear()
 
     async def _settle(self, follower: Follower) -> None:

@@ -65,8 +65,10 @@ async def test_templates_may_use_facts_of_the_steps_before(tmp_path):
 
 
 async def test_an_unknown_field_is_refused_by_name(tmp_path):
-    with pytest.raises(Refused, match="nonsense"):
+    with pytest.raises(Refused, match=r"unknown field nonsense; known: .*, talk"):
         await run(tmp_path, description="{{ nonsense }}")
+    with pytest.raises(Refused, match=r"unknown field tilk \(did you mean talk\?\)"):
+        await run(tmp_path, description="{{ tilk }}")
 
 
 def test_a_broken_template_is_refused_with_the_settings():

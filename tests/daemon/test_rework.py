@@ -1,16 +1,10 @@
 """PREMIERE's whole chain, as the example's settings have it, on a stand-in for its programs: analysed, made anew, undone."""
 
-import re
-import sys
 from email import message_from_bytes, policy
-from pathlib import Path
 
-import pytest
-from builders_scenes import people
 from peers.analysis import install
-from peers.daemon import until
+from peers.premiere import chain_of, published, text_of
 
-EXAMPLE = Path(__file__).parents[2] / "etc/examples/cms.toml"
 NAME = "cm8ek9jj2003oqe0cfeqcou7s"
 DAEMON = """
 [daemon]
@@ -38,19 +32,8 @@ name = "{{ name }}"
 
 def settings_of(place) -> str:
     """The example's steps and notices as they stand, but for where the programs are and who starts them."""
-    text = EXAMPLE.read_text()
-    steps = text[text.index("[pipelines.cms]") : text.index("[[pipelines.cms.publish]]")]
-    notices = text[text.index("[[pipelines.cms.notify]]") :].replace('account = "post"\n', "")
-    steps, conda = re.subn(r'prefix = \["conda".*\]\n', "", steps)
-    steps = steps.replace('"python"', f'"{sys.executable}"')
-    assert conda == 4
-    steps = steps.replace('"/opt/premiere/PREMIERETOOLV2"', f'"{place.root}/site/tools"')
-    return DAEMON.format(root=place.root) + steps + PUBLISH + notices
-
-
-@pytest.fixture(scope="session")
-def walk(tmp_path_factory):
-    return people(tmp_path_factory.mktemp("walk") / "walk.mp4")
+    notices = text_of("[[pipelines.cms.notify]]").replace('account = "post"\n', "")
+    return DAEMON.format(root=place.root) + chain_of(place) + PUBLISH + notices
 
 
 def files(place) -> dict[str, bytes]:
@@ -64,18 +47,6 @@ def mails(place, recipient: str) -> list[str]:
     ]
     mine = sorted((mail for mail in found if recipient in mail["To"]), key=lambda mail: mail["Message-ID"])
     return [mail["Subject"] + "\n" + mail.get_body(("plain",)).get_content().replace("\r", "") for mail in mine]
-
-
-def published(daemon, times: int) -> dict:
-    """The job once it is published for the so-manieth time."""
-
-    def look():
-        jobs = daemon.jobs()
-        found = daemon.ask(f"/api/jobs/{jobs[0]['id']}")[1] if jobs else {"history": ()}
-        assert "refused" not in [one["state"] for one in found["history"]], found["reason"]
-        return found if sum(one["state"] == "published" for one in found["history"]) == times else None
-
-    return until(look, f"it is published {times} times")
 
 
 def test_a_video_is_analysed_made_anew_with_more_arguments_and_brought_back(place, walk):

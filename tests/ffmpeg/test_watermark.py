@@ -40,6 +40,12 @@ def test_a_length_is_pixels_or_percent(height):
         Watermark(image="logo.png", height=height)
 
 
+@pytest.mark.parametrize("margin", ["300%", "20000px"])
+def test_a_length_that_no_picture_has_is_refused(margin):
+    with pytest.raises(ValueError, match="more than any picture has: 16384 px or 100% at most"):
+        Watermark(image="logo.png", margin=margin)
+
+
 def test_the_image_gets_its_size_and_its_opacity(tmp_path):
     Image.new("RGBA", (100, 100), (255, 0, 0, 200)).save(tmp_path / "logo.png")
     wanted = Watermark(image="logo.png", opacity=0.5, height="20px")

@@ -661,7 +661,7 @@ async def test_the_check_says_how_long_a_sting_is(tmp_path):
     [
         (
             {"heading": "{{ talk.nickname }}"},
-            r"names an unknown field \(.*nickname.*\); known: .*speakers, talk",
+            r"names an unknown field \.nickname, which what stands before it does not have",
         ),
         ({"text": "On 中文"}, r"DejaVuSans\.ttf cannot show 中 .* of the title card"),
         ({"heading": "", "text": " "}, "The templates of the title card make no text"),

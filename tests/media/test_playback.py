@@ -13,10 +13,11 @@ import pytest
 from aiohttp import web
 from chromium import needs_chromium, open_tab
 from lanes import Times, cut
-from recordings import Recording, make
+from recordings import WIDTH, Recording, look, make
 
 from vidd.ffmpeg.card import Card
 from vidd.ffmpeg.probe import close_probers
+from vidd.steps import frames
 
 pytestmark = needs_chromium
 
@@ -161,6 +162,43 @@ async def test_every_cut_plays_over_its_joins_and_can_be_jumped_about_in(made):
         assert jumped["reached"] == pytest.approx(wanted), kind
         assert (jumped["error"], jumped["width"]) == (None, 96), kind
         assert jumped["state"] >= 2, kind
+
+
+DRAWN = """
+(async () => {
+    const video = document.getElementById('v0'), canvas = document.createElement('canvas');
+    await ready(video);
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    const context = canvas.getContext('2d'), numbers = [];
+    for (const time of TIMES) {
+        await seek(video, time);
+        context.drawImage(video, 0, 0);
+        const bright = (bit) => context.getImageData(8 * bit + 4, 16, 1, 1).data[0] > 125;
+        numbers.push([...Array(12).keys()].reduce((sum, bit) => sum + (bright(bit) << bit), 0));
+    }
+    return {numbers, error: video.error && video.error.message};
+})()
+"""
+
+
+async def test_a_browser_shows_the_frame_of_a_tasks_film_that_the_manifest_speaks_of(tmp_path):
+    source = await make(
+        tmp_path, Recording(X264, rate="30", chosen="select='gt(mod(n,7),1)*gt(mod(n,11),3)'", seconds=6)
+    )
+    watched = footage.Watched(tmp_path, source, name="in.mp4")
+    await frames.run(frames.Options(rate=5), watched.bench)
+    rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
+    truth = await look(source)
+    times = [(row["index"] - 0.5) / 5 for row in rows]
+    async with served([tmp_path / "tasks" / "task-0-in" / "task-0-in.mp4"]) as url, open_tab(url) as tab:
+        await tab.run("document.readyState == 'complete' || new Promise((done) => addEventListener('load', done))")
+        shown = await tab.run(DRAWN.replace("TIMES", json.dumps(times)))
+        assert tab.errors == []
+    assert shown == {"numbers": [number_of(truth.pictures[row["frame"]]) for row in rows], "error": None}
+
+
+def number_of(luma):
+    return sum((luma[16 * WIDTH + 8 * bit + 4] > 125) << bit for bit in range(12))
 
 
 async def test_what_is_not_looked_at_here_cannot_be_played_here():

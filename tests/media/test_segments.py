@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import footage
 import pytest
+from pydantic import ValidationError
 
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg import run
@@ -313,6 +314,11 @@ RENDITIONS = [
     {"height": 48, "video_bitrate": "100k"},
     {"height": 32, "video_bitrate": "100k", "fps": 5},
 ]
+
+
+def test_a_segment_that_costs_more_than_a_kill_saves_is_refused():
+    with pytest.raises(ValidationError, match="a segment is 1s or longer; 0s for one piece"):
+        trim.Options(segment="20ms")
 
 
 async def ladder(source: Path, segment: str) -> dict[str, dict]:

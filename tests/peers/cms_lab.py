@@ -77,48 +77,27 @@ class _Files(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class Lab:
-    """Made by `a_lab`. Its CMS and its vidd are up, until they are killed."""
+class CmsProcess:
+    """The CMS, and somebody who uploads to it."""
 
-    def __init__(self, place: Place, network: Network, files: int, cms: int) -> None:
-        self.place, self.network = place, network
-        self.port = cms
+    def __init__(self, place: Place, port: int) -> None:
+        self.place, self.port = place, port
         self._shelf = place.root / "site" / "shelf.jsonl"
-        self._cms: subprocess.Popen[bytes] | None = None
-        self._daemon = ExitStack()
-        self.vidd: Running
-        self.kills = {"cms": 0, "vidd": 0, "network": 0}
-        text = SETTINGS.format(root=place.root, cms=network.way_to(cms), files=network.way_to(files))
-        place.config.write_text(text)
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def start_cms(self) -> None:
+    def start(self) -> None:
         """Start the CMS, and wait until it answers."""
-        self._cms = subprocess.Popen(
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "peers.cms", str(self.port), str(self._shelf)], env=self.place.environment()
         )
         until(lambda: self._ask("{ __typename }"), "the CMS answers")
 
-    def kill_cms(self) -> None:
+    def kill(self) -> None:
         """Kill it, whatever it is doing."""
-        if self._cms is not None:
-            self._cms.kill()
-            self._cms.wait()
-            self._cms = None
-
-    def start_vidd(self) -> None:
-        """Start the daemon; it need not be ready when this returns."""
-        self.vidd = self._daemon.enter_context(self.place.daemon())
-
-    def kill_vidd(self) -> None:
-        """Kill it, whatever it is doing."""
-        self.vidd.process.kill()
-        self.vidd.process.wait()
-        self._daemon.close()
-
-    def close(self) -> None:
-        """End what runs."""
-        self._daemon.close()
-        self.kill_cms()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def _ask(self, query: str, **variables: object) -> dict | None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -135,6 +114,46 @@ class Lab:
     def upload(self, number: int) -> None:
         """Upload once, however often the CMS has to be asked: the same number is the same video."""
         until(lambda: self._ask(_UPLOAD, number=number), f"the CMS takes upload {number}", 120)
+
+
+@contextmanager
+def a_cms(place: Place):
+    """A CMS that is up."""
+    cms = CmsProcess(place, _free_port())
+    try:
+        cms.start()
+        yield cms
+    finally:
+        cms.kill()
+
+
+class Lab:
+    """Made by `a_lab`. Its CMS and its vidd are up, until they are killed."""
+
+    def __init__(self, place: Place, network: Network, files: int, cms: int) -> None:
+        self.place, self.network = place, network
+        self.cms = CmsProcess(place, cms)
+        self.start_cms, self.kill_cms, self.upload = self.cms.start, self.cms.kill, self.cms.upload
+        self._daemon = ExitStack()
+        self.vidd: Running
+        self.kills = {"cms": 0, "vidd": 0, "network": 0}
+        text = SETTINGS.format(root=place.root, cms=network.way_to(cms), files=network.way_to(files))
+        place.config.write_text(text)
+
+    def start_vidd(self) -> None:
+        """Start the daemon; it need not be ready when this returns."""
+        self.vidd = self._daemon.enter_context(self.place.daemon())
+
+    def kill_vidd(self) -> None:
+        """Kill it, whatever it is doing."""
+        self.vidd.process.kill()
+        self.vidd.process.wait()
+        self._daemon.close()
+
+    def close(self) -> None:
+        """End what runs."""
+        self._daemon.close()
+        self.kill_cms()
 
     @contextmanager
     def uploading(self, number: int, every: float):

@@ -142,6 +142,11 @@ class Place:
                 process.kill()
             process.wait()
 
+    def logs(self) -> list[str]:
+        """What each daemon said, and what is kept of programs."""
+        kept = (self.root / "logs").glob("*") if (self.root / "logs").is_dir() else ()
+        return [path.read_text() for path in (*self.root.glob("log-*"), *kept)]
+
     def drain(self, *words: str) -> Running:
         """Run a daemon until nothing is left to do; it must end well."""
         with self.daemon("--until-idle", *words) as running:

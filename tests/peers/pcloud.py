@@ -154,6 +154,10 @@ class PCloud(Service):
             place = place.folders.get(name) or self._new_folder(place, name)
         return place
 
+    def name_next(self, number: int) -> None:
+        """The next file or folder gets this id, those after it count on."""
+        self._ids = itertools.count(number)
+
     def put(self, path: str, data: bytes) -> File:
         """A file that is there already."""
         above, _, name = path.rpartition("/")

@@ -3,6 +3,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from builders_scenes import people
 from footage import GREY, recording
 from peers.daemon import Place
 
@@ -11,6 +12,12 @@ from peers.daemon import Place
 def clip(tmp_path_factory):
     """Four seconds."""
     return recording(tmp_path_factory.mktemp("clip") / "clip.mp4", size="160x90", picture=GREY)
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory):
+    """Three scenes of somebody who walks through rooms."""
+    return people(tmp_path_factory.mktemp("walk") / "walk.mp4")
 
 
 @pytest.fixture

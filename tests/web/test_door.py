@@ -10,7 +10,6 @@ from builders_web import TOKEN, FakeDesk, a_job, free_port, open_port
 from vidd.errors import Refused
 from vidd.model.job import State
 from vidd.web.auth import Door, Listen, parse_listen
-from vidd.web.route import Route
 from vidd.web.server import Port
 
 MEANT = {"Authorization": f"Bearer {TOKEN}"}
@@ -188,23 +187,6 @@ async def test_an_address_in_use_is_refused_and_leaves_no_socket(tmp_path):
         with pytest.raises(Refused, match="something else listens there"):
             await Port(FakeDesk()).start(f"127.0.0.1:{taken}", tmp_path / "vidd.sock")
     assert list(tmp_path.iterdir()) == []
-
-
-async def test_routes_of_sources_are_served_and_kept_by_the_same_door():
-    async def ping(request):
-        return aiohttp.web.Response(text="pong")
-
-    async def hook(request):
-        return aiohttp.web.Response(text="hooked")
-
-    said = {"summary": "Ping.", "responses": {"200": {"description": "pong"}}}
-    routes = (Route("POST", "/ping", ping, operation=said), Route("POST", "/hook", hook, is_open=True))
-    async with open_port(FakeDesk(), routes=routes) as (_, url):
-        assert (await status_of(f"{url}/ping", "POST"))[0] == 401
-        assert (await status_of(f"{url}/ping", "POST", headers=MEANT))[0] == 200
-        assert (await status_of(f"{url}/hook", "POST"))[0] == 200
-        _, document = await status_of(f"{url}/api/openapi.json")
-        assert document["paths"]["/ping"]["post"]["summary"] == "Ping."
 
 
 async def test_stopping_ends_streams_at_once_and_lets_an_answer_out():

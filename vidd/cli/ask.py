@@ -10,7 +10,7 @@ import typer
 from vidd.cli.common import JsonOption, say, say_job, say_json
 from vidd.cli.shown import job_line, job_page
 from vidd.cli.whom import JobArgument, Whom, asks_daemon, of
-from vidd.options import parse_duration
+from vidd.options import time_in_file
 
 
 @asks_daemon
@@ -77,7 +77,9 @@ def submit(
     *,
     pipeline: Annotated[str | None, typer.Option(help="Which pipeline; needed where there are several.")] = None,
     talk: Annotated[str | None, typer.Option(help="The talk's id, where the name does not say it.")] = None,
-    start: Annotated[str | None, typer.Option(help="Where the talk starts in the recording, such as 1m30s.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Where the talk starts in the recording: 1:02:30, 90 or 1m30s.")
+    ] = None,
     end: Annotated[str | None, typer.Option(help="Where it ends.")] = None,
     account: Annotated[str | None, typer.Option(help="The account to fetch with.")] = None,
     priority: Annotated[int, typer.Option(help="More is more urgent.")] = 0,
@@ -87,7 +89,7 @@ def submit(
     """Hand in a recording. The same one again is the same job."""
     facts: dict[str, Any] = {"talk": talk, "account": account}
     try:
-        facts |= {name: parse_duration(text) if text else None for name, text in (("start", start), ("end", end))}
+        facts |= {name: time_in_file(text) if text else None for name, text in (("start", start), ("end", end))}
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     location = what if "://" in what or what.startswith("pcloud:") else str(Path(what).absolute())

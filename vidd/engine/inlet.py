@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 
 from vidd.engine.intake import Intake
 from vidd.engine.patience import time_or_sign
 from vidd.engine.supervise import Watchers
-from vidd.model.job import Arrival
+from vidd.errors import AgainLater
+from vidd.model.event import Event
+from vidd.model.job import Arrival, Job, State
 from vidd.model.talk import Talk
 from vidd.ports import Store, Tools
 from vidd.printable import printable
@@ -32,6 +35,7 @@ class SourceInlet:
         intake: Intake,
         watchers: Watchers,
         programme_read: Callable[[str], None],
+        observers: list[Callable[[Event], None]],
     ) -> None:
         self.name = name
         self.pipeline = pipeline
@@ -40,12 +44,35 @@ class SourceInlet:
         self._intake = intake
         self._watchers = watchers
         self._programme_read = programme_read
+        self._observers = observers
         self._look = asyncio.Event()
 
     async def admit(self, arrivals: Sequence[Arrival]) -> int:
         fresh = await self._intake.admit(self.name, self.pipeline, arrivals)
         self._watchers.mark(self.name, up=True, reason=None, last_event=self.tools.clock.now())
         return len(fresh)
+
+    async def take(self, arrival: Arrival) -> tuple[Job, bool]:
+        fresh = await self._intake.admit(self.name, self.pipeline, [arrival])
+        self._watchers.mark(self.name, up=True, reason=None, last_event=self.tools.clock.now())
+        if fresh:
+            return fresh[0], True
+        known = await self._intake.known(arrival.pipeline or self.pipeline or "", arrival)
+        if known is None:
+            raise AgainLater("The job of this was not found again; it is tried again.")
+        return known, False
+
+    async def unsettled(self) -> Sequence[Job]:
+        states = [state for state in State if state is not State.PUBLISHED]
+        return [job for job in await self._store.jobs(states=states, pipeline=self.pipeline) if job.source == self.name]
+
+    @contextmanager
+    def listen(self, note: Callable[[Event], None]) -> Iterator[None]:
+        self._observers.append(note)
+        try:
+            yield
+        finally:
+            self._observers.remove(note)
 
     async def dead_letter(self, body: str, reason: str) -> None:
         _log.warning("dead letter", source=self.name, reason=reason)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
+from vidd.options import Duration
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kM]?)")
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(px|%|)")
+_SHORTEST_SEGMENT = 1.0
+_MOST_PIXELS = 16384
 _LEVEL = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(LUFS|LU|dBTP|dB|)", re.IGNORECASE)
 
 
@@ -31,6 +35,8 @@ def parse_length(value: Any) -> Any:
     match = _LENGTH.fullmatch(str(value).strip()) if isinstance(value, str | int | float) else None
     if match is None or isinstance(value, bool):
         raise ValueError(f"{value!r} is no length; write it like 50px, or 7% of the picture's height")
+    if float(match[1]) > (100 if match[2] == "%" else _MOST_PIXELS):
+        raise ValueError(f"{value!r} is more than any picture has: {_MOST_PIXELS} px or 100% at most")
     return f"{float(match[1]):g}{match[2] or 'px'}"
 
 
@@ -49,6 +55,14 @@ def parse_level(value: Any) -> Any:
     return float(match[1])
 
 
+def check_segment(seconds: float) -> float:
+    """A length that a segment may have: shorter ones than of a second cost more than a kill saves."""
+    if 0 < seconds < _SHORTEST_SEGMENT:
+        raise ValueError(f"a segment is {_SHORTEST_SEGMENT:g}s or longer; 0s for one piece")
+    return seconds
+
+
+Segment = Annotated[Duration, AfterValidator(check_segment)]
 Length = Annotated[str, BeforeValidator(parse_length)]
 Level = Annotated[float, BeforeValidator(parse_level), PlainSerializer(float)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]

@@ -30,7 +30,10 @@ class Watermark(Options):
     position: Literal["top-left", "top-right", "bottom-left", "bottom-right", "centre"] = Field(
         "top-right", description="The corner it lies in as the picture is seen, or the centre."
     )
-    margin: Length = Field("8px", description="How far from the edges, in pixels or percent of the picture's height.")
+    margin: Length = Field(
+        "8px",
+        description="How far from the edges, in pixels or percent of the picture's height; at most a quarter of it.",
+    )
     height: Length = Field(
         "50px", description="Its height, in pixels or percent of the picture's height; smaller where it does not fit."
     )

@@ -18,8 +18,9 @@ class Sample:
     """One sampled frame, the `index`-th (from 1) of its task.
 
     `frame` is its number among the recording's pictures in the order of showing (from 0), `pts` its time stamp there in
-    units of the recording's time base, `time` the same in seconds from the recording's start. `hash` is that of its
-    decoded pixels, as the recording has them.
+    units of the recording's time base, `time` the same in seconds from the recording's start. `hash` is the MD5 of its
+    decoded pixels, as the recording has them. Of images `frame` counts them in the order of their names, and `name` is
+    the image's own.
     """
 
     task: str
@@ -28,6 +29,7 @@ class Sample:
     pts: int
     time: float
     hash: str
+    name: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""

@@ -6,6 +6,9 @@ and `run(options, bench)`; a publisher module has `Options`, `SLOT`, `publish(op
 sentence. `SLOT` is the name of a limit ("encodes", "gpus", "commands", "uploads", "fetches", "mails") or None; the engine holds
 one of its places for as long as a call takes. A step whose limit is for the settings to say has `slot(options)` as well.
 
+A source module may have `routes(options, inlet)`: HTTP routes (`Front`) that the port serves as long as the source is
+watched. Who may ask them is for the source to say.
+
 A source module may have `audit(options, tools, name)`, which lists what is there now as `Listed`, whatever of it was
 handed in before; `name` is the source's. `vidd audit` compares that with the jobs.
 
@@ -32,6 +35,7 @@ once for each such outcome.
 
 from __future__ import annotations
 
+from vidd.ports.front import Call, Declined, Front, Reply
 from vidd.ports.plan import (
     Again,
     Amend,
@@ -55,10 +59,13 @@ __all__ = [
     "Again",
     "Amend",
     "Bench",
+    "Call",
     "Clock",
     "Conflict",
+    "Declined",
     "Encoder",
     "Follow",
+    "Front",
     "Inlet",
     "Listed",
     "Memory",
@@ -70,6 +77,7 @@ __all__ = [
     "Publish",
     "Queue",
     "Reconcile",
+    "Reply",
     "Resolve",
     "Retract",
     "RunStep",

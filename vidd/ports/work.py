@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from vidd.errors import Refused
+from vidd.model.event import Event
 from vidd.model.job import Arrival, Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt
@@ -38,6 +39,15 @@ class Inlet(Protocol):
 
     async def admit(self, arrivals: Sequence[Arrival]) -> int:
         """Record arrivals; returns, once they are durable, how many were new."""
+
+    async def take(self, arrival: Arrival) -> tuple[Job, bool]:
+        """Record one arrival; its job, and whether it is new."""
+
+    async def unsettled(self) -> Sequence[Job]:
+        """The jobs of this source that are not published."""
+
+    def listen(self, note: Callable[[Event], None]) -> AbstractContextManager[None]:
+        """Have `note` told of every event of the daemon; it must be quick and must not raise."""
 
     async def dead_letter(self, body: str, reason: str) -> None:
         """Put aside what could not be understood."""

@@ -4,6 +4,7 @@ KINDS = {
     "command": "vidd.steps.command",
     "describe": "vidd.steps.describe",
     "fetch": "vidd.steps.fetch",
+    "frames": "vidd.steps.frames",
     "results": "vidd.steps.results",
     "scenes": "vidd.steps.scenes",
     "transcode": "vidd.steps.transcode",

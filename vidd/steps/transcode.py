@@ -17,10 +17,9 @@ from vidd.ffmpeg.ladder import Ladder
 from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.probe import probe
 from vidd.ffmpeg.run import check_capable
-from vidd.ffmpeg.settings import BitRate, Preset
+from vidd.ffmpeg.settings import BitRate, Preset, Segment
 from vidd.ffmpeg.verify import Origin, Wanted, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
-from vidd.options import Duration
 from vidd.ports import Bench, Tools
 
 SLOT: str | None = "encodes"
@@ -55,7 +54,7 @@ class Options(vidd.options.Options):
         (Size(height=720, video_bitrate=2_000_000),), min_length=1, max_length=16, description="What to make."
     )
     preset: Preset = Field("veryfast", description="How much time x264 takes to make the files smaller.")
-    segment: Duration = Field(
+    segment: Segment = Field(
         60.0,
         ge=0,
         le=3600,

@@ -28,7 +28,7 @@ from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import probe, seek_to
 from vidd.ffmpeg.run import check_capable
-from vidd.ffmpeg.settings import BitRate, Preset
+from vidd.ffmpeg.settings import BitRate, Preset, Segment
 from vidd.ffmpeg.verify import Origin, Wanted, check_pictures, picture_end, sound_ends, verify
 from vidd.ffmpeg.watermark import Watermark
 from vidd.ffmpeg.whole import Whole
@@ -64,7 +64,7 @@ class Options(vidd.options.Options):
         "auto",
         description="auto encodes only what fades and copies the rest where the recording allows it; full all of it.",
     )
-    segment: Duration = Field(
+    segment: Segment = Field(
         60.0,
         ge=0,
         le=3600,

@@ -125,9 +125,14 @@ def _through_socket(request: web.Request) -> bool:
     return its is not None and its.family == socket.AF_UNIX
 
 
-@web.middleware
-async def guard(request: web.Request, handler: Do) -> web.StreamResponse:
+def admitted(request: web.Request, *, is_open: bool) -> None:
     """Ask at the door, unless the request came through the socket."""
     if not _through_socket(request):
-        request.app[DOOR].ask(request, is_open=request.match_info.handler in request.app[OPEN])
+        request.app[DOOR].ask(request, is_open=is_open)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Do) -> web.StreamResponse:
+    """Let nobody in who may not ask this."""
+    admitted(request, is_open=request.match_info.handler in request.app[OPEN])
     return await handler(request)

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from vidd.model.event import Progressed
 from vidd.model.job import Job
-from vidd.ports import Clock, Store
+from vidd.ports import Clock, Front, Store
 
 if TYPE_CHECKING:
     from vidd.model.audit import Audit
@@ -140,6 +140,9 @@ class Desk(Protocol):
 
     async def audit(self, source: str | None, pipeline: str | None) -> Sequence[Audit]:
         """Hold what sources list against the jobs; Refused where there is no such source, or it cannot list."""
+
+    def fronts(self) -> Sequence[Front]:
+        """The routes that sources bring now."""
 
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
         """How far what runs is, by job id."""

@@ -30,9 +30,19 @@ _GOING = {
     Sending.SENT: "the other side's answer to {what}",
 }
 
+_OPENING = frozenset(
+    ["A", "An", "At", "In", "It", "Its", "No", "Nobody", "Nothing", "Of", "On", "Something", "The", "There", "This"]
+)
+
 
 def _clock(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _within(sentence: str) -> str:
+    """A sentence as it goes on after "because": names keep their capital, the words that open a sentence do not."""
+    first, space, rest = sentence.partition(" ")
+    return f"{first.lower()}{space}{rest}" if first in _OPENING else sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class Explanation:
     @property
     def sentence(self) -> str:
         """All of it in one line."""
-        because = self.because.rstrip(".")
+        because = _within(self.because.rstrip("."))
         head = (
             f"Waiting for {self.waiting_for} because {because}"
             if self.waiting_for

@@ -10,13 +10,13 @@ from aiohttp import web
 from vidd.model.job import MEANING, State
 from vidd.model.publication import Sending
 from vidd.web.asked import Again, Nothing, Rejection, Resending, Resolution, Retrial, Rework, Submission, Wake
+from vidd.web.desk import DESK
+from vidd.web.fronts import operations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from vidd.web.route import Route
-
-DOCUMENT: web.AppKey[dict[str, Any]] = web.AppKey("document")
+    from vidd.ports import Front
 
 Schema = dict[str, Any]
 
@@ -320,16 +320,12 @@ PATHS: dict[str, dict[str, Any]] = {
 }
 
 
-def document(extra: Iterable[Route] = ()) -> dict[str, Any]:
+def document(brought: Sequence[Front] = ()) -> dict[str, Any]:
     """The whole document, with what the sources' own routes say of themselves."""
-    paths: dict[str, dict[str, Any]] = {path: dict(methods) for path, methods in PATHS.items()}
-    for route in extra:
-        said = route.operation or {"responses": {"default": {"description": "See the source's own description."}}}
-        paths.setdefault(route.path, {})[route.method.lower()] = dict(said)
     return {
         "openapi": "3.1.0",
         "info": {"title": "vidd", "version": version("vidd"), "license": {"name": "MIT", "identifier": "MIT"}},
-        "paths": paths,
+        "paths": {**PATHS, **operations(brought)},
         "components": {
             "schemas": SCHEMAS,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -339,4 +335,4 @@ def document(extra: Iterable[Route] = ()) -> dict[str, Any]:
 
 async def show_openapi(request: web.Request) -> web.Response:
     """The document."""
-    return web.json_response(request.app[DOCUMENT])
+    return web.json_response(document(request.app[DESK].fronts()))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from vidd.web.problem import Do
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`is_open` asks for no token, wherever the port listens; `operation` is its OpenAPI operation.
+    """`is_open` asks for no token, wherever the port listens.
 
     `head` lets HEAD be asked too; a stream that never ends should not.
     """
@@ -20,5 +18,4 @@ class Route:
     path: str
     do: Do
     is_open: bool = False
-    operation: Mapping[str, Any] | None = None
     head: bool = True

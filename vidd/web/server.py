@@ -17,6 +17,7 @@ from vidd.web.auth import DOOR, OPEN, Door, Listen, guard, parse_listen
 from vidd.web.away import store_needed
 from vidd.web.census import Counting
 from vidd.web.desk import DESK, Desk
+from vidd.web.fronts import fronts
 from vidd.web.problem import problems
 from vidd.web.route import Route
 
@@ -70,19 +71,16 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
     response.headers["Server"] = "vidd"
 
 
-def make_app(
-    desk: Desk, extra_routes: Sequence[Route] = (), *, door: Door | None = None, heartbeat: float = 15.0
-) -> web.Application:
-    """The application. `extra_routes` are those that HTTP sources bring; `heartbeat` is in seconds."""
-    app = web.Application(middlewares=[problems, guard, store_needed], client_max_size=_BODY)
+def make_app(desk: Desk, *, door: Door | None = None, heartbeat: float = 15.0) -> web.Application:
+    """The application; `heartbeat` is in seconds."""
+    app = web.Application(middlewares=[problems, fronts, guard, store_needed], client_max_size=_BODY)
     app[DESK] = desk
     app[DOOR] = door or Door(Listen("127.0.0.1", 0), ())
-    app[OPEN] = {route.do for route in (*ROUTES, *extra_routes) if route.is_open}
+    app[OPEN] = {route.do for route in ROUTES if route.is_open}
     app[health.COUNTING] = Counting(desk.store)
-    app[openapi.DOCUMENT] = openapi.document(extra_routes)
     app[events.HEARTBEAT] = heartbeat
     app[events.STOPPING] = asyncio.Event()
-    for route in (*ROUTES, *extra_routes):
+    for route in ROUTES:
         if route.method == "GET":
             app.router.add_get(route.path, route.do, allow_head=route.head)
         else:
@@ -100,8 +98,8 @@ async def _end_streams(app: web.Application) -> None:
 class Port:
     """Listens on a TCP address and on a socket; either may be left out."""
 
-    def __init__(self, desk: Desk, extra_routes: Sequence[Route] = (), *, heartbeat: float = 15.0) -> None:
-        self._desk, self._extra, self._heartbeat = desk, tuple(extra_routes), heartbeat
+    def __init__(self, desk: Desk, *, heartbeat: float = 15.0) -> None:
+        self._desk, self._heartbeat = desk, heartbeat
         self._runner: web.AppRunner | None = None
         self._socket: tuple[Path, int] | None = None
         self.address: tuple[str, int] | None = None
@@ -110,7 +108,7 @@ class Port:
         """Listen. Refused where an address is taken, cannot be had, or is open to others without a token."""
         where = parse_listen(listen) if listen else None
         door = Door(where or Listen("127.0.0.1", 0), tokens)
-        app = make_app(self._desk, self._extra, door=door, heartbeat=self._heartbeat)
+        app = make_app(self._desk, door=door, heartbeat=self._heartbeat)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE)
         await self._runner.setup()
         try:

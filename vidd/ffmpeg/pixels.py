@@ -1,0 +1,26 @@
+"""The hash of a decoded picture, as ffmpeg's framemd5 has it of raw video. Never imported by the daemon."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+
+def picture_hash(frame: VideoFrame) -> str:
+    """MD5 (hex) of a picture's samples, plane after plane without the padding that decoders leave at lines' ends."""
+    digest = hashlib.md5(usedforsecurity=False)
+    components = frame.format.components
+    for number, plane in enumerate(frame.planes):
+        own = [one for one in components if one.plane == number]
+        width = plane.width * len(own) * ((max(one.bits for one in own) + 7) // 8) if own else plane.line_size
+        data = memoryview(plane)
+        if width == plane.line_size:
+            digest.update(data[: width * plane.height])
+            continue
+        for line in range(plane.height):
+            begin = line * plane.line_size
+            digest.update(data[begin : begin + width])
+    return digest.hexdigest()

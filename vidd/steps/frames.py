@@ -1,0 +1,242 @@
+"""Take frames out of a recording at a rate: a film for each task of so many frames, and which picture each frame is.
+
+The manifest has a row for every frame (`vidd.model.manifest.Sample`): its task and place in it, the picture's number and
+time in the recording, and the hash of its pixels. Which pictures are taken is `vidd.model.sampling`'s rule. Images, a
+zip of them or a directory, become tasks of so many images with the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from vidd import process
+from vidd.clients.landing import check_room
+from vidd.clients.threads import in_thread
+from vidd.errors import AgainLater, Refused
+from vidd.ffmpeg.settings import Preset
+from vidd.fulldisk import disk
+from vidd.model.manifest import Task, TaskList
+from vidd.model.media import Artifact, Outcome
+from vidd.options import Options as Base
+from vidd.printable import quoted
+from vidd.texts import file_name
+from vidd.tree import tree_artifact
+
+if TYPE_CHECKING:
+    from vidd.ports import Bench
+
+SLOT: str | None = "encodes"
+FACTS: frozenset[str] = frozenset({"frames", "tasks", "frame_rate", "lost", "pruned", "deinterlaced"})
+
+_MEMORY = 8 << 30
+# Seconds without a word; before the first one all packets of a recording are read.
+_QUIET = 900.0
+_ROOM = ".frames"
+_MANIFEST, _LIST, _TREE = "manifest.jsonl", "task_list.json", "tasks"
+
+
+class Options(Base):
+    """The settings of a step of kind `frames`."""
+
+    source: str = Field(
+        "source", min_length=1, description="Role of the recording, the zip or the directory of images."
+    )
+    rate: float | None = Field(
+        None, gt=0, le=1000, description="Frames a second; unset: what the job's fact frame_rate says."
+    )
+    per_task: int = Field(120, ge=1, le=100_000, description="How many frames a task has; the last one has the rest.")
+    films: bool = Field(True, description="Make a film of each task.")
+    images: bool = Field(False, description="Keep each frame as a JPEG file, too.")
+    thumbnails: bool = Field(False, description="And a small one.")
+    thumbnail: int = Field(250, ge=16, le=2000, description="The most pixels of a small one's longer side.")
+    quality: int = Field(90, ge=1, le=100, description="Quality of the JPEG files.")
+    crf: int = Field(20, ge=0, le=51, description="Quality of the films for x264: lower is better and larger.")
+    preset: Preset = Field("veryfast", description="How much time x264 takes to make the films smaller.")
+    keyframes: int = Field(25, ge=1, le=1000, description="The most frames of a film from one keyframe to the next.")
+    deinterlace: bool = Field(True, description="Make interlaced pictures whole, from one field each.")
+    prune: bool = Field(True, description="Do not decode what no frame needs; the frames are the same.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Options:
+        if not (self.films or self.images):
+            raise ValueError("neither films nor images are to be made: set one of them")
+        return self
+
+
+async def run(options: Options, bench: Bench) -> Outcome:
+    """Make the tree `tasks` (`<task>/<task>.mp4`, `<task>/<k>.jpg`), the `manifest` and the `task_list`."""
+    taking = _Taking(options, bench)
+    made = await taking.run()
+    tasks = [Task(**one) for one in made["tasks"]]
+    listed = TaskList(
+        taking.called,
+        taking.rate,
+        made["source_rate"],
+        Fraction(made["time_base"]),
+        made["width"],
+        made["height"],
+        options.per_task,
+        tasks,
+    )
+    artifacts = await in_thread(_put, bench.directory, listed)
+    facts = {
+        "frames": listed.frames,
+        "tasks": len(tasks),
+        "frame_rate": taking.rate,
+        "lost": made["lost"],
+        "pruned": made["dropped"],
+        "deinterlaced": made["deinterlaced"],
+        **({"unreadable": made["unreadable"]} if made.get("unreadable") else {}),
+    }
+    return Outcome(artifacts, facts)
+
+
+@dataclass
+class _Heard:
+    """What the child says."""
+
+    lines: int = 0
+    made: dict[str, Any] | None = None
+    fault: dict[str, Any] | None = None
+
+
+class _Taking:
+    """One recording, or images, on the way into tasks."""
+
+    def __init__(self, options: Options, bench: Bench) -> None:
+        self._options, self._bench = options, bench
+        artifact = bench.artifacts.get(options.source)
+        self._tree = artifact is not None and artifact.tree is not None
+        self._path = bench.tree(options.source) if self._tree else bench.file(options.source)
+        self._room = bench.directory / _ROOM
+        self.called = file_name(PurePath(bench.job.name).stem or bench.job.name)
+        self._images = self._tree or self._path.suffix.lower() == ".zip"
+        self.rate = 0.0 if self._images else _rate(options, bench)
+
+    async def run(self) -> dict[str, Any]:
+        """What the child made of it."""
+        orders = self._orders()
+        await in_thread(_make_room, self._room, self._fingerprint(orders))
+        heard, bench, encoder = _Heard(), self._bench, self._bench.tools.encoder
+
+        def listen(line: str) -> None:
+            said = json.loads(line)
+            heard.lines += 1
+            if "made" in said:
+                heard.made = said["made"]
+            elif "frames" in said:
+                total = None if said["of"] is None else float(said["of"])
+                bench.progress(float(said["frames"]), total, "frames", None)
+            else:
+                heard.fault = said
+
+        def alive(_pid: int) -> int:
+            check_room(bench.directory, 0, encoder.disk_reserve)
+            return heard.lines
+
+        ended = await process.run(
+            [sys.executable, "-P", "-m", "vidd.ffmpeg.sampler", json.dumps(orders)],
+            on_line=listen,
+            alive=alive,
+            quiet=_QUIET,
+            nice=encoder.nice,
+            memory=encoder.memory or _MEMORY,
+        )
+        if heard.made is not None:
+            return heard.made
+        raise await in_thread(self._fault, heard.fault, ended)
+
+    def _fault(self, said: dict[str, Any] | None, ended: process.Ended) -> AgainLater | Refused:
+        if said is None:
+            name = quoted(self._bench.job.name)
+            return AgainLater(f"The frames of {name} could not be taken (exit {ended.code}).", said=ended.stderr)
+        if "again" in said:
+            return AgainLater(said["again"], counts=said["counts"])
+        shutil.rmtree(self._room, ignore_errors=True)
+        return Refused(said["refused"])
+
+    def _orders(self) -> dict[str, Any]:
+        options, kept = self._options, {"per_task", "thumbnails", "thumbnail", "quality"}
+        orders = {
+            "path": str(self._path),
+            "name": self._bench.job.name,
+            "called": self.called,
+            "room": str(self._room),
+            **{name: getattr(options, name) for name in kept},
+        }
+        if self._images:
+            return orders
+        more = {"films", "images", "crf", "preset", "keyframes", "deinterlace", "prune"}
+        rate = str(Fraction(self.rate).limit_denominator(1001))
+        return {
+            **orders,
+            **{name: getattr(options, name) for name in more},
+            "rate": rate,
+            "threads": self._bench.tools.encoder.threads,
+        }
+
+    def _fingerprint(self, orders: dict[str, Any]) -> str:
+        """What stands for all that decides what the tasks are like."""
+        artifact = self._bench.artifacts[self._options.source]
+        known = {"size": artifact.size, "tree": artifact.tree.digest if artifact.tree else None}
+        if not self._tree:
+            known["mtime"] = self._path.stat().st_mtime_ns
+        text = json.dumps([sorted(orders.items()), known])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _rate(options: Options, bench: Bench) -> float:
+    given = options.rate if options.rate is not None else bench.job.facts.get("frame_rate")
+    if given is None:
+        raise Refused("How many frames a second are wanted nobody says: set rate of the step, or the job's frame_rate.")
+    try:
+        rate = float(given)
+    except (TypeError, ValueError):
+        rate = 0.0
+    if not 0 < rate <= 1000:
+        raise Refused(f"{given!r} is no number of frames a second: it must be more than 0, and 1000 at most.")
+    return rate
+
+
+def _make_room(room: Path, fingerprint: str) -> None:
+    """What an earlier run left stays if it is of the same settings and the same recording."""
+    mark = room / "fingerprint"
+    with disk():
+        if mark.exists() and mark.read_text() == fingerprint:
+            return
+        shutil.rmtree(room, ignore_errors=True)
+        room.mkdir()
+        mark.write_text(fingerprint)
+
+
+def _put(directory: Path, listed: TaskList) -> tuple[Artifact, ...]:
+    """Give tasks, manifest and list their names."""
+    room, final = directory / _ROOM, directory / _TREE
+    with disk():
+        with (room / _MANIFEST).open("wb") as whole:
+            for number in range(len(listed.tasks)):
+                with (room / "rows" / f"{number:06}.jsonl").open("rb") as rows:
+                    rows.readline()
+                    shutil.copyfileobj(rows, whole)
+        (directory / _LIST).write_text(json.dumps(listed.to_json()))
+        shutil.rmtree(final, ignore_errors=True)
+        (room / _TREE).rename(final)
+        (room / _MANIFEST).replace(directory / _MANIFEST)
+        shutil.rmtree(room)
+    made = [
+        Artifact(role, path, (directory / path).stat().st_size, kind)
+        for role, path, kind in (
+            ("manifest", _MANIFEST, "application/jsonl"),
+            ("task_list", _LIST, "application/json"),
+        )
+    ]
+    return (tree_artifact("tasks", directory, final.name), *made)
