@@ -49,7 +49,7 @@ from vidd.ports import Conflict, Tools
 
 Row: TypeAlias = tuple[Any, ...]
 
-_VERSION = 1
+_VERSION, _MIGRATION = 1, 600.0
 
 
 class Settings(Options):
@@ -73,7 +73,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
     async def open(self) -> None:
         try:
             await self._link.open()
-            with self._link.opening("opening the store"):
+            with self._link.opening("opening the store", _MIGRATION):
                 await self._migrate()
             await self.sweep(datetime.now(UTC))
         except BaseException:
