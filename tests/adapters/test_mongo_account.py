@@ -99,7 +99,7 @@ async def test_a_login_that_is_not_known_is_refused_without_its_password(tmp_pat
         with pytest.raises(Refused, match="may not do this"):
             await say_hello(an_account(guarded.uri))
     finally:
-        guarded.stop()
+        guarded.kill()
 
 
 async def test_a_certificate_must_be_trusted(tmp_path):
@@ -114,7 +114,7 @@ async def test_a_certificate_must_be_trusted(tmp_path):
         with pytest.raises(AgainLater):
             await say_hello(an_account(server.uri, timeout=1))
     finally:
-        server.stop()
+        server.kill()
 
 
 async def test_a_file_of_certificates_that_is_none_is_refused(tmp_path):
