@@ -190,6 +190,7 @@ def test_the_call_makes_tasks_that_appear_all_at_once_while_progress_moves(place
     assert (document["taskCount"], document["frames_per_task"], document["frame_rate"]) == (4, 12, 5)
     assert (document["progress"], document["errorMessage"], document["request_type"]) == (100, None, 0)
     assert service.db.AnnotationProject.find_one()["contentUploads"] == [upload]
+    assert ("taskId", 1) in service.db.AnnotationFrame.index_information()["taskId_1_frameId_1"]["key"]
     tasks = service.tasks(upload)
     assert [one["taskName"] for one in tasks] == [f"task-{n}-cam" for n in range(4)]
     assert [(one["frameStart"], one["frameEnd"], one["frameCount"]) for one in tasks] == [

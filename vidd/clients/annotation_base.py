@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
-from pymongo import ReplaceOne, UpdateOne
+from pymongo import ASCENDING, ReplaceOne, UpdateOne
 
 from vidd.clients.mongo import Account, database
 from vidd.clients.mongo_faults import asking
@@ -38,6 +38,13 @@ class AnnotationBase:
 
     def __init__(self, db: Database, name: str) -> None:
         self._db, self._name = db, name
+
+    async def index(self) -> None:
+        """See to it that frames are found by their task, and tasks by their upload, however many there are."""
+        with asking("making the indexes", self._name):
+            await self._db[FRAMES].create_index([("taskId", ASCENDING), ("frameId", ASCENDING)])
+            await self._db[TASKS].create_index([("uploadId", ASCENDING)])
+            await self._db[UPLOADS].create_index([("status", ASCENDING)])
 
     async def upload(self, upload: str) -> Document | None:
         """An AnnotationContentUpload."""

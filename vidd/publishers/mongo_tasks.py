@@ -58,6 +58,7 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
     listed = TaskList.from_json(json.loads(_file(options.task_list, parcel).read_text()))
     now = parcel.tools.clock.now()
     async with annotation_base(parcel.tools.account(options.account, Account), options.account) as base:
+        await base.index()
         if request.kind == ONLY_BOXES:
             await _put_boxes(options, parcel, base, request, listed)
         else:
