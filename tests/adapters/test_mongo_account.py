@@ -70,6 +70,12 @@ async def test_a_server_that_goes_on_failing_is_for_later(server, code, says):
         await say_hello(an_account(server.uri, timeout=1))
 
 
+async def test_a_server_that_is_no_replica_set_is_refused_with_what_to_do(server):
+    server.fail(["insert"], "alwaysOn", errorCode=20)
+    with pytest.raises(Refused, match="make it a replica set"):
+        await say_hello(an_account(server.uri, timeout=1))
+
+
 async def test_a_server_that_does_not_answer_is_for_later(server):
     server.fail(["insert"], {"times": 1}, blockConnection=True, blockTimeMS=30_000)
     async with asyncio.timeout(20):

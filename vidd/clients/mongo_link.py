@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from typing import Any
 
 import structlog
+from pymongo import timeout
 
 from vidd.clients.mongo import Account, Collection, Database, Document, database
 from vidd.clients.mongo_faults import TooLarge, asking
@@ -58,10 +59,13 @@ class Link:
         self._db = None
 
     @contextmanager
-    def opening(self, doing: str) -> Iterator[None]:
-        """Turn what is raised inside into its fate: settings that are wrong are refused at the start."""
+    def opening(self, doing: str, patience: float = _BEAT) -> Iterator[None]:
+        """Turn what is raised inside into its fate: settings that are wrong are refused at the start.
+
+        Each call inside may take no longer than so many seconds: a start that waits says so soon.
+        """
         try:
-            with asking(doing, self._name):
+            with asking(doing, self._name), timeout(patience):
                 yield
         except (AgainLater, Refused) as fault:
             self.trouble = fault.sentence
@@ -134,7 +138,7 @@ class Link:
             self._doubt.clear()
             before = self.trouble
             try:
-                with self.opening("saying that this vidd lives"):
+                with self.opening("saying that this vidd lives", 2 * _BEAT):
                     mine = await self._sign()
             except (AgainLater, Refused) as fault:
                 if before is None:

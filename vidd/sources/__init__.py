@@ -3,6 +3,7 @@
 KINDS = {
     "cms": "vidd.sources.cms",
     "folder": "vidd.sources.folder",
+    "process_content": "vidd.sources.process_content",
     "sheet": "vidd.sources.sheet",
     "sqs": "vidd.sources.sqs",
 }

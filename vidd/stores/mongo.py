@@ -49,7 +49,7 @@ from vidd.ports import Conflict, Tools
 
 Row: TypeAlias = tuple[Any, ...]
 
-_VERSION = 1
+_VERSION, _MIGRATION = 1, 600.0
 
 
 class Settings(Options):
@@ -73,7 +73,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
     async def open(self) -> None:
         try:
             await self._link.open()
-            with self._link.opening("opening the store"):
+            with self._link.opening("opening the store", _MIGRATION):
                 await self._migrate()
             await self.sweep(datetime.now(UTC))
         except BaseException:
@@ -190,7 +190,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
 
         async def write() -> bool:
             where = {"_id": job.id, "state": expect.value}
-            return await jobs.find_one_and_update(where, change, {"_id": 1}) is not None
+            return (await jobs.update_one(where, change)).matched_count == 1
 
         async def look() -> bool:
             found = await self.job(job.id)
@@ -264,7 +264,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
                 )
                 return True
             where = {"_id": place, "state": expect.value}
-            return await kept.find_one_and_update(where, {"$set": values}, {"_id": 1}) is not None
+            return (await kept.update_one(where, {"$set": values})).matched_count == 1
 
         async def look() -> bool:
             return any(publication_to_row(one) == row for one in await self.publications(publication.job))
@@ -296,7 +296,5 @@ def make(state: Path, options: Settings, accounts: Mapping[str, Any]) -> MongoSt
     """The store in the account's database, for the vidd of this host and state directory."""
     account = accounts.get(options.account)
     if not isinstance(account, Account):
-        raise Refused(
-            f"The store needs an account of kind mongodb: correct [accounts.{options.account}], or [store] account."
-        )
+        raise Refused(f"The store needs a mongodb account: correct [accounts.{options.account}], or [store] account.")
     return MongoStore(account, options.account, f"{socket.gethostname()}:{state}")
