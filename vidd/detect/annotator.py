@@ -8,23 +8,18 @@ its answers). It says in lines of JSON how far it is (`frames`, `of`), at last w
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
 import time
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidd.detect.obeying import obey
 from vidd.detect.shelf import Shelf, by_task
-from vidd.errors import AgainLater, Refused
-from vidd.fulldisk import disk
+from vidd.errors import Refused
 from vidd.model.boxes import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from vidd.detect.detector import Detector
     from vidd.model.manifest import Sample
@@ -96,48 +91,16 @@ def _look(detector: Detector, tree: Path, samples: list[Sample], telling: _Telli
 def _carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
     from vidd.detect import answers  # noqa: PLC0415
 
-    with disk():
-        match orders["do"]:
-            case "check":
-                return check(orders)
-            case "detect":
-                return detect(orders, say)
-            case "ask":
-                return answers.ask(orders)
-            case _:
-                return answers.gather(orders)
-
-
-@contextmanager
-def _saying() -> Iterator[Callable[..., None]]:
-    """What is said goes out alone: a library that prints does so among the complaints."""
-    with os.fdopen(os.dup(1), "w") as out:
-        os.dup2(2, 1)
-
-        def say(**more: Any) -> None:
-            out.write(json.dumps(more) + "\n")
-            out.flush()
-
-        yield say
-
-
-def main() -> int:
-    """Do as the orders say."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with _saying() as say:
-        try:
-            say(made=_carry_out(json.loads(sys.argv[1]), say))
-        except Refused as refused:
-            say(refused=refused.sentence)
-        except AgainLater as again:
-            say(again=again.sentence, counts=again.counts)
-        except MemoryError:
-            say(
-                again="The detector ran out of memory: raise memory of the step, or make batch or size smaller.",
-                counts=True,
-            )
-    return 0
+    match orders["do"]:
+        case "check":
+            return check(orders)
+        case "detect":
+            return detect(orders, say)
+        case "ask":
+            return answers.ask(orders)
+        case _:
+            return answers.gather(orders)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    obey(_carry_out)

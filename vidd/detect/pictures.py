@@ -32,7 +32,7 @@ def frames(tree: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Pixe
     name = samples[0].task
     room, film = tree / name, tree / name / f"{name}.mp4"
     if all((room / f"{one.index}.jpg").is_file() for one in samples):
-        yield from ((one, _image(room / f"{one.index}.jpg")) for one in samples)
+        yield from ((one, image(room / f"{one.index}.jpg")) for one in samples)
     elif film.is_file():
         yield from _of_film(film, samples)
     else:
@@ -41,7 +41,8 @@ def frames(tree: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Pixe
         )
 
 
-def _image(path: Path) -> Pixels | None:
+def image(path: Path) -> Pixels | None:
+    """The pixels of an image; None where it cannot be read."""
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
