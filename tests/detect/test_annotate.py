@@ -97,7 +97,7 @@ async def test_a_job_that_wants_no_annotation_gets_an_empty_file_and_waits_for_n
     outcome = await run(settings, replace(bench, place=taken))
     assert annotations(tmp_path) == []
     assert outcome.artifacts[0].role == "annotations"
-    assert outcome.facts == {"annotator": 0, "annotated": 0, "boxes": 0, "unreadable_frames": 0}
+    assert outcome.facts == {"annotator": 0, "annotated": 0, "boxes": 0, "unread": 0}
 
 
 async def test_a_job_that_says_nothing_of_annotation_wants_none(tmp_path):
@@ -130,7 +130,7 @@ async def test_a_model_of_each_layout_finds_each_square_where_it_is(tmp_path, la
     box = annotations(tmp_path / "job")[0]["boxes"][0]
     assert [box[side] for side in "xywh"] == [32, 16, 16, 16]
     assert box["confidence"] > 0.95
-    assert outcome.facts == {"annotator": 1, "annotated": 4, "boxes": 5, "unreadable_frames": 0}
+    assert outcome.facts == {"annotator": 1, "annotated": 4, "boxes": 5, "unread": 0}
     assert watched.progress[-1][:3] == (6.0, 6.0, "frames")
 
 
@@ -250,7 +250,7 @@ async def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_looked_
     broken.write_bytes(broken.read_bytes()[:400])
     outcome = await run(options(squares(model(tmp_path / "squares.onnx"))), bench)
     assert found(tmp_path / "job") == SEEN[1:]
-    assert (outcome.facts["unreadable_frames"], outcome.facts["unreadable"]) == (1, ["task-0-Cam1 1"])
+    assert (outcome.facts["unread"], outcome.facts["unread_frames"]) == (1, ["task-0-Cam1 1"])
 
 
 async def test_a_film_that_ends_early_costs_the_frames_it_lacks(tmp_path):
@@ -259,7 +259,7 @@ async def test_a_film_that_ends_early_costs_the_frames_it_lacks(tmp_path):
     film.write_bytes(b"not a film")
     outcome = await run(options(squares(model(tmp_path / "squares.onnx"))), bench)
     assert found(tmp_path / "job") == SEEN[2:]
-    assert outcome.facts["unreadable"] == ["task-0-Cam1 1", "task-0-Cam1 2", "task-0-Cam1 3"]
+    assert outcome.facts["unread_frames"] == ["task-0-Cam1 1", "task-0-Cam1 2", "task-0-Cam1 3"]
 
 
 async def test_where_no_frame_can_be_read_the_job_is_refused(tmp_path):
@@ -318,6 +318,13 @@ async def test_a_child_that_hangs_is_ended_and_tried_again_later(tmp_path):
     with pytest.raises(AgainLater, match="no progress"):
         await run(options({"kind": "people"}, stall=2), hanging)
     assert children() == []
+
+
+async def test_a_child_without_room_for_its_libraries_is_told_apart_from_one_that_crashes(tmp_path):
+    bench, _ = sampled(tmp_path, PICTURES)
+    tight = options({"kind": "people"}).model_copy(update={"memory": 256 << 20})
+    with pytest.raises(Refused, match=r"cannot be loaded .* raise memory of the step"):
+        await run(tight, bench)
 
 
 PROGRAM = """

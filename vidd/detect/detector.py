@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vidd.detect.settings import Faces, Network, People
-from vidd.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,19 +25,16 @@ class Detector(Protocol):
 
 def detector_of(settings: Mapping[str, Any], threads: int) -> Detector:
     """The detector of these settings, ready; Refused with a sentence where it cannot be had."""
-    try:
-        match settings["kind"]:
-            case "people":
-                from vidd.detect.builtin import Walkers  # noqa: PLC0415 - what is imported is what is needed
+    match settings["kind"]:
+        case "people":
+            from vidd.detect.builtin import Walkers  # noqa: PLC0415 - what is imported is what is needed
 
-                return Walkers(People.model_validate(settings), threads)
-            case "faces":
-                from vidd.detect.builtin import Cascade  # noqa: PLC0415
+            return Walkers(People.model_validate(settings), threads)
+        case "faces":
+            from vidd.detect.builtin import Cascade  # noqa: PLC0415
 
-                return Cascade(Faces.model_validate(settings), threads)
-            case _:
-                from vidd.detect.network import Model  # noqa: PLC0415
+            return Cascade(Faces.model_validate(settings), threads)
+        case _:
+            from vidd.detect.network import Model  # noqa: PLC0415
 
-                return Model(Network.model_validate(settings), threads)
-    except ModuleNotFoundError as error:
-        raise Refused(f"It needs {error.name}: install vidd[annotate].") from None
+            return Model(Network.model_validate(settings), threads)

@@ -36,5 +36,9 @@ def obey(carry_out: Callable[[dict[str, Any], Callable[..., None]], dict[str, An
             say(refused=refused.sentence)
         except AgainLater as again:
             say(again=again.sentence, counts=again.counts)
+        except ImportError as error:
+            say(
+                refused=f"What it needs cannot be loaded ({error}): install vidd[annotate], or raise memory of the step."
+            )
         except MemoryError:
             say(again="There was no memory for it: raise memory of the step.", counts=True)

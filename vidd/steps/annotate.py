@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from vidd.ports import Bench, Tools
 
 SLOT: str | None = "encodes"
-FACTS: frozenset[str] = frozenset({"annotator", "annotated", "boxes", "unreadable_frames"})
+FACTS: frozenset[str] = frozenset({"annotator", "annotated", "boxes", "unread"})
 OWN_PLACE = True  # a job that wants no detector waits for none
 LOCAL = True
 
@@ -89,7 +89,7 @@ class Options(Base):
         "encodes", description="Which of [limits] it takes a place of."
     )
     stall: Duration = Field(600.0, gt=0, description="How long a detector may take for one frame, or to get ready.")
-    memory: Size = Field(Size(8 << 30), ge=256 << 20, description="Bytes of address space that it may have.")
+    memory: Size = Field(Size(8 << 30), ge=1 << 30, description="Bytes of address space that it may have.")
 
     @field_validator("versions")
     @classmethod
@@ -151,8 +151,8 @@ def _outcome(bench: Bench, version: int, made: Mapping[str, Any]) -> Outcome:
         "annotator": version,
         "annotated": made["annotated"],
         "boxes": made["boxes"],
-        "unreadable_frames": made["unread"],
-        **({"unreadable": made["unreadable"]} if made["unreadable"] else {}),
+        "unread": made["unread"],
+        **({"unread_frames": made["unreadable"]} if made["unreadable"] else {}),
     }
     return Outcome((Artifact("annotations", _FILE, size, "application/jsonl"),), facts)
 
