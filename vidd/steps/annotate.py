@@ -218,6 +218,11 @@ class _Looking:
         except Refused:
             await in_thread(partial(shutil.rmtree, self._room, ignore_errors=True))
             raise
+        except process.Hung:
+            raise AgainLater(
+                f"Version {self._version} of automatic annotation made no progress for {self._options.stall:g} s and was"
+                " ended: if that was too early, raise stall of the step."
+            ) from None
         except Silent as silent:
             raise _dead(
                 silent, f"version {self._version} of automatic annotation", quoted(self._bench.job.name)
