@@ -113,6 +113,14 @@ def test_what_is_blurred_has_less_detail_and_what_is_sharpened_more(how):
     assert detail(augmented(PHOTO, how)) < 0.8 * detail(PHOTO) < detail(augmented(PHOTO, of("sharpen", 0.5)))
 
 
+@pytest.mark.parametrize("end", ["least", "most"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_ends_of_every_range_can_be_made(kind, end):
+    how = of(kind, getattr(KINDS[kind], end))
+    where = geometry(how, 400, 320)
+    assert augmented(PHOTO, how).shape == (where.height, where.width, 3)
+
+
 async def made(directory, rows, **orders):
     bench, watched = sampled(directory, [[PHOTO]])
     (directory / "wanted.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

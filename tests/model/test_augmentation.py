@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from vidd.model.augmentation import KINDS, Augmentation, Geometry, Recipe, augmentation, chosen, geometry, moved, recipe
+from vidd.model.augmentation_types import augmentations_of
 from vidd.model.boxes import Box
 
 FRAMES = [f"task-{task}-a/{index}" for task in range(3) for index in range(1, 101)]
@@ -124,3 +125,49 @@ def test_a_box_goes_with_less_than_three_tenths_of_it_left(left, kept):
 
 def test_a_sliver_of_less_than_a_pixel_goes():
     assert moved([Box(0, 0, 0.9, 10, "car")], geometry(of("flip-vertical"), 100, 60)) == []
+
+
+def asked(*properties):
+    return augmentations_of(
+        [{"id": "a", "properties": [{"id": name, "values": values} for name, values in properties]}]
+    )
+
+
+def test_a_data_sets_document_says_which_are_wanted_and_how_much():
+    wanted = asked(
+        ("FLIP_HORIZONTAL", [True]),
+        ("FLIP_VERTICAL", [False]),
+        ("CLOCKWISE", []),
+        ("COUNTER_CLOCKWISE", [True]),
+        ("PERCENTAGE_SCALE", [20, -20]),
+        ("PERCENTAGE_SCALE_DUPLICATE", [1, 2]),
+        ("GRAYSCALE_PERCENTAGE", [20, 100]),
+        ("CROP_PERCENTAGE", [0, 50]),
+        ("BLUR", [0, 3]),
+        ("NOISE_PERCENTAGE", [5]),
+        ("BLUR", [7, 9]),
+    )
+    assert wanted == [
+        Augmentation("flip-horizontal", 0, 0),
+        Augmentation("rotate-270", 0, 0),
+        Augmentation("rotate", -20, 20),
+        Augmentation("grayscale", 0.2, 1),
+        Augmentation("crop", 0, 0.1),
+        Augmentation("blur-gaussian", 0, 3),
+        Augmentation("noise-gaussian", 5, 5),
+    ]
+    assert augmentations_of([{"id": "empty"}, {"properties": None}]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sentence"),
+    [
+        ("MOSAIC", [True], "no augmentation 'MOSAIC'"),
+        ("BLUR", [True], "values of BLUR must be numbers"),
+        ("BLUR", ["1", "2"], "values of BLUR must be numbers"),
+        ("SHEAR_VERTICAL", [0, 90], "shear-y goes from -80 to 80"),
+    ],
+)
+def test_a_document_that_asks_for_what_there_is_not_is_told_so(name, values, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        asked((name, values))

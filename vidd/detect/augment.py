@@ -44,7 +44,8 @@ def _odd(amount: float) -> int:
 
 
 def _gaussian(picture: Pixels, how: Recipe, _where: Geometry) -> Any:
-    return cv2.GaussianBlur(picture, (0, 0), how.amount)
+    # Of less than this OpenCV can make no kernel, and nothing is to be seen.
+    return cv2.GaussianBlur(picture, (0, 0), how.amount) if how.amount >= 0.1 else picture
 
 
 def _average(picture: Pixels, how: Recipe, _where: Geometry) -> Any:
