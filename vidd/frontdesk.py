@@ -230,6 +230,8 @@ class FrontDesk:
 
     async def resume(self) -> None:
         await self._runner.resume()
+        # What was left meanwhile is taken up now, not at a source's next look.
+        await self.wake(None)
 
     async def wake(self, source: str | None) -> None:
         if source is not None and source not in self._inlets:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from vidd.model.annotation import IMAGES, ONLY_BOXES, ONLY_TASKS
+from vidd.model.annotation import IMAGES, ONLY_BOXES, ONLY_TASKS, VIDEO
 from vidd.ports import Declined
 from vidd.printable import printable, quoted
 
@@ -47,8 +47,9 @@ class ContentCall(BaseModel):
         return self.content_type == IMAGES
 
     def facts(self) -> dict[str, Any]:
-        """For the job."""
-        return {**self.model_dump(), "talk": None}
+        """For the job. `upload_dir` is the directory the content lies in, by which its files are called in the store."""
+        above = PurePosixPath(self.content_path).parent.name
+        return {**self.model_dump(), "upload_dir": above if above.strip(".") else self.upload_id, "talk": None}
 
 
 SCHEMA: Mapping[str, Any] = {
@@ -58,6 +59,11 @@ SCHEMA: Mapping[str, Any] = {
         "auth_key": {"type": "string", "description": "The key of the settings."},
     },
 }
+
+
+def type_of(path: str) -> int:
+    """The content type that a file name tells."""
+    return VIDEO if PurePosixPath(path).suffix.lower() in _FILMS else IMAGES
 
 
 def read_call(fields: Mapping[str, Any], auth_key: str) -> ContentCall:
@@ -118,9 +124,11 @@ def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, per_ta
         raise Declined(409, "The upload has tasks already: send force_write 1 to make them anew.")
 
 
-def content_at(call: ContentCall, root: Path) -> Path:
-    """The file or directory that is meant, below `root`. Declined with 422 where it leads elsewhere or is not there; blocking."""
+def content_at(call: ContentCall, root: Path, prefix: str = "") -> Path:
+    """The file or directory that is meant, below `root`, for which `prefix` may stand in the call. Declined with 422 where it leads elsewhere or is not there; blocking."""
     asked, shown = PurePosixPath(call.content_path), quoted(call.content_path)
+    if prefix and asked.is_relative_to(prefix):
+        asked = asked.relative_to(prefix)
     base = root.resolve()
     path = base / (asked.relative_to(base) if asked.is_absolute() and asked.is_relative_to(base) else asked)
     if ".." in asked.parts or path.resolve() != path or not path.is_relative_to(base):
