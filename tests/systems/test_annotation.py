@@ -243,6 +243,21 @@ def test_the_same_call_twice_is_one_job_and_another_for_the_upload_waits(place, 
         daemon.stopped()
 
 
+def test_a_forced_call_is_a_new_job_though_the_document_was_not_told_of_the_last_one(place, service):
+    upload = service.upload()
+    with running(place) as daemon:
+        made = []
+        for _ in range(3):
+            status, told = curl(daemon, service.fields(upload, force_write=1, frame_rate=1))
+            assert status == 202
+            made.append(told["job"])
+            until(lambda: daemon.ask(f"/api/jobs/{made[-1]}")[1]["state"] == "published", "the job is published")
+            service.db.AnnotationContentUpload.update_one({"_id": upload}, {"$set": {"vidd.generation": 0}})
+        assert len(set(made)) == 3
+        assert {one["vidd"]["job"] for one in service.tasks(upload)} == {made[-1]}
+        daemon.stopped()
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "sentence"),
     [
@@ -251,6 +266,8 @@ def test_the_same_call_twice_is_one_job_and_another_for_the_upload_waits(place, 
         ({"frame_rate": 0}, 400, "frame_rate cannot be '0'"),
         ({"frame_rate": -1}, 400, "frame_rate cannot be '-1'"),
         ({"frame_rate": 10_000}, 400, "frame_rate cannot be '10000'"),
+        ({"frame_rate": "--5"}, 400, "frame_rate cannot be '--5'"),
+        ({"content_path": "a" * 300 + ".mp4"}, 422, "is longer than any file's name"),
         ({"frame_rate": "five"}, 400, "frame_rate cannot be 'five'"),
         ({"frame_rate": 31}, 422, "31 frames a second are asked for, and 'cam.mp4' has 30"),
         ({"force_write": 2}, 400, "force_write cannot be '2'"),

@@ -156,9 +156,10 @@ async def take(options: Options, inlet: Inlet, base: AnnotationBase, asked: Cont
     # Counted in the document, so that every daemon makes the same of the same call.
     generation = int(upload.get(OURS, {}).get("generation") or 0)
     job, new = await inlet.take(_arrival(options, asked, path, generation))
-    if not new and job.state in _OVER | {State.PUBLISHED}:
-        job, new = await inlet.take(_arrival(options, asked, path, generation + 1))
+    # The document may not have been told of the last ones, where the database went away just then.
+    while not new and job.state in _OVER | {State.PUBLISHED}:
         generation += 1
+        job, new = await inlet.take(_arrival(options, asked, path, generation))
     if new:
         await base.begun(asked.upload_id, job.id, asked.content_path, generation, inlet.tools.clock.now())
     return job, new
