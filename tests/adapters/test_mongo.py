@@ -130,7 +130,7 @@ async def test_a_vidd_that_has_been_silent_is_taken_for_dead_and_does_nothing_an
             await asyncio.sleep(0.01)
     with pytest.raises(AgainLater, match="restart this one"):
         await dead.admit([job("a")])
-    assert await heir.jobs() == []
+    assert await until_done(heir.jobs) == []
     await dead.close()
     await heir.close()
 

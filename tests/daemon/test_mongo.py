@@ -117,6 +117,22 @@ def encodes(place):
     return len(list((place.root / "encodes").iterdir()))
 
 
+def test_jobs_are_published_once_while_mongodb_is_slow_and_steps_down(place, clip, server):
+    with place.daemon() as daemon:
+        daemon.ready()
+        server.fail(["insert", "update", "findAndModify"], "alwaysOn", blockConnection=True, blockTimeMS=150)
+        drop_all(place, clip)
+        until(place.encodes, "the first one is cut")
+        server.fail(["insert", "update", "findAndModify", "find"], "alwaysOn", errorCode=10107)
+        assert "primary" in away(daemon)
+        server.fail(["insert", "update"], {"times": 3}, closeConnection=True)
+        for one in TALKS:
+            until(lambda one=one: place.rows()[one]["status"] == "published", f"{one} is published")
+        until(lambda: all(job["state"] == "published" for job in daemon.jobs()), "and recorded so")
+        daemon.stopped()
+    assert_each_published_once(place, server)
+
+
 POINTS = {
     "after intake": {"target": f"{STORE}.admit", "when": "after", "where": "result"},
     "after it became working": {"target": f"{STORE}.save", "when": "after", "where": "args[1].state == 'working'"},

@@ -98,7 +98,7 @@ def fault_of(error: errors.PyMongoError | BSONError, doing: str, name: str) -> E
 def _unreachable(said: str, doing: str, name: str) -> Fault:
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return Refused(f"MongoDB's certificate is not trusted at {doing}: set ca of the account {name!r}.")
-    if "No replica set members match" in said or "No primary" in said:
+    if any(one in said for one in ("No replica set members match", "No primary", "NotPrimaryError")):
         return AgainLater(f"MongoDB has no primary for {doing}; it is tried again.")
     return AgainLater(f"MongoDB cannot be reached for {doing}; it is tried again.")
 

@@ -59,13 +59,13 @@ class Link:
         self._db = None
 
     @contextmanager
-    def opening(self, doing: str, patience: float = _BEAT) -> Iterator[None]:
+    def opening(self, doing: str, patience: float | None = None) -> Iterator[None]:
         """Turn what is raised inside into its fate: settings that are wrong are refused at the start.
 
-        Each call inside may take no longer than so many seconds: a start that waits says so soon.
+        All inside may take no longer than so many seconds: a start that waits says so soon.
         """
         try:
-            with asking(doing, self._name), timeout(patience):
+            with asking(doing, self._name), timeout(patience or min(_BEAT, self._account.timeout)):
                 yield
         except (AgainLater, Refused) as fault:
             self.trouble = fault.sentence
@@ -138,7 +138,7 @@ class Link:
             self._doubt.clear()
             before = self.trouble
             try:
-                with self.opening("saying that this vidd lives", 2 * _BEAT):
+                with self.opening("saying that this vidd lives", 2 * min(_BEAT, self._account.timeout)):
                     mine = await self._sign()
             except (AgainLater, Refused) as fault:
                 if before is None:
