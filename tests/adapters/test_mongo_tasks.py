@@ -170,6 +170,7 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
     [
         ([(0, 9, [a_box()])], "are of no frame of the manifest"),
         ([(1, 1, [a_box()]), (0, 1, [a_box()])], "out of its order"),
+        ([(0, 1, [a_box()]), (0, 2, [{"x": 1}])], "Line 2 of the annotations is not as it should be"),
     ],
 )
 async def test_annotations_of_another_making_are_refused_and_nothing_shows(shelf, boxes, sentence):

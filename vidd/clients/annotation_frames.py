@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
+from vidd.model.boxes import Seen
 from vidd.model.manifest import Sample, Task, TaskList
 
 if TYPE_CHECKING:
@@ -99,8 +100,7 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
     with path.open() as lines:
         for number, line in enumerate(lines, 1):
             try:
-                row = json.loads(line)
-                row["task"], row["index"], row["boxes"]
-            except (ValueError, KeyError, TypeError):
+                row = Seen.from_json(json.loads(line)).to_json()
+            except (ValueError, TypeError):
                 raise Refused(f"Line {number} of the annotations is not as it should be: annotate again.") from None
             yield row
