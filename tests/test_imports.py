@@ -216,3 +216,10 @@ def test_a_config_cfg_that_cannot_be_used_is_refused_with_what_is_wrong_in_it(ol
         annotation.translate(ANNOTATION.replace(old, new, 1))
     assert any(fault in one for one in refused.value.faults), refused.value.faults
     assert "s3cret" not in refused.value.sentence
+
+
+def test_the_environment_of_whoever_imports_neither_matters_nor_is_printed(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDD_ACCOUNTS__PCLOUD__TOKEN", "OAUTHTOKEN4711SECRET")
+    monkeypatch.setenv("VIDD_DAEMON__LISTEN", "nowhere")
+    ended = imported(tmp_path, PREMIERE)
+    assert (ended.exit_code, "4711" in ended.output) == (0, False)

@@ -23,7 +23,7 @@ from vidd.model.arrival import file_arrival
 from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, IllegalMove, Job, State
-from vidd.model.rework import edition_of
+from vidd.model.rework import edition_of, rework_of
 from vidd.ports import Clock, Front, Queue, Store
 from vidd.printable import quoted, size_in_words
 from vidd.reworking import outlook, reworked
@@ -175,8 +175,18 @@ class FrontDesk:
 
     async def retry(self, job_id: str, *, fresh_settings: bool, replace: bool = False) -> Job:
         job = await self._job(job_id)
-        settings = self._intake.pipelines[self._pipeline(job.pipeline)] if fresh_settings else None
+        settings = self._fresh(job) if fresh_settings else None
         return await self._acts.retry(job, settings, replace=replace)
+
+    def _fresh(self, job: Job) -> Mapping[str, Any] | None:
+        """The settings of now, with what its rework asked for; an undo goes on with those of what it brings back."""
+        settings, rework = self._intake.pipelines[self._pipeline(job.pipeline)], rework_of(job)
+        if rework.get("undo"):
+            return None
+        if not any(rework.get(one) for one in ("step", "set", "extra")):
+            return settings
+        asked = {"step": rework.get("step"), "changes": rework.get("set", {}), "extra": rework.get("extra", ())}
+        return reworked(settings, job.pipeline, edition_of(job), **asked)[0]
 
     async def rework(
         self, job_id: str, *, step: str | None, changes: Mapping[str, Any], extra: Sequence[str], dry_run: bool

@@ -3,6 +3,7 @@
 from email import message_from_bytes, policy
 
 from peers.analysis import install
+from peers.daemon import until
 from peers.premiere import chain_of, published, text_of
 
 NAME = "cm8ek9jj2003oqe0cfeqcou7s"
@@ -47,6 +48,20 @@ def mails(place, recipient: str) -> list[str]:
     ]
     mine = sorted((mail for mail in found if recipient in mail["To"]), key=lambda mail: mail["Message-ID"])
     return [mail["Subject"] + "\n" + mail.get_body(("plain",)).get_content().replace("\r", "") for mail in mine]
+
+
+def fails_and_is_left(place, daemon, job, before):
+    """A rework that cannot be: retried with its arguments, cancelled, and what was before brought back."""
+    assert place.vidd("rework", job, "--step", "process", "--", "--nonsense")[0] == 0
+    daemon.job("refused")
+    assert place.vidd("retry", job, "--fresh-settings")[0] == 0
+    until(lambda: place.vidd("log", job)[1].count("'--nonsense'") == 2, "it runs with its arguments again")
+    daemon.job("refused")
+    assert place.vidd("cancel", job)[0] == 0
+    assert files(place) == before
+    assert place.vidd("rework", job, "--undo")[0] == 0
+    until(lambda: daemon.jobs()[0]["state"] == "published", "it is brought back")
+    assert files(place) == before
 
 
 def test_a_video_is_analysed_made_anew_with_more_arguments_and_brought_back(place, walk):
@@ -103,7 +118,13 @@ def test_a_video_is_analysed_made_anew_with_more_arguments_and_brought_back(plac
         assert files(place) == before
         assert len(mails(place, "one@")) == 3
         assert place.vidd("rework", "--folder_name", "nobody", "--", "--x")[0] == 1
+        fails_and_is_left(place, daemon, job["id"], before)
         daemon.stopped()
     assert not list((place.root / "jobs").iterdir())
-    assert sorted(path.name for path in (place.root / "kept" / job["id"]).iterdir() if path.is_dir()) == ["1", "2", "3"]
+    assert sorted(path.name for path in (place.root / "kept" / job["id"]).iterdir() if path.is_dir()) == [
+        "1",
+        "2",
+        "3",
+        "5",
+    ]
     assert not list((place.root / "kept").rglob("*.mp4"))

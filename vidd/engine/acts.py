@@ -75,9 +75,11 @@ class Acts:
 
     async def kept(self, job: Job) -> list[Edition]:
         """The results that a rework can begin with, the newest last; IllegalMove where the job cannot be reworked now."""
-        if job.state not in _REWORKED:
+        left = job.state is State.CANCELLED and edition_of(job) > 1
+        if job.state not in _REWORKED and not left:
             raise IllegalMove(
-                f"The job {job.id} is {job.state}: only what is published, or was refused, can be reworked."
+                f"The job {job.id} is {job.state}: only what is published, or was refused, or a rework that was"
+                " cancelled, can be reworked."
             )
         return await asyncio.to_thread(kept_of(self._stage).editions, job.id)
 

@@ -8,8 +8,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
 from vidd.config import Settings
 from vidd.ready import make_ready
+
+
+class _FromTable(Settings):
+    """Settings into which the environment of whoever imports them does not mix."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's promise
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +46,7 @@ class Made:
             for part in way:
                 place = place[part]
             place[key] = "a secret"
-        make_ready(Settings.model_validate(table))
+        make_ready(_FromTable(**table))
 
     @property
     def whole(self) -> str:

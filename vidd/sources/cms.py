@@ -40,6 +40,10 @@ async def watch(options: Options, inlet: Inlet) -> None:
 async def check(options: Options, tools: Tools) -> str:
     """Ask for the objects and for the subscription; Refused names all that is missing of both."""
     account = tools.account(options.account, Account)
+    if options.fetch_account is not None and options.fetch_account not in tools.accounts:
+        raise Refused(
+            f"There is no account {options.fetch_account!r} to fetch with: correct fetch_account of the source."
+        )
     faults: list[str] = []
     said: list[str] = []
     for ask in (_check_query, _check_subscription):
@@ -60,7 +64,10 @@ async def _check_query(options: Options, account: Account, tools: Tools) -> str:
     lacking = 0
     for value in page.objects:
         try:
-            lacking += read_upload(value, options.fields).lacks is not None
+            upload = read_upload(value, options.fields)
+            lacking += upload.lacks is not None
+            if not upload.lacks:
+                arrival_of(options, "", upload)
         except Improper as reason:
             raise Refused(
                 f"Among the objects is one that is no upload: {reason}. Correct `fields` of the source."
