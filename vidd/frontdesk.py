@@ -230,6 +230,8 @@ class FrontDesk:
 
     async def resume(self) -> None:
         await self._runner.resume()
+        # Sources may know of work that was left lying.
+        await self.wake(None)
 
     async def wake(self, source: str | None) -> None:
         if source is not None and source not in self._inlets:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _MOST, _LARGEST = 1_000_000, 256 << 20
 _MOST_NAMED = 20
-_UNREADABLE = (
+UNREADABLE = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
     OSError,
@@ -137,7 +137,7 @@ class _Gathering:
         for at, name in enumerate(self._images.names[begin:], begin):
             try:
                 picture, digest = read(self._images.bytes_of(name))
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 self._bad[name] = str(error)
                 continue
             index = len(rows) + 1

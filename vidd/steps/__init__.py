@@ -2,6 +2,7 @@
 
 KINDS = {
     "command": "vidd.steps.command",
+    "data_set": "vidd.steps.data_set",
     "describe": "vidd.steps.describe",
     "fetch": "vidd.steps.fetch",
     "frames": "vidd.steps.frames",
