@@ -164,6 +164,34 @@ async def test_a_task_that_is_taken_out_leaves_with_its_objects_and_its_frames_f
     assert [one["task"] for one in lab.document(version)["taskStatus"]["tasks"]] == [str(stays)]
 
 
+async def test_pictures_from_a_film_stay_with_their_frames_when_their_task_leaves(lab, maker):
+    stays, goes = await lab.task(3), await lab.task(3, first=100, filmed=True)
+    version = lab.version(stays, goes)
+    await maker.make(version)
+    lab.db.AnnotationDatasetVersion.update_one({}, {"$set": {"taskList": [stays]}})
+    await maker.make(version)
+    left = await lab.objects(f"dataset/{lab.group}/{goes}/")
+    named = {one[name] for one in lab.frames(goes) for name in ("imageUrl", "thumbnailUrl")}
+    assert set(left) == named
+    assert len(named) == 6
+
+
+async def test_pictures_of_other_kinds_go_out_upright_and_as_jpeg_and_are_made_once(lab, maker):
+    task = await lab.task(2)
+    turned, png = io.BytesIO(), io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(1).save(turned, "JPEG", exif=exif)
+    picture(2).convert("RGBA").save(png, "PNG")
+    await lab.bucket.put("contents/up/task-0-cam/1.jpg", turned.getvalue())
+    await lab.bucket.put("contents/up/task-0-cam/2.jpg", png.getvalue())
+    version = lab.version(task)
+    await maker.make(version)
+    found = [Image.open(io.BytesIO(await lab.bucket.get(f"dataset/{lab.group}/{task}/{k}/{k}.jpg"))) for k in (1, 2)]
+    assert [(one.format, one.mode, one.size) for one in found] == [("JPEG", "RGB", SIZE[::-1]), ("JPEG", "RGB", SIZE)]
+    assert (await maker.make(version))[0]["sent"] == 0
+
+
 async def test_two_versions_of_a_group_share_the_pictures_and_neither_takes_them_from_the_other(lab, maker):
     task, more = await lab.task(6), await lab.task(3, first=50)
     first, second = lab.version(task, more), lab.version(task, number="2")

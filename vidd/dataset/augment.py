@@ -71,15 +71,10 @@ def _noisy(picture: Image.Image, spread: float, seed: str) -> Image.Image:
         mean = _even(chance, picture.size)
         for number in range(2, _EVENS + 1):
             mean = Image.blend(mean, _even(chance, picture.size), 1 / number)
-        noise = mean.point(lambda one: max(-255.0, min(255.0, (one - 127.5) * spread / _SPREAD)) / 2 + 127.5)
-        # Twice the mean of both, since a sum of two bytes is none.
-        bands.append(ImageChops.add(ImageChops.add(band, noise, 2), _flat(picture.size, 0), 0.5, -128))
+        noise = mean.point(lambda one: max(0.0, min(255.0, round((one - 127.5) * spread / _SPREAD) + 128)))
+        bands.append(ImageChops.add(band, noise, 1, -128))
     return Image.merge("RGB", bands)
 
 
 def _even(chance: random.Random, size: tuple[int, int]) -> Image.Image:
     return Image.frombytes("L", size, chance.randbytes(size[0] * size[1]))
-
-
-def _flat(size: tuple[int, int], value: int) -> Image.Image:
-    return Image.new("L", size, value)

@@ -165,13 +165,21 @@ class Documents:
         with asking("writing frames", self._name):
             await self._frames.bulk_write(batch, ordered=True)
 
-    async def leave(self, version_id: str, task_id: str) -> None:
-        """A task and its frames are no part of the version any more."""
-        gone = {"$pull": {"datasetVersions": {"versionId": _any_id(version_id)}}}
+    async def pictures(self, task_id: str) -> set[str]:
+        """The keys that the frames of a task name as their pictures."""
+        with asking("looking for pictures", self._name):
+            found = self._frames.find({"taskId": _any_id(task_id)}, {"imageUrl": 1}, batch_size=_BATCH)
+            return {key async for one in found if (key := _key(one.get("imageUrl"))) is not None}
+
+    async def leave(self, version_id: str, task_id: str, gone: Sequence[str]) -> None:
+        """A task and its frames are no part of the version any more, and do not name what is `gone`."""
+        left = {"$pull": {"datasetVersions": {"versionId": _any_id(version_id)}}}
         member = {"datasetVersions.versionId": _any_id(version_id)}
         with asking("taking a task out of a data set", self._name):
-            await self._frames.update_many({"taskId": _any_id(task_id), **member}, gone)
-            await self._tasks.update_one({"_id": _any_id(task_id), **member}, gone)
+            await self._frames.update_many({"taskId": _any_id(task_id), **member}, left)
+            named = {"taskId": _any_id(task_id), "thumbnailUrl": {"$in": list(gone)}}
+            await self._frames.update_many(named, {"$unset": {"thumbnailUrl": ""}})
+            await self._tasks.update_one({"_id": _any_id(task_id), **member}, left)
 
     async def shared(self, version: Version, task_id: str) -> bool:
         """Whether another version of the group has the task, too, and so its pictures."""
@@ -241,10 +249,17 @@ def _key(address: Any) -> str | None:
     return text.lstrip("/").removeprefix("./") or None
 
 
+def _whole(value: Any) -> int | None:
+    """A whole number, however a front end wrote it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        return None
+    return int(value)
+
+
 def _frame(one: Document, version_id: str) -> FrameDocument:
-    number = one.get("frameId")
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise Refused(f"the frame {one['_id']} has no frameId that counts from 1 ({number!r}): correct it")
+    number = _whole(one.get("frameId"))
+    if number is None or number < 1:
+        raise Refused(f"the frame {one['_id']} has no frameId that counts from 1 ({one.get('frameId')!r}): correct it")
     entries = one.get("datasetVersions")
     mine = [each for each in entries or () if isinstance(each, dict) and str(each.get("versionId")) == version_id]
     marks = []

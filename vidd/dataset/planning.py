@@ -104,7 +104,7 @@ class TaskPlan:
             return {}
         known = range(1, len(self.version.shares) + 1)
         said = {one.number: (one.entry or {}).get("datasetType") for one in frames}
-        return {number: part for number, part in said.items() if isinstance(part, int) and part in known}
+        return {number: int(part) for number, part in said.items() if isinstance(part, int | float) and part in known}
 
     def _frame(self, one: FrameDocument, part: int, changes: Sequence[Augmentation]) -> Frame:
         keys = Keys(self.root, self.version.number, one.number)

@@ -144,7 +144,7 @@ class _Publication:
             await documents.finish_task(self.version.id, task, {"state": PENDING, "error": line["error"]})
             return
         if line.get("left"):
-            await documents.leave(self.version.id, task)
+            await documents.leave(self.version.id, task, line["drop"])
             await self._drop(task, line["drop"])
             await in_thread(self._ledger.forget, task)
             return

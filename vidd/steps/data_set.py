@@ -137,7 +137,11 @@ class _Making:
     async def _leave(self, task: str) -> dict[str, Any]:
         page = await in_thread(self._workshop.ledger.read, task)
         shared = await self._documents.shared(self._version, task)
-        return {"task": task, "left": True, "drop": [key for key in page.made if not (shared and is_picture(key))]}
+        # What came from a film is the only picture that a frame has, and stays.
+        named = await self._documents.pictures(task)
+        named |= {f"{key.removesuffix('.jpg')}_thumbnail.jpg" for key in named}
+        kept = [key for key in page.made if is_picture(key) and (shared or key in named)]
+        return {"task": task, "left": True, "drop": sorted(page.made.keys() - set(kept))}
 
     def _outcome(self) -> Outcome:
         directory = self._workshop.bench.directory
