@@ -27,6 +27,11 @@ REFERENCE = (ROOT / "etc/vidd.toml").read_text()
 EXAMPLES = sorted((ROOT / "etc/examples").glob("*.toml"))
 ALL_TOML = "\n".join([REFERENCE, *(path.read_text() for path in EXAMPLES)])
 SECRETS = {
+    "annotation.toml": [
+        "VIDD_ACCOUNTS__CALLER__VALUE",
+        "VIDD_ACCOUNTS__CONTENTS__ACCESS_KEY",
+        "VIDD_ACCOUNTS__CONTENTS__SECRET_KEY",
+    ],
     "talks.toml": [
         "VIDD_ACCOUNTS__LIBRARY__SECRET_KEY",
         "VIDD_ACCOUNTS__POST__PASSWORD",

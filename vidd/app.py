@@ -122,9 +122,8 @@ class Daemon:
                     finally:
                         # Whatever ends it, jobs come to rest while the store is still open.
                         await self._go_down()
-                        main.cancel()
-                        watchdog.cancel()
-                        teller.cancel()
+                        for task in (main, watchdog, teller):
+                            task.cancel()
         _log.info("stopped")
 
     async def _build(self, stack: AsyncExitStack) -> None:

@@ -100,9 +100,9 @@ async def test_a_file_that_grows_while_it_is_copied_is_refused(tmp_path, origina
         (lambda path: path.unlink(), "no file"),
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: (path.unlink(), os.mkfifo(path)), "no regular file"),
-        (lambda path: (path.unlink(), path.mkdir()), "no regular file"),
+        (lambda path: (path.unlink(), path.mkdir()), "There is no file in the directory"),
     ],
-    ids=["gone", "empty", "a pipe", "a folder"],
+    ids=["gone", "empty", "a pipe", "an empty folder"],
 )
 async def test_what_is_no_file_with_something_in_it_is_refused(tmp_path, original, make, why):
     make(original)
@@ -182,3 +182,29 @@ async def test_a_second_run_takes_the_place_of_the_first(tmp_path, original, no_
     for _ in range(2):
         await fetch.run(fetch.Options(), a_fetch(tmp_path, original.as_uri()))
     assert Path(tmp_path / "job/source.mp4").read_bytes() == DATA
+
+
+async def test_a_directory_becomes_a_tree_of_the_jobs_own(tmp_path):
+    shots = tmp_path / "shots"
+    (shots / "more").mkdir(parents=True)
+    (shots / "1.png").write_bytes(b"one")
+    (shots / "more" / "2.png").write_bytes(b"two!")
+    (tmp_path / "job").mkdir()
+    outcome = await fetch.run(fetch.Options(), a_fetch(tmp_path, shots.as_uri()))
+    (source,) = outcome.artifacts
+    assert (source.role, source.path, source.size, source.tree.files) == ("source", "source", 7, 2)
+    assert (tmp_path / "job" / "source" / "more" / "2.png").read_bytes() == b"two!"
+    assert names_in(tmp_path / "job") == ["source"]
+    (shots / "1.png").write_bytes(b"another")
+    assert (tmp_path / "job" / "source" / "1.png").read_bytes() == b"one"
+
+
+async def test_a_directory_with_nothing_or_a_link_in_it_is_refused(tmp_path):
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    (tmp_path / "job").mkdir()
+    with pytest.raises(Refused, match="There is no file in the directory"):
+        await fetch.run(fetch.Options(), a_fetch(tmp_path, shots.as_uri()))
+    (shots / "a.png").symlink_to("/etc/passwd")
+    with pytest.raises(Refused, match=r"'a\.png' below shots is no regular file"):
+        await fetch.run(fetch.Options(), a_fetch(tmp_path, shots.as_uri()))

@@ -1,15 +1,16 @@
 import asyncio
 
+import dns.exception
 import pytest
 from builders_mongo import account, an_account, mongodb, server
 from peers.certificates import make_certificate
 from peers.mongo import MongoServer
 from pydantic import ValidationError
 from pymongo import InsertOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, ConfigurationError
 
 from vidd.clients.mongo import Account, database
-from vidd.clients.mongo_faults import asking, known_of
+from vidd.clients.mongo_faults import asking, fault_of, known_of
 from vidd.config import read_settings
 from vidd.errors import AgainLater, Refused
 from vidd.ports import Conflict
@@ -70,6 +71,12 @@ async def test_a_server_that_goes_on_failing_is_for_later(server, code, says):
         await say_hello(an_account(server.uri, timeout=1))
 
 
+async def test_a_server_that_is_no_replica_set_is_refused_with_what_to_do(server):
+    server.fail(["insert"], "alwaysOn", errorCode=20)
+    with pytest.raises(Refused, match="make it a replica set"):
+        await say_hello(an_account(server.uri, timeout=1))
+
+
 async def test_a_server_that_does_not_answer_is_for_later(server):
     server.fail(["insert"], {"times": 1}, blockConnection=True, blockTimeMS=30_000)
     async with asyncio.timeout(20):
@@ -93,7 +100,7 @@ async def test_a_login_that_is_not_known_is_refused_without_its_password(tmp_pat
         with pytest.raises(Refused, match="may not do this"):
             await say_hello(an_account(guarded.uri))
     finally:
-        guarded.stop()
+        guarded.kill()
 
 
 async def test_a_certificate_must_be_trusted(tmp_path):
@@ -108,7 +115,7 @@ async def test_a_certificate_must_be_trusted(tmp_path):
         with pytest.raises(AgainLater):
             await say_hello(an_account(server.uri, timeout=1))
     finally:
-        server.stop()
+        server.kill()
 
 
 async def test_a_file_of_certificates_that_is_none_is_refused(tmp_path):
@@ -152,3 +159,10 @@ def test_the_connection_string_may_be_in_a_file(tmp_path):
     assert account.uri.get_secret_value().endswith("replicaSet=rs")
     assert account.ca == tmp_path / "ca.pem"
     assert SECRET not in repr(account)
+
+
+def test_an_address_that_cannot_be_looked_up_now_is_for_later():
+    error = ConfigurationError("The resolution lifetime expired")
+    error.__cause__ = dns.exception.Timeout()
+    assert isinstance(fault_of(error, "saving", "lab"), AgainLater)
+    assert isinstance(fault_of(ConfigurationError("The DNS query name does not exist"), "saving", "lab"), Refused)

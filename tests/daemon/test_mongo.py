@@ -1,6 +1,5 @@
 """The daemon whose truth is in a MongoDB, which is killed, started again, and away at the worst moments."""
 
-import asyncio
 import shutil
 import signal
 import tempfile
@@ -48,20 +47,6 @@ def drop_all(place, clip):
         place.drop(clip, f"Main_{one}_000000_000003.mp4")
 
 
-def asked(server, ask):
-    """Ask the store of a daemon that has ended."""
-
-    async def look():
-        store = MongoStore(an_account(server.uri, "vidd-test"), "mongo")
-        await store.open()
-        try:
-            return await ask(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(look())
-
-
 def assert_each_published_once(place, server, talks=TALKS):
     """One video and one mail to each speaker of every talk, its row right, and a history that makes sense."""
     assert sorted(one.name for one in (place.root / "out").iterdir()) == [f"Talk-{one}-{one}.mp4" for one in talks]
@@ -75,7 +60,7 @@ def assert_each_published_once(place, server, talks=TALKS):
     async def records(store):
         return [(await store.history(job.id), await store.publications(job.id)) for job in await store.jobs()]
 
-    found = asked(server, records)
+    found = place.journal(records, MongoStore(an_account(server.uri, "vidd-test"), "mongo"))
     assert len(found) == len(talks)
     for history, publications in found:
         states = [state for _, state, _ in history]
@@ -130,6 +115,22 @@ def test_jobs_are_published_once_while_mongodb_is_killed_and_comes_back(place, c
 def encodes(place):
     """How often ffmpeg ran."""
     return len(list((place.root / "encodes").iterdir()))
+
+
+def test_jobs_are_published_once_while_mongodb_is_slow_and_steps_down(place, clip, server):
+    with place.daemon() as daemon:
+        daemon.ready()
+        server.fail(["insert", "update", "findAndModify"], "alwaysOn", blockConnection=True, blockTimeMS=150)
+        drop_all(place, clip)
+        until(place.encodes, "the first one is cut")
+        server.fail(["insert", "update", "findAndModify", "find"], "alwaysOn", errorCode=10107)
+        assert "primary" in away(daemon)
+        server.fail(["insert", "update"], {"times": 3}, closeConnection=True)
+        for one in TALKS:
+            until(lambda one=one: place.rows()[one]["status"] == "published", f"{one} is published")
+        until(lambda: all(job["state"] == "published" for job in daemon.jobs()), "and recorded so")
+        daemon.stopped()
+    assert_each_published_once(place, server)
 
 
 POINTS = {

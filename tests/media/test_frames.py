@@ -285,6 +285,20 @@ async def test_what_is_no_recording_is_refused(tmp_path):
         await taken(tmp_path, tmp_path / "a.mp4")
 
 
+async def test_films_are_the_same_byte_by_byte_however_often_they_are_made(tmp_path):
+    source = footage.recording(tmp_path / "a.mp4", size="320x192", seconds=24, picture="noise=alls=20:allf=t")
+    made = set()
+    for number in range(6):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        (directory / "a.mp4").hardlink_to(source)
+        settings, one = watched(directory, directory / "a.mp4", per_task=60)
+        tools = replace(one.bench.tools, encoder=replace(one.bench.tools.encoder, threads=0))
+        await frames.run(settings, replace(one.bench, tools=tools))
+        made.add(tuple(path.read_bytes() for path in sorted((directory / "tasks").rglob("*.mp4"))))
+    assert len(made) == 1
+
+
 async def test_progress_goes_up_to_all_frames(tmp_path):
     source = footage.recording(tmp_path / "a.mp4", seconds=8)
     settings, one = watched(tmp_path, source, per_task=15)

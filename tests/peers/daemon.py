@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 import vidd
 from vidd.__main__ import app
 from vidd.ffmpeg.run import default_ffmpeg
+from vidd.ports import Store
 from vidd.stores.sqlite import SqliteStore
 
 DEADLINE = 60.0
@@ -200,11 +201,11 @@ class Place:
         paths = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if not path.is_dir())
         return {path for path in paths if not own.fullmatch(path)}
 
-    def journal(self, ask: Callable[[SqliteStore], Any]) -> Any:
-        """Ask the store of a daemon that has ended."""
+    def journal(self, ask: Callable[[Store], Any], kept: Store | None = None) -> Any:
+        """Ask the store of a daemon that has ended; the usual one where none is given."""
 
         async def look() -> Any:
-            store = SqliteStore(self.root / "journal.sqlite")
+            store = kept or SqliteStore(self.root / "journal.sqlite")
             await store.open()
             try:
                 return await ask(store)

@@ -1,5 +1,7 @@
 """The port while the store is away."""
 
+import asyncio
+
 import aiohttp
 from builders_web import FakeDesk, a_job, open_port
 
@@ -45,3 +47,19 @@ async def test_how_the_daemon_is_can_be_asked_before_anything_was_counted():
     desk.store.counts = counts
     async with open_port(desk) as (_, url):
         assert (await read(url, "/health"))[2]["jobs"] == {}
+
+
+async def test_how_the_daemon_is_can_be_asked_while_a_count_gets_no_answer(monkeypatch):
+    monkeypatch.setattr("vidd.web.census._PATIENCE", 0.05)
+    desk = FakeDesk()
+    desk.store.put(a_job(State.WORKING))
+    async with open_port(desk) as (_, url):
+        assert (await read(url, "/health"))[2]["jobs"] == {"working": 1}
+
+        async def counts():
+            await asyncio.Event().wait()
+
+        desk.store.counts = counts
+        monkeypatch.setattr("vidd.web.census._FRESH", 0)
+        async with asyncio.timeout(10):
+            assert (await read(url, "/health"))[2]["jobs"] == {"working": 1}

@@ -44,7 +44,7 @@ _RULES = (
         "MongoDB is changing its primary or going down ({code}) at {doing}; it is tried again.",
     ),
     _Rule(
-        frozenset({24, 50, 64, 100, 112, 133, 134, 202, 246, 251, 262, 290, 365, 462}),
+        frozenset({24, 43, 46, 50, 64, 100, 112, 133, 134, 175, 202, 237, 246, 251, 262, 290, 365, 462, 11601}),
         AgainLater,
         "MongoDB is too busy for {doing} ({code}); it is tried again.",
     ),
@@ -57,6 +57,11 @@ _RULES = (
         frozenset({11, 18, 334, 8000}),
         Refused,
         "MongoDB does not accept the login of the account {name!r}: correct its user and password.",
+    ),
+    _Rule(
+        frozenset({20}),
+        Refused,
+        "MongoDB cannot do what {doing} needs: make it a replica set (--replSet and rs.initiate(), one member will do).",
     ),
     _Rule(
         frozenset({13, 31, 33}),
@@ -93,7 +98,7 @@ def fault_of(error: errors.PyMongoError | BSONError, doing: str, name: str) -> E
 def _unreachable(said: str, doing: str, name: str) -> Fault:
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return Refused(f"MongoDB's certificate is not trusted at {doing}: set ca of the account {name!r}.")
-    if "No replica set members match" in said or "No primary" in said:
+    if any(one in said for one in ("No replica set members match", "No primary", "NotPrimaryError")):
         return AgainLater(f"MongoDB has no primary for {doing}; it is tried again.")
     return AgainLater(f"MongoDB cannot be reached for {doing}; it is tried again.")
 

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from typing import Any
 
 import structlog
+from pymongo import timeout
 
 from vidd.clients.mongo import Account, Collection, Database, Document, database
 from vidd.clients.mongo_faults import TooLarge, asking
@@ -58,10 +59,13 @@ class Link:
         self._db = None
 
     @contextmanager
-    def opening(self, doing: str) -> Iterator[None]:
-        """Turn what is raised inside into its fate: settings that are wrong are refused at the start."""
+    def opening(self, doing: str, patience: float | None = None) -> Iterator[None]:
+        """Turn what is raised inside into its fate: settings that are wrong are refused at the start.
+
+        All inside may take no longer than so many seconds: a start that waits says so soon.
+        """
         try:
-            with asking(doing, self._name):
+            with asking(doing, self._name), timeout(patience or min(_BEAT, self._account.timeout)):
                 yield
         except (AgainLater, Refused) as fault:
             self.trouble = fault.sentence
@@ -134,7 +138,7 @@ class Link:
             self._doubt.clear()
             before = self.trouble
             try:
-                with self.opening("saying that this vidd lives"):
+                with self.opening("saying that this vidd lives", 2 * min(_BEAT, self._account.timeout)):
                     mine = await self._sign()
             except (AgainLater, Refused) as fault:
                 if before is None:

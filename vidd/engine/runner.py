@@ -47,7 +47,9 @@ class Runner:
         """Take up what an earlier life of the daemon left unfinished; returns how many jobs that are."""
         # Only a daemon that died can have left these: the state directory has one owner.
         for job in await self._stage.store.jobs(states=[State.WORKING, State.PUBLISHING]):
-            await self._stage.move(job, State.READY, "The daemon was stopped while this ran.")
+            with suppress(Conflict):
+                # A move that got no answer may have been made after all.
+                await self._stage.move(job, State.READY, "The daemon was stopped while this ran.")
         unfinished = await self._stage.store.unfinished()
         for job_id, priority in unfinished:
             self._queue.put(job_id, priority)
@@ -109,6 +111,7 @@ class Runner:
             return False
         if job is None or job.state not in UNFINISHED or self._stage.draining:
             return False
+        self._fallen.discard(job_id)
         run = JobRun(self._stage, job)
         task = asyncio.create_task(run.run(), name=f"job:{job_id}")
         self._runs[job_id] = (run, task)

@@ -33,9 +33,13 @@ class Film:
         self._path, self._rate = path, rate
         # The index at the front, so that a browser plays what it has not whole yet.
         self._output = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"})
-        options = {"crf": str(look.crf), "preset": look.preset, "threads": str(look.threads)}
+        # With its macroblock tree x264 does not make the same of the same pictures every time, and a film that is made
+        # anew after a kill is to be the same.
+        options = {"crf": str(look.crf), "preset": look.preset, "threads": str(look.threads), "mbtree": "0"}
         self._stream = self._output.add_stream("libx264", rate=rate, options=options)
         self._stream.pix_fmt = "yuv420p"
+        # Threads that share one picture are PyAV's choice, and make files larger.
+        self._stream.codec_context.thread_type = "FRAME"
         self._stream.gop_size = look.keyframes
         self._stream.time_base = self._stream.codec_context.time_base = 1 / rate
         self.frames = 0

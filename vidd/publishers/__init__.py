@@ -5,6 +5,7 @@ KINDS = {
     "facebook": "vidd.publishers.facebook",
     "folder": "vidd.publishers.folder",
     "mail": "vidd.publishers.mail",
+    "mongo_tasks": "vidd.publishers.mongo_tasks",
     "pcloud": "vidd.publishers.pcloud",
     "s3": "vidd.publishers.s3",
     "sheet": "vidd.publishers.sheet",

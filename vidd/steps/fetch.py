@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from vidd.clients import file_copy, http, http_download
+from vidd.clients import file_copy, http, http_download, tree_copy
 from vidd.clients.checksum import digest_of, promised_sums
 from vidd.clients.content_type import content_type
 from vidd.clients.http_ranges import WebRanges
@@ -67,7 +67,9 @@ def local_name(name: str) -> str:
 
 
 async def run(options: Options, bench: Bench) -> Outcome:
-    """Fetch `job.location`; the file becomes the artifact `source`."""
+    """Fetch `job.location`; the file becomes the artifact `source`, a directory of this host a tree of that role."""
+    if (directory := await in_thread(tree_copy.directory_of, bench.job.location)) is not None:
+        return await tree_copy.fetched(directory, bench)
     name = local_name(await _name(options, bench))
     meter = Meter("fetch", "download", progress=bench.progress, observe=bench.tools.observe)
     chunk, reserve = int(options.chunk), bench.tools.encoder.disk_reserve

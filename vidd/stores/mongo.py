@@ -49,7 +49,7 @@ from vidd.ports import Conflict, Tools
 
 Row: TypeAlias = tuple[Any, ...]
 
-_VERSION = 1
+_VERSION, _MIGRATION = 1, 120.0
 
 
 class Settings(Options):
@@ -73,22 +73,23 @@ class MongoStore(MongoMemory, MongoProgrammes):
     async def open(self) -> None:
         try:
             await self._link.open()
-            with self._link.opening("opening the store"):
-                await self._migrate()
+            await self._migrate()
             await self.sweep(datetime.now(UTC))
         except BaseException:
             await self.close()
             raise
 
     async def _migrate(self) -> None:
-        found = await self._link["meta"].find_one({"_id": "schema"})
+        with self._link.opening("opening the store"):
+            found = await self._link["meta"].find_one({"_id": "schema"})
         if found and found["version"] > _VERSION:
             raise Refused(
                 f"The database {self._database!r} was written by a newer vidd: install that version again, or name another."
             )
-        for collection, indexes in INDEXES.items():
-            await self._link[collection].create_indexes(list(indexes))
-        await self._link["meta"].update_one({"_id": "schema"}, {"$max": {"version": _VERSION}}, upsert=True)
+        with self._link.opening("making indexes", _MIGRATION):
+            for collection, indexes in INDEXES.items():
+                await self._link[collection].create_indexes(list(indexes))
+            await self._link["meta"].update_one({"_id": "schema"}, {"$max": {"version": _VERSION}}, upsert=True)
 
     async def close(self) -> None:
         await self._link.close()
@@ -96,36 +97,33 @@ class MongoStore(MongoMemory, MongoProgrammes):
     async def admit(self, jobs: Sequence[Job]) -> list[Job]:
         if not jobs:
             return []
+        own = {job.id for job in jobs}
         with self._link.asking("recording jobs"):
             holders = await self._holders(jobs)
-            fresh = new_ones(jobs, {key for key, holder in holders.items() if holder not in {job.id for job in jobs}})
+            fresh = new_ones(jobs, {key for key, holder in holders.items() if holder not in own})
             missing = [job for job in fresh if job.key not in holders]
-            if missing and await self._insert(missing):
+            if taken := await self._insert(missing) if missing else []:
                 # Who has the key must be certain before anybody is told that it is known.
-                holders |= await self._holders(missing)
-                fresh = [job for job in fresh if holders.get(job.key, job.id) == job.id]
-                missing = [job for job in missing if job.key not in holders]
-            else:
-                missing = []
-        if missing:
+                holders |= await self._holders(taken)
+        if any(job.key not in holders for job in taken):
             raise AgainLater("Another vidd is recording the same arrival; it is tried again.", counts=False)
-        return fresh
+        return [job for job in fresh if holders.get(job.key, job.id) == job.id]
 
     async def _holders(self, jobs: Sequence[Job]) -> dict[str, str]:
         """The ids of the jobs that have these keys."""
         found = self._link["jobs"].find({"key": {"$in": [job.key for job in jobs]}}, {"key": 1})
         return {row["key"]: row["_id"] async for row in found}
 
-    async def _insert(self, jobs: Sequence[Job]) -> bool:
-        """Whether some of them had been recorded meanwhile."""
+    async def _insert(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those of them whose keys had been recorded meanwhile."""
         documents = [{**job_document(job), "history": [history_line(job, job.created)]} for job in jobs]
         try:
             await self._link["jobs"].insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            if known_of(error) is None:
+            if (known := known_of(error)) is None:
                 raise
-            return True
-        return False
+            return [jobs[at] for at in sorted(known)]
+        return []
 
     async def job(self, job_id: str) -> Job | None:
         found = await self._find({"_id": job_id})
@@ -190,7 +188,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
 
         async def write() -> bool:
             where = {"_id": job.id, "state": expect.value}
-            return await jobs.find_one_and_update(where, change, {"_id": 1}) is not None
+            return (await jobs.update_one(where, change)).matched_count == 1
 
         async def look() -> bool:
             found = await self.job(job.id)
@@ -264,7 +262,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
                 )
                 return True
             where = {"_id": place, "state": expect.value}
-            return await kept.find_one_and_update(where, {"$set": values}, {"_id": 1}) is not None
+            return (await kept.update_one(where, {"$set": values})).matched_count == 1
 
         async def look() -> bool:
             return any(publication_to_row(one) == row for one in await self.publications(publication.job))
@@ -296,7 +294,5 @@ def make(state: Path, options: Settings, accounts: Mapping[str, Any]) -> MongoSt
     """The store in the account's database, for the vidd of this host and state directory."""
     account = accounts.get(options.account)
     if not isinstance(account, Account):
-        raise Refused(
-            f"The store needs an account of kind mongodb: correct [accounts.{options.account}], or [store] account."
-        )
+        raise Refused(f"The store needs a mongodb account: correct [accounts.{options.account}], or [store] account.")
     return MongoStore(account, options.account, f"{socket.gethostname()}:{state}")

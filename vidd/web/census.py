@@ -14,6 +14,8 @@ from vidd.model.job import State
 from vidd.ports import Store
 
 _FRESH = 1.0
+_PATIENCE = 2.0
+"""Seconds a count may take before the one before it has to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ class Counting:
                 return self._census
             # How the daemon is must be told above all while the store is away.
             if self._store.trouble is None:
-                with suppress(AgainLater):
-                    self._census = await self._count()
+                with suppress(AgainLater, TimeoutError):
+                    async with asyncio.timeout(_PATIENCE):
+                        self._census = await self._count()
             self._taken = self._monotonic()
             return self._census or Census()
 

@@ -50,8 +50,9 @@ def health_json(health: Health, census: Census) -> dict[str, Any]:
 
 async def show_health(request: web.Request) -> web.Response:
     """200 when all is well, 503 with the reasons when not."""
-    health = await request.app[DESK].health()
+    # Counting may be what finds out that the store is away.
     census = await request.app[COUNTING].look()
+    health = await request.app[DESK].health()
     text = json.dumps(health_json(health, census), indent=2)
     return web.json_response(text=f"{text}\n", status=200 if health.ok else 503)
 

@@ -1,0 +1,143 @@
+"""Frames of a recording as tasks: vidd's frames step against an OpenCV loop that pipes into x264, as annotation services have it.
+
+    python bench/frames.py [--quick] [--seconds 60] [--size 1920x1080] [--rate 5] [--rounds 3] [--dir DIR]
+
+Both take the same number of frames of the same recording, write each as a JPEG file (quality 90) and as H.264 (x264
+veryfast, crf 20) in films of 120 frames. The peer decodes with OpenCV, writes with OpenCV, and pipes the pictures into the
+same ffmpeg; it is installed into an environment of its own. vidd also hashes each picture, and knows which one it is. Seconds
+are those of CPU, with children's; the rounds are interleaved. `prune off` is vidd without leaving packets out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from common import Run, measured, table
+from cut import Clock, make
+
+from vidd.ffmpeg.run import default_ffmpeg
+from vidd.model.job import Job
+from vidd.model.media import Artifact
+from vidd.ports import Bench, Encoder, Tools
+from vidd.steps import frames
+
+PEER = """
+import subprocess, sys
+import cv2
+source, directory, rate, ffmpeg = sys.argv[1:5]
+cap = cv2.VideoCapture(source)
+fps = cap.get(cv2.CAP_PROP_FPS)
+step = round(fps / float(rate))
+size = int(cap.get(cv2.CAP_PROP_FRAME_WIDTH)), int(cap.get(cv2.CAP_PROP_FRAME_HEIGHT))
+def film(number):
+    words = [ffmpeg, "-nostdin", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", "%dx%d" % size,
+             "-r", rate, "-i", "-", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-g", "25", "-pix_fmt", "yuv420p",
+             "-movflags", "+faststart", "%s/task-%d.mp4" % (directory, number)]
+    words.remove("-nostdin")
+    return subprocess.Popen(words, stdin=subprocess.PIPE)
+count = taken = 0
+out = None
+while True:
+    there, picture = cap.read()
+    if not there:
+        break
+    count += 1
+    if count % step:
+        continue
+    if taken % 120 == 0:
+        if out:
+            out.stdin.close(); out.wait()
+        out = film(taken // 120)
+    cv2.imwrite("%s/%d.jpg" % (directory, taken), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    out.stdin.write(picture.tobytes())
+    taken += 1
+out.stdin.close(); out.wait()
+print(taken)
+"""
+
+
+def peer(directory: Path) -> Path:
+    """OpenCV in an environment of its own; its Python."""
+    home = directory / "opencv"
+    subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    pip = [home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "opencv-python-headless>=4.11,<5"]
+    subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
+    (directory / "peer.py").write_text(PEER)
+    return home / "bin/python"
+
+
+async def ours(source: Path, directory: Path, rate: float, *, prune: bool) -> int:
+    """The step, as the engine would call it; how many frames."""
+    place = directory / "job"
+    place.mkdir()
+    (place / source.name).hardlink_to(source)
+    now = datetime.now(UTC)
+    job = Job("b", "b", "p", "s", source.as_uri(), source.name, now, now)
+    tools = Tools(directory, Encoder(default_ffmpeg(), nice=0), Clock())
+    artifacts = {"source": Artifact("source", source.name, source.stat().st_size)}
+    options = frames.Options(rate=rate, images=True, quality=90, crf=20, preset="veryfast", prune=prune)
+    outcome = await frames.run(options, Bench(job, place, tools, None, artifacts, {}, lambda *_: None))
+    return int(outcome.facts["frames"])
+
+
+def ours_once(source: Path, rate: float, *, prune: bool) -> Run:
+    with tempfile.TemporaryDirectory(dir=source.parent) as name:
+        words = [sys.executable, __file__, "--ours", str(source), name, str(rate), str(int(prune))]
+        return measured(words)
+
+
+def theirs_once(python: Path, source: Path, rate: float) -> Run:
+    with tempfile.TemporaryDirectory(dir=source.parent) as name:
+        words = [python, source.parent / "peer.py", source, name, f"{rate:g}", default_ffmpeg()]
+        return measured(words)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--ours"]:
+        source, directory, rate, prune = sys.argv[2:6]
+        asyncio.run(ours(Path(source), Path(directory), float(rate), prune=prune == "1"))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="20 s of 640x360, one round")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--size", default="1920x1080")
+    parser.add_argument("--rate", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dir", type=Path)
+    options = parser.parse_args()
+    if options.quick:
+        options.seconds, options.size, options.rounds = 20.0, "640x360", 1
+    with tempfile.TemporaryDirectory(prefix="vidd-frames-", dir=options.dir) as name:
+        directory = Path(name)
+        python = peer(directory)
+        source = make(directory, "h264", options.size, options.seconds)
+        found: dict[str, list[Run]] = {"vidd": [], "vidd, prune off": [], "OpenCV into x264": []}
+        for _ in range(options.rounds):
+            found["vidd"].append(ours_once(source, options.rate, prune=True))
+            found["OpenCV into x264"].append(theirs_once(python, source, options.rate))
+            found["vidd, prune off"].append(ours_once(source, options.rate, prune=False))
+    floor = median(one.cpu for one in found["OpenCV into x264"])
+    rows = [
+        [
+            way,
+            f"{median(one.cpu for one in runs):.1f}",
+            f"{median(one.seconds for one in runs):.1f}",
+            f"{median(one.cpu for one in runs) / floor:.2f}",
+        ]
+        for way, runs in found.items()
+    ]
+    title = (
+        f"{options.size}, {options.rate:g} frames a second, {options.rounds} rounds, medians (target: 0.80 of the peer)"
+    )
+    table(title, ("way", "cpu s", "wall s", "of the peer"), rows)
+
+
+if __name__ == "__main__":
+    main()

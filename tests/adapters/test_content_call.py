@@ -1,0 +1,90 @@
+"""What the annotation service may be asked, by its rules."""
+
+import pytest
+
+from vidd.clients.content_call import check_rules, content_at, read_call
+from vidd.model.annotation import progress_of
+from vidd.ports import Declined
+
+KEY = "sixteen letters!"
+FIELDS = {
+    "upload_id": "u1", "auth_key": KEY, "project_id": "p1", "frame_rate": "5", "content_path": "a.mp4",
+    "force_write": "0", "auto_anno_version": "0", "request_type": "0", "content_type": "1",
+}  # fmt: skip
+
+
+def call(**changes):
+    return read_call({**FIELDS, **changes}, KEY)
+
+
+def refusal(doing, *given, **more):
+    with pytest.raises(Declined) as declined:
+        doing(*given, **more)
+    return declined.value.status, declined.value.sentence
+
+
+def test_a_forms_texts_and_json_numbers_are_the_same_call():
+    numbers = {name: int(value) for name, value in FIELDS.items() if value.isdigit()}
+    assert call(**numbers) == call()
+    assert call().facts()["frame_rate"] == 5
+    assert "auth_key" not in call().facts()
+
+
+@pytest.mark.parametrize("name", ["upload_id", "project_id", "content_path"])
+@pytest.mark.parametrize("value", ["", " ", "a\x00b", "x" * 1001, None, ["a"], {"$gt": ""}])
+def test_a_text_that_is_none_is_declined(name, value):
+    status, sentence = refusal(call, **{name: value})
+    assert (status, sentence.startswith(name)) == (400, True)
+
+
+def test_several_faults_are_told_at_once():
+    _, sentence = refusal(call, frame_rate="0", request_type="7")
+    assert "frame_rate cannot be" in sentence
+    assert "request_type cannot be" in sentence
+
+
+@pytest.mark.parametrize(
+    ("numbers", "upload", "tasks", "told"),
+    [
+        ((0, 0, 0), {}, 0, None),
+        ((0, 0, 0), {}, 3, 409),
+        ((0, 0, 1), {}, 3, None),
+        ((0, 1, 0), {}, 0, 422),
+        ((1, 0, 0), {}, 0, 422),
+        ((1, 1, 0), {}, 0, None),
+        ((1, 1, 1), {"request_annotation_version": 1}, 3, 409),
+        ((1, 2, 1), {"request_annotation_version": 1}, 3, None),
+        ((1, 2, 0), {"request_annotation_version": 1}, 3, 409),
+        ((2, 1, 0), {}, 0, 409),
+        ((2, 1, 0), {"frames_per_task": 120}, 3, None),
+        ((2, 1, 0), {"frames_per_task": 60}, 3, 409),
+        ((2, 1, 0), {"frames_per_task": 120, "request_annotation_version": 1}, 3, 409),
+    ],
+)
+def test_the_services_rules(numbers, upload, tasks, told):
+    kind, version, force = numbers
+    asked = call(request_type=kind, auto_anno_version=version, force_write=force)
+    if told is None:
+        check_rules(asked, upload, tasks, 120)
+    else:
+        assert refusal(check_rules, asked, upload, tasks, 120)[0] == told
+
+
+def test_a_path_stays_below_the_content_root(tmp_path):
+    root = tmp_path / "root"
+    (root / "p").mkdir(parents=True)
+    (root / "p" / "a.mp4").write_bytes(b"x")
+    (tmp_path / "b.mp4").write_bytes(b"x")
+    (root / "link").symlink_to(tmp_path)
+    assert content_at(call(content_path="p/a.mp4"), root) == root / "p" / "a.mp4"
+    assert content_at(call(content_path="./p/a.mp4"), root) == root / "p" / "a.mp4"
+    assert content_at(call(content_path=str(root / "p" / "a.mp4")), root) == root / "p" / "a.mp4"
+    for path in ("../b.mp4", "p/../../b.mp4", "link/b.mp4", str(tmp_path / "b.mp4")):
+        assert refusal(content_at, call(content_path=path), root)[0] == 422
+
+
+def test_progress_is_that_of_the_steps_that_count_and_ends_below_100():
+    assert progress_of({}, ["frames"]) == 0
+    assert progress_of({"frames": 0.5}, ["frames", "annotate"]) == 25
+    assert progress_of({"frames": 1.0, "annotate": 1.0}, ["frames", "annotate"]) == 99
+    assert progress_of({"frames": 1.0}, []) == 0

@@ -1,0 +1,401 @@
+"""The annotation service: its call, its documents, its files, as a front end and an annotator see them."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import tempfile
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import footage
+import pytest
+from bson import ObjectId
+from builders_mongo import server
+from peers.daemon import Place, until
+from peers.mongo import MongoServer
+from peers.servers import ministack
+from PIL import Image
+from pymongo import MongoClient
+
+__all__ = ["server"]
+KEY = "a key of sixteen letters"
+SETTINGS = """
+[daemon]
+state = "{root}"
+listen = "127.0.0.1:0"
+grace = "5s"
+
+[limits]
+disk_reserve = "1MiB"
+
+[retry]
+first = "200ms"
+longest = "1s"
+
+[accounts.base]
+kind = "mongodb"
+uri = "{uri}"
+database = "annotation"
+timeout = "3s"
+
+[accounts.store]
+kind = "s3"
+endpoint_url = "{s3}"
+access_key = "KEY4711"
+secret_key = "SECRET4711"
+bucket = "contents"
+region = "us-east-1"
+
+[accounts.caller]
+kind = "secret"
+
+[sources.calls]
+kind = "process_content"
+account = "base"
+auth_key = "caller.value"
+root = "uploads"
+pipeline = "annotation"
+frames_per_task = 12
+tell_every = "0s"
+{more}
+
+[[pipelines.annotation.steps]]
+kind = "frames"
+per_task = 12
+images = true
+thumbnails = true
+
+[[pipelines.annotation.publish]]
+kind = "s3"
+label = "files"
+account = "store"
+files = ["tasks"]
+prefix = "contents/{{{{ facts.upload_id }}}}"
+overwrite = true
+
+[[pipelines.annotation.notify]]
+kind = "mongo_tasks"
+account = "base"
+"""
+
+
+class Service:
+    """The database and the bucket as the other programs of the service see them."""
+
+    def __init__(self, place, server, s3):
+        self.place, self.s3 = place, s3
+        self.client = MongoClient(server.uri)
+        self.db = self.client["annotation"]
+        self.project = ObjectId()
+        self.db.AnnotationProject.insert_one({"_id": self.project, "name": "test", "contentUploads": []})
+        self.root = place.root / "uploads" / "p1"
+        self.root.mkdir(parents=True)
+        self.files = boto3.client(
+            "s3", endpoint_url=s3, region_name="us-east-1", aws_access_key_id="KEY4711",
+            aws_secret_access_key="SECRET4711",
+        )  # fmt: skip
+        self.files.create_bucket(Bucket="contents")
+
+    def upload(self, **more):
+        made = {"_id": ObjectId(), "projectId": self.project, "status": 0, "progress": 0, "vidd": {}, **more}
+        return self.db.AnnotationContentUpload.insert_one(made).inserted_id
+
+    def document(self, upload):
+        return self.db.AnnotationContentUpload.find_one({"_id": upload})
+
+    def tasks(self, upload):
+        return list(self.db.AnnotationTask.find({"uploadId": upload}).sort("frameStart"))
+
+    def frames(self, task):
+        return list(self.db.AnnotationFrame.find({"taskId": task["_id"]}).sort("frameId"))
+
+    def fields(self, upload, **more):
+        return {
+            "upload_id": str(upload), "auth_key": KEY, "project_id": str(self.project), "frame_rate": 5,
+            "content_path": "p1/cam.mp4", "force_write": 0, "auto_anno_version": 0, "request_type": 0,
+            "content_type": 1, **more,
+        }  # fmt: skip
+
+    def stored(self):
+        return sorted(one["Key"] for one in self.files.list_objects_v2(Bucket="contents").get("Contents", ()))
+
+    def close(self):
+        self.client.close()
+        self.files.close()
+
+
+@pytest.fixture
+def service(place, server):
+    with ministack() as s3:
+        service = Service(place, server, s3)
+        place.config.write_text(SETTINGS.format(root=place.root, uri=server.uri, s3=s3, more=""))
+        footage.recording(service.root / "cam.mp4", rate="30", seconds=8)
+        yield service
+        service.close()
+
+
+def running(place):
+    return place.daemon(VIDD_ACCOUNTS__CALLER__VALUE=KEY)
+
+
+def curl(daemon, fields, *, form=True, path="/api/processContent"):
+    """Status and document of what curl is answered."""
+    port = daemon.ready().said("ready")[0]["listen"][1]
+    words = [word for name, value in fields.items() for word in ("--data-urlencode", f"{name}={value}")]
+    if not form:
+        words = ["-H", "Content-Type: application/json", "-d", json.dumps(fields)]
+    argv = ["curl", "-s", "-w", "\n%{http_code}", *words, f"http://127.0.0.1:{port}{path}"]
+    out = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+    body, _, status = out.rpartition("\n")
+    return int(status), json.loads(body)
+
+
+@contextmanager
+def watching(service, upload):
+    """A front end that reads the upload and its tasks all the time; yields what it saw."""
+    seen, stop = [], threading.Event()
+
+    def look():
+        with MongoClient(service.client.address[0], service.client.address[1]) as client:
+            db = client["annotation"]
+            while not stop.is_set():
+                one = db.AnnotationContentUpload.find_one({"_id": upload})
+                seen.append((one["status"], one["progress"], db.AnnotationTask.count_documents({"uploadId": upload})))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+def done(service, upload):
+    return until(lambda: (one := service.document(upload)) and one["status"] == 1 and one, "the upload is done")
+
+
+def test_the_call_makes_tasks_that_appear_all_at_once_while_progress_moves(place, service):
+    upload = service.upload()
+    with running(place) as daemon, watching(service, upload) as seen:
+        status, told = curl(daemon, service.fields(upload))
+        assert (status, told["state"], told["upload"]) == (202, "seen", str(upload))
+        document = done(service, upload)
+        assert daemon.ask(told["links"]["job"])[1]["state"] in {"publishing", "published"}
+        daemon.job("published")
+        daemon.stopped()
+    assert (document["taskCount"], document["frames_per_task"], document["frame_rate"]) == (4, 12, 5)
+    assert (document["progress"], document["errorMessage"], document["request_type"]) == (100, None, 0)
+    assert service.db.AnnotationProject.find_one()["contentUploads"] == [upload]
+    assert ("taskId", 1) in service.db.AnnotationFrame.index_information()["taskId_1_frameId_1"]["key"]
+    tasks = service.tasks(upload)
+    assert [one["taskName"] for one in tasks] == [f"task-{n}-cam" for n in range(4)]
+    assert [(one["frameStart"], one["frameEnd"], one["frameCount"]) for one in tasks] == [
+        (6, 72, 12), (78, 144, 12), (150, 216, 12), (222, 240, 4)
+    ]  # fmt: skip
+    assert tasks[0]["original_frames"] == [str(6 * k) for k in range(1, 13)]
+    assert (tasks[0]["videoDuration"], tasks[0]["Originalframerate"]) == ("0:00:02", 30)
+    frames = service.frames(tasks[3])
+    assert [one["frameId"] for one in frames] == [1, 2, 3, 4]
+    assert [one["vidd"]["frame"] for one in frames] == [221, 227, 233, 239]
+    assert sum(len(service.frames(one)) for one in tasks) == 40 == service.db.AnnotationFrame.count_documents({})
+    place_of = f"contents/{upload}/task-3-cam/"
+    assert [key for key in service.stored() if key.startswith(place_of)] == sorted(
+        [f"{place_of}task-3-cam.mp4", *(f"{place_of}{k}{end}.jpg" for k in range(1, 5) for end in ("", "_thumbnail"))]
+    )
+    assert tasks[3]["S3_url"].endswith(f"/{place_of}task-3-cam.mp4")
+    assert frames[0]["imageUrl"].endswith(f"/{place_of}1.jpg")
+    # What a front end saw: progress that only grows, and never some of the tasks.
+    assert {tasks for _, _, tasks in seen} == {0, 4}
+    moved = [progress for _, progress, _ in seen]
+    assert moved == sorted(moved)
+    assert len(set(moved)) >= 4
+    # The upload was read before its tasks.
+    assert {tasks for status, _, tasks in seen if status == 1} == {4}
+
+
+def test_the_same_call_twice_is_one_job_and_another_for_the_upload_waits(place, service):
+    upload = service.upload()
+    with running(place) as daemon:
+        daemon.ready()
+        assert place.vidd("pause")[0] == 0
+        first, second = (curl(daemon, service.fields(upload), form=form) for form in (True, False))
+        assert (first[0], second[0], first[1]["job"]) == (202, 202, second[1]["job"])
+        status, told = curl(daemon, service.fields(upload, frame_rate=6))
+        assert (status, told["detail"]) == (
+            409, f"The job {first[1]['job']} works on this upload: wait for it, or cancel it."
+        )  # fmt: skip
+        assert place.vidd("resume")[0] == 0
+        done(service, upload)
+        daemon.job("published")
+        assert curl(daemon, service.fields(upload))[0] == 409
+        old = {one["_id"] for one in service.tasks(upload)}
+        status, told = curl(daemon, service.fields(upload, force_write=1, frame_rate=6))
+        assert status == 202
+        until(
+            lambda: len(service.tasks(upload)) == 4 and service.document(upload)["frame_rate"] == 6, "it is made anew"
+        )
+        until(lambda: service.db.AnnotationFrame.count_documents({}) == 48, "the old frames are gone")
+        assert old.isdisjoint(one["_id"] for one in service.tasks(upload))
+        daemon.stopped()
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "sentence"),
+    [
+        ({"auth_key": "wrong"}, 401, "auth_key is not the key"),
+        ({"auth_key": ""}, 400, "auth_key is missing"),
+        ({"frame_rate": 0}, 400, "frame_rate cannot be '0'"),
+        ({"frame_rate": -1}, 400, "frame_rate cannot be '-1'"),
+        ({"frame_rate": 10_000}, 400, "frame_rate cannot be '10000'"),
+        ({"frame_rate": "five"}, 400, "frame_rate cannot be 'five'"),
+        ({"frame_rate": 31}, 422, "31 frames a second are asked for, and 'cam.mp4' has 30"),
+        ({"force_write": 2}, 400, "force_write cannot be '2'"),
+        ({"request_type": 3}, 400, "request_type cannot be '3'"),
+        ({"content_type": 9}, 400, "content_type cannot be '9'"),
+        ({"auto_anno_version": 1}, 422, "Request type 0 makes tasks without annotations"),
+        ({"request_type": 1}, 422, "say by auto_anno_version which version"),
+        ({"request_type": 2, "auto_anno_version": 1}, 409, "The upload has no tasks yet"),
+        ({"content_path": "../vidd.toml"}, 422, "leads out of the content root"),
+        ({"content_path": "/etc/passwd"}, 422, "leads out of the content root"),
+        ({"content_path": "p1/link.mp4"}, 422, "leads out of the content root, or over a link"),
+        ({"content_path": "p1/none.mp4"}, 422, "There is no file"),
+        ({"content_path": "p1/words.txt"}, 422, "is no video by its name"),
+        ({"content_path": "p1/words.mp4"}, 422, "is a text and no video"),
+        ({"content_type": 2}, 422, "There is no zip file or directory"),
+        ({"upload_id": "0" * 24}, 404, "There is no upload"),
+        ({"project_id": "nobody"}, 404, "There is no project"),
+    ],
+)
+async def test_a_call_that_may_not_be_is_answered_with_a_sentence(asking, changes, status, sentence):
+    service, ask = asking
+    got, told = await asyncio.to_thread(ask, service.fields(service.first, **changes))
+    assert (got, sentence in told["detail"]) == (status, True), told
+    assert await asyncio.to_thread(lambda: service.document(service.first)["status"]) == 0
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory):
+    """A daemon that is asked many times."""
+    mongo = MongoServer(tmp_path_factory.mktemp("mongo") / "data")
+    mongo.start()
+    root = Path(tempfile.mkdtemp(prefix="vidd-"))
+    place = Place(root)
+    with ministack() as s3:
+        service = Service(place, mongo, s3)
+        place.config.write_text(SETTINGS.format(root=root, uri=mongo.uri, s3=s3, more=""))
+        footage.recording(service.root / "cam.mp4", rate="30", seconds=1)
+        (service.root / "link.mp4").symlink_to(service.root / "cam.mp4")
+        for name in ("words.txt", "words.mp4"):
+            (service.root / name).write_text("words\n")
+        service.first = service.upload()
+        with running(place) as daemon:
+            daemon.ready()
+            yield service, lambda fields: curl(daemon, fields)
+            daemon.stopped()
+        service.close()
+    mongo.stop()
+    shutil.rmtree(root)
+
+
+def test_every_field_that_is_missing_is_named(asking):
+    service, ask = asking
+    for name in service.fields(service.first).keys() - {"content_type"}:
+        fields = service.fields(service.first)
+        del fields[name]
+        status, told = ask(fields)
+        assert (status, f"{name} is missing" in told["detail"]) == (400, True), told
+
+
+def test_what_cannot_be_worked_on_is_told_in_the_upload(place, service):
+    upload = service.upload()
+    with running(place) as daemon:
+        daemon.ready()
+        place.vidd("pause")
+        _, told = curl(daemon, service.fields(upload))
+        (service.root / "cam.mp4").write_bytes(b"\0" * 5000)
+        place.vidd("resume")
+        document = until(lambda: (one := service.document(upload))["status"] == 2 and one, "it is told to have failed")
+        reason = daemon.ask(told["links"]["job"])[1]["reason"]
+        assert document["errorMessage"] == {"error_code": 1, "error_message": reason}
+        assert document["finishedAt"] is not None
+        assert service.tasks(upload) == []
+        footage.recording(service.root / "cam.mp4", rate="30", seconds=8)
+        assert curl(daemon, service.fields(upload))[0] == 202
+        assert done(service, upload)["errorMessage"] is None
+        daemon.stopped()
+
+
+def test_images_become_tasks_with_the_same_documents(place, service):
+    shots = service.root / "shots"
+    shots.mkdir()
+    for number in range(14):
+        Image.new("RGB", (64, 48), (number * 10, 0, 0)).save(shots / f"{number}.png")
+    upload = service.upload()
+    with running(place) as daemon:
+        status, _ = curl(daemon, service.fields(upload, content_path="p1/shots", content_type=2))
+        assert status == 202
+        assert done(service, upload)["taskCount"] == 2
+        daemon.stopped()
+    first, second = service.tasks(upload)
+    assert (first["taskName"], first["frameCount"], second["frameCount"]) == ("task-0-shots", 12, 2)
+    assert (first["S3_url"], first["videoResolutionWidth"]) == (None, 64)
+    assert [one["vidd"]["name"] for one in service.frames(second)] == ["12.png", "13.png"]
+
+
+def test_a_daemon_and_a_database_that_are_killed_change_nothing(place, service, server):
+    footage.recording(service.root / "cam.mp4", rate="30", seconds=40)
+    upload = service.upload()
+    with running(place) as daemon:
+        assert curl(daemon, service.fields(upload))[0] == 202
+        until(lambda: service.document(upload)["progress"] > 20, "it is under way")
+        daemon.process.kill()
+    server.kill()
+    server.start()
+    with running(place) as daemon:
+        daemon.ready()
+        assert done(service, upload)["taskCount"] == 17
+        daemon.job("published")
+        daemon.stopped()
+    tasks = service.tasks(upload)
+    assert [one["taskName"] for one in tasks] == [f"task-{n}-cam" for n in range(17)]
+    assert service.db.AnnotationFrame.count_documents({}) == 200
+    numbers = [one["vidd"]["frame"] + 1 for task in tasks for one in service.frames(task)]
+    assert numbers == [6 * k for k in range(1, 201)]
+
+
+def test_the_original_is_answered_as_it_was(place, service):
+    place.config.write_text(
+        SETTINGS.format(root=place.root, uri=service_uri(service), s3=service.s3, more="compatible = true")
+    )
+    upload = service.upload()
+    with running(place) as daemon:
+        status, told = curl(daemon, service.fields(upload))
+        assert (status, [one["taskName"] for one in told]) == (200, [f"task-{n}-cam" for n in range(4)])
+        assert not {"_id", "projectId", "uploadId", "taskId", "vidd"} & told[0].keys()
+        assert curl(daemon, service.fields(upload))[0:2] == (
+            200, {"error": "The upload has tasks already: send force_write 1 to make them anew."}
+        )  # fmt: skip
+        assert curl(daemon, service.fields(upload, auth_key="x"))[0] == 401
+        daemon.stopped()
+
+
+def service_uri(service):
+    host, port = service.client.address
+    return f"mongodb://{host}:{port}/"
+
+
+def test_an_upload_that_an_earlier_system_left_is_taken_up(place, service):
+    left = service.upload(frame_rate=5, sourceFilePath="p1/cam.mp4", request_type=0, request_annotation_version=0)
+    service.db.AnnotationContentUpload.update_one({"_id": left}, {"$unset": {"vidd": ""}})
+    vague = service.upload()
+    service.db.AnnotationContentUpload.update_one({"_id": vague}, {"$unset": {"vidd": ""}})
+    with running(place) as daemon:
+        daemon.ready()
+        assert done(service, left)["taskCount"] == 4
+        note = daemon.ask("/health")[1]["watchers"]["calls"]["note"]
+        assert str(vague) in note
+        daemon.stopped()

@@ -1,0 +1,136 @@
+"""What the annotation service is asked for, checked field by field (the content processor's call)."""
+
+from __future__ import annotations
+
+import hmac
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from vidd.model.annotation import IMAGES, ONLY_BOXES, ONLY_TASKS
+from vidd.ports import Declined
+from vidd.printable import printable, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FILMS = {".avi", ".mp4", ".mkv", ".mov"}
+
+
+def _plain(text: str) -> str:
+    if not text.strip() or printable(text) != text:
+        raise ValueError("it is empty, or has characters that are not to be seen")
+    return text.strip()
+
+
+_Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+
+
+class ContentCall(BaseModel):
+    """The fields of the call, without the key."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
+
+    upload_id: _Text = Field(description="The AnnotationContentUpload it is for.")
+    project_id: _Text = Field(description="The AnnotationProject of the tasks.")
+    frame_rate: int = Field(gt=0, le=1000, description="How many frames of a second are taken.")
+    content_path: _Text = Field(description="Where the file lies below the content root.")
+    force_write: Literal[0, 1] = Field(description="1 makes tasks anew that there are already.")
+    auto_anno_version: int = Field(ge=0, le=1_000_000, description="Which automatic annotation; 0 for none.")
+    request_type: Literal[0, 1, 2] = Field(description="0: tasks; 1: tasks and annotations; 2: annotations alone.")
+    content_type: Literal[1, 2] = Field(1, description="1: a video; 2: images, as a zip file or a directory.")
+
+    @property
+    def images(self) -> bool:
+        """Whether it is about images."""
+        return self.content_type == IMAGES
+
+    def facts(self) -> dict[str, Any]:
+        """For the job."""
+        return {**self.model_dump(), "talk": None}
+
+
+SCHEMA: Mapping[str, Any] = {
+    **ContentCall.model_json_schema(),
+    "properties": {
+        **ContentCall.model_json_schema()["properties"],
+        "auth_key": {"type": "string", "description": "The key of the settings."},
+    },
+}
+
+
+def read_call(fields: Mapping[str, Any], auth_key: str) -> ContentCall:
+    """The call. Declined with 401 for another key, 400 for what is missing or no such value, one sentence for all of it."""
+    given = fields.get("auth_key")
+    if given in {None, ""}:
+        raise Declined(400, "auth_key is missing: send the key of the settings.")
+    if not hmac.compare_digest(str(given).encode(errors="replace"), auth_key.encode()):
+        raise Declined(401, "auth_key is not the key of the settings.")
+    try:
+        return ContentCall.model_validate({name: _read(name, value) for name, value in fields.items()})
+    except ValidationError as error:
+        raise Declined(400, " ".join(_fault(one) for one in error.errors())) from None
+
+
+_NUMBERS = {"frame_rate", "force_write", "auto_anno_version", "request_type", "content_type"}
+
+
+def _read(name: str, value: Any) -> Any:
+    """A form has texts where JSON has numbers."""
+    if name not in _NUMBERS:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    text = str(value).strip()
+    return int(text) if text.lstrip("-").isdecimal() and len(text) < 12 else value
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "missing":
+        return f"{name} is missing: {ContentCall.model_fields[name].description}"
+    return f"{name} cannot be {quoted(str(error['input'])[:80])}: {error['msg'][:1].lower()}{error['msg'][1:]}."
+
+
+def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, per_task: int) -> None:
+    """The service's rules of what may be asked of an upload that has so many `tasks` now. Declined with 409 or 422."""
+    if call.request_type == ONLY_TASKS and call.auto_anno_version:
+        raise Declined(422, "Request type 0 makes tasks without annotations: send auto_anno_version 0 with it.")
+    if call.request_type != ONLY_TASKS:
+        if not call.auto_anno_version:
+            raise Declined(422, "Request types 1 and 2 annotate: say by auto_anno_version which version, 1 or more.")
+        stored = int(upload.get("request_annotation_version") or 0)
+        if call.auto_anno_version <= stored:
+            raise Declined(
+                409, f"The upload is annotated by version {stored} already: send an auto_anno_version above it."
+            )
+    if call.request_type == ONLY_BOXES:
+        if not tasks:
+            raise Declined(
+                409, "The upload has no tasks yet to annotate: ask for tasks and annotations (type 1) first."
+            )
+        if int(upload.get("frames_per_task") or per_task) != per_task:
+            raise Declined(
+                409,
+                f"The upload's tasks have {upload['frames_per_task']} frames and new ones have {per_task}: "
+                "ask for tasks and annotations (type 1) with force_write 1.",
+            )
+    elif tasks and not call.force_write:
+        raise Declined(409, "The upload has tasks already: send force_write 1 to make them anew.")
+
+
+def content_at(call: ContentCall, root: Path) -> Path:
+    """The file or directory that is meant, below `root`. Declined with 422 where it leads elsewhere or is not there; blocking."""
+    asked, shown = PurePosixPath(call.content_path), quoted(call.content_path)
+    base = root.resolve()
+    path = base / (asked.relative_to(base) if asked.is_absolute() and asked.is_relative_to(base) else asked)
+    if ".." in asked.parts or path.resolve() != path or not path.is_relative_to(base):
+        raise Declined(422, f"content_path {shown} leads out of the content root, or over a link: name a file in it.")
+    if call.images:
+        if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")):
+            raise Declined(422, f"There is no zip file or directory {shown} below the content root.")
+        return path
+    if path.suffix.lower() not in _FILMS:
+        raise Declined(422, f"{shown} is no video by its name: {', '.join(sorted(_FILMS))} are worked on.")
+    if not path.is_file():
+        raise Declined(422, f"There is no file {shown} below the content root.")
+    return path

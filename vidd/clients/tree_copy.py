@@ -1,0 +1,78 @@
+"""Take a directory of this host over, with all files below it. The directory itself is never touched."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidd.clients.disk import cloned
+from vidd.clients.file_copy import path_of
+from vidd.clients.landing import check_room, sync_directory
+from vidd.clients.meter import Meter
+from vidd.clients.threads import in_thread
+from vidd.errors import Refused
+from vidd.fulldisk import disk
+from vidd.model.media import Outcome
+from vidd.printable import printable
+from vidd.tree import leaves, tree_artifact
+
+if TYPE_CHECKING:
+    from vidd.ports import Bench
+    from vidd.tree import Leaf
+
+_TREE = "source"
+
+
+def directory_of(location: str) -> Path | None:
+    """The directory of this host that an address means, if it does; blocking."""
+    if not location.lower().startswith("file:"):
+        return None
+    path = Path(path_of(location))
+    return path if path.is_dir() else None
+
+
+async def fetched(directory: Path, bench: Bench) -> Outcome:
+    """Copy what is below a directory into the job's, as the tree `source`."""
+    meter = Meter("fetch", "download", progress=bench.progress, observe=bench.tools.observe)
+    await take_tree(directory, bench.directory / _TREE, meter, bench.tools.encoder.disk_reserve)
+    meter.tell()
+    return Outcome((await in_thread(tree_artifact, "source", bench.directory, _TREE),))
+
+
+async def take_tree(source: Path, final: Path, meter: Meter, reserve: int) -> None:
+    """Copy what is below `source` to `final`. Refused where there is no file, or something that is no file."""
+    part = final.with_name(f".{final.name}.part")
+    await in_thread(_begin, part, final)
+    found = await in_thread(leaves, source)
+    if not found:
+        raise Refused(f"There is no file in the directory {printable(str(source), 200)}: put them there, then retry.")
+    meter.total = sum(one.size for one in found)
+    check_room(final.parent, meter.total, reserve)
+    for one in found:
+        await in_thread(_copy, source, part, one)
+        meter.add(one.size)
+    part.rename(final)
+    await in_thread(sync_directory, final.parent)
+
+
+def _begin(part: Path, final: Path) -> None:
+    for left in (part, final):
+        shutil.rmtree(left, ignore_errors=True)
+    with disk():
+        part.mkdir()
+
+
+def _copy(source: Path, part: Path, one: Leaf) -> None:
+    target = part / one.path
+    with disk():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if not cloned(source / one.path, target):
+                shutil.copyfile(source / one.path, target)
+        except (FileNotFoundError, PermissionError) as error:
+            raise Refused(
+                f"{printable(one.path, 200)} below {source.name} cannot be read ({error.strerror}): put it there, then retry."
+            ) from None
+        if target.stat().st_size != one.size:
+            raise Refused(f"{printable(one.path, 200)} below {source.name} changed while it was copied: retry.")

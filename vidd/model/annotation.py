@@ -1,0 +1,146 @@
+"""The documents that an annotation front end reads (facts of the content processor): names, codes and shapes; no I/O.
+
+Of an upload `status` is 0 under way, 1 done, 2 failed; of a task `taskStatus` is 0 not started, `auditStatus` 0 pending.
+Frames and pictures are counted from 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from vidd.model.manifest import Sample, Task, TaskList
+
+UPLOADS, PROJECTS, TASKS, FRAMES = (
+    "AnnotationContentUpload",
+    "AnnotationProject",
+    "AnnotationTask",
+    "AnnotationFrame",
+)
+UNDER_WAY, DONE, FAILED = 0, 1, 2
+ONLY_TASKS, TASKS_AND_BOXES, ONLY_BOXES = 0, 1, 2
+VIDEO, IMAGES = 1, 2
+OURS = "vidd"
+"""The field of a document in which vidd keeps what it needs itself."""
+
+_COLOUR = "#00ff00"
+_SKIP = 24
+
+
+def id_of(job: str, *more: object) -> str:
+    """Twelve bytes (hex) that are the same whenever this part of this job is written."""
+    return hashlib.blake2b(":".join(map(str, (job, *more))).encode(), digest_size=12).hexdigest()
+
+
+def progress_of(parts: Mapping[str, float], wanted: Sequence[str]) -> int:
+    """0 to 99, of how far (0 to 1) each of the steps is that count; 100 is for what is done."""
+    if not wanted:
+        return 0
+    return min(99, int(100 * sum(min(1.0, parts.get(one, 0.0)) for one in wanted) / len(wanted)))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for: the project and upload, the kind of request and the version of automatic annotation."""
+
+    job: str
+    project: Any
+    upload: Any
+    kind: int
+    version: int
+
+
+def task_document(
+    request: Request, listed: TaskList, task: Task, rows: Sequence[Sample], *, url: str | None, now: datetime
+) -> dict[str, Any]:
+    """An AnnotationTask, without its `_id`; `url` is where its film lies."""
+    rate = listed.rate
+    return {
+        "projectId": request.project,
+        "uploadId": request.upload,
+        "taskName": task.name,
+        "videoName": listed.name,
+        "videoPath": task.video,
+        "S3_url": url,
+        "frameStart": task.first + 1,
+        "frameEnd": task.last + 1,
+        "frameStartTime": rows[0].time,
+        "frameCount": task.frames,
+        "original_frames": [str(row.frame + 1) for row in rows],
+        "videoDuration": str(timedelta(seconds=round(task.frames / rate))) if rate else "0:00:00",
+        "skipFrameCount": _SKIP / rate if rate else 0,
+        "frameRate": rate,
+        "Originalframerate": listed.source_rate,
+        "videoResolutionWidth": listed.width,
+        "videoResolutionHeight": listed.height,
+        "createdAt": now,
+        "status": DONE,
+        "taskStatus": 0,
+        "auditStatus": 0,
+        "AutoAnnotationVersion": request.version,
+        "datasetVersions": [],
+        "completedFrames": 0,
+        OURS: {"job": request.job, "number": task.number},
+    }
+
+
+def frame_document(
+    task_id: Any, row: Sample, boxes: Sequence[Mapping[str, Any]], *, image: str | None, small: str | None
+) -> dict[str, Any]:
+    """An AnnotationFrame, without its `_id`."""
+    return {
+        "frameId": row.index,
+        "taskId": task_id,
+        "status": DONE if boxes else 0,
+        "boxes": [box_document(number, box) for number, box in enumerate(boxes, 1)],
+        "commentBoxes": [],
+        "isEmpty": False,
+        "datasetVersions": [],
+        "imageUrl": image,
+        "thumbnailUrl": small,
+        OURS: {"frame": row.frame, "pts": row.pts, "time": row.time, "hash": row.hash, "name": row.name},
+    }
+
+
+def box_document(number: int, box: Mapping[str, Any]) -> dict[str, Any]:
+    """A box that a detector found: `x`, `y`, `w`, `h` in pixels from the top left, `label`, `confidence`."""
+    boundaries = {
+        "id": number,
+        "type": "rectangle",
+        "x": box["x"],
+        "y": box["y"],
+        "w": box["w"],
+        "h": box["h"],
+        "label": box["label"],
+        "color": box.get("color", _COLOUR),
+        "status": "",
+        "isPermanent": True,
+        "attributeValues": {},
+        "autoLable_confidance": box["confidence"],
+    }
+    return {"id": number, "boundaries": boundaries, "attributeValues": {}}
+
+
+def upload_done(request: Request, listed: TaskList, now: datetime) -> dict[str, Any]:
+    """What an AnnotationContentUpload says once all of it is there."""
+    asked = {"request_type": request.kind, "request_annotation_version": request.version}
+    done = {"status": DONE, "progress": 100, "finishedAt": now, "errorMessage": None, **asked}
+    if request.kind == ONLY_BOXES:
+        return done
+    return {
+        **done,
+        "taskCount": len(listed.tasks),
+        "frames_per_task": listed.per_task,
+        "frame_rate": listed.rate,
+    }
+
+
+def upload_failed(code: int, sentence: str, now: datetime) -> dict[str, Any]:
+    """What it says when nothing came of it."""
+    return {"status": FAILED, "finishedAt": now, "errorMessage": {"error_code": code, "error_message": sentence}}

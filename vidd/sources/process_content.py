@@ -1,0 +1,213 @@
+"""The annotation service's call: POST /api/processContent makes a job of an upload, and its document says how it stands.
+
+The call is the content processor's, by form or JSON. It is answered at once with the job; with `compatible` as the
+original did, after all is done and with its status codes. Progress and failures are written into the upload's document
+as they happen, and once more for everything when the daemon starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from vidd.clients.annotation_base import AnnotationBase, annotation_base
+from vidd.clients.content_call import SCHEMA, ContentCall, check_rules, content_at, read_call
+from vidd.clients.content_mirror import Mirror
+from vidd.clients.content_told import FORM, as_original, told
+from vidd.clients.mongo import Account
+from vidd.clients.secret import reveal
+from vidd.clients.threads import in_thread
+from vidd.errors import AgainLater, Fault, Refused
+from vidd.ffmpeg.probe import probe
+from vidd.model.annotation import OURS
+from vidd.model.job import FAILED, Arrival, Job, State
+from vidd.options import Duration
+from vidd.options import Options as Base
+from vidd.ports import Call, Declined, Front, Inlet, Reply, Tools
+from vidd.printable import quoted
+
+_RATE_ABOVE = 1.001
+_OVER = FAILED | {State.CANCELLED, State.EXCLUDED}
+
+
+class Options(Base):
+    """Settings of a source of kind `process_content`."""
+
+    account: str = Field(description="The account of kind mongodb whose database the front end reads.")
+    auth_key: str = Field(description="The key that callers send, as account.key, such as caller.value.")
+    root: Path = Field(description="The content root; from the state directory where it is relative.")
+    pipeline: str | None = Field(None, description="Where its jobs go.")
+    frames_per_task: int = Field(120, ge=1, description="How many frames a task has; as in the step frames.")
+    compatible: bool = Field(
+        False, description="Answer as the original did: after all is done, errors of logic with 200."
+    )
+    patience: Duration = Field(3600.0, gt=0, description="With compatible: how long a call waits for its job.")
+    tell_every: Duration = Field(1.0, ge=0, description="The least time between two words on progress.")
+    priority: int = Field(0, description="The highest is worked on first.")
+
+
+async def watch(options: Options, inlet: Inlet) -> None:
+    """Say in the documents how jobs stand, until cancelled; take up uploads that were left."""
+    async with annotation_base(inlet.tools.account(options.account, Account), options.account) as base:
+        await Mirror(base, inlet, options.tell_every).run(lambda: _take_up(options, inlet, base))
+
+
+def routes(options: Options, inlet: Inlet) -> Sequence[Front]:
+    """The call, and a form to try it with."""
+    desk = _Desk(options, inlet)
+    return (
+        Front("POST", "/api/processContent", desk.process, "Make tasks of an upload.", SCHEMA),
+        Front("GET", "/api/processContent", desk.form, "A form to try the call with."),
+    )
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Look for the content root and the key, and ask for the database."""
+    reveal(tools, options.auth_key)
+    root = tools.path(options.root)
+    if not root.is_dir():
+        raise Refused(f"There is no content root {root}: make it, or correct root of the source.")
+    async with annotation_base(tools.account(options.account, Account), options.account) as base:
+        await base.project("0")
+    return f"{root} is there, and the database can be read."
+
+
+class _Desk:
+    """Answers the calls, one after another, so that two for one upload do not pass each other."""
+
+    def __init__(self, options: Options, inlet: Inlet) -> None:
+        self._options, self._inlet = options, inlet
+        self._turn = asyncio.Lock()
+
+    async def form(self, _call: Call) -> Reply:
+        """The form."""
+        return Reply(200, FORM, "text/html")
+
+    async def process(self, call: Call) -> Reply:
+        """Take a call."""
+        options = self._options
+        asked = read_call(call.fields, reveal(self._inlet.tools, options.auth_key))
+        if not options.compatible:
+            job, _ = await self._taken(asked)
+            return Reply(202, told(job), headers={"Location": f"/api/jobs/{job.id}"})
+        try:
+            return await self._waited(asked)
+        except Declined as no:
+            # What the original could not do it said with 200, under a key that nobody relied on.
+            return Reply(200, {"error": no.sentence})
+
+    async def _waited(self, asked: ContentCall) -> Reply:
+        over = asyncio.Event()
+        ends: dict[str, Job] = {}
+
+        def note(event: Any) -> None:
+            job = getattr(event, "job", None)
+            if isinstance(job, Job) and job.state in _OVER | {State.PUBLISHED}:
+                ends[job.id] = job
+                over.set()
+
+        with self._inlet.listen(note):
+            job, _ = await self._taken(asked)
+            try:
+                async with asyncio.timeout(self._options.patience):
+                    while job.id not in ends and job.state not in _OVER:
+                        over.clear()
+                        await over.wait()
+            except TimeoutError:
+                raise AgainLater(f"The job {job.id} is not done yet; ask again later.", after=60) from None
+        job = ends.get(job.id, job)
+        if job.state is not State.PUBLISHED:
+            raise Declined(422, job.reason or "It came to nothing.")
+        account = self._inlet.tools.account(self._options.account, Account)
+        async with annotation_base(account, self._options.account) as base:
+            return as_original(asked, await base.tasks(asked.upload_id))
+
+    async def _taken(self, asked: ContentCall) -> tuple[Job, bool]:
+        options, inlet = self._options, self._inlet
+        account = inlet.tools.account(options.account, Account)
+        async with self._turn, annotation_base(account, options.account) as base:
+            return await take(options, inlet, base, asked)
+
+
+async def take(options: Options, inlet: Inlet, base: AnnotationBase, asked: ContentCall) -> tuple[Job, bool]:
+    """The job of a call, and whether it is new. Declined where the call may not be."""
+    upload = await base.upload(asked.upload_id)
+    if upload is None:
+        raise Declined(404, f"There is no upload {quoted(asked.upload_id)} in the database.")
+    if await base.project(asked.project_id) is None:
+        raise Declined(404, f"There is no project {quoted(asked.project_id)} in the database.")
+    under_way = [job for job in await inlet.unsettled() if _is_for(job, asked) and job.state not in _OVER]
+    if under_way:
+        if under_way[0].facts == asked.facts() | {"generation": under_way[0].facts.get("generation")}:
+            return under_way[0], False
+        raise Declined(409, f"The job {under_way[0].id} works on this upload: wait for it, or cancel it.")
+    check_rules(asked, upload, len(await base.tasks(asked.upload_id)), options.frames_per_task)
+    path = await in_thread(content_at, asked, inlet.tools.path(options.root))
+    await _check_rate(asked, path)
+    # Counted in the document, so that every daemon makes the same of the same call.
+    generation = int(upload.get(OURS, {}).get("generation") or 0)
+    job, new = await inlet.take(_arrival(options, asked, path, generation))
+    if not new and job.state in _OVER | {State.PUBLISHED}:
+        job, new = await inlet.take(_arrival(options, asked, path, generation + 1))
+        generation += 1
+    if new:
+        await base.begun(asked.upload_id, job.id, asked.content_path, generation, inlet.tools.clock.now())
+    return job, new
+
+
+def _is_for(job: Job, asked: ContentCall) -> bool:
+    return bool(job.facts.get("upload_id") == asked.upload_id)
+
+
+def _arrival(options: Options, asked: ContentCall, path: Path, generation: int) -> Arrival:
+    what = f"{asked.upload_id}:{asked.request_type}:{asked.auto_anno_version}:{asked.frame_rate}:{asked.content_path}"
+    return Arrival(
+        key=f"process_content:{what}:{generation}",
+        location=path.as_uri(),
+        name=path.name,
+        facts=asked.facts() | {"generation": generation},
+        priority=options.priority,
+    )
+
+
+async def _check_rate(asked: ContentCall, path: Path) -> None:
+    if asked.images:
+        return
+    try:
+        video = (await probe(path, path.name)).video[0]
+    except Refused as refused:
+        raise Declined(422, refused.sentence) from None
+    if video.rate and asked.frame_rate > video.rate * _RATE_ABOVE:
+        raise Declined(
+            422,
+            f"{asked.frame_rate} frames a second are asked for, and {quoted(path.name)} has {video.rate:.5g}: ask for fewer.",
+        )
+
+
+async def _take_up(options: Options, inlet: Inlet, base: AnnotationBase) -> None:
+    """Uploads that an earlier system left under way, which no job of ours knows, become jobs."""
+    known = {job.facts.get("upload_id") for job in await inlet.unsettled()}
+    async for upload in base.left():
+        if str(upload["_id"]) in known or OURS in upload:
+            continue
+        try:
+            await take(options, inlet, base, ContentCall.model_validate(_as_asked(upload)))
+        except (Declined, ValueError, Fault) as no:
+            sentence = getattr(no, "sentence", None) or "It does not say what was asked for; ask again."
+            inlet.note(f"The upload {quoted(str(upload['_id']))} was left and cannot be taken up: {sentence}")
+
+
+def _as_asked(upload: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "upload_id": str(upload["_id"]),
+        "project_id": str(upload.get("projectId", "")),
+        "frame_rate": upload.get("frame_rate"),
+        "content_path": upload.get("sourceFilePath"),
+        "force_write": 1,
+        "auto_anno_version": upload.get("request_annotation_version") or 0,
+        "request_type": upload.get("request_type") or 0,
+    }
