@@ -150,3 +150,10 @@ async def test_describe_has_all_that_its_templates_may_name_and_leaves_what_it_s
 def test_a_talk_has_the_members_that_are_told():
     (sentence,) = told("{{ talk.zzz }}")
     assert set(re.split(r", ", sentence.partition("there are ")[2])) == {one.name for one in fields(Talk)}
+
+
+def test_a_template_within_a_table_is_found_once_and_where_it_is():
+    program = {"kind": "program", "argv": ["see", "{{ asked }}", "{{ answers }}"]}
+    options = module_of("steps", "annotate").Options.model_validate({"versions": {"3": program}})
+    places = [where for where, text, _ in templates_in(options) if "asked" in text]
+    assert places == [("versions", "3", "argv", 1)]

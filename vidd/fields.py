@@ -59,6 +59,7 @@ def _templates(annotation: Any, value: Any, where: Where) -> Iterator[tuple[Wher
         yield from ((where, value, one) for one in marks)
     if isinstance(value, BaseModel):
         yield from (((*where, *more), text, may) for more, text, may in templates_in(value))
+        return
     inner = get_args(annotation)
     if get_origin(annotation) is Annotated:
         yield from _templates(inner[0], value, where)
@@ -70,7 +71,7 @@ def _templates(annotation: Any, value: Any, where: Where) -> Iterator[tuple[Wher
             yield from _templates(inner[0], entry, (*where, at))
     elif isinstance(value, dict) and inner:
         for key, entry in value.items():
-            yield from _templates(inner[1], entry, (*where, key))
+            yield from _templates(inner[1], entry, (*where, str(key)))
 
 
 def unknown_in(template: str, known: Collection[str] | None, labels: Collection[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from xml.etree import ElementTree as ET
 
@@ -53,7 +54,10 @@ async def test_a_version_becomes_objects_and_documents_and_is_complete(lab, make
     assert await lab.bucket.get(f"{root}3/3.jpg") == await lab.bucket.get("contents/up/task-0-cam/3.jpg")
     small = Image.open(io.BytesIO(await lab.bucket.get(f"{root}3/3_thumbnail.jpg")))
     assert max(small.size) == 250
-    assert await lab.bucket.get(f"{root}3/1_3.txt") == b"0 0.2 0.2 0.2 0.2 \n2 0.6875 0.666667 0.125 0.333333 \n"
+    assert (
+        await lab.bucket.get(f"{root}3/1_3.txt")
+        == b"0 0.200000 0.200000 0.200000 0.200000 \n2 0.687500 0.666667 0.125000 0.333333 \n"
+    )
     document = lab.document(version)
     assert document["taskStatus"]["state"] == "complete"
     (status,) = document["taskStatus"]["tasks"]
@@ -124,8 +128,11 @@ async def test_a_changed_box_changes_the_texts_of_its_frame_and_nothing_else(lab
     root = f"dataset/{lab.group}/{task}/{k}/"
     assert new == {f"{root}1_{k}.txt", f"{root}augmentations/1_flip-horizontal_{k}.txt"}
     assert gone == set()
-    assert await lab.bucket.get(f"{root}1_{k}.txt") == b"0 0.05 0.05 0.1 0.1 \n"
-    assert await lab.bucket.get(f"{root}augmentations/1_flip-horizontal_{k}.txt") == b"0 0.95 0.05 0.1 0.1 \n"
+    assert await lab.bucket.get(f"{root}1_{k}.txt") == b"0 0.050000 0.050000 0.100000 0.100000 \n"
+    assert (
+        await lab.bucket.get(f"{root}augmentations/1_flip-horizontal_{k}.txt")
+        == b"0 0.950000 0.050000 0.100000 0.100000 \n"
+    )
 
 
 async def test_a_replaced_picture_is_sent_anew_with_its_small_one_and_nothing_else(lab, maker):
@@ -240,7 +247,7 @@ async def test_a_tenth_of_the_frames_gets_each_augmentation_and_the_boxes_move_a
     assert turned.size == (SIZE[1], SIZE[0])
     back = ImageChops.difference(turned.transpose(Image.Transpose.ROTATE_90), picture(number))
     assert max(ImageStat.Stat(back).rms) < 12
-    assert (await lab.bucket.get(one["textFiles"])).splitlines()[0] == b"0 0.8 0.2 0.2 0.2 "
+    assert (await lab.bucket.get(one["textFiles"])).splitlines()[0] == b"0 0.800000 0.200000 0.200000 0.200000 "
     assert max(Image.open(io.BytesIO(await lab.bucket.get(one["thumbnailUrl"]))).size) <= 250
     counts = lab.document(version)["taskStatus"]["tasks"][0]["augmentationFileCounts"]
     assert {name: each["count"] for name, each in counts.items()} == dict.fromkeys(found, 3)
@@ -252,9 +259,11 @@ async def test_without_labels_the_lines_have_the_boxes_own(lab, maker):
     version = lab.version(task, labelAttributeList=[])
     await maker.make(version)
     assert lab.frame(task, 1)["datasetVersions"][0]["textFiles"] == {"DEFAULT": f"dataset/{lab.group}/{task}/1/1_1.txt"}
-    assert (await lab.bucket.get(f"dataset/{lab.group}/{task}/1/1_1.txt")).startswith(b"car 0.2 0.2 0.2 0.2 \n")
+    assert (await lab.bucket.get(f"dataset/{lab.group}/{task}/1/1_1.txt")).startswith(
+        b"car 0.200000 0.200000 0.200000 0.200000 \n"
+    )
     coco = json.loads(await lab.bucket.get(f"dataset/{lab.group}/{version}/coco.json"))
-    assert [one["name"] for one in coco["categories"]] == ["car", "person"]
+    assert [one["name"] for one in coco["categories"]] == ["car", "person (pose=standing)"]
 
 
 async def test_the_lists_of_the_whole_can_be_read_and_the_samples_are_pictures_with_their_texts(lab, maker):
@@ -272,7 +281,7 @@ async def test_the_lists_of_the_whole_can_be_read_and_the_samples_are_pictures_w
     assert drawn.find("attribute").text == "standing"
     coco = json.loads(await lab.bucket.get(f"{whole}coco.json"))
     named = {one["id"]: one["name"] for one in coco["categories"]}
-    assert {named[one["category_id"]] for one in coco["annotations"]} == {"person"}
+    assert {named[one["category_id"]] for one in coco["annotations"]} == {"person (pose=standing)"}
     with zipfile.ZipFile(io.BytesIO(await lab.bucket.get(f"{whole}samples.zip"))) as packed:
         assert packed.testzip() is None
         assert len(packed.namelist()) == 24
@@ -303,7 +312,7 @@ async def test_boxes_outside_of_the_picture_and_of_no_label_are_named_and_what_i
     task = await lab.task(1, boxes=lambda _: boxes)
     version = lab.version(task)
     _, facts = await maker.make(version)
-    assert await lab.bucket.get(f"dataset/{lab.group}/{task}/1/1_1.txt") == b"0 0.05 0.2 0.1 0.2 \n"
+    assert await lab.bucket.get(f"dataset/{lab.group}/{task}/1/1_1.txt") == b"0 0.050000 0.200000 0.100000 0.200000 \n"
     assert [one["why"].partition(" ")[0] for one in facts["left_out"]] == ["2", "2"]
 
 
@@ -332,10 +341,10 @@ async def test_of_tasks_at_fault_each_says_why_and_the_others_are_put_out(lab, m
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        ({"boxes": [box(x="left")]}, "box 1 of frame 2 makes no sense (its x is no number)"),
-        ({"boxes": [box(x=float("nan"))]}, "box 1 of frame 2 makes no sense (its x is no number)"),
-        ({"boxes": [{"id": 1}]}, "box 1 of frame 2 makes no sense (it has no boundaries)"),
-        ({"boxes": [box(label="")]}, "box 1 of frame 2 makes no sense (it has no label)"),
+        ({"boxes": [box(x="left")]}, "box 1 of frame 2 makes no sense (it is no rectangle with a label"),
+        ({"boxes": [box(x=float("nan"))]}, "box 1 of frame 2 makes no sense (it is no rectangle with a label"),
+        ({"boxes": [{"id": 1}]}, "box 1 of frame 2 makes no sense (it is no rectangle with a label"),
+        ({"boxes": [box(label="")]}, "box 1 of frame 2 makes no sense (it is no rectangle with a label"),
         ({"frameId": 0}, "has no frameId that counts from 1 (0)"),
         ({"frameId": 1}, "two frames with the frameId 1"),
         ({"imageUrl": None}, "frame 2 has no imageUrl, and the task no S3_url"),
@@ -371,9 +380,9 @@ async def test_a_picture_that_cannot_be_read_and_a_film_that_is_too_short_are_na
         ({"versionNo": None}, "has no versionNo that keys could hold"),
         ({"splitCount": [{"percentage": -1}]}, "its splitCount has -1 where a percentage should be"),
         ({"splitCount": [10, 20, 30, 40]}, "more than three parts"),
-        ({"labelAttributeList": [{"isEnabled": True}]}, "entry 0 of its labelAttributeList has no mainLabel"),
+        ({"labelAttributeList": [{"isEnabled": True}]}, "an entry of labelAttributeList has no mainLabel"),
         ({"augmentationTypes": augmentations(MELT=[1])}, "there is no augmentation 'MELT'"),
-        ({"augmentationTypes": augmentations(BLUR=[-1, 3])}, "BLUR goes from 0 to 100"),
+        ({"augmentationTypes": augmentations(BLUR=[-1, 3])}, "blur-gaussian goes from 0 to 20"),
     ],
 )
 async def test_a_version_that_makes_no_sense_is_refused_with_one_sentence(lab, maker, changes, sentence):
@@ -437,3 +446,14 @@ def told(lab, version, tasks):
         one.pop("lastUpdatedAt", None)
         one.pop("createdAt", None)
     return document, [lab.frames(one) for one in tasks], list(lab.db.AnnotationTask.find())
+
+
+async def test_without_opencv_augmentations_are_refused_with_one_sentence(lab, maker, tmp_path, monkeypatch):
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "cv2.py").write_text("raise ModuleNotFoundError(\"No module named 'cv2'\", name='cv2')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{without}:{os.environ.get('PYTHONPATH', '')}")
+    task = await lab.task(2)
+    with pytest.raises(Refused, match=r"augmentations need 'cv2', which is not installed: install vidd\[annotate\]"):
+        await maker.make(lab.version(task, augmentationTypes=augmentations(BLUR=[1, 2])))
+    assert (await maker.make(lab.version(task, number="2")))[0]["sent"] == 2 * 3 + 3

@@ -17,6 +17,8 @@ from peers.servers import ministack
 
 __all__ = ["account", "mongodb"]
 KEY = "key-of-the-front-end"
+# Of each of six frames three objects, of two augmentations of one of them three more; and the lists of the whole.
+WHOLE = 3 * (6 * 3 + 2 * 3) + 3
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ def test_a_data_set_killed_at_point_after_point_ends_as_one_that_was_not(place, 
     place.drain()
     killed = asyncio.run(lab.objects()), told(lab, version, tasks)
     assert killed[1][0]["taskStatus"]["state"] == "complete"
-    assert len(killed[0]) == 3 * 6 * 3 + 3
+    assert len(killed[0]) == WHOLE
 
     asyncio.run(lab.empty())
     shutil.rmtree(place.root / "data-sets")
@@ -146,7 +148,7 @@ def test_a_data_set_killed_at_point_after_point_ends_as_one_that_was_not(place, 
 
 
 def test_the_front_ends_calls_begin_it_and_an_edit_sends_what_changed(place, lab, s3):
-    configure(place, lab, s3, 'key = "front.value"')
+    configure(place, lab, s3, 'auth_key = "front.value"')
     _, version = three_tasks(lab)
     with place.daemon() as daemon:
         fields = {"data_version_id": version, "auth_key": KEY}
@@ -157,7 +159,7 @@ def test_the_front_ends_calls_begin_it_and_an_edit_sends_what_changed(place, lab
         assert (status, sentence.partition(":")[0]) == (404, f"There is no data set version '{'0' * 24}'")
         assert posted(daemon, "/api/createDataSet", fields) == (201, b"")
         job = daemon.job("published", pipeline="datasets")
-        assert job["publications"][0]["receipt"]["facts"]["sent"] == 3 * 6 * 3 + 3
+        assert job["publications"][0]["receipt"]["facts"]["sent"] == WHOLE
         asyncio.run(lab.bucket.put("contents/up/task-20-cam/2.jpg", jpeg(500)))
         assert posted(daemon, "/api/editDataSet", fields) == (201, b"")
         until(lambda: [one["state"] for one in daemon.jobs()] == ["published"] * 2, "the edit is out")

@@ -3,9 +3,10 @@
 from collections import Counter
 
 import pytest
+from bson import ObjectId
 
-from vidd.model.annotations import Label, Mark, lines, mark_of, placed
-from vidd.model.data_set import Keys, chosen, parts
+from vidd.model.data_set import Keys, mark_from, mark_to_json, parts, scaled
+from vidd.model.labels import Mark
 
 FRAMES = range(1, 121)
 SHARES = (0.7, 0.2, 0.1)
@@ -24,13 +25,6 @@ def test_a_new_frame_moves_no_other_one():
 def test_another_seed_draws_others_and_the_same_one_the_same():
     assert parts(FRAMES, {}, SHARES, "seed") == parts(FRAMES, {}, SHARES, "seed")
     assert parts(FRAMES, {}, SHARES, "seed") != parts(FRAMES, {}, SHARES, "other")
-    assert chosen(FRAMES, 0.1, "seed") == chosen(FRAMES, 0.1, "seed")
-    assert chosen(FRAMES, 0.1, "seed") != chosen(FRAMES, 0.1, "other")
-
-
-@pytest.mark.parametrize(("count", "share", "many"), [(120, 0.1, 12), (9, 0.1, 0), (30, 0.1, 3), (5, 1, 5), (5, 0, 0)])
-def test_so_many_are_chosen(count, share, many):
-    assert len(chosen(range(1, count + 1), share, "seed")) == many
 
 
 def test_keys_are_those_of_the_front_end():
@@ -43,18 +37,22 @@ def test_keys_are_those_of_the_front_end():
     assert keys.changed("crop")[2] == "dataset/g/t/7/augmentations/1.2_crop_7.txt"
 
 
-def test_a_box_is_of_a_label_whose_attributes_are_its_own_too():
-    labels = [Label(0, "car", {}), Label(2, "car", {"colour": "red"})]
-    marks = [Mark(0, 0, 10, 10, "car", {"colour": "red"}), Mark(0, 0, 10, 10, "car", {"colour": "blue"})]
-    assert lines(marks, labels, 100, 50) == "2 0.05 0.1 0.1 0.2 \n"
-
-
 def test_boxes_drawn_on_a_smaller_picture_are_where_they_were():
-    (there,) = placed([Mark(10, 10, 20, 20, "car", {})], (100, 50), 200, 100)
+    (there,) = scaled([Mark(10, 10, 20, 20, "car")], (100, 50), 200, 100)
     assert (there.x, there.y, there.w, there.h) == (20, 20, 40, 40)
+
+
+def test_what_is_drawn_with_a_box_is_its_own_and_ids_become_texts():
+    boundaries = {"x": 1, "y": 2, "w": 3, "h": 4, "label": "car", "attributeValues": {"id": ObjectId("0" * 24)}}
+    mark = mark_from({"boundaries": boundaries, "attributeValues": {"state": "Ready"}})
+    assert mark_to_json(mark) == [1, 2, 3, 4, "car", {"id": "0" * 24}]
+    assert (
+        mark_from({"boundaries": {**boundaries, "attributeValues": {}}, "attributeValues": {"state": 1}}).attributes
+        == {}
+    )
 
 
 @pytest.mark.parametrize("spoiled", [None, {}, {"boundaries": []}, {"boundaries": {"x": True, "y": 0, "w": 1, "h": 1}}])
 def test_what_is_no_box_is_named(spoiled):
-    with pytest.raises(ValueError, match=r"it has no boundaries|its x is no number"):
-        mark_of(spoiled)
+    with pytest.raises(ValueError, match="it is no rectangle"):
+        mark_from(spoiled)

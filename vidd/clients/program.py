@@ -17,7 +17,7 @@ from vidd.errors import AgainLater, Fault
 from vidd.surely import surely
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from vidd.clients.advance import Progress
@@ -33,7 +33,7 @@ class Call:
     """What is run, where, and how long. `hidden` is the part of the environment that nobody may see.
 
     `name` is the program's in sentences; `deadline`, `quiet` and `grace` are seconds, `memory` and `log_size` bytes;
-    `stop` is what is run after it was ended early.
+    `stop` is what is run after it was ended early. `grows` is asked about once a second: a changed number is a sign of life.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Call:
     exits: Mapping[str, Exit]
     progress: Progress
     stop: Sequence[str]
+    grows: Callable[[], int] | None = None
 
 
 async def call(call: Call, bench: Bench) -> dict[str, Any]:
@@ -80,9 +81,9 @@ async def call(call: Call, bench: Bench) -> dict[str, Any]:
 async def _run(call: Call, bench: Bench, spoken: Spoken) -> process.Ended:
     encoder = bench.tools.encoder
 
-    def alive(_pid: int) -> int:
+    def alive(_pid: int) -> tuple[int, int]:
         check_room(bench.directory, 0, encoder.disk_reserve)
-        return spoken.heard
+        return spoken.heard, call.grows() if call.grows else 0
 
     whole = False
     try:

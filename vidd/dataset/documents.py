@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,8 +15,8 @@ from pymongo import UpdateOne
 from vidd.clients.mongo import Database, Document
 from vidd.clients.mongo_faults import asking
 from vidd.errors import Refused
-from vidd.model.annotations import Mark, mark_of
-from vidd.model.data_set import Version, version_of
+from vidd.model.data_set import Version, mark_from, version_of
+from vidd.model.labels import Mark
 
 PENDING, COMPLETE = "pending", "complete"
 _BATCH = 500
@@ -64,10 +64,10 @@ class FrameChange:
 
 
 class Documents:
-    """Every call may say AgainLater, and may be made again."""
+    """Every call may say AgainLater, and may be made again. `key_of` is the key that an address means."""
 
-    def __init__(self, db: Database, name: str) -> None:
-        self._db, self._name = db, name
+    def __init__(self, db: Database, name: str, key_of: Callable[[str], str] = str) -> None:
+        self._db, self._name, self._key_of = db, name, key_of
         self._versions = db["AnnotationDatasetVersion"]
         self._tasks, self._frames = db["AnnotationTask"], db["AnnotationFrame"]
 
@@ -104,7 +104,7 @@ class Documents:
         size = [float(one) for one in sides if isinstance(one, int | float) and one > 0]
         return TaskDocument(
             str(found.get("taskName") or task_id),
-            _key(found.get("S3_url")),
+            self._key(found.get("S3_url")),
             (size[0], size[1]) if len(size) == 2 else None,
             frozenset(map(_version_in, found.get("datasetVersions") or ())),
         )
@@ -124,11 +124,40 @@ class Documents:
             before = 0
             async with aclosing(_each(found)) as documents:
                 async for one in documents:
-                    frame = _frame(one, version_id)
+                    frame = self._frame(one, version_id)
                     if frame.number == before:
                         raise Refused(f"it has two frames with the frameId {before}: take one of them away")
                     before = frame.number
                     yield frame
+
+    def _key(self, address: Any) -> str | None:
+        return self._key_of(address) or None if isinstance(address, str) else None
+
+    def _frame(self, one: Document, version_id: str) -> FrameDocument:
+        number = _whole(one.get("frameId"))
+        if number is None or number < 1:
+            raise Refused(
+                f"the frame {one['_id']} has no frameId that counts from 1 ({one.get('frameId')!r}): correct it"
+            )
+        entries = one.get("datasetVersions")
+        mine = [each for each in entries or () if isinstance(each, dict) and str(each.get("versionId")) == version_id]
+        marks = []
+        for at, box in enumerate(one.get("boxes") or ()):
+            try:
+                marks.append(mark_from(box))
+            except ValueError as error:
+                raise Refused(
+                    f"box {at + 1} of frame {number} makes no sense ({error}): correct or remove it"
+                ) from None
+        return FrameDocument(
+            str(one["_id"]),
+            number,
+            self._key(one.get("imageUrl")),
+            self._key(one.get("thumbnailUrl")),
+            marks,
+            mine[0] if mine else None,
+            isinstance(entries, list),
+        )
 
     async def begin(self, version: Version, *, anew: Iterable[str] | None = None) -> None:
         """Say that the version is not whole: all of it where it never was, else the tasks that change (`anew`)."""
@@ -169,7 +198,7 @@ class Documents:
         """The keys that the frames of a task name as their pictures."""
         with asking("looking for pictures", self._name):
             found = self._frames.find({"taskId": _any_id(task_id)}, {"imageUrl": 1}, batch_size=_BATCH)
-            return {key async for one in found if (key := _key(one.get("imageUrl"))) is not None}
+            return {key async for one in found if (key := self._key(one.get("imageUrl"))) is not None}
 
     async def leave(self, version_id: str, task_id: str, gone: Sequence[str]) -> None:
         """A task and its frames are no part of the version any more, and do not name what is `gone`."""
@@ -239,44 +268,11 @@ def _any_id(text: str) -> Any:
         return text
 
 
-def _key(address: Any) -> str | None:
-    """The key that an address of the documents means: it is one itself, or s3://bucket/key."""
-    if not isinstance(address, str) or not address.strip():
-        return None
-    text = address.strip()
-    if text.startswith("s3://"):
-        text = text.removeprefix("s3://").partition("/")[2]
-    return text.lstrip("/").removeprefix("./") or None
-
-
 def _whole(value: Any) -> int | None:
     """A whole number, however a front end wrote it."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return None
     return int(value)
-
-
-def _frame(one: Document, version_id: str) -> FrameDocument:
-    number = _whole(one.get("frameId"))
-    if number is None or number < 1:
-        raise Refused(f"the frame {one['_id']} has no frameId that counts from 1 ({one.get('frameId')!r}): correct it")
-    entries = one.get("datasetVersions")
-    mine = [each for each in entries or () if isinstance(each, dict) and str(each.get("versionId")) == version_id]
-    marks = []
-    for at, box in enumerate(one.get("boxes") or ()):
-        try:
-            marks.append(mark_of(box))
-        except ValueError as error:
-            raise Refused(f"box {at + 1} of frame {number} makes no sense ({error}): correct or remove it") from None
-    return FrameDocument(
-        str(one["_id"]),
-        number,
-        _key(one.get("imageUrl")),
-        _key(one.get("thumbnailUrl")),
-        marks,
-        mine[0] if mine else None,
-        isinstance(entries, list),
-    )
 
 
 def _changes(change: FrameChange, version: Any) -> list[UpdateOne]:

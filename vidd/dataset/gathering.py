@@ -76,7 +76,7 @@ class Gathering:
             orders = {
                 "room": str(workshop.tree),
                 "rows": str(self._path),
-                "labels": [[one.index, one.name, dict(one.attributes)] for one in version.labels],
+                "labels": version.labels,
                 "title": self._title,
                 "want": lacking,
                 "samples": samples,
@@ -97,7 +97,7 @@ class Gathering:
         return f"{self._version.group} {self._version.number}"
 
     def _made_of(self) -> dict[str, str]:
-        lists = digest(self._sum.hexdigest(), self._version.texts, self._title)
+        lists = digest(self._sum.hexdigest(), self._version.labels, self._title)
         samples = digest("samples", self._chosen())
         return {name: samples if name == "samples" else digest(name, lists) for name in NAMES}
 

@@ -21,6 +21,7 @@ from vidd.clients.threads import in_thread
 from vidd.dataset.bring import bring
 from vidd.dataset.planning import ROOT, Found, Seen, TaskPlan
 from vidd.errors import AgainLater, Refused
+from vidd.model.data_set import mark_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -112,7 +113,7 @@ class Workshop:
             "name": plan.document.name,
             "quality": self.manner.quality,
             "largest": self.manner.largest,
-            "labels": [[one.index, one.name, dict(one.attributes)] for one in plan.version.labels],
+            "labels": plan.version.labels,
             "drawn_on": list(plan.document.drawn_on) if plan.document.drawn_on else None,
             "frames": [_order(one, fetched.get(one.document.number)) for one in frames],
         }
@@ -217,7 +218,7 @@ def _order(one: Frame, picture: Path | None) -> dict[str, Any]:
         "index": one.document.number if from_film else None,
         "picture": str(picture) if picture else None,
         "size": one.size,
-        "marks": [each.to_json() for each in one.document.marks],
+        "marks": [mark_to_json(each) for each in one.document.marks],
         "want": one.want,
     }
 

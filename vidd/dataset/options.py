@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from vidd.clients import aws, mongo
+from vidd.clients.s3_address import key_of
 from vidd.dataset.documents import Documents
 from vidd.errors import Refused
 from vidd.options import Options
@@ -46,4 +48,4 @@ async def opened(options: Place, tools: Tools) -> AsyncIterator[Open]:
     if bucket is None:
         raise Refused("No bucket is named: set bucket of the step and the publisher, or of their account.")
     async with mongo.database(account, options.database) as db, aws.client(store, "s3") as s3:
-        yield Open(Documents(db, options.database), s3, bucket, tools.clock.sleep)
+        yield Open(Documents(db, options.database, partial(key_of, store, bucket)), s3, bucket, tools.clock.sleep)

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import av
 from PIL import Image
 
-from vidd.dataset.augment import augmented
 from vidd.errors import Refused
 from vidd.ffmpeg.image_tasks import UNREADABLE, read
 from vidd.ffmpeg.reader import opened, picture_streams
 from vidd.ffmpeg.upright import Upright
 from vidd.fulldisk import disk
-from vidd.model.annotations import Label, Mark, lines, placed
-from vidd.model.augmentation import Augmentation, drawn
+from vidd.model.augmentation import Recipe, geometry, moved
+from vidd.model.boxes import Box
+from vidd.model.data_set import scaled
+from vidd.model.labels import Classes, Mark, Marked, Wanted
+from vidd.model.yolo import default, yolo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +34,7 @@ class Task:
     def __init__(self, orders: Mapping[str, Any], say: Callable[..., None]) -> None:
         self._orders, self._say = orders, say
         self._room = Path(orders["room"])
-        self._labels = [Label(*one) for one in orders["labels"]]
+        self._classes = Classes([Wanted(*one) for one in orders["labels"]])
 
     def run(self) -> int:
         """Make all of it, and say of each frame what there is now."""
@@ -59,25 +61,43 @@ class Task:
             made["small"] = self._small(wanted["small"], picture)
         marks = self._marks(frame, *size)
         if "text" in wanted:
-            made["text"] = self._write(wanted["text"], lines(marks, self._labels, *size).encode())
+            made["text"] = self._write(wanted["text"], self._text(marks, *size).encode())
         for name, one in wanted["changed"].items():
             made |= self._changed(name, one, picture, size, marks)
         self._say(frame=frame["number"], size=size, made=made)
 
     def _marks(self, frame: Mapping[str, Any], width: int, height: int) -> list[Mark]:
-        return placed(map(Mark.from_json, frame["marks"]), self._orders["drawn_on"], width, height)
+        return scaled((Mark(*one) for one in frame["marks"]), self._orders["drawn_on"], width, height)
+
+    def _text(self, marks: Sequence[Mark], width: int, height: int) -> str:
+        frame = Marked("", width, height, marks)
+        return yolo(frame, self._classes) if self._classes.wanted else default(frame)
+
+    def _classed(self, marks: Sequence[Mark], width: int, height: int) -> list[Box]:
+        """What is to be seen of the boxes, called by their classes."""
+        found = []
+        for mark in marks:
+            place, there = self._classes.place(mark), mark.within(width, height)
+            if there is not None and (place is not None or not self._classes.wanted):
+                left, top, right, bottom = there
+                called = mark.label if place is None else str(place)
+                found.append(Box(left, top, right - left, bottom - top, called))
+        return found
 
     def _changed(
         self, name: str, one: Mapping[str, Any], picture: Image.Image | None, size: Sequence[int], marks: list[Mark]
     ) -> dict[str, list[Any]]:
-        change = drawn(Augmentation(*one["how"]), one["seed"], *size)
+        how = Recipe.from_json(one["how"])
+        where = geometry(how, size[0], size[1])
         made = {}
         if "image" in one and picture is not None:
-            new = augmented(picture, change)
+            new = _augmented(picture, how)
             made[f"{name} image"] = self._save(one["image"], new, self._orders["quality"])
             made[f"{name} small"] = self._small(one["small"], new)
         if "text" in one:
-            text = lines(change.moved(marks), self._labels, change.width, change.height)
+            boxes = moved(self._classed(marks, size[0], size[1]), where)
+            there = [Mark(box.x, box.y, box.w, box.h, box.label) for box in boxes]
+            text = default(Marked("", where.width, where.height, there))
             made[f"{name} text"] = self._write(one["text"], text.encode())
         return made
 
@@ -136,6 +156,16 @@ class Task:
             except av.FFmpegError as error:
                 raise Refused(f"its video cannot be decoded after {number} frames ({error})") from None
         raise Refused(f"its video has {number} frames, and there is a frame {next_one['number']}")
+
+
+def _augmented(picture: Image.Image, how: Recipe) -> Image.Image:
+    try:
+        import numpy as np  # noqa: PLC0415 - who wants no augmentations needs none of it
+
+        from vidd.detect.augment import augmented  # noqa: PLC0415
+    except ImportError as error:
+        raise Refused(f"augmentations need {error.name!r}, which is not installed: install vidd[annotate]") from None
+    return Image.fromarray(augmented(np.asarray(picture), how))
 
 
 def _is_plain(data: bytes) -> bool:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.dataset.documents import FrameChange
 from vidd.errors import Refused
-from vidd.model.annotations import Mark, placed
-from vidd.model.data_set import Keys, chosen, digest, parts
+from vidd.model.augmentation import chosen, recipe
+from vidd.model.data_set import Keys, digest, mark_to_json, parts, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from vidd.clients.s3_tree import Listed
     from vidd.dataset.documents import FrameDocument, TaskDocument
     from vidd.dataset.ledger import Page
-    from vidd.model.augmentation import Augmentation
+    from vidd.model.augmentation import Augmentation, Recipe
     from vidd.model.data_set import Version
+    from vidd.model.labels import Mark
 
 ROOT = "dataset"
 
@@ -66,7 +67,7 @@ class Frame:
     source: str | None
     made_of: str
     part: int
-    changes: Sequence[Augmentation]
+    changes: Sequence[Recipe]
     image: str | None = None
     size: tuple[int, int] | None = None
     want: dict[str, Any] = field(default_factory=lambda: {"changed": {}})
@@ -85,18 +86,26 @@ class TaskPlan:
         self.seen, self.page, self._manner = found.seen, found.page, manner
         task, frames = found.task, found.frames
         self.root = f"{ROOT}/{version.group}/{task}/"
-        seed = f"{manner.seed}:{version.group}:{task}"
-        self._seed = seed
         numbers = [one.number for one in frames]
-        in_part = parts(numbers, self._marked(frames), version.shares, seed)
-        drawn = {one: chosen(numbers, manner.share, f"{seed}:{one.name}") for one in version.augmentations}
-        self.frames = [
-            self._frame(one, in_part[one.number], [how for how, of in drawn.items() if one.number in of])
-            for one in frames
-        ]
+        in_part = parts(numbers, self._marked(frames), version.shares, f"{manner.seed}:{version.group}:{task}")
+        drawn = [(one, self._drawn(one, numbers)) for one in version.augmentations]
+        self.frames = [self._frame(one, in_part[one.number], self._changes(one.number, drawn)) for one in frames]
         self._by_number = {one.document.number: one for one in self.frames}
         for one in self.frames:
             self._look(one)
+
+    def _name(self, number: int) -> str:
+        """The same in all versions of a group, so that they change a frame alike."""
+        return f"{self.version.group}/{self.task}/{number}"
+
+    def _drawn(self, one: Augmentation, numbers: Sequence[int]) -> frozenset[str]:
+        manner = self._manner
+        names = [self._name(number) for number in numbers]
+        return frozenset(chosen(names, one, manner.seed, manner.share) if manner.share else ())
+
+    def _changes(self, number: int, drawn: Sequence[tuple[Augmentation, frozenset[str]]]) -> list[Recipe]:
+        name = self._name(number)
+        return [recipe(one, name, self._manner.seed) for one, names in drawn if name in names]
 
     def _marked(self, frames: Sequence[FrameDocument]) -> dict[int, int]:
         """The parts that frames say they are in; none count where the version's shares are others by now."""
@@ -106,7 +115,7 @@ class TaskPlan:
         said = {one.number: (one.entry or {}).get("datasetType") for one in frames}
         return {number: int(part) for number, part in said.items() if isinstance(part, int | float) and part in known}
 
-    def _frame(self, one: FrameDocument, part: int, changes: Sequence[Augmentation]) -> Frame:
+    def _frame(self, one: FrameDocument, part: int, changes: Sequence[Recipe]) -> Frame:
         keys = Keys(self.root, self.version.number, one.number)
         if one.picture is not None and (listed := self.seen.pictures.get(one.picture)) is not None:
             return Frame(one, keys, one.picture, digest("picture", listed.etag), part, changes)
@@ -144,22 +153,19 @@ class TaskPlan:
         if not what:
             one.want[name] = key
             return
-        how = next(each for each in one.changes if each.name == what)
-        order = one.want["changed"].setdefault(what, {"how": how.to_json(), "seed": self._seed_of(one, what)})
+        how = next(each for each in one.changes if each.kind == what)
+        order = one.want["changed"].setdefault(what, {"how": how.to_json()})
         order[of] = key
         if of != "text":
             # A picture and its small one are made in one go.
             order["image"], order["small"], _ = one.keys.changed(what)
 
-    def _seed_of(self, one: Frame, name: str) -> str:
-        return f"{self._seed}:{one.document.number}:{name}"
-
     def _others(self, one: Frame) -> list[tuple[str, str, str | None]]:
         """(what it is, its key, what it is made of) of all objects but the picture; None where that is not known yet."""
         keys, manner, image = one.keys, self._manner, one.image
         boxes = [
-            [each.to_json() for each in one.document.marks],
-            self.version.texts,
+            [mark_to_json(each) for each in one.document.marks],
+            self.version.labels,
             list(self.document.drawn_on or ()),
         ]
 
@@ -171,12 +177,12 @@ class TaskPlan:
             ("text", keys.text, of("text", boxes)),
         ]
         for how in one.changes:
-            picture, small, text = keys.changed(how.name)
-            change = [how.to_json(), self._seed_of(one, how.name)]
+            picture, small, text = keys.changed(how.kind)
+            change = how.to_json()
             found += [
-                (f"{how.name} image", picture, of("changed", change, manner.quality)),
-                (f"{how.name} small", small, of("changed small", change, manner.quality, manner.largest)),
-                (f"{how.name} text", text, of("changed text", change, boxes)),
+                (f"{how.kind} image", picture, of("changed", change, manner.quality)),
+                (f"{how.kind} small", small, of("changed small", change, manner.quality, manner.largest)),
+                (f"{how.kind} text", text, of("changed text", change, boxes)),
             ]
         return found
 
@@ -218,9 +224,9 @@ class TaskPlan:
         files: dict[str, dict[str, int]] = {}
         for one in self.frames:
             for how in one.changes:
-                entry = files.setdefault(how.name, {"count": 0, "size": 0})
+                entry = files.setdefault(how.kind, {"count": 0, "size": 0})
                 entry["count"] += 1
-                entry["size"] += made[one.keys.changed(how.name)[0]][1]
+                entry["size"] += made[one.keys.changed(how.kind)[0]][1]
         total = sum(self._size_of(one.keys.image) for one in self.frames)
         return {"imageCount": len(self.frames), "imageDataSize": total, "augmentationFileCounts": files}
 
@@ -239,8 +245,8 @@ class TaskPlan:
     def _change(self, one: Frame) -> FrameChange:
         pictures = {}
         for how in one.changes:
-            picture, small, text = one.keys.changed(how.name)
-            pictures[how.name] = {"textFiles": text, "imageUrl": picture, "thumbnailUrl": small}
+            picture, small, text = one.keys.changed(how.kind)
+            pictures[how.kind] = {"textFiles": text, "imageUrl": picture, "thumbnailUrl": small}
         entry = {
             "textFiles": {self.version.format: one.keys.text},
             "augmentationImages": pictures or None,
@@ -256,18 +262,18 @@ class TaskPlan:
     def row(self, one: Frame) -> dict[str, Any]:
         """A frame as the lists of the whole data set have it."""
         width, height = one.size or (0, 0)
-        marks = [each.to_json() for each in placed(one.document.marks, self.document.drawn_on, width, height)]
+        marks = [mark_to_json(each) for each in scaled(one.document.marks, self.document.drawn_on, width, height)]
         return {"key": one.keys.image, "w": width, "h": height, "part": one.part, "marks": marks}
 
     def doubts(self) -> dict[str, int]:
         """How many boxes lie partly or wholly outside of their picture, or are of no label of the version."""
-        labels, drawn_on = self.version.labels, self.document.drawn_on
+        classes, drawn_on = self.version.classes if self.version.labels else None, self.document.drawn_on
         outside = unlisted = 0
         for one in self.frames:
             size = drawn_on or one.size or (0, 0)
             for mark in one.document.marks:
                 outside += not _inside(mark, *size)
-                unlisted += bool(labels) and not any(each.fits(mark) for each in labels)
+                unlisted += classes is not None and classes.place(mark) is None
         return {"outside": outside, "unlisted": unlisted}
 
 
@@ -284,7 +290,10 @@ def is_picture(key: str) -> bool:
 def _inside(mark: Mark, width: float, height: float) -> bool:
     # Half a pixel is how exactly people draw.
     there = mark.within(width, height)
-    return there is not None and abs(there.w - mark.w) < 0.5 and abs(there.h - mark.h) < 0.5
+    if there is None:
+        return False
+    left, top, right, bottom = there
+    return abs(right - left - mark.w) < 0.5 and abs(bottom - top - mark.h) < 0.5
 
 
 def _says(entry: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:

@@ -1,150 +1,191 @@
-"""How pictures are changed so that there are more of them to learn from: what is asked for, what is drawn, where boxes go.
+"""Pictures of a data set made into more: which frames are changed, how, and where their boxes are then; no I/O.
 
-All is drawn from a seed, so that the same picture is changed in the same way whenever that is done. No I/O.
+Everything is drawn from the seed, the augmentation and the frame's own name, so that a frame is changed in the same way
+whatever other frames there are, and in whatever order.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass, replace
-from math import cos, isfinite, radians, sin, tan
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from math import cos, radians, sin, tan
+from random import Random
 from typing import TYPE_CHECKING, Any
 
+from vidd.model.boxes import Box
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
-    from vidd.model.annotations import Mark
+SHARE = 0.1
+"""Of the frames, how many each augmentation changes."""
 
-NAMES: Mapping[str, str] = {
-    "FLIP_HORIZONTAL": "flip-horizontal",
-    "FLIP_VERTICAL": "flip-vertical",
-    "CLOCKWISE": "rotate-90",
-    "UPSIDE_DOWN": "rotate-180",
-    "COUNTER_CLOCKWISE": "rotate-270",
-    "PERCENTAGE_SCALE": "rotate",
-    "SHEAR_HORIZONTAL": "shear-x",
-    "SHEAR_VERTICAL": "shear-y",
-    "CROP_PERCENTAGE": "crop",
-    "GRAYSCALE_PERCENTAGE": "grayscale",
-    "HUE_DEGREES": "hue-add",
-    "SATURATION_DEGREES": "saturation-add",
-    "BRIGHTNESS_DEGREES": "brightness-add",
-    "BLUR": "blur-gaussian",
-    "NOISE_PERCENTAGE": "noise-gaussian",
+LEAST_LEFT = 0.3
+"""Of a box, how much must still be on the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the amount of an augmentation is, from where to where it may go, and what it usually is."""
+
+    unit: str
+    least: float
+    most: float
+    low: float
+    high: float
+
+
+_NONE = Bounds("", 0, 0, 0, 0)
+KINDS: Mapping[str, Bounds] = {
+    "flip-horizontal": _NONE,
+    "flip-vertical": _NONE,
+    "rotate-90": _NONE,
+    "rotate-180": _NONE,
+    "rotate-270": _NONE,
+    "rotate": Bounds("degrees clockwise", -180, 180, -15, 15),
+    "shear-x": Bounds("degrees", -80, 80, -10, 10),
+    "shear-y": Bounds("degrees", -80, 80, -10, 10),
+    "crop": Bounds("part of each side that goes", 0, 0.9, 0.05, 0.2),
+    "blur-gaussian": Bounds("standard deviation in pixels", 0, 20, 0.5, 2),
+    "blur-average": Bounds("pixels", 1, 50, 2, 5),
+    "blur-median": Bounds("pixels", 1, 50, 3, 7),
+    "noise-gaussian": Bounds("standard deviation of 255", 0, 128, 5, 20),
+    "noise-laplace": Bounds("scale of 255", 0, 128, 5, 20),
+    "brightness-add": Bounds("of 255", -255, 255, -40, 40),
+    "brightness-multiply": Bounds("factor", 0, 4, 0.7, 1.3),
+    "contrast-gamma": Bounds("exponent", 0.1, 5, 0.7, 1.5),
+    "contrast-sigmoid": Bounds("gain", 0.1, 30, 3, 10),
+    "hue-add": Bounds("degrees", -180, 180, -20, 20),
+    "saturation-add": Bounds("of 255", -255, 255, -40, 40),
+    "saturation-multiply": Bounds("factor", 0, 4, 0.5, 1.5),
+    "grayscale": Bounds("share of grey", 0, 1, 0.5, 1),
+    "sharpen": Bounds("share of what is sharpened", 0, 1, 0.2, 0.8),
 }
-"""What the documents call them, and what keys do."""
-
-_SWITCHES = frozenset({"FLIP_HORIZONTAL", "FLIP_VERTICAL", "CLOCKWISE", "UPSIDE_DOWN", "COUNTER_CLOCKWISE"})
-_BOUNDS: Mapping[str, tuple[float, float]] = {
-    "rotate": (-180, 180),
-    "shear-x": (-60, 60),
-    "shear-y": (-60, 60),
-    "crop": (-90, 90),
-    "grayscale": (0, 100),
-    "hue-add": (-360, 360),
-    "saturation-add": (-100, 1000),
-    "brightness-add": (-100, 1000),
-    "blur-gaussian": (0, 100),
-    "noise-gaussian": (0, 100),
-}
-"""Degrees for angles and hues, pixels for the blur, percent for all else."""
-
-Matrix = tuple[float, float, float, float, float, float]
-"""From a place (x, y) of the old picture to one of the new: (a x + b y + c, d x + e y + f)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """One kind of change, and between what its strength is drawn."""
+    """A kind of change whose amount is drawn from a range."""
 
-    name: str
-    low: float = 0.0
-    high: float = 0.0
-
-    def to_json(self) -> list[Any]:
-        """As plain JSON types."""
-        return [self.name, self.low, self.high]
-
-
-def augmentation_of(name: str, values: Any) -> Augmentation | None:
-    """What a property of a version's document asks for; None where it is switched off. ValueError where it makes no sense."""
-    if name.endswith("_DUPLICATE"):
-        return None  # the lower end of a range, which the front end keeps a second time
-    if name not in NAMES:
-        raise ValueError(f"there is no augmentation {name!r}; there are {', '.join(NAMES)}")
-    given = values if isinstance(values, list | tuple) else [] if values is None else [values]
-    if name in _SWITCHES:
-        return Augmentation(NAMES[name]) if given and given[0] else None
-    if not given:
-        return None
-    numbers = [one for one in given if isinstance(one, int | float) and not isinstance(one, bool) and isfinite(one)]
-    low, high = _BOUNDS[NAMES[name]]
-    if len(numbers) != len(given) or len(given) > 2 or not all(low <= one <= high for one in numbers):
-        raise ValueError(f"{name} goes from {low:g} to {high:g}: write one number or two, not {given!r}")
-    return Augmentation(NAMES[name], float(min(numbers)), float(max(numbers)))
+    kind: str
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What is done to one picture of `width` x `height`: what was drawn, and where its places go."""
+class Recipe:
+    """The change of one picture: its amount, where a cut lies (0 to 1 in both directions), and a seed for what is noise."""
 
-    name: str
-    strength: float
-    seed: str
+    kind: str
+    amount: float
+    across: float
+    down: float
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
+        """The opposite of `to_json`."""
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where points go, x' = a x + b y + c and y' = d x + e y + f, in pixels from the upper left edge; and the new size."""
+
+    a: float
+    b: float
+    c: float
+    d: float
+    e: float
+    f: float
     width: int
     height: int
-    matrix: Matrix
 
-    def moved(self, marks: Iterable[Mark]) -> list[Mark]:
-        """The boxes on the new picture: around where their corners go, and what of that is on it."""
-        found = []
-        a, b, c, d, e, f = self.matrix
-        for mark in marks:
-            corners = [(x, y) for x in (mark.x, mark.x + mark.w) for y in (mark.y, mark.y + mark.h)]
-            across = [a * x + b * y + c for x, y in corners]
-            down = [d * x + e * y + f for x, y in corners]
-            left, top = min(across), min(down)
-            there = replace(mark, x=left, y=top, w=max(across) - left, h=max(down) - top).within(
-                self.width, self.height
-            )
-            if there is not None:
-                found.append(there)
-        return found
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point goes."""
+        return self.a * x + self.b * y + self.c, self.d * x + self.e * y + self.f
 
 
-def drawn(wanted: Augmentation, seed: str, width: int, height: int) -> Change:
-    """What becomes of a picture of this size."""
-    chance = random.Random(seed)  # noqa: S311 - it must come out the same again
-    strength = chance.uniform(wanted.low, wanted.high)
-    same: Matrix = (1, 0, 0, 0, 1, 0)
-    new, matrix = (width, height), same
-    middle = (width / 2, height / 2)
-    match wanted.name:
-        case "flip-horizontal":
-            matrix = (-1, 0, width, 0, 1, 0)
-        case "flip-vertical":
-            matrix = (1, 0, 0, 0, -1, height)
-        case "rotate-90":
-            new, matrix = (height, width), (0, -1, height, 1, 0, 0)
-        case "rotate-180":
-            matrix = (-1, 0, width, 0, -1, height)
-        case "rotate-270":
-            new, matrix = (height, width), (0, 1, 0, -1, 0, width)
-        case "rotate":
-            turn = radians(strength)
-            matrix = _about(middle, cos(turn), -sin(turn), sin(turn), cos(turn))
-        case "shear-x":
-            matrix = _about(middle, 1, tan(radians(strength)), 0, 1)
-        case "shear-y":
-            matrix = _about(middle, 1, 0, tan(radians(strength)), 1)
-        case "crop":
-            share = 1 - abs(strength) / 100
-            new = max(1, round(width * share)), max(1, round(height * share))
-            left, top = chance.randint(0, width - new[0]), chance.randint(0, height - new[1])
-            matrix = (1, 0, -left, 0, 1, -top)
-    return Change(wanted.name, strength, seed, *new, matrix)
+def augmentation(kind: str, bounds: Sequence[float] | None = None) -> Augmentation:
+    """An augmentation of a known kind; without `bounds` (from, to) as much as is usual. ValueError where it cannot be."""
+    known = KINDS.get(kind)
+    if known is None:
+        raise ValueError(f"there is no augmentation {kind!r}; there are {', '.join(sorted(KINDS))}")
+    if bounds is None or known is _NONE:
+        return Augmentation(kind, known.low, known.high)
+    if len(bounds) != 2:
+        raise ValueError(f"the range of {kind} is a number from which and one to which it goes")
+    low, high = sorted(float(one) for one in bounds)
+    if not known.least <= low <= high <= known.most:
+        raise ValueError(f"{kind} goes from {known.least:g} to {known.most:g} ({known.unit})")
+    return Augmentation(kind, low, high)
 
 
-def _about(middle: tuple[float, float], a: float, b: float, d: float, e: float) -> Matrix:
-    x, y = middle
-    return (a, b, x - a * x - b * y, d, e, y - d * x - e * y)
+def chosen(frames: Sequence[str], one: Augmentation, seed: int, share: float = SHARE) -> list[str]:
+    """The frames that are changed so, at least one of any; in the order they came. Another frame more changes few of them."""
+    number = min(len(frames), max(1, round(len(frames) * share)))
+    lots = sorted((_lot(seed, one.kind, name), name) for name in set(frames))
+    taken = {name for _, name in lots[:number]}
+    return [name for name in frames if name in taken]
+
+
+def recipe(one: Augmentation, frame: str, seed: int) -> Recipe:
+    """How this frame is changed."""
+    drawn = Random(_lot(seed, one.kind, frame, "recipe"))  # noqa: S311 - the same again is what is wanted
+    amount = one.low + (one.high - one.low) * drawn.random()
+    return Recipe(one.kind, round(amount, 6), round(drawn.random(), 6), round(drawn.random(), 6), drawn.getrandbits(32))
+
+
+def geometry(how: Recipe, width: int, height: int) -> Geometry:
+    """Where the points of a picture of this size go; most changes leave them where they are."""
+    turns = {
+        "flip-horizontal": Geometry(-1, 0, width, 0, 1, 0, width, height),
+        "flip-vertical": Geometry(1, 0, 0, 0, -1, height, width, height),
+        "rotate-90": Geometry(0, -1, height, 1, 0, 0, height, width),
+        "rotate-180": Geometry(-1, 0, width, 0, -1, height, width, height),
+        "rotate-270": Geometry(0, 1, 0, -1, 0, width, height, width),
+    }
+    if how.kind in turns:
+        return turns[how.kind]
+    if how.kind == "rotate":
+        return _turned(radians(how.amount), width, height)
+    if how.kind == "crop":
+        return _cut(how, width, height)
+    by = tan(radians(how.amount))
+    across, down = by if how.kind == "shear-x" else 0.0, by if how.kind == "shear-y" else 0.0
+    return Geometry(1, across, -across * height / 2, down, 1, -down * width / 2, width, height)
+
+
+def moved(boxes: Sequence[Box], where: Geometry, least: float = LEAST_LEFT) -> list[Box]:
+    """The boxes after the change, each around its own corners, cut at the edges; those of which too little is left go."""
+    found = []
+    for one in boxes:
+        corners = [where.point(one.x + w, one.y + h) for w in (0, one.w) for h in (0, one.h)]
+        across, down = [x for x, _ in corners], [y for _, y in corners]
+        left, top = min(across), min(down)
+        whole = Box(left, top, max(across) - left, max(down) - top, one.label, one.confidence)
+        cut = whole.within(where.width, where.height)
+        if cut is not None and min(cut.w, cut.h) >= 1 and cut.w * cut.h >= least * whole.w * whole.h:
+            found.append(cut)
+    return found
+
+
+def _turned(angle: float, width: int, height: int) -> Geometry:
+    """Around the middle of the picture; y goes down, so that a positive angle is clockwise."""
+    c, s, x, y = cos(angle), sin(angle), width / 2, height / 2
+    return Geometry(c, -s, x - c * x + s * y, s, c, y - s * x - c * y, width, height)
+
+
+def _cut(how: Recipe, width: int, height: int) -> Geometry:
+    wide, high = (max(1, round(side * (1 - how.amount))) for side in (width, height))
+    left, top = round((width - wide) * how.across), round((height - high) * how.down)
+    return Geometry(1, 0, -left, 0, 1, -top, wide, high)
+
+
+def _lot(seed: int, *words: str) -> int:
+    text = "\0".join([str(seed), *words])
+    return int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big")

@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
-from vidd.model.annotations import Label
-from vidd.model.augmentation import Augmentation, augmentation_of
+from vidd.model.augmentation import Augmentation
+from vidd.model.augmentation_types import augmentations_of
+from vidd.model.labels import Classes, Mark, mark_of
 from vidd.printable import quoted
 
 if TYPE_CHECKING:
@@ -35,19 +36,20 @@ class Version:
     group: str
     number: str
     tasks: tuple[str, ...]
-    labels: tuple[Label, ...]
+    classes: Classes
     augmentations: tuple[Augmentation, ...]
     shares: tuple[float, ...]
 
     @property
     def format(self) -> str:
-        """What the documents call the lines of its texts."""
-        return "YOLO" if self.labels else "DEFAULT"
+        """What the documents call the lines of its texts: where no label is wanted, each box has its own."""
+        return "YOLO" if any(one.enabled for one in self.classes.wanted) else "DEFAULT"
 
     @property
-    def texts(self) -> str:
-        """Stands for what decides the lines of a frame, besides its boxes."""
-        return digest([[one.index, one.name, dict(one.attributes)] for one in self.labels])
+    def labels(self) -> list[list[Any]]:
+        """The classes as plain JSON types; none where none is wanted."""
+        wanted = self.classes.wanted if self.format == "YOLO" else ()
+        return [[one.label, dict(one.attributes), one.enabled] for one in wanted]
 
 
 def version_of(document: Mapping[str, Any]) -> Version:
@@ -74,37 +76,52 @@ def version_of(document: Mapping[str, Any]) -> Version:
             part("dataSetGroupId"),
             part("versionNo"),
             named,
-            _labels(document.get("labelAttributeList")),
-            _augmentations(document.get("augmentationTypes")),
+            _classes(document.get("labelAttributeList")),
+            tuple(_augmentations(document.get("augmentationTypes"))),
             _shares(document.get("splitCount")),
         )
     except ValueError as error:
         raise Refused(f"The data set version {identity} cannot be made: {error}.") from None
 
 
-def _labels(given: Any) -> tuple[Label, ...]:
-    if given is not None and not isinstance(given, list):
-        raise ValueError("its labelAttributeList is no list")
-    found = []
-    for index, one in enumerate(given or ()):
-        if not isinstance(one, dict) or not isinstance(one.get("mainLabel"), str):
-            raise ValueError(f"entry {index} of its labelAttributeList has no mainLabel")  # noqa: TRY004 - it is data
-        attributes = one.get("attributes")
-        if one.get("isEnabled"):
-            plain = json.loads(json.dumps(attributes if isinstance(attributes, dict) else {}, default=str))
-            found.append(Label(index, " ".join(one["mainLabel"].split()), plain))
-    return tuple(found)
+def _classes(given: Any) -> Classes:
+    rows = given or []
+    if not isinstance(rows, list) or not all(isinstance(one, dict) for one in rows):
+        raise ValueError("its labelAttributeList is no list of labels")
+    return Classes.from_documents([{**one, "attributes": _plain(one.get("attributes"))} for one in rows])
 
 
-def _augmentations(given: Any) -> tuple[Augmentation, ...]:
-    found: dict[str, Augmentation] = {}
+def _augmentations(given: Any) -> list[Augmentation]:
     groups = given.get("IMAGE_LEVEL") if isinstance(given, dict) else None
-    for group in groups or ():
-        for one in (group.get("properties") if isinstance(group, dict) else None) or ():
-            made = augmentation_of(str(one.get("id")), one.get("values")) if isinstance(one, dict) else None
-            if made is not None:
-                found[made.name] = made
-    return tuple(found.values())
+    try:
+        return augmentations_of(groups or ())
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"its augmentationTypes cannot be read ({error})") from None
+
+
+def mark_from(box: Any) -> Mark:
+    """A box of a frame's document; ValueError where it is none. Its attributes are those that are drawn with it."""
+    found = box.get("boundaries") if isinstance(box, dict) else None
+    mark = mark_of({"boundaries": found}) if isinstance(found, dict) else None
+    if mark is None or not mark.label.strip():
+        raise ValueError("it is no rectangle with a label and numbers for x, y, w and h")
+    return replace(mark, attributes=_plain(mark.attributes), confidence=None)
+
+
+def scaled(marks: Iterable[Mark], drawn_on: Sequence[float] | None, width: int, height: int) -> list[Mark]:
+    """The boxes on a picture of this size, where they were drawn on one of another."""
+    across, down = (width / drawn_on[0], height / drawn_on[1]) if drawn_on else (1.0, 1.0)
+    return [replace(one, x=one.x * across, y=one.y * down, w=one.w * across, h=one.h * down) for one in marks]
+
+
+def mark_to_json(mark: Mark) -> list[Any]:
+    """As plain JSON types; `Mark(*…)` is the opposite."""
+    return [mark.x, mark.y, mark.w, mark.h, mark.label, dict(mark.attributes)]
+
+
+def _plain(attributes: Any) -> dict[str, Any]:
+    """Values as JSON has them: ids of documents and the like become their text."""
+    return dict(json.loads(json.dumps(attributes, default=str))) if isinstance(attributes, dict) else {}
 
 
 def _shares(given: Any) -> tuple[float, ...]:
@@ -159,12 +176,6 @@ class Keys:
         """
         begin = f"{self._begin}augmentations/{self.number}_{name}_{self.frame}"
         return f"{begin}.jpg", f"{begin}_thumbnail.jpg", f"{begin}.txt"
-
-
-def chosen(frames: Iterable[int], share: float, seed: str) -> frozenset[int]:
-    """So large a share of the frames, drawn by the seed."""
-    ranked = sorted(frames, key=lambda one: digest(seed, one))
-    return frozenset(ranked[: int(share * len(ranked) + 1e-9)])
 
 
 def parts(frames: Sequence[int], marked: Mapping[int, int], shares: Sequence[float], seed: str) -> dict[int, int]:

@@ -43,7 +43,7 @@ class Options(Base):
 
     account: str = Field(description="The MongoDB account with the documents.")
     pipeline: str = Field(description="The pipeline that makes them.")
-    key: str | None = Field(
+    auth_key: str | None = Field(
         None, description="Name of a secret (`account.key`) that requests must bring as `auth_key`; without it, none."
     )
     rescan: Duration = Field(600.0, gt=0, description="How often to look for pending ones.")
@@ -79,8 +79,8 @@ def routes(options: Options, inlet: Inlet) -> list[Front]:
 async def check(options: Options, tools: Tools) -> str:
     """Ask for the documents."""
     account = tools.account(options.account, mongo.Account)
-    if options.key is not None:
-        secret.reveal(tools, options.key)
+    if options.auth_key is not None:
+        secret.reveal(tools, options.auth_key)
     async with mongo.database(account, options.account) as db:
         waiting = await Documents(db, options.account).pending()
     return f"The documents can be read: {len(waiting)} data sets are pending."
@@ -111,9 +111,9 @@ class _Desk:
         return Reply(201, None, "text/plain") if quiet else Reply(202, {"job": job.id, "fresh": fresh})
 
     def _admit(self, call: Call) -> None:
-        if self._options.key is None:
+        if self._options.auth_key is None:
             return
-        wanted = secret.reveal(self._inlet.tools, self._options.key)
+        wanted = secret.reveal(self._inlet.tools, self._options.auth_key)
         given = str(call.fields.get("auth_key") or "")
         if not hmac.compare_digest(given.encode(errors="replace"), wanted.encode()):
             raise Declined(401, "The auth_key is not the one of the settings: send the right one.")

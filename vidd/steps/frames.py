@@ -10,16 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
-from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from vidd import process
-from vidd.clients.landing import check_room
+from vidd.clients.orders import Silent, carry_out, make_room
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.settings import Preset
@@ -100,15 +98,6 @@ async def run(options: Options, bench: Bench) -> Outcome:
     return Outcome(artifacts, facts)
 
 
-@dataclass
-class _Heard:
-    """What the child says."""
-
-    lines: int = 0
-    made: dict[str, Any] | None = None
-    fault: dict[str, Any] | None = None
-
-
 class _Taking:
     """One recording, or images, on the way into tasks."""
 
@@ -125,44 +114,21 @@ class _Taking:
     async def run(self) -> dict[str, Any]:
         """What the child made of it."""
         orders = self._orders()
-        await in_thread(_make_room, self._room, self._fingerprint(orders))
-        heard, bench, encoder = _Heard(), self._bench, self._bench.tools.encoder
-
-        def listen(line: str) -> None:
-            said = json.loads(line)
-            heard.lines += 1
-            if "made" in said:
-                heard.made = said["made"]
-            elif "frames" in said:
-                total = None if said["of"] is None else float(said["of"])
-                bench.progress(float(said["frames"]), total, "frames", None)
-            else:
-                heard.fault = said
-
-        def alive(_pid: int) -> int:
-            check_room(bench.directory, 0, encoder.disk_reserve)
-            return heard.lines
-
-        ended = await process.run(
-            [sys.executable, "-P", "-m", "vidd.ffmpeg.sampler", json.dumps(orders)],
-            on_line=listen,
-            alive=alive,
-            quiet=_QUIET,
-            nice=encoder.nice,
-            memory=encoder.memory or _MEMORY,
-        )
-        if heard.made is not None:
-            return heard.made
-        raise await in_thread(self._fault, heard.fault, ended)
-
-    def _fault(self, said: dict[str, Any] | None, ended: process.Ended) -> AgainLater | Refused:
-        if said is None:
+        await in_thread(make_room, self._room, self._fingerprint(orders))
+        try:
+            return await carry_out(
+                "vidd.ffmpeg.sampler",
+                orders,
+                self._bench,
+                quiet=_QUIET,
+                memory=self._bench.tools.encoder.memory or _MEMORY,
+            )
+        except Refused:
+            await in_thread(partial(shutil.rmtree, self._room, ignore_errors=True))
+            raise
+        except Silent as silent:
             name = quoted(self._bench.job.name)
-            return AgainLater(f"The frames of {name} could not be taken (exit {ended.code}).", said=ended.stderr)
-        if "again" in said:
-            return AgainLater(said["again"], counts=said["counts"])
-        shutil.rmtree(self._room, ignore_errors=True)
-        return Refused(said["refused"])
+            raise AgainLater(f"The frames of {name} could not be taken ({silent}).", said=silent.said) from None
 
     def _orders(self) -> dict[str, Any]:
         options, kept = self._options, {"per_task", "thumbnails", "thumbnail", "quality"}
@@ -205,17 +171,6 @@ def _rate(options: Options, bench: Bench) -> float:
     if not 0 < rate <= 1000:
         raise Refused(f"{given!r} is no number of frames a second: it must be more than 0, and 1000 at most.")
     return rate
-
-
-def _make_room(room: Path, fingerprint: str) -> None:
-    """What an earlier run left stays if it is of the same settings and the same recording."""
-    mark = room / "fingerprint"
-    with disk():
-        if mark.exists() and mark.read_text() == fingerprint:
-            return
-        shutil.rmtree(room, ignore_errors=True)
-        room.mkdir()
-        mark.write_text(fingerprint)
 
 
 def _put(directory: Path, listed: TaskList) -> tuple[Artifact, ...]:

@@ -1,0 +1,88 @@
+"""Long work in a child that gets orders and answers in lines of JSON, in a room that a restart finds again.
+
+The child says how many frames are done (`frames`, `of`), at last what it `made`, or a sentence (`refused`, `again` with
+`counts`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from vidd import process
+from vidd.clients.landing import check_room
+from vidd.errors import AgainLater, Refused
+from vidd.fulldisk import disk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from vidd.ports import Bench
+
+
+class Silent(Exception):
+    """The child ended without an answer; `said` is what it complained of."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(f"exit {code}")
+        self.code, self.said = code, said
+
+
+async def carry_out(
+    module: str, orders: Mapping[str, Any], bench: Bench, *, quiet: float, memory: int
+) -> dict[str, Any]:
+    """What the child made. It is ended where the disk has less than the reserve, and after `quiet` seconds without a word.
+
+    Refused or AgainLater with the child's own sentence; Silent where it has none.
+    """
+    heard: dict[str, Any] = {"lines": 0}
+
+    def listen(line: str) -> None:
+        said = json.loads(line)
+        heard["lines"] += 1
+        if "frames" in said:
+            total = None if said["of"] is None else float(said["of"])
+            bench.progress(float(said["frames"]), total, "frames", None)
+        else:
+            heard["last"] = said
+
+    def alive(_pid: int) -> int:
+        check_room(bench.directory, 0, bench.tools.encoder.disk_reserve)
+        return int(heard["lines"])
+
+    ended = await process.run(
+        [sys.executable, "-P", "-m", module, json.dumps(orders)],
+        on_line=listen,
+        alive=alive,
+        quiet=quiet,
+        nice=bench.tools.encoder.nice,
+        memory=memory,
+    )
+    said = heard.get("last")
+    if said is None:
+        raise Silent(ended.code, ended.stderr)
+    return answer_of(said)
+
+
+def answer_of(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What was made by a child's last word; Refused or AgainLater where that is a sentence."""
+    if "again" in said:
+        raise AgainLater(said["again"], counts=said["counts"])
+    if "refused" in said:
+        raise Refused(said["refused"])
+    made: dict[str, Any] = said["made"]
+    return made
+
+
+def make_room(room: Path, fingerprint: str) -> None:
+    """What an earlier run left stays if it is of the same `fingerprint`, which stands for all that decides what is made."""
+    mark = room / "fingerprint"
+    with disk():
+        if mark.exists() and mark.read_text() == fingerprint:
+            return
+        shutil.rmtree(room, ignore_errors=True)
+        room.mkdir()
+        mark.write_text(fingerprint)

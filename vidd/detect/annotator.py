@@ -1,0 +1,106 @@
+"""Looks at frames in a child of its own: `python -m vidd.detect.annotator ORDERS`.
+
+The orders are JSON: `do` is `check` (load each of the `detectors` and show it a blank picture), `detect` (look at the
+frames of all tasks that are not yet whole), `ask` (list the frames that a program has not answered yet) or `gather` (read
+its answers). It says in lines of JSON how far it is (`frames`, `of`), at last what it `made`, or a sentence (`refused`,
+`again`).
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidd.detect.obeying import obey
+from vidd.detect.shelf import Shelf, by_task
+from vidd.errors import Refused
+from vidd.model.boxes import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vidd.detect.detector import Detector
+    from vidd.model.manifest import Sample
+
+_OFTEN = 0.1
+
+
+class _Telling:
+    """Says how many frames are done, ten times a second at most."""
+
+    def __init__(self, say: Callable[..., None], total: int) -> None:
+        self._say, self._total = say, total
+        self._done, self._told = 0, 0.0
+
+    def add(self, frames: int) -> None:
+        self._done += frames
+        now = time.monotonic()
+        if self._done >= self._total or now - self._told >= _OFTEN:
+            self._told = now
+            self._say(frames=self._done, of=self._total)
+
+
+def check(orders: dict[str, Any]) -> dict[str, Any]:
+    """What each detector is; Refused with the version of the first that cannot be had."""
+    from vidd.detect.detector import detector_of  # noqa: PLC0415 - only the child has what it needs
+
+    found = {}
+    for version, settings in orders["detectors"].items():
+        try:
+            found[version] = detector_of(settings, orders["threads"]).about
+        except Refused as refused:
+            raise Refused(f"Version {version} cannot be used. {refused.sentence}") from None
+    return {"found": found}
+
+
+def detect(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+    """Look at all frames, task by task; Refused where no frame can be read."""
+    from vidd.detect.detector import detector_of  # noqa: PLC0415
+
+    manifest, shelf = Path(orders["manifest"]), Shelf(Path(orders["room"]))
+    telling = _Telling(say, sum(len(samples) for samples in by_task(manifest)))
+    detector = detector_of(orders["detector"], orders["threads"])
+    for number, samples in enumerate(by_task(manifest)):
+        if shelf.has(number):
+            telling.add(len(samples))
+            continue
+        seen, unreadable = _look(detector, Path(orders["tree"]), samples, telling)
+        shelf.put(number, samples, seen, unreadable)
+    made = shelf.gather(manifest)
+    if made["frames"] and made["unread"] == made["frames"]:
+        raise Refused(f"None of the {made['frames']} frames can be read: have them made anew.")
+    return made
+
+
+def _look(detector: Detector, tree: Path, samples: list[Sample], telling: _Telling) -> tuple[list[Seen], list[int]]:
+    from vidd.detect.pictures import frames  # noqa: PLC0415
+
+    seen, unreadable = [], []
+    found = frames(tree, samples)
+    while some := list(islice(found, detector.batch)):
+        readable = [(sample, picture) for sample, picture in some if picture is not None]
+        unreadable += [sample.index for sample, picture in some if picture is None]
+        boxes = detector([picture for _, picture in readable]) if readable else []
+        seen += [Seen(one.task, one.index, its) for (one, _), its in zip(readable, boxes, strict=True)]
+        telling.add(len(some))
+    return seen, unreadable
+
+
+def _carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+    from vidd.detect import answers  # noqa: PLC0415
+
+    match orders["do"]:
+        case "check":
+            return check(orders)
+        case "detect":
+            return detect(orders, say)
+        case "ask":
+            return answers.ask(orders)
+        case _:
+            return answers.gather(orders)
+
+
+if __name__ == "__main__":
+    obey(_carry_out)

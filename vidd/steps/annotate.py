@@ -1,0 +1,297 @@
+"""Look at the sampled frames with a detector: boxes for annotators to begin with.
+
+Detectors are numbered, and the job says which one it wants (`auto_anno_version`; 0: none). Whichever it is runs in a child,
+task by task, and goes on after the last whole task when it was killed; a program is asked again only for frames that it
+has not answered for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from vidd import process
+from vidd.clients.orders import Silent, answer_of, carry_out, make_room
+from vidd.clients.program import call
+from vidd.clients.running import Running, Variable, call_of, check_running
+from vidd.clients.threads import in_thread
+from vidd.detect.settings import Faces, Network, People
+from vidd.errors import AgainLater, Refused
+from vidd.fields import MayName
+from vidd.fulldisk import disk
+from vidd.model.media import Artifact, Outcome
+from vidd.options import Duration, Size
+from vidd.options import Options as Base
+from vidd.printable import quoted
+from vidd.texts import check_template, fields_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from vidd.ports import Bench, Tools
+
+SLOT: str | None = "encodes"
+FACTS: frozenset[str] = frozenset({"annotator", "annotated", "boxes", "unread"})
+OWN_PLACE = True  # a job that wants no detector waits for none
+LOCAL = True
+
+_MODULE = "vidd.detect.annotator"
+_ROOM, _FILE = ".annotate", "annotations.jsonl"
+_PATIENCE = 120.0
+# Somebody else's doing (a full memory, an operator), which says nothing about detector or frames.
+_FROM_OUTSIDE = (-9, -15, -2, -1)
+
+_Word = Annotated[
+    str, AfterValidator(check_template), MayName("asked", "answers", "tasks", "version", "directory", "attempt")
+]
+
+
+class Program(Running):
+    """Any program. It reads JSON lines from `asked`, one for each frame: task, index, picture, film; it writes to `answers`.
+
+    An answer is one line a frame, also where there is nothing on it: task, index, boxes (x, y, w, h, label, confidence).
+    """
+
+    kind: Literal["program"]
+    argv: tuple[_Word, ...] = Field(min_length=1, description="The program and its words; asked and answers are files.")
+    prefix: tuple[_Word, ...] = Field((), description="Words before argv, such as conda run -n NAME.")
+    directory: _Word = Field("", description="Where it runs, from the job's directory; unset: there.")
+    environment: dict[Variable, _Word] = Field({}, description="Variables for it, besides PATH, HOME and the like.")
+    stop: tuple[_Word, ...] = Field((), description="A command after one that was ended early.")
+
+    @field_validator("argv")
+    @classmethod
+    def _told_where(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+        if not any("answers" in word for word in argv):
+            raise ValueError("the program must be told where its answers go: name {{ answers }}")
+        return argv
+
+
+_Detector = Annotated[People | Faces | Network | Program, Field(discriminator="kind")]
+
+
+class Options(Base):
+    """The settings of a step of kind `annotate`."""
+
+    versions: dict[int, _Detector] = Field(min_length=1, description="The detectors, by their versions, from 1 on.")
+    version: int | None = Field(
+        None, ge=0, description="Which one; unset: what the job's fact auto_anno_version says, and without it none."
+    )
+    slot: Literal["encodes", "commands", "gpus"] = Field(
+        "encodes", description="Which of [limits] it takes a place of."
+    )
+    stall: Duration = Field(600.0, gt=0, description="How long a detector may take for one frame, or to get ready.")
+    memory: Size = Field(Size(8 << 30), ge=1 << 30, description="Bytes of address space that it may have.")
+
+    @field_validator("versions")
+    @classmethod
+    def _from_one(cls, versions: dict[int, Any]) -> dict[int, Any]:
+        if min(versions) < 1:
+            raise ValueError("versions begin with 1: 0 stands for no annotation")
+        return versions
+
+
+def slot(options: Options) -> str:
+    """The limit that a run takes a place of."""
+    return options.slot
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Whether each version's program is there, or its model can be loaded and answers for a blank picture."""
+    said: dict[int, str] = {}
+    own: dict[int, Any] = {}
+    for version, one in sorted(options.versions.items()):
+        if isinstance(one, Program):
+            try:
+                said[version] = check_running(one, tools).rstrip(".")
+            except Refused as refused:
+                raise Refused(f"Version {version} cannot be used. {refused.sentence}") from None
+        else:
+            own[version] = _settings(one, tools)
+    if own:
+        said |= await _checked(own, options, tools)
+    return "; ".join(f"{version}: {said[version]}" for version in sorted(said)) + "."
+
+
+async def run(options: Options, bench: Bench) -> Outcome:
+    """Make `annotations`, JSON lines of `vidd.model.boxes.Seen`, one for each frame with boxes, in the manifest's order."""
+    version = _version(options, bench)
+    if version == 0:
+        with disk():
+            (bench.directory / _FILE).write_bytes(b"")
+        return _outcome(bench, 0, {"annotated": 0, "boxes": 0, "unread": 0, "unreadable": []})
+    if version not in options.versions:
+        known = ", ".join(map(str, sorted(options.versions)))
+        raise Refused(f"There is no version {version} of automatic annotation, only {known}: name another, or add it.")
+    looking = _Looking(version, options, bench)
+    async with bench.place():
+        made = await looking.run()
+    await in_thread(looking.put)
+    return _outcome(bench, version, made)
+
+
+def _version(options: Options, bench: Bench) -> int:
+    wanted = options.version if options.version is not None else bench.job.facts.get("auto_anno_version", 0)
+    if isinstance(wanted, bool) or not str(wanted).strip().isascii() or not str(wanted).strip().isdigit():
+        raise Refused(f"{wanted!r} is no version of automatic annotation: it is a whole number, and 0 is none.")
+    return int(wanted)
+
+
+def _outcome(bench: Bench, version: int, made: Mapping[str, Any]) -> Outcome:
+    size = (bench.directory / _FILE).stat().st_size
+    facts = {
+        "annotator": version,
+        "annotated": made["annotated"],
+        "boxes": made["boxes"],
+        "unread": made["unread"],
+        **({"unread_frames": made["unreadable"]} if made["unreadable"] else {}),
+    }
+    return Outcome((Artifact("annotations", _FILE, size, "application/jsonl"),), facts)
+
+
+class _Looking:
+    """One job's frames on their way past a detector."""
+
+    def __init__(self, version: int, options: Options, bench: Bench) -> None:
+        self._version, self._options, self._bench = version, options, bench
+        self._detector = options.versions[version]
+        self._room = bench.directory / _ROOM
+        self._tree, self._manifest = bench.tree("tasks"), bench.file("manifest")
+        self._list = bench.file("task_list")
+
+    async def run(self) -> dict[str, Any]:
+        """What was seen, in numbers."""
+        await in_thread(make_room, self._room, await in_thread(self._fingerprint))
+        if isinstance(self._detector, Program):
+            return await self._program(self._detector)
+        detector = _settings(self._detector, self._bench.tools)
+        return await self._order("detect", detector=detector, threads=self._bench.tools.encoder.threads)
+
+    def put(self) -> None:
+        """Give the file its name."""
+        with disk():
+            (self._room / _FILE).replace(self._bench.directory / _FILE)
+            shutil.rmtree(self._room)
+
+    async def _program(self, program: Program) -> dict[str, Any]:
+        asked, answers = self._room / "asked.jsonl", self._room / "answers" / "1.jsonl"
+        there = await self._order("ask", asked=str(asked))
+        if there["left"]:
+            answered = there["frames"] - there["left"]
+            fields = fields_of(
+                self._bench.job,
+                self._bench.talk,
+                self._bench.facts,
+                asked=str(asked),
+                answers=str(answers),
+                tasks=str(self._tree),
+                version=self._version,
+                directory=str(self._bench.directory),
+                attempt=self._bench.job.attempt + 1,
+            )
+            growing = _Growing(self._bench, answers, answered, there["frames"])
+            await call(call_of(program, self._bench, fields, growing), self._bench)
+            growing()
+        return await self._order("gather")
+
+    async def _order(self, do: str, **more: Any) -> dict[str, Any]:
+        orders = {
+            "do": do,
+            "room": str(self._room),
+            "tree": str(self._tree),
+            "manifest": str(self._manifest),
+            "list": str(self._list),
+            **more,
+        }
+        try:
+            return await carry_out(
+                _MODULE, orders, self._bench, quiet=self._options.stall, memory=int(self._options.memory)
+            )
+        except Refused:
+            await in_thread(partial(shutil.rmtree, self._room, ignore_errors=True))
+            raise
+        except process.Hung:
+            raise AgainLater(
+                f"Version {self._version} of automatic annotation made no progress for {self._options.stall:g} s and was"
+                " ended: if that was too early, raise stall of the step."
+            ) from None
+        except Silent as silent:
+            raise _dead(
+                silent, f"version {self._version} of automatic annotation", quoted(self._bench.job.name)
+            ) from None
+
+    def _fingerprint(self) -> str:
+        """What stands for all that decides which boxes there are."""
+        artifacts = self._bench.artifacts
+        tree = artifacts["tasks"].tree
+        with self._manifest.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        known: list[Any] = [
+            self._version,
+            self._detector.model_dump(mode="json"),
+            digest,
+            tree.digest if tree else None,
+        ]
+        if isinstance(self._detector, Network) and (model := self._bench.tools.path(self._detector.model)).is_file():
+            known.append([model.stat().st_size, model.stat().st_mtime_ns])
+        return hashlib.blake2b(json.dumps(known).encode(), digest_size=16).hexdigest()
+
+
+class _Growing:
+    """How many lines there are in the file that a program writes, read as it grows."""
+
+    def __init__(self, bench: Bench, path: Path, done: int, total: int) -> None:
+        self._bench, self._path, self._done, self._total = bench, path, done, total
+        self._read = 0
+
+    def __call__(self) -> int:
+        if self._path.is_file():
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                while chunk := file.read(1 << 20):
+                    self._read += len(chunk)
+                    self._done += chunk.count(b"\n")
+            self._bench.progress(float(min(self._done, self._total)), float(self._total), "frames", None)
+        return self._read
+
+
+async def _checked(own: dict[int, Any], options: Options, tools: Tools) -> dict[int, str]:
+    needed = {"cv2"} | ({"onnxruntime"} if any(one["kind"] == "onnx" for one in own.values()) else set())
+    missing = sorted(name for name in needed if find_spec(name) is None)
+    if missing:
+        raise Refused(f"The detectors need {' and '.join(missing)}: install vidd[annotate].")
+    orders = {"do": "check", "detectors": own, "threads": tools.encoder.threads}
+    said: list[str] = []
+    argv: list[str | Path] = [sys.executable, "-P", "-m", _MODULE, json.dumps(orders)]
+    ended = await process.run(argv, on_line=said.append, deadline=_PATIENCE, memory=int(options.memory))
+    if not said:
+        raise _dead(Silent(ended.code, ended.stderr), "one of the detectors", "a blank picture")
+    found = answer_of(json.loads(said[-1]))["found"]
+    return {int(version): about for version, about in found.items()}
+
+
+def _settings(detector: People | Faces | Network, tools: Tools) -> dict[str, Any]:
+    """A detector's settings for the child, its paths whole."""
+    settings = detector.model_dump(mode="json")
+    for name in ("model", "labels_file"):
+        if settings.get(name):
+            settings[name] = str(tools.path(settings[name]))
+    return settings
+
+
+def _dead(silent: Silent, detector: str, what: str) -> AgainLater | Refused:
+    if silent.code in _FROM_OUTSIDE:
+        return AgainLater(
+            f"The child with {detector} was killed while it looked at {what} ({silent}).", said=silent.said
+        )
+    last = silent.said.rpartition("\n")[2][:300]
+    why = f"{silent}: {last}" if last else str(silent)
+    return Refused(f"{detector[0].upper()}{detector[1:]} crashes over {what} ({why}): use another.", said=silent.said)
