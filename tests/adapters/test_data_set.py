@@ -13,6 +13,7 @@ from builders_mongo import account, mongodb
 from peers.servers import ministack
 from PIL import Image, ImageChops, ImageStat
 
+from vidd.clients.s3_address import web_address
 from vidd.dataset.documents import Documents
 from vidd.dataset.making import Workshop
 from vidd.errors import Refused
@@ -228,6 +229,19 @@ async def test_pictures_come_from_the_film_where_none_are_stored_and_are_those_o
     before = await lab.objects()
     assert (await maker.make(version))[0]["sent"] == 0
     assert await lab.objects() == before
+
+
+async def test_films_and_pictures_are_found_by_the_addresses_that_documents_have(lab, maker):
+    stored, filmed = await lab.task(3), await lab.task(3, first=40, filmed=True)
+    for one in (*lab.frames(stored), lab.db.AnnotationTask.find_one({"_id": filmed})):
+        name = "imageUrl" if "imageUrl" in one else "S3_url"
+        collection = lab.db.AnnotationFrame if name == "imageUrl" else lab.db.AnnotationTask
+        address = web_address(lab.bucket.account, lab.bucket.name, one[name])
+        collection.update_one({"_id": one["_id"]}, {"$set": {name: address}})
+    version = lab.version(stored, filmed)
+    assert (await maker.make(version))[0]["sent"] == 6 * 3 + 3
+    assert lab.frame(stored, 1)["imageUrl"].startswith("http://")
+    assert (await maker.make(version))[0]["sent"] == 0
 
 
 async def test_a_tenth_of_the_frames_gets_each_augmentation_and_the_boxes_move_along(lab, maker):
