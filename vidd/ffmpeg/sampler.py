@@ -147,11 +147,11 @@ class _Sampler:
         self._tell()
 
     def _write_images(self, part: Path, index: int, picture: VideoFrame) -> None:
-        from vidd.ffmpeg.stills import save  # noqa: PLC0415
+        from vidd.ffmpeg.stills import picture_of, save  # noqa: PLC0415
 
         orders = self._orders
         save(
-            picture.to_image(),  # type: ignore[no-untyped-call]
+            picture_of(picture),
             part / f"{index}.jpg" if orders.images else None,
             part / f"{index}_thumbnail.jpg" if orders.thumbnails else None,
             quality=orders.quality,

@@ -10,7 +10,17 @@ from PIL import Image
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from av.video.frame import VideoFrame
+
 _SMALL_QUALITY = 80
+
+
+def picture_of(frame: VideoFrame) -> Image.Image:
+    """A decoded picture as RGB; its own `to_image` copies line by line, which takes eight times as long."""
+    made = frame.reformat(format="rgb24")
+    plane = made.planes[0]
+    size = (made.width, made.height)
+    return Image.frombuffer("RGB", size, plane, "raw", "RGB", plane.line_size, 1)  # type: ignore[arg-type]
 
 
 def save(picture: Image.Image, image: Path | None, small: Path | None, *, quality: int, largest: int) -> None:
