@@ -1,43 +1,42 @@
-"""Makes the files of a data set, in a child of its own: `python -m vidd.dataset.child pictures|whole ORDERS`.
+"""Makes the files of a data set, in a child of its own: `python -m vidd.dataset.child ORDERS`.
 
-ORDERS is a file of JSON; it answers in lines of JSON: what was made of each frame, or as a whole, and at last `done`, or a
-sentence (`refused`, `again`).
+The orders are JSON: `what` is to be made (`pictures` or `whole`), `orders` is a file with the rest, since that of a long task
+is longer than a command line may be. To the file `made` it writes a line of JSON for each frame, or list, that is made.
 """
 
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from vidd.errors import AgainLater, Refused
+from vidd.detect.obeying import obey
 
-
-def _say(**more: Any) -> None:
-    sys.stdout.write(json.dumps(more) + "\n")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
-def main() -> int:
-    """Do as the orders say."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    what, orders = sys.argv[1:3]
-    try:
-        if what == "pictures":
-            from vidd.dataset import pictures  # noqa: PLC0415 - only the child opens media
+def make(orders: Mapping[str, str], say: Callable[..., None]) -> dict[str, Any]:
+    """All of it; how much there is."""
+    from vidd.dataset.pictures import Task  # noqa: PLC0415 - only the child opens media
+    from vidd.dataset.whole import Whole  # noqa: PLC0415
 
-            _say(done=pictures.run(orders, _say))
+    given = json.loads(Path(orders["orders"]).read_text())
+    total, count = len(given.get("frames", ())) or None, 0
+    with Path(orders["made"]).open("w") as made:
+
+        def tell(**more: Any) -> None:
+            nonlocal count
+            made.write(json.dumps(more) + "\n")
+            count += 1
+            say(frames=count, of=total)
+
+        if orders["what"] == "pictures":
+            Task(given, tell).run()
         else:
-            from vidd.dataset import whole  # noqa: PLC0415
-
-            _say(done=whole.run(orders, _say))
-    except Refused as refused:
-        _say(refused=refused.sentence)
-    except AgainLater as again:
-        _say(again=again.sentence, counts=again.counts)
-    sys.stdout.flush()
-    return 0
+            Whole(given, tell).run()
+    return {"count": count}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    obey(make)

@@ -6,14 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd import process
 from vidd.clients.aws import head
 from vidd.clients.landing import check_room
+from vidd.clients.orders import Silent, carry_out
 from vidd.clients.persist import persist
 from vidd.clients.s3_tree import Listed, listed
 from vidd.clients.side_by_side import side_by_side
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from vidd.ports import Bench
 
 TREE = "objects"
-_FETCHED, _ORDERS = ".pictures", ".orders.json"
+_FETCHED, _ORDERS, _MADE = ".pictures", ".orders.json", ".made.jsonl"
 _MEMORY = 8 << 30
 _QUIET = 600.0
 
@@ -161,48 +160,21 @@ class Workshop:
         await self._bring(key, path, found)
 
     async def child(self, what: str, orders: Mapping[str, Any], heard: Callable[[Mapping[str, Any]], None]) -> None:
-        """Have it done; Refused or AgainLater with the child's sentence."""
-        bench, encoder = self.bench, self.bench.tools.encoder
-        path = bench.directory / _ORDERS
-        await in_thread(path.write_text, json.dumps(orders))
-        ends: list[dict[str, Any]] = []
-        lines = 0
-
-        def listen(line: str) -> None:
-            nonlocal lines
-            lines += 1
-            said = json.loads(line)
-            if ends_it(said):
-                ends.append(said)
-            else:
-                heard(said)
-
-        def alive(_pid: int) -> int:
-            check_room(bench.directory, 0, encoder.disk_reserve)
-            return lines
-
-        async with bench.place():
-            ended = await process.run(
-                [sys.executable, "-P", "-m", "vidd.dataset.child", what, str(path)],
-                on_line=listen,
-                alive=alive,
-                quiet=_QUIET,
-                nice=encoder.nice,
-                memory=encoder.memory or _MEMORY,
-            )
-        path.unlink(missing_ok=True)
-        end: dict[str, Any] = (
-            ends[-1] if ends else {"again": f"The files could not be made (exit {ended.code}).", "counts": True}
-        )
-        if "refused" in end:
-            raise Refused(end["refused"])
-        if "again" in end:
-            raise AgainLater(end["again"], counts=end["counts"], said=ended.stderr)
-
-
-def ends_it(said: Mapping[str, Any]) -> bool:
-    """Whether it is the last thing that a child says."""
-    return not said.keys().isdisjoint({"done", "refused", "again"})
+        """Have it done, and hear of each thing that was made; Refused or AgainLater with the child's sentence."""
+        bench = self.bench
+        told, made = bench.directory / _ORDERS, bench.directory / _MADE
+        await in_thread(told.write_text, json.dumps(orders))
+        words = {"what": what, "orders": str(told), "made": str(made)}
+        memory = bench.tools.encoder.memory or _MEMORY
+        try:
+            async with bench.place():
+                await carry_out("vidd.dataset.child", words, bench, quiet=_QUIET, memory=memory)
+        except Silent as silent:
+            raise AgainLater(f"The files could not be made ({silent}).", said=silent.said) from None
+        for line in (await in_thread(made.read_text)).splitlines():
+            heard(json.loads(line))
+        told.unlink()
+        made.unlink()
 
 
 def _needs_picture(one: Frame) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +35,13 @@ class Task:
         self._room = Path(orders["room"])
         self._classes = Classes([Wanted(*one) for one in orders["labels"]])
 
-    def run(self) -> int:
+    def run(self) -> None:
         """Make all of it, and say of each frame what there is now."""
         frames: Sequence[Mapping[str, Any]] = self._orders["frames"]
         of_film = self._of_film([one for one in frames if one["index"] is not None])
         with disk():
             for frame in frames:
                 self._frame(frame, next(of_film) if frame["index"] is not None else None)
-        return len(frames)
 
     def _frame(self, frame: Mapping[str, Any], picture: Image.Image | None) -> None:
         made: dict[str, list[Any]] = {}
@@ -176,9 +174,3 @@ def _is_plain(data: bytes) -> bool:
 
 def _said(place: str, data: bytes) -> list[Any]:
     return [place, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest()]
-
-
-def run(orders: str, say: Callable[..., None]) -> int:
-    """The orders are in a file, since those of a long task are longer than a command line may be."""
-    path = Path(orders)
-    return Task(json.loads(path.read_text()), say).run()

@@ -47,9 +47,8 @@ class Whole:
         given = [Wanted(*one) for one in orders["labels"]]
         self._classes = Classes(given) if given else Classes.of(self._rows)
 
-    def run(self) -> int:
+    def run(self) -> None:
         """Make them, and say what there is."""
-        made = 0
         for name, make in (("coco", self._coco), ("cvat", self._cvat), ("samples", self._samples)):
             place = self._orders["want"].get(name)
             if place is not None:
@@ -58,8 +57,6 @@ class Whole:
                 with disk():
                     make(path)
                 self._say(whole=name, made=[place, path.stat().st_size, _md5(path)])
-                made += 1
-        return made
 
     def _coco(self, path: Path) -> None:
         self._write(path, coco(self._rows, self._classes, name=self._orders["title"]))
@@ -84,8 +81,3 @@ class Whole:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def run(orders: str, say: Callable[..., None]) -> int:
-    """The orders are in a file."""
-    return Whole(json.loads(Path(orders).read_text()), say).run()
