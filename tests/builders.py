@@ -118,8 +118,11 @@ class FakePublisher:
     letter: bool = False
     tells_retraction: bool = False
     address: str | None = None
+    last: bool = False
+    given: list[dict[str, str | None]] = field(default_factory=list)
 
     async def publish(self, parcel: Parcel) -> Receipt:
+        self.given.append({name: one.url for name, one in parcel.receipts.items()})
         result = self.results.pop(0) if self.results else None
         if isinstance(result, BaseException):
             raise result
@@ -161,6 +164,7 @@ class FakePublisher:
             self.reconcile,
             letter=self.letter,
             tells_retraction=self.tells_retraction,
+            last=self.last,
             **optional,
         )
 

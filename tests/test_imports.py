@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from vidd.__main__ import app
 from vidd.config import SettingsFault
+from vidd.imports import annotation
 from vidd.imports.made import toml
 from vidd.imports.premiere import translate
 
@@ -123,3 +124,95 @@ def test_a_kind_that_is_not_known_is_refused_with_those_that_are(tmp_path):
 @pytest.mark.parametrize("value", ['a"b\\c', "tab\tline\nend", "ü\x7f\x00", "", ["a", 'b"'], 587])
 def test_values_are_written_as_toml_reads_them(value):
     assert tomllib.loads(f"x = {toml(value)}")["x"] == value
+
+
+ANNOTATION = """
+[MongoDB]
+# the one of production
+user_name = layers
+password = s3cret%(word
+db_name = annotate
+port = 27017
+
+[IP]
+server_ip = 10.0.0.7
+
+[S3]
+region = us-east-2
+access_key_id = AKIDEXAMPLE
+secret_access_key = s3cret/key
+bucket_name = tasks
+[Folders]
+task_base = ./tasks/
+content_base = ./contents/
+content_base_s3 = contents/
+content_upload = ./contents/uploads/
+
+[Cores]
+cpu_cores = 4
+
+[Augmentation]
+aug = {
+        'rotate': [{'augmentation_type': 'CLOCKWISE'}],
+      }
+
+[Content]
+frames_per_task = 120
+
+[App]
+API_key = s3cret of callers
+"""
+
+
+def test_the_content_processors_settings_become_a_database_a_bucket_and_the_call(tmp_path):
+    ended = imported(tmp_path, ANNOTATION, kind="annotation")
+    assert ended.exit_code == 0, ended.stderr
+    assert "s3cret" not in ended.output
+    table = tomllib.loads(ended.stdout)
+    assert table["accounts"]["base"] == {
+        "kind": "mongodb", "uri": "mongodb://10.0.0.7:27017/annotate", "database": "annotate", "user": "layers",
+    }  # fmt: skip
+    assert table["accounts"]["contents"] == {
+        "kind": "s3", "bucket": "tasks", "region": "us-east-2", "access_key": "AKIDEXAMPLE",
+    }  # fmt: skip
+    call, steps = table["sources"]["calls"], table["pipelines"]["annotation"]["steps"]
+    assert (call["root"], call["prefix"], call["frames_per_task"]) == (
+        "./contents/uploads/", "./contents/uploads/", 120,
+    )  # fmt: skip
+    assert steps[0]["per_task"] == 120
+    files, told = table["pipelines"]["annotation"]["publish"]
+    assert (files["prefix"], told["kind"]) == ("contents/{{ facts.upload_dir }}", "mongo_tasks")
+    assert table["limits"]["encodes"] == 4
+    for name in ("CALLER__VALUE", "BASE__PASSWORD", "CONTENTS__SECRET_KEY"):
+        assert f"#   VIDD_ACCOUNTS__{name}   " in ended.stdout
+    assert "# Not taken over: Augmentation\n" in ended.stdout
+    assert "# Not taken over: Folders.task_base\n" in ended.stdout
+
+
+def test_a_content_processor_without_logins_needs_the_callers_key_alone():
+    names = ("user_name", "password", "access_key_id", "secret_access_key", "region")
+    made = annotation.translate("\n".join(line for line in ANNOTATION.splitlines() if not line.startswith(names)))
+    made.check()
+    assert list(made.secrets) == ["VIDD_ACCOUNTS__CALLER__VALUE"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("port = 27017", "port = s3cret", "MongoDB.port: is no number from 1 to 65535"),
+        ("frames_per_task = 120", "frames_per_task = 0", "Content.frames_per_task: is no number from 1 to 100000"),
+        ("cpu_cores = 4", "", "Cores.cpu_cores: is no number"),
+        ("server_ip = 10.0.0.7", "", "IP.server_ip: is not there"),
+        ("bucket_name = tasks", "bucket_name = ta\n sks", "S3.bucket_name: is no line of text"),
+        ("content_base_s3 = contents/", "content_base_s3 = {{ x }}", "Folders.content_base_s3: has a brace"),
+        ("[IP]", "[IP", "config.cfg: is not of sections with names and values"),
+        ("[IP]", "[S3]", "config.cfg: is not of sections with names and values"),
+        ("\n[MongoDB]", "s3cret", "config.cfg: is not of sections with names and values"),
+    ],
+)
+def test_a_config_cfg_that_cannot_be_used_is_refused_with_what_is_wrong_in_it(old, new, fault):
+    assert old in ANNOTATION
+    with pytest.raises(SettingsFault) as refused:
+        annotation.translate(ANNOTATION.replace(old, new, 1))
+    assert any(fault in one for one in refused.value.faults), refused.value.faults
+    assert "s3cret" not in refused.value.sentence

@@ -230,7 +230,7 @@ class FrontDesk:
 
     async def resume(self) -> None:
         await self._runner.resume()
-        # Sources may know of work that was left lying.
+        # What was left meanwhile is taken up now, not at a source's next look.
         await self.wake(None)
 
     async def wake(self, source: str | None) -> None:

@@ -245,6 +245,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
         letter=getattr(module, "LETTER", False),
         on=getattr(options, "on", "published"),
         tells_retraction=getattr(options, "tells_retraction", False),
+        last=getattr(module, "LAST", False),
         takes=_roles(options),
         **optional,
     )

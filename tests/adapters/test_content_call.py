@@ -37,6 +37,23 @@ def test_a_text_that_is_none_is_declined(name, value):
     assert (status, sentence.startswith(name)) == (400, True)
 
 
+@pytest.mark.parametrize("name", ["frame_rate", "force_write", "auto_anno_version", "request_type", "content_type"])
+@pytest.mark.parametrize("value", ["", "--5", "5-", "1e3", "9" * 11, "9" * 4000, True, None, [1], 5.5, float("nan")])
+def test_a_number_that_is_none_is_declined(name, value):
+    status, sentence = refusal(call, **{name: value})
+    assert (status, sentence.startswith(name)) == (400, True)
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", 10_000])
+def test_a_rate_that_no_film_is_taken_at_is_declined(rate):
+    assert refusal(call, frame_rate=rate)[0] == 400
+
+
+@pytest.mark.parametrize("value", [[], {}, [KEY], 0, True, "\ud800"])
+def test_a_key_of_any_kind_is_another_key(value):
+    assert refusal(call, auth_key=value)[0] == 401
+
+
 def test_several_faults_are_told_at_once():
     _, sentence = refusal(call, frame_rate="0", request_type="7")
     assert "frame_rate cannot be" in sentence
@@ -81,6 +98,12 @@ def test_a_path_stays_below_the_content_root(tmp_path):
     assert content_at(call(content_path=str(root / "p" / "a.mp4")), root) == root / "p" / "a.mp4"
     for path in ("../b.mp4", "p/../../b.mp4", "link/b.mp4", str(tmp_path / "b.mp4")):
         assert refusal(content_at, call(content_path=path), root)[0] == 422
+
+
+@pytest.mark.parametrize("content_type", [1, 2])
+@pytest.mark.parametrize("path", ["a" * 300 + ".mp4", "ä" * 150 + ".zip", "a/" * 490 + "b.mp4"])
+def test_a_path_that_no_file_can_have_is_declined(tmp_path, path, content_type):
+    assert refusal(content_at, call(content_path=path, content_type=content_type), tmp_path)[0] == 422
 
 
 def test_progress_is_that_of_the_steps_that_count_and_ends_below_100():

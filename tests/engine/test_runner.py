@@ -582,3 +582,38 @@ async def test_a_retry_that_is_refused_changes_no_settings(tmp_path):
         assert (await engine.store.job(job.id)).settings == job.settings
         gate.open.set()
         await engine.until(job.id, State.PUBLISHED)
+
+
+async def test_who_goes_out_last_waits_for_the_receipts_of_the_others_and_is_given_them(tmp_path):
+    gate = Gate()
+    index, files = FakePublisher("index", last=True), FakePublisher("files", results=[AgainLater("503."), gate])
+    async with Engine(tmp_path, publishers=[index, files]) as engine:
+        job = await engine.one()
+        await engine.until(job.id, State.WAITING)
+        await engine.settled()
+        engine.clock.forward(100)
+        await gate.wait()
+        assert index.given == []
+        gate.open.set()
+        await engine.until(job.id, State.PUBLISHED)
+        assert (files.given, index.given) == ([{}, {}], [{"files": f"far://files/{job.id}"}])
+
+
+async def test_who_goes_out_last_does_not_where_another_was_refused(tmp_path):
+    index, files = FakePublisher("index", last=True), FakePublisher("files", results=[Refused("No such bucket.")])
+    async with Engine(tmp_path, publishers=[files, index]) as engine:
+        job = await engine.one()
+        refused = await engine.until(job.id, State.REFUSED)
+        assert refused.reason == "files: No such bucket."
+        assert index.given == []
+
+
+async def test_a_job_is_published_only_once_the_last_of_its_publishers_has_a_receipt(tmp_path):
+    index, files = FakePublisher("index", last=True, results=[AgainLater("Away.")]), FakePublisher("files")
+    async with Engine(tmp_path, publishers=[files, index]) as engine:
+        job = await engine.one()
+        assert (await engine.until(job.id, State.WAITING)).reason == "index: Away."
+        await engine.settled()
+        engine.clock.forward(100)
+        await engine.until(job.id, State.PUBLISHED)
+        assert (files.arrived, index.arrived) == ([job.id], [job.id])

@@ -21,6 +21,7 @@ X264 = ("libx264", "-preset", "veryfast", "-crf", 8, "-g", 30)
 X265 = ("libx265", "-preset", "ultrafast", "-crf", 8, "-x265-params")
 QUIET = "log-level=error:keyint=30"
 OPEN = ("libx264", "-preset", "veryfast", "-crf", 8, "-g", 30, "-x264-params")
+ONE_SLICE = ("-movflags", "+faststart", "-x264-params", "slices=1")
 VARYING = "select='not(eq(mod(n,7),3)+eq(mod(n,11),5)+between(n,70,76))'"
 SECONDS = 6.0
 
@@ -228,6 +229,20 @@ async def test_a_run_that_was_killed_goes_on_after_its_last_whole_task_and_ends_
         assert (cut / path.relative_to(whole)).read_bytes() == path.read_bytes()
 
 
+async def test_a_run_that_was_killed_tells_of_the_frames_that_were_lost_before_it(tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    told = []
+    for directory in (whole, cut):
+        directory.mkdir()
+        damage(footage.recording(directory / "a.mp4", seconds=20, output=ONE_SLICE))
+        if directory == cut:
+            await killed(cut, 50, per_task=20)
+        outcome, _, _ = await taken(directory, directory / "a.mp4", per_task=20)
+        told.append((outcome.facts["lost"], (directory / "manifest.jsonl").read_bytes()))
+    assert told[0][0] > 0
+    assert told[0] == told[1]
+
+
 async def test_what_was_made_with_other_settings_is_not_gone_on_with(tmp_path):
     source = footage.recording(tmp_path / "a.mp4", seconds=4)
     await killed(tmp_path, 10, per_task=5)
@@ -236,17 +251,20 @@ async def test_what_was_made_with_other_settings_is_not_gone_on_with(tmp_path):
     assert outcome.facts["tasks"] == 2
 
 
-async def test_frames_of_damaged_pictures_are_left_out_and_the_others_are_right(tmp_path):
-    source = footage.recording(
-        tmp_path / "a.mp4", seconds=8, output=("-movflags", "+faststart", "-x264-params", "slices=1")
-    )
-    truth = await pictures(source)
+def damage(source):
+    """Overwrite the packets 60 to 74 of a recording."""
     data = bytearray(source.read_bytes())
     with av.open(str(source)) as file:
-        packets = [(one.pts, one.pos, one.size) for one in file.demux(video=0) if one.size]
-    for _, at, size in packets[60:75]:
+        packets = [(one.pos, one.size) for one in file.demux(video=0) if one.size]
+    for at, size in packets[60:75]:
         data[at + 4 : at + size] = bytes(size - 4)
     source.write_bytes(data)
+
+
+async def test_frames_of_damaged_pictures_are_left_out_and_the_others_are_right(tmp_path):
+    source = footage.recording(tmp_path / "a.mp4", seconds=8, output=ONE_SLICE)
+    truth = await pictures(source)
+    damage(source)
     outcome, rows, _ = await taken(tmp_path, source)
     assert outcome.facts["lost"] > 0
     assert len(rows) + outcome.facts["lost"] == 40
@@ -260,7 +278,7 @@ async def test_frames_of_damaged_pictures_are_left_out_and_the_others_are_right(
     ("rate", "sentence"),
     [
         (26, "26 frames a second are asked for, and 'a.mp4' has 25: ask for fewer"),
-        (0.1, "'a.mp4' is shorter than one interval"),
+        (0.1, "'a.mp4' is shorter than 10 s, and each frame stands for as much"),
     ],
 )
 async def test_a_rate_that_gives_no_frames_is_refused(tmp_path, rate, sentence):
@@ -270,7 +288,7 @@ async def test_a_rate_that_gives_no_frames_is_refused(tmp_path, rate, sentence):
     assert not (tmp_path / ".frames").exists()
 
 
-@pytest.mark.parametrize("told", [0, -1, 10_000, "five", [1], None])
+@pytest.mark.parametrize("told", [0, -1, 0.0004, 10_000, "five", [1], None])
 async def test_a_rate_of_the_job_that_is_none_is_refused(tmp_path, told):
     source = footage.recording(tmp_path / "a.mp4", seconds=1)
     one = footage.Watched(tmp_path, source, name="a.mp4", facts={"frame_rate": told})

@@ -1,9 +1,11 @@
 """Images as tasks: a zip of them or a directory, whatever they are like."""
 
+import asyncio
 import hashlib
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import footage
 import pytest
@@ -101,6 +103,26 @@ async def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
     assert [row.name for row in rows] == ["1.jpg", "4.jpg"]
     assert outcome.facts["lost"] == 3
     assert [one.partition(":")[0] for one in outcome.facts["unreadable"]] == ["'2.jpg'", "'3.png'", "'5.png'"]
+
+
+async def test_a_run_that_was_killed_names_what_could_not_be_read_before_it(tmp_path):
+    good = image((200, 0, 0), kind="JPEG", size=(400, 300))
+    files = {f"{k}.jpg": good[:900] if k in {2, 30} else good for k in range(1, 41)}
+    path = zipped(tmp_path / "some.zip", files)
+    one = footage.Watched(tmp_path, path, name=path.name)
+
+    def look(done, *_):
+        if done >= 5:
+            running.cancel()
+
+    running = asyncio.ensure_future(frames.run(frames.Options(per_task=5), replace(one.bench, progress=look)))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (tmp_path / ".frames" / "rows" / "000000.jsonl").exists()
+    outcome, rows, _ = await taken(tmp_path, path, per_task=5)
+    assert [row.name for row in rows] == [name for name in files if name not in {"2.jpg", "30.jpg"}]
+    assert outcome.facts["lost"] == 2
+    assert [one.partition(":")[0] for one in outcome.facts["unreadable"]] == ["'2.jpg'", "'30.jpg'"]
 
 
 async def test_names_that_lead_elsewhere_lead_nowhere(tmp_path):

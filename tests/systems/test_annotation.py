@@ -76,7 +76,7 @@ files = ["tasks"]
 prefix = "contents/{{{{ facts.upload_id }}}}"
 overwrite = true
 
-[[pipelines.annotation.notify]]
+[[pipelines.annotation.publish]]
 kind = "mongo_tasks"
 account = "base"
 """
@@ -243,6 +243,21 @@ def test_the_same_call_twice_is_one_job_and_another_for_the_upload_waits(place, 
         daemon.stopped()
 
 
+def test_a_forced_call_is_a_new_job_though_the_document_was_not_told_of_the_last_one(place, service):
+    upload = service.upload()
+    with running(place) as daemon:
+        made = []
+        for _ in range(3):
+            status, told = curl(daemon, service.fields(upload, force_write=1, frame_rate=1))
+            assert status == 202
+            made.append(told["job"])
+            until(lambda: daemon.ask(f"/api/jobs/{made[-1]}")[1]["state"] == "published", "the job is published")
+            service.db.AnnotationContentUpload.update_one({"_id": upload}, {"$set": {"vidd.generation": 0}})
+        assert len(set(made)) == 3
+        assert {one["vidd"]["job"] for one in service.tasks(upload)} == {made[-1]}
+        daemon.stopped()
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "sentence"),
     [
@@ -251,6 +266,8 @@ def test_the_same_call_twice_is_one_job_and_another_for_the_upload_waits(place, 
         ({"frame_rate": 0}, 400, "frame_rate cannot be '0'"),
         ({"frame_rate": -1}, 400, "frame_rate cannot be '-1'"),
         ({"frame_rate": 10_000}, 400, "frame_rate cannot be '10000'"),
+        ({"frame_rate": "--5"}, 400, "frame_rate cannot be '--5'"),
+        ({"content_path": "a" * 300 + ".mp4"}, 422, "is longer than any file's name"),
         ({"frame_rate": "five"}, 400, "frame_rate cannot be 'five'"),
         ({"frame_rate": 31}, 422, "31 frames a second are asked for, and 'cam.mp4' has 30"),
         ({"force_write": 2}, 400, "force_write cannot be '2'"),
@@ -329,6 +346,57 @@ def test_what_cannot_be_worked_on_is_told_in_the_upload(place, service):
         daemon.stopped()
 
 
+def test_what_the_documents_refuse_is_told_in_the_upload_and_the_job_is_not_published(place, service):
+    upload = service.upload()
+    with running(place) as daemon:
+        daemon.ready()
+        place.vidd("pause")
+        _, told = curl(daemon, service.fields(upload))
+        # Another program takes the upload over in the name of a newer job.
+        service.db.AnnotationContentUpload.update_one({"_id": upload}, {"$set": {"vidd.job": "z"}})
+        place.vidd("resume")
+        daemon.job("refused")
+        assert "a newer job works on it" in daemon.ask(told["links"]["job"])[1]["reason"]
+        daemon.stopped()
+    assert service.tasks(upload) == []
+
+
+def test_a_database_that_goes_away_under_a_running_daemon_is_waited_for(place, service, server):
+    upload = service.upload()
+    footage.recording(service.root / "cam.mp4", rate="30", seconds=40)
+    with running(place) as daemon:
+        _, told = curl(daemon, service.fields(upload))
+        until(lambda: service.document(upload)["progress"] > 20, "it is under way")
+        server.kill()
+        until(lambda: daemon.ask(told["links"]["job"])[1]["state"] == "waiting", "the job waits for its documents")
+        status, health = daemon.ask("/health")
+        assert (status, health["watchers"]["calls"]["up"]) == (503, False)
+        assert curl(daemon, service.fields(upload))[0] == 503
+        server.start()
+        assert done(service, upload)["taskCount"] == 17
+        assert daemon.job("published")["publications"][1]["attempt"] == 1
+        daemon.stopped()
+
+
+def test_the_originals_own_path_and_form_are_taken(place, service):
+    place.config.write_text(
+        SETTINGS.format(root=place.root, uri=service_uri(service), s3=service.s3, more='prefix = "./contents/uploads"')
+    )
+    upload = service.upload()
+    with running(place) as daemon:
+        port = daemon.ready().said("ready")[0]["listen"][1]
+        argv = ["curl", "-s", "-i", f"http://127.0.0.1:{port}/api/processContent"]
+        page = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+        assert "form-action 'self'" in page
+        for name in service.fields(upload):
+            assert f"name={name}>" in page
+        status, told = curl(daemon, service.fields(upload, content_path="./contents/uploads/p1/cam.mp4"))
+        assert status == 202
+        done(service, upload)
+        assert daemon.ask(told["links"]["job"])[1]["facts"]["upload_dir"] == "p1"
+        daemon.stopped()
+
+
 def test_images_become_tasks_with_the_same_documents(place, service):
     shots = service.root / "shots"
     shots.mkdir()
@@ -398,4 +466,8 @@ def test_an_upload_that_an_earlier_system_left_is_taken_up(place, service):
         assert done(service, left)["taskCount"] == 4
         note = daemon.ask("/health")[1]["watchers"]["calls"]["note"]
         assert str(vague) in note
+        later = service.upload(frame_rate=5, sourceFilePath="p1/cam.mp4")
+        service.db.AnnotationContentUpload.update_one({"_id": later}, {"$unset": {"vidd": ""}})
+        assert place.vidd("resume")[0] == 0
+        assert done(service, later)["taskCount"] == 4
         daemon.stopped()

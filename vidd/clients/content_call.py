@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hmac
+import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from vidd.model.annotation import IMAGES, ONLY_BOXES, ONLY_TASKS
+from vidd.model.annotation import IMAGES, ONLY_BOXES, ONLY_TASKS, VIDEO
 from vidd.ports import Declined
 from vidd.printable import printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Bytes, as Linux has them for one name and for a whole path.
+_LONGEST, _LONGEST_PATH = 255, 4095
 _FILMS = {".avi", ".mp4", ".mkv", ".mov"}
 
 
@@ -47,8 +50,9 @@ class ContentCall(BaseModel):
         return self.content_type == IMAGES
 
     def facts(self) -> dict[str, Any]:
-        """For the job."""
-        return {**self.model_dump(), "talk": None}
+        """For the job. `upload_dir` is the directory the content lies in, by which its files are called in the store."""
+        above = PurePosixPath(self.content_path).parent.name
+        return {**self.model_dump(), "upload_dir": above if above.strip(".") else self.upload_id, "talk": None}
 
 
 SCHEMA: Mapping[str, Any] = {
@@ -60,10 +64,15 @@ SCHEMA: Mapping[str, Any] = {
 }
 
 
+def type_of(path: str) -> int:
+    """The content type that a file name tells."""
+    return VIDEO if PurePosixPath(path).suffix.lower() in _FILMS else IMAGES
+
+
 def read_call(fields: Mapping[str, Any], auth_key: str) -> ContentCall:
     """The call. Declined with 401 for another key, 400 for what is missing or no such value, one sentence for all of it."""
     given = fields.get("auth_key")
-    if given in {None, ""}:
+    if given is None or given == "":
         raise Declined(400, "auth_key is missing: send the key of the settings.")
     if not hmac.compare_digest(str(given).encode(errors="replace"), auth_key.encode()):
         raise Declined(401, "auth_key is not the key of the settings.")
@@ -73,6 +82,7 @@ def read_call(fields: Mapping[str, Any], auth_key: str) -> ContentCall:
         raise Declined(400, " ".join(_fault(one) for one in error.errors())) from None
 
 
+_WHOLE = re.compile(r"-?[0-9]{1,11}")
 _NUMBERS = {"frame_rate", "force_write", "auto_anno_version", "request_type", "content_type"}
 
 
@@ -80,8 +90,12 @@ def _read(name: str, value: Any) -> Any:
     """A form has texts where JSON has numbers."""
     if name not in _NUMBERS:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    text = str(value).strip()
-    return int(text) if text.lstrip("-").isdecimal() and len(text) < 12 else value
+    # To JSON true is no 1, and to Python it is.
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value.strip()) else _no_truth(value)
+
+
+def _no_truth(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _fault(error: Mapping[str, Any]) -> str:
@@ -118,13 +132,17 @@ def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, per_ta
         raise Declined(409, "The upload has tasks already: send force_write 1 to make them anew.")
 
 
-def content_at(call: ContentCall, root: Path) -> Path:
-    """The file or directory that is meant, below `root`. Declined with 422 where it leads elsewhere or is not there; blocking."""
+def content_at(call: ContentCall, root: Path, prefix: str = "") -> Path:
+    """The file or directory that is meant, below `root`, for which `prefix` may stand in the call. Declined with 422 where it leads elsewhere or is not there; blocking."""
     asked, shown = PurePosixPath(call.content_path), quoted(call.content_path)
+    if prefix and asked.is_relative_to(prefix):
+        asked = asked.relative_to(prefix)
     base = root.resolve()
     path = base / (asked.relative_to(base) if asked.is_absolute() and asked.is_relative_to(base) else asked)
     if ".." in asked.parts or path.resolve() != path or not path.is_relative_to(base):
         raise Declined(422, f"content_path {shown} leads out of the content root, or over a link: name a file in it.")
+    if any(len(part.encode()) > _LONGEST for part in path.parts) or len(str(path).encode()) > _LONGEST_PATH:
+        raise Declined(422, f"content_path {shown} is longer than any file's name can be: name a file that is there.")
     if call.images:
         if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")):
             raise Declined(422, f"There is no zip file or directory {shown} below the content root.")

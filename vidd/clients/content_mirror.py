@@ -86,7 +86,9 @@ class Mirror:
             sentence = job.reason or "A person stopped it."
             self._say(job.id, upload_failed(_CODES[job.state], sentence, self._inlet.tools.clock.now()))
         elif job.state is State.PUBLISHED:
-            self._parts.pop(job.id, None)
+            # Its documents were told of all together, by the publisher.
+            for known in (self._jobs, self._parts, self._due):
+                known.pop(job.id, None)
         elif job.state is not State.HELD:
             self._say(job.id, {"status": 0, "errorMessage": None, "progress": self._progress(job)})
 
@@ -111,7 +113,8 @@ class Mirror:
         try:
             while due:
                 job, changes = next(iter(due.items()))
-                await self._base.tell(str(self._jobs[job].facts["upload_id"]), job, changes)
+                if job in self._jobs:
+                    await self._base.tell(str(self._jobs[job].facts["upload_id"]), job, changes)
                 del due[job]
         except AgainLater as fault:
             # What was said meanwhile is newer.

@@ -207,13 +207,17 @@ class JobRun:
     async def _send(self, plan: Plan, talk: Talk | None, made: Made) -> None:
         gone = await rework.gone(self._stage, self.job, made)
         publishing = Publishing(self._stage, self.job, talk, made, gone=gone)
-        sent = await publishing.all(plan.publishers, notice=False, receipts={})
-        if any(one.state is Sending.PENDING for one in sent):
-            raise GivenBack
-        if self._stop(sent, plan.publishers):
-            await self._stop_at(sent, plan.publishers)
-            return
-        receipts: dict[str, Receipt] = {one.name: one.receipt for one in sent if one.receipt is not None}
+        planned = sorted(plan.publishers, key=lambda one: one.last)
+        sent: list[Publication] = []
+        receipts: dict[str, Receipt] = {}
+        for last in (False, True):
+            sent += await publishing.all([one for one in planned if one.last is last], notice=False, receipts=receipts)
+            if any(one.state is Sending.PENDING for one in sent):
+                raise GivenBack
+            if self._stop(sent, planned[: len(sent)]):
+                await self._stop_at(sent, planned[: len(sent)])
+                return
+            receipts = {one.name: one.receipt for one in sent if one.receipt is not None}
         self._stage.go_on()
         notices = await publishing.all(plan.notices, notice=True, receipts=receipts)
         if any(one.state is Sending.PENDING for one in notices):

@@ -103,6 +103,7 @@ class _Gathering:
 
     def run(self) -> dict[str, Any]:
         found = self._frames
+        self._name_again()
         while (task := self._task()) is not None:
             self._tasks.append(task)
             self._say(frames=self._frames, of=len(self._images.names), tasks=len(self._tasks))
@@ -129,17 +130,35 @@ class _Gathering:
     def _frames(self) -> int:
         return sum(one.frames for one in self._tasks)
 
+    @property
+    def _begin(self) -> int:
+        """The number of the first image that no task went through."""
+        return self._tasks[-1].last + 1 if self._tasks else 0
+
+    def _name_again(self) -> None:
+        """Look why an earlier run left images out."""
+        kept = {row.frame for task in self._tasks for row in self._shelf.rows(task.number)}
+        for at, name in enumerate(self._images.names[: self._begin]):
+            if at not in kept:
+                self._read(name)
+
+    def _read(self, name: str) -> tuple[Image.Image, str] | None:
+        try:
+            return read(self._images.bytes_of(name))
+        except UNREADABLE as error:
+            self._bad[name] = str(error)
+            return None
+
     def _task(self) -> Task | None:
         """The next task; None where no image is left for one."""
         orders, number, rows = self._orders, len(self._tasks), list[Sample]()
-        begin = self._tasks[-1].last + 1 if self._tasks else 0
+        begin = self._begin
         part = self._shelf.begin(number)
         for at, name in enumerate(self._images.names[begin:], begin):
-            try:
-                picture, digest = read(self._images.bytes_of(name))
-            except UNREADABLE as error:
-                self._bad[name] = str(error)
+            image = self._read(name)
+            if image is None:
                 continue
+            picture, digest = image
             index = len(rows) + 1
             small = part / f"{index}_thumbnail.jpg" if orders.thumbnails else None
             save(picture, part / f"{index}.jpg", small, quality=orders.quality, largest=orders.thumbnail)

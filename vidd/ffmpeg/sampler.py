@@ -93,7 +93,7 @@ class _Sampler:
             "height": size[1],
             "source_rate": float(samples.source_rate),
             "time_base": str(samples.time_base),
-            "lost": samples.lost,
+            "lost": samples.lost if samples.total is None else samples.total - self._there,
             "dropped": samples.dropped,
             "deinterlaced": self._upright.deinterlaced,
             "found": self.found,

@@ -107,7 +107,7 @@ class Samples:
         self.dropped = self.lost = 0
         if self.total == 0:
             raise Refused(
-                f"{quoted(name)} is shorter than one interval of a {float(rate):g}th second: there is no frame to take."
+                f"{quoted(name)} is shorter than {float(1 / rate):g} s, and each frame stands for as much: ask for more a second."
             )
 
     def frames(self, stream: VideoStream, skip: int) -> Iterator[tuple[int, VideoFrame]]:

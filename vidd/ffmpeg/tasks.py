@@ -58,6 +58,12 @@ class Shelf:
         part.rename(self.room / TASKS / name)
         return task
 
+    def rows(self, number: int) -> list[Sample]:
+        """The rows of a task that is whole."""
+        with (self.room / ROWS / f"{number:06}.jsonl").open() as file:
+            file.readline()
+            return [Sample.from_json(json.loads(line)) for line in file]
+
     def found(self) -> list[Task]:
         """The tasks that are whole, without a gap; what comes after a gap goes."""
         whole: list[Task] = []

@@ -4,5 +4,6 @@ To add one: a file here with `translate(text)`, which returns `Made`, a line bel
 """
 
 KINDS = {
+    "annotation": "vidd.imports.annotation",
     "premiere": "vidd.imports.premiere",
 }

@@ -127,6 +127,13 @@ def box_document(number: int, box: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": number, "boundaries": boundaries, "attributeValues": {}}
 
 
+def with_boxes(before: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A frame's boxes once a detector found these: in place of those that one found before; what people drew stays."""
+    drawn = [dict(one) for one in before if "autoLable_confidance" not in (one.get("boundaries") or {})]
+    last = max((one["id"] for one in drawn if isinstance(one.get("id"), int)), default=0)
+    return drawn + [box_document(number, one) for number, one in enumerate(found, last + 1)]
+
+
 def upload_done(request: Request, listed: TaskList, now: datetime) -> dict[str, Any]:
     """What an AnnotationContentUpload says once all of it is there."""
     asked = {"request_type": request.kind, "request_annotation_version": request.version}

@@ -54,6 +54,7 @@ class PlannedPublisher:
     token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more. `on` is
     the outcome that a notice tells of: published, or failed. `replace` brings the files of what is published up to date.
     A notice that `tells_retraction` is published once more, with that event, when the job is taken back.
+    One that is `last` goes out once the job's others have their receipts, and is given those.
     It `takes` the files of these roles; with none named all that steps made, or else the source.
     """
 
@@ -71,6 +72,7 @@ class PlannedPublisher:
     on: str = "published"
     replace: Amend | None = None
     tells_retraction: bool = False
+    last: bool = False
     takes: Sequence[str] = ()
 
 

@@ -1,46 +1,46 @@
 """Tell an annotation service of its tasks: documents in MongoDB that its front end reads, all of an upload at once.
 
-It comes after the publishers, as a notice: where films and pictures lie, the receipt of the one that put the tree of
-tasks out says. Of request type 2 only boxes are written, into the frames there are.
+It goes out last: where films and pictures lie, the receipt of the publisher that put the tree of tasks out says. Frames are
+written first, where no task leads to them; then the tasks, the upload's completion and the project change in one
+transaction. Of request type 2 only boxes are written, into the frames there are; what people drew in them stays. What
+MongoDB is away for is done when it is back, and is nobody's failure.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from itertools import groupby
-from pathlib import Path
-from typing import Any
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pydantic import Field
 
-from vidd.clients.annotation_base import AnnotationBase, annotation_base, key
+from vidd.clients.annotation_base import AnnotationBase, Boxed, annotation_base, key
+from vidd.clients.annotation_frames import Framed, Tasked, each, frames_of
 from vidd.clients.mongo import Account
-from vidd.errors import Refused
-from vidd.model.annotation import (
-    DONE,
-    ONLY_BOXES,
-    OURS,
-    Request,
-    box_document,
-    frame_document,
-    id_of,
-    task_document,
-    upload_done,
-)
-from vidd.model.manifest import Sample, TaskList
+from vidd.clients.threads import in_thread
+from vidd.errors import AgainLater, Refused
+from vidd.model.annotation import DONE, ONLY_BOXES, OURS, Request, frame_document, id_of, task_document, upload_done
+from vidd.model.manifest import TaskList
 from vidd.model.publication import Receipt
+from vidd.model.rework import edition_of
 from vidd.options import Options as Base
-from vidd.ports import Parcel, Tools
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from vidd.ports import Parcel, Tools
 
 SLOT: str | None = "uploads"
+LAST = True
 
-Boxes = Mapping[tuple[str, int], list[dict[str, Any]]]
+_AWAY = 5.0
 
 
 class Options(Base):
-    """Settings of a notice of kind `mongo_tasks`."""
+    """Settings of a publisher of kind `mongo_tasks`."""
 
     account: str = Field(description="The account of kind mongodb whose database the front end reads.")
     files: str = Field(
@@ -53,28 +53,145 @@ class Options(Base):
 
 
 async def publish(options: Options, parcel: Parcel) -> Receipt:
-    """Write the documents. Refused where the job is no request of the service's, or the files are not there."""
-    request = _request(parcel)
-    listed = TaskList.from_json(json.loads(_file(options.task_list, parcel).read_text()))
-    now = parcel.tools.clock.now()
-    async with annotation_base(parcel.tools.account(options.account, Account), options.account) as base:
-        await base.index()
-        if request.kind == ONLY_BOXES:
-            await _put_boxes(options, parcel, base, request, listed)
-        else:
-            await _put_tasks(options, parcel, base, request, listed)
-    facts = {"tasks": len(listed.tasks), "frames": listed.frames, "upload": str(request.upload), "at": now.isoformat()}
-    return Receipt(facts=facts)
+    """Write the documents. Refused where the job is no request of the service's, or the files are not there.
+
+    The token holds the tasks that are replaced, whose frames are removed once nothing leads to them.
+    """
+    async with _writing(options, parcel) as one:
+        return await one.publish()
+
+
+async def replace(options: Options, parcel: Parcel) -> Receipt:
+    """Show the documents of this edition in place of those of the one before."""
+    return await publish(options, parcel)
 
 
 async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
-    """The receipt, where the upload says that this job has done it."""
+    """The receipt, where the upload says that this edition of the job is what it shows."""
+    async with _writing(options, parcel) as one:
+        return await one.reconcile()
+
+
+@asynccontextmanager
+async def _writing(options: Options, parcel: Parcel) -> AsyncIterator[_Writing]:
     request = _request(parcel)
-    async with annotation_base(parcel.tools.account(options.account, Account), options.account) as base:
-        upload = await base.upload(str(request.upload))
-    if upload is None or upload.get(OURS, {}).get("done") != parcel.job.id or upload.get("status") != DONE:
-        return None
-    return Receipt(facts={"tasks": upload.get("taskCount"), "upload": str(request.upload)})
+    listed = TaskList.from_json(json.loads(await in_thread(_file(options.task_list, parcel).read_text)))
+    with _patient():
+        async with annotation_base(parcel.tools.account(options.account, Account), options.account) as base:
+            yield _Writing(options, parcel, base, request, listed)
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """A MongoDB that is away uses up no attempt."""
+    try:
+        yield
+    except AgainLater as fault:
+        raise AgainLater(fault.sentence, after=fault.after or _AWAY, counts=False) from fault
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """One parcel on its way into the database."""
+
+    options: Options
+    parcel: Parcel
+    base: AnnotationBase
+    request: Request
+    listed: TaskList
+
+    async def publish(self) -> Receipt:
+        """Write what is to be seen of it."""
+        await self.base.index()
+        if self.request.kind == ONLY_BOXES:
+            await self._put_boxes()
+        else:
+            await self._put_tasks()
+        return self._receipt()
+
+    async def reconcile(self) -> Receipt | None:
+        """Ask whether it shows; what is left of what it replaced is removed."""
+        upload = await self.base.upload(str(self.request.upload))
+        if upload is None or upload.get(OURS, {}).get("done") != self.request.job or upload.get("status") != DONE:
+            return None
+        await self.base.sweep([key(one) for one in self.parcel.publication.token.get("old", ())])
+        return self._receipt()
+
+    def _receipt(self) -> Receipt:
+        listed = self.listed
+        facts = {"tasks": len(listed.tasks), "frames": listed.frames, "upload": str(self.request.upload)}
+        return Receipt(facts=facts)
+
+    @property
+    def _changes(self) -> dict[str, Any]:
+        done = upload_done(self.request, self.listed, self.parcel.tools.clock.now())
+        return {**done, f"{OURS}.job": self.parcel.job.id, f"{OURS}.done": self.request.job}
+
+    def _rows(self) -> AsyncGenerator[Tasked, None]:
+        options, parcel = self.options, self.parcel
+        there = options.annotations in parcel.artifacts
+        tree = parcel.directory / parcel.chosen([options.tree], trees=True)[0].path
+        boxes = _file(options.annotations, parcel) if there else None
+        return each(frames_of(self.listed, _file(options.manifest, parcel), boxes, tree))
+
+    def _tell(self, done: int) -> None:
+        self.parcel.progress(float(done), float(self.listed.frames), "frames", None)
+
+    def _task_id(self, row: Tasked) -> Any:
+        return key(id_of(self.request.job, row.task.number))
+
+    def _frame(self, task: Any, row: Tasked, frame: Framed, place: str) -> dict[str, Any]:
+        image, small = (None if path is None else f"{place}{quote(path)}" for path in (frame.image, frame.small))
+        document = frame_document(task, frame.sample, frame.boxes, image=image, small=small)
+        return {"_id": key(id_of(self.request.job, row.task.number, frame.sample.index)), **document}
+
+    async def _put_tasks(self) -> None:
+        base, request, place, done = self.base, self.request, _place(self.options, self.parcel), 0
+        upload, project = str(request.upload), str(request.project)
+        async with aclosing(self._rows()) as rows:
+            async for row in rows:
+                task = self._task_id(row)
+                await base.put_frames([self._frame(task, row, one, place) for one in row.frames])
+                done += len(row.frames)
+                self._tell(done)
+        new = {key(id_of(request.job, one.number)) for one in self.listed.tasks}
+        old = [one for one in await base.task_ids(upload) if one not in new]
+        await self.parcel.sent({"old": [str(one) for one in old]})
+        async with aclosing(self._tasks(place)) as tasks:
+            await base.put_upload(upload, project, tasks, self._changes)
+        await base.sweep(old)
+
+    async def _tasks(self, place: str) -> AsyncGenerator[dict[str, Any], None]:
+        now = self.parcel.tools.clock.now()
+        async with aclosing(self._rows()) as rows:
+            async for row in rows:
+                url = f"{place}{quote(row.task.video)}" if row.task.video else None
+                samples = [one.sample for one in row.frames]
+                document = task_document(self.request, self.listed, row.task, samples, url=url, now=now)
+                yield {"_id": self._task_id(row), **document}
+
+    async def _put_boxes(self) -> None:
+        request, base = self.request, self.base
+        there = {one["taskName"]: one["_id"] for one in await base.tasks(str(request.upload))}
+        missing = [task.name for task in self.listed.tasks if task.name not in there]
+        if missing:
+            raise Refused(
+                f"The upload has no task {missing[0]!r} to put boxes into: its tasks are of another recording or rate; "
+                "ask for tasks and annotations (request type 1)."
+            )
+        await self.parcel.sent({})
+        async with aclosing(self._boxed(there, _place(self.options, self.parcel))) as tasks:
+            await base.put_boxes(str(request.upload), str(request.project), tasks, self._changes, request.version)
+
+    async def _boxed(self, there: Mapping[str, Any], place: str) -> AsyncGenerator[tuple[Any, Sequence[Boxed]], None]:
+        done = 0
+        async with aclosing(self._rows()) as rows:
+            async for row in rows:
+                task = there[row.task.name]
+                frames = [Boxed(one.sample.index, one.boxes, self._frame(task, row, one, place)) for one in row.frames]
+                yield task, frames
+                done += len(frames)
+                self._tell(done)
 
 
 async def check(options: Options, tools: Tools) -> str:
@@ -88,7 +205,7 @@ def _request(parcel: Parcel) -> Request:
     facts = parcel.job.facts
     try:
         return Request(
-            parcel.job.id,
+            _edition(parcel),
             key(str(facts["project_id"])),
             key(str(facts["upload_id"])),
             int(facts.get("request_type", 0)),
@@ -101,79 +218,15 @@ def _request(parcel: Parcel) -> Request:
         ) from None
 
 
+def _edition(parcel: Parcel) -> str:
+    """What ids are made of: each edition of a job has documents of its own, so that none is seen half changed."""
+    edition = edition_of(parcel.job)
+    return parcel.job.id if edition == 1 else f"{parcel.job.id}:{edition}"
+
+
 def _file(role: str, parcel: Parcel) -> Path:
     (artifact,) = parcel.chosen([role])
     return parcel.directory / artifact.path
-
-
-async def _put_tasks(
-    options: Options, parcel: Parcel, base: AnnotationBase, request: Request, listed: TaskList
-) -> None:
-    place, boxes, now = _place(options, parcel), _boxes(options, parcel), parcel.tools.clock.now()
-    old = [one["_id"] for one in await base.tasks(str(request.upload))]
-    tree, documents = parcel.directory / parcel.chosen([options.tree], trees=True)[0].path, []
-    numbers = {task.name: task for task in listed.tasks}
-    done = 0
-    for name, group in groupby(_rows(options, parcel), key=lambda row: row.task):
-        rows, task = list(group), numbers[name]
-        task_id = key(id_of(parcel.job.id, task.number))
-        frames = []
-        for row in rows:
-            image, small = (
-                f"{place}{quote(path)}" if (tree / path).is_file() else None
-                for path in (f"{name}/{row.index}.jpg", f"{name}/{row.index}_thumbnail.jpg")
-            )
-            found = boxes.get((name, row.index), [])
-            document = frame_document(task_id, row, found, image=image, small=small)
-            frames.append({"_id": key(id_of(parcel.job.id, task.number, row.index)), **document})
-        await base.put_frames(frames)
-        url = f"{place}{quote(task.video)}" if task.video else None
-        documents.append({"_id": task_id, **task_document(request, listed, task, rows, url=url, now=now)})
-        done += len(rows)
-        parcel.progress(float(done), float(listed.frames), "frames", None)
-    changes = {**upload_done(request, listed, now), f"{OURS}.done": parcel.job.id}
-    await base.put_upload(str(request.upload), str(parcel.job.facts["project_id"]), documents, changes)
-    mine = {one["_id"] for one in documents}
-    await base.sweep([one for one in old if one not in mine])
-
-
-async def _put_boxes(
-    options: Options, parcel: Parcel, base: AnnotationBase, request: Request, listed: TaskList
-) -> None:
-    there = {one["taskName"]: one["_id"] for one in await base.tasks(str(request.upload))}
-    missing = [task.name for task in listed.tasks if task.name not in there]
-    if missing:
-        raise Refused(
-            f"The upload has no task {missing[0]!r} to put boxes into: its tasks are of another recording or rate; "
-            "ask for tasks and annotations (request type 1)."
-        )
-    boxes = _boxes(options, parcel)
-
-    def found() -> Iterator[tuple[Any, int, dict[str, Any]]]:
-        for row in _rows(options, parcel):
-            mine = boxes.get((row.task, row.index), [])
-            yield there[row.task], row.index, {"boxes": [box_document(at, one) for at, one in enumerate(mine, 1)]}
-
-    changes = {**upload_done(request, listed, parcel.tools.clock.now()), f"{OURS}.done": parcel.job.id}
-    await base.put_boxes(str(request.upload), str(parcel.job.facts["project_id"]), found(), changes, request.version)
-
-
-def _rows(options: Options, parcel: Parcel) -> Iterator[Sample]:
-    """The manifest's rows, one after another: it may be long."""
-    with _file(options.manifest, parcel).open() as lines:
-        for line in lines:
-            yield Sample.from_json(json.loads(line))
-
-
-def _boxes(options: Options, parcel: Parcel) -> Boxes:
-    if options.annotations not in parcel.artifacts:
-        return {}
-    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    with _file(options.annotations, parcel).open() as lines:
-        for line in lines:
-            row = json.loads(line)
-            found[row["task"], row["index"]] = row["boxes"]
-    return found
 
 
 def _place(options: Options, parcel: Parcel) -> str:

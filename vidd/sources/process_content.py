@@ -15,13 +15,13 @@ from typing import Any
 from pydantic import Field
 
 from vidd.clients.annotation_base import AnnotationBase, annotation_base
-from vidd.clients.content_call import SCHEMA, ContentCall, check_rules, content_at, read_call
+from vidd.clients.content_call import SCHEMA, ContentCall, check_rules, content_at, read_call, type_of
 from vidd.clients.content_mirror import Mirror
 from vidd.clients.content_told import FORM, as_original, told
 from vidd.clients.mongo import Account
 from vidd.clients.secret import reveal
 from vidd.clients.threads import in_thread
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.probe import probe
 from vidd.model.annotation import OURS
 from vidd.model.job import FAILED, Arrival, Job, State
@@ -30,6 +30,8 @@ from vidd.options import Options as Base
 from vidd.ports import Call, Declined, Front, Inlet, Reply, Tools
 from vidd.printable import quoted
 
+# The port's own pages send no forms, and forbid it.
+_FORM_POLICY = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 _RATE_ABOVE = 1.001
 _OVER = FAILED | {State.CANCELLED, State.EXCLUDED}
 
@@ -40,6 +42,9 @@ class Options(Base):
     account: str = Field(description="The account of kind mongodb whose database the front end reads.")
     auth_key: str = Field(description="The key that callers send, as account.key, such as caller.value.")
     root: Path = Field(description="The content root; from the state directory where it is relative.")
+    prefix: str = Field(
+        "", description="What content_path may begin with in place of the root, such as ./contents/uploads."
+    )
     pipeline: str | None = Field(None, description="Where its jobs go.")
     frames_per_task: int = Field(120, ge=1, description="How many frames a task has; as in the step frames.")
     compatible: bool = Field(
@@ -85,7 +90,7 @@ class _Desk:
 
     async def form(self, _call: Call) -> Reply:
         """The form."""
-        return Reply(200, FORM, "text/html")
+        return Reply(200, FORM, "text/html", {"Content-Security-Policy": _FORM_POLICY})
 
     async def process(self, call: Call) -> Reply:
         """Take a call."""
@@ -146,14 +151,15 @@ async def take(options: Options, inlet: Inlet, base: AnnotationBase, asked: Cont
             return under_way[0], False
         raise Declined(409, f"The job {under_way[0].id} works on this upload: wait for it, or cancel it.")
     check_rules(asked, upload, len(await base.tasks(asked.upload_id)), options.frames_per_task)
-    path = await in_thread(content_at, asked, inlet.tools.path(options.root))
+    path = await in_thread(content_at, asked, inlet.tools.path(options.root), options.prefix)
     await _check_rate(asked, path)
     # Counted in the document, so that every daemon makes the same of the same call.
     generation = int(upload.get(OURS, {}).get("generation") or 0)
     job, new = await inlet.take(_arrival(options, asked, path, generation))
-    if not new and job.state in _OVER | {State.PUBLISHED}:
-        job, new = await inlet.take(_arrival(options, asked, path, generation + 1))
+    # The document may not have been told of the last ones, where the database went away just then.
+    while not new and job.state in _OVER | {State.PUBLISHED}:
         generation += 1
+        job, new = await inlet.take(_arrival(options, asked, path, generation))
     if new:
         await base.begun(asked.upload_id, job.id, asked.content_path, generation, inlet.tools.clock.now())
     return job, new
@@ -191,22 +197,28 @@ async def _check_rate(asked: ContentCall, path: Path) -> None:
 async def _take_up(options: Options, inlet: Inlet, base: AnnotationBase) -> None:
     """Uploads that an earlier system left under way, which no job of ours knows, become jobs."""
     known = {job.facts.get("upload_id") for job in await inlet.unsettled()}
-    async for upload in base.left():
-        if str(upload["_id"]) in known or OURS in upload:
+    faults: list[str] = []
+    for upload in [one async for one in base.left()]:
+        if str(upload["_id"]) in known:
             continue
         try:
             await take(options, inlet, base, ContentCall.model_validate(_as_asked(upload)))
-        except (Declined, ValueError, Fault) as no:
-            sentence = getattr(no, "sentence", None) or "It does not say what was asked for; ask again."
-            inlet.note(f"The upload {quoted(str(upload['_id']))} was left and cannot be taken up: {sentence}")
+        except (Declined, Refused) as no:
+            faults.append(f"{quoted(str(upload['_id']))} ({no.sentence})")
+        except ValueError:
+            faults.append(f"{quoted(str(upload['_id']))} (it does not say what was asked for; ask again)")
+    more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+    inlet.note(f"An upload was left and cannot be taken up: {faults[0]}{more}." if faults else None)
 
 
 def _as_asked(upload: Mapping[str, Any]) -> dict[str, Any]:
+    path = str(upload.get("sourceFilePath") or "")
     return {
         "upload_id": str(upload["_id"]),
         "project_id": str(upload.get("projectId", "")),
         "frame_rate": upload.get("frame_rate"),
-        "content_path": upload.get("sourceFilePath"),
+        "content_path": path,
+        "content_type": type_of(path),
         "force_write": 1,
         "auto_anno_version": upload.get("request_annotation_version") or 0,
         "request_type": upload.get("request_type") or 0,

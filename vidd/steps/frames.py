@@ -39,6 +39,7 @@ _MEMORY = 8 << 30
 # Seconds without a word; before the first one all packets of a recording are read.
 _QUIET = 900.0
 _ROOM = ".frames"
+_SLOWEST, _FASTEST = 0.001, 1000
 _MANIFEST, _LIST, _TREE = "manifest.jsonl", "task_list.json", "tasks"
 
 
@@ -49,7 +50,7 @@ class Options(Base):
         "source", min_length=1, description="Role of the recording, the zip or the directory of images."
     )
     rate: float | None = Field(
-        None, gt=0, le=1000, description="Frames a second; unset: what the job's fact frame_rate says."
+        None, ge=_SLOWEST, le=_FASTEST, description="Frames a second; unset: what the job's fact frame_rate says."
     )
     per_task: int = Field(120, ge=1, le=100_000, description="How many frames a task has; the last one has the rest.")
     films: bool = Field(True, description="Make a film of each task.")
@@ -168,8 +169,10 @@ def _rate(options: Options, bench: Bench) -> float:
         rate = float(given)
     except (TypeError, ValueError):
         rate = 0.0
-    if not 0 < rate <= 1000:
-        raise Refused(f"{given!r} is no number of frames a second: it must be more than 0, and 1000 at most.")
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise Refused(
+            f"{given!r} is no number of frames a second that can be taken: it must be {_SLOWEST} at least, and {_FASTEST} at most."
+        )
     return rate
 
 

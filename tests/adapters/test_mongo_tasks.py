@@ -1,0 +1,243 @@
+"""An upload's documents: all of them at once, once, and nobody's boxes lost."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from bson import ObjectId
+from builders_aws import Desk, a_job, the_tools
+from builders_mongo import account, an_account, mongodb, server
+from pymongo import MongoClient
+
+from vidd.clients.annotation_base import annotation_base
+from vidd.errors import AgainLater, Refused
+from vidd.model.manifest import Sample, Task, TaskList, task_name
+from vidd.model.publication import Receipt
+from vidd.publishers import mongo_tasks
+from vidd.tree import tree_artifact
+
+__all__ = ["account", "mongodb", "server"]
+OPTIONS = mongo_tasks.Options(account="base")
+PLACE = "https://store.example/contents/u/"
+RECEIPTS = {"files": Receipt(PLACE, {"trees": [{"role": "tasks", "url": PLACE}]})}
+
+
+def a_box(label="person", confidence=0.9):
+    return {"x": 1.0, "y": 2.0, "w": 3.0, "h": 4.0, "label": label, "confidence": confidence}
+
+
+class Shelf:
+    """A database with a project and an upload, and the parcels of jobs for it."""
+
+    def __init__(self, account, directory):
+        self.account, self.directory = account, directory
+        self.client = MongoClient(account.uri.get_secret_value())
+        self.db = self.client[account.database]
+        self.project, self.upload = ObjectId(), ObjectId()
+        self.db.AnnotationProject.insert_one({"_id": self.project, "contentUploads": []})
+        self.db.AnnotationContentUpload.insert_one({"_id": self.upload, "projectId": self.project, "status": 0})
+
+    def parcel(self, job_id="01job", *, tasks=3, frames=4, boxes=None, edition=1, **facts):
+        directory = self.directory / job_id
+        (directory / "tasks").mkdir(parents=True, exist_ok=True)
+        names = [task_name(number, "cam") for number in range(tasks)]
+        rows = [
+            Sample(name, index, 6 * (at * frames + index), 0, 0.2 * (at * frames + index), "00")
+            for at, name in enumerate(names)
+            for index in range(1, frames + 1)
+        ]
+        for name in names:
+            (directory / "tasks" / name).mkdir(exist_ok=True)
+            (directory / "tasks" / name / f"{name}.mp4").write_bytes(b"x")
+        (directory / "tasks" / names[0] / "1.jpg").write_bytes(b"x")
+        listed = TaskList(
+            "cam.mp4", 5.0, 30.0, Fraction(1, 15360), 640, 360, frames,
+            [Task(at, name, f"{name}/{name}.mp4", frames, 6 * at * frames, 6 * (at + 1) * frames - 1)
+             for at, name in enumerate(names)],
+        )  # fmt: skip
+        asked = {
+            "upload_id": str(self.upload), "project_id": str(self.project), "request_type": 0, "force_write": 0,
+            "auto_anno_version": 0, "content_path": "p/cam.mp4", **facts,
+        }  # fmt: skip
+        if edition > 1:
+            asked |= {"rework": {"edition": edition}}
+        job = replace(a_job("file:///cam.mp4", name="cam.mp4", facts=asked), id=job_id)
+        desk = Desk(job, directory, the_tools(self.directory, base=self.account))
+        desk.add("manifest", "manifest.jsonl", "".join(json.dumps(one.to_json()) + "\n" for one in rows).encode())
+        desk.add("task_list", "task_list.json", json.dumps(listed.to_json()).encode())
+        desk.artifacts["tasks"] = tree_artifact("tasks", directory, "tasks")
+        if boxes is not None:
+            lines = [json.dumps({"task": names[at], "index": k, "boxes": some}) + "\n" for at, k, some in boxes]
+            desk.add("annotations", "annotations.jsonl", "".join(lines).encode())
+        return replace(desk.parcel, receipts=RECEIPTS), desk
+
+    def document(self):
+        return self.db.AnnotationContentUpload.find_one({"_id": self.upload})
+
+    def tasks(self):
+        return list(self.db.AnnotationTask.find().sort("frameStart"))
+
+    def frame(self, task, index):
+        return self.db.AnnotationFrame.find_one({"taskId": task["_id"], "frameId": index})
+
+
+@pytest.fixture
+def shelf(account, tmp_path):
+    shelf = Shelf(account, tmp_path)
+    yield shelf
+    shelf.client.close()
+
+
+async def test_all_documents_of_an_upload_have_the_services_fields(shelf):
+    parcel, _ = shelf.parcel(boxes=[(0, 2, [a_box(), a_box("car", 0.5)])], request_type=1, auto_anno_version=3)
+    receipt = await mongo_tasks.publish(OPTIONS, parcel)
+    assert receipt.facts == {"tasks": 3, "frames": 12, "upload": str(shelf.upload)}
+    document = shelf.document()
+    assert {name: document[name] for name in ("status", "progress", "taskCount", "frames_per_task")} == {
+        "status": 1, "progress": 100, "taskCount": 3, "frames_per_task": 4,
+    }  # fmt: skip
+    assert document["request_annotation_version"] == 3
+    assert shelf.db.AnnotationProject.find_one()["contentUploads"] == [shelf.upload]
+    first = shelf.tasks()[0]
+    assert (first["S3_url"], first["skipFrameCount"]) == (f"{PLACE}task-0-cam/task-0-cam.mp4", 24 / 5)
+    assert shelf.frame(first, 1)["imageUrl"] == f"{PLACE}task-0-cam/1.jpg"
+    assert shelf.frame(first, 2)["imageUrl"] is None
+    boxes = shelf.frame(first, 2)["boxes"]
+    assert [(one["boundaries"]["label"], one["boundaries"]["autoLable_confidance"]) for one in boxes] == [
+        ("person", 0.9), ("car", 0.5),
+    ]  # fmt: skip
+    assert shelf.frame(first, 3)["boxes"] == []
+
+
+async def test_publishing_again_changes_nothing_and_is_known_by_asking(shelf):
+    parcel, desk = shelf.parcel()
+    assert await mongo_tasks.reconcile(OPTIONS, parcel) is None
+    receipt = await mongo_tasks.publish(OPTIONS, parcel)
+    before = [shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))]
+    assert (await mongo_tasks.reconcile(OPTIONS, replace(parcel, publication=desk.parcel.publication))) == receipt
+    await mongo_tasks.publish(OPTIONS, parcel)
+    assert [shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))] == before
+
+
+async def test_a_newer_job_takes_the_place_of_the_tasks_and_an_older_one_cannot_take_it_back(shelf):
+    older, _ = shelf.parcel("01job")
+    newer, _ = shelf.parcel("02job", tasks=2)
+    await mongo_tasks.publish(OPTIONS, older)
+    await mongo_tasks.publish(OPTIONS, newer)
+    assert len(shelf.tasks()) == 2
+    assert shelf.db.AnnotationFrame.count_documents({}) == 8
+    with pytest.raises(Refused, match="a newer job works on it"):
+        await mongo_tasks.publish(OPTIONS, older)
+    assert len(shelf.tasks()) == 2
+
+
+async def test_what_a_lost_answer_left_behind_is_swept_once_it_is_known_to_have_arrived(shelf):
+    await mongo_tasks.publish(OPTIONS, shelf.parcel("01job")[0])
+    old = [str(one["_id"]) for one in shelf.tasks()]
+    newer, desk = shelf.parcel("02job")
+    await mongo_tasks.publish(OPTIONS, newer)
+    assert desk.token == {"old": old}
+    shelf.db.AnnotationFrame.insert_one({"taskId": ObjectId(old[0]), "frameId": 1})
+    asked = replace(newer, publication=desk.parcel.publication)
+    assert await mongo_tasks.reconcile(OPTIONS, asked) is not None
+    assert shelf.db.AnnotationFrame.count_documents({}) == 12
+
+
+async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detector_found(shelf):
+    first = [(0, 1, [a_box("old")]), (0, 2, [a_box("old")])]
+    await mongo_tasks.publish(OPTIONS, shelf.parcel("01job", request_type=1, auto_anno_version=1, boxes=first)[0])
+    task = shelf.tasks()[0]
+    drawn = {"id": 7, "boundaries": {"id": 7, "label": "mine", "x": 0}, "attributeValues": {}}
+    shelf.db.AnnotationFrame.update_one({"taskId": task["_id"], "frameId": 1}, {"$push": {"boxes": drawn}})
+    shelf.db.AnnotationFrame.update_one({"taskId": task["_id"], "frameId": 4}, {"$set": {"boxes": [drawn]}})
+    shelf.db.AnnotationFrame.delete_one({"taskId": task["_id"], "frameId": 3})
+    before = shelf.tasks()
+    second = [(0, 1, [a_box("new")]), (0, 3, [a_box("new")])]
+    await mongo_tasks.publish(OPTIONS, shelf.parcel("02job", request_type=2, auto_anno_version=2, boxes=second)[0])
+
+    def labels(index):
+        return [(one["id"], one["boundaries"]["label"]) for one in shelf.frame(task, index)["boxes"]]
+
+    assert [labels(index) for index in (1, 2, 3, 4)] == [[(7, "mine"), (8, "new")], [], [(1, "new")], [(7, "mine")]]
+    assert [{**one, "AutoAnnotationVersion": 2} for one in before] == shelf.tasks()
+    assert shelf.document()["request_annotation_version"] == 2
+    assert shelf.db.AnnotationFrame.count_documents({}) == 12
+
+
+@pytest.mark.parametrize(
+    ("boxes", "sentence"),
+    [
+        ([(0, 9, [a_box()])], "are of no frame of the manifest"),
+        ([(1, 1, [a_box()]), (0, 1, [a_box()])], "out of its order"),
+        ([(0, 1, [a_box()]), (0, 2, [{"x": 1}])], "Line 2 of the annotations is not as it should be"),
+    ],
+)
+async def test_annotations_of_another_making_are_refused_and_nothing_shows(shelf, boxes, sentence):
+    parcel, _ = shelf.parcel(boxes=boxes)
+    with pytest.raises(Refused, match=sentence):
+        await mongo_tasks.publish(OPTIONS, parcel)
+    assert (shelf.tasks(), shelf.document()["status"]) == ([], 0)
+
+
+async def test_a_manifest_that_is_cut_off_is_refused(shelf):
+    parcel, desk = shelf.parcel()
+    path = desk.directory / "manifest.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(Refused, match="the list of tasks differ"):
+        await mongo_tasks.publish(OPTIONS, parcel)
+    assert shelf.tasks() == []
+
+
+async def test_an_upload_that_is_gone_and_files_that_nobody_put_out_are_refused(shelf):
+    parcel, _ = shelf.parcel()
+    with pytest.raises(Refused, match="No publisher says where it put the tasks"):
+        await mongo_tasks.publish(OPTIONS, replace(parcel, receipts={}))
+    shelf.db.AnnotationContentUpload.delete_many({})
+    with pytest.raises(Refused, match="The upload is gone"):
+        await mongo_tasks.publish(OPTIONS, parcel)
+    assert shelf.tasks() == []
+
+
+async def test_a_database_that_is_away_is_waited_for_as_nobodys_failure(tmp_path, server):
+    shelf = Shelf(an_account(server.uri, timeout="500ms"), tmp_path)
+    parcel, _ = shelf.parcel()
+    server.kill()
+    for do in (mongo_tasks.publish, mongo_tasks.reconcile):
+        with pytest.raises(AgainLater) as away:
+            await do(OPTIONS, parcel)
+        assert not away.value.counts
+    server.start()
+    await mongo_tasks.publish(OPTIONS, parcel)
+    assert len(shelf.tasks()) == 3
+    shelf.client.close()
+
+
+async def test_a_transaction_that_fails_in_the_middle_shows_nothing(tmp_path, server):
+    shelf = Shelf(an_account(server.uri, timeout="5s"), tmp_path)
+    parcel, _ = shelf.parcel()
+    server.fail(["commitTransaction"], {"times": 1}, errorCode=112)
+    with pytest.raises(AgainLater):
+        await mongo_tasks.publish(OPTIONS, parcel)
+    assert (shelf.tasks(), shelf.document()["status"]) == ([], 0)
+    assert await mongo_tasks.reconcile(OPTIONS, parcel) is None
+    await mongo_tasks.publish(OPTIONS, parcel)
+    assert (len(shelf.tasks()), shelf.document()["status"]) == (3, 1)
+    shelf.client.close()
+
+
+async def test_an_upload_is_spoken_for_by_its_newest_job_and_its_progress_does_not_fall(shelf):
+    async with annotation_base(shelf.account, "base") as base:
+
+        async def told(job, **changes):
+            await base.tell(str(shelf.upload), job, changes)
+            found = shelf.document()
+            return found["vidd"]["job"], found["status"], found["progress"]
+
+        assert await told("01job", status=0, progress=40) == ("01job", 0, 40)
+        assert await told("01job", status=0, progress=0) == ("01job", 0, 40)
+        assert await told("02job", status=0, progress=5) == ("02job", 0, 5)
+        assert await told("01job", status=2, progress=99) == ("02job", 0, 5)
+        assert await told("02job", status=2) == ("02job", 2, 5)
+        await mongo_tasks.publish(OPTIONS, shelf.parcel("02job")[0])
+        assert await told("02job", status=0, progress=7) == ("02job", 1, 100)

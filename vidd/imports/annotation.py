@@ -1,0 +1,177 @@
+"""The content processor's config.cfg: its MongoDB, its bucket, where content lies, and the key of its callers."""
+
+from __future__ import annotations
+
+from configparser import Error, RawConfigParser
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from vidd.config import SettingsFault
+from vidd.imports.made import Made, toml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_KNOWN = {
+    "MongoDB": ("user_name", "password", "db_name", "port"),
+    "IP": ("server_ip",),
+    "S3": ("region", "access_key_id", "secret_access_key", "bucket_name"),
+    "Folders": ("content_base", "content_base_s3", "content_upload"),
+    "Cores": ("cpu_cores",),
+    "Content": ("frames_per_task",),
+    "App": ("api_key",),
+}
+_CALLER = "VIDD_ACCOUNTS__CALLER__VALUE"
+_PASSWORD = "VIDD_ACCOUNTS__BASE__PASSWORD"  # noqa: S105 - the variable's name
+_SECRET = "VIDD_ACCOUNTS__CONTENTS__SECRET_KEY"  # noqa: S105 - the variable's name
+_TEMPLATE = """\
+{notes}[daemon]
+state = "/var/lib/vidd"
+listen = "127.0.0.1:8081"
+
+[limits]
+encodes = {cores}
+
+[accounts.base]               # a replica set, of one server at least
+kind = "mongodb"
+uri = {uri}
+database = {database}
+{login}
+[accounts.contents]
+kind = "s3"
+bucket = {bucket}
+{region}{access}
+[accounts.caller]
+kind = "secret"
+
+[sources.calls]
+kind = "process_content"
+account = "base"
+auth_key = "caller.value"
+root = {root}              # from state, where it is relative: correct it
+prefix = {root}            # what content_path begins with for it
+pipeline = "annotation"
+frames_per_task = {per_task}
+# compatible = true           # answer when all is done, as the content processor did
+
+[[pipelines.annotation.steps]]
+kind = "frames"
+per_task = {per_task}
+images = true
+thumbnails = true
+
+[[pipelines.annotation.publish]]
+kind = "s3"
+label = "files"
+account = "contents"
+files = ["tasks"]
+prefix = {prefix}
+overwrite = true
+
+[[pipelines.annotation.publish]]
+kind = "mongo_tasks"
+account = "base"
+files = "files"
+"""
+
+
+def translate(text: str) -> Made:
+    """The settings; SettingsFault with everything in the file that cannot be used."""
+    given = _Given(text)
+    host = given.word("IP", "server_ip")
+    port, per_task, cores = (
+        given.number(section, name, most)
+        for section, name, most in (
+            ("MongoDB", "port", 65535),
+            ("Content", "frames_per_task", 100_000),
+            ("Cores", "cpu_cores", 1024),
+        )
+    )
+    database, bucket = given.word("MongoDB", "db_name"), given.word("S3", "bucket_name")
+    root = given.word("Folders", "content_upload", "content_base")
+    region, access, user = (
+        given.word(*where, wanted=False)
+        for where in (("S3", "region"), ("S3", "access_key_id"), ("MongoDB", "user_name"))
+    )
+    begin = given.word("Folders", "content_base_s3", wanted=False).strip("/") or "contents"
+    if "{" in begin:
+        given.faults.append("Folders.content_base_s3: has a brace, which would be a template")
+    given.check()
+    login = bool(user and given.has("MongoDB", "password"))
+    signed = bool(access and given.has("S3", "secret_access_key"))
+    made = _TEMPLATE.format(
+        notes="".join(f"# Not taken over: {toml(name)[1:-1]}\n" for name in given.strange()),
+        cores=cores,
+        uri=toml(f"mongodb://{f'[{host}]' if ':' in host else host}:{port}/{quote(database, safe='')}"),
+        database=toml(database),
+        login=f"user = {toml(user)}\n" if login else "",
+        bucket=toml(bucket),
+        region=f"region = {toml(region)}\n" if region else "",
+        access=f"access_key = {toml(access)}\n" if signed else "",
+        root=toml(root),
+        per_task=per_task,
+        prefix=toml(f"{begin}/{{{{ facts.upload_dir }}}}"),
+    )
+    secrets = {_CALLER: "what callers send as auth_key (App.API_key of config.cfg)"}
+    secrets |= {_PASSWORD: f"the password of {user}, as in config.cfg"} if login else {}
+    secrets |= {_SECRET: "the secret key of the bucket's account, as in config.cfg"} if signed else {}
+    return Made(made, secrets)
+
+
+class _Given:
+    """What the file says, and the faults found in it. What stands there is not repeated: it may be a secret."""
+
+    def __init__(self, text: str) -> None:
+        self._cfg = RawConfigParser(strict=True)
+        self.faults: list[str] = []
+        try:
+            self._cfg.read_string(text)
+        except Error as error:
+            line = getattr(error, "lineno", None) or next((at for at, _ in getattr(error, "errors", ())), None)
+            where = f" (line {line})" if line else ""
+            raise SettingsFault([f"config.cfg: is not of sections with names and values{where}"]) from None
+
+    def has(self, section: str, name: str) -> bool:
+        """Whether something stands there."""
+        return bool(self._plain(section, name))
+
+    def _plain(self, section: str, name: str) -> str:
+        return self._cfg.get(section, name, fallback="").strip().strip("'\"")
+
+    def word(self, section: str, *names: str, wanted: bool = True) -> str:
+        """The first of these that is there, in one line."""
+        for name in names:
+            found = self._plain(section, name)
+            if found and not found.isprintable():
+                self.faults.append(f"{section}.{name}: is no line of text")
+                return ""
+            if found:
+                return found
+        if wanted:
+            self.faults.append(f"{section}.{names[0]}: is not there")
+        return ""
+
+    def number(self, section: str, name: str, most: int) -> int:
+        """A whole number, 1 to `most`."""
+        text = self._plain(section, name)
+        if not (text.isascii() and text.isdigit() and len(text) < 10) or not 1 <= int(text) <= most:
+            self.faults.append(f"{section}.{name}: is no number from 1 to {most}")
+            return 0
+        return int(text)
+
+    def strange(self) -> Sequence[str]:
+        """What is there and means nothing to vidd: whole sections, or names in those it knows."""
+        found = [section for section in self._cfg.sections() if section not in _KNOWN]
+        found += [
+            f"{section}.{name}"
+            for section, names in _KNOWN.items()
+            if self._cfg.has_section(section)
+            for name in self._cfg.options(section)
+            if name not in names
+        ]
+        return found
+
+    def check(self) -> None:
+        """SettingsFault with all faults, if there are any."""
+        if self.faults:
+            raise SettingsFault(self.faults)
