@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, acts, ask, audit, demo, follow, imports, retry, rework, run
+from vidd.cli import accounts, acts, ask, audit, dataset, demo, follow, imports, retry, rework, run
 
 app = typer.Typer(
     add_completion=False,
@@ -38,6 +38,7 @@ for command in (
     demo.demo,
     run.check,
     ask.submit,
+    dataset.dataset,
     ask.jobs,
     ask.show,
     follow.follow,

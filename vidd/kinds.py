@@ -141,8 +141,8 @@ def _named(tables: tuple[Table, ...]) -> list[tuple[str, Table]]:
 def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[str, Any]:
     """A pipeline with every default resolved, as it is stored with a job."""
     steps = pipeline.steps
-    if not steps or steps[0].kind != "fetch":
-        # Every pipeline works on a file of its own; naming the step is only needed to set its options.
+    if not steps or not _begins(steps[0].kind):
+        # Nearly every pipeline works on a file of its own; naming the step is only needed to set its options.
         steps = (Table(kind="fetch"), *steps)
     shift = len(steps) - len(pipeline.steps)
     words = _Words(faults)
@@ -178,6 +178,14 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
     }
     words.check([name for name, _ in _named(pipeline.publish)])
     return resolved
+
+
+def _begins(kind: str) -> bool:
+    """Whether a step of this kind fetches what it works on."""
+    try:
+        return kind == "fetch" or getattr(module_of("steps", kind), "BEGINS", False)
+    except Refused:
+        return False
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
+from botocore.utils import parse_timestamp
 from pydantic import Field, SecretStr, model_validator
 
 from vidd.clients.aws_faults import ABSENT, asking, code_of, fault_of, status_of
@@ -92,11 +94,20 @@ def _models() -> Any:
     return get_session().get_component("data_loader")
 
 
+def _moment(text: Any) -> datetime:
+    """A time of an answer. A listing has one for each object, and botocore's own reading of them takes most of its time."""
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return parse_timestamp(text)  # type: ignore[no-any-return]  # botocore has no types
+
+
 @lru_cache(maxsize=32)
 def _session(account: Account) -> aioboto3.Session:
     """One session per account."""
     core = get_session()
     core.register_component("data_loader", _models())
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
     return aioboto3.Session(
         botocore_session=core,
         aws_access_key_id=account.access_key,

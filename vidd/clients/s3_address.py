@@ -36,3 +36,17 @@ def web_address(account: Account, bucket: str, key: str) -> str:
     if account.addressing == "virtual":
         return f"{base.scheme}://{bucket}.{base.netloc}/{path}"
     return f"{account.endpoint_url.rstrip('/')}/{bucket}/{path}"
+
+
+def key_of(account: Account, bucket: str, address: str) -> str:
+    """The key that is meant: by an address a browser opens, s3://bucket/key, or the key itself; "" where none is."""
+    text = address.strip()
+    if text.startswith("s3://"):
+        return unquote(text.removeprefix("s3://").partition("/")[2])
+    begin = web_address(account, bucket, "")
+    if text.startswith(begin):
+        return unquote(text.removeprefix(begin).partition("?")[0])
+    parts = urlsplit(text)
+    if parts.scheme in {"http", "https"}:
+        return unquote(parts.path).lstrip("/")
+    return text.removeprefix("./").lstrip("/")

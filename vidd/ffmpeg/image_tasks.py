@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _MOST, _LARGEST = 1_000_000, 256 << 20
 _MOST_NAMED = 20
-_UNREADABLE = (
+UNREADABLE = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
     OSError,
@@ -145,7 +145,7 @@ class _Gathering:
     def _read(self, name: str) -> tuple[Image.Image, str] | None:
         try:
             return read(self._images.bytes_of(name))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._bad[name] = str(error)
             return None
 

@@ -14,7 +14,8 @@ handed in before; `name` is the source's. `vidd audit` compares that with the jo
 
 A step module with `OWN_PLACE = True` takes the place itself, with `bench.place()` around what crowds the machine; one
 with `FRESH = True` makes words only, and runs anew whenever the job does, since the programme may say something else;
-where `LOCAL = True`, `check` looks at files and programs of this machine only, so `vidd check` always asks it. `still`
+one with `BEGINS = True` fetches what
+it works on by itself, so that where it is the first, nothing is fetched before it; where `LOCAL = True`, `check` looks at files and programs of this machine only, so `vidd check` always asks it. `still`
 tells of a recorded outcome whether it serves what the job is now.
 
 What a step makes are artifacts: files, or trees. A tree is a directory below the job's own with any number of files in it,

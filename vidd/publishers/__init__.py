@@ -1,6 +1,7 @@
 """The kinds of publisher and notice. To add one: a file here, a line below, an example in etc/, the README."""
 
 KINDS = {
+    "data_set": "vidd.publishers.data_set",
     "facebook": "vidd.publishers.facebook",
     "folder": "vidd.publishers.folder",
     "mail": "vidd.publishers.mail",

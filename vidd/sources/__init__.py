@@ -2,6 +2,7 @@
 
 KINDS = {
     "cms": "vidd.sources.cms",
+    "data_sets": "vidd.sources.data_sets",
     "folder": "vidd.sources.folder",
     "process_content": "vidd.sources.process_content",
     "sheet": "vidd.sources.sheet",

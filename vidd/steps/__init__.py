@@ -3,6 +3,7 @@
 KINDS = {
     "annotate": "vidd.steps.annotate",
     "command": "vidd.steps.command",
+    "data_set": "vidd.steps.data_set",
     "describe": "vidd.steps.describe",
     "fetch": "vidd.steps.fetch",
     "frames": "vidd.steps.frames",

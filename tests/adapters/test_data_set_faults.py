@@ -1,0 +1,99 @@
+"""Data sets while the bucket and the database have a bad day."""
+
+import pytest
+from builders_aws import Bucket, an_account
+from builders_dataset import Lab, Maker, augmentations
+from builders_mongo import an_account as a_database
+from builders_mongo import server
+from peers.faulty_proxy import faulty_proxy
+from peers.servers import ministack
+
+from vidd.errors import AgainLater
+from vidd.publishers import data_set as publisher
+
+__all__ = ["server"]
+WHOLE = 3 * 6 + 3
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with ministack() as url:
+        yield url
+
+
+@pytest.fixture
+async def lab(s3, server, tmp_path, request):
+    bucket = await Bucket(an_account(s3), f"b{abs(hash(request.node.nodeid))}").make()
+    lab = Lab(a_database(server.uri, timeout=2), bucket, tmp_path)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def maker(lab, tmp_path):
+    return Maker(lab, tmp_path / "state")
+
+
+def puts(method, path):
+    return method == "PUT" and "dataset" in path
+
+
+def reads(method, path):
+    return method == "GET" and "contents" in path and "list-type" not in path
+
+
+def lists(method, path):
+    return method == "GET" and "list-type" in path
+
+
+@pytest.mark.parametrize(
+    ("matches", "how"),
+    [(puts, "drop reply"), (puts, 503), (puts, "late error"), (reads, "cut"), (reads, "refuse"), (lists, 500)],
+)
+async def test_every_object_is_there_once_whatever_becomes_of_some_requests(lab, maker, s3, matches, how):
+    version = lab.version(await lab.task(6))
+    direct = lab.bucket.account
+    async with faulty_proxy(s3) as proxy:
+        lab.bucket.account = an_account(proxy.url)
+        proxy.next_time(matches, how, times=3)
+        sent, _ = await maker.make(version)
+        lab.bucket.account = direct
+        assert not any(trouble.times for trouble in proxy.troubles)
+    assert sent["sent"] + sent["equal"] == WHOLE
+    assert len(await lab.objects()) == WHOLE
+    assert lab.document(version)["taskStatus"]["state"] == "complete"
+
+
+async def test_a_database_that_dies_in_the_middle_is_waited_for_and_the_rest_goes_on(lab, maker, server):
+    tasks = [await lab.task(6), await lab.task(6, first=10)]
+    version = lab.version(*tasks, augmentationTypes=augmentations(CLOCKWISE=[1]))
+    bench, outcome = await maker.build(version)
+    desk = maker.desk(bench, outcome)
+    parcel, real = desk.parcel, desk.parcel.checkpoint
+
+    async def checkpoint(token):
+        await real(token)
+        server.kill()
+
+    object.__setattr__(parcel, "checkpoint", checkpoint)
+    with pytest.raises(AgainLater, match="MongoDB"):
+        await publisher.publish(maker.options(publisher), parcel)
+    server.start()
+    assert [one["state"] for one in lab.document(version)["taskStatus"]["tasks"]] == ["complete", "pending"]
+    desk.token = desk.checkpoints[-1]
+    receipt = await publisher.publish(maker.options(publisher), desk.parcel)
+    assert receipt.facts["sent"] == 2 * (18 + 3) + 3
+    assert lab.document(version)["taskStatus"]["state"] == "complete"
+
+
+async def test_while_the_database_cannot_be_written_nothing_is_called_complete(lab, maker, server):
+    version = lab.version(await lab.task(3))
+    bench, outcome = await maker.build(version)
+    server.fail(["update"], "alwaysOn", errorCode=11602)
+    desk = maker.desk(bench, outcome)
+    with pytest.raises(AgainLater):
+        await publisher.publish(maker.options(publisher), desk.parcel)
+    server.behave()
+    assert lab.document(version)["taskStatus"]["state"] == "pending"
+    await publisher.publish(maker.options(publisher), desk.parcel)
+    assert lab.document(version)["taskStatus"]["state"] == "complete"

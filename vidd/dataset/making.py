@@ -1,0 +1,204 @@
+"""Makes one task's files after another, below a job's directory: looks at what is there, fetches pictures, has a child make the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidd.clients.aws import head
+from vidd.clients.landing import check_room
+from vidd.clients.orders import Silent, carry_out
+from vidd.clients.persist import persist
+from vidd.clients.s3_tree import Listed, listed
+from vidd.clients.side_by_side import side_by_side
+from vidd.clients.threads import in_thread
+from vidd.dataset.bring import bring
+from vidd.dataset.planning import ROOT, Found, Seen, TaskPlan
+from vidd.errors import AgainLater, Refused
+from vidd.model.data_set import mark_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from vidd.dataset.documents import FrameDocument, TaskDocument
+    from vidd.dataset.ledger import Ledger
+    from vidd.dataset.options import Open
+    from vidd.dataset.planning import Frame, Manner
+    from vidd.model.data_set import Version
+    from vidd.ports import Bench
+
+TREE = "objects"
+_FETCHED, _ORDERS, _MADE = ".pictures", ".orders.json", ".made.jsonl"
+_MEMORY = 8 << 30
+_QUIET = 600.0
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where and how files are made. Keys are paths below `tree`."""
+
+    bench: Bench
+    open: Open
+    ledger: Ledger
+    manner: Manner
+    at_once: int
+
+    @property
+    def tree(self) -> Path:
+        """The directory of the objects that are to be sent."""
+        return self.bench.directory / TREE
+
+    async def task(self, version: Version, task: str) -> TaskPlan:
+        """Make what a task lacks. Refused with what is wrong with it, as the end of a sentence."""
+        documents = self.open.documents
+        document = await documents.task(task)
+        frames = [one async for one in documents.frames(task, version.id)]
+        if not frames:
+            raise Refused("it has no frames: take it out of the version's taskList, or make its frames")
+        seen = await self._seen(version, task, document, frames)
+        page = await in_thread(self.ledger.read, task)
+        plan = await in_thread(TaskPlan, version, Found(task, document, frames, seen, page), self.manner)
+        if orders := plan.orders():
+            await self._make(plan, orders)
+            await in_thread(self.ledger.write, task, page)
+        return plan
+
+    async def _seen(self, version: Version, task: str, document: TaskDocument, frames: Sequence[FrameDocument]) -> Seen:
+        here = self.open
+        root = f"{ROOT}/{version.group}/{task}/"
+        there = await listed(here.s3, here.bucket, root, here.sleep)
+        pictures = {key: one for frame in frames if (key := frame.picture) and (one := there.get(key)) is not None}
+        if away := [key for frame in frames if (key := frame.picture) and not key.startswith(root)]:
+            around = os.path.commonpath([key.rpartition("/")[0] for key in away])
+            found = await listed(here.s3, here.bucket, f"{around}/" if around else "", here.sleep)
+            pictures |= {key: found[key] for key in away if key in found}
+        lacking = any(frame.picture not in pictures for frame in frames)
+        film = await self._listed(document.film) if document.film is not None and lacking else None
+        return Seen(there, pictures, film, self.is_here)
+
+    async def _listed(self, key: str) -> Listed | None:
+        here = self.open
+
+        async def look() -> dict[str, Any] | None:
+            return await head(here.s3, here.bucket, key)
+
+        found = await persist(look, sleep=here.sleep)
+        return Listed(int(found["ContentLength"]), str(found["ETag"]).strip('"')) if found is not None else None
+
+    def is_here(self, key: str, one: Listed) -> bool:
+        """Whether this object was made by an attempt that was cut off later."""
+        path = self.tree / key
+        if not path.is_file() or path.stat().st_size != one.size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, _md5).hexdigest() == one.etag
+
+    async def _make(self, plan: TaskPlan, frames: Sequence[Frame]) -> None:
+        room = self.bench.directory / _FETCHED
+        await in_thread(_empty, room)
+        fetched = await self._fetch(plan, frames, room)
+        film = None
+        if any(one.image is None and one.source is None for one in frames):
+            film = room / "film"
+            await self._bring(str(plan.document.film), film, plan.seen.film)
+        orders = {
+            "room": str(self.tree),
+            "film": str(film) if film else None,
+            "name": plan.document.name,
+            "quality": self.manner.quality,
+            "largest": self.manner.largest,
+            "labels": plan.version.labels,
+            "drawn_on": list(plan.document.drawn_on) if plan.document.drawn_on else None,
+            "frames": [_order(one, fetched.get(one.document.number)) for one in frames],
+        }
+
+        def heard(said: Mapping[str, Any]) -> None:
+            plan.settle(said["frame"], said["size"], said["made"])
+
+        await self.child("pictures", orders, heard)
+        await in_thread(shutil.rmtree, room)
+
+    async def _fetch(self, plan: TaskPlan, frames: Sequence[Frame], room: Path) -> dict[int, Path]:
+        """The pictures that a child must see, by the frames' numbers."""
+        places: dict[int, Path] = {}
+        wanted: list[tuple[str, Path, Listed | None]] = []
+        for one in frames:
+            if not _needs_picture(one) or (one.image is None and one.source is None):
+                continue
+            number, here = one.document.number, self.tree / one.keys.image
+            key = one.keys.image if one.image is not None else str(one.source)
+            found = plan.seen.there.get(key) if one.image is not None else plan.seen.pictures[key]
+            if one.image is not None and (found is None or found.etag != one.image):
+                places[number] = here
+            else:
+                places[number] = room / str(number)
+                wanted.append((key, places[number], found))
+
+        async def one_of_them(row: tuple[str, Path, Listed | None]) -> None:
+            await self._bring(*row)
+
+        await side_by_side(self.at_once, wanted, one_of_them)
+        return places
+
+    async def _bring(self, key: str, path: Path, found: Listed | None) -> None:
+        here, bench = self.open, self.bench
+        if found is None:
+            raise Refused(f"{key!a} is not in the bucket: put it there again")
+        check_room(bench.directory, found.size, bench.tools.encoder.disk_reserve)
+        await bring(here, key, path, found)
+
+    async def get(self, key: str, path: Path, etag: str) -> None:
+        """Fetch an object that is known by its sum."""
+        found = await self._listed(key)
+        if found is None or found.etag != etag:
+            raise Refused(f"{key!a} was replaced while the data set was made: ask for it again")
+        await self._bring(key, path, found)
+
+    async def child(self, what: str, orders: Mapping[str, Any], heard: Callable[[Mapping[str, Any]], None]) -> None:
+        """Have it done, and hear of each thing that was made; Refused or AgainLater with the child's sentence."""
+        bench = self.bench
+        told, made = bench.directory / _ORDERS, bench.directory / _MADE
+        await in_thread(told.write_text, json.dumps(orders))
+        words = {"what": what, "orders": str(told), "made": str(made)}
+        memory = bench.tools.encoder.memory or _MEMORY
+        try:
+            async with bench.place():
+                await carry_out("vidd.dataset.child", words, bench, quiet=_QUIET, memory=memory)
+        except Silent as silent:
+            raise AgainLater(f"The files could not be made ({silent}).", said=silent.said) from None
+        for line in (await in_thread(made.read_text)).splitlines():
+            heard(json.loads(line))
+        told.unlink()
+        made.unlink()
+
+
+def _needs_picture(one: Frame) -> bool:
+    wanted = one.want
+    pixels = "image" in wanted or "small" in wanted or any("image" in each for each in wanted["changed"].values())
+    return pixels or one.size is None
+
+
+def _order(one: Frame, picture: Path | None) -> dict[str, Any]:
+    from_film = one.image is None and one.source is None
+    return {
+        "number": one.document.number,
+        "index": one.document.number if from_film else None,
+        "picture": str(picture) if picture else None,
+        "size": one.size,
+        "marks": [mark_to_json(each) for each in one.document.marks],
+        "want": one.want,
+    }
+
+
+def _md5() -> Any:
+    return hashlib.md5(usedforsecurity=False)
+
+
+def _empty(room: Path) -> None:
+    shutil.rmtree(room, ignore_errors=True)
+    room.mkdir()

@@ -1,0 +1,51 @@
+"""Where a data set's documents and objects are, as settings; and both sides, opened."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from vidd.clients import aws, mongo
+from vidd.clients.s3_address import key_of
+from vidd.dataset.documents import Documents
+from vidd.errors import Refused
+from vidd.options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from vidd.ports import Tools
+
+
+class Place(Options):
+    """What the step and the publisher of a data set both need to know."""
+
+    database: str = Field(description="The MongoDB account with the documents.")
+    account: str = Field(description="The S3 account with the pictures, and for the data sets.")
+    bucket: str | None = Field(None, min_length=1, description="The bucket; without it, the account's.")
+
+
+@dataclass(frozen=True)
+class Open:
+    """Both sides, with what is needed to ask them."""
+
+    documents: Documents
+    s3: Any
+    bucket: str
+    sleep: Callable[[float], Awaitable[None]]
+
+
+@asynccontextmanager
+async def opened(options: Place, tools: Tools) -> AsyncIterator[Open]:
+    """Refused where there is no such account, or no bucket is named."""
+    store = tools.account(options.account, aws.Account)
+    account = tools.account(options.database, mongo.Account)
+    bucket = options.bucket or store.bucket
+    if bucket is None:
+        raise Refused("No bucket is named: set bucket of the step and the publisher, or of their account.")
+    async with mongo.database(account, options.database) as db, aws.client(store, "s3") as s3:
+        yield Open(Documents(db, options.database, partial(key_of, store, bucket)), s3, bucket, tools.clock.sleep)

@@ -1,0 +1,150 @@
+"""Data sets that somebody asks for, by HTTP or by `vidd dataset`; and those whose documents say that they are pending.
+
+A version that is being made already is not begun a second time: who asks for it meanwhile is told of the same job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from functools import partial
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import structlog
+from pydantic import Field
+
+from vidd.clients import mongo, secret
+from vidd.dataset.documents import Documents
+from vidd.errors import AgainLater
+from vidd.model.job import Arrival, State
+from vidd.options import Duration
+from vidd.options import Options as Base
+from vidd.ports import Declined, Front, Inlet, Reply
+
+if TYPE_CHECKING:
+    from vidd.model.job import Job
+    from vidd.ports import Call, Tools
+
+_log = structlog.get_logger()
+_RESTING = frozenset({State.REFUSED, State.CANCELLED, State.EXCLUDED, State.UNSURE})
+_SCHEMA = {
+    "type": "object",
+    "required": ["data_version_id"],
+    "properties": {
+        "data_version_id": {"type": "string", "description": "The _id of an AnnotationDatasetVersion."},
+        "auth_key": {"type": "string", "description": "Needed where the source has a key."},
+    },
+}
+
+
+class Options(Base):
+    """The settings of a source of kind `data_sets`."""
+
+    account: str = Field(description="The MongoDB account with the documents.")
+    pipeline: str = Field(description="The pipeline that makes them.")
+    auth_key: str | None = Field(
+        None, description="Name of a secret (`account.key`) that requests must bring as `auth_key`; without it, none."
+    )
+    rescan: Duration = Field(600.0, gt=0, description="How often to look for pending ones.")
+
+
+async def watch(options: Options, inlet: Inlet) -> None:
+    """Take up what is pending, at the start, at `vidd resume`, and now and then."""
+    desk = _Desk(options, inlet)
+    while True:
+        try:
+            waiting = await desk.take_pending()
+        except AgainLater as fault:
+            inlet.down(fault.sentence)
+            await inlet.pause(min(5.0, options.rescan))
+            continue
+        inlet.up()
+        inlet.note(waiting)
+        inlet.caught_up()
+        await inlet.pause(options.rescan)
+
+
+def routes(options: Options, inlet: Inlet) -> list[Front]:
+    """What is asked for by HTTP: both ways of the front end, which get an empty answer, and the command line's."""
+    desk = _Desk(options, inlet)
+    begin = partial(desk.answer, quiet=True)
+    return [
+        Front("POST", "/api/createDataSet", begin, "Makes a data set.", _SCHEMA),
+        Front("POST", "/api/editDataSet", begin, "Makes a data set that has changed anew: only what changed.", _SCHEMA),
+        Front("POST", "/api/data-sets", desk.answer, "Makes a data set, and names the job.", _SCHEMA),
+    ]
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Ask for the documents."""
+    account = tools.account(options.account, mongo.Account)
+    if options.auth_key is not None:
+        secret.reveal(tools, options.auth_key)
+    async with mongo.database(account, options.account) as db:
+        waiting = await Documents(db, options.account).pending()
+    return f"The documents can be read: {len(waiting)} data sets are pending."
+
+
+# The watcher and the routes of a source share its inlet: who asks between two looks of the other waits for it.
+_LOCKS: WeakKeyDictionary[Inlet, asyncio.Lock] = WeakKeyDictionary()
+
+
+class _Desk:
+    """Where data sets are asked for."""
+
+    def __init__(self, options: Options, inlet: Inlet) -> None:
+        self._options, self._inlet = options, inlet
+
+    async def answer(self, call: Call, *, quiet: bool = False) -> Reply:
+        """201 with nothing, or 202 with the job; 401 and 404 where nothing is begun."""
+        self._admit(call)
+        identity = str(call.fields.get("data_version_id") or "").strip()
+        if not identity:
+            raise Declined(400, "There is no data_version_id: say which AnnotationDatasetVersion is to be made.")
+        account = self._inlet.tools.account(self._options.account, mongo.Account)
+        async with mongo.database(account, self._options.account) as db:
+            found = await Documents(db, self._options.account).find(identity)
+        if found is None:
+            raise Declined(404, f"There is no data set version {identity[:80]!a}: give the _id of one.")
+        job, fresh = await self._begin(str(found["_id"]))
+        return Reply(201, None, "text/plain") if quiet else Reply(202, {"job": job.id, "fresh": fresh})
+
+    def _admit(self, call: Call) -> None:
+        if self._options.auth_key is None:
+            return
+        wanted = secret.reveal(self._inlet.tools, self._options.auth_key)
+        given = str(call.fields.get("auth_key") or "")
+        if not hmac.compare_digest(given.encode(errors="replace"), wanted.encode()):
+            raise Declined(401, "The auth_key is not the one of the settings: send the right one.")
+
+    async def take_pending(self) -> str | None:
+        """Begin what is pending and has no job; a sentence about those whose job came to nothing."""
+        account = self._inlet.tools.account(self._options.account, mongo.Account)
+        async with mongo.database(account, self._options.account) as db:
+            pending = await Documents(db, self._options.account).pending()
+        known = {_version(job): job for job in await self._inlet.unsettled()}
+        for identity in pending:
+            if identity not in known:
+                job, _ = await self._begin(identity)
+                _log.info("pending data set taken up", version=identity, job=job.id)
+        stuck = [one for one in pending if one in known and known[one].state in _RESTING]
+        if not stuck:
+            return None
+        return f"{len(stuck)} pending data sets are not gone on with, such as {stuck[0]}: vidd jobs says why."
+
+    async def _begin(self, identity: str) -> tuple[Job, bool]:
+        """The job that makes it now, and whether it is new."""
+        async with _LOCKS.setdefault(self._inlet, asyncio.Lock()):
+            known = [job for job in await self._inlet.unsettled() if _version(job) == identity]
+            if busy := [job for job in known if job.state not in _RESTING]:
+                return busy[0], False
+            now = self._inlet.tools.clock.now()
+            facts = {"data_set_version": identity, "talk": None}
+            return await self._inlet.take(
+                Arrival(f"data-set:{identity}@{now.isoformat()}", f"data-set:{identity}", identity, facts)
+            )
+
+
+def _version(job: Job) -> str:
+    return str(job.facts.get("data_set_version"))
