@@ -92,7 +92,7 @@ async def test_a_program_that_dies_of_a_signal_shows_it(number):
 
 
 async def test_cancelling_leaves_nothing_alive_of_a_deaf_program_and_of_children_that_left_its_group_and_session():
-    heard = Heard()
+    heard, others = Heard(), descendants(os.getpid())
     task = asyncio.create_task(guarded([PYTHON, "-S", "-c", RUNAWAY], heard, grace=0.1))
     pids = await heard.words()
     assert len(pids) == 6
@@ -101,7 +101,8 @@ async def test_cancelling_leaves_nothing_alive_of_a_deaf_program_and_of_children
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [pid for pid in pids if alive(pid)] == []
-    assert descendants(os.getpid()) == set()
+    # Servers that all tests share live on.
+    assert descendants(os.getpid()) <= others
 
 
 async def test_what_a_program_leaves_behind_in_another_session_ends_with_it():
