@@ -98,6 +98,7 @@ class QuietInlet:
         self.ups = 0
         self.changed = asyncio.Condition()
         self.idle = asyncio.Event()
+        self.turn = asyncio.Lock()
         self.refuse = None
 
     async def _tell(self):

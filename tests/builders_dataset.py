@@ -9,8 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import pytest
 from bson import ObjectId
 from builders_aws import Bucket, Desk, a_bench, a_job, the_tools
+from peers.servers import ministack
 from PIL import Image, ImageDraw
 from pymongo import MongoClient
 
@@ -186,3 +188,23 @@ class Maker:
 
 
 __all__ = ["LABELS", "SIZE", "SPLIT", "Lab", "Maker", "augmentations", "box", "film", "jpeg", "picture"]
+
+
+def told(lab, version, tasks):
+    """All that the documents say, but for the times."""
+    document = lab.document(version)
+    for one in document["exportFormats"].values():
+        one.pop("lastUpdatedAt", None)
+        one.pop("createdAt", None)
+    return document, [lab.frames(one) for one in tasks], list(lab.db.AnnotationTask.find())
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with ministack() as url:
+        yield url
+
+
+@pytest.fixture
+def maker(lab, tmp_path):
+    return Maker(lab, tmp_path / "state")

@@ -8,9 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from builders_aws import Bucket, an_account
-from builders_dataset import SIZE, Lab, Maker, augmentations, box, jpeg, picture
+from builders_dataset import SIZE, Lab, Maker, augmentations, box, jpeg, maker, picture, s3, told
 from builders_mongo import account, mongodb
-from peers.servers import ministack
 from PIL import Image, ImageChops, ImageStat
 
 from vidd.clients.s3_address import web_address
@@ -19,13 +18,7 @@ from vidd.dataset.making import Workshop
 from vidd.errors import Refused
 from vidd.publishers import data_set as publisher
 
-__all__ = ["account", "mongodb"]
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with ministack() as url:
-        yield url
+__all__ = ["account", "maker", "mongodb", "s3"]
 
 
 @pytest.fixture
@@ -34,11 +27,6 @@ async def lab(s3, account, tmp_path, request):
     lab = Lab(account, bucket, tmp_path)
     yield lab
     lab.close()
-
-
-@pytest.fixture
-def maker(lab, tmp_path):
-    return Maker(lab, tmp_path / "state")
 
 
 async def test_a_version_becomes_objects_and_documents_and_is_complete(lab, maker):
@@ -451,15 +439,6 @@ async def test_what_was_made_before_a_kill_is_not_made_again_and_the_end_is_the_
     lab.db.AnnotationDatasetVersion.update_one({}, {"$set": {"taskStatus": {"state": "pending"}}})
     await Maker(lab, tmp_path / "other").make(version)
     assert (await lab.objects(), told(lab, version, tasks)) == first
-
-
-def told(lab, version, tasks):
-    """All that the documents say, but for the times."""
-    document = lab.document(version)
-    for one in document["exportFormats"].values():
-        one.pop("lastUpdatedAt", None)
-        one.pop("createdAt", None)
-    return document, [lab.frames(one) for one in tasks], list(lab.db.AnnotationTask.find())
 
 
 async def test_without_opencv_augmentations_are_refused_with_one_sentence(lab, maker, tmp_path, monkeypatch):

@@ -2,23 +2,16 @@
 
 import pytest
 from builders_aws import Bucket, an_account
-from builders_dataset import Lab, Maker, augmentations
+from builders_dataset import Lab, augmentations, maker, s3
 from builders_mongo import an_account as a_database
 from builders_mongo import server
 from peers.faulty_proxy import faulty_proxy
-from peers.servers import ministack
 
 from vidd.errors import AgainLater
 from vidd.publishers import data_set as publisher
 
-__all__ = ["server"]
+__all__ = ["maker", "s3", "server"]
 WHOLE = 3 * 6 + 3
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with ministack() as url:
-        yield url
 
 
 @pytest.fixture
@@ -27,11 +20,6 @@ async def lab(s3, server, tmp_path, request):
     lab = Lab(a_database(server.uri, timeout=2), bucket, tmp_path)
     yield lab
     lab.close()
-
-
-@pytest.fixture
-def maker(lab, tmp_path):
-    return Maker(lab, tmp_path / "state")
 
 
 def puts(method, path):

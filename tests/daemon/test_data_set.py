@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from builders_aws import Bucket, an_account
-from builders_dataset import Lab, augmentations, jpeg
+from builders_dataset import Lab, augmentations, jpeg, told
 from builders_mongo import account, mongodb
 from peers.daemon import until
 from peers.servers import ministack
@@ -100,15 +100,6 @@ def posted(daemon, path, fields):
             return error.code, json.loads(error.read())["detail"]
 
 
-def told(lab, version, tasks):
-    """All that the documents say, but for the times."""
-    document = lab.document(version)
-    for one in document["exportFormats"].values():
-        one.pop("lastUpdatedAt", None)
-        one.pop("createdAt", None)
-    return document, [lab.frames(one) for one in tasks], list(lab.db.AnnotationTask.find())
-
-
 POINTS = {
     "before the second task's files": ("vidd.dataset.making:Workshop.child", "before", 2),
     "after a task's page": ("vidd.dataset.ledger:Ledger.write", "after", 1),
@@ -149,7 +140,7 @@ def test_a_data_set_killed_at_point_after_point_ends_as_one_that_was_not(place, 
 
 def test_the_front_ends_calls_begin_it_and_an_edit_sends_what_changed(place, lab, s3):
     configure(place, lab, s3, 'auth_key = "front.value"')
-    _, version = three_tasks(lab)
+    tasks, version = three_tasks(lab)
     with place.daemon() as daemon:
         fields = {"data_version_id": version, "auth_key": KEY}
         assert posted(daemon, "/api/createDataSet", {"data_version_id": version})[0] == 401
@@ -160,7 +151,9 @@ def test_the_front_ends_calls_begin_it_and_an_edit_sends_what_changed(place, lab
         assert posted(daemon, "/api/createDataSet", fields) == (201, b"")
         job = daemon.job("published", pipeline="datasets")
         assert job["publications"][0]["receipt"]["facts"]["sent"] == WHOLE
-        asyncio.run(lab.bucket.put("contents/up/task-20-cam/2.jpg", jpeg(500)))
+        # One that no augmentation was drawn for, which is by the ids: those of it would be sent, too.
+        plain = next(one for one in lab.frames(tasks[2]) if not one["datasetVersions"][0]["augmentationImages"])
+        asyncio.run(lab.bucket.put(f"contents/up/task-20-cam/{plain['frameId']}.jpg", jpeg(500)))
         assert posted(daemon, "/api/editDataSet", fields) == (201, b"")
         until(lambda: [one["state"] for one in daemon.jobs()] == ["published"] * 2, "the edit is out")
         (facts,) = [

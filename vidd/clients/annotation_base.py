@@ -17,7 +17,7 @@ from pymongo.read_concern import ReadConcern
 from vidd.clients.mongo import Account, database
 from vidd.clients.mongo_faults import asking
 from vidd.errors import Refused
-from vidd.model.annotation import FAILED, FRAMES, OURS, PROJECTS, TASKS, UNDER_WAY, UPLOADS, with_boxes
+from vidd.model.annotation import FAILED, FRAMES, FRAMES_BY_TASK, OURS, PROJECTS, TASKS, UNDER_WAY, UPLOADS, with_boxes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -62,7 +62,7 @@ class AnnotationBase:
     async def index(self) -> None:
         """See to it that frames are found by their task, and tasks by their upload, however many there are."""
         with asking("making the indexes", self._name):
-            await self._db[FRAMES].create_index([("taskId", ASCENDING), ("frameId", ASCENDING)])
+            await self._db[FRAMES].create_index(FRAMES_BY_TASK)
             await self._db[TASKS].create_index([("uploadId", ASCENDING)])
             await self._db[UPLOADS].create_index([("status", ASCENDING)])
 
@@ -133,14 +133,13 @@ class AnnotationBase:
                 await self._db[FRAMES].insert_many(batch, ordered=False)
 
     async def put_upload(
-        self, upload: str, project: str, tasks: AsyncIterator[Document], changes: Mapping[str, Any]
+        self, upload: str, project: str, tasks: Sequence[Document], changes: Mapping[str, Any]
     ) -> None:
         """Show an upload's tasks in place of those it had, with all that goes with them, at once."""
         async with self._together("showing the tasks") as session:
             await self._finish(upload, project, changes, session)
             await self._db[TASKS].delete_many({"uploadId": key(upload)}, session=session)
-            async for one in tasks:
-                await self._db[TASKS].insert_one(one, session=session)
+            await self._db[TASKS].insert_many(tasks, session=session)
 
     async def put_boxes(
         self,

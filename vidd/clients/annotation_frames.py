@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
 from vidd.model.boxes import Seen
-from vidd.model.manifest import Sample, Task, TaskList
+from vidd.model.manifest import Sample, Task, TaskList, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,8 +40,8 @@ def frames_of(listed: TaskList, manifest: Path, annotations: Path | None, tree: 
     named = {one.name: one for one in listed.tasks}
     boxes = _Boxes(annotations)
     with manifest.open() as lines:
-        samples = (Sample.from_json(json.loads(line)) for line in lines)
-        for name, group in groupby(samples, key=lambda one: one.task):
+        for group in grouped(lines):
+            name = group[0].task
             task = named.pop(name, None)
             frames = [
                 Framed(

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bson import ObjectId
-from bson.errors import InvalidId
 from pymongo import UpdateOne
 
+from vidd.clients.annotation_base import key as any_id
 from vidd.clients.mongo import Database, Document
 from vidd.clients.mongo_faults import asking
 from vidd.errors import Refused
+from vidd.model.annotation import FRAMES, FRAMES_BY_TASK, TASKS
 from vidd.model.data_set import Version, mark_from, version_of
 from vidd.model.labels import Mark
 
@@ -69,12 +69,12 @@ class Documents:
     def __init__(self, db: Database, name: str, key_of: Callable[[str], str] = str) -> None:
         self._db, self._name, self._key_of = db, name, key_of
         self._versions = db["AnnotationDatasetVersion"]
-        self._tasks, self._frames = db["AnnotationTask"], db["AnnotationFrame"]
+        self._tasks, self._frames = db[TASKS], db[FRAMES]
 
     async def find(self, version_id: str) -> Document | None:
         """A version's document."""
         with asking("looking up a data set version", self._name):
-            return await self._versions.find_one({"_id": _any_id(version_id)})
+            return await self._versions.find_one({"_id": any_id(version_id)})
 
     async def version(self, version_id: str) -> Version:
         """A version; Refused where there is none, or it cannot be made sense of."""
@@ -92,12 +92,12 @@ class Documents:
     async def ready(self) -> None:
         """The index that the frames of a task are found by."""
         with asking("making an index", self._name):
-            await self._frames.create_index([("taskId", 1), ("frameId", 1)])
+            await self._frames.create_index(FRAMES_BY_TASK)
 
     async def task(self, task_id: str) -> TaskDocument:
         """A task; Refused where there is none."""
         with asking("looking up a task", self._name):
-            found = await self._tasks.find_one({"_id": _any_id(task_id)})
+            found = await self._tasks.find_one({"_id": any_id(task_id)})
         if found is None:
             raise Refused(f"there is no task {task_id}: take it out of the version's taskList")
         sides = [found.get(name) for name in ("videoResolutionWidth", "videoResolutionHeight")]
@@ -112,14 +112,14 @@ class Documents:
     async def members(self, version_id: str) -> list[str]:
         """The tasks that say that they are in the version."""
         with asking("looking for the tasks of a data set", self._name):
-            found = self._tasks.find({"datasetVersions.versionId": _any_id(version_id)}, {"_id": 1})
+            found = self._tasks.find({"datasetVersions.versionId": any_id(version_id)}, {"_id": 1})
             return [str(one["_id"]) async for one in found]
 
     async def frames(self, task_id: str, version_id: str) -> AsyncIterator[FrameDocument]:
         """The frames of a task, by their numbers; Refused where one makes no sense."""
         with asking("reading frames", self._name):
             found = self._frames.find(
-                {"taskId": _any_id(task_id)}, dict.fromkeys(_FIELDS, 1), sort=[("frameId", 1)], batch_size=_BATCH
+                {"taskId": any_id(task_id)}, dict.fromkeys(_FIELDS, 1), sort=[("frameId", 1)], batch_size=_BATCH
             )
             before = 0
             async with aclosing(_each(found)) as documents:
@@ -183,7 +183,7 @@ class Documents:
         """Write what frames say of the version."""
         batch: list[UpdateOne] = []
         for change in changes:
-            batch += _changes(FrameChange(*change), _any_id(version_id))
+            batch += _changes(FrameChange(*change), any_id(version_id))
             if len(batch) >= _BATCH:
                 await self._write(batch)
                 batch = []
@@ -197,31 +197,31 @@ class Documents:
     async def pictures(self, task_id: str) -> set[str]:
         """The keys that the frames of a task name as their pictures."""
         with asking("looking for pictures", self._name):
-            found = self._frames.find({"taskId": _any_id(task_id)}, {"imageUrl": 1}, batch_size=_BATCH)
+            found = self._frames.find({"taskId": any_id(task_id)}, {"imageUrl": 1}, batch_size=_BATCH)
             return {key async for one in found if (key := self._key(one.get("imageUrl"))) is not None}
 
     async def leave(self, version_id: str, task_id: str, gone: Sequence[str]) -> None:
         """A task and its frames are no part of the version any more, and do not name what is `gone`."""
-        left = {"$pull": {"datasetVersions": {"versionId": _any_id(version_id)}}}
-        member = {"datasetVersions.versionId": _any_id(version_id)}
+        left = {"$pull": {"datasetVersions": {"versionId": any_id(version_id)}}}
+        member = {"datasetVersions.versionId": any_id(version_id)}
         with asking("taking a task out of a data set", self._name):
-            await self._frames.update_many({"taskId": _any_id(task_id), **member}, left)
-            named = {"taskId": _any_id(task_id), "thumbnailUrl": {"$in": list(gone)}}
+            await self._frames.update_many({"taskId": any_id(task_id), **member}, left)
+            named = {"taskId": any_id(task_id), "thumbnailUrl": {"$in": list(gone)}}
             await self._frames.update_many(named, {"$unset": {"thumbnailUrl": ""}})
-            await self._tasks.update_one({"_id": _any_id(task_id), **member}, left)
+            await self._tasks.update_one({"_id": any_id(task_id), **member}, left)
 
     async def shared(self, version: Version, task_id: str) -> bool:
         """Whether another version of the group has the task, too, and so its pictures."""
         with asking("looking for other versions", self._name):
-            other = {"_id": {"$ne": _any_id(version.id)}, "dataSetGroupId": _any_id(version.group)}
-            return await self._versions.find_one({**other, "taskList": _any_id(task_id)}, {"_id": 1}) is not None
+            other = {"_id": {"$ne": any_id(version.id)}, "dataSetGroupId": any_id(version.group)}
+            return await self._versions.find_one({**other, "taskList": any_id(task_id)}, {"_id": 1}) is not None
 
     async def join(self, version: Version, task_id: str) -> None:
         """The task says that it is in the version."""
-        mine = _any_id(version.id)
+        mine = any_id(version.id)
         with asking("writing a task", self._name):
             entry = {"versionId": mine, "versionNo": version.number}
-            lacks = {"_id": _any_id(task_id), "datasetVersions.versionId": {"$ne": mine}}
+            lacks = {"_id": any_id(task_id), "datasetVersions.versionId": {"$ne": mine}}
             await self._tasks.update_one({**lacks, "datasetVersions": None}, {"$set": {"datasetVersions": []}})
             await self._tasks.update_one(lacks, {"$push": {"datasetVersions": entry}})
 
@@ -229,7 +229,7 @@ class Documents:
         """What the version says of a task: state, error, counts."""
         with asking("writing how far a data set is", self._name):
             await self._versions.update_one(
-                {"_id": _any_id(version_id), "taskStatus.tasks.task": task_id},
+                {"_id": any_id(version_id), "taskStatus.tasks.task": task_id},
                 {"$set": {f"taskStatus.tasks.$[mine].{name}": value for name, value in said.items()}},
                 array_filters=[{"mine.task": task_id}],
             )
@@ -244,7 +244,7 @@ class Documents:
 
     async def _set(self, version: Version, values: Mapping[str, Any]) -> None:
         with asking("writing a data set version", self._name):
-            await self._versions.update_one({"_id": _any_id(version.id)}, {"$set": dict(values)})
+            await self._versions.update_one({"_id": any_id(version.id)}, {"$set": dict(values)})
 
 
 def _version_in(entry: Any) -> str:
@@ -260,14 +260,6 @@ async def _each(found: Any) -> AsyncGenerator[Document, None]:
         yield one
 
 
-def _any_id(text: str) -> Any:
-    """Ids are MongoDB's own, or texts."""
-    try:
-        return ObjectId(text)
-    except (InvalidId, TypeError):
-        return text
-
-
 def _whole(value: Any) -> int | None:
     """A whole number, however a front end wrote it."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
@@ -278,7 +270,7 @@ def _whole(value: Any) -> int | None:
 def _changes(change: FrameChange, version: Any) -> list[UpdateOne]:
     """The writes of one frame; made again, they change nothing."""
     entry = {"versionId": version, **change.entry}
-    frame = {"_id": _any_id(change.id)}
+    frame = {"_id": any_id(change.id)}
     writes = []
     if not change.listed:
         writes.append(UpdateOne({**frame, "datasetVersions": None}, {"$set": {"datasetVersions": []}}))

@@ -13,6 +13,7 @@ from PIL import Image
 from vidd.errors import Refused
 from vidd.ffmpeg.image_tasks import UNREADABLE, read
 from vidd.ffmpeg.reader import opened, picture_streams
+from vidd.ffmpeg.stills import picture_of, save_small
 from vidd.ffmpeg.upright import Upright
 from vidd.fulldisk import disk
 from vidd.model.augmentation import Recipe, geometry, moved
@@ -23,8 +24,6 @@ from vidd.model.yolo import default, yolo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-_SMALL_QUALITY = 80
 
 
 class Task:
@@ -114,10 +113,9 @@ class Task:
         return self._save(place, picture, self._orders["quality"])
 
     def _small(self, place: str, picture: Image.Image) -> list[Any]:
-        small = picture.copy()
-        largest = self._orders["largest"]
-        small.thumbnail((largest, largest), Image.Resampling.BICUBIC, reducing_gap=2.0)
-        return self._save(place, small, _SMALL_QUALITY)
+        path = self._path(place)
+        save_small(picture.copy(), path, self._orders["largest"])
+        return _said(place, path.read_bytes())
 
     def _save(self, place: str, picture: Image.Image, quality: int) -> list[Any]:
         path = self._path(place)
@@ -147,7 +145,7 @@ class Task:
                 for picture in container.decode(streams[0]):
                     number += 1
                     while next_one is not None and next_one["index"] == number:
-                        yield upright(picture).to_image()  # type: ignore[no-untyped-call]
+                        yield picture_of(upright(picture))
                         next_one = next(wanted, None)  # type: ignore[arg-type]
                     if next_one is None:
                         return

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.detect.obeying import obey
 from vidd.detect.shelf import Shelf, by_task
 from vidd.errors import Refused
 from vidd.model.boxes import Seen
+from vidd.obeying import obey
 
 if TYPE_CHECKING:
     from collections.abc import Callable

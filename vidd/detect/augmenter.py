@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.detect.obeying import obey
 from vidd.errors import Refused
 from vidd.model.augmentation import KINDS, LEAST_LEFT, Recipe, geometry, moved
 from vidd.model.boxes import box_of
+from vidd.obeying import obey
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from vidd.model.manifest import Sample
+from vidd.model.manifest import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from vidd.model.boxes import Seen
+    from vidd.model.manifest import Sample
 
 FILE = "annotations.jsonl"
 _MOST_NAMED = 20
@@ -38,8 +38,7 @@ class Tally:
 def by_task(manifest: Path) -> Iterator[list[Sample]]:
     """The frames of each task, in order."""
     with manifest.open() as file:
-        for _, rows in groupby((Sample.from_json(json.loads(line)) for line in file), key=lambda one: one.task):
-            yield list(rows)
+        yield from grouped(file)
 
 
 class Shelf:

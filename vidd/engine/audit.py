@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from vidd.engine.intake import key_of
 from vidd.model.audit import Audit, Finding
-from vidd.model.job import Entry, State
+from vidd.model.job import ENDED, Entry, State
 from vidd.ports import Listed
-
-_ENDED = frozenset({State.REFUSED, State.UNSURE, State.EXCLUDED, State.CANCELLED})
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def _sort_in(audit: Audit, thing: Listed, by_key: dict[str, Entry], others: dict
     own = by_key.get(key_of(where, arrival))
     same = [one for one in others.get((where, arrival.location), ()) if one is not own]
     jobs = (*((own,) if own else ()), *same)
-    going = [one for one in jobs if one.state not in _ENDED]
+    going = [one for one in jobs if one.state not in ENDED]
     if len(going) > 1:
         audit.duplicate.append(Finding(thing.name, tuple(going), "It became more than one job."))
     if not jobs:

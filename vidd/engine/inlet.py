@@ -46,6 +46,7 @@ class SourceInlet:
         self._programme_read = programme_read
         self._observers = observers
         self._look = asyncio.Event()
+        self.turn = asyncio.Lock()
 
     async def admit(self, arrivals: Sequence[Arrival]) -> int:
         fresh = await self._intake.admit(self.name, self.pipeline, arrivals)

@@ -21,7 +21,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from vidd.errors import Refused
 from vidd.ffmpeg.stills import save, size_of
 from vidd.ffmpeg.tasks import TASKS, Shelf
-from vidd.fulldisk import disk
 from vidd.model.manifest import Sample, Task
 from vidd.printable import quoted
 
@@ -84,7 +83,7 @@ class _Images:
 
 def gather(orders: ImageOrders, say: Callable[..., None]) -> dict[str, Any]:
     """All of it; Refused with a sentence where there is no image."""
-    with disk(), _opened(orders) as images:
+    with _opened(orders) as images:
         if not images.names:
             raise Refused(
                 f"There is no image in {quoted(orders.name)}: put JPEG, PNG, BMP, WebP or TIFF files into it."

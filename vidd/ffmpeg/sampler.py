@@ -1,34 +1,30 @@
 """Takes frames out of a foreign recording, in a child of its own: `python -m vidd.ffmpeg.sampler ORDERS`.
 
-The orders are JSON (`Orders`, or `ImageOrders` where there is no rate); it answers in lines of JSON: how many frames there are to be and how many
-there are (`frames`, `of`), at last what all of it was (`made`), or a sentence (`refused`, `again`).
+The orders are JSON (`Orders`, or `ImageOrders` where there is no rate); what is said is that of `vidd.clients.orders`.
 """
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import AgainLater, Refused
-from vidd.fulldisk import disk
+from vidd.errors import Refused
+from vidd.ffmpeg.tasks import TASKS, Shelf
 from vidd.model.manifest import Sample, Task
+from vidd.obeying import obey
 from vidd.printable import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
     from vidd.ffmpeg.film import Film
     from vidd.ffmpeg.samples import Samples
-    from vidd.ffmpeg.tasks import Shelf
 
 _TELL_EVERY = 10
 
@@ -67,10 +63,10 @@ class _Open:
 
 
 class _Sampler:
-    def __init__(self, orders: Orders, shelf: Shelf, samples: Samples) -> None:
+    def __init__(self, orders: Orders, shelf: Shelf, samples: Samples, say: Callable[..., None]) -> None:
         from vidd.ffmpeg.upright import Upright  # noqa: PLC0415 - only the child opens media
 
-        self._orders, self._shelf, self._samples = orders, shelf, samples
+        self._orders, self._shelf, self._samples, self._say = orders, shelf, samples, say
         self._upright = Upright(deinterlace=orders.deinterlace)
         self._tasks: list[Task] = shelf.found()
         self._open: _Open | None = None
@@ -162,23 +158,21 @@ class _Sampler:
         """Where all was there already nothing was decoded: the size is that of what lies there."""
         from vidd.ffmpeg.stills import size_of  # noqa: PLC0415
 
-        return size_of(Path(self._orders.room) / "tasks" / self._tasks[0].name)
+        return size_of(self._shelf.room / TASKS / self._tasks[0].name)
 
     def _tell(self) -> None:
-        _say(frames=self._there, of=self._samples.total, tasks=len(self._tasks))
+        self._say(frames=self._there, of=self._samples.total, tasks=len(self._tasks))
 
 
-def sample(orders: Orders) -> dict[str, Any]:
+def sample(orders: Orders, say: Callable[..., None]) -> dict[str, Any]:
     """All of it; Refused or AgainLater with a sentence."""
     from vidd.ffmpeg.samples import Samples  # noqa: PLC0415
-    from vidd.ffmpeg.tasks import Shelf  # noqa: PLC0415
 
     shelf = Shelf(Path(orders.room), orders.called, orders.per_task)
-    with disk():
-        with _picture(orders) as stream:
-            samples = Samples(stream, Fraction(orders.rate), orders.name, prune=orders.prune)
-        with _picture(orders) as stream:
-            return _Sampler(orders, shelf, samples).run(stream)
+    with _picture(orders) as stream:
+        samples = Samples(stream, Fraction(orders.rate), orders.name, prune=orders.prune)
+    with _picture(orders) as stream:
+        return _Sampler(orders, shelf, samples, say).run(stream)
 
 
 @contextmanager
@@ -195,28 +189,14 @@ def _picture(orders: Orders) -> Iterator[VideoStream]:
         yield streams[0]
 
 
-def _say(**more: Any) -> None:
-    sys.stdout.write(json.dumps(more) + "\n")
-    sys.stdout.flush()
+def carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+    """Take frames out of a recording, or gather images."""
+    if "rate" in orders:
+        return sample(Orders(**orders), say)
+    from vidd.ffmpeg.image_tasks import ImageOrders, gather  # noqa: PLC0415
 
-
-def main() -> int:
-    """Do as the orders say."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    orders = json.loads(sys.argv[1])
-    try:
-        if "rate" in orders:
-            _say(made=sample(Orders(**orders)))
-        else:
-            from vidd.ffmpeg.image_tasks import ImageOrders, gather  # noqa: PLC0415
-
-            _say(made=gather(ImageOrders(**orders), _say))
-    except Refused as refused:
-        _say(refused=refused.sentence)
-    except AgainLater as again:
-        _say(again=again.sentence, counts=again.counts)
-    return 0
+    return gather(ImageOrders(**orders), say)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    obey(carry_out, "memory of [ffmpeg]")

@@ -19,7 +19,7 @@ import av
 from vidd.errors import Refused
 from vidd.ffmpeg import droppable, intact
 from vidd.ffmpeg.fields import Fields
-from vidd.model.sampling import Intervals, end_of, rate_of, sampled
+from vidd.model.sampling import Intervals, end_of, exceeds, rate_of, sampled
 from vidd.printable import quoted
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # A keyframe may need what comes before it until some pictures later, so reading goes on from the one before.
 _KEYFRAMES_BACK = 2
 _INDEXED = ("mov", "matroska")
-_ABOVE = Fraction(1001, 1000)
 
 
 @dataclass
@@ -97,7 +96,7 @@ class Samples:
         if self._all.untimed:
             average = stream.average_rate or stream.guessed_rate or Fraction(0)
             self.source_rate = Fraction(average)
-        if rate > self.source_rate * _ABOVE:
+        if exceeds(rate, self.source_rate):
             raise Refused(
                 f"{float(rate):g} frames a second are asked for, and {quoted(name)} has {float(self.source_rate):.5g}: ask for fewer."
             )

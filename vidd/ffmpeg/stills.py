@@ -28,9 +28,14 @@ def save(picture: Image.Image, image: Path | None, small: Path | None, *, qualit
     if image is not None:
         picture.save(image, "JPEG", quality=quality)
     if small is not None:
-        # By factors of two first, which is much quicker and looks the same.
-        picture.thumbnail((largest, largest), Image.Resampling.BICUBIC, reducing_gap=2.0)
-        picture.save(small, "JPEG", quality=_SMALL_QUALITY)
+        save_small(picture, small, largest)
+
+
+def save_small(picture: Image.Image, path: Path, largest: int) -> None:
+    """Make a picture so small that its longer side has `largest` pixels at most, and write it."""
+    # By factors of two first, which is much quicker and looks the same.
+    picture.thumbnail((largest, largest), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    picture.save(path, "JPEG", quality=_SMALL_QUALITY)
 
 
 def size_of(task: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The frames of a recording on the disk, task by task; what is whole of an earlier run stays. Never imported by the daemon.
+"""The frames of a recording on the disk, task by task; what is whole of an earlier run stays. Standard library only.
 
 A task is a directory of its own, made under another name and renamed once all of it is there. Beside them lie the rows
 of the manifest, a file for each task, which is written first: a task without its rows does not count.
@@ -47,7 +47,7 @@ class Shelf:
         task = Task(number, name, video, len(rows), rows[0].frame, rows[-1].frame)
         sizes = {path.name: path.stat().st_size for path in part.iterdir()}
         (self.room / ROWS).mkdir(exist_ok=True)
-        told = self.room / ROWS / f"{number:06}.jsonl"
+        told = self._told(number)
         unsure = told.with_suffix(".part")
         with unsure.open("w") as file:
             file.write(json.dumps({"task": asdict(task), "sizes": sizes}) + "\n")
@@ -60,9 +60,20 @@ class Shelf:
 
     def rows(self, number: int) -> list[Sample]:
         """The rows of a task that is whole."""
-        with (self.room / ROWS / f"{number:06}.jsonl").open() as file:
+        with self._told(number).open() as file:
             file.readline()
             return [Sample.from_json(json.loads(line)) for line in file]
+
+    def gather(self, manifest: Path, tasks: int) -> None:
+        """Write the rows of the first so many tasks, all of which are whole, to one file."""
+        with manifest.open("wb") as whole:
+            for number in range(tasks):
+                with self._told(number).open("rb") as rows:
+                    rows.readline()
+                    shutil.copyfileobj(rows, whole)
+
+    def _told(self, number: int) -> Path:
+        return self.room / ROWS / f"{number:06}.jsonl"
 
     def found(self) -> list[Task]:
         """The tasks that are whole, without a gap; what comes after a gap goes."""
@@ -83,7 +94,7 @@ class Shelf:
 
     def _whole(self, number: int) -> Task | None:
         try:
-            with (self.room / ROWS / f"{number:06}.jsonl").open() as file:
+            with self._told(number).open() as file:
                 head = json.loads(file.readline())
             directory = self.room / TASKS / self.called(number)
             sizes = {path.name: path.stat().st_size for path in directory.iterdir()}

@@ -23,6 +23,8 @@ UPLOADS, PROJECTS, TASKS, FRAMES = (
     "AnnotationTask",
     "AnnotationFrame",
 )
+FRAMES_BY_TASK = [("taskId", 1), ("frameId", 1)]
+"""The index by which the frames of a task are found."""
 UNDER_WAY, DONE, FAILED = 0, 1, 2
 ONLY_TASKS, TASKS_AND_BOXES, ONLY_BOXES = 0, 1, 2
 VIDEO, IMAGES = 1, 2

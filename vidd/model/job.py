@@ -69,6 +69,9 @@ MOVES: Mapping[State, frozenset[State]] = {
 FAILED = frozenset({State.REFUSED, State.UNSURE})
 """States in which a job came to nothing so far and a person must do something."""
 
+ENDED = FAILED | {State.EXCLUDED, State.CANCELLED}
+"""States in which a job came to nothing so far; nothing goes on by itself."""
+
 FAILURE = "failure"
 """The fact that has what is known of a job's last failure: `step`, what the program `said` last, its `log`."""
 

@@ -5,12 +5,14 @@ The manifest is a file of JSON lines, one `Sample` each, in the order of time, s
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class Sample:
     def from_json(cls, data: Mapping[str, Any]) -> Sample:
         """The opposite of `to_json`."""
         return cls(**data)
+
+
+def grouped(lines: Iterable[str]) -> Iterator[list[Sample]]:
+    """The frames of each task, of a manifest's lines."""
+    samples = (Sample.from_json(json.loads(line)) for line in lines)
+    for _, rows in groupby(samples, key=lambda one: one.task):
+        yield list(rows)
 
 
 @dataclass(frozen=True, slots=True)

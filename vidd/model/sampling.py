@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _ROUNDING = Fraction(1, 1000)
 
 
+def exceeds(rate: float | Fraction, source: float | Fraction) -> bool:
+    """Whether more frames a second are asked for than a recording has, which may be known but nearly."""
+    return rate > source * (1 + _ROUNDING)
+
+
 class Intervals:
     """The intervals of a recording whose first picture is shown at `origin` (units of `time_base`, seconds)."""
 

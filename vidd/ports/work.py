@@ -36,6 +36,8 @@ class Inlet(Protocol):
     name: str
     tools: Tools
     pipeline: str | None
+    turn: AbstractAsyncContextManager[None]
+    """Held around what the watcher and the routes of the source must not do at the same time."""
 
     async def admit(self, arrivals: Sequence[Arrival]) -> int:
         """Record arrivals; returns, once they are durable, how many were new."""

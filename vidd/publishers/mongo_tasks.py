@@ -137,9 +137,6 @@ class _Writing:
     def _tell(self, done: int) -> None:
         self.parcel.progress(float(done), float(self.listed.frames), "frames", None)
 
-    def _task_id(self, row: Tasked) -> Any:
-        return key(id_of(self.request.job, row.task.number))
-
     def _frame(self, task: Any, row: Tasked, frame: Framed, place: str) -> dict[str, Any]:
         image, small = (None if path is None else f"{place}{quote(path)}" for path in (frame.image, frame.small))
         document = frame_document(task, frame.sample, frame.boxes, image=image, small=small)
@@ -147,28 +144,21 @@ class _Writing:
 
     async def _put_tasks(self) -> None:
         base, request, place, done = self.base, self.request, _place(self.options, self.parcel), 0
-        upload, project = str(request.upload), str(request.project)
+        now, tasks = self.parcel.tools.clock.now(), list[dict[str, Any]]()
         async with aclosing(self._rows()) as rows:
             async for row in rows:
-                task = self._task_id(row)
+                task = key(id_of(request.job, row.task.number))
                 await base.put_frames([self._frame(task, row, one, place) for one in row.frames])
-                done += len(row.frames)
-                self._tell(done)
-        new = {key(id_of(request.job, one.number)) for one in self.listed.tasks}
-        old = [one for one in await base.task_ids(upload) if one not in new]
-        await self.parcel.sent({"old": [str(one) for one in old]})
-        async with aclosing(self._tasks(place)) as tasks:
-            await base.put_upload(upload, project, tasks, self._changes)
-        await base.sweep(old)
-
-    async def _tasks(self, place: str) -> AsyncGenerator[dict[str, Any], None]:
-        now = self.parcel.tools.clock.now()
-        async with aclosing(self._rows()) as rows:
-            async for row in rows:
                 url = f"{place}{quote(row.task.video)}" if row.task.video else None
                 samples = [one.sample for one in row.frames]
-                document = task_document(self.request, self.listed, row.task, samples, url=url, now=now)
-                yield {"_id": self._task_id(row), **document}
+                tasks.append({"_id": task, **task_document(request, self.listed, row.task, samples, url=url, now=now)})
+                done += len(row.frames)
+                self._tell(done)
+        new = {one["_id"] for one in tasks}
+        old = [one for one in await base.task_ids(str(request.upload)) if one not in new]
+        await self.parcel.sent({"old": [str(one) for one in old]})
+        await base.put_upload(str(request.upload), str(request.project), tasks, self._changes)
+        await base.sweep(old)
 
     async def _put_boxes(self) -> None:
         request, base = self.request, self.base

@@ -5,11 +5,9 @@ A version that is being made already is not begun a second time: who asks for it
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from functools import partial
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import structlog
 from pydantic import Field
@@ -17,7 +15,7 @@ from pydantic import Field
 from vidd.clients import mongo, secret
 from vidd.dataset.documents import Documents
 from vidd.errors import AgainLater
-from vidd.model.job import Arrival, State
+from vidd.model.job import ENDED, Arrival
 from vidd.options import Duration
 from vidd.options import Options as Base
 from vidd.ports import Declined, Front, Inlet, Reply
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from vidd.ports import Call, Tools
 
 _log = structlog.get_logger()
-_RESTING = frozenset({State.REFUSED, State.CANCELLED, State.EXCLUDED, State.UNSURE})
 _SCHEMA = {
     "type": "object",
     "required": ["data_version_id"],
@@ -86,10 +83,6 @@ async def check(options: Options, tools: Tools) -> str:
     return f"The documents can be read: {len(waiting)} data sets are pending."
 
 
-# The watcher and the routes of a source share its inlet: who asks between two looks of the other waits for it.
-_LOCKS: WeakKeyDictionary[Inlet, asyncio.Lock] = WeakKeyDictionary()
-
-
 class _Desk:
     """Where data sets are asked for."""
 
@@ -128,16 +121,16 @@ class _Desk:
             if identity not in known:
                 job, _ = await self._begin(identity)
                 _log.info("pending data set taken up", version=identity, job=job.id)
-        stuck = [one for one in pending if one in known and known[one].state in _RESTING]
+        stuck = [one for one in pending if one in known and known[one].state in ENDED]
         if not stuck:
             return None
         return f"{len(stuck)} pending data sets are not gone on with, such as {stuck[0]}: vidd jobs says why."
 
     async def _begin(self, identity: str) -> tuple[Job, bool]:
         """The job that makes it now, and whether it is new."""
-        async with _LOCKS.setdefault(self._inlet, asyncio.Lock()):
+        async with self._inlet.turn:
             known = [job for job in await self._inlet.unsettled() if _version(job) == identity]
-            if busy := [job for job in known if job.state not in _RESTING]:
+            if busy := [job for job in known if job.state not in ENDED]:
                 return busy[0], False
             now = self._inlet.tools.clock.now()
             facts = {"data_set_version": identity, "talk": None}

@@ -24,7 +24,8 @@ from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.probe import probe
 from vidd.model.annotation import OURS
-from vidd.model.job import FAILED, Arrival, Job, State
+from vidd.model.job import ENDED, Arrival, Job, State
+from vidd.model.sampling import exceeds
 from vidd.options import Duration
 from vidd.options import Options as Base
 from vidd.ports import Call, Declined, Front, Inlet, Reply, Tools
@@ -32,8 +33,6 @@ from vidd.printable import quoted
 
 # The port's own pages send no forms, and forbid it.
 _FORM_POLICY = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-_RATE_ABOVE = 1.001
-_OVER = FAILED | {State.CANCELLED, State.EXCLUDED}
 
 
 class Options(Base):
@@ -82,11 +81,10 @@ async def check(options: Options, tools: Tools) -> str:
 
 
 class _Desk:
-    """Answers the calls, one after another, so that two for one upload do not pass each other."""
+    """Answers the calls."""
 
     def __init__(self, options: Options, inlet: Inlet) -> None:
         self._options, self._inlet = options, inlet
-        self._turn = asyncio.Lock()
 
     async def form(self, _call: Call) -> Reply:
         """The form."""
@@ -111,7 +109,7 @@ class _Desk:
 
         def note(event: Any) -> None:
             job = getattr(event, "job", None)
-            if isinstance(job, Job) and job.state in _OVER | {State.PUBLISHED}:
+            if isinstance(job, Job) and job.state in ENDED | {State.PUBLISHED}:
                 ends[job.id] = job
                 over.set()
 
@@ -119,7 +117,7 @@ class _Desk:
             job, _ = await self._taken(asked)
             try:
                 async with asyncio.timeout(self._options.patience):
-                    while job.id not in ends and job.state not in _OVER:
+                    while job.id not in ends and job.state not in ENDED:
                         over.clear()
                         await over.wait()
             except TimeoutError:
@@ -134,30 +132,38 @@ class _Desk:
     async def _taken(self, asked: ContentCall) -> tuple[Job, bool]:
         options, inlet = self._options, self._inlet
         account = inlet.tools.account(options.account, Account)
-        async with self._turn, annotation_base(account, options.account) as base:
+        async with annotation_base(account, options.account) as base:
             return await take(options, inlet, base, asked)
 
 
 async def take(options: Options, inlet: Inlet, base: AnnotationBase, asked: ContentCall) -> tuple[Job, bool]:
-    """The job of a call, and whether it is new. Declined where the call may not be."""
+    """The job of a call, and whether it is new. Declined where the call may not be.
+
+    One call after another, so that two for one upload do not pass each other.
+    """
+    async with inlet.turn:
+        return await _take(options, inlet, base, asked)
+
+
+async def _take(options: Options, inlet: Inlet, base: AnnotationBase, asked: ContentCall) -> tuple[Job, bool]:
     upload = await base.upload(asked.upload_id)
     if upload is None:
         raise Declined(404, f"There is no upload {quoted(asked.upload_id)} in the database.")
     if await base.project(asked.project_id) is None:
         raise Declined(404, f"There is no project {quoted(asked.project_id)} in the database.")
-    under_way = [job for job in await inlet.unsettled() if _is_for(job, asked) and job.state not in _OVER]
+    under_way = [job for job in await inlet.unsettled() if _is_for(job, asked) and job.state not in ENDED]
     if under_way:
         if under_way[0].facts == asked.facts() | {"generation": under_way[0].facts.get("generation")}:
             return under_way[0], False
         raise Declined(409, f"The job {under_way[0].id} works on this upload: wait for it, or cancel it.")
-    check_rules(asked, upload, len(await base.tasks(asked.upload_id)), options.frames_per_task)
+    check_rules(asked, upload, len(await base.task_ids(asked.upload_id)), options.frames_per_task)
     path = await in_thread(content_at, asked, inlet.tools.path(options.root), options.prefix)
     await _check_rate(asked, path)
     # Counted in the document, so that every daemon makes the same of the same call.
     generation = int(upload.get(OURS, {}).get("generation") or 0)
     job, new = await inlet.take(_arrival(options, asked, path, generation))
     # The document may not have been told of the last ones, where the database went away just then.
-    while not new and job.state in _OVER | {State.PUBLISHED}:
+    while not new and job.state in ENDED | {State.PUBLISHED}:
         generation += 1
         job, new = await inlet.take(_arrival(options, asked, path, generation))
     if new:
@@ -187,7 +193,7 @@ async def _check_rate(asked: ContentCall, path: Path) -> None:
         video = (await probe(path, path.name)).video[0]
     except Refused as refused:
         raise Declined(422, refused.sentence) from None
-    if video.rate and asked.frame_rate > video.rate * _RATE_ABOVE:
+    if video.rate and exceeds(asked.frame_rate, video.rate):
         raise Declined(
             422,
             f"{asked.frame_rate} frames a second are asked for, and {quoted(path.name)} has {video.rate:.5g}: ask for fewer.",

@@ -21,6 +21,7 @@ from vidd.clients.orders import Silent, carry_out, make_room
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.settings import Preset
+from vidd.ffmpeg.tasks import TASKS, Shelf
 from vidd.fulldisk import disk
 from vidd.model.manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
@@ -180,14 +181,10 @@ def _put(directory: Path, listed: TaskList) -> tuple[Artifact, ...]:
     """Give tasks, manifest and list their names."""
     room, final = directory / _ROOM, directory / _TREE
     with disk():
-        with (room / _MANIFEST).open("wb") as whole:
-            for number in range(len(listed.tasks)):
-                with (room / "rows" / f"{number:06}.jsonl").open("rb") as rows:
-                    rows.readline()
-                    shutil.copyfileobj(rows, whole)
+        Shelf(room, listed.name, listed.per_task).gather(room / _MANIFEST, len(listed.tasks))
         (directory / _LIST).write_text(json.dumps(listed.to_json()))
         shutil.rmtree(final, ignore_errors=True)
-        (room / _TREE).rename(final)
+        (room / TASKS).rename(final)
         (room / _MANIFEST).replace(directory / _MANIFEST)
         shutil.rmtree(room)
     made = [

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def obey(carry_out: Callable[[dict[str, Any], Callable[..., None]], dict[str, Any]]) -> None:
+def obey(
+    carry_out: Callable[[dict[str, Any], Callable[..., None]], dict[str, Any]], limit: str = "memory of the step"
+) -> None:
     """Do as the orders say, with what `carry_out` makes of them and of a function that tells how far it is.
 
-    What is said goes out alone: a library that prints does so among the complaints.
+    `limit` is what an operator calls the setting of how much memory there is. What is said goes out alone: a library that prints does so among the complaints.
     """
     # In the middle of a C library Python's own handler would wait for the library to return.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -37,8 +39,6 @@ def obey(carry_out: Callable[[dict[str, Any], Callable[..., None]], dict[str, An
         except AgainLater as again:
             say(again=again.sentence, counts=again.counts)
         except ImportError as error:
-            say(
-                refused=f"What it needs cannot be loaded ({error}): install vidd[annotate], or raise memory of the step."
-            )
+            say(refused=f"What it needs cannot be loaded ({error}): install vidd[annotate], or raise {limit}.")
         except MemoryError:
-            say(again="There was no memory for it: raise memory of the step.", counts=True)
+            say(again=f"There was no memory for it: raise {limit}.", counts=True)
