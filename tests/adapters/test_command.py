@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from builders_scenes import bench, people
 from peers.analysis import SCRIPTS, install
+from peers.processes import alive
 from pydantic import SecretStr, ValidationError
 
 from vidd.clients.exits import exit_name, name_of
@@ -57,13 +58,6 @@ def analysis(scripts, *, fault="", at=SCRIPTS[0], **settings):
         "grace": 0.2,
     }
     return command.Options(**{**words, **settings})
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 async def test_a_chain_of_programs_makes_a_tree_of_results_and_each_says_how_far_it_is(tmp_path, walk, scripts):

@@ -4,11 +4,11 @@ import json
 import signal
 import sys
 from email import message_from_bytes, policy
-from pathlib import Path
 
 import pytest
 from peers.analysis import install
 from peers.daemon import until
+from peers.processes import alive
 
 STORE = "vidd.stores.sqlite:SqliteStore"
 STEP = """
@@ -63,13 +63,6 @@ def family(place) -> list[int]:
         return None
 
     return until(look, "the analysis runs")
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_cancelled_job_leaves_no_process_of_a_deaf_program_with_runaway_children(place, clip, analysing):

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
+from peers.processes import alive
 
 from vidd import process
 from vidd.errors import Refused
@@ -38,13 +38,6 @@ pids.append(int(os.read(reading, 20)))
 print(*pids, flush=True)
 signal.pause()
 """
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 def assert_gone(pids: list[int]) -> None:

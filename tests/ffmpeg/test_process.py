@@ -6,9 +6,9 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
+from peers.processes import alive
 
 from vidd import process
 from vidd.child import setpriv
@@ -24,13 +24,6 @@ one = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
 print(os.getpid(), one.pid, flush=True)
 signal.pause()
 """
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
 
 
 def assert_gone(*pids: int) -> None:

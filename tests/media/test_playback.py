@@ -171,7 +171,10 @@ DRAWN = """
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     const context = canvas.getContext('2d'), numbers = [];
     for (const time of TIMES) {
+        // That it has sought does not say that the frame is there to be drawn yet.
+        const presented = new Promise((done) => video.requestVideoFrameCallback(done));
         await seek(video, time);
+        await presented;
         context.drawImage(video, 0, 0);
         const bright = (bit) => context.getImageData(8 * bit + 4, 16, 1, 1).data[0] > 125;
         numbers.push([...Array(12).keys()].reduce((sum, bit) => sum + (bright(bit) << bit), 0));
