@@ -2,19 +2,23 @@
 
     python bench/frames.py [--quick] [--seconds 60] [--size 1920x1080] [--rate 5] [--rounds 3] [--dir DIR]
 
-Both take the same number of frames of the same recording, write each as a JPEG file (quality 90) and as H.264 (x264
-veryfast, crf 20) in films of 120 frames. The peer decodes with OpenCV, writes with OpenCV, and pipes the pictures into the
-same ffmpeg; it is installed into an environment of its own. vidd also hashes each picture, and knows which one it is. Seconds
-are those of CPU, with children's; the rounds are interleaved. `prune off` is vidd without leaving packets out.
+Both take the same frames of the same recording, write each as a JPEG file (quality 90) and as H.264 (x264 veryfast, at
+its default for vidd and crf 20 for the peer, which are equally good: PSNR of the films' luma is in the table) in films of 120
+frames. The peer decodes with OpenCV, writes with OpenCV, and pipes the pictures into the same ffmpeg; it is installed into
+an environment of its own. vidd also hashes each picture, and knows which one it is. Seconds are those of CPU, with
+children's; the rounds are interleaved. `prune off` is vidd without leaving packets out.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -28,6 +32,7 @@ from vidd.model.media import Artifact
 from vidd.ports import Bench, Encoder, Tools
 from vidd.steps import frames
 
+_PEER = "OpenCV into x264"
 PEER = """
 import subprocess, sys
 import cv2
@@ -82,21 +87,39 @@ async def ours(source: Path, directory: Path, rate: float, *, prune: bool) -> in
     job = Job("b", "b", "p", "s", source.as_uri(), source.name, now, now)
     tools = Tools(directory, Encoder(default_ffmpeg(), nice=0), Clock())
     artifacts = {"source": Artifact("source", source.name, source.stat().st_size)}
-    options = frames.Options(rate=rate, images=True, quality=90, crf=20, preset="veryfast", prune=prune)
+    options = frames.Options(rate=rate, images=True, quality=90, preset="veryfast", prune=prune)
     outcome = await frames.run(options, Bench(job, place, tools, None, artifacts, {}, lambda *_: None))
     return int(outcome.facts["frames"])
 
 
-def ours_once(source: Path, rate: float, *, prune: bool) -> Run:
-    with tempfile.TemporaryDirectory(dir=source.parent) as name:
-        words = [sys.executable, __file__, "--ours", str(source), name, str(rate), str(int(prune))]
-        return measured(words)
+@dataclass(frozen=True)
+class Made:
+    """What a run cost, and its films: MB, and PSNR of luma in dB."""
+
+    run: Run
+    size: float
+    psnr: float
 
 
-def theirs_once(python: Path, source: Path, rate: float) -> Run:
+def once(words: Sequence[str | Path], source: Path, rate: float) -> Made:
     with tempfile.TemporaryDirectory(dir=source.parent) as name:
-        words = [python, source.parent / "peer.py", source, name, f"{rate:g}", default_ffmpeg()]
-        return measured(words)
+        run = measured([name if word == "DIR" else word for word in words])
+        films = sorted(Path(name).rglob("task-*.mp4"), key=lambda one: int(re.findall(r"task-([0-9]+)", one.name)[0]))
+        return Made(run, sum(one.stat().st_size for one in films) / 1e6, psnr(films, source, rate))
+
+
+def psnr(films: Sequence[Path], source: Path, rate: float) -> float:
+    """Of all films' pictures, one after another, beside every so-manieth picture of the recording (25 a second)."""
+    listed = films[0].parent / "films.txt"
+    listed.write_text("".join(f"file '{one}'\n" for one in films))
+    step = round(25 / rate)
+    numbered = f"settb=1/1000,setpts=N*1000/{rate:g}"
+    graph = f"[0:v]{numbered}[a];[1:v]select='not(mod(n+1,{step}))',{numbered}[b];[a][b]psnr"
+    words = [default_ffmpeg(), "-nostdin", "-hide_banner", "-f", "concat", "-safe", "0", "-i", listed, "-i", source]
+    said = subprocess.run(
+        [*words, "-lavfi", graph, "-an", "-f", "null", "-"], check=True, capture_output=True, text=True
+    )
+    return float(re.findall(r"PSNR y:([0-9.]+)", said.stderr)[-1])
 
 
 def main() -> None:
@@ -118,25 +141,32 @@ def main() -> None:
         directory = Path(name)
         python = peer(directory)
         source = make(directory, "h264", options.size, options.seconds)
-        found: dict[str, list[Run]] = {"vidd": [], "vidd, prune off": [], "OpenCV into x264": []}
+        own = [sys.executable, __file__, "--ours", source, "DIR", f"{options.rate:g}"]
+        ways: dict[str, list[str | Path]] = {
+            "vidd": [*own, "1"],
+            _PEER: [python, directory / "peer.py", source, "DIR", f"{options.rate:g}", default_ffmpeg()],
+            "vidd, prune off": [*own, "0"],
+        }
+        found: dict[str, list[Made]] = {way: [] for way in ways}
         for _ in range(options.rounds):
-            found["vidd"].append(ours_once(source, options.rate, prune=True))
-            found["OpenCV into x264"].append(theirs_once(python, source, options.rate))
-            found["vidd, prune off"].append(ours_once(source, options.rate, prune=False))
-    floor = median(one.cpu for one in found["OpenCV into x264"])
+            for way, words in ways.items():
+                found[way].append(once(words, source, options.rate))
+    floor = median(one.run.cpu for one in found[_PEER])
     rows = [
         [
             way,
-            f"{median(one.cpu for one in runs):.1f}",
-            f"{median(one.seconds for one in runs):.1f}",
-            f"{median(one.cpu for one in runs) / floor:.2f}",
+            f"{median(one.run.cpu for one in made):.1f}",
+            f"{median(one.run.seconds for one in made):.1f}",
+            f"{median(one.run.cpu for one in made) / floor:.2f}",
+            f"{made[0].size:.1f}",
+            f"{made[0].psnr:.2f}",
         ]
-        for way, runs in found.items()
+        for way, made in found.items()
     ]
     title = (
         f"{options.size}, {options.rate:g} frames a second, {options.rounds} rounds, medians (target: 0.80 of the peer)"
     )
-    table(title, ("way", "cpu s", "wall s", "of the peer"), rows)
+    table(title, ("way", "cpu s", "wall s", "of the peer", "films MB", "PSNR dB"), rows)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def sampled(directory: Path, tasks, *, films=False, images=True, facts=None, enc
             if images:
                 Image.fromarray(picture).save(directory / "tasks" / name / f"{index}.jpg", quality=95, subsampling=0)
             frame = len(rows)
-            rows.append(Sample(name, index, frame, frame, frame / 5, hashlib.md5(picture.tobytes()).hexdigest()))
+            rows.append(Sample(name, index, frame, frame, frame / 5, hashlib.sha1(picture.tobytes()).hexdigest()))
         if films:
             film(directory / "tasks" / name / f"{name}.mp4", pictures)
         first = len(rows) - len(pictures)

@@ -83,7 +83,7 @@ async def taken(directory, source, **options):
 
 
 async def pictures(source):
-    """Of each picture in order: its time in the recording's units, and the MD5 of its samples, as ffmpeg says."""
+    """Of each picture in order: its time in the recording's units, and the SHA-1 of its samples, as ffmpeg says."""
     words = (
         "-loglevel",
         "error",
@@ -96,7 +96,7 @@ async def pictures(source):
         "-fps_mode:v",
         "passthrough",
     )
-    told, _ = await run(*words, "-enc_time_base:v", "demux", "-f", "framemd5", "-")
+    told, _ = await run(*words, "-enc_time_base:v", "demux", "-f", "framehash", "-hash", "SHA160", "-")
     lines = [line.split(",") for line in told.decode().splitlines() if line and not line.startswith("#")]
     return [(int(line[2]), line[5].strip()) for line in lines]
 

@@ -186,10 +186,10 @@ def _opened(orders: ImageOrders) -> Iterator[_Images]:
 
 
 def read(data: bytes) -> tuple[Image.Image, str]:
-    """An image, upright and as RGB of 8 bits; and the MD5 of its samples as the file has them."""
+    """An image, upright and as RGB of 8 bits; and the SHA-1 of its samples as the file has them."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
-        digest = hashlib.md5(image.tobytes(), usedforsecurity=False).hexdigest()
+        digest = hashlib.sha1(image.tobytes(), usedforsecurity=False).hexdigest()
         return _rgb(ImageOps.exif_transpose(image)), digest
 
 

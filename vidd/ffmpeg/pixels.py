@@ -1,4 +1,4 @@
-"""The hash of a decoded picture, as ffmpeg's framemd5 has it of raw video. Never imported by the daemon."""
+"""The hash of a decoded picture, as `ffmpeg -f framehash -hash SHA160` has it of raw video. Never imported by the daemon."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 
 def picture_hash(frame: VideoFrame) -> str:
-    """MD5 (hex) of a picture's samples, plane after plane without the padding that decoders leave at lines' ends."""
-    digest = hashlib.md5(usedforsecurity=False)
+    """SHA-1 (hex) of a picture's samples, plane after plane without the padding that decoders leave at lines' ends."""
+    # Processors have instructions for it: with them it takes less than half of what MD5 takes, and without them no more.
+    digest = hashlib.sha1(usedforsecurity=False)
     components = frame.format.components
     for number, plane in enumerate(frame.planes):
         own = [one for one in components if one.plane == number]

@@ -20,7 +20,7 @@ class Sample:
     """One sampled frame, the `index`-th (from 1) of its task.
 
     `frame` is its number among the recording's pictures in the order of showing (from 0), `pts` its time stamp there in
-    units of the recording's time base, `time` the same in seconds from the recording's start. `hash` is the MD5 of its
+    units of the recording's time base, `time` the same in seconds from the recording's start. `hash` is the SHA-1 of its
     decoded pixels, as the recording has them. Of images `frame` counts them in the order of their names, and `name` is
     the image's own.
     """
