@@ -87,6 +87,20 @@ def test_the_services_rules(numbers, upload, tasks, told):
         assert refusal(check_rules, asked, upload, tasks, 120)[0] == told
 
 
+@pytest.mark.parametrize("stored", ["two", [1], {"a": 1}, float("nan")])
+@pytest.mark.parametrize("name", ["request_annotation_version", "frames_per_task"])
+def test_a_stored_number_that_is_none_is_named(name, stored):
+    asked = call(request_type=2, auto_anno_version=1)
+    status, sentence = refusal(check_rules, asked, {name: stored}, 3, 120)
+    assert (status, sentence.startswith(f"The upload's {name} is ")) == (409, True)
+
+
+@pytest.mark.parametrize("stored", ["1", 1.0, 1])
+def test_a_stored_number_may_be_of_any_kind(stored):
+    asked = call(request_type=1, auto_anno_version=1, force_write=1)
+    assert refusal(check_rules, asked, {"request_annotation_version": stored}, 3, 120)[0] == 409
+
+
 def test_a_path_stays_below_the_content_root(tmp_path):
     root = tmp_path / "root"
     (root / "p").mkdir(parents=True)

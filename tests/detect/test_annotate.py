@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from builders_detect import BLUE, COLOURS, GREEN, HOPPER, RED, annotations, block, model, sampled, walker
@@ -290,6 +291,34 @@ async def test_cancelled_it_leaves_no_child_and_goes_on_after_the_last_whole_tas
     # Another version begins anew.
     await run(options(squares(path)), bench)
     assert found(job) == [(task, index + more, boxes) for more in (0, 3) for task, index, boxes in SEEN[:2]]
+
+
+async def test_other_labels_begin_anew_what_was_interrupted(tmp_path):
+    job, names = tmp_path / "job", tmp_path / "names.txt"
+    names.write_text("red\ngreen\nblue\n")
+    bench, _ = sampled(job, [*PICTURES, *([[walker(), walker()]] * 40)])
+    settings = options(squares(model(tmp_path / "squares.onnx"), labels=(), labels_file=str(names)))
+    here = asyncio.current_task()
+    with pytest.raises(asyncio.CancelledError):
+        await run(settings, at_frames(bench, 12, here.cancel))
+    here.uncancel()
+    assert (job / ".annotate" / "seen" / "000000.jsonl").exists()
+    names.write_text("rot\ngreen\nblue\n")
+    await run(settings, bench)
+    labels = [box["label"] for one in annotations(job) for box in one["boxes"]]
+    assert "rot" in labels
+    assert "red" not in labels
+
+
+async def test_a_cascade_is_found_in_the_state_directory(tmp_path):
+    bench, _ = sampled(tmp_path, [[np.asarray(Image.open(HOPPER).convert("RGB"))]])
+    brought = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
+    (bench.tools.state / "models").mkdir()
+    (bench.tools.state / "models" / "mine.xml").write_bytes(brought.read_bytes())
+    settings = options({"kind": "faces", "cascade": "models/mine.xml"})
+    assert "cascade mine.xml" in await check(settings, bench)
+    await run(settings, bench)
+    assert [box["label"] for one in annotations(tmp_path) for box in one["boxes"]] == ["face"]
 
 
 @pytest.mark.parametrize(

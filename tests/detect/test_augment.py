@@ -1,15 +1,10 @@
 """Pictures changed for a data set: what they look like after it, that boxes lie where things are, the same each time."""
 
-import asyncio
-import hashlib
-import json
-
 import numpy as np
 import pytest
-from builders_detect import HOPPER, RED, block, sampled
+from builders_detect import HOPPER, RED, block
 from PIL import Image
 
-from vidd.clients.augmenting import augment
 from vidd.detect.augment import augmented
 from vidd.model.augmentation import KINDS, Recipe, augmentation, geometry, moved, recipe
 from vidd.model.boxes import Box
@@ -119,60 +114,3 @@ def test_the_ends_of_every_range_can_be_made(kind, end):
     how = of(kind, getattr(KINDS[kind], end))
     where = geometry(how, 400, 320)
     assert augmented(PHOTO, how).shape == (where.height, where.width, 3)
-
-
-async def made(directory, rows, **orders):
-    bench, watched = sampled(directory, [[PHOTO]])
-    (directory / "wanted.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    async with asyncio.timeout(60):
-        counted = await augment(directory / "wanted.jsonl", directory / "made.jsonl", bench, **orders)
-    told = [json.loads(line) for line in (directory / "made.jsonl").read_text().splitlines()]
-    return counted, told, watched
-
-
-def rows(directory, source, kinds):
-    boxes = [Box(100, 80, 120, 120, "face", 0.75).to_json(), Box(396, 0, 4, 320, "edge").to_json()]
-    return [
-        {
-            "source": str(source),
-            "target": str(directory / "out" / f"{kind}.jpg"),
-            "thumbnail": str(directory / "out" / f"{kind}_thumbnail.jpg"),
-            "recipe": recipe(augmentation(kind), "task-0-a/1", 5).to_json(),
-            "boxes": boxes,
-        }
-        for kind in kinds
-    ]
-
-
-async def test_a_child_makes_every_picture_with_its_boxes_and_makes_the_same_again(tmp_path):
-    sums = []
-    for name in ("a", "b"):
-        source = tmp_path / name / "tasks" / "task-0-Cam1" / "1.jpg"
-        counted, told, watched = await made(tmp_path / name, rows(tmp_path / name, source, KINDS), thumbnail=64)
-        assert counted == {"frames": len(KINDS), "unread": 0}
-        assert watched.progress[-1][:3] == (len(KINDS), len(KINDS), "frames")
-        sums.append([hashlib.sha256((tmp_path / name / "out" / f"{kind}.jpg").read_bytes()).digest() for kind in KINDS])
-    assert sums[0] == sums[1]
-    for kind, one in zip(KINDS, told, strict=True):
-        with (
-            Image.open(one["target"]) as picture,
-            Image.open(tmp_path / "b" / "out" / f"{kind}_thumbnail.jpg") as small,
-        ):
-            assert picture.size == (one["width"], one["height"])
-            assert max(small.size) == 64
-        face = next(box for box in one["boxes"] if box["label"] == "face")
-        assert face["confidence"] == 0.75
-        assert all(box["x"] >= 0 and box["x"] + box["w"] <= one["width"] for box in one["boxes"])
-    assert [box["label"] for box in told[list(KINDS).index("crop")]["boxes"]] == ["face"]
-
-
-async def test_a_picture_that_cannot_be_read_is_told_and_the_others_are_made(tmp_path):
-    good = tmp_path / "tasks" / "task-0-Cam1" / "1.jpg"
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"nothing")
-    wanted = [*rows(tmp_path, broken, ["rotate"]), *rows(tmp_path, good, ["flip-vertical"])]
-    counted, told, _ = await made(tmp_path, wanted)
-    assert counted == {"frames": 2, "unread": 1}
-    assert told[0] == {"target": str(tmp_path / "out" / "rotate.jpg"), "unreadable": True}
-    assert (tmp_path / "out" / "flip-vertical.jpg").exists()
-    assert not (tmp_path / "out" / "rotate.jpg").exists()

@@ -112,7 +112,7 @@ def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, per_ta
     if call.request_type != ONLY_TASKS:
         if not call.auto_anno_version:
             raise Declined(422, "Request types 1 and 2 annotate: say by auto_anno_version which version, 1 or more.")
-        stored = int(upload.get("request_annotation_version") or 0)
+        stored = _stored(upload, "request_annotation_version", 0)
         if call.auto_anno_version <= stored:
             raise Declined(
                 409, f"The upload is annotated by version {stored} already: send an auto_anno_version above it."
@@ -122,14 +122,25 @@ def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, per_ta
             raise Declined(
                 409, "The upload has no tasks yet to annotate: ask for tasks and annotations (type 1) first."
             )
-        if int(upload.get("frames_per_task") or per_task) != per_task:
+        if (has := _stored(upload, "frames_per_task", per_task)) != per_task:
             raise Declined(
                 409,
-                f"The upload's tasks have {upload['frames_per_task']} frames and new ones have {per_task}: "
+                f"The upload's tasks have {has} frames and new ones have {per_task}: "
                 "ask for tasks and annotations (type 1) with force_write 1.",
             )
     elif tasks and not call.force_write:
         raise Declined(409, "The upload has tasks already: send force_write 1 to make them anew.")
+
+
+def _stored(upload: Mapping[str, Any], name: str, unset: int) -> int:
+    """A number of the upload's document, which other systems write, too."""
+    value = upload.get(name)
+    if value is None or value == "":
+        return unset
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise Declined(409, f"The upload's {name} is {quoted(str(value)[:80])}: make it a whole number.") from None
 
 
 def content_at(call: ContentCall, root: Path, prefix: str = "") -> Path:

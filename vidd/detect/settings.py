@@ -30,7 +30,9 @@ class Faces(Options):
     kind: Literal["faces"]
     label: str = Field("face", min_length=1, max_length=200, description="What a box is called.")
     cascade: str = Field(
-        "haarcascade_frontalface_default.xml", min_length=1, description="A cascade that OpenCV brings, or a file."
+        "haarcascade_frontalface_default.xml",
+        min_length=1,
+        description="A cascade that OpenCV brings, or a file; relative paths are from the state directory.",
     )
     scale: float = Field(1.1, gt=1, le=4, description="How much smaller the picture gets from look to look.")
     neighbours: int = Field(5, ge=0, le=100, description="How many looks must agree on a box.")

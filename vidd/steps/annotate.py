@@ -13,28 +13,28 @@ import shutil
 import sys
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from vidd import process
+from vidd.clients.detector_program import Growing, Program
 from vidd.clients.orders import Silent, answer_of, carry_out, make_room
 from vidd.clients.program import call
-from vidd.clients.running import Running, Variable, call_of, check_running
+from vidd.clients.running import call_of, check_running
 from vidd.clients.threads import in_thread
 from vidd.detect.settings import Faces, Network, People
 from vidd.errors import AgainLater, Refused
-from vidd.fields import MayName
 from vidd.fulldisk import disk
 from vidd.model.media import Artifact, Outcome
 from vidd.options import Duration, Size
 from vidd.options import Options as Base
 from vidd.printable import quoted
-from vidd.texts import check_template, fields_of
+from vidd.texts import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from vidd.ports import Bench, Tools
 
@@ -45,35 +45,10 @@ LOCAL = True
 
 _MODULE = "vidd.detect.annotator"
 _ROOM, _FILE = ".annotate", "annotations.jsonl"
+_FILES = ("model", "labels_file", "cascade")
 _PATIENCE = 120.0
 # Somebody else's doing (a full memory, an operator), which says nothing about detector or frames.
 _FROM_OUTSIDE = (-9, -15, -2, -1)
-
-_Word = Annotated[
-    str, AfterValidator(check_template), MayName("asked", "answers", "tasks", "version", "directory", "attempt")
-]
-
-
-class Program(Running):
-    """Any program. It reads JSON lines from `asked`, one for each frame: task, index, picture, film; it writes to `answers`.
-
-    An answer is one line a frame, also where there is nothing on it: task, index, boxes (x, y, w, h, label, confidence).
-    """
-
-    kind: Literal["program"]
-    argv: tuple[_Word, ...] = Field(min_length=1, description="The program and its words; asked and answers are files.")
-    prefix: tuple[_Word, ...] = Field((), description="Words before argv, such as conda run -n NAME.")
-    directory: _Word = Field("", description="Where it runs, from the job's directory; unset: there.")
-    environment: dict[Variable, _Word] = Field({}, description="Variables for it, besides PATH, HOME and the like.")
-    stop: tuple[_Word, ...] = Field((), description="A command after one that was ended early.")
-
-    @field_validator("argv")
-    @classmethod
-    def _told_where(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
-        if not any("answers" in word for word in argv):
-            raise ValueError("the program must be told where its answers go: name {{ answers }}")
-        return argv
-
 
 _Detector = Annotated[People | Faces | Network | Program, Field(discriminator="kind")]
 
@@ -197,7 +172,7 @@ class _Looking:
                 directory=str(self._bench.directory),
                 attempt=self._bench.job.attempt + 1,
             )
-            growing = _Growing(self._bench, answers, answered, there["frames"])
+            growing = Growing(self._bench, answers, answered, there["frames"])
             await call(call_of(program, self._bench, fields, growing), self._bench)
             growing()
         return await self._order("gather")
@@ -240,27 +215,11 @@ class _Looking:
             digest,
             tree.digest if tree else None,
         ]
-        if isinstance(self._detector, Network) and (model := self._bench.tools.path(self._detector.model)).is_file():
-            known.append([model.stat().st_size, model.stat().st_mtime_ns])
+        if not isinstance(self._detector, Program):
+            settings = _settings(self._detector, self._bench.tools)
+            files = [Path(settings[name]) for name in _FILES if settings.get(name)]
+            known += [[one.stat().st_size, one.stat().st_mtime_ns] for one in files if one.is_file()]
         return hashlib.blake2b(json.dumps(known).encode(), digest_size=16).hexdigest()
-
-
-class _Growing:
-    """How many lines there are in the file that a program writes, read as it grows."""
-
-    def __init__(self, bench: Bench, path: Path, done: int, total: int) -> None:
-        self._bench, self._path, self._done, self._total = bench, path, done, total
-        self._read = 0
-
-    def __call__(self) -> int:
-        if self._path.is_file():
-            with self._path.open("rb") as file:
-                file.seek(self._read)
-                while chunk := file.read(1 << 20):
-                    self._read += len(chunk)
-                    self._done += chunk.count(b"\n")
-            self._bench.progress(float(min(self._done, self._total)), float(self._total), "frames", None)
-        return self._read
 
 
 async def _checked(own: dict[int, Any], options: Options, tools: Tools) -> dict[int, str]:
@@ -281,8 +240,9 @@ async def _checked(own: dict[int, Any], options: Options, tools: Tools) -> dict[
 def _settings(detector: People | Faces | Network, tools: Tools) -> dict[str, Any]:
     """A detector's settings for the child, its paths whole."""
     settings = detector.model_dump(mode="json")
-    for name in ("model", "labels_file"):
-        if settings.get(name):
+    for name in _FILES:
+        # OpenCV knows cascades of its own by their names.
+        if settings.get(name) and (name != "cascade" or tools.path(settings[name]).is_file()):
             settings[name] = str(tools.path(settings[name]))
     return settings
 
