@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bson import ObjectId
 from pymongo import ASCENDING, ReplaceOne, UpdateOne, WriteConcern
+from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
 from vidd.clients.mongo import Account, database
-from vidd.clients.mongo_faults import asking
+from vidd.clients.mongo_faults import DUPLICATE, asking
 from vidd.errors import Refused
 from vidd.model.annotation import FAILED, FRAMES, FRAMES_BY_TASK, OURS, PROJECTS, TASKS, UNDER_WAY, UPLOADS, with_boxes
 
@@ -128,9 +129,14 @@ class AnnotationBase:
         """Write frames by their `_id`; what is there is replaced."""
         with asking("writing frames", self._name):
             for batch in _batches(frames):
-                # For 36,000 frames a quarter quicker than replacing them one by one.
-                await self._db[FRAMES].delete_many({"_id": {"$in": [one["_id"] for one in batch]}})
-                await self._db[FRAMES].insert_many(batch, ordered=False)
+                try:
+                    await self._db[FRAMES].insert_many(batch, ordered=False)
+                except BulkWriteError as error:
+                    if any(one["code"] not in DUPLICATE for one in error.details["writeErrors"]):
+                        raise
+                    # Those of a try before; quicker than replacing them one by one.
+                    await self._db[FRAMES].delete_many({"_id": {"$in": [one["_id"] for one in batch]}})
+                    await self._db[FRAMES].insert_many(batch, ordered=False)
 
     async def put_upload(
         self, upload: str, project: str, tasks: Sequence[Document], changes: Mapping[str, Any]
