@@ -456,6 +456,26 @@ def service_uri(service):
     return f"mongodb://{host}:{port}/"
 
 
+def test_what_was_under_way_when_the_state_was_lost_is_begun_again(place, service):
+    upload, elsewhere = service.upload(), service.upload(vidd={"job": "01J0", "home": "another:/state"})
+    footage.recording(service.root / "cam.mp4", rate="30", seconds=40)
+    with running(place) as daemon:
+        assert curl(daemon, service.fields(upload, frame_rate=3))[0] == 202
+        until(lambda: service.document(upload)["progress"] > 20, "it is under way")
+        daemon.process.kill()
+    shutil.rmtree(place.root / "jobs")
+    for lost in place.root.glob("journal.sqlite*"):
+        lost.unlink()
+    with running(place) as daemon:
+        daemon.ready()
+        document = done(service, upload)
+        assert (document["taskCount"], document["frame_rate"]) == (10, 3)
+        daemon.job("published")
+        assert len(daemon.jobs()) == 1
+        daemon.stopped()
+    assert service.document(elsewhere)["vidd"]["job"] == "01J0"
+
+
 def test_an_upload_that_an_earlier_system_left_is_taken_up(place, service):
     left = service.upload(frame_rate=5, sourceFilePath="p1/cam.mp4", request_type=0, request_annotation_version=0)
     service.db.AnnotationContentUpload.update_one({"_id": left}, {"$unset": {"vidd": ""}})

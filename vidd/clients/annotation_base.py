@@ -88,15 +88,15 @@ class AnnotationBase:
         with asking("reading tasks", self._name):
             return [one["_id"] async for one in self._db[TASKS].find({"uploadId": key(upload)}, {"_id": 1})]
 
-    async def begun(self, upload: str, job: str, path: str, generation: int, now: datetime) -> None:
-        """An upload is worked on by this job from now on, the so-manieth for it."""
+    async def begun(self, upload: str, job: str, path: str, keep: Mapping[str, Any], now: datetime) -> None:
+        """An upload is worked on by this job from now on; of ours, its document keeps these values."""
         changes = {
             "status": UNDER_WAY,
             "progress": 0,
             "errorMessage": None,
             "sourceFilePath": path,
             _JOB: job,
-            f"{OURS}.generation": generation,
+            **{f"{OURS}.{name}": value for name, value in keep.items()},
         }
         with asking("marking an upload as begun", self._name):
             await self._db[UPLOADS].update_one(
@@ -119,10 +119,11 @@ class AnnotationBase:
             if not taken.matched_count:
                 await uploads.update_one(mine, {"$set": {**rest, _JOB: job}, **grown})
 
-    async def left(self) -> AsyncIterator[Document]:
-        """The uploads that are under way, and for which no job of ours has spoken."""
+    async def left(self, home: str) -> AsyncIterator[Document]:
+        """The uploads that are under way, and for which no job has spoken, or one of this home."""
         with asking("looking for uploads that were left", self._name):
-            async for one in self._db[UPLOADS].find({"status": UNDER_WAY, OURS: None}):
+            mine = {"status": UNDER_WAY, "$or": [{OURS: None}, {f"{OURS}.home": home}]}
+            async for one in self._db[UPLOADS].find(mine):
                 yield one
 
     async def put_frames(self, frames: Iterable[Document]) -> None:

@@ -63,6 +63,9 @@ class SourceInlet:
             raise AgainLater("The job of this was not found again; it is tried again.")
         return known, False
 
+    async def job(self, job_id: str) -> Job | None:
+        return await self._store.job(job_id)
+
     async def unsettled(self) -> Sequence[Job]:
         states = [state for state in State if state is not State.PUBLISHED]
         return [job for job in await self._store.jobs(states=states, pipeline=self.pipeline) if job.source == self.name]

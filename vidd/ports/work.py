@@ -45,6 +45,9 @@ class Inlet(Protocol):
     async def take(self, arrival: Arrival) -> tuple[Job, bool]:
         """Record one arrival; its job, and whether it is new."""
 
+    async def job(self, job_id: str) -> Job | None:
+        """A job, whatever became of it; None where there is none of this id."""
+
     async def unsettled(self) -> Sequence[Job]:
         """The jobs of this source that are not published."""
 

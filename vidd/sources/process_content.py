@@ -8,6 +8,7 @@ as they happen, and once more for everything when the daemon starts.
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -167,8 +168,14 @@ async def _take(options: Options, inlet: Inlet, base: AnnotationBase, asked: Con
         generation += 1
         job, new = await inlet.take(_arrival(options, asked, path, generation))
     if new:
-        await base.begun(asked.upload_id, job.id, asked.content_path, generation, inlet.tools.clock.now())
+        keep = {"generation": generation, "home": _home(inlet.tools), "asked": asked.model_dump()}
+        await base.begun(asked.upload_id, job.id, asked.content_path, keep, inlet.tools.clock.now())
     return job, new
+
+
+def _home(tools: Tools) -> str:
+    """Where this vidd has its state: what it began is its to take up again, though it may have forgotten it."""
+    return f"{platform.node()}:{tools.state}"
 
 
 def _is_for(job: Job, asked: ContentCall) -> bool:
@@ -201,14 +208,16 @@ async def _check_rate(asked: ContentCall, path: Path) -> None:
 
 
 async def _take_up(options: Options, inlet: Inlet, base: AnnotationBase) -> None:
-    """Uploads that an earlier system left under way, which no job of ours knows, become jobs."""
+    """Uploads that an earlier system left under way become jobs; and those whose jobs went with a lost state directory."""
     known = {job.facts.get("upload_id") for job in await inlet.unsettled()}
     faults: list[str] = []
-    for upload in [one async for one in base.left()]:
-        if str(upload["_id"]) in known:
+    for upload in [one async for one in base.left(_home(inlet.tools))]:
+        begun = upload.get(OURS, {}).get("job")
+        if str(upload["_id"]) in known or (begun is not None and await inlet.job(begun) is not None):
             continue
         try:
-            await take(options, inlet, base, ContentCall.model_validate(_as_asked(upload)))
+            asked = upload.get(OURS, {}).get("asked") or _as_asked(upload)
+            await take(options, inlet, base, ContentCall.model_validate({**asked, "force_write": 1}))
         except (Declined, Refused) as no:
             faults.append(f"{quoted(str(upload['_id']))} ({no.sentence})")
         except ValueError:
@@ -225,7 +234,6 @@ def _as_asked(upload: Mapping[str, Any]) -> dict[str, Any]:
         "frame_rate": upload.get("frame_rate"),
         "content_path": path,
         "content_type": type_of(path),
-        "force_write": 1,
         "auto_anno_version": upload.get("request_annotation_version") or 0,
         "request_type": upload.get("request_type") or 0,
     }
