@@ -200,13 +200,21 @@ def test_one_at_fault_is_refused_with_its_reason_and_goes_on_after_a_retry(place
         assert "the picture of frame 3 is not in the bucket" in job["reason"]
         states = [one["state"] for one in lab.document(version)["taskStatus"]["tasks"]]
         assert states == ["complete", "complete", "pending"]
-        until(
-            lambda: (place.vidd("resume"), daemon.ask("/health")[1]["watchers"]["data_sets"].get("note"))[1],
-            "the source names it",
-        )
+        until(lambda: daemon.ask("/health")[1]["watchers"]["data_sets"].get("note"), "the source names it")
+        assert lab.document(version)["taskStatus"]["error"] == job["reason"]
         asyncio.run(lab.bucket.put("contents/up/task-20-cam/3.jpg", jpeg(23)))
         assert place.vidd("retry", job["id"])[0] == 0
         daemon.job("published")
-        assert lab.document(version)["taskStatus"]["state"] == "complete"
+        status = lab.document(version)["taskStatus"]
+        assert (status["state"], status.get("error")) == ("complete", None)
         assert len(daemon.jobs()) == 1
+        daemon.stopped()
+
+
+def test_a_version_that_makes_no_sense_says_so_in_its_document(place, lab):
+    _, version = three_tasks(lab, taskStatus={"state": "pending"}, dataSetGroupId="a/b")
+    with place.daemon() as daemon:
+        job = daemon.job("refused")
+        until(lambda: lab.document(version)["taskStatus"].get("error") == job["reason"], "the document says why")
+        assert lab.document(version)["taskStatus"]["state"] == "pending"
         daemon.stopped()

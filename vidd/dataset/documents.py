@@ -234,6 +234,12 @@ class Documents:
                 array_filters=[{"mine.task": task_id}],
             )
 
+    async def refused(self, version_id: str, sentence: str) -> None:
+        """Why a version that is pending is not gone on with; until it is begun again."""
+        with asking("writing why a data set is not gone on with", self._name):
+            stuck = {"_id": any_id(version_id), "taskStatus.state": PENDING}
+            await self._versions.update_one(stuck, {"$set": {"taskStatus.error": sentence}})
+
     async def progress(self, version: Version, percent: int, now: datetime) -> None:
         """How far the whole is."""
         await self._set(version, {f"exportFormats.{version.format}.progress": percent, **_moment(version, now)})

@@ -104,7 +104,6 @@ class SourceInlet:
         self._watchers.mark(self.name, caught_up=self.tools.clock.now())
 
     def look(self) -> None:
-        """Ask the source to look now."""
         self._look.set()
 
     async def pause(self, seconds: float) -> None:

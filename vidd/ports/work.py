@@ -72,6 +72,9 @@ class Inlet(Protocol):
     def caught_up(self) -> None:
         """A whole look found nothing that has not been handed in."""
 
+    def look(self) -> None:
+        """Have this source look now."""
+
     async def pause(self, seconds: float) -> None:
         """Return after so many seconds, or at once when somebody asks this source to look now."""
 

@@ -15,12 +15,14 @@ from pydantic import Field
 from vidd.clients import mongo, secret
 from vidd.dataset.documents import Documents
 from vidd.errors import AgainLater
+from vidd.model.event import JobMoved
 from vidd.model.job import ENDED, Arrival
 from vidd.options import Duration
 from vidd.options import Options as Base
 from vidd.ports import Declined, Front, Inlet, Reply
 
 if TYPE_CHECKING:
+    from vidd.model.event import Event
     from vidd.model.job import Job
     from vidd.ports import Call, Tools
 
@@ -49,17 +51,27 @@ class Options(Base):
 async def watch(options: Options, inlet: Inlet) -> None:
     """Take up what is pending, at the start, at `vidd resume`, and now and then."""
     desk = _Desk(options, inlet)
-    while True:
-        try:
-            waiting = await desk.take_pending()
-        except AgainLater as fault:
-            inlet.down(fault.sentence)
-            await inlet.pause(min(5.0, options.rescan))
-            continue
-        inlet.up()
-        inlet.note(waiting)
-        inlet.caught_up()
-        await inlet.pause(options.rescan)
+
+    def note(event: Event) -> None:
+        if isinstance(event, JobMoved) and event.job.source == inlet.name and event.job.state in ENDED:
+            inlet.look()
+
+    with inlet.listen(note):
+        while True:
+            await _look(options, inlet, desk)
+
+
+async def _look(options: Options, inlet: Inlet, desk: _Desk) -> None:
+    try:
+        waiting = await desk.take_pending()
+    except AgainLater as fault:
+        inlet.down(fault.sentence)
+        await inlet.pause(min(5.0, options.rescan))
+        return
+    inlet.up()
+    inlet.note(waiting)
+    inlet.caught_up()
+    await inlet.pause(options.rescan)
 
 
 def routes(options: Options, inlet: Inlet) -> list[Front]:
@@ -112,16 +124,19 @@ class _Desk:
             raise Declined(401, "The auth_key is not the one of the settings: send the right one.")
 
     async def take_pending(self) -> str | None:
-        """Begin what is pending and has no job; a sentence about those whose job came to nothing."""
+        """Begin what is pending and has no job; a sentence about those whose job came to nothing, whose documents say why."""
         account = self._inlet.tools.account(self._options.account, mongo.Account)
         async with mongo.database(account, self._options.account) as db:
-            pending = await Documents(db, self._options.account).pending()
-        known = {_version(job): job for job in await self._inlet.unsettled()}
+            documents = Documents(db, self._options.account)
+            pending = await documents.pending()
+            known = {_version(job): job for job in await self._inlet.unsettled()}
+            stuck = [one for one in pending if one in known and known[one].state in ENDED]
+            for identity in stuck:
+                await documents.refused(identity, known[identity].reason or "A person stopped it.")
         for identity in pending:
             if identity not in known:
                 job, _ = await self._begin(identity)
                 _log.info("pending data set taken up", version=identity, job=job.id)
-        stuck = [one for one in pending if one in known and known[one].state in ENDED]
         if not stuck:
             return None
         return f"{len(stuck)} pending data sets are not gone on with, such as {stuck[0]}: vidd jobs says why."
