@@ -13,7 +13,7 @@ from vidd.engine.patience import time_or_sign
 from vidd.engine.supervise import Watchers
 from vidd.errors import AgainLater
 from vidd.model.event import Event
-from vidd.model.job import Arrival, Job, State
+from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.model.talk import Talk
 from vidd.ports import Store, Tools
 from vidd.printable import printable
@@ -66,8 +66,8 @@ class SourceInlet:
     async def job(self, job_id: str) -> Job | None:
         return await self._store.job(job_id)
 
-    async def unsettled(self) -> Sequence[Job]:
-        states = [state for state in State if state is not State.PUBLISHED]
+    async def unsettled(self, *, ended: bool = True) -> Sequence[Job]:
+        states = [state for state in State if state is not State.PUBLISHED and (ended or state not in ENDED)]
         return [job for job in await self._store.jobs(states=states, pipeline=self.pipeline) if job.source == self.name]
 
     @contextmanager

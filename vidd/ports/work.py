@@ -48,8 +48,8 @@ class Inlet(Protocol):
     async def job(self, job_id: str) -> Job | None:
         """A job, whatever became of it; None where there is none of this id."""
 
-    async def unsettled(self) -> Sequence[Job]:
-        """The jobs of this source that are not published."""
+    async def unsettled(self, *, ended: bool = True) -> Sequence[Job]:
+        """The jobs of this source that are not published; unless `ended`, only those that something becomes of by itself."""
 
     def listen(self, note: Callable[[Event], None]) -> AbstractContextManager[None]:
         """Have `note` told of every event of the daemon; it must be quick and must not raise."""

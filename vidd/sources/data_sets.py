@@ -144,8 +144,7 @@ class _Desk:
     async def _begin(self, identity: str) -> tuple[Job, bool]:
         """The job that makes it now, and whether it is new."""
         async with self._inlet.turn:
-            known = [job for job in await self._inlet.unsettled() if _version(job) == identity]
-            if busy := [job for job in known if job.state not in ENDED]:
+            if busy := [job for job in await self._inlet.unsettled(ended=False) if _version(job) == identity]:
                 return busy[0], False
             now = self._inlet.tools.clock.now()
             facts = {"data_set_version": identity, "talk": None}

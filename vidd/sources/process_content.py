@@ -152,7 +152,7 @@ async def _take(options: Options, inlet: Inlet, base: AnnotationBase, asked: Con
         raise Declined(404, f"There is no upload {quoted(asked.upload_id)} in the database.")
     if await base.project(asked.project_id) is None:
         raise Declined(404, f"There is no project {quoted(asked.project_id)} in the database.")
-    under_way = [job for job in await inlet.unsettled() if _is_for(job, asked) and job.state not in ENDED]
+    under_way = [job for job in await inlet.unsettled(ended=False) if _is_for(job, asked)]
     if under_way:
         if under_way[0].facts == asked.facts() | {"generation": under_way[0].facts.get("generation")}:
             return under_way[0], False
