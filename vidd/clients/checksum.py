@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-_PIECE = 4 * 2**20
+_PIECE = 2**20
 _SUMS = {"md5", "sha1", "sha256", "sha512"}
 
 

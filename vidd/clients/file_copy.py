@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from vidd.clients.landing import Landing
     from vidd.clients.meter import Meter
 
-_PIECE = 8 * 2**20
+# Each thread of the pool keeps the memory of one.
+_PIECE = 2 * 2**20
 
 
 def path_of(uri: str) -> str:
