@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from vidd.clients.annotation_base import annotation_base
 from vidd.errors import AgainLater, Refused
 from vidd.model.manifest import Sample, Task, TaskList, task_name
-from vidd.model.publication import Receipt
+from vidd.model.publication import Receipt, Sending
 from vidd.publishers import mongo_tasks
 from vidd.tree import tree_artifact
 
@@ -163,6 +163,61 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
     assert [{**one, "AutoAnnotationVersion": 2} for one in before] == shelf.tasks()
     assert shelf.document()["request_annotation_version"] == 2
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"boundaries.x": 40},
+        {"boundaries.w": 4.5},
+        {"boundaries.label": "woman"},
+        {"attributeValues": {"pose": "sits"}},
+        {"boundaries.attributeValues": {"pose": "sits"}},
+    ],
+)
+async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
+    boxes = [(0, 1, [a_box("left"), a_box("right")])]
+    await mongo_tasks.publish(OPTIONS, shelf.parcel("01job", request_type=1, auto_anno_version=1, boxes=boxes)[0])
+    frame = {"taskId": shelf.tasks()[0]["_id"], "frameId": 1}
+    # As a front end writes it back: the one nobody touched with whole numbers for those with a dot.
+    shelf.db.AnnotationFrame.update_one(
+        frame, {"$set": {"boxes.0.boundaries.x": 1, **{f"boxes.1.{name}": value for name, value in change.items()}}}
+    )
+    changed = shelf.db.AnnotationFrame.find_one(frame)["boxes"][1]
+    for job, version, label in (("02job", 2, "new"), ("03job", 3, "newer")):
+        found = [(0, 1, [a_box(label)])]
+        await mongo_tasks.publish(OPTIONS, shelf.parcel(job, request_type=2, auto_anno_version=version, boxes=found)[0])
+        kept, new = shelf.db.AnnotationFrame.find_one(frame)["boxes"]
+        assert kept == changed
+        assert new["boundaries"]["label"] == label
+
+
+async def test_another_edition_takes_the_place_of_the_one_before_but_not_of_what_people_did(shelf):
+    asked = {"request_type": 1, "auto_anno_version": 1}
+    await mongo_tasks.publish(OPTIONS, shelf.parcel(boxes=[(0, 1, [a_box("old")])], **asked)[0])
+    second, _ = shelf.parcel(boxes=[(0, 1, [a_box("new")])], edition=2, **asked)
+    done = replace(second.publication, state=Sending.DONE)
+    receipt = await mongo_tasks.replace(OPTIONS, replace(second, publication=done, sent=None))
+    assert receipt.facts["frames"] == 12
+    [task, *_] = shelf.tasks()
+    assert shelf.frame(task, 1)["boxes"][0]["boundaries"]["label"] == "new"
+    assert shelf.db.AnnotationFrame.count_documents({}) == 12
+    shelf.db.AnnotationFrame.update_one(
+        {"taskId": task["_id"], "frameId": 1}, {"$set": {"boxes.0.boundaries.label": "woman"}}
+    )
+    before = shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))
+    # The edition that shows already can be shown once more.
+    assert await mongo_tasks.replace(OPTIONS, replace(second, publication=done, sent=None)) == receipt
+    third, _ = shelf.parcel(boxes=[(0, 1, [a_box("newer")])], edition=3, tasks=4, frames=3, **asked)
+    with pytest.raises(Refused, match="People have worked on the tasks of this upload"):
+        await mongo_tasks.replace(OPTIONS, replace(third, publication=done, sent=None))
+    assert (shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))) == before
+    # Of the same tasks the boxes can be others.
+    fourth, _ = shelf.parcel(boxes=[(0, 1, [a_box("newest")])], edition=4, **asked)
+    await mongo_tasks.replace(OPTIONS, replace(fourth, publication=done, sent=None))
+    assert shelf.tasks() == before[0]
+    labels = [one["boundaries"]["label"] for one in shelf.frame(task, 1)["boxes"]]
+    assert labels == ["woman", "newest"]
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ async def test_taking_back_waits_and_goes_on_and_a_failure_of_it_is_said(tmp_pat
         assert far.arrived == [job.id]
         engine.clock.forward(70)
         job = await engine.until(job.id, State.REFUSED)
-        assert f"disk cannot be taken back by vidd; it is at far://disk/{job.id}." in job.reason
+        assert f"disk cannot be taken back by vidd: it is at far://disk/{job.id}." in job.reason
         assert (far.arrived, disk.arrived) == ([], [job.id])
 
 

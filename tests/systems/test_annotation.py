@@ -435,6 +435,43 @@ def test_a_daemon_and_a_database_that_are_killed_change_nothing(place, service, 
     assert numbers == [6 * k for k in range(1, 201)]
 
 
+def test_a_rework_shows_other_tasks_and_an_undo_the_ones_before_unless_people_worked_on_them(place, service):
+    kept = "[pipelines.annotation]\nkeep = '1d'\n\n[[pipelines.annotation.steps]]"
+    place.config.write_text(place.config.read_text().replace("[[pipelines.annotation.steps]]", kept, 1))
+    upload = service.upload()
+    with running(place) as daemon:
+        curl(daemon, service.fields(upload))
+        done(service, upload)
+        job = daemon.job("published")["id"]
+        assert place.vidd("rework", job, "--step", "frames", "--set", "frames.per_task=20")[0] == 0
+        until(lambda: [one["frameCount"] for one in service.tasks(upload)] == [20, 20], "there are two tasks")
+        daemon.job("published")
+        assert service.db.AnnotationFrame.count_documents({}) == 40
+        assert place.vidd("rework", job, "--undo")[0] == 0
+        until(lambda: [one["frameCount"] for one in service.tasks(upload)] == [12, 12, 12, 4], "there are four again")
+        daemon.job("published")
+        box = {"id": 1, "boundaries": {"id": 1, "x": 1, "y": 1, "w": 9, "h": 9, "label": "car"}}
+        mine = {"taskId": service.tasks(upload)[0]["_id"], "frameId": 1}
+        service.db.AnnotationFrame.update_one(mine, {"$set": {"boxes": [box]}})
+        assert place.vidd("rework", job, "--step", "frames", "--set", "frames.per_task=20")[0] == 0
+        said = until(
+            lambda: [one["reason"] for one in daemon.ask(f"/api/jobs/{job}")[1]["publications"] if one["reason"]],
+            "it is said",
+        )
+        assert "People have worked on the tasks" in said[0]
+        assert service.db.AnnotationFrame.find_one(mine)["boxes"] == [box]
+        assert place.vidd("rework", job, "--undo")[0] == 0
+        until(
+            lambda: (
+                daemon.ask(f"/api/jobs/{job}")[1]["state"] == "published"
+                and not [one["reason"] for one in daemon.ask(f"/api/jobs/{job}")[1]["publications"] if one["reason"]]
+            ),
+            "all is as it was",
+        )
+        assert service.db.AnnotationFrame.find_one(mine)["boxes"] == [box]
+        daemon.stopped()
+
+
 def test_the_original_is_answered_as_it_was(place, service):
     place.config.write_text(
         SETTINGS.format(root=place.root, uri=service_uri(service), s3=service.s3, more="compatible = true")

@@ -6,7 +6,7 @@ who knows their task, so they go first; tasks, the upload's status and the proje
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,10 +18,22 @@ from pymongo.read_concern import ReadConcern
 from vidd.clients.mongo import Account, database
 from vidd.clients.mongo_faults import DUPLICATE, asking
 from vidd.errors import Refused
-from vidd.model.annotation import FAILED, FRAMES, FRAMES_BY_TASK, OURS, PROJECTS, TASKS, UNDER_WAY, UPLOADS, with_boxes
+from vidd.model.annotation import (
+    FAILED,
+    FRAMES,
+    FRAMES_BY_TASK,
+    OURS,
+    PROJECTS,
+    TASKS,
+    UNDER_WAY,
+    UPLOADS,
+    drawn,
+    mark_of,
+    with_boxes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from vidd.clients.mongo import Database, Document
@@ -49,9 +61,11 @@ class Boxed(NamedTuple):
 def _boxed(one: Boxed, known: Document | None) -> ReplaceOne[Document] | UpdateOne | None:
     if known is None:
         return ReplaceOne({"_id": one.document["_id"]}, one.document, upsert=True)
-    before = list(known.get("boxes") or ())
-    boxes = with_boxes(before, one.found)
-    return None if boxes == before else UpdateOne({"_id": known["_id"]}, {"$set": {"boxes": boxes, "isEmpty": False}})
+    boxes = with_boxes(known, one.found)
+    if boxes == list(known.get("boxes") or ()):
+        return None
+    found = [mark_of(each) for each in boxes[len(boxes) - len(one.found) :]]
+    return UpdateOne({"_id": known["_id"]}, {"$set": {"boxes": boxes, "isEmpty": False, f"{OURS}.found": found}})
 
 
 class AnnotationBase:
@@ -87,6 +101,23 @@ class AnnotationBase:
         """The ids of an upload's tasks."""
         with asking("reading tasks", self._name):
             return [one["_id"] async for one in self._db[TASKS].find({"uploadId": key(upload)}, {"_id": 1})]
+
+    async def touched(self, upload: str) -> bool:
+        """Whether people have worked on its tasks: on a frame's boxes, or so that a task says it."""
+        with asking("looking what people did", self._name):
+            tasks = await self._db[TASKS].find({"uploadId": key(upload)}).to_list(None)
+            # Of a task of another system taskStatus says nothing.
+            if any(
+                one.get("completedFrames") or one.get("auditStatus") or (OURS in one and one.get("taskStatus"))
+                for one in tasks
+            ):
+                return True
+            mine = {"taskId": {"$in": [one["_id"] for one in tasks]}, "boxes": {"$nin": [None, []]}}
+            async with aclosing(_each(self._db[FRAMES].find(mine, {"boxes": 1, OURS: 1}))) as frames:
+                async for frame in frames:
+                    if drawn(frame):
+                        return True
+        return False
 
     async def begun(self, upload: str, job: str, path: str, keep: Mapping[str, Any], now: datetime) -> None:
         """An upload is worked on by this job from now on; of ours, its document keeps these values."""
@@ -164,7 +195,7 @@ class AnnotationBase:
                 known = {
                     one["frameId"]: one
                     async for one in self._db[FRAMES].find(
-                        {"taskId": task}, {"frameId": 1, "boxes": 1}, session=session
+                        {"taskId": task}, {"frameId": 1, "boxes": 1, OURS: 1}, session=session
                     )
                 }
                 writes = [write for one in boxed if (write := _boxed(one, known.get(one.number))) is not None]
@@ -207,6 +238,11 @@ async def annotation_base(account: Account, name: str) -> AsyncIterator[Annotati
     """The database of an account, through a connection of its own."""
     async with database(account, name) as db:
         yield AnnotationBase(db, name)
+
+
+async def _each(found: AsyncIterator[Document]) -> AsyncGenerator[Document, None]:
+    async for one in found:
+        yield one
 
 
 def _batches(many: Iterable[Any]) -> Iterator[list[Any]]:

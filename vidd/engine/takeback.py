@@ -84,7 +84,8 @@ async def take_back(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, bu
 async def _one(stage: Stage, plan: PlannedPublisher | None, parcel: Parcel, outcome: TakenBack) -> None:
     job, one = parcel.job, parcel.publication
     if plan is None or plan.retract is None:
-        outcome.failed.append(f"{one.name} cannot be taken back by vidd; it is at {one.receipt and one.receipt.url}.")
+        where = f": it is at {one.receipt.url}" if one.receipt and one.receipt.url else ""
+        outcome.failed.append(f"{one.name} cannot be taken back by vidd{where}.")
         return
     try:
         async with stage.slots.hold(plan.slot, job.priority):

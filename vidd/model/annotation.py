@@ -7,6 +7,7 @@ Frames and pictures are counted from 1.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -96,17 +97,25 @@ def frame_document(
     task_id: Any, row: Sample, boxes: Sequence[Mapping[str, Any]], *, image: str | None, small: str | None
 ) -> dict[str, Any]:
     """An AnnotationFrame, without its `_id`."""
+    shown = [box_document(number, box) for number, box in enumerate(boxes, 1)]
     return {
         "frameId": row.index,
         "taskId": task_id,
         "status": DONE if boxes else 0,
-        "boxes": [box_document(number, box) for number, box in enumerate(boxes, 1)],
+        "boxes": shown,
         "commentBoxes": [],
         "isEmpty": False,
         "datasetVersions": [],
         "imageUrl": image,
         "thumbnailUrl": small,
-        OURS: {"frame": row.frame, "pts": row.pts, "time": row.time, "hash": row.hash, "name": row.name},
+        OURS: {
+            "frame": row.frame,
+            "pts": row.pts,
+            "time": row.time,
+            "hash": row.hash,
+            "name": row.name,
+            "found": [mark_of(one) for one in shown],
+        },
     }
 
 
@@ -129,11 +138,32 @@ def box_document(number: int, box: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": number, "boundaries": boundaries, "attributeValues": {}}
 
 
-def with_boxes(before: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def mark_of(box: Mapping[str, Any]) -> str:
+    """What tells a box's document from one that somebody has moved, named or described anew."""
+    boundaries = box.get("boundaries") or {}
+    # Through a browser 10.0 comes back as 10.
+    sides = [round(float(one), 2) if isinstance(one := boundaries.get(side), int | float) else one for side in "xywh"]
+    described = [boundaries.get("label"), boundaries.get("attributeValues") or {}, box.get("attributeValues") or {}]
+    text = json.dumps([*sides, *described], sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def drawn(frame: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The boxes of a frame that people drew or changed. Of those that another system's detector found that cannot be told."""
+    known = (frame.get(OURS) or {}).get("found")
+    return [
+        dict(one)
+        for one in frame.get("boxes") or ()
+        if "autoLable_confidance" not in (one.get("boundaries") or {})
+        or (known is not None and mark_of(one) not in known)
+    ]
+
+
+def with_boxes(frame: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A frame's boxes once a detector found these: in place of those that one found before; what people drew stays."""
-    drawn = [dict(one) for one in before if "autoLable_confidance" not in (one.get("boundaries") or {})]
-    last = max((one["id"] for one in drawn if isinstance(one.get("id"), int)), default=0)
-    return drawn + [box_document(number, one) for number, one in enumerate(found, last + 1)]
+    kept = drawn(frame)
+    last = max((one["id"] for one in kept if isinstance(one.get("id"), int)), default=0)
+    return kept + [box_document(number, one) for number, one in enumerate(found, last + 1)]
 
 
 def upload_done(request: Request, listed: TaskList, now: datetime) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replaces
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -62,8 +63,14 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
 
 
 async def replace(options: Options, parcel: Parcel) -> Receipt:
-    """Show the documents of this edition in place of those of the one before."""
-    return await publish(options, parcel)
+    """Show the documents of this edition in place of those of the one before.
+
+    Where people have worked on the tasks and they are the same ones, only boxes that a detector found change; Refused
+    where they are others.
+    """
+    # Its receipt stays until it is replaced, and with it that it is out.
+    async with _writing(options, replaces(parcel, sent=parcel.checkpoint)) as one:
+        return await one.replace()
 
 
 async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
@@ -108,6 +115,28 @@ class _Writing:
         else:
             await self._put_tasks()
         return self._receipt()
+
+    async def replace(self) -> Receipt:
+        """The same, but where that would take away what people did."""
+        if (shown := await self.reconcile()) is not None:
+            return shown
+        if self.request.kind == ONLY_BOXES or not await self.base.touched(str(self.request.upload)):
+            return await self.publish()
+        if not await self._shows_these():
+            raise Refused(
+                "People have worked on the tasks of this upload, and other ones would take their place: bring the files "
+                "before back by vidd rework --undo, or ask for all of it anew by processContent with force_write 1."
+            )
+        await self._put_boxes()
+        return self._receipt()
+
+    async def _shows_these(self) -> bool:
+        """Whether the tasks that are there have the frames of these."""
+        there = await self.base.tasks(str(self.request.upload))
+        shown = [
+            (one.get("taskName"), one.get("frameStart"), one.get("frameEnd"), one.get("frameCount")) for one in there
+        ]
+        return shown == [(one.name, one.first + 1, one.last + 1, one.frames) for one in self.listed.tasks]
 
     async def reconcile(self) -> Receipt | None:
         """Ask whether it shows; what is left of what it replaced is removed."""
