@@ -69,13 +69,17 @@ def test_several_faults_are_told_at_once():
         ((0, 1, 0), {}, 0, 422),
         ((1, 0, 0), {}, 0, 422),
         ((1, 1, 0), {}, 0, None),
-        ((1, 1, 1), {"request_annotation_version": 1}, 3, 409),
+        ((1, 1, 1), {"request_annotation_version": 1}, 3, None),
+        ((1, 1, 1), {"request_annotation_version": 1, "status": 1}, 3, 409),
+        ((1, 1, 0), {"request_annotation_version": 1, "status": 0}, 0, None),
         ((1, 2, 1), {"request_annotation_version": 1}, 3, None),
         ((1, 2, 0), {"request_annotation_version": 1}, 3, 409),
         ((2, 1, 0), {}, 0, 409),
         ((2, 1, 0), {"frames_per_task": 120}, 3, None),
         ((2, 1, 0), {"frames_per_task": 60}, 3, 409),
-        ((2, 1, 0), {"frames_per_task": 120, "request_annotation_version": 1}, 3, 409),
+        ((2, 1, 0), {"frames_per_task": 120, "request_annotation_version": 1, "status": 1}, 3, 409),
+        ((0, 0, 0), {"projectId": "p1"}, 0, None),
+        ((0, 0, 0), {"projectId": "p2"}, 0, 422),
     ],
 )
 def test_the_services_rules(numbers, upload, tasks, told):
@@ -91,14 +95,14 @@ def test_the_services_rules(numbers, upload, tasks, told):
 @pytest.mark.parametrize("name", ["request_annotation_version", "frames_per_task"])
 def test_a_stored_number_that_is_none_is_named(name, stored):
     asked = call(request_type=2, auto_anno_version=1)
-    status, sentence = refusal(check_rules, asked, {name: stored}, 3, 120)
+    status, sentence = refusal(check_rules, asked, {name: stored, "status": 1}, 3, 120)
     assert (status, sentence.startswith(f"The upload's {name} is ")) == (409, True)
 
 
 @pytest.mark.parametrize("stored", ["1", 1.0, 1])
 def test_a_stored_number_may_be_of_any_kind(stored):
     asked = call(request_type=1, auto_anno_version=1, force_write=1)
-    assert refusal(check_rules, asked, {"request_annotation_version": stored}, 3, 120)[0] == 409
+    assert refusal(check_rules, asked, {"request_annotation_version": stored, "status": 1}, 3, 120)[0] == 409
 
 
 def test_a_path_stays_below_the_content_root(tmp_path):
@@ -112,6 +116,9 @@ def test_a_path_stays_below_the_content_root(tmp_path):
     assert content_at(call(content_path=str(root / "p" / "a.mp4")), root) == root / "p" / "a.mp4"
     for path in ("../b.mp4", "p/../../b.mp4", "link/b.mp4", str(tmp_path / "b.mp4")):
         assert refusal(content_at, call(content_path=path), root)[0] == 422
+    for path in (".", "./", str(root)):
+        told = refusal(content_at, call(content_path=path, content_type=2), root)
+        assert told == (422, f"content_path '{path}' is the content root itself: name a file or a directory in it.")
 
 
 @pytest.mark.parametrize("content_type", [1, 2])

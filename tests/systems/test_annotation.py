@@ -1,11 +1,13 @@
 """The annotation service: its call, its documents, its files, as a front end and an annotator see them."""
 
 import asyncio
+import io
 import json
 import shutil
 import subprocess
 import tempfile
 import threading
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from builders_mongo import server
 from peers.daemon import Place, until
 from peers.mongo import MongoServer
 from peers.servers import ministack
-from PIL import Image
+from PIL import Image, ImageColor
 from pymongo import MongoClient
 
 __all__ = ["server"]
@@ -513,18 +515,82 @@ def test_what_was_under_way_when_the_state_was_lost_is_begun_again(place, servic
     assert service.document(elsewhere)["vidd"]["job"] == "01J0"
 
 
+def test_uploads_whose_content_is_called_alike_do_not_share_files(place, service):
+    place.config.write_text(place.config.read_text().replace("facts.upload_id", "facts.upload_dir"))
+    colours = {"p1/day/cam.mp4": "red", "p2/day/cam.mp4": "blue", "p2/day/cam.mov": "lime", "cam.mp4": "black"}
+    uploads = {path: service.upload() for path in colours}
+    for path, colour in colours.items():
+        whole = place.root / "uploads" / path
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        footage.recording(whole, picture=f"drawbox=color={colour}:t=fill")
+    with running(place) as daemon:
+        for path, upload in uploads.items():
+            assert curl(daemon, service.fields(upload, content_path=path))[0] == 202
+            done(service, upload)
+        # Asked once more, an upload's files stay where they are.
+        again = uploads["p2/day/cam.mp4"]
+        assert curl(daemon, service.fields(again, content_path="p2/day/cam.mp4", force_write=1, frame_rate=4))[0] == 202
+        until(lambda: service.document(again)["frame_rate"] == 4, "it is made anew")
+        daemon.stopped()
+    _, second, third, alone = uploads.values()
+    kept = {key.partition("/task-")[0] for key in service.stored()}
+    assert kept == {f"contents/{one}" for one in ("day", f"day-{second}", f"day-{third}", alone)}
+    for path, upload in uploads.items():
+        url = service.frames(service.tasks(upload)[0])[0]["imageUrl"]
+        key = url[url.index("contents/contents/") + len("contents/") :]
+        with Image.open(io.BytesIO(service.files.get_object(Bucket="contents", Key=key)["Body"].read())) as picture:
+            seen = picture.convert("RGB").getpixel((5, 5))
+        wanted = ImageColor.getrgb(colours[path])
+        assert max(abs(a - b) for a, b in zip(seen, wanted, strict=True)) < 12, path
+
+
+def test_a_file_that_was_corrected_is_fetched_again_by_a_retry(place, service):
+    upload = service.upload()
+    whole = service.root / "shots.zip"
+    with zipfile.ZipFile(whole, "w") as zipped:
+        zipped.writestr("readme.txt", "no pictures")
+    with running(place) as daemon:
+        curl(daemon, service.fields(upload, content_path="p1/shots.zip", content_type=2))
+        job = daemon.job("refused")
+        with zipfile.ZipFile(whole, "w") as zipped:
+            picture = io.BytesIO()
+            Image.new("RGB", (64, 48), "red").save(picture, "PNG")
+            zipped.writestr("one.png", picture.getvalue())
+        assert place.vidd("retry", job["id"])[0] == 0
+        assert done(service, upload)["taskCount"] == 1
+        daemon.stopped()
+
+
 def test_an_upload_that_an_earlier_system_left_is_taken_up(place, service):
     left = service.upload(frame_rate=5, sourceFilePath="p1/cam.mp4", request_type=0, request_annotation_version=0)
     service.db.AnnotationContentUpload.update_one({"_id": left}, {"$unset": {"vidd": ""}})
-    vague = service.upload()
-    service.db.AnnotationContentUpload.update_one({"_id": vague}, {"$unset": {"vidd": ""}})
+    vague, quiet = service.upload(sourceFilePath="p1/cam.mp4"), service.upload()
+    service.db.AnnotationContentUpload.update_many({"_id": {"$in": [vague, quiet]}}, {"$unset": {"vidd": ""}})
     with running(place) as daemon:
         daemon.ready()
         assert done(service, left)["taskCount"] == 4
         note = daemon.ask("/health")[1]["watchers"]["calls"]["note"]
-        assert str(vague) in note
+        # One that nobody asked anything of is no fault.
+        assert f"'{vague}' (it does not say what was asked for" in note
+        assert str(quiet) not in note
         later = service.upload(frame_rate=5, sourceFilePath="p1/cam.mp4")
         service.db.AnnotationContentUpload.update_one({"_id": later}, {"$unset": {"vidd": ""}})
         assert place.vidd("resume")[0] == 0
         assert done(service, later)["taskCount"] == 4
+        daemon.stopped()
+
+
+def test_what_people_did_in_an_upload_that_was_left_stays(place, service):
+    left = service.upload(frame_rate=5, sourceFilePath="p1/cam.mp4")
+    service.db.AnnotationContentUpload.update_one({"_id": left}, {"$unset": {"vidd": ""}})
+    task = {"_id": ObjectId(), "uploadId": left, "taskName": "task-0-cam", "taskStatus": 2, "auditStatus": 0}
+    frame = {"taskId": task["_id"], "frameId": 1, "boxes": [{"id": 1, "boundaries": {"id": 1, "label": "car"}}]}
+    service.db.AnnotationTask.insert_one(task)
+    service.db.AnnotationFrame.insert_one(frame)
+    with running(place) as daemon:
+        note = until(lambda: daemon.ask("/health")[1]["watchers"]["calls"].get("note"), "it is noted")
+        assert f"'{left}' (people have worked on the tasks it has" in note
+        assert (service.tasks(left), service.frames(task)) == ([task], [frame])
+        assert curl(daemon, service.fields(left, force_write=1))[0] == 202
+        assert done(service, left)["taskCount"] == 4
         daemon.stopped()

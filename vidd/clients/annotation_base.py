@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
 
 from bson import ObjectId
 from pymongo import ASCENDING, ReplaceOne, UpdateOne, WriteConcern
@@ -31,6 +32,7 @@ from vidd.model.annotation import (
     mark_of,
     with_boxes,
 )
+from vidd.model.manifest import task_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -101,6 +103,21 @@ class AnnotationBase:
         """The ids of an upload's tasks."""
         with asking("reading tasks", self._name):
             return [one["_id"] async for one in self._db[TASKS].find({"uploadId": key(upload)}, {"_id": 1})]
+
+    async def is_taken(self, upload: str, directory: str, called: str) -> bool:
+        """Whether another upload has files that are called like this: tasks of it say so, or it is to have some."""
+        others = {"$ne": key(upload)}
+        with asking("looking whose files there are", self._name):
+            if await self._db[UPLOADS].find_one({"_id": others, f"{OURS}.shelf": f"{directory}/{called}"}, {"_id": 1}):
+                return True
+            first = task_name(0, called)
+            async with aclosing(
+                _each(self._db[TASKS].find({"taskName": first, "uploadId": others}, {"S3_url": 1}))
+            ) as tasks:
+                async for one in tasks:
+                    if f"/{directory}/{first}/" in f"/{unquote(str(one.get('S3_url') or ''))}":
+                        return True
+        return False
 
     async def touched(self, upload: str) -> bool:
         """Whether people have worked on its tasks: on a frame's boxes, or so that a task says it."""

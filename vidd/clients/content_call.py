@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from vidd.model.annotation import IMAGES, ONLY_BOXES, ONLY_TASKS, VIDEO
+from vidd.model.annotation import DONE, IMAGES, ONLY_BOXES, ONLY_TASKS, VIDEO
 from vidd.ports import Declined
 from vidd.printable import printable, quoted
 
@@ -50,9 +50,8 @@ class ContentCall(BaseModel):
         return self.content_type == IMAGES
 
     def facts(self) -> dict[str, Any]:
-        """For the job. `upload_dir` is the directory the content lies in, by which its files are called in the store."""
-        above = PurePosixPath(self.content_path).parent.name
-        return {**self.model_dump(), "upload_dir": above if above.strip(".") else self.upload_id, "talk": None}
+        """For the job."""
+        return {**self.model_dump(), "talk": None}
 
 
 SCHEMA: Mapping[str, Any] = {
@@ -107,12 +106,15 @@ def _fault(error: Mapping[str, Any]) -> str:
 
 def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, per_task: int) -> None:
     """The service's rules of what may be asked of an upload that has so many `tasks` now. Declined with 409 or 422."""
+    if (project := upload.get("projectId")) not in {None, ""} and str(project) != call.project_id:
+        raise Declined(422, f"The upload is one of the project {quoted(str(project)[:80])}: send that as project_id.")
     if call.request_type == ONLY_TASKS and call.auto_anno_version:
         raise Declined(422, "Request type 0 makes tasks without annotations: send auto_anno_version 0 with it.")
     if call.request_type != ONLY_TASKS:
         if not call.auto_anno_version:
             raise Declined(422, "Request types 1 and 2 annotate: say by auto_anno_version which version, 1 or more.")
-        stored = _stored(upload, "request_annotation_version", 0)
+        # One that was not done made no boxes, whatever version it was asked for.
+        stored = _stored(upload, "request_annotation_version", 0) if upload.get("status") == DONE else 0
         if call.auto_anno_version <= stored:
             raise Declined(
                 409, f"The upload is annotated by version {stored} already: send an auto_anno_version above it."
@@ -154,6 +156,8 @@ def content_at(call: ContentCall, root: Path, prefix: str = "") -> Path:
         raise Declined(422, f"content_path {shown} leads out of the content root, or over a link: name a file in it.")
     if any(len(part.encode()) > _LONGEST for part in path.parts) or len(str(path).encode()) > _LONGEST_PATH:
         raise Declined(422, f"content_path {shown} is longer than any file's name can be: name a file that is there.")
+    if path == base:
+        raise Declined(422, f"content_path {shown} is the content root itself: name a file or a directory in it.")
     if call.images:
         if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")):
             raise Declined(422, f"There is no zip file or directory {shown} below the content root.")

@@ -96,6 +96,8 @@ class Samples:
         if self._all.untimed:
             average = stream.average_rate or stream.guessed_rate or Fraction(0)
             self.source_rate = Fraction(average)
+        if not self.source_rate:
+            raise Refused(f"{quoted(name)} has a single picture: hand it in as an image, or send a longer one.")
         if exceeds(rate, self.source_rate):
             raise Refused(
                 f"{float(rate):g} frames a second are asked for, and {quoted(name)} has {float(self.source_rate):.5g}: ask for fewer."

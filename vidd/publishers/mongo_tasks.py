@@ -186,7 +186,12 @@ class _Writing:
         new = {one["_id"] for one in tasks}
         old = [one for one in await base.task_ids(str(request.upload)) if one not in new]
         await self.parcel.sent({"old": [str(one) for one in old]})
-        await base.put_upload(str(request.upload), str(request.project), tasks, self._changes)
+        try:
+            await base.put_upload(str(request.upload), str(request.project), tasks, self._changes)
+        except Refused:
+            shown = await base.task_ids(str(request.upload))
+            await base.sweep([one for one in new if one not in shown])
+            raise
         await base.sweep(old)
 
     async def _put_boxes(self) -> None:

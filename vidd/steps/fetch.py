@@ -86,12 +86,24 @@ async def run(options: Options, bench: Bench) -> Outcome:
 
 
 def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
-    """Whether what was fetched is still enough: a talk may have got other times, and a job other settings."""
-    window = outcome.artifacts[0].facts.get("window")
+    """Whether what was fetched is still enough: a talk may have got other times, a job other settings, a file been corrected."""
+    known = outcome.artifacts[0].facts
+    window = known.get("window")
     if window is None:
-        return True
+        return not _corrected(known.get("seen"), bench)
     span = _span(options, bench)
     return isinstance(span, Span) and Span(window["start"], window["end"]).holds(span)
+
+
+def _corrected(seen: list[int] | None, bench: Bench) -> bool:
+    """Whether a file of this host, of which the arrival promised nothing, is another than when it was fetched."""
+    if seen is None or {"size", "mtime_ns"} & bench.job.facts.keys():
+        return False
+    try:
+        now = file_copy.look(file_copy.path_of(bench.job.location), {})
+    except Refused:
+        return False
+    return [now.st_size, now.st_mtime_ns] != seen
 
 
 def _span(options: Options, bench: Bench) -> Span | str:
@@ -197,11 +209,12 @@ async def _whole(options: Options, bench: Bench, landing: Landing, meter: Meter)
 async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
     path, facts = file_copy.path_of(bench.job.location), bench.job.facts
     sums = _promised(options, bench) or {}
+    before = file_copy.look(path, facts)
     cloned = await file_copy.take_over(path, facts, landing, meter)
     for algorithm, promised in sums.items():
         if await digest_of(landing.final, algorithm) != promised.lower():
             raise Refused(f"The file's {algorithm} is not the one the arrival promised: send it again.")
-    return {"cloned": cloned}
+    return {"cloned": cloned, "seen": [before.st_size, before.st_mtime_ns]}
 
 
 def _promised(options: Options, bench: Bench) -> dict[str, str] | None:
