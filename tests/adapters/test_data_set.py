@@ -382,6 +382,9 @@ async def test_a_picture_that_cannot_be_read_and_a_film_that_is_too_short_are_na
         ({"versionNo": None}, "has no versionNo that keys could hold"),
         ({"splitCount": [{"percentage": -1}]}, "its splitCount has -1 where a percentage should be"),
         ({"splitCount": [10, 20, 30, 40]}, "more than three parts"),
+        ({"splitCount": "70/30"}, "its splitCount is '70/30': make it a list of percentages"),
+        ({"exportFormats": True}, "its exportFormats is 'True': make it an object, or leave it out"),
+        ({"exportFormats": {"YOLO": True}}, "its exportFormats.YOLO is 'True': make it an object, or leave it out"),
         ({"labelAttributeList": [{"isEnabled": True}]}, "an entry of labelAttributeList has no mainLabel"),
         ({"augmentationTypes": augmentations(MELT=[1])}, "there is no augmentation 'MELT'"),
         ({"augmentationTypes": augmentations(BLUR=[-1, 3])}, "blur-gaussian goes from 0 to 20"),
@@ -393,6 +396,18 @@ async def test_a_version_that_makes_no_sense_is_refused_with_one_sentence(lab, m
     with pytest.raises(Refused) as refused:
         await maker.make(version)
     assert sentence in refused.value.sentence
+
+
+async def test_two_versions_of_a_group_have_numbers_of_their_own(lab, maker):
+    task = await lab.task(2)
+    first, second, other = lab.version(task), lab.version(task), lab.version(task, dataSetGroupId="another")
+    await maker.make(first)
+    before = await lab.objects()
+    with pytest.raises(Refused, match=f"has the versionNo 1 of another one of its group \\({first}\\), whose texts"):
+        await maker.make(second)
+    assert await lab.objects() == before
+    await maker.make(first)
+    await maker.make(other)
 
 
 async def test_a_version_that_there_is_not_is_refused(maker):

@@ -98,7 +98,7 @@ async def test_a_job_that_wants_no_annotation_gets_an_empty_file_and_waits_for_n
     outcome = await run(settings, replace(bench, place=taken))
     assert annotations(tmp_path) == []
     assert outcome.artifacts[0].role == "annotations"
-    assert outcome.facts == {"annotator": 0, "annotated": 0, "boxes": 0, "unread": 0}
+    assert outcome.facts == {"annotator": 0, "annotated": 0, "boxes": 0, "unread": 0, "left_out": []}
 
 
 async def test_a_job_that_says_nothing_of_annotation_wants_none(tmp_path):
@@ -113,6 +113,22 @@ async def test_a_version_that_is_not_there_is_refused_and_those_that_are_named(t
     bench, _ = sampled(tmp_path, PICTURES, facts={"auto_anno_version": wanted})
     with pytest.raises(Refused, match=sentence):
         await run(options({"kind": "people"}, {"kind": "faces"}, version=None), bench)
+
+
+def test_settings_that_fit_no_frame_are_no_settings():
+    with pytest.raises(ValidationError, match="no version 7 among the versions"):
+        options({"kind": "people"}, version=7)
+    with pytest.raises(ValidationError, match="only names 'dog', which is none of the labels"):
+        options({"kind": "onnx", "model": "a.onnx", "labels": ["cat"], "only": ["dog"]})
+
+
+async def test_a_file_that_is_no_cascade_is_found_by_the_check(tmp_path):
+    bench, _ = sampled(tmp_path / "job", PICTURES)
+    for name, content in (("text.xml", "root:x:0:0"), ("other.xml", "<?xml version='1.0'?><opencv_storage/>")):
+        path = tmp_path / name
+        path.write_text(content)
+        with pytest.raises(Refused, match=f"{name} is no cascade that OpenCV can read: name another"):
+            await check(options({"kind": "faces", "cascade": str(path)}), bench)
 
 
 def test_versions_begin_with_one():
@@ -131,7 +147,7 @@ async def test_a_model_of_each_layout_finds_each_square_where_it_is(tmp_path, la
     box = annotations(tmp_path / "job")[0]["boxes"][0]
     assert [box[side] for side in "xywh"] == [32, 16, 16, 16]
     assert box["confidence"] > 0.95
-    assert outcome.facts == {"annotator": 1, "annotated": 4, "boxes": 5, "unread": 0}
+    assert outcome.facts == {"annotator": 1, "annotated": 4, "boxes": 5, "unread": 0, "left_out": []}
     assert watched.progress[-1][:3] == (6.0, 6.0, "frames")
 
 
@@ -244,7 +260,7 @@ async def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_looked_
     broken.write_bytes(broken.read_bytes()[:400])
     outcome = await run(options(squares(model(tmp_path / "squares.onnx"))), bench)
     assert found(tmp_path / "job") == SEEN[1:]
-    assert (outcome.facts["unread"], outcome.facts["unread_frames"]) == (1, ["task-0-Cam1 1"])
+    assert (outcome.facts["unread"], [one["name"] for one in outcome.facts["left_out"]]) == (1, ["task-0-Cam1 1"])
 
 
 async def test_a_film_that_ends_early_costs_the_frames_it_lacks(tmp_path):
@@ -253,7 +269,7 @@ async def test_a_film_that_ends_early_costs_the_frames_it_lacks(tmp_path):
     film.write_bytes(b"not a film")
     outcome = await run(options(squares(model(tmp_path / "squares.onnx"))), bench)
     assert found(tmp_path / "job") == SEEN[2:]
-    assert outcome.facts["unread_frames"] == ["task-0-Cam1 1", "task-0-Cam1 2", "task-0-Cam1 3"]
+    assert [one["name"] for one in outcome.facts["left_out"]] == ["task-0-Cam1 1", "task-0-Cam1 2", "task-0-Cam1 3"]
 
 
 async def test_where_no_frame_can_be_read_the_job_is_refused(tmp_path):

@@ -268,6 +268,8 @@ async def test_frames_of_damaged_pictures_are_left_out_and_the_others_are_right(
     outcome, rows, _ = await taken(tmp_path, source)
     assert outcome.facts["lost"] > 0
     assert len(rows) + outcome.facts["lost"] == 40
+    why = f"{outcome.facts['lost']} of 40 could not be decoded: the recording is damaged."
+    assert outcome.facts["left_out"] == [{"name": "frames", "why": why}]
     assert [row for row in rows if row.frame < 55] == [
         row for row in rows if row.frame < 55 and (row.pts, row.hash) == truth[row.frame]
     ]

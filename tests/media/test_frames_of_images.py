@@ -98,11 +98,14 @@ async def test_a_directory_of_images_is_taken_like_a_zip_of_them(tmp_path):
 
 async def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
     good = image((200, 0, 0), kind="JPEG", size=(400, 300))
-    files = {"1.jpg": good, "2.jpg": good[: len(good) // 2], "3.png": b"", "4.jpg": good, "5.png": b"\x89PNG rubbish"}
+    bad = {"2.jpg": good[: len(good) // 2], "3.png": b"", "5.png": b"\x89PNG rubbish"}
+    files = {"1.jpg": good, **bad, "4.jpg": good, "6.gif": good, "a.txt": b"-", "__MACOSX/1.jpg": b"-", ".hidden": b"-"}
     outcome, rows, _ = await taken(tmp_path, zipped(tmp_path / "some.zip", files))
     assert [row.name for row in rows] == ["1.jpg", "4.jpg"]
     assert outcome.facts["lost"] == 3
-    assert [one.partition(":")[0] for one in outcome.facts["unreadable"]] == ["'2.jpg'", "'3.png'", "'5.png'"]
+    notes = {one["name"]: one["why"] for one in outcome.facts["left_out"]}
+    assert list(notes) == ["'2.jpg'", "'3.png'", "'5.png'", "files"]
+    assert (notes["'3.png'"], notes["files"]) == ("it is no image, or broken.", "2 are no images by their names.")
 
 
 async def test_a_run_that_was_killed_names_what_could_not_be_read_before_it(tmp_path):
@@ -122,7 +125,7 @@ async def test_a_run_that_was_killed_names_what_could_not_be_read_before_it(tmp_
     outcome, rows, _ = await taken(tmp_path, path, per_task=5)
     assert [row.name for row in rows] == [name for name in files if name not in {"2.jpg", "30.jpg"}]
     assert outcome.facts["lost"] == 2
-    assert [one.partition(":")[0] for one in outcome.facts["unreadable"]] == ["'2.jpg'", "'30.jpg'"]
+    assert [one["name"] for one in outcome.facts["left_out"]] == ["'2.jpg'", "'30.jpg'"]
 
 
 async def test_names_that_lead_elsewhere_lead_nowhere(tmp_path):
@@ -141,7 +144,7 @@ async def test_a_bomb_is_left_out(tmp_path):
         made.writestr("2.png", image((7, 7, 7)))
     outcome, rows, _ = await taken(tmp_path, tmp_path / "bomb.zip")
     assert [row.name for row in rows] == ["2.png"]
-    assert outcome.facts["unreadable"] == ["'1.png': it is too large"]
+    assert outcome.facts["left_out"] == [{"name": "'1.png'", "why": "it is too large."}]
 
 
 @pytest.mark.parametrize(

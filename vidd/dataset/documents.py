@@ -81,7 +81,16 @@ class Documents:
         found = await self.find(version_id)
         if found is None:
             raise Refused(f"There is no data set version {version_id[:80]!a}: give the _id of one.")
-        return version_of(found)
+        version = version_of(found)
+        with asking("looking for the versions of a group", self._name):
+            group = self._versions.find({"dataSetGroupId": found["dataSetGroupId"]}, {"versionNo": 1})
+            twins = [str(one["_id"]) async for one in group if str(one.get("versionNo")) == version.number]
+        if (first := min(twins, default=version.id)) < version.id:
+            raise Refused(
+                f"The data set version {version.id} has the versionNo {version.number} of another one of its group ({first}),"
+                " whose texts it would write over: give it a number of its own."
+            )
+        return version
 
     async def pending(self) -> list[str]:
         """The versions that wait to be made, oldest first."""

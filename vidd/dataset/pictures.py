@@ -11,7 +11,7 @@ import av
 from PIL import Image
 
 from vidd.errors import Refused
-from vidd.ffmpeg.image_tasks import UNREADABLE, read
+from vidd.ffmpeg.image_tasks import UNREADABLE, read, why_unreadable
 from vidd.ffmpeg.reader import opened, picture_streams
 from vidd.ffmpeg.stills import picture_of, save_small
 from vidd.ffmpeg.upright import Upright
@@ -103,7 +103,7 @@ class Task:
             return read(data)[0]
         except UNREADABLE as error:
             raise Refused(
-                f"the picture of frame {frame['number']} cannot be read ({error}): put it there again, whole"
+                f"the picture of frame {frame['number']} cannot be read ({why_unreadable(error)}): put it there again, whole"
             ) from None
 
     def _image(self, place: str, picture: Image.Image, data: bytes | None) -> list[Any]:

@@ -75,7 +75,7 @@ class Cascade:
             raise Refused(f"There is no cascade {settings.cascade!r}: name a file, or one of {there}.")
         try:
             self._classifier = cv2.CascadeClassifier(str(path))
-        except cv2.error:
+        except (cv2.error, SystemError):
             self._classifier = cv2.CascadeClassifier()
         if self._classifier.empty():
             raise Refused(f"{path} is no cascade that OpenCV can read: name another.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vidd.options import Options
 
@@ -68,3 +68,9 @@ class Network(Options):
     providers: tuple[str, ...] = Field(
         ("CPUExecutionProvider",), min_length=1, description="What onnxruntime may run it on, the best first."
     )
+
+    @model_validator(mode="after")
+    def _known(self) -> Network:
+        if self.labels and (unknown := [one for one in self.only if one not in self.labels]):
+            raise ValueError(f"only names {unknown[0]!r}, which is none of the labels")
+        return self

@@ -66,7 +66,9 @@ class _Images:
             names = [one.filename for one in zipped.infolist() if not one.is_dir()]
         else:
             names = [path.relative_to(root).as_posix() for path in root.rglob("*") if _is_own(path)]
-        self.names = sorted((one for one in set(names) if _is_image(one)), key=_as_counted)
+        own = {one for one in names if not _is_hidden(one)}
+        self.names = sorted((one for one in own if PurePosixPath(one).suffix.lower() in _ENDINGS), key=_as_counted)
+        self.others = len(own) - len(self.names)
 
     def bytes_of(self, name: str) -> bytes:
         if self._zipped is None:
@@ -106,10 +108,10 @@ class _Gathering:
         while (task := self._task()) is not None:
             self._tasks.append(task)
             self._say(frames=self._frames, of=len(self._images.names), tasks=len(self._tasks))
-        unreadable = [f"{quoted(name)}: {why}" for name, why in self._bad.items()]
+        unreadable = [[quoted(name), why] for name, why in self._bad.items()]
         if not self._tasks:
             raise Refused(
-                f"No image of {quoted(self._orders.name)} can be read ({unreadable[0]}): send them again, whole."
+                f"No image of {quoted(self._orders.name)} can be read ({': '.join(unreadable[0])}): send them again, whole."
             )
         width, height = size_of(self._shelf.room / TASKS / self._tasks[0].name)
         return {
@@ -120,6 +122,7 @@ class _Gathering:
             "time_base": "1",
             "lost": len(self._bad),
             "unreadable": unreadable[:_MOST_NAMED],
+            "others": self._images.others,
             "dropped": 0,
             "deinterlaced": 0,
             "found": found,
@@ -145,7 +148,7 @@ class _Gathering:
         try:
             return read(self._images.bytes_of(name))
         except UNREADABLE as error:
-            self._bad[name] = str(error)
+            self._bad[name] = why_unreadable(error)
             return None
 
     def _task(self) -> Task | None:
@@ -185,6 +188,11 @@ def _opened(orders: ImageOrders) -> Iterator[_Images]:
         raise Refused(f"{quoted(orders.name)} cannot be read as a zip file ({error}): send it again, whole.") from None
 
 
+def why_unreadable(error: Exception) -> str:
+    """What the reader of an image says, for people."""
+    return "it is no image, or broken" if isinstance(error, UnidentifiedImageError) else str(error)
+
+
 def read(data: bytes) -> tuple[Image.Image, str]:
     """An image, upright and as RGB of 8 bits; and the SHA-1 of its samples as the file has them."""
     with Image.open(io.BytesIO(data)) as image:
@@ -208,12 +216,9 @@ def _is_own(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def _is_image(name: str) -> bool:
-    path = PurePosixPath(name)
+def _is_hidden(name: str) -> bool:
     # What macOS puts beside each file has its ending, and is no image.
-    return path.suffix.lower() in _ENDINGS and not any(
-        part.strip(".") and part.startswith((".", "__MACOSX")) for part in path.parts
-    )
+    return any(part.strip(".") and part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
 
 
 def _as_counted(name: str) -> list[tuple[int, str]]:

@@ -71,7 +71,7 @@ def version_of(document: Mapping[str, Any]) -> Version:
     if bad := [one for one in named if not _PART.fullmatch(one) or one in {".", ".."}]:
         raise Refused(f"The data set version {identity} names a task that is no id ({quoted(bad[0])}): correct it.")
     try:
-        return Version(
+        version = Version(
             identity,
             part("dataSetGroupId"),
             part("versionNo"),
@@ -80,8 +80,21 @@ def version_of(document: Mapping[str, Any]) -> Version:
             tuple(_augmentations(document.get("augmentationTypes"))),
             _shares(document.get("splitCount")),
         )
+        _check_formats(document.get("exportFormats"), version.format, "COCO", "CVAT")
     except ValueError as error:
         raise Refused(f"The data set version {identity} cannot be made: {error}.") from None
+    return version
+
+
+def _check_formats(given: Any, *names: str) -> None:
+    """What was made is told in these objects."""
+    shown = {"exportFormats": given}
+    if isinstance(given, dict):
+        shown = {f"exportFormats.{name}": given.get(name) for name in names}
+    for name, one in shown.items():
+        if one is not None and not isinstance(one, dict):
+            told = quoted(str(one)[:80])
+            raise ValueError(f"its {name} is {told}: make it an object, or leave it out")
 
 
 def _classes(given: Any) -> Classes:
@@ -125,9 +138,11 @@ def _plain(attributes: Any) -> dict[str, Any]:
 
 
 def _shares(given: Any) -> tuple[float, ...]:
-    """Of [{percentage}, …] or [70, 20, 10]; without any, all is for training."""
+    """Of [{percentage}, …] or [70, 20, 10], in proportion; without any, all is for training."""
+    if given is not None and not isinstance(given, list):
+        raise ValueError(f"its splitCount is {quoted(str(given)[:80])}: make it a list of percentages")
     numbers = []
-    for one in given if isinstance(given, list) else ():
+    for one in given or ():
         value: Any = one.get("percentage", one.get("count")) if isinstance(one, dict) else one
         try:
             number = float(value)

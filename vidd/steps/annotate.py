@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from vidd import process
 from vidd.clients.detector_program import Growing, Program
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from vidd.ports import Bench, Tools
 
 SLOT: str | None = "encodes"
-FACTS: frozenset[str] = frozenset({"annotator", "annotated", "boxes", "unread"})
+FACTS: frozenset[str] = frozenset({"annotator", "annotated", "boxes", "unread", "left_out"})
 OWN_PLACE = True  # a job that wants no detector waits for none
 LOCAL = True
 
@@ -72,6 +72,12 @@ class Options(Base):
         if min(versions) < 1:
             raise ValueError("versions begin with 1: 0 stands for no annotation")
         return versions
+
+    @model_validator(mode="after")
+    def _is_there(self) -> Options:
+        if self.version and self.version not in self.versions:
+            raise ValueError(f"there is no version {self.version} among the versions: name another, or add it")
+        return self
 
 
 def slot(options: Options) -> str:
@@ -127,7 +133,7 @@ def _outcome(bench: Bench, version: int, made: Mapping[str, Any]) -> Outcome:
         "annotated": made["annotated"],
         "boxes": made["boxes"],
         "unread": made["unread"],
-        **({"unread_frames": made["unreadable"]} if made["unreadable"] else {}),
+        "left_out": [{"name": one, "why": "the frame could not be read."} for one in made["unreadable"]],
     }
     return Outcome((Artifact("annotations", _FILE, size, "application/jsonl"),), facts)
 

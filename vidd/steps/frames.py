@@ -31,10 +31,12 @@ from vidd.texts import file_name
 from vidd.tree import tree_artifact
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vidd.ports import Bench
 
 SLOT: str | None = "encodes"
-FACTS: frozenset[str] = frozenset({"frames", "tasks", "frame_rate", "lost", "pruned", "deinterlaced"})
+FACTS: frozenset[str] = frozenset({"frames", "tasks", "frame_rate", "lost", "pruned", "deinterlaced", "left_out"})
 
 _MEMORY = 8 << 30
 # Seconds without a word; before the first one all packets of a recording are read.
@@ -96,9 +98,22 @@ async def run(options: Options, bench: Bench) -> Outcome:
         "lost": made["lost"],
         "pruned": made["dropped"],
         "deinterlaced": made["deinterlaced"],
-        **({"unreadable": made["unreadable"]} if made.get("unreadable") else {}),
+        "left_out": _left_out(made, listed.frames),
     }
     return Outcome(artifacts, facts)
+
+
+def _left_out(made: Mapping[str, Any], frames: int) -> list[dict[str, str]]:
+    """What is not in the tasks, for people."""
+    notes = [{"name": name, "why": f"{why}."} for name, why in made.get("unreadable", ())]
+    if "unreadable" not in made and made["lost"]:
+        whole = made["lost"] + frames
+        notes = [
+            {"name": "frames", "why": f"{made['lost']} of {whole} could not be decoded: the recording is damaged."}
+        ]
+    if others := made.get("others"):
+        notes.append({"name": "files", "why": f"{others} are no images by their names."})
+    return notes
 
 
 class _Taking:
