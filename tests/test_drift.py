@@ -15,6 +15,7 @@ from vidd.__main__ import app
 from vidd.clients import ACCOUNTS
 from vidd.config import Check, Daemon, Ffmpeg, Limits, Pipeline, Retry, Settings, embedded, read_settings
 from vidd.kinds import module_of
+from vidd.model.augmentation_types import PROPERTIES, bounds_of
 from vidd.model.check import Policy
 from vidd.model.diagram import state_diagram
 from vidd.model.job import MEANING
@@ -68,6 +69,14 @@ def test_the_readme_explains_every_state_in_the_programs_words(state, sentence):
 def test_every_kind_has_an_example_and_a_line_in_the_readme(family, kind):
     assert re.search(rf'kind = "{kind}"', ALL_TOML)
     assert re.search(rf"^\| `{kind}` \|", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_the_readme_has_every_augmentation_with_its_range(name):
+    [row] = re.findall(rf"^\|[^|]*`{name}`.*$", README, re.MULTILINE)
+    least, most = bounds_of(name)
+    if least != most:
+        assert row.endswith(f"| {least:g} | {most:g} |")
 
 
 @pytest.mark.parametrize("kind", ACCOUNTS)

@@ -180,6 +180,8 @@ def test_the_content_processors_settings_become_a_database_a_bucket_and_the_call
         "./contents/uploads/", "./contents/uploads/", 120,
     )  # fmt: skip
     assert steps[0]["per_task"] == 120
+    assert table["sources"]["data_sets"] == {"kind": "data_sets", "account": "base", "pipeline": "datasets"}
+    assert table["pipelines"]["datasets"]["steps"] == table["pipelines"]["datasets"]["publish"]
     files, told = table["pipelines"]["annotation"]["publish"]
     assert (files["prefix"], told["kind"]) == ("contents/{{ facts.upload_dir }}", "mongo_tasks")
     assert table["limits"]["encodes"] == 4

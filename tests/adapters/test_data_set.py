@@ -387,7 +387,7 @@ async def test_a_picture_that_cannot_be_read_and_a_film_that_is_too_short_are_na
         ({"exportFormats": {"YOLO": True}}, "its exportFormats.YOLO is 'True': make it an object, or leave it out"),
         ({"labelAttributeList": [{"isEnabled": True}]}, "an entry of labelAttributeList has no mainLabel"),
         ({"augmentationTypes": augmentations(MELT=[1])}, "there is no augmentation 'MELT'"),
-        ({"augmentationTypes": augmentations(BLUR=[-1, 3])}, "blur-gaussian goes from 0 to 20"),
+        ({"augmentationTypes": augmentations(BLUR=[-1, 3])}, "the values of BLUR go from 0 to 20"),
     ],
 )
 async def test_a_version_that_makes_no_sense_is_refused_with_one_sentence(lab, maker, changes, sentence):

@@ -165,7 +165,7 @@ def test_a_data_sets_document_says_which_are_wanted_and_how_much():
         ("MOSAIC", [True], "no augmentation 'MOSAIC'"),
         ("BLUR", [True], "values of BLUR must be numbers"),
         ("BLUR", ["1", "2"], "values of BLUR must be numbers"),
-        ("SHEAR_VERTICAL", [0, 90], "shear-y goes from -80 to 80"),
+        ("SHEAR_VERTICAL", [0, 90], "the values of SHEAR_VERTICAL go from -80 to 80"),
     ],
 )
 def test_a_document_that_asks_for_what_there_is_not_is_told_so(name, values, sentence):

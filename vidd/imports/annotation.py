@@ -60,6 +60,10 @@ per_task = {per_task}
 images = true
 thumbnails = true
 
+# [[pipelines.annotation.steps]]   # automatic annotation, whose detectors no config.cfg names: etc/examples/annotation.toml has some
+# kind = "annotate"
+# versions.1 = {{ kind = "people" }}
+
 [[pipelines.annotation.publish]]
 kind = "s3"
 label = "files"
@@ -72,6 +76,21 @@ overwrite = true
 kind = "mongo_tasks"
 account = "base"
 files = "files"
+
+[sources.data_sets]
+kind = "data_sets"
+account = "base"
+pipeline = "datasets"
+
+[[pipelines.datasets.steps]]
+kind = "data_set"
+database = "base"
+account = "contents"
+
+[[pipelines.datasets.publish]]
+kind = "data_set"
+database = "base"
+account = "contents"
 """
 
 

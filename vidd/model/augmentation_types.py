@@ -26,6 +26,7 @@ _KINDS = {
     "NOISE_PERCENTAGE": "noise-gaussian",
     "BRIGHTNESS_DEGREES": "brightness-add",
 }
+PROPERTIES = tuple(_KINDS)
 # What is called a percentage of a cut is a fifth of it in the original, too.
 _DIVISORS = {"GRAYSCALE_PERCENTAGE": 100, "CROP_PERCENTAGE": 500}
 
@@ -49,8 +50,17 @@ def augmentations_of(groups: Iterable[Mapping[str, Any]]) -> list[Augmentation]:
     return list(found.values())
 
 
+def bounds_of(name: str) -> tuple[float, float]:
+    """From where to where the values of a property may go, in its own units."""
+    known, divisor = KINDS[_KINDS[name]], _DIVISORS.get(name, 1)
+    return known.least * divisor, known.most * divisor
+
+
 def _range(name: str, values: list[Any]) -> tuple[float, float]:
     if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in values):
         raise ValueError(f"the values of {name} must be numbers")
+    least, most = bounds_of(name)
+    if not all(least <= one <= most for one in values):
+        raise ValueError(f"the values of {name} go from {least:g} to {most:g}")
     numbers = [one / _DIVISORS.get(name, 1) for one in values]
     return min(numbers), max(numbers)
