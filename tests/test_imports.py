@@ -176,9 +176,7 @@ def test_the_content_processors_settings_become_a_database_a_bucket_and_the_call
         "kind": "s3", "bucket": "tasks", "region": "us-east-2", "access_key": "AKIDEXAMPLE",
     }  # fmt: skip
     call, steps = table["sources"]["calls"], table["pipelines"]["annotation"]["steps"]
-    assert (call["root"], call["prefix"], call["frames_per_task"]) == (
-        "./contents/uploads/", "./contents/uploads/", 120,
-    )  # fmt: skip
+    assert (call["root"], call["prefix"]) == ("./contents/uploads/", "./contents/uploads/")
     assert steps[0]["per_task"] == 120
     assert table["sources"]["data_sets"] == {"kind": "data_sets", "account": "base", "pipeline": "datasets"}
     assert table["pipelines"]["datasets"]["steps"] == table["pipelines"]["datasets"]["publish"]

@@ -3,10 +3,11 @@
 import pytest
 
 from vidd.clients.content_call import check_rules, content_at, read_call
-from vidd.model.annotation import progress_of
+from vidd.model.annotation import Offer, offer_of, progress_of
 from vidd.ports import Declined
 
 KEY = "sixteen letters!"
+OFFER = Offer(120, frozenset({1, 2}))
 FIELDS = {
     "upload_id": "u1", "auth_key": KEY, "project_id": "p1", "frame_rate": "5", "content_path": "a.mp4",
     "force_write": "0", "auto_anno_version": "0", "request_type": "0", "content_type": "1",
@@ -78,6 +79,7 @@ def test_several_faults_are_told_at_once():
         ((2, 1, 0), {"frames_per_task": 120}, 3, None),
         ((2, 1, 0), {"frames_per_task": 60}, 3, 409),
         ((2, 1, 0), {"frames_per_task": 120, "request_annotation_version": 1, "status": 1}, 3, 409),
+        ((1, 3, 0), {}, 0, 422),
         ((0, 0, 0), {"projectId": "p1"}, 0, None),
         ((0, 0, 0), {"projectId": "p2"}, 0, 422),
     ],
@@ -86,23 +88,39 @@ def test_the_services_rules(numbers, upload, tasks, told):
     kind, version, force = numbers
     asked = call(request_type=kind, auto_anno_version=version, force_write=force)
     if told is None:
-        check_rules(asked, upload, tasks, 120)
+        check_rules(asked, upload, tasks, OFFER)
     else:
-        assert refusal(check_rules, asked, upload, tasks, 120)[0] == told
+        assert refusal(check_rules, asked, upload, tasks, OFFER)[0] == told
+
+
+def test_what_may_be_asked_for_is_what_the_pipeline_has():
+    def offered(*steps):
+        return offer_of({"steps": [{"name": kind, "kind": kind, "options": options} for kind, options in steps]})
+
+    both = {"versions": {"1": {"kind": "people"}, "3": {"kind": "faces"}}}
+    assert offered(("frames", {"per_task": 60}), ("annotate", both)) == Offer(60, frozenset({1, 3}))
+    assert offered(("frames", {}), ("annotate", {**both, "version": 1})) == Offer(120, None)
+    # Programs of their own may annotate, too.
+    assert offered(("frames", {}), ("command", {})) == Offer(120, None)
+    asked = call(request_type=1, auto_anno_version=77)
+    assert check_rules(asked, {}, 0, Offer(120, None)) is None
+    assert refusal(check_rules, asked, {}, 0, OFFER)[1] == (
+        "There is no version 77 of automatic annotation here, only 1, 2."
+    )
 
 
 @pytest.mark.parametrize("stored", ["two", [1], {"a": 1}, float("nan")])
 @pytest.mark.parametrize("name", ["request_annotation_version", "frames_per_task"])
 def test_a_stored_number_that_is_none_is_named(name, stored):
     asked = call(request_type=2, auto_anno_version=1)
-    status, sentence = refusal(check_rules, asked, {name: stored, "status": 1}, 3, 120)
+    status, sentence = refusal(check_rules, asked, {name: stored, "status": 1}, 3, OFFER)
     assert (status, sentence.startswith(f"The upload's {name} is ")) == (409, True)
 
 
 @pytest.mark.parametrize("stored", ["1", 1.0, 1])
 def test_a_stored_number_may_be_of_any_kind(stored):
     asked = call(request_type=1, auto_anno_version=1, force_write=1)
-    assert refusal(check_rules, asked, {"request_annotation_version": stored, "status": 1}, 3, 120)[0] == 409
+    assert refusal(check_rules, asked, {"request_annotation_version": stored, "status": 1}, 3, OFFER)[0] == 409
 
 
 def test_a_path_stays_below_the_content_root(tmp_path):

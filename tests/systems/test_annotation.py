@@ -60,7 +60,6 @@ account = "base"
 auth_key = "caller.value"
 root = "uploads"
 pipeline = "annotation"
-frames_per_task = 12
 tell_every = "0s"
 {more}
 

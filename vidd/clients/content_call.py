@@ -16,6 +16,8 @@ from vidd.printable import printable, quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vidd.model.annotation import Offer
+
 # Bytes, as Linux has them for one name and for a whole path.
 _LONGEST, _LONGEST_PATH = 255, 4095
 _FILMS = {".avi", ".mp4", ".mkv", ".mov"}
@@ -104,34 +106,41 @@ def _fault(error: Mapping[str, Any]) -> str:
     return f"{name} cannot be {quoted(str(error['input'])[:80])}: {error['msg'][:1].lower()}{error['msg'][1:]}."
 
 
-def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, per_task: int) -> None:
+def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, offer: Offer) -> None:
     """The service's rules of what may be asked of an upload that has so many `tasks` now. Declined with 409 or 422."""
     if (project := upload.get("projectId")) not in {None, ""} and str(project) != call.project_id:
         raise Declined(422, f"The upload is one of the project {quoted(str(project)[:80])}: send that as project_id.")
     if call.request_type == ONLY_TASKS and call.auto_anno_version:
         raise Declined(422, "Request type 0 makes tasks without annotations: send auto_anno_version 0 with it.")
     if call.request_type != ONLY_TASKS:
-        if not call.auto_anno_version:
-            raise Declined(422, "Request types 1 and 2 annotate: say by auto_anno_version which version, 1 or more.")
-        # One that was not done made no boxes, whatever version it was asked for.
-        stored = _stored(upload, "request_annotation_version", 0) if upload.get("status") == DONE else 0
-        if call.auto_anno_version <= stored:
-            raise Declined(
-                409, f"The upload is annotated by version {stored} already: send an auto_anno_version above it."
-            )
+        _check_version(call.auto_anno_version, upload, offer)
     if call.request_type == ONLY_BOXES:
-        if not tasks:
-            raise Declined(
-                409, "The upload has no tasks yet to annotate: ask for tasks and annotations (type 1) first."
-            )
-        if (has := _stored(upload, "frames_per_task", per_task)) != per_task:
-            raise Declined(
-                409,
-                f"The upload's tasks have {has} frames and new ones have {per_task}: "
-                "ask for tasks and annotations (type 1) with force_write 1.",
-            )
+        _check_tasks(upload, tasks, offer)
     elif tasks and not call.force_write:
         raise Declined(409, "The upload has tasks already: send force_write 1 to make them anew.")
+
+
+def _check_version(version: int, upload: Mapping[str, Any], offer: Offer) -> None:
+    if not version:
+        raise Declined(422, "Request types 1 and 2 annotate: say by auto_anno_version which version, 1 or more.")
+    if offer.versions is not None and version not in offer.versions:
+        known = ", ".join(map(str, sorted(offer.versions)))
+        raise Declined(422, f"There is no version {version} of automatic annotation here, only {known}.")
+    # One that was not done made no boxes, whatever version it was asked for.
+    stored = _stored(upload, "request_annotation_version", 0) if upload.get("status") == DONE else 0
+    if version <= stored:
+        raise Declined(409, f"The upload is annotated by version {stored} already: send an auto_anno_version above it.")
+
+
+def _check_tasks(upload: Mapping[str, Any], tasks: int, offer: Offer) -> None:
+    if not tasks:
+        raise Declined(409, "The upload has no tasks yet to annotate: ask for tasks and annotations (type 1) first.")
+    if (has := _stored(upload, "frames_per_task", offer.per_task)) != offer.per_task:
+        raise Declined(
+            409,
+            f"The upload's tasks have {has} frames and new ones have {offer.per_task}: "
+            "ask for tasks and annotations (type 1) with force_write 1.",
+        )
 
 
 def _stored(upload: Mapping[str, Any], name: str, unset: int) -> int:

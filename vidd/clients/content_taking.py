@@ -11,7 +11,7 @@ import structlog
 from vidd.clients.content_call import ContentCall, check_rules, content_at, type_of
 from vidd.clients.threads import in_thread
 from vidd.errors import Refused
-from vidd.model.annotation import ONLY_BOXES, OURS
+from vidd.model.annotation import ONLY_BOXES, OURS, offer_of
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.ports import Declined
 from vidd.printable import quoted
@@ -31,11 +31,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How calls are taken: where content lies, what their paths may begin with in its place, how long tasks are, how urgent jobs."""
+    """How calls are taken: where content lies, what their paths may begin with in its place, how urgent jobs are."""
 
     root: Path
     prefix: str
-    frames_per_task: int
     priority: int
 
 
@@ -65,7 +64,7 @@ class Taking:
             raise Declined(404, f"There is no project {quoted(asked.project_id)} in the database.")
         if (busy := await self._busy(asked)) is not None:
             return busy, False
-        check_rules(asked, upload, len(await base.task_ids(asked.upload_id)), terms.frames_per_task)
+        check_rules(asked, upload, len(await base.task_ids(asked.upload_id)), offer_of(inlet.settings))
         path = await in_thread(content_at, asked, self._root, terms.prefix)
         await self._check(asked, path)
         # Counted in the document, so that every daemon makes the same of the same call.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 
@@ -47,6 +48,10 @@ class SourceInlet:
         self._observers = observers
         self._look = asyncio.Event()
         self.turn = asyncio.Lock()
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return self._intake.pipelines.get(self.pipeline or "", {})
 
     async def admit(self, arrivals: Sequence[Arrival]) -> int:
         fresh = await self._intake.admit(self.name, self.pipeline, arrivals)

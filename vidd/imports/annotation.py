@@ -51,7 +51,6 @@ auth_key = "caller.value"
 root = {root}              # from state, where it is relative: correct it
 prefix = {root}            # what content_path begins with for it
 pipeline = "annotation"
-frames_per_task = {per_task}
 # compatible = true           # answer when all is done, as the content processor did
 
 [[pipelines.annotation.steps]]

@@ -34,6 +34,7 @@ OURS = "vidd"
 
 _COLOUR = "#00ff00"
 _SKIP = 24
+_PER_TASK = 120
 
 
 def id_of(job: str, *more: object) -> str:
@@ -57,6 +58,24 @@ class Request:
     upload: Any
     kind: int
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a pipeline makes of an upload: frames a task, and versions of automatic annotation, None where any may be asked for."""
+
+    per_task: int
+    versions: frozenset[int] | None
+
+
+def offer_of(settings: Mapping[str, Any]) -> Offer:
+    """By the settings of its jobs."""
+    steps = [(row["kind"], row["options"]) for row in settings.get("steps", ())]
+    per_task = next((options.get("per_task", _PER_TASK) for kind, options in steps if kind == "frames"), _PER_TASK)
+    detectors = [options for kind, options in steps if kind == "annotate"]
+    if not detectors or any(one.get("version") is not None for one in detectors):
+        return Offer(int(per_task), None)
+    return Offer(int(per_task), frozenset(int(version) for one in detectors for version in one["versions"]))
 
 
 def task_document(

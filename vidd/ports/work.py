@@ -36,6 +36,8 @@ class Inlet(Protocol):
     name: str
     tools: Tools
     pipeline: str | None
+    settings: Mapping[str, Any]
+    """What a job for its pipeline would get now; empty where there is no such pipeline."""
     turn: AbstractAsyncContextManager[None]
     """Held around what the watcher and the routes of the source must not do at the same time."""
 

@@ -44,7 +44,6 @@ class Options(Base):
         "", description="What content_path may begin with in place of the root, such as ./contents/uploads."
     )
     pipeline: str | None = Field(None, description="Where its jobs go.")
-    frames_per_task: int = Field(120, ge=1, description="How many frames a task has; as in the step frames.")
     compatible: bool = Field(
         False, description="Answer as the original did: after all is done, errors of logic with 200."
     )
@@ -136,7 +135,7 @@ class _Desk:
 
 
 def _taking(options: Options, inlet: Inlet, base: AnnotationBase) -> Taking:
-    terms = Terms(options.root, options.prefix, options.frames_per_task, options.priority)
+    terms = Terms(options.root, options.prefix, options.priority)
     return Taking(terms, inlet, base, _check_rate)
 
 
