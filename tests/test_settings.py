@@ -221,6 +221,29 @@ def test_templates_and_labels_that_name_what_there_is_not_are_faults(tmp_path):
     assert found[4].endswith("the pipeline has no publisher labelled 'libary', it has library")
 
 
+def test_the_documents_of_tasks_are_told_of_files_that_somebody_puts_out(tmp_path):
+    (fault,) = faults(
+        tmp_path,
+        """
+        [accounts.base]
+        kind = "mongodb"
+        uri = "mongodb://127.0.0.1/base"
+        [[pipelines.annotation.steps]]
+        kind = "frames"
+        [[pipelines.annotation.publish]]
+        kind = "folder"
+        path = "out"
+        [[pipelines.annotation.publish]]
+        kind = "mongo_tasks"
+        account = "base"
+        files = "film"
+        """,
+    )
+    assert fault == (
+        "pipelines.annotation.publish[1].files: the pipeline has no publisher labelled 'film', it has folder, mongo_tasks"
+    )
+
+
 def test_what_a_step_of_somebody_else_leaves_is_not_judged(tmp_path, monkeypatch):
     monkeypatch.delattr(describe, "FACTS")
     text = """

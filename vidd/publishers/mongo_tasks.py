@@ -52,6 +52,10 @@ class Options(Base):
     task_list: str = Field("task_list", description="Role of the list of tasks.")
     annotations: str = Field("annotations", description="Role of the boxes, where a step found some.")
 
+    def labels_named(self) -> dict[tuple[str, ...], str]:
+        """The publisher that is meant, by the option that names it."""
+        return {("files",): self.files} if self.files else {}
+
 
 async def publish(options: Options, parcel: Parcel) -> Receipt:
     """Write the documents. Refused where the job is no request of the service's, or the files are not there.
