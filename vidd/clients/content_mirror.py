@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vidd.clients.annotation_base import AnnotationBase
     from vidd.model.event import Event
     from vidd.model.job import Job
+    from vidd.model.publication import Publication
     from vidd.ports import Inlet
 
 _COUNT = ("frames", "annotate")
@@ -71,12 +72,17 @@ class Mirror:
             case Progressed() if event.job in self._jobs and event.fraction is not None:
                 self._parts.setdefault(event.job, {})[event.part] = event.fraction
                 self._say(event.job, {"progress": self._progress(self._jobs[event.job])})
-            case PublicationMoved() if event.publication.kind == _KIND:
-                one = event.publication
-                if one.state in {Sending.REFUSED, Sending.UNSURE} and one.job in self._jobs:
-                    self._say(one.job, upload_failed(_NOT_WRITTEN, one.reason or "", self._inlet.tools.clock.now()))
+            case PublicationMoved() if event.publication.job in self._jobs:
+                self._published(event.publication)
             case _:
                 pass
+
+    def _published(self, one: Publication) -> None:
+        if one.kind == _KIND and one.state in {Sending.REFUSED, Sending.UNSURE}:
+            self._say(one.job, upload_failed(_NOT_WRITTEN, one.reason or "", self._inlet.tools.clock.now()))
+        elif one.kind != _KIND and one.state is Sending.DONE:
+            self._parts.setdefault(one.job, {})[one.name] = 1.0
+            self._say(one.job, {"progress": self._progress(self._jobs[one.job])})
 
     def _moved(self, job: Job) -> None:
         if "upload_id" not in job.facts:
@@ -93,12 +99,14 @@ class Mirror:
             self._say(job.id, {"status": 0, "errorMessage": None, "progress": self._progress(job)})
 
     def _progress(self, job: Job) -> int:
-        """How far the steps are that count; of one that was not heard of since the start, nothing is known."""
+        """How far the steps and the files are that count; of what was not heard of since the start, nothing is known."""
         kinds = _COUNT[1:] if job.facts.get("request_type") == ONLY_BOXES else _COUNT
         if not job.facts.get("auto_anno_version"):
             kinds = _COUNT[:1]
-        wanted = [row["name"] for row in job.settings.get("steps", ()) if row["kind"] in kinds]
-        return progress_of(self._parts.get(job.id, {}), wanted)
+        steps = [row["name"] for row in job.settings.get("steps", ()) if row["kind"] in kinds]
+        files = [row["name"] for row in job.settings.get("publish", ()) if row["kind"] != _KIND]
+        done = dict.fromkeys(steps, 1.0) if job.state is State.PUBLISHING else {}
+        return progress_of({**self._parts.get(job.id, {}), **done}, [*steps, *files])
 
     def _say(self, job: str, changes: dict[str, Any]) -> None:
         known = self._due.setdefault(job, {})
