@@ -361,6 +361,16 @@ async def test_a_frame_that_makes_no_sense_is_named(lab, maker, spoil, sentence)
     assert str(task) in refused.value.sentence
 
 
+async def test_all_frames_of_a_task_that_make_no_sense_are_named_at_once_a_few_by_their_numbers(lab, maker):
+    task = await lab.task(9)
+    lab.db.AnnotationFrame.update_many({"taskId": task, "frameId": {"$gt": 2}}, {"$set": {"boxes": [box(label="")]}})
+    with pytest.raises(Refused) as refused:
+        await maker.make(lab.version(task))
+    told = refused.value.sentence
+    assert [number for number in range(1, 10) if f"box 1 of frame {number} makes no sense" in told] == [3, 4, 5, 6, 7]
+    assert "; and 2 more" in told
+
+
 async def test_a_picture_that_cannot_be_read_and_a_film_that_is_too_short_are_named(lab, maker):
     bad, short = await lab.task(3), await lab.task(3, first=30, filmed=True)
     await lab.bucket.put("contents/up/task-0-cam/2.jpg", b"\xff\xd8\xffno picture")

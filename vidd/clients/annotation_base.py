@@ -30,6 +30,7 @@ from vidd.model.annotation import (
     UPLOADS,
     drawn,
     mark_of,
+    upload_failed,
     with_boxes,
 )
 from vidd.model.manifest import task_name
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 _NO_TRANSACTIONS = 20
+# The error_code of a call that was refused, as that of an input that was.
+_DECLINED = 1
 _JOB = f"{OURS}.job"
 # A transaction takes those of the client, not of the database.
 _CONCERNS = (ReadConcern("snapshot"), WriteConcern("majority", j=True))
@@ -150,6 +153,15 @@ class AnnotationBase:
             await self._db[UPLOADS].update_one(
                 {"_id": key(upload)}, {"$set": changes, "$min": {"createdAt": now}, "$unset": {"finishedAt": ""}}
             )
+
+    async def declined(self, upload: str, sentence: str, now: datetime) -> None:
+        """Say why an upload is not worked on, where nothing was made of it yet and nothing is being made."""
+        untouched = {"status": {"$in": [UNDER_WAY, None]}, _JOB: None}
+        mine = {"_id": key(upload), "$or": [untouched, {"status": FAILED}]}
+        with asking("telling why an upload is not worked on", self._name):
+            if await self._db[TASKS].find_one({"uploadId": key(upload)}, {"_id": 1}) is None:
+                changes = upload_failed(_DECLINED, sentence, now)
+                await self._db[UPLOADS].update_one(mine, {"$set": changes})
 
     async def tell(self, upload: str, job: str, changes: Mapping[str, Any]) -> None:
         """Say something of an upload, where no newer job speaks for it and this one has not done it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,54 +12,15 @@ from pymongo import UpdateOne
 from vidd.clients.annotation_base import key as any_id
 from vidd.clients.mongo import Database, Document
 from vidd.clients.mongo_faults import asking
+from vidd.dataset.shapes import FrameChange, FrameDocument, TaskDocument
 from vidd.errors import Refused
 from vidd.model.annotation import FRAMES, FRAMES_BY_TASK, TASKS
 from vidd.model.data_set import Version, mark_from, version_of
-from vidd.model.labels import Mark
 
 PENDING, COMPLETE = "pending", "complete"
 _BATCH = 500
+_NAMED = 5
 _FIELDS = ("frameId", "boxes", "imageUrl", "thumbnailUrl", "datasetVersions")
-
-
-@dataclass(frozen=True, slots=True)
-class TaskDocument:
-    """A task: `film` is the key of its video, `drawn_on` the size (pixels) that its boxes were drawn on.
-
-    `versions` are those that it says it is in.
-    """
-
-    name: str
-    film: str | None
-    drawn_on: tuple[float, float] | None
-    versions: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FrameDocument:
-    """A frame: `picture` is the key of its stored picture, `entry` what it says of this version, None where nothing."""
-
-    id: str
-    number: int
-    picture: str | None
-    small: str | None
-    marks: Sequence[Mark]
-    entry: Mapping[str, Any] | None
-    listed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FrameChange:
-    """What a frame is to say: `entry` of the version, and `urls` where it had none."""
-
-    id: str
-    entry: Mapping[str, Any]
-    urls: Mapping[str, str] = field(default_factory=dict)
-    listed: bool = True
-
-    def to_json(self) -> list[Any]:
-        """As plain JSON types."""
-        return [self.id, dict(self.entry), dict(self.urls), self.listed]
 
 
 class Documents:
@@ -125,7 +85,8 @@ class Documents:
             return [str(one["_id"]) async for one in found]
 
     async def frames(self, task_id: str, version_id: str) -> AsyncIterator[FrameDocument]:
-        """The frames of a task, by their numbers; Refused where one makes no sense."""
+        """The frames of a task, by their numbers; Refused, after them, where some make no sense."""
+        faults: list[str] = []
         with asking("reading frames", self._name):
             found = self._frames.find(
                 {"taskId": any_id(task_id)}, dict.fromkeys(_FIELDS, 1), sort=[("frameId", 1)], batch_size=_BATCH
@@ -133,21 +94,28 @@ class Documents:
             before = 0
             async with aclosing(_each(found)) as documents:
                 async for one in documents:
-                    frame = self._frame(one, version_id)
-                    if frame.number == before:
-                        raise Refused(f"it has two frames with the frameId {before}: take one of them away")
+                    try:
+                        frame = self._frame(one, version_id, before)
+                    except Refused as fault:
+                        faults.append(fault.sentence)
+                        continue
                     before = frame.number
                     yield frame
+        if faults:
+            more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+            raise Refused("; ".join(faults[:_NAMED]) + more)
 
     def _key(self, address: Any) -> str | None:
         return self._key_of(address) or None if isinstance(address, str) else None
 
-    def _frame(self, one: Document, version_id: str) -> FrameDocument:
+    def _frame(self, one: Document, version_id: str, before: int) -> FrameDocument:
         number = _whole(one.get("frameId"))
         if number is None or number < 1:
             raise Refused(
                 f"the frame {one['_id']} has no frameId that counts from 1 ({one.get('frameId')!r}): correct it"
             )
+        if number == before:
+            raise Refused(f"it has two frames with the frameId {before}: take one of them away")
         entries = one.get("datasetVersions")
         mine = [each for each in entries or () if isinstance(each, dict) and str(each.get("versionId")) == version_id]
         marks = []

@@ -25,10 +25,10 @@ from vidd.model.data_set import mark_to_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vidd.dataset.documents import FrameDocument, TaskDocument
     from vidd.dataset.ledger import Ledger
     from vidd.dataset.options import Open
     from vidd.dataset.planning import Frame, Manner
+    from vidd.dataset.shapes import FrameDocument, TaskDocument
     from vidd.model.data_set import Version
     from vidd.ports import Bench
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vidd.dataset.documents import FrameChange
+from vidd.dataset.shapes import FrameChange
 from vidd.errors import Refused
 from vidd.model.augmentation import chosen, recipe
 from vidd.model.data_set import Keys, digest, mark_to_json, parts, scaled
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vidd.clients.s3_tree import Listed
-    from vidd.dataset.documents import FrameDocument, TaskDocument
     from vidd.dataset.ledger import Page
+    from vidd.dataset.shapes import FrameDocument, TaskDocument
     from vidd.model.augmentation import Augmentation, Recipe
     from vidd.model.data_set import Version
     from vidd.model.labels import Mark

@@ -23,7 +23,7 @@ from vidd.clients.s3_tree import Resume, TreeUpload, Wanted
 from vidd.clients.threads import in_thread
 from vidd.dataset.documents import COMPLETE, PENDING
 from vidd.dataset.ledger import WHOLE, Ledger
-from vidd.dataset.options import Open, Place, opened
+from vidd.dataset.options import Open, Place, asked, opened
 from vidd.dataset.planning import ROOT
 from vidd.errors import Refused
 from vidd.model.publication import Receipt
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vidd.model.data_set import Version
-    from vidd.ports import Parcel
+    from vidd.ports import Parcel, Tools
 
 SLOT = "uploads"
 _LEDGERS = "data-sets"
@@ -61,6 +61,11 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
 async def reconcile(_options: Options, _parcel: Parcel) -> Receipt | None:
     """None: whatever arrived is found, and not sent again."""
     return None
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Ask for the documents and the bucket."""
+    return await asked(options, tools)
 
 
 @dataclass

@@ -131,7 +131,12 @@ class _Desk:
         options, inlet = self._options, self._inlet
         account = inlet.tools.account(options.account, Account)
         async with annotation_base(account, options.account) as base:
-            return await _taking(options, inlet, base).take(asked)
+            try:
+                return await _taking(options, inlet, base).take(asked)
+            except Declined as no:
+                # Who reads the documents does not see what the caller was answered.
+                await base.declined(asked.upload_id, no.sentence, inlet.tools.clock.now())
+                raise
 
 
 def _taking(options: Options, inlet: Inlet, base: AnnotationBase) -> Taking:

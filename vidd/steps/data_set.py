@@ -18,7 +18,7 @@ from vidd.clients.threads import in_thread
 from vidd.dataset.gathering import ROWS, Gathering
 from vidd.dataset.ledger import Ledger
 from vidd.dataset.making import TREE, Workshop
-from vidd.dataset.options import Place, opened
+from vidd.dataset.options import Place, asked, opened
 from vidd.dataset.planning import Manner, is_picture
 from vidd.errors import Refused
 from vidd.fulldisk import disk
@@ -74,9 +74,7 @@ def still(_options: Options, _bench: Bench, outcome: Outcome) -> bool:
 
 async def check(options: Options, tools: Tools) -> str:
     """Ask for the documents and the bucket."""
-    async with opened(options, tools) as here:
-        waiting = len(await here.documents.pending())
-        return f"The documents can be read: {waiting} data sets are pending."
+    return await asked(options, tools)
 
 
 class _Making:
