@@ -8,6 +8,7 @@ MongoDB is away for is done when it is back, and is nobody's failure.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ from pydantic import Field
 from vidd.clients.annotation_base import AnnotationBase, Boxed, annotation_base, key
 from vidd.clients.annotation_frames import Framed, Tasked, each, frames_of
 from vidd.clients.mongo import Account
+from vidd.clients.side_by_side import side_by_side
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
 from vidd.model.annotation import DONE, ONLY_BOXES, OURS, Request, frame_document, id_of, task_document, upload_done
-from vidd.model.manifest import TaskList
+from vidd.model.manifest import Task, TaskList
 from vidd.model.publication import Receipt
 from vidd.model.rework import edition_of
 from vidd.options import Options as Base
@@ -38,6 +40,7 @@ SLOT: str | None = "uploads"
 LAST = True
 
 _AWAY = 5.0
+_AT_ONCE = 2
 
 
 class Options(Base):
@@ -160,12 +163,12 @@ class _Writing:
         done = upload_done(self.request, self.listed, self.parcel.tools.clock.now())
         return {**done, f"{OURS}.job": self.parcel.job.id, f"{OURS}.done": self.request.job}
 
-    def _rows(self) -> AsyncGenerator[Tasked, None]:
+    def _files(self) -> Iterator[Tasked]:
         options, parcel = self.options, self.parcel
         there = options.annotations in parcel.artifacts
         tree = parcel.directory / parcel.chosen([options.tree], trees=True)[0].path
         boxes = _file(options.annotations, parcel) if there else None
-        return each(frames_of(self.listed, _file(options.manifest, parcel), boxes, tree))
+        return frames_of(self.listed, _file(options.manifest, parcel), boxes, tree)
 
     def _tell(self, done: int) -> None:
         self.parcel.progress(float(done), float(self.listed.frames), "frames", None)
@@ -176,17 +179,8 @@ class _Writing:
         return {"_id": key(id_of(self.request.job, row.task.number, frame.sample.index)), **document}
 
     async def _put_tasks(self) -> None:
-        base, request, place, done = self.base, self.request, _place(self.options, self.parcel), 0
-        now, tasks = self.parcel.tools.clock.now(), list[dict[str, Any]]()
-        async with aclosing(self._rows()) as rows:
-            async for row in rows:
-                task = key(id_of(request.job, row.task.number))
-                await base.put_frames([self._frame(task, row, one, place) for one in row.frames])
-                url = f"{place}{quote(row.task.video)}" if row.task.video else None
-                samples = [one.sample for one in row.frames]
-                tasks.append({"_id": task, **task_document(request, self.listed, row.task, samples, url=url, now=now)})
-                done += len(row.frames)
-                self._tell(done)
+        base, request = self.base, self.request
+        tasks = await self._put_frames(_place(self.options, self.parcel))
         new = {one["_id"] for one in tasks}
         old = [one for one in await base.task_ids(str(request.upload)) if one not in new]
         await self.parcel.sent({"old": [str(one) for one in old]})
@@ -197,6 +191,31 @@ class _Writing:
             await base.sweep([one for one in new if one not in shown])
             raise
         await base.sweep(old)
+
+    async def _put_frames(self, place: str) -> list[dict[str, Any]]:
+        """Write the frames; the documents of their tasks."""
+        request, now, reading = self.request, self.parcel.tools.clock.now(), asyncio.Lock()
+        rows, tasks, done = self._files(), dict[int, dict[str, Any]](), 0
+
+        async def put(_: Task) -> None:
+            nonlocal done
+            async with reading:
+                row = await in_thread(next, rows, None)
+            if row is None:
+                return  # the other one met a fault in it
+            task = key(id_of(request.job, row.task.number))
+            await self.base.put_frames([self._frame(task, row, one, place) for one in row.frames])
+            url = f"{place}{quote(row.task.video)}" if row.task.video else None
+            samples = [one.sample for one in row.frames]
+            document = task_document(request, self.listed, row.task, samples, url=url, now=now)
+            tasks[row.task.number] = {"_id": task, **document}
+            done += len(row.frames)
+            self._tell(done)
+
+        # While MongoDB writes one task's the next one's are made ready.
+        await side_by_side(_AT_ONCE, self.listed.tasks, put)
+        await in_thread(next, rows, None)
+        return [tasks[number] for number in sorted(tasks)]
 
     async def _put_boxes(self) -> None:
         request, base = self.request, self.base
@@ -213,7 +232,7 @@ class _Writing:
 
     async def _boxed(self, there: Mapping[str, Any], place: str) -> AsyncGenerator[tuple[Any, Sequence[Boxed]], None]:
         done = 0
-        async with aclosing(self._rows()) as rows:
+        async with aclosing(each(self._files())) as rows:
             async for row in rows:
                 task = there[row.task.name]
                 frames = [Boxed(one.sample.index, one.boxes, self._frame(task, row, one, place)) for one in row.frames]
