@@ -24,7 +24,7 @@ from vidd.clients.mongo import Account
 from vidd.clients.side_by_side import side_by_side
 from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
-from vidd.model.annotation import DONE, ONLY_BOXES, OURS, Request, frame_document, id_of, task_document, upload_done
+from vidd.model.annotation import ONLY_BOXES, OURS, Request, frame_document, id_of, task_document, upload_done
 from vidd.model.manifest import Task, TaskList
 from vidd.model.publication import Receipt
 from vidd.model.rework import edition_of
@@ -148,7 +148,8 @@ class _Writing:
     async def reconcile(self) -> Receipt | None:
         """Ask whether it shows; what is left of what it replaced is removed."""
         upload = await self.base.upload(str(self.request.upload))
-        if upload is None or upload.get(OURS, {}).get("done") != self.request.job or upload.get("status") != DONE:
+        # Whatever its status says since: written once more, frames would lose what people have drawn in them.
+        if upload is None or upload.get(OURS, {}).get("done") != self.request.job:
             return None
         await self.base.sweep([key(one) for one in self.parcel.publication.token.get("old", ())])
         return self._receipt()
