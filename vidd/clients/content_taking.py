@@ -106,7 +106,7 @@ class Taking:
         return Arrival(
             key=f"process_content:{what}:{generation}",
             location=path.as_uri(),
-            name=path.name,
+            name=path.relative_to(self._root.resolve()).as_posix(),
             facts=asked.facts() | {"generation": generation, "upload_dir": shelf},
             priority=self._terms.priority,
         )
