@@ -231,7 +231,7 @@ def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
     options = module.Options.model_validate(row["options"])
     optional = {
         name: partial(getattr(module, name), options)
-        for name in ("follow", "amend", "replace", "retract")
+        for name in ("follow", "amend", "replace", "retract", "allow")
         if hasattr(module, name)
     }
     return PlannedPublisher(

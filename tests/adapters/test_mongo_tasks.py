@@ -176,6 +176,9 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
         {"boundaries.label": "woman"},
         {"attributeValues": {"pose": "sits"}},
         {"boundaries.attributeValues": {"pose": "sits"}},
+        {"boundaries.status": "approved"},
+        {"boundaries.points": [[1, 2], [3, 4]]},
+        {"occluded": True},
     ],
 )
 async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
@@ -195,32 +198,88 @@ async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
         assert new["boundaries"]["label"] == label
 
 
-async def test_another_edition_takes_the_place_of_the_one_before_but_not_of_what_people_did(shelf):
+async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing_else(shelf):
     asked = {"request_type": 1, "auto_anno_version": 1}
-    await mongo_tasks.publish(OPTIONS, shelf.parcel(boxes=[(0, 1, [a_box("old")])], **asked)[0])
-    second, _ = shelf.parcel(boxes=[(0, 1, [a_box("new")])], edition=2, **asked)
-    done = replace(second.publication, state=Sending.DONE)
-    receipt = await mongo_tasks.replace(OPTIONS, replace(second, publication=done, sent=None))
-    assert receipt.facts["frames"] == 12
-    [task, *_] = shelf.tasks()
-    assert shelf.frame(task, 1)["boxes"][0]["boundaries"]["label"] == "new"
-    assert shelf.db.AnnotationFrame.count_documents({}) == 12
-    shelf.db.AnnotationFrame.update_one(
-        {"taskId": task["_id"], "frameId": 1}, {"$set": {"boxes.0.boundaries.label": "woman"}}
+    await mongo_tasks.publish(OPTIONS, shelf.parcel(boxes=[(0, 1, [a_box("old")]), (0, 2, [a_box("old")])], **asked)[0])
+    [task, *_] = before = shelf.tasks()
+    frames = {"taskId": task["_id"]}
+    shelf.db.AnnotationFrame.update_one({**frames, "frameId": 1}, {"$set": {"boxes.0.boundaries.label": "woman"}})
+    shelf.db.AnnotationFrame.update_one({**frames, "frameId": 3}, {"$set": {"commentBoxes": [{"text": "look"}]}})
+    shelf.db.AnnotationFrame.update_one({**frames, "frameId": 4}, {"$set": {"isEmpty": True}})
+    shelf.db.AnnotationTask.update_one({"_id": task["_id"]}, {"$set": {"annotatorId": 7}})
+    found = [(0, index, [a_box("new")]) for index in (1, 2, 4)]
+    second = shelf.parcel(boxes=found, edition=2, **asked)[0]
+    parcel = replace(
+        second, publication=replace(second.publication, state=Sending.DONE), sent=None, facts={"annotator": 5}
     )
-    before = shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))
+    await mongo_tasks.allow(OPTIONS, parcel)
+    receipt = await mongo_tasks.replace(OPTIONS, parcel)
+    assert receipt.facts["frames"] == 12
     # The edition that shows already can be shown once more.
-    assert await mongo_tasks.replace(OPTIONS, replace(second, publication=done, sent=None)) == receipt
-    third, _ = shelf.parcel(boxes=[(0, 1, [a_box("newer")])], edition=3, tasks=4, frames=3, **asked)
-    with pytest.raises(Refused, match="People have worked on the tasks of this upload"):
-        await mongo_tasks.replace(OPTIONS, replace(third, publication=done, sent=None))
-    assert (shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))) == before
-    # Of the same tasks the boxes can be others.
-    fourth, _ = shelf.parcel(boxes=[(0, 1, [a_box("newest")])], edition=4, **asked)
-    await mongo_tasks.replace(OPTIONS, replace(fourth, publication=done, sent=None))
-    assert shelf.tasks() == before[0]
-    labels = [one["boundaries"]["label"] for one in shelf.frame(task, 1)["boxes"]]
-    assert labels == ["woman", "newest"]
+    assert await mongo_tasks.replace(OPTIONS, parcel) == receipt
+    labels = [[one["boundaries"]["label"] for one in shelf.frame(task, index)["boxes"]] for index in (1, 2, 3, 4)]
+    assert labels == [["woman", "new"], ["new"], [], []]
+    assert shelf.frame(task, 3)["commentBoxes"] == [{"text": "look"}]
+    assert shelf.tasks() == [
+        {**one, "AutoAnnotationVersion": 5, **({"annotatorId": 7} if one == task else {})} for one in before
+    ]
+    assert shelf.document()["request_annotation_version"] == 5
+
+
+@pytest.mark.parametrize(
+    ("collection", "change"),
+    [
+        ("AnnotationFrame", {"boxes": [{"id": 1, "boundaries": {"label": "car"}}]}),
+        ("AnnotationFrame", {"boxes": "x"}),
+        ("AnnotationFrame", {"boxes": [None]}),
+        ("AnnotationFrame", {"commentBoxes": [{"text": "look"}]}),
+        ("AnnotationFrame", {"isEmpty": True}),
+        ("AnnotationFrame", {"datasetVersions": [{"versionId": "v"}]}),
+        ("AnnotationFrame", {"labels": ["night"]}),
+        ("AnnotationTask", {"annotatorId": 7}),
+        ("AnnotationTask", {"auditStatus": 1}),
+        ("AnnotationTask", {"datasetVersions": [{"versionId": "v"}]}),
+        (None, {}),
+    ],
+)
+async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_begun(shelf, collection, change):
+    await mongo_tasks.publish(OPTIONS, shelf.parcel()[0])
+    if collection:
+        shelf.db[collection].update_one({}, {"$set": change})
+    other, _ = shelf.parcel(edition=2, tasks=4, frames=3)
+    if collection:
+        with pytest.raises(Refused, match="People have worked on the tasks of this upload"):
+            await mongo_tasks.allow(OPTIONS, other)
+        return
+    await mongo_tasks.allow(OPTIONS, other)
+    await mongo_tasks.replace(OPTIONS, replace(other, sent=None))
+    assert [one["frameCount"] for one in shelf.tasks()] == [3] * 4
+    assert shelf.db.AnnotationFrame.count_documents({}) == 12
+
+
+async def test_a_job_is_not_allowed_where_a_newer_one_works_on_the_upload(shelf):
+    await mongo_tasks.publish(OPTIONS, shelf.parcel("02job")[0])
+    with pytest.raises(Refused, match="a newer job works on it: nothing of this one is sent"):
+        await mongo_tasks.allow(OPTIONS, shelf.parcel("01job")[0])
+    await mongo_tasks.allow(OPTIONS, shelf.parcel("02job")[0])
+    await mongo_tasks.allow(OPTIONS, shelf.parcel("03job")[0])
+
+
+@pytest.mark.parametrize("boxes", ["x", {"a": 1}])
+async def test_a_frame_whose_boxes_make_no_sense_gets_none_and_is_named(shelf, boxes):
+    await mongo_tasks.publish(OPTIONS, shelf.parcel()[0])
+    frame = {"taskId": shelf.tasks()[0]["_id"], "frameId": 1}
+    shelf.db.AnnotationFrame.update_one(frame, {"$set": {"boxes": boxes}})
+    found = [(0, 1, [a_box("new")])]
+    asked = shelf.parcel("02job", request_type=2, auto_anno_version=2, boxes=found)[0]
+    with pytest.raises(
+        Refused, match=r"^Frame 1 of the task .* cannot get boxes \(its boxes are no list\): correct it"
+    ):
+        await mongo_tasks.publish(OPTIONS, asked)
+    for odd in ([None], ["y"], [{}], [{"boundaries": None}]):
+        shelf.db.AnnotationFrame.update_one(frame, {"$set": {"boxes": odd}})
+        await mongo_tasks.publish(OPTIONS, asked)
+        assert shelf.db.AnnotationFrame.find_one(frame)["boxes"][:-1] == odd
 
 
 @pytest.mark.parametrize(

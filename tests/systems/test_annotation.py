@@ -175,6 +175,10 @@ def watching(service, upload):
         thread.join(20)
 
 
+def etags(service):
+    return {one["Key"]: one["ETag"] for one in service.files.list_objects_v2(Bucket="contents")["Contents"]}
+
+
 def done(service, upload):
     return until(lambda: (one := service.document(upload)) and one["status"] == 1 and one, "the upload is done")
 
@@ -462,22 +466,23 @@ def test_a_rework_shows_other_tasks_and_an_undo_the_ones_before_unless_people_wo
         box = {"id": 1, "boundaries": {"id": 1, "x": 1, "y": 1, "w": 9, "h": 9, "label": "car"}}
         mine = {"taskId": service.tasks(upload)[0]["_id"], "frameId": 1}
         service.db.AnnotationFrame.update_one(mine, {"$set": {"boxes": [box]}})
+        stored = etags(service)
         assert place.vidd("rework", job, "--step", "frames", "--set", "frames.per_task=20")[0] == 0
-        said = until(
-            lambda: [one["reason"] for one in daemon.ask(f"/api/jobs/{job}")[1]["publications"] if one["reason"]],
-            "it is said",
-        )
-        assert "People have worked on the tasks" in said[0]
+        assert "People have worked on the tasks" in daemon.job("refused")["reason"]
         assert service.db.AnnotationFrame.find_one(mine)["boxes"] == [box]
+        # What nobody is to be shown does not go out.
+        assert etags(service) == stored
         assert place.vidd("rework", job, "--undo")[0] == 0
-        until(
-            lambda: (
-                daemon.ask(f"/api/jobs/{job}")[1]["state"] == "published"
-                and not [one["reason"] for one in daemon.ask(f"/api/jobs/{job}")[1]["publications"] if one["reason"]]
-            ),
-            "all is as it was",
-        )
+        daemon.job("published")
         assert service.db.AnnotationFrame.find_one(mine)["boxes"] == [box]
+        # Of a job whose upload another one took over nothing is brought back.
+        assert curl(daemon, service.fields(upload, frame_rate=4, force_write=1))[0] == 202
+        until(lambda: service.document(upload)["frame_rate"] == 4, "it is made anew")
+        until(lambda: {one["state"] for one in daemon.jobs()} == {"published"}, "the newer one is out")
+        stored = etags(service)
+        assert place.vidd("rework", job, "--step", "frames", "--set", "frames.quality=50")[0] == 0
+        assert "a newer job works on it" in daemon.job("refused")["reason"]
+        assert etags(service) == stored
         daemon.stopped()
 
 

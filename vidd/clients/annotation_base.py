@@ -28,7 +28,8 @@ from vidd.model.annotation import (
     TASKS,
     UNDER_WAY,
     UPLOADS,
-    drawn,
+    is_touched,
+    is_worked_on,
     mark_of,
     upload_failed,
     with_boxes,
@@ -66,7 +67,15 @@ class Boxed(NamedTuple):
 def _boxed(one: Boxed, known: Document | None) -> ReplaceOne[Document] | UpdateOne | None:
     if known is None:
         return ReplaceOne({"_id": one.document["_id"]}, one.document, upsert=True)
-    boxes = with_boxes(known, one.found)
+    # A frame that people called empty stays so.
+    if known.get("isEmpty"):
+        return None
+    try:
+        boxes = with_boxes(known, one.found)
+    except ValueError as error:
+        raise Refused(
+            f"Frame {one.number} of the task {known.get('taskId')} cannot get boxes ({error}): correct it."
+        ) from None
     if boxes == list(known.get("boxes") or ()):
         return None
     found = [mark_of(each) for each in boxes[len(boxes) - len(one.found) :]]
@@ -126,16 +135,13 @@ class AnnotationBase:
         """Whether people have worked on its tasks: on a frame's boxes, or so that a task says it."""
         with asking("looking what people did", self._name):
             tasks = await self._db[TASKS].find({"uploadId": key(upload)}).to_list(None)
-            # Of a task of another system taskStatus says nothing.
-            if any(
-                one.get("completedFrames") or one.get("auditStatus") or (OURS in one and one.get("taskStatus"))
-                for one in tasks
-            ):
+            if any(is_touched(one) for one in tasks):
                 return True
-            mine = {"taskId": {"$in": [one["_id"] for one in tasks]}, "boxes": {"$nin": [None, []]}}
-            async with aclosing(_each(self._db[FRAMES].find(mine, {"boxes": 1, OURS: 1}))) as frames:
+            # What stands there may be anything: it is looked at here.
+            mine = {"taskId": {"$in": [one["_id"] for one in tasks]}}
+            async with aclosing(_each(self._db[FRAMES].find(mine))) as frames:
                 async for frame in frames:
-                    if drawn(frame):
+                    if is_worked_on(frame):
                         return True
         return False
 
@@ -224,7 +230,9 @@ class AnnotationBase:
                 known = {
                     one["frameId"]: one
                     async for one in self._db[FRAMES].find(
-                        {"taskId": task}, {"frameId": 1, "boxes": 1, OURS: 1}, session=session
+                        {"taskId": task},
+                        dict.fromkeys(("frameId", "taskId", "boxes", "isEmpty", OURS), 1),
+                        session=session,
                     )
                 }
                 writes = [write for one in boxed if (write := _boxed(one, known.get(one.number))) is not None]

@@ -208,6 +208,7 @@ class JobRun:
         gone = await rework.gone(self._stage, self.job, made)
         publishing = Publishing(self._stage, self.job, talk, made, gone=gone)
         planned = sorted(plan.publishers, key=lambda one: one.last)
+        await publishing.allowed(planned)
         sent: list[Publication] = []
         receipts: dict[str, Receipt] = {}
         for last in (False, True):

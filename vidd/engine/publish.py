@@ -79,6 +79,26 @@ class Publishing:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
+    async def allowed(self, planned: Sequence[PlannedPublisher]) -> None:
+        """Ask those who can say beforehand that they will not take it; raises what they say."""
+        asked = [(plan, plan.allow) for plan in planned if plan.allow is not None]
+        known = {one.name: one for one in await self._stage.store.publications(self._job.id)} if asked else {}
+
+        async def nothing(_token: Mapping[str, Any]) -> None:
+            """Nothing goes out."""
+
+        for plan, allow in asked:
+            one = known.get(plan.name) or Publication(self._job.id, plan.name, plan.kind, changed=self._stage.now())
+            await allow(
+                Parcel(
+                    publication=one,
+                    progress=lambda *_: None,
+                    checkpoint=nothing,
+                    sent=nothing,
+                    **self._parcel_fields({}),
+                )
+            )
+
     async def _replaced(self) -> dict[str, Receipt]:
         other = self._job.facts.get(REPLACES)
         known = await self._stage.store.publications(str(other)) if other else []

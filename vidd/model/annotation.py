@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from vidd.model.manifest import Sample, Task, TaskList
@@ -33,6 +34,53 @@ OURS = "vidd"
 """The field of a document in which vidd keeps what it needs itself."""
 
 _COLOUR = "#00ff00"
+_TASK_FIELDS = frozenset(
+    [
+        "_id",
+        "projectId",
+        "uploadId",
+        "taskName",
+        "videoName",
+        "videoPath",
+        "S3_url",
+        "frameStart",
+        "frameEnd",
+        "frameStartTime",
+        "frameCount",
+        "original_frames",
+        "videoDuration",
+        "skipFrameCount",
+        "frameRate",
+        "Originalframerate",
+        "videoResolutionWidth",
+        "videoResolutionHeight",
+        "createdAt",
+        "status",
+        "taskStatus",
+        "auditStatus",
+        "AutoAnnotationVersion",
+        "datasetVersions",
+        "completedFrames",
+        "vidd",
+        "__v",
+    ]
+)
+_FRAME_FIELDS = frozenset(
+    [
+        "_id",
+        "frameId",
+        "taskId",
+        "status",
+        "boxes",
+        "commentBoxes",
+        "isEmpty",
+        "datasetVersions",
+        "imageUrl",
+        "thumbnailUrl",
+        "vidd",
+        "__v",
+    ]
+)
 _SKIP = 24
 _PER_TASK = 120
 
@@ -158,30 +206,57 @@ def box_document(number: int, box: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mark_of(box: Mapping[str, Any]) -> str:
-    """What tells a box's document from one that somebody has moved, named or described anew."""
-    boundaries = box.get("boundaries") or {}
-    # Through a browser 10.0 comes back as 10.
-    sides = [round(float(one), 2) if isinstance(one := boundaries.get(side), int | float) else one for side in "xywh"]
-    described = [boundaries.get("label"), boundaries.get("attributeValues") or {}, box.get("attributeValues") or {}]
-    text = json.dumps([*sides, *described], sort_keys=True, default=str)
+    """What tells a box's document from one in which somebody has changed anything but ids and colours."""
+    text = json.dumps(_plain(box), sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def drawn(frame: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The boxes of a frame that people drew or changed. Of those that another system's detector found that cannot be told."""
-    known = (frame.get(OURS) or {}).get("found")
-    return [
-        dict(one)
-        for one in frame.get("boxes") or ()
-        if "autoLable_confidance" not in (one.get("boundaries") or {})
-        or (known is not None and mark_of(one) not in known)
-    ]
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items() if name not in {"id", "color"}}
+    # Through a browser 10.0 comes back as 10.
+    return round(float(value), 2) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def with_boxes(frame: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def drawn(frame: Mapping[str, Any]) -> list[Any]:
+    """The boxes of a frame that people drew or changed. Of those that another system's detector found that cannot be told.
+
+    ValueError where its boxes are no list; whatever else is none of a detector's boxes is somebody's.
+    """
+    boxes, ours = frame.get("boxes") or [], frame.get(OURS)
+    if not isinstance(boxes, list):
+        raise ValueError("its boxes are no list")  # noqa: TRY004 - what is wrong is the document
+    known = ours.get("found") if isinstance(ours, dict) else None
+    return [one for one in boxes if not _is_found(one) or (known is not None and mark_of(one) not in known)]
+
+
+def _is_found(box: Any) -> bool:
+    boundaries = box.get("boundaries") if isinstance(box, dict) else None
+    return isinstance(boundaries, dict) and "autoLable_confidance" in boundaries
+
+
+def is_touched(task: Mapping[str, Any]) -> bool:
+    """Whether a task says that people have begun with it, or that something hangs on it."""
+    begun = bool(task.get("completedFrames") or task.get("auditStatus") or task.get("datasetVersions"))
+    # Of a task of another system taskStatus says nothing; and what no system writes that makes them, somebody added.
+    more = any(value for name, value in task.items() if name not in _TASK_FIELDS)
+    return begun or more or bool(OURS in task and task.get("taskStatus"))
+
+
+def is_worked_on(frame: Mapping[str, Any]) -> bool:
+    """Whether people have begun with a frame, or something hangs on it."""
+    begun = bool(frame.get("isEmpty") or frame.get("commentBoxes") or frame.get("datasetVersions"))
+    try:
+        return begun or bool(drawn(frame)) or any(value for name, value in frame.items() if name not in _FRAME_FIELDS)
+    except ValueError:
+        return True
+
+
+def with_boxes(frame: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> list[Any]:
     """A frame's boxes once a detector found these: in place of those that one found before; what people drew stays."""
     kept = drawn(frame)
-    last = max((one["id"] for one in kept if isinstance(one.get("id"), int)), default=0)
+    ids = [one.get("id") for one in kept if isinstance(one, dict)]
+    last = max((one for one in ids if isinstance(one, int)), default=0)
     return kept + [box_document(number, one) for number, one in enumerate(found, last + 1)]
 
 

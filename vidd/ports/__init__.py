@@ -31,7 +31,7 @@ dropped, the rest stays),
 `retract(options, parcel)`, which takes it back and returns a sentence, and `again(token)`, which returns what remains
 of a token once a person said that the attempt did not arrive. All but the last can be repeated without harm. One with
 `LETTER = True` writes to people; one with `LAST = True` goes out once the job's other publishers have their receipts, and is
-given those, since it tells where the files lie. A notice whose options have `on = "failed"` tells of jobs that were refused or are unsure,
+given those, since it tells where the files lie; by its `allow(options, parcel)` it may refuse before any of them sends. A notice whose options have `on = "failed"` tells of jobs that were refused or are unsure,
 once for each such outcome.
 """
 

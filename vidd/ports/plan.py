@@ -17,6 +17,7 @@ Still = Callable[[Bench, Outcome], bool]
 Publish = Callable[[Parcel], Awaitable[Receipt]]
 Reconcile = Callable[[Parcel], Awaitable[Receipt | None]]
 Amend = Callable[[Parcel], Awaitable[Receipt]]
+Allow = Callable[[Parcel], Awaitable[None]]
 Retract = Callable[[Parcel], Awaitable[str]]
 Again = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 Follow = Callable[[Sequence[Standing], Tools], Awaitable[None]]
@@ -54,7 +55,8 @@ class PlannedPublisher:
     token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more. `on` is
     the outcome that a notice tells of: published, or failed. `replace` brings the files of what is published up to date.
     A notice that `tells_retraction` is published once more, with that event, when the job is taken back.
-    One that is `last` goes out once the job's others have their receipts, and is given those.
+    One that is `last` goes out once the job's others have their receipts, and is given those; where it has `allow`, it is
+    asked whether it will, before any of them sends.
     It `takes` the files of these roles; with none named all that steps made, or else the source.
     """
 
@@ -73,6 +75,7 @@ class PlannedPublisher:
     replace: Amend | None = None
     tells_retraction: bool = False
     last: bool = False
+    allow: Allow | None = None
     takes: Sequence[str] = ()
 
 

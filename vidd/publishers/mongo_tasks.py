@@ -69,12 +69,18 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
         return await one.publish()
 
 
-async def replace(options: Options, parcel: Parcel) -> Receipt:
-    """Show the documents of this edition in place of those of the one before.
+async def allow(options: Options, parcel: Parcel) -> None:
+    """Whether it will be shown, asked before films and pictures are replaced.
 
-    Where people have worked on the tasks and they are the same ones, only boxes that a detector found change; Refused
-    where they are others.
+    Refused where a newer job works on the upload; and, of another edition, where its tasks are others than those that people
+    have worked on.
     """
+    async with _writing(options, parcel) as one:
+        await one.allow(anew=edition_of(parcel.job) > 1)
+
+
+async def replace(options: Options, parcel: Parcel) -> Receipt:
+    """Show the documents of this edition in place of those of the one before; the same tasks stay, with other boxes."""
     # Its receipt stays until it is replaced, and with it that it is out.
     async with _writing(options, replaces(parcel, sent=parcel.checkpoint)) as one:
         return await one.replace()
@@ -124,18 +130,29 @@ class _Writing:
         return self._receipt()
 
     async def replace(self) -> Receipt:
-        """The same, but where that would take away what people did."""
+        """The same; where the tasks that are there are these, they stay, and only boxes change."""
         if (shown := await self.reconcile()) is not None:
             return shown
-        if self.request.kind == ONLY_BOXES or not await self.base.touched(str(self.request.upload)):
+        if self.request.kind == ONLY_BOXES or not await self._shows_these():
             return await self.publish()
-        if not await self._shows_these():
-            raise Refused(
-                "People have worked on the tasks of this upload, and other ones would take their place: bring the files "
-                "before back by vidd rework --undo, or ask for all of it anew by processContent with force_write 1."
-            )
         await self._put_boxes()
         return self._receipt()
+
+    async def allow(self, *, anew: bool) -> None:
+        """Refused where nothing of it would be shown, or (`anew`) it would take away what people did."""
+        upload = await self.base.upload(str(self.request.upload))
+        ours = (upload or {}).get(OURS) or {}
+        if ours.get("done") == self.request.job:
+            return
+        if upload is None or str(ours.get("job") or "") > self.parcel.job.id:
+            raise Refused("The upload is gone, or a newer job works on it: nothing of this one is sent.")
+        if not anew or self.request.kind == ONLY_BOXES or await self._shows_these():
+            return
+        if await self.base.touched(str(self.request.upload)):
+            raise Refused(
+                "People have worked on the tasks of this upload, and other ones would take their place: bring back what was "
+                "before by vidd rework --undo, or ask for all of it anew by processContent with force_write 1."
+            )
 
     async def _shows_these(self) -> bool:
         """Whether the tasks that are there have the frames of these."""
@@ -257,7 +274,7 @@ def _request(parcel: Parcel) -> Request:
             key(str(facts["project_id"])),
             key(str(facts["upload_id"])),
             int(facts.get("request_type", 0)),
-            int(facts.get("auto_anno_version", 0)),
+            int(parcel.facts.get("annotator") or facts.get("auto_anno_version", 0)),
         )
     except (KeyError, TypeError, ValueError):
         raise Refused(
