@@ -109,7 +109,7 @@ class AnnotationBase:
         """An upload's tasks, in their order."""
         with asking("reading tasks", self._name):
             found = await self._db[TASKS].find({"uploadId": key(upload)}).to_list(None)
-        return sorted(found, key=lambda one: (one.get(OURS, {}).get("number", 0), one.get("frameStart", 0)))
+        return sorted(found, key=lambda one: ((one.get(OURS) or {}).get("number", 0), one.get("frameStart", 0)))
 
     async def task_ids(self, upload: str) -> list[Any]:
         """The ids of an upload's tasks."""

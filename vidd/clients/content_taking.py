@@ -68,7 +68,7 @@ class Taking:
         path = await in_thread(content_at, asked, self._root, terms.prefix)
         await self._check(asked, path)
         # Counted in the document, so that every daemon makes the same of the same call.
-        generation = int(upload.get(OURS, {}).get("generation") or 0)
+        generation = int(_ours(upload).get("generation") or 0)
         shelf = await self._shelf(asked, path)
         job, new = await inlet.take(self._arrival(asked, path, shelf, generation))
         # The document may not have been told of the last ones, where the database went away just then.
@@ -117,10 +117,10 @@ class Taking:
         known = {job.facts.get("upload_id") for job in await inlet.unsettled()}
         faults: list[str] = []
         for upload in [one async for one in self._base.left(self._home)]:
-            begun = upload.get(OURS, {}).get("job")
+            begun = _ours(upload).get("job")
             if str(upload["_id"]) in known or (begun is not None and await inlet.job(begun) is not None):
                 continue
-            if (asked := upload.get(OURS, {}).get("asked") or _as_asked(upload)) is None:
+            if (asked := _ours(upload).get("asked") or _as_asked(upload)) is None:
                 continue
             try:
                 await self._take_left(asked)
@@ -138,6 +138,11 @@ class Taking:
         if call.request_type != ONLY_BOXES and await self._base.touched(call.upload_id):
             raise Declined(409, "people have worked on the tasks it has: ask with force_write 1 to make them anew")
         await self.take(call.model_copy(update={"force_write": 1}))
+
+
+def _ours(upload: Mapping[str, Any]) -> Mapping[str, Any]:
+    kept = upload.get(OURS)
+    return kept if isinstance(kept, dict) else {}
 
 
 def _called(path: Path) -> str:

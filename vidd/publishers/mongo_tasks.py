@@ -166,7 +166,7 @@ class _Writing:
         """Ask whether it shows; what is left of what it replaced is removed."""
         upload = await self.base.upload(str(self.request.upload))
         # Whatever its status says since: written once more, frames would lose what people have drawn in them.
-        if upload is None or upload.get(OURS, {}).get("done") != self.request.job:
+        if upload is None or (upload.get(OURS) or {}).get("done") != self.request.job:
             return None
         await self.base.sweep([key(one) for one in self.parcel.publication.token.get("old", ())])
         return self._receipt()
