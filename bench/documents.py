@@ -5,7 +5,7 @@
 The publisher reads manifest and boxes (one a frame) and writes tasks and frames into the tests' MongoDB server, in a process
 of its own; its memory is the most that was resident, over what was when it began. `pymongo alone` inserts documents that it
 has in memory already, a thousand at once, into the same server. Taking the frames is measured on `seconds` of the same kind of
-recording, and reckoned up; as is all that a job costs besides, nothing is added for fetching and uploading.
+recording, and reckoned up; what a job costs besides, fetching and uploading, is not counted.
 """
 
 from __future__ import annotations

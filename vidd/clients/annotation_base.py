@@ -6,7 +6,7 @@ who knows their task, so they go first; tasks, the upload's status and the proje
 
 from __future__ import annotations
 
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
@@ -37,7 +37,7 @@ from vidd.model.annotation import (
 from vidd.model.manifest import task_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from vidd.clients.mongo import Database, Document
@@ -123,12 +123,9 @@ class AnnotationBase:
             if await self._db[UPLOADS].find_one({"_id": others, f"{OURS}.shelf": f"{directory}/{called}"}, {"_id": 1}):
                 return True
             first = task_name(0, called)
-            async with aclosing(
-                _each(self._db[TASKS].find({"taskName": first, "uploadId": others}, {"S3_url": 1}))
-            ) as tasks:
-                async for one in tasks:
-                    if f"/{directory}/{first}/" in f"/{unquote(str(one.get('S3_url') or ''))}":
-                        return True
+            async for one in self._db[TASKS].find({"taskName": first, "uploadId": others}, {"S3_url": 1}):
+                if f"/{directory}/{first}/" in f"/{unquote(str(one.get('S3_url') or ''))}":
+                    return True
         return False
 
     async def touched(self, upload: str) -> bool:
@@ -139,10 +136,9 @@ class AnnotationBase:
                 return True
             # What stands there may be anything: it is looked at here.
             mine = {"taskId": {"$in": [one["_id"] for one in tasks]}}
-            async with aclosing(_each(self._db[FRAMES].find(mine))) as frames:
-                async for frame in frames:
-                    if is_worked_on(frame):
-                        return True
+            async for frame in self._db[FRAMES].find(mine):
+                if is_worked_on(frame):
+                    return True
         return False
 
     async def begun(self, upload: str, job: str, path: str, keep: Mapping[str, Any], now: datetime) -> None:
@@ -275,11 +271,6 @@ async def annotation_base(account: Account, name: str) -> AsyncIterator[Annotati
     """The database of an account, through a connection of its own."""
     async with database(account, name) as db:
         yield AnnotationBase(db, name)
-
-
-async def _each(found: AsyncIterator[Document]) -> AsyncGenerator[Document, None]:
-    async for one in found:
-        yield one
 
 
 def _batches(many: Iterable[Any]) -> Iterator[list[Any]]:

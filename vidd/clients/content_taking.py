@@ -19,7 +19,7 @@ from vidd.texts import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
     from vidd.clients.annotation_base import AnnotationBase
     from vidd.ports import Inlet
@@ -67,17 +67,18 @@ class Taking:
         check_rules(asked, upload, len(await base.task_ids(asked.upload_id)), offer_of(inlet.settings))
         path = await in_thread(content_at, asked, self._root, terms.prefix)
         await self._check(asked, path)
+        inside = path.relative_to(await in_thread(self._root.resolve))
         # Counted in the document, so that every daemon makes the same of the same call.
         generation = int(_ours(upload).get("generation") or 0)
-        shelf = await self._shelf(asked, path)
-        job, new = await inlet.take(self._arrival(asked, path, shelf, generation))
+        shelf = await self._shelf(asked, inside)
+        job, new = await inlet.take(self._arrival(asked, path, inside, shelf, generation))
         # The document may not have been told of the last ones, where the database went away just then.
         while not new and job.state in ENDED | {State.PUBLISHED}:
             generation += 1
-            job, new = await inlet.take(self._arrival(asked, path, shelf, generation))
+            job, new = await inlet.take(self._arrival(asked, path, inside, shelf, generation))
         if new:
             known = {"generation": generation, "home": self._home, "asked": asked.model_dump()}
-            keep = {**known, "shelf": f"{shelf}/{_called(path)}"}
+            keep = {**known, "shelf": f"{shelf}/{_called(inside)}"}
             await base.begun(asked.upload_id, job.id, asked.content_path, keep, inlet.tools.clock.now())
         return job, new
 
@@ -90,23 +91,23 @@ class Taking:
                 raise Declined(409, f"The job {job.id} works on this upload: wait for it, or cancel it.")
         return None
 
-    async def _shelf(self, asked: ContentCall, path: Path) -> str:
+    async def _shelf(self, asked: ContentCall, inside: PurePath) -> str:
         """The directory by which its files are called in the store: the one the content lies in, unless another upload's do.
 
         The service gives each upload a directory of its own; where one does not, its films would go over another's.
         """
-        above = path.parent.name if path.parent != self._root.resolve() else asked.upload_id
-        taken = await self._base.is_taken(asked.upload_id, above, _called(path))
+        above = inside.parent.name or asked.upload_id
+        taken = await self._base.is_taken(asked.upload_id, above, _called(inside))
         return f"{above}-{asked.upload_id}" if taken else above
 
-    def _arrival(self, asked: ContentCall, path: Path, shelf: str, generation: int) -> Arrival:
+    def _arrival(self, asked: ContentCall, path: Path, inside: PurePath, shelf: str, generation: int) -> Arrival:
         what = (
             f"{asked.upload_id}:{asked.request_type}:{asked.auto_anno_version}:{asked.frame_rate}:{asked.content_path}"
         )
         return Arrival(
             key=f"process_content:{what}:{generation}",
             location=path.as_uri(),
-            name=path.relative_to(self._root.resolve()).as_posix(),
+            name=inside.as_posix(),
             facts=asked.facts() | {"generation": generation, "upload_dir": shelf},
             priority=self._terms.priority,
         )
@@ -145,7 +146,7 @@ def _ours(upload: Mapping[str, Any]) -> Mapping[str, Any]:
     return kept if isinstance(kept, dict) else {}
 
 
-def _called(path: Path) -> str:
+def _called(path: PurePath) -> str:
     """What the step `frames` calls the tasks of it by."""
     return file_name(path.stem or path.name)
 

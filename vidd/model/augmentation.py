@@ -160,7 +160,7 @@ def geometry(how: Recipe, width: int, height: int) -> Geometry:
     return Geometry(1, across, -across * height / 2, down, 1, -down * width / 2, width, height)
 
 
-def moved(boxes: Sequence[Box], where: Geometry, least: float = LEAST_LEFT) -> list[Box]:
+def moved(boxes: Sequence[Box], where: Geometry) -> list[Box]:
     """The boxes after the change, each around its own corners, cut at the edges; those of which too little is left go."""
     found = []
     for one in boxes:
@@ -169,7 +169,7 @@ def moved(boxes: Sequence[Box], where: Geometry, least: float = LEAST_LEFT) -> l
         left, top = min(across), min(down)
         whole = Box(left, top, max(across) - left, max(down) - top, one.label, one.confidence)
         cut = whole.within(where.width, where.height)
-        if cut is not None and min(cut.w, cut.h) >= 1 and cut.w * cut.h >= least * whole.w * whole.h:
+        if cut is not None and min(cut.w, cut.h) >= 1 and cut.w * cut.h >= LEAST_LEFT * whole.w * whole.h:
             found.append(cut)
     return found
 

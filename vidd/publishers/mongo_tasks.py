@@ -232,6 +232,7 @@ class _Writing:
 
         # While MongoDB writes one task's the next one's are made ready.
         await side_by_side(_AT_ONCE, self.listed.tasks, put)
+        # Whether the files go together is known once they are read to their ends.
         await in_thread(next, rows, None)
         return [tasks[number] for number in sorted(tasks)]
 
