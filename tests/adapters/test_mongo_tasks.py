@@ -316,6 +316,17 @@ async def test_an_upload_that_is_gone_and_files_that_nobody_put_out_are_refused(
     assert shelf.tasks() == []
 
 
+async def test_a_job_that_comes_too_late_leaves_no_frames_behind_but_those_that_are_shown(shelf):
+    first, _ = shelf.parcel("01job")
+    await mongo_tasks.publish(OPTIONS, first)
+    before = shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))
+    shelf.db.AnnotationContentUpload.update_one({}, {"$set": {"vidd.job": "02job"}})
+    for late in (shelf.parcel("00job")[0], first):
+        with pytest.raises(Refused, match="a newer job works on it: nothing of this one is shown"):
+            await mongo_tasks.publish(OPTIONS, late)
+        assert (shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))) == before
+
+
 async def test_a_database_that_is_away_is_waited_for_as_nobodys_failure(tmp_path, server):
     shelf = Shelf(an_account(server.uri, timeout="500ms"), tmp_path)
     parcel, _ = shelf.parcel()
