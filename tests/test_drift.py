@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-import vidd.publishers
-import vidd.sources
-import vidd.steps
 from vidd.__main__ import app
-from vidd.clients import ACCOUNTS
 from vidd.config import Check, Daemon, Ffmpeg, Limits, Pipeline, Retry, Settings, embedded, read_settings
-from vidd.kinds import module_of
+from vidd.kinds import ACCOUNTS, PUBLISHERS, SOURCES, STEPS, module_of
 from vidd.model.augmentation_types import PROPERTIES, bounds_of
 from vidd.model.check import Policy
 from vidd.model.diagram import state_diagram
@@ -50,9 +46,9 @@ SECRETS = {
     ],
 }
 KINDS = [
-    *(("sources", kind) for kind in vidd.sources.KINDS),
-    *(("steps", kind) for kind in vidd.steps.KINDS),
-    *(("publishers", kind) for kind in vidd.publishers.KINDS),
+    *(("sources", kind) for kind in SOURCES),
+    *(("steps", kind) for kind in STEPS),
+    *(("publishers", kind) for kind in PUBLISHERS),
 ]
 
 

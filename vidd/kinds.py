@@ -15,24 +15,69 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-import vidd.publishers
-import vidd.queues
-import vidd.sources
-import vidd.steps
-import vidd.stores
-from vidd.clients import ACCOUNTS
 from vidd.config import Check, Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
 from vidd.errors import Refused
 from vidd.fields import USUAL, templates_in, unknown_in
 from vidd.ports import Plan, PlannedPublisher, PlannedStep, nothing_remains
 
 Where = tuple[int | str, ...]
+SOURCES = {
+    "cms": "vidd.sources.cms",
+    "data_sets": "vidd.sources.data_sets",
+    "folder": "vidd.sources.folder",
+    "process_content": "vidd.sources.process_content",
+    "sheet": "vidd.sources.sheet",
+    "sqs": "vidd.sources.sqs",
+}
+STEPS = {
+    "annotate": "vidd.steps.annotate",
+    "command": "vidd.steps.command",
+    "data_set": "vidd.steps.data_set",
+    "describe": "vidd.steps.describe",
+    "fetch": "vidd.steps.fetch",
+    "frames": "vidd.steps.frames",
+    "results": "vidd.steps.results",
+    "scenes": "vidd.steps.scenes",
+    "transcode": "vidd.steps.transcode",
+    "trim": "vidd.steps.trim",
+}
+PUBLISHERS = {
+    "data_set": "vidd.publishers.data_set",
+    "facebook": "vidd.publishers.facebook",
+    "folder": "vidd.publishers.folder",
+    "mail": "vidd.publishers.mail",
+    "mongo_tasks": "vidd.publishers.mongo_tasks",
+    "pcloud": "vidd.publishers.pcloud",
+    "s3": "vidd.publishers.s3",
+    "sheet": "vidd.publishers.sheet",
+    "sqs": "vidd.publishers.sqs",
+    "webhook": "vidd.publishers.webhook",
+    "youtube": "vidd.publishers.youtube",
+}
+STORES = {
+    "memory": "vidd.stores.memory",
+    "mongo": "vidd.stores.mongo",
+    "sqlite": "vidd.stores.sqlite",
+}
+QUEUES = {"local": "vidd.queues.local"}
+ACCOUNTS = {
+    "cms": "vidd.clients.cms",
+    "facebook": "vidd.clients.facebook",
+    "google": "vidd.clients.google_sheets",
+    "mongodb": "vidd.clients.mongo",
+    "pcloud": "vidd.clients.pcloud",
+    "s3": "vidd.clients.aws",
+    "secret": "vidd.clients.secret",
+    "smtp": "vidd.clients.smtp",
+    "webhook": "vidd.clients.webhook",
+    "youtube": "vidd.clients.youtube",
+}
 _TABLES: Mapping[str, Mapping[str, str]] = {
-    "sources": vidd.sources.KINDS,
-    "steps": vidd.steps.KINDS,
-    "publishers": vidd.publishers.KINDS,
-    "stores": vidd.stores.KINDS,
-    "queues": vidd.queues.KINDS,
+    "sources": SOURCES,
+    "steps": STEPS,
+    "publishers": PUBLISHERS,
+    "stores": STORES,
+    "queues": QUEUES,
     "accounts": ACCOUNTS,
 }
 

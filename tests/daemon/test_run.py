@@ -5,7 +5,7 @@ import socket
 import pytest
 from peers.daemon_texts import talk
 
-from vidd.publishers import KINDS
+from vidd.kinds import PUBLISHERS
 
 
 def ended(place, *words, **environment):
@@ -75,7 +75,7 @@ def test_all_faults_of_the_settings_are_listed_with_their_places(place):
         "vidd: daemon.log: 'loud' is no level; use debug, info, warning or error",
         "vidd: surprise: there is no such key",
         "vidd: pipelines.talks.steps[0].fad: there is no such key",
-        f"vidd: pipelines.talks.notify[0].kind: there is no kind 'pigeon' here; there are {', '.join(sorted(KINDS))}",
+        f"vidd: pipelines.talks.notify[0].kind: there is no kind 'pigeon' here; there are {', '.join(sorted(PUBLISHERS))}",
         "vidd: sources.recordings.pipeline: there is no [pipelines.walks]",
     ]
 

@@ -1,3 +1,1 @@
-"""The kinds of queue."""
-
-KINDS = {"local": "vidd.queues.local"}
+"""Queues of job ids."""

@@ -1,7 +1,1 @@
-"""The kinds of store."""
-
-KINDS = {
-    "memory": "vidd.stores.memory",
-    "mongo": "vidd.stores.mongo",
-    "sqlite": "vidd.stores.sqlite",
-}
+"""Where the truth is kept."""
