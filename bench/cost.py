@@ -22,7 +22,7 @@ from pathlib import Path
 
 from common import cpu, table
 
-from vidd import log, process
+from vidd import log
 from vidd.engine.clock import SystemClock
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
@@ -34,6 +34,7 @@ from vidd.model.job import Arrival
 from vidd.model.media import Outcome
 from vidd.model.publication import Receipt
 from vidd.ports import Bench, Encoder, Parcel, Plan, PlannedPublisher, PlannedStep, Store, Tools
+from vidd.processes import run as process
 from vidd.queues.local import LocalQueue
 from vidd.stores.memory import MemoryStore
 from vidd.stores.sqlite import SqliteStore
@@ -179,7 +180,7 @@ def measure(number: int, rounds: int) -> list[list[str]]:
     ways: dict[str, Callable[[Path], tuple[float, float]]] = {
         "/bin/true by xargs -P2": lambda _: xargs(number),
         "/bin/true by asyncio": lambda _: asyncio.run(children(number, _bare)),
-        "/bin/true by vidd.process": lambda _: asyncio.run(children(number, lambda: process.run(["/bin/true"]))),
+        "/bin/true by vidd.processes": lambda _: asyncio.run(children(number, lambda: process.run(["/bin/true"]))),
         "engine, store in memory": lambda root: asyncio.run(engine(MemoryStore(), root, number)),
         "engine, journal NORMAL": lambda root: asyncio.run(engine(LaxStore(root / "j"), root, number)),
         "engine, journal FULL": lambda root: asyncio.run(engine(SqliteStore(root / "j"), root, number)),

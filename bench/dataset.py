@@ -27,8 +27,8 @@ from common import rss
 from peers.mongo import MongoServer
 from peers.servers import ministack
 
+from vidd.aio.bounded import side_by_side
 from vidd.clients.aws import client
-from vidd.clients.side_by_side import side_by_side
 
 
 @dataclass

@@ -36,10 +36,10 @@ from frames import ours as take_frames
 from peers.mongo import MongoServer
 from pymongo import MongoClient
 
+from vidd.files.tree import tree_artifact
 from vidd.model.manifest import Sample, Task, TaskList, task_name
 from vidd.model.publication import Receipt
 from vidd.publishers import mongo_tasks
-from vidd.tree import tree_artifact
 
 _PER_TASK = 120
 _PLACE = "https://store.example/contents/u/"

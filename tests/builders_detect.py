@@ -16,9 +16,9 @@ from footage import Watched
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from vidd.files.tree import tree_artifact
 from vidd.model.manifest import Sample, Task, TaskList, task_name
 from vidd.model.media import Artifact
-from vidd.tree import tree_artifact
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 COLOURS = ("red", "green", "blue")

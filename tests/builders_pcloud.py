@@ -12,9 +12,9 @@ from peers.pcloud import PCloud
 
 from vidd.clients.pcloud import _LOGGED_IN, Account
 from vidd.errors import AgainLater, NobodyKnows
+from vidd.files.tree import tree_artifact
 from vidd.ports import Encoder, Tools
 from vidd.publishers import pcloud
-from vidd.tree import tree_artifact
 
 TOKEN = "OAUTHTOKEN4711SECRET"
 PASSWORD = "correct horse"

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vidd import __version__
+from vidd.display_text import quoted, size_in_words
 from vidd.engine.acts import Acts
 from vidd.engine.audit import Auditor, compare
 from vidd.engine.inlet import SourceInlet
@@ -25,7 +26,6 @@ from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, IllegalMove, Job, State
 from vidd.model.rework import edition_of, rework_of
 from vidd.ports import Clock, Front, Queue, Store
-from vidd.printable import quoted, size_in_words
 from vidd.reworking import outlook, reworked
 from vidd.web import desk
 from vidd.web.explain import Explanation, explain

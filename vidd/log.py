@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from vidd.printable import printable
+from vidd.display_text import printable
 
 LEVELS = ("debug", "info", "warning", "error")
 HIDDEN = "[hidden]"

@@ -6,9 +6,9 @@ from builders_mail import Sent, artifact, job
 
 from vidd.clients import tree_place
 from vidd.errors import AgainLater, Refused
+from vidd.files.tree import tree_artifact
 from vidd.model.publication import Receipt
 from vidd.publishers import folder
-from vidd.tree import tree_artifact
 
 FILES = {"index.json": b"[]", "2d_poses/scene_000.json": b"{}", "body/scene_000/1_0.glb": os.urandom(300_000)}
 

@@ -12,10 +12,10 @@ from pymongo import MongoClient
 
 from vidd.clients.annotation_base import annotation_base
 from vidd.errors import AgainLater, Refused
+from vidd.files.tree import tree_artifact
 from vidd.model.manifest import Sample, Task, TaskList, task_name
 from vidd.model.publication import Receipt, Sending
 from vidd.publishers import mongo_tasks
-from vidd.tree import tree_artifact
 
 __all__ = ["account", "mongodb", "server"]
 OPTIONS = mongo_tasks.Options(account="base")

@@ -9,13 +9,13 @@ import pytest
 from builders import DEADLINE, Engine, FakeStep
 from builders_pcloud import an_account, certificate, no_line_left, service
 
+from vidd.files.tree import tree_artifact
 from vidd.model.job import State
 from vidd.model.media import Outcome
 from vidd.model.publication import Sending
 from vidd.model.retry import RetryRule
 from vidd.ports import PlannedPublisher
 from vidd.publishers import pcloud
-from vidd.tree import tree_artifact
 
 __all__ = ["certificate", "no_line_left", "service"]
 FILES = {f"body/scene_{number % 3:03}/{number}.glb": os.urandom(2000) for number in range(30)}

@@ -20,8 +20,8 @@ from peers.pcloud import says
 
 from vidd.clients.pcloud_upload import part_name
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.files.tree import tree_artifact
 from vidd.publishers import pcloud
-from vidd.tree import tree_artifact
 
 __all__ = ["certificate", "no_line_left", "service"]
 FILES = {

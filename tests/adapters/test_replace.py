@@ -9,8 +9,8 @@ from builders_pcloud import a_desk, add_tree, certificate, service, the_options
 from peers.servers import ministack
 
 from vidd.errors import Refused
+from vidd.files.tree import tree_artifact
 from vidd.publishers import folder, pcloud, s3
-from vidd.tree import tree_artifact
 
 __all__ = ["certificate", "service"]
 BEFORE = {"2d_poses/a.json": b"1", "2d_poses/b.json": b"22", "body/scene_000/0_0.glb": b"old", "index.json": b"[]"}

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from vidd.clients.annotation_shapes import SHAPES
 from vidd.clients.annotations import Refusal, Results
 from vidd.errors import AgainLater, Refused
+from vidd.files.tree import leaves
 from vidd.steps import results
-from vidd.tree import leaves
 
 NAME = "cm8ek9jj2003oqe0cfeqcou7s"
 FINAL = "nlf-final-filtered-floorc.pkl"

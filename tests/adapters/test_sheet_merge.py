@@ -6,8 +6,8 @@ import pytest
 from builders_mail import Sent, job
 from builders_sheet import csv_file
 
+from vidd.aio.batcher import Together
 from vidd.clients.merge import Known, Verdict, merged
-from vidd.clients.together import Together
 from vidd.errors import Refused
 from vidd.model.publication import Receipt
 from vidd.model.talk import Standing, Status

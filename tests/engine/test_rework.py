@@ -9,12 +9,12 @@ from builders import Engine, FakePublisher, FakeStep
 
 from vidd.engine.kept import Kept
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.files.tree import leaves, tree_artifact
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Artifact, Outcome
 from vidd.model.publication import Receipt, Sending
 from vidd.model.rework import is_of_edition
 from vidd.stores.memory import MemoryStore
-from vidd.tree import leaves, tree_artifact
 
 DAY = 86400.0
 

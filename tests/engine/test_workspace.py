@@ -2,9 +2,9 @@ import os
 
 import pytest
 
+from vidd.display_text import printable
 from vidd.engine.workspace import Workspace
 from vidd.model.media import Artifact
-from vidd.printable import printable
 
 
 async def test_files_count_only_in_their_full_size(tmp_path):

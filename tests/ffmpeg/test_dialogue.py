@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vidd.ffmpeg.dialogue import Dialogue, Lost
+from vidd.processes.conversation import Dialogue, Lost
 
 CHILD = """
 import json, sys

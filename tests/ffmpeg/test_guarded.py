@@ -11,9 +11,9 @@ import time
 import pytest
 from peers.processes import alive
 
-from vidd import process
 from vidd.errors import Refused
-from vidd.warden import descendants
+from vidd.processes import run as process
+from vidd.processes.subreaper import descendants
 
 PYTHON = sys.executable
 # Deaf to SIGINT and SIGTERM, with children that leave the group, leave the session, and are orphaned, some of them with an

@@ -10,9 +10,9 @@ import time
 import pytest
 from peers.processes import alive
 
-from vidd import process
-from vidd.child import setpriv
 from vidd.errors import Refused
+from vidd.processes import run as process
+from vidd.processes.child import setpriv
 
 PYTHON = sys.executable
 # Deaf to SIGINT and SIGTERM, with a child of its own in the same group; says both process ids.
@@ -65,7 +65,8 @@ async def test_a_line_without_an_end_does_not_fill_the_memory():
 async def test_two_children_at_once_each_have_their_own_processor_time():
     burn = "import time\nwhile time.process_time() < {}: pass"
     busy, idle = await asyncio.gather(
-        process.run([PYTHON, "-S", "-c", burn.format(0.8)]), process.run([PYTHON, "-S", "-c", burn.format(0.0)])
+        process.run([PYTHON, "-S", "-c", burn.format(0.8)]),
+        process.run([PYTHON, "-S", "-c", burn.format(0.0)]),
     )
     assert busy.cpu_seconds >= 0.4
     assert idle.cpu_seconds < busy.cpu_seconds / 2

@@ -11,8 +11,8 @@ import pytest
 
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg import run
-from vidd.ffmpeg.place import part_of
 from vidd.ffmpeg.settings import parse_bit_rate
+from vidd.files.atomic import part_of
 from vidd.model.event import EncodeCount, EncodeEnded
 from vidd.ports import Encoder
 

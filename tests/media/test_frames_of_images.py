@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from vidd.errors import Refused
+from vidd.files.tree import tree_artifact
 from vidd.model.manifest import Sample, TaskList
 from vidd.steps import frames
-from vidd.tree import tree_artifact
 
 
 def image(colour, mode="RGB", size=(40, 30), kind="PNG", **more):

@@ -12,10 +12,10 @@ from pathlib import Path
 import footage
 import pytest
 
-from vidd.child import setpriv
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.probe import close_probers, probe, prober
 from vidd.model.media import Media
+from vidd.processes.child import setpriv
 
 
 def child() -> int:

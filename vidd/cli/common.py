@@ -17,8 +17,8 @@ import typer
 
 from vidd.cli.shown import job_line
 from vidd.config import Settings, SettingsFault, read_settings
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault
-from vidd.printable import printable
 from vidd.ready import with_faults_of_kinds
 
 T = TypeVar("T")

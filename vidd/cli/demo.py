@@ -21,15 +21,15 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from vidd.aio.shield import surely
 from vidd.app import SOCKET
-from vidd.child import setpriv
 from vidd.cli import stagecraft
 from vidd.cli.common import JsonOption, finish, say, say_json
 from vidd.cli.follow import View, follow_one, view_of
 from vidd.clients.daemon import DaemonClient
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import close_probers, probe
-from vidd.surely import surely
+from vidd.processes.child import setpriv
 
 _START = 60.0
 _FIND = 120.0

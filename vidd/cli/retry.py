@@ -12,7 +12,7 @@ import typer
 from vidd.cli.common import JsonOption, say, say_job, say_json
 from vidd.cli.shown import job_line
 from vidd.cli.whom import Whom, asks_daemon, of
-from vidd.printable import printable
+from vidd.display_text import printable
 
 _MOST = 1000
 _AT_ONCE = 50

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vidd.clients.annotation_shapes import Broken, read
-from vidd.tree import leaves
+from vidd.files.tree import leaves
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 from botocore import exceptions as boto
 
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import Field
 
+from vidd.display_text import printable
 from vidd.options import Options
-from vidd.printable import printable
 
 _PATH = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 _LONGEST = 500

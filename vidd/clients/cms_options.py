@@ -10,11 +10,11 @@ from vidd.clients.cms_documents import check_document
 from vidd.clients.cms_list import Paging, Question
 from vidd.clients.cms_objects import Fields, Upload
 from vidd.clients.graphql_socket import Manner, Protocol
+from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.model.job import Arrival
 from vidd.options import Duration
 from vidd.options import Options as Base
-from vidd.printable import printable
 from vidd.texts import check_template, render
 
 _FIELDS = "id pCloudAnnotationsFolderId pCloudFileId uploadedAt"

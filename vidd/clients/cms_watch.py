@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from vidd.aio.wait import rest
 from vidd.clients.cms import Account
 from vidd.clients.cms_list import Page, listed
 from vidd.clients.cms_notes import Notes
@@ -18,7 +19,6 @@ from vidd.clients.cms_options import Options, arrival_of
 from vidd.clients.cms_reception import Reception
 from vidd.clients.graphql import Cms, connected
 from vidd.clients.graphql_socket import Subscription, Told, subscribed
-from vidd.clients.rest import rest
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.model.retry import RetryRule, next_try
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from vidd.display_text import printable, quoted
 from vidd.model.annotation import DONE, IMAGES, ONLY_BOXES, ONLY_TASKS, VIDEO
 from vidd.ports import Declined
-from vidd.printable import printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

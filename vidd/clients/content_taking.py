@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from vidd.aio.threads import in_thread
 from vidd.clients.content_call import ContentCall, check_rules, content_at, type_of
-from vidd.clients.threads import in_thread
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.model.annotation import ONLY_BOXES, OURS, offer_of
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.ports import Declined
-from vidd.printable import quoted
 from vidd.texts import file_name
 
 if TYPE_CHECKING:

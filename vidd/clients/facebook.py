@@ -19,10 +19,10 @@ from uuid import uuid4
 import aiohttp
 from pydantic import Field, SecretStr, field_validator
 
+from vidd.aio.idle_timeout import Silence
+from vidd.aio.retry import persist
 from vidd.clients.facebook_faults import GraphError, fate_of, graph_error
 from vidd.clients.http import asking, authorities, patience
-from vidd.clients.persist import persist
-from vidd.clients.silence import Silence
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.options import Duration, Options
 

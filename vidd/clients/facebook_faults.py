@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

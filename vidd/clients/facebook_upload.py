@@ -12,9 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from vidd.aio.retry import persist
 from vidd.clients.facebook import Chunk
 from vidd.clients.facebook_faults import GraphError
-from vidd.clients.persist import persist
 from vidd.clients.pieces import pieces
 from vidd.errors import AgainLater, NobodyKnows, Refused
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from vidd.clients.facebook_faults import GraphError
+from vidd.display_text import printable
 from vidd.errors import NobodyKnows, Refused
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

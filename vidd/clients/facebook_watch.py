@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from vidd.aio.poll_clock import watched
 from vidd.clients.facebook_video import Film, look, marked
-from vidd.clients.watched import watched
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.publication import Receipt
 from vidd.options import Duration, Options

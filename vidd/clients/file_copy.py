@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from vidd.clients.disk import cloned
+from vidd.aio.threads import in_thread
 from vidd.clients.landing import check_room, sync_directory
-from vidd.clients.threads import in_thread
+from vidd.display_text import printable
 from vidd.errors import Refused
-from vidd.fulldisk import disk
-from vidd.printable import printable
+from vidd.files.clone import cloned
+from vidd.files.disk_space import disk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from vidd.aio.retry import persist
 from vidd.clients.google_auth import GoogleAccount, Tokens
 from vidd.clients.http import asking, retry_after
-from vidd.clients.persist import persist
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

@@ -19,8 +19,8 @@ import aiohttp
 from google.auth import crypt, jwt
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from vidd.aio.retry import persist
 from vidd.clients.http import asking, authorities, patience, retry_after
-from vidd.clients.persist import persist
 from vidd.errors import AgainLater, Refused
 from vidd.options import Duration, Options
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from vidd.aio.threads import in_thread
 from vidd.clients.cms import Account, has_cookie, session
 from vidd.clients.graphql_faults import (
     NotAllowed,
@@ -24,10 +25,9 @@ from vidd.clients.graphql_faults import (
     words_of,
 )
 from vidd.clients.http import retry_after
-from vidd.clients.threads import in_thread
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Refused
 from vidd.ports import Tools
-from vidd.printable import printable
 
 _LONGEST = 256 * 2**20
 _LONG = 2**20

@@ -12,8 +12,8 @@ from typing import Any
 
 import aiohttp
 
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, Refused
-from vidd.printable import printable
 
 _NOT_ALLOWED = {
     "UNAUTHENTICATED",

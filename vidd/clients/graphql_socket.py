@@ -35,9 +35,9 @@ from vidd.clients.graphql_faults import (
     without,
     words_of,
 )
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault
 from vidd.ports import Tools
-from vidd.printable import printable
 
 Protocol = Literal["auto", "graphql-transport-ws", "graphql-ws"]
 _PROTOCOLS = ("graphql-transport-ws", "graphql-ws")

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, Refused
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

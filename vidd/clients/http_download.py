@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vidd.aio.retry import persist
 from vidd.clients.http import asking, fault_of_status, retry_after, session, shown
 from vidd.clients.landing import check_room
-from vidd.clients.persist import persist
 from vidd.errors import AgainLater, Refused
 
 if TYPE_CHECKING:

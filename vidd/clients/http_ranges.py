@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vidd.aio.retry import persist
 from vidd.clients.http import asking, fault_of_status, retry_after, shown
-from vidd.clients.persist import persist
 from vidd.clients.ranges import Blocks, Replaced, placed
 from vidd.errors import Refused
 from vidd.model.extents import NotInParts

@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd import process
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
-from vidd.printable import quoted
+from vidd.processes import run as process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,11 +10,11 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.checksum import digest_of
-from vidd.clients.threads import in_thread
+from vidd.aio.threads import in_thread
+from vidd.display_text import size_in_words
 from vidd.errors import AgainLater, Refused
-from vidd.fulldisk import disk
-from vidd.printable import size_in_words
+from vidd.files.digest import digest_of
+from vidd.files.disk_space import disk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,9 +19,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
 from vidd.clients.mongo_faults import asking
+from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.options import Duration, Options
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,9 +12,9 @@ from dns.exception import Timeout
 from dns.resolver import NoNameservers
 from pymongo import errors
 
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.ports import Conflict
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

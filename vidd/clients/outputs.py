@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from vidd.aio.threads import in_thread
 from vidd.clients.json_files import check_json
-from vidd.clients.threads import in_thread
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.fields import MayName
+from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Artifact
 from vidd.options import Options
-from vidd.printable import quoted
 from vidd.texts import check_template, render
-from vidd.tree import leaves, tree_artifact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

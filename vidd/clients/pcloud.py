@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import aiohttp
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from vidd.aio.idle_timeout import Silence
+from vidd.aio.retry import persist
 from vidd.clients.http import asking, authorities, patience, retry_after
 from vidd.clients.multipart import Multipart
 from vidd.clients.pcloud_faults import LOGIN, PCloudError, fate_of
-from vidd.clients.persist import persist
-from vidd.clients.silence import Silence
 from vidd.errors import AgainLater, NobodyKnows
 from vidd.options import Duration, Options
 

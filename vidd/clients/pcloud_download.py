@@ -13,15 +13,15 @@ from urllib.parse import unquote
 
 from yarl import URL
 
-from vidd.clients.checksum import FollowingSum
+from vidd.aio.bounded import side_by_side
+from vidd.aio.retry import persist
 from vidd.clients.http import asking, fault_of_status, retry_after
 from vidd.clients.landing import check_room
 from vidd.clients.pcloud_files import checksums, links, stat
-from vidd.clients.persist import persist
 from vidd.clients.ranges import Blocks, placed
-from vidd.clients.side_by_side import side_by_side
+from vidd.display_text import printable, quoted
 from vidd.errors import AgainLater, Refused
-from vidd.printable import printable, quoted
+from vidd.files.digest import FollowingSum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

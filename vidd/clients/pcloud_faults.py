@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, Refused
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vidd.clients.pcloud_faults import NO_FILE, NO_FOLDER, NOT_EMPTY
+from vidd.display_text import quoted, size_in_words
 from vidd.errors import Refused
-from vidd.printable import quoted, size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from vidd.clients.checksum import digest_of
+from vidd.aio.bounded import side_by_side
 from vidd.clients.pcloud_files import (
     File,
     Listing,
@@ -22,8 +22,8 @@ from vidd.clients.pcloud_files import (
     make_folder,
 )
 from vidd.clients.pcloud_upload import ALGORITHM, Sending, Upload, is_part, part_name
-from vidd.clients.side_by_side import side_by_side
 from vidd.errors import Refused
+from vidd.files.digest import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -13,12 +13,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vidd.aio.retry import persist
 from vidd.clients.pcloud import understood
 from vidd.clients.pcloud_files import File, checksums, delete_file, file_of, listing, rename, sums_of
-from vidd.clients.persist import persist
 from vidd.clients.pieces import pieces
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, NobodyKnows, Refused
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

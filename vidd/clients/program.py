@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from vidd import process
+from vidd.aio.shield import surely
 from vidd.clients.advance import Advance
 from vidd.clients.exits import fault_of
 from vidd.clients.landing import check_room
 from vidd.clients.spoken import Log, Spoken
 from vidd.errors import AgainLater, Fault
-from vidd.surely import surely
+from vidd.processes import run as process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

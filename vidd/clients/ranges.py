@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vidd.aio.bounded import side_by_side
+from vidd.aio.retry import persist
 from vidd.clients.landing import check_room
-from vidd.clients.persist import persist
-from vidd.clients.side_by_side import side_by_side
 from vidd.errors import AgainLater
 from vidd.model.extents import NotInParts, merged, pieces, size_of
 

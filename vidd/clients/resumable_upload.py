@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.persist import persist
+from vidd.aio.idle_timeout import Silence
+from vidd.aio.retry import persist
 from vidd.clients.pieces import pieces
-from vidd.clients.silence import Silence
 from vidd.errors import AgainLater
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
-from vidd.child import program
 from vidd.clients.advance import Progress
 from vidd.clients.exits import Exit, exit_name
 from vidd.clients.outputs import Template
 from vidd.clients.program import Call
 from vidd.clients.secret import reveal
+from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.options import Duration, Options, Size
 from vidd.ports import Bench, Tools
-from vidd.printable import printable
+from vidd.processes.child import program
 from vidd.texts import render
 
 _SHOWN = 60

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from vidd.aio.bounded import side_by_side
+from vidd.aio.retry import persist
 from vidd.clients.aws import head, shown
 from vidd.clients.aws_faults import asking
-from vidd.clients.checksum import FollowingSum
 from vidd.clients.landing import check_room
-from vidd.clients.persist import persist
-from vidd.clients.side_by_side import side_by_side
 from vidd.errors import AgainLater, Refused
+from vidd.files.digest import FollowingSum
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

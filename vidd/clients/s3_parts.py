@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidd.clients.side_by_side import side_by_side
-from vidd.clients.threads import in_thread
+from vidd.aio.bounded import side_by_side
+from vidd.aio.threads import in_thread
 from vidd.errors import Refused
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from vidd.clients.aws import Account, shown
-from vidd.clients.content_type import content_type
 from vidd.clients.s3_target import Target, header_text, safe_key
 from vidd.clients.s3_tree import TreeUpload, Wanted
 from vidd.errors import Refused
 from vidd.fields import MayName
+from vidd.files.content_type import content_type
+from vidd.files.tree import leaves
 from vidd.model.job import REPLACES
 from vidd.options import Options as Base
 from vidd.options import Size
 from vidd.texts import check_template, fields_of, render
-from vidd.tree import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

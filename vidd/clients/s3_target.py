@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vidd.clients.aws import shown
-from vidd.clients.checksum import digest_of
 from vidd.errors import Refused
+from vidd.files.digest import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from vidd.aio.bounded import side_by_side
+from vidd.aio.retry import persist
 from vidd.clients.aws import head, shown
 from vidd.clients.aws_faults import asking
-from vidd.clients.persist import persist
 from vidd.clients.s3_parts import manifest
 from vidd.clients.s3_target import JOB, Target, is_this
 from vidd.clients.s3_upload import Upload
-from vidd.clients.side_by_side import side_by_side
 from vidd.errors import AgainLater, NobodyKnows, Refused
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from vidd.aio.bounded import side_by_side
+from vidd.aio.retry import persist
 from vidd.clients.aws import head
 from vidd.clients.aws_faults import asking, code_of, status_of
-from vidd.clients.persist import persist
 from vidd.clients.s3_parts import Manifest, Slice
 from vidd.clients.s3_target import JOB, SUM, Target, is_this
-from vidd.clients.side_by_side import side_by_side
 from vidd.errors import AgainLater, Fault, Refused
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
+from vidd.aio.batcher import Together
 from vidd.clients.merge import Known, Verdict, merged
 from vidd.clients.sheet_rows import RowOptions, place_of, receipt_of
 from vidd.clients.table import Book, Cell, Grid, Layout, Names, Place, Remark, fold, places
-from vidd.clients.together import Together
 from vidd.errors import Fault, Refused
 from vidd.model.publication import Receipt
 from vidd.model.talk import Standing, Status

@@ -20,9 +20,9 @@ from pathlib import Path
 from types import ModuleType
 
 from vidd.clients import csvtext, xlsx
-from vidd.clients.disk import disk_fault, sync_directory
 from vidd.clients.table import Cell, Change, Grid, Stamp
 from vidd.errors import AgainLater, Refused
+from vidd.files.clone import disk_fault, sync_directory
 
 _LARGEST = 32 * 1024 * 1024
 _TRIES = 5

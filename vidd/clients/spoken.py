@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from vidd.display_text import printable
 from vidd.log import HIDDEN
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,20 +6,20 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidd.clients.disk import cloned
+from vidd.aio.threads import in_thread
 from vidd.clients.file_copy import path_of
 from vidd.clients.landing import check_room, sync_directory
 from vidd.clients.meter import Meter
-from vidd.clients.threads import in_thread
+from vidd.display_text import printable
 from vidd.errors import Refused
-from vidd.fulldisk import disk
+from vidd.files.clone import cloned
+from vidd.files.disk_space import disk
+from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Outcome
-from vidd.printable import printable
-from vidd.tree import leaves, tree_artifact
 
 if TYPE_CHECKING:
+    from vidd.files.tree import Leaf
     from vidd.ports import Bench
-    from vidd.tree import Leaf
 
 _TREE = "source"
 

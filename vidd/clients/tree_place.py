@@ -10,11 +10,11 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidd.clients.disk import sync_directory
-from vidd.clients.fill import fill
-from vidd.clients.threads import in_thread
+from vidd.aio.threads import in_thread
 from vidd.errors import Refused
-from vidd.tree import leaves
+from vidd.files.clone import sync_directory
+from vidd.files.fill import fill
+from vidd.files.tree import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

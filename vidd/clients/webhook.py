@@ -19,9 +19,9 @@ from yarl import URL
 
 from vidd.clients.http import retry_after, session
 from vidd.clients.webhook_signature import key_of
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.options import Duration, Options
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from vidd.aio.threads import in_thread
 from vidd.clients.landing import check_room, sync_directory, write_all
-from vidd.clients.threads import in_thread
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
 from vidd.model.extents import NotInParts, merged, missing
 
 if TYPE_CHECKING:

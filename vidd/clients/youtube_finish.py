@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidd.clients.watched import watched
+from vidd.aio.poll_clock import watched
 from vidd.clients.youtube_extras import Extras
 from vidd.clients.youtube_order import playlists_of
 from vidd.clients.youtube_playlists import Playlists

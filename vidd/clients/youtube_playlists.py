@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from vidd.aio.create_once import once
 from vidd.clients.google_api import NotTaken
-from vidd.clients.once import once
 from vidd.errors import AgainLater
 
 if TYPE_CHECKING:

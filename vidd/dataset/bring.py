@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from vidd.aio.retry import persist
+from vidd.aio.threads import in_thread
 from vidd.clients.aws import shown
 from vidd.clients.aws_faults import ABSENT, asking, code_of
-from vidd.clients.persist import persist
-from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
 
 if TYPE_CHECKING:
     from pathlib import Path

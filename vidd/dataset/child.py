@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.obeying import obey
+from vidd.processes.worker import obey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,13 +6,13 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from vidd.aio.bounded import side_by_side
+from vidd.aio.threads import in_thread
 from vidd.clients.s3_tree import Listed, listed
-from vidd.clients.side_by_side import side_by_side
-from vidd.clients.threads import in_thread
 from vidd.dataset.ledger import WHOLE
 from vidd.dataset.making import TREE
 from vidd.dataset.planning import ROOT, key_differs
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
 from vidd.model.data_set import digest
 
 if TYPE_CHECKING:

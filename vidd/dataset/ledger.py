@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.clients.landing import sync_directory
 from vidd.clients.s3_tree import Listed
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from vidd.ffmpeg.image_tasks import UNREADABLE, read, why_unreadable
 from vidd.ffmpeg.reader import opened, picture_streams
 from vidd.ffmpeg.stills import picture_of, save_small
 from vidd.ffmpeg.upright import Upright
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
 from vidd.model.augmentation import Recipe, geometry, moved
 from vidd.model.boxes import Box
 from vidd.model.data_set import scaled

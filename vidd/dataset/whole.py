@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
 from vidd.model.coco import coco
 from vidd.model.cvat import cvat
 from vidd.model.labels import Classes, Mark, Marked, Wanted

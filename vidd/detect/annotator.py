@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.detect.shelf import Shelf, by_task
 from vidd.errors import Refused
 from vidd.model.boxes import Seen
-from vidd.obeying import obey
+from vidd.processes.worker import obey
 
 if TYPE_CHECKING:
     from collections.abc import Callable

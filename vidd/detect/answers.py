@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.detect.shelf import Shelf, by_task
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.model.boxes import Seen
 from vidd.model.manifest import TaskList
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

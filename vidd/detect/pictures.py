@@ -8,8 +8,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,15 +9,15 @@ from typing import Any
 
 import structlog
 
+from vidd.aio.patience import time_or_sign
+from vidd.display_text import printable
 from vidd.engine.intake import Intake
-from vidd.engine.patience import time_or_sign
 from vidd.engine.supervise import Watchers
 from vidd.errors import AgainLater
 from vidd.model.event import Event
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.model.talk import Talk
 from vidd.ports import Store, Tools
-from vidd.printable import printable
 
 _log = structlog.get_logger()
 _LONGEST_LETTER = 65536

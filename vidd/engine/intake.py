@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from vidd.aio.shield import surely
+from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.model.event import Event, JobMoved
 from vidd.model.job import Arrival, Job, new_id
 from vidd.model.talk import parse_recording_name
 from vidd.ports import Clock, Queue, Store
-from vidd.printable import printable
-from vidd.surely import surely
 
 
 def _talk_of(arrival: Arrival) -> str | None:

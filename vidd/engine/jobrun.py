@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from vidd.aio.shield import surely
 from vidd.engine import check, rework
 from vidd.engine.publish import RESTING, Publishing
 from vidd.engine.rivals import is_out, out_in_words, rival_of, successor_of
@@ -22,7 +23,6 @@ from vidd.model.publication import Publication, Receipt, Sending
 from vidd.model.rework import edition_of, is_of_edition, runs_no_step
 from vidd.model.talk import Talk, parse_recording_name
 from vidd.ports import Conflict, Plan, PlannedPublisher
-from vidd.surely import surely
 
 _log = structlog.get_logger()
 _PROGRAMME_LOOK = 5.0

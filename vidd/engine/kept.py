@@ -16,10 +16,10 @@ from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
-from vidd.fulldisk import FULL, disk
+from vidd.files.disk_space import FULL, disk
+from vidd.files.tree import leaves
 from vidd.model.media import Artifact, StepRecord
 from vidd.model.record import outcome_from_json, outcome_to_json, stamp, unstamp
-from vidd.tree import leaves
 
 _RECORD, _FILES = "record.json", "files"
 _NAMED = 50

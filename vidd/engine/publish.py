@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from vidd.aio.shield import surely
 from vidd.engine.stage import Stage
 from vidd.engine.work import Made
 from vidd.errors import AgainLater, NobodyKnows, Refused
@@ -21,7 +22,6 @@ from vidd.model.publication import Publication, Receipt, Sending, next_edition
 from vidd.model.rework import edition_of, is_of_edition, revision_for
 from vidd.model.talk import Talk
 from vidd.ports import Parcel, PlannedPublisher
-from vidd.surely import surely
 
 _log = structlog.get_logger()
 RESTING = frozenset({Sending.DONE, Sending.REFUSED, Sending.UNSURE, Sending.RETRACTED})

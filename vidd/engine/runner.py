@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import structlog
 
+from vidd.aio.patience import time_or_sign
 from vidd.engine import check
 from vidd.engine.jobrun import JobRun
-from vidd.engine.patience import time_or_sign
 from vidd.engine.rework import kept_of
 from vidd.engine.rivals import out_in_words
 from vidd.engine.slots import Slot

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from vidd.engine.patience import time_or_sign
+from vidd.aio.patience import time_or_sign
 from vidd.engine.slots import Slots
 from vidd.engine.workspace import Workspace
 from vidd.errors import AgainLater

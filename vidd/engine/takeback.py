@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from vidd.aio.shield import surely
 from vidd.engine.publish import Publishing
 from vidd.engine.stage import Stage
 from vidd.engine.work import Made
@@ -20,7 +21,6 @@ from vidd.model.job import Job
 from vidd.model.publication import Publication, Sending
 from vidd.model.talk import Talk
 from vidd.ports import Parcel, Plan, PlannedPublisher
-from vidd.surely import surely
 
 _log = structlog.get_logger()
 _TOLD = " (retracted)"

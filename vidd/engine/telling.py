@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from vidd.engine.patience import time_or_sign
+from vidd.aio.patience import time_or_sign
+from vidd.aio.shield import surely
 from vidd.engine.publish import Publishing
 from vidd.engine.stage import Stage
 from vidd.engine.work import Made
@@ -21,7 +22,6 @@ from vidd.model.job import FAILED, Job
 from vidd.model.publication import Publication, Sending, failure_notices, next_edition
 from vidd.model.record import stamp
 from vidd.ports import Conflict, Plan
-from vidd.surely import surely
 
 _log = structlog.get_logger()
 _LOOK, _AGAIN = 3600.0, 5.0

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from vidd.files.tree import is_there
 from vidd.model.media import Artifact
-from vidd.tree import is_there
 
 
 class Workspace:

@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg import clips, once
+from vidd.ffmpeg import clips
 from vidd.ffmpeg.loudness import Change
 from vidd.ffmpeg.probe import probe
 from vidd.ffmpeg.run import encode
 from vidd.ffmpeg.verify import Wanted, verify
+from vidd.files import made_once as files_made_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -154,20 +155,20 @@ class Wardrobe:
             return await _look(clip, form, path)
         key = json.dumps(form.to_json(clip), sort_keys=True)
         kept = self.kept / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.mp4"
-        await once.made_once(kept, path, make)
+        await files_made_once.made_once(kept, path, make)
         try:
             return await _look(clip, form, path)
         except Refused:
             # What was good when it was made has been spoilt since, so it is made once more.
             kept.unlink(missing_ok=True)
             path.unlink()
-            await once.made_once(kept, path, make)
+            await files_made_once.made_once(kept, path, make)
             return await _look(clip, form, path)
 
     async def _encoded(self, clip: Clip, form: Format, path: Path) -> None:
         await self._run(clips.picture(clip, path, form, threads=self.encoder.threads), path, clip.seconds)
         await verify(path, Wanted(clip.seconds, clip.seconds, form.video.width, form.video.height, 0), clip.path.name)
-        if clip.digest and await once.digest_of(clip.path) != clip.digest:
+        if clip.digest and await files_made_once.digest_of(clip.path) != clip.digest:
             path.unlink(missing_ok=True)
             raise AgainLater(f"The sting {clip.path} was replaced while it was read; it is read again.")
 

@@ -14,9 +14,9 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vidd.ffmpeg.full import room_left
-from vidd.ffmpeg.place import put_in_place
 from vidd.ffmpeg.stretch import Stretch
+from vidd.files.atomic import put_in_place
+from vidd.files.full_disk import room_left
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

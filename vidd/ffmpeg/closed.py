@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from vidd.aio.shield import surely
 from vidd.ffmpeg.checkpoints import Segment
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import prober
 from vidd.ffmpeg.stretch import LIST
-from vidd.surely import surely
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.args import Cut
-from vidd.ffmpeg.dialogue import Dialogue, Lost
 from vidd.ffmpeg.plan import NotLikeThis, Plan, Ticks
+from vidd.processes.conversation import Dialogue, Lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

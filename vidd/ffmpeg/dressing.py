@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
-from vidd.ffmpeg import card, fonts, once, watermark
+from vidd.ffmpeg import card, fonts, watermark
 from vidd.ffmpeg.around import Dress
 from vidd.ffmpeg.clips import Clip
 from vidd.ffmpeg.images import read_image
 from vidd.ffmpeg.probe import probe
 from vidd.ffmpeg.verify import picture_end
+from vidd.files import made_once
 from vidd.model.talk import speakers_in_words
 from vidd.texts import fields_of, render
 
@@ -79,7 +80,7 @@ class Asked:
         across, down = video.shown
         frame = (across // 2 * 2, down // 2 * 2)  # all of it is encoded, in even sides
         mark = await asyncio.to_thread(watermark.prepare, self.watermark, image, output, frame)
-        used = {"image": self.watermark.image, "digest": await once.digest_of(image)}
+        used = {"image": self.watermark.image, "digest": await made_once.digest_of(image)}
         return replace(dress, mark=mark), {"watermark": used}
 
     async def _clips(self, bench: Bench, words: Mapping[str, Words], video: Video, room: Path) -> list[Clip]:
@@ -117,7 +118,7 @@ async def sting(part: str, path: Path) -> Clip:
         raise Refused(f"The {part} {path} cannot be used: {refused.sentence}") from None
     if picture_end(media) <= 0:
         raise Refused(f"The {part} {path} holds no picture: export it anew.")
-    return Clip(part, path, picture_end(media), media, digest=await once.digest_of(path))
+    return Clip(part, path, picture_end(media), media, digest=await made_once.digest_of(path))
 
 
 def _behind(one: Card, part: str, tools: Tools) -> Image | None:

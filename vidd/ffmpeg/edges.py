@@ -12,10 +12,10 @@ from vidd.ffmpeg.around import PLAIN, Around, Wardrobe
 from vidd.ffmpeg.clips import Format
 from vidd.ffmpeg.cutter import Cutter
 from vidd.ffmpeg.nal import LONG_IDS
-from vidd.ffmpeg.place import room_of
 from vidd.ffmpeg.plan import Index, Keyframe, NotLikeThis, Plan, Ticks, decimal, plan, ticks
 from vidd.ffmpeg.run import encode
 from vidd.ffmpeg.sounding import Sounding
+from vidd.files.atomic import room_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

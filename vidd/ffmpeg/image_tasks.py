@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.ffmpeg.stills import save, size_of
 from vidd.ffmpeg.tasks import TASKS, Shelf
 from vidd.model.manifest import Sample, Task
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

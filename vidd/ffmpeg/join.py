@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import av
 
 from vidd.ffmpeg import bridge, nal, obu, parameters
-from vidd.ffmpeg.full import room_left
 from vidd.ffmpeg.meeting import meeting
 from vidd.ffmpeg.parts import TAGS
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.reader import opened, picture_streams
 from vidd.ffmpeg.scan import Scan, from_keyframe, units_of
 from vidd.ffmpeg.timing import Picture, Timing
+from vidd.files.full_disk import room_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from vidd.aio.shield import surely
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg.dialogue import Dialogue, Lost
 from vidd.model.media import Media
-from vidd.printable import quoted
-from vidd.surely import surely
+from vidd.processes.conversation import Dialogue, Lost
 
 # Address space, not memory in use: a damaged file may claim any size, and must not take the machine with it.
 _MEMORY = 8 << 30

@@ -15,10 +15,10 @@ import av
 import av.logging
 from av.stream import Disposition
 
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.formats import FORMATS
 from vidd.model.media import Audio, Media, Video
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from vidd import process
 from vidd.errors import Refused
 from vidd.ffmpeg import args
 from vidd.ffmpeg.probe import prober
 from vidd.ffmpeg.run import bytes_read
+from vidd.processes import run as process
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import imageio_ffmpeg
 
-from vidd import process
-from vidd.child import setpriv
+from vidd.aio.shield import surely
+from vidd.display_text import size_in_words
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.ffmpeg import parse
 from vidd.model.event import EncodeCount, EncodeEnded
-from vidd.printable import size_in_words
-from vidd.surely import surely
+from vidd.processes import run as process
+from vidd.processes.child import setpriv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vidd.model.event import Event
     from vidd.ports import Encoder
-    from vidd.process import Ended
+    from vidd.processes.run import Ended
 
 _CRASHES = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGFPE, -signal.SIGILL)
 _ENCODERS = ("libx264", "aac")

@@ -1,6 +1,6 @@
 """Takes frames out of a foreign recording, in a child of its own: `python -m vidd.ffmpeg.sampler ORDERS`.
 
-The orders are JSON (`Orders`, or `ImageOrders` where there is no rate); what is said is that of `vidd.clients.orders`.
+The orders are JSON (`Orders`, or `ImageOrders` where there is no rate); what is said is that of `vidd.processes.worker_client`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.ffmpeg.tasks import TASKS, Shelf
 from vidd.model.manifest import Sample, Task
-from vidd.obeying import obey
-from vidd.printable import quoted
+from vidd.processes.worker import obey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

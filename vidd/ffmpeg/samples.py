@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, cast
 
 import av
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.ffmpeg import droppable, intact
 from vidd.ffmpeg.fields import Fields
 from vidd.model.sampling import Intervals, end_of, exceeds, rate_of, sampled
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

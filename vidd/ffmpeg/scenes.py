@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.ffmpeg import args
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.ffmpeg.checked import Check, checked
 from vidd.ffmpeg.probe import examiner, prober
 from vidd.model.media import Media
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

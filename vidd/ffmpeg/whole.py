@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.ffmpeg import args, stretch
 from vidd.ffmpeg.assemble import Encoded, Made, assemble, put_around
 from vidd.ffmpeg.checkpoints import Checkpoints, fingerprint, forget
-from vidd.ffmpeg.place import room_of
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import prober
 from vidd.ffmpeg.resume import whence
 from vidd.ffmpeg.run import encode, said_of_itself
 from vidd.ffmpeg.segmented import Segmented
 from vidd.ffmpeg.stretch import Stretch
-from vidd.printable import quoted
+from vidd.files.atomic import room_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

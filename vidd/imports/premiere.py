@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from vidd.clients.address import parse_address
 from vidd.config import SettingsFault
+from vidd.files.file_uri import parse_address
 from vidd.imports.made import Made, toml
 
 _KNOWN = ("from_addr", "to_addrs", "smtp_server", "smtp_port", "password")

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.model.augmentation import Augmentation
 from vidd.model.augmentation_types import augmentations_of
 from vidd.model.labels import Classes, Mark, mark_of
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

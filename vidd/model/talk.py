@@ -9,8 +9,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,9 +19,9 @@ it works on by itself, so that where it is the first, nothing is fetched before 
 tells of a recorded outcome whether it serves what the job is now.
 
 What a step makes are artifacts: files, or trees. A tree is a directory below the job's own with any number of files in it,
-handed over as one artifact (`vidd.tree.tree_artifact(role, directory, path)` makes it from what lies there): later steps
+handed over as one artifact (`vidd.files.tree.tree_artifact(role, directory, path)` makes it from what lies there): later steps
 get its directory by `bench.tree(role)`, and publishers that take trees ask for them by `parcel.chosen(roles, trees=True)`
-and go through their files by `vidd.tree.leaves`. A tree must not change once it is handed over, like any artifact; a step
+and go through their files by `vidd.files.tree.leaves`. A tree must not change once it is handed over, like any artifact; a step
 that runs again after a restart is one whose files or trees are no longer there as recorded. Links are not followed.
 
 A publisher module may have `follow(options, standings, tools)` where it mirrors states, `amend(options, parcel)`, which

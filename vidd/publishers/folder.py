@@ -16,13 +16,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from vidd.aio.threads import in_thread
 from vidd.clients import tree_place
-from vidd.clients.disk import disk_fault, no_links, sync_directory
-from vidd.clients.fill import fill
 from vidd.clients.meter import Meter
-from vidd.clients.threads import in_thread
 from vidd.errors import Refused
 from vidd.fields import MayName
+from vidd.files.clone import disk_fault, no_links, sync_directory
+from vidd.files.fill import fill
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
 from vidd.options import Options as Base

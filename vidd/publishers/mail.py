@@ -11,18 +11,18 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.clients.address import parse_address
 from vidd.clients.letter import Letter, Person, ascii_domain, message_id, write_letter
 from vidd.clients.mail_round import Round
 from vidd.clients.notice import NoticeOptions
 from vidd.clients.outbox import make_outbox
 from vidd.clients.smtp import Account, session
+from vidd.display_text import quoted
 from vidd.errors import Fault, Refused
 from vidd.fields import MayName, unknown_in
+from vidd.files.file_uri import parse_address
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.ports import Parcel, Tools
-from vidd.printable import quoted
 from vidd.texts import check_template, fields_of, render, title_among
 
 SLOT: str | None = "mails"

@@ -18,11 +18,11 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from vidd.aio.bounded import side_by_side
+from vidd.aio.threads import in_thread
 from vidd.clients.annotation_base import AnnotationBase, Boxed, annotation_base, key
 from vidd.clients.annotation_frames import Framed, Tasked, each, frames_of
 from vidd.clients.mongo import Account
-from vidd.clients.side_by_side import side_by_side
-from vidd.clients.threads import in_thread
 from vidd.errors import AgainLater, Refused
 from vidd.model.annotation import ONLY_BOXES, OURS, Request, frame_document, id_of, task_document, upload_done
 from vidd.model.manifest import Task, TaskList

@@ -14,19 +14,19 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
 
+from vidd.aio.threads import in_thread
 from vidd.clients.meter import Meter
 from vidd.clients.packed import pack, unpack
 from vidd.clients.pcloud import Account, Cloud, cloud
 from vidd.clients.pcloud_files import checked_name, listing, who
 from vidd.clients.pcloud_mirror import Done, Mirror, Wanted, common_root, folder_at, unmirror
-from vidd.clients.threads import in_thread
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.fields import MayName
+from vidd.files.tree import leaves
 from vidd.model.publication import Receipt
 from vidd.options import Options as Base
-from vidd.printable import quoted
 from vidd.texts import check_template, fields_of, render
-from vidd.tree import leaves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

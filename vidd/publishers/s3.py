@@ -14,17 +14,17 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 from pydantic import AfterValidator, Field
 
+from vidd.aio.retry import persist
+from vidd.aio.threads import in_thread
 from vidd.clients.aws import Account, client, head, shown
 from vidd.clients.aws_faults import asking, code_of
 from vidd.clients.meter import Meter
-from vidd.clients.persist import persist
 from vidd.clients.s3_address import web_address
 from vidd.clients.s3_parts import manifest
 from vidd.clients.s3_plan import File, Layout, Plan
 from vidd.clients.s3_target import JOB, is_this
 from vidd.clients.s3_tree import Done, Resume, delete, unmirror
 from vidd.clients.s3_upload import Upload
-from vidd.clients.threads import in_thread
 from vidd.errors import Refused
 from vidd.fields import MayName
 from vidd.model.publication import Receipt

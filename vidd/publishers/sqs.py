@@ -15,16 +15,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from vidd.aio.retry import persist
 from vidd.clients.aws import Account, client
 from vidd.clients.aws_faults import asking
 from vidd.clients.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
-from vidd.clients.persist import persist
+from vidd.display_text import quoted, size_in_words
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.options import Size
 from vidd.ports import Parcel, Tools
-from vidd.printable import quoted, size_in_words
 from vidd.texts import check_template, render, render_json
 
 SLOT: str | None = None

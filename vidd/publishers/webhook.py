@@ -16,11 +16,11 @@ from pydantic import AfterValidator, Field, model_validator
 from vidd.clients.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.clients.webhook import Account, Answer, Delivery, deliver, trust, unknown
 from vidd.clients.webhook_signature import hub_signed, signed
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
 from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.ports import Parcel, Tools
-from vidd.printable import quoted
 from vidd.texts import check_template, render, render_json, render_slack
 
 SLOT: str | None = None

@@ -19,9 +19,9 @@ from vidd.clients.cms_options import Options, arrival_of
 from vidd.clients.cms_watch import CmsWatch
 from vidd.clients.graphql import connected
 from vidd.clients.graphql_socket import subscribed
+from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.ports import Listed
-from vidd.printable import printable
 
 if TYPE_CHECKING:
     from vidd.ports import Inlet, Tools

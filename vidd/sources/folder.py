@@ -17,9 +17,9 @@ from pathlib import Path
 from pydantic import Field
 from watchfiles import awatch
 
-from vidd.clients.disk import disk_fault
-from vidd.clients.rest import rest
+from vidd.aio.wait import rest
 from vidd.errors import AgainLater
+from vidd.files.clone import disk_fault
 from vidd.model.arrival import file_arrival
 from vidd.model.job import Arrival
 from vidd.options import Duration

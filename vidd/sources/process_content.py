@@ -21,6 +21,7 @@ from vidd.clients.content_taking import Taking, Terms
 from vidd.clients.content_told import FORM, as_original, told
 from vidd.clients.mongo import Account
 from vidd.clients.secret import reveal
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.probe import probe
 from vidd.model.job import ENDED, Job, State
@@ -28,7 +29,6 @@ from vidd.model.sampling import exceeds
 from vidd.options import Duration
 from vidd.options import Options as Base
 from vidd.ports import Call, Declined, Front, Inlet, Reply, Tools
-from vidd.printable import quoted
 
 # The port's own pages send no forms, and forbid it.
 _FORM_POLICY = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

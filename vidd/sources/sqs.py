@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from pydantic import Field, model_validator
 
+from vidd.aio.bounded import side_by_side
 from vidd.clients.aws import Account, client
 from vidd.clients.aws_faults import asking
 from vidd.clients.s3_address import s3_uri
 from vidd.clients.s3_event import ObjectEvent, read_message
-from vidd.clients.side_by_side import side_by_side
 from vidd.errors import AgainLater
 from vidd.model.job import Arrival
 from vidd.options import Duration

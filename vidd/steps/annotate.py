@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from vidd import process
+from vidd.aio.threads import in_thread
 from vidd.clients.detector_program import Growing, Program
-from vidd.clients.orders import Silent, answer_of, carry_out, make_room
 from vidd.clients.program import call
 from vidd.clients.running import call_of, check_running
-from vidd.clients.threads import in_thread
 from vidd.detect.settings import Faces, Network, People
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
 from vidd.model.media import Artifact, Outcome
 from vidd.options import Duration, Size
 from vidd.options import Options as Base
-from vidd.printable import quoted
+from vidd.processes import run as process
+from vidd.processes.worker_client import Silent, answer_of, carry_out, make_room
 from vidd.texts import fields_of
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from vidd.clients.disk import cloned
+from vidd.aio.threads import in_thread
 from vidd.clients.outputs import Output, Promised, Template, within
 from vidd.clients.program import call
 from vidd.clients.running import Running, call_of, check_running
-from vidd.clients.threads import in_thread
 from vidd.errors import Refused
 from vidd.ffmpeg.probe import probe
+from vidd.files.clone import cloned
 from vidd.model.media import Media, Outcome
 from vidd.model.rework import goes_over
 from vidd.texts import fields_of, render

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from vidd.clients.threads import in_thread
+from vidd.aio.threads import in_thread
 from vidd.dataset.gathering import ROWS, Gathering
 from vidd.dataset.ledger import Ledger
 from vidd.dataset.making import TREE, Workshop
 from vidd.dataset.options import Place, asked, opened
 from vidd.dataset.planning import Manner, is_picture
 from vidd.errors import Refused
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
+from vidd.files.tree import tree_artifact
 from vidd.model.media import Artifact, Outcome
-from vidd.tree import tree_artifact
 
 if TYPE_CHECKING:
     from vidd.dataset.documents import Documents

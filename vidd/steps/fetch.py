@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from vidd.aio.threads import in_thread
 from vidd.clients import file_copy, http, http_download, tree_copy
-from vidd.clients.checksum import digest_of, promised_sums
-from vidd.clients.content_type import content_type
 from vidd.clients.http_ranges import WebRanges
 from vidd.clients.landing import Landing
 from vidd.clients.meter import Meter
 from vidd.clients.ranges import PartReader, Replaced
 from vidd.clients.s3_address import parse_s3_uri
-from vidd.clients.threads import in_thread
 from vidd.clients.window import Window
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg import index
+from vidd.files.content_type import content_type
+from vidd.files.digest import digest_of, promised_sums
 from vidd.model.extents import NotInParts, size_of
 from vidd.model.media import Artifact, Outcome
 from vidd.model.span import Span, needs_all, talk_span

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from vidd.clients.orders import Silent, carry_out, make_room
-from vidd.clients.threads import in_thread
+from vidd.aio.threads import in_thread
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg.settings import Preset
 from vidd.ffmpeg.tasks import TASKS, Shelf
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
+from vidd.files.tree import tree_artifact
 from vidd.model.manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
 from vidd.options import Options as Base
-from vidd.printable import quoted
+from vidd.processes.worker_client import Silent, carry_out, make_room
 from vidd.texts import file_name
-from vidd.tree import tree_artifact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

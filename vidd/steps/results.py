@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from vidd import process
-from vidd.clients.disk import cloned
+from vidd.aio.threads import in_thread
 from vidd.clients.outputs import within
-from vidd.clients.threads import in_thread
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
 from vidd.fields import MayName
-from vidd.fulldisk import disk
+from vidd.files.clone import cloned
+from vidd.files.disk_space import disk
+from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Artifact, Outcome
 from vidd.options import Duration, Size
 from vidd.options import Options as Base
-from vidd.printable import quoted
+from vidd.processes import run as process
 from vidd.texts import check_template, fields_of, render
-from vidd.tree import leaves, tree_artifact
 
 if TYPE_CHECKING:
     from vidd.ports import Bench, Tools

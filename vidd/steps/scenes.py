@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from vidd import process
-from vidd.clients.threads import in_thread
+from vidd.aio.threads import in_thread
+from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
 from vidd.ffmpeg import scenes as told
 from vidd.ffmpeg.probe import probe
@@ -22,12 +22,12 @@ from vidd.ffmpeg.run import check_capable, encode
 from vidd.ffmpeg.scenes import Found
 from vidd.ffmpeg.settings import Preset
 from vidd.ffmpeg.verify import inspect
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
+from vidd.files.tree import tree_artifact
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.scenes import Scene, fault_of, scenes_of, snapped
 from vidd.options import Options as Base
-from vidd.printable import quoted
-from vidd.tree import tree_artifact
+from vidd.processes import run as process
 
 if TYPE_CHECKING:
     from vidd.ports import Bench, Tools

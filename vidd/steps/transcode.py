@@ -14,11 +14,11 @@ from vidd.ffmpeg import args
 from vidd.ffmpeg.assemble import Made
 from vidd.ffmpeg.checkpoints import checkpoints_of, forget
 from vidd.ffmpeg.ladder import Ladder
-from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.probe import probe
 from vidd.ffmpeg.run import check_capable
 from vidd.ffmpeg.settings import BitRate, Preset, Segment
 from vidd.ffmpeg.verify import Origin, Wanted, picture_end, sound_ends, verify
+from vidd.files.atomic import part_of, put_in_place
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.ports import Bench, Tools
 

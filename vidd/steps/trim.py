@@ -14,6 +14,7 @@ import structlog
 from pydantic import Field
 
 import vidd.options
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.ffmpeg import args
 from vidd.ffmpeg.around import Around, Dress, Wardrobe
@@ -24,7 +25,6 @@ from vidd.ffmpeg.dressing import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_
 from vidd.ffmpeg.edges import edges
 from vidd.ffmpeg.levels import Levels, measured
 from vidd.ffmpeg.loudness import Loudness, Meter
-from vidd.ffmpeg.place import part_of, put_in_place
 from vidd.ffmpeg.plan import NotLikeThis
 from vidd.ffmpeg.probe import probe, seek_to
 from vidd.ffmpeg.run import check_capable
@@ -32,11 +32,11 @@ from vidd.ffmpeg.settings import BitRate, Preset, Segment
 from vidd.ffmpeg.verify import Origin, Wanted, check_pictures, picture_end, sound_ends, verify
 from vidd.ffmpeg.watermark import Watermark
 from vidd.ffmpeg.whole import Whole
+from vidd.files.atomic import part_of, put_in_place
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
 from vidd.options import Duration
 from vidd.ports import Bench, Tools
-from vidd.printable import quoted
 
 _log = structlog.get_logger()
 SLOT: str | None = "encodes"

@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.model.media import Artifact, Tree
-from vidd.printable import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from vidd.ffmpeg.place import part_of, put_in_place
+from vidd.files.atomic import part_of, put_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,7 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from vidd.clients.threads import in_thread
+from vidd.aio.threads import in_thread
 from vidd.errors import Refused
 
 if TYPE_CHECKING:

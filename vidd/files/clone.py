@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from vidd.errors import AgainLater, Fault, Refused
-from vidd.fulldisk import FULL
+from vidd.files.disk_space import FULL
 
 _CLONE = 0x40049409  # FICLONE of linux/fs.h
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}

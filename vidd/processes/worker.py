@@ -1,4 +1,4 @@
-"""The child's side of `vidd.clients.orders`: orders come as a word, what is said goes out in lines of JSON."""
+"""The child's side of `vidd.processes.worker_client`: orders come as a word, what is said goes out in lines of JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import AgainLater, Refused
-from vidd.fulldisk import disk
+from vidd.files.disk_space import disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.child import CHUNK, Child
+from vidd.aio.shield import surely
 from vidd.errors import AgainLater
-from vidd.surely import surely
+from vidd.processes.child import CHUNK, Child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

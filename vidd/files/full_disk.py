@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vidd.errors import AgainLater
-from vidd.fulldisk import FULL
+from vidd.files.disk_space import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

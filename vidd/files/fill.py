@@ -7,8 +7,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vidd.clients.disk import cloned, shared
-from vidd.clients.threads import in_thread
+from vidd.aio.threads import in_thread
+from vidd.files.clone import cloned, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable

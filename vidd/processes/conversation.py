@@ -6,9 +6,9 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from vidd.child import Child
-from vidd.process import Tail
-from vidd.surely import surely
+from vidd.aio.shield import surely
+from vidd.processes.child import Child
+from vidd.processes.run import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

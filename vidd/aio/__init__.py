@@ -1,0 +1,1 @@
+"""Asyncio building blocks: shielding, retry, batching, bounded concurrency, timeouts. Standard library only."""

@@ -1,0 +1,1 @@
+"""Files on a local disk: atomic writes, clones, digests, free space, trees."""
