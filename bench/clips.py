@@ -31,9 +31,9 @@ from pathlib import Path
 
 from common import RUN, Run, daemon, make_clip, measured, settings, table
 
-from vidd.ffmpeg import args
-from vidd.ffmpeg.probe import close_probers, probe
-from vidd.ffmpeg.run import default_ffmpeg
+from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.ffmpeg.process import default_ffmpeg
+from vidd.media.probe.client import close_probers, probe
 from vidd.model.media import Media
 
 _AT_ONCE, _SECONDS, _FADE = 2, 2.0, 0.5
@@ -60,9 +60,11 @@ async def look_at(clip: Path) -> Media:
 def peer(clips: list[Path], media: Media, place: Path) -> Run:
     """The argument lists that the trim step makes, run by xargs."""
     place.mkdir()
-    cut = args.Cut(0.0, min(_SECONDS, media.duration), _FADE)
+    cut = args_common.Cut(0.0, min(_SECONDS, media.duration), _FADE)
     lists = [
-        args.trim(clip, place / clip.name, media, cut, seek=0.0, crf=20, preset="veryfast", audio_bitrate=160_000)
+        args_common.trim(
+            clip, place / clip.name, media, cut, seek=0.0, crf=20, preset="veryfast", audio_bitrate=160_000
+        )
         for clip in clips
     ]
     words = b"".join(os.fsencode(word) + b"\0" for one in lists for word in one)

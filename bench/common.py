@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from vidd.ffmpeg.run import default_ffmpeg
+from vidd.media.ffmpeg.process import default_ffmpeg
 
 MEBI = 2**20
 _TICK = os.sysconf("SC_CLK_TCK")

@@ -25,10 +25,10 @@ from pathlib import Path
 
 from common import Run, measured, table
 
-from vidd.ffmpeg import args
-from vidd.ffmpeg.args import Cut
-from vidd.ffmpeg.probe import close_probers, probe
-from vidd.ffmpeg.run import default_ffmpeg
+from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.ffmpeg.args.common import Cut
+from vidd.media.ffmpeg.process import default_ffmpeg
+from vidd.media.probe.client import close_probers, probe
 from vidd.model.job import Job
 from vidd.model.media import Artifact, Media
 from vidd.ports import Bench, Encoder, Tools
@@ -118,7 +118,9 @@ async def ours(source: Path, directory: Path, seconds: float, fade: float) -> No
 
 def full(source: Path, output: Path, media: Media, seconds: float) -> list[str]:
     cut = Cut(_START, _START + seconds, _FADE)
-    argv = args.trim(source, output, media, cut, seek=_START - 1, crf=23, preset="veryfast", audio_bitrate=128_000)
+    argv = args_common.trim(
+        source, output, media, cut, seek=_START - 1, crf=23, preset="veryfast", audio_bitrate=128_000
+    )
     return [str(default_ffmpeg()), *argv]
 
 

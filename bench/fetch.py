@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from common import Run, measured, table
 from pydantic import ByteSize, TypeAdapter
 
-from vidd.ffmpeg.run import default_ffmpeg
+from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.model.job import Job
 from vidd.ports import Bench, Encoder, Tools
 from vidd.steps import fetch

@@ -26,7 +26,7 @@ from statistics import median
 from common import Run, measured, table
 from cut import Clock, make
 
-from vidd.ffmpeg.run import default_ffmpeg
+from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.ports import Bench, Encoder, Tools

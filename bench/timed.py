@@ -19,9 +19,9 @@ from typing import Any
 from vidd import log
 from vidd.app import Daemon
 from vidd.clients.sqlite import Database
-from vidd.config import read_settings
-from vidd.ffmpeg.probe import Prober
+from vidd.media.probe.client import Prober
 from vidd.publishers import folder
+from vidd.settings.schema import read_settings
 from vidd.steps import fetch, trim
 
 PARTS = (

@@ -12,7 +12,7 @@ import av
 from footage import BITS
 from recordings import GREY, HEIGHT, SECONDS, WIDTH
 
-from vidd.ffmpeg.nal import closed, code, escaped
+from vidd.media.bitstream.nal import closed, code, escaped
 
 _ACROSS, _DOWN = WIDTH // 16, HEIGHT // 32
 _MAIN, _LEVEL = 77, 30

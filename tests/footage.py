@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-from vidd.ffmpeg.run import default_ffmpeg
+from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.ports import Bench, Encoder, Tools

@@ -16,7 +16,7 @@ from pathlib import Path
 import av
 from footage import ffmpeg
 
-from vidd.ffmpeg.verify import Origin, Wanted
+from vidd.media.verify.verify import Origin, Wanted
 
 START, LENGTH, FAR = 10.0, 30.0, 660
 PICTURE = "testsrc2=size={size}:rate={rate}:duration={seconds}"

@@ -11,11 +11,11 @@ from vidd.clients.facebook_words import words_of
 from vidd.clients.notice import TOLD, notice_of
 from vidd.clients.s3_plan import Plan
 from vidd.clients.youtube_finish import FinishOptions
-from vidd.fields import USUAL, templates_in, unknown_in
 from vidd.kinds import module_of
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk
 from vidd.publishers import folder, mail, pcloud, s3, sqs, webhook
+from vidd.settings.template_check import USUAL, templates_in, unknown_in
 from vidd.steps import describe
 
 KNOWN = USUAL | {"title", "description"}

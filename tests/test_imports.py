@@ -4,10 +4,10 @@ import pytest
 from typer.testing import CliRunner
 
 from vidd.__main__ import app
-from vidd.config import SettingsFault
 from vidd.imports import annotation
 from vidd.imports.made import toml
 from vidd.imports.premiere import translate
+from vidd.settings.schema import SettingsFault
 
 PREMIERE = """
 email:

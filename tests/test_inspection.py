@@ -2,9 +2,9 @@
 
 import socket
 
-from vidd.config import read_settings
 from vidd.inspection import inspect
 from vidd.ready import make_ready
+from vidd.settings.schema import read_settings
 
 ABROAD = """
 [accounts.library]

@@ -2,11 +2,11 @@
 
 import pytest
 
-from vidd.config import read_settings
 from vidd.errors import Refused
 from vidd.kinds import resolve
 from vidd.ready import make_ready
 from vidd.reworking import outlook, reworked
+from vidd.settings.schema import read_settings
 
 PIPELINE = """
 [[pipelines.cms.steps]]

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from vidd.config import SettingsFault, read_settings
 from vidd.kinds import resolve
 from vidd.model.check import Policy, policy_of
 from vidd.model.publication import failure_notices
-from vidd.options import parse_duration, time_in_file
 from vidd.ready import make_ready
+from vidd.settings.schema import SettingsFault, read_settings
+from vidd.settings.types import parse_duration, time_in_file
 from vidd.steps import describe
 
 SECRET = "hunter2-and-more"

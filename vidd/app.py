@@ -15,7 +15,6 @@ import structlog
 
 from vidd.awaited import when_there
 from vidd.clients.systemd import Notifier
-from vidd.config import Settings
 from vidd.engine.acts import Acts
 from vidd.engine.clock import SystemClock
 from vidd.engine.intake import Intake
@@ -26,16 +25,17 @@ from vidd.engine.supervise import Watchers
 from vidd.engine.telling import Teller
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
-from vidd.ffmpeg.probe import close_probers
-from vidd.ffmpeg.run import capabilities
-from vidd.ffmpeg.verify import inspect
 from vidd.frontdesk import FrontDesk
 from vidd.kinds import resolve
+from vidd.media.ffmpeg.process import capabilities
+from vidd.media.probe.client import close_probers
+from vidd.media.verify.verify import inspect
 from vidd.model.event import Event
 from vidd.model.media import Artifact, Media
 from vidd.model.retry import RetryRule
 from vidd.ports import Encoder, Store, Tools
 from vidd.ready import Ready, make_ready
+from vidd.settings.schema import Settings
 from vidd.watching import Watching, end
 from vidd.web.server import Port
 

@@ -19,7 +19,7 @@ from vidd.engine.runner import Runner
 from vidd.engine.stage import Stage
 from vidd.engine.supervise import Watchers
 from vidd.errors import Refused
-from vidd.ffmpeg.run import Capabilities
+from vidd.media.ffmpeg.process import Capabilities
 from vidd.model.arrival import file_arrival
 from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed

@@ -12,9 +12,9 @@ from typing import Any
 
 from vidd.engine.clock import SystemClock
 from vidd.errors import Fault
-from vidd.ffmpeg.probe import close_probers
-from vidd.ffmpeg.run import capabilities
 from vidd.kinds import module_of, resolve
+from vidd.media.ffmpeg.process import capabilities
+from vidd.media.probe.client import close_probers
 from vidd.ports import Encoder, Tools
 from vidd.ready import Ready
 

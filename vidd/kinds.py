@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from vidd.config import Check, Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
 from vidd.errors import Refused
-from vidd.fields import USUAL, templates_in, unknown_in
 from vidd.ports import Plan, PlannedPublisher, PlannedStep, nothing_remains
+from vidd.settings.schema import Check, Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
+from vidd.settings.template_check import USUAL, templates_in, unknown_in
 
 Where = tuple[int | str, ...]
 SOURCES = {
@@ -67,7 +67,7 @@ ACCOUNTS = {
     "mongodb": "vidd.clients.mongo",
     "pcloud": "vidd.clients.pcloud",
     "s3": "vidd.clients.aws",
-    "secret": "vidd.clients.secret",
+    "secret": "vidd.settings.secret",
     "smtp": "vidd.clients.smtp",
     "webhook": "vidd.clients.webhook",
     "youtube": "vidd.clients.youtube",

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vidd.config import Settings, SettingsFault
-from vidd.ffmpeg.run import default_ffmpeg
 from vidd.kinds import Faults, accounts_of, module_of, pipeline_to_json
+from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.ports import Queue, Store
+from vidd.settings.schema import Settings, SettingsFault
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vidd.config import faults_of
 from vidd.errors import Refused
 from vidd.kinds import module_of
 from vidd.model.rework import REWORK
+from vidd.settings.schema import faults_of
 
 _PARTS = (("steps", "steps"), ("publish", "publishers"), ("notify", "publishers"))
 _OWN = "own_extra"

@@ -13,10 +13,10 @@ from peers.processes import alive
 from pydantic import SecretStr, ValidationError
 
 from vidd.clients.exits import exit_name, name_of
-from vidd.clients.secret import Account
 from vidd.clients.spoken import Log, Spoken
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg.probe import close_probers
+from vidd.media.probe.client import close_probers
+from vidd.settings.secret import Account
 from vidd.steps import command
 
 RESULTS = "pcloudresults/{{ name }}"

@@ -15,13 +15,13 @@ from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 
 from vidd.clients.facebook import Account
-from vidd.config import SettingsFault, read_settings
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.retry import RetryRule, next_try
 from vidd.model.talk import Speaker, Talk
 from vidd.ports import Encoder, Tools
 from vidd.publishers import facebook
 from vidd.ready import make_ready
+from vidd.settings.schema import SettingsFault, read_settings
 
 TESTS = Path(__file__).parents[1]
 FILE = os.urandom(3 * 2**20 + 4711)

@@ -11,13 +11,13 @@ from builders_mongo import account, an_account, mongodb, server
 from peers.network import Network
 
 from vidd.clients.mongo import database
-from vidd.config import read_settings
 from vidd.errors import AgainLater, Refused
 from vidd.model.job import State
 from vidd.model.media import Outcome, StepRecord
 from vidd.model.publication import Publication, Sending
 from vidd.ports import Conflict
 from vidd.ready import make_ready
+from vidd.settings.schema import read_settings
 from vidd.stores.mongo import MongoStore, Settings, check
 
 __all__ = ["account", "mongodb", "server"]

@@ -11,10 +11,10 @@ from pymongo.errors import BulkWriteError, ConfigurationError
 
 from vidd.clients.mongo import Account, database
 from vidd.clients.mongo_faults import asking, fault_of, known_of
-from vidd.config import read_settings
 from vidd.errors import AgainLater, Refused
 from vidd.ports import Conflict
 from vidd.ready import make_ready
+from vidd.settings.schema import read_settings
 
 __all__ = ["account", "mongodb", "server"]
 SECRET = "pa%40ss-of-mongo"

@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from vidd.clients.pcloud import Account, cloud
 from vidd.clients.pcloud_files import listing, who
-from vidd.config import read_settings
 from vidd.errors import AgainLater, Refused
 from vidd.publishers import pcloud
 from vidd.ready import make_ready
+from vidd.settings.schema import read_settings
 
 __all__ = ["certificate", "no_line_left", "service"]
 

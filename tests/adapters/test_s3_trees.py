@@ -9,11 +9,11 @@ from peers.servers import ministack, rclone_s3
 
 from vidd.clients.aws import Account
 from vidd.clients.s3_tree import outermost
-from vidd.config import SettingsFault, read_settings
 from vidd.errors import AgainLater, Refused
 from vidd.files.tree import tree_artifact
 from vidd.publishers import s3
 from vidd.ready import make_ready
+from vidd.settings.schema import SettingsFault, read_settings
 
 MIB = 2**20
 FILES = {

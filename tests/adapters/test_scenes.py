@@ -10,8 +10,8 @@ from footage import NUMBERED, numbers, recording
 from pydantic import ValidationError
 
 from vidd.errors import Refused
-from vidd.ffmpeg import scenes as told
-from vidd.ffmpeg.probe import close_probers
+from vidd.media.probe.client import close_probers
+from vidd.media.scenes import detect as told
 from vidd.steps import scenes
 
 CUTS = [(0, 29), (30, 49), (50, 74)]

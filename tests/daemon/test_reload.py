@@ -7,7 +7,7 @@ from peers.daemon import until
 from peers.daemon_texts import talk
 
 from vidd.app import Daemon
-from vidd.config import read_settings
+from vidd.settings.schema import read_settings
 
 ELSEWHERE = ('path = "out"', 'path = "elsewhere"')
 

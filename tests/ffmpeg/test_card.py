@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageChops
 
 from vidd.errors import Refused
-from vidd.ffmpeg import fonts
-from vidd.ffmpeg.card import Card, Words, draw, font_files, plain, readable
-from vidd.ffmpeg.images import read_image
+from vidd.media.branding import fonts
+from vidd.media.branding.images import read_image
+from vidd.media.branding.title_card import Card, Words, draw, font_files, plain, readable
 
 FRAME = (640, 360)
 

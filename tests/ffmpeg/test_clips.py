@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from vidd.ffmpeg import clips, colours
-from vidd.ffmpeg.around import Around, Shown
-from vidd.ffmpeg.clips import Clip, Format, Span, fit, layout_of
-from vidd.ffmpeg.heard import Heard, graph
-from vidd.ffmpeg.pieces import Look
+from vidd.media.branding.intro_outro import Around, Shown
+from vidd.media.ffmpeg import colours
+from vidd.media.ffmpeg.args import intro_outro
+from vidd.media.ffmpeg.args.audio_mix import Heard, graph
+from vidd.media.ffmpeg.args.edge import Look
+from vidd.media.ffmpeg.args.intro_outro import Clip, Format, Span, fit, layout_of
 from vidd.model.media import Audio, Media, Video
 
 TALK = Video("h264", 1280, 720, 25.0)
@@ -25,7 +26,7 @@ def after(argv: list[str], flag: str) -> list[str]:
 
 
 def filters(clip: Clip = CLIP, form: Format = FORM) -> str:
-    return after(clips.picture(clip, Path("/j/out.mp4"), form), "-filter:v")[0]
+    return after(intro_outro.picture(clip, Path("/j/out.mp4"), form), "-filter:v")[0]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_a_card_fills_the_frame():
 
 
 def test_a_sting_gets_rate_size_colours_and_clock_of_the_talk():
-    argv = clips.picture(CLIP, Path("/j/out.mp4"), replace(FORM, video=replace(TALK, colours=(1, 1, 1, 1))))
+    argv = intro_outro.picture(CLIP, Path("/j/out.mp4"), replace(FORM, video=replace(TALK, colours=(1, 1, 1, 1))))
     assert after(argv, "-filter:v") == [
         (
             "fps=25:start_time=0,scale=1280:720:flags=bicubic,"
@@ -80,7 +81,7 @@ def test_in_a_talk_of_varying_rate_a_sting_keeps_its_own():
 
 
 def test_a_card_is_shown_as_many_pictures_as_its_time_has_and_fades():
-    argv = clips.picture(CARD, Path("/j/out.mp4"), FORM)
+    argv = intro_outro.picture(CARD, Path("/j/out.mp4"), FORM)
     assert after(argv, "-frames:v") == ["100"]
     assert after(argv, "-framerate") == ["25"]
     assert "fade=t=in:st=0:d=0.5,fade=t=out:st=3.5:d=0.5" in after(argv, "-filter:v")[0]
@@ -130,7 +131,9 @@ def test_a_sting_is_made_anew_for_every_format(change):
 
 
 def test_the_sound_of_clips_has_as_many_samples_as_their_pictures_last():
-    argv = clips.sound([Span(CLIP, 240_000), Span(CARD, 96_000)], Path("/j/before.wav"), rate=48000, layout="stereo")
+    argv = intro_outro.sound(
+        [Span(CLIP, 240_000), Span(CARD, 96_000)], Path("/j/before.wav"), rate=48000, layout="stereo"
+    )
     assert after(argv, "-filter_complex") == [
         (
             "[0:a:0]aresample=async=1:min_hard_comp=0.02:first_pts=0,aresample=48000,aformat=channel_layouts=stereo,apad=whole_len=240000,"
@@ -143,7 +146,7 @@ def test_the_sound_of_clips_has_as_many_samples_as_their_pictures_last():
 
 def test_a_sting_without_sound_is_silent():
     silent = replace(CLIP, media=replace(STING, audio=(Audio("unknown", 0, 0),)))
-    argv = clips.sound([Span(silent, 10)], Path("/j/before.wav"), rate=48000, layout="mono")
+    argv = intro_outro.sound([Span(silent, 10)], Path("/j/before.wav"), rate=48000, layout="mono")
     assert "-i" not in argv
     assert after(argv, "-filter_complex")[0].startswith("anullsrc=")
 

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from vidd.ffmpeg import index
+from vidd.media.bitstream import mp4_index
 from vidd.model.extents import NotInParts, size_of
 from vidd.model.span import Span
 
@@ -89,8 +89,8 @@ BEGIN = len(FTYP) + 16
 
 
 async def needed(file, start, end, margin=1.0):
-    layout = await index.find_index(file.read, file.size)
-    return index.needed(layout, file.size, Span(start, end), margin)
+    layout = await mp4_index.find_index(file.read, file.size)
+    return mp4_index.needed(layout, file.size, Span(start, end), margin)
 
 
 async def of_moov(*tracks, more=b"", start=1000.0, end=1010.0, media=HOUR * 25000):

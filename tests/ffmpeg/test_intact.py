@@ -2,7 +2,7 @@
 
 import pytest
 
-from vidd.ffmpeg.intact import damage, length_size
+from vidd.media.ffmpeg.integrity import damage, length_size
 
 
 def sample(*units, size=4):

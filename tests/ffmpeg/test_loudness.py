@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vidd.ffmpeg import parse
-from vidd.ffmpeg.loudness import Change, Loudness, Measured, change, corrected, measurement
+from vidd.media.ffmpeg import parse
+from vidd.media.loudness.loudness import Change, Loudness, Measured, change, corrected, measurement
 
 SUMMARY = """  Stream #0:0: Audio: pcm_s16le
 [Parsed_ebur128_5 @ 0x7f7028001c00] Summary:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vidd.ffmpeg import obu
-from vidd.ffmpeg.nal import BadUnits
+from vidd.media.bitstream import obu
+from vidd.media.bitstream.nal import BadUnits
 
 SEQUENCE = bytes.fromhex("0802000005196ffe257c8020")
 KEY, INTER, HIDDEN_KEY, SHOWN_AGAIN = b"\x30\x10ab", b"\x30\x30ab", b"\x30\x00ab", b"\x18\x80"

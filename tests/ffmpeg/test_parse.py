@@ -2,7 +2,7 @@
 
 import pytest
 
-from vidd.ffmpeg import parse
+from vidd.media.ffmpeg import parse
 
 BLOCK = """\
 frame=120

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import pytest
 
-from vidd.ffmpeg.args import Cut
-from vidd.ffmpeg.plan import Index, Keyframe, NotLikeThis, bounds, plan, ticks
+from vidd.media.ffmpeg.args.common import Cut
+from vidd.media.smartcut.plan import Index, Keyframe, NotLikeThis, bounds, plan, ticks
 
 # 25 pictures a second on a clock of 100: one every 4 ticks, a keyframe every 2 s, all of 20 s from the file's start on.
 INDEX = Index(

@@ -10,9 +10,9 @@ import footage
 import pytest
 
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg import run
-from vidd.ffmpeg.settings import parse_bit_rate
 from vidd.files.atomic import part_of
+from vidd.media.ffmpeg import process as ffmpeg_process
+from vidd.media.ffmpeg.settings import parse_bit_rate
 from vidd.model.event import EncodeCount, EncodeEnded
 from vidd.ports import Encoder
 
@@ -31,7 +31,7 @@ class Run:
         self.events, self.progress = [], []
 
     async def __call__(self, *args: object, duration: float = 1.0):
-        return await run.encode(
+        return await ffmpeg_process.encode(
             self.encoder,
             [*map(str, args)],
             output=self.output,
@@ -50,7 +50,7 @@ async def test_an_output_that_was_begun_is_gone_when_the_work_is_cancelled(tmp_p
     begun = asyncio.Event()
     one.encoder = Encoder(footage.FFMPEG, nice=0)
     task = asyncio.create_task(
-        run.encode(
+        ffmpeg_process.encode(
             one.encoder,
             [*ENDLESS, str(one.output)],
             output=one.output,
@@ -150,7 +150,7 @@ async def test_too_little_room_on_the_disk_is_nobodys_failure_and_nothing_starts
 
 async def test_a_disk_that_fills_up_meanwhile_ends_the_run(tmp_path, monkeypatch):
     rooms = iter([10 << 30, 1 << 20])
-    monkeypatch.setattr(run.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, next(rooms)))
+    monkeypatch.setattr(ffmpeg_process.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, next(rooms)))
     one = Run(tmp_path, disk_reserve=1 << 30)
     async with asyncio.timeout(30):
         with pytest.raises(AgainLater, match="has 1 MiB free"):
@@ -176,11 +176,11 @@ async def test_two_runs_at_once_are_counted(tmp_path):
     runs = [Run(tmp_path, slow) for _ in range(2)]
     await asyncio.gather(*(one() for one in runs))
     assert max(event.running for one in runs for event in one.events if isinstance(event, EncodeCount)) == 2
-    assert run._running == set()
+    assert ffmpeg_process._running == set()
 
 
 async def test_the_ffmpeg_of_the_wheel_can_do_what_is_needed():
-    found = await run.capabilities(Encoder(run.default_ffmpeg()))
+    found = await ffmpeg_process.capabilities(Encoder(ffmpeg_process.default_ffmpeg()))
     assert found.version
     assert found.missing == ()
 
@@ -189,13 +189,13 @@ async def test_what_an_ffmpeg_lacks_is_named(tmp_path):
     poor = looks_like_ffmpeg(
         tmp_path, 'echo "ffmpeg version 1.0 Copyright"; echo " A....D aac  AAC"; echo " T. fade  V->V  Fade"'
     )
-    missing = (await run.capabilities(Encoder(poor))).missing
+    missing = (await ffmpeg_process.capabilities(Encoder(poor))).missing
     assert f"{poor} has no encoder libx264: set [ffmpeg] path to one that has it." in missing
     assert not [one for one in missing if "aac" in one or " fade:" in one]
 
 
 async def test_an_ffmpeg_that_is_not_there_is_a_reason_and_no_error(tmp_path):
-    found = await run.capabilities(Encoder(tmp_path / "none"))
+    found = await ffmpeg_process.capabilities(Encoder(tmp_path / "none"))
     assert len(found.missing) == 1
     assert "There is no program" in found.missing[0]
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from vidd.ffmpeg import args, stretch
-from vidd.ffmpeg.args import Cut, Rendition
-from vidd.ffmpeg.checkpoints import fingerprint
-from vidd.ffmpeg.resume import points
-from vidd.ffmpeg.stretch import Stretch
+from vidd.media.encode.checkpoints import fingerprint
+from vidd.media.encode.seek_point import points
+from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.ffmpeg.args import segment
+from vidd.media.ffmpeg.args.common import Cut, Rendition
+from vidd.media.ffmpeg.args.segment import Stretch
 from vidd.model.media import Audio, Media, Video
 
 MEDIA = Media(
@@ -26,14 +27,14 @@ def after(words: list[str], name: str) -> str:
 
 
 def picture(each: Stretch, seek: float, room: str = "/jobs/1/room") -> list[str]:
-    return stretch.picture(
+    return segment.picture(
         Path("/in.mp4"), Path(room), MEDIA, CUT, each, seek=seek, crf=20, preset="veryfast", every=60.0
     )
 
 
 def test_the_first_run_makes_the_pictures_of_one_piece():
     words = picture(Stretch(), 60.4)
-    whole = args.trim(
+    whole = args_common.trim(
         Path("/in.mp4"), Path("/out.mp4"), MEDIA, CUT, seek=60.4, crf=20, preset="veryfast", audio_bitrate=160_000
     )
     assert after(words, "-filter:v") == after(whole, "-filter:v") + ",settb=1/12800"
@@ -59,19 +60,19 @@ def test_percent_signs_in_a_path_are_no_pattern():
 def test_tracks_that_are_not_written_are_used_nevertheless():
     end = ["-c", "copy", "-t", "0", "-f", "null", "-"]
     assert picture(Stretch(), 60.4)[-11:] == ["-map", "0:a:0", "-map", "0:a:2", *end]
-    sound = stretch.sound(Path("/in.mp4"), Path("/out.mp4"), MEDIA, CUT, seek=60.4, audio_bitrate=160_000)
+    sound = segment.sound(Path("/in.mp4"), Path("/out.mp4"), MEDIA, CUT, seek=60.4, audio_bitrate=160_000)
     assert sound[-9:] == ["-map", "0:V:0", *end]
 
 
 def test_without_sound_there_is_nothing_to_encode():
     silent = Media("avi", 9.0, 1, MEDIA.video)
-    assert stretch.sound(Path("/i"), Path("/o"), silent, CUT, seek=0, audio_bitrate=1) == []
-    assert stretch.renditions_sound(Path("/i"), silent, []) == []
+    assert segment.sound(Path("/i"), Path("/o"), silent, CUT, seek=0, audio_bitrate=1) == []
+    assert segment.renditions_sound(Path("/i"), silent, []) == []
 
 
 def test_renditions_go_on_each_at_its_place_on_the_files_own_clock():
     one, other = Rendition("a", 640, 360, 10**6, 64_000), Rendition("b", 320, 180, 10**5, 64_000, 5.0)
-    words = stretch.renditions(
+    words = segment.renditions(
         Path("/in.mp4"),
         MEDIA,
         [(one, Path("/a"), Stretch(128_001)), (other, Path("/b"), Stretch(61_441))],

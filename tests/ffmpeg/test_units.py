@@ -2,9 +2,9 @@
 
 import pytest
 
-from vidd.ffmpeg import aac, nal, parameters, slices
-from vidd.ffmpeg.meeting import Meeting, References
-from vidd.ffmpeg.nal import BadUnits, Bits
+from vidd.media.bitstream import aac, nal, parameter_sets, slice_header
+from vidd.media.bitstream.nal import BadUnits, Bits
+from vidd.media.smartcut.worker.reference_marking import Meeting, References
 
 
 @pytest.mark.parametrize("payload", [b"\0\0\0", b"\0\0\1\0\0\2", b"a\0\0\0\0\0\3b", b"\0\0\3", b"\0\0\4", b"x\0\0"])
@@ -40,15 +40,15 @@ def test_a_slice_of_x265_is_renamed_by_moving_all_after_the_name_by_one_byte():
 
 
 def test_headers_hold_the_sets_that_were_put_in():
-    sets = parameters.Sets((), (b"\x67\x64\0\x1f\xac", b"\x67\x64\0\x28\xad"), (b"\x68\1", b"\x68\2"))
-    header = parameters.avcc(sets, b"\xfd\xf8\xf8\0")
-    assert parameters.of_header("h264", header) == (sets, 4)
+    sets = parameter_sets.Sets((), (b"\x67\x64\0\x1f\xac", b"\x67\x64\0\x28\xad"), (b"\x68\1", b"\x68\2"))
+    header = parameter_sets.avcc(sets, b"\xfd\xf8\xf8\0")
+    assert parameter_sets.of_header("h264", header) == (sets, 4)
     assert header[3] == 0x28
-    assert parameters.deep_avcc(header) == b"\xfd\xf8\xf8\0"
+    assert parameter_sets.deep_avcc(header) == b"\xfd\xf8\xf8\0"
 
 
 def meeting(number: int, order: int, leading: int, references: int = 2, held: tuple[int, ...] = (1,)):
-    over = slices.Sequence(0, 100, 4, 0, 6, references, (6, 4), True, 1, (8, 8), False, False)
+    over = slice_header.Sequence(0, 100, 4, 0, 6, references, (6, 4), True, 1, (8, 8), False, False)
     return Meeting(number, order, leading, held), over
 
 
@@ -88,7 +88,7 @@ def test_references_slide_and_are_forgotten_as_the_standard_says():
     passing = References()
 
     def take(number: int, forgets: tuple[int, ...] | None = None, *, idr: bool = False) -> None:
-        passing.take(slices.Slice(1, idr, 0, number, 0, "", forgets, "", "", "", ""), over)
+        passing.take(slice_header.Slice(1, idr, 0, number, 0, "", forgets, "", "", "", ""), over)
 
     take(0, idr=True)
     take(1)

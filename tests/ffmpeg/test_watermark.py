@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from vidd.errors import Refused
-from vidd.ffmpeg.images import read_image
-from vidd.ffmpeg.watermark import Mark, Watermark, overlay, place, prepare
+from vidd.media.branding.images import read_image
+from vidd.media.branding.watermark import Mark, Watermark, overlay, place, prepare
 from vidd.model.media import Video
 
 HD = (1920, 1080)

@@ -1,6 +1,6 @@
 import pytest
 
-from vidd.ffmpeg.probe import close_probers
+from vidd.media.probe.client import close_probers
 
 
 @pytest.fixture(autouse=True)

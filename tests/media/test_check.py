@@ -14,12 +14,12 @@ import spoiled
 from builders import Engine, FakePublisher
 from spoiled import PICTURE, recording
 
-from vidd.config import Check
-from vidd.ffmpeg.verify import verify
+from vidd.media.verify.verify import verify
 from vidd.model.check import Policy, findings
 from vidd.model.job import State
 from vidd.model.media import Artifact, Outcome
 from vidd.ports import Encoder, PlannedStep
+from vidd.settings.schema import Check
 from vidd.steps import transcode, trim
 
 ETC = Path(__file__).parents[2] / "etc/examples/talks.toml"

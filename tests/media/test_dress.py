@@ -13,8 +13,8 @@ from PIL import Image
 from recordings import BLACK, GREY, Recording, Seen, look, make, read_packets
 
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg import assemble
 from vidd.files import made_once as files_made_once
+from vidd.media.encode import assemble
 from vidd.model.event import EncodeEnded
 from vidd.model.media import Outcome
 from vidd.model.talk import Speaker, Talk

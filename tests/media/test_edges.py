@@ -13,10 +13,10 @@ import footage
 import pytest
 
 from vidd.errors import AgainLater
-from vidd.ffmpeg.args import Cut
-from vidd.ffmpeg.edges import Made, edges
-from vidd.ffmpeg.plan import NotLikeThis
-from vidd.ffmpeg.probe import probe
+from vidd.media.ffmpeg.args.common import Cut
+from vidd.media.probe.client import probe
+from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.smart_cut import Made, edges
 from vidd.ports import Encoder
 from vidd.steps import trim
 

@@ -8,7 +8,7 @@ import pytest
 import spoiled
 
 from vidd.errors import Refused
-from vidd.ffmpeg.verify import Wanted, verify
+from vidd.media.verify.verify import Wanted, verify
 from vidd.steps import trim
 
 

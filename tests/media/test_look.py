@@ -10,9 +10,9 @@ import footage
 import pytest
 import spoiled
 
-from vidd.ffmpeg import probe
-from vidd.ffmpeg.probe import close_probers, prober
-from vidd.ffmpeg.verify import Origin, Wanted, inspect, verify
+from vidd.media.probe import client as probe_client
+from vidd.media.probe.client import close_probers, prober
+from vidd.media.verify.verify import Origin, Wanted, inspect, verify
 
 RARE_KEYS = ("-g", 1000, "-keyint_min", 1000, "-sc_threshold", 0)
 
@@ -127,12 +127,12 @@ class TestExaminers:
 
     @pytest.fixture(autouse=True)
     def _no_file_is_small(self, monkeypatch):
-        monkeypatch.setattr(probe, "_SMALL", 0)
+        monkeypatch.setattr(probe_client, "_SMALL", 0)
 
     async def test_they_step_back_and_the_prober_is_not_kept_from_short_questions(self, tmp_path):
         made = film(tmp_path / "in.mp4", seconds=4)
         await inspect(made, "in.mp4", nice=7)
-        ((child,),) = [probe._examiners[asyncio.get_running_loop()]._idle]
+        ((child,),) = [probe_client._examiners[asyncio.get_running_loop()]._idle]
         pid = child._dialogue._child.pid
         assert os.getpriority(os.PRIO_PROCESS, pid) == 7
         assert prober()._dialogue._child is None
@@ -148,4 +148,4 @@ class TestExaminers:
         made = film(tmp_path / "in.mp4", seconds=4)
         found = await asyncio.gather(*(inspect(made, "in.mp4", nice=0) for _ in range(4)))
         assert {check.pictures for _, check in found} == {100}
-        assert len(probe._examiners[asyncio.get_running_loop()]._idle) == 2
+        assert len(probe_client._examiners[asyncio.get_running_loop()]._idle) == 2

@@ -7,7 +7,7 @@ import pytest
 from lanes import Lane, Times, both
 from recordings import Recording, make
 
-from vidd.ffmpeg.probe import close_probers
+from vidd.media.probe.client import close_probers
 
 TIMES = Times(1.3, 13.9, 3.0)
 X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 25, "-sc_threshold", 0)

@@ -15,8 +15,8 @@ from chromium import needs_chromium, open_tab
 from lanes import Times, cut
 from recordings import WIDTH, Recording, look, make
 
-from vidd.ffmpeg.card import Card
-from vidd.ffmpeg.probe import close_probers
+from vidd.media.branding.title_card import Card
+from vidd.media.probe.client import close_probers
 from vidd.steps import frames
 
 pytestmark = needs_chromium

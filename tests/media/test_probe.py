@@ -13,7 +13,7 @@ import footage
 import pytest
 
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg.probe import close_probers, probe, prober
+from vidd.media.probe.client import close_probers, probe, prober
 from vidd.model.media import Media
 from vidd.processes.child import setpriv
 
@@ -246,7 +246,7 @@ def test_kill_minus_nine_of_the_daemon_leaves_no_prober(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", seconds=0.4)
     daemon = """
 import asyncio, pathlib, sys
-from vidd.ffmpeg.probe import prober
+from vidd.media.probe.client import prober
 async def main():
     await prober().probe(pathlib.Path(sys.argv[1]))
     print(prober()._dialogue._child.pid, flush=True)
@@ -264,7 +264,7 @@ asyncio.run(main())
 
 def test_people_get_one_answer_as_json(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", seconds=0.4)
-    asked = [sys.executable, "-m", "vidd.ffmpeg.probe"]
+    asked = [sys.executable, "-m", "vidd.media.probe.client"]
     said = subprocess.run([*asked, source], check=True, capture_output=True, timeout=60)
     assert Media.from_json(json.loads(said.stdout)).video[0].height == 64
     said = subprocess.run([*asked, tmp_path / "none.mp4"], check=False, capture_output=True, timeout=60)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg import run
+from vidd.media.ffmpeg import process as ffmpeg_process
 from vidd.model.event import EncodeEnded
 from vidd.ports import Encoder
 from vidd.steps import transcode, trim
@@ -266,13 +266,13 @@ async def test_a_cut_that_is_cancelled_keeps_its_whole_segments_and_goes_on_from
 async def test_a_disk_that_fills_up_in_the_middle_leaves_the_whole_segments(tmp_path, recording, monkeypatch):
     source = without_sound(recording, tmp_path)
     encoder = Encoder(program(tmp_path, SLOW), nice=0, threads=1, stall=30.0, disk_reserve=1)
-    usage = run.shutil.disk_usage
+    usage = ffmpeg_process.shutil.disk_usage
 
     def filling(path):
         closed = [one for one in tmp_path.glob(".talk.segments/*/closed") if one.stat().st_size]
         return usage(path)._replace(free=0) if closed else usage(path)
 
-    monkeypatch.setattr(run.shutil, "disk_usage", filling)
+    monkeypatch.setattr(ffmpeg_process.shutil, "disk_usage", filling)
     with pytest.raises(AgainLater, match="free some space") as raised:
         await cut(source, encoder=encoder)
     assert not raised.value.counts

@@ -8,11 +8,11 @@ import footage
 import pytest
 
 from vidd.errors import AgainLater
-from vidd.ffmpeg.args import Cut
-from vidd.ffmpeg.edges import edges
-from vidd.ffmpeg.plan import NotLikeThis
-from vidd.ffmpeg.probe import probe
-from vidd.ffmpeg.together import PicturePart, SoundTrack, put_together
+from vidd.media.ffmpeg.args.common import Cut
+from vidd.media.probe.client import probe
+from vidd.media.smartcut.concat import PicturePart, SoundTrack, put_together
+from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.smart_cut import edges
 from vidd.ports import Encoder
 
 SCALE = 12800

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from vidd.errors import Refused
-from vidd.ffmpeg import args
+from vidd.media.ffmpeg.args import common as args_common
 from vidd.model.media import Artifact
 from vidd.steps import transcode
 
@@ -109,7 +109,7 @@ async def test_a_recipe_that_copies_instead_of_encoding_is_caught(tmp_path, monk
     def copying(source, outputs, *_, **__):
         return ["-nostdin", "-v", "error", "-i", str(source), "-c:v", "copy", "-f", "mp4", str(outputs[0][1])]
 
-    monkeypatch.setattr(args, "transcode", copying)
+    monkeypatch.setattr(args_common, "transcode", copying)
     with pytest.raises(Refused, match=r"not what was asked \(size: wanted 72x48, got 96x64\)"):
         await transcode.run(options(SMALL), bench(source))
     with pytest.raises(Refused, match="frame rate: wanted 5, got 25"):

@@ -7,10 +7,10 @@ import footage
 import pytest
 
 from vidd.errors import Refused
-from vidd.ffmpeg.args import Cut
-from vidd.ffmpeg.probe import probe
-from vidd.ffmpeg.verify import Wanted, check_pictures, picture_end, verify
 from vidd.files.atomic import put_in_place
+from vidd.media.ffmpeg.args.common import Cut
+from vidd.media.probe.client import probe
+from vidd.media.verify.verify import Wanted, check_pictures, picture_end, verify
 from vidd.model.media import Media, Video
 
 WANTED = Wanted(duration=2.0, whole=2.0, width=96, height=64, tracks=1)

@@ -9,7 +9,8 @@ import pytest
 from builders_aws import names_in
 
 from vidd.errors import Refused
-from vidd.ffmpeg import index, measure, reader
+from vidd.media.bitstream import mp4_index
+from vidd.media.probe.worker import measure, reader
 from vidd.model.extents import NotInParts, size_of
 from vidd.model.span import Span
 from vidd.steps import trim
@@ -96,8 +97,8 @@ async def windowed(path: Path, out: Path, start: float, end: float | None, *, no
     async def read(first: int, last: int) -> bytes:
         return data[first:last]
 
-    layout = await index.find_index(read, len(data))
-    needed = index.needed(layout, len(data), Span(start, end), 1.0)
+    layout = await mp4_index.find_index(read, len(data))
+    needed = mp4_index.needed(layout, len(data), Span(start, end), 1.0)
     made = bytearray(random.Random(1).randbytes(len(data)) if noise else len(data))
     for first, last in needed:
         made[first:last] = data[first:last]

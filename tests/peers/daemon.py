@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 
 import vidd
 from vidd.__main__ import app
-from vidd.ffmpeg.run import default_ffmpeg
+from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.ports import Store
 from vidd.stores.sqlite import SqliteStore
 

@@ -11,7 +11,7 @@ from peers.daemon import Place, talk, until
 from peers.postfix import mail_host
 from peers.servers import ministack
 
-from vidd.ffmpeg.probe import close_probers, probe
+from vidd.media.probe.client import close_probers, probe
 
 SETTINGS = """
 [daemon]

@@ -10,7 +10,7 @@ import typer
 from vidd.cli.common import JsonOption, say, say_job, say_json
 from vidd.cli.shown import job_line, job_page
 from vidd.cli.whom import JobArgument, Whom, asks_daemon, of
-from vidd.options import time_in_file
+from vidd.settings.types import time_in_file
 
 
 @asks_daemon

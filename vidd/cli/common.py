@@ -16,10 +16,10 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from vidd.cli.shown import job_line
-from vidd.config import Settings, SettingsFault, read_settings
 from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault
 from vidd.ready import with_faults_of_kinds
+from vidd.settings.schema import Settings, SettingsFault, read_settings
 
 T = TypeVar("T")
 _USUAL = Path("/etc/vidd/vidd.toml")

@@ -28,7 +28,7 @@ from vidd.cli.common import JsonOption, finish, say, say_json
 from vidd.cli.follow import View, follow_one, view_of
 from vidd.clients.daemon import DaemonClient
 from vidd.errors import Refused
-from vidd.ffmpeg.probe import close_probers, probe
+from vidd.media.probe.client import close_probers, probe
 from vidd.processes.child import setpriv
 
 _START = 60.0

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from vidd.cli.common import fail
-from vidd.config import SettingsFault
 from vidd.errors import Fault
 from vidd.imports import KINDS
 from vidd.imports.made import Made
+from vidd.settings.schema import SettingsFault
 
 _LONGEST = 2**20
 

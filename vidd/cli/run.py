@@ -10,11 +10,11 @@ import typer
 from vidd import log
 from vidd.app import Daemon
 from vidd.cli.common import ConfigOption, JsonOption, StateOption, config_path, fail, finish, say, say_json, settings_of
-from vidd.config import Settings, SettingsFault
 from vidd.errors import Fault
 from vidd.inspection import Finding, inspect
-from vidd.options import parse_duration
 from vidd.ready import Ready, make_ready
+from vidd.settings.schema import Settings, SettingsFault
+from vidd.settings.types import parse_duration
 
 
 def _seconds(text: str | None) -> float | None:

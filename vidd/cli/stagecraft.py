@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from vidd.config import embedded
 from vidd.errors import Refused
-from vidd.ffmpeg.run import default_ffmpeg
+from vidd.media.ffmpeg.process import default_ffmpeg
+from vidd.settings.schema import embedded
 
 SECONDS = 90
 TALK = "5f0c2b1e-7d3a-4c58-9a41-0d6e8b1f2a37"

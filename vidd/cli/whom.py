@@ -18,7 +18,7 @@ import typer
 from vidd.app import SOCKET
 from vidd.cli.common import ConfigOption, StateOption, config_path, finish
 from vidd.clients.daemon import DaemonClient
-from vidd.config import state_directory
+from vidd.settings.schema import state_directory
 
 P = ParamSpec("P")
 

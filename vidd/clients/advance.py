@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from vidd.options import Options
+from vidd.settings.types import Options
 
 _LONGEST = 4096
 _OFTEN = 0.25

@@ -23,7 +23,7 @@ from pydantic import Field, SecretStr, model_validator
 from vidd.clients.aws_faults import ABSENT, asking, code_of, fault_of, status_of
 from vidd.display_text import printable
 from vidd.errors import AgainLater
-from vidd.options import Duration, Options
+from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from vidd.clients.google_sheets import GoogleBook
 from vidd.clients.sheetfile import FileBook
 from vidd.clients.table import Book
-from vidd.options import Options
 from vidd.ports import Tools
+from vidd.settings.types import Options
 
 
 class SheetOptions(Options):

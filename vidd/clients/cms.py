@@ -18,8 +18,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
 from vidd.clients.http import authorities, patience, shown
-from vidd.options import Duration, Options
 from vidd.ports import Tools
+from vidd.settings.types import Duration, Options
 
 _LOGIN = (
     "mutation ($email: String!, $password: String!) {"

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from vidd.clients.cms_objects import dig, written
 from vidd.clients.graphql import Cms
 from vidd.errors import AgainLater, Refused
-from vidd.options import Options
+from vidd.settings.types import Options
 
 _READINGS = 3
 _DOING = "asking for the objects"

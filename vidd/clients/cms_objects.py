@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from vidd.display_text import printable
-from vidd.options import Options
+from vidd.settings.types import Options
 
 _PATH = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 _LONGEST = 500

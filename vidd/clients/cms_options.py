@@ -13,9 +13,9 @@ from vidd.clients.graphql_socket import Manner, Protocol
 from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.model.job import Arrival
-from vidd.options import Duration
-from vidd.options import Options as Base
-from vidd.texts import check_template, render
+from vidd.settings.templates import check_template, render
+from vidd.settings.types import Duration
+from vidd.settings.types import Options as Base
 
 _FIELDS = "id pCloudAnnotationsFolderId pCloudFileId uploadedAt"
 _PATH = r"^[A-Za-z_][A-Za-z0-9_.]*$"

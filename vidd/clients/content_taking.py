@@ -15,7 +15,7 @@ from vidd.errors import Refused
 from vidd.model.annotation import ONLY_BOXES, OURS, offer_of
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.ports import Declined
-from vidd.texts import file_name
+from vidd.settings.templates import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from vidd.clients.running import Running, Variable
-from vidd.fields import MayName
-from vidd.texts import check_template
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vidd.errors import AgainLater, Fault, Refused
-from vidd.options import Duration, Options
+from vidd.settings.types import Duration, Options
 
 _SHOWN = 5
 _SHELLS = 128

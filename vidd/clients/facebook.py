@@ -24,7 +24,7 @@ from vidd.aio.retry import persist
 from vidd.clients.facebook_faults import GraphError, fate_of, graph_error
 from vidd.clients.http import asking, authorities, patience
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
-from vidd.options import Duration, Options
+from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping

@@ -11,7 +11,7 @@ from vidd.aio.poll_clock import watched
 from vidd.clients.facebook_video import Film, look, marked
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.publication import Receipt
-from vidd.options import Duration, Options
+from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidd.model.talk import names_in_words
-from vidd.texts import fields_of, render, title_among
+from vidd.settings.templates import fields_of, render, title_among
 
 if TYPE_CHECKING:
     from vidd.ports import Parcel

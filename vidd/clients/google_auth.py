@@ -22,7 +22,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from vidd.aio.retry import persist
 from vidd.clients.http import asking, authorities, patience, retry_after
 from vidd.errors import AgainLater, Refused
-from vidd.options import Duration, Options
+from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
     from vidd.ports import Clock

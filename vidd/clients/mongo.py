@@ -21,7 +21,7 @@ from pymongo.uri_parser import parse_uri
 from vidd.clients.mongo_faults import asking
 from vidd.display_text import printable
 from vidd.errors import Refused
-from vidd.options import Duration, Options
+from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from vidd.model.job import FAILED
 from vidd.model.talk import names_in_words
-from vidd.options import Options
-from vidd.texts import fields_of, title_among
+from vidd.settings.templates import fields_of, title_among
+from vidd.settings.types import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,11 +14,11 @@ from vidd.aio.threads import in_thread
 from vidd.clients.json_files import check_json
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.fields import MayName
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Artifact
-from vidd.options import Options
-from vidd.texts import check_template, render
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, render
+from vidd.settings.types import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -23,7 +23,7 @@ from vidd.clients.http import asking, authorities, patience, retry_after
 from vidd.clients.multipart import Multipart
 from vidd.clients.pcloud_faults import LOGIN, PCloudError, fate_of
 from vidd.errors import AgainLater, NobodyKnows
-from vidd.options import Duration, Options
+from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping

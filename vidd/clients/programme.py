@@ -17,7 +17,7 @@ from vidd.clients.table import ID_NAMES, Grid, Layout, Names, Place, fold, headi
 from vidd.errors import Refused
 from vidd.files.file_uri import parse_address
 from vidd.model.talk import Speaker, Talk, clock_seconds
-from vidd.options import Options
+from vidd.settings.types import Options
 
 _YES = {"1", "true", "yes", "y", "x", "wahr", "✓", "✔"}
 _NO = {"", "0", "false", "no", "n", "-", "falsch"}

@@ -14,13 +14,13 @@ from vidd.clients.advance import Progress
 from vidd.clients.exits import Exit, exit_name
 from vidd.clients.outputs import Template
 from vidd.clients.program import Call
-from vidd.clients.secret import reveal
 from vidd.display_text import printable
 from vidd.errors import Refused
-from vidd.options import Duration, Options, Size
 from vidd.ports import Bench, Tools
 from vidd.processes.child import program
-from vidd.texts import render
+from vidd.settings.secret import reveal
+from vidd.settings.templates import render
+from vidd.settings.types import Duration, Options, Size
 
 _SHOWN = 60
 

@@ -12,13 +12,13 @@ from vidd.clients.aws import Account, shown
 from vidd.clients.s3_target import Target, header_text, safe_key
 from vidd.clients.s3_tree import TreeUpload, Wanted
 from vidd.errors import Refused
-from vidd.fields import MayName
 from vidd.files.content_type import content_type
 from vidd.files.tree import leaves
 from vidd.model.job import REPLACES
-from vidd.options import Options as Base
-from vidd.options import Size
-from vidd.texts import check_template, fields_of, render
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, fields_of, render
+from vidd.settings.types import Options as Base
+from vidd.settings.types import Size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,7 +24,7 @@ from vidd.clients.table import (
 from vidd.errors import Refused
 from vidd.model.publication import Receipt
 from vidd.model.talk import Standing
-from vidd.options import Options as Base
+from vidd.settings.types import Options as Base
 
 _LIBRARY = re.compile(r"library|(?:s3|folder)(?:-\d+)?")
 

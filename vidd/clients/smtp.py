@@ -17,8 +17,8 @@ import aiosmtplib as smtp
 from pydantic import Field, SecretStr, model_validator
 
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
-from vidd.options import Duration, Options
 from vidd.ports import Tools
+from vidd.settings.types import Duration, Options
 
 _PORTS = {"starttls": 587, "tls": 465, "plain": 25}
 _GREYLISTED = 300.0

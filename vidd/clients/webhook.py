@@ -21,7 +21,7 @@ from vidd.clients.http import retry_after, session
 from vidd.clients.webhook_signature import key_of
 from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
-from vidd.options import Duration, Options
+from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,10 +13,10 @@ from vidd.clients.youtube_order import playlists_of
 from vidd.clients.youtube_playlists import Playlists
 from vidd.clients.youtube_state import gone, is_processed
 from vidd.errors import AgainLater, Refused
-from vidd.fields import MayName
 from vidd.model.publication import Receipt
-from vidd.options import Duration, Options
-from vidd.texts import check_template, fields_of, render
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, fields_of, render
+from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
     from vidd.clients.youtube import Channel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.clients.youtube_words import PLAYLIST, Mending
 from vidd.errors import Refused
-from vidd.texts import fields_of, render, title_among
+from vidd.settings.templates import fields_of, render, title_among
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from vidd.clients import aws, aws_faults, mongo
 from vidd.clients.s3_address import key_of
 from vidd.dataset.documents import Documents
 from vidd.errors import Refused
-from vidd.options import Options
+from vidd.settings.types import Options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -11,11 +11,11 @@ import av
 from PIL import Image
 
 from vidd.errors import Refused
-from vidd.ffmpeg.image_tasks import UNREADABLE, read, why_unreadable
-from vidd.ffmpeg.reader import opened, picture_streams
-from vidd.ffmpeg.stills import picture_of, save_small
-from vidd.ffmpeg.upright import Upright
 from vidd.files.disk_space import disk
+from vidd.media.frames.worker.image_tasks import UNREADABLE, read, why_unreadable
+from vidd.media.frames.worker.jpeg import picture_of, save_small
+from vidd.media.frames.worker.normalize import Upright
+from vidd.media.probe.worker.reader import opened, picture_streams
 from vidd.model.augmentation import Recipe, geometry, moved
 from vidd.model.boxes import Box
 from vidd.model.data_set import scaled

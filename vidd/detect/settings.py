@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vidd.options import Options
+from vidd.settings.types import Options
 
 
 class People(Options):

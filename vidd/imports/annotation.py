@@ -6,8 +6,8 @@ from configparser import Error, RawConfigParser
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from vidd.config import SettingsFault
 from vidd.imports.made import Made, toml
+from vidd.settings.schema import SettingsFault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from vidd.config import Settings
 from vidd.ready import make_ready
+from vidd.settings.schema import Settings
 
 
 class _FromTable(Settings):

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from vidd.config import SettingsFault
 from vidd.files.file_uri import parse_address
 from vidd.imports.made import Made, toml
+from vidd.settings.schema import SettingsFault
 
 _KNOWN = ("from_addr", "to_addrs", "smtp_server", "smtp_port", "password")
 _PASSWORD = "VIDD_ACCOUNTS__POST__PASSWORD"  # noqa: S105 - the variable's name

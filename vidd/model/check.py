@@ -1,6 +1,6 @@
 """What is done about what the check of a file found: the policy, the findings, and both in words. Pure.
 
-The record of a check says what is there (`vidd.ffmpeg.checked` has its shape). A finding is what of it a person may mind,
+The record of a check says what is there (`vidd.media.verify.report` has its shape). A finding is what of it a person may mind,
 and by the policy it is noted, holds the job until a person has decided, or refuses it.
 """
 

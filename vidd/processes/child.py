@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CHUNK = 65536
-_WARDEN = Path(__file__).with_name("warden.py")
+_WARDEN = Path(__file__).with_name("subreaper.py")
 _MARK = "VIDD_COMMAND"
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 # The warden itself is killed last, and only where it does not answer: what it guards would go free.

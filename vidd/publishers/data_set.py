@@ -27,7 +27,7 @@ from vidd.dataset.planning import ROOT
 from vidd.errors import Refused
 from vidd.files.content_type import content_type
 from vidd.model.publication import Receipt
-from vidd.options import Size
+from vidd.settings.types import Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -20,11 +20,11 @@ from vidd.clients.facebook_video import correct, delete, look
 from vidd.clients.facebook_watch import WatchOptions, age, found, outcome, receipt_of
 from vidd.clients.facebook_words import Words, marker_of, words_of
 from vidd.errors import AgainLater, Refused
-from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
-from vidd.options import Duration
-from vidd.texts import check_template
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template
+from vidd.settings.types import Duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -20,14 +20,14 @@ from vidd.aio.threads import in_thread
 from vidd.clients import tree_place
 from vidd.clients.meter import Meter
 from vidd.errors import Refused
-from vidd.fields import MayName
 from vidd.files.clone import disk_fault, no_links, sync_directory
 from vidd.files.fill import fill
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
-from vidd.options import Options as Base
 from vidd.ports import Parcel, Tools
-from vidd.texts import check_template, fields_of, file_name, render, title_among
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, fields_of, file_name, render, title_among
+from vidd.settings.types import Options as Base
 
 SLOT: str | None = "uploads"
 

@@ -18,12 +18,12 @@ from vidd.clients.outbox import make_outbox
 from vidd.clients.smtp import Account, session
 from vidd.display_text import quoted
 from vidd.errors import Fault, Refused
-from vidd.fields import MayName, unknown_in
 from vidd.files.file_uri import parse_address
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.ports import Parcel, Tools
-from vidd.texts import check_template, fields_of, render, title_among
+from vidd.settings.template_check import MayName, unknown_in
+from vidd.settings.templates import check_template, fields_of, render, title_among
 
 SLOT: str | None = "mails"
 LETTER = True

@@ -28,7 +28,7 @@ from vidd.model.annotation import ONLY_BOXES, OURS, Request, frame_document, id_
 from vidd.model.manifest import Task, TaskList
 from vidd.model.publication import Receipt
 from vidd.model.rework import edition_of
-from vidd.options import Options as Base
+from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence

@@ -22,11 +22,11 @@ from vidd.clients.pcloud_files import checked_name, listing, who
 from vidd.clients.pcloud_mirror import Done, Mirror, Wanted, common_root, folder_at, unmirror
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.fields import MayName
 from vidd.files.tree import leaves
 from vidd.model.publication import Receipt
-from vidd.options import Options as Base
-from vidd.texts import check_template, fields_of, render
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, fields_of, render
+from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -26,10 +26,10 @@ from vidd.clients.s3_target import JOB, is_this
 from vidd.clients.s3_tree import Done, Resume, delete, unmirror
 from vidd.clients.s3_upload import Upload
 from vidd.errors import Refused
-from vidd.fields import MayName
 from vidd.model.publication import Receipt
-from vidd.options import Duration
-from vidd.texts import check_template, render
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, render
+from vidd.settings.types import Duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

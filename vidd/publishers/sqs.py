@@ -21,11 +21,11 @@ from vidd.clients.aws_faults import asking
 from vidd.clients.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.display_text import quoted, size_in_words
 from vidd.errors import AgainLater, NobodyKnows, Refused
-from vidd.fields import MayName
 from vidd.model.publication import Receipt
-from vidd.options import Size
 from vidd.ports import Parcel, Tools
-from vidd.texts import check_template, render, render_json
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, render, render_json
+from vidd.settings.types import Size
 
 SLOT: str | None = None
 

@@ -18,10 +18,10 @@ from vidd.clients.webhook import Account, Answer, Delivery, deliver, trust, unkn
 from vidd.clients.webhook_signature import hub_signed, signed
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
-from vidd.fields import MayName
 from vidd.model.publication import Receipt
 from vidd.ports import Parcel, Tools
-from vidd.texts import check_template, render, render_json, render_slack
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, render, render_json, render_slack
 
 SLOT: str | None = None
 

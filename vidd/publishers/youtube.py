@@ -19,7 +19,7 @@ from vidd.clients.youtube_state import gone
 from vidd.clients.youtube_upload import VideoUpload
 from vidd.errors import Refused
 from vidd.model.publication import Receipt
-from vidd.options import Size
+from vidd.settings.types import Size
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

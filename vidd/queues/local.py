@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import count
 
-from vidd.options import Options
+from vidd.settings.types import Options
 
 
 class Settings(Options):

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import Field
 
-from vidd.clients import mongo, secret
+from vidd.clients import mongo
 from vidd.dataset.documents import Documents
 from vidd.errors import AgainLater
 from vidd.model.event import JobMoved
 from vidd.model.job import ENDED, Arrival
-from vidd.options import Duration
-from vidd.options import Options as Base
 from vidd.ports import Declined, Front, Inlet, Reply
+from vidd.settings import secret
+from vidd.settings.types import Duration
+from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from vidd.model.event import Event

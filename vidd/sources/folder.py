@@ -22,9 +22,9 @@ from vidd.errors import AgainLater
 from vidd.files.clone import disk_fault
 from vidd.model.arrival import file_arrival
 from vidd.model.job import Arrival
-from vidd.options import Duration
-from vidd.options import Options as Base
 from vidd.ports import Inlet, Listed, Tools
+from vidd.settings.types import Duration
+from vidd.settings.types import Options as Base
 
 _BATCH = 500
 _REMEMBERED = 100_000

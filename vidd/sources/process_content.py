@@ -20,15 +20,15 @@ from vidd.clients.content_mirror import Mirror
 from vidd.clients.content_taking import Taking, Terms
 from vidd.clients.content_told import FORM, as_original, told
 from vidd.clients.mongo import Account
-from vidd.clients.secret import reveal
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg.probe import probe
+from vidd.media.probe.client import probe
 from vidd.model.job import ENDED, Job, State
 from vidd.model.sampling import exceeds
-from vidd.options import Duration
-from vidd.options import Options as Base
 from vidd.ports import Call, Declined, Front, Inlet, Reply, Tools
+from vidd.settings.secret import reveal
+from vidd.settings.types import Duration
+from vidd.settings.types import Options as Base
 
 # The port's own pages send no forms, and forbid it.
 _FORM_POLICY = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

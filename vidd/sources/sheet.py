@@ -22,8 +22,8 @@ from vidd.clients.table import Grid, Stamp, layouts
 from vidd.errors import AgainLater, Fault, Refused
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
-from vidd.options import Duration
 from vidd.ports import Inlet, Tools
+from vidd.settings.types import Duration
 
 _HEADINGS = "uuid,title,description,speakers,emails,stage,exclude,status,link\n"
 _REMOTE = {"s3", "http", "https"}

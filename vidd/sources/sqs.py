@@ -20,8 +20,8 @@ from vidd.clients.s3_address import s3_uri
 from vidd.clients.s3_event import ObjectEvent, read_message
 from vidd.errors import AgainLater
 from vidd.model.job import Arrival
-from vidd.options import Duration
-from vidd.options import Options as Base
+from vidd.settings.types import Duration
+from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from vidd.ports import Inlet, Tools

@@ -27,11 +27,11 @@ from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
 from vidd.files.disk_space import disk
 from vidd.model.media import Artifact, Outcome
-from vidd.options import Duration, Size
-from vidd.options import Options as Base
 from vidd.processes import run as process
 from vidd.processes.worker_client import Silent, answer_of, carry_out, make_room
-from vidd.texts import fields_of
+from vidd.settings.templates import fields_of
+from vidd.settings.types import Duration, Size
+from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

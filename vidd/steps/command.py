@@ -16,11 +16,11 @@ from vidd.clients.outputs import Output, Promised, Template, within
 from vidd.clients.program import call
 from vidd.clients.running import Running, call_of, check_running
 from vidd.errors import Refused
-from vidd.ffmpeg.probe import probe
 from vidd.files.clone import cloned
+from vidd.media.probe.client import probe
 from vidd.model.media import Media, Outcome
 from vidd.model.rework import goes_over
-from vidd.texts import fields_of, render
+from vidd.settings.templates import fields_of, render
 
 if TYPE_CHECKING:
     from vidd.ports import Bench, Tools

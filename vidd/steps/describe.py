@@ -12,12 +12,12 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from vidd.errors import Refused
-from vidd.fields import MayName
 from vidd.model.media import Outcome
 from vidd.model.talk import parse_recording_name, speakers_in_words
-from vidd.options import Options as Base
 from vidd.ports import Bench
-from vidd.texts import check_template, fields_of, render
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, fields_of, render
+from vidd.settings.types import Options as Base
 
 SLOT: str | None = None
 FRESH = True

@@ -26,14 +26,14 @@ from vidd.clients.ranges import PartReader, Replaced
 from vidd.clients.s3_address import parse_s3_uri
 from vidd.clients.window import Window
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg import index
 from vidd.files.content_type import content_type
 from vidd.files.digest import digest_of, promised_sums
+from vidd.media.bitstream import mp4_index
 from vidd.model.extents import NotInParts, size_of
 from vidd.model.media import Artifact, Outcome
 from vidd.model.span import Span, needs_all, talk_span
-from vidd.options import Duration, Size
-from vidd.options import Options as Base
+from vidd.settings.types import Duration, Size
+from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -155,9 +155,9 @@ async def _read(bench: Bench, reader: PartReader, span: Span, margin: float) -> 
     far, window = reader.far, reader.window
     if bench.job.facts.get("size") not in {None, far.size}:
         raise NotInParts("Its size is not the promised one.")
-    layout = await index.find_index(reader.read, far.size)
+    layout = await mp4_index.find_index(reader.read, far.size)
     # An index of hours is a million numbers, and other jobs wait for this loop.
-    await reader.fill(await in_thread(index.needed, layout, far.size, span, margin))
+    await reader.fill(await in_thread(mp4_index.needed, layout, far.size, span, margin))
     await window.settle()
     return {
         "window": {

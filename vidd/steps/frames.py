@@ -20,15 +20,15 @@ from pydantic import Field, model_validator
 from vidd.aio.threads import in_thread
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg.settings import Preset
-from vidd.ffmpeg.tasks import TASKS, Shelf
 from vidd.files.disk_space import disk
 from vidd.files.tree import tree_artifact
+from vidd.media.ffmpeg.settings import Preset
+from vidd.media.frames.task_store import TASKS, Shelf
 from vidd.model.manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
-from vidd.options import Options as Base
 from vidd.processes.worker_client import Silent, carry_out, make_room
-from vidd.texts import file_name
+from vidd.settings.templates import file_name
+from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ class Options(Base):
     thumbnails: bool = Field(False, description="And a small one.")
     thumbnail: int = Field(250, ge=16, le=2000, description="The most pixels of a small one's longer side.")
     quality: int = Field(90, ge=1, le=100, description="Quality of the JPEG files.")
-    # As good as 20 is elsewhere: without its macroblock tree (`vidd.ffmpeg.film`) x264 spends more on the same number.
+    # As good as 20 is elsewhere: without its macroblock tree (`vidd.media.frames.worker.task_video`) x264 spends more on the same number.
     crf: int = Field(22, ge=0, le=51, description="Quality of the films for x264: lower is better and larger.")
     preset: Preset = Field("veryfast", description="How much time x264 takes to make the films smaller.")
     keyframes: int = Field(25, ge=1, le=1000, description="The most frames of a film from one keyframe to the next.")
@@ -135,7 +135,7 @@ class _Taking:
         await in_thread(make_room, self._room, self._fingerprint(orders))
         try:
             return await carry_out(
-                "vidd.ffmpeg.sampler",
+                "vidd.media.frames.client",
                 orders,
                 self._bench,
                 quiet=_QUIET,

@@ -19,15 +19,15 @@ from vidd.aio.threads import in_thread
 from vidd.clients.outputs import within
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
-from vidd.fields import MayName
 from vidd.files.clone import cloned
 from vidd.files.disk_space import disk
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Artifact, Outcome
-from vidd.options import Duration, Size
-from vidd.options import Options as Base
 from vidd.processes import run as process
-from vidd.texts import check_template, fields_of, render
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, fields_of, render
+from vidd.settings.types import Duration, Size
+from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from vidd.ports import Bench, Tools

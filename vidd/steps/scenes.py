@@ -16,18 +16,18 @@ from pydantic import Field
 from vidd.aio.threads import in_thread
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
-from vidd.ffmpeg import scenes as told
-from vidd.ffmpeg.probe import probe
-from vidd.ffmpeg.run import check_capable, encode
-from vidd.ffmpeg.scenes import Found
-from vidd.ffmpeg.settings import Preset
-from vidd.ffmpeg.verify import inspect
 from vidd.files.disk_space import disk
 from vidd.files.tree import tree_artifact
+from vidd.media.ffmpeg.process import check_capable, encode
+from vidd.media.ffmpeg.settings import Preset
+from vidd.media.probe.client import probe
+from vidd.media.scenes import detect as told
+from vidd.media.scenes.detect import Found
+from vidd.media.verify.verify import inspect
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.scenes import Scene, fault_of, scenes_of, snapped
-from vidd.options import Options as Base
 from vidd.processes import run as process
+from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from vidd.ports import Bench, Tools
@@ -190,7 +190,7 @@ class _Parting:
     async def _ask(self, what: str, *words: str) -> dict[str, Any]:
         """What the child says of the source."""
         said: list[str] = []
-        argv: list[str | Path] = [sys.executable, "-P", "-m", "vidd.ffmpeg.scene_reader", what, self._source, *words]
+        argv: list[str | Path] = [sys.executable, "-P", "-m", "vidd.media.scenes.worker", what, self._source, *words]
         encoder, name = self._bench.tools.encoder, quoted(self._bench.job.name)
         limit = max(600.0, 20 * self._media.duration)
         ended = await process.run(argv, on_line=said.append, deadline=limit, nice=encoder.nice, memory=_MEMORY)

@@ -8,17 +8,17 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-import vidd.options
+import vidd.settings.types
 from vidd.errors import Refused
-from vidd.ffmpeg import args
-from vidd.ffmpeg.assemble import Made
-from vidd.ffmpeg.checkpoints import checkpoints_of, forget
-from vidd.ffmpeg.ladder import Ladder
-from vidd.ffmpeg.probe import probe
-from vidd.ffmpeg.run import check_capable
-from vidd.ffmpeg.settings import BitRate, Preset, Segment
-from vidd.ffmpeg.verify import Origin, Wanted, picture_end, sound_ends, verify
 from vidd.files.atomic import part_of, put_in_place
+from vidd.media.encode.assemble import Made
+from vidd.media.encode.checkpoints import checkpoints_of, forget
+from vidd.media.encode.renditions import Ladder
+from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.ffmpeg.process import check_capable
+from vidd.media.ffmpeg.settings import BitRate, Preset, Segment
+from vidd.media.probe.client import probe
+from vidd.media.verify.verify import Origin, Wanted, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.ports import Bench, Tools
 
@@ -27,7 +27,7 @@ FACTS: frozenset[str] = frozenset({"renditions", "left_out"})
 OWN_PLACE = True  # as for a trim: looking and checking leave room for another's encode
 
 
-class Size(vidd.options.Options):
+class Size(vidd.settings.types.Options):
     """One rendition."""
 
     height: int = Field(ge=16, le=8192, multiple_of=2, description="Height as shown; the width follows.")
@@ -44,7 +44,7 @@ class Size(vidd.options.Options):
         return self.name or f"{self.height}p"
 
 
-class Options(vidd.options.Options):
+class Options(vidd.settings.types.Options):
     """The settings of a transcode."""
 
     source: str = Field(
@@ -133,7 +133,7 @@ async def _forget(kept: list[Path]) -> None:
         await forget(one)
 
 
-def _chosen(options: Options, media: Media) -> tuple[list[args.Rendition], list[dict[str, str]]]:
+def _chosen(options: Options, media: Media) -> tuple[list[args_common.Rendition], list[dict[str, str]]]:
     """What is made, and what is not, with the reason. Where all would be left out, the smallest has the source's size."""
     height = media.video[0].shown[1]
     fit = [one for one in options.renditions if options.upscale or one.height <= height]
@@ -149,16 +149,16 @@ def _chosen(options: Options, media: Media) -> tuple[list[args.Rendition], list[
     return [_rendition(smallest, height // 2 * 2, media)], rest
 
 
-def _rendition(size: Size, height: int, media: Media) -> args.Rendition:
+def _rendition(size: Size, height: int, media: Media) -> args_common.Rendition:
     video = media.video[0]
     across, down = video.shown
     # A 4:2:0 picture has even sides; the even width nearest to the source's proportions.
     width = max(2, (height * across + down) // (2 * down) * 2)
     fps = size.fps if size.fps and size.fps < video.rate else None
-    return args.Rendition(size.label, width, height, size.video_bitrate, size.audio_bitrate, fps)
+    return args_common.Rendition(size.label, width, height, size.video_bitrate, size.audio_bitrate, fps)
 
 
-def _wanted(one: args.Rendition, media: Media, source: Path) -> Wanted:
+def _wanted(one: args_common.Rendition, media: Media, source: Path) -> Wanted:
     tracks = sum(track.codec != "unknown" for track in media.audio)
     # The most that rate control lets through, the sound, and a tenth and 64 KiB for the container and its index.
     picture = one.most_bits_per_second * media.duration + 2 * one.video_bitrate
@@ -177,5 +177,5 @@ def _wanted(one: args.Rendition, media: Media, source: Path) -> Wanted:
     )
 
 
-def _told(one: args.Rendition) -> dict[str, Any]:
+def _told(one: args_common.Rendition) -> dict[str, Any]:
     return {"name": one.name, "width": one.width, "height": one.height, "video_bitrate": one.video_bitrate}

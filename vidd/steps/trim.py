@@ -13,30 +13,30 @@ from typing import Any, Literal
 import structlog
 from pydantic import Field
 
-import vidd.options
+import vidd.settings.types
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.ffmpeg import args
-from vidd.ffmpeg.around import Around, Dress, Wardrobe
-from vidd.ffmpeg.card import Card
-from vidd.ffmpeg.checkpoints import checkpoints_of, forget
-from vidd.ffmpeg.dressed import dressed
-from vidd.ffmpeg.dressing import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, dressing_room
-from vidd.ffmpeg.edges import edges
-from vidd.ffmpeg.levels import Levels, measured
-from vidd.ffmpeg.loudness import Loudness, Meter
-from vidd.ffmpeg.plan import NotLikeThis
-from vidd.ffmpeg.probe import probe, seek_to
-from vidd.ffmpeg.run import check_capable
-from vidd.ffmpeg.settings import BitRate, Preset, Segment
-from vidd.ffmpeg.verify import Origin, Wanted, check_pictures, picture_end, sound_ends, verify
-from vidd.ffmpeg.watermark import Watermark
-from vidd.ffmpeg.whole import Whole
 from vidd.files.atomic import part_of, put_in_place
+from vidd.media.branding.intro_outro import Around, Dress, Wardrobe
+from vidd.media.branding.options import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, dressing_room
+from vidd.media.branding.prepared import dressed
+from vidd.media.branding.title_card import Card
+from vidd.media.branding.watermark import Watermark
+from vidd.media.encode.checkpoints import checkpoints_of, forget
+from vidd.media.encode.full_cut import Whole
+from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.ffmpeg.process import check_capable
+from vidd.media.ffmpeg.settings import BitRate, Preset, Segment
+from vidd.media.loudness.levels import Levels, measured
+from vidd.media.loudness.loudness import Loudness, Meter
+from vidd.media.probe.client import probe, seek_to
+from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.smart_cut import edges
+from vidd.media.verify.verify import Origin, Wanted, check_pictures, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
-from vidd.options import Duration
 from vidd.ports import Bench, Tools
+from vidd.settings.types import Duration
 
 _log = structlog.get_logger()
 SLOT: str | None = "encodes"
@@ -52,7 +52,7 @@ _CLAMPED = 0.5
 _APART = 0.02
 
 
-class Options(vidd.options.Options):
+class Options(vidd.settings.types.Options):
     """The settings of a trim. Paths that are not absolute start at the state directory."""
 
     source: str = Field("source", description="Role of the file to cut.")
@@ -158,7 +158,7 @@ class _Cutting:
     bench: Bench
     source: Path
     media: Media
-    cut: args.Cut
+    cut: args_common.Cut
     part: Path
     kept: Path
     room: Path
@@ -280,7 +280,7 @@ class _Cutting:
         )
 
 
-def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
+def _cut(bench: Bench, media: Media, fade: float) -> args_common.Cut:
     span = talk_span(bench.job.facts, bench.talk, bench.job.name)
     there, shown = picture_end(media), quoted(bench.job.name)
     if not there:
@@ -298,4 +298,4 @@ def _cut(bench: Bench, media: Media, fade: float) -> args.Cut:
         raise Refused(f"The talk in {shown} starts at {start:g} s, where the recording ends: correct its times.")
     if (end - start) * (media.video[0].rate or 1000) < 1:
         raise Refused(f"The talk in {shown} lasts {end - start:g} s, which is less than a picture: correct its times.")
-    return args.Cut(start, end, min(fade, (end - start) / 2))
+    return args_common.Cut(start, end, min(fade, (end - start) / 2))

@@ -13,8 +13,8 @@ from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
 from vidd.model.rows import new_ones
 from vidd.model.talk import Programme, Talk
-from vidd.options import Options
 from vidd.ports import Conflict, ShortMemory
+from vidd.settings.types import Options
 
 
 class Settings(Options):

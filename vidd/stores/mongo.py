@@ -44,8 +44,8 @@ from vidd.model.rows import (
     step_from_row,
     step_to_row,
 )
-from vidd.options import Options
 from vidd.ports import Conflict, Tools
+from vidd.settings.types import Options
 
 Row: TypeAlias = tuple[Any, ...]
 

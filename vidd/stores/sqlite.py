@@ -34,8 +34,8 @@ from vidd.model.rows import (
     step_to_row,
 )
 from vidd.model.talk import Programme, Talk
-from vidd.options import Options
 from vidd.ports import Conflict
+from vidd.settings.types import Options
 
 _ENTRY = entry_columns()
 _JOB = job_columns()

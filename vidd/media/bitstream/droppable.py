@@ -1,0 +1,50 @@
+"""Packets that no other packet needs: a decoder that never gets them makes the same of all others. Pure; bytes in.
+
+ITU-T H.264 7.4.1 (nal_ref_idc) and H.265 7.4.2.2 (sub-layer non-reference pictures).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from vidd.media.bitstream import nal
+
+_PARTITIONS = {2, 3, 4}
+
+
+class Need(NamedTuple):
+    """The temporal layer of a packet, and whether nothing of that layer refers to it.
+
+    H.264 has one layer, 0. Of HEVC only what is in the highest layer of a stream is needed by nobody.
+    """
+
+    layer: int
+    nobody: bool
+
+
+_ALL = Need(0, nobody=False)
+
+
+def need(codec: str, data: bytes, size: int | None) -> Need:
+    """Who needs a packet; `size` is that of the lengths before its units in bytes, None where there are start codes."""
+    if codec not in {"h264", "hevc"}:
+        return _ALL
+    try:
+        units = nal.measured(data, size) if size else nal.annex_b(data)
+    except nal.BadUnits:
+        return _ALL
+    heads = [one[:2] for one in units if len(one) > 2]
+    return _h264(heads) if codec == "h264" else _hevc(heads)
+
+
+def _h264(heads: list[bytes]) -> Need:
+    slices = [one[0] for one in heads if 1 <= one[0] & 31 <= 5]
+    needed = any(one >> 5 & 3 or one & 31 in _PARTITIONS for one in slices)
+    return Need(0, bool(slices) and not needed)
+
+
+def _hevc(heads: list[bytes]) -> Need:
+    slices = [one for one in heads if one[0] >> 1 & 63 < 32]
+    # Up to 14 the even kinds are those that nothing of their layer refers to.
+    needed = any((kind := one[0] >> 1 & 63) > 14 or kind % 2 for one in slices)
+    return Need(max(((one[1] & 7) - 1 for one in slices), default=0), bool(slices) and not needed)

@@ -1,0 +1,57 @@
+"""Pictures of H.264 that are coded as two fields, each in a packet of its own. Never imported by the daemon.
+
+ITU-T H.264 7.3.3 (field_pic_flag). Broadcasts are so; a sample of MP4 should hold both fields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from vidd.media.bitstream import nal, parameter_sets, slice_header
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
+
+# Where one has no time, it is asked for, and not believed to the type checker.
+Packet: TypeAlias = Any
+
+
+class Fields:
+    """Tells which packets of a stream hold one field and not a whole picture; they are asked in their order."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        # Also False once it is known that all are whole.
+        self._h264 = stream.codec_context.codec.canonical_name == "h264"
+        self._sets, self._size = parameter_sets.Sets((), (), ()), 0
+        if self._h264:
+            self._sets, self._size = parameter_sets.of_header("h264", stream.codec_context.extradata or b"")
+
+    def alone(self, packet: Packet) -> bool:
+        """Whether it is one field; False in doubt."""
+        if not self._h264:
+            return False
+        data = bytes(packet)
+        try:
+            units = nal.measured(data, self._size) if self._size else nal.annex_b(data)
+            if more := [one for one in units if one[0] & 31 in {7, 8}]:
+                self._sets += parameter_sets.of_units("h264", more)
+            sequences, pictures = slice_header.known(self._sets)
+            if sequences and all(one.frames_only for one in sequences.values()):
+                self._h264 = False
+                return False
+            parities = {_parity(one, sequences, pictures) for one in slice_header.pictured(units)}
+        except (nal.BadUnits, KeyError, IndexError):
+            return False
+        return len(parities) == 1 and None not in parities
+
+
+def _parity(
+    unit: bytes, sequences: dict[int, slice_header.Sequence], pictures: dict[int, slice_header.Picture]
+) -> int | None:
+    """0 for a slice of a top field, 1 for one of a bottom field, None for one of a frame."""
+    bits = nal.Bits(unit[:64], 1)
+    bits.number()
+    bits.number()
+    over = sequences[pictures[bits.number()].sequence]
+    bits.take(2 * over.planes_apart + over.number_bits)
+    return bits.take(1) if not over.frames_only and bits.take(1) else None

@@ -1,0 +1,98 @@
+"""The units an AV1 stream consists of (OBUs), and the record in a track's header (av1C). Pure; bytes in, bytes out.
+
+AV1 Bitstream & Decoding Process Specification, 5.3 (headers of units), 5.9.2 (frames), 4.10.5 (leb128); AV1 Codec ISO
+Media File Format Binding, 2.3 (av1C) and 2.4 (samples). A unit is here without its length, and its header says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vidd.media.bitstream.nal import BadUnits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SEQUENCE, DELIMITER = 1, 2
+_FRAME_HEADER, _FRAME = 3, 6
+_HAS_SIZE, _EXTENDED = 2, 4
+_KEY_SHOWN = 0b0001  # show_existing_frame 0, frame_type 0 (KEY_FRAME), show_frame 1
+_FIXED = 4
+"""Bytes of an av1C before its units."""
+
+
+def units(data: bytes) -> list[bytes]:
+    """The units of a sample of MP4 or Matroska."""
+    found, at = [], 0
+    while at < len(data):
+        head = data[at]
+        body = at + 1 + bool(head & _EXTENDED)
+        if head & 128 or body > len(data):
+            raise BadUnits("a unit has no header")
+        size = len(data) - body
+        start = body
+        if head & _HAS_SIZE:
+            size, start = _leb128(data, body)
+        if start + size > len(data):
+            raise BadUnits("a unit is longer than its packet")
+        found.append(bytes([head & ~_HAS_SIZE]) + data[at + 1 : body] + data[start : start + size])
+        at = start + size
+    return found
+
+
+def sample(parts: Iterable[bytes]) -> bytes:
+    """Units with their lengths, as a sample or a part of one."""
+    made = []
+    for one in parts:
+        body = 1 + bool(one[0] & _EXTENDED)
+        made.append(bytes([one[0] | _HAS_SIZE]) + one[1:body] + _length(len(one) - body) + one[body:])
+    return b"".join(made)
+
+
+def kind(parts: Iterable[bytes]) -> str:
+    """What sort of keyframe these units are: idr (shown at once, all begins anew), or other."""
+    for one in parts:
+        body = 1 + bool(one[0] & _EXTENDED)
+        if one[0] & _EXTENDED and one[1] >> 3 & 3:
+            return "other"  # layers of several sizes
+        if one[0] >> 3 & 15 in {_FRAME_HEADER, _FRAME}:
+            return "idr" if len(one) > body and one[body] >> 4 == _KEY_SHOWN else "other"
+    return "other"
+
+
+def of_header(header: bytes) -> list[bytes]:
+    """The units in an av1C; BadUnits where it is none."""
+    if len(header) < _FIXED or header[0] != 0x81:
+        raise BadUnits("the track's header is no av1C")
+    return units(header[_FIXED:])
+
+
+def av1c(own: bytes, others: Iterable[bytes], sequence: Iterable[bytes]) -> bytes:
+    """A track's header with this sequence (that of what is copied), and the highest level and tier of all parts.
+
+    Only one sequence may stand in it; each part's keyframes bring their own with them.
+    """
+    every = [own, *others]
+    level = max(one[1] & 31 for one in every)
+    tier = max(one[2] & 128 for one in every)
+    return bytes([own[0], own[1] & 0xE0 | level, own[2] & 127 | tier, 0]) + sample(sequence)
+
+
+def _leb128(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for number in range(8):
+        if at >= len(data):
+            break
+        byte, at = data[at], at + 1
+        value |= (byte & 127) << 7 * number
+        if not byte & 128:
+            return value, at
+    raise BadUnits("a unit's length does not end")
+
+
+def _length(size: int) -> bytes:
+    made = bytearray()
+    while size > 127:
+        made.append(size & 127 | 128)
+        size >>= 7
+    return bytes([*made, size])

@@ -1,0 +1,1 @@
+"""Full encodes: cuts and renditions, in segments that survive a restart."""

@@ -1,0 +1,1 @@
+"""Runs ffmpeg and knows what it prints, reads and writes."""

@@ -1,0 +1,1 @@
+"""Argument lists for ffmpeg, as pure functions."""

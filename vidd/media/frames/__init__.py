@@ -1,0 +1,1 @@
+"""Takes frames out of a recording at a rate, for annotators."""

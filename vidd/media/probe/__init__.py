@@ -1,0 +1,1 @@
+"""Reads what is in a recording: streams, times, keyframes."""

@@ -1,0 +1,1 @@
+"""Finds the scenes of a video."""

@@ -1,0 +1,1 @@
+"""Cuts a talk out and encodes only what must be encoded."""

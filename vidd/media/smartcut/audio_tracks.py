@@ -1,0 +1,104 @@
+"""How each sound track of a cut by its edges is made: copied but for what fades, or encoded whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vidd.media.ffmpeg.args import edge
+from vidd.media.ffmpeg.args.audio_mix import Heard
+from vidd.media.ffmpeg.args.intro_outro import layout_of
+from vidd.media.probe.client import seek_to
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from fractions import Fraction
+    from pathlib import Path
+
+    from vidd.media.branding.intro_outro import Around
+    from vidd.media.ffmpeg.args.common import Cut
+    from vidd.media.loudness.loudness import Change
+    from vidd.media.smartcut.client import Cutter
+    from vidd.model.media import Audio, Media
+
+Beside = tuple["Path | None", "Path | None"]
+"""Files with what is heard before and after the talk."""
+
+
+@dataclass(frozen=True)
+class Sounding:
+    """The sound of one cut; `run` lets ffmpeg make a file of so many seconds in `room`."""
+
+    run: Callable[[list[str], Path, float], Awaitable[None]]
+    source: Path
+    room: Path
+    media: Media
+    cut: Cut
+    audio_bitrate: int
+    threads: int
+
+    @property
+    def tracks(self) -> list[tuple[int, Audio]]:
+        """Those that can be decoded, with their numbers in the source."""
+        return [(number, one) for number, one in enumerate(self.media.audio) if one.codec != "unknown"]
+
+    async def sounds(
+        self,
+        cutter: Cutter,
+        start: Fraction,
+        name: str,
+        *,
+        around: Around,
+        beside: Mapping[int, Beside],
+        changes: Mapping[int, Change],
+    ) -> tuple[list[tuple[str | None, int, str | None]], tuple[str, ...]]:
+        """For each track the file it was encoded in (None: it is copied), its number there and its language.
+
+        And why it was encoded, or an empty text. `start` is where the cut starts on the file's clock.
+        """
+        if not self.tracks:
+            return [], ()
+        asked = [
+            (number, one.language, *(str(each) if each else None for each in beside[number]))
+            for number, one in self.tracks
+            if number not in changes
+        ]
+        cut = [self.cut.start, self.cut.end, self.cut.fade]
+        answer = await cutter.ask("listen", tracks=asked, cut=cut, start=str(start), bits=self.audio_bitrate)
+        why = {int(number): sentence for number, sentence in answer["encode"].items()}
+        why |= {number: f"Its loudness is changed by {one.gain:+.1f} dB." for number, one in changes.items()}
+        path, odd = self.room / "sound.mp4", [number for number, _ in self.tracks if number in why]
+        if odd:
+            heard = [heard_whole(number, self.media.audio[number], around, beside[number], changes) for number in odd]
+            await self._whole(path, heard, name, around.whole / around.scale)
+        sounds: list[tuple[str | None, int, str | None]] = [
+            (str(path), odd.index(number), one.language) if number in odd else (None, number, one.language)
+            for number, one in self.tracks
+        ]
+        return sounds, tuple(why.get(number, "") for number, _ in self.tracks)
+
+    async def _whole(self, path: Path, tracks: list[Heard], name: str, seconds: float) -> None:
+        seek = await seek_to(self.source, self.media, self.cut.start, name)
+        argv = edge.sound(
+            self.source,
+            path,
+            tracks,
+            self.cut,
+            begin=self.media.start,
+            seek=seek,
+            audio_bitrate=self.audio_bitrate,
+            threads=self.threads,
+        )
+        await self.run(argv, path, seconds)
+
+
+def heard_whole(number: int, track: Audio, around: Around, beside: Beside, changes: Mapping[int, Change]) -> Heard:
+    """How a track is encoded in one piece, with what is around the talk."""
+    return Heard(
+        number,
+        around.samples(track.rate),
+        track.rate,
+        layout_of(track.layout, track.channels),
+        tuple(changes[number].filters(track.rate)) if number in changes else (),
+        *beside,
+    )

@@ -1,0 +1,235 @@
+"""A cut at nearly the speed of copying: its edges, which fade, are encoded, and all packets between are copied."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from vidd.errors import Refused
+from vidd.files.atomic import room_of
+from vidd.media.bitstream.nal import LONG_IDS
+from vidd.media.branding.intro_outro import PLAIN, Around, Wardrobe
+from vidd.media.ffmpeg.args import edge
+from vidd.media.ffmpeg.args.intro_outro import Format
+from vidd.media.ffmpeg.process import encode
+from vidd.media.smartcut.audio_tracks import Sounding
+from vidd.media.smartcut.client import Cutter
+from vidd.media.smartcut.plan import Index, Keyframe, NotLikeThis, Plan, Ticks, decimal, plan, ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from vidd.media.branding.intro_outro import Dress, Names
+    from vidd.media.ffmpeg.args.common import Cut
+    from vidd.model.event import Event
+    from vidd.model.media import Media
+    from vidd.ports import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was done: the plan, where in the result the pieces meet (seconds), how many pictures it must have.
+
+    `sound` says for each track why all of it was encoded; an empty text where only what fades was. `around` is what
+    lies around the talk, and where the talk lies.
+    """
+
+    plan: Plan
+    joins: tuple[float, ...]
+    pictures: int
+    sound: tuple[str, ...]
+    around: Around
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+
+async def edges(
+    encoder: Encoder,
+    source: Path,
+    output: Path,
+    media: Media,
+    cut: Cut,
+    *,
+    name: str,
+    crf: int,
+    preset: str,
+    audio_bitrate: int,
+    progress: Callable[[float, float | None, str, float | None], None],
+    observe: Callable[[Event], None],
+    open_gops: bool = True,
+    dress: Dress = PLAIN,
+    kept: Path | None = None,
+) -> Made:
+    """Cut by copying all but the edges into `output`; NotLikeThis, with a sentence, where that cannot be done here.
+
+    `open_gops` is that of `plan.plan`; `kept` is where stings of `dress` stay for other talks. AgainLater as
+    `run.encode` and the probe; whatever goes wrong, `output` is gone.
+    """
+    cutter = Cutter(source, name)
+    try:
+        answer = await cutter.ask("scan", cut=[cut.start, cut.end, cut.fade])
+        index = Index.from_json(answer["index"])
+        video = media.video[0]
+        chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0, open_gops=open_gops)
+        _check(chosen)
+        clock = ticks(index.time_base, index.begin, cut)
+        with room_of(output) as room:
+            work = _Pieces(encoder, source, room, media, cut, crf, preset, audio_bitrate, progress, observe)
+            names = _names(index.codec, answer["taken"], 3 + len(dress.clips))
+            made = await work.pictures(chosen, index, clock, answer, names)
+            wardrobe = Wardrobe(encoder, kept or room, room, observe)
+            form = Format(video, work.look(index, answer), clock.scale, answer["reordered"], crf, preset)
+            end = max(round(decimal(cut.length) * clock.scale), clock.of(index.last) + 1)
+            around = await wardrobe.pictures(
+                dress, form, names[3:], end, cautious=not chosen.head and _throws(chosen, index)
+            )
+            sounding = Sounding(work.run, source, room, media, cut, audio_bitrate, encoder.threads)
+            # Not the wanted start but the result's own, on whose clock the pictures are.
+            start = Fraction(clock.origin, clock.scale)
+            beside = {number: await wardrobe.sounds(around, one) for number, one in sounding.tracks}
+            sounds, heard = await sounding.sounds(
+                cutter, start, name, around=around, beside=beside, changes=dress.changes
+            )
+            await cutter.ask(
+                "join",
+                at=around.begin,
+                before=[(str(one.path), one.at, one.names) for one in around.before],
+                after=[(str(one.path), one.at, one.names) for one in around.after],
+                edges=made,
+                bridged=work.bridged(chosen, index) is not None,
+                plan=chosen.to_json(),
+                ticks=[clock.scale, clock.finer, clock.origin],
+                sounds=sounds,
+                output=str(output),
+            )
+            progress(cut.length, cut.length, "s", None)
+    except BaseException:
+        output.unlink(missing_ok=True)
+        raise
+    finally:
+        await cutter.close()
+    ends = [place for place, there in ((chosen.head_to, chosen.head), (chosen.copy_to, chosen.tail)) if there]
+    inside = (clock.seconds(one) + around.begin / clock.scale for one in ends if one is not None)
+    joins = tuple(sorted((*around.joins, *inside)))
+    return Made(chosen, joins, index.pictures + around.pictures, heard, around)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    encoder: Encoder
+    source: Path
+    room: Path
+    media: Media
+    cut: Cut
+    crf: int
+    preset: str
+    audio_bitrate: int
+    progress: Callable[[float, float | None, str, float | None], None]
+    observe: Callable[[Event], None]
+
+    def look(self, index: Index, answer: dict[str, Any]) -> edge.Look:
+        """What all that is encoded must be like."""
+        return edge.Look(index.codec, self.media.video[0].pixel_format, answer["profile"])
+
+    async def pictures(
+        self, chosen: Plan, index: Index, clock: Ticks, answer: dict[str, Any], free: list[Names]
+    ) -> list[tuple[str | None, Names]]:
+        """Encode head and tail: where they are, and the names of their parameter sets."""
+        look = self.look(index, answer)
+        made: list[tuple[str | None, Names]] = []
+        begin, low, end = (one or 0 for one in (chosen.copy_from, chosen.head_to, chosen.copy_to))
+        over = self.bridged(chosen, index)
+        idr = over.before - over.needs if over else None
+        spans = (
+            ("head", chosen.head, index.first, low),
+            ("lead", low < begin, low, begin),
+            ("tail", chosen.tail, end, index.last + 1),
+        )
+        for (word, wanted, first, beyond), names in zip(spans, free, strict=False):
+            path = self.room / f"{word}.mp4"
+            made.append((str(path) if wanted else None, names))
+            if wanted:
+                keyframe = max((one for one in answer["decodable"] if one <= first), default=answer["decodable"][0])
+                plain = word != "tail" and _throws(chosen, index)
+                piece = edge.Piece(
+                    first,
+                    beyond,
+                    keyframe,
+                    names[1],
+                    answer["reordered"] and not plain,
+                    idr if word == "head" else None,
+                    word == "lead",
+                )
+                argv = edge.picture(
+                    self.source,
+                    path,
+                    self.media,
+                    piece,
+                    look,
+                    cut=self.cut,
+                    ticks=clock,
+                    time_base=index.time_base,
+                    crf=self.crf,
+                    preset=self.preset,
+                    threads=self.encoder.threads,
+                )
+                await self.run(argv, path, float((beyond - first) * index.time_base))
+        return made
+
+    @staticmethod
+    def bridged(chosen: Plan, index: Index) -> Keyframe | None:
+        """The keyframe that copying starts with, where it goes on from what comes before it."""
+        found = [one for one in index.keyframes if one.pts == chosen.copy_from and one.kind == "recovery"]
+        return found[0] if found else None
+
+    async def run(self, argv: list[str], path: Path, duration: float) -> None:
+        """Let ffmpeg make a piece; NotLikeThis where it does not."""
+        try:
+            await encode(
+                self.encoder,
+                argv,
+                output=path,
+                duration=duration,
+                progress=lambda *_: None,
+                observe=self.observe,
+                kind="trim",
+            )
+        except Refused as refused:
+            # This ffmpeg may have no encoder of the source's kind, which the full encode does not need.
+            raise NotLikeThis(refused.sentence) from None
+
+
+def _check(chosen: Plan) -> None:
+    if chosen.lane == "full":
+        raise NotLikeThis(chosen.reason)
+
+
+def _throws(chosen: Plan, index: Index) -> bool:
+    """Whether what is copied starts with a picture at which a decoder throws away what it has not shown yet."""
+    # The sequence that starts with a CRA picture does (H.265 C.5.2.2).
+    return any(one.pts == chosen.copy_from and one.kind != "idr" for one in index.keyframes)
+
+
+def _names(codec: str, taken: list[list[int]], count: int) -> list[Names]:
+    """Names for the parameter sets of what is encoded that the source does not use: VPS, SPS, PPS."""
+    vps, sps, pps = (set(one) for one in taken)
+    if codec == "av1":
+        return [(0, 0, 0)] * count
+    if codec == "h264":
+        found = [(0, one, one) for one in range(31, -1, -1) if one not in sps | pps]
+    else:
+        found = list(
+            zip(
+                (one for one in range(15, -1, -1) if one not in vps),
+                (one for one in range(15, -1, -1) if one not in sps),
+                (one for one in LONG_IDS if one not in pps),
+                strict=False,
+            )
+        )
+    if len(found) < count:
+        raise NotLikeThis("The source uses so many parameter sets that not all of the encoder's find a free name.")
+    return found[:count]

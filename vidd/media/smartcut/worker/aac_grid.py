@@ -1,0 +1,78 @@
+"""Where packets of sound lie, counted in samples. Never imported by the daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from av.stream import Discard
+
+from vidd.media.bitstream.aac import FRAME
+from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.worker.packet_scan import rewind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vidd.media.bitstream import aac
+
+# Where one has no time, it is asked for, and not believed to the type checker.
+Packet: TypeAlias = Any
+
+_BACK = (0.5, 5.0, 30.0, 300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where packets lie, in samples: the first of all those near the cut, and the one after the last."""
+
+    kind: aac.Kind
+    first: int
+    beyond: int
+
+    def before(self, sample: int) -> int:
+        """The last packet's place at or before a sample."""
+        return self.first + (sample - self.first) // FRAME * FRAME
+
+    def after(self, sample: int) -> int:
+        """The first packet's place at or after a sample."""
+        return self.first - (self.first - sample) // FRAME * FRAME
+
+
+def place_of(packet: Packet, ticks: tuple[int, int]) -> int:
+    """Where a packet lies, in samples; NotLikeThis where it does not say. `ticks` are those of `ticks_of`."""
+    if packet.pts is None:
+        raise NotLikeThis("Some packets of the sound do not say when they are heard.")
+    place: int = (packet.pts * ticks[0] + ticks[1] // 2) // ticks[1]
+    return place
+
+
+def ticks_of(stream: Any, rate: int) -> tuple[int, int]:
+    """Samples per tick of a stream, as a fraction: plain numbers, for there are hundreds of thousands of packets."""
+    samples = stream.time_base * rate
+    return samples.numerator, samples.denominator
+
+
+def near(container: Any, stream: Any, start: Fraction) -> Iterator[Packet]:
+    """The packets from the last one before `start` seconds on, or some before that."""
+    for other in container.streams:
+        other.discard = Discard.default if other.index == stream.index else Discard.all
+    begin = stream.start_time if stream.start_time is not None else 0
+    for back in _BACK:
+        at = round((start - Fraction(back)) / stream.time_base)
+        if at <= begin:
+            rewind(container, stream)
+        else:
+            container.seek(at, stream=stream)
+        flow = (packet for packet in container.demux(stream) if packet.size)
+        one = next(flow, None)
+        if one is None:
+            return
+        if one.pts is None or one.pts * stream.time_base <= start or at <= begin:
+            yield one
+            yield from flow
+            return
+    # The sound starts late: what was found last is its first packet.
+    rewind(container, stream)
+    yield from (packet for packet in container.demux(stream) if packet.size)

@@ -1,0 +1,1 @@
+"""Checks an output before anything leaves."""

@@ -1,0 +1,191 @@
+"""Whether sound and picture still belong together: what a file holds, compared with the source it was made of.
+
+Sound is found in the source by what is heard. A picture is found by its packet where that was copied, else by what is
+seen where something moves, else by its time alone. Runs in a child; never imported by the daemon.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import av
+from av.audio.resampler import AudioResampler
+
+from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.smartcut.worker.packet_scan import CONTAINERS
+from vidd.media.verify.worker import cross_correlation
+from vidd.media.verify.worker.thumbnail import thumbnails
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from av.container import InputContainer
+
+# Seconds of sound that are compared at a point, and how far off they are looked for.
+_PIECE, _REACH = 1.2, 1.0
+# How far from a point pictures are compared, and how far off one is looked for by what is seen.
+_NEAR, _FURTHER = 0.5, 0.3
+# How far from a point its nearest keyframe may be: encoders set one every ten seconds, if nothing else asks for it.
+_KEY_NEAR = 15.0
+_LEAST = 0.25
+# Points closer than this are one.
+_TOGETHER = 0.6
+_ENOUGH, _FAINTEST = 3, 0.1
+_SHORTEST = 16
+# What a resampler holds back; more is a hole in the sound.
+_LOOSE = 0.03
+
+
+def offsets(
+    path: Path, name: str, origin: Mapping[str, Any], points: Sequence[float], keys: Sequence[tuple[float, bytes]]
+) -> dict[str, Any]:
+    """At each of `points` (seconds of the result): how much later than in the source sound and picture come there.
+
+    `origin` has the source's `path`, its `start` (seconds), where in the result that is (`at`) and ends (`end`), and
+    how long it is faded there (`fade`). `keys` are thumbnails of the result's keyframes (time, thumbnail). `lost` says
+    that sound was heard that is nowhere there.
+    """
+    with opened(path, name) as made, opened(Path(origin["path"]), name) as source:
+        for stream in picture_streams(source):
+            stream.codec_context.options = {"skip_loop_filter": "all"}
+            stream.codec_context.thread_count = 1
+        pair = _Pair(made, source, origin)
+        lit = [one for one in keys if pair.gain(one[0]) >= 1]
+        found, unlike = [], []
+        for point in _apart(points):
+            sound, strange = pair.sound(point)
+            picture, by = pair.picture(point, lit)
+            unlike.append(strange)
+            found.append({"at": point, "sound": sound, "picture": picture, "by": by})
+        lost = sum(unlike) > 1 and all(one["sound"] is None for one in found)
+        return {"offset": found, "lost": lost}
+
+
+def _apart(points: Sequence[float]) -> list[float]:
+    kept: list[float] = []
+    for point in sorted(points):
+        if not kept or point - kept[-1] >= _TOGETHER:
+            kept.append(point)
+    return kept
+
+
+class _Pair:
+    """A result and its source; `origin` as for `offsets`."""
+
+    def __init__(self, made: InputContainer, source: InputContainer, origin: Mapping[str, Any]) -> None:
+        self._made, self._source, self._origin = made, source, origin
+        self._shift = float(origin["start"] - origin["at"])
+        self._known: dict[float, float | None] = {}
+
+    def gain(self, time: float) -> float:
+        """How far the fades let sound and picture through: 0 outside of what the source has, 1 where nothing fades."""
+        since, left, fade = time - self._origin["at"], self._origin["end"] - time, self._origin["fade"]
+        if min(since, left) < 0:
+            return 0.0
+        return min(1.0, since / fade, left / fade) if fade else 1.0
+
+    def sound(self, point: float) -> tuple[float | None, bool]:
+        """By how much the first track comes later; whether it is like nothing in the source."""
+        heard = _samples(self._made, point, point + _PIECE)
+        if min(self.gain(point), self.gain(point + _PIECE)) < 1:
+            # Other volumes do no harm to a comparison, but volumes that change do.
+            gains = [max(_FAINTEST, self.gain(point + at / cross_correlation.RATE)) for at in range(len(heard))]
+            heard = array("l", (round(one / gain) for one, gain in zip(heard, gains, strict=True)))
+        if len(heard) < _LEAST * cross_correlation.RATE:
+            return None, False
+        begin = max(0.0, point + self._shift - _REACH)
+        there = _samples(self._source, begin, point + self._shift + _PIECE + _REACH)
+        return cross_correlation.sound_lag(heard, there, round((point + self._shift - begin) * cross_correlation.RATE))
+
+    def picture(self, point: float, keys: Sequence[tuple[float, bytes]]) -> tuple[float | None, str]:
+        """By how much pictures here come later, and how that was found out: packets, seen, times."""
+        mine, theirs = _packets(self._made, point), _packets(self._source, point + self._shift)
+        # AVI and its like do not say when a picture is shown; what is made up instead is another thing after each seek.
+        sure = self._source.format.name.split(",")[0] in CONTAINERS
+        here, there = _once(mine), _once(theirs)
+        same = [time + self._shift - there[digest] for digest, time in here.items() if digest in there]
+        if sure and len(same) >= _ENOUGH:
+            return median(same), "packets"
+        key = min(keys, key=lambda one: abs(one[0] - point), default=None)
+        if sure and key is not None and abs(key[0] - point) < _KEY_NEAR and (seen := self._seen(*key)) is not None:
+            return seen, "seen"
+        nearest = [min((time + self._shift - other for other, _ in theirs), key=abs) for time, _ in mine if theirs]
+        return (median(nearest), "times") if nearest else (None, "times")
+
+    def _seen(self, time: float, picture: bytes) -> float | None:
+        if time not in self._known:
+            at = time + self._shift
+            there = list(thumbnails(self._source, picture_streams(self._source)[0], at - _FURTHER, at + _FURTHER))
+            self._known[time] = cross_correlation.picture_lag(picture, there, at)
+        return self._known[time]
+
+
+def _begin(container: InputContainer) -> float:
+    return (container.start_time or 0) / av.time_base
+
+
+def _seek(container: InputContainer, seconds: float, stream: Any) -> None:
+    at = max(0.0, seconds) + _begin(container)
+    with suppress(av.FFmpegError):
+        container.seek(int(at / stream.time_base), stream=stream, backward=True)
+
+
+def _samples(container: InputContainer, begin: float, end: float) -> array[int]:
+    """The first track's sound between two times, mono; silence where there is none."""
+    streams = [one for one in container.streams.audio if one.codec_context is not None]
+    found = array("h", bytes(2 * max(0, round((end - begin) * cross_correlation.RATE))))
+    if not streams:
+        return found[:0]
+    stream, resampler = streams[0], AudioResampler("s16", "mono", cross_correlation.RATE)
+    stream.codec_context.flush_buffers()
+    # A codec needs a packet or two before the first to be right.
+    _seek(container, begin - 0.2, stream)
+    place: int | None = None
+    for packet in container.demux(stream):
+        if packet.pts is not None and float(packet.pts * packet.time_base) - _begin(container) > end:
+            break
+        with suppress(av.FFmpegError):
+            for frame in packet.decode():
+                at = ((frame.time or 0.0) - _begin(container) - begin) * cross_correlation.RATE
+                if place is None or abs(at - place) > _LOOSE * cross_correlation.RATE:
+                    place = round(at)
+                frame.pts = None
+                for one in resampler.resample(frame):
+                    place = _written(found, array("h", bytes(one.planes[0])[: 2 * one.samples]), place)
+    return found[: max(0, place or 0)]
+
+
+def _written(into: array[int], piece: array[int], place: int) -> int:
+    """Put a piece where it belongs, as far as that is inside; returns where the next one goes."""
+    first, last = max(0, place), min(len(into), place + len(piece))
+    if first < last:
+        into[first:last] = piece[first - place : last - place]
+    return place + len(piece)
+
+
+def _once(packets: Sequence[tuple[float, int | None]]) -> dict[int, float]:
+    """The times of those that are like no other: pictures in which nothing moves may have the same bytes."""
+    times = Counter(digest for _, digest in packets)
+    return {digest: time for time, digest in packets if digest is not None and times[digest] == 1}
+
+
+def _packets(container: InputContainer, at: float) -> list[tuple[float, int | None]]:
+    """(time, sum of the bytes) of the pictures around a time; no sum of those too short to be told apart."""
+    stream = picture_streams(container)[0]
+    _seek(container, at - _NEAR, stream)
+    found = []
+    for packet in container.demux(stream):
+        if packet.pts is None or packet.is_discard:
+            continue
+        time = float(packet.pts * packet.time_base) - _begin(container)
+        if abs(time - at) <= _NEAR:
+            found.append((time, zlib.crc32(bytes(packet)) if packet.size >= _SHORTEST else None))
+        if packet.dts is not None and float(packet.dts * packet.time_base) - _begin(container) > at + _NEAR:
+            break
+    return found

@@ -1,0 +1,40 @@
+"""Everything that is asked of a finished file, in one go. Runs in a child; never imported by the daemon."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from vidd.errors import Refused
+from vidd.media.probe.worker import measure
+from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.verify.worker import av_sync, joins, packet_pass
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def examine(path: Path, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What `measure`, `look`, `joins` (places) and `offset` (points and their origin) find, and the `cpu` seconds.
+
+    `covered` is where a watermark lies, which is not looked at.
+    """
+    began = time.process_time()
+    found: dict[str, Any] = {"measured": measure.measure(path, name)}
+    if found["measured"]["first"] is None:
+        return found
+    with opened(path, name) as container:
+        stream = picture_streams(container)[0]
+        # Nobody sees these pictures: the last filter, and what no other picture depends on, are left out.
+        stream.codec_context.options = {"skip_loop_filter": "all"}
+        stream.codec_context.skip_frame = "NONREF"
+        found["seen"], keys = packet_pass.look(container, stream, asked.get("covered"))
+    if asked.get("joins"):
+        found |= {"at_joins": joins.joins(path, name, asked["joins"])}
+    if asked.get("origin"):
+        # A source that is damaged there cannot be compared with, which is no fault of this file.
+        with suppress(Refused):
+            found |= av_sync.offsets(path, name, asked["origin"], asked["points"], keys)
+    return {**found, "cpu": round(time.process_time() - began, 2)}

@@ -1,0 +1,1 @@
+"""vidd.toml: its schema, the types of its values, secrets and templates."""

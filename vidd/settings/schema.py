@@ -1,0 +1,325 @@
+"""The shape of vidd.toml. Kinds stay open tables here; `kinds.py` gives each to its own model."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from vidd.errors import Refused
+from vidd.model.check import Does, Policy
+from vidd.settings.types import Duration, Options, Size
+
+PREFIX = "VIDD_"
+_NOT_SETTINGS = frozenset(
+    {"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN", "VIDD_COMMAND"}
+)
+
+
+class SettingsFault(Refused):
+    """Settings that cannot be used: every fault with its TOML path.
+
+    `rest` are the settings without what is faulty in their shape, so that the kinds can be asked for more faults.
+    """
+
+    def __init__(self, faults: list[str], rest: Settings | None = None) -> None:
+        super().__init__("The settings cannot be used: " + "; ".join(faults))
+        self.faults = faults
+        self.rest = rest
+
+
+class Daemon(Options):
+    """`[daemon]`."""
+
+    state: Path = Path("/var/lib/vidd")
+    listen: str = "127.0.0.1:8080"
+    tokens: tuple[SecretStr, ...] = ()
+    grace: Duration = 60.0
+    log: str = "info"
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{value!r} is no address; write it like 127.0.0.1:8080")
+        return value
+
+    @field_validator("log")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError(f"{value!r} is no level; use debug, info, warning or error")
+        return value.lower()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class Limits(Options):
+    """`[limits]`: how many at once."""
+
+    jobs: int = Field(default=16, ge=1, le=1000)
+    encodes: int = Field(default=2, ge=1, le=100)
+    gpus: int = Field(default=1, ge=1, le=100)
+    commands: int = Field(default=2, ge=1, le=100)
+    uploads: int = Field(default=4, ge=1, le=100)
+    fetches: int = Field(default=4, ge=1, le=100)
+    mails: int = Field(default=2, ge=1, le=100)
+    disk_reserve: Size = ByteSize(5 * 1024**3)
+
+
+class Ffmpeg(Options):
+    """`[ffmpeg]`."""
+
+    path: Path | None = None
+    nice: int = Field(default=10, ge=0, le=19)
+    threads: int = Field(default=0, ge=0, le=256)
+    stall: Duration = 120.0
+    memory: Size | None = None
+
+
+class Retry(Options):
+    """`[retry]`: how often, and how long, something that failed is tried again."""
+
+    attempts: int = Field(default=8, ge=1)
+    first: Duration = 5.0
+    longest: Duration = 3600.0
+    total: Duration = 86400.0
+
+
+class Table(BaseModel):
+    """A table whose `kind` decides what else may be in it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """Everything but the kind."""
+        return dict(self.model_extra or {})
+
+
+_USUAL = Policy()
+
+
+class Check(Options):
+    """`[pipelines.<name>.check]`, and `check` of a step: what the check's findings do, and from where on they are some."""
+
+    black: Does = _USUAL.black
+    black_for: Duration = Field(default=_USUAL.black_for, gt=0)
+    frozen: Does = _USUAL.frozen
+    frozen_for: Duration = Field(default=_USUAL.frozen_for, gt=0)
+    silent: Does = _USUAL.silent
+    silent_for: Duration = Field(default=_USUAL.silent_for, gt=0)
+    loudness: Does = _USUAL.loudness
+    loudness_from: float = _USUAL.loudness_from
+    loudness_to: float = _USUAL.loudness_to
+    peak: Does = _USUAL.peak
+    peak_to: float = _USUAL.peak_to
+    offset: Does = _USUAL.offset
+    offset_to: Duration = _USUAL.offset_to
+    damage: Does = _USUAL.damage
+    soundless: Does = _USUAL.soundless
+
+    @model_validator(mode="after")
+    def _from_quiet_to_loud(self) -> Self:
+        if self.loudness_from >= self.loudness_to:
+            raise ValueError(f"loudness_from ({self.loudness_from:g}) must be below loudness_to ({self.loudness_to:g})")
+        return self
+
+
+class Pipeline(Options):
+    """`[pipelines.<name>]`."""
+
+    programme: str | None = None
+    review: bool = False
+    keep: Duration | None = None
+    check: Check = Check()
+    steps: tuple[Table, ...] = ()
+    publish: tuple[Table, ...] = ()
+    notify: tuple[Table, ...] = ()
+
+
+class _Credentials(PydanticBaseSettingsSource):
+    """Files of $CREDENTIALS_DIRECTORY, named as the environment is: `accounts__library__secret_key`, `daemon__tokens`."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's promise
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        directory = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not directory or not Path(directory).is_dir():
+            return found
+        for file in sorted(Path(directory).iterdir()):
+            *tables, key = file.name.split("__")
+            if not tables or tables[0] not in Settings.model_fields:
+                continue
+            text = file.read_text().strip()
+            place = found
+            for table in tables:
+                place = place.setdefault(table, {})
+            place[key] = text.split("\n") if key == "tokens" else text
+        return found
+
+
+class _FromAllSides(BaseSettings):
+    """What the environment says goes before credentials, and these before the file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, case_sensitive=False)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's promise
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, _Credentials(settings_cls), init_settings
+
+
+class Settings(_FromAllSides):
+    """All of vidd.toml."""
+
+    model_config = SettingsConfigDict(extra="forbid")
+
+    daemon: Daemon = Daemon()
+    limits: Limits = Limits()
+    ffmpeg: Ffmpeg = Ffmpeg()
+    retry: Retry = Retry()
+    store: Table = Table(kind="sqlite")
+    queue: Table = Table(kind="local")
+    accounts: dict[str, Table] = {}
+    sources: dict[str, Table] = {}
+    pipelines: dict[str, Pipeline] = {}
+
+
+class _DaemonOnly(_FromAllSides):
+    """`[daemon]`, and nothing else of vidd.toml."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    daemon: Daemon = Daemon()
+
+
+def toml_path(where: tuple[int | str, ...]) -> str:
+    """`("pipelines", "talks", "steps", 1, "fade")` as `pipelines.talks.steps[1].fade`."""
+    text = ""
+    for part in where:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def faults_of(error: ValidationError, where: tuple[int | str, ...] = ()) -> list[str]:
+    """Each fault of a validation as `path: sentence`, never with the value of a secret."""
+    faults = []
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        sentence = (
+            "there is no such key" if one["type"] == "extra_forbidden" else one["msg"].removeprefix("Value error, ")
+        )
+        faults.append(f"{toml_path((*where, *one['loc']))}: {sentence}")
+    return faults
+
+
+def _strange_variables() -> list[str]:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return [
+        f"{name}: no setting begins like this environment variable"
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS and name.split("__")[0].upper() not in known
+    ]
+
+
+def _table(path: Path | None) -> dict[str, Any]:
+    """A file as TOML has it, or the embedded one; SettingsFault where it cannot be read."""
+    if path is None:
+        return tomllib.loads(embedded())
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsFault([f"{path}: cannot be read ({error.strerror})"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsFault([f"{path}: is no UTF-8 text"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsFault([f"{path}: is no TOML ({error})"]) from error
+
+
+def read_settings(path: Path | None, over: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of a file (or the embedded ones), with the environment over them; SettingsFault with every fault."""
+    table = _table(path)
+    for name, value in (over or {}).items():
+        table.setdefault("daemon", {})[name] = value
+    strange = _strange_variables()
+    try:
+        settings = Settings(**table)
+    except ValidationError as error:
+        found = [_elsewhere(one, table) or one for one in faults_of(error)]
+        raise SettingsFault(strange + found, _without_faults(table, error)) from None
+    if strange:
+        raise SettingsFault(strange, settings)
+    return settings
+
+
+def _elsewhere(fault: str, table: Mapping[str, Any]) -> str | None:
+    """What is meant by an account without a kind that is only in the environment or a credential."""
+    match = re.fullmatch(r"accounts\.([^.]+)\.kind: Field required", fault)
+    if match is None or match[1] in table.get("accounts", {}):
+        return None
+    return (
+        f"accounts.{match[1]}: there is no such account in the settings, only a part of it in the environment or among the "
+        "credentials: name the settings (--config), or take that away"
+    )
+
+
+def state_directory(path: Path | None) -> Path:
+    """Where the daemon of these settings keeps its socket. Other tables may be faulty, or lack what only the daemon is given."""
+    try:
+        return _DaemonOnly(**_table(path)).daemon.state
+    except ValidationError as error:
+        raise SettingsFault(faults_of(error)) from None
+
+
+def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings | None:
+    """What can be used when each faulty key is taken out; None where that cannot be told."""
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        *way, key = one["loc"]
+        place: Any = table
+        for part in way:
+            place = place.get(part) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            return None
+        place.pop(key, None)
+    try:
+        return Settings(**table)
+    except ValidationError:
+        return None
+
+
+def embedded() -> str:
+    """The text of the settings that need no file: the same as etc/vidd.toml."""
+    return (Path(__file__).parents[1] / "data" / "vidd.toml").read_text()
