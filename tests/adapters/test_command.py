@@ -12,10 +12,10 @@ from peers.analysis import SCRIPTS, install
 from peers.processes import alive
 from pydantic import SecretStr, ValidationError
 
-from vidd.clients.exits import exit_name, name_of
-from vidd.clients.spoken import Log, Spoken
 from vidd.errors import AgainLater, Refused
 from vidd.media.probe.client import close_probers
+from vidd.programs.exit_codes import exit_name, name_of
+from vidd.programs.output_log import Log, Spoken
 from vidd.settings.secret import Account
 from vidd.steps import command
 

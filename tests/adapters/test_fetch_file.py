@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from builders_aws import a_bench, a_job, names_in, the_tools
 
-from vidd.clients import file_copy, landing
+from vidd.clients import file_copy
 from vidd.errors import AgainLater, Refused
 from vidd.steps import fetch
+from vidd.transfer import partial_download
 
 DATA = os.urandom(3 * 2**20 + 11)
 
@@ -157,7 +158,7 @@ async def test_a_full_disk_is_waited_for(tmp_path, original, no_links, monkeypat
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(landing.os, "pwrite", full)
+    monkeypatch.setattr(partial_download.os, "pwrite", full)
     with pytest.raises(AgainLater, match="disk is full") as wait:
         await fetch.run(fetch.Options(), a_fetch(tmp_path, original.as_uri()))
     assert not wait.value.counts

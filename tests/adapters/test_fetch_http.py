@@ -7,9 +7,9 @@ import pytest
 from builders_aws import a_bench, a_job, names_in, the_tools
 from peers.web_files import web_file
 
-from vidd.clients.http import retry_after, shown
 from vidd.errors import AgainLater, Refused
 from vidd.steps import fetch
+from vidd.transfer.http import retry_after, shown
 
 DATA = os.urandom(5 * 2**20 + 3)
 SMALL = fetch.Options(chunk=2**20)

@@ -12,10 +12,10 @@ import pytest
 from builders_aws import a_bench, a_job, names_in, the_tools
 from peers.ranged_file import ranged_file
 
-from vidd.clients import landing, window
 from vidd.errors import AgainLater, Refused
 from vidd.model.span import needs_all
 from vidd.steps import fetch
+from vidd.transfer import partial_download, sparse_download
 
 MIB = 2**20
 START, END = 240.0, 360.0
@@ -91,7 +91,7 @@ async def test_the_double_gives_its_parts_to_ffmpeg_as_to_vidd(recordings, data)
 
 
 async def test_the_disk_holds_only_what_was_read_and_the_reserve_counts_only_that(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(landing.shutil, "disk_usage", lambda _: SimpleNamespace(free=MIB + len(data) // 2))
+    monkeypatch.setattr(partial_download.shutil, "disk_usage", lambda _: SimpleNamespace(free=MIB + len(data) // 2))
     async with ranged_file(data) as web:
         facts = in_part(tmp_path, await fetch.run(SMALL, a_fetch(tmp_path, web.url, reserve=MIB)), data)
     used = (tmp_path / "job/source.mp4").stat().st_blocks * 512
@@ -466,7 +466,7 @@ async def test_a_disk_that_knows_no_holes_gets_the_whole(tmp_path, data, monkeyp
     def filled(handle, size):
         Path(f"/proc/self/fd/{handle}").resolve().write_bytes(b"\0" * size)
 
-    monkeypatch.setattr(window.os, "ftruncate", filled)
+    monkeypatch.setattr(sparse_download.os, "ftruncate", filled)
     async with ranged_file(data) as web:
         with monkeypatch.context():
             outcome = await fetch.run(SMALL, a_fetch(tmp_path, web.url))

@@ -11,13 +11,13 @@ from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack, rclone_s3
 
 from vidd.clients.aws import client
-from vidd.clients.ranges import Replaced
 from vidd.clients.s3_address import s3_uri
 from vidd.clients.s3_download import Pinned
 from vidd.clients.s3_ranges import S3Ranges
 from vidd.errors import AgainLater, Refused
 from vidd.model.extents import NotInParts
 from vidd.steps import fetch
+from vidd.transfer.remote_ranges import Replaced
 
 MIB = 2**20
 CUT = {"start": 120.0, "end": 180.0}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vidd.clients.pieces import pieces
 from vidd.errors import Refused
+from vidd.transfer.read_ahead import pieces
 
 SIZE = 3 * 2**20 + 4567
 DATA = os.urandom(SIZE)

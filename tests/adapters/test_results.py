@@ -12,10 +12,10 @@ from builders_scenes import bench, people
 from peers.analysis import install
 from pydantic import ValidationError
 
-from vidd.clients.annotation_shapes import SHAPES
 from vidd.clients.annotations import Refusal, Results
 from vidd.errors import AgainLater, Refused
 from vidd.files.tree import leaves
+from vidd.programs.json_shapes import SHAPES
 from vidd.steps import results
 
 NAME = "cm8ek9jj2003oqe0cfeqcou7s"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidd.clients.annotation_shapes import Broken, read
 from vidd.files.tree import leaves
+from vidd.programs.json_shapes import Broken, read
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import aiohttp
 from pydantic import Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
-from vidd.clients.http import authorities, patience, shown
 from vidd.ports import Tools
 from vidd.settings.types import Duration, Options
+from vidd.transfer.http import authorities, patience, shown
 
 _LOGIN = (
     "mutation ($email: String!, $password: String!) {"

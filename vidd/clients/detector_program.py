@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from vidd.clients.running import Running, Variable
+from vidd.programs.options import Running, Variable
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template
 

@@ -22,9 +22,9 @@ from pydantic import Field, SecretStr, field_validator
 from vidd.aio.idle_timeout import Silence
 from vidd.aio.retry import persist
 from vidd.clients.facebook_faults import GraphError, fate_of, graph_error
-from vidd.clients.http import asking, authorities, patience
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.settings.types import Duration, Options
+from vidd.transfer.http import asking, authorities, patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.clients.facebook_faults import Wait400
 from vidd.clients.facebook_upload import Session, Transfer, finish, identity_of, start
 from vidd.clients.facebook_video import Film, look
-from vidd.clients.meter import Meter
+from vidd.transfer.progress_meter import Meter
 
 if TYPE_CHECKING:
     from pathlib import Path

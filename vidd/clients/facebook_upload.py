@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from vidd.aio.retry import persist
 from vidd.clients.facebook import Chunk
 from vidd.clients.facebook_faults import GraphError
-from vidd.clients.pieces import pieces
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.transfer.read_ahead import pieces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vidd.clients.facebook import Graph
-    from vidd.clients.meter import Meter
+    from vidd.transfer.progress_meter import Meter
 
 _NOTED_EVERY = 64 * 2**20
 

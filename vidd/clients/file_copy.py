@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from vidd.aio.threads import in_thread
-from vidd.clients.landing import check_room, sync_directory
 from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.files.clone import cloned
 from vidd.files.disk_space import disk
+from vidd.transfer.partial_download import check_room, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from vidd.clients.landing import Landing
-    from vidd.clients.meter import Meter
+    from vidd.transfer.partial_download import Landing
+    from vidd.transfer.progress_meter import Meter
 
 # Each thread of the pool keeps the memory of one.
 _PIECE = 2 * 2**20

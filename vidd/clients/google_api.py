@@ -15,9 +15,9 @@ import aiohttp
 
 from vidd.aio.retry import persist
 from vidd.clients.google_auth import GoogleAccount, Tokens
-from vidd.clients.http import asking, retry_after
 from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.transfer.http import asking, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

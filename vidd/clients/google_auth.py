@@ -20,9 +20,9 @@ from google.auth import crypt, jwt
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from vidd.aio.retry import persist
-from vidd.clients.http import asking, authorities, patience, retry_after
 from vidd.errors import AgainLater, Refused
 from vidd.settings.types import Duration, Options
+from vidd.transfer.http import asking, authorities, patience, retry_after
 
 if TYPE_CHECKING:
     from vidd.ports import Clock

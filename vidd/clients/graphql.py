@@ -24,10 +24,10 @@ from vidd.clients.graphql_faults import (
     without,
     words_of,
 )
-from vidd.clients.http import retry_after
 from vidd.display_text import printable
 from vidd.errors import AgainLater, Refused
 from vidd.ports import Tools
+from vidd.transfer.http import retry_after
 
 _LONGEST = 256 * 2**20
 _LONG = 2**20

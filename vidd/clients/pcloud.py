@@ -19,11 +19,11 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from vidd.aio.idle_timeout import Silence
 from vidd.aio.retry import persist
-from vidd.clients.http import asking, authorities, patience, retry_after
-from vidd.clients.multipart import Multipart
 from vidd.clients.pcloud_faults import LOGIN, PCloudError, fate_of
 from vidd.errors import AgainLater, NobodyKnows
 from vidd.settings.types import Duration, Options
+from vidd.transfer.http import asking, authorities, patience, retry_after
+from vidd.transfer.multipart_form import Multipart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping

@@ -15,13 +15,13 @@ from yarl import URL
 
 from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
-from vidd.clients.http import asking, fault_of_status, retry_after
-from vidd.clients.landing import check_room
 from vidd.clients.pcloud_files import checksums, links, stat
-from vidd.clients.ranges import Blocks, placed
 from vidd.display_text import printable, quoted
 from vidd.errors import AgainLater, Refused
 from vidd.files.digest import FollowingSum
+from vidd.transfer.http import asking, fault_of_status, retry_after
+from vidd.transfer.partial_download import check_room
+from vidd.transfer.remote_ranges import Blocks, placed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from vidd.clients.landing import Landing
-    from vidd.clients.meter import Meter
     from vidd.clients.pcloud import Cloud
     from vidd.clients.pcloud_files import File
-    from vidd.clients.ranges import Put
+    from vidd.transfer.partial_download import Landing
+    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.remote_ranges import Put
 
 _EXPIRED = frozenset({401, 403, 404, 410, 416})
 """Of a content server these speak of the link, not of the file: an API call has just said that it is there."""

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.clients.meter import Meter
     from vidd.clients.pcloud import Cloud
+    from vidd.transfer.progress_meter import Meter
 
 
 @dataclass(frozen=True, slots=True)

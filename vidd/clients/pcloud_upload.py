@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 from vidd.aio.retry import persist
 from vidd.clients.pcloud import understood
 from vidd.clients.pcloud_files import File, checksums, delete_file, file_of, listing, rename, sums_of
-from vidd.clients.pieces import pieces
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.transfer.read_ahead import pieces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
     from typing import Any
 
-    from vidd.clients.meter import Meter
     from vidd.clients.pcloud import Cloud
+    from vidd.transfer.progress_meter import Meter
 
 ALGORITHM = "sha1"
 """The one checksum that pCloud has in both regions."""

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.idle_timeout import Silence
 from vidd.aio.retry import persist
-from vidd.clients.pieces import pieces
 from vidd.errors import AgainLater
+from vidd.transfer.read_ahead import pieces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from vidd.clients.google_api import Answer, Api
-    from vidd.clients.meter import Meter
+    from vidd.transfer.progress_meter import Meter
 
 UNIT = 256 * 1024
 _HELD = re.compile(r"bytes=0-(\d+)")

@@ -10,15 +10,15 @@ from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
 from vidd.clients.aws import head, shown
 from vidd.clients.aws_faults import asking
-from vidd.clients.landing import check_room
 from vidd.errors import AgainLater, Refused
 from vidd.files.digest import FollowingSum
+from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from vidd.clients.landing import Landing
-    from vidd.clients.meter import Meter
+    from vidd.transfer.partial_download import Landing
+    from vidd.transfer.progress_meter import Meter
 
 _PIECE = 2**20
 _MD5 = re.compile(r"[0-9a-f]{32}")

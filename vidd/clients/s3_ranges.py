@@ -8,14 +8,14 @@ from botocore.exceptions import ClientError
 
 from vidd.clients.aws import shown
 from vidd.clients.aws_faults import asking, status_of
-from vidd.clients.ranges import Blocks, Replaced, placed
 from vidd.model.extents import NotInParts
+from vidd.transfer.remote_ranges import Blocks, Replaced, placed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.clients.ranges import Put
     from vidd.clients.s3_download import Pinned
+    from vidd.transfer.remote_ranges import Put
 
 
 class S3Ranges:

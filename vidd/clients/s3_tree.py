@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.clients.meter import Meter
     from vidd.clients.s3_parts import Manifest
+    from vidd.transfer.progress_meter import Meter
 
     Sleep = Callable[[float], Awaitable[None]]
 

@@ -25,7 +25,7 @@ from vidd.errors import AgainLater, Fault, Refused
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from vidd.clients.meter import Meter
+    from vidd.transfer.progress_meter import Meter
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from vidd.clients.meter import Meter
     from vidd.clients.youtube import Channel
     from vidd.ports import Clock
+    from vidd.transfer.progress_meter import Meter
 
 _LASTING = frozenset({"account", "begun", "channel", "words", "notes"})
 

@@ -12,9 +12,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.landing import sync_directory
 from vidd.clients.s3_tree import Listed
 from vidd.files.disk_space import disk
+from vidd.transfer.partial_download import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

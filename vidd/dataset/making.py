@@ -14,13 +14,13 @@ from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
 from vidd.aio.threads import in_thread
 from vidd.clients.aws import head
-from vidd.clients.landing import check_room
 from vidd.clients.s3_tree import Listed, listed
 from vidd.dataset.bring import bring
 from vidd.dataset.planning import ROOT, Found, Seen, TaskPlan
 from vidd.errors import AgainLater, Refused
 from vidd.model.data_set import mark_to_json
 from vidd.processes.worker_client import Silent, carry_out
+from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

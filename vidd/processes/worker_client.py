@@ -11,10 +11,10 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.landing import check_room
 from vidd.errors import AgainLater, Refused
 from vidd.files.disk_space import disk
 from vidd.processes import run as process
+from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,6 @@ from pydantic import Field
 
 from vidd.aio.threads import in_thread
 from vidd.clients.aws import Account
-from vidd.clients.meter import Meter
 from vidd.clients.s3_address import web_address
 from vidd.clients.s3_target import Target, safe_key
 from vidd.clients.s3_tree import Resume, TreeUpload, Wanted
@@ -28,6 +27,7 @@ from vidd.errors import Refused
 from vidd.files.content_type import content_type
 from vidd.model.publication import Receipt
 from vidd.settings.types import Size
+from vidd.transfer.progress_meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

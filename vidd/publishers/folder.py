@@ -18,7 +18,6 @@ from pydantic import AfterValidator, Field
 
 from vidd.aio.threads import in_thread
 from vidd.clients import tree_place
-from vidd.clients.meter import Meter
 from vidd.errors import Refused
 from vidd.files.clone import disk_fault, no_links, sync_directory
 from vidd.files.fill import fill
@@ -28,6 +27,7 @@ from vidd.ports import Parcel, Tools
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, file_name, render, title_among
 from vidd.settings.types import Options as Base
+from vidd.transfer.progress_meter import Meter
 
 SLOT: str | None = "uploads"
 

@@ -15,7 +15,6 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field
 
 from vidd.aio.threads import in_thread
-from vidd.clients.meter import Meter
 from vidd.clients.packed import pack, unpack
 from vidd.clients.pcloud import Account, Cloud, cloud
 from vidd.clients.pcloud_files import checked_name, listing, who
@@ -27,6 +26,7 @@ from vidd.model.publication import Receipt
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
 from vidd.settings.types import Options as Base
+from vidd.transfer.progress_meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

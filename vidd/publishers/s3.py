@@ -18,7 +18,6 @@ from vidd.aio.retry import persist
 from vidd.aio.threads import in_thread
 from vidd.clients.aws import Account, client, head, shown
 from vidd.clients.aws_faults import asking, code_of
-from vidd.clients.meter import Meter
 from vidd.clients.s3_address import web_address
 from vidd.clients.s3_parts import manifest
 from vidd.clients.s3_plan import File, Layout, Plan
@@ -30,6 +29,7 @@ from vidd.model.publication import Receipt
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render
 from vidd.settings.types import Duration
+from vidd.transfer.progress_meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from vidd.clients.meter import Meter
 from vidd.clients.resumable_upload import UNIT
 from vidd.clients.youtube import Channel, channel_of
 from vidd.clients.youtube_extras import Extras
@@ -20,6 +19,7 @@ from vidd.clients.youtube_upload import VideoUpload
 from vidd.errors import Refused
 from vidd.model.publication import Receipt
 from vidd.settings.types import Size
+from vidd.transfer.progress_meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -20,8 +20,6 @@ from pydantic import Field, field_validator, model_validator
 
 from vidd.aio.threads import in_thread
 from vidd.clients.detector_program import Growing, Program
-from vidd.clients.program import call
-from vidd.clients.running import call_of, check_running
 from vidd.detect.settings import Faces, Network, People
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
@@ -29,6 +27,8 @@ from vidd.files.disk_space import disk
 from vidd.model.media import Artifact, Outcome
 from vidd.processes import run as process
 from vidd.processes.worker_client import Silent, answer_of, carry_out, make_room
+from vidd.programs.options import call_of, check_running
+from vidd.programs.program import call
 from vidd.settings.templates import fields_of
 from vidd.settings.types import Duration, Size
 from vidd.settings.types import Options as Base

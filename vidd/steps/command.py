@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from vidd.aio.threads import in_thread
-from vidd.clients.outputs import Output, Promised, Template, within
-from vidd.clients.program import call
-from vidd.clients.running import Running, call_of, check_running
 from vidd.errors import Refused
 from vidd.files.clone import cloned
 from vidd.media.probe.client import probe
 from vidd.model.media import Media, Outcome
 from vidd.model.rework import goes_over
+from vidd.programs.expected_outputs import Output, Promised, Template, within
+from vidd.programs.options import Running, call_of, check_running
+from vidd.programs.program import call
 from vidd.settings.templates import fields_of, render
 
 if TYPE_CHECKING:

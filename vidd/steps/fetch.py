@@ -18,13 +18,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.threads import in_thread
-from vidd.clients import file_copy, http, http_download, tree_copy
-from vidd.clients.http_ranges import WebRanges
-from vidd.clients.landing import Landing
-from vidd.clients.meter import Meter
-from vidd.clients.ranges import PartReader, Replaced
+from vidd.clients import file_copy, tree_copy
 from vidd.clients.s3_address import parse_s3_uri
-from vidd.clients.window import Window
 from vidd.errors import AgainLater, Refused
 from vidd.files.content_type import content_type
 from vidd.files.digest import digest_of, promised_sums
@@ -34,14 +29,20 @@ from vidd.model.media import Artifact, Outcome
 from vidd.model.span import Span, needs_all, talk_span
 from vidd.settings.types import Duration, Size
 from vidd.settings.types import Options as Base
+from vidd.transfer import http, http_download
+from vidd.transfer.http_ranges import WebRanges
+from vidd.transfer.partial_download import Landing
+from vidd.transfer.progress_meter import Meter
+from vidd.transfer.remote_ranges import PartReader, Replaced
+from vidd.transfer.sparse_download import Window
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from vidd.clients.pcloud import Cloud
-    from vidd.clients.ranges import Ranges
     from vidd.clients.s3_download import Pinned
     from vidd.ports import Bench, Tools
+    from vidd.transfer.remote_ranges import Ranges
 
 SLOT = "fetches"
 FACTS: frozenset[str] = frozenset()

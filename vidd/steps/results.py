@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field
 
 from vidd.aio.threads import in_thread
-from vidd.clients.outputs import within
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
 from vidd.files.clone import cloned
@@ -24,6 +23,7 @@ from vidd.files.disk_space import disk
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Artifact, Outcome
 from vidd.processes import run as process
+from vidd.programs.expected_outputs import within
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
 from vidd.settings.types import Duration, Size

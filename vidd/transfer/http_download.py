@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidd.aio.retry import persist
-from vidd.clients.http import asking, fault_of_status, retry_after, session, shown
-from vidd.clients.landing import check_room
 from vidd.errors import AgainLater, Refused
+from vidd.transfer.http import asking, fault_of_status, retry_after, session, shown
+from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from vidd.clients.landing import Landing
-    from vidd.clients.meter import Meter
     from vidd.ports import Clock
+    from vidd.transfer.partial_download import Landing
+    from vidd.transfer.progress_meter import Meter
 
 _PIECE = 2**20
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")

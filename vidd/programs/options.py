@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
-from vidd.clients.advance import Progress
-from vidd.clients.exits import Exit, exit_name
-from vidd.clients.outputs import Template
-from vidd.clients.program import Call
 from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.ports import Bench, Tools
 from vidd.processes.child import program
+from vidd.programs.exit_codes import Exit, exit_name
+from vidd.programs.expected_outputs import Template
+from vidd.programs.program import Call
+from vidd.programs.progress import Progress
 from vidd.settings.secret import reveal
 from vidd.settings.templates import render
 from vidd.settings.types import Duration, Options, Size

@@ -11,9 +11,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.threads import in_thread
-from vidd.clients.landing import check_room, sync_directory, write_all
 from vidd.files.disk_space import disk
 from vidd.model.extents import NotInParts, merged, missing
+from vidd.transfer.partial_download import check_room, sync_directory, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field
 
 from vidd.aio.threads import in_thread
-from vidd.clients.json_files import check_json
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Artifact
+from vidd.programs.json_check import check_json
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render
 from vidd.settings.types import Options
@@ -31,7 +31,7 @@ Template = Annotated[
 
 def _shape(name: str) -> str:
     if name:
-        from vidd.clients.annotation_shapes import NAMES  # noqa: PLC0415 - dear to import, and few name one
+        from vidd.programs.json_shapes import NAMES  # noqa: PLC0415 - dear to import, and few name one
 
         if name not in NAMES:
             raise ValueError(f"there is no schema {name!r}; there are {', '.join(sorted(NAMES))}")

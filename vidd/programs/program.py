@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from vidd.aio.shield import surely
-from vidd.clients.advance import Advance
-from vidd.clients.exits import fault_of
-from vidd.clients.landing import check_room
-from vidd.clients.spoken import Log, Spoken
 from vidd.errors import AgainLater, Fault
 from vidd.processes import run as process
+from vidd.programs.exit_codes import fault_of
+from vidd.programs.output_log import Log, Spoken
+from vidd.programs.progress import Advance
+from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.clients.advance import Progress
-    from vidd.clients.exits import Exit
     from vidd.ports import Bench
+    from vidd.programs.exit_codes import Exit
+    from vidd.programs.progress import Progress
 
 _log = structlog.get_logger()
 _STOPPING = 60.0

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.retry import persist
-from vidd.clients.http import asking, fault_of_status, retry_after, shown
-from vidd.clients.ranges import Blocks, Replaced, placed
 from vidd.errors import Refused
 from vidd.model.extents import NotInParts
+from vidd.transfer.http import asking, fault_of_status, retry_after, shown
+from vidd.transfer.remote_ranges import Blocks, Replaced, placed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import aiohttp
 
-    from vidd.clients.ranges import Put
     from vidd.ports import Clock
+    from vidd.transfer.remote_ranges import Put
 
 _FIRST = 2**16
 

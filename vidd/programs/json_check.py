@@ -27,7 +27,7 @@ async def check_json(root: Path, places: Sequence[str], shape: str = "") -> None
         json.dump(list(places), listed)
         listed.flush()
         said: list[str] = []
-        argv: list[str | Path] = [sys.executable, "-m", "vidd.clients.json_files", shape, root, listed.name]
+        argv: list[str | Path] = [sys.executable, "-m", "vidd.programs.json_check", shape, root, listed.name]
         ended = await process.run(argv, on_line=said.append, deadline=_PATIENCE, memory=_MEMORY)
     if ended.code != 0:
         raise AgainLater(f"The files below {root} could not be read (exit {ended.code}): {ended.stderr[-300:]}")
@@ -41,7 +41,7 @@ def why_not(text: bytes, shape: str) -> str | None:
     # Only the child needs them, and the import is dear.
     from pydantic_core import from_json  # noqa: PLC0415
 
-    from vidd.clients.annotation_shapes import Broken, read  # noqa: PLC0415
+    from vidd.programs.json_shapes import Broken, read  # noqa: PLC0415
 
     try:
         read(text, shape) if shape else from_json(text, allow_inf_nan=False)

@@ -1,0 +1,1 @@
+"""Bytes over HTTP: resumable downloads, ranges, multipart forms, progress."""
