@@ -67,7 +67,7 @@ def children():
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"vidd.detect.annotator" in (path / "cmdline").read_bytes():
+            if parent == os.getpid() and b"vidd.detection.worker.main" in (path / "cmdline").read_bytes():
                 pids.append(int(path.name))
         except OSError:
             continue

@@ -5,7 +5,7 @@ import pytest
 from builders_detect import HOPPER, RED, block
 from PIL import Image
 
-from vidd.detect.augment import augmented
+from vidd.detection.worker.test_time_augmentation import augmented
 from vidd.model.augmentation import KINDS, Recipe, augmentation, geometry, moved, recipe
 from vidd.model.boxes import Box
 

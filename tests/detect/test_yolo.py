@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidd.detect.yolo import Layout, candidates, fitted, layout_of, suppressed
+from vidd.detection.worker.yolo import Layout, candidates, fitted, layout_of, suppressed
 from vidd.errors import Refused
 
 

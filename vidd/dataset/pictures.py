@@ -158,7 +158,7 @@ def _augmented(picture: Image.Image, how: Recipe) -> Image.Image:
     try:
         import numpy as np  # noqa: PLC0415 - who wants no augmentations needs none of it
 
-        from vidd.detect.augment import augmented  # noqa: PLC0415
+        from vidd.detection.worker.test_time_augmentation import augmented  # noqa: PLC0415
     except ImportError as error:
         raise Refused(f"augmentations need {error.name!r}, which is not installed: install vidd[annotate]") from None
     return Image.fromarray(augmented(np.asarray(picture), how))

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vidd.aio.threads import in_thread
-from vidd.clients.detector_program import Growing, Program
-from vidd.detect.settings import Faces, Network, People
+from vidd.detection.program import Growing, Program
+from vidd.detection.settings import Faces, Network, People
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
 from vidd.files.disk_space import disk
@@ -43,7 +43,7 @@ FACTS: frozenset[str] = frozenset({"annotator", "annotated", "boxes", "unread", 
 OWN_PLACE = True  # a job that wants no detector waits for none
 LOCAL = True
 
-_MODULE = "vidd.detect.annotator"
+_MODULE = "vidd.detection.worker.main"
 _ROOM, _FILE = ".annotate", "annotations.jsonl"
 _FILES = ("model", "labels_file", "cascade")
 _PATIENCE = 120.0

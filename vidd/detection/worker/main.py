@@ -1,4 +1,4 @@
-"""Looks at frames in a child of its own: `python -m vidd.detect.annotator ORDERS`.
+"""Looks at frames in a child of its own: `python -m vidd.detection.worker.main ORDERS`.
 
 The orders are JSON: `do` is `check` (load each of the `detectors` and show it a blank picture), `detect` (look at the
 frames of all tasks that are not yet whole), `ask` (list the frames that a program has not answered yet) or `gather` (read
@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.detect.shelf import Shelf, by_task
+from vidd.detection.model_cache import Shelf, by_task
 from vidd.errors import Refused
 from vidd.model.boxes import Seen
 from vidd.processes.worker import obey
@@ -21,7 +21,7 @@ from vidd.processes.worker import obey
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vidd.detect.detector import Detector
+    from vidd.detection.worker.detector import Detector
     from vidd.model.manifest import Sample
 
 _OFTEN = 0.1
@@ -44,7 +44,7 @@ class _Telling:
 
 def check(orders: dict[str, Any]) -> dict[str, Any]:
     """What each detector is; Refused with the version of the first that cannot be had."""
-    from vidd.detect.detector import detector_of  # noqa: PLC0415 - only the child has what it needs
+    from vidd.detection.worker.detector import detector_of  # noqa: PLC0415 - only the child has what it needs
 
     found = {}
     for version, settings in orders["detectors"].items():
@@ -57,7 +57,7 @@ def check(orders: dict[str, Any]) -> dict[str, Any]:
 
 def detect(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
     """Look at all frames, task by task; Refused where no frame can be read."""
-    from vidd.detect.detector import detector_of  # noqa: PLC0415
+    from vidd.detection.worker.detector import detector_of  # noqa: PLC0415
 
     manifest, shelf = Path(orders["manifest"]), Shelf(Path(orders["room"]))
     telling = _Telling(say, sum(len(samples) for samples in by_task(manifest)))
@@ -75,7 +75,7 @@ def detect(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
 
 
 def _look(detector: Detector, tree: Path, samples: list[Sample], telling: _Telling) -> tuple[list[Seen], list[int]]:
-    from vidd.detect.pictures import frames  # noqa: PLC0415
+    from vidd.detection.worker.frame_loader import frames  # noqa: PLC0415
 
     seen, unreadable = [], []
     found = frames(tree, samples)
@@ -89,7 +89,7 @@ def _look(detector: Detector, tree: Path, samples: list[Sample], telling: _Telli
 
 
 def _carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
-    from vidd.detect import answers  # noqa: PLC0415
+    from vidd.detection import results  # noqa: PLC0415
 
     match orders["do"]:
         case "check":
@@ -97,9 +97,9 @@ def _carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, An
         case "detect":
             return detect(orders, say)
         case "ask":
-            return answers.ask(orders)
+            return results.ask(orders)
         case _:
-            return answers.gather(orders)
+            return results.gather(orders)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.detect.shelf import Shelf, by_task
+from vidd.detection.model_cache import Shelf, by_task
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.model.boxes import Seen

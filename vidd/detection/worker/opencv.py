@@ -15,8 +15,8 @@ from vidd.model.boxes import Box
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vidd.detect.pictures import Pixels
-    from vidd.detect.settings import Faces, People
+    from vidd.detection.settings import Faces, People
+    from vidd.detection.worker.frame_loader import Pixels
 
 _OLDER = "and OpenCV from 5 on has it no more: install vidd[annotate], which takes 4.14"
 _WINDOW = (64, 128)

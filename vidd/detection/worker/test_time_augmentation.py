@@ -16,7 +16,7 @@ from vidd.model.augmentation import Geometry, Recipe, geometry
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vidd.detect.pictures import Pixels
+    from vidd.detection.worker.frame_loader import Pixels
 
 
 def augmented(picture: Pixels, how: Recipe) -> Pixels:

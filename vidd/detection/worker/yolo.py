@@ -18,7 +18,7 @@ from vidd.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vidd.detect.pictures import Pixels
+    from vidd.detection.worker.frame_loader import Pixels
 
 Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
 _GREY = 114

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vidd.detect.settings import Faces, Network, People
+from vidd.detection.settings import Faces, Network, People
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vidd.detect.pictures import Pixels
+    from vidd.detection.worker.frame_loader import Pixels
     from vidd.model.boxes import Box
 
 
@@ -27,14 +27,14 @@ def detector_of(settings: Mapping[str, Any], threads: int) -> Detector:
     """The detector of these settings, ready; Refused with a sentence where it cannot be had."""
     match settings["kind"]:
         case "people":
-            from vidd.detect.builtin import Walkers  # noqa: PLC0415 - what is imported is what is needed
+            from vidd.detection.worker.opencv import Walkers  # noqa: PLC0415 - what is imported is what is needed
 
             return Walkers(People.model_validate(settings), threads)
         case "faces":
-            from vidd.detect.builtin import Cascade  # noqa: PLC0415
+            from vidd.detection.worker.opencv import Cascade  # noqa: PLC0415
 
             return Cascade(Faces.model_validate(settings), threads)
         case _:
-            from vidd.detect.network import Model  # noqa: PLC0415
+            from vidd.detection.worker.onnx import Model  # noqa: PLC0415
 
             return Model(Network.model_validate(settings), threads)

@@ -9,15 +9,15 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as said
 
-from vidd.detect.yolo import Fitted, Floats, Layout, candidates, fitted, layout_of, suppressed
+from vidd.detection.worker.yolo import Fitted, Floats, Layout, candidates, fitted, layout_of, suppressed
 from vidd.errors import AgainLater, Refused
 from vidd.model.boxes import Box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vidd.detect.pictures import Pixels
-    from vidd.detect.settings import Network
+    from vidd.detection.settings import Network
+    from vidd.detection.worker.frame_loader import Pixels
 
 # They have no base of their own but Exception.
 _FAULTS = tuple(
