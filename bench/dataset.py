@@ -28,7 +28,7 @@ from peers.mongo import MongoServer
 from peers.servers import ministack
 
 from vidd.aio.bounded import side_by_side
-from vidd.clients.aws import client
+from vidd.integrations.aws.account import client
 
 
 @dataclass

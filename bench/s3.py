@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ByteSize, TypeAdapter
 
-from vidd.clients.aws import Account
+from vidd.integrations.aws import s3_publisher
+from vidd.integrations.aws.account import Account
 from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication
 from vidd.ports import Bench, Encoder, Parcel, Tools
-from vidd.publishers import s3
 from vidd.steps import fetch
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ async def _work(way: str, url: str, directory: Path, key: str) -> float:
             job, directory, tools, None, artifacts, {}, Publication("bench", "b", "s3", now), {},
             lambda *_: None, save, save,
         )  # fmt: skip
-        await s3.publish(s3.Options(account="peer", bucket="bench", key=key), parcel)
+        await s3_publisher.publish(s3_publisher.Options(account="peer", bucket="bench", key=key), parcel)
     else:
         await fetch.run(fetch.Options(), Bench(job, directory, tools, None, {}, {}, lambda *_: None))
     return time.perf_counter() - begun

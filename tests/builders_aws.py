@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vidd.clients.aws import Account, client
+from vidd.integrations.aws.account import Account, client
 from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication

@@ -16,7 +16,7 @@ from peers.servers import ministack
 from PIL import Image, ImageDraw
 from pymongo import MongoClient
 
-from vidd.clients.aws import client
+from vidd.integrations.aws.account import client
 from vidd.publishers import data_set as publisher
 from vidd.steps import data_set as step
 

@@ -6,15 +6,16 @@ from dataclasses import fields
 import pytest
 from builders_mail import Sent, artifact, bench
 
-from vidd.clients.aws import Account
 from vidd.clients.facebook_words import words_of
 from vidd.clients.notice import TOLD, notice_of
-from vidd.clients.s3_plan import Plan
 from vidd.clients.youtube_finish import FinishOptions
+from vidd.integrations.aws import s3_publisher, sqs_publisher
+from vidd.integrations.aws.account import Account
+from vidd.integrations.aws.s3_layout import Plan
 from vidd.kinds import module_of
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk
-from vidd.publishers import folder, mail, pcloud, s3, sqs, webhook
+from vidd.publishers import folder, mail, pcloud, webhook
 from vidd.settings.template_check import USUAL, templates_in, unknown_in
 from vidd.steps import describe
 
@@ -97,7 +98,7 @@ def sent(tmp_path):
 def test_a_notice_has_all_that_its_templates_may_name(sent):
     known = notice_of(sent).fields
     assert set(known) >= {*TOLD, *USUAL}
-    assert names_in(sqs.Options(account="a", queue="q"), "group") == sorted({*TOLD, *USUAL})
+    assert names_in(sqs_publisher.Options(account="a", queue="q"), "group") == sorted({*TOLD, *USUAL})
 
 
 async def test_a_mail_has_all_that_its_templates_may_name(sent):
@@ -114,8 +115,8 @@ async def test_a_file_in_a_folder_has_all_that_its_name_may_name(sent, tmp_path)
 
 
 async def test_an_object_has_all_that_its_key_may_name(sent):
-    options = s3.Options(account="a", bucket="b", key="x", public_url="x")
-    plan = Plan(s3.Options(account="a", bucket="b", key=naming(names_in(options, "key"))), Account(), sent)
+    options = s3_publisher.Options(account="a", bucket="b", key="x", public_url="x")
+    plan = Plan(s3_publisher.Options(account="a", bucket="b", key=naming(names_in(options, "key"))), Account(), sent)
     (file,) = plan.files
     assert {*file.fields, "bucket", "key"} >= set(names_in(options, "public_url"))
 

@@ -27,7 +27,7 @@ SOURCES = {
     "folder": "vidd.sources.folder",
     "process_content": "vidd.sources.process_content",
     "sheet": "vidd.sources.sheet",
-    "sqs": "vidd.sources.sqs",
+    "sqs": "vidd.integrations.aws.sqs_source",
 }
 STEPS = {
     "annotate": "vidd.steps.annotate",
@@ -48,9 +48,9 @@ PUBLISHERS = {
     "mail": "vidd.publishers.mail",
     "mongo_tasks": "vidd.publishers.mongo_tasks",
     "pcloud": "vidd.publishers.pcloud",
-    "s3": "vidd.publishers.s3",
+    "s3": "vidd.integrations.aws.s3_publisher",
     "sheet": "vidd.publishers.sheet",
-    "sqs": "vidd.publishers.sqs",
+    "sqs": "vidd.integrations.aws.sqs_publisher",
     "webhook": "vidd.publishers.webhook",
     "youtube": "vidd.publishers.youtube",
 }
@@ -66,7 +66,7 @@ ACCOUNTS = {
     "google": "vidd.clients.google_sheets",
     "mongodb": "vidd.clients.mongo",
     "pcloud": "vidd.clients.pcloud",
-    "s3": "vidd.clients.aws",
+    "s3": "vidd.integrations.aws.account",
     "secret": "vidd.settings.secret",
     "smtp": "vidd.clients.smtp",
     "webhook": "vidd.clients.webhook",

@@ -12,10 +12,10 @@ from builders_dataset import SIZE, Lab, Maker, augmentations, box, jpeg, maker, 
 from builders_mongo import account, mongodb
 from PIL import Image, ImageChops, ImageStat
 
-from vidd.clients.s3_address import web_address
 from vidd.dataset.documents import Documents
 from vidd.dataset.making import Workshop
 from vidd.errors import Refused
+from vidd.integrations.aws.s3_uri import web_address
 from vidd.publishers import data_set as publisher
 
 __all__ = ["account", "maker", "mongodb", "s3"]

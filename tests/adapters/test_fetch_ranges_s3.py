@@ -10,11 +10,11 @@ from builders_aws import Bucket, a_bench, a_job, an_account, names_in, the_tools
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack, rclone_s3
 
-from vidd.clients.aws import client
-from vidd.clients.s3_address import s3_uri
-from vidd.clients.s3_download import Pinned
-from vidd.clients.s3_ranges import S3Ranges
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.aws.account import client
+from vidd.integrations.aws.s3_download import Pinned
+from vidd.integrations.aws.s3_ranges import S3Ranges
+from vidd.integrations.aws.s3_uri import s3_uri
 from vidd.model.extents import NotInParts
 from vidd.steps import fetch
 from vidd.transfer.remote_ranges import Replaced

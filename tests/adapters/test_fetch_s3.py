@@ -8,9 +8,9 @@ from builders_aws import Bucket, a_bench, a_job, an_account, names_in, the_tools
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack, rclone_s3
 
-from vidd.clients.aws import client
-from vidd.clients.s3_address import parse_s3_uri, s3_uri
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.aws.account import client
+from vidd.integrations.aws.s3_uri import parse_s3_uri, s3_uri
 from vidd.steps import fetch
 
 MIB = 2**20

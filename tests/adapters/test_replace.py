@@ -10,7 +10,8 @@ from peers.servers import ministack
 
 from vidd.errors import Refused
 from vidd.files.tree import tree_artifact
-from vidd.publishers import folder, pcloud, s3
+from vidd.integrations.aws import s3_publisher
+from vidd.publishers import folder, pcloud
 
 __all__ = ["certificate", "service"]
 BEFORE = {"2d_poses/a.json": b"1", "2d_poses/b.json": b"22", "body/scene_000/0_0.glb": b"old", "index.json": b"[]"}
@@ -48,13 +49,13 @@ async def test_s3_gets_exactly_what_changed_and_keeps_what_is_not_ours(tmp_path,
     bucket = await Bucket(an_account(server), "replaced").make()
     desk = add_tree(a_desk(tmp_path, service), BEFORE)
     desk.tools.accounts["library"] = an_account(server)
-    options = s3.Options(account="library", bucket="replaced", prefix="annotations/7", overwrite=True)
-    assert counts(await s3.publish(options, desk.parcel)) == [4, 0, 0]
+    options = s3_publisher.Options(account="library", bucket="replaced", prefix="annotations/7", overwrite=True)
+    assert counts(await s3_publisher.publish(options, desk.parcel)) == [4, 0, 0]
     other = replace(desk, job=replace(desk.job, id="another"), directory=desk.directory, token={})
     add_tree(other, {"body/scene_000/9_9.glb": b"of another video"})
-    await s3.publish(options, other.parcel)
+    await s3_publisher.publish(options, other.parcel)
     add_tree(desk, AFTER)
-    receipt = await s3.replace(options, replace(desk.parcel, gone=GONE))
+    receipt = await s3_publisher.replace(options, replace(desk.parcel, gone=GONE))
     assert counts(receipt) == [2, 2, 1]
     found = {key.removeprefix("annotations/7/"): await bucket.get(key) for key in await bucket.keys()}
     assert found == AFTER | {"body/scene_000/9_9.glb": b"of another video"}

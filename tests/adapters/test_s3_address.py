@@ -3,8 +3,8 @@
 import pytest
 from builders_aws import an_account
 
-from vidd.clients.aws import Account
-from vidd.clients.s3_address import key_of, web_address
+from vidd.integrations.aws.account import Account
+from vidd.integrations.aws.s3_uri import key_of, web_address
 
 KEY = "contents/up/task-0-Cam 1/ü+3.jpg"
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vidd.clients.s3_event import read_message
+from vidd.integrations.aws.s3_event import read_message
 
 PUT = {
     "eventSource": "aws:s3",

@@ -3,10 +3,10 @@ import pytest
 from botocore import exceptions as boto
 from builders_aws import an_account
 
-from vidd.clients.aws import Account, client, head, shown
-from vidd.clients.aws_faults import asking, fault_of
-from vidd.clients.s3_address import parse_s3_uri, web_address
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.aws.account import Account, client, head, shown
+from vidd.integrations.aws.errors import asking, fault_of
+from vidd.integrations.aws.s3_uri import parse_s3_uri, web_address
 
 
 def an_answer(code, status, message="", **headers):

@@ -7,11 +7,11 @@ from builders_aws import Bucket, QuietInlet, an_account, the_tools
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack
 
-from vidd.clients.aws import client
-from vidd.clients.s3_event import read_message
 from vidd.errors import AgainLater, Refused
-from vidd.sources import sqs
-from vidd.sources.sqs import arrival_of, counts
+from vidd.integrations.aws import sqs_source
+from vidd.integrations.aws.account import client
+from vidd.integrations.aws.s3_event import read_message
+from vidd.integrations.aws.sqs_source import arrival_of, counts
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def the_inlet(tmp_path, url):
 
 def the_options(queue, **changes):
     given = {"account": "library", "queue_url": queue.url, "pipeline": "talks", "wait": 1, **changes}
-    return sqs.Options(**given)
+    return sqs_source.Options(**given)
 
 
 class Watching:
@@ -76,7 +76,7 @@ class Watching:
         self.options, self.inlet = options, inlet
 
     async def __aenter__(self):
-        self.task = asyncio.create_task(sqs.watch(self.options, self.inlet))
+        self.task = asyncio.create_task(sqs_source.watch(self.options, self.inlet))
         return self.inlet
 
     async def __aexit__(self, *_):
@@ -164,7 +164,7 @@ async def test_a_message_is_kept_until_its_arrival_is_durable(queue, server, tmp
     inlet.refuse = AgainLater("The store is down.")
     with pytest.raises(AgainLater, match="store is down"):
         async with asyncio.timeout(20):
-            await sqs.watch(the_options(queue), inlet)
+            await sqs_source.watch(the_options(queue), inlet)
     assert await queue.left() >= 1
     inlet.refuse = None
     async with Watching(the_options(queue), inlet):
@@ -228,26 +228,28 @@ async def test_cancelling_in_the_middle_of_a_long_poll_is_quick_and_loses_nothin
 
 async def test_a_queue_can_be_given_by_its_name(queue, server, tmp_path):
     await queue.send({"Records": [an_event()]})
-    options = sqs.Options(account="library", queue=queue.name, pipeline="talks", wait=1)
+    options = sqs_source.Options(account="library", queue=queue.name, pipeline="talks", wait=1)
     async with Watching(options, the_inlet(tmp_path, server)) as inlet:
         await inlet.until(lambda: inlet.arrivals)
-    assert "can be reached" in await sqs.check(options, inlet.tools)
+    assert "can be reached" in await sqs_source.check(options, inlet.tools)
 
 
 async def test_a_queue_that_is_not_there_is_refused(server, tmp_path):
     inlet = the_inlet(tmp_path, server)
-    options = sqs.Options(account="library", queue_url=f"{server}/000000000000/nowhere", pipeline="talks", wait=1)
+    options = sqs_source.Options(
+        account="library", queue_url=f"{server}/000000000000/nowhere", pipeline="talks", wait=1
+    )
     async with asyncio.timeout(20):
         with pytest.raises(Refused, match="queue does not exist"):
-            await sqs.watch(options, inlet)
+            await sqs_source.watch(options, inlet)
         with pytest.raises(Refused, match="queue does not exist"):
-            await sqs.check(options, inlet.tools)
+            await sqs_source.check(options, inlet.tools)
 
 
 @pytest.mark.parametrize("given", [{}, {"queue": "a", "queue_url": "http://b"}])
 def test_either_a_name_or_an_address_of_the_queue_is_needed(given):
     with pytest.raises(ValueError, match="either queue_url or queue"):
-        sqs.Options(account="library", pipeline="talks", **given)
+        sqs_source.Options(account="library", pipeline="talks", **given)
 
 
 @pytest.mark.parametrize(
@@ -261,19 +263,19 @@ def test_either_a_name_or_an_address_of_the_queue_is_needed(given):
     ],
 )
 def test_only_videos_that_came_into_being_count(key, name, counted):
-    options = sqs.Options(account="library", queue="q", pipeline="talks")
+    options = sqs_source.Options(account="library", queue="q", pipeline="talks")
     (event,) = read_message(json.dumps({"Records": [an_event(key, name)]})).events
     assert counts(options, event) is counted
 
 
 def test_without_endings_everything_counts_but_folders():
-    options = sqs.Options(account="library", queue="q", pipeline="talks", suffixes=[])
+    options = sqs_source.Options(account="library", queue="q", pipeline="talks", suffixes=[])
     (event,) = read_message(json.dumps({"Records": [an_event("notes")]})).events
     assert counts(options, event)
 
 
 def test_an_arrival_names_the_account_its_object_is_read_with():
-    options = sqs.Options(account="queues", object_account="library", queue="q", pipeline="talks")
+    options = sqs_source.Options(account="queues", object_account="library", queue="q", pipeline="talks")
     (event,) = read_message(json.dumps({"Records": [an_event(versionId="v1")]})).events
     arrival = arrival_of(options, event)
     assert (arrival.facts["account"], arrival.facts["version"]) == ("library", "v1")

@@ -9,11 +9,11 @@ from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack
 from pydantic import ValidationError
 
-from vidd.clients.aws import client
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.aws import sqs_publisher
+from vidd.integrations.aws.account import client
 from vidd.model.job import State
 from vidd.model.publication import Publication, Receipt
-from vidd.publishers import sqs
 
 NASTY = 'He said "no",\n<b>\\</b> & {"admin": true} \u2028 Überraschung 🎉 \ud800 \x00 \ufffe'
 ADDRESSES = {
@@ -84,16 +84,16 @@ def telling(tmp_path, server, **changes):
 
 def options(queue, /, **changes):
     given = {"account": "library", **changes}
-    return sqs.Options(**given if "queue" in given else {**given, "queue_url": queue.url})
+    return sqs_publisher.Options(**given if "queue" in given else {**given, "queue_url": queue.url})
 
 
 async def publish(tried, queue, /, **changes):
     async with asyncio.timeout(60):
-        return await sqs.publish(options(queue, **changes), tried.parcel())
+        return await sqs_publisher.publish(options(queue, **changes), tried.parcel())
 
 
 async def reconcile(tried, queue, /, **changes):
-    return await sqs.reconcile(options(queue, **changes), tried.parcel())
+    return await sqs_publisher.reconcile(options(queue, **changes), tried.parcel())
 
 
 def attributes(message):
@@ -142,11 +142,11 @@ async def test_a_retraction_is_a_message_of_its_own_type(queue, server, tmp_path
 
 def test_consumers_of_talkbots_queues_are_told_of_no_retraction():
     asked = {"account": "library", "queue": "q"}
-    assert sqs.Options(**asked).tells_retraction
-    assert not sqs.Options(**asked, retractions=False).tells_retraction
-    assert not sqs.Options(**asked, format="talkbot").tells_retraction
-    assert not sqs.Options(**asked, format="template", body="{{ title }}", body_is="text").tells_retraction
-    assert sqs.Options(**asked, format="template", body="{}", retractions=True).tells_retraction
+    assert sqs_publisher.Options(**asked).tells_retraction
+    assert not sqs_publisher.Options(**asked, retractions=False).tells_retraction
+    assert not sqs_publisher.Options(**asked, format="talkbot").tells_retraction
+    assert not sqs_publisher.Options(**asked, format="template", body="{{ title }}", body_is="text").tells_retraction
+    assert sqs_publisher.Options(**asked, format="template", body="{}", retractions=True).tells_retraction
 
 
 async def test_a_queue_is_found_by_its_name(queue, server, tmp_path):
@@ -314,7 +314,7 @@ async def test_a_queue_that_does_not_exist_is_refused(queue, server, tmp_path):
 
 async def test_a_check_asks_for_the_queue_and_sends_nothing(queue, server, tmp_path):
     kept = tools(tmp_path, library=an_account(server))
-    assert "can be reached; nothing was sent" in await sqs.check(options(queue), kept)
+    assert "can be reached; nothing was sent" in await sqs_publisher.check(options(queue), kept)
     assert await queue.all() == []
 
 
@@ -322,7 +322,7 @@ async def test_a_check_finds_a_queue_that_takes_less(server, tmp_path):
     small = await make_queue(server, "small", MaximumMessageSize="2048")
     kept = tools(tmp_path, library=an_account(server))
     with pytest.raises(Refused, match="takes 2048 bytes at most: set `largest`"):
-        await sqs.check(options(small), kept)
+        await sqs_publisher.check(options(small), kept)
 
 
 @pytest.mark.parametrize(
@@ -340,4 +340,4 @@ async def test_a_check_finds_a_queue_that_takes_less(server, tmp_path):
 )
 def test_settings_that_cannot_work_are_refused_at_once(setting, words):
     with pytest.raises(ValidationError, match=words):
-        sqs.Options(**{"account": "library", **setting})
+        sqs_publisher.Options(**{"account": "library", **setting})

@@ -103,7 +103,7 @@ def posted(daemon, path, fields):
 POINTS = {
     "before the second task's files": ("vidd.dataset.making:Workshop.child", "before", 2),
     "after a task's page": ("vidd.dataset.ledger:Ledger.write", "after", 1),
-    "in the middle of the objects": ("vidd.clients.s3_upload:Upload.run", "after", 7),
+    "in the middle of the objects": ("vidd.integrations.aws.s3_upload:Upload.run", "after", 7),
     "before a task's frames": ("vidd.dataset.documents:Documents.change_frames", "before", 2),
     "after a task is complete": ("vidd.dataset.documents:Documents.finish_task", "after", 1),
     "before all of it is": ("vidd.dataset.documents:Documents.finish", "before", 1),

@@ -10,16 +10,16 @@ from botocore.exceptions import ClientError
 
 from vidd.aio.retry import persist
 from vidd.aio.threads import in_thread
-from vidd.clients.aws import shown
-from vidd.clients.aws_faults import ABSENT, asking, code_of
 from vidd.errors import AgainLater, Refused
 from vidd.files.disk_space import disk
+from vidd.integrations.aws.account import shown
+from vidd.integrations.aws.errors import ABSENT, asking, code_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vidd.clients.s3_tree import Listed
     from vidd.dataset.options import Open
+    from vidd.integrations.aws.s3_tree import Listed
 
 _PIECE = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")

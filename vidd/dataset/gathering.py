@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.bounded import side_by_side
 from vidd.aio.threads import in_thread
-from vidd.clients.s3_tree import Listed, listed
 from vidd.dataset.ledger import WHOLE
 from vidd.dataset.making import TREE
 from vidd.dataset.planning import ROOT, key_differs
 from vidd.files.disk_space import disk
+from vidd.integrations.aws.s3_tree import Listed, listed
 from vidd.model.data_set import digest
 
 if TYPE_CHECKING:

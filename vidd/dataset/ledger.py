@@ -12,8 +12,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.s3_tree import Listed
 from vidd.files.disk_space import disk
+from vidd.integrations.aws.s3_tree import Listed
 from vidd.transfer.partial_download import sync_directory
 
 if TYPE_CHECKING:

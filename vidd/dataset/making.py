@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
 from vidd.aio.threads import in_thread
-from vidd.clients.aws import head
-from vidd.clients.s3_tree import Listed, listed
 from vidd.dataset.bring import bring
 from vidd.dataset.planning import ROOT, Found, Seen, TaskPlan
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.aws.account import head
+from vidd.integrations.aws.s3_tree import Listed, listed
 from vidd.model.data_set import mark_to_json
 from vidd.processes.worker_client import Silent, carry_out
 from vidd.transfer.partial_download import check_room

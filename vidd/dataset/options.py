@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from vidd.clients import aws, aws_faults, mongo
-from vidd.clients.s3_address import key_of
+from vidd.clients import mongo
 from vidd.dataset.documents import Documents
 from vidd.errors import Refused
+from vidd.integrations.aws import account as aws_account
+from vidd.integrations.aws import errors as aws_errors
+from vidd.integrations.aws.s3_uri import key_of
 from vidd.settings.types import Options
 
 if TYPE_CHECKING:
@@ -42,19 +44,19 @@ class Open:
 @asynccontextmanager
 async def opened(options: Place, tools: Tools) -> AsyncIterator[Open]:
     """Refused where there is no such account, or no bucket is named."""
-    store = tools.account(options.account, aws.Account)
+    store = tools.account(options.account, aws_account.Account)
     account = tools.account(options.database, mongo.Account)
     bucket = options.bucket or store.bucket
     if bucket is None:
         raise Refused("No bucket is named: set bucket of the step and the publisher, or of their account.")
-    async with mongo.database(account, options.database) as db, aws.client(store, "s3") as s3:
+    async with mongo.database(account, options.database) as db, aws_account.client(store, "s3") as s3:
         yield Open(Documents(db, options.database, partial(key_of, store, bucket)), s3, bucket, tools.clock.sleep)
 
 
 async def asked(options: Place, tools: Tools) -> str:
     """Ask for the documents and the bucket; a sentence of what was found."""
     async with opened(options, tools) as here:
-        with aws_faults.asking(f"looking at the bucket {here.bucket}"):
+        with aws_errors.asking(f"looking at the bucket {here.bucket}"):
             await here.s3.list_objects_v2(Bucket=here.bucket, MaxKeys=1)
         waiting = len(await here.documents.pending())
         return f"The documents and the bucket {here.bucket} can be read: {waiting} data sets are pending."

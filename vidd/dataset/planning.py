@@ -13,9 +13,9 @@ from vidd.model.data_set import Keys, digest, mark_to_json, parts, scaled
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vidd.clients.s3_tree import Listed
     from vidd.dataset.ledger import Page
     from vidd.dataset.shapes import FrameDocument, TaskDocument
+    from vidd.integrations.aws.s3_tree import Listed
     from vidd.model.augmentation import Augmentation, Recipe
     from vidd.model.data_set import Version
     from vidd.model.labels import Mark

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.threads import in_thread
-from vidd.clients.aws import Account
-from vidd.clients.s3_address import web_address
-from vidd.clients.s3_target import Target, safe_key
-from vidd.clients.s3_tree import Resume, TreeUpload, Wanted
 from vidd.dataset.documents import COMPLETE, PENDING
 from vidd.dataset.ledger import WHOLE, Ledger
 from vidd.dataset.options import Open, Place, asked, opened
 from vidd.dataset.planning import ROOT
 from vidd.errors import Refused
 from vidd.files.content_type import content_type
+from vidd.integrations.aws.account import Account
+from vidd.integrations.aws.s3_target import Target, safe_key
+from vidd.integrations.aws.s3_tree import Resume, TreeUpload, Wanted
+from vidd.integrations.aws.s3_uri import web_address
 from vidd.model.publication import Receipt
 from vidd.settings.types import Size
 from vidd.transfer.progress_meter import Meter

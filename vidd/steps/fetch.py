@@ -19,10 +19,10 @@ from pydantic import Field
 
 from vidd.aio.threads import in_thread
 from vidd.clients import file_copy, tree_copy
-from vidd.clients.s3_address import parse_s3_uri
 from vidd.errors import AgainLater, Refused
 from vidd.files.content_type import content_type
 from vidd.files.digest import digest_of, promised_sums
+from vidd.integrations.aws.s3_uri import parse_s3_uri
 from vidd.media.bitstream import mp4_index
 from vidd.model.extents import NotInParts, size_of
 from vidd.model.media import Artifact, Outcome
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from vidd.clients.pcloud import Cloud
-    from vidd.clients.s3_download import Pinned
+    from vidd.integrations.aws.s3_download import Pinned
     from vidd.ports import Bench, Tools
     from vidd.transfer.remote_ranges import Ranges
 
@@ -177,7 +177,7 @@ async def _read(bench: Bench, reader: PartReader, span: Span, margin: float) -> 
 async def _far(options: Options, bench: Bench, window: Window) -> AsyncIterator[tuple[Ranges, bytes]]:
     """The far file, its state known, and the window open for it; and the first bytes, where they came with the state."""
     if bench.job.location.partition(":")[0].lower() == "s3":
-        from vidd.clients.s3_ranges import S3Ranges  # noqa: PLC0415 - see _pinned
+        from vidd.integrations.aws.s3_ranges import S3Ranges  # noqa: PLC0415 - see _pinned
 
         async with _pinned(options, bench) as (s3, thing):
             far = S3Ranges(s3, thing)
@@ -234,8 +234,8 @@ def _account(options: Options, bench: Bench, where: str) -> str:
 async def _pinned(options: Options, bench: Bench) -> AsyncIterator[tuple[Any, Pinned]]:
     """A client of S3, and the object as it is now."""
     # Every daemon fetches, and those that have no S3 are spared what it takes to start and to hold its library.
-    from vidd.clients import s3_download  # noqa: PLC0415
-    from vidd.clients.aws import Account, client  # noqa: PLC0415
+    from vidd.integrations.aws import s3_download  # noqa: PLC0415
+    from vidd.integrations.aws.account import Account, client  # noqa: PLC0415
 
     facts = bench.job.facts
     bucket, key = parse_s3_uri(bench.job.location)
@@ -250,7 +250,7 @@ async def _pinned(options: Options, bench: Bench) -> AsyncIterator[tuple[Any, Pi
 
 
 async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
-    from vidd.clients import s3_download  # noqa: PLC0415 - see _pinned
+    from vidd.integrations.aws import s3_download  # noqa: PLC0415 - see _pinned
 
     promised, sleep = _promised(options, bench), bench.tools.clock.sleep
     async with _pinned(options, bench) as (s3, thing):
@@ -303,7 +303,7 @@ async def check(options: Options, tools: Tools) -> str:
 
         async with pcloud.cloud(tools.accounts[options.account], options.account, tools.clock) as api:
             return await pcloud_files.who(api)
-    from vidd.clients.aws import Account  # noqa: PLC0415 - as above
+    from vidd.integrations.aws.account import Account  # noqa: PLC0415 - as above
 
     tools.account(options.account, Account)
     return f"S3 objects are fetched with the account {options.account}."

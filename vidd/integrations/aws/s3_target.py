@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.aws import shown
 from vidd.errors import Refused
 from vidd.files.digest import digest_of
+from vidd.integrations.aws.account import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,9 +20,9 @@ from botocore.exceptions import ClientError
 from botocore.utils import parse_timestamp
 from pydantic import Field, SecretStr, model_validator
 
-from vidd.clients.aws_faults import ABSENT, asking, code_of, fault_of, status_of
 from vidd.display_text import printable
 from vidd.errors import AgainLater
+from vidd.integrations.aws.errors import ABSENT, asking, code_of, fault_of, status_of
 from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from vidd.clients.aws import shown
-from vidd.clients.aws_faults import asking, status_of
+from vidd.integrations.aws.account import shown
+from vidd.integrations.aws.errors import asking, status_of
 from vidd.model.extents import NotInParts
 from vidd.transfer.remote_ranges import Blocks, Replaced, placed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.clients.s3_download import Pinned
+    from vidd.integrations.aws.s3_download import Pinned
     from vidd.transfer.remote_ranges import Put
 
 

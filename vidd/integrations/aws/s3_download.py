@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
-from vidd.clients.aws import head, shown
-from vidd.clients.aws_faults import asking
 from vidd.errors import AgainLater, Refused
 from vidd.files.digest import FollowingSum
+from vidd.integrations.aws.account import head, shown
+from vidd.integrations.aws.errors import asking
 from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
-from vidd.clients.aws import head, shown
-from vidd.clients.aws_faults import asking
-from vidd.clients.s3_parts import manifest
-from vidd.clients.s3_target import JOB, Target, is_this
-from vidd.clients.s3_upload import Upload
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.aws.account import head, shown
+from vidd.integrations.aws.errors import asking
+from vidd.integrations.aws.s3_parts import manifest
+from vidd.integrations.aws.s3_target import JOB, Target, is_this
+from vidd.integrations.aws.s3_upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.clients.s3_parts import Manifest
+    from vidd.integrations.aws.s3_parts import Manifest
     from vidd.transfer.progress_meter import Meter
 
     Sleep = Callable[[float], Awaitable[None]]

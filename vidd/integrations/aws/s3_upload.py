@@ -16,11 +16,11 @@ from botocore.exceptions import ClientError
 
 from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
-from vidd.clients.aws import head
-from vidd.clients.aws_faults import asking, code_of, status_of
-from vidd.clients.s3_parts import Manifest, Slice
-from vidd.clients.s3_target import JOB, SUM, Target, is_this
 from vidd.errors import AgainLater, Fault, Refused
+from vidd.integrations.aws.account import head
+from vidd.integrations.aws.errors import asking, code_of, status_of
+from vidd.integrations.aws.s3_parts import Manifest, Slice
+from vidd.integrations.aws.s3_target import JOB, SUM, Target, is_this
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
-from vidd.clients.s3_address import s3_uri
+from vidd.integrations.aws.s3_uri import s3_uri
 
 _DEPTH = 4
 _REASONS = {"PutObject": "Put", "CopyObject": "Copy", "POST Object": "Post"}

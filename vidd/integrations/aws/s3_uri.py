@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 from vidd.errors import Refused
 
 if TYPE_CHECKING:
-    from vidd.clients.aws import Account
+    from vidd.integrations.aws.account import Account
 
 
 def s3_uri(bucket: str, key: str) -> str:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidd.clients.aws import Account, shown
-from vidd.clients.s3_target import Target, header_text, safe_key
-from vidd.clients.s3_tree import TreeUpload, Wanted
 from vidd.errors import Refused
 from vidd.files.content_type import content_type
 from vidd.files.tree import leaves
+from vidd.integrations.aws.account import Account, shown
+from vidd.integrations.aws.s3_target import Target, header_text, safe_key
+from vidd.integrations.aws.s3_tree import TreeUpload, Wanted
 from vidd.model.job import REPLACES
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render

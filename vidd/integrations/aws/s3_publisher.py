@@ -16,15 +16,15 @@ from pydantic import AfterValidator, Field
 
 from vidd.aio.retry import persist
 from vidd.aio.threads import in_thread
-from vidd.clients.aws import Account, client, head, shown
-from vidd.clients.aws_faults import asking, code_of
-from vidd.clients.s3_address import web_address
-from vidd.clients.s3_parts import manifest
-from vidd.clients.s3_plan import File, Layout, Plan
-from vidd.clients.s3_target import JOB, is_this
-from vidd.clients.s3_tree import Done, Resume, delete, unmirror
-from vidd.clients.s3_upload import Upload
 from vidd.errors import Refused
+from vidd.integrations.aws.account import Account, client, head, shown
+from vidd.integrations.aws.errors import asking, code_of
+from vidd.integrations.aws.s3_layout import File, Layout, Plan
+from vidd.integrations.aws.s3_parts import manifest
+from vidd.integrations.aws.s3_target import JOB, is_this
+from vidd.integrations.aws.s3_tree import Done, Resume, delete, unmirror
+from vidd.integrations.aws.s3_upload import Upload
+from vidd.integrations.aws.s3_uri import web_address
 from vidd.model.publication import Receipt
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render

@@ -14,11 +14,11 @@ import structlog
 from pydantic import Field, model_validator
 
 from vidd.aio.bounded import side_by_side
-from vidd.clients.aws import Account, client
-from vidd.clients.aws_faults import asking
-from vidd.clients.s3_address import s3_uri
-from vidd.clients.s3_event import ObjectEvent, read_message
 from vidd.errors import AgainLater
+from vidd.integrations.aws.account import Account, client
+from vidd.integrations.aws.errors import asking
+from vidd.integrations.aws.s3_event import ObjectEvent, read_message
+from vidd.integrations.aws.s3_uri import s3_uri
 from vidd.model.job import Arrival
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base

@@ -1,0 +1,1 @@
+"""One folder per outside system: its account, API client, errors, source, step and publisher."""
