@@ -57,7 +57,7 @@ class _Clock:
 
 def _account(kind: str, url: str, ca: Path) -> Any:
     if kind == "youtube":
-        from vidd.clients.youtube import Account as YouTube  # noqa: PLC0415 - each run loads only its own kind
+        from vidd.integrations.youtube.api import Account as YouTube  # noqa: PLC0415 - each run loads only its own kind
 
         person = {"client_id": "c", "client_secret": "s", "refresh_token": "r"}
         return YouTube(**person, token_url=f"{url}/token", api_url=url, ca=ca)

@@ -12,8 +12,8 @@ from peers.oauth import OAuth
 from peers.sheets import READING, SHEETS, Lost, Sheets
 
 from vidd.clients import google_sheets
-from vidd.clients.google_api import Answer, Api
 from vidd.errors import AgainLater, NobodyKnows
+from vidd.integrations.google.api import Answer, Api
 from vidd.ports import Encoder, ShortMemory, Tools
 
 ROBOT = "robot@project.example"

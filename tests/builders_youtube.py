@@ -10,14 +10,14 @@ from typing import Any
 from builders import job
 from builders_google import signed_in
 
-from vidd.clients.youtube import Account
 from vidd.errors import AgainLater, NobodyKnows
+from vidd.integrations.youtube import publisher as youtube_publisher
+from vidd.integrations.youtube.api import Account
+from vidd.integrations.youtube.publisher import Options
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt
 from vidd.model.talk import Speaker, Talk
 from vidd.ports import Encoder, Parcel, Tools
-from vidd.publishers import youtube
-from vidd.publishers.youtube import Options
 
 PIECE = 256 * 1024
 MOVIE = bytes(range(256)) * 3000
@@ -95,14 +95,14 @@ class Desk:
     async def attempt(self) -> Receipt:
         """One try as the engine makes it: what was begun is asked for first, and again after a lost reply."""
         if self.publication.begun:
-            found = await youtube.reconcile(self.options, self.parcel)
+            found = await youtube_publisher.reconcile(self.options, self.parcel)
             if found is not None:
                 return self._done(found)
         self.publication = replace(self.publication, begun=True, tried=self.tools.clock.now())
         try:
-            return self._done(await youtube.publish(self.options, self.parcel))
+            return self._done(await youtube_publisher.publish(self.options, self.parcel))
         except NobodyKnows as unknown:
-            found = await youtube.reconcile(self.options, self.parcel)
+            found = await youtube_publisher.reconcile(self.options, self.parcel)
             if found is None:
                 raise AgainLater(unknown.sentence) from unknown
             return self._done(found)
@@ -126,10 +126,10 @@ class Desk:
     async def amend(self, **changes):
         for name, value in changes.items():
             setattr(self, name, value)
-        return self._done(await youtube.amend(self.options, self.parcel))
+        return self._done(await youtube_publisher.amend(self.options, self.parcel))
 
     async def retract(self):
-        return await youtube.retract(self.options, self.parcel)
+        return await youtube_publisher.retract(self.options, self.parcel)
 
 
 def an_account(double, certificate, **changes):

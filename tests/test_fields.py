@@ -8,10 +8,10 @@ from builders_mail import Sent, artifact, bench
 
 from vidd.clients.facebook_words import words_of
 from vidd.clients.notice import TOLD, notice_of
-from vidd.clients.youtube_finish import FinishOptions
 from vidd.integrations.aws import s3_publisher, sqs_publisher
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_layout import Plan
+from vidd.integrations.youtube.processing import FinishOptions
 from vidd.kinds import module_of
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk

@@ -52,7 +52,7 @@ PUBLISHERS = {
     "sheet": "vidd.publishers.sheet",
     "sqs": "vidd.integrations.aws.sqs_publisher",
     "webhook": "vidd.publishers.webhook",
-    "youtube": "vidd.publishers.youtube",
+    "youtube": "vidd.integrations.youtube.publisher",
 }
 STORES = {
     "memory": "vidd.stores.memory",
@@ -70,7 +70,7 @@ ACCOUNTS = {
     "secret": "vidd.settings.secret",
     "smtp": "vidd.clients.smtp",
     "webhook": "vidd.clients.webhook",
-    "youtube": "vidd.clients.youtube",
+    "youtube": "vidd.integrations.youtube.api",
 }
 _TABLES: Mapping[str, Mapping[str, str]] = {
     "sources": SOURCES,

@@ -15,9 +15,9 @@ from peers.certificates import make_certificate
 from peers.oauth import CLIENT_ID, CLIENT_SECRET, FORCE_SSL, SHEETS, YOUTUBE, OAuth, OAuthService
 from pydantic import ValidationError
 
-from vidd.clients.google_api import NotTaken, QuotaUsedUp, google
-from vidd.clients.google_auth import GoogleAccount, Tokens
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.google.api import NotTaken, QuotaUsedUp, google
+from vidd.integrations.google.auth import GoogleAccount, Tokens
 
 
 class Clock(HeldClock):

@@ -9,10 +9,10 @@ from builders_youtube import FACTS, MOVIE, PIECE, TALK, Killed, a_desk, an_accou
 from peers.certificates import make_certificate
 from peers.youtube import YouTube
 
-from vidd.clients.youtube_words import Mending, counted
 from vidd.errors import AgainLater, Refused
-from vidd.publishers import youtube
-from vidd.publishers.youtube import Options
+from vidd.integrations.youtube import publisher as youtube_publisher
+from vidd.integrations.youtube.publisher import Options
+from vidd.integrations.youtube.text import Mending, counted
 
 
 @pytest.fixture(scope="module")
@@ -353,14 +353,14 @@ async def test_the_quota_is_counted_before_a_call_and_anew_each_day(double, cert
     tools = the_tools(tmp_path, account)
     first = a_desk(double, certificate, tmp_path, tools=tools)
     await first.attempt()
-    units, _ = await youtube.channel_of("channel", tools).quota.spent()
+    units, _ = await youtube_publisher.channel_of("channel", tools).quota.spent()
     assert units == double.spent
     second = a_desk(double, certificate, tmp_path, tools=tools)
     calls = len(double.called("POST", "/upload"))
     with pytest.raises(AgainLater, match="used up the 3000 units of quota of the day") as waits:
         await second.attempt()
     assert len(double.called("POST", "/upload")) == calls
-    assert (await youtube.channel_of("channel", tools).quota.spent())[0] == double.spent
+    assert (await youtube_publisher.channel_of("channel", tools).quota.spent())[0] == double.spent
     tools.clock.forward(waits.value.after)
     await second.through()
     assert {name[:10] for name in await tools.memory.recall("youtube quota channel")} == {"2026-05-02"}
@@ -570,6 +570,6 @@ async def test_what_a_person_said_was_published_can_be_amended_by_its_address(de
 
 
 async def test_the_check_names_the_channel(desk):
-    assert await youtube.check(desk.options, desk.tools) == (
+    assert await youtube_publisher.check(desk.options, desk.tools) == (
         "The account channel has the channel 'Channel of somebody' (UC-somebody)."
     )

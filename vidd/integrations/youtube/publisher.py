@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from vidd.clients.resumable_upload import UNIT
-from vidd.clients.youtube import Channel, channel_of
-from vidd.clients.youtube_extras import Extras
-from vidd.clients.youtube_finish import Finish, FinishOptions, Privacy, Template
-from vidd.clients.youtube_merge import merged_snippet, with_privacy
-from vidd.clients.youtube_order import Order, marker_of, order_of, playlists_of
-from vidd.clients.youtube_state import gone
-from vidd.clients.youtube_upload import VideoUpload
 from vidd.errors import Refused
+from vidd.integrations.google.resumable_upload import UNIT
+from vidd.integrations.youtube.api import Channel, channel_of
+from vidd.integrations.youtube.extras import Extras
+from vidd.integrations.youtube.metadata import merged_snippet, with_privacy
+from vidd.integrations.youtube.metadata_order import Order, marker_of, order_of, playlists_of
+from vidd.integrations.youtube.processing import Finish, FinishOptions, Privacy, Template
+from vidd.integrations.youtube.state import gone
+from vidd.integrations.youtube.upload import VideoUpload
 from vidd.model.publication import Receipt
 from vidd.settings.types import Size
 from vidd.transfer.progress_meter import Meter

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.youtube_words import PLAYLIST, Mending
 from vidd.errors import Refused
+from vidd.integrations.youtube.text import PLAYLIST, Mending
 from vidd.settings.templates import fields_of, render, title_among
 
 if TYPE_CHECKING:

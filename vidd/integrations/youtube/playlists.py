@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from vidd.aio.create_once import once
-from vidd.clients.google_api import NotTaken
 from vidd.errors import AgainLater
+from vidd.integrations.google.api import NotTaken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from vidd.clients.youtube import Channel
+    from vidd.integrations.youtube.api import Channel
     from vidd.ports import Clock, Memory
 
 _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], asyncio.Lock]] = WeakKeyDictionary()

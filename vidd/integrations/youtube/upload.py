@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.google_api import QuotaUsedUp
-from vidd.clients.resumable_upload import Gone, ResumableUpload, standing_of
-from vidd.clients.youtube_state import find_marked
 from vidd.errors import AgainLater, NobodyKnows
+from vidd.integrations.google.api import QuotaUsedUp
+from vidd.integrations.google.resumable_upload import Gone, ResumableUpload, standing_of
+from vidd.integrations.youtube.state import find_marked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from vidd.clients.youtube import Channel
+    from vidd.integrations.youtube.api import Channel
     from vidd.ports import Clock
     from vidd.transfer.progress_meter import Meter
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from vidd.clients.google_api import Answer, Api
+    from vidd.integrations.google.api import Answer, Api
     from vidd.transfer.progress_meter import Meter
 
 UNIT = 256 * 1024

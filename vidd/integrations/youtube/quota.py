@@ -11,7 +11,7 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from vidd.clients.google_api import QuotaUsedUp
+from vidd.integrations.google.api import QuotaUsedUp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from vidd.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.clients.youtube import Channel
+    from vidd.integrations.youtube.api import Channel
 
 _REJECTED = {
     "claim": "somebody claims it",

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from vidd.aio.retry import persist
-from vidd.clients.google_auth import GoogleAccount, Tokens
 from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.integrations.google.auth import GoogleAccount, Tokens
 from vidd.transfer.http import asking, retry_after
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from vidd.clients.google_api import Answer, Api, NotTaken, QuotaUsedUp, google
-from vidd.clients.google_auth import GoogleAccount
-from vidd.clients.youtube_quota import Quota
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.google.api import Answer, Api, NotTaken, QuotaUsedUp, google
+from vidd.integrations.google.auth import GoogleAccount
+from vidd.integrations.youtube.quota import Quota
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from vidd.aio.poll_clock import watched
-from vidd.clients.youtube_extras import Extras
-from vidd.clients.youtube_order import playlists_of
-from vidd.clients.youtube_playlists import Playlists
-from vidd.clients.youtube_state import gone, is_processed
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.youtube.extras import Extras
+from vidd.integrations.youtube.metadata_order import playlists_of
+from vidd.integrations.youtube.playlists import Playlists
+from vidd.integrations.youtube.state import gone, is_processed
 from vidd.model.publication import Receipt
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
 from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
-    from vidd.clients.youtube import Channel
-    from vidd.clients.youtube_upload import VideoUpload
+    from vidd.integrations.youtube.api import Channel
+    from vidd.integrations.youtube.upload import VideoUpload
     from vidd.ports import Parcel, Tools
 
 Template = Annotated[str, AfterValidator(check_template), MayName()]

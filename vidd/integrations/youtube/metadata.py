@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.youtube_words import Mending
+from vidd.integrations.youtube.text import Mending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

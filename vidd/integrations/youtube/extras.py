@@ -10,14 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.create_once import once
-from vidd.clients.google_api import NotTaken
+from vidd.integrations.google.api import NotTaken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.clients.youtube import Channel
-    from vidd.clients.youtube_playlists import Playlists
+    from vidd.integrations.youtube.api import Channel
+    from vidd.integrations.youtube.playlists import Playlists
     from vidd.ports import Clock
 
 

@@ -1,0 +1,1 @@
+"""What Google's services share: sign-in, REST calls, resumable uploads."""

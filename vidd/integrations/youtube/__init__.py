@@ -1,0 +1,1 @@
+"""YouTube: uploads, metadata, playlists, quota."""
