@@ -61,7 +61,7 @@ def _account(kind: str, url: str, ca: Path) -> Any:
 
         person = {"client_id": "c", "client_secret": "s", "refresh_token": "r"}
         return YouTube(**person, token_url=f"{url}/token", api_url=url, ca=ca)
-    from vidd.clients.facebook import Account as Facebook  # noqa: PLC0415 - as above
+    from vidd.integrations.facebook.api import Account as Facebook  # noqa: PLC0415 - as above
 
     return Facebook(page="1", token="t", url=url, video_url=url, ca=ca)
 

@@ -10,11 +10,11 @@ from builders_aws import NOW, Desk, QuickClock, a_job
 from peers.certificates import make_certificate
 from peers.pcloud import PCloud
 
-from vidd.clients.pcloud import _LOGGED_IN, Account
 from vidd.errors import AgainLater, NobodyKnows
 from vidd.files.tree import tree_artifact
+from vidd.integrations.pcloud import publisher as pcloud_publisher
+from vidd.integrations.pcloud.api import _LOGGED_IN, Account
 from vidd.ports import Encoder, Tools
-from vidd.publishers import pcloud
 
 TOKEN = "OAUTHTOKEN4711SECRET"
 PASSWORD = "correct horse"
@@ -96,19 +96,19 @@ def add_tree(desk, files, role="annotations", path="out"):
 
 
 def the_options(**changes):
-    return pcloud.Options(**{"account": "cloud", "folder": "{{ facts.folder_id }}", **changes})
+    return pcloud_publisher.Options(**{"account": "cloud", "folder": "{{ facts.folder_id }}", **changes})
 
 
 async def attempt(desk, options, *, begun=True):
     """As the engine does it: whoever began is asked first, and what nobody knows is asked at once."""
     if begun and desk.token:
-        found = await pcloud.reconcile(options, desk.parcel)
+        found = await pcloud_publisher.reconcile(options, desk.parcel)
         if found is not None:
             return found
     try:
-        return await pcloud.publish(options, desk.parcel)
+        return await pcloud_publisher.publish(options, desk.parcel)
     except NobodyKnows as unknown:
-        found = await pcloud.reconcile(options, desk.parcel)
+        found = await pcloud_publisher.reconcile(options, desk.parcel)
         if found is None:
             raise AgainLater("it did not arrive") from unknown
         return found

@@ -6,16 +6,17 @@ from dataclasses import fields
 import pytest
 from builders_mail import Sent, artifact, bench
 
-from vidd.clients.facebook_words import words_of
 from vidd.clients.notice import TOLD, notice_of
 from vidd.integrations.aws import s3_publisher, sqs_publisher
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_layout import Plan
+from vidd.integrations.facebook.text import words_of
+from vidd.integrations.pcloud import publisher as pcloud_publisher
 from vidd.integrations.youtube.processing import FinishOptions
 from vidd.kinds import module_of
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk
-from vidd.publishers import folder, mail, pcloud, webhook
+from vidd.publishers import folder, mail, webhook
 from vidd.settings.template_check import USUAL, templates_in, unknown_in
 from vidd.steps import describe
 
@@ -122,9 +123,9 @@ async def test_an_object_has_all_that_its_key_may_name(sent):
 
 
 def test_a_file_on_pcloud_has_all_that_its_place_may_name(sent):
-    options = pcloud.Options(account="a", folder="1")
+    options = pcloud_publisher.Options(account="a", folder="1")
     given = {name: naming(names_in(options, name)) for name in ("folder", "name", "path")}
-    assert pcloud._plan(pcloud.Options(account="a", **given), sent).wanted
+    assert pcloud_publisher._plan(pcloud_publisher.Options(account="a", **given), sent).wanted
 
 
 def test_what_a_source_brought_may_be_named_and_cannot_be_judged():

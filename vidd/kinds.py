@@ -43,11 +43,11 @@ STEPS = {
 }
 PUBLISHERS = {
     "data_set": "vidd.publishers.data_set",
-    "facebook": "vidd.publishers.facebook",
+    "facebook": "vidd.integrations.facebook.publisher",
     "folder": "vidd.publishers.folder",
     "mail": "vidd.publishers.mail",
     "mongo_tasks": "vidd.publishers.mongo_tasks",
-    "pcloud": "vidd.publishers.pcloud",
+    "pcloud": "vidd.integrations.pcloud.publisher",
     "s3": "vidd.integrations.aws.s3_publisher",
     "sheet": "vidd.publishers.sheet",
     "sqs": "vidd.integrations.aws.sqs_publisher",
@@ -62,10 +62,10 @@ STORES = {
 QUEUES = {"local": "vidd.queues.local"}
 ACCOUNTS = {
     "cms": "vidd.clients.cms",
-    "facebook": "vidd.clients.facebook",
+    "facebook": "vidd.integrations.facebook.api",
     "google": "vidd.clients.google_sheets",
     "mongodb": "vidd.clients.mongo",
-    "pcloud": "vidd.clients.pcloud",
+    "pcloud": "vidd.integrations.pcloud.api",
     "s3": "vidd.integrations.aws.account",
     "secret": "vidd.settings.secret",
     "smtp": "vidd.clients.smtp",

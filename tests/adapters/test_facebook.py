@@ -14,12 +14,12 @@ from builders_aws import NOW, Desk, QuickClock, a_job
 from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 
-from vidd.clients.facebook import Account
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.facebook import publisher as facebook_publisher
+from vidd.integrations.facebook.api import Account
 from vidd.model.retry import RetryRule, next_try
 from vidd.model.talk import Speaker, Talk
 from vidd.ports import Encoder, Tools
-from vidd.publishers import facebook
 from vidd.ready import make_ready
 from vidd.settings.schema import SettingsFault, read_settings
 
@@ -81,24 +81,24 @@ def desk(service, tmp_path):
     return made.add("talk", "out.mp4", FILE)
 
 
-OPTIONS = facebook.Options(account="stage-a")
+OPTIONS = facebook_publisher.Options(account="stage-a")
 
 
 def the_options(**changes):
-    return facebook.Options(**{"account": "stage-a", **changes})
+    return facebook_publisher.Options(**{"account": "stage-a", **changes})
 
 
 async def attempt(desk, options=OPTIONS):
     """As the engine does it: whoever began is asked first, and what nobody knows is asked at once."""
     if desk.begun:
-        found = await facebook.reconcile(options, desk.parcel)
+        found = await facebook_publisher.reconcile(options, desk.parcel)
         if found is not None:
             return found
     desk.begun = True
     try:
-        return await facebook.publish(options, desk.parcel)
+        return await facebook_publisher.publish(options, desk.parcel)
     except NobodyKnows as unknown:
-        found = await facebook.reconcile(options, desk.parcel)
+        found = await facebook_publisher.reconcile(options, desk.parcel)
         if found is None:
             raise AgainLater("it did not arrive") from unknown
         return found
@@ -284,7 +284,7 @@ async def test_two_restarts_in_the_middle_make_one_video(service, desk):
     with pytest.raises(Refused):
         await attempt(desk)
     with pytest.raises(Killed):
-        await facebook.publish(OPTIONS, replace(desk.parcel, sent=killed))
+        await facebook_publisher.publish(OPTIONS, replace(desk.parcel, sent=killed))
     receipt, _ = await to_the_end(desk)
     (film,) = service.published()
     assert receipt.facts["video"] == film.id
@@ -408,7 +408,9 @@ async def test_each_stage_has_its_page(service, desk):
     assert receipt.facts["page"] == "2002"
     assert len(service.published("2002")) == 1
     with pytest.raises(Refused, match="stage 'Main Stage'"):
-        await attempt(Desk(a_job("x"), desk.directory, desk.tools, talk=TALK), facebook.Options(accounts={"x": "side"}))
+        await attempt(
+            Desk(a_job("x"), desk.directory, desk.tools, talk=TALK), facebook_publisher.Options(accounts={"x": "side"})
+        )
 
 
 async def test_a_talk_that_changed_its_stage_meanwhile_is_asked_for_on_its_first_page(service, desk):
@@ -477,13 +479,13 @@ def with_receipt(desk, receipt):
 
 async def test_a_changed_description_follows_and_an_unchanged_one_is_not_written(service, desk):
     receipt = await published(desk)
-    assert await facebook.amend(OPTIONS, with_receipt(desk, receipt)) == receipt
+    assert await facebook_publisher.amend(OPTIONS, with_receipt(desk, receipt)) == receipt
     assert service.updates == []
     desk.facts["description"] = "Grace\n\nIt was another talk."
-    amended = await facebook.amend(OPTIONS, with_receipt(desk, receipt))
+    amended = await facebook_publisher.amend(OPTIONS, with_receipt(desk, receipt))
     assert service.updates == [{"description": "Grace\n\nIt was another talk."}]
     desk.facts["title"] = "On Knots"
-    amended = await facebook.amend(OPTIONS, with_receipt(desk, amended))
+    amended = await facebook_publisher.amend(OPTIONS, with_receipt(desk, amended))
     assert service.published()[0].title == amended.facts["title"] == "On Knots"
     assert amended.url == receipt.url
 
@@ -493,7 +495,7 @@ async def test_a_lost_reply_to_an_update_is_made_good(service, desk, after):
     receipt = await published(desk)
     desk.facts["description"] = "New words."
     service.goes_wrong("update", "drop", after=after)
-    await facebook.amend(OPTIONS, with_receipt(desk, receipt))
+    await facebook_publisher.amend(OPTIONS, with_receipt(desk, receipt))
     assert service.published()[0].description == "New words."
 
 
@@ -502,10 +504,10 @@ async def test_a_talk_that_becomes_private_is_hidden_where_facebook_lets_it(serv
     desk.talk = replace(TALK, private=True)
     service.may_unpublish = False
     with pytest.raises(Refused, match="vidd retract"):
-        await facebook.amend(OPTIONS, with_receipt(desk, receipt))
+        await facebook_publisher.amend(OPTIONS, with_receipt(desk, receipt))
     assert service.published()[0].published
     service.may_unpublish = True
-    amended = await facebook.amend(OPTIONS, with_receipt(desk, receipt))
+    amended = await facebook_publisher.amend(OPTIONS, with_receipt(desk, receipt))
     assert not service.published()[0].published
     assert amended.facts["published"] is False
 
@@ -513,23 +515,23 @@ async def test_a_talk_that_becomes_private_is_hidden_where_facebook_lets_it(serv
 async def test_a_video_is_taken_back_by_its_id_and_a_second_time_without_harm(service, desk):
     receipt = await published(desk)
     service.goes_wrong("delete", "drop", after=True)
-    said = await facebook.retract(OPTIONS, with_receipt(desk, receipt))
+    said = await facebook_publisher.retract(OPTIONS, with_receipt(desk, receipt))
     assert receipt.facts["video"] in said
     assert service.published() == []
-    assert "no longer" in await facebook.retract(OPTIONS, with_receipt(desk, receipt))
+    assert "no longer" in await facebook_publisher.retract(OPTIONS, with_receipt(desk, receipt))
     with pytest.raises(Refused, match="no longer on the page"):
-        await facebook.amend(OPTIONS, with_receipt(desk, receipt))
+        await facebook_publisher.amend(OPTIONS, with_receipt(desk, receipt))
 
 
 async def test_the_check_says_which_page_answers(service, desk):
-    assert await facebook.check(OPTIONS, desk.tools) == "The page Main Stage (1001) can be reached."
+    assert await facebook_publisher.check(OPTIONS, desk.tools) == "The page Main Stage (1001) can be reached."
     service.page("2002", "Side Stage", "EAASIDETOKEN")
     desk.tools.accounts["stage-a"] = an_account(service, token="EAASIDETOKEN")
     with pytest.raises(Refused, match=r"that of 'Side Stage' \(2002\), not of the page 1001"):
-        await facebook.check(OPTIONS, desk.tools)
+        await facebook_publisher.check(OPTIONS, desk.tools)
     desk.tools.accounts["stage-a"] = an_account(service, page=None)
     with pytest.raises(Refused, match="names no page"):
-        await facebook.check(OPTIONS, desk.tools)
+        await facebook_publisher.check(OPTIONS, desk.tools)
 
 
 async def test_a_cancelled_upload_leaves_a_session_that_goes_on(service, desk):

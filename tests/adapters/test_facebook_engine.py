@@ -7,12 +7,12 @@ from builders import Engine, FakeStep
 from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 
-from vidd.clients.facebook import Account
+from vidd.integrations.facebook import publisher as facebook_publisher
+from vidd.integrations.facebook.api import Account
 from vidd.model.job import State
 from vidd.model.media import Artifact, Outcome
 from vidd.model.retry import RetryRule
 from vidd.ports import PlannedPublisher
-from vidd.publishers import facebook
 
 FILE = b"x" * 5000
 
@@ -27,10 +27,10 @@ class Page:
     """The publisher as `kinds` would plan it."""
 
     def planned(self):
-        options = facebook.Options(account="page")
+        options = facebook_publisher.Options(account="page")
         return PlannedPublisher(
             "facebook", "facebook", "uploads", True,
-            partial(facebook.publish, options), partial(facebook.reconcile, options),
+            partial(facebook_publisher.publish, options), partial(facebook_publisher.reconcile, options),
         )  # fmt: skip
 
 

@@ -17,10 +17,10 @@ from builders_pcloud import (
 from peers.pcloud import says
 from pydantic import ValidationError
 
-from vidd.clients.pcloud import Account, cloud
-from vidd.clients.pcloud_files import listing, who
 from vidd.errors import AgainLater, Refused
-from vidd.publishers import pcloud
+from vidd.integrations.pcloud import publisher as pcloud_publisher
+from vidd.integrations.pcloud.api import Account, cloud
+from vidd.integrations.pcloud.files import listing, who
 from vidd.ready import make_ready
 from vidd.settings.schema import read_settings
 
@@ -69,7 +69,7 @@ async def test_a_log_in_that_expires_in_the_middle_of_an_upload_costs_one_more_s
     desk = add_tree(a_desk(tmp_path, service), {"a.json": b"1" * 1000})
     desk.tools.accounts["cloud"] = by_password(service)
     service.misstep("POST", "^/uploadfile$", "status", status=200, body=says(2000))
-    await pcloud.publish(the_options(), desk.parcel)
+    await pcloud_publisher.publish(the_options(), desk.parcel)
     assert service.tree("/results/v1") == {"a.json": b"1" * 1000}
     assert service.logins == 2
 

@@ -10,12 +10,12 @@ from builders import DEADLINE, Engine, FakeStep
 from builders_pcloud import an_account, certificate, no_line_left, service
 
 from vidd.files.tree import tree_artifact
+from vidd.integrations.pcloud import publisher as pcloud_publisher
 from vidd.model.job import State
 from vidd.model.media import Outcome
 from vidd.model.publication import Sending
 from vidd.model.retry import RetryRule
 from vidd.ports import PlannedPublisher
-from vidd.publishers import pcloud
 
 __all__ = ["certificate", "no_line_left", "service"]
 FILES = {f"body/scene_{number % 3:03}/{number}.glb": os.urandom(2000) for number in range(30)}
@@ -35,10 +35,10 @@ class Mirror:
     """The publisher as `kinds` would plan it."""
 
     def planned(self):
-        options = pcloud.Options(account="cloud", folder="{{ facts.folder_id }}", delete=True, parallel=1)
+        options = pcloud_publisher.Options(account="cloud", folder="{{ facts.folder_id }}", delete=True, parallel=1)
         return PlannedPublisher(
             "pcloud", "pcloud", "uploads", True,
-            partial(pcloud.publish, options), partial(pcloud.reconcile, options),
+            partial(pcloud_publisher.publish, options), partial(pcloud_publisher.reconcile, options),
         )  # fmt: skip
 
 

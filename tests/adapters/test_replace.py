@@ -11,7 +11,8 @@ from peers.servers import ministack
 from vidd.errors import Refused
 from vidd.files.tree import tree_artifact
 from vidd.integrations.aws import s3_publisher
-from vidd.publishers import folder, pcloud
+from vidd.integrations.pcloud import publisher as pcloud_publisher
+from vidd.publishers import folder
 
 __all__ = ["certificate", "service"]
 BEFORE = {"2d_poses/a.json": b"1", "2d_poses/b.json": b"22", "body/scene_000/0_0.glb": b"old", "index.json": b"[]"}
@@ -26,16 +27,16 @@ def counts(receipt):
 async def test_pcloud_gets_exactly_what_changed_and_keeps_what_is_not_ours(tmp_path, service):
     options = the_options(path="{{ role }}")
     desk = add_tree(a_desk(tmp_path, service), BEFORE)
-    assert counts(await pcloud.publish(options, desk.parcel)) == [4, 0, 0]
+    assert counts(await pcloud_publisher.publish(options, desk.parcel)) == [4, 0, 0]
     service.put("/results/v1/annotations/notes.txt", b"a person's")
     service.put("/results/v1/annotations/empty/notes.txt", b"a person's")
     add_tree(desk, AFTER)
-    receipt = await pcloud.replace(options, replace(desk.parcel, gone=GONE))
+    receipt = await pcloud_publisher.replace(options, replace(desk.parcel, gone=GONE))
     assert counts(receipt) == [2, 2, 1]
     notes = {"notes.txt": b"a person's", "empty/notes.txt": b"a person's"}
     assert service.tree("/results/v1/annotations") == AFTER | notes
     assert service.folder("/results/v1/annotations").folders.keys() == {"2d_poses", "new", "empty"}
-    again = await pcloud.replace(options, replace(desk.parcel, gone=GONE))
+    again = await pcloud_publisher.replace(options, replace(desk.parcel, gone=GONE))
     assert counts(again) == [0, 4, 0]
 
 

@@ -15,10 +15,10 @@ import typer
 from pydantic import SecretStr
 
 from vidd.cli.common import ConfigOption, JsonOption, StateOption, fail, finish, say, say_json, settings_of
-from vidd.clients.facebook import Account, graph
-from vidd.clients.facebook_faults import GraphError
 from vidd.engine.clock import SystemClock
 from vidd.errors import Fault, Refused
+from vidd.integrations.facebook.api import Account, graph
+from vidd.integrations.facebook.errors import GraphError
 from vidd.kinds import Faults, accounts_of
 
 _VARIABLE = "VIDD_FACEBOOK_USER_TOKEN"

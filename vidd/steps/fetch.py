@@ -39,8 +39,8 @@ from vidd.transfer.sparse_download import Window
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from vidd.clients.pcloud import Cloud
     from vidd.integrations.aws.s3_download import Pinned
+    from vidd.integrations.pcloud.api import Cloud
     from vidd.ports import Bench, Tools
     from vidd.transfer.remote_ranges import Ranges
 
@@ -260,7 +260,7 @@ async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Mete
 
 @asynccontextmanager
 async def _cloud(options: Options, bench: Bench) -> AsyncIterator[Cloud]:
-    from vidd.clients.pcloud import Account, cloud  # noqa: PLC0415 - as above
+    from vidd.integrations.pcloud.api import Account, cloud  # noqa: PLC0415 - as above
 
     name = _account(options, bench, "pCloud")
     async with cloud(bench.tools.account(name, Account), name, bench.tools.clock) as api:
@@ -268,7 +268,7 @@ async def _cloud(options: Options, bench: Bench) -> AsyncIterator[Cloud]:
 
 
 async def _from_pcloud(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
-    from vidd.clients.pcloud_download import fetch  # noqa: PLC0415 - as above
+    from vidd.integrations.pcloud.download import fetch  # noqa: PLC0415 - as above
 
     job, promised = bench.job, _promised(options, bench)
     size, parallel = job.facts.get("size"), options.parallel
@@ -280,7 +280,7 @@ async def _name(options: Options, bench: Bench) -> str:
     """The name of what arrived; one without an end is asked for where the place knows a better one."""
     if PurePath(bench.job.name).suffix or not bench.job.location.lower().startswith("pcloud:"):
         return bench.job.name
-    from vidd.clients.pcloud_download import look  # noqa: PLC0415 - as above
+    from vidd.integrations.pcloud.download import look  # noqa: PLC0415 - as above
 
     async with _cloud(options, bench) as api:
         return (await look(api, bench.job.location)).name
@@ -299,9 +299,10 @@ async def check(options: Options, tools: Tools) -> str:
     if options.account is None:
         return "Files are fetched with the account that the arrival names."
     if getattr(tools.accounts.get(options.account), "kind", None) == "pcloud":
-        from vidd.clients import pcloud, pcloud_files  # noqa: PLC0415 - as above
+        from vidd.integrations.pcloud import api as pcloud_api  # noqa: PLC0415 - as above
+        from vidd.integrations.pcloud import files as pcloud_files
 
-        async with pcloud.cloud(tools.accounts[options.account], options.account, tools.clock) as api:
+        async with pcloud_api.cloud(tools.accounts[options.account], options.account, tools.clock) as api:
             return await pcloud_files.who(api)
     from vidd.integrations.aws.account import Account  # noqa: PLC0415 - as above
 

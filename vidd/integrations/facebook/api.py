@@ -21,8 +21,8 @@ from pydantic import Field, SecretStr, field_validator
 
 from vidd.aio.idle_timeout import Silence
 from vidd.aio.retry import persist
-from vidd.clients.facebook_faults import GraphError, fate_of, graph_error
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.integrations.facebook.errors import GraphError, fate_of, graph_error
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import asking, authorities, patience
 

@@ -15,10 +15,10 @@ from yarl import URL
 
 from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
-from vidd.clients.pcloud_files import checksums, links, stat
 from vidd.display_text import printable, quoted
 from vidd.errors import AgainLater, Refused
 from vidd.files.digest import FollowingSum
+from vidd.integrations.pcloud.files import checksums, links, stat
 from vidd.transfer.http import asking, fault_of_status, retry_after
 from vidd.transfer.partial_download import check_room
 from vidd.transfer.remote_ranges import Blocks, placed
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from vidd.clients.pcloud import Cloud
-    from vidd.clients.pcloud_files import File
+    from vidd.integrations.pcloud.api import Cloud
+    from vidd.integrations.pcloud.files import File
     from vidd.transfer.partial_download import Landing
     from vidd.transfer.progress_meter import Meter
     from vidd.transfer.remote_ranges import Put

@@ -15,13 +15,13 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field
 
 from vidd.aio.threads import in_thread
-from vidd.clients.packed import pack, unpack
-from vidd.clients.pcloud import Account, Cloud, cloud
-from vidd.clients.pcloud_files import checked_name, listing, who
-from vidd.clients.pcloud_mirror import Done, Mirror, Wanted, common_root, folder_at, unmirror
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.files.tree import leaves
+from vidd.integrations.pcloud.api import Account, Cloud, cloud
+from vidd.integrations.pcloud.files import checked_name, listing, who
+from vidd.integrations.pcloud.mirror import Done, Mirror, Wanted, common_root, folder_at, unmirror
+from vidd.integrations.pcloud.state_encoding import pack, unpack
 from vidd.model.publication import Receipt
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render

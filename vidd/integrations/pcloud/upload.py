@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidd.aio.retry import persist
-from vidd.clients.pcloud import understood
-from vidd.clients.pcloud_files import File, checksums, delete_file, file_of, listing, rename, sums_of
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.pcloud.api import understood
+from vidd.integrations.pcloud.files import File, checksums, delete_file, file_of, listing, rename, sums_of
 from vidd.transfer.read_ahead import pieces
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from vidd.clients.pcloud import Cloud
+    from vidd.integrations.pcloud.api import Cloud
     from vidd.transfer.progress_meter import Meter
 
 ALGORITHM = "sha1"

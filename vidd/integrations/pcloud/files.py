@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.pcloud_faults import NO_FILE, NO_FOLDER, NOT_EMPTY
 from vidd.display_text import quoted, size_in_words
 from vidd.errors import Refused
+from vidd.integrations.pcloud.errors import NO_FILE, NO_FOLDER, NOT_EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.clients.pcloud import Cloud
+    from vidd.integrations.pcloud.api import Cloud
 
 _LONGEST_NAME = 1023
 _SUMS = ("sha256", "sha1", "md5")

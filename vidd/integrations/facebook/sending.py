@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.facebook_faults import Wait400
-from vidd.clients.facebook_upload import Session, Transfer, finish, identity_of, start
-from vidd.clients.facebook_video import Film, look
+from vidd.integrations.facebook.errors import Wait400
+from vidd.integrations.facebook.upload import Session, Transfer, finish, identity_of, start
+from vidd.integrations.facebook.video import Film, look
 from vidd.transfer.progress_meter import Meter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vidd.clients.facebook import Graph
-    from vidd.clients.facebook_words import Words
+    from vidd.integrations.facebook.api import Graph
+    from vidd.integrations.facebook.text import Words
     from vidd.ports import Parcel
 
 

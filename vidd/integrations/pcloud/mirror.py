@@ -11,7 +11,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from vidd.aio.bounded import side_by_side
-from vidd.clients.pcloud_files import (
+from vidd.errors import Refused
+from vidd.files.digest import digest_of
+from vidd.integrations.pcloud.files import (
     File,
     Listing,
     checked_name,
@@ -21,15 +23,13 @@ from vidd.clients.pcloud_files import (
     listing,
     make_folder,
 )
-from vidd.clients.pcloud_upload import ALGORITHM, Sending, Upload, is_part, part_name
-from vidd.errors import Refused
-from vidd.files.digest import digest_of
+from vidd.integrations.pcloud.upload import ALGORITHM, Sending, Upload, is_part, part_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.clients.pcloud import Cloud
+    from vidd.integrations.pcloud.api import Cloud
     from vidd.transfer.progress_meter import Meter
 
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from vidd.clients.facebook_faults import GraphError
 from vidd.display_text import printable
 from vidd.errors import NobodyKnows, Refused
+from vidd.integrations.facebook.errors import GraphError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.clients.facebook import Graph
-    from vidd.clients.facebook_words import Words
+    from vidd.integrations.facebook.api import Graph
+    from vidd.integrations.facebook.text import Words
 
 _SITE = "https://www.facebook.com"
 _FIELDS = "title,description,published,permalink_url,status"

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.clients.facebook import Account, Graph, graph
-from vidd.clients.facebook_faults import GraphError
-from vidd.clients.facebook_sending import Sending
-from vidd.clients.facebook_upload import SessionGone
-from vidd.clients.facebook_video import correct, delete, look
-from vidd.clients.facebook_watch import WatchOptions, age, found, outcome, receipt_of
-from vidd.clients.facebook_words import Words, marker_of, words_of
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.facebook.api import Account, Graph, graph
+from vidd.integrations.facebook.errors import GraphError
+from vidd.integrations.facebook.processing import WatchOptions, age, found, outcome, receipt_of
+from vidd.integrations.facebook.sending import Sending
+from vidd.integrations.facebook.text import Words, marker_of, words_of
+from vidd.integrations.facebook.upload import SessionGone
+from vidd.integrations.facebook.video import correct, delete, look
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.settings.template_check import MayName

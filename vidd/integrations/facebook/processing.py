@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.poll_clock import watched
-from vidd.clients.facebook_video import Film, look, marked
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.facebook.video import Film, look, marked
 from vidd.model.publication import Receipt
 from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.clients.facebook import Graph
+    from vidd.integrations.facebook.api import Graph
     from vidd.ports import Parcel
 
 

@@ -19,8 +19,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from vidd.aio.idle_timeout import Silence
 from vidd.aio.retry import persist
-from vidd.clients.pcloud_faults import LOGIN, PCloudError, fate_of
 from vidd.errors import AgainLater, NobodyKnows
+from vidd.integrations.pcloud.errors import LOGIN, PCloudError, fate_of
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import asking, authorities, patience, retry_after
 from vidd.transfer.multipart_form import Multipart

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vidd.aio.retry import persist
-from vidd.clients.facebook import Chunk
-from vidd.clients.facebook_faults import GraphError
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.facebook.api import Chunk
+from vidd.integrations.facebook.errors import GraphError
 from vidd.transfer.read_ahead import pieces
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from vidd.clients.facebook import Graph
+    from vidd.integrations.facebook.api import Graph
     from vidd.transfer.progress_meter import Meter
 
 _NOTED_EVERY = 64 * 2**20

@@ -1,0 +1,1 @@
+"""Facebook: videos of a page."""

@@ -1,0 +1,1 @@
+"""pCloud: files, folders, links."""
