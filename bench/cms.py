@@ -27,14 +27,14 @@ import aiohttp
 from aiohttp import web
 from common import cpu, daemon, free_port, rss, table
 
-from vidd.clients.cms import Account
 from vidd.engine.clock import SystemClock
 from vidd.engine.inlet import SourceInlet
 from vidd.engine.intake import Intake
 from vidd.engine.supervise import Watchers
+from vidd.integrations.graphql_cms import source
+from vidd.integrations.graphql_cms.account import Account
 from vidd.ports import Encoder, Tools
 from vidd.queues.local import LocalQueue
-from vidd.sources import cms as source
 from vidd.stores.sqlite import SqliteStore
 
 _PATIENCE = 120.0

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from builders import HeldClock
 from builders_aws import QuietInlet
 
-from vidd.clients.cms import Account
+from vidd.integrations.graphql_cms import source
+from vidd.integrations.graphql_cms.account import Account
 from vidd.ports import Encoder, Memory, ShortMemory, Tools
-from vidd.sources import cms as source
 
 QUERY_SINCE = """query ($since: String!) {
   videoObjects(since: $since) { id pCloudAnnotationsFolderId pCloudFileId uploadedAt }

@@ -22,7 +22,7 @@ from vidd.settings.template_check import USUAL, templates_in, unknown_in
 
 Where = tuple[int | str, ...]
 SOURCES = {
-    "cms": "vidd.sources.cms",
+    "cms": "vidd.integrations.graphql_cms.source",
     "data_sets": "vidd.sources.data_sets",
     "folder": "vidd.sources.folder",
     "process_content": "vidd.sources.process_content",
@@ -61,7 +61,7 @@ STORES = {
 }
 QUEUES = {"local": "vidd.queues.local"}
 ACCOUNTS = {
-    "cms": "vidd.clients.cms",
+    "cms": "vidd.integrations.graphql_cms.account",
     "facebook": "vidd.integrations.facebook.api",
     "google": "vidd.clients.google_sheets",
     "mongodb": "vidd.clients.mongo",

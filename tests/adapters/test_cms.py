@@ -8,8 +8,8 @@ from builders_cms import QUERY_SINCE, CmsInlet, the_options, the_tools, watching
 from peers.cms import GRAPHQL_WS_PROTOCOL, Query, Shelf, Subscription, a_cms, a_video
 
 from vidd.errors import AgainLater
+from vidd.integrations.graphql_cms import source
 from vidd.ports import ShortMemory
-from vidd.sources import cms as source
 
 
 @pytest.fixture

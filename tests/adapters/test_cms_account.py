@@ -5,9 +5,9 @@ from builders_cms import CmsInlet, the_options, the_tools, watching
 from peers.cms import a_cms, a_video
 from pydantic import ValidationError
 
-from vidd.clients.cms import Account
 from vidd.errors import Refused
-from vidd.sources import cms as source
+from vidd.integrations.graphql_cms import source
+from vidd.integrations.graphql_cms.account import Account
 
 LOGIN = {"email": "vidd@example.org", "password": "correct horse"}
 

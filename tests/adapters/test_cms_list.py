@@ -5,7 +5,7 @@ from peers.cms import a_cms, a_video
 from pydantic import ValidationError
 
 from vidd.errors import AgainLater
-from vidd.sources import cms as source
+from vidd.integrations.graphql_cms import source
 
 PAGES = {"size": 4, "size_variable": "take", "offset_variable": "skip"}
 

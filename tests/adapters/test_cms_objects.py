@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 from peers.cms import a_video
 
-from vidd.clients.cms_objects import Fields, Improper, dig, read_time, read_upload
+from vidd.integrations.graphql_cms.records import Fields, Improper, dig, read_time, read_upload
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from peers.bare_socket import bare
 from peers.certificates import make_certificate
 from peers.cms import a_video
 
-from vidd.clients.cms import Account
-from vidd.clients.graphql_faults import NotAllowed
-from vidd.clients.graphql_socket import Manner, subscribed
 from vidd.errors import AgainLater, Fault, Refused
+from vidd.integrations.graphql_cms.account import Account
+from vidd.integrations.graphql_cms.errors import NotAllowed
+from vidd.integrations.graphql_cms.websocket import Manner, subscribed
 
 QUICK = Manner(ping=0)
 PINGS = Manner(ping=0.1, pong=0.1)

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
-from vidd.clients.cms_documents import check_document
-from vidd.clients.cms_list import Paging, Question
-from vidd.clients.cms_objects import Fields, Upload
-from vidd.clients.graphql_socket import Manner, Protocol
 from vidd.display_text import printable
 from vidd.errors import Refused
+from vidd.integrations.graphql_cms.items import Paging, Question
+from vidd.integrations.graphql_cms.queries import check_document
+from vidd.integrations.graphql_cms.records import Fields, Upload
+from vidd.integrations.graphql_cms.websocket import Manner, Protocol
 from vidd.model.job import Arrival
 from vidd.settings.templates import check_template, render
 from vidd.settings.types import Duration

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from vidd.clients.cms_notes import Notes
-from vidd.clients.cms_objects import Fields, Improper, Upload, read_upload, written
 from vidd.errors import Refused
+from vidd.integrations.graphql_cms.notes import Notes
+from vidd.integrations.graphql_cms.records import Fields, Improper, Upload, read_upload, written
 from vidd.model.job import Arrival
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from vidd.clients.cms_objects import dig, written
-from vidd.clients.graphql import Cms
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.graphql_cms.graphql import Cms
+from vidd.integrations.graphql_cms.records import dig, written
 from vidd.settings.types import Options
 
 _READINGS = 3

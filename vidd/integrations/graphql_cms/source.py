@@ -12,15 +12,15 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from vidd.clients.cms import Account
-from vidd.clients.cms_list import listed
-from vidd.clients.cms_objects import Improper, read_upload, written
-from vidd.clients.cms_options import Options, arrival_of
-from vidd.clients.cms_watch import CmsWatch
-from vidd.clients.graphql import connected
-from vidd.clients.graphql_socket import subscribed
 from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, Refused
+from vidd.integrations.graphql_cms.account import Account
+from vidd.integrations.graphql_cms.graphql import connected
+from vidd.integrations.graphql_cms.items import listed
+from vidd.integrations.graphql_cms.options import Options, arrival_of
+from vidd.integrations.graphql_cms.poller import CmsWatch
+from vidd.integrations.graphql_cms.records import Improper, read_upload, written
+from vidd.integrations.graphql_cms.websocket import subscribed
 from vidd.ports import Listed
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ class Account(Options):
     @classmethod
     def _is_graphql(cls, text: str) -> str:
         # Only settings that name a CMS pay for the library.
-        from vidd.clients.cms_documents import check_document  # noqa: PLC0415
+        from vidd.integrations.graphql_cms.queries import check_document  # noqa: PLC0415
 
         check_document(text, "mutation", selects=(), variables=("email", "password"))
         return text

@@ -25,9 +25,10 @@ from gql.transport.exceptions import (
 )
 from graphql import ExecutionResult
 
-from vidd.clients.cms import Account
-from vidd.clients.graphql import Cms, connected
-from vidd.clients.graphql_faults import (
+from vidd.display_text import printable
+from vidd.errors import AgainLater, Fault
+from vidd.integrations.graphql_cms.account import Account
+from vidd.integrations.graphql_cms.errors import (
     NotAllowed,
     fault_of_close,
     fault_of_connection,
@@ -35,8 +36,7 @@ from vidd.clients.graphql_faults import (
     without,
     words_of,
 )
-from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault
+from vidd.integrations.graphql_cms.graphql import Cms, connected
 from vidd.ports import Tools
 
 Protocol = Literal["auto", "graphql-transport-ws", "graphql-ws"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from vidd.clients.cms_objects import Upload, read_time, written
+from vidd.integrations.graphql_cms.records import Upload, read_time, written
 from vidd.ports import Memory
 
 _MOST = 10_000

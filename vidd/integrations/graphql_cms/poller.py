@@ -11,15 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.wait import rest
-from vidd.clients.cms import Account
-from vidd.clients.cms_list import Page, listed
-from vidd.clients.cms_notes import Notes
-from vidd.clients.cms_objects import Upload, dig
-from vidd.clients.cms_options import Options, arrival_of
-from vidd.clients.cms_reception import Reception
-from vidd.clients.graphql import Cms, connected
-from vidd.clients.graphql_socket import Subscription, Told, subscribed
 from vidd.errors import AgainLater, Fault, Refused
+from vidd.integrations.graphql_cms.account import Account
+from vidd.integrations.graphql_cms.delivery import Reception
+from vidd.integrations.graphql_cms.graphql import Cms, connected
+from vidd.integrations.graphql_cms.items import Page, listed
+from vidd.integrations.graphql_cms.notes import Notes
+from vidd.integrations.graphql_cms.options import Options, arrival_of
+from vidd.integrations.graphql_cms.records import Upload, dig
+from vidd.integrations.graphql_cms.websocket import Subscription, Told, subscribed
 from vidd.model.retry import RetryRule, next_try
 
 if TYPE_CHECKING:

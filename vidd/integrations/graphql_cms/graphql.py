@@ -15,8 +15,10 @@ from typing import Any
 import aiohttp
 
 from vidd.aio.threads import in_thread
-from vidd.clients.cms import Account, has_cookie, session
-from vidd.clients.graphql_faults import (
+from vidd.display_text import printable
+from vidd.errors import AgainLater, Refused
+from vidd.integrations.graphql_cms.account import Account, has_cookie, session
+from vidd.integrations.graphql_cms.errors import (
     NotAllowed,
     fault_of_connection,
     fault_of_errors,
@@ -24,8 +26,6 @@ from vidd.clients.graphql_faults import (
     without,
     words_of,
 )
-from vidd.display_text import printable
-from vidd.errors import AgainLater, Refused
 from vidd.ports import Tools
 from vidd.transfer.http import retry_after
 

@@ -1,0 +1,1 @@
+"""A CMS with a GraphQL API: subscription, queries, mutations."""
