@@ -6,17 +6,19 @@ from dataclasses import fields
 import pytest
 from builders_mail import Sent, artifact, bench
 
-from vidd.clients.notice import TOLD, notice_of
 from vidd.integrations.aws import s3_publisher, sqs_publisher
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_layout import Plan
 from vidd.integrations.facebook.text import words_of
+from vidd.integrations.mail import publisher as mail_publisher
+from vidd.integrations.notice import TOLD, notice_of
 from vidd.integrations.pcloud import publisher as pcloud_publisher
+from vidd.integrations.webhook import publisher as webhook_publisher
 from vidd.integrations.youtube.processing import FinishOptions
 from vidd.kinds import module_of
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk
-from vidd.publishers import folder, mail, webhook
+from vidd.publishers import folder
 from vidd.settings.template_check import USUAL, templates_in, unknown_in
 from vidd.steps import describe
 
@@ -71,7 +73,9 @@ def test_where_a_step_does_not_say_what_it_leaves_only_members_are_judged():
 
 
 def test_templates_are_found_wherever_they_are_in_the_options():
-    options = webhook.Options(account="a", headers={"X-Talk": "{{ uuid }}"}, text="{{ title }}", format="slack")
+    options = webhook_publisher.Options(
+        account="a", headers={"X-Talk": "{{ uuid }}"}, text="{{ title }}", format="slack"
+    )
     found = {where: text for where, text, _ in templates_in(options)}
     assert found == {("text",): "{{ title }}", ("headers", "X-Talk"): "{{ uuid }}"}
     found = {where for where, _, _ in templates_in(describe.Options())}
@@ -103,9 +107,11 @@ def test_a_notice_has_all_that_its_templates_may_name(sent):
 
 
 async def test_a_mail_has_all_that_its_templates_may_name(sent):
-    names = names_in(mail.Options(), "subject")
-    assert set(names_in(mail.Options(to=["x"]), "to", 0)) == {*names} - {"recipient"}
-    receipt = await mail.publish(mail.Options(subject=naming(names), text=naming(names), to=["a@x.org"]), sent)
+    names = names_in(mail_publisher.Options(), "subject")
+    assert set(names_in(mail_publisher.Options(to=["x"]), "to", 0)) == {*names} - {"recipient"}
+    receipt = await mail_publisher.publish(
+        mail_publisher.Options(subject=naming(names), text=naming(names), to=["a@x.org"]), sent
+    )
     assert receipt.facts["recipients"] == ["a@x.org"]
 
 

@@ -45,13 +45,13 @@ PUBLISHERS = {
     "data_set": "vidd.publishers.data_set",
     "facebook": "vidd.integrations.facebook.publisher",
     "folder": "vidd.publishers.folder",
-    "mail": "vidd.publishers.mail",
+    "mail": "vidd.integrations.mail.publisher",
     "mongo_tasks": "vidd.publishers.mongo_tasks",
     "pcloud": "vidd.integrations.pcloud.publisher",
     "s3": "vidd.integrations.aws.s3_publisher",
     "sheet": "vidd.publishers.sheet",
     "sqs": "vidd.integrations.aws.sqs_publisher",
-    "webhook": "vidd.publishers.webhook",
+    "webhook": "vidd.integrations.webhook.publisher",
     "youtube": "vidd.integrations.youtube.publisher",
 }
 STORES = {
@@ -68,8 +68,8 @@ ACCOUNTS = {
     "pcloud": "vidd.integrations.pcloud.api",
     "s3": "vidd.integrations.aws.account",
     "secret": "vidd.settings.secret",
-    "smtp": "vidd.clients.smtp",
-    "webhook": "vidd.clients.webhook",
+    "smtp": "vidd.integrations.mail.account",
+    "webhook": "vidd.integrations.webhook.receiver",
     "youtube": "vidd.integrations.youtube.api",
 }
 _TABLES: Mapping[str, Mapping[str, str]] = {

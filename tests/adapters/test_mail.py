@@ -11,13 +11,13 @@ from peers.certificates import make_certificate
 from peers.smtpd import rude_server, smtp_server
 from pydantic import SecretStr, ValidationError
 
-from vidd.clients.smtp import Account
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.mail import publisher as mail_publisher
+from vidd.integrations.mail.account import Account
 from vidd.model.job import FAILURE, State
 from vidd.model.publication import Publication
 from vidd.model.talk import Speaker
 from vidd.ports import Encoder, Tools
-from vidd.publishers import mail
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def sent(tmp_path, server=None, **changes):
 
 
 def options(**changes):
-    return mail.Options(**{"account": "mx", "sender": "Video team <team@example.org>", **changes})
+    return mail_publisher.Options(**{"account": "mx", "sender": "Video team <team@example.org>", **changes})
 
 
 def states(tried):
@@ -50,12 +50,12 @@ def body(message, kind="plain"):
 
 async def publish(tried, **changes):
     async with asyncio.timeout(30):
-        return await mail.publish(options(**changes), tried.parcel())
+        return await mail_publisher.publish(options(**changes), tried.parcel())
 
 
 async def reconcile(tried, **changes):
     async with asyncio.timeout(30):
-        return await mail.reconcile(options(**changes), tried.parcel())
+        return await mail_publisher.reconcile(options(**changes), tried.parcel())
 
 
 async def test_every_speaker_gets_a_mail_of_his_own_with_the_link(tmp_path):
@@ -305,7 +305,7 @@ async def test_starttls_and_a_login_before_the_mail(tmp_path, certificate):
             post.port, security="starttls", ca_file=certificate.file, user="team", password=SecretStr("s3cret")
         )
         await publish(sent(tmp_path, secure))
-        told = await mail.check(options(), sent(tmp_path, secure).parcel().tools)
+        told = await mail_publisher.check(options(), sent(tmp_path, secure).parcel().tools)
     assert len(post.recipients) == 2
     assert post.logins == [("team", "PLAIN")] * 2
     assert told == f"127.0.0.1:{post.port} takes mail from team"
@@ -428,7 +428,7 @@ async def test_a_text_of_ones_own_comes_without_the_default_html(tmp_path):
 )
 def test_settings_that_cannot_work_are_refused_at_once(setting, words):
     with pytest.raises(ValidationError, match=words):
-        mail.Options(**setting)
+        mail_publisher.Options(**setting)
 
 
 def test_a_user_without_a_password_is_refused_at_once():
@@ -445,9 +445,9 @@ async def test_the_check_finds_a_slip_in_a_template_file(tmp_path):
     (tmp_path / "words.txt").write_text("{{ recipient.nmae }}: {{ link }}")
     where = sent(tmp_path).parcel().tools
     with pytest.raises(Refused, match=r"words.txt the template names recipient.nmae.*did you mean name"):
-        await mail.check(mail.Options(text_file="words.txt"), where)
+        await mail_publisher.check(mail_publisher.Options(text_file="words.txt"), where)
     (tmp_path / "words.txt").write_text("{{ recipient.name }}: {{ link }} {{ tags }}")
-    assert "mails go into" in await mail.check(mail.Options(text_file="words.txt"), where)
+    assert "mails go into" in await mail_publisher.check(mail_publisher.Options(text_file="words.txt"), where)
 
 
 async def test_certificates_that_cannot_be_read_are_refused(tmp_path):
@@ -509,4 +509,4 @@ def test_speakers_are_never_told_of_failures_by_themselves_and_words_of_ones_own
     own = options(on="failed", to=["a@example.org"], subject="No!", text="{{ job.reason }}")
     assert (own.subject, own.text) == ("No!", "{{ job.reason }}")
     usual = options(on="failed", to=["a@example.org"])
-    assert mail.Options.model_validate(usual.model_dump(mode="json")) == usual
+    assert mail_publisher.Options.model_validate(usual.model_dump(mode="json")) == usual

@@ -14,12 +14,12 @@ from peers.receivers import ROOM, SLACK, TOKEN, Receivers
 from peers.servers import free_port
 from pydantic import SecretStr, ValidationError
 
-from vidd.clients.webhook import Account
-from vidd.clients.webhook_signature import key_of, signed
 from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.integrations.webhook import publisher as webhook_publisher
+from vidd.integrations.webhook.receiver import Account
+from vidd.integrations.webhook.signature import key_of, signed
 from vidd.model.job import State
 from vidd.model.publication import Publication, Receipt
-from vidd.publishers import webhook
 
 KEY = bytes(range(32))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
@@ -57,12 +57,16 @@ def telling(tmp_path, account, **changes):
 
 async def publish(tried, **options):
     async with asyncio.timeout(30):
-        return await webhook.publish(webhook.Options(**{"account": "far", **options}), tried.parcel())
+        return await webhook_publisher.publish(
+            webhook_publisher.Options(**{"account": "far", **options}), tried.parcel()
+        )
 
 
 async def reconcile(tried, **options):
     async with asyncio.timeout(30):
-        return await webhook.reconcile(webhook.Options(**{"account": "far", **options}), tried.parcel())
+        return await webhook_publisher.reconcile(
+            webhook_publisher.Options(**{"account": "far", **options}), tried.parcel()
+        )
 
 
 def template(body, **more):
@@ -219,7 +223,10 @@ async def test_no_secret_reaches_a_log_an_error_or_the_journal(far, certificate,
     with pytest.raises(AgainLater, match="cannot be reached") as fault:
         await publish(telling(tmp_path, closed))
     said += [str(fault.value), repr(fault.value.__cause__)]
-    said += [await webhook.check(webhook.Options(account="far"), tools(tmp_path, far=mine)), repr(mine)]
+    said += [
+        await webhook_publisher.check(webhook_publisher.Options(account="far"), tools(tmp_path, far=mine)),
+        repr(mine),
+    ]
     said += [str(mine.model_dump(mode="json")), json.dumps(tried.tokens)]
     said += [one.getMessage() for one in caplog.records if one.name != "aiohttp.access"]  # that is the receiver's own
     for secret in ("T00000000", "XXXXXXXX", "t0ken-of-ours", SECRET, SECRET[6:]):
@@ -415,7 +422,7 @@ async def test_a_title_with_a_line_break_makes_no_header(far, account, tmp_path)
 
 async def test_a_check_says_where_it_would_go_and_sends_nothing(far, account, tmp_path):
     kept = tools(tmp_path, far=account(secret=SECRET))
-    said = await webhook.check(webhook.Options(account="far"), kept)
+    said = await webhook_publisher.check(webhook_publisher.Options(account="far"), kept)
     place = far.url.removeprefix("https://")
     assert said == f"Notices would go to {place} (vidd, signed); nothing was sent to try it."
     assert far.calls == []
@@ -425,7 +432,9 @@ async def test_a_hub_signature_without_a_secret_is_refused(account, tmp_path):
     with pytest.raises(Refused, match="needs a secret"):
         await publish(telling(tmp_path, account()), hub_signature=True)
     with pytest.raises(Refused, match="needs a secret"):
-        await webhook.check(webhook.Options(account="far", hub_signature=True), tools(tmp_path, far=account()))
+        await webhook_publisher.check(
+            webhook_publisher.Options(account="far", hub_signature=True), tools(tmp_path, far=account())
+        )
 
 
 async def test_an_authority_that_cannot_be_read_is_refused(account, tmp_path):
@@ -452,7 +461,7 @@ async def test_an_authority_that_cannot_be_read_is_refused(account, tmp_path):
 )
 def test_settings_that_cannot_work_are_refused_at_once(setting, words):
     with pytest.raises(ValidationError, match=words):
-        webhook.Options(**{"account": "far", **setting})
+        webhook_publisher.Options(**{"account": "far", **setting})
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,9 @@ WALKS = {
             "when": "before",
             "where": "'.eml.part' in os.readlink(f'/proc/self/fd/{args[0]}')",
         },
-        "between a mail and its record": {"target": "vidd.clients.mail_round:post", "when": "after"},
+        "between a mail and its record": {"target": "vidd.integrations.mail.delivery:post", "when": "after"},
         "before the second mail": {
-            "target": "vidd.clients.mail_round:post",
+            "target": "vidd.integrations.mail.delivery:post",
             "when": "before",
             "where": "'grace' in args[1].recipient.address",
         },

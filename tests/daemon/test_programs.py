@@ -109,9 +109,9 @@ WALK = {
     "before the notice is begun": {
         "target": f"{STORE}.save_publication", "when": "after", "where": "args[1].name == 'failed' and args[1].state == 'pending'",
     },
-    "between the first mail and its record": {"target": "vidd.clients.mail_round:post", "when": "after"},
+    "between the first mail and its record": {"target": "vidd.integrations.mail.delivery:post", "when": "after"},
     "before the second mail": {
-        "target": "vidd.clients.mail_round:post", "when": "before", "where": "'boss' in args[1].recipient.address",
+        "target": "vidd.integrations.mail.delivery:post", "when": "before", "where": "'boss' in args[1].recipient.address",
     },
     "between the mails and their record": {
         "target": f"{STORE}.save_publication", "when": "before", "where": "args[1].name == 'failed' and args[1].state == 'done'",

@@ -7,11 +7,11 @@ from builders import Engine, FakePublisher, arrival, talk
 from peers.certificates import make_certificate
 from peers.receivers import SLACK, Receivers
 
-from vidd.clients.webhook import Account
+from vidd.integrations.webhook import publisher as webhook_publisher
+from vidd.integrations.webhook.receiver import Account
 from vidd.model.job import REPLACES, IllegalMove, State
 from vidd.model.publication import Sending
 from vidd.ports import PlannedPublisher
-from vidd.publishers import webhook
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +30,16 @@ class Told:
     """A webhook as a notice of a plan, with its account."""
 
     def __init__(self, account, **options):
-        self.account, self.options = account, webhook.Options(account="far", **options)
+        self.account, self.options = account, webhook_publisher.Options(account="far", **options)
 
     def planned(self):
         def with_account(parcel):
             return replace(parcel, tools=replace(parcel.tools, accounts={"far": self.account}))
 
         return PlannedPublisher(
-            "hook", "webhook", webhook.SLOT, True,
-            lambda parcel: webhook.publish(self.options, with_account(parcel)),
-            lambda parcel: webhook.reconcile(self.options, with_account(parcel)),
+            "hook", "webhook", webhook_publisher.SLOT, True,
+            lambda parcel: webhook_publisher.publish(self.options, with_account(parcel)),
+            lambda parcel: webhook_publisher.reconcile(self.options, with_account(parcel)),
             tells_retraction=self.options.tells_retraction,
         )  # fmt: skip
 

@@ -16,11 +16,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from vidd.aio.retry import persist
-from vidd.clients.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.display_text import quoted, size_in_words
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.integrations.aws.account import Account, client
 from vidd.integrations.aws.errors import asking
+from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.model.publication import Receipt
 from vidd.ports import Parcel, Tools
 from vidd.settings.template_check import MayName

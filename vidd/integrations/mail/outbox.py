@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vidd.clients.letter import Letter
 from vidd.files.clone import disk_fault, sync_directory
+from vidd.integrations.mail.message import Letter
 
 
 def make_outbox(folder: Path) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vidd.clients.letter import Letter
-from vidd.clients.outbox import post
-from vidd.clients.smtp import Account, Session, session
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.integrations.mail.account import Account, Session, session
+from vidd.integrations.mail.message import Letter
+from vidd.integrations.mail.outbox import post
 from vidd.model.publication import Receipt
 from vidd.ports import Parcel
 

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.clients.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
-from vidd.clients.webhook import Account, Answer, Delivery, deliver, trust, unknown
-from vidd.clients.webhook_signature import hub_signed, signed
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
+from vidd.integrations.webhook.receiver import Account, Answer, Delivery, deliver, trust, unknown
+from vidd.integrations.webhook.signature import hub_signed, signed
 from vidd.model.publication import Receipt
 from vidd.ports import Parcel, Tools
 from vidd.settings.template_check import MayName

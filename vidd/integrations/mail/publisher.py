@@ -11,14 +11,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.clients.letter import Letter, Person, ascii_domain, message_id, write_letter
-from vidd.clients.mail_round import Round
-from vidd.clients.notice import NoticeOptions
-from vidd.clients.outbox import make_outbox
-from vidd.clients.smtp import Account, session
 from vidd.display_text import quoted
 from vidd.errors import Fault, Refused
 from vidd.files.file_uri import parse_address
+from vidd.integrations.mail.account import Account, session
+from vidd.integrations.mail.delivery import Round
+from vidd.integrations.mail.message import Letter, Person, ascii_domain, message_id, write_letter
+from vidd.integrations.mail.outbox import make_outbox
+from vidd.integrations.notice import NoticeOptions
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.ports import Parcel, Tools

@@ -17,9 +17,9 @@ import aiohttp
 from pydantic import Field, SecretStr, field_validator
 from yarl import URL
 
-from vidd.clients.webhook_signature import key_of
 from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.integrations.webhook.signature import key_of
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import retry_after, session
 
