@@ -11,9 +11,9 @@ from builders_mail import NOON, HeldClock
 from peers.oauth import OAuth
 from peers.sheets import READING, SHEETS, Lost, Sheets
 
-from vidd.clients import google_sheets
 from vidd.errors import AgainLater, NobodyKnows
 from vidd.integrations.google.api import Answer, Api
+from vidd.integrations.sheet.backends.google import api as google_api
 from vidd.ports import Encoder, ShortMemory, Tools
 
 ROBOT = "robot@project.example"
@@ -34,7 +34,7 @@ def unserved():
 def signing(far, **changes):
     """An account at a double that is served."""
     key = far.oauth.add_service_account(f"{far.url}/token", ROBOT, scopes=(SHEETS, READING))
-    return google_sheets.Account(
+    return google_api.Account(
         **{
             "service_account": key,
             "sheets_url": far.url,
@@ -86,5 +86,5 @@ def near(monkeypatch, far):
     def google(name, _account, _scopes, clock):
         return _Near(SimpleNamespace(name=name, far=far), clock)
 
-    monkeypatch.setattr(google_sheets, "google", google)
-    return google_sheets.Account(service_account='{"client_email": "robot@project.example"}')
+    monkeypatch.setattr(google_api, "google", google)
+    return google_api.Account(service_account='{"client_email": "robot@project.example"}')

@@ -26,7 +26,7 @@ SOURCES = {
     "data_sets": "vidd.sources.data_sets",
     "folder": "vidd.sources.folder",
     "process_content": "vidd.sources.process_content",
-    "sheet": "vidd.sources.sheet",
+    "sheet": "vidd.integrations.sheet.source",
     "sqs": "vidd.integrations.aws.sqs_source",
 }
 STEPS = {
@@ -49,7 +49,7 @@ PUBLISHERS = {
     "mongo_tasks": "vidd.publishers.mongo_tasks",
     "pcloud": "vidd.integrations.pcloud.publisher",
     "s3": "vidd.integrations.aws.s3_publisher",
-    "sheet": "vidd.publishers.sheet",
+    "sheet": "vidd.integrations.sheet.publisher",
     "sqs": "vidd.integrations.aws.sqs_publisher",
     "webhook": "vidd.integrations.webhook.publisher",
     "youtube": "vidd.integrations.youtube.publisher",
@@ -63,7 +63,7 @@ QUEUES = {"local": "vidd.queues.local"}
 ACCOUNTS = {
     "cms": "vidd.integrations.graphql_cms.account",
     "facebook": "vidd.integrations.facebook.api",
-    "google": "vidd.clients.google_sheets",
+    "google": "vidd.integrations.sheet.backends.google.api",
     "mongodb": "vidd.clients.mongo",
     "pcloud": "vidd.integrations.pcloud.api",
     "s3": "vidd.integrations.aws.account",

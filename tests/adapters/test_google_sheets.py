@@ -9,13 +9,13 @@ from builders_mail import LINK, NOON, HeldInlet, Sent, job, watching
 from peers.certificates import make_certificate
 from peers.field_masks import Invalid
 
-from vidd.clients import google_sheets, sheet_writing
-from vidd.clients.google_sheets import spreadsheet_id
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.sheet import publisher as notice
+from vidd.integrations.sheet import source, writer
+from vidd.integrations.sheet.backends.google import api as google_api
+from vidd.integrations.sheet.backends.google.api import spreadsheet_id
 from vidd.model.publication import Receipt
 from vidd.model.talk import Standing, Status
-from vidd.publishers import sheet as notice
-from vidd.sources import sheet as source
 
 URL = "https://video.example.org/t-1"
 ROWS = [["uuid", "title", "status", "link"], ["t-1", "Loops", "", ""], ["t-2", "Secrets", "", ""]]
@@ -289,8 +289,8 @@ async def test_a_crash_between_writing_and_putting_back_is_healed_at_the_next_st
     with pytest.raises(Killed):
         await bench.publish()
     assert bench.tab.texts()[1] == ["t-2", "Secrets", "published", URL]
-    sheet_writing._desks.clear()
-    google_sheets._turns.clear()
+    writer._desks.clear()
+    google_api._turns.clear()
     await bench.follow(Standing("t-1", Status.PUBLISHED, URL))
     assert bench.tab.texts()[1:] == [["t-2", "Secrets", "t-2 by hand"], ["t-1", "Loops", "published", URL]]
 

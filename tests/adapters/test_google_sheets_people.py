@@ -16,14 +16,15 @@ from builders_mail import NOON, HeldClock, Sent, job
 from peers.field_masks import Invalid
 from peers.sheets import Lost
 
-from vidd.clients import google_sheets, sheet_writing
 from vidd.engine.follow import Follower
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.sheet import publisher as sheet_publisher
+from vidd.integrations.sheet import writer
+from vidd.integrations.sheet.backends.google import api as google_api
 from vidd.model.event import JobMoved
 from vidd.model.job import State
 from vidd.model.publication import Publication, Receipt, Sending
 from vidd.ports import ShortMemory
-from vidd.publishers import sheet
 
 ROUNDS = 500
 
@@ -229,7 +230,7 @@ class Run:
     async def publish(self, talk):
         receipts = {"s3": Receipt(link(talk))}
         parcel = Sent(self.state, kind="sheet", tools=self.tools, receipts=receipts, job=job(talk=talk)).parcel()
-        await self.patiently(lambda: sheet.publish(sheet.Options(**GOOGLE), parcel))
+        await self.patiently(lambda: sheet_publisher.publish(sheet_publisher.Options(**GOOGLE), parcel))
 
     async def patiently(self, call):
         for _ in range(20):
@@ -245,11 +246,13 @@ class Run:
 
     def start(self):
         """vidd starts: nothing is left of what it had in mind but what it remembers for good."""
-        sheet_writing._desks.clear()
-        google_sheets._turns.clear()
-        options = sheet.Options(**GOOGLE)
+        writer._desks.clear()
+        google_api._turns.clear()
+        options = sheet_publisher.Options(**GOOGLE)
         stage = SimpleNamespace(store=self.journal, tools=self.tools)
-        self.follower = Follower(stage, "talks", lambda standings, tools: sheet.follow(options, standings, tools))
+        self.follower = Follower(
+            stage, "talks", lambda standings, tools: sheet_publisher.follow(options, standings, tools)
+        )
 
     async def all(self):
         talks = [text for (_, heading), text in self.ledger.items() if heading == "uuid" and text]

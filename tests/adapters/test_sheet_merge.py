@@ -7,11 +7,11 @@ from builders_mail import Sent, job
 from builders_sheet import csv_file
 
 from vidd.aio.batcher import Together
-from vidd.clients.merge import Known, Verdict, merged
 from vidd.errors import Refused
+from vidd.integrations.sheet import publisher as sheet_publisher
+from vidd.integrations.sheet.merge import Known, Verdict, merged
 from vidd.model.publication import Receipt
 from vidd.model.talk import Standing, Status
-from vidd.publishers import sheet
 
 OWN = {"uploaded", "published"}
 
@@ -48,10 +48,10 @@ def test_what_may_have_been_written_before_a_crash_is_known_for_vidds_own():
 async def test_in_a_file_a_persons_word_stays_too_and_the_receipt_says_what_vidd_would_write(tmp_path):
     path = csv_file(tmp_path / "p.csv", "uuid,status,link\nt-1,,\n")
     sent = Sent(tmp_path, kind="sheet", receipts={"s3": Receipt(url="https://video")}, job=job())
-    options = sheet.Options(path=path)
-    await sheet.follow(options, [Standing("t-1", Status.PROCESSING)], sent.parcel().tools)
+    options = sheet_publisher.Options(path=path)
+    await sheet_publisher.follow(options, [Standing("t-1", Status.PROCESSING)], sent.parcel().tools)
     csv_file(path, path.read_text().replace("processing", "on hold"))
-    receipt = await sheet.publish(options, sent.parcel())
+    receipt = await sheet_publisher.publish(options, sent.parcel())
     assert path.read_text() == "uuid,status,link\nt-1,on hold,https://video\n"
     assert receipt.facts["kept"] == {"status": "published"}
     assert receipt.facts["notes"] == ["The cell under status is a person's and stays; vidd would write: published"]

@@ -11,11 +11,12 @@ import pytest
 from builders_mail import LINK, Sent, job
 from builders_sheet import aged, csv_file, parts, rich_workbook, with_parts
 
-from vidd.clients import csvtext, sheetfile, xlsx
-from vidd.clients.table import Cell
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.sheet import publisher as sheet_publisher
+from vidd.integrations.sheet.backends import csv as backends_csv
+from vidd.integrations.sheet.backends import file, xlsx
+from vidd.integrations.sheet.table import Cell
 from vidd.model.talk import Standing, Status
-from vidd.publishers import sheet
 
 URL = "https://video.example.org/t-1"
 
@@ -25,7 +26,9 @@ def sent(tmp_path, talk_id="t-1", **changes):
 
 
 async def publish(path, talk="t-1", **changes):
-    return await sheet.publish(sheet.Options(path=path, **changes), sent(path.parent, talk).parcel())
+    return await sheet_publisher.publish(
+        sheet_publisher.Options(path=path, **changes), sent(path.parent, talk).parcel()
+    )
 
 
 def names(folder):
@@ -33,7 +36,9 @@ def names(folder):
 
 
 async def follow(path, *standings, **changes):
-    await sheet.follow(sheet.Options(path=path, **changes), standings, sent(path.parent).parcel().tools)
+    await sheet_publisher.follow(
+        sheet_publisher.Options(path=path, **changes), standings, sent(path.parent).parcel().tools
+    )
 
 
 CSV = "uuid,title,status,link\nt-1,One,,\nt-2,Two,,\n"
@@ -95,13 +100,13 @@ async def test_any_csv_keeps_all_its_other_cells():
         before = out.getvalue().encode()
         row, column = rolls.randint(2, 7), rolls.randint(0, 9)
         text = "".join(rolls.choices(letters, k=4))
-        after, left = csvtext.patched(before, [Cell("", row, column, text)])
+        after, left = backends_csv.patched(before, [Cell("", row, column, text)])
         assert left == ()
-        wanted = [list(one) for one in csvtext.grids(before)[0].rows]
+        wanted = [list(one) for one in backends_csv.grids(before)[0].rows]
         assert wanted == [one or [""] for one in rows]
         wanted[row - 1] += [""] * (column + 1 - len(wanted[row - 1]))
         wanted[row - 1][column] = text
-        assert [list(one) for one in csvtext.grids(after)[0].rows] == wanted
+        assert [list(one) for one in backends_csv.grids(after)[0].rows] == wanted
         kept = before.split(end.encode())
         assert after.startswith(kept[0])
         parsed = list(csv.reader(io.StringIO(after.decode(), newline=""), delimiter=delimiter))
@@ -152,7 +157,7 @@ async def test_a_sheet_that_is_gone_is_again_later(tmp_path):
 async def test_a_job_without_a_talk_has_no_row(tmp_path):
     path = csv_file(tmp_path / "p.csv", CSV)
     with pytest.raises(Refused, match="belongs to no talk"):
-        await sheet.publish(sheet.Options(path=path), sent(tmp_path, None, talk=None).parcel())
+        await sheet_publisher.publish(sheet_publisher.Options(path=path), sent(tmp_path, None, talk=None).parcel())
 
 
 async def test_mode_owner_and_a_symbolic_link_stay(tmp_path):
@@ -175,7 +180,7 @@ async def test_what_a_person_saves_between_reading_and_rename_is_not_lost(tmp_pa
     path = csv_file(tmp_path / "p.csv", CSV)
     theirs = CSV.replace("Two", "Two, corrected".join('""'))
     saves = [theirs]
-    real = csvtext.patched
+    real = backends_csv.patched
 
     def save_meanwhile(content, cells):
         if saves:
@@ -186,7 +191,7 @@ async def test_what_a_person_saves_between_reading_and_rename_is_not_lost(tmp_pa
                 csv_file(path, new)
         return real(content, cells)
 
-    monkeypatch.setattr(csvtext, "patched", save_meanwhile)
+    monkeypatch.setattr(backends_csv, "patched", save_meanwhile)
     await publish(path)
     assert path.read_text() == theirs.replace("t-1,One,,", f"t-1,One,published,{URL}")
     assert names(tmp_path) == ["p.csv"]
@@ -197,7 +202,7 @@ async def test_what_a_person_writes_into_the_old_file_at_the_rename_is_taken_up(
     handle = os.open(path, os.O_WRONLY)
     theirs = CSV.replace("Two", "Too")
     saves = [theirs]
-    real = sheetfile.sync_directory
+    real = file.sync_directory
 
     def save_late(directory):
         real(directory)
@@ -205,7 +210,7 @@ async def test_what_a_person_writes_into_the_old_file_at_the_rename_is_taken_up(
             os.pwrite(handle, saves.pop().encode(), 0)
             os.utime(handle, (1, 1))
 
-    monkeypatch.setattr(sheetfile, "sync_directory", save_late)
+    monkeypatch.setattr(file, "sync_directory", save_late)
     await publish(path)
     assert path.read_text() == theirs.replace("t-1,One,,", f"t-1,One,published,{URL}")
     os.close(handle)
@@ -213,13 +218,13 @@ async def test_what_a_person_writes_into_the_old_file_at_the_rename_is_taken_up(
 
 async def test_a_sheet_that_changes_all_the_time_is_again_later(tmp_path, monkeypatch):
     path = csv_file(tmp_path / "p.csv", CSV)
-    real = csvtext.patched
+    real = backends_csv.patched
 
     def save_meanwhile(content, cells):
         csv_file(tmp_path / "new", CSV).rename(path)
         return real(content, cells)
 
-    monkeypatch.setattr(csvtext, "patched", save_meanwhile)
+    monkeypatch.setattr(backends_csv, "patched", save_meanwhile)
     with pytest.raises(AgainLater, match="is being changed all the time"):
         await publish(path)
     assert path.read_text() == CSV
@@ -236,9 +241,9 @@ async def test_forty_talks_published_at_once_all_stand_in_the_sheet(tmp_path):
 async def test_reconcile_reads_the_cell(tmp_path):
     path = csv_file(tmp_path / "p.csv", CSV)
     tried = sent(tmp_path)
-    assert await sheet.reconcile(sheet.Options(path=path), tried.parcel()) is None
+    assert await sheet_publisher.reconcile(sheet_publisher.Options(path=path), tried.parcel()) is None
     receipt = await publish(path)
-    assert await sheet.reconcile(sheet.Options(path=path), tried.parcel()) == receipt
+    assert await sheet_publisher.reconcile(sheet_publisher.Options(path=path), tried.parcel()) == receipt
 
 
 async def test_all_rows_follow_how_their_talks_stand(tmp_path):
@@ -400,4 +405,7 @@ async def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path, monkeypa
 
 async def test_the_check_counts_the_rows(tmp_path):
     path = csv_file(tmp_path / "p.csv", CSV)
-    assert await sheet.check(sheet.Options(path=path), sent(tmp_path).parcel().tools) == "2 talks have a row"
+    assert (
+        await sheet_publisher.check(sheet_publisher.Options(path=path), sent(tmp_path).parcel().tools)
+        == "2 talks have a row"
+    )

@@ -7,15 +7,15 @@ import pytest
 from builders_mail import NOON, HeldInlet, watching
 from builders_sheet import aged, csv_file, rich_workbook
 
-from vidd.clients.csvtext import grids
-from vidd.clients.programme import Columns, read_talks
 from vidd.errors import Refused
+from vidd.integrations.sheet import source as sheet_source
+from vidd.integrations.sheet.backends.csv import grids
+from vidd.integrations.sheet.programme import Columns, read_talks
 from vidd.model.talk import Speaker
-from vidd.sources import sheet
 
 
 def watch(inlet, **changes):
-    return watching(sheet.watch(sheet.Options(**{"path": "p.csv", **changes}), inlet), inlet)
+    return watching(sheet_source.watch(sheet_source.Options(**{"path": "p.csv", **changes}), inlet), inlet)
 
 
 def talks(text, **columns):
@@ -323,7 +323,7 @@ async def test_half_a_workbook_leaves_the_programme_as_it_was(tmp_path):
 
 async def test_the_check_says_what_is_in_the_sheet(tmp_path):
     csv_file(tmp_path / "p.csv", CSV + "t-2,again,,,,,,,,\n")
-    told = await sheet.check(sheet.Options(path="p.csv"), HeldInlet(tmp_path).tools)
+    told = await sheet_source.check(sheet_source.Options(path="p.csv"), HeldInlet(tmp_path).tools)
     assert told == "2 talks, 0 excluded, 1 with a fault"
 
 

@@ -76,7 +76,7 @@ WALKS = {
     },
     "through the sheet to the end": {
         "in the middle of the sheet": {
-            "target": "vidd.clients.sheetfile:_write_like",
+            "target": "vidd.integrations.sheet.backends.file:_write_like",
             "when": "after",
             "where": "b'published' in args[1]",
         },

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vidd.clients.table import Cell, Grid
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.sheet.table import Cell, Grid
 
 _DELIMITERS = ",;\t"
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from vidd.clients.books import SheetOptions
-from vidd.clients.table import (
+from vidd.errors import Refused
+from vidd.integrations.sheet.options import SheetOptions
+from vidd.integrations.sheet.table import (
     ID_NAMES,
     LIBRARY_NAMES,
     LINK_NAMES,
@@ -21,7 +22,6 @@ from vidd.clients.table import (
     layouts,
     places,
 )
-from vidd.errors import Refused
 from vidd.model.publication import Receipt
 from vidd.model.talk import Standing
 from vidd.settings.types import Options as Base

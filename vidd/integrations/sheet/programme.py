@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import Field
 
-from vidd.clients.table import ID_NAMES, Grid, Layout, Names, Place, fold, headings_found, layouts, places
 from vidd.errors import Refused
 from vidd.files.file_uri import parse_address
+from vidd.integrations.sheet.table import ID_NAMES, Grid, Layout, Names, Place, fold, headings_found, layouts, places
 from vidd.model.talk import Speaker, Talk, clock_seconds
 from vidd.settings.types import Options
 

@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vidd.clients.google_grid import Entered, Sheet
-from vidd.clients.google_harm import Told, Where, harm, put_back
-from vidd.clients.google_rows import headed
+from vidd.integrations.sheet.backends.google.grid import Entered, Sheet
+from vidd.integrations.sheet.backends.google.overwrite_detection import Told, Where, harm, put_back
+from vidd.integrations.sheet.backends.google.rows import headed
 
 _TITLE = "vidd keeps "
 

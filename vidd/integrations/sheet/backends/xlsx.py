@@ -27,8 +27,8 @@ from openpyxl.utils import get_column_letter
 from openpyxl.utils.cell import column_index_from_string, coordinate_from_string
 from openpyxl.utils.exceptions import InvalidFileException
 
-from vidd.clients.table import Cell, Grid
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.sheet.table import Cell, Grid
 
 # Extensions that openpyxl passes over are no news: nothing is written by it.
 warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from vidd.clients.google_sheets import GoogleBook
-from vidd.clients.sheetfile import FileBook
-from vidd.clients.table import Book
+from vidd.integrations.sheet.backends.file import FileBook
+from vidd.integrations.sheet.backends.google.api import GoogleBook
+from vidd.integrations.sheet.table import Book
 from vidd.ports import Tools
 from vidd.settings.types import Options
 

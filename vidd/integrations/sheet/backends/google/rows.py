@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from vidd.clients.google_grid import Entered, Sheet, plain
-from vidd.clients.table import Layout, fold, layouts
+from vidd.integrations.sheet.backends.google.grid import Entered, Sheet, plain
+from vidd.integrations.sheet.table import Layout, fold, layouts
 
 ALIKE = 0.3
 """From this likeness on, a row can be another one some seconds later."""

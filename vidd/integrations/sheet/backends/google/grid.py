@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from vidd.clients.table import Grid
+from vidd.integrations.sheet.table import Grid
 
 CELL_FIELDS = "userEnteredValue,effectiveValue,formattedValue,note"
 SHEET_FIELDS = (

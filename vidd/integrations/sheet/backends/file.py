@@ -19,16 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from vidd.clients import csvtext, xlsx
-from vidd.clients.table import Cell, Change, Grid, Stamp
 from vidd.errors import AgainLater, Refused
 from vidd.files.clone import disk_fault, sync_directory
+from vidd.integrations.sheet.backends import csv, xlsx
+from vidd.integrations.sheet.table import Cell, Change, Grid, Stamp
 
 _LARGEST = 32 * 1024 * 1024
 _TRIES = 5
 _QUIET = 0.2
 _LOOKS = 100
-_FORMATS = {".csv": csvtext, ".tsv": csvtext, ".xlsx": xlsx, ".xlsm": xlsx}
+_FORMATS = {".csv": csv, ".tsv": csv, ".xlsx": xlsx, ".xlsm": xlsx}
 
 Signature = tuple[int, int, int]
 """Inode, size and mtime: what changes whenever a file does."""

@@ -17,13 +17,13 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
-from vidd.clients.google_grid import SHEET_FIELDS, Entered, entered, sheets
-from vidd.clients.google_harm import Where, hit
-from vidd.clients.google_swap import Swap, making, swap, swapping
-from vidd.clients.table import Cell, Change, Grid, Remark, Stamp
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.integrations.google.api import Api, NotTaken, google
 from vidd.integrations.google.auth import GoogleAccount
+from vidd.integrations.sheet.backends.google.grid import SHEET_FIELDS, Entered, entered, sheets
+from vidd.integrations.sheet.backends.google.overwrite_detection import Where, hit
+from vidd.integrations.sheet.backends.google.shadow_copy import Swap, making, swap, swapping
+from vidd.integrations.sheet.table import Cell, Change, Grid, Remark, Stamp
 from vidd.ports import Clock, Tools
 
 WRITING = "https://www.googleapis.com/auth/spreadsheets"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vidd.clients.sheet_rows import RowOptions, place_of, receipt_of, with_ids
-from vidd.clients.sheet_writing import written
-from vidd.clients.table import places
 from vidd.errors import Refused
+from vidd.integrations.sheet.rows import RowOptions, place_of, receipt_of, with_ids
+from vidd.integrations.sheet.table import places
+from vidd.integrations.sheet.writer import written
 from vidd.model.publication import Receipt
 from vidd.model.talk import Standing, Status
 from vidd.ports import Parcel, Tools

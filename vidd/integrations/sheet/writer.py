@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from vidd.aio.batcher import Together
-from vidd.clients.merge import Known, Verdict, merged
-from vidd.clients.sheet_rows import RowOptions, place_of, receipt_of
-from vidd.clients.table import Book, Cell, Grid, Layout, Names, Place, Remark, fold, places
 from vidd.errors import Fault, Refused
+from vidd.integrations.sheet.merge import Known, Verdict, merged
+from vidd.integrations.sheet.rows import RowOptions, place_of, receipt_of
+from vidd.integrations.sheet.table import Book, Cell, Grid, Layout, Names, Place, Remark, fold, places
 from vidd.model.publication import Receipt
 from vidd.model.talk import Standing, Status
 from vidd.ports import Memory, Tools

@@ -15,11 +15,11 @@ from urllib.request import url2pathname
 
 from pydantic import Field
 
-from vidd.clients.books import SheetOptions
-from vidd.clients.programme import Columns, read_talks
-from vidd.clients.sheetfile import make_sheet
-from vidd.clients.table import Grid, Stamp, layouts
 from vidd.errors import AgainLater, Fault, Refused
+from vidd.integrations.sheet.backends.file import make_sheet
+from vidd.integrations.sheet.options import SheetOptions
+from vidd.integrations.sheet.programme import Columns, read_talks
+from vidd.integrations.sheet.table import Grid, Stamp, layouts
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
 from vidd.ports import Inlet, Tools

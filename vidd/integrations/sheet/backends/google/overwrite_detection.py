@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vidd.clients.google_grid import Entered, Sheet, plain
-from vidd.clients.google_rows import ALIKE, Headed, headed, likeness, mark, same
-from vidd.clients.table import fold
+from vidd.integrations.sheet.backends.google.grid import Entered, Sheet, plain
+from vidd.integrations.sheet.backends.google.rows import ALIKE, Headed, headed, likeness, mark, same
+from vidd.integrations.sheet.table import fold
 
 Where = tuple[int, int, int]
 """A tab's id, a row from 1, a column from 0."""

@@ -1,0 +1,1 @@
+"""The programme as a sheet: .csv, .xlsx or Google Sheets."""
