@@ -19,8 +19,8 @@ from typing import Any
 from vidd import log
 from vidd.app import Daemon
 from vidd.clients.sqlite import Database
+from vidd.integrations.local_folder import publisher as local_folder_publisher
 from vidd.media.probe.client import Prober
-from vidd.publishers import folder
 from vidd.settings.schema import read_settings
 from vidd.steps import fetch, trim
 
@@ -30,7 +30,7 @@ PARTS = (
     (trim, "encode", "encode"),
     (trim, "verify", "verify"),
     (trim, "put_in_place", "place"),
-    (folder, "publish", "publish"),
+    (local_folder_publisher, "publish", "publish"),
     (Database, "write", "commit"),
     (Database, "read", "query"),
 )

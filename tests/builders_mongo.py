@@ -6,7 +6,7 @@ import pytest
 from peers.mongo import GIVEN, MongoServer
 from pymongo import MongoClient
 
-from vidd.clients.mongo import Account
+from vidd.integrations.mongodb.account import Account
 
 
 def an_account(uri, database=None, **changes):

@@ -10,6 +10,7 @@ from vidd.integrations.aws import s3_publisher, sqs_publisher
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_layout import Plan
 from vidd.integrations.facebook.text import words_of
+from vidd.integrations.local_folder import publisher as local_folder_publisher
 from vidd.integrations.mail import publisher as mail_publisher
 from vidd.integrations.notice import TOLD, notice_of
 from vidd.integrations.pcloud import publisher as pcloud_publisher
@@ -18,7 +19,6 @@ from vidd.integrations.youtube.processing import FinishOptions
 from vidd.kinds import module_of
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk
-from vidd.publishers import folder
 from vidd.settings.template_check import USUAL, templates_in, unknown_in
 from vidd.steps import describe
 
@@ -116,8 +116,10 @@ async def test_a_mail_has_all_that_its_templates_may_name(sent):
 
 
 async def test_a_file_in_a_folder_has_all_that_its_name_may_name(sent, tmp_path):
-    names = names_in(folder.Options(path="x"), "name")
-    receipt = await folder.publish(folder.Options(path=tmp_path / "out", name=naming(names)), sent)
+    names = names_in(local_folder_publisher.Options(path="x"), "name")
+    receipt = await local_folder_publisher.publish(
+        local_folder_publisher.Options(path=tmp_path / "out", name=naming(names)), sent
+    )
     assert receipt.url
 
 

@@ -24,7 +24,7 @@ Where = tuple[int | str, ...]
 SOURCES = {
     "cms": "vidd.integrations.graphql_cms.source",
     "data_sets": "vidd.sources.data_sets",
-    "folder": "vidd.sources.folder",
+    "folder": "vidd.integrations.local_folder.source",
     "process_content": "vidd.sources.process_content",
     "sheet": "vidd.integrations.sheet.source",
     "sqs": "vidd.integrations.aws.sqs_source",
@@ -44,7 +44,7 @@ STEPS = {
 PUBLISHERS = {
     "data_set": "vidd.publishers.data_set",
     "facebook": "vidd.integrations.facebook.publisher",
-    "folder": "vidd.publishers.folder",
+    "folder": "vidd.integrations.local_folder.publisher",
     "mail": "vidd.integrations.mail.publisher",
     "mongo_tasks": "vidd.publishers.mongo_tasks",
     "pcloud": "vidd.integrations.pcloud.publisher",
@@ -64,7 +64,7 @@ ACCOUNTS = {
     "cms": "vidd.integrations.graphql_cms.account",
     "facebook": "vidd.integrations.facebook.api",
     "google": "vidd.integrations.sheet.backends.google.api",
-    "mongodb": "vidd.clients.mongo",
+    "mongodb": "vidd.integrations.mongodb.account",
     "pcloud": "vidd.integrations.pcloud.api",
     "s3": "vidd.integrations.aws.account",
     "secret": "vidd.settings.secret",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from builders_aws import a_bench, a_job, names_in, the_tools
 
-from vidd.clients import file_copy
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.local_folder import file_copy
 from vidd.steps import fetch
 from vidd.transfer import partial_download
 

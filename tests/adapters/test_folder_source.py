@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import pytest
 from builders_mail import HeldInlet, watching
 
-from vidd.sources import folder
+from vidd.integrations.local_folder import source as local_folder_source
 
 
 @pytest.fixture
@@ -25,7 +25,10 @@ def put(path, content=b"film", age=60.0):
 
 
 def watch(inlet, **changes):
-    return watching(folder.watch(folder.Options(**{"path": "drop", "rescan": 3600, **changes}), inlet), inlet)
+    return watching(
+        local_folder_source.watch(local_folder_source.Options(**{"path": "drop", "rescan": 3600, **changes}), inlet),
+        inlet,
+    )
 
 
 def names(inlet):
@@ -52,8 +55,8 @@ async def test_the_audit_lists_what_would_arrive_and_what_has_not_stood_still(tm
     inlet = HeldInlet(tmp_path)
     async with watch(inlet):
         pass
-    options = folder.Options(path="drop", settle="30s")
-    listed = {one.name: one for one in await folder.audit(options, inlet.tools, "recordings")}
+    options = local_folder_source.Options(path="drop", settle="30s")
+    listed = {one.name: one for one in await local_folder_source.audit(options, inlet.tools, "recordings")}
     assert listed["a.mp4"].arrival == inlet.arrivals[0]
     assert (listed["b.mp4"].arrival, listed["b.mp4"].waits) == (None, True)
 
@@ -208,8 +211,8 @@ async def test_ten_thousand_files_are_handed_in_by_the_batch_and_only_once(tmp_p
 
 
 def test_what_was_handed_in_is_forgotten_once_it_is_gone():
-    looks = folder.Looks(settle=2.0)
-    one = folder.Found("/drop/a.mp4", 4, 0)
+    looks = local_folder_source.Looks(settle=2.0)
+    one = local_folder_source.Found("/drop/a.mp4", 4, 0)
     assert looks.still([one], 100.0) == [one]
     looks.handed_in([one])
     assert looks.still([one], 101.0) == []
@@ -220,5 +223,8 @@ def test_what_was_handed_in_is_forgotten_once_it_is_gone():
 async def test_the_check_says_what_is_there(tmp_path, drop):
     put(drop / "a.mp4")
     inlet = HeldInlet(tmp_path)
-    assert await folder.check(folder.Options(path="drop"), inlet.tools) == f"{drop} holds 1 recordings"
-    assert "will be made" in await folder.check(folder.Options(path="none"), inlet.tools)
+    assert (
+        await local_folder_source.check(local_folder_source.Options(path="drop"), inlet.tools)
+        == f"{drop} holds 1 recordings"
+    )
+    assert "will be made" in await local_folder_source.check(local_folder_source.Options(path="none"), inlet.tools)

@@ -10,8 +10,8 @@ from builders_aws import the_tools
 from builders_mongo import account, an_account, mongodb, server
 from peers.network import Network
 
-from vidd.clients.mongo import database
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.mongodb.account import database
 from vidd.model.job import State
 from vidd.model.media import Outcome, StepRecord
 from vidd.model.publication import Publication, Sending

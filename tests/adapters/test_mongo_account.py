@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from pymongo import InsertOne
 from pymongo.errors import BulkWriteError, ConfigurationError
 
-from vidd.clients.mongo import Account, database
-from vidd.clients.mongo_faults import asking, fault_of, known_of
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.mongodb.account import Account, database
+from vidd.integrations.mongodb.errors import asking, fault_of, known_of
 from vidd.ports import Conflict
 from vidd.ready import make_ready
 from vidd.settings.schema import read_settings

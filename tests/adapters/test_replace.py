@@ -11,8 +11,8 @@ from peers.servers import ministack
 from vidd.errors import Refused
 from vidd.files.tree import tree_artifact
 from vidd.integrations.aws import s3_publisher
+from vidd.integrations.local_folder import publisher as local_folder_publisher
 from vidd.integrations.pcloud import publisher as pcloud_publisher
-from vidd.publishers import folder
 
 __all__ = ["certificate", "service"]
 BEFORE = {"2d_poses/a.json": b"1", "2d_poses/b.json": b"22", "body/scene_000/0_0.glb": b"old", "index.json": b"[]"}
@@ -75,18 +75,22 @@ def sent(tmp_path, files):
 
 
 async def test_a_folder_gets_the_new_tree_as_a_whole_also_after_an_attempt_that_died_behind_the_rename(tmp_path):
-    options = folder.Options(path="out", name="{{ role }}")
-    first = await folder.publish(options, sent(tmp_path, BEFORE).parcel())
+    options = local_folder_publisher.Options(path="out", name="{{ role }}")
+    first = await local_folder_publisher.publish(options, sent(tmp_path, BEFORE).parcel())
     tried = sent(tmp_path, AFTER)
     parcel = tried.parcel()
     published = parcel.publication.evolve(receipt=first)
-    await folder.replace(options, replace(parcel, publication=published))
+    await local_folder_publisher.replace(options, replace(parcel, publication=published))
     # Nobody heard of that: the receipt is still the first one's, and only what was noted tells of the second.
     again = tried.parcel()
-    receipt = await folder.replace(options, replace(again, publication=again.publication.evolve(receipt=first)))
+    receipt = await local_folder_publisher.replace(
+        options, replace(again, publication=again.publication.evolve(receipt=first))
+    )
     root = tmp_path / "state/out/annotations"
     assert {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()} == AFTER
     (root / "notes.txt").write_text("a person's")
     last = sent(tmp_path, BEFORE).parcel()
     with pytest.raises(Refused, match="There is already another"):
-        await folder.replace(options, replace(last, publication=last.publication.evolve(receipt=receipt)))
+        await local_folder_publisher.replace(
+            options, replace(last, publication=last.publication.evolve(receipt=receipt))
+        )

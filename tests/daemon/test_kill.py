@@ -15,7 +15,7 @@ from vidd.model.job import MOVES, State
 from vidd.model.publication import Sending
 
 STORE = "vidd.stores.sqlite:SqliteStore"
-FOLDER = "vidd.publishers.folder"
+FOLDER = "vidd.integrations.local_folder.publisher"
 
 
 def saved(state: str, when: str = "after") -> dict:
@@ -40,7 +40,7 @@ WALKS = {
     },
     "through the steps": {
         "between the bytes of fetch and their name": {
-            "target": "vidd.clients.file_copy:look",
+            "target": "vidd.integrations.local_folder.file_copy:look",
             "when": "after",
             "nth": 2,
         },

@@ -16,9 +16,9 @@ from pymongo import ASCENDING, ReplaceOne, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
-from vidd.clients.mongo import Account, database
-from vidd.clients.mongo_faults import DUPLICATE, asking
 from vidd.errors import Refused
+from vidd.integrations.mongodb.account import Account, database
+from vidd.integrations.mongodb.errors import DUPLICATE, asking
 from vidd.model.annotation import (
     FAILED,
     FRAMES,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from vidd.clients.mongo import Database, Document
+    from vidd.integrations.mongodb.account import Database, Document
 
 _BATCH = 1000
 _NO_TRANSACTIONS = 20

@@ -16,9 +16,9 @@ from typing import Any
 import structlog
 from pymongo import timeout
 
-from vidd.clients.mongo import Account, Collection, Database, Document, database
-from vidd.clients.mongo_faults import TooLarge, asking
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.mongodb.account import Account, Collection, Database, Document, database
+from vidd.integrations.mongodb.errors import TooLarge, asking
 from vidd.ports import Conflict
 
 _log = structlog.get_logger()

@@ -10,8 +10,8 @@ from urllib.parse import quote, unquote
 from pymongo import DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from vidd.clients.mongo import Document
 from vidd.clients.mongo_link import Link
+from vidd.integrations.mongodb.account import Document
 from vidd.model.record import stamp, unstamp
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo import ASCENDING, IndexModel
 
-from vidd.clients.mongo import Document
+from vidd.integrations.mongodb.account import Document
 from vidd.model.job import Job, State
 from vidd.model.record import stamp
 from vidd.model.rows import job_columns, job_to_row

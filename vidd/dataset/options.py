@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from vidd.clients import mongo
 from vidd.dataset.documents import Documents
 from vidd.errors import Refused
 from vidd.integrations.aws import account as aws_account
 from vidd.integrations.aws import errors as aws_errors
 from vidd.integrations.aws.s3_uri import key_of
+from vidd.integrations.mongodb import account as mongodb_account
 from vidd.settings.types import Options
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ class Open:
 async def opened(options: Place, tools: Tools) -> AsyncIterator[Open]:
     """Refused where there is no such account, or no bucket is named."""
     store = tools.account(options.account, aws_account.Account)
-    account = tools.account(options.database, mongo.Account)
+    account = tools.account(options.database, mongodb_account.Account)
     bucket = options.bucket or store.bucket
     if bucket is None:
         raise Refused("No bucket is named: set bucket of the step and the publisher, or of their account.")
-    async with mongo.database(account, options.database) as db, aws_account.client(store, "s3") as s3:
+    async with mongodb_account.database(account, options.database) as db, aws_account.client(store, "s3") as s3:
         yield Open(Documents(db, options.database, partial(key_of, store, bucket)), s3, bucket, tools.clock.sleep)
 
 

@@ -22,8 +22,8 @@ from vidd.aio.bounded import side_by_side
 from vidd.aio.threads import in_thread
 from vidd.clients.annotation_base import AnnotationBase, Boxed, annotation_base, key
 from vidd.clients.annotation_frames import Framed, Tasked, each, frames_of
-from vidd.clients.mongo import Account
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.mongodb.account import Account
 from vidd.model.annotation import ONLY_BOXES, OURS, Request, frame_document, id_of, task_document, upload_done
 from vidd.model.manifest import Task, TaskList
 from vidd.model.publication import Receipt

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import Field
 
-from vidd.clients import mongo
 from vidd.dataset.documents import Documents
 from vidd.errors import AgainLater
+from vidd.integrations.mongodb import account as mongodb_account
 from vidd.model.event import JobMoved
 from vidd.model.job import ENDED, Arrival
 from vidd.ports import Declined, Front, Inlet, Reply
@@ -88,10 +88,10 @@ def routes(options: Options, inlet: Inlet) -> list[Front]:
 
 async def check(options: Options, tools: Tools) -> str:
     """Ask for the documents."""
-    account = tools.account(options.account, mongo.Account)
+    account = tools.account(options.account, mongodb_account.Account)
     if options.auth_key is not None:
         secret.reveal(tools, options.auth_key)
-    async with mongo.database(account, options.account) as db:
+    async with mongodb_account.database(account, options.account) as db:
         waiting = await Documents(db, options.account).pending()
     return f"The documents can be read: {len(waiting)} data sets are pending."
 
@@ -108,8 +108,8 @@ class _Desk:
         identity = str(call.fields.get("data_version_id") or "").strip()
         if not identity:
             raise Declined(400, "There is no data_version_id: say which AnnotationDatasetVersion is to be made.")
-        account = self._inlet.tools.account(self._options.account, mongo.Account)
-        async with mongo.database(account, self._options.account) as db:
+        account = self._inlet.tools.account(self._options.account, mongodb_account.Account)
+        async with mongodb_account.database(account, self._options.account) as db:
             found = await Documents(db, self._options.account).find(identity)
         if found is None:
             raise Declined(404, f"There is no data set version {identity[:80]!a}: give the _id of one.")
@@ -126,8 +126,8 @@ class _Desk:
 
     async def take_pending(self) -> str | None:
         """Begin what is pending and has no job; a sentence about those whose job came to nothing, whose documents say why."""
-        account = self._inlet.tools.account(self._options.account, mongo.Account)
-        async with mongo.database(account, self._options.account) as db:
+        account = self._inlet.tools.account(self._options.account, mongodb_account.Account)
+        async with mongodb_account.database(account, self._options.account) as db:
             documents = Documents(db, self._options.account)
             pending = await documents.pending()
             known = {_version(job): job for job in await self._inlet.unsettled()}

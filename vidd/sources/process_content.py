@@ -19,9 +19,9 @@ from vidd.clients.content_call import SCHEMA, ContentCall, read_call
 from vidd.clients.content_mirror import Mirror
 from vidd.clients.content_taking import Taking, Terms
 from vidd.clients.content_told import FORM, as_original, told
-from vidd.clients.mongo import Account
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.mongodb.account import Account
 from vidd.media.probe.client import probe
 from vidd.model.job import ENDED, Job, State
 from vidd.model.sampling import exceeds

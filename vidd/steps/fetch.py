@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.threads import in_thread
-from vidd.clients import file_copy, tree_copy
 from vidd.errors import AgainLater, Refused
 from vidd.files.content_type import content_type
 from vidd.files.digest import digest_of, promised_sums
 from vidd.integrations.aws.s3_uri import parse_s3_uri
+from vidd.integrations.local_folder import file_copy, tree_copy
 from vidd.media.bitstream import mp4_index
 from vidd.model.extents import NotInParts, size_of
 from vidd.model.media import Artifact, Outcome

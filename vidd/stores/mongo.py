@@ -19,13 +19,13 @@ from pydantic import Field
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError
 
-from vidd.clients.mongo import Account, Document, database
-from vidd.clients.mongo_faults import asking, known_of
 from vidd.clients.mongo_link import Link
 from vidd.clients.mongo_memory import MongoMemory
 from vidd.clients.mongo_programmes import MongoProgrammes
 from vidd.clients.mongo_shapes import INDEXES, OLDEST, history_line, job_document, only, row_of, state_values
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.mongodb.account import Account, Document, database
+from vidd.integrations.mongodb.errors import asking, known_of
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending

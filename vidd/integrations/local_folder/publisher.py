@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from vidd.aio.threads import in_thread
-from vidd.clients import tree_place
 from vidd.errors import Refused
 from vidd.files.clone import disk_fault, no_links, sync_directory
 from vidd.files.fill import fill
+from vidd.integrations.local_folder import tree_place
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
 from vidd.ports import Parcel, Tools

@@ -18,9 +18,9 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
-from vidd.clients.mongo_faults import asking
 from vidd.display_text import printable
 from vidd.errors import Refused
+from vidd.integrations.mongodb.errors import asking
 from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidd.aio.threads import in_thread
-from vidd.clients.file_copy import path_of
 from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.files.clone import cloned
 from vidd.files.disk_space import disk
 from vidd.files.tree import leaves, tree_artifact
+from vidd.integrations.local_folder.file_copy import path_of
 from vidd.model.media import Outcome
 from vidd.transfer.partial_download import check_room, sync_directory
 from vidd.transfer.progress_meter import Meter
