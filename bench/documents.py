@@ -37,9 +37,9 @@ from peers.mongo import MongoServer
 from pymongo import MongoClient
 
 from vidd.files.tree import tree_artifact
+from vidd.integrations.annotation_service import publisher as annotation_service_publisher
 from vidd.model.manifest import Sample, Task, TaskList, task_name
 from vidd.model.publication import Receipt
-from vidd.publishers import mongo_tasks
 
 _PER_TASK = 120
 _PLACE = "https://store.example/contents/u/"
@@ -95,7 +95,9 @@ async def ours(directory: Path, uri: str, database: str) -> Cost:
     desk.artifacts["tasks"] = tree_artifact("tasks", directory, "tasks")
     receipts = {"files": Receipt(_PLACE, {"trees": [{"role": "tasks", "url": _PLACE}]})}
     before, begun, cpu = rss(os.getpid()), time.perf_counter(), time.process_time()
-    await mongo_tasks.publish(mongo_tasks.Options(account="base"), replace(desk.parcel, receipts=receipts))
+    await annotation_service_publisher.publish(
+        annotation_service_publisher.Options(account="base"), replace(desk.parcel, receipts=receipts)
+    )
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     return Cost(seconds, cpu, rss(os.getpid(), "VmHWM") - before)
 

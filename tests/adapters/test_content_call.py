@@ -2,8 +2,8 @@
 
 import pytest
 
-from vidd.clients.content_call import check_rules, content_at, read_call
-from vidd.model.annotation import Offer, offer_of, progress_of
+from vidd.integrations.annotation_service.api import check_rules, content_at, read_call
+from vidd.integrations.annotation_service.documents import Offer, offer_of, progress_of
 from vidd.ports import Declined
 
 KEY = "sixteen letters!"

@@ -9,8 +9,8 @@ from builders_aws import QuietInlet, a_job, the_tools
 from builders_mongo import account, mongodb
 from pymongo import MongoClient
 
-from vidd.clients.annotation_base import annotation_base
-from vidd.clients.content_mirror import Mirror
+from vidd.integrations.annotation_service.database import annotation_base
+from vidd.integrations.annotation_service.progress import Mirror
 from vidd.model.event import JobMoved, Progressed, PublicationMoved
 from vidd.model.job import State
 from vidd.model.publication import Publication, Sending

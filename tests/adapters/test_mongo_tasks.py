@@ -10,15 +10,15 @@ from builders_aws import Desk, a_job, the_tools
 from builders_mongo import account, an_account, mongodb, server
 from pymongo import MongoClient
 
-from vidd.clients.annotation_base import annotation_base
 from vidd.errors import AgainLater, Refused
 from vidd.files.tree import tree_artifact
+from vidd.integrations.annotation_service import publisher as annotation_service_publisher
+from vidd.integrations.annotation_service.database import annotation_base
 from vidd.model.manifest import Sample, Task, TaskList, task_name
 from vidd.model.publication import Receipt, Sending
-from vidd.publishers import mongo_tasks
 
 __all__ = ["account", "mongodb", "server"]
-OPTIONS = mongo_tasks.Options(account="base")
+OPTIONS = annotation_service_publisher.Options(account="base")
 PLACE = "https://store.example/contents/u/"
 RECEIPTS = {"files": Receipt(PLACE, {"trees": [{"role": "tasks", "url": PLACE}]})}
 
@@ -91,7 +91,7 @@ def shelf(account, tmp_path):
 
 async def test_all_documents_of_an_upload_have_the_services_fields(shelf):
     parcel, _ = shelf.parcel(boxes=[(0, 2, [a_box(), a_box("car", 0.5)])], request_type=1, auto_anno_version=3)
-    receipt = await mongo_tasks.publish(OPTIONS, parcel)
+    receipt = await annotation_service_publisher.publish(OPTIONS, parcel)
     assert receipt.facts == {"tasks": 3, "frames": 12, "upload": str(shelf.upload)}
     document = shelf.document()
     assert {name: document[name] for name in ("status", "progress", "taskCount", "frames_per_task")} == {
@@ -112,44 +112,46 @@ async def test_all_documents_of_an_upload_have_the_services_fields(shelf):
 
 async def test_publishing_again_changes_nothing_and_is_known_by_asking(shelf):
     parcel, desk = shelf.parcel()
-    assert await mongo_tasks.reconcile(OPTIONS, parcel) is None
-    receipt = await mongo_tasks.publish(OPTIONS, parcel)
+    assert await annotation_service_publisher.reconcile(OPTIONS, parcel) is None
+    receipt = await annotation_service_publisher.publish(OPTIONS, parcel)
     before = [shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))]
     for status in (1, 0, 3):
         shelf.db.AnnotationContentUpload.update_one({}, {"$set": {"status": status}})
         asked = replace(parcel, publication=desk.parcel.publication)
-        assert await mongo_tasks.reconcile(OPTIONS, asked) == receipt
-    await mongo_tasks.publish(OPTIONS, parcel)
+        assert await annotation_service_publisher.reconcile(OPTIONS, asked) == receipt
+    await annotation_service_publisher.publish(OPTIONS, parcel)
     assert [shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))] == before
 
 
 async def test_a_newer_job_takes_the_place_of_the_tasks_and_an_older_one_cannot_take_it_back(shelf):
     older, _ = shelf.parcel("01job")
     newer, _ = shelf.parcel("02job", tasks=2)
-    await mongo_tasks.publish(OPTIONS, older)
-    await mongo_tasks.publish(OPTIONS, newer)
+    await annotation_service_publisher.publish(OPTIONS, older)
+    await annotation_service_publisher.publish(OPTIONS, newer)
     assert len(shelf.tasks()) == 2
     assert shelf.db.AnnotationFrame.count_documents({}) == 8
     with pytest.raises(Refused, match="a newer job works on it"):
-        await mongo_tasks.publish(OPTIONS, older)
+        await annotation_service_publisher.publish(OPTIONS, older)
     assert len(shelf.tasks()) == 2
 
 
 async def test_what_a_lost_answer_left_behind_is_swept_once_it_is_known_to_have_arrived(shelf):
-    await mongo_tasks.publish(OPTIONS, shelf.parcel("01job")[0])
+    await annotation_service_publisher.publish(OPTIONS, shelf.parcel("01job")[0])
     old = [str(one["_id"]) for one in shelf.tasks()]
     newer, desk = shelf.parcel("02job")
-    await mongo_tasks.publish(OPTIONS, newer)
+    await annotation_service_publisher.publish(OPTIONS, newer)
     assert desk.token == {"old": old}
     shelf.db.AnnotationFrame.insert_one({"taskId": ObjectId(old[0]), "frameId": 1})
     asked = replace(newer, publication=desk.parcel.publication)
-    assert await mongo_tasks.reconcile(OPTIONS, asked) is not None
+    assert await annotation_service_publisher.reconcile(OPTIONS, asked) is not None
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
 
 
 async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detector_found(shelf):
     first = [(0, 1, [a_box("old")]), (0, 2, [a_box("old")])]
-    await mongo_tasks.publish(OPTIONS, shelf.parcel("01job", request_type=1, auto_anno_version=1, boxes=first)[0])
+    await annotation_service_publisher.publish(
+        OPTIONS, shelf.parcel("01job", request_type=1, auto_anno_version=1, boxes=first)[0]
+    )
     task = shelf.tasks()[0]
     drawn = {"id": 7, "boundaries": {"id": 7, "label": "mine", "x": 0}, "attributeValues": {}}
     shelf.db.AnnotationFrame.update_one({"taskId": task["_id"], "frameId": 1}, {"$push": {"boxes": drawn}})
@@ -157,7 +159,9 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
     shelf.db.AnnotationFrame.delete_one({"taskId": task["_id"], "frameId": 3})
     before = shelf.tasks()
     second = [(0, 1, [a_box("new")]), (0, 3, [a_box("new")])]
-    await mongo_tasks.publish(OPTIONS, shelf.parcel("02job", request_type=2, auto_anno_version=2, boxes=second)[0])
+    await annotation_service_publisher.publish(
+        OPTIONS, shelf.parcel("02job", request_type=2, auto_anno_version=2, boxes=second)[0]
+    )
 
     def labels(index):
         return [(one["id"], one["boundaries"]["label"]) for one in shelf.frame(task, index)["boxes"]]
@@ -183,7 +187,9 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
 )
 async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
     boxes = [(0, 1, [a_box("left"), a_box("right")])]
-    await mongo_tasks.publish(OPTIONS, shelf.parcel("01job", request_type=1, auto_anno_version=1, boxes=boxes)[0])
+    await annotation_service_publisher.publish(
+        OPTIONS, shelf.parcel("01job", request_type=1, auto_anno_version=1, boxes=boxes)[0]
+    )
     frame = {"taskId": shelf.tasks()[0]["_id"], "frameId": 1}
     # As a front end writes it back: the one nobody touched with whole numbers for those with a dot.
     shelf.db.AnnotationFrame.update_one(
@@ -192,7 +198,9 @@ async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
     changed = shelf.db.AnnotationFrame.find_one(frame)["boxes"][1]
     for job, version, label in (("02job", 2, "new"), ("03job", 3, "newer")):
         found = [(0, 1, [a_box(label)])]
-        await mongo_tasks.publish(OPTIONS, shelf.parcel(job, request_type=2, auto_anno_version=version, boxes=found)[0])
+        await annotation_service_publisher.publish(
+            OPTIONS, shelf.parcel(job, request_type=2, auto_anno_version=version, boxes=found)[0]
+        )
         kept, new = shelf.db.AnnotationFrame.find_one(frame)["boxes"]
         assert kept == changed
         assert new["boundaries"]["label"] == label
@@ -200,7 +208,9 @@ async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
 
 async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing_else(shelf):
     asked = {"request_type": 1, "auto_anno_version": 1}
-    await mongo_tasks.publish(OPTIONS, shelf.parcel(boxes=[(0, 1, [a_box("old")]), (0, 2, [a_box("old")])], **asked)[0])
+    await annotation_service_publisher.publish(
+        OPTIONS, shelf.parcel(boxes=[(0, 1, [a_box("old")]), (0, 2, [a_box("old")])], **asked)[0]
+    )
     [task, *_] = before = shelf.tasks()
     frames = {"taskId": task["_id"]}
     shelf.db.AnnotationFrame.update_one({**frames, "frameId": 1}, {"$set": {"boxes.0.boundaries.label": "woman"}})
@@ -212,11 +222,11 @@ async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing
     parcel = replace(
         second, publication=replace(second.publication, state=Sending.DONE), sent=None, facts={"annotator": 5}
     )
-    await mongo_tasks.allow(OPTIONS, parcel)
-    receipt = await mongo_tasks.replace(OPTIONS, parcel)
+    await annotation_service_publisher.allow(OPTIONS, parcel)
+    receipt = await annotation_service_publisher.replace(OPTIONS, parcel)
     assert receipt.facts["frames"] == 12
     # The edition that shows already can be shown once more.
-    assert await mongo_tasks.replace(OPTIONS, parcel) == receipt
+    assert await annotation_service_publisher.replace(OPTIONS, parcel) == receipt
     labels = [[one["boundaries"]["label"] for one in shelf.frame(task, index)["boxes"]] for index in (1, 2, 3, 4)]
     assert labels == [["woman", "new"], ["new"], [], []]
     assert shelf.frame(task, 3)["commentBoxes"] == [{"text": "look"}]
@@ -243,31 +253,31 @@ async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing
     ],
 )
 async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_begun(shelf, collection, change):
-    await mongo_tasks.publish(OPTIONS, shelf.parcel()[0])
+    await annotation_service_publisher.publish(OPTIONS, shelf.parcel()[0])
     if collection:
         shelf.db[collection].update_one({}, {"$set": change})
     other, _ = shelf.parcel(edition=2, tasks=4, frames=3)
     if collection:
         with pytest.raises(Refused, match="People have worked on the tasks of this upload"):
-            await mongo_tasks.allow(OPTIONS, other)
+            await annotation_service_publisher.allow(OPTIONS, other)
         return
-    await mongo_tasks.allow(OPTIONS, other)
-    await mongo_tasks.replace(OPTIONS, replace(other, sent=None))
+    await annotation_service_publisher.allow(OPTIONS, other)
+    await annotation_service_publisher.replace(OPTIONS, replace(other, sent=None))
     assert [one["frameCount"] for one in shelf.tasks()] == [3] * 4
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
 
 
 async def test_a_job_is_not_allowed_where_a_newer_one_works_on_the_upload(shelf):
-    await mongo_tasks.publish(OPTIONS, shelf.parcel("02job")[0])
+    await annotation_service_publisher.publish(OPTIONS, shelf.parcel("02job")[0])
     with pytest.raises(Refused, match="a newer job works on it: nothing of this one is sent"):
-        await mongo_tasks.allow(OPTIONS, shelf.parcel("01job")[0])
-    await mongo_tasks.allow(OPTIONS, shelf.parcel("02job")[0])
-    await mongo_tasks.allow(OPTIONS, shelf.parcel("03job")[0])
+        await annotation_service_publisher.allow(OPTIONS, shelf.parcel("01job")[0])
+    await annotation_service_publisher.allow(OPTIONS, shelf.parcel("02job")[0])
+    await annotation_service_publisher.allow(OPTIONS, shelf.parcel("03job")[0])
 
 
 @pytest.mark.parametrize("boxes", ["x", {"a": 1}])
 async def test_a_frame_whose_boxes_make_no_sense_gets_none_and_is_named(shelf, boxes):
-    await mongo_tasks.publish(OPTIONS, shelf.parcel()[0])
+    await annotation_service_publisher.publish(OPTIONS, shelf.parcel()[0])
     frame = {"taskId": shelf.tasks()[0]["_id"], "frameId": 1}
     shelf.db.AnnotationFrame.update_one(frame, {"$set": {"boxes": boxes}})
     found = [(0, 1, [a_box("new")])]
@@ -275,10 +285,10 @@ async def test_a_frame_whose_boxes_make_no_sense_gets_none_and_is_named(shelf, b
     with pytest.raises(
         Refused, match=r"^Frame 1 of the task .* cannot get boxes \(its boxes are no list\): correct it"
     ):
-        await mongo_tasks.publish(OPTIONS, asked)
+        await annotation_service_publisher.publish(OPTIONS, asked)
     for odd in ([None], ["y"], [{}], [{"boundaries": None}]):
         shelf.db.AnnotationFrame.update_one(frame, {"$set": {"boxes": odd}})
-        await mongo_tasks.publish(OPTIONS, asked)
+        await annotation_service_publisher.publish(OPTIONS, asked)
         assert shelf.db.AnnotationFrame.find_one(frame)["boxes"][:-1] == odd
 
 
@@ -293,7 +303,7 @@ async def test_a_frame_whose_boxes_make_no_sense_gets_none_and_is_named(shelf, b
 async def test_annotations_of_another_making_are_refused_and_nothing_shows(shelf, boxes, sentence):
     parcel, _ = shelf.parcel(boxes=boxes)
     with pytest.raises(Refused, match=sentence):
-        await mongo_tasks.publish(OPTIONS, parcel)
+        await annotation_service_publisher.publish(OPTIONS, parcel)
     assert (shelf.tasks(), shelf.document()["status"]) == ([], 0)
 
 
@@ -302,28 +312,28 @@ async def test_a_manifest_that_is_cut_off_is_refused(shelf):
     path = desk.directory / "manifest.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     with pytest.raises(Refused, match="the list of tasks differ"):
-        await mongo_tasks.publish(OPTIONS, parcel)
+        await annotation_service_publisher.publish(OPTIONS, parcel)
     assert shelf.tasks() == []
 
 
 async def test_an_upload_that_is_gone_and_files_that_nobody_put_out_are_refused(shelf):
     parcel, _ = shelf.parcel()
     with pytest.raises(Refused, match="No publisher says where it put the tasks"):
-        await mongo_tasks.publish(OPTIONS, replace(parcel, receipts={}))
+        await annotation_service_publisher.publish(OPTIONS, replace(parcel, receipts={}))
     shelf.db.AnnotationContentUpload.delete_many({})
     with pytest.raises(Refused, match="The upload is gone"):
-        await mongo_tasks.publish(OPTIONS, parcel)
+        await annotation_service_publisher.publish(OPTIONS, parcel)
     assert shelf.tasks() == []
 
 
 async def test_a_job_that_comes_too_late_leaves_no_frames_behind_but_those_that_are_shown(shelf):
     first, _ = shelf.parcel("01job")
-    await mongo_tasks.publish(OPTIONS, first)
+    await annotation_service_publisher.publish(OPTIONS, first)
     before = shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))
     shelf.db.AnnotationContentUpload.update_one({}, {"$set": {"vidd.job": "02job"}})
     for late in (shelf.parcel("00job")[0], first):
         with pytest.raises(Refused, match="a newer job works on it: nothing of this one is shown"):
-            await mongo_tasks.publish(OPTIONS, late)
+            await annotation_service_publisher.publish(OPTIONS, late)
         assert (shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))) == before
 
 
@@ -331,12 +341,12 @@ async def test_a_database_that_is_away_is_waited_for_as_nobodys_failure(tmp_path
     shelf = Shelf(an_account(server.uri, timeout="500ms"), tmp_path)
     parcel, _ = shelf.parcel()
     server.kill()
-    for do in (mongo_tasks.publish, mongo_tasks.reconcile):
+    for do in (annotation_service_publisher.publish, annotation_service_publisher.reconcile):
         with pytest.raises(AgainLater) as away:
             await do(OPTIONS, parcel)
         assert not away.value.counts
     server.start()
-    await mongo_tasks.publish(OPTIONS, parcel)
+    await annotation_service_publisher.publish(OPTIONS, parcel)
     assert len(shelf.tasks()) == 3
     shelf.client.close()
 
@@ -346,10 +356,10 @@ async def test_a_transaction_that_fails_in_the_middle_shows_nothing(tmp_path, se
     parcel, _ = shelf.parcel()
     server.fail(["commitTransaction"], {"times": 1}, errorCode=112)
     with pytest.raises(AgainLater):
-        await mongo_tasks.publish(OPTIONS, parcel)
+        await annotation_service_publisher.publish(OPTIONS, parcel)
     assert (shelf.tasks(), shelf.document()["status"]) == ([], 0)
-    assert await mongo_tasks.reconcile(OPTIONS, parcel) is None
-    await mongo_tasks.publish(OPTIONS, parcel)
+    assert await annotation_service_publisher.reconcile(OPTIONS, parcel) is None
+    await annotation_service_publisher.publish(OPTIONS, parcel)
     assert (len(shelf.tasks()), shelf.document()["status"]) == (3, 1)
     shelf.client.close()
 
@@ -367,5 +377,5 @@ async def test_an_upload_is_spoken_for_by_its_newest_job_and_its_progress_does_n
         assert await told("02job", status=0, progress=5) == ("02job", 0, 5)
         assert await told("01job", status=2, progress=99) == ("02job", 0, 5)
         assert await told("02job", status=2) == ("02job", 2, 5)
-        await mongo_tasks.publish(OPTIONS, shelf.parcel("02job")[0])
+        await annotation_service_publisher.publish(OPTIONS, shelf.parcel("02job")[0])
         assert await told("02job", status=0, progress=7) == ("02job", 1, 100)

@@ -12,11 +12,11 @@ from builders_scenes import bench, people
 from peers.analysis import install
 from pydantic import ValidationError
 
-from vidd.clients.annotations import Refusal, Results
 from vidd.errors import AgainLater, Refused
 from vidd.files.tree import leaves
+from vidd.integrations.analysis_results import step as analysis_results_step
+from vidd.integrations.analysis_results.annotations import Refusal, Results
 from vidd.programs.json_shapes import SHAPES
-from vidd.steps import results
 
 NAME = "cm8ek9jj2003oqe0cfeqcou7s"
 FINAL = "nlf-final-filtered-floorc.pkl"
@@ -63,7 +63,7 @@ def options(**changes):
         "parts": {"body": "pcloudresults/{{ name }}/body"},
         "needs": ("body",),
     }
-    return results.Options(**{**usual, **changes})
+    return analysis_results_step.Options(**{**usual, **changes})
 
 
 def annotations(bench_, name="") -> Path:
@@ -83,7 +83,7 @@ def change(path: Path, how) -> None:
 
 
 async def test_the_tree_has_the_layout_that_the_cms_expects_and_nothing_else(made):
-    outcome = await results.run(options(), made)
+    outcome = await analysis_results_step.run(options(), made)
     (tree,) = outcome.artifacts
     names = {leaf.path for leaf in leaves(made.directory / tree.path)}
     scenes = ("000", "001", "002")
@@ -101,7 +101,7 @@ async def test_the_tree_has_the_layout_that_the_cms_expects_and_nothing_else(mad
 
 async def test_what_is_missing_and_follows_from_what_is_there_is_made_as_the_program_makes_it(tmp_path, whole, bare):
     made = left(tmp_path, bare)
-    outcome = await results.run(options(), made)
+    outcome = await analysis_results_step.run(options(), made)
     (tree,) = outcome.artifacts
     assert outcome.facts["made"] == [
         *(f"2d_BoundingBoxes/scene_{n}.json" for n in ("000", "001", "002")),
@@ -125,7 +125,7 @@ async def test_scenes_without_people_take_no_space(made):
     change(annotations(made, "3d_poses/scene_001_poses3d.json"), empty)
     for name in ("3d_poses/index.json", "3d_poses/poses.json", "3d_BoundingBoxes/index.json"):
         annotations(made, name).unlink()
-    outcome = await results.run(options(), made)
+    outcome = await analysis_results_step.run(options(), made)
     index = files(made.directory / outcome.artifacts[0].path)["3d_poses/index.json"]
     assert index[1] == {
         "scene_no": 1, "start_frame": 30, "end_frame": 49, "path": "/annotationdata/3d_poses/scene_001_poses3d.json",
@@ -210,23 +210,23 @@ async def test_the_refusal_of_a_step_names_the_broken_file_and_where_to_look(mad
     with pytest.raises(
         Refused, match=r"'2d_poses/scene_000_poses\.json' among the results is broken: at frames\[2\]: .*vidd log"
     ):
-        await results.run(options(), made)
+        await analysis_results_step.run(options(), made)
     annotations(made, "2d_poses/scene_001_poses.json").write_text("")
     with pytest.raises(Refused, match=r"'scene_001_poses\.json' among the results is empty"):
-        await results.run(options(), made)
+        await analysis_results_step.run(options(), made)
 
 
 async def test_what_the_analysis_did_not_leave_is_named(made):
     shutil.rmtree(annotations(made).parent / "body")
     with pytest.raises(Refused, match="There are people in the video, but the analysis left no 'body'"):
-        await results.run(options(), made)
-    assert (await results.run(options(needs=()), made)).facts["bodies"] == 0
+        await analysis_results_step.run(options(), made)
+    assert (await analysis_results_step.run(options(needs=()), made)).facts["bodies"] == 0
     shutil.rmtree(annotations(made, "2d_poses"))
     with pytest.raises(Refused, match=r"'2d_poses' among the results is broken: there is no scene_000_poses\.json"):
-        await results.run(options(needs=()), made)
+        await analysis_results_step.run(options(needs=()), made)
     shutil.rmtree(annotations(made))
     with pytest.raises(Refused, match="left no directory 'annotationdata'"):
-        await results.run(options(), made)
+        await analysis_results_step.run(options(), made)
 
 
 async def test_a_video_without_people_needs_no_bodies(tmp_path):
@@ -235,12 +235,12 @@ async def test_a_video_without_people_needs_no_bodies(tmp_path):
     for name, file in (("2d_poses", "scene_000_poses.json"), ("3d_poses", "scene_000_poses3d.json")):
         annotations(made, name).mkdir(parents=True)
         annotations(made, f"{name}/{file}").write_text(json.dumps(scene))
-    outcome = await results.run(options(), made)
+    outcome = await analysis_results_step.run(options(), made)
     assert (outcome.facts["people"], outcome.facts["scenes"]) == (0, 1)
 
 
 async def test_each_directory_can_be_handed_on_as_a_tree_of_its_own(made):
-    outcome = await results.run(options(each=True), made)
+    outcome = await analysis_results_step.run(options(each=True), made)
     assert {one.role: one.tree.files for one in outcome.artifacts} == {
         "annotations": 95, "2d_poses": 5, "3d_poses": 5, "2d_BoundingBoxes": 5, "3d_BoundingBoxes": 5, "body": 75,
     }  # fmt: skip
@@ -249,18 +249,18 @@ async def test_each_directory_can_be_handed_on_as_a_tree_of_its_own(made):
 async def test_links_do_not_bring_foreign_files_among_the_results(made):
     annotations(made, "3d_poses/passwd.json").symlink_to("/etc/passwd")
     with pytest.raises(Refused, match="no regular file"):
-        await results.run(options(), made)
+        await analysis_results_step.run(options(), made)
 
 
 async def test_looking_that_runs_out_of_memory_is_tried_again(made):
     with pytest.raises(AgainLater, match="could not be looked at"):
-        await results.run(options(memory=8 << 20), made)
+        await analysis_results_step.run(options(memory=8 << 20), made)
 
 
 async def test_it_can_be_done_once_more_over_what_it_left(made):
-    first = await results.run(options(), made)
+    first = await analysis_results_step.run(options(), made)
     annotations(made).joinpath("2d_poses/scene_002_poses.json").touch()
-    assert await results.run(options(), made) == first
+    assert await analysis_results_step.run(options(), made) == first
 
 
 def test_a_path_that_leads_out_is_refused_with_the_settings():

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from pycocotools.coco import COCO
 
-from vidd.model.annotation import box_document
+from vidd.integrations.annotation_service.documents import box_document
 from vidd.model.coco import coco
 from vidd.model.cvat import cvat
 from vidd.model.labels import Classes, Mark, Marked, Wanted, mark_of

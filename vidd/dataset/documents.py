@@ -9,12 +9,12 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from vidd.clients.annotation_base import key as any_id
 from vidd.dataset.shapes import FrameChange, FrameDocument, TaskDocument
 from vidd.errors import Refused
+from vidd.integrations.annotation_service.database import key as any_id
+from vidd.integrations.annotation_service.documents import FRAMES, FRAMES_BY_TASK, TASKS
 from vidd.integrations.mongodb.account import Database, Document
 from vidd.integrations.mongodb.errors import asking
-from vidd.model.annotation import FRAMES, FRAMES_BY_TASK, TASKS
 from vidd.model.data_set import Version, mark_from, version_of
 
 PENDING, COMPLETE = "pending", "complete"

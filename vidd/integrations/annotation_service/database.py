@@ -17,9 +17,7 @@ from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
 from vidd.errors import Refused
-from vidd.integrations.mongodb.account import Account, database
-from vidd.integrations.mongodb.errors import DUPLICATE, asking
-from vidd.model.annotation import (
+from vidd.integrations.annotation_service.documents import (
     FAILED,
     FRAMES,
     FRAMES_BY_TASK,
@@ -34,6 +32,8 @@ from vidd.model.annotation import (
     upload_failed,
     with_boxes,
 )
+from vidd.integrations.mongodb.account import Account, database
+from vidd.integrations.mongodb.errors import DUPLICATE, asking
 from vidd.model.manifest import task_name
 
 if TYPE_CHECKING:

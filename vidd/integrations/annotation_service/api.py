@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from vidd.display_text import printable, quoted
-from vidd.model.annotation import DONE, IMAGES, ONLY_BOXES, ONLY_TASKS, VIDEO
+from vidd.integrations.annotation_service.documents import DONE, IMAGES, ONLY_BOXES, ONLY_TASKS, VIDEO
 from vidd.ports import Declined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.model.annotation import Offer
+    from vidd.integrations.annotation_service.documents import Offer
 
 # Bytes, as Linux has them for one name and for a whole path.
 _LONGEST, _LONGEST_PATH = 255, 4095

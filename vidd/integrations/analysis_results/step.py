@@ -116,7 +116,7 @@ def _put(source: Path, target: Path) -> None:
 async def _arranged(options: Options, bench: Bench, target: Path) -> dict[str, Any]:
     said: list[str] = []
     ended = await process.run(
-        [sys.executable, "-m", "vidd.clients.annotations", target, options.prefix],
+        [sys.executable, "-m", "vidd.integrations.analysis_results.annotations", target, options.prefix],
         on_line=said.append,
         deadline=options.limit,
         nice=bench.tools.encoder.nice,

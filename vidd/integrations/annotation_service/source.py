@@ -14,13 +14,13 @@ from typing import Any
 
 from pydantic import Field
 
-from vidd.clients.annotation_base import AnnotationBase, annotation_base
-from vidd.clients.content_call import SCHEMA, ContentCall, read_call
-from vidd.clients.content_mirror import Mirror
-from vidd.clients.content_taking import Taking, Terms
-from vidd.clients.content_told import FORM, as_original, told
 from vidd.display_text import quoted
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.annotation_service.api import SCHEMA, ContentCall, read_call
+from vidd.integrations.annotation_service.database import AnnotationBase, annotation_base
+from vidd.integrations.annotation_service.jobs import Taking, Terms
+from vidd.integrations.annotation_service.progress import Mirror
+from vidd.integrations.annotation_service.replies import FORM, as_original, told
 from vidd.integrations.mongodb.account import Account
 from vidd.media.probe.client import probe
 from vidd.model.job import ENDED, Job, State

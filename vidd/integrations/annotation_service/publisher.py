@@ -20,11 +20,19 @@ from pydantic import Field
 
 from vidd.aio.bounded import side_by_side
 from vidd.aio.threads import in_thread
-from vidd.clients.annotation_base import AnnotationBase, Boxed, annotation_base, key
-from vidd.clients.annotation_frames import Framed, Tasked, each, frames_of
 from vidd.errors import AgainLater, Refused
+from vidd.integrations.annotation_service.database import AnnotationBase, Boxed, annotation_base, key
+from vidd.integrations.annotation_service.documents import (
+    ONLY_BOXES,
+    OURS,
+    Request,
+    frame_document,
+    id_of,
+    task_document,
+    upload_done,
+)
+from vidd.integrations.annotation_service.frames import Framed, Tasked, each, frames_of
 from vidd.integrations.mongodb.account import Account
-from vidd.model.annotation import ONLY_BOXES, OURS, Request, frame_document, id_of, task_document, upload_done
 from vidd.model.manifest import Task, TaskList
 from vidd.model.publication import Receipt
 from vidd.model.rework import edition_of

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from vidd.aio.threads import in_thread
-from vidd.clients.content_call import ContentCall, check_rules, content_at, type_of
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.model.annotation import ONLY_BOXES, OURS, offer_of
+from vidd.integrations.annotation_service.api import ContentCall, check_rules, content_at, type_of
+from vidd.integrations.annotation_service.documents import ONLY_BOXES, OURS, offer_of
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.ports import Declined
 from vidd.settings.templates import file_name
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path, PurePath
 
-    from vidd.clients.annotation_base import AnnotationBase
+    from vidd.integrations.annotation_service.database import AnnotationBase
     from vidd.ports import Inlet
 
     Check = Callable[[ContentCall, Path], Awaitable[None]]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vidd.model.annotation import ONLY_BOXES, OURS
+from vidd.integrations.annotation_service.documents import ONLY_BOXES, OURS
 from vidd.ports import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vidd.clients.content_call import ContentCall
+    from vidd.integrations.annotation_service.api import ContentCall
     from vidd.model.job import Job
 
 _HIDDEN = {"_id", "projectId", "uploadId", "taskId", OURS}

@@ -10,8 +10,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import AgainLater
-from vidd.model.annotation import FAILED as UPLOAD_FAILED
-from vidd.model.annotation import ONLY_BOXES, progress_of, upload_failed
+from vidd.integrations.annotation_service.documents import FAILED as UPLOAD_FAILED
+from vidd.integrations.annotation_service.documents import ONLY_BOXES, progress_of, upload_failed
 from vidd.model.event import JobMoved, Progressed, PublicationMoved
 from vidd.model.job import FAILED, State
 from vidd.model.publication import Sending
@@ -19,7 +19,7 @@ from vidd.model.publication import Sending
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from vidd.clients.annotation_base import AnnotationBase
+    from vidd.integrations.annotation_service.database import AnnotationBase
     from vidd.model.event import Event
     from vidd.model.job import Job
     from vidd.model.publication import Publication

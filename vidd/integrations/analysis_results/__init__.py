@@ -1,0 +1,1 @@
+"""The results of an analysis of people: poses, boxes and bodies by scene."""

@@ -1,0 +1,1 @@
+"""The annotation service: its call, its MongoDB documents, its answers."""
