@@ -78,7 +78,7 @@ async def fill(lab: Lab, frames: int, per_task: int, side: int) -> list[ObjectId
 
 
 async def make(maker: Maker, version: str, name: str) -> Run:
-    from vidd.publishers import data_set as publisher  # noqa: PLC0415
+    from vidd.integrations.datasets import publisher  # noqa: PLC0415
 
     begin = time.monotonic()
     bench, outcome = await maker.build(version)

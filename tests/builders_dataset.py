@@ -17,8 +17,7 @@ from PIL import Image, ImageDraw
 from pymongo import MongoClient
 
 from vidd.integrations.aws.account import client
-from vidd.publishers import data_set as publisher
-from vidd.steps import data_set as step
+from vidd.integrations.datasets import publisher, step
 
 SIZE = (320, 180)
 LABELS = [

@@ -23,7 +23,7 @@ from vidd.settings.template_check import USUAL, templates_in, unknown_in
 Where = tuple[int | str, ...]
 SOURCES = {
     "cms": "vidd.integrations.graphql_cms.source",
-    "data_sets": "vidd.sources.data_sets",
+    "data_sets": "vidd.integrations.datasets.source",
     "folder": "vidd.integrations.local_folder.source",
     "process_content": "vidd.integrations.annotation_service.source",
     "sheet": "vidd.integrations.sheet.source",
@@ -32,7 +32,7 @@ SOURCES = {
 STEPS = {
     "annotate": "vidd.steps.annotate",
     "command": "vidd.steps.command",
-    "data_set": "vidd.steps.data_set",
+    "data_set": "vidd.integrations.datasets.step",
     "describe": "vidd.steps.describe",
     "fetch": "vidd.steps.fetch",
     "frames": "vidd.steps.frames",
@@ -42,7 +42,7 @@ STEPS = {
     "trim": "vidd.steps.trim",
 }
 PUBLISHERS = {
-    "data_set": "vidd.publishers.data_set",
+    "data_set": "vidd.integrations.datasets.publisher",
     "facebook": "vidd.integrations.facebook.publisher",
     "folder": "vidd.integrations.local_folder.publisher",
     "mail": "vidd.integrations.mail.publisher",

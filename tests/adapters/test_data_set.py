@@ -12,11 +12,11 @@ from builders_dataset import SIZE, Lab, Maker, augmentations, box, jpeg, maker, 
 from builders_mongo import account, mongodb
 from PIL import Image, ImageChops, ImageStat
 
-from vidd.dataset.documents import Documents
-from vidd.dataset.making import Workshop
 from vidd.errors import Refused
 from vidd.integrations.aws.s3_uri import web_address
-from vidd.publishers import data_set as publisher
+from vidd.integrations.datasets import publisher
+from vidd.integrations.datasets.build import Workshop
+from vidd.integrations.datasets.documents import Documents
 
 __all__ = ["account", "maker", "mongodb", "s3"]
 

@@ -8,7 +8,7 @@ from builders_mongo import server
 from peers.faulty_proxy import faulty_proxy
 
 from vidd.errors import AgainLater
-from vidd.publishers import data_set as publisher
+from vidd.integrations.datasets import publisher
 
 __all__ = ["maker", "s3", "server"]
 WHOLE = 3 * 6 + 3

@@ -101,12 +101,12 @@ def posted(daemon, path, fields):
 
 
 POINTS = {
-    "before the second task's files": ("vidd.dataset.making:Workshop.child", "before", 2),
-    "after a task's page": ("vidd.dataset.ledger:Ledger.write", "after", 1),
+    "before the second task's files": ("vidd.integrations.datasets.build:Workshop.child", "before", 2),
+    "after a task's page": ("vidd.integrations.datasets.split_record:Ledger.write", "after", 1),
     "in the middle of the objects": ("vidd.integrations.aws.s3_upload:Upload.run", "after", 7),
-    "before a task's frames": ("vidd.dataset.documents:Documents.change_frames", "before", 2),
-    "after a task is complete": ("vidd.dataset.documents:Documents.finish_task", "after", 1),
-    "before all of it is": ("vidd.dataset.documents:Documents.finish", "before", 1),
+    "before a task's frames": ("vidd.integrations.datasets.documents:Documents.change_frames", "before", 2),
+    "after a task is complete": ("vidd.integrations.datasets.documents:Documents.finish_task", "after", 1),
+    "before all of it is": ("vidd.integrations.datasets.documents:Documents.finish", "before", 1),
 }
 
 

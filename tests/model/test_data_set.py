@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from bson import ObjectId
 
-from vidd.model.data_set import Keys, mark_from, mark_to_json, parts, scaled
-from vidd.model.labels import Mark
+from vidd.integrations.datasets.labels import Mark
+from vidd.integrations.datasets.model import Keys, mark_from, mark_to_json, parts, scaled
 
 FRAMES = range(1, 121)
 SHARES = (0.7, 0.2, 0.1)

@@ -11,10 +11,10 @@ import pytest
 from pycocotools.coco import COCO
 
 from vidd.integrations.annotation_service.documents import box_document
-from vidd.model.coco import coco
-from vidd.model.cvat import cvat
-from vidd.model.labels import Classes, Mark, Marked, Wanted, mark_of
-from vidd.model.yolo import default, yolo
+from vidd.integrations.datasets.formats.coco import coco
+from vidd.integrations.datasets.formats.cvat import cvat
+from vidd.integrations.datasets.formats.yolo import default, yolo
+from vidd.integrations.datasets.labels import Classes, Mark, Marked, Wanted, mark_of
 
 LIST = [
     {"mainLabel": "Lap Sponge", "attributes": {"state": "Stacked"}, "isEnabled": True, "count": 3},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vidd.model.labels import Classes, Mark, Marked
+    from vidd.integrations.datasets.labels import Classes, Mark, Marked
 
 
 def yolo(frame: Marked, classes: Classes) -> str:

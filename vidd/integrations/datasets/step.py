@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from vidd.aio.threads import in_thread
-from vidd.dataset.gathering import ROWS, Gathering
-from vidd.dataset.ledger import Ledger
-from vidd.dataset.making import TREE, Workshop
-from vidd.dataset.options import Place, asked, opened
-from vidd.dataset.planning import Manner, is_picture
 from vidd.errors import Refused
 from vidd.files.disk_space import disk
 from vidd.files.tree import tree_artifact
+from vidd.integrations.datasets.build import TREE, Workshop
+from vidd.integrations.datasets.collect import ROWS, Gathering
+from vidd.integrations.datasets.options import Place, asked, opened
+from vidd.integrations.datasets.plan import Manner, is_picture
+from vidd.integrations.datasets.split_record import Ledger
 from vidd.model.media import Artifact, Outcome
 
 if TYPE_CHECKING:
-    from vidd.dataset.documents import Documents
-    from vidd.dataset.planning import TaskPlan
-    from vidd.model.data_set import Version
+    from vidd.integrations.datasets.documents import Documents
+    from vidd.integrations.datasets.model import Version
+    from vidd.integrations.datasets.plan import TaskPlan
     from vidd.ports import Bench, Tools
 
 SLOT: str | None = "encodes"

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from vidd.model.labels import Classes, Mark, Marked
+    from vidd.integrations.datasets.labels import Classes, Mark, Marked
 
 # XML 1.0, 2.2: these cannot be written at all.
 _IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import Field
 
-from vidd.dataset.documents import Documents
 from vidd.errors import AgainLater
+from vidd.integrations.datasets.documents import Documents
 from vidd.integrations.mongodb import account as mongodb_account
 from vidd.model.event import JobMoved
 from vidd.model.job import ENDED, Arrival

@@ -1,4 +1,4 @@
-"""Makes the files of a data set, in a child of its own: `python -m vidd.dataset.child ORDERS`.
+"""Makes the files of a data set, in a child of its own: `python -m vidd.integrations.datasets.worker.main ORDERS`.
 
 The orders are JSON: `what` is to be made (`pictures` or `whole`), `orders` is a file with the rest, since that of a long task
 is longer than a command line may be. To the file `made` it writes a line of JSON for each frame, or list, that is made.
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def make(orders: Mapping[str, str], say: Callable[..., None]) -> dict[str, Any]:
     """All of it; how much there is."""
-    from vidd.dataset.pictures import Task  # noqa: PLC0415 - only the child opens media
-    from vidd.dataset.whole import Whole  # noqa: PLC0415
+    from vidd.integrations.datasets.completeness import Whole  # noqa: PLC0415
+    from vidd.integrations.datasets.worker.images import Task  # noqa: PLC0415 - only the child opens media
 
     given = json.loads(Path(orders["orders"]).read_text())
     total, count = len(given.get("frames", ())) or None, 0

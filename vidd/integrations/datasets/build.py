@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
 from vidd.aio.threads import in_thread
-from vidd.dataset.bring import bring
-from vidd.dataset.planning import ROOT, Found, Seen, TaskPlan
 from vidd.errors import AgainLater, Refused
 from vidd.integrations.aws.account import head
 from vidd.integrations.aws.s3_tree import Listed, listed
-from vidd.model.data_set import mark_to_json
+from vidd.integrations.datasets.download import bring
+from vidd.integrations.datasets.model import mark_to_json
+from vidd.integrations.datasets.plan import ROOT, Found, Seen, TaskPlan
 from vidd.processes.worker_client import Silent, carry_out
 from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vidd.dataset.ledger import Ledger
-    from vidd.dataset.options import Open
-    from vidd.dataset.planning import Frame, Manner
-    from vidd.dataset.shapes import FrameDocument, TaskDocument
-    from vidd.model.data_set import Version
+    from vidd.integrations.datasets.annotations import FrameDocument, TaskDocument
+    from vidd.integrations.datasets.model import Version
+    from vidd.integrations.datasets.options import Open
+    from vidd.integrations.datasets.plan import Frame, Manner
+    from vidd.integrations.datasets.split_record import Ledger
     from vidd.ports import Bench
 
 TREE = "objects"
@@ -168,7 +168,7 @@ class Workshop:
         memory = bench.tools.encoder.memory or _MEMORY
         try:
             async with bench.place():
-                await carry_out("vidd.dataset.child", words, bench, quiet=_QUIET, memory=memory)
+                await carry_out("vidd.integrations.datasets.worker.main", words, bench, quiet=_QUIET, memory=memory)
         except Silent as silent:
             raise AgainLater(f"The files could not be made ({silent}).", said=silent.said) from None
         for line in (await in_thread(made.read_text)).splitlines():

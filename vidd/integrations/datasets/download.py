@@ -18,8 +18,8 @@ from vidd.integrations.aws.errors import ABSENT, asking, code_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vidd.dataset.options import Open
     from vidd.integrations.aws.s3_tree import Listed
+    from vidd.integrations.datasets.options import Open
 
 _PIECE = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vidd.model.labels import Mark
+from vidd.integrations.datasets.labels import Mark
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,15 @@ from PIL import Image
 
 from vidd.errors import Refused
 from vidd.files.disk_space import disk
+from vidd.integrations.datasets.formats.yolo import default, yolo
+from vidd.integrations.datasets.labels import Classes, Mark, Marked, Wanted
+from vidd.integrations.datasets.model import scaled
 from vidd.media.frames.worker.image_tasks import UNREADABLE, read, why_unreadable
 from vidd.media.frames.worker.jpeg import picture_of, save_small
 from vidd.media.frames.worker.normalize import Upright
 from vidd.media.probe.worker.reader import opened, picture_streams
 from vidd.model.augmentation import Recipe, geometry, moved
 from vidd.model.boxes import Box
-from vidd.model.data_set import scaled
-from vidd.model.labels import Classes, Mark, Marked, Wanted
-from vidd.model.yolo import default, yolo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.bounded import side_by_side
 from vidd.aio.threads import in_thread
-from vidd.dataset.ledger import WHOLE
-from vidd.dataset.making import TREE
-from vidd.dataset.planning import ROOT, key_differs
 from vidd.files.disk_space import disk
 from vidd.integrations.aws.s3_tree import Listed, listed
-from vidd.model.data_set import digest
+from vidd.integrations.datasets.build import TREE
+from vidd.integrations.datasets.model import digest
+from vidd.integrations.datasets.plan import ROOT, key_differs
+from vidd.integrations.datasets.split_record import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vidd.dataset.making import Workshop
-    from vidd.dataset.planning import TaskPlan
-    from vidd.model.data_set import Version
+    from vidd.integrations.datasets.build import Workshop
+    from vidd.integrations.datasets.model import Version
+    from vidd.integrations.datasets.plan import TaskPlan
 
 _SAMPLES = 100
 ROWS = ".rows.jsonl"

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vidd.dataset.shapes import FrameChange
 from vidd.errors import Refused
+from vidd.integrations.datasets.annotations import FrameChange
+from vidd.integrations.datasets.model import Keys, digest, mark_to_json, parts, scaled
 from vidd.model.augmentation import chosen, recipe
-from vidd.model.data_set import Keys, digest, mark_to_json, parts, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vidd.dataset.ledger import Page
-    from vidd.dataset.shapes import FrameDocument, TaskDocument
     from vidd.integrations.aws.s3_tree import Listed
+    from vidd.integrations.datasets.annotations import FrameDocument, TaskDocument
+    from vidd.integrations.datasets.labels import Mark
+    from vidd.integrations.datasets.model import Version
+    from vidd.integrations.datasets.split_record import Page
     from vidd.model.augmentation import Augmentation, Recipe
-    from vidd.model.data_set import Version
-    from vidd.model.labels import Mark
 
 ROOT = "dataset"
 

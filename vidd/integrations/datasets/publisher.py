@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.threads import in_thread
-from vidd.dataset.documents import COMPLETE, PENDING
-from vidd.dataset.ledger import WHOLE, Ledger
-from vidd.dataset.options import Open, Place, asked, opened
-from vidd.dataset.planning import ROOT
 from vidd.errors import Refused
 from vidd.files.content_type import content_type
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_target import Target, safe_key
 from vidd.integrations.aws.s3_tree import Resume, TreeUpload, Wanted
 from vidd.integrations.aws.s3_uri import web_address
+from vidd.integrations.datasets.documents import COMPLETE, PENDING
+from vidd.integrations.datasets.options import Open, Place, asked, opened
+from vidd.integrations.datasets.plan import ROOT
+from vidd.integrations.datasets.split_record import WHOLE, Ledger
 from vidd.model.publication import Receipt
 from vidd.settings.types import Size
 from vidd.transfer.progress_meter import Meter
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.model.data_set import Version
+    from vidd.integrations.datasets.model import Version
     from vidd.ports import Parcel, Tools
 
 SLOT = "uploads"

@@ -9,13 +9,13 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from vidd.dataset.shapes import FrameChange, FrameDocument, TaskDocument
 from vidd.errors import Refused
 from vidd.integrations.annotation_service.database import key as any_id
 from vidd.integrations.annotation_service.documents import FRAMES, FRAMES_BY_TASK, TASKS
+from vidd.integrations.datasets.annotations import FrameChange, FrameDocument, TaskDocument
+from vidd.integrations.datasets.model import Version, mark_from, version_of
 from vidd.integrations.mongodb.account import Database, Document
 from vidd.integrations.mongodb.errors import asking
-from vidd.model.data_set import Version, mark_from, version_of
 
 PENDING, COMPLETE = "pending", "complete"
 _BATCH = 500

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from vidd.dataset.documents import Documents
 from vidd.errors import Refused
 from vidd.integrations.aws import account as aws_account
 from vidd.integrations.aws import errors as aws_errors
 from vidd.integrations.aws.s3_uri import key_of
+from vidd.integrations.datasets.documents import Documents
 from vidd.integrations.mongodb import account as mongodb_account
 from vidd.settings.types import Options
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from vidd.model.labels import Classes, Marked
+    from vidd.integrations.datasets.labels import Classes, Marked
 
 
 def coco(frames: Iterable[Marked], classes: Classes, *, name: str = "") -> Iterator[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.files.disk_space import disk
-from vidd.model.coco import coco
-from vidd.model.cvat import cvat
-from vidd.model.labels import Classes, Mark, Marked, Wanted
+from vidd.integrations.datasets.formats.coco import coco
+from vidd.integrations.datasets.formats.cvat import cvat
+from vidd.integrations.datasets.labels import Classes, Mark, Marked, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

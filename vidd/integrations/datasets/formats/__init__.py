@@ -1,0 +1,1 @@
+"""Annotation formats: YOLO, COCO, CVAT. Pure functions."""
