@@ -35,7 +35,7 @@ from vidd.integrations.graphql_cms import source
 from vidd.integrations.graphql_cms.account import Account
 from vidd.ports import Encoder, Tools
 from vidd.queues.local import LocalQueue
-from vidd.stores.sqlite import SqliteStore
+from vidd.stores.sqlite.store import SqliteStore
 
 _PATIENCE = 120.0
 _FILM = b"the film " * 7_000

@@ -37,7 +37,7 @@ from vidd.ports import Bench, Encoder, Parcel, Plan, PlannedPublisher, PlannedSt
 from vidd.processes import run as process
 from vidd.queues.local import LocalQueue
 from vidd.stores.memory import MemoryStore
-from vidd.stores.sqlite import SqliteStore
+from vidd.stores.sqlite.store import SqliteStore
 from vidd.web.hub import Hub
 from vidd.web.metrics import Metrics
 

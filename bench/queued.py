@@ -29,7 +29,7 @@ from vidd.engine.clock import SystemClock
 from vidd.engine.intake import Intake
 from vidd.model.job import Arrival
 from vidd.queues.local import LocalQueue
-from vidd.stores.sqlite import SqliteStore
+from vidd.stores.sqlite.store import SqliteStore
 
 _BATCH, _REQUESTS, _BREATH, _RESTARTS = 500, 500, 0.02, 5
 _PATIENCE = 900.0

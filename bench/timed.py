@@ -18,11 +18,11 @@ from typing import Any
 
 from vidd import log
 from vidd.app import Daemon
-from vidd.clients.sqlite import Database
 from vidd.integrations.local_folder import publisher as local_folder_publisher
 from vidd.media.probe.client import Prober
 from vidd.settings.schema import read_settings
 from vidd.steps import fetch, trim
+from vidd.stores.sqlite.database import Database
 
 PARTS = (
     (fetch, "run", "fetch"),

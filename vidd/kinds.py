@@ -56,8 +56,8 @@ PUBLISHERS = {
 }
 STORES = {
     "memory": "vidd.stores.memory",
-    "mongo": "vidd.stores.mongo",
-    "sqlite": "vidd.stores.sqlite",
+    "mongo": "vidd.stores.mongodb.store",
+    "sqlite": "vidd.stores.sqlite.store",
 }
 QUEUES = {"local": "vidd.queues.local"}
 ACCOUNTS = {

@@ -18,7 +18,7 @@ from vidd.model.publication import Publication, Sending
 from vidd.ports import Conflict
 from vidd.ready import make_ready
 from vidd.settings.schema import read_settings
-from vidd.stores.mongo import MongoStore, Settings, check
+from vidd.stores.mongodb.store import MongoStore, Settings, check
 
 __all__ = ["account", "mongodb", "server"]
 DEADLINE = 60.0
@@ -117,9 +117,9 @@ async def test_the_same_vidd_takes_its_database_up_again_at_once_after_a_crash(a
 
 
 async def test_a_vidd_that_has_been_silent_is_taken_for_dead_and_does_nothing_any_more(account, monkeypatch):
-    monkeypatch.setattr("vidd.clients.mongo_link._BEAT", 0.2)
+    monkeypatch.setattr("vidd.stores.mongodb.connection._BEAT", 0.2)
     dead = await opened(account, "a:/var/lib/vidd")
-    monkeypatch.setattr("vidd.clients.mongo_link._SILENT", 0.5)
+    monkeypatch.setattr("vidd.stores.mongodb.connection._SILENT", 0.5)
     # As if it had been cut off: its next sign of life comes after the other one's start.
     async with database(account, "lab") as db:
         await db.meta.update_one({"_id": "owner"}, {"$set": {"who": "a:/cut/off"}})

@@ -9,7 +9,7 @@ from builders import START, job
 from vidd.errors import AgainLater, Refused
 from vidd.model.job import State
 from vidd.model.publication import Sending
-from vidd.stores.sqlite import SqliteStore, _versions
+from vidd.stores.sqlite.store import SqliteStore, _versions
 
 
 @pytest.fixture

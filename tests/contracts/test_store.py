@@ -13,8 +13,8 @@ from vidd.model.publication import Publication, Receipt, Sending
 from vidd.model.talk import Speaker
 from vidd.ports import Conflict
 from vidd.stores.memory import MemoryStore
-from vidd.stores.mongo import MongoStore
-from vidd.stores.sqlite import SqliteStore
+from vidd.stores.mongodb.store import MongoStore
+from vidd.stores.sqlite.store import SqliteStore
 
 __all__ = ["account", "mongodb"]
 

@@ -14,7 +14,7 @@ from peers.daemon_web import served
 from vidd.model.job import MOVES, State
 from vidd.model.publication import Sending
 
-STORE = "vidd.stores.sqlite:SqliteStore"
+STORE = "vidd.stores.sqlite.store:SqliteStore"
 FOLDER = "vidd.integrations.local_folder.publisher"
 
 

@@ -16,7 +16,7 @@ from vidd.model.publication import Sending
 TARGETS = {"youtube": YouTubeChannel, "facebook": FacebookPage, "s3": S3}
 DAY = str(26 * 3600)
 SUM = hashlib.sha256(FILM).hexdigest()
-STORE = "vidd.stores.sqlite:SqliteStore.save_publication"
+STORE = "vidd.stores.sqlite.store:SqliteStore.save_publication"
 SETTINGS = """
 [daemon]
 state = "{root}"

@@ -14,10 +14,10 @@ from peers.daemon_texts import talk
 
 from vidd.model.job import MOVES, State
 from vidd.model.publication import Sending
-from vidd.stores.mongo import MongoStore
+from vidd.stores.mongodb.store import MongoStore
 
 __all__ = ["server"]
-STORE = "vidd.stores.mongo:MongoStore"
+STORE = "vidd.stores.mongodb.store:MongoStore"
 TALKS = ("t1", "t2", "t3")
 
 

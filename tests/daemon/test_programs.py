@@ -10,7 +10,7 @@ from peers.analysis import install
 from peers.daemon import until
 from peers.processes import alive
 
-STORE = "vidd.stores.sqlite:SqliteStore"
+STORE = "vidd.stores.sqlite.store:SqliteStore"
 STEP = """
 [[pipelines.talks.steps]]
 kind = "command"

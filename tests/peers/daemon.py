@@ -28,7 +28,7 @@ import vidd
 from vidd.__main__ import app
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.ports import Store
-from vidd.stores.sqlite import SqliteStore
+from vidd.stores.sqlite.store import SqliteStore
 
 DEADLINE = 60.0
 

@@ -19,10 +19,6 @@ from pydantic import Field
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError
 
-from vidd.clients.mongo_link import Link
-from vidd.clients.mongo_memory import MongoMemory
-from vidd.clients.mongo_programmes import MongoProgrammes
-from vidd.clients.mongo_shapes import INDEXES, OLDEST, history_line, job_document, only, row_of, state_values
 from vidd.errors import AgainLater, Refused
 from vidd.integrations.mongodb.account import Account, Document, database
 from vidd.integrations.mongodb.errors import asking, known_of
@@ -46,6 +42,10 @@ from vidd.model.rows import (
 )
 from vidd.ports import Conflict, Tools
 from vidd.settings.types import Options
+from vidd.stores.mongodb.connection import Link
+from vidd.stores.mongodb.documents import INDEXES, OLDEST, history_line, job_document, only, row_of, state_values
+from vidd.stores.mongodb.memory import MongoMemory
+from vidd.stores.mongodb.programmes import MongoProgrammes
 
 Row: TypeAlias = tuple[Any, ...]
 

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from pymongo import ReturnDocument
 
-from vidd.clients.mongo_link import Link
 from vidd.model.record import stamp, talk_from_json, talk_to_json, unstamp
 from vidd.model.talk import Programme, Talk
+from vidd.stores.mongodb.connection import Link
 
 T = TypeVar("T")
 _ORPHANED = timedelta(days=1)

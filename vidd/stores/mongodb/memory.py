@@ -10,9 +10,9 @@ from urllib.parse import quote, unquote
 from pymongo import DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from vidd.clients.mongo_link import Link
 from vidd.integrations.mongodb.account import Document
 from vidd.model.record import stamp, unstamp
+from vidd.stores.mongodb.connection import Link
 
 
 class MongoMemory:

@@ -13,7 +13,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vidd.clients.sqlite import Database
 from vidd.errors import Refused
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
@@ -36,6 +35,7 @@ from vidd.model.rows import (
 from vidd.model.talk import Programme, Talk
 from vidd.ports import Conflict
 from vidd.settings.types import Options
+from vidd.stores.sqlite.database import Database
 
 _ENTRY = entry_columns()
 _JOB = job_columns()
