@@ -47,7 +47,7 @@ class Settings(Options):
 
 
 def _versions() -> list[str]:
-    text = files("vidd.stores").joinpath("schema.sql").read_text()
+    text = files("vidd.stores.sqlite").joinpath("schema.sql").read_text()
     return [part.partition("\n")[2] for part in text.split("-- version ")[1:]]
 
 
