@@ -28,9 +28,9 @@ from aiohttp import web
 from common import cpu, daemon, free_port, rss, table
 
 from vidd.engine.clock import SystemClock
-from vidd.engine.inlet import SourceInlet
 from vidd.engine.intake import Intake
-from vidd.engine.supervise import Watchers
+from vidd.engine.source_context import SourceInlet
+from vidd.engine.supervisor import Watchers
 from vidd.integrations.graphql_cms import source
 from vidd.integrations.graphql_cms.account import Account
 from vidd.ports import Encoder, Tools

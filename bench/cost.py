@@ -24,10 +24,10 @@ from common import cpu, table
 
 from vidd import log
 from vidd.engine.clock import SystemClock
+from vidd.engine.context import Stage
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
-from vidd.engine.stage import Stage
 from vidd.engine.workspace import Workspace
 from vidd.model.event import Event
 from vidd.model.job import Arrival

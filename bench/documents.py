@@ -38,7 +38,7 @@ from pymongo import MongoClient
 
 from vidd.files.tree import tree_artifact
 from vidd.integrations.annotation_service import publisher as annotation_service_publisher
-from vidd.model.manifest import Sample, Task, TaskList, task_name
+from vidd.model.frame_manifest import Sample, Task, TaskList, task_name
 from vidd.model.publication import Receipt
 
 _PER_TASK = 120

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from vidd.engine.acts import Acts
+from vidd.engine.commands import Acts
+from vidd.engine.context import Stage
+from vidd.engine.failure_notices import Teller
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
-from vidd.engine.stage import Stage
-from vidd.engine.telling import Teller
 from vidd.engine.workspace import Workspace
 from vidd.errors import Fault
 from vidd.model.event import Event, JobMoved

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from vidd.files.tree import tree_artifact
-from vidd.model.manifest import Sample, Task, TaskList, task_name
+from vidd.model.frame_manifest import Sample, Task, TaskList, task_name
 from vidd.model.media import Artifact
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

@@ -11,7 +11,7 @@ from typer.main import get_command
 from vidd.__main__ import app
 from vidd.kinds import ACCOUNTS, PUBLISHERS, SOURCES, STEPS, module_of
 from vidd.model.augmentation_types import PROPERTIES, bounds_of
-from vidd.model.check import Policy
+from vidd.model.check_policy import Policy
 from vidd.model.diagram import state_diagram
 from vidd.model.job import MEANING
 from vidd.model.publication import SENDING_MEANING

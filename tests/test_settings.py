@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from vidd.kinds import resolve
-from vidd.model.check import Policy, policy_of
+from vidd.model.check_policy import Policy, policy_of
 from vidd.model.publication import failure_notices
 from vidd.ready import make_ready
 from vidd.settings.schema import SettingsFault, read_settings

@@ -9,7 +9,7 @@ from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.files.tree import Leaf, describe, is_there, leaves, tree_artifact
 from vidd.model.media import Artifact, Outcome, Tree
-from vidd.model.record import outcome_from_json, outcome_to_json
+from vidd.model.serialization import outcome_from_json, outcome_to_json
 
 
 def fill(root, **files):

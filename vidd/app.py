@@ -15,14 +15,14 @@ import structlog
 
 from vidd.awaited import when_there
 from vidd.clients.systemd import Notifier
-from vidd.engine.acts import Acts
 from vidd.engine.clock import SystemClock
+from vidd.engine.commands import Acts
+from vidd.engine.context import Stage, unexamined
+from vidd.engine.failure_notices import Teller
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
-from vidd.engine.stage import Stage, unexamined
-from vidd.engine.supervise import Watchers
-from vidd.engine.telling import Teller
+from vidd.engine.supervisor import Watchers
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.frontdesk import FrontDesk

@@ -10,14 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 from vidd import __version__
 from vidd.display_text import quoted, size_in_words
-from vidd.engine.acts import Acts
 from vidd.engine.audit import Auditor, compare
-from vidd.engine.inlet import SourceInlet
+from vidd.engine.commands import Acts
+from vidd.engine.context import Stage
 from vidd.engine.intake import Intake
-from vidd.engine.kept import Edition
+from vidd.engine.kept_results import Edition
 from vidd.engine.runner import Runner
-from vidd.engine.stage import Stage
-from vidd.engine.supervise import Watchers
+from vidd.engine.source_context import SourceInlet
+from vidd.engine.supervisor import Watchers
 from vidd.errors import Refused
 from vidd.media.ffmpeg.process import Capabilities
 from vidd.model.arrival import file_arrival

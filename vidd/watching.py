@@ -9,15 +9,15 @@ from typing import Any
 
 import structlog
 
-from vidd.engine.acts import Acts
 from vidd.engine.audit import Auditor
-from vidd.engine.follow import Follower
-from vidd.engine.inlet import SourceInlet
+from vidd.engine.commands import Acts
+from vidd.engine.context import Stage
 from vidd.engine.intake import Intake
+from vidd.engine.row_requests import Wishes
+from vidd.engine.row_sync import Follower
 from vidd.engine.runner import Runner
-from vidd.engine.stage import Stage
-from vidd.engine.supervise import Watchers
-from vidd.engine.wishes import Wishes
+from vidd.engine.source_context import SourceInlet
+from vidd.engine.supervisor import Watchers
 from vidd.kinds import module_of, resolve
 from vidd.model.event import Event
 from vidd.ports import Front

@@ -15,7 +15,7 @@ from vidd.integrations.aws.account import client
 from vidd.integrations.aws.s3_download import Pinned
 from vidd.integrations.aws.s3_ranges import S3Ranges
 from vidd.integrations.aws.s3_uri import s3_uri
-from vidd.model.extents import NotInParts
+from vidd.model.byte_ranges import NotInParts
 from vidd.steps import fetch
 from vidd.transfer.remote_ranges import Replaced
 

@@ -16,7 +16,7 @@ from builders_mail import NOON, HeldClock, Sent, job
 from peers.field_masks import Invalid
 from peers.sheets import Lost
 
-from vidd.engine.follow import Follower
+from vidd.engine.row_sync import Follower
 from vidd.errors import AgainLater, Refused
 from vidd.integrations.sheet import publisher as sheet_publisher
 from vidd.integrations.sheet import writer

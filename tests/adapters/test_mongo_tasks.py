@@ -14,7 +14,7 @@ from vidd.errors import AgainLater, Refused
 from vidd.files.tree import tree_artifact
 from vidd.integrations.annotation_service import publisher as annotation_service_publisher
 from vidd.integrations.annotation_service.database import annotation_base
-from vidd.model.manifest import Sample, Task, TaskList, task_name
+from vidd.model.frame_manifest import Sample, Task, TaskList, task_name
 from vidd.model.publication import Receipt, Sending
 
 __all__ = ["account", "mongodb", "server"]

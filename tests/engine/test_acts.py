@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from builders import Engine, FakePublisher, FakeStep, talk
 
-from vidd.engine.wishes import Wishes
+from vidd.engine.row_requests import Wishes
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.job import IllegalMove, State
 from vidd.model.publication import Sending

@@ -1,6 +1,6 @@
 from builders import Engine, FakePublisher, FakeStep, talk
 
-from vidd.engine.follow import Follower
+from vidd.engine.row_sync import Follower
 from vidd.errors import AgainLater, Refused
 from vidd.model.event import JobMoved
 from vidd.model.job import State

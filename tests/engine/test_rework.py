@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from builders import Engine, FakePublisher, FakeStep
 
-from vidd.engine.kept import Kept
+from vidd.engine.kept_results import Kept
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.job import IllegalMove, State

@@ -2,7 +2,7 @@ import asyncio
 
 from builders import DEADLINE, HeldClock
 
-from vidd.engine.supervise import Watchers
+from vidd.engine.supervisor import Watchers
 from vidd.errors import AgainLater, Refused
 
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from builders import Engine, FakePublisher, FakeStep, talk
 
-from vidd.engine.wishes import Wishes
+from vidd.engine.row_requests import Wishes
 from vidd.errors import AgainLater, Refused
 from vidd.model.job import State
 from vidd.model.publication import Sending

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from vidd.media.bitstream import mp4_index
-from vidd.model.extents import NotInParts, size_of
+from vidd.model.byte_ranges import NotInParts, size_of
 from vidd.model.span import Span
 
 HOUR = 3600

@@ -15,7 +15,7 @@ from builders import Engine, FakePublisher
 from spoiled import PICTURE, recording
 
 from vidd.media.verify.verify import verify
-from vidd.model.check import Policy, findings
+from vidd.model.check_policy import Policy, findings
 from vidd.model.job import State
 from vidd.model.media import Artifact, Outcome
 from vidd.ports import Encoder, PlannedStep

@@ -14,7 +14,7 @@ from PIL import Image
 from recordings import Recording, make, run
 
 from vidd.errors import Refused
-from vidd.model.manifest import Sample, TaskList
+from vidd.model.frame_manifest import Sample, TaskList
 from vidd.steps import frames
 
 X264 = ("libx264", "-preset", "veryfast", "-crf", 8, "-g", 30)

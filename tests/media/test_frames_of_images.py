@@ -13,7 +13,7 @@ from PIL import Image
 
 from vidd.errors import Refused
 from vidd.files.tree import tree_artifact
-from vidd.model.manifest import Sample, TaskList
+from vidd.model.frame_manifest import Sample, TaskList
 from vidd.steps import frames
 
 

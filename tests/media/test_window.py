@@ -11,7 +11,7 @@ from builders_aws import names_in
 from vidd.errors import Refused
 from vidd.media.bitstream import mp4_index
 from vidd.media.probe.worker import measure, reader
-from vidd.model.extents import NotInParts, size_of
+from vidd.model.byte_ranges import NotInParts, size_of
 from vidd.model.span import Span
 from vidd.steps import trim
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from vidd.model.check import Policy, clock, findings, lasting, policy_of, summary
+from vidd.model.check_policy import Policy, clock, findings, lasting, policy_of, summary
 from vidd.model.media import Artifact, Audio, Media, Video
 
 NOTHING = {"duration": 600.0, "black": [], "frozen": [], "silent": [[]], "loudness": [None], "offset": []}

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from vidd.model.extents import merged, missing, pieces, size_of
+from vidd.model.byte_ranges import merged, missing, pieces, size_of
 
 
 def test_stretches_that_touch_or_are_near_become_one():

@@ -1,7 +1,7 @@
 import json
 from fractions import Fraction
 
-from vidd.model.manifest import Sample, Task, TaskList, task_name
+from vidd.model.frame_manifest import Sample, Task, TaskList, task_name
 
 
 def test_a_row_of_the_manifest_comes_back_from_a_line_of_json():

@@ -11,14 +11,14 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from vidd.model.manifest import grouped
+from vidd.model.frame_manifest import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from vidd.model.boxes import Seen
-    from vidd.model.manifest import Sample
+    from vidd.model.frame_manifest import Sample
 
 FILE = "annotations.jsonl"
 _MOST_NAMED = 20

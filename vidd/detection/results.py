@@ -17,7 +17,7 @@ from vidd.detection.model_cache import Shelf, by_task
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.model.boxes import Seen
-from vidd.model.manifest import TaskList
+from vidd.model.frame_manifest import TaskList
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from vidd.engine.kept import Kept, compare, trees_of
-from vidd.engine.stage import Stage
-from vidd.engine.work import Made
+from vidd.engine.context import Stage
+from vidd.engine.kept_results import Kept, compare, trees_of
+from vidd.engine.step_run import Made
 from vidd.errors import Refused
 from vidd.model.job import Job
 from vidd.model.rework import REWORK, comes_after, edition_of, goes_over, rework_of, runs_no_step

@@ -9,12 +9,12 @@ from datetime import timedelta
 import structlog
 
 from vidd.aio.patience import time_or_sign
-from vidd.engine import check
-from vidd.engine.jobrun import JobRun
+from vidd.engine import check_gate
+from vidd.engine.context import AWAY, Stage
+from vidd.engine.duplicate_talks import out_in_words
+from vidd.engine.job_run import JobRun
 from vidd.engine.rework import kept_of
-from vidd.engine.rivals import out_in_words
 from vidd.engine.slots import Slot
-from vidd.engine.stage import AWAY, Stage
 from vidd.errors import AgainLater
 from vidd.model.job import UNFINISHED, IllegalMove, Job, State
 from vidd.ports import Conflict, Queue
@@ -205,7 +205,7 @@ class Runner:
         """A person looked at a held job and lets it go out."""
         if job.state is not State.HELD:
             raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
-        await check.approve(self._stage, job)
+        await check_gate.approve(self._stage, job)
         # Where no review is asked for, none is given in advance.
         if self._stage.resolve(job.settings).review:
             await self._stage.store.set_flag(f"approved:{job.id}", "yes")

@@ -10,7 +10,14 @@ from typing import Any
 from vidd.model.job import Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
-from vidd.model.record import outcome_from_json, outcome_to_json, receipt_from_json, receipt_to_json, stamp, unstamp
+from vidd.model.serialization import (
+    outcome_from_json,
+    outcome_to_json,
+    receipt_from_json,
+    receipt_to_json,
+    stamp,
+    unstamp,
+)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -37,7 +37,8 @@ once for each such outcome.
 
 from __future__ import annotations
 
-from vidd.ports.front import Call, Declined, Front, Reply
+from vidd.ports.contexts import Bench, Inlet, Listed, Parcel
+from vidd.ports.http_routes import Call, Declined, Front, Reply
 from vidd.ports.plan import (
     Again,
     Amend,
@@ -55,7 +56,6 @@ from vidd.ports.plan import (
 )
 from vidd.ports.store import Conflict, Queue, Store
 from vidd.ports.tools import Clock, Encoder, Memory, Observer, ShortMemory, Tools
-from vidd.ports.work import Bench, Inlet, Listed, Parcel
 
 __all__ = [
     "Again",

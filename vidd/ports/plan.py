@@ -9,8 +9,8 @@ from typing import Any
 from vidd.model.media import Outcome
 from vidd.model.publication import Receipt
 from vidd.model.talk import Standing
+from vidd.ports.contexts import Bench, Inlet, Parcel
 from vidd.ports.tools import Tools
-from vidd.ports.work import Bench, Inlet, Parcel
 
 RunStep = Callable[[Bench], Awaitable[Outcome]]
 Still = Callable[[Bench, Outcome], bool]

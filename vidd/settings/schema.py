@@ -26,7 +26,7 @@ from pydantic_settings import (
 )
 
 from vidd.errors import Refused
-from vidd.model.check import Does, Policy
+from vidd.model.check_policy import Does, Policy
 from vidd.settings.types import Duration, Options, Size
 
 PREFIX = "VIDD_"

@@ -24,7 +24,7 @@ from vidd.files.digest import digest_of, promised_sums
 from vidd.integrations.aws.s3_uri import parse_s3_uri
 from vidd.integrations.local_folder import file_copy, tree_copy
 from vidd.media.bitstream import mp4_index
-from vidd.model.extents import NotInParts, size_of
+from vidd.model.byte_ranges import NotInParts, size_of
 from vidd.model.media import Artifact, Outcome
 from vidd.model.span import Span, needs_all, talk_span
 from vidd.settings.types import Duration, Size

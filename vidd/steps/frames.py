@@ -1,6 +1,6 @@
 """Take frames out of a recording at a rate: a film for each task of so many frames, and which picture each frame is.
 
-The manifest has a row for every frame (`vidd.model.manifest.Sample`): its task and place in it, the picture's number and
+The manifest has a row for every frame (`vidd.model.frame_manifest.Sample`): its task and place in it, the picture's number and
 time in the recording, and the hash of its pixels. Which pictures are taken is `vidd.model.sampling`'s rule. Images, a
 zip of them or a directory, become tasks of so many images with the same rows.
 """
@@ -24,7 +24,7 @@ from vidd.files.disk_space import disk
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.settings import Preset
 from vidd.media.frames.task_store import TASKS, Shelf
-from vidd.model.manifest import Task, TaskList
+from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
 from vidd.processes.worker_client import Silent, carry_out, make_room
 from vidd.settings.templates import file_name

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.retry import persist
 from vidd.errors import Refused
-from vidd.model.extents import NotInParts
+from vidd.model.byte_ranges import NotInParts
 from vidd.transfer.http import asking, fault_of_status, retry_after, shown
 from vidd.transfer.remote_ranges import Blocks, Replaced, placed
 

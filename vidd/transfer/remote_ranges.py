@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vidd.aio.bounded import side_by_side
 from vidd.aio.retry import persist
 from vidd.errors import AgainLater
-from vidd.model.extents import NotInParts, merged, pieces, size_of
+from vidd.model.byte_ranges import NotInParts, merged, pieces, size_of
 from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from vidd.model.extents import Extent
+    from vidd.model.byte_ranges import Extent
     from vidd.transfer.progress_meter import Meter
     from vidd.transfer.sparse_download import Window
 

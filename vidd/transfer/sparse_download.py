@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.threads import in_thread
 from vidd.files.disk_space import disk
-from vidd.model.extents import NotInParts, merged, missing
+from vidd.model.byte_ranges import NotInParts, merged, missing
 from vidd.transfer.partial_download import check_room, sync_directory, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from vidd.model.extents import Extent
+    from vidd.model.byte_ranges import Extent
 
 _BLOCK = 512
 

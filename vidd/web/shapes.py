@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from vidd.model.check import findings, policy_of, summary
+from vidd.model.check_policy import findings, policy_of, summary
 from vidd.model.job import MEANING
 from vidd.model.publication import SENDING_MEANING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from vidd.model.check import Policy
+    from vidd.model.check_policy import Policy
     from vidd.model.event import Progressed
     from vidd.model.job import Job
     from vidd.model.media import Artifact, StepRecord

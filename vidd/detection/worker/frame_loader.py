@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from vidd.model.manifest import Sample
+    from vidd.model.frame_manifest import Sample
 
 Pixels: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
 """Rows of pixels of red, green and blue."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vidd.detection.worker.detector import Detector
-    from vidd.model.manifest import Sample
+    from vidd.model.frame_manifest import Sample
 
 _OFTEN = 0.1
 

@@ -34,7 +34,7 @@ from vidd.integrations.annotation_service.documents import (
 )
 from vidd.integrations.mongodb.account import Account, database
 from vidd.integrations.mongodb.errors import DUPLICATE, asking
-from vidd.model.manifest import task_name
+from vidd.model.frame_manifest import task_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence

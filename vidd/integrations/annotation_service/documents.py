@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from vidd.model.manifest import Sample, Task, TaskList
+    from vidd.model.frame_manifest import Sample, Task, TaskList
 
 UPLOADS, PROJECTS, TASKS, FRAMES = (
     "AnnotationContentUpload",

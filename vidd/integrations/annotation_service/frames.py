@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vidd.aio.threads import in_thread
 from vidd.errors import Refused
 from vidd.model.boxes import Seen
-from vidd.model.manifest import Sample, Task, TaskList, grouped
+from vidd.model.frame_manifest import Sample, Task, TaskList, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

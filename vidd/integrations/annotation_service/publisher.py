@@ -33,7 +33,7 @@ from vidd.integrations.annotation_service.documents import (
 )
 from vidd.integrations.annotation_service.frames import Framed, Tasked, each, frames_of
 from vidd.integrations.mongodb.account import Account
-from vidd.model.manifest import Task, TaskList
+from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.publication import Receipt
 from vidd.model.rework import edition_of
 from vidd.settings.types import Options as Base

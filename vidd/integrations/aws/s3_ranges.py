@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from vidd.integrations.aws.account import shown
 from vidd.integrations.aws.errors import asking, status_of
-from vidd.model.extents import NotInParts
+from vidd.model.byte_ranges import NotInParts
 from vidd.transfer.remote_ranges import Blocks, Replaced, placed
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidd.model.extents import NotInParts
+from vidd.model.byte_ranges import NotInParts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from vidd.model.extents import Extent
+    from vidd.model.byte_ranges import Extent
 
     Read = Callable[[int, int], Awaitable[bytes]]
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from vidd.media.bitstream.mp4_boxes import children, find_index
 from vidd.media.bitstream.mp4_tracks import track_of
-from vidd.model.extents import NotInParts, merged, size_of
+from vidd.model.byte_ranges import NotInParts, merged, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vidd.media.bitstream.mp4_boxes import Layout
     from vidd.media.bitstream.mp4_tracks import Track
-    from vidd.model.extents import Extent
+    from vidd.model.byte_ranges import Extent
     from vidd.model.span import Span
 
 __all__ = ["find_index", "needed"]

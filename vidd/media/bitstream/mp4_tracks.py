@@ -15,11 +15,11 @@ from operator import mul
 from typing import TYPE_CHECKING, Literal
 
 from vidd.media.bitstream.mp4_boxes import children
-from vidd.model.extents import NotInParts
+from vidd.model.byte_ranges import NotInParts
 
 if TYPE_CHECKING:
     from vidd.media.bitstream.mp4_boxes import Box
-    from vidd.model.extents import Extent
+    from vidd.model.byte_ranges import Extent
 
 _TABLES = {b"stsz", b"stz2", b"stco", b"co64", b"stsc", b"stts", b"ctts", b"stss"}
 _NORMAL_RATE = 0x00010000

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.media.frames.task_store import TASKS, Shelf
-from vidd.model.manifest import Sample, Task
+from vidd.model.frame_manifest import Sample, Task
 from vidd.processes.worker import obey
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from vidd.model.manifest import Sample, Task, task_name
+from vidd.model.frame_manifest import Sample, Task, task_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

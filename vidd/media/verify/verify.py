@@ -3,7 +3,7 @@
 A truncated source and one with a hole both end with exit code 0 and a short result, and a copied stream keeps its
 old size whatever was asked. So the file itself is read once, in a child: its packets are counted, its keyframes, joins
 and ends decoded, its sound heard. What is plainly broken is refused here. What a person may want to know, such as a
-black picture, is left in the record, and `vidd.model.check` says what is done about it.
+black picture, is left in the record, and `vidd.model.check_policy` says what is done about it.
 """
 
 from __future__ import annotations

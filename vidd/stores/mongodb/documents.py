@@ -10,8 +10,8 @@ from pymongo import ASCENDING, IndexModel
 
 from vidd.integrations.mongodb.account import Document
 from vidd.model.job import Job, State
-from vidd.model.record import stamp
 from vidd.model.rows import job_columns, job_to_row
+from vidd.model.serialization import stamp
 
 OLDEST = [("created", ASCENDING), ("_id", ASCENDING)]
 INDEXES = {

@@ -11,7 +11,7 @@ from pymongo import DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from vidd.integrations.mongodb.account import Document
-from vidd.model.record import stamp, unstamp
+from vidd.model.serialization import stamp, unstamp
 from vidd.stores.mongodb.connection import Link
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pymongo import ReturnDocument
 
-from vidd.model.record import stamp, talk_from_json, talk_to_json, unstamp
+from vidd.model.serialization import stamp, talk_from_json, talk_to_json, unstamp
 from vidd.model.talk import Programme, Talk
 from vidd.stores.mongodb.connection import Link
 

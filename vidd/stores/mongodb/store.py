@@ -25,7 +25,6 @@ from vidd.integrations.mongodb.errors import asking, known_of
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
-from vidd.model.record import stamp, unstamp
 from vidd.model.rows import (
     entry_columns,
     entry_from_row,
@@ -40,6 +39,7 @@ from vidd.model.rows import (
     step_from_row,
     step_to_row,
 )
+from vidd.model.serialization import stamp, unstamp
 from vidd.ports import Conflict, Tools
 from vidd.settings.types import Options
 from vidd.stores.mongodb.connection import Link

@@ -17,7 +17,6 @@ from vidd.errors import Refused
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, Sending
-from vidd.model.record import stamp, talk_from_json, talk_to_json, unstamp
 from vidd.model.rows import (
     entry_columns,
     entry_from_row,
@@ -32,6 +31,7 @@ from vidd.model.rows import (
     step_from_row,
     step_to_row,
 )
+from vidd.model.serialization import stamp, talk_from_json, talk_to_json, unstamp
 from vidd.model.talk import Programme, Talk
 from vidd.ports import Conflict
 from vidd.settings.types import Options

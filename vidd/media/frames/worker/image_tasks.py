@@ -22,7 +22,7 @@ from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.media.frames.task_store import TASKS, Shelf
 from vidd.media.frames.worker.jpeg import save, size_of
-from vidd.model.manifest import Sample, Task
+from vidd.model.frame_manifest import Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ import structlog
 from vidd.aio.patience import time_or_sign
 from vidd.display_text import printable
 from vidd.engine.intake import Intake
-from vidd.engine.supervise import Watchers
+from vidd.engine.supervisor import Watchers
 from vidd.errors import AgainLater
 from vidd.model.event import Event
 from vidd.model.job import ENDED, Arrival, Job, State

@@ -10,12 +10,12 @@ from typing import Any
 import structlog
 
 from vidd.aio.shield import surely
-from vidd.engine import check, rework
-from vidd.engine.publish import RESTING, Publishing
-from vidd.engine.rivals import is_out, out_in_words, rival_of, successor_of
-from vidd.engine.stage import GivenBack, Stage
-from vidd.engine.takeback import retracting, take_back, tell
-from vidd.engine.work import Made, work
+from vidd.engine import check_gate, rework
+from vidd.engine.context import GivenBack, Stage
+from vidd.engine.duplicate_talks import is_out, out_in_words, rival_of, successor_of
+from vidd.engine.publication_run import RESTING, Publishing
+from vidd.engine.retraction import retracting, take_back, tell
+from vidd.engine.step_run import Made, work
 from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
 from vidd.model.event import Retried
 from vidd.model.job import FAILED, FAILURE, Job, State
@@ -106,7 +106,7 @@ class JobRun:
         made = await work(self._stage, self.job, plan, talk, sent=sent or runs_no_step(self.job), anew=anew)
         self._stage.go_on()
         if not sent:
-            await check.give_records(self._stage, self.job, plan, made)
+            await check_gate.give_records(self._stage, self.job, plan, made)
         # The row may have been excluded meanwhile; one that is gone for a moment is nobody's wish.
         now = await self._stage.store.talk(plan.programme, talk.id) if plan.programme and talk else None
         if await self._kept_back(plan, now):
@@ -144,7 +144,7 @@ class JobRun:
         """What a person must decide before it goes out: the review that the pipeline asks for, what the check found."""
         reviewed = not plan.review or await self._stage.store.get_flag(f"approved:{self.job.id}")
         review = None if reviewed else "A person must look at it and approve it."
-        found = await check.doubts(self._stage, self.job, plan, made)
+        found = await check_gate.doubts(self._stage, self.job, plan, made)
         return " ".join(one for one in (review, found) if one) or None
 
     async def _take_back(self, plan: Plan, wish: str) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 
 from vidd.aio.shield import surely
-from vidd.engine.stage import Stage
-from vidd.engine.work import Made
+from vidd.engine.context import Stage
+from vidd.engine.step_run import Made
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Progressed, Retried
 from vidd.model.job import REPLACES, Job

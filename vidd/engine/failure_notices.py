@@ -13,14 +13,14 @@ import structlog
 
 from vidd.aio.patience import time_or_sign
 from vidd.aio.shield import surely
-from vidd.engine.publish import Publishing
-from vidd.engine.stage import Stage
-from vidd.engine.work import Made
+from vidd.engine.context import Stage
+from vidd.engine.publication_run import Publishing
+from vidd.engine.step_run import Made
 from vidd.errors import AgainLater, Refused
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.job import FAILED, Job
 from vidd.model.publication import Publication, Sending, failure_notices, next_edition
-from vidd.model.record import stamp
+from vidd.model.serialization import stamp
 from vidd.ports import Conflict, Plan
 
 _log = structlog.get_logger()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from vidd.engine.stage import Stage
+from vidd.engine.context import Stage
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.publication import Sending
-from vidd.model.standing import standing_of
 from vidd.model.talk import Standing, Status
+from vidd.model.talk_status import standing_of
 from vidd.ports import Follow
 
 _JOBS = 20

@@ -13,11 +13,11 @@ from functools import partial
 
 import structlog
 
-from vidd.engine.acts import Acts
+from vidd.engine.commands import Acts
+from vidd.engine.context import Stage
+from vidd.engine.duplicate_talks import is_out
 from vidd.engine.intake import Intake
-from vidd.engine.rivals import is_out
 from vidd.engine.runner import Runner
-from vidd.engine.stage import Stage
 from vidd.errors import Fault
 from vidd.model.event import Event, JobMoved
 from vidd.model.job import FAILURE, REPLACES, UNFINISHED, Arrival, IllegalMove, Job, State

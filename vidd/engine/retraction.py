@@ -13,9 +13,9 @@ from typing import Any
 import structlog
 
 from vidd.aio.shield import surely
-from vidd.engine.publish import Publishing
-from vidd.engine.stage import Stage
-from vidd.engine.work import Made
+from vidd.engine.context import Stage
+from vidd.engine.publication_run import Publishing
+from vidd.engine.step_run import Made
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.job import Job
 from vidd.model.publication import Publication, Sending

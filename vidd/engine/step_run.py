@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vidd.engine.stage import GivenBack, Stage
+from vidd.engine.context import GivenBack, Stage
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import Progressed, StepEnded, StepStarted
 from vidd.model.job import Job

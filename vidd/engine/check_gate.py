@@ -10,15 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
-from vidd.model.check import findings, policy_of
+from vidd.model.check_policy import findings, policy_of
 from vidd.model.media import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from vidd.engine.stage import Stage
-    from vidd.engine.work import Made
-    from vidd.model.check import Finding
+    from vidd.engine.context import Stage
+    from vidd.engine.step_run import Made
+    from vidd.model.check_policy import Finding
     from vidd.model.job import Job
     from vidd.model.media import Artifact, StepRecord
     from vidd.ports import Plan

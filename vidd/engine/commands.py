@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidd.engine.kept import Edition
+from vidd.engine.context import Stage
+from vidd.engine.duplicate_talks import is_out, rival_of
+from vidd.engine.kept_results import Edition
+from vidd.engine.retraction import retracting, retraction_of, tells_retraction
 from vidd.engine.rework import kept_of
-from vidd.engine.rivals import is_out, rival_of
 from vidd.engine.runner import Runner
-from vidd.engine.stage import Stage
-from vidd.engine.takeback import retracting, retraction_of, tells_retraction
 from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import ANEW, Publication, Receipt, Sending, failure_notices, next_edition

@@ -19,7 +19,7 @@ from typing import Any
 from vidd.files.disk_space import FULL, disk
 from vidd.files.tree import leaves
 from vidd.model.media import Artifact, StepRecord
-from vidd.model.record import outcome_from_json, outcome_to_json, stamp, unstamp
+from vidd.model.serialization import outcome_from_json, outcome_to_json, stamp, unstamp
 
 _RECORD, _FILES = "record.json", "files"
 _NAMED = 50
