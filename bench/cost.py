@@ -38,7 +38,7 @@ from vidd.processes import run as process
 from vidd.queues.local import LocalQueue
 from vidd.stores.memory import MemoryStore
 from vidd.stores.sqlite.store import SqliteStore
-from vidd.web.hub import Hub
+from vidd.web.event_hub import Hub
 from vidd.web.metrics import Metrics
 
 _AT_ONCE, _BATCH = 16, 500

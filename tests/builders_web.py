@@ -11,9 +11,9 @@ from pathlib import Path
 
 from vidd.errors import Refused
 from vidd.model.job import Job, State, new_id
-from vidd.web.desk import Ffmpeg, Health, Watcher
+from vidd.web.control_port import Ffmpeg, Health, Watcher
+from vidd.web.event_hub import Hub
 from vidd.web.explain import explain
-from vidd.web.hub import Hub
 from vidd.web.metrics import Metrics
 from vidd.web.server import Port
 

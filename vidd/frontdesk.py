@@ -27,11 +27,11 @@ from vidd.model.job import Arrival, IllegalMove, Job, State
 from vidd.model.rework import edition_of, rework_of
 from vidd.ports import Clock, Front, Queue, Store
 from vidd.reworking import outlook, reworked
-from vidd.web import desk
+from vidd.web import control_port
+from vidd.web.event_hub import Hub
 from vidd.web.explain import Explanation, explain
-from vidd.web.hub import Hub
 from vidd.web.metrics import Metrics
-from vidd.web.shapes import moment, step_json
+from vidd.web.serializers import moment, step_json
 
 _SUBMITTED = "submitted"
 
@@ -91,9 +91,11 @@ class FrontDesk:
         self.metrics = Metrics()
         self.observers = (self.hub.note, self.metrics.note, self._progresses.note)
 
-    async def health(self) -> desk.Health:
+    async def health(self) -> control_port.Health:
         watchers = {
-            one.name: desk.Watcher(one.name, one.kind, one.up, one.restarts, one.last_event, one.reason, one.note)
+            one.name: control_port.Watcher(
+                one.name, one.kind, one.up, one.restarts, one.last_event, one.reason, one.note
+            )
             for one in self._watchers.table.values()
         }
         free = self._stage.workspace.free()
@@ -107,7 +109,7 @@ class FrontDesk:
             )
         if self._stage.draining:
             reasons.append("The daemon is stopping.")
-        return desk.Health(
+        return control_port.Health(
             ok=not reasons,
             version=__version__,
             since=self._since,
@@ -117,7 +119,7 @@ class FrontDesk:
             running=len(self._runner.running),
             paused=self._runner.paused,
             disk_free=free,
-            ffmpeg=desk.Ffmpeg(self.capabilities.version, tuple(self.capabilities.missing)),
+            ffmpeg=control_port.Ffmpeg(self.capabilities.version, tuple(self.capabilities.missing)),
         )
 
     def fronts(self) -> Sequence[Front]:

@@ -8,7 +8,7 @@ from builders_web import FakeDesk, a_job, open_port
 from vidd.errors import AgainLater
 from vidd.model.event import BytesMoved, JobMoved, Progressed, StepEnded, WatcherMoved
 from vidd.model.job import State
-from vidd.web.hub import Ended, Hub
+from vidd.web.event_hub import Ended, Hub
 
 
 def parse(raw):

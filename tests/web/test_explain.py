@@ -7,7 +7,7 @@ from vidd.model.event import Progressed
 from vidd.model.job import State
 from vidd.model.publication import Publication, Sending
 from vidd.model.talk import Programme
-from vidd.web.desk import Watcher
+from vidd.web.control_port import Watcher
 from vidd.web.explain import explain
 
 LATER = NOON + timedelta(hours=6)

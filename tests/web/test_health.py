@@ -6,8 +6,8 @@ import aiohttp
 from builders_web import HEALTHY, NOON, FakeDesk, a_job, open_port
 
 from vidd.model.job import State
-from vidd.web.census import Counting
-from vidd.web.desk import Ffmpeg, Watcher
+from vidd.web.control_port import Ffmpeg, Watcher
+from vidd.web.job_counts import Counting
 
 
 async def read(url):

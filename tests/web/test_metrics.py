@@ -19,8 +19,8 @@ from vidd.model.event import (
 )
 from vidd.model.job import State
 from vidd.model.publication import Publication, Sending
-from vidd.web.census import Census
-from vidd.web.desk import Watcher
+from vidd.web.control_port import Watcher
+from vidd.web.job_counts import Census
 from vidd.web.metrics import Metrics
 
 

@@ -9,7 +9,7 @@ from vidd.model.media import Artifact, Outcome, StepRecord
 from vidd.model.publication import Publication, Receipt, Sending
 from vidd.model.talk import Talk
 from vidd.web.notes import notes_of
-from vidd.web.shapes import job_json
+from vidd.web.serializers import job_json
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

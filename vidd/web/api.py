@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from vidd.model.job import Job, State
-from vidd.web.asked import (
+from vidd.web.control_port import DESK
+from vidd.web.notes import notes_of
+from vidd.web.request_models import (
     Again,
     Nothing,
     Rejection,
@@ -23,9 +25,7 @@ from vidd.web.asked import (
     limit_of,
     states_of,
 )
-from vidd.web.desk import DESK
-from vidd.web.notes import notes_of
-from vidd.web.shapes import job_json, link_of, moment, publication_json, step_json
+from vidd.web.serializers import job_json, link_of, moment, publication_json, step_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,8 @@ import asyncio
 
 from aiohttp import web
 
-from vidd.web.desk import DESK
-from vidd.web.hub import Ended
+from vidd.web.control_port import DESK
+from vidd.web.event_hub import Ended
 from vidd.web.problem import Problem
 
 HEARTBEAT: web.AppKey[float] = web.AppKey("heartbeat")

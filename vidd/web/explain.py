@@ -13,7 +13,7 @@ from vidd.model.publication import SENDING_MEANING, Publication, Sending, failur
 
 if TYPE_CHECKING:
     from vidd.model.talk import Programme
-    from vidd.web.desk import Watcher
+    from vidd.web.control_port import Watcher
 
 _MOST_STUCK = (
     Sending.UNSURE,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from vidd.web.census import Counting
-from vidd.web.desk import DESK
-from vidd.web.shapes import moment
+from vidd.web.control_port import DESK
+from vidd.web.job_counts import Counting
+from vidd.web.serializers import moment
 
 if TYPE_CHECKING:
-    from vidd.web.census import Census
-    from vidd.web.desk import Health, Watcher
+    from vidd.web.control_port import Health, Watcher
+    from vidd.web.job_counts import Census
 
 COUNTING: web.AppKey[Counting] = web.AppKey("counting")
 

@@ -31,8 +31,8 @@ from vidd.model.job import State
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from vidd.web.census import Census
-    from vidd.web.desk import Health
+    from vidd.web.control_port import Health
+    from vidd.web.job_counts import Census
 
 _FINISHED = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.EXCLUDED, State.CANCELLED})
 _STEP_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10800)

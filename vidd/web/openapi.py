@@ -9,9 +9,9 @@ from aiohttp import web
 
 from vidd.model.job import MEANING, State
 from vidd.model.publication import Sending
-from vidd.web.asked import Again, Nothing, Rejection, Resending, Resolution, Retrial, Rework, Submission, Wake
-from vidd.web.desk import DESK
-from vidd.web.fronts import operations
+from vidd.web.control_port import DESK
+from vidd.web.request_models import Again, Nothing, Rejection, Resending, Resolution, Retrial, Rework, Submission, Wake
+from vidd.web.source_routes import operations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,14 +8,14 @@ from vidd.errors import Fault
 from vidd.model.job import IllegalMove, State
 from vidd.ports import Conflict
 from vidd.web.api import answer, shown
-from vidd.web.asked import Retrial, body_of, job_named
-from vidd.web.desk import DESK
+from vidd.web.control_port import DESK
 from vidd.web.problem import Problem
+from vidd.web.request_models import Retrial, body_of, job_named
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from vidd.web.desk import Desk
+    from vidd.web.control_port import Desk
 
 
 async def retry_jobs(request: web.Request) -> web.Response:

@@ -12,14 +12,14 @@ from pathlib import Path
 from aiohttp import web
 
 from vidd.errors import Refused
-from vidd.web import api, audited, events, health, openapi, page, retries
+from vidd.web import api, audit, events, health, openapi, page, retries
 from vidd.web.auth import DOOR, OPEN, Door, Listen, guard, parse_listen
-from vidd.web.away import store_needed
-from vidd.web.census import Counting
-from vidd.web.desk import DESK, Desk
-from vidd.web.fronts import fronts
+from vidd.web.control_port import DESK, Desk
+from vidd.web.job_counts import Counting
 from vidd.web.problem import problems
 from vidd.web.route import Route
+from vidd.web.source_routes import fronts
+from vidd.web.store_guard import store_needed
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/", page.show_page, is_open=True),
@@ -42,7 +42,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/jobs/{id}/retract", api.retract_job),
     Route("POST", "/api/jobs/{id}/approve", api.approve_job),
     Route("POST", "/api/jobs/{id}/reject", api.reject_job),
-    Route("GET", "/api/audit", audited.show_audit),
+    Route("GET", "/api/audit", audit.show_audit),
     Route("POST", "/api/retry", retries.retry_jobs),
     Route("GET", "/api/dead-letters", api.list_dead_letters),
     Route("GET", "/api/events", events.follow_events, head=False),

@@ -15,8 +15,8 @@ from vidd.ports import Clock, Front, Store
 
 if TYPE_CHECKING:
     from vidd.model.audit import Audit
+    from vidd.web.event_hub import Hub
     from vidd.web.explain import Explanation
-    from vidd.web.hub import Hub
     from vidd.web.metrics import Metrics
 
 

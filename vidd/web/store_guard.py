@@ -6,7 +6,7 @@ from aiohttp import web
 
 from vidd.errors import AgainLater
 from vidd.web.auth import OPEN
-from vidd.web.desk import DESK
+from vidd.web.control_port import DESK
 from vidd.web.events import follow_events
 from vidd.web.health import show_metrics
 from vidd.web.problem import Do

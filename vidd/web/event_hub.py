@@ -26,7 +26,7 @@ from vidd.model.event import (
     StepStarted,
     WatcherMoved,
 )
-from vidd.web.shapes import job_json, progress_json, publication_json
+from vidd.web.serializers import job_json, progress_json, publication_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from aiohttp import web
 from vidd.errors import AgainLater
 from vidd.ports import Call, Declined, Front
 from vidd.web.auth import admitted
-from vidd.web.desk import DESK
+from vidd.web.control_port import DESK
 from vidd.web.problem import Do, Problem
 
 if TYPE_CHECKING:

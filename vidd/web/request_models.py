@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from vidd.model.job import Job, State
-from vidd.web.desk import DESK, Desk
+from vidd.web.control_port import DESK, Desk
 from vidd.web.problem import Problem
 
 _ID = re.compile(r"[0-9a-z]{1,40}", re.ASCII)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from vidd.model.audit import Audit, Finding
 from vidd.web.api import answer
-from vidd.web.desk import DESK
+from vidd.web.control_port import DESK
 
 COUNTS = ("seen", "processed", "duplicate", "missing", "under_way", "refused", "waiting")
 LISTS = ("duplicate", "missing", "under_way", "refused", "waiting")
