@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ByteSize, TypeAdapter
 
-from vidd.kinds import module_of
 from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication
+from vidd.pipelines.registry import module_of
 from vidd.ports import Encoder, Parcel, Tools
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import pytest
 from typer.main import get_command
 
 from vidd.__main__ import app
-from vidd.kinds import ACCOUNTS, PUBLISHERS, SOURCES, STEPS, module_of
 from vidd.model.augmentation_types import PROPERTIES, bounds_of
 from vidd.model.check_policy import Policy
 from vidd.model.diagram import state_diagram
 from vidd.model.job import MEANING
 from vidd.model.publication import SENDING_MEANING
-from vidd.ready import make_ready
+from vidd.pipelines.registry import ACCOUNTS, PUBLISHERS, SOURCES, STEPS, module_of
+from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import Check, Daemon, Ffmpeg, Limits, Pipeline, Retry, Settings, embedded, read_settings
 
 ROOT = Path(__file__).parents[1]

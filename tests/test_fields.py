@@ -16,9 +16,9 @@ from vidd.integrations.notice import TOLD, notice_of
 from vidd.integrations.pcloud import publisher as pcloud_publisher
 from vidd.integrations.webhook import publisher as webhook_publisher
 from vidd.integrations.youtube.processing import FinishOptions
-from vidd.kinds import module_of
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk
+from vidd.pipelines.registry import module_of
 from vidd.settings.template_check import USUAL, templates_in, unknown_in
 from vidd.steps import describe
 

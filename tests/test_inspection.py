@@ -3,7 +3,7 @@
 import socket
 
 from vidd.inspection import inspect
-from vidd.ready import make_ready
+from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import read_settings
 
 ABROAD = """

@@ -3,9 +3,9 @@
 import pytest
 
 from vidd.errors import Refused
-from vidd.kinds import resolve
-from vidd.ready import make_ready
-from vidd.reworking import outlook, reworked
+from vidd.pipelines.registry import resolve
+from vidd.pipelines.rework_settings import outlook, reworked
+from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import read_settings
 
 PIPELINE = """

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from vidd.kinds import resolve
 from vidd.model.check_policy import Policy, policy_of
 from vidd.model.publication import failure_notices
-from vidd.ready import make_ready
+from vidd.pipelines.registry import resolve
+from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import SettingsFault, read_settings
 from vidd.settings.types import parse_duration, time_in_file
 from vidd.steps import describe

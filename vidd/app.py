@@ -26,15 +26,15 @@ from vidd.engine.supervisor import Watchers
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.frontdesk import FrontDesk
-from vidd.kinds import resolve
 from vidd.media.ffmpeg.process import capabilities
 from vidd.media.probe.client import close_probers
 from vidd.media.verify.verify import inspect
 from vidd.model.event import Event
 from vidd.model.media import Artifact, Media
 from vidd.model.retry import RetryRule
+from vidd.pipelines.registry import resolve
+from vidd.pipelines.validation import Ready, make_ready
 from vidd.ports import Encoder, Store, Tools
-from vidd.ready import Ready, make_ready
 from vidd.settings.schema import Settings
 from vidd.watching import Watching, end
 from vidd.web.server import Port

@@ -25,8 +25,8 @@ from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, IllegalMove, Job, State
 from vidd.model.rework import edition_of, rework_of
+from vidd.pipelines.rework_settings import outlook, reworked
 from vidd.ports import Clock, Front, Queue, Store
-from vidd.reworking import outlook, reworked
 from vidd.web import control_port
 from vidd.web.event_hub import Hub
 from vidd.web.explain import Explanation, explain

@@ -12,11 +12,11 @@ from typing import Any
 
 from vidd.engine.clock import SystemClock
 from vidd.errors import Fault
-from vidd.kinds import module_of, resolve
 from vidd.media.ffmpeg.process import capabilities
 from vidd.media.probe.client import close_probers
+from vidd.pipelines.registry import module_of, resolve
+from vidd.pipelines.validation import Ready
 from vidd.ports import Encoder, Tools
-from vidd.ready import Ready
 
 _PATIENCE = 60.0
 

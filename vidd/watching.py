@@ -18,10 +18,10 @@ from vidd.engine.row_sync import Follower
 from vidd.engine.runner import Runner
 from vidd.engine.source_context import SourceInlet
 from vidd.engine.supervisor import Watchers
-from vidd.kinds import module_of, resolve
 from vidd.model.event import Event
+from vidd.pipelines.registry import module_of, resolve
+from vidd.pipelines.validation import Ready
 from vidd.ports import Front
-from vidd.ready import Ready
 
 _log = structlog.get_logger()
 

@@ -19,8 +19,8 @@ from vidd.integrations.facebook import publisher as facebook_publisher
 from vidd.integrations.facebook.api import Account
 from vidd.model.retry import RetryRule, next_try
 from vidd.model.talk import Speaker, Talk
+from vidd.pipelines.validation import make_ready
 from vidd.ports import Encoder, Tools
-from vidd.ready import make_ready
 from vidd.settings.schema import SettingsFault, read_settings
 
 TESTS = Path(__file__).parents[1]

@@ -15,8 +15,8 @@ from vidd.integrations.mongodb.account import database
 from vidd.model.job import State
 from vidd.model.media import Outcome, StepRecord
 from vidd.model.publication import Publication, Sending
+from vidd.pipelines.validation import make_ready
 from vidd.ports import Conflict
-from vidd.ready import make_ready
 from vidd.settings.schema import read_settings
 from vidd.stores.mongodb.store import MongoStore, Settings, check
 

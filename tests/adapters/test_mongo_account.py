@@ -12,8 +12,8 @@ from pymongo.errors import BulkWriteError, ConfigurationError
 from vidd.errors import AgainLater, Refused
 from vidd.integrations.mongodb.account import Account, database
 from vidd.integrations.mongodb.errors import asking, fault_of, known_of
+from vidd.pipelines.validation import make_ready
 from vidd.ports import Conflict
-from vidd.ready import make_ready
 from vidd.settings.schema import read_settings
 
 __all__ = ["account", "mongodb", "server"]

@@ -21,7 +21,7 @@ from vidd.errors import AgainLater, Refused
 from vidd.integrations.pcloud import publisher as pcloud_publisher
 from vidd.integrations.pcloud.api import Account, cloud
 from vidd.integrations.pcloud.files import listing, who
-from vidd.ready import make_ready
+from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import read_settings
 
 __all__ = ["certificate", "no_line_left", "service"]

@@ -12,7 +12,7 @@ from vidd.files.tree import tree_artifact
 from vidd.integrations.aws import s3_publisher
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_tree import outermost
-from vidd.ready import make_ready
+from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import SettingsFault, read_settings
 
 MIB = 2**20

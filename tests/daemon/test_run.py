@@ -5,7 +5,7 @@ import socket
 import pytest
 from peers.daemon_texts import talk
 
-from vidd.kinds import PUBLISHERS
+from vidd.pipelines.registry import PUBLISHERS
 
 
 def ended(place, *words, **environment):

@@ -18,7 +18,7 @@ import typer
 from vidd.cli.shown import job_line
 from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault
-from vidd.ready import with_faults_of_kinds
+from vidd.pipelines.validation import with_faults_of_kinds
 from vidd.settings.schema import Settings, SettingsFault, read_settings
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from vidd.app import Daemon
 from vidd.cli.common import ConfigOption, JsonOption, StateOption, config_path, fail, finish, say, say_json, settings_of
 from vidd.errors import Fault
 from vidd.inspection import Finding, inspect
-from vidd.ready import Ready, make_ready
+from vidd.pipelines.validation import Ready, make_ready
 from vidd.settings.schema import Settings, SettingsFault
 from vidd.settings.types import parse_duration
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from vidd.ready import make_ready
+from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import Settings
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from vidd.errors import Refused
-from vidd.kinds import module_of
 from vidd.model.rework import REWORK
+from vidd.pipelines.registry import module_of
 from vidd.settings.schema import faults_of
 
 _PARTS = (("steps", "steps"), ("publish", "publishers"), ("notify", "publishers"))

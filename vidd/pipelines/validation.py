@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vidd.kinds import Faults, accounts_of, module_of, pipeline_to_json
 from vidd.media.ffmpeg.process import default_ffmpeg
+from vidd.pipelines.registry import Faults, accounts_of, module_of, pipeline_to_json
 from vidd.ports import Queue, Store
 from vidd.settings.schema import Settings, SettingsFault
 
