@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vidd import log
-from vidd.app import Daemon
+from vidd.daemon.app import Daemon
 from vidd.integrations.local_folder import publisher as local_folder_publisher
 from vidd.media.probe.client import Prober
 from vidd.settings.schema import read_settings

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from vidd import awaited
-from vidd.clients.systemd import Notifier
+from vidd.daemon import startup
+from vidd.daemon.systemd import Notifier
 from vidd.errors import AgainLater, Refused
 
 
@@ -21,7 +21,7 @@ class Start:
 
 @pytest.fixture
 def told(tmp_path, monkeypatch):
-    monkeypatch.setattr(awaited, "_AGAIN", 0)
+    monkeypatch.setattr(startup, "_AGAIN", 0)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.setblocking(False)
@@ -31,13 +31,13 @@ def told(tmp_path, monkeypatch):
 
 async def test_a_start_is_made_again_until_what_is_away_is_there_and_systemd_hears_of_it(told):
     start = Start(AgainLater("MongoDB is away."), AgainLater("MongoDB is away."))
-    assert await awaited.when_there(start, Notifier()) == "started"
+    assert await startup.when_there(start, Notifier()) == "started"
     for _ in range(2):
         assert told.recv(1000).decode() == "STATUS=MongoDB is away.\nEXTEND_TIMEOUT_USEC=90000000"
 
 
 async def test_a_start_that_is_refused_ends_at_once(told):
     with pytest.raises(Refused):
-        await awaited.when_there(Start(Refused("The login is wrong.")), Notifier())
+        await startup.when_there(Start(Refused("The login is wrong.")), Notifier())
     with pytest.raises(BlockingIOError):
         told.recv(1000)

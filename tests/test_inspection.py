@@ -2,7 +2,7 @@
 
 import socket
 
-from vidd.inspection import inspect
+from vidd.daemon.preflight import inspect
 from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import read_settings
 

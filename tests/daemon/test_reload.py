@@ -6,7 +6,7 @@ import signal
 from peers.daemon import until
 from peers.daemon_texts import talk
 
-from vidd.app import Daemon
+from vidd.daemon.app import Daemon
 from vidd.settings.schema import read_settings
 
 ELSEWHERE = ('path = "out"', 'path = "elsewhere"')

@@ -22,11 +22,11 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from vidd.aio.shield import surely
-from vidd.app import SOCKET
 from vidd.cli import stagecraft
 from vidd.cli.common import JsonOption, finish, say, say_json
 from vidd.cli.follow import View, follow_one, view_of
 from vidd.clients.daemon import DaemonClient
+from vidd.daemon.app import SOCKET
 from vidd.errors import Refused
 from vidd.media.probe.client import close_probers, probe
 from vidd.processes.child import setpriv

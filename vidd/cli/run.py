@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from vidd import log
-from vidd.app import Daemon
 from vidd.cli.common import ConfigOption, JsonOption, StateOption, config_path, fail, finish, say, say_json, settings_of
+from vidd.daemon.app import Daemon
+from vidd.daemon.preflight import Finding, inspect
 from vidd.errors import Fault
-from vidd.inspection import Finding, inspect
 from vidd.pipelines.validation import Ready, make_ready
 from vidd.settings.schema import Settings, SettingsFault
 from vidd.settings.types import parse_duration

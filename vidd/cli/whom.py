@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 import typer
 
-from vidd.app import SOCKET
 from vidd.cli.common import ConfigOption, StateOption, config_path, finish
 from vidd.clients.daemon import DaemonClient
+from vidd.daemon.app import SOCKET
 from vidd.settings.schema import state_directory
 
 P = ParamSpec("P")

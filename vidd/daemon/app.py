@@ -13,8 +13,10 @@ from typing import Any
 
 import structlog
 
-from vidd.awaited import when_there
-from vidd.clients.systemd import Notifier
+from vidd.daemon.control import FrontDesk
+from vidd.daemon.startup import when_there
+from vidd.daemon.systemd import Notifier
+from vidd.daemon.watchers import Watching, end
 from vidd.engine.clock import SystemClock
 from vidd.engine.commands import Acts
 from vidd.engine.context import Stage, unexamined
@@ -25,7 +27,6 @@ from vidd.engine.slots import Slots
 from vidd.engine.supervisor import Watchers
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
-from vidd.frontdesk import FrontDesk
 from vidd.media.ffmpeg.process import capabilities
 from vidd.media.probe.client import close_probers
 from vidd.media.verify.verify import inspect
@@ -36,7 +37,6 @@ from vidd.pipelines.registry import resolve
 from vidd.pipelines.validation import Ready, make_ready
 from vidd.ports import Encoder, Store, Tools
 from vidd.settings.schema import Settings
-from vidd.watching import Watching, end
 from vidd.web.server import Port
 
 _log = structlog.get_logger()

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from vidd.clients.systemd import Notifier
+from vidd.daemon.systemd import Notifier
 from vidd.errors import AgainLater
 
 _log = structlog.get_logger()
