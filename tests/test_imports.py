@@ -4,9 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from vidd.__main__ import app
-from vidd.imports import annotation
-from vidd.imports.made import toml
-from vidd.imports.premiere import translate
+from vidd.cli.importers import annotation
+from vidd.cli.importers.output import toml
+from vidd.cli.importers.premiere import translate
 from vidd.settings.schema import SettingsFault
 
 PREMIERE = """

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, acts, ask, audit, dataset, demo, follow, imports, retry, rework, run
+from vidd.cli import accounts, audit, commands, dataset, demo, follow, queries, retry, rework, run
+from vidd.cli import import_config as cli_import_config
 
 app = typer.Typer(
     add_completion=False,
@@ -37,28 +38,28 @@ for command in (
     run.run,
     demo.demo,
     run.check,
-    ask.submit,
+    queries.submit,
     dataset.dataset,
-    ask.jobs,
-    ask.show,
+    queries.jobs,
+    queries.show,
     follow.follow,
-    ask.explain,
-    ask.log,
+    queries.explain,
+    queries.log,
     retry.retry,
     rework.rework,
-    acts.resolve,
-    acts.resend,
-    acts.retract,
-    acts.cancel,
-    acts.approve,
-    acts.reject,
-    acts.pause,
-    acts.resume,
-    ask.health,
+    commands.resolve,
+    commands.resend,
+    commands.retract,
+    commands.cancel,
+    commands.approve,
+    commands.reject,
+    commands.pause,
+    commands.resume,
+    queries.health,
     audit.audit,
 ):
     app.command()(command)
-app.command(name="import-config")(imports.import_config)
+app.command(name="import-config")(cli_import_config.import_config)
 app.add_typer(accounts.accounts, name="accounts")
 
 

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from builders_web import HEALTHY, NOON, TOKEN, FakeDesk, a_job, open_port
 
-from vidd.cli.shown import job_page
+from vidd.cli.render import job_page
 from vidd.model.audit import Audit, Finding
 from vidd.model.event import Progressed
 from vidd.model.job import IllegalMove, State

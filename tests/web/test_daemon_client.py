@@ -5,7 +5,7 @@ from aiohttp import web
 from builders_web import TOKEN, FakeDesk, a_job, free_port, open_port
 from pydantic import SecretStr
 
-from vidd.clients.daemon import DaemonClient
+from vidd.cli.api_client import DaemonClient
 from vidd.errors import AgainLater, NobodyKnows, Refused
 from vidd.model.event import JobMoved
 from vidd.model.job import State

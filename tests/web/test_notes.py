@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from builders_web import a_job
 
-from vidd.cli.shown import job_page
+from vidd.cli.render import job_page
 from vidd.model.media import Artifact, Outcome, StepRecord
 from vidd.model.publication import Publication, Receipt, Sending
 from vidd.model.talk import Talk

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from vidd.cli.common import JsonOption, say, say_json
-from vidd.cli.whom import Whom, asks_daemon
+from vidd.cli.daemon_option import Whom, asks_daemon
 
 _LISTS = ("missing", "duplicate", "refused", "waiting", "under_way")
 _SHOWN = 100

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from vidd.cli.shown import job_line
+from vidd.cli.render import job_line
 from vidd.display_text import printable
 from vidd.errors import AgainLater, Fault
 from vidd.pipelines.validation import with_faults_of_kinds

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd.cli.common import JsonOption, say_job
-from vidd.cli.whom import Whom, asks_daemon, of
+from vidd.cli.daemon_option import Whom, asks_daemon, of
 
 
 @asks_daemon

@@ -22,10 +22,10 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from vidd.aio.shield import surely
-from vidd.cli import stagecraft
+from vidd.cli import demo_fixture
+from vidd.cli.api_client import DaemonClient
 from vidd.cli.common import JsonOption, finish, say, say_json
 from vidd.cli.follow import View, follow_one, view_of
-from vidd.clients.daemon import DaemonClient
 from vidd.daemon.app import SOCKET
 from vidd.errors import Refused
 from vidd.media.probe.client import close_probers, probe
@@ -118,29 +118,35 @@ async def _demo(directory: Path | None, *, stay: bool, as_json: bool) -> Result:
     if shutil.disk_usage(place).free < _ROOM:
         raise Refused(f"{place} has less than 512 MiB free: name a directory with more room by --dir.")
     sheet = place / "programme.csv"
-    recording = place / "in" / stagecraft.NAME
+    recording = place / "in" / demo_fixture.NAME
     recording.parent.mkdir()
     tell = _quiet if as_json else say
     with view_of(as_json=as_json) as view:
-        tell(f"Making a recording of {stagecraft.SECONDS} s in {place} …")
+        tell(f"Making a recording of {demo_fixture.SECONDS} s in {place} …")
 
         def progress(done: float) -> None:
-            about = {"job": "demo", "part": "recording", "done": done, "total": float(stagecraft.SECONDS), "unit": "s"}
-            view.tell("progress", {**about, "fraction": min(1.0, done / stagecraft.SECONDS), "speed": None})
+            about = {
+                "job": "demo",
+                "part": "recording",
+                "done": done,
+                "total": float(demo_fixture.SECONDS),
+                "unit": "s",
+            }
+            view.tell("progress", {**about, "fraction": min(1.0, done / demo_fixture.SECONDS), "speed": None})
 
-        await stagecraft.make_recording(recording, progress)
+        await demo_fixture.make_recording(recording, progress)
         view.tell("step", {"job": "demo", "step": "recording", "fate": "done"})
-        stagecraft.write_programme(sheet)
-        stagecraft.link_or_copy(recording, recording.with_name(stagecraft.EXCLUDED_NAME))
-        before = stagecraft.read_rows(sheet)
+        demo_fixture.write_programme(sheet)
+        demo_fixture.link_or_copy(recording, recording.with_name(demo_fixture.EXCLUDED_NAME))
+        before = demo_fixture.read_rows(sheet)
         port = _free_port()
         url = f"http://127.0.0.1:{port}/"
         tell(f"Starting the daemon; its page is {url}")
-        async with _daemon(stagecraft.write_settings(place, port), place / "vidd.log") as child:
+        async with _daemon(demo_fixture.write_settings(place, port), place / "vidd.log") as child:
             job = await _until_published(place, child, view)
             result = await _result(place, sheet, url, job, time.monotonic() - started)
             if not as_json:
-                _tell_result(result, before, stagecraft.read_rows(sheet), place)
+                _tell_result(result, before, demo_fixture.read_rows(sheet), place)
             else:
                 say_json(result.to_json())
             if stay:
@@ -162,12 +168,12 @@ async def _until_published(place: Path, child: asyncio.subprocess.Process, view:
                         raise Refused(f"The daemon ended at once; {place / 'vidd.log'} says why.")
                     await asyncio.sleep(0.1)
             async with asyncio.timeout(_FIND):
-                talk = await _job_of(daemon, stagecraft.TALK)
+                talk = await _job_of(daemon, demo_fixture.TALK)
         except TimeoutError:
             raise Refused(f"The daemon did not take the recording up; {place / 'vidd.log'} says why.") from None
         job = await follow_one(daemon, view, talk["id"])
         async with asyncio.timeout(_FIND):
-            excluded = await _job_of(daemon, stagecraft.EXCLUDED)
+            excluded = await _job_of(daemon, demo_fixture.EXCLUDED)
             await follow_one(daemon, view, excluded["id"])
         return job
 

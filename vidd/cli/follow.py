@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
+from vidd.cli.api_client import DaemonClient
 from vidd.cli.common import JsonOption, finish, say, say_json
-from vidd.cli.shown import clock, job_line
-from vidd.cli.whom import Whom, asks_daemon, of
-from vidd.clients.daemon import DaemonClient
+from vidd.cli.daemon_option import Whom, asks_daemon, of
+from vidd.cli.render import clock, job_line
 from vidd.errors import AgainLater
 
 RESTING = frozenset({"published", "refused", "unsure", "excluded", "cancelled", "held"})

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from vidd.cli.common import JsonOption, say, say_job, say_json
-from vidd.cli.shown import job_line
-from vidd.cli.whom import Whom, asks_daemon, of
+from vidd.cli.daemon_option import Whom, asks_daemon, of
+from vidd.cli.render import job_line
 from vidd.display_text import printable
 
 _MOST = 1000

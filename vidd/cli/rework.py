@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from vidd.cli.api_client import DaemonClient
 from vidd.cli.common import JsonOption, say, say_job, say_json
-from vidd.cli.whom import Whom, asks_daemon, of
-from vidd.clients.daemon import DaemonClient
+from vidd.cli.daemon_option import Whom, asks_daemon, of
 from vidd.errors import Refused
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vidd.cli.common import JsonOption, say, say_job, say_json
-from vidd.cli.whom import JobArgument, Whom, asks_daemon, of
+from vidd.cli.daemon_option import JobArgument, Whom, asks_daemon, of
 
 
 def _act(verb: str, sentence: str) -> Callable[..., None]:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from vidd.cli.common import JsonOption, say, say_job, say_json
-from vidd.cli.shown import job_line, job_page
-from vidd.cli.whom import JobArgument, Whom, asks_daemon, of
+from vidd.cli.daemon_option import JobArgument, Whom, asks_daemon, of
+from vidd.cli.render import job_line, job_page
 from vidd.settings.types import time_in_file
 
 

@@ -6,7 +6,7 @@ from configparser import Error, RawConfigParser
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from vidd.imports.made import Made, toml
+from vidd.cli.importers.output import Made, toml
 from vidd.settings.schema import SettingsFault
 
 if TYPE_CHECKING:

@@ -4,6 +4,6 @@ To add one: a file here with `translate(text)`, which returns `Made`, a line bel
 """
 
 KINDS = {
-    "annotation": "vidd.imports.annotation",
-    "premiere": "vidd.imports.premiere",
+    "annotation": "vidd.cli.importers.annotation",
+    "premiere": "vidd.cli.importers.premiere",
 }

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from vidd.cli.common import fail
+from vidd.cli.importers import KINDS
+from vidd.cli.importers.output import Made
 from vidd.errors import Fault
-from vidd.imports import KINDS
-from vidd.imports.made import Made
 from vidd.settings.schema import SettingsFault
 
 _LONGEST = 2**20

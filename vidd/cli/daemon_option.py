@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import typer
 
+from vidd.cli.api_client import DaemonClient
 from vidd.cli.common import ConfigOption, StateOption, config_path, finish
-from vidd.clients.daemon import DaemonClient
 from vidd.daemon.app import SOCKET
 from vidd.settings.schema import state_directory
 

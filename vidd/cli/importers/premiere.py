@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from vidd.cli.importers.output import Made, toml
 from vidd.files.file_uri import parse_address
-from vidd.imports.made import Made, toml
 from vidd.settings.schema import SettingsFault
 
 _KNOWN = ("from_addr", "to_addrs", "smtp_server", "smtp_port", "password")
