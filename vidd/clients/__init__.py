@@ -1,1 +1,0 @@
-"""Clients of other systems, each turning foreign answers into the three fates."""
