@@ -29,7 +29,7 @@ from common import cpu, daemon, free_port, rss, table
 
 from vidd.engine.clock import SystemClock
 from vidd.engine.intake import Intake
-from vidd.engine.source_context import SourceInlet
+from vidd.engine.source_context import EngineSourceContext
 from vidd.engine.supervisor import Watchers
 from vidd.integrations.graphql_cms import source
 from vidd.integrations.graphql_cms.account import Account
@@ -109,7 +109,7 @@ async def until_it_answers(url: str) -> None:
                 return
 
 
-class Inlet(SourceInlet):
+class SourceContext(EngineSourceContext):
     """The daemon's, which also says when a look is over."""
 
     looked = asyncio.Event()
@@ -135,24 +135,24 @@ async def look(place: Path, url: str, *, again: bool = False) -> tuple[float, in
     settings = {"programme": None, "steps": [{"name": "fetch", "kind": "fetch", "options": {}}] * 3}
     intake = Intake(store, LocalQueue(), {"cms": settings}, clock, lambda _event: None)
     tools = Tools(place, Encoder(Path("ffmpeg")), clock, {"lab": Account(url=url)}, memory=store)
-    inlet = Inlet(
+    context = SourceContext(
         "uploads", "cms", tools=tools, store=store, intake=intake, watchers=watchers, programme_read=lambda _name: None
     )
-    inlet.looked = asyncio.Event()
-    task = asyncio.create_task(source.watch(source.Options(account="lab", subscription=""), inlet))
+    context.looked = asyncio.Event()
+    task = asyncio.create_task(source.watch(source.Options(account="lab", subscription=""), context))
     begun = time.perf_counter()
     async with asyncio.timeout(_PATIENCE):
-        await inlet.looked.wait()
+        await context.looked.wait()
         if again:
-            inlet.looked.clear()
+            context.looked.clear()
             begun = time.perf_counter()
-            inlet.look()
-            await inlet.looked.wait()
+            context.look()
+            await context.looked.wait()
     seconds = time.perf_counter() - begun
     task.cancel()
     await asyncio.wait([task])
     await store.close()
-    return seconds, inlet.admitted
+    return seconds, context.admitted
 
 
 async def catch_up(place: Path, url: str, known: int) -> list[Row]:

@@ -33,7 +33,7 @@ from vidd.model.event import Event
 from vidd.model.job import Arrival
 from vidd.model.media import Outcome
 from vidd.model.publication import Receipt
-from vidd.ports import Bench, Encoder, Parcel, Plan, PlannedPublisher, PlannedStep, Store, Tools
+from vidd.ports import Bench, Encoder, PublishContext, Plan, PlannedPublisher, PlannedStep, Store, Tools
 from vidd.processes import run as process
 from vidd.queues.local import LocalQueue
 from vidd.stores.memory import MemoryStore
@@ -45,15 +45,15 @@ _AT_ONCE, _BATCH = 16, 500
 _SETTINGS = {"programme": None, "steps": [{"name": "nothing", "kind": "nothing", "options": {}}] * 3}
 
 
-async def _step(_bench: Bench) -> Outcome:
+async def _step(_context: Bench) -> Outcome:
     return Outcome(facts={"done": True})
 
 
-async def _publish(_parcel: Parcel) -> Receipt:
+async def _publish(_context: PublishContext) -> Receipt:
     return Receipt("file:///nowhere")
 
 
-async def _reconcile(_parcel: Parcel) -> Receipt | None:
+async def _reconcile(_context: PublishContext) -> Receipt | None:
     return None
 
 

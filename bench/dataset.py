@@ -27,7 +27,7 @@ from common import rss
 from peers.mongo import MongoServer
 from peers.servers import ministack
 
-from vidd.aio.bounded import side_by_side
+from vidd.aio.bounded import gather_bounded
 from vidd.integrations.aws.account import client
 
 
@@ -62,7 +62,7 @@ async def fill(lab: Lab, frames: int, per_task: int, side: int) -> list[ObjectId
                 body = some[(first + number) % 100] + f"{first + number:08}".encode()
                 await s3.put_object(Bucket=lab.bucket.name, Key=f"contents/up/{name}/{number}.jpg", Body=body)
 
-            await side_by_side(16, numbers, put)
+            await gather_bounded(16, numbers, put)
             lab.db.AnnotationFrame.insert_many(
                 {
                     "frameId": number,
@@ -83,7 +83,7 @@ async def make(maker: Maker, version: str, name: str) -> Run:
     begin = time.monotonic()
     bench, outcome = await maker.build(version)
     between = time.monotonic()
-    receipt = await publisher.publish(maker.options(publisher), maker.desk(bench, outcome).parcel)
+    receipt = await publisher.publish(maker.options(publisher), maker.desk(bench, outcome).context)
     run = Run(name, between - begin, time.monotonic() - between, receipt.facts["sent"])
     print(f"  {name}: step {run.step:.1f} s, publisher {run.publish:.1f} s, {run.sent} objects sent", flush=True)
     return run

@@ -96,7 +96,7 @@ async def ours(directory: Path, uri: str, database: str) -> Cost:
     receipts = {"files": Receipt(_PLACE, {"trees": [{"role": "tasks", "url": _PLACE}]})}
     before, begun, cpu = rss(os.getpid()), time.perf_counter(), time.process_time()
     await annotation_service_publisher.publish(
-        annotation_service_publisher.Options(account="base"), replace(desk.parcel, receipts=receipts)
+        annotation_service_publisher.Options(account="base"), replace(desk.context, receipts=receipts)
     )
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     return Cost(seconds, cpu, rss(os.getpid(), "VmHWM") - before)

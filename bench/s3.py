@@ -33,7 +33,7 @@ from vidd.integrations.aws.account import Account
 from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication
-from vidd.ports import Bench, Encoder, Parcel, Tools
+from vidd.ports import Bench, Encoder, PublishContext, Tools
 from vidd.steps import fetch
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ async def _work(way: str, url: str, directory: Path, key: str) -> float:
     if way == "up":
         file = directory / "big.mp4"
         artifacts = {"talk": Artifact("talk", file.name, file.stat().st_size)}
-        parcel = Parcel(
+        context = PublishContext(
             job, directory, tools, None, artifacts, {}, Publication("bench", "b", "s3", now), {},
             lambda *_: None, save, save,
         )  # fmt: skip
-        await s3_publisher.publish(s3_publisher.Options(account="peer", bucket="bench", key=key), parcel)
+        await s3_publisher.publish(s3_publisher.Options(account="peer", bucket="bench", key=key), context)
     else:
         await fetch.run(fetch.Options(), Bench(job, directory, tools, None, {}, {}, lambda *_: None))
     return time.perf_counter() - begun

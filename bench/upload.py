@@ -28,7 +28,7 @@ from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication
 from vidd.pipelines.registry import module_of
-from vidd.ports import Encoder, Parcel, Tools
+from vidd.ports import Encoder, PublishContext, Tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,12 +78,12 @@ async def _publish(kind: str, url: str, directory: Path) -> float:
     file = directory / "big.mp4"
     artifacts = {"talk": Artifact("talk", file.name, file.stat().st_size, "video/mp4")}
     module = module_of("publishers", kind)
-    parcel = Parcel(
+    context = PublishContext(
         job, directory, tools, None, artifacts, {"title": "A talk"}, Publication("bench", kind, kind, now), {},
         lambda *_: None, save, save,
     )  # fmt: skip
     begun = time.perf_counter()
-    await module.publish(module.Options(account="far"), parcel)
+    await module.publish(module.Options(account="far"), context)
     return time.perf_counter() - begun
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from vidd.engine.commands import Acts
-from vidd.engine.context import Stage
+from vidd.engine.context import EngineContext
 from vidd.engine.failure_notices import Teller
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
@@ -23,7 +23,7 @@ from vidd.model.media import Artifact, Outcome
 from vidd.model.publication import Receipt
 from vidd.model.retry import RetryRule
 from vidd.model.talk import Talk
-from vidd.ports import Bench, Encoder, Parcel, Plan, PlannedPublisher, PlannedStep, Store, Tools
+from vidd.ports import StepContext, Encoder, PublishContext, Plan, PlannedPublisher, PlannedStep, Store, Tools
 from vidd.queues.local import LocalQueue
 from vidd.stores.memory import MemoryStore
 
@@ -87,14 +87,14 @@ class FakeStep:
     results: list[Any] = field(default_factory=list)
     runs: int = 0
 
-    async def run(self, bench: Bench) -> Outcome:
+    async def run(self, context: StepContext) -> Outcome:
         self.runs += 1
         result = self.results.pop(0) if self.results else None
         if isinstance(result, BaseException):
             raise result
         if result is not None:
             await result()
-        path = bench.directory / f"{self.name}.bin"
+        path = context.directory / f"{self.name}.bin"
         path.write_bytes(b"x" * 10)
         return Outcome((Artifact(self.name, path.name, 10),), {self.name: self.runs})
 
@@ -121,37 +121,37 @@ class FakePublisher:
     last: bool = False
     given: list[dict[str, str | None]] = field(default_factory=list)
 
-    async def publish(self, parcel: Parcel) -> Receipt:
-        self.given.append({name: one.url for name, one in parcel.receipts.items()})
+    async def publish(self, context: PublishContext) -> Receipt:
+        self.given.append({name: one.url for name, one in context.receipts.items()})
         result = self.results.pop(0) if self.results else None
         if isinstance(result, BaseException):
             raise result
         if result is not None:
-            await result(parcel)
-        self.arrived.append(parcel.job.id)
-        return self._receipt(parcel)
+            await result(context)
+        self.arrived.append(context.job.id)
+        return self._receipt(context)
 
-    def _receipt(self, parcel: Parcel) -> Receipt:
-        self.said[parcel.job.id] = parcel.talk.description if parcel.talk else None
-        return Receipt(self.address or f"far://{self.name}/{parcel.job.id}")
+    def _receipt(self, context: PublishContext) -> Receipt:
+        self.said[context.job.id] = context.talk.description if context.talk else None
+        return Receipt(self.address or f"far://{self.name}/{context.job.id}")
 
-    async def amend(self, parcel: Parcel) -> Receipt:
+    async def amend(self, context: PublishContext) -> Receipt:
         if self.faults:
             raise self.faults.pop(0)
-        assert parcel.job.id in self.arrived
-        return self._receipt(parcel)
+        assert context.job.id in self.arrived
+        return self._receipt(context)
 
-    async def retract(self, parcel: Parcel) -> str:
+    async def retract(self, context: PublishContext) -> str:
         if self.faults:
             raise self.faults.pop(0)
-        self.arrived.remove(parcel.job.id)
-        return f"{self.name} let go of {parcel.job.id}."
+        self.arrived.remove(context.job.id)
+        return f"{self.name} let go of {context.job.id}."
 
-    async def reconcile(self, parcel: Parcel) -> Receipt | None:
+    async def reconcile(self, context: PublishContext) -> Receipt | None:
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, BaseException):
             raise answer
-        return self._receipt(parcel) if parcel.job.id in self.arrived else None
+        return self._receipt(context) if context.job.id in self.arrived else None
 
     def planned(self) -> PlannedPublisher:
         optional = {"amend": self.amend, "retract": self.retract} if self.amends else {}
@@ -224,7 +224,7 @@ class Engine:
         }
         workspace = Workspace(root / "jobs")
         workspace.root.mkdir(exist_ok=True)
-        self.stage = Stage(
+        self.context = EngineContext(
             store=self.store,
             slots=Slots({"encodes": 1, "uploads": 1, "mails": 1, "fetches": 1, **(limits or {})}),
             workspace=workspace,
@@ -235,9 +235,9 @@ class Engine:
             ask_source=self.asked.append,
         )
         self.intake = Intake(self.store, self.queue, {"talks": settings}, self.clock, self.observe)
-        self.runner = Runner(self.stage, self.queue, at_once)
-        self.acts = Acts(self.stage, self.runner)
-        self.teller = Teller(self.stage)
+        self.runner = Runner(self.context, self.queue, at_once)
+        self.acts = Acts(self.context, self.runner)
+        self.teller = Teller(self.context)
         self.observers.append(self.teller.note)
         self._tasks: list[asyncio.Task[None]] = []
 

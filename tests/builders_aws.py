@@ -11,7 +11,7 @@ from vidd.integrations.aws.account import Account, client
 from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication
-from vidd.ports import Bench, Encoder, Parcel, Tools
+from vidd.ports import StepContext, Encoder, PublishContext, Tools
 
 NOW = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
 
@@ -48,9 +48,9 @@ def a_job(location, *, name="talk.mp4", facts=None, **changes) -> Job:
     return replace(job, **changes)
 
 
-def a_bench(directory: Path, job: Job, tools: Tools, progress=lambda *_: None) -> Bench:
+def a_bench(directory: Path, job: Job, tools: Tools, progress=lambda *_: None) -> StepContext:
     directory.mkdir(exist_ok=True)
-    return Bench(job, directory, tools, None, {}, {}, progress)
+    return StepContext(job, directory, tools, None, {}, {}, progress)
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Desk:
         return self
 
     @property
-    def parcel(self) -> Parcel:
+    def context(self) -> PublishContext:
         async def checkpoint(token):
             self.token = dict(token)
             self.checkpoints.append(self.token)
@@ -83,7 +83,7 @@ class Desk:
             self.was_sent = True
 
         publication = Publication(self.job.id, "library", "s3", NOW, token=self.token)
-        return Parcel(
+        return PublishContext(
             self.job, self.directory, self.tools, self.talk, self.artifacts, self.facts, publication, {},
             lambda *_: None, checkpoint, sent,
         )  # fmt: skip

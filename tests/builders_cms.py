@@ -92,11 +92,11 @@ def the_options(**changes):
 
 
 @asynccontextmanager
-async def watching(options, inlet):
+async def watching(options, context):
     """A watch that runs for the length of the block; what it raises is raised at its end."""
-    task = asyncio.create_task(source.watch(options, inlet))
+    task = asyncio.create_task(source.watch(options, context))
     try:
-        yield inlet
+        yield context
     finally:
         task.cancel()
         async with asyncio.timeout(15):

@@ -162,27 +162,27 @@ class Maker:
         values = {"database": "mongo", "account": "store", "bucket": self.lab.bucket.name}
         return kind.Options(**{**values, **changes})
 
-    def bench(self, version):
+    def context(self, version):
         self.jobs += 1
         job = a_job(f"data-set:{version}", facts={"data_set_version": version})
         directory = self.state / f"job-{self.jobs}"
         directory.mkdir(parents=True)
         return a_bench(directory, replace(job, id=f"job{self.jobs}"), self.tools)
 
-    async def build(self, version, bench=None, **changes):
-        bench = bench or self.bench(version)
-        return bench, await step.run(self.options(step, **changes), bench)
+    async def build(self, version, context=None, **changes):
+        context = context or self.context(version)
+        return context, await step.run(self.options(step, **changes), context)
 
-    def desk(self, bench, outcome):
+    def desk(self, context, outcome):
         return Desk(
-            bench.job, bench.directory, self.tools,
+            context.job, context.directory, self.tools,
             artifacts={one.role: one for one in outcome.artifacts}, facts=dict(outcome.facts),
         )  # fmt: skip
 
     async def make(self, version, **changes):
         """The receipt's facts, and the step's."""
-        bench, outcome = await self.build(version, **changes)
-        receipt = await publisher.publish(self.options(publisher), self.desk(bench, outcome).parcel)
+        context, outcome = await self.build(version, **changes)
+        receipt = await publisher.publish(self.options(publisher), self.desk(context, outcome).context)
         return receipt.facts, outcome.facts
 
 

@@ -51,7 +51,7 @@ def walker(x=150, y=60, scale=1.8, size=(480, 360)):
 
 
 def sampled(directory: Path, tasks, *, films=False, images=True, facts=None, encoder=None):
-    """A bench with the frames of these tasks (lists of pictures) and what goes with them."""
+    """A context with the frames of these tasks (lists of pictures) and what goes with them."""
     directory.mkdir(parents=True, exist_ok=True)
     source = directory / "source.mp4"
     source.write_bytes(b"-")
@@ -74,14 +74,14 @@ def sampled(directory: Path, tasks, *, films=False, images=True, facts=None, enc
     (directory / "manifest.jsonl").write_text("".join(json.dumps(one.to_json()) + "\n" for one in rows))
     (directory / "task_list.json").write_text(json.dumps(found.to_json()))
     watched = Watched(directory, source, name="Cam1.mp4", facts=facts, encoder=encoder)
-    bench = watched.with_artifacts(
+    context = watched.with_artifacts(
         tree_artifact("tasks", directory, "tasks"),
         *(
             Artifact(role, name, (directory / name).stat().st_size)
             for role, name in (("manifest", "manifest.jsonl"), ("task_list", "task_list.json"))
         ),
     )
-    return replace(bench, tools=replace(bench.tools, clock=HeldClock())), watched
+    return replace(context, tools=replace(context.tools, clock=HeldClock())), watched
 
 
 def film(path: Path, pictures):

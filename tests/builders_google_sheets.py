@@ -11,7 +11,7 @@ from builders_mail import NOON, HeldClock
 from peers.oauth import OAuth
 from peers.sheets import READING, SHEETS, Lost, Sheets
 
-from vidd.errors import AgainLater, NobodyKnows
+from vidd.errors import RetryLater, OutcomeUnknown
 from vidd.integrations.google.api import Answer, Api
 from vidd.integrations.sheet.backends.google import api as google_api
 from vidd.ports import Encoder, ShortMemory, Tools
@@ -74,8 +74,8 @@ class _Near(Api):
             status, body = self.tokens.far.answer(method, target, headers or {}, data or b"")
         except Lost as error:
             if repeatable:
-                raise AgainLater("The connection was lost.") from error
-            raise NobodyKnows("The connection was lost.") from error
+                raise RetryLater("The connection was lost.") from error
+            raise OutcomeUnknown("The connection was lost.") from error
         found = {} if status != 429 else {"Retry-After": "3"}
         return Answer(status, found, json.loads(json.dumps(body)))
 

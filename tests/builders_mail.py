@@ -1,4 +1,4 @@
-"""Benches, parcels and an inlet whose next look is the test's to give."""
+"""Benches, parcels and an context whose next look is the test's to give."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt
 from vidd.model.talk import Speaker, Talk
-from vidd.ports import Bench, Encoder, Parcel, Tools
+from vidd.ports import StepContext, Encoder, PublishContext, Tools
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TALK = Talk(
@@ -50,7 +50,7 @@ def job(**changes) -> Job:
 
 
 class Sent:
-    """A parcel whose checkpoints are kept as a store would, so that it can be taken up again after a crash."""
+    """A context whose checkpoints are kept as a store would, so that it can be taken up again after a crash."""
 
     def __init__(self, directory: Path, *, kind: str, state: Path | None = None, **changes):
         self.tokens: list[dict] = []
@@ -72,11 +72,11 @@ class Sent:
     def token(self) -> dict:
         return self.tokens[-1] if self.tokens else {}
 
-    def parcel(self) -> Parcel:
+    def context(self) -> PublishContext:
         made = dict(self._made)
         if self.tokens:
             made["publication"] = made["publication"].evolve(token=self.token)
-        return Parcel(
+        return PublishContext(
             **made,
             progress=lambda *words: self.progress.append(words),
             checkpoint=self._checkpoint,
@@ -89,9 +89,9 @@ class Sent:
             await self.on_checkpoint(dict(token))
 
 
-def bench(directory: Path, **changes) -> Bench:
+def context(directory: Path, **changes) -> StepContext:
     made = {"job": job(), "talk": TALK, "artifacts": {}, "facts": {}, **changes}
-    return Bench(directory=directory, tools=tools(directory), progress=lambda *_: None, **made)
+    return StepContext(directory=directory, tools=tools(directory), progress=lambda *_: None, **made)
 
 
 def artifact(directory: Path, role: str, content: bytes, name: str | None = None) -> Artifact:
@@ -162,12 +162,12 @@ class HeldInlet:
 
 
 @asynccontextmanager
-async def watching(coroutine, inlet: HeldInlet) -> AsyncIterator[None]:
+async def watching(coroutine, context: HeldInlet) -> AsyncIterator[None]:
     """A source that runs, and has looked once."""
     task = asyncio.create_task(coroutine)
-    task.add_done_callback(lambda _: inlet.pauses.append(-1.0))
+    task.add_done_callback(lambda _: context.pauses.append(-1.0))
     try:
-        waiting = asyncio.create_task(inlet.until(lambda: bool(inlet.pauses)))
+        waiting = asyncio.create_task(context.until(lambda: bool(context.pauses)))
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             waiting.cancel()

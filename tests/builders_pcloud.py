@@ -10,7 +10,7 @@ from builders_aws import NOW, Desk, QuickClock, a_job
 from peers.certificates import make_certificate
 from peers.pcloud import PCloud
 
-from vidd.errors import AgainLater, NobodyKnows
+from vidd.errors import RetryLater, OutcomeUnknown
 from vidd.files.tree import tree_artifact
 from vidd.integrations.pcloud import publisher as pcloud_publisher
 from vidd.integrations.pcloud.api import _LOGGED_IN, Account
@@ -102,13 +102,13 @@ def the_options(**changes):
 async def attempt(desk, options, *, begun=True):
     """As the engine does it: whoever began is asked first, and what nobody knows is asked at once."""
     if begun and desk.token:
-        found = await pcloud_publisher.reconcile(options, desk.parcel)
+        found = await pcloud_publisher.reconcile(options, desk.context)
         if found is not None:
             return found
     try:
-        return await pcloud_publisher.publish(options, desk.parcel)
-    except NobodyKnows as unknown:
-        found = await pcloud_publisher.reconcile(options, desk.parcel)
+        return await pcloud_publisher.publish(options, desk.context)
+    except OutcomeUnknown as unknown:
+        found = await pcloud_publisher.reconcile(options, desk.context)
         if found is None:
-            raise AgainLater("it did not arrive") from unknown
+            raise RetryLater("it did not arrive") from unknown
         return found

@@ -1,4 +1,4 @@
-"""Tiny videos of people in scenes, and a step's bench."""
+"""Tiny videos of people in scenes, and a step's context."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from builders import HeldClock, job
 from footage import FFMPEG, ffmpeg
 
 from vidd.model.media import Artifact
-from vidd.ports import Bench, Encoder, Tools
+from vidd.ports import StepContext, Encoder, Tools
 
 # Of each scene: seconds, luma of the room, and whether the person has a shadow.
 SCENES = ((1.2, 20, True), (0.8, 50, False), (1.0, 5, False))
@@ -28,10 +28,10 @@ def people(path: Path, scenes: tuple[tuple[float, int, bool], ...] = SCENES, rat
     return path
 
 
-def bench(
+def context(
     directory: Path, video: Path | None = None, *, facts=None, accounts=None, step="analyse", reserve=0, **changes
 ):
-    """A bench with the video as its source; `told` is what progress was."""
+    """A context with the video as its source; `told` is what progress was."""
     place = directory / "jobs" / "job-1"
     place.mkdir(parents=True, exist_ok=True)
     artifacts = {}
@@ -42,7 +42,7 @@ def bench(
         artifacts["source"] = Artifact("source", source.name, source.stat().st_size)
     told: list[tuple] = []
     tools = Tools(directory, Encoder(FFMPEG, nice=0, disk_reserve=reserve), HeldClock(), accounts=accounts or {})
-    made = Bench(
+    made = StepContext(
         job(name=f"cm8ek9jj2003oqe0cfeqcou7s{video.suffix if video else '.mp4'}", **changes),
         place, tools, None, artifacts, facts or {}, lambda *now: told.append(now), step=step,
     )  # fmt: skip

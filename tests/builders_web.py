@@ -1,4 +1,4 @@
-"""A daemon's desk without a daemon: jobs in memory, the real rules of the model, the real port on a free address."""
+"""A daemon's control without a daemon: jobs in memory, the real rules of the model, the real port on a free address."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ OUTLOOK = {
 }  # fmt: skip
 
 
-class FakeDesk:
+class FakeControl:
     """Moves jobs by the model's rules, and does nothing else."""
 
     def __init__(self, **hub):
@@ -206,10 +206,10 @@ class FakeDesk:
 
 
 @asynccontextmanager
-async def open_port(desk, *, listen="127.0.0.1:0", tokens=(TOKEN,), heartbeat=15.0):
+async def open_port(control, *, listen="127.0.0.1:0", tokens=(TOKEN,), heartbeat=15.0):
     """The port and its URL; the socket is `port.path`."""
     with tempfile.TemporaryDirectory(prefix="vidd-") as directory:
-        port = Port(desk, heartbeat=heartbeat)
+        port = Port(control, heartbeat=heartbeat)
         port.path = Path(directory) / "vidd.sock"
         await port.start(listen, port.path, tokens)
         try:

@@ -10,19 +10,19 @@ from typing import Any
 from builders import job
 from builders_google import signed_in
 
-from vidd.errors import AgainLater, NobodyKnows
+from vidd.errors import RetryLater, OutcomeUnknown
 from vidd.integrations.youtube import publisher as youtube_publisher
 from vidd.integrations.youtube.api import Account
 from vidd.integrations.youtube.publisher import Options
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt
 from vidd.model.talk import Speaker, Talk
-from vidd.ports import Encoder, Parcel, Tools
+from vidd.ports import Encoder, PublishContext, Tools
 
 PIECE = 256 * 1024
 MOVIE = bytes(range(256)) * 3000
 TALK = Talk("t1", "On things", "All of them.", (Speaker("Ada"),), stage="Main")
-FACTS = {"title": "On things", "description": "Ada\n\nAll of them.", "tags": ["Ada", "Main Stage"]}
+FACTS = {"title": "On things", "description": "Ada\n\nAll of them.", "tags": ["Ada", "Main EngineContext"]}
 
 
 class Clock:
@@ -78,7 +78,7 @@ class Desk:
         return self.publication.token
 
     @property
-    def parcel(self):
+    def context(self):
         async def checkpoint(token):
             if self.kill is not None:
                 self.kill("before", token)
@@ -87,7 +87,7 @@ class Desk:
             if self.kill is not None:
                 self.kill("after", token)
 
-        return Parcel(
+        return PublishContext(
             self.job, self.directory, self.tools, self.talk, self.artifacts, self.facts, self.publication, {},
             lambda *_: None, checkpoint, checkpoint,
         )  # fmt: skip
@@ -95,16 +95,16 @@ class Desk:
     async def attempt(self) -> Receipt:
         """One try as the engine makes it: what was begun is asked for first, and again after a lost reply."""
         if self.publication.begun:
-            found = await youtube_publisher.reconcile(self.options, self.parcel)
+            found = await youtube_publisher.reconcile(self.options, self.context)
             if found is not None:
                 return self._done(found)
         self.publication = replace(self.publication, begun=True, tried=self.tools.clock.now())
         try:
-            return self._done(await youtube_publisher.publish(self.options, self.parcel))
-        except NobodyKnows as unknown:
-            found = await youtube_publisher.reconcile(self.options, self.parcel)
+            return self._done(await youtube_publisher.publish(self.options, self.context))
+        except OutcomeUnknown as unknown:
+            found = await youtube_publisher.reconcile(self.options, self.context)
             if found is None:
-                raise AgainLater(unknown.sentence) from unknown
+                raise RetryLater(unknown.sentence) from unknown
             return self._done(found)
 
     async def through(self, most=30) -> Receipt:
@@ -112,7 +112,7 @@ class Desk:
         for _ in range(most):
             try:
                 return await self.attempt()
-            except AgainLater as fault:
+            except RetryLater as fault:
                 self.waits.append(fault)
                 self.tools.clock.forward(max(5.0, fault.after or 0.0))
             except Killed:
@@ -126,10 +126,10 @@ class Desk:
     async def amend(self, **changes):
         for name, value in changes.items():
             setattr(self, name, value)
-        return self._done(await youtube_publisher.amend(self.options, self.parcel))
+        return self._done(await youtube_publisher.amend(self.options, self.context))
 
     async def retract(self):
-        return await youtube_publisher.retract(self.options, self.parcel)
+        return await youtube_publisher.retract(self.options, self.context)
 
 
 def an_account(double, certificate, **changes):

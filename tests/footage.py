@@ -13,7 +13,7 @@ import av
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.model.job import Job
 from vidd.model.media import Artifact
-from vidd.ports import Bench, Encoder, Tools
+from vidd.ports import StepContext, Encoder, Tools
 
 FFMPEG = default_ffmpeg()
 BITS = 12
@@ -109,10 +109,10 @@ class Watched:
         )
         relative = source.relative_to(directory).as_posix()
         artifacts = {"source": Artifact("source", relative, source.stat().st_size)}
-        self.bench = Bench(job, directory, tools, talk, artifacts, {}, lambda *told: self.progress.append(told))
+        self.context = StepContext(job, directory, tools, talk, artifacts, {}, lambda *told: self.progress.append(told))
 
-    def with_artifacts(self, *more: Artifact) -> Bench:
-        return replace(self.bench, artifacts={**self.bench.artifacts, **{one.role: one for one in more}})
+    def with_artifacts(self, *more: Artifact) -> StepContext:
+        return replace(self.context, artifacts={**self.context.artifacts, **{one.role: one for one in more}})
 
 
 def long_recording(path: Path, *, times: int, output: tuple[object, ...] = ("-movflags", "+faststart")) -> Path:

@@ -69,7 +69,7 @@ async def cut(source: Path, times: Times, lane: str, **options: Any) -> tuple[Pa
     here.hardlink_to(source)
     watched = footage.Watched(directory, here, name="x.mp4", facts={"start": times.start, "end": times.end})
     wanted = trim.Options(fade=times.fade, crf=10, preset="ultrafast", lane=lane, **options)
-    outcome = await trim.run(wanted, watched.bench)
+    outcome = await trim.run(wanted, watched.context)
     return directory / outcome.artifacts[0].path, outcome.artifacts[0].facts["check"]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from vidd.daemon import startup
 from vidd.daemon.systemd import Notifier
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 
 
 class Start:
@@ -30,14 +30,14 @@ def told(tmp_path, monkeypatch):
 
 
 async def test_a_start_is_made_again_until_what_is_away_is_there_and_systemd_hears_of_it(told):
-    start = Start(AgainLater("MongoDB is away."), AgainLater("MongoDB is away."))
-    assert await startup.when_there(start, Notifier()) == "started"
+    start = Start(RetryLater("MongoDB is away."), RetryLater("MongoDB is away."))
+    assert await startup.start_when_available(start, Notifier()) == "started"
     for _ in range(2):
         assert told.recv(1000).decode() == "STATUS=MongoDB is away.\nEXTEND_TIMEOUT_USEC=90000000"
 
 
 async def test_a_start_that_is_refused_ends_at_once(told):
     with pytest.raises(Refused):
-        await startup.when_there(Start(Refused("The login is wrong.")), Notifier())
+        await startup.start_when_available(Start(Refused("The login is wrong.")), Notifier())
     with pytest.raises(BlockingIOError):
         told.recv(1000)

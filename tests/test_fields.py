@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 
 import pytest
-from builders_mail import Sent, artifact, bench
+from builders_mail import Sent, artifact, context
 
 from vidd.integrations.aws import s3_publisher, sqs_publisher
 from vidd.integrations.aws.account import Account
@@ -97,7 +97,7 @@ def naming(names):
 @pytest.fixture
 def sent(tmp_path):
     talk = artifact(tmp_path, "talk", b"x", "talk.mp4")
-    return Sent(tmp_path, kind="any", artifacts={"talk": talk}, receipts={"library": Receipt("https://l")}).parcel()
+    return Sent(tmp_path, kind="any", artifacts={"talk": talk}, receipts={"library": Receipt("https://l")}).context()
 
 
 def test_a_notice_has_all_that_its_templates_may_name(sent):
@@ -153,7 +153,7 @@ async def test_describe_has_all_that_its_templates_may_name_and_leaves_what_it_s
     names = set(names_in(describe.Options(), "description"))
     assert {"title", "speakers"} <= names
     options = describe.Options(description=naming(names), tags=[naming(names)])
-    outcome = await describe.run(options, bench(tmp_path))
+    outcome = await describe.run(options, context(tmp_path))
     assert set(outcome.facts) == describe.FACTS
 
 

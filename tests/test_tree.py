@@ -98,17 +98,17 @@ def a_desk(tmp_path):
 
 def test_a_publisher_that_takes_no_trees_is_given_none_and_told_where_one_is_named(tmp_path):
     desk = a_desk(tmp_path)
-    assert [one.role for one in desk.parcel.chosen([])] == ["source"]
+    assert [one.role for one in desk.context.chosen([])] == ["source"]
     with pytest.raises(Refused, match="'annotations' is a directory of 1 files, and this publisher works on one file"):
-        desk.parcel.chosen(["annotations"])
-    assert [one.role for one in desk.parcel.chosen([], trees=True)] == ["annotations"]
+        desk.context.chosen(["annotations"])
+    assert [one.role for one in desk.context.chosen([], trees=True)] == ["annotations"]
 
 
 def test_a_step_gets_the_directory_of_a_tree_and_the_file_of_a_file_and_not_the_other(tmp_path):
     desk = a_desk(tmp_path)
-    bench = replace(a_bench(tmp_path, job(), desk.tools), artifacts=desk.artifacts)
-    assert bench.tree("annotations") == tmp_path / "out"
+    context = replace(a_bench(tmp_path, job(), desk.tools), artifacts=desk.artifacts)
+    assert context.tree("annotations") == tmp_path / "out"
     with pytest.raises(Refused, match="this step works on one file"):
-        bench.file("annotations")
+        context.file("annotations")
     with pytest.raises(Refused, match="works on a directory 'source'; of those the steps before made annotations"):
-        bench.tree("source")
+        context.tree("source")

@@ -19,7 +19,7 @@ class Fault(Exception):
         self.step: str | None = None
 
 
-class AgainLater(Fault):
+class RetryLater(Fault):
     """The same call may succeed later: 429, 5xx before anything was sent, quota, disk full.
 
     `after` is in seconds; None leaves the time to the retry rule. A wait that is nobody's failure
@@ -36,5 +36,5 @@ class Refused(Fault):
     """Never like this: the input or the settings must change first."""
 
 
-class NobodyKnows(Fault):
+class OutcomeUnknown(Fault):
     """The request went out and no answer came. It is not sent again before somebody has looked."""

@@ -21,83 +21,83 @@ async def cms():
         yield cms
 
 
-async def hears_and_asks(cms, inlet, options=None):
+async def hears_and_asks(cms, context, options=None):
     """Whether both ways in are open."""
-    async with watching(options or the_options(), inlet):
-        await inlet.until(lambda: inlet.looks and inlet.is_up)
+    async with watching(options or the_options(), context):
+        await context.until(lambda: context.looks and context.is_up)
         await cms.heard.wait()
         cms.shelf.put(a_video(2))
-        await inlet.until(lambda: len(inlet.arrivals) == 2)
+        await context.until(lambda: len(context.arrivals) == 2)
 
 
 async def test_a_token_goes_with_every_request(cms, tmp_path):
-    inlet = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token"))
-    await hears_and_asks(cms, inlet)
+    context = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token"))
+    await hears_and_asks(cms, context)
     assert cms.greetings == [{}]
 
 
 async def test_a_token_can_go_into_the_greeting_too(cms, tmp_path):
-    inlet = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token", init_token="access_token"))
-    await hears_and_asks(cms, inlet)
+    context = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token", init_token="access_token"))
+    await hears_and_asks(cms, context)
     assert cms.greetings == [{"access_token": "s3cret-token"}]
-    inlet = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token", init_token="Authorization"))
-    await hears_and_asks(cms, inlet)
+    context = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token", init_token="Authorization"))
+    await hears_and_asks(cms, context)
     assert cms.greetings[-1] == {"Authorization": "Bearer s3cret-token"}
 
 
 async def test_a_token_that_is_refused_is_said_tried_again_after_long_waits_and_taken_once_it_is_right(cms, tmp_path):
     cms.token = "another-token"
-    inlet = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token"))
-    async with watching(the_options(refused_wait="15m"), inlet):
-        await inlet.until(lambda: inlet.downs and inlet.pauses)
-        assert not inlet.is_up
-        assert 22 < inlet.pauses[0] < 38
+    context = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token"))
+    async with watching(the_options(refused_wait="15m"), context):
+        await context.until(lambda: context.downs and context.pauses)
+        assert not context.is_up
+        assert 22 < context.pauses[0] < 38
         for _ in range(6):
-            inlet.wake()
-            before = len(inlet.pauses)
-            await inlet.until(lambda before=before: len(inlet.pauses) > before)
+            context.wake()
+            before = len(context.pauses)
+            await context.until(lambda before=before: len(context.pauses) > before)
         # In between it is asked for what is there, every catch_up at the latest.
-        assert max(inlet.pauses) == 300.0
+        assert max(context.pauses) == 300.0
         cms.token = "s3cret-token"
         while not cms.heard.is_set():
-            inlet.wake()
+            context.wake()
             await asyncio.sleep(0)
-        await inlet.until(lambda: inlet.is_up and inlet.arrivals)
-    assert "4403" in inlet.downs[0]
-    assert not any("s3cret" in sentence for sentence in inlet.downs)
+        await context.until(lambda: context.is_up and context.arrivals)
+    assert "4403" in context.downs[0]
+    assert not any("s3cret" in sentence for sentence in context.downs)
 
 
 async def test_somebody_with_a_password_logs_in_and_is_known_by_the_cookie(cms, tmp_path):
-    inlet = CmsInlet(the_tools(tmp_path, cms.url, **LOGIN))
-    await hears_and_asks(cms, inlet)
+    context = CmsInlet(the_tools(tmp_path, cms.url, **LOGIN))
+    await hears_and_asks(cms, context)
     assert cms.logins == ["vidd@example.org"]
 
 
 async def test_a_cms_that_sets_no_cookie_is_given_its_session_as_a_token(cms, tmp_path):
     cms.sets_cookie = False
-    inlet = CmsInlet(the_tools(tmp_path, cms.url, **LOGIN))
-    await hears_and_asks(cms, inlet)
+    context = CmsInlet(the_tools(tmp_path, cms.url, **LOGIN))
+    await hears_and_asks(cms, context)
 
 
 async def test_a_wrong_password_is_said_without_telling_it(cms, tmp_path):
-    inlet = CmsInlet(the_tools(tmp_path, cms.url, email="vidd@example.org", password="tr0ub4dor"))
-    async with watching(the_options(), inlet):
-        await inlet.until(lambda: inlet.downs and inlet.pauses)
-    assert "refuses logging in as vidd@example.org (Authentication failed.)" in inlet.downs[0]
-    assert "tr0ub4dor" not in str(inlet.downs)
+    context = CmsInlet(the_tools(tmp_path, cms.url, email="vidd@example.org", password="tr0ub4dor"))
+    async with watching(the_options(), context):
+        await context.until(lambda: context.downs and context.pauses)
+    assert "refuses logging in as vidd@example.org (Authentication failed.)" in context.downs[0]
+    assert "tr0ub4dor" not in str(context.downs)
     with pytest.raises(Refused, match="Authentication failed"):
-        await source.check(the_options(), inlet.tools)
+        await source.check(the_options(), context.tools)
 
 
 async def test_a_session_that_has_lasted_is_begun_anew_before_it_shows_an_empty_list(cms, tmp_path):
-    inlet = CmsInlet(the_tools(tmp_path, cms.url, **LOGIN, login_lasts="30m"))
-    async with watching(the_options(), inlet):
-        await inlet.until(lambda: inlet.looks)
+    context = CmsInlet(the_tools(tmp_path, cms.url, **LOGIN, login_lasts="30m"))
+    async with watching(the_options(), context):
+        await context.until(lambda: context.looks)
         cms.token = "the next session"
         cms.shelf.put(a_video(2), tell=False)
-        inlet.tools.clock.forward(1800)
-        await inlet.look()
-    assert inlet.names == ["cm000001", "cm000002"]
+        context.tools.clock.forward(1800)
+        await context.look()
+    assert context.names == ["cm000001", "cm000002"]
     assert len(cms.logins) == 2
 
 

@@ -4,7 +4,7 @@ from builders_cms import QUERY_PAGES, CmsInlet, the_options, the_tools, watching
 from peers.cms import a_cms, a_video
 from pydantic import ValidationError
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.integrations.graphql_cms import source
 
 PAGES = {"size": 4, "size_variable": "take", "offset_variable": "skip"}
@@ -19,7 +19,7 @@ async def cms():
 
 
 @pytest.fixture
-def inlet(cms, tmp_path):
+def context(cms, tmp_path):
     return CmsInlet(the_tools(tmp_path, cms.url))
 
 
@@ -27,38 +27,38 @@ def by_pages(**changes):
     return the_options(subscription="", query=QUERY_PAGES, paging={**PAGES, **changes})
 
 
-async def test_a_long_list_is_read_to_its_end(cms, inlet):
-    async with watching(by_pages(), inlet):
-        await inlet.until(lambda: inlet.looks)
-    assert inlet.names == [f"cm{number:06}" for number in range(10)]
+async def test_a_long_list_is_read_to_its_end(cms, context):
+    async with watching(by_pages(), context):
+        await context.until(lambda: context.looks)
+    assert context.names == [f"cm{number:06}" for number in range(10)]
     assert {one["take"] for one in cms.shelf.asked} == {4}
 
 
-async def test_a_cms_that_gives_fewer_than_it_is_asked_for_is_read_to_its_end(cms, inlet):
+async def test_a_cms_that_gives_fewer_than_it_is_asked_for_is_read_to_its_end(cms, context):
     cms.most = 3
-    async with watching(by_pages(size=500), inlet):
-        await inlet.until(lambda: inlet.looks)
-    assert len(inlet.names) == 10
+    async with watching(by_pages(size=500), context):
+        await context.until(lambda: context.looks)
+    assert len(context.names) == 10
 
 
-async def test_what_is_deleted_between_two_pages_hides_nothing(cms, inlet):
-    admit = inlet.admit
+async def test_what_is_deleted_between_two_pages_hides_nothing(cms, context):
+    admit = context.admit
 
     async def admit_and_delete(arrivals):
-        inlet.admit = admit
+        context.admit = admit
         del cms.shelf.videos["cm000000"], cms.shelf.videos["cm000001"]
         return await admit(arrivals)
 
-    inlet.admit = admit_and_delete
-    async with watching(by_pages(), inlet):
-        await inlet.until(lambda: inlet.looks)
-    assert sorted(inlet.names) == [f"cm{number:06}" for number in range(10)]
+    context.admit = admit_and_delete
+    async with watching(by_pages(), context):
+        await context.until(lambda: context.looks)
+    assert sorted(context.names) == [f"cm{number:06}" for number in range(10)]
 
 
 async def test_a_cms_that_does_not_follow_the_pages_is_said(cms, tmp_path):
     videos = [a_video(number) for number in range(4)]
     cms.answers += [web.json_response({"data": {"videoObjects": videos}}) for _ in range(6)]
-    with pytest.raises(AgainLater, match="another at each page"):
+    with pytest.raises(RetryLater, match="another at each page"):
         await source.audit(by_pages(), the_tools(tmp_path, cms.url), "uploads")
     assert cms.answers == []
 
@@ -77,18 +77,18 @@ def by_cursor():
     return the_options(subscription="", query=QUERY_CURSOR, objects="videos.edges.node", paging=CURSOR)
 
 
-async def test_a_list_with_cursors_is_followed_to_its_end(cms, inlet):
+async def test_a_list_with_cursors_is_followed_to_its_end(cms, context):
     cms.answers += [a_page([1, 2], "b"), a_page([3], "c"), a_page([], None)]
-    async with watching(by_cursor(), inlet):
-        await inlet.until(lambda: inlet.looks)
-    assert inlet.names == ["cm000001", "cm000002", "cm000003"]
+    async with watching(by_cursor(), context):
+        await context.until(lambda: context.looks)
+    assert context.names == ["cm000001", "cm000002", "cm000003"]
 
 
-async def test_cursors_that_go_in_a_circle_are_said(cms, inlet):
+async def test_cursors_that_go_in_a_circle_are_said(cms, context):
     cms.answers += [a_page([1], "b"), a_page([2], "c"), a_page([1], "b")]
-    async with watching(by_cursor(), inlet):
-        await inlet.until(lambda: inlet.downs)
-    assert "the same pages again and again" in inlet.downs[0]
+    async with watching(by_cursor(), context):
+        await context.until(lambda: context.downs)
+    assert "the same pages again and again" in context.downs[0]
 
 
 @pytest.mark.parametrize(

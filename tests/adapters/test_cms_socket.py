@@ -6,7 +6,7 @@ from peers.bare_socket import bare
 from peers.certificates import make_certificate
 from peers.cms import a_video
 
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.errors import NotAllowed
 from vidd.integrations.graphql_cms.websocket import Manner, subscribed
@@ -46,18 +46,18 @@ def closing(code, reason=""):
         (4401, NotAllowed, "correct the token"),
         (4403, NotAllowed, "correct the token"),
         (4406, Refused, "does not speak this protocol"),
-        (4408, AgainLater, "came too late"),
-        (4409, AgainLater, "already has a subscription"),
-        (4429, AgainLater, "too many"),
+        (4408, RetryLater, "came too late"),
+        (4409, RetryLater, "already has a subscription"),
+        (4429, RetryLater, "too many"),
         (4444, Refused, "gives no known reason"),
-        (4499, AgainLater, "ended the connection"),
-        (4500, AgainLater, "it failed"),
-        (1000, AgainLater, "ended the connection"),
-        (1001, AgainLater, "going away"),
+        (4499, RetryLater, "ended the connection"),
+        (4500, RetryLater, "it failed"),
+        (1000, RetryLater, "ended the connection"),
+        (1001, RetryLater, "going away"),
         (1008, Refused, "its rules do not allow"),
-        (1011, AgainLater, "it failed"),
-        (1013, AgainLater, "too busy"),
-        (3999, AgainLater, "gives no known reason"),
+        (1011, RetryLater, "it failed"),
+        (1013, RetryLater, "too busy"),
+        (3999, RetryLater, "gives no known reason"),
     ],
 )
 async def test_a_close_code_becomes_a_sentence_with_its_fate(tmp_path, code, fate, words):
@@ -87,7 +87,7 @@ async def test_a_greeting_that_nobody_acknowledges_is_waited_for_so_long_and_no_
 
     async with bare(script) as server:
         fault = await fault_at(server, tmp_path, Manner(ping=0, greeting=0.3))
-    assert isinstance(fault, AgainLater)
+    assert isinstance(fault, RetryLater)
     assert "did not acknowledge" in fault.sentence
 
 
@@ -99,7 +99,7 @@ async def test_a_connection_whose_other_side_is_gone_is_found_out(tmp_path, prot
 
     async with bare(script, protocol=protocol) as server:
         fault = await fault_at(server, tmp_path, PINGS)
-    assert isinstance(fault, AgainLater)
+    assert isinstance(fault, RetryLater)
     assert "the connection" in fault.sentence.lower()
 
 
@@ -130,10 +130,10 @@ async def test_a_message_that_is_not_of_the_protocol_ends_the_connection_and_nob
 
     # There are no pings, so nothing but the message can end it.
     async with bare(after) as server:
-        assert isinstance(await fault_at(server, tmp_path), AgainLater)
+        assert isinstance(await fault_at(server, tmp_path), RetryLater)
     async with bare(before) as server:
         fault = await fault_at(server, tmp_path)
-    assert isinstance(fault, AgainLater)
+    assert isinstance(fault, RetryLater)
     assert "not of the protocol" in fault.sentence
 
 
@@ -157,7 +157,7 @@ async def test_an_event_before_the_greeting_is_acknowledged_is_not_of_the_protoc
 
     async with bare(script) as server:
         fault = await fault_at(server, tmp_path)
-    assert isinstance(fault, AgainLater)
+    assert isinstance(fault, RetryLater)
     assert "connection ack" in fault.sentence
 
 
@@ -225,7 +225,7 @@ async def test_what_came_before_the_end_is_still_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "fate"), [(401, NotAllowed), (403, NotAllowed), (404, Refused), (426, Refused), (503, AgainLater)]
+    ("status", "fate"), [(401, NotAllowed), (403, NotAllowed), (404, Refused), (426, Refused), (503, RetryLater)]
 )
 async def test_a_handshake_that_is_refused_has_the_fate_of_its_status(tmp_path, status, fate):
     async with bare(status=status) as server:
@@ -238,7 +238,7 @@ async def test_a_server_that_is_not_there_is_tried_again(tmp_path):
     async with bare(closing(1000)) as server:
         pass
     fault = await fault_at(server, tmp_path)
-    assert isinstance(fault, AgainLater)
+    assert isinstance(fault, RetryLater)
     assert "cannot be reached" in fault.sentence
 
 
@@ -278,14 +278,14 @@ async def test_the_watcher_survives_all_of_it_with_a_new_connection_each_time(tm
 
     async with bare(closing(1012), garbage, closing(4403), well) as server:
         server.listed = [a_video(1)]
-        inlet = CmsInlet(the_tools(tmp_path, server.url))
-        async with asyncio.timeout(30), watching(the_options(ping=0), inlet):
+        context = CmsInlet(the_tools(tmp_path, server.url))
+        async with asyncio.timeout(30), watching(the_options(ping=0), context):
             while len(server.lines) < 4:
-                inlet.wake()
+                context.wake()
                 await asyncio.sleep(0)
-            await inlet.until(lambda: "cm000002" in inlet.names and inlet.is_up)
-    assert inlet.names == ["cm000001", "cm000002"]
-    waits = [one for one in inlet.pauses if one not in {5.0, 300.0}]
+            await context.until(lambda: "cm000002" in context.names and context.is_up)
+    assert context.names == ["cm000001", "cm000002"]
+    waits = [one for one in context.pauses if one not in {5.0, 300.0}]
     assert len(waits) == 3
     assert waits[0] < waits[1] < waits[2]
     assert waits[2] >= 22.5 * 4
@@ -301,13 +301,13 @@ async def test_a_cms_that_tells_nothing_but_nonsense_is_not_asked_all_the_time(t
             await line.say({"type": "next", "id": "1", "payload": {"data": {"videoObjectCreated": None}}})
 
     async with bare(nonsense) as server:
-        inlet = CmsInlet(the_tools(tmp_path, server.url))
-        async with watching(the_options(ping=0), inlet):
-            await inlet.until(lambda: inlet.pauses == [5.0])
+        context = CmsInlet(the_tools(tmp_path, server.url))
+        async with watching(the_options(ping=0), context):
+            await context.until(lambda: context.pauses == [5.0])
             go.release()
-            await inlet.until(lambda: inlet.looks == 2 and inlet.pauses == [5.0, 300.0])
+            await context.until(lambda: context.looks == 2 and context.pauses == [5.0, 300.0])
             go.release()
-            await inlet.until(lambda: inlet.pauses == [5.0, 300.0, 5.0])
-            assert inlet.looks == 2
-            await inlet.look()
-    assert len(inlet.dead) == 1
+            await context.until(lambda: context.pauses == [5.0, 300.0, 5.0])
+            assert context.looks == 2
+            await context.look()
+    assert len(context.dead) == 1

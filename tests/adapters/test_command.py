@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders_scenes import bench, people
+from builders_scenes import context, people
 from peers.analysis import SCRIPTS, install
 from peers.processes import alive
 from pydantic import SecretStr, ValidationError
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.media.probe.client import close_probers
 from vidd.programs.exit_codes import exit_name, name_of
 from vidd.programs.output_log import Log, Spoken
@@ -86,7 +86,7 @@ async def test_a_chain_of_programs_makes_a_tree_of_results_and_each_says_how_far
     }
     facts, artifacts = {}, {}
     for step, (words, output) in chain.items():
-        made = bench(tmp_path, walk, facts=facts, step=step)
+        made = context(tmp_path, walk, facts=facts, step=step)
         options = command.Options(
             argv=(sys.executable, *words), directory=str(scripts), make=(RESULTS,), outputs=(output,),
             progress={"pattern": r"(?P<percent>\d+)%\|"},
@@ -115,7 +115,7 @@ async def test_a_chain_of_programs_makes_a_tree_of_results_and_each_says_how_far
 
 
 async def test_no_shell_reads_the_words_whatever_a_name_holds(tmp_path, walk):
-    made = bench(tmp_path, walk, facts={"title": "a b; touch owned $(touch owned) `touch owned`"})
+    made = context(tmp_path, walk, facts={"title": "a b; touch owned $(touch owned) `touch owned`"})
     options = shell('printf "%s|" "$@"').model_copy(update={"argv": ("printf", "%s|", "{{ title }}", "{{ '' }}", "c")})
     outcome = await run(options, made)
     assert outcome.facts["analyse"]["tail"] == ["a b; touch owned $(touch owned) `touch owned`|c|"]
@@ -126,14 +126,14 @@ async def test_prefix_words_and_extra_words_stand_around_the_programs_own(tmp_pa
     options = command.Options(
         argv=("printf", "%s,"), prefix=("env", "nice"), extra=("{{ raw }}", "--flag"), probe=False
     )
-    outcome = await run(options, bench(tmp_path, walk))
+    outcome = await run(options, context(tmp_path, walk))
     assert outcome.facts["analyse"]["tail"] == ["{{ raw }},--flag,"]
 
 
 async def test_the_program_sees_its_own_environment_and_none_of_the_daemons_secrets(tmp_path, walk, monkeypatch):
     monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", "hunter2")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    made = bench(tmp_path, walk, accounts={"hub": Account(value=SecretStr("s3cr3t word"))})
+    made = context(tmp_path, walk, accounts={"hub": Account(value=SecretStr("s3cr3t word"))})
     options = shell(
         "env | sort; printf 'key: %s' \"$HUB\" >&2; env | grep -c hunter2",
         environment={"MODELS_PATH": "/models/{{ name }}"},
@@ -150,7 +150,7 @@ async def test_the_program_sees_its_own_environment_and_none_of_the_daemons_secr
 
 
 async def test_a_secret_that_is_not_there_is_refused_by_name(tmp_path, walk):
-    made = bench(tmp_path, walk, accounts={"hub": Account(value=SecretStr("x"))})
+    made = context(tmp_path, walk, accounts={"hub": Account(value=SecretStr("x"))})
     with pytest.raises(Refused, match=r"no account 'nub': add \[accounts\.nub\]"):
         await run(shell(":", secrets={"HUB": "nub.value"}), made)
     with pytest.raises(Refused, match="'hub' has no secret 'kind'"):
@@ -158,7 +158,7 @@ async def test_a_secret_that_is_not_there_is_refused_by_name(tmp_path, walk):
 
 
 async def test_files_are_where_the_program_wants_them_for_the_time_of_the_run_only(tmp_path, walk):
-    made = bench(tmp_path, walk)
+    made = context(tmp_path, walk)
     options = shell("wc -c < pcloudvideos/$1", place={"source": "pcloudvideos/{{ name }}{{ suffix }}"})
     options = options.model_copy(update={"argv": (*options.argv, "{{ name }}.mp4")})
     outcome = await run(options, made)
@@ -168,14 +168,14 @@ async def test_files_are_where_the_program_wants_them_for_the_time_of_the_run_on
 
 @pytest.mark.parametrize("path", ["../out", "/etc/out", "", "a/../../b", "a\nb"])
 async def test_no_path_leads_out_of_the_jobs_directory(tmp_path, walk, path):
-    made = bench(tmp_path, walk, facts={"path": path})
+    made = context(tmp_path, walk, facts={"path": path})
     with pytest.raises(Refused, match="none below the job's directory"):
         await run(shell(":", outputs=({"path": "{{ path }}"},)), made)
 
 
 async def test_what_is_no_video_is_refused_before_anything_is_run(tmp_path):
     (tmp_path / "text.mp4").write_text("This is no video.")
-    made = bench(tmp_path, tmp_path / "text.mp4")
+    made = context(tmp_path, tmp_path / "text.mp4")
     with pytest.raises(Refused):
         await run(shell("touch started", probe=True), made)
     assert not (made[0].directory / "started").exists()
@@ -183,20 +183,20 @@ async def test_what_is_no_video_is_refused_before_anything_is_run(tmp_path):
 
 async def test_a_program_or_directory_that_is_missing_is_one_sentence(tmp_path, walk):
     with pytest.raises(Refused, match="no program 'no-such-tool' to run: install it"):
-        await run(command.Options(argv=("no-such-tool",), probe=False), bench(tmp_path, walk))
+        await run(command.Options(argv=("no-such-tool",), probe=False), context(tmp_path, walk))
     with pytest.raises(Refused, match="no directory /no/such to run it in"):
-        await run(shell(":", directory="/no/such"), bench(tmp_path, walk))
+        await run(shell(":", directory="/no/such"), context(tmp_path, walk))
     with pytest.raises(
         Refused, match=r"could not be started \(exit 127\): .*nothing-of-that.* Install what is missing"
     ):
-        await run(shell("nothing-of-that"), bench(tmp_path, walk))
+        await run(shell("nothing-of-that"), context(tmp_path, walk))
 
 
 async def test_a_crash_is_refused_with_the_last_lines_and_the_log_has_all(tmp_path, walk, scripts):
     with pytest.raises(
         Refused, match=r"premiereFullVideoProcessing\.py failed \(exit 1\): .*RuntimeError: no frames"
     ) as caught:
-        await run(analysis(scripts, fault="crash"), bench(tmp_path, walk))
+        await run(analysis(scripts, fault="crash"), context(tmp_path, walk))
     assert caught.value.said.splitlines()[0].startswith("Traceback")
     assert "RuntimeError: no frames could be decoded" in (tmp_path / "logs/job-1.log").read_text()
 
@@ -211,19 +211,19 @@ async def test_a_crash_is_refused_with_the_last_lines_and_the_log_has_all(tmp_pa
     ],
 )
 async def test_what_may_succeed_later_is_run_again_later(tmp_path, walk, scripts, fault, sentence):
-    with pytest.raises(AgainLater, match=sentence) as caught:
-        await run(analysis(scripts, fault=fault, memory=1 << 28), bench(tmp_path, walk))
+    with pytest.raises(RetryLater, match=sentence) as caught:
+        await run(analysis(scripts, fault=fault, memory=1 << 28), context(tmp_path, walk))
     assert caught.value.counts is (fault != "full")
 
 
 @pytest.mark.parametrize(
     ("code", "exits", "fate"),
     [
-        (137, {}, AgainLater),
-        (3, {"3": "again"}, AgainLater),
+        (137, {}, RetryLater),
+        (3, {"3": "again"}, RetryLater),
         (3, {"3": {"fate": "refused", "sentence": "There are no people in it."}}, Refused),
         (3, {"3": "ok"}, None),
-        (139, {"SIGSEGV": "again"}, AgainLater),
+        (139, {"SIGSEGV": "again"}, RetryLater),
         (139, {}, Refused),
         (1, {}, Refused),
         (0, {"0": {"fate": "refused", "sentence": "Zero is bad."}}, Refused),
@@ -232,10 +232,10 @@ async def test_what_may_succeed_later_is_run_again_later(tmp_path, walk, scripts
 async def test_exits_have_fates_and_the_settings_have_the_last_word(tmp_path, walk, code, exits, fate):
     options = shell(f"exit {code}", exits=exits)
     if fate is None:
-        assert (await run(options, bench(tmp_path, walk))).facts["analyse"]["exit"] == code
+        assert (await run(options, context(tmp_path, walk))).facts["analyse"]["exit"] == code
         return
     with pytest.raises(fate) as caught:
-        await run(options, bench(tmp_path, walk))
+        await run(options, context(tmp_path, walk))
     for one in exits.values():
         assert not isinstance(one, dict) or caught.value.sentence == one["sentence"]
 
@@ -263,7 +263,7 @@ def test_exits_are_named_by_number_or_signal():
     ],
 )
 async def test_an_output_that_is_missing_or_broken_is_refused_by_name(tmp_path, walk, scripts, fault, sentence):
-    made = bench(tmp_path, walk)
+    made = context(tmp_path, walk)
     results = made[0].directory / "pcloudresults/cm8ek9jj2003oqe0cfeqcou7s"
     await run(analysis(scripts), made)
     words = {"argv": (sys.executable, "{{ script }}", "--input_dir", str(results), "--directory", str(results))}
@@ -290,11 +290,11 @@ async def test_an_output_that_is_missing_or_broken_is_refused_by_name(tmp_path, 
 )
 async def test_outputs_must_be_files_with_something_in_them(tmp_path, walk, text, output, sentence):
     with pytest.raises(Refused, match=sentence):
-        await run(shell(text, outputs=({"path": "out.json", "role": "out", **output},)), bench(tmp_path, walk))
+        await run(shell(text, outputs=({"path": "out.json", "role": "out", **output},)), context(tmp_path, walk))
 
 
 async def test_what_an_earlier_attempt_left_does_not_pass_for_the_output_of_this_one(tmp_path, walk):
-    made = bench(tmp_path, walk)
+    made = context(tmp_path, walk)
     outputs = ({"path": "out/kept", "role": "kept", "fresh": False}, {"path": "out/new", "role": "new"})
     await run(shell("echo 1 > out/kept; echo 1 > out/new", outputs=outputs), made)
     with pytest.raises(Refused, match="'out/new' was not made"):
@@ -307,15 +307,15 @@ async def test_a_rework_may_go_over_what_the_last_run_left(tmp_path, walk):
     for rework, lines in (("anew", ["1"]), ("over", ["2"])):
         place = tmp_path / rework
         place.mkdir()
-        await run(shell("echo x >> out", outputs=outputs), bench(place, walk))
-        made = bench(place, walk)
+        await run(shell("echo x >> out", outputs=outputs), context(place, walk))
+        made = context(place, walk)
         made[0].job.facts["rework"] = {"edition": 2, "of": 1}
         outcome = await run(shell("echo x >> out; wc -l < out", outputs=outputs, rework=rework), made)
         assert outcome.facts["analyse"]["tail"] == lines
 
 
 async def test_a_step_is_no_longer_done_once_something_it_made_is_gone(tmp_path, walk):
-    made = bench(tmp_path, walk)
+    made = context(tmp_path, walk)
     options = shell("mkdir -p out; echo 1 > out/a; echo 1 > out/b", outputs=({"path": "out", "count": 2},))
     outcome = await run(options, made)
     assert outcome.artifacts == ()
@@ -334,7 +334,7 @@ async def started(options, made, sign: Path) -> asyncio.Task:
 
 
 async def test_cancelling_a_deaf_program_with_runaway_children_leaves_nothing_alive(tmp_path, walk, scripts):
-    made = bench(tmp_path, walk)
+    made = context(tmp_path, walk)
     pids = made[0].directory / "pcloudresults/pids.json"
     task = await started(analysis(scripts, fault="runaway"), made, pids)
     family = json.loads(pids.read_text())
@@ -352,14 +352,14 @@ async def test_cancelling_a_deaf_program_with_runaway_children_leaves_nothing_al
     [({"limit": 3.0}, "was not done after 3 s"), ({"stall": 3.0}, "made no progress for 3 s")],
 )
 async def test_a_program_that_takes_too_long_or_says_nothing_is_ended(tmp_path, walk, limits, sentence):
-    with pytest.raises(AgainLater, match=f"{sentence}.*raise limit or stall of the step") as caught:
-        await run(shell("echo Thinking; exec sleep 600", **limits), bench(tmp_path, walk))
+    with pytest.raises(RetryLater, match=f"{sentence}.*raise limit or stall of the step") as caught:
+        await run(shell("echo Thinking; exec sleep 600", **limits), context(tmp_path, walk))
     assert caught.value.said == "Thinking"
 
 
 async def test_a_disk_that_falls_below_the_reserve_ends_the_program_without_counting_it(tmp_path, walk):
-    made = bench(tmp_path, walk, reserve=1 << 60)
-    with pytest.raises(AgainLater, match="free some space") as caught:
+    made = context(tmp_path, walk, reserve=1 << 60)
+    with pytest.raises(RetryLater, match="free some space") as caught:
         await run(shell("touch started"), made)
     assert not caught.value.counts
     assert not (made[0].directory / "started").exists()
@@ -367,8 +367,8 @@ async def test_a_disk_that_falls_below_the_reserve_ends_the_program_without_coun
 
 async def test_a_command_of_its_own_ends_what_the_program_left_elsewhere(tmp_path, walk):
     options = shell("exec sleep 600", stop=("touch", "{{ directory }}/stopped-{{ name }}"), limit=0.5, grace=0.1)
-    made = bench(tmp_path, walk)
-    with pytest.raises(AgainLater):
+    made = context(tmp_path, walk)
+    with pytest.raises(RetryLater):
         await run(options, made)
     assert (made[0].directory / "stopped-cm8ek9jj2003oqe0cfeqcou7s").exists()
     await run(shell("true", stop=("touch", "again")), made)
@@ -376,7 +376,7 @@ async def test_a_command_of_its_own_ends_what_the_program_left_elsewhere(tmp_pat
 
 
 async def test_progress_comes_from_lines_of_json_too(tmp_path, walk, scripts):
-    made = bench(tmp_path, walk)
+    made = context(tmp_path, walk)
     options = analysis(
         scripts, fault="slow", argv=(sys.executable, f"{SCRIPTS[0]}.py", "--directory", "{{ directory }}/" + RESULTS),
         progress={"fields": {"done": "frame", "total": "of.frames"}, "unit": "frames"}, exits={"1": "ok"}, outputs=(),
@@ -414,7 +414,7 @@ def test_options_come_back_from_what_is_stored_with_a_job():
 
 
 async def test_a_check_names_what_is_missing(tmp_path):
-    tools = bench(tmp_path)[0].tools
+    tools = context(tmp_path)[0].tools
     assert await command.check(command.Options(argv=("sh",)), tools) == "sh can be run."
     assert (
         await command.check(command.Options(argv=("{{ talk.id }}",)), tools) == "Which program is run, the job decides."

@@ -13,7 +13,7 @@ from vidd.integrations.annotation_service.database import annotation_base
 from vidd.integrations.annotation_service.progress import Mirror
 from vidd.model.event import JobMoved, Progressed, PublicationMoved
 from vidd.model.job import State
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 
 __all__ = ["account", "mongodb"]
 SETTINGS = {
@@ -22,7 +22,7 @@ SETTINGS = {
 }
 
 
-class Inlet(QuietInlet):
+class SourceContext(QuietInlet):
     """Hands a mirror its events."""
 
     @contextmanager
@@ -40,11 +40,11 @@ class Inlet(QuietInlet):
 class Watched:
     """A mirror at work; `moved`, `done` and `put_out` are what happens to its job, and then what its document says."""
 
-    def __init__(self, inlet, uploads, job):
-        self.inlet, self.uploads, self.job = inlet, uploads, job
+    def __init__(self, context, uploads, job):
+        self.context, self.uploads, self.job = context, uploads, job
 
     async def says(self, event, **wanted):
-        self.inlet.note(event)
+        self.context.note(event)
         async with asyncio.timeout(20):
             while True:
                 found = self.uploads.find_one({"_id": "u1"})
@@ -69,14 +69,14 @@ async def watched(account, tmp_path):
     client = MongoClient(account.uri.get_secret_value())
     uploads = client[account.database].AnnotationContentUpload
     uploads.insert_one({"_id": "u1", "status": 0, "progress": 0})
-    inlet = Inlet(the_tools(tmp_path))
+    context = SourceContext(the_tools(tmp_path))
     facts = {"upload_id": "u1", "request_type": 1, "auto_anno_version": 1}
     job = a_job("file:///cam.mp4", facts=facts, settings=SETTINGS)
     async with annotation_base(account, "base") as base:
-        running = asyncio.ensure_future(Mirror(base, inlet, 0.0).run(lambda: asyncio.sleep(0)))
+        running = asyncio.ensure_future(Mirror(base, context, 0.0).run(lambda: asyncio.sleep(0)))
         async with asyncio.timeout(20):
-            await inlet.idle.wait()
-        yield Watched(inlet, uploads, job)
+            await context.idle.wait()
+        yield Watched(context, uploads, job)
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
@@ -91,8 +91,8 @@ async def test_progress_is_that_of_frames_boxes_and_files_and_the_last_percent_i
     await watched.done("annotate", 10.0, progress=66)
     await watched.moved(State.PUBLISHING, progress=66)
     await watched.done("films", 5.0, progress=83)
-    await watched.put_out("s3", "films", Sending.DONE, progress=99)
-    await watched.put_out("mongo_tasks", "told", Sending.SENT, status=0, progress=99)
+    await watched.put_out("s3", "films", PublicationState.DONE, progress=99)
+    await watched.put_out("mongo_tasks", "told", PublicationState.SENT, status=0, progress=99)
 
 
 async def test_what_is_published_has_made_its_frames_whether_they_were_seen_or_not(watched):
@@ -102,6 +102,6 @@ async def test_what_is_published_has_made_its_frames_whether_they_were_seen_or_n
 async def test_files_that_are_refused_and_documents_that_are_say_so(watched):
     await watched.moved(State.PUBLISHING, status=0)
     told = {"error_code": 4, "error_message": "It is full."}
-    await watched.put_out("mongo_tasks", "told", Sending.REFUSED, "It is full.", status=2, errorMessage=told)
+    await watched.put_out("mongo_tasks", "told", PublicationState.REFUSED, "It is full.", status=2, errorMessage=told)
     told = {"error_code": 1, "error_message": "No bucket."}
     await watched.moved(State.REFUSED, "No bucket.", status=2, errorMessage=told)

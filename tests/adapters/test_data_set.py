@@ -77,8 +77,8 @@ async def test_a_second_run_with_nothing_changed_makes_and_sends_nothing(lab, ma
     version = lab.version(await lab.task(20), augmentationTypes=augmentations(CLOCKWISE=[True], BLUR=[1, 3]))
     await maker.make(version)
     before, documents = await lab.objects(), lab.document(version)
-    bench, _ = await maker.build(version)
-    assert [path for path in (bench.directory / "objects").rglob("*") if path.is_file()] == []
+    context, _ = await maker.build(version)
+    assert [path for path in (context.directory / "objects").rglob("*") if path.is_file()] == []
     sent, _ = await maker.make(version)
     assert (sent["sent"], sent["dropped"], sent["equal"]) == (0, 0, 0)
     assert await lab.objects() == before
@@ -437,12 +437,12 @@ async def test_what_was_made_before_a_kill_is_not_made_again_and_the_end_is_the_
         await real(self, what, orders, heard)
 
     monkeypatch.setattr(Workshop, "child", killed)
-    bench = maker.bench(version)
+    context = maker.context(version)
     with pytest.raises(KeyboardInterrupt):
-        await maker.build(version, bench)
-    _, outcome = await maker.build(version, bench)
+        await maker.build(version, context)
+    _, outcome = await maker.build(version, context)
     assert made == ["task-0-cam", "task-10-cam", "task-20-cam", "task-20-cam", "whole"]
-    desk = maker.desk(bench, outcome)
+    desk = maker.desk(context, outcome)
 
     async def cut(self, rows, *more, real=Documents.change_frames):
         if len(desk.checkpoints) > 0:
@@ -452,11 +452,11 @@ async def test_what_was_made_before_a_kill_is_not_made_again_and_the_end_is_the_
     with monkeypatch.context() as once:
         once.setattr(Documents, "change_frames", cut)
         with pytest.raises(KeyboardInterrupt):
-            await publisher.publish(maker.options(publisher), desk.parcel)
+            await publisher.publish(maker.options(publisher), desk.context)
     assert lab.document(version)["taskStatus"]["state"] == "pending"
     states = [one["state"] for one in lab.document(version)["taskStatus"]["tasks"]]
     assert states == ["complete", "pending", "pending"]
-    await publisher.publish(maker.options(publisher), desk.parcel)
+    await publisher.publish(maker.options(publisher), desk.context)
     first = await lab.objects(), told(lab, version, tasks)
     await lab.empty()
     lab.db.AnnotationFrame.update_many({}, {"$set": {"datasetVersions": []}})

@@ -7,7 +7,7 @@ from builders_mongo import an_account as a_database
 from builders_mongo import server
 from peers.faulty_proxy import faulty_proxy
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.integrations.datasets import publisher
 
 __all__ = ["maker", "s3", "server"]
@@ -55,33 +55,33 @@ async def test_every_object_is_there_once_whatever_becomes_of_some_requests(lab,
 async def test_a_database_that_dies_in_the_middle_is_waited_for_and_the_rest_goes_on(lab, maker, server):
     tasks = [await lab.task(6), await lab.task(6, first=10)]
     version = lab.version(*tasks, augmentationTypes=augmentations(CLOCKWISE=[1]))
-    bench, outcome = await maker.build(version)
-    desk = maker.desk(bench, outcome)
-    parcel, real = desk.parcel, desk.parcel.checkpoint
+    context, outcome = await maker.build(version)
+    desk = maker.desk(context, outcome)
+    context, real = desk.context, desk.context.checkpoint
 
     async def checkpoint(token):
         await real(token)
         server.kill()
 
-    object.__setattr__(parcel, "checkpoint", checkpoint)
-    with pytest.raises(AgainLater, match="MongoDB"):
-        await publisher.publish(maker.options(publisher), parcel)
+    object.__setattr__(context, "checkpoint", checkpoint)
+    with pytest.raises(RetryLater, match="MongoDB"):
+        await publisher.publish(maker.options(publisher), context)
     server.start()
     assert [one["state"] for one in lab.document(version)["taskStatus"]["tasks"]] == ["complete", "pending"]
     desk.token = desk.checkpoints[-1]
-    receipt = await publisher.publish(maker.options(publisher), desk.parcel)
+    receipt = await publisher.publish(maker.options(publisher), desk.context)
     assert receipt.facts["sent"] == 2 * (18 + 3) + 3
     assert lab.document(version)["taskStatus"]["state"] == "complete"
 
 
 async def test_while_the_database_cannot_be_written_nothing_is_called_complete(lab, maker, server):
     version = lab.version(await lab.task(3))
-    bench, outcome = await maker.build(version)
+    context, outcome = await maker.build(version)
     server.fail(["update"], "alwaysOn", errorCode=11602)
-    desk = maker.desk(bench, outcome)
-    with pytest.raises(AgainLater):
-        await publisher.publish(maker.options(publisher), desk.parcel)
+    desk = maker.desk(context, outcome)
+    with pytest.raises(RetryLater):
+        await publisher.publish(maker.options(publisher), desk.context)
     server.behave()
     assert lab.document(version)["taskStatus"]["state"] == "pending"
-    await publisher.publish(maker.options(publisher), desk.parcel)
+    await publisher.publish(maker.options(publisher), desk.context)
     assert lab.document(version)["taskStatus"]["state"] == "complete"

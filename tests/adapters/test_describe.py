@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from builders_mail import TALK, bench, job
+from builders_mail import TALK, context, job
 from pydantic import ValidationError
 
 from vidd.errors import Refused
@@ -11,7 +11,7 @@ from vidd.steps import describe
 
 async def run(tmp_path, talk=TALK, name="rec_t-1_000100_000200.mp4", facts=None, **settings):
     outcome = await describe.run(
-        describe.Options(**settings), bench(tmp_path, talk=talk, job=job(name=name), facts=facts or {})
+        describe.Options(**settings), context(tmp_path, talk=talk, job=job(name=name), facts=facts or {})
     )
     assert outcome.artifacts == ()
     return outcome.facts

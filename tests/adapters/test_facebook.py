@@ -14,7 +14,7 @@ from builders_aws import NOW, Desk, QuickClock, a_job
 from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.facebook import publisher as facebook_publisher
 from vidd.integrations.facebook.api import Account
 from vidd.model.retry import RetryRule, next_try
@@ -31,7 +31,7 @@ TALK = Talk(
     "t1",
     title="On Looms",
     description="How they weave.",
-    stage="Main Stage",
+    stage="Main EngineContext",
     speakers=(Speaker("Ada"), Speaker("Grace", "g@example.org")),
 )
 
@@ -91,16 +91,16 @@ def the_options(**changes):
 async def attempt(desk, options=OPTIONS):
     """As the engine does it: whoever began is asked first, and what nobody knows is asked at once."""
     if desk.begun:
-        found = await facebook_publisher.reconcile(options, desk.parcel)
+        found = await facebook_publisher.reconcile(options, desk.context)
         if found is not None:
             return found
     desk.begun = True
     try:
-        return await facebook_publisher.publish(options, desk.parcel)
-    except NobodyKnows as unknown:
-        found = await facebook_publisher.reconcile(options, desk.parcel)
+        return await facebook_publisher.publish(options, desk.context)
+    except OutcomeUnknown as unknown:
+        found = await facebook_publisher.reconcile(options, desk.context)
         if found is None:
-            raise AgainLater("it did not arrive") from unknown
+            raise RetryLater("it did not arrive") from unknown
         return found
 
 
@@ -110,7 +110,7 @@ async def to_the_end(desk, options=OPTIONS, most=30):
     for _ in range(most):
         try:
             return await attempt(desk, options), said
-        except AgainLater as fault:
+        except RetryLater as fault:
             said.append(fault)
             desk.tools.clock.forward(fault.after or 60)
     raise AssertionError([one.sentence for one in said])
@@ -251,7 +251,7 @@ async def test_a_session_that_expires_before_it_is_finished_is_begun_anew(servic
 async def test_a_session_that_expired_under_a_lost_finish_is_begun_anew(service, desk):
     """The finish never arrived; the video is shown as expired, which is no fault of the file."""
     service.goes_wrong("finish", "drop")
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await attempt(desk)
     service.expire_sessions()
     receipt, _ = await to_the_end(desk)
@@ -274,17 +274,17 @@ async def test_two_restarts_in_the_middle_make_one_video(service, desk):
     class Killed(BaseException):
         pass
 
-    parcel = desk.parcel
+    context = desk.context
 
     async def killed(_token):
-        await parcel.sent(_token)
+        await context.sent(_token)
         raise Killed
 
     service.goes_wrong("transfer", "answer", refusal=GraphRefusal(403, 200, "no"), skip=1)
     with pytest.raises(Refused):
         await attempt(desk)
     with pytest.raises(Killed):
-        await facebook_publisher.publish(OPTIONS, replace(desk.parcel, sent=killed))
+        await facebook_publisher.publish(OPTIONS, replace(desk.context, sent=killed))
     receipt, _ = await to_the_end(desk)
     (film,) = service.published()
     assert receipt.facts["video"] == film.id
@@ -293,7 +293,7 @@ async def test_two_restarts_in_the_middle_make_one_video(service, desk):
 
 async def test_a_400_waits_six_hours_and_then_goes_on(service, desk):
     service.goes_wrong("start", "answer", refusal=GraphRefusal(400, 100, "Invalid parameter"))
-    with pytest.raises(AgainLater) as caught:
+    with pytest.raises(RetryLater) as caught:
         await attempt(desk)
     assert caught.value.after == 6 * 3600
     assert caught.value.counts
@@ -361,7 +361,7 @@ async def test_a_used_up_quota_waits_as_long_as_facebook_says(service, desk, cod
 
 async def test_a_revoked_token_is_refused_and_a_new_one_goes_on_with_the_same_upload(service, desk):
     service.goes_wrong("transfer", "drop", skip=2, times=9)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await attempt(desk)
     service.trouble.clear()
     service.revoked[TOKEN] = 460
@@ -392,34 +392,36 @@ async def test_a_video_that_cannot_be_processed_is_refused_with_facebooks_reason
 
 async def test_a_video_that_is_processed_for_too_long_is_shown_to_a_person(service, desk):
     service.looks = 10**6
-    with pytest.raises(NobodyKnows, match="look at the page 1001"):
+    with pytest.raises(OutcomeUnknown, match="look at the page 1001"):
         await to_the_end(desk, the_options(processing="5m"))
 
 
 async def test_each_stage_has_its_page(service, desk):
-    service.page("2002", "Side Stage", "EAASIDETOKEN")
+    service.page("2002", "Side EngineContext", "EAASIDETOKEN")
     desk.tools.accounts["side"] = an_account(service, token="EAASIDETOKEN", page="2002")
-    options = the_options(accounts={"Side Stage": "side"})
+    options = the_options(accounts={"Side EngineContext": "side"})
     await to_the_end(desk, options)
     assert (len(service.published("1001")), len(service.published("2002"))) == (1, 0)
-    other = Desk(a_job("file:///y.mp4", id="02job"), desk.directory, desk.tools, talk=replace(TALK, stage="Side Stage"))
+    other = Desk(
+        a_job("file:///y.mp4", id="02job"), desk.directory, desk.tools, talk=replace(TALK, stage="Side EngineContext")
+    )
     other.add("talk", "out.mp4", FILE)
     receipt, _ = await to_the_end(other, options)
     assert receipt.facts["page"] == "2002"
     assert len(service.published("2002")) == 1
-    with pytest.raises(Refused, match="stage 'Main Stage'"):
+    with pytest.raises(Refused, match="stage 'Main EngineContext'"):
         await attempt(
             Desk(a_job("x"), desk.directory, desk.tools, talk=TALK), facebook_publisher.Options(accounts={"x": "side"})
         )
 
 
 async def test_a_talk_that_changed_its_stage_meanwhile_is_asked_for_on_its_first_page(service, desk):
-    service.page("2002", "Side Stage", "EAASIDETOKEN")
+    service.page("2002", "Side EngineContext", "EAASIDETOKEN")
     desk.tools.accounts["side"] = an_account(service, token="EAASIDETOKEN", page="2002")
-    options = the_options(accounts={"Side Stage": "side"})
-    with pytest.raises(AgainLater):
+    options = the_options(accounts={"Side EngineContext": "side"})
+    with pytest.raises(RetryLater):
         await attempt(desk, options)
-    desk.talk = replace(TALK, stage="Side Stage")
+    desk.talk = replace(TALK, stage="Side EngineContext")
     receipt, _ = await to_the_end(desk, options)
     assert receipt.facts["page"] == "1001"
     assert service.published("2002") == []
@@ -427,7 +429,7 @@ async def test_a_talk_that_changed_its_stage_meanwhile_is_asked_for_on_its_first
 
 async def test_a_file_that_was_made_anew_is_not_mixed_with_the_old_one(service, desk):
     service.goes_wrong("transfer", "drop", skip=2, times=9)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await attempt(desk)
     service.trouble.clear()
     anew = FILE[::-1]
@@ -473,8 +475,8 @@ async def published(desk):
 
 
 def with_receipt(desk, receipt):
-    parcel = desk.parcel
-    return replace(parcel, publication=replace(parcel.publication, receipt=receipt))
+    context = desk.context
+    return replace(context, publication=replace(context.publication, receipt=receipt))
 
 
 async def test_a_changed_description_follows_and_an_unchanged_one_is_not_written(service, desk):
@@ -524,10 +526,10 @@ async def test_a_video_is_taken_back_by_its_id_and_a_second_time_without_harm(se
 
 
 async def test_the_check_says_which_page_answers(service, desk):
-    assert await facebook_publisher.check(OPTIONS, desk.tools) == "The page Main Stage (1001) can be reached."
-    service.page("2002", "Side Stage", "EAASIDETOKEN")
+    assert await facebook_publisher.check(OPTIONS, desk.tools) == "The page Main EngineContext (1001) can be reached."
+    service.page("2002", "Side EngineContext", "EAASIDETOKEN")
     desk.tools.accounts["stage-a"] = an_account(service, token="EAASIDETOKEN")
-    with pytest.raises(Refused, match=r"that of 'Side Stage' \(2002\), not of the page 1001"):
+    with pytest.raises(Refused, match=r"that of 'Side EngineContext' \(2002\), not of the page 1001"):
         await facebook_publisher.check(OPTIONS, desk.tools)
     desk.tools.accounts["stage-a"] = an_account(service, page=None)
     with pytest.raises(Refused, match="names no page"):
@@ -586,14 +588,14 @@ def test_settings_without_an_account_or_with_an_unknown_one_are_named(tmp_path, 
     path.write_text(
         '[accounts.main_stage]\nkind = "facebook"\npage = "1 001"\n[sources.in]\nkind = "folder"\npath = "in"\n'
         '[[pipelines.talks.publish]]\nkind = "facebook"\n'
-        '[[pipelines.talks.publish]]\nkind = "facebook"\naccounts = { "Side Stage" = "side" }\n'
+        '[[pipelines.talks.publish]]\nkind = "facebook"\naccounts = { "Side EngineContext" = "side" }\n'
     )
     with pytest.raises(SettingsFault) as caught:
         make_ready(read_settings(path))
     faults = "\n".join(caught.value.faults)
     assert "accounts.main_stage.page: " in faults
     assert re.search(r"pipelines\.talks\.publish\S*: .*give account, or accounts by stage", faults)
-    assert "publish[1].accounts.Side Stage: there is no [accounts.side]" in faults
+    assert "publish[1].accounts.Side EngineContext: there is no [accounts.side]" in faults
     assert TOKEN not in faults
 
 

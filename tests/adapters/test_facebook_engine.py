@@ -18,8 +18,8 @@ FILE = b"x" * 5000
 
 
 class Talk(FakeStep):
-    async def run(self, bench):
-        (bench.directory / "talk.mp4").write_bytes(FILE)
+    async def run(self, context):
+        (context.directory / "talk.mp4").write_bytes(FILE)
         return Outcome((Artifact("talk", "talk.mp4", len(FILE), "video/mp4"),), {"title": "On Looms"})
 
 

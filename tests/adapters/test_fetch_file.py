@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from builders_aws import a_bench, a_job, names_in, the_tools
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.local_folder import file_copy
 from vidd.steps import fetch
 from vidd.transfer import partial_download
@@ -56,8 +56,8 @@ async def test_a_file_becomes_one_of_the_jobs_own(tmp_path, original):
 async def test_a_file_of_another_disk_is_copied_and_stays_as_it_was(tmp_path, original, no_links):
     before = original.stat()
     said = []
-    bench = replace(a_fetch(tmp_path, original.as_uri()), progress=lambda *one: said.append(one))
-    await fetch.run(fetch.Options(), bench)
+    context = replace(a_fetch(tmp_path, original.as_uri()), progress=lambda *one: said.append(one))
+    await fetch.run(fetch.Options(), context)
     copy = tmp_path / "job/source.mp4"
     assert copy.read_bytes() == DATA
     assert not copy.samefile(original)
@@ -148,9 +148,9 @@ def test_of_the_name_only_a_harmless_end_is_kept(name, local):
 
 
 async def test_a_disk_that_would_go_below_its_reserve_is_waited_for(tmp_path, original, no_links):
-    bench = a_fetch(tmp_path, original.as_uri(), reserve=2**62)
-    with pytest.raises(AgainLater, match="kept in reserve") as wait:
-        await fetch.run(fetch.Options(), bench)
+    context = a_fetch(tmp_path, original.as_uri(), reserve=2**62)
+    with pytest.raises(RetryLater, match="kept in reserve") as wait:
+        await fetch.run(fetch.Options(), context)
     assert not wait.value.counts
 
 
@@ -159,7 +159,7 @@ async def test_a_full_disk_is_waited_for(tmp_path, original, no_links, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(partial_download.os, "pwrite", full)
-    with pytest.raises(AgainLater, match="disk is full") as wait:
+    with pytest.raises(RetryLater, match="disk is full") as wait:
         await fetch.run(fetch.Options(), a_fetch(tmp_path, original.as_uri()))
     assert not wait.value.counts
 

@@ -7,7 +7,7 @@ import pytest
 from builders_aws import a_bench, a_job, names_in, the_tools
 from peers.web_files import web_file
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.steps import fetch
 from vidd.transfer.http import retry_after, shown
 
@@ -59,13 +59,13 @@ async def test_a_server_that_gives_less_than_the_rest_is_asked_for_more(tmp_path
 
 async def test_of_a_file_that_became_shorter_nothing_old_is_left_at_its_end(tmp_path):
     async with web_file(DATA, cuts=[0.9], etag=None) as web:
-        bench = a_fetch(tmp_path, web.url)
+        context = a_fetch(tmp_path, web.url)
 
         async def sleep(_seconds):
             web.data = DATA[:1000]
 
-        bench.tools.clock.sleep = sleep
-        await fetch.run(SMALL, bench)
+        context.tools.clock.sleep = sleep
+        await fetch.run(SMALL, context)
     assert fetched(tmp_path) == DATA[:1000]
 
 
@@ -77,7 +77,7 @@ async def test_a_server_without_ranges_is_read_from_the_start_again(tmp_path):
 
 async def test_a_server_that_never_gets_further_is_left_for_later(tmp_path):
     async with web_file(DATA, cuts=[0.4] * 30, ranges=False) as web:
-        with pytest.raises(AgainLater, match="connection was lost"):
+        with pytest.raises(RetryLater, match="connection was lost"):
             await fetch.run(SMALL, a_fetch(tmp_path, web.url))
     assert len(web.seen) < 10
 
@@ -85,7 +85,7 @@ async def test_a_server_that_never_gets_further_is_left_for_later(tmp_path):
 async def test_a_restart_goes_on_where_the_notes_end(tmp_path):
     async with web_file(DATA, cuts=[0.5]) as web:
         web.statuses = []
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await cut_off(tmp_path, web)
         web.cuts.clear()
         web.seen.clear()
@@ -102,7 +102,7 @@ async def cut_off(tmp_path, web):
 
 async def test_a_file_that_changed_between_two_attempts_is_fetched_from_its_start(tmp_path):
     async with web_file(DATA, cuts=[0.5]) as web:
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await cut_off(tmp_path, web)
         web.cuts.clear()
         web.data, web.etag = DATA[::-1], '"two"'
@@ -123,7 +123,7 @@ async def test_the_promised_size_and_sum_are_compared(tmp_path):
         right = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
         await fetch.run(SMALL, a_fetch(tmp_path, web.url, facts={"checksum": right, "size": len(DATA)}))
         for wrong in ({"size": len(DATA) + 1}, {"checksum": "md5:00"}):
-            with pytest.raises(AgainLater, match="fetched again"):
+            with pytest.raises(RetryLater, match="fetched again"):
                 await fetch.run(SMALL, a_fetch(tmp_path, web.url, facts=wrong))
             assert names_in(tmp_path / "job") == ["source.mp4"]
 
@@ -156,17 +156,17 @@ async def test_an_answer_that_will_not_change_is_refused_at_once(tmp_path, statu
 
 async def test_a_busy_server_is_left_for_as_long_as_it_asks(tmp_path):
     async with web_file(DATA, statuses=[(503, {"Retry-After": "120"})]) as web:
-        with pytest.raises(AgainLater) as wait:
+        with pytest.raises(RetryLater) as wait:
             await fetch.run(SMALL, a_fetch(tmp_path, web.url))
     assert wait.value.after == 120
 
 
 async def test_short_trouble_is_waited_out(tmp_path):
     async with web_file(DATA, statuses=[(500, {}), (429, {"Retry-After": "1"}), (502, {})]) as web:
-        bench = a_fetch(tmp_path, web.url)
-        await fetch.run(SMALL, bench)
+        context = a_fetch(tmp_path, web.url)
+        await fetch.run(SMALL, context)
     assert fetched(tmp_path) == DATA
-    assert 1 in bench.tools.clock.slept
+    assert 1 in context.tools.clock.slept
 
 
 async def test_a_redirect_is_followed_to_http_only(tmp_path):
@@ -182,13 +182,13 @@ async def test_a_redirect_is_followed_to_http_only(tmp_path):
 
 
 async def test_a_server_out_of_reach_is_asked_again_later(tmp_path):
-    with pytest.raises(AgainLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot be reached"):
         await fetch.run(SMALL, a_fetch(tmp_path, "http://127.0.0.1:9/x.mp4"))
 
 
 async def test_a_file_too_large_for_the_disk_is_not_begun(tmp_path):
     async with web_file(DATA) as web:
-        with pytest.raises(AgainLater, match="kept in reserve") as wait:
+        with pytest.raises(RetryLater, match="kept in reserve") as wait:
             await fetch.run(SMALL, a_fetch(tmp_path, web.url, reserve=2**62))
     assert not wait.value.counts
     assert not (tmp_path / "job/source.mp4").exists()
@@ -196,15 +196,15 @@ async def test_a_file_too_large_for_the_disk_is_not_begun(tmp_path):
 
 async def test_a_cancelled_fetch_leaves_what_a_resume_needs(tmp_path):
     async with web_file(DATA, cuts=[0.7]) as web:
-        bench = a_fetch(tmp_path, web.url)
+        context = a_fetch(tmp_path, web.url)
         reached = asyncio.Event()
 
         async def sleep(_seconds):
             reached.set()
             await asyncio.Event().wait()
 
-        bench.tools.clock.sleep = sleep
-        running = asyncio.create_task(fetch.run(SMALL, bench))
+        context.tools.clock.sleep = sleep
+        running = asyncio.create_task(fetch.run(SMALL, context))
         async with asyncio.timeout(20):
             await reached.wait()
         running.cancel()

@@ -12,7 +12,7 @@ import pytest
 from builders_aws import a_bench, a_job, names_in, the_tools
 from peers.ranged_file import ranged_file
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.model.span import needs_all
 from vidd.steps import fetch
 from vidd.transfer import partial_download, sparse_download
@@ -101,10 +101,10 @@ async def test_the_disk_holds_only_what_was_read_and_the_reserve_counts_only_tha
 async def test_progress_is_told_of_what_the_cut_needs(tmp_path, data):
     told, moved = [], []
     async with ranged_file(data) as web:
-        bench = a_fetch(tmp_path, web.url)
-        tools = replace(bench.tools, observe=moved.append)
-        bench = replace(bench, progress=lambda *one: told.append(one), tools=tools)
-        facts = in_part(tmp_path, await fetch.run(SMALL, bench), data)
+        context = a_fetch(tmp_path, web.url)
+        tools = replace(context.tools, observe=moved.append)
+        context = replace(context, progress=lambda *one: told.append(one), tools=tools)
+        facts = in_part(tmp_path, await fetch.run(SMALL, context), data)
     assert told[-1][:3] == (facts["there"], facts["there"], "bytes")
     assert sum(one.size for one in moved) == facts["read"]
 
@@ -126,7 +126,7 @@ class TestARestart:
                 answer.status, answer.body = 503, b""
 
         web.tamper = tamper
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, web.url))
         web.tamper = lambda *_: None
 
@@ -169,11 +169,11 @@ class TestARestart:
 
     async def test_with_other_times_reads_what_they_need_more(self, tmp_path, data):
         async with ranged_file(data) as web:
-            bench = a_fetch(tmp_path, web.url)
-            outcome = await fetch.run(SMALL, bench)
+            context = a_fetch(tmp_path, web.url)
+            outcome = await fetch.run(SMALL, context)
             first = web.sent
             inside, longer = {"start": 250.0, "end": 300.0}, {"start": START, "end": END + 60}
-            assert fetch.still(SMALL, bench, outcome)
+            assert fetch.still(SMALL, context, outcome)
             assert fetch.still(SMALL, a_fetch(tmp_path, web.url, facts=inside), outcome)
             later = a_fetch(tmp_path, web.url, facts=longer)
             assert not fetch.still(SMALL, later, outcome)
@@ -196,12 +196,12 @@ class TestARestart:
             answer.share = 0.5
 
         async with ranged_file(data, tamper=tamper) as web:
-            bench = a_fetch(tmp_path, web.url)
-            with pytest.raises(AgainLater):
-                await fetch.run(fetch.Options(chunk=MIB, ranged=False), bench)
+            context = a_fetch(tmp_path, web.url)
+            with pytest.raises(RetryLater):
+                await fetch.run(fetch.Options(chunk=MIB, ranged=False), context)
             assert names_in(tmp_path / "job") == ["source.mp4.part", "source.mp4.part.json"]
             web.tamper = lambda *_: None
-            in_part(tmp_path, await fetch.run(SMALL, bench), data)
+            in_part(tmp_path, await fetch.run(SMALL, context), data)
 
 
 def named(kind, **options):
@@ -250,9 +250,9 @@ async def test_a_recording_that_is_only_cut_comes_in_part(tmp_path, settings):
 
 async def test_what_is_there_in_part_is_given_only_to_who_wants_a_part(tmp_path, data):
     async with ranged_file(data) as web:
-        bench = a_fetch(tmp_path, web.url)
-        (source,) = (await fetch.run(SMALL, bench)).artifacts
-    later = replace(bench, artifacts={"source": source})
+        context = a_fetch(tmp_path, web.url)
+        (source,) = (await fetch.run(SMALL, context)).artifacts
+    later = replace(context, artifacts={"source": source})
     assert later.file("source", part=True) == tmp_path / "job/source.mp4"
     with pytest.raises(Refused, match="only what the cut needs was fetched"):
         later.file("source")
@@ -421,7 +421,7 @@ async def test_a_file_of_a_new_tag_at_every_request_is_left_for_later_and_then_f
             answer.headers["ETag"] = f'"{number}"'
 
         web.tamper = tamper
-        with pytest.raises(AgainLater, match="replaced twice"):
+        with pytest.raises(RetryLater, match="replaced twice"):
             await fetch.run(SMALL, a_fetch(tmp_path, web.url))
         assert web.sent < len(data)
         outcome = await fetch.run(SMALL, a_fetch(tmp_path, web.url))
@@ -457,7 +457,7 @@ async def test_a_promised_sum_is_not_compared_and_the_facts_say_so(tmp_path, dat
 
 async def test_a_size_that_is_not_the_promised_one_is_noticed(tmp_path, data):
     async with ranged_file(data) as web:
-        with pytest.raises(AgainLater, match="arrived instead"):
+        with pytest.raises(RetryLater, match="arrived instead"):
             await fetch.run(SMALL, a_fetch(tmp_path, web.url, facts={**CUT, "size": 1}))
     assert names_in(tmp_path / "job") == []
 

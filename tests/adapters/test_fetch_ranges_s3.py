@@ -10,7 +10,7 @@ from builders_aws import Bucket, a_bench, a_job, an_account, names_in, the_tools
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack, rclone_s3
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.aws.account import client
 from vidd.integrations.aws.s3_download import Pinned
 from vidd.integrations.aws.s3_ranges import S3Ranges
@@ -88,12 +88,12 @@ async def test_bad_days_are_got_the_better_of(bucket, proxy, tmp_path, data):
 
 async def test_a_restart_reads_only_what_is_missing(bucket, proxy, tmp_path, data):
     await bucket.put("talk.mp4", data)
-    bench = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"))
+    context = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"))
     trouble = proxy.next_time(lambda m, _: m == "GET" and len(proxy.of("GET")) > 4, 503, times=99)
-    with pytest.raises(AgainLater):
-        await fetch.run(fetch.Options(chunk=MIB, parallel=1), bench)
+    with pytest.raises(RetryLater):
+        await fetch.run(fetch.Options(chunk=MIB, parallel=1), context)
     trouble.times = 0
-    facts = in_part(tmp_path, await fetch.run(SMALL, bench), data)
+    facts = in_part(tmp_path, await fetch.run(SMALL, context), data)
     assert proxy.sent == facts["there"]
     assert facts["read"] < facts["there"]
 
@@ -102,13 +102,13 @@ async def test_an_object_replaced_between_two_attempts_is_not_mixed(bucket, prox
     await bucket.put("talk.mp4", data)
     other = bytearray(data)
     other[len(data) // 2] ^= 1
-    bench = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"))
+    context = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"))
     trouble = proxy.next_time(lambda m, _: m == "GET" and len(proxy.of("GET")) > 5, 503, times=99)
-    with pytest.raises(AgainLater):
-        await fetch.run(fetch.Options(chunk=MIB, parallel=1), bench)
+    with pytest.raises(RetryLater):
+        await fetch.run(fetch.Options(chunk=MIB, parallel=1), context)
     trouble.times = 0
     await bucket.put("talk.mp4", bytes(other))
-    facts = in_part(tmp_path, await fetch.run(SMALL, bench), bytes(other))
+    facts = in_part(tmp_path, await fetch.run(SMALL, context), bytes(other))
     assert facts["read"] == facts["there"]
 
 
@@ -119,8 +119,8 @@ async def test_an_object_replaced_in_the_middle_is_not_mixed(bucket, proxy, tmp_
     other[len(data) // 2] ^= 1
     proxy.next_time(lambda m, _: m == "GET" and len(proxy.of("GET")) == 4, "hold")
     facts = {"etag": etag} if known else {}
-    bench = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"), **facts)
-    running = asyncio.create_task(fetch.run(SMALL, bench))
+    context = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"), **facts)
+    running = asyncio.create_task(fetch.run(SMALL, context))
     async with asyncio.timeout(20):
         await proxy.hanging.wait()
         await bucket.put("talk.mp4", bytes(other))
@@ -139,8 +139,8 @@ async def test_a_server_that_forgets_ranges_is_asked_for_the_whole(bucket, serve
     async with client(bucket.account, "s3") as s3:
         await s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
     version = (await bucket.put("talk.mp4", data))["VersionId"]
-    bench = a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"), version=version)
-    outcome = await fetch.run(fetch.Options(chunk=2**30), bench)
+    context = a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"), version=version)
+    outcome = await fetch.run(fetch.Options(chunk=2**30), context)
     assert "does not give parts" in outcome.artifacts[0].facts["whole"]
     assert (tmp_path / "job/source.mp4").read_bytes() == data
 
@@ -169,8 +169,8 @@ async def test_a_server_that_does_not_enforce_if_match_is_watched(tmp_path, data
     (tmp_path / "server/library/talk.mp4").write_bytes(data)
     other = data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
     with rclone_s3(tmp_path / "server") as url:
-        bench = a_fetch(tmp_path, url, "s3://library/talk.mp4")
-        in_part(tmp_path, await fetch.run(SMALL, bench), data)
+        context = a_fetch(tmp_path, url, "s3://library/talk.mp4")
+        in_part(tmp_path, await fetch.run(SMALL, context), data)
         for left in (tmp_path / "job").iterdir():
             left.unlink()
         async with faulty_proxy(url) as proxy:

@@ -8,7 +8,7 @@ from builders_aws import Bucket, a_bench, a_job, an_account, names_in, the_tools
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack, rclone_s3
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.aws.account import client
 from vidd.integrations.aws.s3_uri import parse_s3_uri, s3_uri
 from vidd.steps import fetch
@@ -52,9 +52,11 @@ def gets(method, path):
 async def test_an_object_comes_whole_and_says_how_far_it_is(bucket, server, tmp_path):
     await bucket.put("talk.mp4", DATA)
     said, moved = [], []
-    bench = a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"))
-    bench = replace(bench, progress=lambda *one: said.append(one), tools=replace(bench.tools, observe=moved.append))
-    outcome = await fetch.run(SMALL, bench)
+    context = a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"))
+    context = replace(
+        context, progress=lambda *one: said.append(one), tools=replace(context.tools, observe=moved.append)
+    )
+    outcome = await fetch.run(SMALL, context)
     assert fetched(tmp_path) == DATA
     assert outcome.artifacts[0].facts["etag"] == hashlib.md5(DATA).hexdigest()
     assert said[-1][:3] == (len(DATA), len(DATA), "bytes")
@@ -109,12 +111,12 @@ async def test_a_restart_fetches_only_the_parts_that_were_not_noted(bucket, prox
     await bucket.put("talk.mp4", DATA)
     one_by_one = fetch.Options(chunk=MIB, parallel=1)
     trouble = proxy.next_time(lambda method, _: method == "GET" and len(proxy.of("GET")) > 3, 503, times=99)
-    bench = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"))
-    with pytest.raises(AgainLater):
-        await fetch.run(one_by_one, bench)
+    context = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"))
+    with pytest.raises(RetryLater):
+        await fetch.run(one_by_one, context)
     trouble.times = 0
     proxy.seen.clear()
-    outcome = await fetch.run(one_by_one, bench)
+    outcome = await fetch.run(one_by_one, context)
     assert len(proxy.of("GET")) == 3
     assert fetched(tmp_path) == DATA
     assert outcome.artifacts[0].size == len(DATA)
@@ -123,13 +125,13 @@ async def test_a_restart_fetches_only_the_parts_that_were_not_noted(bucket, prox
 async def test_an_object_replaced_between_two_attempts_is_refused_and_not_mixed(bucket, proxy, tmp_path):
     etag = (await bucket.put("talk.mp4", DATA))["ETag"].strip('"')
     proxy.next_time(lambda m, _: m == "GET" and len(proxy.of("GET")) > 2, 503, times=99)
-    bench = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"), etag=etag)
-    with pytest.raises(AgainLater):
-        await fetch.run(SMALL, bench)
+    context = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"), etag=etag)
+    with pytest.raises(RetryLater):
+        await fetch.run(SMALL, context)
     proxy.troubles.clear()
     await bucket.put("talk.mp4", DATA[::-1])
     with pytest.raises(Refused, match="was replaced since it arrived"):
-        await fetch.run(SMALL, bench)
+        await fetch.run(SMALL, context)
     await fetch.run(SMALL, a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4")))
     assert fetched(tmp_path) == DATA[::-1]
 
@@ -152,8 +154,8 @@ async def test_a_version_is_fetched_though_a_newer_one_is_there(bucket, server, 
         await s3.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
     version = (await bucket.put("talk.mp4", DATA))["VersionId"]
     await bucket.put("talk.mp4", b"newer")
-    bench = a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"), version=version, size=len(DATA))
-    await fetch.run(fetch.Options(), bench)
+    context = a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"), version=version, size=len(DATA))
+    await fetch.run(fetch.Options(), context)
     assert fetched(tmp_path) == DATA
 
 
@@ -191,13 +193,13 @@ async def test_an_arrival_of_no_account_is_refused(tmp_path):
 
 async def test_an_object_too_large_for_the_disk_is_waited_for(bucket, server, tmp_path):
     await bucket.put("talk.mp4", DATA)
-    with pytest.raises(AgainLater, match="kept in reserve") as wait:
+    with pytest.raises(RetryLater, match="kept in reserve") as wait:
         await fetch.run(SMALL, a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"), reserve=2**62))
     assert not wait.value.counts
 
 
 async def test_a_provider_out_of_reach_is_asked_again_later(tmp_path):
-    with pytest.raises(AgainLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot be reached"):
         await fetch.run(SMALL, a_fetch(tmp_path, "http://127.0.0.1:9", "s3://b/k.mp4"))
 
 
@@ -215,11 +217,11 @@ async def test_a_cancelled_fetch_ends_and_leaves_only_the_part_file(bucket, prox
 
 async def test_bytes_that_are_not_the_promised_ones_are_thrown_away(bucket, server, tmp_path):
     await bucket.put("talk.mp4", DATA)
-    bench = a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"), checksum="sha256:00")
-    with pytest.raises(AgainLater, match="sha256 is not the promised one"):
-        await fetch.run(SMALL, bench)
+    context = a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"), checksum="sha256:00")
+    with pytest.raises(RetryLater, match="sha256 is not the promised one"):
+        await fetch.run(SMALL, context)
     assert names_in(tmp_path / "job") == []
-    await fetch.run(fetch.Options(verify=False), bench)
+    await fetch.run(fetch.Options(verify=False), context)
     assert fetched(tmp_path) == DATA
 
 
@@ -239,10 +241,10 @@ class TestAnotherMake:
 
     async def test_wrong_keys_are_refused_without_showing_them(self, disk, tmp_path):
         with rclone_s3(disk) as url:
-            bench = a_fetch(tmp_path, url, "s3://library/talk.mp4")
-            bench.tools.accounts["library"] = an_account(url, secret_key="WRONGSECRET42")
+            context = a_fetch(tmp_path, url, "s3://library/talk.mp4")
+            context.tools.accounts["library"] = an_account(url, secret_key="WRONGSECRET42")
             with pytest.raises(Refused, match="does not accept the credentials") as refusal:
-                await fetch.run(SMALL, bench)
+                await fetch.run(SMALL, context)
         assert "WRONGSECRET42" not in str(refusal.value)
 
     async def test_an_object_replaced_while_it_is_fetched_is_refused_all_the_same(self, disk, tmp_path):

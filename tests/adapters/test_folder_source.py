@@ -24,86 +24,86 @@ def put(path, content=b"film", age=60.0):
     return path
 
 
-def watch(inlet, **changes):
+def watch(context, **changes):
     return watching(
-        local_folder_source.watch(local_folder_source.Options(**{"path": "drop", "rescan": 3600, **changes}), inlet),
-        inlet,
+        local_folder_source.watch(local_folder_source.Options(**{"path": "drop", "rescan": 3600, **changes}), context),
+        context,
     )
 
 
-def names(inlet):
-    return sorted(one.name for one in inlet.arrivals)
+def names(context):
+    return sorted(one.name for one in context.arrivals)
 
 
 async def test_what_is_there_already_arrives_with_its_uri_size_and_time(tmp_path, drop):
     path = put(drop / "a talk.mp4")
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, pipeline="talks", priority=3):
+    context = HeldInlet(tmp_path)
+    async with watch(context, pipeline="talks", priority=3):
         pass
-    (one,) = inlet.arrivals
+    (one,) = context.arrivals
     stat = path.stat()
     assert one.location == path.as_uri()
     assert one.key == f"{path.as_uri().replace('file://', 'file:')}:4:{stat.st_mtime_ns}"
     assert one.facts == {"size": 4, "mtime_ns": stat.st_mtime_ns}
     assert (one.name, one.pipeline, one.priority) == ("a talk.mp4", "talks", 3)
-    assert (inlet.standing, inlet.quiet) == ("up", 1)
+    assert (context.standing, context.quiet) == ("up", 1)
 
 
 async def test_the_audit_lists_what_would_arrive_and_what_has_not_stood_still(tmp_path, drop):
     put(drop / "a.mp4")
     put(drop / "b.mp4", age=0)
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
+    context = HeldInlet(tmp_path)
+    async with watch(context):
         pass
     options = local_folder_source.Options(path="drop", settle="30s")
-    listed = {one.name: one for one in await local_folder_source.audit(options, inlet.tools, "recordings")}
-    assert listed["a.mp4"].arrival == inlet.arrivals[0]
+    listed = {one.name: one for one in await local_folder_source.audit(options, context.tools, "recordings")}
+    assert listed["a.mp4"].arrival == context.arrivals[0]
     assert (listed["b.mp4"].arrival, listed["b.mp4"].waits) == (None, True)
 
 
 async def test_a_missing_folder_is_made(tmp_path):
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, path="in/here"):
+    context = HeldInlet(tmp_path)
+    async with watch(context, path="in/here"):
         assert (tmp_path / "in" / "here").is_dir()
-        assert inlet.standing == "up"
+        assert context.standing == "up"
 
 
 async def test_a_fresh_file_counts_once_two_looks_saw_the_same(tmp_path, drop):
-    inlet = HeldInlet(tmp_path)
+    context = HeldInlet(tmp_path)
     path = put(drop / "a.mp4", age=-3600)  # its clock is ahead of ours: only the looks can tell
-    async with watch(inlet, settle="2s"):
-        assert (inlet.arrivals, inlet.quiet, inlet.pauses[-1]) == ([], 0, 2.0)
-        await inlet.look(advance=1.0)
-        assert inlet.arrivals == []
+    async with watch(context, settle="2s"):
+        assert (context.arrivals, context.quiet, context.pauses[-1]) == ([], 0, 2.0)
+        await context.look(advance=1.0)
+        assert context.arrivals == []
         put(path, b"film, and more", age=-3600)
-        await inlet.look(advance=1.5)
-        assert inlet.arrivals == []
-        await inlet.look(advance=2.0)
-        assert names(inlet) == ["a.mp4"]
-        assert inlet.arrivals[0].facts["size"] == 14
-        assert inlet.quiet == 1
+        await context.look(advance=1.5)
+        assert context.arrivals == []
+        await context.look(advance=2.0)
+        assert names(context) == ["a.mp4"]
+        assert context.arrivals[0].facts["size"] == 14
+        assert context.quiet == 1
 
 
 async def test_a_file_that_is_renamed_in_counts_at_once(tmp_path, drop):
-    inlet = HeldInlet(tmp_path)
+    context = HeldInlet(tmp_path)
     elsewhere = put(tmp_path / "made.mp4", age=5)
-    async with watch(inlet):
+    async with watch(context):
         elsewhere.rename(drop / "made.mp4")
-        await inlet.until(lambda: bool(inlet.arrivals))  # woken by the file system, the clock never moved
+        await context.until(lambda: bool(context.arrivals))  # woken by the file system, the clock never moved
 
 
 async def test_a_file_is_handed_in_once_and_again_when_it_changed(tmp_path, drop):
     path = put(drop / "a.mp4")
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
-        await inlet.look()
-        assert inlet.batches == [1]
+    context = HeldInlet(tmp_path)
+    async with watch(context):
+        await context.look()
+        assert context.batches == [1]
         put(path, b"another film")
-        await inlet.until(lambda: len(inlet.arrivals) == 2)
+        await context.until(lambda: len(context.arrivals) == 2)
         path.unlink()
-        await inlet.look()
+        await context.look()
         put(path, b"another film", age=99)
-        await inlet.until(lambda: len(inlet.arrivals) == 3)
+        await context.until(lambda: len(context.arrivals) == 3)
 
 
 HOSTILE = [
@@ -121,23 +121,23 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_name_survives_whatever_it_is(tmp_path, drop, name):
     path = bytes(drop) + b"/" + name
-    inlet = HeldInlet(tmp_path)
+    context = HeldInlet(tmp_path)
     put(path)
-    async with watch(inlet):
+    async with watch(context):
         pass
-    (one,) = inlet.arrivals
+    (one,) = context.arrivals
     assert unquote_to_bytes(urlsplit(one.location).path) == path
     assert one.location.isascii()
     one.name.encode()
 
 
 async def test_a_name_that_is_not_utf8_does_not_end_the_watch(tmp_path, drop):
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
+    context = HeldInlet(tmp_path)
+    async with watch(context):
         put(bytes(drop) + b"/caf\xe9.mp4")
-        await inlet.until(lambda: bool(inlet.arrivals))
+        await context.until(lambda: bool(context.arrivals))
         put(drop / "tea.mp4")
-        await inlet.until(lambda: len(inlet.arrivals) == 2)
+        await context.until(lambda: len(context.arrivals) == 2)
 
 
 async def test_what_is_unfinished_hidden_special_or_no_video_is_passed_over(tmp_path, drop):
@@ -148,18 +148,18 @@ async def test_what_is_unfinished_hidden_special_or_no_video_is_passed_over(tmp_
     put(tmp_path / "outside.mp4")
     (drop / "link.mp4").symlink_to(tmp_path / "outside.mp4")
     (drop / "dangling.mp4").symlink_to(tmp_path / "none.mp4")
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
-        assert inlet.arrivals == []
-        assert inlet.quiet == 1
+    context = HeldInlet(tmp_path)
+    async with watch(context):
+        assert context.arrivals == []
+        assert context.quiet == 1
 
 
 async def test_a_link_within_the_folder_is_the_file_it_leads_to(tmp_path, drop):
     put(drop / "a.mp4")
     (drop / "b.mp4").symlink_to(drop / "a.mp4")
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
-        assert names(inlet) == ["a.mp4"]
+    context = HeldInlet(tmp_path)
+    async with watch(context):
+        assert names(context) == ["a.mp4"]
 
 
 @pytest.mark.parametrize(("recursive", "seen"), [(False, ["a.mp4"]), (True, ["a.mp4", "b.mp4"])])
@@ -170,30 +170,30 @@ async def test_folders_in_the_folder_count_only_when_asked_for(tmp_path, drop, r
     put(drop / "a.mp4")
     put(drop / "day 1" / "b.mp4")
     put(drop / ".hidden" / "c.mp4")
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, recursive=recursive):
-        assert names(inlet) == seen
+    context = HeldInlet(tmp_path)
+    async with watch(context, recursive=recursive):
+        assert names(context) == seen
 
 
 async def test_an_empty_list_of_suffixes_takes_every_file_even_an_empty_one(tmp_path, drop):
     put(drop / "notes", b"")
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, suffixes=[]):
-        assert [(one.name, one.facts["size"]) for one in inlet.arrivals] == [("notes", 0)]
+    context = HeldInlet(tmp_path)
+    async with watch(context, suffixes=[]):
+        assert [(one.name, one.facts["size"]) for one in context.arrivals] == [("notes", 0)]
 
 
 async def test_a_folder_that_vanishes_is_said_and_watched_again_when_it_is_back(tmp_path, drop):
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
+    context = HeldInlet(tmp_path)
+    async with watch(context):
         drop.rename(tmp_path / "gone")
-        await inlet.look()
-        assert "looking into the folder" in inlet.standing
+        await context.look()
+        assert "looking into the folder" in context.standing
         drop.mkdir()
-        await inlet.look()
-        assert inlet.standing == "up"
+        await context.look()
+        assert context.standing == "up"
         for name in ("a.mp4", "b.mp4"):
             put(tmp_path / name).rename(drop / name)
-            await inlet.until(lambda name=name: name in names(inlet))
+            await context.until(lambda name=name: name in names(context))
 
 
 async def test_ten_thousand_files_are_handed_in_by_the_batch_and_only_once(tmp_path, drop):
@@ -202,12 +202,12 @@ async def test_ten_thousand_files_are_handed_in_by_the_batch_and_only_once(tmp_p
         path = drop / f"{number:05}.mp4"
         path.touch()
         os.utime(path, (when, when))
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
-        assert sum(inlet.batches) == 10_000
-        assert max(inlet.batches) == 500
-        await inlet.look()
-        assert sum(inlet.batches) == 10_000
+    context = HeldInlet(tmp_path)
+    async with watch(context):
+        assert sum(context.batches) == 10_000
+        assert max(context.batches) == 500
+        await context.look()
+        assert sum(context.batches) == 10_000
 
 
 def test_what_was_handed_in_is_forgotten_once_it_is_gone():
@@ -222,9 +222,9 @@ def test_what_was_handed_in_is_forgotten_once_it_is_gone():
 
 async def test_the_check_says_what_is_there(tmp_path, drop):
     put(drop / "a.mp4")
-    inlet = HeldInlet(tmp_path)
+    context = HeldInlet(tmp_path)
     assert (
-        await local_folder_source.check(local_folder_source.Options(path="drop"), inlet.tools)
+        await local_folder_source.check(local_folder_source.Options(path="drop"), context.tools)
         == f"{drop} holds 1 recordings"
     )
-    assert "will be made" in await local_folder_source.check(local_folder_source.Options(path="none"), inlet.tools)
+    assert "will be made" in await local_folder_source.check(local_folder_source.Options(path="none"), context.tools)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from builders_mail import Sent, artifact, job
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.tree import tree_artifact
 from vidd.integrations.local_folder import publisher as local_folder_publisher
 from vidd.integrations.local_folder import tree_place
@@ -48,7 +48,7 @@ def beside(room):
 
 async def test_a_tree_is_put_there_as_a_directory(room):
     tried = sent(room)
-    receipt = await local_folder_publisher.publish(options(), tried.parcel())
+    receipt = await local_folder_publisher.publish(options(), tried.context())
     assert there(room) == FILES
     target = room / "state/out/06abcdefghijkmnp/annotations"
     assert receipt.url == target.as_uri()
@@ -60,10 +60,10 @@ async def test_a_tree_is_put_there_as_a_directory(room):
 
 async def test_what_was_put_there_is_recognised_after_a_crash_and_what_was_not_is_none(room):
     tried = sent(room)
-    receipt = await local_folder_publisher.publish(options(), tried.parcel())
-    assert await local_folder_publisher.reconcile(options(), tried.parcel()) == receipt
+    receipt = await local_folder_publisher.publish(options(), tried.context())
+    assert await local_folder_publisher.reconcile(options(), tried.context()) == receipt
     (room / "state/out/06abcdefghijkmnp/annotations/index.json").write_bytes(b"{}")
-    assert await local_folder_publisher.reconcile(options(), tried.parcel()) is None
+    assert await local_folder_publisher.reconcile(options(), tried.context()) is None
 
 
 async def test_nothing_is_seen_of_it_before_it_is_whole(room):
@@ -74,7 +74,7 @@ async def test_nothing_is_seen_of_it_before_it_is_whole(room):
         seen.append((room / "state/out/06abcdefghijkmnp/annotations").exists())
 
     tried.on_checkpoint = look
-    await local_folder_publisher.publish(options(), tried.parcel())
+    await local_folder_publisher.publish(options(), tried.context())
     assert seen == [False]
 
 
@@ -83,25 +83,25 @@ async def test_a_directory_of_somebody_else_is_not_replaced_unless_that_is_wante
     theirs.mkdir(parents=True)
     (theirs / "notes.txt").write_text("theirs")
     with pytest.raises(Refused, match="There is already another file"):
-        await local_folder_publisher.publish(options(), sent(room).parcel())
+        await local_folder_publisher.publish(options(), sent(room).context())
     assert there(room) == {"notes.txt": b"theirs"}
     assert beside(room) == ["annotations"]
-    await local_folder_publisher.publish(options(existing="replace"), sent(room).parcel())
+    await local_folder_publisher.publish(options(existing="replace"), sent(room).context())
     assert there(room) == FILES
     assert beside(room) == ["annotations"]
 
 
 async def test_the_same_tree_that_is_there_already_is_as_good(room):
     name = "fixed/{{ role }}"
-    await local_folder_publisher.publish(options(name=name), sent(room).parcel())
-    receipt = await local_folder_publisher.publish(options(name=name), sent(room, job=job(id="other")).parcel())
+    await local_folder_publisher.publish(options(name=name), sent(room).context())
+    receipt = await local_folder_publisher.publish(options(name=name), sent(room, job=job(id="other")).context())
     assert there(room, "fixed/annotations") == FILES
     assert receipt.facts["files"][0]["count"] == 3
 
 
 async def test_an_empty_directory_is_nobodys(room):
     (room / "state/out/06abcdefghijkmnp/annotations").mkdir(parents=True)
-    await local_folder_publisher.publish(options(), sent(room).parcel())
+    await local_folder_publisher.publish(options(), sent(room).context())
     assert there(room) == FILES
 
 
@@ -110,49 +110,49 @@ async def test_the_job_replaces_what_it_put_there_itself_and_what_the_job_before
     if not swap:
         monkeypatch.setattr(tree_place, "_exchanged", lambda *_: False)
     name = "fixed/{{ role }}"
-    first = await local_folder_publisher.publish(options(name=name), sent(room).parcel())
+    first = await local_folder_publisher.publish(options(name=name), sent(room).context())
     less = {"index.json": b"[0]"}
     (room / "job/annotations/2d_poses/scene_000.json").unlink()
     (room / "job/annotations/body/scene_000/1_0.glb").unlink()
     again = sent(room, less)
-    parcel = again.parcel()
-    parcel = replace(parcel, publication=parcel.publication.evolve(receipt=first))
-    second = await local_folder_publisher.publish(options(name=name), parcel)
+    context = again.context()
+    context = replace(context, publication=context.publication.evolve(receipt=first))
+    second = await local_folder_publisher.publish(options(name=name), context)
     assert there(room, "fixed/annotations") == less
     other = sent(room, {"index.json": b"[1]"}, job=job(id="other"), replaced=second)
-    await local_folder_publisher.publish(options(name=name), other.parcel())
+    await local_folder_publisher.publish(options(name=name), other.context())
     assert there(room, "fixed/annotations") == {"index.json": b"[1]"}
     assert sorted(one.name for one in (room / "state/out/fixed").iterdir()) == ["annotations"]
 
 
 async def test_what_a_person_changed_in_it_is_not_replaced(room):
-    first = await local_folder_publisher.publish(options(), sent(room).parcel())
+    first = await local_folder_publisher.publish(options(), sent(room).context())
     (room / "state/out/06abcdefghijkmnp/annotations/index.json").write_bytes(b"mine")
     other = sent(room, {**FILES, "index.json": b"[1]"}, replaced=first)
     with pytest.raises(Refused, match="There is already another file"):
-        await local_folder_publisher.publish(options(), other.parcel())
+        await local_folder_publisher.publish(options(), other.context())
     assert there(room)["index.json"] == b"mine"
 
 
 @pytest.mark.parametrize(("wanted", "left"), [("keep", FILES), ("delete", {})])
 async def test_a_tree_that_is_taken_back_is_kept_or_deleted_as_the_settings_say(room, wanted, left):
     tried = sent(room)
-    receipt = await local_folder_publisher.publish(options(), tried.parcel())
-    parcel = tried.parcel()
-    parcel = replace(parcel, publication=parcel.publication.evolve(receipt=receipt), artifacts={})
+    receipt = await local_folder_publisher.publish(options(), tried.context())
+    context = tried.context()
+    context = replace(context, publication=context.publication.evolve(receipt=receipt), artifacts={})
     for _ in range(2):
-        await local_folder_publisher.retract(options(retract=wanted), parcel)
+        await local_folder_publisher.retract(options(retract=wanted), context)
         assert there(room) == left
 
 
 async def test_a_tree_that_is_another_by_now_is_not_taken_back(room):
     tried = sent(room)
-    receipt = await local_folder_publisher.publish(options(), tried.parcel())
+    receipt = await local_folder_publisher.publish(options(), tried.context())
     (room / "state/out/06abcdefghijkmnp/annotations/more.json").write_bytes(b"theirs")
-    parcel = tried.parcel()
-    parcel = replace(parcel, publication=parcel.publication.evolve(receipt=receipt), artifacts={})
+    context = tried.context()
+    context = replace(context, publication=context.publication.evolve(receipt=receipt), artifacts={})
     with pytest.raises(Refused, match="is another file by now"):
-        await local_folder_publisher.retract(options(retract="delete"), parcel)
+        await local_folder_publisher.retract(options(retract="delete"), context)
     assert there(room) == {**FILES, "more.json": b"theirs"}
 
 
@@ -160,14 +160,14 @@ async def test_an_empty_tree_is_refused(room):
     (room / "job/annotations").mkdir()
     made = {"annotations": tree_artifact("annotations", room / "job", "annotations")}
     with pytest.raises(Refused, match="holds no file"):
-        await local_folder_publisher.publish(options(existing="replace"), sent(room, {}, artifacts=made).parcel())
+        await local_folder_publisher.publish(options(existing="replace"), sent(room, {}, artifacts=made).context())
 
 
 @pytest.mark.parametrize("name", ["{{ job.id }}", "{{ job.id }}{% if role == 'talk' %}/within{% endif %}"])
 async def test_a_file_does_not_go_into_the_place_of_a_tree(room, name):
     made = {"annotations": a_tree(room, FILES), "talk": artifact(room / "job", "talk", b"film")}
     with pytest.raises(Refused, match="Two files would get the name"):
-        await local_folder_publisher.publish(options(name=name), sent(room, artifacts=made).parcel())
+        await local_folder_publisher.publish(options(name=name), sent(room, artifacts=made).context())
 
 
 async def test_a_full_disk_leaves_nothing_behind_and_waits(room, monkeypatch):
@@ -175,8 +175,8 @@ async def test_a_full_disk_leaves_nothing_behind_and_waits(room, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tree_place, "_sync_file_system", full)
-    with pytest.raises(AgainLater, match="disk was full"):
-        await local_folder_publisher.publish(options(), sent(room).parcel())
+    with pytest.raises(RetryLater, match="disk was full"):
+        await local_folder_publisher.publish(options(), sent(room).context())
     assert beside(room) == []
 
 
@@ -184,7 +184,9 @@ async def test_a_receipt_by_hand_is_no_claim_to_a_directory(room):
     theirs = room / "state/out/06abcdefghijkmnp/annotations"
     theirs.mkdir(parents=True)
     (theirs / "notes.txt").write_text("theirs")
-    parcel = sent(room).parcel()
-    parcel = replace(parcel, publication=parcel.publication.evolve(receipt=Receipt("file:///x", {"resolved": "yes"})))
+    context = sent(room).context()
+    context = replace(
+        context, publication=context.publication.evolve(receipt=Receipt("file:///x", {"resolved": "yes"}))
+    )
     with pytest.raises(Refused, match="There is already another file"):
-        await local_folder_publisher.publish(options(), parcel)
+        await local_folder_publisher.publish(options(), context)

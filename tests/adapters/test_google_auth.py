@@ -15,7 +15,7 @@ from peers.certificates import make_certificate
 from peers.oauth import CLIENT_ID, CLIENT_SECRET, FORCE_SSL, SHEETS, YOUTUBE, OAuth, OAuthService
 from pydantic import ValidationError
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.google.api import NotTaken, QuotaUsedUp, google
 from vidd.integrations.google.auth import GoogleAccount, Tokens
 
@@ -165,7 +165,7 @@ async def test_a_bad_day_of_the_token_endpoint_is_waited_out_and_then_it_is_agai
     assert clock.slept[0] == 7
     clock.forward(3600)
     service.misstep("POST", "/token", "status", status=500, times=9)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await tokens(account, clock).token()
 
 
@@ -190,27 +190,27 @@ def an_error(code, reason=None, **more):
 @pytest.mark.parametrize(
     ("body", "fate"),
     [
-        (an_error(403, "rateLimitExceeded"), AgainLater),
-        (an_error(403, "userRateLimitExceeded"), AgainLater),
+        (an_error(403, "rateLimitExceeded"), RetryLater),
+        (an_error(403, "userRateLimitExceeded"), RetryLater),
         (an_error(403, "quotaExceeded"), QuotaUsedUp),
         (an_error(403, "dailyLimitExceeded"), QuotaUsedUp),
-        (an_error(429, status="RESOURCE_EXHAUSTED"), AgainLater),
+        (an_error(429, status="RESOURCE_EXHAUSTED"), RetryLater),
         (an_error(403, "forbidden"), NotTaken),
         (an_error(404, "playlistNotFound"), NotTaken),
         (an_error(400, "invalidTitle"), NotTaken),
         ({"error": "text"}, NotTaken),
-        (an_error(503), AgainLater),
+        (an_error(503), RetryLater),
     ],
 )
 async def test_each_answer_has_its_fate(service, certificate, clock, body, fate):
     status = body["error"]["code"] if isinstance(body["error"], dict) else 400
     service.misstep("GET", "/who", "status", status=status, body=body, times=9, headers={"Retry-After": "90"})
     api = google("channel", signed_in(service, certificate), (YOUTUBE,), clock)
-    with pytest.raises((AgainLater, Refused)) as raised:
+    with pytest.raises((RetryLater, Refused)) as raised:
         await api.call("GET", f"{service.url}/who", doing="asking who we are")
     assert type(raised.value) is fate
     assert "asking who we are" in raised.value.sentence
-    if fate is AgainLater:
+    if fate is RetryLater:
         assert raised.value.after == 90
     if fate is QuotaUsedUp:
         assert not raised.value.counts
@@ -221,7 +221,7 @@ async def test_what_may_not_be_repeated_and_got_no_answer_leaves_a_doubt(service
     service.misstep("POST", "/who", after=True, **how)
     account = signed_in(service, certificate, read_timeout=0.3)
     api = google("channel", account, (YOUTUBE,), clock)
-    with pytest.raises(NobodyKnows):
+    with pytest.raises(OutcomeUnknown):
         await api.call("POST", f"{service.url}/who", doing="making it", body={}, repeatable=False)
     assert len(service.called("POST", "/who")) == 1
     assert (await api.call("POST", f"{service.url}/who", doing="making it", body={})).status == 200
@@ -257,7 +257,7 @@ async def test_a_connection_that_was_left_idle_and_closed_costs_nothing(service,
 async def test_a_server_that_was_never_reached_leaves_no_doubt(service, certificate, clock):
     account = signed_in(service, certificate)
     api = google("channel", account, (YOUTUBE,), clock)
-    with pytest.raises(AgainLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot be reached"):
         await api.call("POST", "https://127.0.0.1:9/who", doing="making it", body={}, repeatable=False)
 
 

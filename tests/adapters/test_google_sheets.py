@@ -9,13 +9,13 @@ from builders_mail import LINK, NOON, HeldInlet, Sent, job, watching
 from peers.certificates import make_certificate
 from peers.field_masks import Invalid
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.sheet import publisher as notice
 from vidd.integrations.sheet import source, writer
 from vidd.integrations.sheet.backends.google import api as google_api
 from vidd.integrations.sheet.backends.google.api import spreadsheet_id
 from vidd.model.publication import Receipt
-from vidd.model.talk import Standing, Status
+from vidd.model.talk import TalkStatus, Status
 
 URL = "https://video.example.org/t-1"
 ROWS = [["uuid", "title", "status", "link"], ["t-1", "Loops", "", ""], ["t-2", "Secrets", "", ""]]
@@ -49,11 +49,11 @@ class Bench:
     def tab(self):
         return self.book.visible()[0]
 
-    def parcel(self, talk="t-1", receipts=LINK):
-        return Sent(self.state, kind="sheet", tools=self.tools, receipts=receipts, job=job(talk=talk)).parcel()
+    def context(self, talk="t-1", receipts=LINK):
+        return Sent(self.state, kind="sheet", tools=self.tools, receipts=receipts, job=job(talk=talk)).context()
 
     async def publish(self, talk="t-1", receipts=LINK, **changes):
-        return await notice.publish(notice.Options(**GOOGLE, **changes), self.parcel(talk, receipts))
+        return await notice.publish(notice.Options(**GOOGLE, **changes), self.context(talk, receipts))
 
     async def follow(self, *standings, **changes):
         await notice.follow(notice.Options(**GOOGLE, **changes), standings, self.tools)
@@ -81,7 +81,7 @@ def desk(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def bench(desk):
+def context(desk):
     desk.book.add("Day 1", ROWS, height=20, width=8)
     return desk
 
@@ -91,40 +91,40 @@ def bench(desk):
 
 async def test_the_row_says_published_and_where_and_all_else_stays(far, tmp_path):
     tools = tools_at(far, tmp_path)
-    parcel = Sent(tmp_path, kind="sheet", tools=tools, receipts=LINK, job=job()).parcel()
+    context = Sent(tmp_path, kind="sheet", tools=tools, receipts=LINK, job=job()).context()
     options = notice.Options(**GOOGLE)
-    assert await notice.reconcile(options, parcel) is None
-    receipt = await notice.publish(options, parcel)
+    assert await notice.reconcile(options, context) is None
+    receipt = await notice.publish(options, context)
     assert far.book().tab("Day 1").texts() == [ROWS[0], ["t-1", "Loops", "published", URL], ["t-2", "Secrets"]]
     assert receipt == Receipt(facts={"row": 2, "tab": "Day 1"})
-    assert await notice.reconcile(options, parcel) == receipt
+    assert await notice.reconcile(options, context) == receipt
     assert [tab.title for tab in far.book().visible()] == ["Day 1"]
 
 
 async def test_an_unchanged_sheet_is_not_read_again(far, tmp_path):
-    inlet = HeldInlet(tmp_path, now=NOON)
-    inlet.tools = tools_at(far, tmp_path)
+    context = HeldInlet(tmp_path, now=NOON)
+    context.tools = tools_at(far, tmp_path)
 
     def reads():
         return len([line for line in far.lines if line == "GET /v4/spreadsheets/book-1"])
 
-    async with watching(source.watch(source.Options(**GOOGLE), inlet), inlet):
-        assert [talk.id for talk in inlet.readings[-1]] == ["t-1", "t-2"]
-        await inlet.look(60)
-        assert (len(inlet.readings), reads()) == (2, 1)
+    async with watching(source.watch(source.Options(**GOOGLE), context), context):
+        assert [talk.id for talk in context.readings[-1]] == ["t-1", "t-2"]
+        await context.look(60)
+        assert (len(context.readings), reads()) == (2, 1)
         far.book().tabs[0].type(2, 1, "Loops again")
         far.book().version += 1
-        await inlet.look(60)
-        assert (inlet.readings[-1][0].title, reads()) == ("Loops again", 2)
+        await context.look(60)
+        assert (context.readings[-1][0].title, reads()) == ("Loops again", 2)
 
 
 async def test_without_the_right_to_ask_for_versions_the_sheet_is_simply_read(far, tmp_path):
     far.drive_right = False
-    inlet = HeldInlet(tmp_path, now=NOON)
-    inlet.tools = tools_at(far, tmp_path)
-    async with watching(source.watch(source.Options(**GOOGLE), inlet), inlet):
-        await inlet.look(60)
-    assert [talk.id for talk in inlet.readings[1]] == ["t-1", "t-2"]
+    context = HeldInlet(tmp_path, now=NOON)
+    context.tools = tools_at(far, tmp_path)
+    async with watching(source.watch(source.Options(**GOOGLE), context), context):
+        await context.look(60)
+    assert [talk.id for talk in context.readings[1]] == ["t-1", "t-2"]
     assert len([line for line in far.lines if "/drive/" in line]) == 1
 
 
@@ -149,8 +149,8 @@ async def test_both_sides_can_be_checked(far, tmp_path):
 async def test_a_lost_reply_is_looked_after_at_once(far, tmp_path, after):
     tools = tools_at(far, tmp_path)
     far.misstep("POST", ":batchUpdate", "drop", after=after, skip=1)
-    parcel = Sent(tmp_path, kind="sheet", tools=tools, receipts=LINK, job=job()).parcel()
-    await notice.publish(notice.Options(**GOOGLE), parcel)
+    context = Sent(tmp_path, kind="sheet", tools=tools, receipts=LINK, job=job()).context()
+    await notice.publish(notice.Options(**GOOGLE), context)
     assert far.book().tab("Day 1").texts()[1] == ["t-1", "Loops", "published", URL]
     assert len(far.called("POST", ":batchUpdate")) == (2 if after else 3)
 
@@ -159,90 +159,90 @@ async def test_too_many_requests_are_again_later_as_google_says(far, tmp_path):
     tools = tools_at(far, tmp_path)
     body = {"error": {"code": 429, "message": "Quota exceeded", "status": "RESOURCE_EXHAUSTED"}}
     far.misstep("POST", ":batchUpdate", "status", status=429, body=body, headers={"Retry-After": "90"})
-    parcel = Sent(tmp_path, kind="sheet", tools=tools, receipts=LINK, job=job()).parcel()
-    with pytest.raises(AgainLater, match="429") as later:
-        await notice.publish(notice.Options(**GOOGLE), parcel)
+    context = Sent(tmp_path, kind="sheet", tools=tools, receipts=LINK, job=job()).context()
+    with pytest.raises(RetryLater, match="429") as later:
+        await notice.publish(notice.Options(**GOOGLE), context)
     assert later.value.after == 90
 
 
 # What people do at the same moment.
 
 
-async def test_a_row_that_moved_between_reading_and_writing_is_found_and_nobody_elses_is_touched(bench):
-    await bench.follow(Standing("t-2", Status.PROCESSING))
-    bench.once(lambda: bench.tab.insert_row(2, "t-3", "New", "by hand", "https://by.hand"))
-    await bench.publish()
-    assert bench.tab.texts()[1:] == [
+async def test_a_row_that_moved_between_reading_and_writing_is_found_and_nobody_elses_is_touched(context):
+    await context.follow(TalkStatus("t-2", Status.PROCESSING))
+    context.once(lambda: context.tab.insert_row(2, "t-3", "New", "by hand", "https://by.hand"))
+    await context.publish()
+    assert context.tab.texts()[1:] == [
         ["t-3", "New", "by hand", "https://by.hand"],
         ["t-1", "Loops", "published", URL],
         ["t-2", "Secrets", "processing"],
     ]
 
 
-async def test_what_a_person_types_between_reading_and_writing_stays_with_a_note(bench):
-    await bench.follow(Standing("t-1", Status.PROCESSING))
-    bench.once(lambda: bench.tab.type(2, 2, "wait for Ada"))
-    receipt = await bench.publish()
-    assert bench.tab.texts()[1] == ["t-1", "Loops", "wait for Ada", URL]
+async def test_what_a_person_types_between_reading_and_writing_stays_with_a_note(context):
+    await context.follow(TalkStatus("t-1", Status.PROCESSING))
+    context.once(lambda: context.tab.type(2, 2, "wait for Ada"))
+    receipt = await context.publish()
+    assert context.tab.texts()[1] == ["t-1", "Loops", "wait for Ada", URL]
     assert receipt.facts["kept"] == {"status": "published"}
-    assert bench.tab.cells[1][2].note.startswith("vidd: ")
-    assert "published" in bench.tab.cells[1][2].note
+    assert context.tab.cells[1][2].note.startswith("vidd: ")
+    assert "published" in context.tab.cells[1][2].note
 
 
-async def test_a_persons_formula_of_that_moment_comes_back_as_a_formula(bench):
-    await bench.follow(Standing("t-1", Status.PROCESSING))
-    bench.once(lambda: bench.tab.type(2, 2, "=A2"))
+async def test_a_persons_formula_of_that_moment_comes_back_as_a_formula(context):
+    await context.follow(TalkStatus("t-1", Status.PROCESSING))
+    context.once(lambda: context.tab.type(2, 2, "=A2"))
     with pytest.raises(Refused, match="a formula stands where vidd writes"):
-        await bench.publish()
-    assert bench.tab.cells[1][2].value == {"formulaValue": "=A2"}
+        await context.publish()
+    assert context.tab.cells[1][2].value == {"formulaValue": "=A2"}
 
 
-async def test_the_note_of_a_conflict_follows_it_and_goes_with_it(bench):
-    await bench.follow(Standing("t-1", Status.PROCESSING))
-    bench.tab.type(2, 2, "on hold")
-    await bench.follow(Standing("t-1", Status.PROCESSING))
-    assert bench.tab.cells[1][2].note == ""
-    await bench.follow(Standing("t-1", Status.PROCESSED))
-    assert "processed" in bench.tab.cells[1][2].note
-    await bench.follow(Standing("t-1", Status.PUBLISHED))
-    assert "published" in bench.tab.cells[1][2].note
-    assert bench.tab.text(2, 2) == "on hold"
-    bench.tab.type(2, 2, "")
-    await bench.follow()
-    assert (bench.tab.text(2, 2), bench.tab.cells[1][2].note) == ("published", "")
+async def test_the_note_of_a_conflict_follows_it_and_goes_with_it(context):
+    await context.follow(TalkStatus("t-1", Status.PROCESSING))
+    context.tab.type(2, 2, "on hold")
+    await context.follow(TalkStatus("t-1", Status.PROCESSING))
+    assert context.tab.cells[1][2].note == ""
+    await context.follow(TalkStatus("t-1", Status.PROCESSED))
+    assert "processed" in context.tab.cells[1][2].note
+    await context.follow(TalkStatus("t-1", Status.PUBLISHED))
+    assert "published" in context.tab.cells[1][2].note
+    assert context.tab.text(2, 2) == "on hold"
+    context.tab.type(2, 2, "")
+    await context.follow()
+    assert (context.tab.text(2, 2), context.tab.cells[1][2].note) == ("published", "")
 
 
-async def test_a_persons_note_is_not_replaced(bench):
-    bench.tab.type(2, 2, "on hold")
-    bench.tab.cells[1][2].note = "Ada asked for it"
-    await bench.follow(Standing("t-1", Status.PUBLISHED))
-    assert bench.tab.cells[1][2].note == "Ada asked for it"
+async def test_a_persons_note_is_not_replaced(context):
+    context.tab.type(2, 2, "on hold")
+    context.tab.cells[1][2].note = "Ada asked for it"
+    await context.follow(TalkStatus("t-1", Status.PUBLISHED))
+    assert context.tab.cells[1][2].note == "Ada asked for it"
 
 
-async def test_a_link_that_a_person_corrected_stays(bench):
-    await bench.publish()
-    bench.tab.type(2, 3, "https://better.example.org")
-    await bench.follow(Standing("t-1", Status.PUBLISHED, URL))
-    await bench.publish(receipts={"library": Receipt(url="https://video.example.org/new")})
-    assert bench.tab.text(2, 3) == "https://better.example.org"
-    assert "https://video.example.org/new" in bench.tab.cells[1][3].note
+async def test_a_link_that_a_person_corrected_stays(context):
+    await context.publish()
+    context.tab.type(2, 3, "https://better.example.org")
+    await context.follow(TalkStatus("t-1", Status.PUBLISHED, URL))
+    await context.publish(receipts={"library": Receipt(url="https://video.example.org/new")})
+    assert context.tab.text(2, 3) == "https://better.example.org"
+    assert "https://video.example.org/new" in context.tab.cells[1][3].note
 
 
-async def test_columns_that_a_person_moves_at_that_moment_keep_their_own_words(bench):
-    await bench.follow(Standing("t-1", Status.PROCESSING))
-    bench.tab.type(2, 1, "Loops, corrected")
-    bench.once(lambda: bench.tab.move_column(1, 2))
-    await bench.publish()
-    assert bench.tab.texts()[:2] == [
+async def test_columns_that_a_person_moves_at_that_moment_keep_their_own_words(context):
+    await context.follow(TalkStatus("t-1", Status.PROCESSING))
+    context.tab.type(2, 1, "Loops, corrected")
+    context.once(lambda: context.tab.move_column(1, 2))
+    await context.publish()
+    assert context.tab.texts()[:2] == [
         ["uuid", "status", "title", "link"],
         ["t-1", "published", "Loops, corrected", URL],
     ]
 
 
-async def test_a_row_without_an_id_gets_back_what_was_overwritten(bench):
-    bench.once(lambda: bench.tab.insert_row(2, "", "Coffee", "until ten"))
-    await bench.publish()
-    assert bench.tab.texts()[1:3] == [["", "Coffee", "until ten"], ["t-1", "Loops", "published", URL]]
+async def test_a_row_without_an_id_gets_back_what_was_overwritten(context):
+    context.once(lambda: context.tab.insert_row(2, "", "Coffee", "until ten"))
+    await context.publish()
+    assert context.tab.texts()[1:3] == [["", "Coffee", "until ten"], ["t-1", "Loops", "published", URL]]
 
 
 async def test_a_heading_that_a_person_adds_at_that_moment_stays(desk):
@@ -264,16 +264,16 @@ async def test_a_tab_that_is_full_grows_for_the_columns_that_are_missing(desk):
 
 
 @pytest.mark.parametrize("phase", ["before", "after"])
-async def test_a_crash_between_writing_and_putting_back_is_healed_at_the_next_start(bench, phase, monkeypatch):
-    await bench.follow(Standing("t-2", Status.PROCESSING), Standing("t-1", Status.PROCESSED))
+async def test_a_crash_between_writing_and_putting_back_is_healed_at_the_next_start(context, phase, monkeypatch):
+    await context.follow(TalkStatus("t-2", Status.PROCESSING), TalkStatus("t-1", Status.PROCESSED))
 
     class Killed(BaseException):
         pass
 
     def move():
-        bench.tab.move_row(3, 2)
-        bench.tab.type(2, 2, "t-2 by hand")
-        bench.far.hand = kill
+        context.tab.move_row(3, 2)
+        context.tab.type(2, 2, "t-2 by hand")
+        context.far.hand = kill
 
     def kill(now, line):
         # The reply to the writing never comes, or vidd dies when it comes to put it right.
@@ -282,77 +282,77 @@ async def test_a_crash_between_writing_and_putting_back_is_healed_at_the_next_st
             if phase == "after"
             else ":batchUpdate" in line and now == "before"
         ):
-            bench.far.hand = lambda *_: None
+            context.far.hand = lambda *_: None
             raise Killed
 
-    bench.once(move)
+    context.once(move)
     with pytest.raises(Killed):
-        await bench.publish()
-    assert bench.tab.texts()[1] == ["t-2", "Secrets", "published", URL]
+        await context.publish()
+    assert context.tab.texts()[1] == ["t-2", "Secrets", "published", URL]
     writer._desks.clear()
     google_api._turns.clear()
-    await bench.follow(Standing("t-1", Status.PUBLISHED, URL))
-    assert bench.tab.texts()[1:] == [["t-2", "Secrets", "t-2 by hand"], ["t-1", "Loops", "published", URL]]
+    await context.follow(TalkStatus("t-1", Status.PUBLISHED, URL))
+    assert context.tab.texts()[1:] == [["t-2", "Secrets", "t-2 by hand"], ["t-1", "Loops", "published", URL]]
 
 
-async def test_a_row_that_is_gone_is_refused_and_one_that_is_put_back_is_written(bench):
-    bench.tab.delete_row(2)
+async def test_a_row_that_is_gone_is_refused_and_one_that_is_put_back_is_written(context):
+    context.tab.delete_row(2)
     with pytest.raises(Refused, match="'t-1' has no row in the spreadsheet book-1 any more: put it back"):
-        await bench.publish()
-    bench.tab.insert_row(3, "t-1", "Loops")
-    await bench.publish()
-    assert bench.tab.texts()[2] == ["t-1", "Loops", "published", URL]
+        await context.publish()
+    context.tab.insert_row(3, "t-1", "Loops")
+    await context.publish()
+    assert context.tab.texts()[2] == ["t-1", "Loops", "published", URL]
 
 
-async def test_one_tab_for_each_stage(bench):
-    other = bench.book.add("Stage B", [["Programme of stage B"], ["link", "id"], ["", "u-1"]], width=5)
-    await bench.follow(Standing("u-1", Status.PUBLISHED, "https://u"), Standing("t-1", Status.FAILED))
+async def test_one_tab_for_each_stage(context):
+    other = context.book.add("EngineContext B", [["Programme of stage B"], ["link", "id"], ["", "u-1"]], width=5)
+    await context.follow(TalkStatus("u-1", Status.PUBLISHED, "https://u"), TalkStatus("t-1", Status.FAILED))
     assert other.texts() == [["Programme of stage B"], ["link", "id", "status"], ["https://u", "u-1", "published"]]
-    assert bench.tab.texts()[1][2] == "failed"
-    other.title = "Stage B, renamed"
-    await bench.follow(Standing("u-1", Status.FAILED))
+    assert context.tab.texts()[1][2] == "failed"
+    other.title = "EngineContext B, renamed"
+    await context.follow(TalkStatus("u-1", Status.FAILED))
     assert other.texts()[2][2] == "failed"
 
 
-async def test_a_tab_that_was_named_and_renamed_is_refused_with_those_there_are(bench):
-    bench.tab.title = "Monday"
+async def test_a_tab_that_was_named_and_renamed_is_refused_with_those_there_are(context):
+    context.tab.title = "Monday"
     with pytest.raises(Refused, match=r"no tab 'Day 1', it has Monday: rename it back, or correct `tab`"):
-        await bench.publish(tab="Day 1")
+        await context.publish(tab="Day 1")
 
 
-async def test_a_hidden_tab_that_a_person_uncovers_is_still_no_programme(bench):
-    await bench.publish()
-    for tab in bench.book.tabs:
+async def test_a_hidden_tab_that_a_person_uncovers_is_still_no_programme(context):
+    await context.publish()
+    for tab in context.book.tabs:
         tab.hidden = False
         tab.title = f"{tab.title} uncovered"
-    await bench.publish("t-2")
-    assert bench.tab.texts()[2] == ["t-2", "Secrets", "published", URL]
+    await context.publish("t-2")
+    assert context.tab.texts()[2] == ["t-2", "Secrets", "published", URL]
 
 
-async def test_texts_that_look_like_formulas_stay_texts(bench):
-    await bench.publish(receipts={"library": Receipt(url='=HYPERLINK("https://x")')})
-    assert bench.tab.cells[1][3].value == {"stringValue": '=HYPERLINK("https://x")'}
+async def test_texts_that_look_like_formulas_stay_texts(context):
+    await context.publish(receipts={"library": Receipt(url='=HYPERLINK("https://x")')})
+    assert context.tab.cells[1][3].value == {"stringValue": '=HYPERLINK("https://x")'}
 
 
-async def test_ids_that_are_numbers_are_found_as_people_see_them(bench):
-    bench.tab.type(2, 0, "1234")
-    await bench.publish("1234")
-    assert bench.tab.text(2, 2) == "published"
+async def test_ids_that_are_numbers_are_found_as_people_see_them(context):
+    context.tab.type(2, 0, "1234")
+    await context.publish("1234")
+    assert context.tab.text(2, 2) == "published"
 
 
-async def test_the_library_has_a_link_of_its_own(bench):
+async def test_the_library_has_a_link_of_its_own(context):
     receipts = {
         "youtube": Receipt(url="https://y"),
         "s3": Receipt(url="https://lib"),
         "facebook": Receipt(url="https://f"),
     }
-    await bench.publish(receipts=receipts)
-    assert bench.tab.texts()[:2] == [
+    await context.publish(receipts=receipts)
+    assert context.tab.texts()[:2] == [
         ["uuid", "title", "status", "link", "library link"],
         ["t-1", "Loops", "published", "https://y", "https://lib"],
     ]
-    await bench.publish("t-2", receipts=receipts, link_of="facebook", library_of="youtube")
-    assert bench.tab.texts()[2] == ["t-2", "Secrets", "published", "https://f", "https://y"]
+    await context.publish("t-2", receipts=receipts, link_of="facebook", library_of="youtube")
+    assert context.tab.texts()[2] == ["t-2", "Secrets", "published", "https://f", "https://y"]
 
 
 async def test_two_hundred_talks_due_at_once_make_few_writes_and_all_rows_right(desk):
@@ -364,64 +364,64 @@ async def test_two_hundred_talks_due_at_once_make_few_writes_and_all_rows_right(
     async with asyncio.timeout(60):
         await asyncio.gather(
             *(desk.publish(talk, {"s3": Receipt(url=f"https://{talk}")}) for talk in talks),
-            desk.follow(*(Standing(talk, Status.PUBLISHED, f"https://{talk}") for talk in talks)),
+            desk.follow(*(TalkStatus(talk, Status.PUBLISHED, f"https://{talk}") for talk in talks)),
         )
     assert tab.texts()[1:] == [[talk, "", "published", f"https://{talk}"] for talk in talks]
     assert all((later - sooner).total_seconds() >= 2 for sooner, later in pairwise(times))
     assert len(times) <= 5
 
 
-async def test_a_sheet_that_people_change_all_the_time_is_again_later(bench):
+async def test_a_sheet_that_people_change_all_the_time_is_again_later(context):
     number = iter(range(1000))
 
     def hand(phase, line):
         if phase == "before" and ":batchUpdate" in line:
-            bench.tab.insert_row(2, "", f"row {next(number)}")
+            context.tab.insert_row(2, "", f"row {next(number)}")
 
-    bench.far.hand = hand
-    with pytest.raises(AgainLater, match="changes all the time"):
-        await bench.publish()
-    bench.far.hand = lambda *_: None
-    await bench.publish()
-    assert [row for row in bench.tab.texts() if "published" in row or URL in row] == [
+    context.far.hand = hand
+    with pytest.raises(RetryLater, match="changes all the time"):
+        await context.publish()
+    context.far.hand = lambda *_: None
+    await context.publish()
+    assert [row for row in context.tab.texts() if "published" in row or URL in row] == [
         ["t-1", "Loops", "published", URL]
     ]
 
 
-async def test_what_google_will_never_take_is_refused_with_its_words(bench):
+async def test_what_google_will_never_take_is_refused_with_its_words(context):
     def hand(phase, line):
         if phase == "before" and ":batchUpdate" in line:
             raise Invalid("You are trying to edit a protected cell or object.")
 
-    bench.far.hand = hand
+    context.far.hand = hand
     with pytest.raises(Refused, match="INVALID_ARGUMENT"):
-        await bench.publish()
+        await context.publish()
 
 
-async def test_a_tab_that_lost_its_heading_leaves_the_programme_as_it_was(bench, tmp_path):
-    other = bench.book.add("Stage B", [["uuid"], ["u-1"]])
-    inlet = HeldInlet(tmp_path, now=NOON)
-    inlet.tools = bench.tools
-    async with watching(source.watch(source.Options(**GOOGLE), inlet), inlet):
-        for tab, heading in ((other, "uuid"), (bench.tab, "uuid")):
+async def test_a_tab_that_lost_its_heading_leaves_the_programme_as_it_was(context, tmp_path):
+    other = context.book.add("EngineContext B", [["uuid"], ["u-1"]])
+    context = HeldInlet(tmp_path, now=NOON)
+    context.tools = context.tools
+    async with watching(source.watch(source.Options(**GOOGLE), context), context):
+        for tab, heading in ((other, "uuid"), (context.tab, "uuid")):
             tab.type(1, 0, "Talk?")
-            bench.book.version += 1
-            await inlet.look(60)
-            assert "has lost its column 'uuid'" in inlet.standing
-            assert len(inlet.readings) == 1
+            context.book.version += 1
+            await context.look(60)
+            assert "has lost its column 'uuid'" in context.standing
+            assert len(context.readings) == 1
             tab.type(1, 0, heading)
-        bench.book.version += 1
-        await inlet.look(60)
-        assert [talk.id for talk in inlet.readings[-1]] == ["t-1", "t-2", "u-1"]
+        context.book.version += 1
+        await context.look(60)
+        assert [talk.id for talk in context.readings[-1]] == ["t-1", "t-2", "u-1"]
 
 
-async def test_recordings_on_this_machine_need_a_directory_that_is_named(bench, tmp_path):
-    bench.book.add("Stage B", [["uuid", "ready", "recording"], ["u-1", "yes", "journal.sqlite"]])
-    inlet = HeldInlet(tmp_path, now=NOON)
-    inlet.tools = bench.tools
-    async with watching(source.watch(source.Options(**GOOGLE), inlet), inlet):
-        assert "`recordings` does not say" in inlet.dead[0][1]
-        assert inlet.arrivals == []
+async def test_recordings_on_this_machine_need_a_directory_that_is_named(context, tmp_path):
+    context.book.add("EngineContext B", [["uuid", "ready", "recording"], ["u-1", "yes", "journal.sqlite"]])
+    context = HeldInlet(tmp_path, now=NOON)
+    context.tools = context.tools
+    async with watching(source.watch(source.Options(**GOOGLE), context), context):
+        assert "`recordings` does not say" in context.dead[0][1]
+        assert context.arrivals == []
 
 
 @pytest.mark.parametrize(

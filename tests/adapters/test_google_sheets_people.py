@@ -17,13 +17,13 @@ from peers.field_masks import Invalid
 from peers.sheets import Lost
 
 from vidd.engine.row_sync import Follower
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.sheet import publisher as sheet_publisher
 from vidd.integrations.sheet import writer
 from vidd.integrations.sheet.backends.google import api as google_api
 from vidd.model.event import JobMoved
 from vidd.model.job import State
-from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.publication import Publication, Receipt, PublicationState
 from vidd.ports import ShortMemory
 
 ROUNDS = 500
@@ -49,7 +49,7 @@ class Journal:
         one = next(one for one in self.known.values() if one.id == job_id)
         if one.state is not State.PUBLISHED:
             return []
-        return [Publication(one.id, "s3", "s3", NOON, state=Sending.DONE, receipt=Receipt(link(one.talk)))]
+        return [Publication(one.id, "s3", "s3", NOON, state=PublicationState.DONE, receipt=Receipt(link(one.talk)))]
 
 
 def link(talk):
@@ -80,8 +80,8 @@ class Run:
                 rows.append([f"{stage}-{number}", f"row {stage}.{number}", f"first {stage}.{number}", "", "", ""])
                 if self.rolls.random() < 0.3:
                     rows.append(["", f"pause {stage}.{number}", "", "", "", ""])
-            self.far.book().add(f"Stage {stage}", rows, height=len(rows) + 2, width=len(HEADINGS))
-            tab = self.far.book().tab(f"Stage {stage}")
+            self.far.book().add(f"EngineContext {stage}", rows, height=len(rows) + 2, width=len(HEADINGS))
+            tab = self.far.book().tab(f"EngineContext {stage}")
             for number, row in enumerate(rows[1:], 1):
                 tab.cells[number].tag = row[1]
                 for column, heading in enumerate(HEADINGS[:3]):
@@ -229,14 +229,14 @@ class Run:
 
     async def publish(self, talk):
         receipts = {"s3": Receipt(link(talk))}
-        parcel = Sent(self.state, kind="sheet", tools=self.tools, receipts=receipts, job=job(talk=talk)).parcel()
-        await self.patiently(lambda: sheet_publisher.publish(sheet_publisher.Options(**GOOGLE), parcel))
+        context = Sent(self.state, kind="sheet", tools=self.tools, receipts=receipts, job=job(talk=talk)).context()
+        await self.patiently(lambda: sheet_publisher.publish(sheet_publisher.Options(**GOOGLE), context))
 
     async def patiently(self, call):
         for _ in range(20):
             try:
                 await call()
-            except AgainLater as fault:
+            except RetryLater as fault:
                 self.tools.clock.advance(fault.after or 5)
             except Refused as fault:
                 if "has no row" not in str(fault):

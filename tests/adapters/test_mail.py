@@ -11,7 +11,7 @@ from peers.certificates import make_certificate
 from peers.smtpd import rude_server, smtp_server
 from pydantic import SecretStr, ValidationError
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.mail import publisher as mail_publisher
 from vidd.integrations.mail.account import Account
 from vidd.model.job import FAILURE, State
@@ -50,12 +50,12 @@ def body(message, kind="plain"):
 
 async def publish(tried, **changes):
     async with asyncio.timeout(30):
-        return await mail_publisher.publish(options(**changes), tried.parcel())
+        return await mail_publisher.publish(options(**changes), tried.context())
 
 
 async def reconcile(tried, **changes):
     async with asyncio.timeout(30):
-        return await mail_publisher.reconcile(options(**changes), tried.parcel())
+        return await mail_publisher.reconcile(options(**changes), tried.context())
 
 
 async def test_every_speaker_gets_a_mail_of_his_own_with_the_link(tmp_path):
@@ -175,7 +175,7 @@ async def test_greylisting_is_again_later_and_the_others_keep_theirs(tmp_path):
     async with smtp_server() as post:
         post.answers["alan@example.org"] = ["450 greylisted, come back"]
         tried = sent(tmp_path, account(post.port))
-        with pytest.raises(AgainLater, match=r"alan@example\.org: 450 greylisted") as later:
+        with pytest.raises(RetryLater, match=r"alan@example\.org: 450 greylisted") as later:
             await publish(tried)
         assert later.value.after >= 60
         assert later.value.counts
@@ -187,7 +187,7 @@ async def test_a_451_after_the_data_is_an_answer_and_so_again_later(tmp_path):
     async with smtp_server() as post:
         post.data_answers = ["451 disk full", "554 spam"]
         tried = sent(tmp_path, account(post.port))
-        with pytest.raises(AgainLater, match="451 disk full"):
+        with pytest.raises(RetryLater, match="451 disk full"):
             await publish(tried)
         assert states(tried) == {"ada@example.org": "refused", "alan@example.org": "refused"}
         await publish(tried)
@@ -203,11 +203,11 @@ async def test_a_552_for_the_sender_refuses_it(tmp_path):
 async def test_a_connection_that_breaks_after_the_mail_leaves_one_unsure_and_sends_the_others(tmp_path):
     async with rude_server("body") as rude:
         tried = sent(tmp_path, account(rude.port))
-        with pytest.raises(NobodyKnows, match=r"whether ada@example\.org got the mail: look for Message-ID <06abc"):
+        with pytest.raises(OutcomeUnknown, match=r"whether ada@example\.org got the mail: look for Message-ID <06abc"):
             await publish(tried)
         assert states(tried) == {"ada@example.org": "intent", "alan@example.org": "sent"}
         assert len(rude.bodies) == 2
-        with pytest.raises(NobodyKnows, match=r"ada@example\.org"):
+        with pytest.raises(OutcomeUnknown, match=r"ada@example\.org"):
             await reconcile(tried)
         assert len(rude.bodies) == 2
         await publish(tried)  # a person asked for it
@@ -217,7 +217,7 @@ async def test_a_connection_that_breaks_after_the_mail_leaves_one_unsure_and_sen
 
 async def test_no_answer_in_time_after_the_mail_is_unsure_too(tmp_path):
     async with rude_server("never", hold=asyncio.Event()) as rude:
-        with pytest.raises(NobodyKnows, match=r"ada@example\.org"):
+        with pytest.raises(OutcomeUnknown, match=r"ada@example\.org"):
             await publish(sent(tmp_path, account(rude.port, data_timeout=0.2), talk=one_speaker()))
 
 
@@ -229,7 +229,7 @@ def one_speaker():
 async def test_a_connection_that_breaks_before_the_mail_is_again_later(tmp_path, at):
     async with rude_server(at) as rude:
         tried = sent(tmp_path, account(rude.port), talk=one_speaker())
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await publish(tried)
         assert tried.tokens == []
         await publish(tried)
@@ -260,7 +260,7 @@ async def test_after_a_crash_in_the_middle_the_rest_is_sent_and_the_open_one_is_
         with pytest.raises(RuntimeError):
             await publish(tried)
         tried.on_checkpoint = None
-        with pytest.raises(NobodyKnows, match=r"ada@example\.org"):
+        with pytest.raises(OutcomeUnknown, match=r"ada@example\.org"):
             await reconcile(tried)
     assert [one for one in rude.commands if one.startswith("RCPT")] == [
         "RCPT TO:<ada@example.org>",
@@ -289,13 +289,13 @@ async def test_a_cancelled_mail_that_is_out_waits_for_its_answer(tmp_path):
 
 
 async def test_a_refused_connection_is_again_later(tmp_path):
-    with pytest.raises(AgainLater, match=r"127\.0\.0\.1:1 cannot be reached"):
+    with pytest.raises(RetryLater, match=r"127\.0\.0\.1:1 cannot be reached"):
         await publish(sent(tmp_path, account(1)))
 
 
 async def test_a_server_that_says_nothing_is_again_later(tmp_path):
     async with rude_server("never", hold=asyncio.Event(), silent=True) as rude:
-        with pytest.raises(AgainLater, match=r"did not answer within 0\.2 s"):
+        with pytest.raises(RetryLater, match=r"did not answer within 0\.2 s"):
             await publish(sent(tmp_path, account(rude.port, timeout=0.2)))
 
 
@@ -305,7 +305,7 @@ async def test_starttls_and_a_login_before_the_mail(tmp_path, certificate):
             post.port, security="starttls", ca_file=certificate.file, user="team", password=SecretStr("s3cret")
         )
         await publish(sent(tmp_path, secure))
-        told = await mail_publisher.check(options(), sent(tmp_path, secure).parcel().tools)
+        told = await mail_publisher.check(options(), sent(tmp_path, secure).context().tools)
     assert len(post.recipients) == 2
     assert post.logins == [("team", "PLAIN")] * 2
     assert told == f"127.0.0.1:{post.port} takes mail from team"
@@ -443,7 +443,7 @@ async def test_a_template_file_that_is_missing_is_refused(tmp_path):
 
 async def test_the_check_finds_a_slip_in_a_template_file(tmp_path):
     (tmp_path / "words.txt").write_text("{{ recipient.nmae }}: {{ link }}")
-    where = sent(tmp_path).parcel().tools
+    where = sent(tmp_path).context().tools
     with pytest.raises(Refused, match=r"words.txt the template names recipient.nmae.*did you mean name"):
         await mail_publisher.check(mail_publisher.Options(text_file="words.txt"), where)
     (tmp_path / "words.txt").write_text("{{ recipient.name }}: {{ link }} {{ tags }}")

@@ -10,11 +10,11 @@ from builders_aws import the_tools
 from builders_mongo import account, an_account, mongodb, server
 from peers.network import Network
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.mongodb.account import database
 from vidd.model.job import State
 from vidd.model.media import Outcome, StepRecord
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 from vidd.pipelines.validation import make_ready
 from vidd.ports import Conflict
 from vidd.settings.schema import read_settings
@@ -44,7 +44,7 @@ async def until_done(call):
         while True:
             try:
                 return await call()
-            except AgainLater:
+            except RetryLater:
                 await asyncio.sleep(0.05)
 
 
@@ -102,7 +102,7 @@ async def test_of_two_who_move_a_job_at_once_exactly_one_does(account):
 
 async def test_a_second_vidd_waits_until_the_first_has_let_go_of_the_database(account):
     first = await opened(account, "a:/var/lib/vidd")
-    with pytest.raises(AgainLater, match=r"The vidd of a:/var/lib/vidd works on the database"):
+    with pytest.raises(RetryLater, match=r"The vidd of a:/var/lib/vidd works on the database"):
         await opened(account, "b:/var/lib/vidd")
     await first.close()
     second = await opened(account, "b:/var/lib/vidd")
@@ -128,7 +128,7 @@ async def test_a_vidd_that_has_been_silent_is_taken_for_dead_and_does_nothing_an
     async with asyncio.timeout(DEADLINE):
         while "restart this one" not in (dead.trouble or ""):  # noqa: ASYNC110 - its beat tells nobody
             await asyncio.sleep(0.01)
-    with pytest.raises(AgainLater, match="restart this one"):
+    with pytest.raises(RetryLater, match="restart this one"):
         await dead.admit([job("a")])
     assert await until_done(heir.jobs) == []
     await dead.close()
@@ -212,7 +212,7 @@ async def test_a_save_whose_answer_never_came_is_known_for_ones_own_when_it_is_m
     moved = job("a", state=State.READY, changed=START + timedelta(seconds=1))
     # It is made, and its answer held back for longer than it is waited for.
     server.fail(["update"], {"times": 1}, blockConnection=True, blockTimeMS=4000)
-    with pytest.raises(AgainLater) as away:
+    with pytest.raises(RetryLater) as away:
         await store.save(moved, expect=State.SEEN)
     assert not away.value.counts
     await until_done(lambda: store.save(moved, expect=State.SEEN))
@@ -227,18 +227,18 @@ async def test_a_publication_cut_off_in_the_middle_is_saved_once(tmp_path, serve
         one = await opened(an_account(f"mongodb://127.0.0.1:{port}/?directConnection=true", timeout=2))
         await one.admit([job("a")])
         first = Publication("a", "s3", "s3", START)
-        started = first.evolve(state=Sending.STARTED, begun=True, changed=START + timedelta(seconds=1))
+        started = first.evolve(state=PublicationState.STARTED, begun=True, changed=START + timedelta(seconds=1))
         network.become("silent")
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await one.save_publication(first, expect=None)
         assert one.trouble is not None
         network.become("whole")
         await until_done(lambda: one.save_publication(first, expect=None))
         network.become("cut")
-        with pytest.raises(AgainLater):
-            await one.save_publication(started, expect=Sending.PENDING)
+        with pytest.raises(RetryLater):
+            await one.save_publication(started, expect=PublicationState.PENDING)
         network.become("whole")
-        await until_done(lambda: one.save_publication(started, expect=Sending.PENDING))
+        await until_done(lambda: one.save_publication(started, expect=PublicationState.PENDING))
         assert await one.publications("a") == [started]
         await one.close()
 
@@ -246,7 +246,7 @@ async def test_a_publication_cut_off_in_the_middle_is_saved_once(tmp_path, serve
 async def test_a_reading_that_was_cut_in_the_middle_is_not_seen_and_swept_later(store, server):
     await store.put_talks("sheet", [talk("old")], START)
     server.fail(["findAndModify"], "alwaysOn", errorCode=91)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await store.put_talks("sheet", [talk("new")], START + timedelta(seconds=1))
     server.behave()
     assert [one.id for one in await until_done(lambda: store.talks("sheet"))] == ["old"]
@@ -270,7 +270,7 @@ async def test_a_step_that_is_too_large_for_a_document_is_refused_and_nothing_el
 
 async def test_what_the_login_may_not_do_any_more_waits_while_the_store_is_open(store, server):
     server.fail(["insert"], "alwaysOn", errorCode=13)
-    with pytest.raises(AgainLater, match="readWrite"):
+    with pytest.raises(RetryLater, match="readWrite"):
         await store.admit([job("a")])
     assert "readWrite" in store.trouble
     server.behave()
@@ -281,7 +281,7 @@ async def test_what_the_login_may_not_do_any_more_waits_while_the_store_is_open(
 async def test_a_store_that_is_away_at_the_start_is_for_later_and_gives_everything_back(server):
     server.kill()
     for _ in range(3):
-        with pytest.raises(AgainLater, match="cannot be reached"):
+        with pytest.raises(RetryLater, match="cannot be reached"):
             await opened(an_account(server.uri, timeout=0.5), "a:/var/lib/vidd")
     server.start()
     store = await opened(an_account(server.uri), "a:/var/lib/vidd")

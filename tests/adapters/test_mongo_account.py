@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pymongo import InsertOne
 from pymongo.errors import BulkWriteError, ConfigurationError
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.mongodb.account import Account, database
 from vidd.integrations.mongodb.errors import asking, fault_of, known_of
 from vidd.pipelines.validation import make_ready
@@ -53,7 +53,7 @@ async def test_of_many_at_once_those_are_told_whose_key_was_there(account):
 
 
 async def test_a_server_that_is_not_there_is_waited_for_no_longer_than_said():
-    with pytest.raises(AgainLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot be reached"):
         await say_hello(an_account("mongodb://127.0.0.1:1/", timeout=0.3))
 
 
@@ -67,7 +67,7 @@ async def test_a_server_that_steps_down_is_asked_again(server):
 )
 async def test_a_server_that_goes_on_failing_is_for_later(server, code, says):
     server.fail(["insert"], "alwaysOn", errorCode=code)
-    with pytest.raises(AgainLater, match=says):
+    with pytest.raises(RetryLater, match=says):
         await say_hello(an_account(server.uri, timeout=1))
 
 
@@ -80,7 +80,7 @@ async def test_a_server_that_is_no_replica_set_is_refused_with_what_to_do(server
 async def test_a_server_that_does_not_answer_is_for_later(server):
     server.fail(["insert"], {"times": 1}, blockConnection=True, blockTimeMS=30_000)
     async with asyncio.timeout(20):
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await say_hello(an_account(server.uri, timeout=1))
 
 
@@ -112,7 +112,7 @@ async def test_a_certificate_must_be_trusted(tmp_path):
         assert await say_hello(an_account(server.uri, ca=certificate.file))
         with pytest.raises(Refused, match="certificate is not trusted"):
             await say_hello(an_account(server.uri, tls=True, timeout=2))
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await say_hello(an_account(server.uri, timeout=1))
     finally:
         server.kill()
@@ -164,5 +164,5 @@ def test_the_connection_string_may_be_in_a_file(tmp_path):
 def test_an_address_that_cannot_be_looked_up_now_is_for_later():
     error = ConfigurationError("The resolution lifetime expired")
     error.__cause__ = dns.exception.Timeout()
-    assert isinstance(fault_of(error, "saving", "lab"), AgainLater)
+    assert isinstance(fault_of(error, "saving", "lab"), RetryLater)
     assert isinstance(fault_of(ConfigurationError("The DNS query name does not exist"), "saving", "lab"), Refused)

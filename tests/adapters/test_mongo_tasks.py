@@ -10,12 +10,12 @@ from builders_aws import Desk, a_job, the_tools
 from builders_mongo import account, an_account, mongodb, server
 from pymongo import MongoClient
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.tree import tree_artifact
 from vidd.integrations.annotation_service import publisher as annotation_service_publisher
 from vidd.integrations.annotation_service.database import annotation_base
 from vidd.model.frame_manifest import Sample, Task, TaskList, task_name
-from vidd.model.publication import Receipt, Sending
+from vidd.model.publication import Receipt, PublicationState
 
 __all__ = ["account", "mongodb", "server"]
 OPTIONS = annotation_service_publisher.Options(account="base")
@@ -38,7 +38,7 @@ class Shelf:
         self.db.AnnotationProject.insert_one({"_id": self.project, "contentUploads": []})
         self.db.AnnotationContentUpload.insert_one({"_id": self.upload, "projectId": self.project, "status": 0})
 
-    def parcel(self, job_id="01job", *, tasks=3, frames=4, boxes=None, edition=1, **facts):
+    def context(self, job_id="01job", *, tasks=3, frames=4, boxes=None, edition=1, **facts):
         directory = self.directory / job_id
         (directory / "tasks").mkdir(parents=True, exist_ok=True)
         names = [task_name(number, "cam") for number in range(tasks)]
@@ -70,7 +70,7 @@ class Shelf:
         if boxes is not None:
             lines = [json.dumps({"task": names[at], "index": k, "boxes": some}) + "\n" for at, k, some in boxes]
             desk.add("annotations", "annotations.jsonl", "".join(lines).encode())
-        return replace(desk.parcel, receipts=RECEIPTS), desk
+        return replace(desk.context, receipts=RECEIPTS), desk
 
     def document(self):
         return self.db.AnnotationContentUpload.find_one({"_id": self.upload})
@@ -90,8 +90,8 @@ def shelf(account, tmp_path):
 
 
 async def test_all_documents_of_an_upload_have_the_services_fields(shelf):
-    parcel, _ = shelf.parcel(boxes=[(0, 2, [a_box(), a_box("car", 0.5)])], request_type=1, auto_anno_version=3)
-    receipt = await annotation_service_publisher.publish(OPTIONS, parcel)
+    context, _ = shelf.context(boxes=[(0, 2, [a_box(), a_box("car", 0.5)])], request_type=1, auto_anno_version=3)
+    receipt = await annotation_service_publisher.publish(OPTIONS, context)
     assert receipt.facts == {"tasks": 3, "frames": 12, "upload": str(shelf.upload)}
     document = shelf.document()
     assert {name: document[name] for name in ("status", "progress", "taskCount", "frames_per_task")} == {
@@ -111,21 +111,21 @@ async def test_all_documents_of_an_upload_have_the_services_fields(shelf):
 
 
 async def test_publishing_again_changes_nothing_and_is_known_by_asking(shelf):
-    parcel, desk = shelf.parcel()
-    assert await annotation_service_publisher.reconcile(OPTIONS, parcel) is None
-    receipt = await annotation_service_publisher.publish(OPTIONS, parcel)
+    context, desk = shelf.context()
+    assert await annotation_service_publisher.reconcile(OPTIONS, context) is None
+    receipt = await annotation_service_publisher.publish(OPTIONS, context)
     before = [shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))]
     for status in (1, 0, 3):
         shelf.db.AnnotationContentUpload.update_one({}, {"$set": {"status": status}})
-        asked = replace(parcel, publication=desk.parcel.publication)
+        asked = replace(context, publication=desk.context.publication)
         assert await annotation_service_publisher.reconcile(OPTIONS, asked) == receipt
-    await annotation_service_publisher.publish(OPTIONS, parcel)
+    await annotation_service_publisher.publish(OPTIONS, context)
     assert [shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))] == before
 
 
 async def test_a_newer_job_takes_the_place_of_the_tasks_and_an_older_one_cannot_take_it_back(shelf):
-    older, _ = shelf.parcel("01job")
-    newer, _ = shelf.parcel("02job", tasks=2)
+    older, _ = shelf.context("01job")
+    newer, _ = shelf.context("02job", tasks=2)
     await annotation_service_publisher.publish(OPTIONS, older)
     await annotation_service_publisher.publish(OPTIONS, newer)
     assert len(shelf.tasks()) == 2
@@ -136,13 +136,13 @@ async def test_a_newer_job_takes_the_place_of_the_tasks_and_an_older_one_cannot_
 
 
 async def test_what_a_lost_answer_left_behind_is_swept_once_it_is_known_to_have_arrived(shelf):
-    await annotation_service_publisher.publish(OPTIONS, shelf.parcel("01job")[0])
+    await annotation_service_publisher.publish(OPTIONS, shelf.context("01job")[0])
     old = [str(one["_id"]) for one in shelf.tasks()]
-    newer, desk = shelf.parcel("02job")
+    newer, desk = shelf.context("02job")
     await annotation_service_publisher.publish(OPTIONS, newer)
     assert desk.token == {"old": old}
     shelf.db.AnnotationFrame.insert_one({"taskId": ObjectId(old[0]), "frameId": 1})
-    asked = replace(newer, publication=desk.parcel.publication)
+    asked = replace(newer, publication=desk.context.publication)
     assert await annotation_service_publisher.reconcile(OPTIONS, asked) is not None
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
 
@@ -150,7 +150,7 @@ async def test_what_a_lost_answer_left_behind_is_swept_once_it_is_known_to_have_
 async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detector_found(shelf):
     first = [(0, 1, [a_box("old")]), (0, 2, [a_box("old")])]
     await annotation_service_publisher.publish(
-        OPTIONS, shelf.parcel("01job", request_type=1, auto_anno_version=1, boxes=first)[0]
+        OPTIONS, shelf.context("01job", request_type=1, auto_anno_version=1, boxes=first)[0]
     )
     task = shelf.tasks()[0]
     drawn = {"id": 7, "boundaries": {"id": 7, "label": "mine", "x": 0}, "attributeValues": {}}
@@ -160,7 +160,7 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
     before = shelf.tasks()
     second = [(0, 1, [a_box("new")]), (0, 3, [a_box("new")])]
     await annotation_service_publisher.publish(
-        OPTIONS, shelf.parcel("02job", request_type=2, auto_anno_version=2, boxes=second)[0]
+        OPTIONS, shelf.context("02job", request_type=2, auto_anno_version=2, boxes=second)[0]
     )
 
     def labels(index):
@@ -188,7 +188,7 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
 async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
     boxes = [(0, 1, [a_box("left"), a_box("right")])]
     await annotation_service_publisher.publish(
-        OPTIONS, shelf.parcel("01job", request_type=1, auto_anno_version=1, boxes=boxes)[0]
+        OPTIONS, shelf.context("01job", request_type=1, auto_anno_version=1, boxes=boxes)[0]
     )
     frame = {"taskId": shelf.tasks()[0]["_id"], "frameId": 1}
     # As a front end writes it back: the one nobody touched with whole numbers for those with a dot.
@@ -199,7 +199,7 @@ async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
     for job, version, label in (("02job", 2, "new"), ("03job", 3, "newer")):
         found = [(0, 1, [a_box(label)])]
         await annotation_service_publisher.publish(
-            OPTIONS, shelf.parcel(job, request_type=2, auto_anno_version=version, boxes=found)[0]
+            OPTIONS, shelf.context(job, request_type=2, auto_anno_version=version, boxes=found)[0]
         )
         kept, new = shelf.db.AnnotationFrame.find_one(frame)["boxes"]
         assert kept == changed
@@ -209,7 +209,7 @@ async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
 async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing_else(shelf):
     asked = {"request_type": 1, "auto_anno_version": 1}
     await annotation_service_publisher.publish(
-        OPTIONS, shelf.parcel(boxes=[(0, 1, [a_box("old")]), (0, 2, [a_box("old")])], **asked)[0]
+        OPTIONS, shelf.context(boxes=[(0, 1, [a_box("old")]), (0, 2, [a_box("old")])], **asked)[0]
     )
     [task, *_] = before = shelf.tasks()
     frames = {"taskId": task["_id"]}
@@ -218,15 +218,15 @@ async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing
     shelf.db.AnnotationFrame.update_one({**frames, "frameId": 4}, {"$set": {"isEmpty": True}})
     shelf.db.AnnotationTask.update_one({"_id": task["_id"]}, {"$set": {"annotatorId": 7}})
     found = [(0, index, [a_box("new")]) for index in (1, 2, 4)]
-    second = shelf.parcel(boxes=found, edition=2, **asked)[0]
-    parcel = replace(
-        second, publication=replace(second.publication, state=Sending.DONE), sent=None, facts={"annotator": 5}
+    second = shelf.context(boxes=found, edition=2, **asked)[0]
+    context = replace(
+        second, publication=replace(second.publication, state=PublicationState.DONE), sent=None, facts={"annotator": 5}
     )
-    await annotation_service_publisher.allow(OPTIONS, parcel)
-    receipt = await annotation_service_publisher.replace(OPTIONS, parcel)
+    await annotation_service_publisher.allow(OPTIONS, context)
+    receipt = await annotation_service_publisher.replace(OPTIONS, context)
     assert receipt.facts["frames"] == 12
     # The edition that shows already can be shown once more.
-    assert await annotation_service_publisher.replace(OPTIONS, parcel) == receipt
+    assert await annotation_service_publisher.replace(OPTIONS, context) == receipt
     labels = [[one["boundaries"]["label"] for one in shelf.frame(task, index)["boxes"]] for index in (1, 2, 3, 4)]
     assert labels == [["woman", "new"], ["new"], [], []]
     assert shelf.frame(task, 3)["commentBoxes"] == [{"text": "look"}]
@@ -253,10 +253,10 @@ async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing
     ],
 )
 async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_begun(shelf, collection, change):
-    await annotation_service_publisher.publish(OPTIONS, shelf.parcel()[0])
+    await annotation_service_publisher.publish(OPTIONS, shelf.context()[0])
     if collection:
         shelf.db[collection].update_one({}, {"$set": change})
-    other, _ = shelf.parcel(edition=2, tasks=4, frames=3)
+    other, _ = shelf.context(edition=2, tasks=4, frames=3)
     if collection:
         with pytest.raises(Refused, match="People have worked on the tasks of this upload"):
             await annotation_service_publisher.allow(OPTIONS, other)
@@ -268,20 +268,20 @@ async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_be
 
 
 async def test_a_job_is_not_allowed_where_a_newer_one_works_on_the_upload(shelf):
-    await annotation_service_publisher.publish(OPTIONS, shelf.parcel("02job")[0])
+    await annotation_service_publisher.publish(OPTIONS, shelf.context("02job")[0])
     with pytest.raises(Refused, match="a newer job works on it: nothing of this one is sent"):
-        await annotation_service_publisher.allow(OPTIONS, shelf.parcel("01job")[0])
-    await annotation_service_publisher.allow(OPTIONS, shelf.parcel("02job")[0])
-    await annotation_service_publisher.allow(OPTIONS, shelf.parcel("03job")[0])
+        await annotation_service_publisher.allow(OPTIONS, shelf.context("01job")[0])
+    await annotation_service_publisher.allow(OPTIONS, shelf.context("02job")[0])
+    await annotation_service_publisher.allow(OPTIONS, shelf.context("03job")[0])
 
 
 @pytest.mark.parametrize("boxes", ["x", {"a": 1}])
 async def test_a_frame_whose_boxes_make_no_sense_gets_none_and_is_named(shelf, boxes):
-    await annotation_service_publisher.publish(OPTIONS, shelf.parcel()[0])
+    await annotation_service_publisher.publish(OPTIONS, shelf.context()[0])
     frame = {"taskId": shelf.tasks()[0]["_id"], "frameId": 1}
     shelf.db.AnnotationFrame.update_one(frame, {"$set": {"boxes": boxes}})
     found = [(0, 1, [a_box("new")])]
-    asked = shelf.parcel("02job", request_type=2, auto_anno_version=2, boxes=found)[0]
+    asked = shelf.context("02job", request_type=2, auto_anno_version=2, boxes=found)[0]
     with pytest.raises(
         Refused, match=r"^Frame 1 of the task .* cannot get boxes \(its boxes are no list\): correct it"
     ):
@@ -301,37 +301,37 @@ async def test_a_frame_whose_boxes_make_no_sense_gets_none_and_is_named(shelf, b
     ],
 )
 async def test_annotations_of_another_making_are_refused_and_nothing_shows(shelf, boxes, sentence):
-    parcel, _ = shelf.parcel(boxes=boxes)
+    context, _ = shelf.context(boxes=boxes)
     with pytest.raises(Refused, match=sentence):
-        await annotation_service_publisher.publish(OPTIONS, parcel)
+        await annotation_service_publisher.publish(OPTIONS, context)
     assert (shelf.tasks(), shelf.document()["status"]) == ([], 0)
 
 
 async def test_a_manifest_that_is_cut_off_is_refused(shelf):
-    parcel, desk = shelf.parcel()
+    context, desk = shelf.context()
     path = desk.directory / "manifest.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     with pytest.raises(Refused, match="the list of tasks differ"):
-        await annotation_service_publisher.publish(OPTIONS, parcel)
+        await annotation_service_publisher.publish(OPTIONS, context)
     assert shelf.tasks() == []
 
 
 async def test_an_upload_that_is_gone_and_files_that_nobody_put_out_are_refused(shelf):
-    parcel, _ = shelf.parcel()
+    context, _ = shelf.context()
     with pytest.raises(Refused, match="No publisher says where it put the tasks"):
-        await annotation_service_publisher.publish(OPTIONS, replace(parcel, receipts={}))
+        await annotation_service_publisher.publish(OPTIONS, replace(context, receipts={}))
     shelf.db.AnnotationContentUpload.delete_many({})
     with pytest.raises(Refused, match="The upload is gone"):
-        await annotation_service_publisher.publish(OPTIONS, parcel)
+        await annotation_service_publisher.publish(OPTIONS, context)
     assert shelf.tasks() == []
 
 
 async def test_a_job_that_comes_too_late_leaves_no_frames_behind_but_those_that_are_shown(shelf):
-    first, _ = shelf.parcel("01job")
+    first, _ = shelf.context("01job")
     await annotation_service_publisher.publish(OPTIONS, first)
     before = shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))
     shelf.db.AnnotationContentUpload.update_one({}, {"$set": {"vidd.job": "02job"}})
-    for late in (shelf.parcel("00job")[0], first):
+    for late in (shelf.context("00job")[0], first):
         with pytest.raises(Refused, match="a newer job works on it: nothing of this one is shown"):
             await annotation_service_publisher.publish(OPTIONS, late)
         assert (shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))) == before
@@ -339,27 +339,27 @@ async def test_a_job_that_comes_too_late_leaves_no_frames_behind_but_those_that_
 
 async def test_a_database_that_is_away_is_waited_for_as_nobodys_failure(tmp_path, server):
     shelf = Shelf(an_account(server.uri, timeout="500ms"), tmp_path)
-    parcel, _ = shelf.parcel()
+    context, _ = shelf.context()
     server.kill()
     for do in (annotation_service_publisher.publish, annotation_service_publisher.reconcile):
-        with pytest.raises(AgainLater) as away:
-            await do(OPTIONS, parcel)
+        with pytest.raises(RetryLater) as away:
+            await do(OPTIONS, context)
         assert not away.value.counts
     server.start()
-    await annotation_service_publisher.publish(OPTIONS, parcel)
+    await annotation_service_publisher.publish(OPTIONS, context)
     assert len(shelf.tasks()) == 3
     shelf.client.close()
 
 
 async def test_a_transaction_that_fails_in_the_middle_shows_nothing(tmp_path, server):
     shelf = Shelf(an_account(server.uri, timeout="5s"), tmp_path)
-    parcel, _ = shelf.parcel()
+    context, _ = shelf.context()
     server.fail(["commitTransaction"], {"times": 1}, errorCode=112)
-    with pytest.raises(AgainLater):
-        await annotation_service_publisher.publish(OPTIONS, parcel)
+    with pytest.raises(RetryLater):
+        await annotation_service_publisher.publish(OPTIONS, context)
     assert (shelf.tasks(), shelf.document()["status"]) == ([], 0)
-    assert await annotation_service_publisher.reconcile(OPTIONS, parcel) is None
-    await annotation_service_publisher.publish(OPTIONS, parcel)
+    assert await annotation_service_publisher.reconcile(OPTIONS, context) is None
+    await annotation_service_publisher.publish(OPTIONS, context)
     assert (len(shelf.tasks()), shelf.document()["status"]) == (3, 1)
     shelf.client.close()
 
@@ -377,5 +377,5 @@ async def test_an_upload_is_spoken_for_by_its_newest_job_and_its_progress_does_n
         assert await told("02job", status=0, progress=5) == ("02job", 0, 5)
         assert await told("01job", status=2, progress=99) == ("02job", 0, 5)
         assert await told("02job", status=2) == ("02job", 2, 5)
-        await annotation_service_publisher.publish(OPTIONS, shelf.parcel("02job")[0])
+        await annotation_service_publisher.publish(OPTIONS, shelf.context("02job")[0])
         assert await told("02job", status=0, progress=7) == ("02job", 1, 100)

@@ -17,7 +17,7 @@ from builders_pcloud import (
 from peers.pcloud import says
 from pydantic import ValidationError
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.pcloud import publisher as pcloud_publisher
 from vidd.integrations.pcloud.api import Account, cloud
 from vidd.integrations.pcloud.files import listing, who
@@ -69,7 +69,7 @@ async def test_a_log_in_that_expires_in_the_middle_of_an_upload_costs_one_more_s
     desk = add_tree(a_desk(tmp_path, service), {"a.json": b"1" * 1000})
     desk.tools.accounts["cloud"] = by_password(service)
     service.misstep("POST", "^/uploadfile$", "status", status=200, body=says(2000))
-    await pcloud_publisher.publish(the_options(), desk.parcel)
+    await pcloud_publisher.publish(the_options(), desk.context)
     assert service.tree("/results/v1") == {"a.json": b"1" * 1000}
     assert service.logins == 2
 
@@ -105,7 +105,7 @@ async def test_a_token_that_is_not_taken_is_refused_at_once(service, result):
 
 async def test_too_many_log_ins_wait(service):
     service.misstep("POST", "^/userinfo$", "status", status=200, body=says(4000))
-    with pytest.raises(AgainLater, match="let alone for a while") as busy:
+    with pytest.raises(RetryLater, match="let alone for a while") as busy:
         await asked(by_password(service))
     assert (busy.value.after, busy.value.counts) == (300, False)
 
@@ -114,7 +114,7 @@ async def test_too_many_log_ins_wait(service):
 async def test_statuses_without_a_result_are_fates_too(service, status, after):
     headers = {"Retry-After": str(after)} if after else {}
     service.misstep("POST", "^/userinfo$", "status", status=status, headers=headers, times=9)
-    with pytest.raises(AgainLater) as later:
+    with pytest.raises(RetryLater) as later:
         await asked(an_account(service))
     assert later.value.after == after
 
@@ -125,7 +125,7 @@ async def test_a_certificate_of_nobody_known_is_refused(service):
 
 
 async def test_a_server_out_of_reach_is_asked_again_later():
-    with pytest.raises(AgainLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot be reached"):
         await asked(Account(token=TOKEN, url="https://127.0.0.1:9"))
 
 

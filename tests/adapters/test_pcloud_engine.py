@@ -13,7 +13,7 @@ from vidd.files.tree import tree_artifact
 from vidd.integrations.pcloud import publisher as pcloud_publisher
 from vidd.model.job import State
 from vidd.model.media import Outcome
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.model.retry import RetryRule
 from vidd.ports import PlannedPublisher
 
@@ -22,12 +22,12 @@ FILES = {f"body/scene_{number % 3:03}/{number}.glb": os.urandom(2000) for number
 
 
 class Analysis(FakeStep):
-    async def run(self, bench):
+    async def run(self, context):
         self.runs += 1
         for path, data in FILES.items():
-            (bench.directory / "results" / path).parent.mkdir(parents=True, exist_ok=True)
-            (bench.directory / "results" / path).write_bytes(data)
-        made = tree_artifact("annotations", bench.directory, "results")
+            (context.directory / "results" / path).parent.mkdir(parents=True, exist_ok=True)
+            (context.directory / "results" / path).write_bytes(data)
+        made = tree_artifact("annotations", context.directory, "results")
         return Outcome((made,), {"folder_id": self.results[0]})
 
 
@@ -111,4 +111,4 @@ async def test_an_unknown_folder_refuses_the_job_by_its_id_and_keeps_its_record(
         refused = await engine.until(job.id, State.REFUSED)
     assert "There is no folder 4711 on pCloud" in refused.reason
     (publication,) = await engine.store.publications(job.id)
-    assert publication.state is Sending.REFUSED
+    assert publication.state is PublicationState.REFUSED

@@ -8,7 +8,7 @@ from builders_aws import a_bench, a_job, names_in
 from builders_pcloud import an_account, by_password, certificate, no_line_left, service, the_tools
 from peers.pcloud import says
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.steps import fetch
 
 __all__ = ["certificate", "no_line_left", "service"]
@@ -93,16 +93,16 @@ async def test_a_content_server_that_is_down_is_passed_over(service, uploaded, t
 
 async def test_a_server_that_is_slow_but_never_silent_is_waited_for(service, uploaded, tmp_path):
     service.slow = 0.25
-    bench = a_fetch(tmp_path, service, f"pcloud:{uploaded.id}")
-    bench.tools.accounts["cloud"] = an_account(service, read_timeout=1.0)
-    await fetch.run(fetch.Options(chunk=16 * MIB), bench)
+    context = a_fetch(tmp_path, service, f"pcloud:{uploaded.id}")
+    context.tools.accounts["cloud"] = an_account(service, read_timeout=1.0)
+    await fetch.run(fetch.Options(chunk=16 * MIB), context)
     assert fetched(tmp_path) == DATA
     assert service.served == len(DATA)
 
 
 async def test_links_that_never_hold_are_left_for_later(service, uploaded, tmp_path):
     service.cuts = [0] * 99
-    with pytest.raises(AgainLater, match=r"connection was lost|no longer holds"):
+    with pytest.raises(RetryLater, match=r"connection was lost|no longer holds"):
         await fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
     assert service.count("getfilelink") == 2
 
@@ -125,7 +125,7 @@ async def test_a_restart_goes_on_with_the_chunks_that_are_missing(service, uploa
 
 async def test_a_file_that_was_replaced_between_two_attempts_is_fetched_from_its_start(service, uploaded, tmp_path):
     service.misstep("GET", "^/content/", "drop", skip=3, times=99)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
     service.missteps.clear()
     service.put("/recordings/Ein Vortrag.mov", DATA[::-1])
@@ -136,7 +136,7 @@ async def test_a_file_that_was_replaced_between_two_attempts_is_fetched_from_its
 async def test_a_file_that_is_replaced_while_it_comes_is_not_taken_for_either(service, uploaded, tmp_path):
     """Its second half is another one's; the checksum finds it out."""
     service.replaces_after = (2 * MIB, DATA[::-1])
-    with pytest.raises(AgainLater, match="sha256 is not the promised one"):
+    with pytest.raises(RetryLater, match="sha256 is not the promised one"):
         await fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
     assert names_in(tmp_path / "job") == []
     await fetch.run(SMALL, a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
@@ -174,7 +174,7 @@ async def test_the_size_and_the_checksum_an_arrival_promised_are_compared(servic
     with pytest.raises(Refused, match="was replaced since it arrived"):
         await fetch.run(SMALL, a_fetch(tmp_path, service, f"pcloud:{uploaded.id}", size=5))
     wrong = hashlib.md5(b"other").hexdigest()
-    with pytest.raises(AgainLater, match="md5 is not the promised one"):
+    with pytest.raises(RetryLater, match="md5 is not the promised one"):
         await fetch.run(SMALL, a_fetch(tmp_path, service, f"pcloud:{uploaded.id}", checksum=f"md5:{wrong}"))
     right = hashlib.md5(DATA).hexdigest()
     await fetch.run(SMALL, a_fetch(tmp_path, service, f"pcloud:{uploaded.id}", size=len(DATA), checksum=f"md5:{right}"))
@@ -188,7 +188,7 @@ async def test_american_files_are_compared_by_sha1(service, uploaded, tmp_path):
 
 
 async def test_a_full_disk_waits(service, uploaded, tmp_path):
-    with pytest.raises(AgainLater, match="kept in reserve") as full:
+    with pytest.raises(RetryLater, match="kept in reserve") as full:
         await fetch.run(SMALL, a_fetch(tmp_path, service, f"pcloud:{uploaded.id}", reserve=2**60))
     assert full.value.counts is False
     assert service.served == 0
@@ -203,10 +203,10 @@ async def test_an_answer_that_makes_no_sense_is_asked_for_again(service, uploade
 
 
 async def test_an_arrival_that_names_no_account_is_refused(service, uploaded, tmp_path):
-    bench = a_fetch(tmp_path, service, f"pcloud:{uploaded.id}", account=None)
+    context = a_fetch(tmp_path, service, f"pcloud:{uploaded.id}", account=None)
     with pytest.raises(Refused, match="set account of the fetch step"):
-        await fetch.run(SMALL, bench)
-    await fetch.run(fetch.Options(account="cloud"), bench)
+        await fetch.run(SMALL, context)
+    await fetch.run(fetch.Options(account="cloud"), context)
     assert fetched(tmp_path) == DATA
 
 
@@ -220,7 +220,7 @@ async def test_check_asks_whose_the_account_is(service, tmp_path):
 
 
 async def test_a_password_fetches_too(service, uploaded, tmp_path):
-    bench = a_fetch(tmp_path, service, f"pcloud:{uploaded.id}")
-    bench.tools.accounts["cloud"] = by_password(service)
-    await fetch.run(SMALL, bench)
+    context = a_fetch(tmp_path, service, f"pcloud:{uploaded.id}")
+    context.tools.accounts["cloud"] = by_password(service)
+    await fetch.run(SMALL, context)
     assert fetched(tmp_path) == DATA

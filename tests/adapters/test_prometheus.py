@@ -3,7 +3,7 @@ import shutil
 
 import aiohttp
 import pytest
-from builders_web import TOKEN, FakeDesk, a_job, free_port, open_port
+from builders_web import TOKEN, FakeControl, a_job, free_port, open_port
 
 from vidd.model.event import BytesMoved, EncodeEnded, JobMoved, Retried, StepEnded, WatcherMoved
 from vidd.model.job import State
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def a_busy_desk():
-    desk = FakeDesk()
+    desk = FakeControl()
     desk.store.put(a_job(State.READY), a_job(State.WAITING))
     for event in (
         JobMoved(a_job(State.PUBLISHED, name='ho"st\\ile\n'), State.PUBLISHING),

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders_scenes import bench, people
+from builders_scenes import context, people
 from peers.analysis import install
 from pydantic import ValidationError
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.tree import leaves
 from vidd.integrations.analysis_results import step as analysis_results_step
 from vidd.integrations.analysis_results.annotations import Refusal, Results
@@ -47,12 +47,12 @@ def bare(tmp_path_factory):
 
 @pytest.fixture
 def made(tmp_path, whole):
-    """A job's bench on which the analysis has left all of it."""
+    """A job's context on which the analysis has left all of it."""
     return left(tmp_path, whole)
 
 
 def left(tmp_path, source):
-    bench_, _ = bench(tmp_path, step="results")
+    bench_, _ = context(tmp_path, step="results")
     shutil.copytree(source, bench_.directory / "pcloudresults" / NAME)
     return bench_
 
@@ -231,7 +231,7 @@ async def test_what_the_analysis_did_not_leave_is_named(made):
 
 async def test_a_video_without_people_needs_no_bodies(tmp_path):
     scene = {"scene_no": 0, "start_frame": 0, "end_frame": 0, "frames": [{"frame_no": 0, "no_person": 0, "poses": []}]}
-    made, _ = bench(tmp_path, step="results")
+    made, _ = context(tmp_path, step="results")
     for name, file in (("2d_poses", "scene_000_poses.json"), ("3d_poses", "scene_000_poses3d.json")):
         annotations(made, name).mkdir(parents=True)
         annotations(made, f"{name}/{file}").write_text(json.dumps(scene))
@@ -253,7 +253,7 @@ async def test_links_do_not_bring_foreign_files_among_the_results(made):
 
 
 async def test_looking_that_runs_out_of_memory_is_tried_again(made):
-    with pytest.raises(AgainLater, match="could not be looked at"):
+    with pytest.raises(RetryLater, match="could not be looked at"):
         await analysis_results_step.run(options(memory=8 << 20), made)
 
 

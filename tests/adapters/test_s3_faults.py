@@ -3,7 +3,7 @@ import pytest
 from botocore import exceptions as boto
 from builders_aws import an_account
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.aws.account import Account, client, head, shown
 from vidd.integrations.aws.errors import asking, fault_of
 from vidd.integrations.aws.s3_uri import parse_s3_uri, web_address
@@ -20,11 +20,11 @@ def an_answer(code, status, message="", **headers):
 @pytest.mark.parametrize(
     ("code", "status", "fate", "words"),
     [
-        ("SlowDown", 503, AgainLater, "busy"),
-        ("TooManyRequests", 429, AgainLater, "busy"),
-        ("RequestTimeout", 400, AgainLater, "busy"),
-        ("InternalError", 500, AgainLater, "failed"),
-        ("502", 502, AgainLater, "failed"),
+        ("SlowDown", 503, RetryLater, "busy"),
+        ("TooManyRequests", 429, RetryLater, "busy"),
+        ("RequestTimeout", 400, RetryLater, "busy"),
+        ("InternalError", 500, RetryLater, "failed"),
+        ("502", 502, RetryLater, "failed"),
         ("NotImplemented", 501, Refused, "refused"),
         ("AccessDenied", 403, Refused, "may not do this"),
         ("403", 403, Refused, "may not do this"),
@@ -50,14 +50,14 @@ def test_each_answer_has_its_fate_and_a_sentence(code, status, fate, words):
 @pytest.mark.parametrize(
     ("error", "fate"),
     [
-        (an_answer("InternalError", 500), NobodyKnows),
-        (an_answer("SlowDown", 503), AgainLater),
+        (an_answer("InternalError", 500), OutcomeUnknown),
+        (an_answer("SlowDown", 503), RetryLater),
         (an_answer("AccessDenied", 403), Refused),
-        (boto.ReadTimeoutError(endpoint_url="u"), NobodyKnows),
-        (boto.ConnectionClosedError(endpoint_url="u"), NobodyKnows),
-        (boto.ConnectTimeoutError(endpoint_url="u"), AgainLater),
-        (boto.EndpointConnectionError(endpoint_url="u", error=aiohttp.ClientOSError(104, "reset")), NobodyKnows),
-        (aiohttp.ClientPayloadError(), NobodyKnows),
+        (boto.ReadTimeoutError(endpoint_url="u"), OutcomeUnknown),
+        (boto.ConnectionClosedError(endpoint_url="u"), OutcomeUnknown),
+        (boto.ConnectTimeoutError(endpoint_url="u"), RetryLater),
+        (boto.EndpointConnectionError(endpoint_url="u", error=aiohttp.ClientOSError(104, "reset")), OutcomeUnknown),
+        (aiohttp.ClientPayloadError(), OutcomeUnknown),
     ],
 )
 def test_a_commit_without_an_answer_leaves_a_doubt_only_where_it_may_have_gone_out(error, fate):

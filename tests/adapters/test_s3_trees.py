@@ -7,7 +7,7 @@ from builders_aws import Bucket, Desk, a_job, an_account, the_tools
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack, rclone_s3
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.tree import tree_artifact
 from vidd.integrations.aws import s3_publisher
 from vidd.integrations.aws.account import Account
@@ -83,7 +83,7 @@ def puts(method, path):
 
 
 async def test_a_tree_becomes_an_object_for_each_file_with_its_type_and_marker(bucket, server, tmp_path):
-    receipt = await s3_publisher.publish(the_options(bucket, acl="private"), a_desk(tmp_path, server).parcel)
+    receipt = await s3_publisher.publish(the_options(bucket, acl="private"), a_desk(tmp_path, server).context)
     assert await there(bucket) == FILES
     heads = {name: await bucket.head(PREFIX + name) for name in FILES}
     assert {name: head["ContentType"] for name, head in heads.items()} == {
@@ -104,19 +104,19 @@ async def test_a_tree_becomes_an_object_for_each_file_with_its_type_and_marker(b
 
 async def test_a_second_publish_sends_nothing(bucket, proxy, tmp_path):
     desk = a_desk(tmp_path, proxy.url)
-    await s3_publisher.publish(the_options(bucket), desk.parcel)
+    await s3_publisher.publish(the_options(bucket), desk.context)
     proxy.seen.clear()
-    receipt = await s3_publisher.publish(the_options(bucket), desk.parcel)
+    receipt = await s3_publisher.publish(the_options(bucket), desk.context)
     assert [receipt.facts[name] for name in ("sent", "sent_bytes", "equal")] == [0, 0, 5]
     assert proxy.of("PUT") == proxy.of("POST") == proxy.of("HEAD") == []
 
 
 async def test_only_what_changed_is_sent_even_where_the_size_is_the_same(bucket, proxy, tmp_path):
     desk = a_desk(tmp_path, proxy.url)
-    await s3_publisher.publish(the_options(bucket), desk.parcel)
+    await s3_publisher.publish(the_options(bucket), desk.context)
     proxy.seen.clear()
     changed = {**FILES, "2d_poses/scene_000_poses.json": b'{"scene_no": 1}', "new.json": b"{}"}
-    await s3_publisher.publish(the_options(bucket), with_tree(desk, changed).parcel)
+    await s3_publisher.publish(the_options(bucket), with_tree(desk, changed).context)
     assert sorted(one.rpartition("/")[2] for one in proxy.of("PUT")) == ["new.json", "scene_000_poses.json"]
     assert await there(bucket) == changed
 
@@ -126,9 +126,9 @@ async def test_more_than_a_thousand_objects_are_listed_page_by_page_and_compared
 ):
     files = {f"body/{number % 20:03}/{number}.glb": str(number).encode() for number in range(1010)}
     desk = a_desk(tmp_path, proxy.url, files)
-    await s3_publisher.publish(the_options(bucket, at_once=16), desk.parcel)
+    await s3_publisher.publish(the_options(bucket, at_once=16), desk.context)
     proxy.seen.clear()
-    receipt = await s3_publisher.publish(the_options(bucket), desk.parcel)
+    receipt = await s3_publisher.publish(the_options(bucket), desk.context)
     assert (receipt.facts["equal"], receipt.facts["sent_bytes"]) == (1010, 0)
     assert {one.partition(" ")[0] for one in proxy.seen} == {"GET"}
     assert len(proxy.seen) <= 3
@@ -140,7 +140,7 @@ async def test_so_many_are_under_way_at_once(bucket, proxy, tmp_path, many):
     desk = a_desk(tmp_path, proxy.url, {f"{number}.json": b"1" for number in range(20)})
     proxy.many = many
     proxy.next_time(puts, "hold", times=99)
-    running = asyncio.create_task(s3_publisher.publish(the_options(bucket, at_once=many), desk.parcel))
+    running = asyncio.create_task(s3_publisher.publish(the_options(bucket, at_once=many), desk.context))
     async with asyncio.timeout(30):
         await proxy.hanging.wait()
     assert proxy.held == many
@@ -153,45 +153,45 @@ class TestWhatIsNoLongerThere:
     @pytest.fixture
     async def desk(self, bucket, server, tmp_path):
         desk = a_desk(tmp_path, server)
-        await s3_publisher.publish(the_options(bucket), desk.parcel)
+        await s3_publisher.publish(the_options(bucket), desk.context)
         await bucket.put(f"{PREFIX}by-hand.txt", b"a person's")
         await bucket.put(f"{PREFIX}other.json", b"other", Metadata={"vidd-job": "02job"})
         await bucket.put("annotations/cm88/ours.json", b"beside", Metadata={"vidd-job": "01job"})
         return with_tree(desk, {"2d_poses/index.json": b"[]"})
 
     async def test_stays_without_delete(self, bucket, desk):
-        await s3_publisher.publish(the_options(bucket), desk.parcel)
+        await s3_publisher.publish(the_options(bucket), desk.context)
         assert (await there(bucket)).keys() == {*FILES, "by-hand.txt", "other.json"}
 
     async def test_is_dropped_with_delete_where_this_job_put_it_there_and_nowhere_else(self, bucket, desk):
-        receipt = await s3_publisher.publish(the_options(bucket, delete=True), desk.parcel)
+        receipt = await s3_publisher.publish(the_options(bucket, delete=True), desk.context)
         assert (await there(bucket)).keys() == {"2d_poses/index.json", "by-hand.txt", "other.json"}
         assert "annotations/cm88/ours.json" in await bucket.keys()
         assert receipt.facts["dropped"] == 4
 
     async def test_with_overwrite_what_any_job_put_there_is_dropped_and_what_a_person_did_is_not(self, bucket, desk):
-        await s3_publisher.publish(the_options(bucket, delete=True, overwrite=True), desk.parcel)
+        await s3_publisher.publish(the_options(bucket, delete=True, overwrite=True), desk.context)
         assert (await there(bucket)).keys() == {"2d_poses/index.json", "by-hand.txt"}
 
     async def test_of_the_job_that_is_replaced_is_dropped_too(self, bucket, desk):
         job = replace(desk.job, id="03job", facts={**desk.job.facts, "replaces": "01job"})
-        await s3_publisher.publish(the_options(bucket, delete=True), replace(desk, job=job, token={}).parcel)
+        await s3_publisher.publish(the_options(bucket, delete=True), replace(desk, job=job, token={}).context)
         assert (await there(bucket)).keys() == {"2d_poses/index.json", "by-hand.txt", "other.json"}
 
     async def test_an_empty_tree_is_no_wish_to_drop_everything(self, bucket, desk):
         with pytest.raises(Refused, match="holds no file"):
-            await s3_publisher.publish(the_options(bucket, delete=True), with_tree(desk, {}).parcel)
+            await s3_publisher.publish(the_options(bucket, delete=True), with_tree(desk, {}).context)
         assert len(await there(bucket)) == 7
 
 
 async def test_objects_of_another_job_are_not_replaced_unless_that_is_wanted(bucket, server, tmp_path):
-    await s3_publisher.publish(the_options(bucket), a_desk(tmp_path, server).parcel)
+    await s3_publisher.publish(the_options(bucket), a_desk(tmp_path, server).context)
     other = a_desk(tmp_path, server, {**FILES, "2d_poses/index.json": b"[1]"})
     other = replace(other, job=replace(other.job, id="02job"))
     with pytest.raises(Refused, match="overwrite = true"):
-        await s3_publisher.publish(the_options(bucket), other.parcel)
+        await s3_publisher.publish(the_options(bucket), other.context)
     assert await there(bucket) == FILES
-    await s3_publisher.publish(the_options(bucket, overwrite=True), other.parcel)
+    await s3_publisher.publish(the_options(bucket, overwrite=True), other.context)
     assert (await there(bucket))["2d_poses/index.json"] == b"[1]"
 
 
@@ -200,7 +200,7 @@ async def test_what_is_lost_on_the_way_is_looked_for_and_sent_again_only_where_i
     bucket, proxy, tmp_path, how
 ):
     proxy.next_time(puts, how, times=3)
-    receipt = await s3_publisher.publish(the_options(bucket), a_desk(tmp_path, proxy.url).parcel)
+    receipt = await s3_publisher.publish(the_options(bucket), a_desk(tmp_path, proxy.url).context)
     assert await there(bucket) == FILES
     assert receipt.facts["sent"] == 5
 
@@ -208,7 +208,7 @@ async def test_what_is_lost_on_the_way_is_looked_for_and_sent_again_only_where_i
 async def test_an_answer_that_is_lost_after_the_commit_costs_no_second_sending(bucket, proxy, tmp_path):
     """The HTTP client itself repeats a PUT once when its connection breaks."""
     proxy.next_time(puts, "late error", times=99)
-    await s3_publisher.publish(the_options(bucket), a_desk(tmp_path, proxy.url).parcel)
+    await s3_publisher.publish(the_options(bucket), a_desk(tmp_path, proxy.url).context)
     assert await there(bucket) == FILES
     assert len(proxy.of("PUT")) == 5
 
@@ -217,12 +217,12 @@ async def test_nothing_is_sent_again_while_the_provider_cannot_be_asked(bucket, 
     desk = a_desk(tmp_path, proxy.url)
     proxy.next_time(puts, "late error", times=99)
     proxy.next_time(lambda method, path: method == "HEAD", 503, times=99)
-    with pytest.raises(AgainLater):
-        await s3_publisher.publish(the_options(bucket, at_once=1), desk.parcel)
+    with pytest.raises(RetryLater):
+        await s3_publisher.publish(the_options(bucket, at_once=1), desk.context)
     assert len(proxy.of("PUT")) == 1
     proxy.troubles.clear()
-    assert await s3_publisher.reconcile(the_options(bucket), desk.parcel) is None
-    await s3_publisher.publish(the_options(bucket), desk.parcel)
+    assert await s3_publisher.reconcile(the_options(bucket), desk.context) is None
+    await s3_publisher.publish(the_options(bucket), desk.context)
     assert await there(bucket) == FILES
     assert len(proxy.of("PUT")) == 5
 
@@ -230,24 +230,24 @@ async def test_nothing_is_sent_again_while_the_provider_cannot_be_asked(bucket, 
 async def test_reconcile_gives_the_receipt_of_what_is_there_and_none_of_what_is_not(bucket, server, tmp_path):
     desk = a_desk(tmp_path, server)
     options = the_options(bucket, delete=True)
-    assert await s3_publisher.reconcile(options, desk.parcel) is None
-    receipt = await s3_publisher.publish(options, desk.parcel)
-    found = await s3_publisher.reconcile(options, desk.parcel)
+    assert await s3_publisher.reconcile(options, desk.context) is None
+    receipt = await s3_publisher.publish(options, desk.context)
+    found = await s3_publisher.reconcile(options, desk.context)
     assert (found.url, found.facts["trees"], found.facts["equal"]) == (receipt.url, receipt.facts["trees"], 5)
     await bucket.put(f"{PREFIX}2d_poses/index.json", b"{}")
-    assert await s3_publisher.reconcile(options, desk.parcel) is None
-    await s3_publisher.publish(the_options(bucket, overwrite=True), desk.parcel)
+    assert await s3_publisher.reconcile(options, desk.context) is None
+    await s3_publisher.publish(the_options(bucket, overwrite=True), desk.context)
     await bucket.put(f"{PREFIX}old.json", b"old", Metadata={"vidd-job": "01job"})
-    assert await s3_publisher.reconcile(options, desk.parcel) is None
-    assert await s3_publisher.reconcile(the_options(bucket), desk.parcel) is not None
-    assert await s3_publisher.reconcile(the_options(bucket, prefix="elsewhere"), desk.parcel) is None
+    assert await s3_publisher.reconcile(options, desk.context) is None
+    assert await s3_publisher.reconcile(the_options(bucket), desk.context) is not None
+    assert await s3_publisher.reconcile(the_options(bucket, prefix="elsewhere"), desk.context) is None
 
 
 async def test_a_large_file_of_a_tree_goes_on_with_the_parts_that_are_missing(bucket, proxy, tmp_path):
     big = os.urandom(12 * MIB + 7)
     desk = a_desk(tmp_path, proxy.url, {"big.glb": big, "a.json": b"1"})
     proxy.next_time(lambda m, p: m == "PUT" and "partNumber=3" in p, "hang")
-    running = asyncio.create_task(s3_publisher.publish(the_options(bucket, at_once=1), desk.parcel))
+    running = asyncio.create_task(s3_publisher.publish(the_options(bucket, at_once=1), desk.context))
     async with asyncio.timeout(30):
         await proxy.hanging.wait()
     running.cancel()
@@ -255,7 +255,7 @@ async def test_a_large_file_of_a_tree_goes_on_with_the_parts_that_are_missing(bu
         await running
     assert desk.token["parts"][f"{PREFIX}big.glb"]["upload_id"]
     proxy.seen.clear()
-    await s3_publisher.publish(the_options(bucket), desk.parcel)
+    await s3_publisher.publish(the_options(bucket), desk.context)
     assert len(proxy.of("PUT")) == len(proxy.of("PUT", "partNumber=3")) == 1
     assert await there(bucket) == {"big.glb": big, "a.json": b"1"}
     assert desk.token["parts"] == {}
@@ -266,57 +266,59 @@ async def test_the_open_upload_of_a_large_file_that_changed_is_ended(bucket, pro
     desk = a_desk(tmp_path, proxy.url, {"big.glb": os.urandom(6 * MIB)})
     proxy.next_time(puts, 403, times=99)
     with pytest.raises(Refused, match="may not do this"):
-        await s3_publisher.publish(the_options(bucket), desk.parcel)
+        await s3_publisher.publish(the_options(bucket), desk.context)
     proxy.troubles.clear()
     assert await bucket.open_uploads() == []
     proxy.next_time(puts, 503, times=99)
-    with pytest.raises(AgainLater):
-        await s3_publisher.publish(the_options(bucket), desk.parcel)
+    with pytest.raises(RetryLater):
+        await s3_publisher.publish(the_options(bucket), desk.context)
     proxy.troubles.clear()
     assert len(await bucket.open_uploads()) == 1
     data = os.urandom(6 * MIB)
-    await s3_publisher.publish(the_options(bucket), with_tree(desk, {"big.glb": data}).parcel)
+    await s3_publisher.publish(the_options(bucket), with_tree(desk, {"big.glb": data}).context)
     assert await there(bucket) == {"big.glb": data}
     assert await bucket.open_uploads() == []
 
 
 async def test_files_and_trees_go_out_together(bucket, server, tmp_path):
     desk = a_desk(tmp_path, server).add("talk", "out.mp4", b"film")
-    receipt = await s3_publisher.publish(the_options(bucket, prefix="t/{{ role }}"), desk.parcel)
+    receipt = await s3_publisher.publish(the_options(bucket, prefix="t/{{ role }}"), desk.context)
     assert await bucket.get("01job/talk-talk.mp4") == b"film"
     assert await there(bucket, "t/annotations/") == FILES
     assert receipt.url.endswith("/01job/talk-talk.mp4")
     assert [one["role"] for one in receipt.facts["files"]] == ["talk"]
     assert [one["role"] for one in receipt.facts["trees"]] == ["annotations"]
-    assert (await s3_publisher.reconcile(the_options(bucket, prefix="t/{{ role }}"), desk.parcel)).url == receipt.url
+    assert (await s3_publisher.reconcile(the_options(bucket, prefix="t/{{ role }}"), desk.context)).url == receipt.url
 
 
 async def test_trees_in_one_place_keep_apart_and_drop_nothing_of_each_other(bucket, server, tmp_path):
     desk = with_tree(a_desk(tmp_path, server), {"extra.json": b"{}"}, role="more")
     options = the_options(bucket, delete=True)
-    await s3_publisher.publish(options, desk.parcel)
+    await s3_publisher.publish(options, desk.context)
     assert await there(bucket) == {**FILES, "extra.json": b"{}"}
     with_tree(desk, {"2d_poses/index.json": b"{}"}, role="more")
     with pytest.raises(Refused, match="Two files would be"):
-        await s3_publisher.publish(options, desk.parcel)
+        await s3_publisher.publish(options, desk.context)
 
 
 @pytest.mark.parametrize("prefix", ["a//b", "a/../b", "x" * 1100])
 async def test_a_prefix_that_makes_no_safe_key_is_refused_before_anything_is_sent(bucket, proxy, tmp_path, prefix):
     with pytest.raises(Refused, match="file_name filter"):
-        await s3_publisher.publish(the_options(bucket, prefix=prefix), a_desk(tmp_path, proxy.url).parcel)
+        await s3_publisher.publish(the_options(bucket, prefix=prefix), a_desk(tmp_path, proxy.url).context)
     assert proxy.seen == []
 
 
 @pytest.mark.parametrize(("wanted", "left"), [("keep", FILES), ("delete", {})])
 async def test_a_tree_that_is_taken_back_is_kept_or_deleted_as_the_settings_say(bucket, server, tmp_path, wanted, left):
     desk = a_desk(tmp_path, server)
-    receipt = await s3_publisher.publish(the_options(bucket), desk.parcel)
+    receipt = await s3_publisher.publish(the_options(bucket), desk.context)
     await bucket.put(f"{PREFIX}by-hand.txt", b"a person's")
     await bucket.put(f"{PREFIX}other.json", b"other", Metadata={"vidd-job": "02job"})
-    parcel = replace(desk.parcel, publication=desk.parcel.publication.evolve(receipt=receipt), artifacts={})
+    context = replace(desk.context, publication=desk.context.publication.evolve(receipt=receipt), artifacts={})
     for _ in range(2):
-        assert f"s3://{bucket.name}/{PREFIX}" in await s3_publisher.retract(the_options(bucket, retract=wanted), parcel)
+        assert f"s3://{bucket.name}/{PREFIX}" in await s3_publisher.retract(
+            the_options(bucket, retract=wanted), context
+        )
         assert await there(bucket) == {**left, "by-hand.txt": b"a person's", "other.json": b"other"}
 
 
@@ -325,7 +327,7 @@ async def test_progress_counts_every_byte_that_is_to_be_sent_once(bucket, proxy,
     desk = a_desk(tmp_path, proxy.url)
     proxy.next_time(puts, 503, times=2)
     proxy.next_time(puts, "late error", times=2)
-    await s3_publisher.publish(the_options(bucket), replace(desk.parcel, progress=lambda *said: seen.append(said)))
+    await s3_publisher.publish(the_options(bucket), replace(desk.context, progress=lambda *said: seen.append(said)))
     size = sum(len(data) for data in FILES.values())
     assert seen[-1][:3] == (size, size, "bytes")
 
@@ -387,7 +389,7 @@ class TestSpaces:
         desk = a_desk(tmp_path, server)
         desk.tools.accounts["library"] = Account(environment="DO_SPACES")
         options = s3_publisher.Options(account="library", prefix="annotations/{{ facts.folder_id }}")
-        await s3_publisher.publish(options, desk.parcel)
+        await s3_publisher.publish(options, desk.context)
         assert await there(bucket) == FILES
         assert bucket.name in await s3_publisher.check(options, desk.tools)
 
@@ -395,7 +397,7 @@ class TestSpaces:
 async def test_a_publisher_without_any_bucket_is_refused(server, tmp_path):
     desk = a_desk(tmp_path, server)
     with pytest.raises(Refused, match="No bucket is named"):
-        await s3_publisher.publish(s3_publisher.Options(account="library"), desk.parcel)
+        await s3_publisher.publish(s3_publisher.Options(account="library"), desk.context)
 
 
 async def test_a_server_of_another_make_takes_a_tree_and_knows_it_again(tmp_path):
@@ -404,8 +406,8 @@ async def test_a_server_of_another_make_takes_a_tree_and_knows_it_again(tmp_path
     files = {**FILES, "big.glb": os.urandom(6 * MIB)}
     with rclone_s3(tmp_path / "server") as url:
         desk = a_desk(tmp_path, url, files)
-        await s3_publisher.publish(options, desk.parcel)
-        receipt = await s3_publisher.publish(options, desk.parcel)
+        await s3_publisher.publish(options, desk.context)
+        receipt = await s3_publisher.publish(options, desk.context)
     root = tmp_path / "server/library/annotations/x"
     assert {str(one.relative_to(root)): one.read_bytes() for one in root.rglob("*") if one.is_file()} == files
     assert (receipt.facts["sent"], receipt.facts["equal"]) == (0, 6)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import av
 import pytest
-from builders_scenes import bench, people
+from builders_scenes import context, people
 from footage import NUMBERED, numbers, recording
 from pydantic import ValidationError
 
@@ -29,7 +29,7 @@ def walk(tmp_path_factory):
 
 
 async def part(tmp_path, video, **settings):
-    made, _ = bench(tmp_path, video, step="scenes")
+    made, _ = context(tmp_path, video, step="scenes")
     outcome = await scenes.run(scenes.Options(**settings), made)
     (artifact,) = outcome.artifacts
     index = made.directory / artifact.path / ("scenes.json" if artifact.tree else "")
@@ -60,7 +60,7 @@ async def test_the_right_pictures_are_in_each_file(tmp_path):
     video = recording(tmp_path / "n.mp4", seconds=3.2, picture=NUMBERED, tracks=1)
     found = told.Found(80, (33, 57))
     options = scenes.Options(sound=True)
-    made, _ = bench(tmp_path, video, step="scenes")
+    made, _ = context(tmp_path, video, step="scenes")
     media = await scenes.probe(video, "n")
     parting = scenes._Parting(options, made, video, media)
     artifact = await parting.part(scenes.scenes_of(found.cuts, found.frames, 1))
@@ -73,7 +73,7 @@ async def test_the_right_pictures_are_in_each_file(tmp_path):
 
 async def test_a_video_of_many_short_scenes_is_parted_in_one_go(tmp_path):
     video = recording(tmp_path / "n.mp4", seconds=8, tracks=0)
-    made, _ = bench(tmp_path, video, step="scenes")
+    made, _ = context(tmp_path, video, step="scenes")
     parting = scenes._Parting(scenes.Options(preset="ultrafast"), made, video, await scenes.probe(video, "n"))
     artifact = await parting.part(scenes.scenes_of(range(2, 200, 2), 200, 1))
     assert artifact.tree.files == 100 + 1
@@ -122,7 +122,7 @@ async def test_pyscenedetect_finds_the_same_cuts(tmp_path, walk):
 
 async def test_without_pyscenedetect_the_detector_is_refused_with_what_to_install(tmp_path, walk, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    made, _ = bench(tmp_path, walk)
+    made, _ = context(tmp_path, walk)
     with pytest.raises(Refused, match=r"install vidd\[scenes\]"):
         await scenes.check(scenes.Options(detector="adaptive"), made.tools)
 

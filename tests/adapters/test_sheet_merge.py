@@ -6,12 +6,12 @@ import pytest
 from builders_mail import Sent, job
 from builders_sheet import csv_file
 
-from vidd.aio.batcher import Together
+from vidd.aio.batcher import Batcher
 from vidd.errors import Refused
 from vidd.integrations.sheet import publisher as sheet_publisher
 from vidd.integrations.sheet.merge import Known, Verdict, merged
 from vidd.model.publication import Receipt
-from vidd.model.talk import Standing, Status
+from vidd.model.talk import TalkStatus, Status
 
 OWN = {"uploaded", "published"}
 
@@ -49,9 +49,9 @@ async def test_in_a_file_a_persons_word_stays_too_and_the_receipt_says_what_vidd
     path = csv_file(tmp_path / "p.csv", "uuid,status,link\nt-1,,\n")
     sent = Sent(tmp_path, kind="sheet", receipts={"s3": Receipt(url="https://video")}, job=job())
     options = sheet_publisher.Options(path=path)
-    await sheet_publisher.follow(options, [Standing("t-1", Status.PROCESSING)], sent.parcel().tools)
+    await sheet_publisher.follow(options, [TalkStatus("t-1", Status.PROCESSING)], sent.context().tools)
     csv_file(path, path.read_text().replace("processing", "on hold"))
-    receipt = await sheet_publisher.publish(options, sent.parcel())
+    receipt = await sheet_publisher.publish(options, sent.context())
     assert path.read_text() == "uuid,status,link\nt-1,on hold,https://video\n"
     assert receipt.facts["kept"] == {"status": "published"}
     assert receipt.facts["notes"] == ["The cell under status is a person's and stays; vidd would write: published"]
@@ -65,7 +65,7 @@ async def test_each_wish_has_its_own_answer_and_all_come_from_one_go():
         await asyncio.sleep(0)
         return [Refused("No.") if wish == 2 else wish * 10 for wish in wishes]
 
-    together = Together(work)
+    together = Batcher(work)
     results = await asyncio.gather(*(together.ask(wish) for wish in range(5)), return_exceptions=True)
     assert [str(one) if isinstance(one, Refused) else one for one in results] == [0, 10, "No.", 30, 40]
     assert goes == [[0], [1, 2, 3, 4]]

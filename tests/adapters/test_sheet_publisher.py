@@ -11,12 +11,12 @@ import pytest
 from builders_mail import LINK, Sent, job
 from builders_sheet import aged, csv_file, parts, rich_workbook, with_parts
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.sheet import publisher as sheet_publisher
 from vidd.integrations.sheet.backends import csv as backends_csv
 from vidd.integrations.sheet.backends import file, xlsx
 from vidd.integrations.sheet.table import Cell
-from vidd.model.talk import Standing, Status
+from vidd.model.talk import TalkStatus, Status
 
 URL = "https://video.example.org/t-1"
 
@@ -27,7 +27,7 @@ def sent(tmp_path, talk_id="t-1", **changes):
 
 async def publish(path, talk="t-1", **changes):
     return await sheet_publisher.publish(
-        sheet_publisher.Options(path=path, **changes), sent(path.parent, talk).parcel()
+        sheet_publisher.Options(path=path, **changes), sent(path.parent, talk).context()
     )
 
 
@@ -37,7 +37,7 @@ def names(folder):
 
 async def follow(path, *standings, **changes):
     await sheet_publisher.follow(
-        sheet_publisher.Options(path=path, **changes), standings, sent(path.parent).parcel().tools
+        sheet_publisher.Options(path=path, **changes), standings, sent(path.parent).context().tools
     )
 
 
@@ -150,14 +150,14 @@ async def test_a_sheet_without_an_id_column_is_refused_with_the_headings_found(t
 
 
 async def test_a_sheet_that_is_gone_is_again_later(tmp_path):
-    with pytest.raises(AgainLater, match="There is no sheet"):
+    with pytest.raises(RetryLater, match="There is no sheet"):
         await publish(tmp_path / "p.csv")
 
 
 async def test_a_job_without_a_talk_has_no_row(tmp_path):
     path = csv_file(tmp_path / "p.csv", CSV)
     with pytest.raises(Refused, match="belongs to no talk"):
-        await sheet_publisher.publish(sheet_publisher.Options(path=path), sent(tmp_path, None, talk=None).parcel())
+        await sheet_publisher.publish(sheet_publisher.Options(path=path), sent(tmp_path, None, talk=None).context())
 
 
 async def test_mode_owner_and_a_symbolic_link_stay(tmp_path):
@@ -225,7 +225,7 @@ async def test_a_sheet_that_changes_all_the_time_is_again_later(tmp_path, monkey
         return real(content, cells)
 
     monkeypatch.setattr(backends_csv, "patched", save_meanwhile)
-    with pytest.raises(AgainLater, match="is being changed all the time"):
+    with pytest.raises(RetryLater, match="is being changed all the time"):
         await publish(path)
     assert path.read_text() == CSV
 
@@ -241,21 +241,24 @@ async def test_forty_talks_published_at_once_all_stand_in_the_sheet(tmp_path):
 async def test_reconcile_reads_the_cell(tmp_path):
     path = csv_file(tmp_path / "p.csv", CSV)
     tried = sent(tmp_path)
-    assert await sheet_publisher.reconcile(sheet_publisher.Options(path=path), tried.parcel()) is None
+    assert await sheet_publisher.reconcile(sheet_publisher.Options(path=path), tried.context()) is None
     receipt = await publish(path)
-    assert await sheet_publisher.reconcile(sheet_publisher.Options(path=path), tried.parcel()) == receipt
+    assert await sheet_publisher.reconcile(sheet_publisher.Options(path=path), tried.context()) == receipt
 
 
 async def test_all_rows_follow_how_their_talks_stand(tmp_path):
     path = csv_file(tmp_path / "p.csv", "uuid,status\nt-1,\nt-2,\nt-3,asked her\nt-4,failed\nt-5,\nt-5,\n")
     await follow(
-        path, Standing("t-1", Status.PUBLISHED, URL), Standing("t-4", Status.PROCESSING), Standing("t-9", Status.FAILED)
+        path,
+        TalkStatus("t-1", Status.PUBLISHED, URL),
+        TalkStatus("t-4", Status.PROCESSING),
+        TalkStatus("t-9", Status.FAILED),
     )
     assert path.read_text() == (
         f"uuid,status,link\nt-1,published,{URL}\nt-2,not uploaded\nt-3,asked her\nt-4,processing\nt-5,\nt-5,\n"
     )
     before = path.stat().st_ino
-    await follow(path, Standing("t-1", Status.PUBLISHED, URL), Standing("t-4", Status.PROCESSING))
+    await follow(path, TalkStatus("t-1", Status.PUBLISHED, URL), TalkStatus("t-4", Status.PROCESSING))
     assert path.stat().st_ino == before
 
 
@@ -346,7 +349,7 @@ async def test_a_formula_in_the_way_is_not_overwritten(tmp_path):
     path = rich_workbook(tmp_path / "p.xlsx")
     with pytest.raises(Refused, match="row 2 of the tab 'Day 2' of the sheet a formula stands where vidd writes"):
         await publish(path, "u-1")
-    await follow(path, Standing("u-1", Status.FAILED, "x"), Standing("t-1", Status.FAILED))
+    await follow(path, TalkStatus("u-1", Status.FAILED, "x"), TalkStatus("t-1", Status.FAILED))
     after = openpyxl.load_workbook(path)
     assert after["Day 2"]["B2"].value == '=IF(1,"by formula","")'
     assert (after["Day 1"]["D3"].value, after["Day 1"]["D4"].value) == ("failed", "uploaded")
@@ -386,7 +389,7 @@ async def test_half_a_workbook_is_again_later(tmp_path, size):
     path = rich_workbook(tmp_path / "p.xlsx")
     path.write_bytes(path.read_bytes()[:size])
     aged(path)
-    with pytest.raises(AgainLater, match=r"p\.xlsx: The workbook cannot be read"):
+    with pytest.raises(RetryLater, match=r"p\.xlsx: The workbook cannot be read"):
         await publish(path)
 
 
@@ -406,6 +409,6 @@ async def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path, monkeypa
 async def test_the_check_counts_the_rows(tmp_path):
     path = csv_file(tmp_path / "p.csv", CSV)
     assert (
-        await sheet_publisher.check(sheet_publisher.Options(path=path), sent(tmp_path).parcel().tools)
+        await sheet_publisher.check(sheet_publisher.Options(path=path), sent(tmp_path).context().tools)
         == "2 talks have a row"
     )

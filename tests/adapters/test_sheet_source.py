@@ -14,8 +14,8 @@ from vidd.integrations.sheet.programme import Columns, read_talks
 from vidd.model.talk import Speaker
 
 
-def watch(inlet, **changes):
-    return watching(sheet_source.watch(sheet_source.Options(**{"path": "p.csv", **changes}), inlet), inlet)
+def watch(context, **changes):
+    return watching(sheet_source.watch(sheet_source.Options(**{"path": "p.csv", **changes}), context), context)
 
 
 def talks(text, **columns):
@@ -37,15 +37,15 @@ CSV = (
 
 async def test_the_programme_is_read_with_all_its_columns(tmp_path):
     csv_file(tmp_path / "p.csv", CSV)
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
-        first, second = inlet.readings[-1]
+    context = HeldInlet(tmp_path)
+    async with watch(context):
+        first, second = context.readings[-1]
     assert (first.id, first.title, first.description) == ("t-1", "Loops", "How, and why")
     assert first.speakers == (Speaker("Ada Lovelace", "ada@example.org"), Speaker("Alan Turing", "alan@example.org"))
     assert (first.stage, first.channel, first.priority, first.excluded, first.fault) == ("Main", "a", 5, False, None)
     assert first.facts == {"row": "row 2", "notes": [], "unusable": [], "columns": {"Day": "Monday"}}
     assert second.excluded
-    assert (inlet.standing, inlet.quiet) == ("up", 1)
+    assert (context.standing, context.quiet) == ("up", 1)
 
 
 @pytest.mark.parametrize(
@@ -169,76 +169,76 @@ def test_a_priority_that_is_no_number_is_noted():
 )
 async def test_a_sheet_that_cannot_be_read_leaves_the_programme_as_it_was(tmp_path, content, words):
     path = csv_file(tmp_path / "p.csv", CSV)
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
+    context = HeldInlet(tmp_path)
+    async with watch(context):
         csv_file(path, content)
-        await inlet.look()
-        assert words in inlet.standing
-        assert len(inlet.readings) == 1
+        await context.look()
+        assert words in context.standing
+        assert len(context.readings) == 1
         csv_file(path, CSV + "t-3,New,,,,,,,,\n")
-        await inlet.look()
-        assert inlet.standing == "up"
-        assert [one.id for one in inlet.readings[-1]] == ["t-1", "t-2", "t-3"]
+        await context.look()
+        assert context.standing == "up"
+        assert [one.id for one in context.readings[-1]] == ["t-1", "t-2", "t-3"]
 
 
 async def test_a_sheet_that_vanishes_is_said_and_read_again_when_it_is_back(tmp_path):
     path = csv_file(tmp_path / "p.csv", CSV)
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, create=False):
+    context = HeldInlet(tmp_path)
+    async with watch(context, create=False):
         path.unlink()
-        await inlet.look()
-        assert "There is no sheet" in inlet.standing
+        await context.look()
+        assert "There is no sheet" in context.standing
         csv_file(path, CSV)
-        await inlet.look()
-        assert inlet.standing == "up"
+        await context.look()
+        assert context.standing == "up"
 
 
 async def test_a_sheet_that_is_replaced_by_deleting_it_first_is_not_made_anew_and_empty(tmp_path):
     path = csv_file(tmp_path / "p.csv", CSV)
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
+    context = HeldInlet(tmp_path)
+    async with watch(context):
         path.unlink()
-        await inlet.look()
-        assert "There is no sheet" in inlet.standing
+        await context.look()
+        assert "There is no sheet" in context.standing
         assert not path.exists()
 
 
 async def test_a_sheet_that_lost_all_its_rows_leaves_the_programme_as_it_was(tmp_path):
     path = csv_file(tmp_path / "p.csv", CSV)
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
+    context = HeldInlet(tmp_path)
+    async with watch(context):
         csv_file(path, CSV.splitlines()[0] + "\n")
-        await inlet.look()
-        assert "has lost all its rows" in inlet.standing
-        assert [one.id for one in inlet.readings[-1]] == ["t-1", "t-2"]
+        await context.look()
+        assert "has lost all its rows" in context.standing
+        assert [one.id for one in context.readings[-1]] == ["t-1", "t-2"]
 
 
 async def test_a_sheet_that_is_being_saved_is_read_once_it_stands_still(tmp_path):
-    inlet = HeldInlet(tmp_path)
+    context = HeldInlet(tmp_path)
     path = aged(csv_file(tmp_path / "p.csv", CSV), -5)
-    async with watch(inlet, settle="1s"):
-        assert (inlet.readings, inlet.pauses) == ([], [1.0])
+    async with watch(context, settle="1s"):
+        assert (context.readings, context.pauses) == ([], [1.0])
         aged(csv_file(path, CSV + "t-3,,,,,,,,,\n"), -6)
-        await inlet.look(1)
-        assert inlet.readings == []
-        await inlet.look(1)
-        assert len(inlet.readings[-1]) == 3
-        assert inlet.pauses[-1] == 60.0
+        await context.look(1)
+        assert context.readings == []
+        await context.look(1)
+        assert len(context.readings[-1]) == 3
+        assert context.pauses[-1] == 60.0
 
 
 async def test_an_unchanged_sheet_is_handed_in_again_so_that_it_shows_its_age(tmp_path):
     csv_file(tmp_path / "p.csv", CSV)
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
-        await inlet.look(60)
-        assert inlet.readings[0] == inlet.readings[1]
+    context = HeldInlet(tmp_path)
+    async with watch(context):
+        await context.look(60)
+        assert context.readings[0] == context.readings[1]
 
 
 async def test_a_sheet_with_the_headings_is_made_where_there_is_none(tmp_path):
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, path="in/p.csv"):
-        await inlet.look(2)
-        assert inlet.readings == [[]]
+    context = HeldInlet(tmp_path)
+    async with watch(context, path="in/p.csv"):
+        await context.look(2)
+        assert context.readings == [[]]
     assert (tmp_path / "in" / "p.csv").read_text().startswith("uuid,title,description,speakers,emails,")
 
 
@@ -258,38 +258,38 @@ async def test_rows_that_are_ready_become_arrivals_once(tmp_path):
         READY
         + "t-1,yes,a b.mp4,00:00:10,00:01:10,4,\nt-2,,b.mp4,,,,\nt-3,yes,s3://bucket/c%20d.mp4,,,,\nt-4,yes,d.mp4,,,,x\n",
     )
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, pipeline="talks"):
-        await inlet.look(60)
-        assert inlet.batches == [2]
-        first, second = inlet.arrivals
+    context = HeldInlet(tmp_path)
+    async with watch(context, pipeline="talks"):
+        await context.look(60)
+        assert context.batches == [2]
+        first, second = context.arrivals
         assert first.key == "sheet:programme:t-1:a b.mp4"
         assert first.location == (tmp_path / "a b.mp4").as_uri()
         assert first.facts == {"talk": "t-1", "start": 10.0, "end": 70.0}
         assert (first.name, first.priority, first.pipeline) == ("a b.mp4", 4, "talks")
         assert (second.location, second.name) == ("s3://bucket/c%20d.mp4", "c d.mp4")
         csv_file(path, path.read_text().replace("a b.mp4", "again.mp4"))
-        await inlet.look(60)
-        assert inlet.arrivals[-1].key == "sheet:programme:t-1:again.mp4"
+        await context.look(60)
+        assert context.arrivals[-1].key == "sheet:programme:t-1:again.mp4"
 
 
 @pytest.mark.parametrize("recording", ["../secret.mp4", "/etc/passwd", "file:///etc/passwd", "ftp://x/y.mp4"])
 async def test_a_sheet_cannot_ask_for_files_elsewhere(tmp_path, recording):
     csv_file(tmp_path / "p.csv", READY + f"t-1,yes,{recording},,,,\n")
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet):
-        await inlet.look(60)
-        assert inlet.arrivals == []
-        ((body, reason),) = inlet.dead
+    context = HeldInlet(tmp_path)
+    async with watch(context):
+        await context.look(60)
+        assert context.arrivals == []
+        ((body, reason),) = context.dead
         assert recording in body
         assert "recording" in reason
 
 
 async def test_a_workbooks_visible_tabs_are_one_programme(tmp_path):
     rich_workbook(tmp_path / "p.xlsx")
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, path="p.xlsx"):
-        read = inlet.readings[-1]
+    context = HeldInlet(tmp_path)
+    async with watch(context, path="p.xlsx"):
+        read = context.readings[-1]
     assert [one.id for one in read] == ["t-1", "t-2", "1234", "u-1"]
     assert [one.title for one in read][:2] == ["Loops & <more>", "Ünïcode 🎬"]
     assert read[2].facts["columns"]["Total"] == "2026-11-20"
@@ -302,9 +302,9 @@ async def test_times_typed_into_a_workbook_are_times(tmp_path):
     book.active.append(["t-1", time(0, 1, 30), timedelta(hours=1, minutes=2), True, NOON.replace(tzinfo=None)])
     book.save(tmp_path / "p.xlsx")
     aged(tmp_path / "p.xlsx")
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, path="p.xlsx"):
-        (one,) = inlet.readings[-1]
+    context = HeldInlet(tmp_path)
+    async with watch(context, path="p.xlsx"):
+        (one,) = context.readings[-1]
     assert (one.start, one.end, one.excluded, one.fault) == (90.0, 3720.0, True, None)
     assert one.facts["columns"]["When"] == "2026-11-20 12:00:00"
 
@@ -312,13 +312,13 @@ async def test_times_typed_into_a_workbook_are_times(tmp_path):
 async def test_half_a_workbook_leaves_the_programme_as_it_was(tmp_path):
     path = rich_workbook(tmp_path / "p.xlsx")
     whole = path.read_bytes()
-    inlet = HeldInlet(tmp_path)
-    async with watch(inlet, path="p.xlsx"):
+    context = HeldInlet(tmp_path)
+    async with watch(context, path="p.xlsx"):
         path.write_bytes(whole[:-100])
         aged(path)
-        await inlet.look(60)
-        assert "half written" in inlet.standing
-        assert len(inlet.readings) == 1
+        await context.look(60)
+        assert "half written" in context.standing
+        assert len(context.readings) == 1
 
 
 async def test_the_check_says_what_is_in_the_sheet(tmp_path):

@@ -6,9 +6,9 @@ import sqlite3
 import pytest
 from builders import START, job
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.model.job import State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.stores.sqlite.store import SqliteStore, _versions
 
 
@@ -57,7 +57,7 @@ async def test_a_journal_of_the_first_version_is_taken_forward(tmp_path):
     store = SqliteStore(path)
     await store.open()
     [kept] = await store.publications("a")
-    assert (kept.state, kept.edition, kept.revision) == (Sending.DONE, 1, None)
+    assert (kept.state, kept.edition, kept.revision) == (PublicationState.DONE, 1, None)
     await store.remember("space", {"word": "kept"})
     await store.close()
 
@@ -84,7 +84,7 @@ async def test_a_cancelled_caller_cannot_cut_a_write_in_two(store):
 async def test_a_full_disk_is_again_later_and_leaves_the_journal_whole(store):
     pages = (await store._one("PRAGMA page_count"))[0]
     await store._db.run(f"PRAGMA max_page_count={pages}")
-    with pytest.raises(AgainLater, match="disk full"):
+    with pytest.raises(RetryLater, match="disk full"):
         await store.admit([job(f"job-{number}", name="n" * 1000) for number in range(100)])
     await store._db.run("PRAGMA max_page_count=100000")
     assert await store.jobs() == []

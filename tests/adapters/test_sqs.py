@@ -7,7 +7,7 @@ from builders_aws import Bucket, QuietInlet, an_account, the_tools
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.aws import sqs_source
 from vidd.integrations.aws.account import client
 from vidd.integrations.aws.s3_event import read_message
@@ -72,12 +72,12 @@ def the_options(queue, **changes):
 class Watching:
     """A watch that runs in the background for the length of a block; what it raises is raised at its end."""
 
-    def __init__(self, options, inlet):
-        self.options, self.inlet = options, inlet
+    def __init__(self, options, context):
+        self.options, self.context = options, context
 
     async def __aenter__(self):
-        self.task = asyncio.create_task(sqs_source.watch(self.options, self.inlet))
-        return self.inlet
+        self.task = asyncio.create_task(sqs_source.watch(self.options, self.context))
+        return self.context
 
     async def __aexit__(self, *_):
         async with asyncio.timeout(10):
@@ -86,12 +86,12 @@ class Watching:
                 await self.task
 
 
-async def idle(inlet):
+async def idle(context):
     """Until a look that began after now has found nothing."""
     async with asyncio.timeout(30):
         for _ in range(2):
-            inlet.idle.clear()
-            await inlet.idle.wait()
+            context.idle.clear()
+            await context.idle.wait()
 
 
 def an_event(key="talk.mp4", name="ObjectCreated:Put", **thing):
@@ -101,15 +101,15 @@ def an_event(key="talk.mp4", name="ObjectCreated:Put", **thing):
 
 async def test_an_object_put_into_the_bucket_arrives_and_the_queue_is_empty(queue, server, tmp_path):
     await queue.bucket.put("day 1/a+b ü.mp4", b"12345")
-    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as inlet:
-        await inlet.until(lambda: inlet.arrivals)
-        await idle(inlet)
-    (arrival,) = inlet.arrivals
+    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as context:
+        await context.until(lambda: context.arrivals)
+        await idle(context)
+    (arrival,) = context.arrivals
     assert arrival.name == "a+b ü.mp4"
     assert arrival.location == f"s3://{queue.name}/day%201/a%2Bb%20%C3%BC.mp4"
     assert (arrival.facts["key"], arrival.facts["size"], arrival.facts["account"]) == ("day 1/a+b ü.mp4", 5, "library")
     assert arrival.pipeline == "talks"
-    assert inlet.dead == []
+    assert context.dead == []
     assert await queue.left() == 0
 
 
@@ -120,31 +120,31 @@ async def test_a_multipart_upload_is_one_arrival(queue, server, tmp_path):
         part = await s3.upload_part(**upload, PartNumber=1, Body=b"12345")
         parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
         await s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
-    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as inlet:
-        await idle(inlet)
-    assert [one.facts["key"] for one in inlet.arrivals] == ["big.mp4"]
+    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as context:
+        await idle(context)
+    assert [one.facts["key"] for one in context.arrivals] == ["big.mp4"]
 
 
 async def test_events_that_were_not_asked_for_are_dropped_and_acknowledged(queue, server, tmp_path):
     await queue.bucket.put("notes.txt", b"x")
     await queue.bucket.put("talk.MP4", b"x")
     await queue.bucket.delete("notes.txt")
-    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as inlet:
-        await idle(inlet)
-    assert [one.name for one in inlet.arrivals] == ["talk.MP4"]
-    assert inlet.dead == []
+    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as context:
+        await idle(context)
+    assert [one.name for one in context.arrivals] == ["talk.MP4"]
+    assert context.dead == []
     assert await queue.left() == 0
 
 
 async def test_a_message_that_is_no_event_is_put_aside_with_its_reason_and_does_not_come_again(queue, server, tmp_path):
     await queue.send("hello")
     await queue.send({"Records": [{"x": 1}, an_event()]})
-    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as inlet:
-        await inlet.until(lambda: len(inlet.dead) == 2 and inlet.arrivals)
-        await idle(inlet)
-    reasons = dict(inlet.dead)
+    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as context:
+        await context.until(lambda: len(context.dead) == 2 and context.arrivals)
+        await idle(context)
+    reasons = dict(context.dead)
     assert "it is not JSON" in reasons["hello"]
-    assert [one.name for one in inlet.arrivals] == ["talk.mp4"]
+    assert [one.name for one in context.arrivals] == ["talk.mp4"]
     assert await queue.left() == 0
 
 
@@ -153,32 +153,32 @@ async def test_one_message_told_twice_and_by_two_services_is_one_arrival(queue, 
     await queue.send({"Type": "Notification", "Message": json.dumps({"Records": [an_event()]})})
     detail = {"bucket": {"name": "recordings"}, "object": {"key": "talk.mp4", "etag": "e1", "sequencer": "1"}}
     await queue.send({"detail-type": "Object Created", "detail": {**detail, "reason": "PutObject"}})
-    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as inlet:
-        await idle(inlet)
-    assert len(inlet.arrivals) == 1
+    async with Watching(the_options(queue), the_inlet(tmp_path, server)) as context:
+        await idle(context)
+    assert len(context.arrivals) == 1
 
 
 async def test_a_message_is_kept_until_its_arrival_is_durable(queue, server, tmp_path):
     await queue.send({"Records": [an_event()]})
-    inlet = the_inlet(tmp_path, server)
-    inlet.refuse = AgainLater("The store is down.")
-    with pytest.raises(AgainLater, match="store is down"):
+    context = the_inlet(tmp_path, server)
+    context.refuse = RetryLater("The store is down.")
+    with pytest.raises(RetryLater, match="store is down"):
         async with asyncio.timeout(20):
-            await sqs_source.watch(the_options(queue), inlet)
+            await sqs_source.watch(the_options(queue), context)
     assert await queue.left() >= 1
-    inlet.refuse = None
-    async with Watching(the_options(queue), inlet):
-        await inlet.until(lambda: inlet.arrivals)
-        await idle(inlet)
+    context.refuse = None
+    async with Watching(the_options(queue), context):
+        await context.until(lambda: context.arrivals)
+        await idle(context)
     assert await queue.left() == 0
 
 
 async def test_many_messages_are_taken_by_several_polls(queue, server, tmp_path):
     for number in range(25):
         await queue.send({"Records": [an_event(f"{number}.mp4")]})
-    async with Watching(the_options(queue, polls=3, batch=4), the_inlet(tmp_path, server)) as inlet:
-        await inlet.until(lambda: len(inlet.arrivals) == 25)
-        await idle(inlet)
+    async with Watching(the_options(queue, polls=3, batch=4), the_inlet(tmp_path, server)) as context:
+        await context.until(lambda: len(context.arrivals) == 25)
+        await idle(context)
     assert await queue.left() == 0
 
 
@@ -186,64 +186,64 @@ async def test_a_lost_connection_is_said_waited_out_and_come_back_from(queue, pr
     proxy.next_time(lambda m, _: m == "POST", "refuse", times=4)
     proxy.next_time(lambda m, _: m == "POST", 503, times=2)
     await queue.send({"Records": [an_event()]})
-    async with Watching(the_options(queue, polls=1), the_inlet(tmp_path, proxy.url)) as inlet:
-        await inlet.until(lambda: inlet.arrivals)
-        await idle(inlet)
-    assert len(inlet.downs) >= 4
-    assert "reading the queue" in inlet.downs[0]
-    assert inlet.pauses[:3] == [1.0, 2.0, 4.0]
-    assert inlet.ups > 0
+    async with Watching(the_options(queue, polls=1), the_inlet(tmp_path, proxy.url)) as context:
+        await context.until(lambda: context.arrivals)
+        await idle(context)
+    assert len(context.downs) >= 4
+    assert "reading the queue" in context.downs[0]
+    assert context.pauses[:3] == [1.0, 2.0, 4.0]
+    assert context.ups > 0
     assert await queue.left() == 0
 
 
 async def test_an_acknowledgement_that_gets_lost_brings_no_second_arrival(queue, proxy, tmp_path):
     await queue.send({"Records": [an_event()]})
-    inlet = the_inlet(tmp_path, proxy.url)
-    real = inlet.admit
+    context = the_inlet(tmp_path, proxy.url)
+    real = context.admit
 
     async def admit(arrivals):
         proxy.next_time(lambda m, _: m == "POST", "refuse")
-        inlet.admit = real
+        context.admit = real
         return await real(arrivals)
 
-    inlet.admit = admit
-    async with Watching(the_options(queue, polls=1), inlet):
-        await inlet.until(lambda: inlet.downs)
-        await inlet.until(lambda: inlet.arrivals)
+    context.admit = admit
+    async with Watching(the_options(queue, polls=1), context):
+        await context.until(lambda: context.downs)
+        await context.until(lambda: context.arrivals)
         async with asyncio.timeout(20):
             while await queue.left():
-                await idle(inlet)
-    assert len(inlet.arrivals) == 1
+                await idle(context)
+    assert len(context.arrivals) == 1
 
 
 async def test_cancelling_in_the_middle_of_a_long_poll_is_quick_and_loses_nothing(queue, server, tmp_path):
-    inlet = the_inlet(tmp_path, server)
-    async with Watching(the_options(queue, wait=20), inlet):
+    context = the_inlet(tmp_path, server)
+    async with Watching(the_options(queue, wait=20), context):
         async with asyncio.timeout(20):
-            await inlet.idle.wait()
+            await context.idle.wait()
     await queue.send({"Records": [an_event()]})
-    async with Watching(the_options(queue), inlet):
-        await inlet.until(lambda: inlet.arrivals)
+    async with Watching(the_options(queue), context):
+        await context.until(lambda: context.arrivals)
 
 
 async def test_a_queue_can_be_given_by_its_name(queue, server, tmp_path):
     await queue.send({"Records": [an_event()]})
     options = sqs_source.Options(account="library", queue=queue.name, pipeline="talks", wait=1)
-    async with Watching(options, the_inlet(tmp_path, server)) as inlet:
-        await inlet.until(lambda: inlet.arrivals)
-    assert "can be reached" in await sqs_source.check(options, inlet.tools)
+    async with Watching(options, the_inlet(tmp_path, server)) as context:
+        await context.until(lambda: context.arrivals)
+    assert "can be reached" in await sqs_source.check(options, context.tools)
 
 
 async def test_a_queue_that_is_not_there_is_refused(server, tmp_path):
-    inlet = the_inlet(tmp_path, server)
+    context = the_inlet(tmp_path, server)
     options = sqs_source.Options(
         account="library", queue_url=f"{server}/000000000000/nowhere", pipeline="talks", wait=1
     )
     async with asyncio.timeout(20):
         with pytest.raises(Refused, match="queue does not exist"):
-            await sqs_source.watch(options, inlet)
+            await sqs_source.watch(options, context)
         with pytest.raises(Refused, match="queue does not exist"):
-            await sqs_source.check(options, inlet.tools)
+            await sqs_source.check(options, context.tools)
 
 
 @pytest.mark.parametrize("given", [{}, {"queue": "a", "queue_url": "http://b"}])

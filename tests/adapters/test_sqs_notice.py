@@ -9,7 +9,7 @@ from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack
 from pydantic import ValidationError
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.aws import sqs_publisher
 from vidd.integrations.aws.account import client
 from vidd.model.job import State
@@ -89,11 +89,11 @@ def options(queue, /, **changes):
 
 async def publish(tried, queue, /, **changes):
     async with asyncio.timeout(60):
-        return await sqs_publisher.publish(options(queue, **changes), tried.parcel())
+        return await sqs_publisher.publish(options(queue, **changes), tried.context())
 
 
 async def reconcile(tried, queue, /, **changes):
-    return await sqs_publisher.reconcile(options(queue, **changes), tried.parcel())
+    return await sqs_publisher.reconcile(options(queue, **changes), tried.context())
 
 
 def attributes(message):
@@ -212,7 +212,7 @@ async def test_a_lost_answer_of_a_standard_queue_leads_to_the_same_id_again(queu
 async def test_after_a_restart_the_same_id_is_sent_again(queue, server, proxy, tmp_path):
     proxy.next_time(send, "drop reply", times=9)
     tried = telling(tmp_path, proxy.url)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await publish(tried, queue)
     proxy.troubles.clear()
     tried._made["tools"].clock.advance(3600)
@@ -250,7 +250,7 @@ async def test_where_a_second_message_does_harm_a_lost_answer_is_shown(queue, pr
     proxy.next_time(send, "drop reply")
     tried = telling(tmp_path, proxy.url)
     for ask in (publish, reconcile):
-        with pytest.raises(NobodyKnows, match="ask its receiver for the id 06abcdefghijkmnp_sqs_1"):
+        with pytest.raises(OutcomeUnknown, match="ask its receiver for the id 06abcdefghijkmnp_sqs_1"):
             await ask(tried, queue, repeat=False)
     assert len(await queue.all()) == 1
 
@@ -258,7 +258,7 @@ async def test_where_a_second_message_does_harm_a_lost_answer_is_shown(queue, pr
 async def test_where_a_second_message_does_harm_a_clear_answer_still_leads_to_another_attempt(queue, proxy, tmp_path):
     proxy.next_time(send, 503)
     tried = telling(tmp_path, proxy.url)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await publish(tried, queue, repeat=False)
     assert await reconcile(tried, queue, repeat=False) is None
     await publish(tried, queue, repeat=False)
@@ -268,16 +268,16 @@ async def test_where_a_second_message_does_harm_a_clear_answer_still_leads_to_an
 async def test_a_fifo_queue_is_trusted_to_drop_a_second_one_for_less_than_five_minutes(fifo, proxy, tmp_path):
     proxy.next_time(send, "drop reply")
     tried = telling(tmp_path, proxy.url)
-    with pytest.raises(AgainLater, match="the queue drops a second one"):
+    with pytest.raises(RetryLater, match="the queue drops a second one"):
         await publish(tried, fifo, repeat=False)
     clock = tried._made["tools"].clock
     clock.advance(200)
     assert await reconcile(tried, fifo, repeat=False) is None
     proxy.next_time(send, 503)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await publish(tried, fifo, repeat=False)
     clock.advance(60)
-    with pytest.raises(NobodyKnows, match="ask its receiver"):
+    with pytest.raises(OutcomeUnknown, match="ask its receiver"):
         await reconcile(tried, fifo, repeat=False)
     assert len(await fifo.all()) == 1
 

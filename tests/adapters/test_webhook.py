@@ -14,7 +14,7 @@ from peers.receivers import ROOM, SLACK, TOKEN, Receivers
 from peers.servers import free_port
 from pydantic import SecretStr, ValidationError
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.webhook import publisher as webhook_publisher
 from vidd.integrations.webhook.receiver import Account
 from vidd.integrations.webhook.signature import key_of, signed
@@ -58,14 +58,14 @@ def telling(tmp_path, account, **changes):
 async def publish(tried, **options):
     async with asyncio.timeout(30):
         return await webhook_publisher.publish(
-            webhook_publisher.Options(**{"account": "far", **options}), tried.parcel()
+            webhook_publisher.Options(**{"account": "far", **options}), tried.context()
         )
 
 
 async def reconcile(tried, **options):
     async with asyncio.timeout(30):
         return await webhook_publisher.reconcile(
-            webhook_publisher.Options(**{"account": "far", **options}), tried.parcel()
+            webhook_publisher.Options(**{"account": "far", **options}), tried.context()
         )
 
 
@@ -140,7 +140,7 @@ async def test_a_token_goes_as_bearer_or_in_the_header_that_is_named(far, accoun
 async def test_a_lost_answer_leads_to_the_same_notice_again_and_the_receiver_holds_one(far, account, tmp_path, action):
     far.misstep("POST", "/hook", action, after=True)
     tried = telling(tmp_path, account(timeout=0.3, secret=SECRET))
-    with pytest.raises(AgainLater, match="gave no answer; the notice is sent again, under the same id"):
+    with pytest.raises(RetryLater, match="gave no answer; the notice is sent again, under the same id"):
         await publish(tried)
     tried._made["tools"].clock.advance(90)
     assert await reconcile(tried) is None
@@ -167,14 +167,14 @@ async def test_another_edition_has_another_id_and_its_own_time(far, account, tmp
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 async def test_a_busy_receiver_is_told_later(far, account, tmp_path, status):
     far.misstep("POST", "/hook", "status", status=status, headers={"Retry-After": "120"})
-    with pytest.raises(AgainLater, match=str(status)) as fault:
+    with pytest.raises(RetryLater, match=str(status)) as fault:
         await publish(telling(tmp_path, account()))
     assert fault.value.after == 120
 
 
 async def test_no_receiver_makes_us_wait_for_longer_than_a_day(far, account, tmp_path):
     far.misstep("POST", "/hook", "status", status=429, headers={"Retry-After": "9" * 30})
-    with pytest.raises(AgainLater) as fault:
+    with pytest.raises(RetryLater) as fault:
         await publish(telling(tmp_path, account()))
     assert fault.value.after == timedelta(days=1).total_seconds()
 
@@ -216,11 +216,11 @@ async def test_no_secret_reaches_a_log_an_error_or_the_journal(far, certificate,
     far.misstep("POST", "/services", "status", status=400)
     far.misstep("POST", "/services", "status", status=302, headers={"Location": SLACK})
     for _ in range(3):
-        with pytest.raises((AgainLater, Refused)) as fault:
+        with pytest.raises((RetryLater, Refused)) as fault:
             await publish(tried)
         said += [str(fault.value), repr(fault.value.__cause__)]
     closed = Account(url=f"https://127.0.0.1:{free_port()}{SLACK}", token="t0ken-of-ours")
-    with pytest.raises(AgainLater, match="cannot be reached") as fault:
+    with pytest.raises(RetryLater, match="cannot be reached") as fault:
         await publish(telling(tmp_path, closed))
     said += [str(fault.value), repr(fault.value.__cause__)]
     said += [
@@ -289,7 +289,7 @@ async def test_slack_is_not_told_twice_when_nobody_knows(far, account, tmp_path,
     far.misstep("POST", "/services", action, after=True, **how)
     tried = telling(tmp_path, account(SLACK, timeout=0.3))
     for ask in (publish, reconcile):
-        with pytest.raises(NobodyKnows, match="look into the channel for 'Loops & more'"):
+        with pytest.raises(OutcomeUnknown, match="look into the channel for 'Loops & more'"):
             await ask(tried, format="slack")
     assert len(far.messages) == 1
 
@@ -297,7 +297,7 @@ async def test_slack_is_not_told_twice_when_nobody_knows(far, account, tmp_path,
 async def test_an_edition_that_never_went_out_is_not_unsure_because_another_was(far, account, tmp_path):
     far.misstep("POST", "/services", after=True)
     first = telling(tmp_path, account(SLACK))
-    with pytest.raises(NobodyKnows):
+    with pytest.raises(OutcomeUnknown):
         await publish(first, format="slack")
     second = telling(tmp_path, account(SLACK), edition=2)
     second.tokens = first.tokens
@@ -307,7 +307,7 @@ async def test_an_edition_that_never_went_out_is_not_unsure_because_another_was(
 async def test_slack_is_told_again_after_an_answer_that_says_it_was_not_taken(far, account, tmp_path):
     far.misstep("POST", "/services", "status", status=429, headers={"Retry-After": "30"})
     tried = telling(tmp_path, account(SLACK))
-    with pytest.raises(AgainLater) as fault:
+    with pytest.raises(RetryLater) as fault:
         await publish(tried, format="slack")
     assert fault.value.after == 30
     assert await reconcile(tried, format="slack") is None
@@ -318,7 +318,7 @@ async def test_slack_is_told_again_after_an_answer_that_says_it_was_not_taken(fa
 async def test_a_person_may_say_that_slack_can_be_told_twice(far, account, tmp_path):
     far.misstep("POST", "/services", after=True)
     tried = telling(tmp_path, account(SLACK))
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await publish(tried, format="slack", repeat=True)
     assert await reconcile(tried, format="slack", repeat=True) is None
 
@@ -326,7 +326,7 @@ async def test_a_person_may_say_that_slack_can_be_told_twice(far, account, tmp_p
 async def test_matrix_gets_one_message_however_often_it_is_sent(far, account, tmp_path):
     far.misstep("PUT", "/_matrix", after=True, times=2)  # aiohttp repeats a PUT once by itself
     tried = telling(tmp_path, account("/", token=TOKEN), talk=replace(TALK, title="<b>&</b>"))
-    with pytest.raises(AgainLater, match="under the same id"):
+    with pytest.raises(RetryLater, match="under the same id"):
         await publish(tried, format="matrix", room=ROOM)
     receipt = await publish(tried, format="matrix", room=ROOM)
     assert receipt.facts["event_id"] == "$event0"
@@ -346,7 +346,7 @@ async def test_matrix_gets_one_message_however_often_it_is_sent(far, account, tm
 async def test_a_matrix_server_says_in_its_body_how_long_to_wait(far, account, tmp_path):
     limit = {"errcode": "M_LIMIT_EXCEEDED", "error": "Too Many Requests", "retry_after_ms": 2500}
     far.misstep("PUT", "/_matrix", "status", status=429, body=limit)
-    with pytest.raises(AgainLater) as fault:
+    with pytest.raises(RetryLater) as fault:
         await publish(telling(tmp_path, account("", token=TOKEN)), format="matrix", room=ROOM)
     assert fault.value.after == 2.5
 
@@ -404,10 +404,10 @@ async def test_a_text_is_sent_as_it_is_and_a_lost_answer_to_it_is_shown(far, acc
     await publish(tried, **how)
     assert far.requests[0].body == b"talk=Loops%20%26%20more"
     far.misstep("POST", "/hook", after=True)
-    with pytest.raises(NobodyKnows, match="look there for 'Loops & more'"):
+    with pytest.raises(OutcomeUnknown, match="look there for 'Loops & more'"):
         await publish(tried, **how)
     far.misstep("PUT", "/hook", after=True, times=2)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await publish(tried, **how, method="PUT")
 
 

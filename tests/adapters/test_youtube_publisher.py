@@ -9,7 +9,7 @@ from builders_youtube import FACTS, MOVIE, PIECE, TALK, Killed, a_desk, an_accou
 from peers.certificates import make_certificate
 from peers.youtube import YouTube
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.youtube import publisher as youtube_publisher
 from vidd.integrations.youtube.publisher import Options
 from vidd.integrations.youtube.text import Mending, counted
@@ -46,7 +46,7 @@ async def test_a_talk_goes_out_with_its_words_in_chunks_and_into_the_stages_play
     assert video.snippet == {
         "title": "On things",
         "description": "Ada\n\nAll of them.",
-        "tags": ["vidd-01ABCDEF", "Ada", "Main Stage"],
+        "tags": ["vidd-01ABCDEF", "Ada", "Main EngineContext"],
         "categoryId": "22",
     }
     assert video.status["privacyStatus"] == "unlisted"
@@ -87,7 +87,7 @@ async def test_the_session_is_saved_before_the_first_byte_and_never_said(desk, d
 
 async def test_it_tells_nobody_before_youtube_has_processed_and_holds_no_place_meanwhile(desk, double):
     double.looks = 3
-    with pytest.raises(AgainLater, match="still processing") as waits:
+    with pytest.raises(RetryLater, match="still processing") as waits:
         await desk.attempt()
     assert (waits.value.counts, waits.value.after) == (False, 20)
     receipt = await desk.through()
@@ -163,7 +163,7 @@ async def test_what_was_made_and_is_not_listed_yet_is_not_made_again_by_one_who_
     double.lag = 100
     double.misstep("POST", what, after=True)
     for _ in range(3):
-        with pytest.raises(AgainLater) as waits:
+        with pytest.raises(RetryLater) as waits:
             await desk.attempt()
         assert not waits.value.counts
         desk.tools.clock.forward(10)
@@ -228,7 +228,7 @@ async def test_a_daemon_that_is_killed_at_any_record_goes_on_without_a_second_vi
 
 async def test_an_upload_that_stopped_goes_on_with_the_missing_bytes_on_another_day(desk, double):
     double.misstep("PUT", "upload_id", "status", status=503, skip=2, times=99)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await desk.attempt()
     double.missteps.clear()
     desk.tools.clock.forward(86400)
@@ -246,7 +246,7 @@ async def test_an_upload_that_stopped_goes_on_with_the_missing_bytes_on_another_
 
 async def test_a_session_that_expired_before_the_last_bytes_is_begun_anew(desk, double):
     double.misstep("PUT", "upload_id", "status", status=503, skip=2, times=99)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await desk.attempt()
     double.missteps.clear()
     double.sessions.expire()
@@ -273,7 +273,7 @@ async def test_a_session_that_ended_with_a_finished_video_is_found_by_its_marker
 
 async def test_a_session_that_ended_without_a_video_is_begun_anew_only_after_the_lag(desk, double):
     double.misstep("PUT", "upload_id", "drop", skip=3, times=99)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await desk.attempt()
     double.missteps.clear()
     double.sessions.expire()
@@ -338,7 +338,7 @@ async def test_each_stage_has_its_account(double, certificate, tmp_path):
 
 async def test_a_day_that_is_used_up_is_waited_out_and_said(desk, double):
     double.quota = 100
-    with pytest.raises(AgainLater, match="used up the quota of the day at YouTube: it goes on at 2026-05-02") as waits:
+    with pytest.raises(RetryLater, match="used up the quota of the day at YouTube: it goes on at 2026-05-02") as waits:
         await desk.attempt()
     assert not waits.value.counts
     assert waits.value.after == 19 * 3600 + 1  # midnight in Los Angeles is 07:00 UTC, and it is noon
@@ -357,7 +357,7 @@ async def test_the_quota_is_counted_before_a_call_and_anew_each_day(double, cert
     assert units == double.spent
     second = a_desk(double, certificate, tmp_path, tools=tools)
     calls = len(double.called("POST", "/upload"))
-    with pytest.raises(AgainLater, match="used up the 3000 units of quota of the day") as waits:
+    with pytest.raises(RetryLater, match="used up the 3000 units of quota of the day") as waits:
         await second.attempt()
     assert len(double.called("POST", "/upload")) == calls
     assert (await youtube_publisher.channel_of("channel", tools).quota.spent())[0] == double.spent
@@ -372,7 +372,7 @@ async def test_uploads_are_counted_apart(double, certificate, tmp_path):
     desk = a_desk(double, certificate, tmp_path, account=account)
     await desk.attempt()
     again = a_desk(double, certificate, tmp_path, tools=desk.tools)
-    with pytest.raises(AgainLater, match="used up the 1 uploads of the day"):
+    with pytest.raises(RetryLater, match="used up the 1 uploads of the day"):
         await again.attempt()
 
 

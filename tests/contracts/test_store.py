@@ -9,7 +9,7 @@ from builders_mongo import account, mongodb
 
 from vidd.model.job import State
 from vidd.model.media import Artifact, Audio, Media, Outcome, StepRecord, Video
-from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.publication import Publication, Receipt, PublicationState
 from vidd.model.talk import Speaker
 from vidd.ports import Conflict
 from vidd.stores.memory import MemoryStore
@@ -180,13 +180,15 @@ async def test_a_publication_comes_back_and_is_guarded(store):
     with pytest.raises(Conflict):
         await store.save_publication(one, expect=None)
     started = one.evolve(
-        state=Sending.STARTED, begun=True, token={"upload": "u"}, attempt=1, tried=later(1), changed=later(1)
+        state=PublicationState.STARTED, begun=True, token={"upload": "u"}, attempt=1, tried=later(1), changed=later(1)
     )
-    await store.save_publication(started, expect=Sending.PENDING)
-    done = started.evolve(state=Sending.DONE, receipt=Receipt("https://x", {"etag": "e"}), until=later(4), reason="r")
+    await store.save_publication(started, expect=PublicationState.PENDING)
+    done = started.evolve(
+        state=PublicationState.DONE, receipt=Receipt("https://x", {"etag": "e"}), until=later(4), reason="r"
+    )
     with pytest.raises(Conflict):
-        await store.save_publication(done, expect=Sending.PENDING)
-    await store.save_publication(done, expect=Sending.STARTED)
+        await store.save_publication(done, expect=PublicationState.PENDING)
+    await store.save_publication(done, expect=PublicationState.STARTED)
     assert await store.publications("a") == [done]
 
 

@@ -12,7 +12,7 @@ from peers.daemon import Place, until
 from peers.daemon_web import served
 
 from vidd.model.job import MOVES, State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 
 STORE = "vidd.stores.sqlite.store:SqliteStore"
 FOLDER = "vidd.integrations.local_folder.publisher"
@@ -118,7 +118,9 @@ def assert_published_once(place: Place, talk_id: str = "t1") -> None:
     assert states[0] is State.SEEN
     assert [at for at, state in enumerate(states) if state is State.PUBLISHED] == [len(states) - 1]
     assert all(after in MOVES[before] for before, after in pairwise(states))
-    assert {one.kind: one.state for one in publications} == dict.fromkeys(("folder", "mail", "sheet"), Sending.DONE)
+    assert {one.kind: one.state for one in publications} == dict.fromkeys(
+        ("folder", "mail", "sheet"), PublicationState.DONE
+    )
 
 
 @pytest.mark.parametrize("walk", WALKS)

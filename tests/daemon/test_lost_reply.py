@@ -11,7 +11,7 @@ from peers.daemon import Place, until
 from peers.lost_replies import FILM, S3, FacebookPage, YouTubeChannel
 from peers.servers import ministack
 
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 
 TARGETS = {"youtube": YouTubeChannel, "facebook": FacebookPage, "s3": S3}
 DAY = str(26 * 3600)
@@ -117,7 +117,7 @@ def test_lost_replies(record_property, capsys):
     asked = [(kind, name) for kind in TARGETS for name in CASES]
     with ministack() as S3.server, ThreadPoolExecutor(3) as pool:
         found = dict(zip(asked, pool.map(lambda one: outcome(*one), asked), strict=True))
-    wrong = {one: what for one, what in found.items() if what != ("published", Sending.DONE, [True], 1)}
+    wrong = {one: what for one, what in found.items() if what != ("published", PublicationState.DONE, [True], 1)}
     films = [film for _, _, held, _ in found.values() for film in held]
     totals = {
         "cases": len(found),

@@ -13,7 +13,7 @@ from peers.daemon import Place, until
 from peers.daemon_texts import talk
 
 from vidd.model.job import MOVES, State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.stores.mongodb.store import MongoStore
 
 __all__ = ["server"]
@@ -67,7 +67,9 @@ def assert_each_published_once(place, server, talks=TALKS):
         assert states[0] is State.SEEN
         assert [at for at, state in enumerate(states) if state is State.PUBLISHED] == [len(states) - 1]
         assert all(after in MOVES[before] for before, after in pairwise(states))
-        assert {one.kind: one.state for one in publications} == dict.fromkeys(("folder", "mail", "sheet"), Sending.DONE)
+        assert {one.kind: one.state for one in publications} == dict.fromkeys(
+            ("folder", "mail", "sheet"), PublicationState.DONE
+        )
 
 
 def away(daemon):

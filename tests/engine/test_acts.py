@@ -7,9 +7,9 @@ import pytest
 from builders import Engine, FakePublisher, FakeStep, talk
 
 from vidd.engine.row_requests import Wishes
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.model.job import IllegalMove, State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 
 
 async def publication(engine, job, name="far"):
@@ -17,12 +17,12 @@ async def publication(engine, job, name="far"):
 
 
 def lost():
-    return [NobodyKnows("The reply was lost."), NobodyKnows("It cannot be asked.")]
+    return [OutcomeUnknown("The reply was lost."), OutcomeUnknown("It cannot be asked.")]
 
 
 async def unsure(engine, far):
-    far.results.append(NobodyKnows("The reply was lost."))
-    far.answers.append(NobodyKnows("It cannot be asked: look at it."))
+    far.results.append(OutcomeUnknown("The reply was lost."))
+    far.answers.append(OutcomeUnknown("It cannot be asked: look at it."))
     job = await engine.one()
     return await engine.until(job.id, State.UNSURE)
 
@@ -34,14 +34,14 @@ async def test_what_a_person_found_is_the_receipt_and_nothing_is_sent_again(tmp_
         await engine.acts.resolve(job, published="https://far.example/1")
         await engine.until(job.id, State.PUBLISHED)
         one = await publication(engine, job)
-        assert (one.state, one.receipt.url, far.arrived) == (Sending.DONE, "https://far.example/1", [])
+        assert (one.state, one.receipt.url, far.arrived) == (PublicationState.DONE, "https://far.example/1", [])
 
 
 async def test_what_a_person_did_not_find_is_sent_again_without_asking(tmp_path):
     far = FakePublisher("far")
     async with Engine(tmp_path, publishers=[far]) as engine:
         job = await unsure(engine, far)
-        far.answers.append(NobodyKnows("It would still not know."))
+        far.answers.append(OutcomeUnknown("It would still not know."))
         await engine.acts.resolve(job, published=None)
         await engine.until(job.id, State.PUBLISHED)
         assert (far.arrived, len(far.answers)) == ([job.id], 1)
@@ -50,8 +50,8 @@ async def test_what_a_person_did_not_find_is_sent_again_without_asking(tmp_path)
 async def test_of_several_unsure_publications_the_one_must_be_named(tmp_path):
     one, two = FakePublisher("one"), FakePublisher("two")
     for far in (one, two):
-        far.results.append(NobodyKnows("The reply was lost."))
-        far.answers.append(NobodyKnows("It cannot be asked."))
+        far.results.append(OutcomeUnknown("The reply was lost."))
+        far.answers.append(OutcomeUnknown("It cannot be asked."))
     async with Engine(tmp_path, publishers=[one, two]) as engine:
         job = await engine.until((await engine.one()).id, State.UNSURE)
         with pytest.raises(Refused, match="one, two"):
@@ -92,18 +92,18 @@ async def test_a_job_that_is_taken_back_is_cancelled_and_its_publications_say_so
         await engine.acts.retract(job)
         job = await engine.until(job.id, State.CANCELLED)
         assert job.reason == f"A person took it back. far let go of {job.id}."
-        assert (far.arrived, (await publication(engine, job)).state) == ([], Sending.RETRACTED)
+        assert (far.arrived, (await publication(engine, job)).state) == ([], PublicationState.RETRACTED)
         with pytest.raises(IllegalMove, match="nothing to take back"):
             await engine.acts.retract(job)
         await engine.acts.retry(job)
         await engine.until(job.id, State.PUBLISHED, times=2)
         one = await publication(engine, job)
-        assert (far.arrived, one.edition, one.state) == ([job.id], 2, Sending.DONE)
+        assert (far.arrived, one.edition, one.state) == ([job.id], 2, PublicationState.DONE)
 
 
 async def test_taking_back_waits_and_goes_on_and_a_failure_of_it_is_said(tmp_path):
     far, disk = FakePublisher("far", amends=True), FakePublisher("disk")
-    far.faults.append(AgainLater("Quota.", after=60))
+    far.faults.append(RetryLater("Quota.", after=60))
     async with Engine(tmp_path, publishers=[far, disk]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         await engine.acts.retract(job)
@@ -138,7 +138,7 @@ async def test_a_second_recording_is_free_once_the_first_can_only_fail(tmp_path)
 async def test_a_job_whose_place_was_taken_is_not_published_again_by_a_retry(tmp_path):
     """It was cancelled half out, another recording took its place, and then somebody retries the first."""
     page, channel = FakePublisher("page", amends=True), FakePublisher("channel", amends=True)
-    channel.results.append(AgainLater("Quota.", after=3600))
+    channel.results.append(RetryLater("Quota.", after=3600))
     async with wished(tmp_path, publishers=[page, channel]) as engine:
         first = await engine.until((await engine.one()).id, State.WAITING)
         engine.clock.forward(1)
@@ -159,7 +159,7 @@ async def test_a_job_whose_place_was_taken_is_not_published_again_by_a_retry(tmp
 async def wished(tmp_path, **how):
     async with Engine(tmp_path, programme="sheet", **how) as engine:
         await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
-        wishes = Wishes(engine.stage, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
+        wishes = Wishes(engine.context, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
         engine.observers.append(wishes.note)
         task = asyncio.create_task(wishes.run())
         try:
@@ -172,7 +172,7 @@ async def wished(tmp_path, **how):
 async def test_what_was_refused_for_good_is_sent_anew_when_a_person_says_so(tmp_path):
     far = FakePublisher("far")
     gone = Refused("The video was deleted.")
-    far.results.append(NobodyKnows("The reply was lost."))
+    far.results.append(OutcomeUnknown("The reply was lost."))
     far.answers += [gone, gone]
     async with Engine(tmp_path, publishers=[far]) as engine:
         job = await engine.until((await engine.one()).id, State.REFUSED)
@@ -185,8 +185,8 @@ async def test_what_was_refused_for_good_is_sent_anew_when_a_person_says_so(tmp_
 
 async def test_a_notice_nobody_knows_of_is_not_quietly_passed_over_by_a_resend(tmp_path):
     far, mail = FakePublisher("far"), FakePublisher("mail", letter=True)
-    mail.results.append(NobodyKnows("The reply was lost."))
-    mail.answers.append(NobodyKnows("It cannot be asked."))
+    mail.results.append(OutcomeUnknown("The reply was lost."))
+    mail.answers.append(OutcomeUnknown("It cannot be asked."))
     async with Engine(tmp_path, publishers=[far], notices=[mail]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         with pytest.raises(IllegalMove, match="The notice mail is unsure"):

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from builders import DEADLINE, Engine, FakePublisher, FakeStep, Gate, arrival
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.model.job import State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.stores.memory import MemoryStore
 
 
@@ -29,7 +29,7 @@ class Remote(MemoryStore):
         async def call(*args, **more):
             if self.away:
                 self.asked_in_vain.set()
-                raise AgainLater("The store is away.", counts=False)
+                raise RetryLater("The store is away.", counts=False)
             meant = (args, tuple(more.items()))
             if name.startswith("save") and self._made.pop(name, None) == meant:
                 return None
@@ -37,7 +37,7 @@ class Remote(MemoryStore):
             if name in self.deaf:
                 self.deaf.discard(name)
                 self._made[name] = meant
-                raise AgainLater("No answer came.", counts=False)
+                raise RetryLater("No answer came.", counts=False)
             return result
 
         return call
@@ -90,7 +90,7 @@ async def test_a_receipt_that_comes_while_the_store_is_away_is_kept(tmp_path):
         gate.open.set()
         await back(engine, job.id)
         (one,) = await engine.store.publications(job.id)
-        assert (one.state, library.arrived) == (Sending.DONE, [job.id])
+        assert (one.state, library.arrived) == (PublicationState.DONE, [job.id])
 
 
 @pytest.mark.parametrize("call", ["save", "save_publication", "record_step", "admit"])
@@ -99,7 +99,7 @@ async def test_what_was_saved_without_an_answer_is_not_taken_for_somebody_elses(
     async with Engine(tmp_path, steps=[step], publishers=[library], store=Remote()) as engine:
         engine.store.deaf = {call}
         if call == "admit":
-            with pytest.raises(AgainLater):
+            with pytest.raises(RetryLater):
                 await engine.admit("Main_t1_000000_000100.mp4")
             assert await engine.admit("Main_t1_000000_000100.mp4") == []
         else:
@@ -113,12 +113,12 @@ async def test_what_was_saved_without_an_answer_is_not_taken_for_somebody_elses(
 
 
 async def test_a_retry_that_got_no_answer_is_made_all_the_same(tmp_path):
-    step = FakeStep("trim", results=[AgainLater("Not now.", after=3600)])
+    step = FakeStep("trim", results=[RetryLater("Not now.", after=3600)])
     async with Engine(tmp_path, steps=[step], store=Remote()) as engine:
         job = await engine.one()
         waiting = await engine.until(job.id, State.WAITING)
         engine.store.deaf = {"save"}
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await engine.acts.retry(waiting)
         async with asyncio.timeout(DEADLINE):
             while (await engine.store.job(job.id)).state is not State.PUBLISHED:
@@ -160,5 +160,5 @@ async def test_whoever_waits_for_the_end_waits_while_the_store_is_away(tmp_path)
 async def test_a_source_hears_that_the_store_is_away(tmp_path):
     async with Engine(tmp_path, store=Remote()) as engine:
         engine.store.away = True
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await engine.intake.admit("folder", "talks", [arrival()])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from builders import Engine, FakePublisher, FakeStep
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.model.job import State
 from vidd.model.media import Artifact, Outcome
 
@@ -22,8 +22,8 @@ class Checked(FakeStep):
     role: str = "talk"
     numbers: object = field(default_factory=lambda: itertools.count(1))
 
-    async def run(self, bench):
-        outcome = await super().run(bench)
+    async def run(self, context):
+        outcome = await super().run(context)
         record = {"id": f"{self.role}{next(self.numbers)}", **self.found}
         made = replace(outcome.artifacts[0], role=self.role, facts={"check": record})
         return Outcome((made,), outcome.facts)
@@ -32,8 +32,8 @@ class Checked(FakeStep):
 class Silent(FakeStep):
     """A step that makes a file and checks nothing."""
 
-    async def run(self, bench):
-        outcome = await super().run(bench)
+    async def run(self, context):
+        outcome = await super().run(context)
         return replace(outcome, artifacts=(replace(outcome.artifacts[0], role=self.name),))
 
 
@@ -50,7 +50,7 @@ async def test_what_a_person_must_decide_waits_for_him_with_a_sentence_that_says
 
 
 async def test_a_hold_and_its_approval_survive_restarts(tmp_path):
-    trim, far = Checked("trim", found=BLACK), FakePublisher("far", results=[AgainLater("Not now.")])
+    trim, far = Checked("trim", found=BLACK), FakePublisher("far", results=[RetryLater("Not now.")])
     async with Engine(tmp_path, steps=[trim], publishers=[far]) as engine:
         held = await engine.until((await engine.one()).id, State.HELD)
         await engine.settled()
@@ -175,7 +175,7 @@ async def test_every_file_that_goes_out_gets_a_record_whatever_step_made_it(tmp_
     steps, far = [Silent("source"), Silent("film"), Silent("poster")], FakePublisher("far")
     async with Engine(tmp_path, steps=steps, publishers=[far]) as engine:
         engine.plan = replace(engine.plan, publishers=[replace(engine.plan.publishers[0], takes=("film",))])
-        engine.stage.examine = examine
+        engine.context.examine = examine
         held = await engine.until((await engine.one()).id, State.HELD)
         assert asked == [(b"x" * 10, "film", held.name)]
         await engine.settled()
@@ -201,6 +201,6 @@ async def test_what_does_not_decode_is_refused_before_anything_goes_out(tmp_path
 
     far = FakePublisher("far")
     async with Engine(tmp_path, steps=[Silent("film")], publishers=[far]) as engine:
-        engine.stage.examine = examine
+        engine.context.examine = examine
         refused = await engine.until((await engine.one()).id, State.REFUSED)
         assert (refused.reason, far.arrived) == ("It does not decode.", [])

@@ -8,11 +8,11 @@ import pytest
 from builders import Engine, FakePublisher, FakeStep
 
 from vidd.engine.kept_results import Kept
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Artifact, Outcome
-from vidd.model.publication import Receipt, Sending
+from vidd.model.publication import Receipt, PublicationState
 from vidd.model.rework import is_of_edition
 from vidd.stores.memory import MemoryStore
 
@@ -26,25 +26,27 @@ class Analysis(FakeStep):
     files: dict[str, str] = field(default_factory=dict)
     found: list[list[str]] = field(default_factory=list)
 
-    async def run(self, bench):
+    async def run(self, context):
         self.runs += 1
-        self.found.append(sorted(path.relative_to(bench.directory).as_posix() for path in bench.directory.rglob("*.*")))
+        self.found.append(
+            sorted(path.relative_to(context.directory).as_posix() for path in context.directory.rglob("*.*"))
+        )
         result = self.results.pop(0) if self.results else None
-        (bench.directory / "work").mkdir(exist_ok=True)
-        (bench.directory / "work" / f"{self.runs}.tmp").write_text("x")
+        (context.directory / "work").mkdir(exist_ok=True)
+        (context.directory / "work" / f"{self.runs}.tmp").write_text("x")
         if isinstance(result, BaseException):
             raise result
         if result is not None:
-            await result(bench)
+            await result(context)
         for name in (
-            [leaf.path for leaf in leaves(bench.directory / "out")] if (bench.directory / "out").exists() else []
+            [leaf.path for leaf in leaves(context.directory / "out")] if (context.directory / "out").exists() else []
         ):
-            (bench.directory / "out" / name).unlink()
+            (context.directory / "out" / name).unlink()
         for name, text in self.files.items():
-            path = bench.directory / "out" / name
+            path = context.directory / "out" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        return Outcome((tree_artifact("results", bench.directory, "out"),), {"runs": self.runs})
+        return Outcome((tree_artifact("results", context.directory, "out"),), {"runs": self.runs})
 
 
 @dataclass
@@ -55,12 +57,12 @@ class Far(FakePublisher):
     moved: list[list[str]] = field(default_factory=list)
     gone: dict[str, list[str]] = field(default_factory=dict)
 
-    async def publish(self, parcel):
-        await super().publish(parcel)
-        return self.mirror(parcel)
+    async def publish(self, context):
+        await super().publish(context)
+        return self.mirror(context)
 
-    def mirror(self, parcel):
-        root = parcel.directory / parcel.artifacts["results"].path
+    def mirror(self, context):
+        root = context.directory / context.artifacts["results"].path
         files = {leaf.path: (root / leaf.path).read_text() for leaf in leaves(root)}
         self.moved.append(
             sorted(name for name in files.keys() | self.there.keys() if files.get(name) != self.there.get(name))
@@ -68,20 +70,20 @@ class Far(FakePublisher):
         self.there = files
         return Receipt(f"far://{self.name}", {"files": len(files)})
 
-    async def replace(self, parcel):
+    async def replace(self, context):
         if self.faults:
             raise self.faults.pop(0)
-        self.gone = parcel.gone
-        return self.mirror(parcel)
+        self.gone = context.gone
+        return self.mirror(context)
 
     def planned(self):
         return replace(super().planned(), replace=self.replace)
 
 
 class Fetch(FakeStep):
-    async def run(self, bench):
+    async def run(self, context):
         self.runs += 1
-        (bench.directory / "source.mp4").write_bytes(b"x" * 10)
+        (context.directory / "source.mp4").write_bytes(b"x" * 10)
         return Outcome((Artifact("source", "source.mp4", 10),))
 
 
@@ -104,7 +106,7 @@ class Lab:
             ]
             return replace(plan, steps=steps)
 
-        self.engine.stage.resolve = resolve
+        self.engine.context.resolve = resolve
 
     async def __aenter__(self):
         await self.engine.__aenter__()
@@ -166,15 +168,15 @@ async def test_whoever_was_told_is_told_once_more_and_only_once(tmp_path):
 async def test_a_mail_of_the_rework_whose_fate_nobody_knows_is_not_sent_again(tmp_path):
     async with Lab(tmp_path) as lab:
         job = await lab.published()
-        lab.mail.results.append(NobodyKnows("Broken."))
-        lab.mail.answers += [NobodyKnows("Silence."), NobodyKnows("Silence.")]
+        lab.mail.results.append(OutcomeUnknown("Broken."))
+        lab.mail.answers += [OutcomeUnknown("Silence."), OutcomeUnknown("Silence.")]
         await lab.rework(job)
         again = await lab.until(job.id, State.PUBLISHED, 2)
         await lab.engine.acts.retry(again)
         await lab.until(job.id, State.PUBLISHED, 3)
         assert lab.mail.arrived == [job.id]
         [_, mail] = await lab.engine.store.publications(job.id)
-        assert (mail.state, mail.edition) == (Sending.UNSURE, 2)
+        assert (mail.state, mail.edition) == (PublicationState.UNSURE, 2)
 
 
 async def test_a_mail_that_was_asked_for_once_more_is_not_sent_again_where_nobody_knows_its_fate(tmp_path):
@@ -182,15 +184,15 @@ async def test_a_mail_that_was_asked_for_once_more_is_not_sent_again_where_nobod
         job = await lab.published()
         await lab.rework(job)
         job = await lab.until(job.id, State.PUBLISHED, 2)
-        lab.mail.results.append(NobodyKnows("Broken."))
-        lab.mail.answers += [NobodyKnows("Silence."), NobodyKnows("Silence.")]
+        lab.mail.results.append(OutcomeUnknown("Broken."))
+        lab.mail.answers += [OutcomeUnknown("Silence."), OutcomeUnknown("Silence.")]
         await lab.engine.acts.resend(job)
         job = await lab.until(job.id, State.PUBLISHED, 3)
         await lab.engine.runner.requeue(job, "Its row changed.")
         await lab.until(job.id, State.PUBLISHED, 4)
         assert lab.mail.arrived == [job.id] * 2
         [_, mail] = await lab.engine.store.publications(job.id)
-        assert (mail.state, mail.edition) == (Sending.UNSURE, 3)
+        assert (mail.state, mail.edition) == (PublicationState.UNSURE, 3)
 
 
 async def test_undo_brings_back_what_was_out_and_a_second_one_what_was_undone(tmp_path):
@@ -250,7 +252,7 @@ async def test_what_a_rework_put_out_before_it_failed_is_known_to_the_one_after_
 async def test_each_attempt_of_a_rework_begins_with_what_was_kept(tmp_path):
     async with Lab(tmp_path) as lab:
         job = await lab.published()
-        lab.analysis.results = [AgainLater("The GPU is busy.")]
+        lab.analysis.results = [RetryLater("The GPU is busy.")]
         await lab.rework(job)
         await lab.until(job.id, State.WAITING)
         (tmp_path / "jobs" / job.id / "out" / "a.json").write_text("half done")
@@ -266,7 +268,7 @@ async def test_a_rework_whose_files_were_swept_away_begins_with_what_was_kept_on
         lab.far.faults.append(Refused("Not now."))
         await lab.rework(job)
         job = await lab.until(job.id, State.REFUSED)
-        await lab.engine.stage.workspace.remove(job.id)
+        await lab.engine.context.workspace.remove(job.id)
         await lab.engine.acts.retry(job)
         await lab.until(job.id, State.PUBLISHED, 2)
         assert "work/1.tmp" in lab.analysis.found[2]
@@ -290,8 +292,8 @@ async def test_what_is_kept_is_not_touched_by_a_program_that_works_on_it(tmp_pat
     async with Lab(tmp_path) as lab:
         job = await lab.published()
 
-        async def append(bench):
-            with (bench.directory / "work" / "1.tmp").open("a") as file:
+        async def append(context):
+            with (context.directory / "work" / "1.tmp").open("a") as file:
                 file.write("more")
 
         lab.analysis.results = [append]
@@ -332,7 +334,7 @@ async def test_what_was_kept_long_enough_goes_but_not_under_a_job_that_works_on_
 
 async def test_only_what_is_published_or_refused_can_be_reworked(tmp_path):
     async with Lab(tmp_path) as lab:
-        lab.analysis.results = [AgainLater("Busy.")]
+        lab.analysis.results = [RetryLater("Busy.")]
         job = await lab.until((await lab.engine.one()).id, State.WAITING)
         with pytest.raises(IllegalMove, match="is waiting: only what is published, or was refused"):
             await lab.rework(job)
@@ -356,8 +358,8 @@ async def test_a_change_that_the_other_side_does_not_take_is_told_as_a_failure_a
 
 async def test_what_cannot_be_replaced_is_named(tmp_path):
     async with Lab(tmp_path) as lab:
-        plan = lab.engine.stage.resolve
-        lab.engine.stage.resolve = lambda settings: replace(
+        plan = lab.engine.context.resolve
+        lab.engine.context.resolve = lambda settings: replace(
             plan(settings), publishers=[replace(one, replace=None) for one in plan(settings).publishers]
         )
         job = await lab.published()
@@ -380,7 +382,7 @@ async def test_a_daemon_that_dies_in_a_rework_goes_on_with_it(tmp_path):
     store = MemoryStore()
     reached = asyncio.Event()
 
-    async def die(_bench):
+    async def die(_context):
         reached.set()
         await asyncio.Event().wait()
 

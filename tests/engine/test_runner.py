@@ -4,11 +4,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 from builders import DEADLINE, Engine, FakePublisher, FakeStep, Gate, arrival, talk
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.model.event import StepEnded
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Outcome
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.model.retry import RetryRule
 from vidd.stores.memory import MemoryStore
 
@@ -24,7 +24,10 @@ async def test_an_arrival_goes_down_the_whole_path_and_leaves_no_file(tmp_path):
         assert engine.path(job.id) == WHOLE_PATH
         assert (step.runs, library.arrived, mail.arrived) == (1, [job.id], [job.id])
         assert list((tmp_path / "jobs").iterdir()) == []
-        assert [one.state for one in await engine.store.publications(job.id)] == [Sending.DONE, Sending.DONE]
+        assert [one.state for one in await engine.store.publications(job.id)] == [
+            PublicationState.DONE,
+            PublicationState.DONE,
+        ]
 
 
 async def test_the_same_arrival_is_worked_on_once(tmp_path):
@@ -38,7 +41,7 @@ async def test_the_same_arrival_is_worked_on_once(tmp_path):
 
 
 async def test_a_step_that_failed_runs_again_at_its_time_and_recorded_steps_do_not(tmp_path):
-    fetch, trim = FakeStep("fetch"), FakeStep("trim", results=[AgainLater("The disk is slow.")])
+    fetch, trim = FakeStep("fetch"), FakeStep("trim", results=[RetryLater("The disk is slow.")])
     async with Engine(tmp_path, steps=[fetch, trim]) as engine:
         job = await engine.one()
         waiting = await engine.until(job.id, State.WAITING)
@@ -54,8 +57,8 @@ async def test_a_step_that_failed_runs_again_at_its_time_and_recorded_steps_do_n
 async def test_a_recorded_step_runs_again_once_its_outcome_serves_no_more(tmp_path):
     seen = []
 
-    def still(bench, outcome):
-        seen.append((bench.job.id, outcome.facts))
+    def still(context, outcome):
+        seen.append((context.job.id, outcome.facts))
         return len(seen) > 1
 
     class Fetch(FakeStep):
@@ -63,7 +66,7 @@ async def test_a_recorded_step_runs_again_once_its_outcome_serves_no_more(tmp_pa
             return replace(super().planned(), still=still)
 
     fetch, between = Fetch("fetch"), FakeStep("between")
-    trim = FakeStep("trim", results=[AgainLater("No."), AgainLater("No.")])
+    trim = FakeStep("trim", results=[RetryLater("No."), RetryLater("No.")])
     async with Engine(tmp_path, steps=[fetch, between, trim]) as engine:
         job = await engine.one()
         for time in (1, 2):
@@ -77,7 +80,7 @@ async def test_a_recorded_step_runs_again_once_its_outcome_serves_no_more(tmp_pa
 
 
 async def test_attempts_are_bounded_and_the_last_reason_is_kept(tmp_path):
-    trim = FakeStep("trim", results=[AgainLater("No."), AgainLater("No."), AgainLater("Still no.")])
+    trim = FakeStep("trim", results=[RetryLater("No."), RetryLater("No."), RetryLater("Still no.")])
     async with Engine(tmp_path, steps=[trim]) as engine:
         job = await engine.one()
         for time in (1, 2):
@@ -89,7 +92,7 @@ async def test_attempts_are_bounded_and_the_last_reason_is_kept(tmp_path):
 
 
 async def test_a_wait_that_is_nobodys_failure_uses_up_no_attempt(tmp_path):
-    full = [AgainLater("The disk is full.", after=60, counts=False) for _ in range(5)]
+    full = [RetryLater("The disk is full.", after=60, counts=False) for _ in range(5)]
     trim = FakeStep("trim", results=list(full))
     async with Engine(tmp_path, steps=[trim], retry=RetryRule(attempts=2, first=10, jitter=0)) as engine:
         job = await engine.one()
@@ -101,8 +104,8 @@ async def test_a_wait_that_is_nobodys_failure_uses_up_no_attempt(tmp_path):
 
 
 async def test_a_publishers_wait_that_is_nobodys_failure_leaves_its_attempts_for_real_ones(tmp_path):
-    quota = [AgainLater("The quota is used up.", after=60, counts=False) for _ in range(4)]
-    far = FakePublisher("far", results=[*quota, AgainLater("503.")], answers=[None, *quota])
+    quota = [RetryLater("The quota is used up.", after=60, counts=False) for _ in range(4)]
+    far = FakePublisher("far", results=[*quota, RetryLater("503.")], answers=[None, *quota])
     async with Engine(tmp_path, publishers=[far], retry=RetryRule(attempts=2, first=10, jitter=0)) as engine:
         job = await engine.one()
         for time in range(1, 10):
@@ -157,9 +160,9 @@ async def test_an_optional_publisher_may_fail(tmp_path):
 async def test_a_lost_reply_is_asked_for_and_nothing_is_sent_twice(tmp_path):
     s3 = FakePublisher("s3")
 
-    async def commit_and_drop(parcel):
-        s3.arrived.append(parcel.job.id)
-        raise NobodyKnows("The connection broke before the answer.")
+    async def commit_and_drop(context):
+        s3.arrived.append(context.job.id)
+        raise OutcomeUnknown("The connection broke before the answer.")
 
     s3.results.append(commit_and_drop)
     async with Engine(tmp_path, publishers=[s3]) as engine:
@@ -169,7 +172,7 @@ async def test_a_lost_reply_is_asked_for_and_nothing_is_sent_twice(tmp_path):
 
 
 async def test_what_provably_did_not_arrive_is_sent_again(tmp_path):
-    s3 = FakePublisher("s3", results=[NobodyKnows("The connection broke.")])
+    s3 = FakePublisher("s3", results=[OutcomeUnknown("The connection broke.")])
     async with Engine(tmp_path, publishers=[s3]) as engine:
         job = await engine.one()
         await engine.until(job.id, State.WAITING)
@@ -180,8 +183,8 @@ async def test_what_provably_did_not_arrive_is_sent_again(tmp_path):
 
 
 async def test_what_cannot_be_asked_is_unsure_and_is_not_sent_again(tmp_path):
-    lost = NobodyKnows("The server does not say.")
-    s3 = FakePublisher("s3", results=[NobodyKnows("Broken.")], answers=[lost, lost])
+    lost = OutcomeUnknown("The server does not say.")
+    s3 = FakePublisher("s3", results=[OutcomeUnknown("Broken.")], answers=[lost, lost])
     async with Engine(tmp_path, publishers=[s3]) as engine:
         job = await engine.one()
         unsure = await engine.until(job.id, State.UNSURE)
@@ -192,8 +195,8 @@ async def test_what_cannot_be_asked_is_unsure_and_is_not_sent_again(tmp_path):
 
 
 async def test_a_provider_that_cannot_be_reached_is_asked_again_before_anything_is_sent(tmp_path):
-    away = AgainLater("The provider is away.")
-    s3 = FakePublisher("s3", results=[NobodyKnows("Broken.")], answers=[away, away])
+    away = RetryLater("The provider is away.")
+    s3 = FakePublisher("s3", results=[OutcomeUnknown("Broken.")], answers=[away, away])
     async with Engine(tmp_path, publishers=[s3], retry=RetryRule(attempts=9, first=10, jitter=0)) as engine:
         job = await engine.one()
         s3.arrived.append(job.id)
@@ -221,7 +224,7 @@ async def test_a_refused_notice_does_not_unpublish_and_can_be_sent_later_without
 
 
 async def test_a_lost_file_makes_its_step_and_those_after_it_run_again(tmp_path):
-    fetch, trim, library = FakeStep("fetch"), FakeStep("trim"), FakePublisher("s3", results=[AgainLater("busy")])
+    fetch, trim, library = FakeStep("fetch"), FakeStep("trim"), FakePublisher("s3", results=[RetryLater("busy")])
     async with Engine(tmp_path, steps=[fetch, trim], publishers=[library]) as engine:
         job = await engine.one()
         await engine.until(job.id, State.WAITING)
@@ -253,13 +256,13 @@ class Encode(FakeStep):
     order: list[str] = field(default_factory=list)
     both_looked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, bench):
-        letter, gate = bench.job.name[0], self.gates[self.runs]
+    async def run(self, context):
+        letter, gate = context.job.name[0], self.gates[self.runs]
         self.runs += 1
         self.order.append(f"looks at {letter}")
         if self.runs == 2:
             self.both_looked.set()
-        async with bench.place():
+        async with context.place():
             self.order.append(f"encodes {letter}")
             await gate()
         self.order.append(f"checks {letter}")
@@ -299,8 +302,8 @@ async def test_a_place_that_comes_free_while_the_daemon_drains_is_not_taken(tmp_
 async def test_an_urgent_job_overtakes(tmp_path):
     gate, order = Gate(), []
 
-    async def note(parcel):
-        order.append(parcel.job.name[0])
+    async def note(context):
+        order.append(context.job.name[0])
 
     library = FakePublisher("s3", results=[note] * 4)
     trim = FakeStep("trim", results=[gate])
@@ -334,7 +337,7 @@ async def test_a_pause_lets_running_jobs_end_and_starts_none_even_after_a_restar
 
 
 async def test_a_job_that_waits_is_found_due_by_the_next_daemon(tmp_path):
-    trim = FakeStep("trim", results=[AgainLater("later", after=3600)])
+    trim = FakeStep("trim", results=[RetryLater("later", after=3600)])
     async with Engine(tmp_path, steps=[trim]) as engine:
         job = await engine.one()
         await engine.until(job.id, State.WAITING)
@@ -481,7 +484,7 @@ class TestJournal:
 
         def _room(self):
             if self.full:
-                raise AgainLater("The journal cannot be written.", counts=False)
+                raise RetryLater("The journal cannot be written.", counts=False)
 
         async def save(self, job, *, expect):
             self._room()
@@ -529,7 +532,7 @@ class TestJournal:
             assert library.arrived == [job.id]
 
     async def test_a_job_that_comes_due_while_the_journal_is_full_is_taken_up_later(self, tmp_path):
-        step = FakeStep("trim", results=[AgainLater("Not now.", after=60)])
+        step = FakeStep("trim", results=[RetryLater("Not now.", after=60)])
         async with Engine(tmp_path, steps=[step], store=self.Full()) as engine:
             job = await engine.one()
             await engine.until(job.id, State.WAITING)
@@ -559,7 +562,7 @@ async def test_an_arrival_whose_source_is_stopped_while_it_is_recorded_is_queued
 
 
 async def test_a_wait_that_is_nobodys_failure_is_made_even_where_one_attempt_is_all(tmp_path):
-    full = AgainLater("The disk is full.", after=60, counts=False)
+    full = RetryLater("The disk is full.", after=60, counts=False)
     step, library = FakeStep("trim", results=[full]), FakePublisher("s3", results=[full])
     rule = RetryRule(attempts=1, first=10, jitter=0)
     async with Engine(tmp_path, steps=[step], publishers=[library], retry=rule) as engine:
@@ -586,7 +589,7 @@ async def test_a_retry_that_is_refused_changes_no_settings(tmp_path):
 
 async def test_who_goes_out_last_waits_for_the_receipts_of_the_others_and_is_given_them(tmp_path):
     gate = Gate()
-    index, files = FakePublisher("index", last=True), FakePublisher("files", results=[AgainLater("503."), gate])
+    index, files = FakePublisher("index", last=True), FakePublisher("files", results=[RetryLater("503."), gate])
     async with Engine(tmp_path, publishers=[index, files]) as engine:
         job = await engine.one()
         await engine.until(job.id, State.WAITING)
@@ -609,7 +612,7 @@ async def test_who_goes_out_last_does_not_where_another_was_refused(tmp_path):
 
 
 async def test_a_job_is_published_only_once_the_last_of_its_publishers_has_a_receipt(tmp_path):
-    index, files = FakePublisher("index", last=True, results=[AgainLater("Away.")]), FakePublisher("files")
+    index, files = FakePublisher("index", last=True, results=[RetryLater("Away.")]), FakePublisher("files")
     async with Engine(tmp_path, publishers=[files, index]) as engine:
         job = await engine.one()
         assert (await engine.until(job.id, State.WAITING)).reason == "index: Away."

@@ -3,7 +3,7 @@ import asyncio
 from builders import DEADLINE, HeldClock
 
 from vidd.engine.supervisor import Watchers
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 
 
 class Falls:
@@ -45,7 +45,7 @@ async def test_a_fallen_watcher_shows_why_and_is_started_again():
 
 
 async def test_the_wait_grows_with_each_fall_and_honours_what_the_other_side_asks():
-    watcher = Falls(ValueError("x"), ValueError("x"), AgainLater("slow down", after=500))
+    watcher = Falls(ValueError("x"), ValueError("x"), RetryLater("slow down", after=500))
     watchers, clock, task = await kept(watcher)
     await watcher.starts()
     clock.forward(1.3)

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from builders import DEADLINE, Engine, FakePublisher, FakeStep
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.model.job import FAILURE, State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.model.retry import RetryRule
 from vidd.stores.memory import MemoryStore
 
@@ -23,7 +23,7 @@ async def test_a_refused_job_tells_of_it_and_nobody_is_told_that_it_is_published
         job = await engine.until((await engine.one()).id, State.REFUSED)
         await engine.settled()
         assert (told.arrived, mail.arrived) == ([job.id], [])
-        assert (await notice(engine, job)).state is Sending.DONE
+        assert (await notice(engine, job)).state is PublicationState.DONE
         assert (await engine.store.job(job.id)).state is State.REFUSED
 
 
@@ -39,12 +39,12 @@ async def test_a_job_that_is_published_tells_of_no_failure(tmp_path):
 async def test_a_job_that_is_unsure_tells_of_it_with_what_is_out_already(tmp_path):
     seen = []
 
-    async def look(parcel):
-        seen.append((parcel.job.state, parcel.job.reason, dict(parcel.receipts), parcel.facts["trim"]))
+    async def look(context):
+        seen.append((context.job.state, context.job.reason, dict(context.receipts), context.facts["trim"]))
 
     out, lost = (
         FakePublisher("out"),
-        FakePublisher("lost", results=[NobodyKnows("Broken.")], answers=[NobodyKnows("Silence.")]),
+        FakePublisher("lost", results=[OutcomeUnknown("Broken.")], answers=[OutcomeUnknown("Silence.")]),
     )
     told = FakePublisher("told", results=[look])
     async with Engine(tmp_path, steps=[FakeStep("trim")], publishers=[out, lost], failures=[told]) as engine:
@@ -56,7 +56,7 @@ async def test_a_job_that_is_unsure_tells_of_it_with_what_is_out_already(tmp_pat
 
 async def test_waits_in_between_tell_nobody_and_the_last_one_tells_once(tmp_path):
     told = FakePublisher("told")
-    trim = FakeStep("trim", results=[AgainLater("No."), AgainLater("Still no.")])
+    trim = FakeStep("trim", results=[RetryLater("No."), RetryLater("Still no.")])
     async with Engine(
         tmp_path, steps=[trim], failures=[told], retry=RetryRule(attempts=2, first=10, jitter=0)
     ) as engine:
@@ -94,9 +94,9 @@ async def test_a_daemon_that_dies_in_between_tells_neither_twice_nor_never(tmp_p
     store, told = MemoryStore(), FakePublisher("told")
     reached = asyncio.Event()
 
-    async def die(parcel):
+    async def die(context):
         if point == "after it has gone out":
-            told.arrived.append(parcel.job.id)
+            told.arrived.append(context.job.id)
         reached.set()
         await asyncio.Event().wait()
 
@@ -111,11 +111,11 @@ async def test_a_daemon_that_dies_in_between_tells_neither_twice_nor_never(tmp_p
             await engine.settled()
     assert told.arrived == [job.id]
     one = await notice(engine, job)
-    assert (one.state, one.edition) == (Sending.DONE, 1)
+    assert (one.state, one.edition) == (PublicationState.DONE, 1)
 
 
 async def test_a_mail_server_that_is_away_is_tried_again_while_the_job_stays_refused(tmp_path):
-    told = FakePublisher("told", results=[AgainLater("Away."), AgainLater("Away.")])
+    told = FakePublisher("told", results=[RetryLater("Away."), RetryLater("Away.")])
     trim = FakeStep("trim", results=[Refused("Empty.")])
     async with Engine(tmp_path, steps=[trim], failures=[told]) as engine:
         job = await engine.until((await engine.one()).id, State.REFUSED)
@@ -130,7 +130,7 @@ async def test_a_mail_server_that_is_away_is_tried_again_while_the_job_stays_ref
 
 
 async def test_what_could_not_be_told_before_the_job_went_on_is_not_told_any_more(tmp_path):
-    told = FakePublisher("told", results=[AgainLater("Away.")])
+    told = FakePublisher("told", results=[RetryLater("Away.")])
     trim = FakeStep("trim", results=[Refused("Empty.")])
     async with Engine(tmp_path, steps=[trim], failures=[told]) as engine:
         job = await engine.until((await engine.one()).id, State.REFUSED)
@@ -143,25 +143,25 @@ async def test_what_could_not_be_told_before_the_job_went_on_is_not_told_any_mor
         one = await notice(engine, job)
         assert (told.arrived, one.state, one.reason) == (
             [],
-            Sending.REFUSED,
+            PublicationState.REFUSED,
             "The job went on before this could be told.",
         )
 
 
 async def test_a_failure_whose_telling_is_unsure_can_be_told_again_without_starting_the_job(tmp_path):
-    told = FakePublisher("told", results=[NobodyKnows("Broken.")], answers=[NobodyKnows("It cannot be asked.")])
+    told = FakePublisher("told", results=[OutcomeUnknown("Broken.")], answers=[OutcomeUnknown("It cannot be asked.")])
     trim = FakeStep("trim", results=[Refused("Empty.")])
     async with Engine(tmp_path, steps=[trim], failures=[told]) as engine:
         job = await engine.until((await engine.one()).id, State.REFUSED)
         await engine.settled()
-        assert (await notice(engine, job)).state is Sending.UNSURE
+        assert (await notice(engine, job)).state is PublicationState.UNSURE
         same = await engine.acts.resolve(job, published=None, name="told")
         await engine.settled()
         assert (same.state, told.arrived, trim.runs) == (State.REFUSED, [job.id], 1)
 
 
 async def test_what_is_known_of_a_failure_stays_with_the_job_until_it_gets_through(tmp_path):
-    trim = FakeStep("trim", results=[Refused("Bad.", said="one\ntwo"), AgainLater("Later.", said="three")])
+    trim = FakeStep("trim", results=[Refused("Bad.", said="one\ntwo"), RetryLater("Later.", said="three")])
     async with Engine(tmp_path, steps=[trim]) as engine:
         job = await engine.until((await engine.one()).id, State.REFUSED)
         assert job.facts[FAILURE] == {"step": "trim", "said": "one\ntwo", "log": None}

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from builders import Engine, FakePublisher, FakeStep, talk
 
 from vidd.engine.row_requests import Wishes
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.model.job import State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.model.talk import revision_of
 from vidd.stores.memory import MemoryStore
 
@@ -32,7 +32,7 @@ class CountingStore(MemoryStore):
 async def sheet(tmp_path, *rows, **how):
     """An engine with wishes, and a function that puts other rows into the programme and waits until they were seen."""
     async with Engine(tmp_path, programme="sheet", **how) as engine:
-        wishes = Wishes(engine.stage, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
+        wishes = Wishes(engine.context, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
         engine.observers.append(wishes.note)
 
         granting = asyncio.Lock()
@@ -93,7 +93,7 @@ async def test_a_row_that_is_gone_while_its_talk_is_cut_keeps_nothing_back(tmp_p
 
 async def test_a_waiting_talk_is_excluded_at_once_and_a_published_one_stays_out(tmp_path):
     far = FakePublisher("far")
-    cut = FakeStep("cut", results=[None, AgainLater("Tomorrow.", after=86400)])
+    cut = FakeStep("cut", results=[None, RetryLater("Tomorrow.", after=86400)])
     async with sheet(tmp_path, talk("t1"), talk("t2"), publishers=[far], steps=[cut]) as (engine, put):
         out = await engine.until((await engine.one()).id, State.PUBLISHED)
         waits = await engine.until((await engine.one("Main_t2_000000_000100.mp4")).id, State.WAITING)
@@ -136,7 +136,7 @@ async def test_words_that_changed_while_the_talk_was_cut_are_made_good_after_it(
 
 async def test_a_change_that_must_wait_waits_and_one_that_is_refused_is_said_and_not_repeated(tmp_path):
     far = FakePublisher("far", amends=True)
-    far.faults += [AgainLater("Quota.", after=60), Refused("Too long.")]
+    far.faults += [RetryLater("Quota.", after=60), Refused("Too long.")]
     async with sheet(tmp_path, talk("t1", description="Old."), publishers=[far]) as (engine, put):
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         new = talk("t1", description="New.")
@@ -146,7 +146,7 @@ async def test_a_change_that_must_wait_waits_and_one_that_is_refused_is_said_and
         job = await engine.until(job.id, State.PUBLISHED, times=2)
         assert job.reason == "Published, but not changed: far: Too long."
         [one] = await engine.store.publications(job.id)
-        assert (one.state, one.revision, far.said[job.id]) == (Sending.DONE, revision_of(new), "Old.")
+        assert (one.state, one.revision, far.said[job.id]) == (PublicationState.DONE, revision_of(new), "Old.")
         await engine.settled()
         await engine.acts.retry(await engine.store.job(job.id))
         job = await engine.until(job.id, State.PUBLISHED, times=3)
@@ -187,7 +187,7 @@ async def test_what_was_replaced_in_its_place_is_not_taken_away(tmp_path):
 async def test_a_job_that_moves_has_only_its_own_row_read(tmp_path):
     store = CountingStore()
     async with Engine(tmp_path, programme="sheet", publishers=[FakePublisher("far")], store=store) as engine:
-        wishes = Wishes(engine.stage, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
+        wishes = Wishes(engine.context, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
         engine.observers.append(wishes.note)
         await store.put_talks("sheet", [talk(f"t{number}") for number in range(50)], engine.clock.now())
         await wishes.settle()

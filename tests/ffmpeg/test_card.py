@@ -140,7 +140,7 @@ def test_an_image_fills_the_card(tmp_path):
 
 
 def test_lines_are_kept_and_spaces_are_not():
-    assert plain("\n  Ada   Lovelace \n\n\tMain\u00a0Stage \n\n") == "Ada Lovelace\n\nMain Stage"
+    assert plain("\n  Ada   Lovelace \n\n\tMain\u00a0Stage \n\n") == "Ada Lovelace\n\nMain EngineContext"
 
 
 def test_a_template_that_cannot_be_read_is_a_fault_of_the_settings():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vidd.processes.conversation import Dialogue, Lost
+from vidd.processes.conversation import JsonLinesProcess, Lost
 
 CHILD = """
 import json, sys
@@ -22,7 +22,7 @@ for line in sys.stdin:
 
 @pytest.fixture
 async def dialogue():
-    one = Dialogue([sys.executable, "-c", CHILD])
+    one = JsonLinesProcess([sys.executable, "-c", CHILD])
     yield one
     await one.close()
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from vidd.media.ffmpeg.args.common import Cut
-from vidd.media.smartcut.plan import Index, Keyframe, NotLikeThis, bounds, plan, ticks
+from vidd.media.smartcut.plan import Index, Keyframe, SmartCutUnavailable, bounds, plan, ticks
 
 # 25 pictures a second on a clock of 100: one every 4 ticks, a keyframe every 2 s, all of 20 s from the file's start on.
 INDEX = Index(
@@ -96,5 +96,5 @@ def test_a_coarse_clock_is_made_finer_and_its_pictures_keep_their_distances():
 
 
 def test_a_clock_that_mp4_cannot_hold_is_said():
-    with pytest.raises(NotLikeThis, match="1001/30000"):
+    with pytest.raises(SmartCutUnavailable, match="1001/30000"):
         ticks(Fraction(1001, 30000), Fraction(0), CUT)

@@ -9,7 +9,7 @@ from pathlib import Path
 import footage
 import pytest
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.atomic import part_of
 from vidd.media.ffmpeg import process as ffmpeg_process
 from vidd.media.ffmpeg.settings import parse_bit_rate
@@ -76,7 +76,7 @@ async def test_an_ffmpeg_that_hangs_is_ended_though_it_goes_on_reporting(tmp_pat
     one = Run(tmp_path, stall=1.0)
     try:
         async with asyncio.timeout(30):
-            with pytest.raises(AgainLater, match="made no progress for 1 s"):
+            with pytest.raises(RetryLater, match="made no progress for 1 s"):
                 await one(
                     "-nostdin",
                     "-v",
@@ -102,7 +102,7 @@ while True:
     time.sleep(0.05)
 """)
     chatty.chmod(0o755)
-    with pytest.raises(AgainLater, match="made no progress"):
+    with pytest.raises(RetryLater, match="made no progress"):
         async with asyncio.timeout(30):
             await Run(tmp_path, chatty, stall=0.8)()
 
@@ -112,14 +112,14 @@ while True:
     [
         (
             "echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 228",
-            AgainLater,
+            RetryLater,
             False,
             "disk was full",
         ),
-        ("echo 'Error: Cannot allocate memory' >&2; exit 244", AgainLater, True, "ran out of memory"),
-        ("kill -KILL $$", AgainLater, True, r"was killed \(SIGKILL\)"),
-        ("kill -TERM $$", AgainLater, True, r"was killed \(SIGTERM\)"),
-        ("exit 255", AgainLater, True, "asked to stop from outside"),
+        ("echo 'Error: Cannot allocate memory' >&2; exit 244", RetryLater, True, "ran out of memory"),
+        ("kill -KILL $$", RetryLater, True, r"was killed \(SIGKILL\)"),
+        ("kill -TERM $$", RetryLater, True, r"was killed \(SIGTERM\)"),
+        ("exit 255", RetryLater, True, "asked to stop from outside"),
         ("kill -SEGV $$", Refused, None, r"crashed on this file \(SIGSEGV"),
         (
             "echo '[x @ 0x1] Invalid data found' >&2; exit 183",
@@ -142,7 +142,7 @@ async def test_the_fate_of_a_run_follows_from_its_end(tmp_path, script, fate, co
 async def test_too_little_room_on_the_disk_is_nobodys_failure_and_nothing_starts(tmp_path):
     free = shutil.disk_usage(tmp_path).free
     one = Run(tmp_path, disk_reserve=2 * free)
-    with pytest.raises(AgainLater, match=r"less than the reserve of .* free some space") as caught:
+    with pytest.raises(RetryLater, match=r"less than the reserve of .* free some space") as caught:
         await one("-version")
     assert not caught.value.counts
     assert one.events == []
@@ -153,14 +153,14 @@ async def test_a_disk_that_fills_up_meanwhile_ends_the_run(tmp_path, monkeypatch
     monkeypatch.setattr(ffmpeg_process.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, next(rooms)))
     one = Run(tmp_path, disk_reserve=1 << 30)
     async with asyncio.timeout(30):
-        with pytest.raises(AgainLater, match="has 1 MiB free"):
+        with pytest.raises(RetryLater, match="has 1 MiB free"):
             await one(*ENDLESS, one.output)
     assert not one.output.exists()
 
 
 async def test_a_limit_of_memory_holds_and_its_sentence_names_it(tmp_path):
     one = Run(tmp_path, memory=300 << 20)
-    with pytest.raises((AgainLater, Refused)):
+    with pytest.raises((RetryLater, Refused)):
         await one("-v", "error", "-f", "lavfi", "-i", "color=s=7680x4320:d=2", "-y", "-c:v", "libx264", one.output)
 
 

@@ -58,9 +58,9 @@ async def fate(place, steps, **facts):
 def putting(path, wanted):
     """A step that takes a finished file for its own work, as ffmpeg left it, and checks it as every step does."""
 
-    async def run(bench):
-        media, check = await verify(path, wanted, bench.job.name)
-        (bench.directory / "talk.mp4").write_bytes(path.read_bytes())
+    async def run(context):
+        media, check = await verify(path, wanted, context.job.name)
+        (context.directory / "talk.mp4").write_bytes(path.read_bytes())
         size = path.stat().st_size
         return Outcome((Artifact("talk", "talk.mp4", size, "video/mp4", media, {"check": check.to_json()}),))
 
@@ -68,8 +68,8 @@ def putting(path, wanted):
 
 
 def bringing(path):
-    async def run(bench):
-        (bench.directory / path.name).hardlink_to(path)
+    async def run(context):
+        (context.directory / path.name).hardlink_to(path)
         return Outcome((Artifact("source", path.name, path.stat().st_size),))
 
     return Work("fetch", run)

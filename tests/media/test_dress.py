@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from recordings import BLACK, GREY, Recording, Seen, look, make, read_packets
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files import made_once as files_made_once
 from vidd.media.encode import assemble
 from vidd.model.event import EncodeEnded
@@ -25,7 +25,7 @@ X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 
 X265 = ("libx265", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-tag:v", "hvc1", "-x265-params", "log-level=none")
 RECORDING = Recording(X264, seconds=8)
 VARYING = "select='gt(mod(n,7),1)*gt(mod(n,11),3)'"
-TALK = Talk("t1", title="Loops", speakers=(Speaker("Ada Lovelace"), Speaker("Alan Turing")), stage="Main Stage")
+TALK = Talk("t1", title="Loops", speakers=(Speaker("Ada Lovelace"), Speaker("Alan Turing")), stage="Main EngineContext")
 STING_GREY, CARD_GREY = 120, 200
 LANES = ["auto", "full"]
 
@@ -77,7 +77,7 @@ async def dress(directory: Path, source: Path, talk=TALK, span=(START, END), **o
     facts = {"start": span[0], "end": span[1]}
     watched = footage.Watched(directory, source, name="x.mp4", talk=talk, facts=facts)
     settings = trim.Options.model_validate({"fade": FADE, "crf": 10, "preset": "ultrafast", **options})
-    outcome = await trim.run(settings, watched.bench)
+    outcome = await trim.run(settings, watched.context)
     return Dressed(directory / outcome.artifacts[0].path, outcome, watched.events)
 
 
@@ -166,10 +166,10 @@ async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_
     good = assemble.put_together
 
     async def full(*_, **__):
-        raise AgainLater("The disk was full.")
+        raise RetryLater("The disk was full.")
 
     monkeypatch.setattr(assemble, "put_together", full)
-    with pytest.raises(AgainLater, match="The disk was full"):
+    with pytest.raises(RetryLater, match="The disk was full"):
         await dress(tmp_path, source, **wanted)
     monkeypatch.setattr(assemble, "put_together", good)
     again = await dress(tmp_path, source, **wanted)
@@ -182,7 +182,7 @@ async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_
     assert (await seen(again)).pictures == shown.pictures
     logo(tmp_path, colour=(9, 9, 9, 255))
     monkeypatch.setattr(assemble, "put_together", full)
-    with pytest.raises(AgainLater):
+    with pytest.raises(RetryLater):
         await dress(tmp_path, source, **wanted)
     monkeypatch.setattr(assemble, "put_together", good)
     logo(tmp_path)
@@ -548,7 +548,7 @@ async def test_silence_stays_silence(tmp_path):
 def sharing(directory: Path, state: Path) -> footage.Watched:
     """A job of its own in this directory, of a daemon whose state directory is another."""
     watched = footage.Watched(directory, directory / "in.mp4", name="x.mp4", facts={"start": START, "end": END})
-    watched.bench = replace(watched.bench, tools=replace(watched.bench.tools, state=state))
+    watched.context = replace(watched.context, tools=replace(watched.context.tools, state=state))
     return watched
 
 
@@ -562,7 +562,7 @@ async def test_a_sting_is_encoded_once_for_all_talks_and_anew_where_it_is_anothe
 
     async def encodes(*jobs: Path) -> int:
         made = [sharing(job, tmp_path) for job in jobs]
-        await asyncio.gather(*(trim.run(settings, one.bench) for one in made))
+        await asyncio.gather(*(trim.run(settings, one.context) for one in made))
         ended = [one for each in made for one in each.events if isinstance(one, EncodeEnded) and one.kind == "sting"]
         return len(ended) - 2 * len(jobs)  # its sound is brought to each talk's own form, before and after
 
@@ -644,16 +644,16 @@ async def test_what_cannot_be_used_is_said_in_a_sentence_by_the_check_and_at_the
         watched = footage.Watched(tmp_path, source, name="x.mp4", talk=TALK, facts={"start": START, "end": END})
         settings = trim.Options.model_validate(options)
         with pytest.raises(Refused, match=sentence):
-            await trim.check(settings, watched.bench.tools)
+            await trim.check(settings, watched.context.tools)
         with pytest.raises(Refused, match=sentence):
-            await trim.run(settings, watched.bench)
+            await trim.run(settings, watched.context)
         assert watched.events == []
     assert not list(tmp_path.glob(".talk*"))
 
 
 async def test_the_check_says_how_long_a_sting_is(tmp_path):
     source = await make(tmp_path, RECORDING)
-    tools = footage.Watched(tmp_path, source, name="x").bench.tools
+    tools = footage.Watched(tmp_path, source, name="x").context.tools
     settings = trim.Options.model_validate({"sting_before": sting(tmp_path), "watermark": {"image": logo(tmp_path)}})
     assert (await trim.check(settings, tools)).endswith("what cutting and encoding need. The sting before lasts 1.2 s.")
 
@@ -673,7 +673,7 @@ async def test_a_card_that_cannot_be_written_is_refused_before_anything_is_encod
     source = await make(tmp_path, RECORDING)
     watched = footage.Watched(tmp_path, source, name="x.mp4", talk=TALK, facts={"start": START, "end": END})
     with pytest.raises(Refused, match=sentence):
-        await trim.run(trim.Options.model_validate({"title_card": card}), watched.bench)
+        await trim.run(trim.Options.model_validate({"title_card": card}), watched.context)
     assert watched.events == []
 
 
@@ -683,7 +683,7 @@ async def test_whatever_a_title_is_made_of_it_gets_onto_the_card(tmp_path):
     one = await dress(tmp_path, source, replace(TALK, title=title), title_card={"seconds": "0.6s", "fade": 0})
     (words,) = one.facts["cards"].values()
     assert words["heading"] == " ".join(title.split())
-    assert words["text"] == "Ada Lovelace and Alan Turing\nMain Stage"
+    assert words["text"] == "Ada Lovelace and Alan Turing\nMain EngineContext"
     plane, line = picture_of(one.path, 5)
     bright = [plane[row * line + column] > 120 for row in range(64) for column in range(96)]
     assert sum(bright) > 150
@@ -695,7 +695,7 @@ async def test_a_title_that_was_corrected_has_its_card_made_anew_and_a_new_sting
         {"fade": FADE, "preset": "ultrafast", "title_card": {"seconds": 0.4}, "sting_before": sting(tmp_path)}
     )
     facts = {"start": START, "end": END}
-    first = footage.Watched(tmp_path, source, name="x.mp4", talk=TALK, facts=facts).bench
+    first = footage.Watched(tmp_path, source, name="x.mp4", talk=TALK, facts=facts).context
     outcome = await trim.run(settings, first)
     assert trim.still(settings, first, outcome)
     sting(tmp_path, seconds=0.8)

@@ -12,10 +12,10 @@ import av
 import footage
 import pytest
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.media.ffmpeg.args.common import Cut
 from vidd.media.probe.client import probe
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import Made, edges
 from vidd.ports import Encoder
 from vidd.steps import trim
@@ -102,7 +102,7 @@ async def cut(source: Path, start: float, end: float, fade: float = 1.0) -> tupl
 async def cut_whole(source: Path, start: float, end: float, fade: float = 1.0) -> Path:
     (source.parent / "whole").mkdir()
     watched = footage.Watched(source.parent, source, name="x.mp4", facts={"start": start, "end": end})
-    outcome = await trim.run(trim.Options(fade=fade, crf=10, preset="ultrafast", lane="full"), watched.bench)
+    outcome = await trim.run(trim.Options(fade=fade, crf=10, preset="ultrafast", lane="full"), watched.context)
     return source.parent / outcome.artifacts[0].path
 
 
@@ -381,7 +381,7 @@ UNLIKE = {
 async def test_what_cannot_be_cut_in_parts_is_said_in_a_sentence(tmp_path, kind):
     output, sentence = UNLIKE[kind]
     source = make(tmp_path, Source((*output, "-preset", "ultrafast") if "libx264" in output else output))
-    with pytest.raises(NotLikeThis, match=sentence):
+    with pytest.raises(SmartCutUnavailable, match=sentence):
         await cut(source, 1.3, 6.5)
     assert not (tmp_path / "made.mp4").exists()
 
@@ -392,14 +392,14 @@ async def test_parameters_that_change_on_the_way_are_noticed(tmp_path):
     both = tmp_path / "both.txt"
     both.write_text("file 0.ts\nfile 1.ts\n")
     footage.ffmpeg("-f", "concat", "-i", both, "-c", "copy", tmp_path / "in.ts")
-    with pytest.raises(NotLikeThis, match="parameters change on the way"):
+    with pytest.raises(SmartCutUnavailable, match="parameters change on the way"):
         await cut(tmp_path / "in.ts", 1.3, 6.5)
 
 
 async def test_a_full_disk_is_no_reason_to_encode_all_of_it(tmp_path):
     source = make(tmp_path, Source())
     (tmp_path / "made.mp4").symlink_to("/dev/full")
-    with pytest.raises(AgainLater, match="disk was full while the parts were joined"):
+    with pytest.raises(RetryLater, match="disk was full while the parts were joined"):
         await cut(source, 1.3, 6.5)
 
 

@@ -77,7 +77,7 @@ def watched(directory, source, **options):
 async def taken(directory, source, **options):
     """Outcome, manifest and list of tasks."""
     settings, one = watched(directory, source, **options)
-    outcome = await frames.run(settings, one.bench)
+    outcome = await frames.run(settings, one.context)
     rows = [Sample.from_json(json.loads(line)) for line in (directory / "manifest.jsonl").read_text().splitlines()]
     return outcome, rows, TaskList.from_json(json.loads((directory / "task_list.json").read_text()))
 
@@ -206,7 +206,7 @@ async def killed(directory, frames_there, **options):
         if done >= frames_there:
             running.cancel()
 
-    running = asyncio.ensure_future(frames.run(settings, replace(one.bench, progress=look)))
+    running = asyncio.ensure_future(frames.run(settings, replace(one.context, progress=look)))
     with pytest.raises(asyncio.CancelledError):
         await running
 
@@ -295,7 +295,7 @@ async def test_a_rate_of_the_job_that_is_none_is_refused(tmp_path, told):
     source = footage.recording(tmp_path / "a.mp4", seconds=1)
     one = footage.Watched(tmp_path, source, name="a.mp4", facts={"frame_rate": told})
     with pytest.raises(Refused, match="frames a second"):
-        await frames.run(frames.Options(), one.bench)
+        await frames.run(frames.Options(), one.context)
     assert frames.Options.model_validate({"rate": 4}).rate == 4
 
 
@@ -313,8 +313,8 @@ async def test_films_are_the_same_byte_by_byte_however_often_they_are_made(tmp_p
         directory.mkdir()
         (directory / "a.mp4").hardlink_to(source)
         settings, one = watched(directory, directory / "a.mp4", per_task=60)
-        tools = replace(one.bench.tools, encoder=replace(one.bench.tools.encoder, threads=0))
-        await frames.run(settings, replace(one.bench, tools=tools))
+        tools = replace(one.context.tools, encoder=replace(one.context.tools.encoder, threads=0))
+        await frames.run(settings, replace(one.context, tools=tools))
         made.add(tuple(path.read_bytes() for path in sorted((directory / "tasks").rglob("*.mp4"))))
     assert len(made) == 1
 
@@ -322,7 +322,7 @@ async def test_films_are_the_same_byte_by_byte_however_often_they_are_made(tmp_p
 async def test_progress_goes_up_to_all_frames(tmp_path):
     source = footage.recording(tmp_path / "a.mp4", seconds=8)
     settings, one = watched(tmp_path, source, per_task=15)
-    await frames.run(settings, one.bench)
+    await frames.run(settings, one.context)
     done = [told[0] for told in one.progress]
     assert (done[0], done[-1], done) == (0, 40, sorted(done))
     assert {told[1:3] for told in one.progress} == {(40, "frames")}

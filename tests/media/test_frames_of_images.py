@@ -32,10 +32,10 @@ def zipped(path, files):
 
 async def taken(directory, path, **options):
     one = footage.Watched(directory, path, name=path.name)
-    bench = one.bench
+    context = one.context
     if path.is_dir():
-        bench = one.with_artifacts(tree_artifact("source", directory, path.name))
-    outcome = await frames.run(frames.Options.model_validate(options), bench)
+        context = one.with_artifacts(tree_artifact("source", directory, path.name))
+    outcome = await frames.run(frames.Options.model_validate(options), context)
     rows = [Sample.from_json(json.loads(line)) for line in (directory / "manifest.jsonl").read_text().splitlines()]
     return outcome, rows, TaskList.from_json(json.loads((directory / "task_list.json").read_text()))
 
@@ -118,7 +118,7 @@ async def test_a_run_that_was_killed_names_what_could_not_be_read_before_it(tmp_
         if done >= 5:
             running.cancel()
 
-    running = asyncio.ensure_future(frames.run(frames.Options(per_task=5), replace(one.bench, progress=look)))
+    running = asyncio.ensure_future(frames.run(frames.Options(per_task=5), replace(one.context, progress=look)))
     with pytest.raises(asyncio.CancelledError):
         await running
     assert (tmp_path / ".frames" / "rows" / "000000.jsonl").exists()

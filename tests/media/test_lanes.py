@@ -25,7 +25,7 @@ def source(tmp_path):
 
 async def outcome(source, **options):
     watched = footage.Watched(source.parent, source, name="x.mp4", facts={"start": 1.4, "end": 13.2})
-    made = await trim.run(trim.Options(**{"fade": 1, "preset": "ultrafast", **options}), watched.bench)
+    made = await trim.run(trim.Options(**{"fade": 1, "preset": "ultrafast", **options}), watched.context)
     return made, made.artifacts[0].facts["check"]
 
 

@@ -189,7 +189,7 @@ async def test_a_browser_shows_the_frame_of_a_tasks_film_that_the_manifest_speak
         tmp_path, Recording(X264, rate="30", chosen="select='gt(mod(n,7),1)*gt(mod(n,11),3)'", seconds=6)
     )
     watched = footage.Watched(tmp_path, source, name="in.mp4")
-    await frames.run(frames.Options(rate=5), watched.bench)
+    await frames.run(frames.Options(rate=5), watched.context)
     rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
     truth = await look(source)
     times = [(row["index"] - 0.5) / 5 for row in rows]

@@ -12,7 +12,7 @@ from pathlib import Path
 import footage
 import pytest
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.media.probe.client import close_probers, probe, prober
 from vidd.model.media import Media
 from vidd.processes.child import setpriv
@@ -163,7 +163,7 @@ async def test_a_file_that_cannot_be_read_in_time_is_tried_again_later_and_the_n
     hung = child()
     os.kill(hung, signal.SIGSTOP)
     prober()._timeout = 0.3
-    with pytest.raises(AgainLater, match=r"'in\.mp4' could not be read within 0\.3 s"):
+    with pytest.raises(RetryLater, match=r"'in\.mp4' could not be read within 0\.3 s"):
         await probe(source)
     assert not alive(hung)
     prober()._timeout = 60
@@ -185,7 +185,7 @@ async def test_a_child_killed_in_the_middle_of_a_question_says_nothing_about_the
     await asyncio.sleep(0)
     os.kill(child(), signal.SIGKILL)
     async with asyncio.timeout(10):
-        with pytest.raises(AgainLater, match=r"was killed while it looked at 'in\.mp4'"):
+        with pytest.raises(RetryLater, match=r"was killed while it looked at 'in\.mp4'"):
             await question
 
 
@@ -232,7 +232,7 @@ async def test_a_child_that_is_asked_something_is_ended_when_it_is_closed(tmp_pa
     async with asyncio.timeout(10):
         await close_probers()
         assert gone.result() < 0
-        with pytest.raises(AgainLater):
+        with pytest.raises(RetryLater):
             await question
 
 

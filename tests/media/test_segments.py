@@ -11,7 +11,7 @@ import footage
 import pytest
 from pydantic import ValidationError
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.media.ffmpeg import process as ffmpeg_process
 from vidd.model.event import EncodeEnded
 from vidd.ports import Encoder
@@ -68,7 +68,7 @@ async def cut(source: Path, *, start=START, end=END, encoder=None, **options) ->
     """The talk, the record of its check, and who watched."""
     watched = footage.Watched(source.parent, source, name="x.mp4", facts={"start": start, "end": end}, encoder=encoder)
     usual = {"fade": 0, "lane": "full", "preset": "ultrafast", "crf": 12, "segment": "5s"}
-    outcome = await trim.run(trim.Options(**{**usual, **options}), watched.bench)
+    outcome = await trim.run(trim.Options(**{**usual, **options}), watched.context)
     return source.parent / "talk.mp4", outcome.artifacts[0].facts["check"], watched
 
 
@@ -273,7 +273,7 @@ async def test_a_disk_that_fills_up_in_the_middle_leaves_the_whole_segments(tmp_
         return usage(path)._replace(free=0) if closed else usage(path)
 
     monkeypatch.setattr(ffmpeg_process.shutil, "disk_usage", filling)
-    with pytest.raises(AgainLater, match="free some space") as raised:
+    with pytest.raises(RetryLater, match="free some space") as raised:
         await cut(source, encoder=encoder)
     assert not raised.value.counts
     monkeypatch.undo()
@@ -324,7 +324,7 @@ def test_a_segment_that_costs_more_than_a_kill_saves_is_refused():
 async def ladder(source: Path, segment: str) -> dict[str, dict]:
     watched = footage.Watched(source.parent, source, name="x.mp4")
     options = transcode.Options.model_validate({"renditions": RENDITIONS, "segment": segment, "preset": "ultrafast"})
-    outcome = await transcode.run(options, watched.bench)
+    outcome = await transcode.run(options, watched.context)
     return {one.path: one.facts["check"] for one in outcome.artifacts}
 
 

@@ -7,11 +7,11 @@ import av
 import footage
 import pytest
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.media.ffmpeg.args.common import Cut
 from vidd.media.probe.client import probe
 from vidd.media.smartcut.concat import PicturePart, SoundTrack, put_together
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import edges
 from vidd.ports import Encoder
 
@@ -116,7 +116,7 @@ async def test_parts_that_cannot_be_one_track_are_refused_with_a_sentence_and_le
         (one, SECOND // 2, "do not come one after another"),
         (tmp_path / "only.mp4", SECOND, r"no picture in only\.mp4"),
     ]:
-        with pytest.raises(NotLikeThis, match=sentence):
+        with pytest.raises(SmartCutUnavailable, match=sentence):
             await put_together([PicturePart(one), PicturePart(second, at=at)], [], path, scale=SCALE, name="x")
         assert not path.exists()
 
@@ -125,7 +125,7 @@ async def test_a_full_disk_is_waited_for_and_says_nothing_about_the_parts(tmp_pa
     files = [part(tmp_path / f"{number}.mp4", 25 * number, output=H264) for number in range(2)]
     path = tmp_path / "made.mp4"
     path.symlink_to("/dev/full")
-    with pytest.raises(AgainLater, match="disk was full while the parts were joined: free some space") as raised:
+    with pytest.raises(RetryLater, match="disk was full while the parts were joined: free some space") as raised:
         await put_together([PicturePart(files[0]), PicturePart(files[1], at=SECOND)], [], path, scale=SCALE, name="x")
     assert not raised.value.counts
     assert not path.is_symlink()

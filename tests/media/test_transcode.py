@@ -21,8 +21,8 @@ LARGE = {"height": 90, "video_bitrate": "200k", "audio_bitrate": "64k"}
 NOISE = "geq=lum='random(1)*255':cb=128:cr=128"
 
 
-def bench(source: Path):
-    return footage.Watched(source.parent, source, name="talk.mp4").bench
+def context(source: Path):
+    return footage.Watched(source.parent, source, name="talk.mp4").context
 
 
 def bits_per_second(artifact: Artifact) -> float:
@@ -31,7 +31,7 @@ def bits_per_second(artifact: Artifact) -> float:
 
 async def test_several_renditions_come_from_one_file_each_with_its_size(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", size="160x90")
-    outcome = await transcode.run(options(SMALL, LARGE), bench(source))
+    outcome = await transcode.run(options(SMALL, LARGE), context(source))
     sizes = {one.role: (one.path, *one.media.video[0].shown) for one in outcome.artifacts}
     assert sizes == {
         "rendition-48p": ("rendition-48p.mp4", 86, 48),
@@ -44,7 +44,7 @@ async def test_several_renditions_come_from_one_file_each_with_its_size(tmp_path
 
 async def test_the_bit_rate_is_what_was_asked_even_for_noise(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", size="160x90", seconds=8, picture=NOISE, tracks=0)
-    outcome = await transcode.run(options(SMALL, LARGE), bench(source))
+    outcome = await transcode.run(options(SMALL, LARGE), context(source))
     small, large = outcome.artifacts
     assert 40_000 < bits_per_second(small) < 120_000
     assert 150_000 < bits_per_second(large) < 400_000
@@ -52,7 +52,7 @@ async def test_the_bit_rate_is_what_was_asked_even_for_noise(tmp_path):
 
 async def test_every_picture_keeps_its_time(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", rate="30000/1001")
-    outcome = await transcode.run(options({**SMALL, "height": 64, "video_bitrate": "2M"}), bench(source))
+    outcome = await transcode.run(options({**SMALL, "height": 64, "video_bitrate": "2M"}), context(source))
     made = footage.pictures(tmp_path / outcome.artifacts[0].path)
     assert [footage.number(frame) for _, frame in made] == list(range(120))
     assert [time for time, _ in made] == pytest.approx([one * 1001 / 30000 for one in range(120)], abs=1e-4)
@@ -60,27 +60,27 @@ async def test_every_picture_keeps_its_time(tmp_path):
 
 async def test_a_lower_frame_rate_is_made_and_a_higher_one_is_not_invented(tmp_path):
     source = footage.recording(tmp_path / "in.mp4")
-    outcome = await transcode.run(options({**SMALL, "fps": 5}, {**SMALL, "fps": 50, "name": "fast"}), bench(source))
+    outcome = await transcode.run(options({**SMALL, "fps": 5}, {**SMALL, "fps": 50, "name": "fast"}), context(source))
     assert [one.media.video[0].rate for one in outcome.artifacts] == [5, 25]
 
 
 async def test_a_phone_held_upright_gets_upright_renditions(tmp_path):
     upright = footage.recording(tmp_path / "upright.mp4", size="160x90")
     footage.ffmpeg("-display_rotation", 90, "-i", upright, "-c", "copy", tmp_path / "in.mp4")
-    outcome = await transcode.run(options({**SMALL, "height": 80}), bench(tmp_path / "in.mp4"))
+    outcome = await transcode.run(options({**SMALL, "height": 80}), context(tmp_path / "in.mp4"))
     assert outcome.artifacts[0].media.video[0].shown == (46, 80)
 
 
 async def test_a_rendition_higher_than_the_source_is_left_out_and_the_reason_is_told(tmp_path):
     source = footage.recording(tmp_path / "in.mp4")
-    outcome = await transcode.run(options(SMALL, LARGE), bench(source))
+    outcome = await transcode.run(options(SMALL, LARGE), context(source))
     assert [one.role for one in outcome.artifacts] == ["rendition-48p"]
     assert outcome.facts["left_out"] == [{"name": "90p", "why": "The source is only 64 lines high."}]
 
 
 async def test_where_all_are_higher_the_smallest_is_made_at_the_sources_size(tmp_path):
     source = footage.recording(tmp_path / "in.mp4")
-    outcome = await transcode.run(options(LARGE, {**LARGE, "height": 180}), bench(source))
+    outcome = await transcode.run(options(LARGE, {**LARGE, "height": 180}), context(source))
     (only,) = outcome.artifacts
     assert (only.role, only.media.video[0].shown) == ("rendition-90p", (96, 64))
     assert [one["name"] for one in outcome.facts["left_out"]] == ["180p"]
@@ -88,7 +88,7 @@ async def test_where_all_are_higher_the_smallest_is_made_at_the_sources_size(tmp
 
 async def test_a_rendition_may_be_higher_than_the_source_where_that_is_asked_for(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", seconds=1)
-    outcome = await transcode.run(options(LARGE, upscale=True), bench(source))
+    outcome = await transcode.run(options(LARGE, upscale=True), context(source))
     assert outcome.artifacts[0].media.video[0].shown == (136, 90)
 
 
@@ -111,9 +111,9 @@ async def test_a_recipe_that_copies_instead_of_encoding_is_caught(tmp_path, monk
 
     monkeypatch.setattr(args_common, "transcode", copying)
     with pytest.raises(Refused, match=r"not what was asked \(size: wanted 72x48, got 96x64\)"):
-        await transcode.run(options(SMALL), bench(source))
+        await transcode.run(options(SMALL), context(source))
     with pytest.raises(Refused, match="frame rate: wanted 5, got 25"):
-        await transcode.run(options({**SMALL, "height": 64, "fps": 5}), bench(source))
+        await transcode.run(options({**SMALL, "height": 64, "fps": 5}), context(source))
     assert [one.name for one in tmp_path.iterdir()] == ["in.mp4"]
 
 
@@ -123,7 +123,7 @@ async def test_a_damaged_source_leaves_no_rendition(tmp_path):
     source = tmp_path / "in.mkv"
     source.write_bytes(data[: len(data) * 6 // 10])
     with pytest.raises(Refused, match=r"could be made of the 4\.\d\d s wanted: the source is damaged"):
-        await transcode.run(options(SMALL, {**SMALL, "height": 32}), bench(source))
+        await transcode.run(options(SMALL, {**SMALL, "height": 32}), context(source))
     assert not list(tmp_path.glob("*rendition*"))
 
 

@@ -30,7 +30,7 @@ def lane(request):
 
 async def cut(source: Path, start: float, end: float, *, fade: float = 0.0, **options) -> Path:
     watched = footage.Watched(source.parent, source, name="x.mp4", facts={"start": start, "end": end})
-    outcome = await trim.run(trim.Options(fade=fade, crf=10, **{"lane": LANES[0], **options}), watched.bench)
+    outcome = await trim.run(trim.Options(fade=fade, crf=10, **{"lane": LANES[0], **options}), watched.context)
     assert set(outcome.facts) <= trim.FACTS
     return source.parent / outcome.artifacts[0].path
 
@@ -92,7 +92,7 @@ async def test_a_transport_stream_with_keyframes_far_apart_loses_no_picture(tmp_
 async def test_a_cut_lasts_as_long_as_was_asked(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", rate="30000/1001")
     watched = footage.Watched(tmp_path, source, name=name(1, 3))
-    outcome = await trim.run(trim.Options(fade=0), watched.bench)
+    outcome = await trim.run(trim.Options(fade=0), watched.context)
     talk = outcome.artifacts[0]
     assert talk.media.duration == pytest.approx(2, abs=1001 / 30000)
     assert talk.facts["check"]["frames"] == 60
@@ -129,7 +129,7 @@ async def test_the_sound_fades_with_the_picture(tmp_path):
 async def test_the_fades_of_a_short_talk_meet_in_its_middle(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", picture=footage.GREY)
     watched = footage.Watched(tmp_path, source, name=name(1, 3))
-    outcome = await trim.run(trim.Options(), watched.bench)
+    outcome = await trim.run(trim.Options(), watched.context)
     assert outcome.facts["fade"] == 1.0
     luma = [footage.brightness(frame) for _, frame in footage.pictures(tmp_path / "talk.mp4")]
     assert luma[0] == pytest.approx(16, abs=2)
@@ -165,7 +165,7 @@ async def test_an_odd_size_loses_a_line_and_is_not_resampled(tmp_path):
 async def test_a_recording_without_sound_stays_without(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", tracks=0)
     watched = footage.Watched(tmp_path, source, name=name(1, 3))
-    outcome = await trim.run(trim.Options(), watched.bench)
+    outcome = await trim.run(trim.Options(), watched.context)
     assert outcome.artifacts[0].media.audio == ()
 
 
@@ -225,7 +225,7 @@ async def test_the_place_and_the_chapters_of_a_recording_are_not_published(tmp_p
 async def test_progress_and_events_tell_of_the_run(tmp_path):
     source = footage.recording(tmp_path / "in.mp4")
     watched = footage.Watched(tmp_path, source, name=name(1, 3))
-    await trim.run(trim.Options(), watched.bench)
+    await trim.run(trim.Options(), watched.context)
     done, total, unit, _ = watched.progress[-1]
     assert (done, total, unit) == (pytest.approx(2, abs=0.1), 2, "s")
     assert [one.running for one in watched.events if isinstance(one, EncodeCount)] == [1, 0]
@@ -237,7 +237,7 @@ async def test_progress_and_events_tell_of_the_run(tmp_path):
 
 
 async def times(watched: footage.Watched) -> tuple[float, float]:
-    outcome: Outcome = await trim.run(trim.Options(), watched.bench)
+    outcome: Outcome = await trim.run(trim.Options(), watched.context)
     return outcome.facts["start"], outcome.facts["end"]
 
 
@@ -271,13 +271,13 @@ async def test_impossible_times_are_refused(tmp_path, start, end, sentence):
     source = footage.recording(tmp_path / "in.mp4")
     watched = footage.Watched(tmp_path, source, name="x\n.mp4", facts={"start": start, "end": end})
     with pytest.raises(Refused, match=r"The talk in 'x\\n\.mp4' " + ".*" + sentence):
-        await trim.run(trim.Options(), watched.bench)
+        await trim.run(trim.Options(), watched.context)
 
 
 async def test_a_name_without_times_is_refused(tmp_path):
     source = footage.recording(tmp_path / "in.mp4")
     with pytest.raises(Refused, match="does not say which talk it is"):
-        await trim.run(trim.Options(), footage.Watched(tmp_path, source, name="talk.mp4").bench)
+        await trim.run(trim.Options(), footage.Watched(tmp_path, source, name="talk.mp4").context)
 
 
 def cut_off(source: Path, target: Path) -> Path:
@@ -299,7 +299,7 @@ async def test_a_recording_cut_off_at_sixty_percent_is_refused_and_leaves_nothin
     source = cut_off(whole, tmp_path / f"in.{container}")
     watched = footage.Watched(tmp_path, source, name=name(1, 4))
     with pytest.raises(Refused, match=sentence):
-        await trim.run(trim.Options(), watched.bench)
+        await trim.run(trim.Options(), watched.context)
     assert sorted(one.name for one in tmp_path.iterdir()) == sorted([source.name, whole.name])
 
 
@@ -311,7 +311,7 @@ async def test_a_hole_in_the_middle_is_noticed(tmp_path):
     source.write_bytes(data)
     watched = footage.Watched(tmp_path, source, name=name(0, 7))
     with pytest.raises(Refused, match="damaged"):
-        await trim.run(trim.Options(), watched.bench)
+        await trim.run(trim.Options(), watched.context)
 
 
 async def test_what_a_killed_run_left_is_removed(tmp_path):
@@ -332,7 +332,7 @@ async def test_a_file_name_that_looks_like_an_option_is_only_a_name(tmp_path):
 
 async def test_an_ffmpeg_that_can_do_it_passes_the_check(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", seconds=0.2)
-    tools = footage.Watched(tmp_path, source, name="x").bench.tools
+    tools = footage.Watched(tmp_path, source, name="x").context.tools
     assert "has what cutting and encoding need" in await trim.check(trim.Options(), tools)
 
 
@@ -340,4 +340,4 @@ async def test_an_ffmpeg_that_is_none_fails_the_check(tmp_path):
     source = footage.recording(tmp_path / "in.mp4", seconds=0.2)
     watched = footage.Watched(tmp_path, source, name="x", encoder=Encoder(Path("/bin/false")))
     with pytest.raises(Refused, match=r"/bin/false does not run"):
-        await trim.check(trim.Options(), watched.bench.tools)
+        await trim.check(trim.Options(), watched.context.tools)

@@ -135,7 +135,7 @@ async def test_trim_makes_the_same_file_of_both(shapes, tmp_path, options):
         else:
             source.write_bytes(path.read_bytes())
         watched = footage.Watched(directory, source, name="x.mp4", facts={"start": 12.3, "end": 15.9})
-        outcome = await trim.run(trim.Options.model_validate(options), watched.bench)
+        outcome = await trim.run(trim.Options.model_validate(options), watched.context)
         assert outcome.artifacts[0].facts["check"]["complaints"] == ()
         made.append((directory / "talk.mp4").read_bytes())
     assert made[0] == made[1]
@@ -144,10 +144,10 @@ async def test_trim_makes_the_same_file_of_both(shapes, tmp_path, options):
 async def test_a_step_that_reads_more_than_a_part_is_kept_from_one(shapes, tmp_path):
     await windowed(shapes("plain.mp4"), tmp_path / "source.mp4", 12.0, 15.0)
     watched = footage.Watched(tmp_path, tmp_path / "source.mp4", name="x.mp4")
-    source = watched.bench.artifacts["source"]
-    bench = watched.with_artifacts(replace(source, facts={"window": {"start": 12.0, "end": 15.0}}))
+    source = watched.context.artifacts["source"]
+    context = watched.with_artifacts(replace(source, facts={"window": {"start": 12.0, "end": 15.0}}))
     with pytest.raises(Refused, match="only what the cut needs was fetched"):
-        bench.file("source")
+        context.file("source")
     assert names_in(tmp_path) == ["source.mp4"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from builders_aws import Desk, a_job, the_tools
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.integrations.facebook import publisher as facebook_publisher
 from vidd.integrations.facebook.api import Account
 from vidd.model.media import Artifact
@@ -17,8 +17,8 @@ async def main(path: Path, account: Account) -> None:
     desk = Desk(a_job(path.as_uri()), path.parent, the_tools(path.parent, page=account))
     desk.artifacts["talk"] = Artifact("talk", path.name, path.stat().st_size, "video/mp4")
     try:
-        await facebook_publisher.publish(facebook_publisher.Options(account="page"), desk.parcel)
-    except AgainLater as processing:
+        await facebook_publisher.publish(facebook_publisher.Options(account="page"), desk.context)
+    except RetryLater as processing:
         sys.stderr.write(processing.sentence)
 
 

@@ -10,7 +10,7 @@ from peers.cms_lab import a_lab, expected
 from peers.daemon import until
 
 from vidd.model.job import State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 
 UPLOADS = int(os.environ.get("CMS_UPLOADS", "100"))
 """CMS_UPLOADS=1000 for the whole of it."""
@@ -79,7 +79,7 @@ def test_of_many_uploads_none_is_missed_and_none_done_twice_while_everything_is_
     assert len(found) == UPLOADS
     for states, publications in found:
         assert states.count(State.PUBLISHED) == 1
-        assert [one.state for one in publications] == [Sending.DONE]
+        assert [one.state for one in publications] == [PublicationState.DONE]
 
 
 def test_the_audit_says_what_is_missing_and_what_is_not_done(place):

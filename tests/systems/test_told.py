@@ -10,7 +10,7 @@ from peers.receivers import SLACK, Receivers
 from vidd.integrations.webhook import publisher as webhook_publisher
 from vidd.integrations.webhook.receiver import Account
 from vidd.model.job import REPLACES, IllegalMove, State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.ports import PlannedPublisher
 
 
@@ -33,13 +33,13 @@ class Told:
         self.account, self.options = account, webhook_publisher.Options(account="far", **options)
 
     def planned(self):
-        def with_account(parcel):
-            return replace(parcel, tools=replace(parcel.tools, accounts={"far": self.account}))
+        def with_account(context):
+            return replace(context, tools=replace(context.tools, accounts={"far": self.account}))
 
         return PlannedPublisher(
             "hook", "webhook", webhook_publisher.SLOT, True,
-            lambda parcel: webhook_publisher.publish(self.options, with_account(parcel)),
-            lambda parcel: webhook_publisher.reconcile(self.options, with_account(parcel)),
+            lambda context: webhook_publisher.publish(self.options, with_account(context)),
+            lambda context: webhook_publisher.reconcile(self.options, with_account(context)),
             tells_retraction=self.options.tells_retraction,
         )  # fmt: skip
 
@@ -74,15 +74,15 @@ async def test_slack_is_told_once_and_a_second_time_only_at_a_persons_word(far, 
     async with Engine(tmp_path, publishers=[FakePublisher("library")], notices=[told]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         notice = await the_notice(engine, job)
-        assert notice.state is Sending.UNSURE
+        assert notice.state is PublicationState.UNSURE
         assert "look into the channel" in notice.reason
         await engine.acts.retry(job)
         job = await engine.until(job.id, State.PUBLISHED, times=2)
-        assert (await the_notice(engine, job)).state is Sending.UNSURE
+        assert (await the_notice(engine, job)).state is PublicationState.UNSURE
         assert len(far.messages) == 1
         await engine.acts.resolve(job, published=None)
         job = await engine.until(job.id, State.PUBLISHED, times=3)
-        assert (await the_notice(engine, job)).state is Sending.DONE
+        assert (await the_notice(engine, job)).state is PublicationState.DONE
     assert len(far.messages) == 2
 
 
@@ -142,7 +142,7 @@ async def test_a_retraction_that_slack_may_have_heard_of_is_told_again_only_at_a
         assert len(far.messages) == 2
         await engine.acts.resolve(job, published=None)
         job = await engine.until(job.id, State.CANCELLED, times=3)
-        assert (await the_notice(engine, job, "hook (retracted)")).state is Sending.DONE
+        assert (await the_notice(engine, job, "hook (retracted)")).state is PublicationState.DONE
         assert library.arrived == []
     texts = [one["text"] for one in far.messages]
     assert texts[1] == texts[2]

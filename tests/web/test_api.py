@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
-from builders_web import HEALTHY, NOON, TOKEN, FakeDesk, a_job, open_port
+from builders_web import HEALTHY, NOON, TOKEN, FakeControl, a_job, open_port
 
 from vidd.cli.render import job_page
 from vidd.model.audit import Audit, Finding
 from vidd.model.event import Progressed
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Artifact, Outcome, StepRecord
-from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.publication import Publication, Receipt, PublicationState
 from vidd.web.openapi import SCHEMAS, document
 from vidd.web.server import ROUTES, make_app
 
@@ -19,13 +19,13 @@ MEANT = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture
-async def desk():
-    return FakeDesk()
+async def control():
+    return FakeControl()
 
 
 @pytest.fixture
-async def ask(desk):
-    async with open_port(desk) as (_, url), aiohttp.ClientSession(url, headers=MEANT) as session:
+async def ask(control):
+    async with open_port(control) as (_, url), aiohttp.ClientSession(url, headers=MEANT) as session:
 
         async def asking(method, path, **more):
             async with session.request(method, path, **more) as response:
@@ -36,18 +36,18 @@ async def ask(desk):
         yield asking
 
 
-def a_full_job(desk):
+def a_full_job(control):
     job = a_job(State.PUBLISHED, location="https://user:word@host/a.mp4?X-Amz-Signature=abc", facts={"etag": "1"})
-    desk.store.put(job)
+    control.store.put(job)
     made = Outcome((Artifact("talk", "talk.mp4", 12),), {"title": "T"})
-    desk.store.records[job.id] = [StepRecord(job.id, "trim", "trim", "f", made, 1.5)]
-    desk.store.sendings[job.id] = [
+    control.store.records[job.id] = [StepRecord(job.id, "trim", "trim", "f", made, 1.5)]
+    control.store.sendings[job.id] = [
         Publication(
             job.id,
             "library",
             "s3",
             NOON,
-            state=Sending.DONE,
+            state=PublicationState.DONE,
             token={"upload": "https://session"},
             receipt=Receipt("https://library/a.mp4"),
         )
@@ -55,12 +55,12 @@ def a_full_job(desk):
     return job
 
 
-async def test_a_checked_file_is_shown_with_its_record_a_line_and_what_the_jobs_policy_makes_of_it(desk, ask):
-    job = a_full_job(desk).evolve(settings={"check": {"black": "refuse", "black_for": 5.0}})
-    desk.store.put(job)
+async def test_a_checked_file_is_shown_with_its_record_a_line_and_what_the_jobs_policy_makes_of_it(control, ask):
+    job = a_full_job(control).evolve(settings={"check": {"black": "refuse", "black_for": 5.0}})
+    control.store.put(job)
     record = {"id": "1", "duration": 60.0, "black": [[10.0, 20.0]], "loudness": []}
     talk = Artifact("talk", "talk.mp4", 1_200_000, facts={"check": record})
-    desk.store.records[job.id] = [StepRecord(job.id, "trim", "trim", "f", Outcome((talk,)), 1.5)]
+    control.store.records[job.id] = [StepRecord(job.id, "trim", "trim", "f", Outcome((talk,)), 1.5)]
     _, answer, _ = await ask("GET", f"/api/jobs/{job.id}")
     assert answer["steps"][0]["artifacts"][0]["check"] == {
         **record,
@@ -72,8 +72,8 @@ async def test_a_checked_file_is_shown_with_its_record_a_line_and_what_the_jobs_
     assert "      refuse: The picture is black from 0:10 to 0:20 (10 s)." in lines
 
 
-async def test_a_job_is_listed_with_its_state_in_words_and_the_link_of_its_receipt(desk, ask):
-    job = a_full_job(desk)
+async def test_a_job_is_listed_with_its_state_in_words_and_the_link_of_its_receipt(control, ask):
+    job = a_full_job(control)
     status, answer, _ = await ask("GET", "/api/jobs")
     assert status == 200
     assert answer["jobs"][0]["id"] == job.id
@@ -81,15 +81,15 @@ async def test_a_job_is_listed_with_its_state_in_words_and_the_link_of_its_recei
     assert answer["jobs"][0]["link"] == "https://library/a.mp4"
 
 
-async def test_signed_locations_and_upload_sessions_are_not_told(desk, ask):
-    job = a_full_job(desk)
+async def test_signed_locations_and_upload_sessions_are_not_told(control, ask):
+    job = a_full_job(control)
     _, answer, response = await ask("GET", f"/api/jobs/{job.id}")
     assert answer["location"] == "https://host/a.mp4?…"
     assert "session" not in await response.text()
 
 
-async def test_jobs_are_found_by_state_pipeline_talk_and_number(desk, ask):
-    desk.store.put(a_job(State.READY), a_job(State.WAITING, talk="t1"), a_job(State.REFUSED, pipeline="cms"))
+async def test_jobs_are_found_by_state_pipeline_talk_and_number(control, ask):
+    control.store.put(a_job(State.READY), a_job(State.WAITING, talk="t1"), a_job(State.REFUSED, pipeline="cms"))
     found = {}
     for query in ("state=waiting,refused", "state=waiting&state=ready", "pipeline=cms", "talk=t1", "limit=1"):
         _, answer, _ = await ask("GET", f"/api/jobs?{query}")
@@ -103,19 +103,19 @@ async def test_jobs_are_found_by_state_pipeline_talk_and_number(desk, ask):
     }
 
 
-async def test_progress_is_shown_with_the_job_that_makes_it(desk, ask):
+async def test_progress_is_shown_with_the_job_that_makes_it(control, ask):
     job = a_job(State.WORKING)
-    desk.store.put(job)
-    desk.parts[job.id] = [Progressed(job.id, "trim", 3.0, 12.0, "s", 1.5)]
+    control.store.put(job)
+    control.parts[job.id] = [Progressed(job.id, "trim", 3.0, 12.0, "s", 1.5)]
     _, answer, _ = await ask("GET", f"/api/jobs/{job.id[:12]}")
     assert answer["progress"] == [
         {"part": "trim", "done": 3.0, "total": 12.0, "unit": "s", "fraction": 0.25, "speed": 1.5}
     ]
 
 
-async def test_a_waiting_job_says_what_for_and_until_when(desk, ask):
+async def test_a_waiting_job_says_what_for_and_until_when(control, ask):
     job = a_job(State.WAITING, reason="The quota is used up.", until=NOON + timedelta(hours=1))
-    desk.store.put(job)
+    control.store.put(job)
     _, answer, _ = await ask("GET", f"/api/jobs/{job.id}/explain")
     assert answer["because"] == "The quota is used up."
     assert answer["next_try"] == "2026-11-21T13:00:00.000Z"
@@ -133,9 +133,9 @@ async def test_the_same_idempotency_key_is_the_same_job(ask):
     assert "another key" in other[1]["detail"]
 
 
-async def test_a_person_moves_jobs_and_the_daemon(desk, ask):
+async def test_a_person_moves_jobs_and_the_daemon(control, ask):
     refused, held, other = a_job(State.REFUSED), a_job(State.HELD), a_job(State.HELD)
-    desk.store.put(refused, held, other)
+    control.store.put(refused, held, other)
     for path, body in (
         (f"jobs/{refused.id}/retry", {"fresh_settings": True}),
         (f"jobs/{held.id}/approve", None),
@@ -148,44 +148,44 @@ async def test_a_person_moves_jobs_and_the_daemon(desk, ask):
             await ask("POST", f"/api/{path}", json=body) if body is not None else await ask("POST", f"/api/{path}")
         )
         assert status == 200, path
-    states = {job.id: job.state for job in desk.store.shelf.values()}
+    states = {job.id: job.state for job in control.store.shelf.values()}
     assert states == {refused.id: State.CANCELLED, held.id: State.PUBLISHING, other.id: State.CANCELLED}
-    assert desk.store.shelf[other.id].reason == "wrong cut"
-    assert (desk.paused, desk.woken) == (True, ["recordings"])
+    assert control.store.shelf[other.id].reason == "wrong cut"
+    assert (control.paused, control.woken) == (True, ["recordings"])
     await ask("POST", "/api/resume")
-    assert desk.paused is False
+    assert control.paused is False
 
 
-async def test_several_jobs_are_taken_up_again_and_one_that_cannot_be_keeps_back_no_other(desk, ask):
+async def test_several_jobs_are_taken_up_again_and_one_that_cannot_be_keeps_back_no_other(control, ask):
     first, second, working = a_job(State.REFUSED), a_job(State.UNSURE), a_job(State.WORKING)
-    desk.store.put(first, second, working)
-    retry = desk.retry
+    control.store.put(first, second, working)
+    retry = control.retry
 
     async def unless_it_works(job_id, **how):
         if job_id == working.id:
             raise IllegalMove("It is working and needs no retry.")
         return await retry(job_id, **how)
 
-    desk.retry = unless_it_works
+    control.retry = unless_it_works
     asked = {"jobs": [first.id, "zzzz", working.id, second.id], "fresh_settings": True}
     status, answer, _ = await ask("POST", "/api/retry", json=asked)
     assert status == 200
     assert [one["id"] for one in answer["retried"]] == [first.id, second.id]
     assert [one["job"] for one in answer["not_retried"]] == ["zzzz", working.id]
     assert "There is no job 'zzzz'" in answer["not_retried"][0]["why"]
-    assert desk.store.shelf[first.id].settings == {"fresh": True, "replace": False}
+    assert control.store.shelf[first.id].settings == {"fresh": True, "replace": False}
     schema = document()["paths"]["/api/retry"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
     _agree(schema, answer, "/api/retry")
 
 
-async def test_all_jobs_in_a_state_are_taken_up_again_the_oldest_first(desk, ask):
+async def test_all_jobs_in_a_state_are_taken_up_again_the_oldest_first(control, ask):
     refused = [a_job(State.REFUSED) for _ in range(3)]
     other = a_job(State.REFUSED, pipeline="timeline")
     told, untold = a_job(State.PUBLISHED), a_job(State.PUBLISHED, reason="Published, but not told: mail: no.")
-    desk.store.put(*refused, other, told, untold)
+    control.store.put(*refused, other, told, untold)
     _, answer, _ = await ask("POST", "/api/retry", json={"states": ["refused"], "pipeline": "talks"})
     assert [one["id"] for one in answer["retried"]] == [job.id for job in refused]
-    assert desk.store.shelf[other.id].state is State.REFUSED
+    assert control.store.shelf[other.id].state is State.REFUSED
     _, answer, _ = await ask("POST", "/api/retry", json={"states": ["published", "refused"]})
     assert [one["id"] for one in answer["retried"]] == [other.id, untold.id]
     assert answer["not_retried"] == []
@@ -207,15 +207,15 @@ async def test_all_jobs_in_a_state_are_taken_up_again_the_oldest_first(desk, ask
         ("rework", {"undo": True}, "undo"),
     ],
 )
-async def test_a_person_says_what_became_of_it_or_asks_for_more(desk, ask, verb, body, reason):
+async def test_a_person_says_what_became_of_it_or_asks_for_more(control, ask, verb, body, reason):
     job = a_job(State.UNSURE)
-    desk.store.put(job)
+    control.store.put(job)
     status, answer, _ = await ask("POST", f"/api/jobs/{job.id}/{verb}", **({"json": body} if body else {}))
     assert (status, answer["state"], answer["reason"]) == (200, "ready", reason)
 
 
-async def test_dead_letters_are_shown_with_their_reason(desk, ask):
-    desk.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
+async def test_dead_letters_are_shown_with_their_reason(control, ask):
+    control.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
     _, answer, _ = await ask("GET", "/api/dead-letters")
     assert answer["dead_letters"] == [
         {"at": "2026-11-21T12:00:00.000Z", "source": "recordings", "reason": "no JSON", "body": "<xml>"}
@@ -287,19 +287,19 @@ BAD = [
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad[0]} {bad[1]} {str(bad[2])[:60]}")
-async def test_what_cannot_be_done_is_a_problem_document_with_a_sentence(desk, ask, bad):
+async def test_what_cannot_be_done_is_a_problem_document_with_a_sentence(control, ask, bad):
     method, path, body, status = bad
     for state in (State.READY, State.PUBLISHED):
         job = a_job(state)
-        desk.store.put(job)
+        control.store.put(job)
         path = path.replace(state.upper(), job.id)
-    before = dict(desk.store.shelf)
+    before = dict(control.store.shelf)
     if len(body.get("data", "")) > 100_000:
         body["data"] = io.BytesIO(body["data"])
     found, answer, response = await ask(method, path, **body)
     assert found == status
     assert response.content_type == "application/problem+json"
-    assert desk.store.shelf == before
+    assert control.store.shelf == before
     if method != "HEAD":
         assert answer["status"] == status
         assert answer["title"]
@@ -321,11 +321,11 @@ async def test_a_method_that_is_not_taken_names_those_that_are(ask):
     assert "DELETE" in answer["detail"]
 
 
-async def test_a_defect_tells_a_reference_and_nothing_of_the_inside(desk, ask, capsys):
+async def test_a_defect_tells_a_reference_and_nothing_of_the_inside(control, ask, capsys):
     async def broken(**_):
         raise KeyError("the inside")
 
-    desk.store.jobs = broken
+    control.store.jobs = broken
     status, answer, _ = await ask("GET", "/api/jobs")
     assert status == 500
     assert "inside" not in json.dumps(answer)
@@ -341,8 +341,8 @@ def an_audit(source="uploads", pipeline="cms"):
     return audit
 
 
-async def test_an_audit_tells_totals_and_what_is_not_as_it_should_be(desk, ask):
-    desk.audits = [an_audit(), an_audit("other", "talks")]
+async def test_an_audit_tells_totals_and_what_is_not_as_it_should_be(control, ask):
+    control.audits = [an_audit(), an_audit("other", "talks")]
     status, found, _ = await ask("GET", "/api/audit")
     counts = {name: found[name] for name in ("seen", "processed", "duplicate", "missing", "under_way")}
     assert (status, found["ok"]) == (200, False)
@@ -358,7 +358,7 @@ async def test_an_audit_tells_totals_and_what_is_not_as_it_should_be(desk, ask):
 
 async def test_every_route_is_in_the_openapi_document_and_vice_versa():
     told = {(method.upper(), path) for path, methods in document()["paths"].items() for method in methods}
-    app = make_app(FakeDesk())
+    app = make_app(FakeControl())
     there = {(route.method, route.resource.canonical) for route in app.router.routes() if route.method != "HEAD"}
     assert told == there == {(route.method, route.path) for route in ROUTES}
 
@@ -378,11 +378,11 @@ def _agree(schema, value, where):
             _agree(schema["properties"][name], one, f"{where}.{name}")
 
 
-async def test_answers_have_just_the_members_that_the_openapi_document_names(desk, ask):
-    job = a_full_job(desk)
-    desk.parts[job.id] = [Progressed(job.id, "trim", 1.0, 2.0, "s")]
-    desk.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
-    desk.audits = [an_audit()]
+async def test_answers_have_just_the_members_that_the_openapi_document_names(control, ask):
+    job = a_full_job(control)
+    control.parts[job.id] = [Progressed(job.id, "trim", 1.0, 2.0, "s")]
+    control.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
+    control.audits = [an_audit()]
     for path in (
         "/api/jobs",
         f"/api/jobs/{job.id}",
@@ -396,7 +396,7 @@ async def test_answers_have_just_the_members_that_the_openapi_document_names(des
         _agree(operation["responses"]["200"]["content"]["application/json"]["schema"], answer, path)
 
 
-async def test_every_answer_is_kept_from_frames_sniffing_caches_and_foreign_scripts(desk, ask):
+async def test_every_answer_is_kept_from_frames_sniffing_caches_and_foreign_scripts(control, ask):
     for path in ("/health", "/", "/nowhere", "/metrics"):
         _, _, response = await ask("GET", path)
         assert response.headers["X-Content-Type-Options"] == "nosniff", path
@@ -404,22 +404,22 @@ async def test_every_answer_is_kept_from_frames_sniffing_caches_and_foreign_scri
         assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
         assert "unsafe" not in response.headers["Content-Security-Policy"]
         assert response.headers["Server"] == "vidd"
-    assert desk.well is HEALTHY
+    assert control.well is HEALTHY
 
 
-async def test_a_rework_can_be_looked_at_before_it_is_done(desk, ask):
+async def test_a_rework_can_be_looked_at_before_it_is_done(control, ask):
     job = a_job(State.PUBLISHED)
-    desk.store.put(job)
+    control.store.put(job)
     status, told, _ = await ask("POST", f"/api/jobs/{job.id}/rework", json={"step": "analyse", "dry_run": True})
     assert (status, told["steps"][0]["runs"]) == (200, True)
     status, told, _ = await ask("POST", f"/api/jobs/{job.id}/rework", json={"undo": True, "dry_run": True})
     assert (status, told["of"]) == (200, 1)
-    assert desk.store.shelf[job.id].state is State.PUBLISHED
+    assert control.store.shelf[job.id].state is State.PUBLISHED
 
 
-async def test_what_a_jobs_programs_said_can_be_read_to_its_end(desk, ask):
+async def test_what_a_jobs_programs_said_can_be_read_to_its_end(control, ask):
     job = a_job(State.PUBLISHED)
-    desk.store.put(job)
+    control.store.put(job)
     _, told, _ = await ask("GET", f"/api/jobs/{job.id}/log")
     assert told == {"job": job.id, "text": "what was said", "whole": True}
     _, told, _ = await ask("GET", f"/api/jobs/{job.id}/log?bytes=4")
@@ -427,11 +427,11 @@ async def test_what_a_jobs_programs_said_can_be_read_to_its_end(desk, ask):
 
 
 @pytest.mark.parametrize("name", ["cm8ek.mp4", "cm8ek"])
-async def test_jobs_are_found_by_the_name_of_their_file_or_the_id_of_their_source(desk, ask, name):
+async def test_jobs_are_found_by_the_name_of_their_file_or_the_id_of_their_source(control, ask, name):
     one, other = (
         a_job(State.PUBLISHED, name="cm8ek.mp4", facts={"id": "cm8ek"}),
         a_job(State.PUBLISHED, name="other.mp4"),
     )
-    desk.store.put(one, other)
+    control.store.put(one, other)
     _, told, _ = await ask("GET", f"/api/jobs?name={name}&limit=1")
     assert [job["id"] for job in told["jobs"]] == [one.id]

@@ -2,19 +2,19 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from builders_web import TOKEN, FakeDesk, a_job, free_port, open_port
+from builders_web import TOKEN, FakeControl, a_job, free_port, open_port
 from pydantic import SecretStr
 
 from vidd.cli.api_client import DaemonClient
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.model.event import JobMoved
 from vidd.model.job import State
 
 
 async def test_it_asks_and_acts_through_the_socket():
-    desk = FakeDesk()
-    desk.store.put(a_job(State.READY), a_job(State.REFUSED))
-    async with open_port(desk, tokens=()) as (port, _), DaemonClient(socket=port.path) as daemon:
+    control = FakeControl()
+    control.store.put(a_job(State.READY), a_job(State.REFUSED))
+    async with open_port(control, tokens=()) as (port, _), DaemonClient(socket=port.path) as daemon:
         assert (await daemon.get("/health"))["ok"] is True
         found = await daemon.get("/api/jobs", state="ready", talk=None, limit=5)
         assert [job["state"] for job in found["jobs"]] == ["ready"]
@@ -25,14 +25,14 @@ async def test_it_asks_and_acts_through_the_socket():
 
 
 async def test_an_unwell_daemon_still_tells_its_health():
-    desk = FakeDesk()
-    desk.well = desk.well.__class__(ok=False, version="0", since=desk.clock.now(), reasons=("full",))
-    async with open_port(desk) as (port, _), DaemonClient(socket=port.path) as daemon:
+    control = FakeControl()
+    control.well = control.well.__class__(ok=False, version="0", since=control.clock.now(), reasons=("full",))
+    async with open_port(control) as (port, _), DaemonClient(socket=port.path) as daemon:
         assert (await daemon.get("/health"))["reasons"] == ["full"]
 
 
 async def test_it_acts_over_tcp_with_a_token_and_not_with_another():
-    async with open_port(FakeDesk()) as (_, url):
+    async with open_port(FakeControl()) as (_, url):
         async with DaemonClient(url=url + "/", token=SecretStr(TOKEN)) as daemon:
             await daemon.post("/api/pause")
         async with DaemonClient(url=url, token="another-token-of-many-letters") as daemon:
@@ -41,20 +41,20 @@ async def test_it_acts_over_tcp_with_a_token_and_not_with_another():
 
 
 async def test_a_problem_is_told_in_the_daemons_words():
-    desk = FakeDesk()
+    control = FakeControl()
     job = a_job(State.PUBLISHED)
-    desk.store.put(job)
+    control.store.put(job)
 
     async def busy():
-        raise AgainLater("The disk is full.", after=7)
+        raise RetryLater("The disk is full.", after=7)
 
-    desk.pause = busy
-    async with open_port(desk) as (port, _), DaemonClient(socket=port.path) as daemon:
+    control.pause = busy
+    async with open_port(control) as (port, _), DaemonClient(socket=port.path) as daemon:
         with pytest.raises(Refused, match="There is no job 'nope'"):
             await daemon.get("/api/jobs/nope")
         with pytest.raises(Refused, match="published cannot become cancelled"):
             await daemon.post(f"/api/jobs/{job.id}/cancel")
-        with pytest.raises(AgainLater, match="The disk is full") as again:
+        with pytest.raises(RetryLater, match="The disk is full") as again:
             await daemon.post("/api/pause")
         assert again.value.after == 7
 
@@ -105,26 +105,26 @@ async def test_an_act_without_an_answer_is_known_to_nobody():
 
     runner, url = await answering(drop)
     async with DaemonClient(url=url) as daemon:
-        with pytest.raises(NobodyKnows, match="look with vidd jobs"):
+        with pytest.raises(OutcomeUnknown, match="look with vidd jobs"):
             await daemon.post("/api/jobs", {"location": "/a"})
-        with pytest.raises(AgainLater, match="stopped answering"):
+        with pytest.raises(RetryLater, match="stopped answering"):
             await daemon.get("/api/jobs")
     await runner.cleanup()
 
 
 async def test_events_come_as_they_happen_and_end_with_the_daemon():
-    desk = FakeDesk()
+    control = FakeControl()
     job = a_job(State.WORKING, name="a\nb é")
     async with (
         asyncio.timeout(10),
-        open_port(desk, heartbeat=0.01) as (port, _),
+        open_port(control, heartbeat=0.01) as (port, _),
         DaemonClient(socket=port.path) as daemon,
     ):
         told = []
         async for one in daemon.events():
             told.append(one)
             if one.name == "hello":
-                desk.hub.note(JobMoved(job, State.READY))
+                control.hub.note(JobMoved(job, State.READY))
             else:
                 ending = asyncio.create_task(port.stop())
         await ending
@@ -133,12 +133,12 @@ async def test_events_come_as_they_happen_and_end_with_the_daemon():
 
 
 async def test_events_go_on_from_where_they_were_left():
-    desk = FakeDesk()
-    async with asyncio.timeout(10), open_port(desk) as (port, _), DaemonClient(socket=port.path) as daemon:
+    control = FakeControl()
+    async with asyncio.timeout(10), open_port(control) as (port, _), DaemonClient(socket=port.path) as daemon:
         following = daemon.events()
         last = (await anext(following)).id
         await following.aclose()
-        desk.hub.note(JobMoved(a_job(State.WORKING), State.READY))
+        control.hub.note(JobMoved(a_job(State.WORKING), State.READY))
         following = daemon.events(last)
         assert (await anext(following)).name == "job"
         await following.aclose()
@@ -156,7 +156,7 @@ async def test_a_daemon_that_dies_while_it_is_followed_is_told_so():
     async with DaemonClient(url=url) as daemon:
         following = daemon.events()
         assert (await anext(following)).name == "hello"
-        with pytest.raises(AgainLater, match="stopped answering"):
+        with pytest.raises(RetryLater, match="stopped answering"):
             await anext(following)
     await runner.cleanup()
 

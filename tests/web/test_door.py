@@ -5,7 +5,7 @@ import stat
 
 import aiohttp
 import pytest
-from builders_web import TOKEN, FakeDesk, a_job, free_port, open_port
+from builders_web import TOKEN, FakeControl, a_job, free_port, open_port
 
 from vidd.errors import Refused
 from vidd.model.job import State
@@ -34,34 +34,34 @@ async def status_of(url, method="GET", **more):
     ],
 )
 async def test_acting_over_tcp_takes_a_token(headers, status):
-    async with open_port(FakeDesk()) as (_, url):
+    async with open_port(FakeControl()) as (_, url):
         assert (await status_of(f"{url}/api/pause", "POST", headers=headers))[0] == status
 
 
 async def test_acting_over_tcp_without_any_token_set_is_refused_with_the_way_out():
-    desk = FakeDesk()
-    async with open_port(desk, tokens=()) as (_, url):
+    control = FakeControl()
+    async with open_port(control, tokens=()) as (_, url):
         status, problem = await status_of(f"{url}/api/pause", "POST")
         assert status == 403
         assert "socket" in problem["detail"]
         assert "[daemon] tokens" in problem["detail"]
-        assert desk.paused is False
+        assert control.paused is False
         assert (await status_of(f"{url}/api/jobs"))[0] == 200
 
 
 async def test_acting_through_the_socket_takes_no_token():
-    desk = FakeDesk()
-    async with open_port(desk, tokens=()) as (port, _):
+    control = FakeControl()
+    async with open_port(control, tokens=()) as (port, _):
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(port.path))) as session,
             session.post("http://anything/api/pause") as response,
         ):
             assert response.status == 200
-        assert desk.paused is True
+        assert control.paused is True
 
 
 async def test_where_others_can_reach_it_reading_takes_a_token_and_health_does_not():
-    async with open_port(FakeDesk(), listen="0.0.0.0:0") as (_, url):
+    async with open_port(FakeControl(), listen="0.0.0.0:0") as (_, url):
         found = {}
         for path in ("/health", "/", "/page.js", "/api/openapi.json", "/api/jobs", "/metrics", "/api/events", "/none"):
             found[path] = (await status_of(url + path))[0]
@@ -93,7 +93,7 @@ async def test_where_others_can_reach_it_reading_takes_a_token_and_health_does_n
     ],
 )
 async def test_a_page_of_another_name_that_points_here_reads_nothing(host, status):
-    async with open_port(FakeDesk()) as (_, url):
+    async with open_port(FakeControl()) as (_, url):
         for path in ("/api/jobs", "/health", "/"):
             found = await status_of(url + path, headers={"Host": host}, skip_auto_headers=["Host"])
             assert found[0] == status, path
@@ -129,7 +129,7 @@ def test_what_is_no_address_is_refused_with_an_example(text):
 
 
 async def test_the_socket_is_for_its_user_and_group_and_goes_away_with_the_port():
-    async with open_port(FakeDesk()) as (port, _):
+    async with open_port(FakeControl()) as (port, _):
         assert stat.S_IMODE(port.path.stat().st_mode) == 0o660
         assert stat.S_ISSOCK(port.path.stat().st_mode)
     assert not port.path.exists()
@@ -139,7 +139,7 @@ async def test_a_socket_left_behind_is_replaced(tmp_path):
     path = tmp_path / "vidd.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    port = Port(FakeDesk())
+    port = Port(FakeControl())
     await port.start(None, path)
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
@@ -150,7 +150,7 @@ async def test_a_socket_left_behind_is_replaced(tmp_path):
 
 
 async def test_a_socket_that_somebody_answers_on_is_left_alone(tmp_path):
-    first, second = Port(FakeDesk()), Port(FakeDesk())
+    first, second = Port(FakeControl()), Port(FakeControl())
     await first.start(None, tmp_path / "vidd.sock")
     with pytest.raises(Refused, match="Another vidd listens"):
         await second.start("127.0.0.1:0", tmp_path / "vidd.sock")
@@ -167,7 +167,7 @@ async def test_a_file_in_the_sockets_place_is_not_removed(tmp_path):
     path = tmp_path / "vidd.sock"
     path.write_text("mine")
     with pytest.raises(Refused, match="is no socket"):
-        await Port(FakeDesk()).start(None, path)
+        await Port(FakeControl()).start(None, path)
     assert path.read_text() == "mine"
 
 
@@ -175,7 +175,7 @@ async def test_a_socket_path_that_is_too_long_is_refused_with_a_sentence(tmp_pat
     deep = tmp_path / ("d" * 120)
     deep.mkdir()
     with pytest.raises(Refused, match="shorter"):
-        await Port(FakeDesk()).start(None, deep / "vidd.sock")
+        await Port(FakeControl()).start(None, deep / "vidd.sock")
 
 
 async def test_an_address_in_use_is_refused_and_leaves_no_socket(tmp_path):
@@ -185,12 +185,12 @@ async def test_an_address_in_use_is_refused_and_leaves_no_socket(tmp_path):
         other.bind(("127.0.0.1", taken))
         other.listen()
         with pytest.raises(Refused, match="something else listens there"):
-            await Port(FakeDesk()).start(f"127.0.0.1:{taken}", tmp_path / "vidd.sock")
+            await Port(FakeControl()).start(f"127.0.0.1:{taken}", tmp_path / "vidd.sock")
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_stopping_ends_streams_at_once_and_lets_an_answer_out():
-    desk = FakeDesk()
+    control = FakeControl()
     asked, may = asyncio.Event(), asyncio.Event()
 
     async def slow(**_):
@@ -198,9 +198,9 @@ async def test_stopping_ends_streams_at_once_and_lets_an_answer_out():
         await may.wait()
         return []
 
-    desk.store.jobs = slow
-    desk.store.put(a_job(State.READY))
-    async with aiohttp.ClientSession() as session, open_port(desk) as (port, url), asyncio.timeout(20):
+    control.store.jobs = slow
+    control.store.put(a_job(State.READY))
+    async with aiohttp.ClientSession() as session, open_port(control) as (port, url), asyncio.timeout(20):
         stream = await session.get(f"{url}/api/events")
         answer = asyncio.create_task(session.get(f"{url}/api/jobs"))
         await asked.wait()

@@ -3,9 +3,9 @@ import json
 
 import aiohttp
 import pytest
-from builders_web import FakeDesk, a_job, open_port
+from builders_web import FakeControl, a_job, open_port
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.model.event import BytesMoved, JobMoved, Progressed, StepEnded, WatcherMoved
 from vidd.model.job import State
 from vidd.web.event_hub import Ended, Hub
@@ -34,28 +34,32 @@ async def until_cut(stream):
 
 
 async def test_a_move_is_told_as_it_happens():
-    desk = FakeDesk()
-    async with open_port(desk) as (_, url), aiohttp.ClientSession(url) as session, session.get("/api/events") as stream:
+    control = FakeControl()
+    async with (
+        open_port(control) as (_, url),
+        aiohttp.ClientSession(url) as session,
+        session.get("/api/events") as stream,
+    ):
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         assert (await one(stream))[0] == "hello"
         job = a_job(State.WORKING, name="line\none </script>")
-        desk.hub.note(JobMoved(job, State.READY))
+        control.hub.note(JobMoved(job, State.READY))
         name, data, number = await one(stream)
         assert (name, data["before"], data["job"]["name"]) == ("job", "ready", "line\none </script>")
         assert number
 
 
 async def test_who_comes_back_is_told_what_was_missed():
-    desk = FakeDesk()
+    control = FakeControl()
     first, second, third = (a_job(State.WORKING) for _ in range(3))
-    async with open_port(desk) as (_, url), aiohttp.ClientSession(url) as session:
+    async with open_port(control) as (_, url), aiohttp.ClientSession(url) as session:
         async with session.get("/api/events") as stream:
             await one(stream)
-            desk.hub.note(JobMoved(first, State.READY))
+            control.hub.note(JobMoved(first, State.READY))
             *_, last = await one(stream)
-        desk.hub.note(JobMoved(second, State.READY))
-        desk.hub.note(Progressed(second.id, "trim", 1.0, 2.0, "s"))
-        desk.hub.note(JobMoved(third, State.READY))
+        control.hub.note(JobMoved(second, State.READY))
+        control.hub.note(Progressed(second.id, "trim", 1.0, 2.0, "s"))
+        control.hub.note(JobMoved(third, State.READY))
         async with session.get("/api/events", headers={"Last-Event-ID": last}) as stream:
             told = [(await one(stream))[1]["job"]["id"] for _ in range(2)]
     assert told == [second.id, third.id]
@@ -63,9 +67,9 @@ async def test_who_comes_back_is_told_what_was_missed():
 
 @pytest.mark.parametrize("last", ["0badcafe-7", "0badcafe-0", "nonsense", "x" * 5000])
 async def test_who_comes_back_too_late_is_told_to_read_everything_again(last):
-    desk = FakeDesk()
+    control = FakeControl()
     async with (
-        open_port(desk) as (_, url),
+        open_port(control) as (_, url),
         aiohttp.ClientSession(url) as session,
         session.get("/api/events", headers={"Last-Event-ID": last}) as stream,
     ):
@@ -88,7 +92,7 @@ async def test_a_message_that_fell_out_of_the_ring_is_answered_with_reset():
 
 async def test_silence_is_kept_alive_with_comments():
     async with (
-        open_port(FakeDesk(), heartbeat=0.01) as (_, url),
+        open_port(FakeControl(), heartbeat=0.01) as (_, url),
         aiohttp.ClientSession(url) as session,
         session.get("/api/events") as stream,
         asyncio.timeout(10),
@@ -98,15 +102,15 @@ async def test_silence_is_kept_alive_with_comments():
 
 
 async def test_a_listener_that_does_not_read_is_cut_off_and_the_others_are_not():
-    desk = FakeDesk(depth=8)
-    async with open_port(desk) as (_, url), aiohttp.ClientSession(url, read_bufsize=1024) as session:
+    control = FakeControl(depth=8)
+    async with open_port(control) as (_, url), aiohttp.ClientSession(url, read_bufsize=1024) as session:
         slow = await session.get("/api/events")
         await one(slow)
         for _ in range(200):
-            desk.hub.note(JobMoved(a_job(State.WORKING, name="n" * 4096), State.READY))
+            control.hub.note(JobMoved(a_job(State.WORKING, name="n" * 4096), State.READY))
         async with session.get("/api/events") as quick:
             await one(quick)
-            desk.hub.note(JobMoved(a_job(State.WORKING, name="after"), State.READY))
+            control.hub.note(JobMoved(a_job(State.WORKING, name="after"), State.READY))
             assert (await one(quick))[1]["job"]["name"] == "after"
         with pytest.raises((aiohttp.ClientError, asyncio.IncompleteReadError)):
             await until_cut(slow)
@@ -125,7 +129,7 @@ async def test_a_full_queue_holds_no_more_than_its_depth():
 
 async def test_seats_are_bounded_and_given_back():
     hub = Hub(seats=1)
-    with hub.subscribe(), pytest.raises(AgainLater, match="end one of them"):
+    with hub.subscribe(), pytest.raises(RetryLater, match="end one of them"):
         hub.subscribe()
     with hub.subscribe():
         pass
@@ -157,9 +161,9 @@ async def test_what_nobody_follows_is_not_told():
 
 
 async def test_a_pause_is_told_to_whoever_follows():
-    desk = FakeDesk()
+    control = FakeControl()
     async with (
-        open_port(desk) as (port, url),
+        open_port(control) as (port, url),
         aiohttp.ClientSession(url) as session,
         session.get("/api/events") as stream,
     ):

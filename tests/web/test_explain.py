@@ -5,7 +5,7 @@ from builders_web import NOON, a_job
 
 from vidd.model.event import Progressed
 from vidd.model.job import State
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 from vidd.model.talk import Programme
 from vidd.web.control_port import Watcher
 from vidd.web.explain import explain
@@ -62,12 +62,12 @@ def test_a_name_that_opens_a_sentence_keeps_its_capital():
 @pytest.mark.parametrize(
     ("state", "waiting_for", "unblock"),
     [
-        (Sending.PENDING, "the publisher youtube to begin", "vidd cancel JOB"),
-        (Sending.STARTED, "the publisher youtube to end", "vidd cancel JOB"),
-        (Sending.SENT, "the other side's answer to the publisher youtube", "vidd cancel JOB"),
-        (Sending.WAITING, "the publisher youtube", "vidd retry JOB tries now"),
-        (Sending.REFUSED, "the publisher youtube", "correct what it says, then vidd retry JOB"),
-        (Sending.UNSURE, "a person to look whether youtube arrived", "look at the other side of youtube"),
+        (PublicationState.PENDING, "the publisher youtube to begin", "vidd cancel JOB"),
+        (PublicationState.STARTED, "the publisher youtube to end", "vidd cancel JOB"),
+        (PublicationState.SENT, "the other side's answer to the publisher youtube", "vidd cancel JOB"),
+        (PublicationState.WAITING, "the publisher youtube", "vidd retry JOB tries now"),
+        (PublicationState.REFUSED, "the publisher youtube", "correct what it says, then vidd retry JOB"),
+        (PublicationState.UNSURE, "a person to look whether youtube arrived", "look at the other side of youtube"),
     ],
 )
 def test_every_state_of_a_publication_is_explained(state, waiting_for, unblock):
@@ -78,33 +78,37 @@ def test_every_state_of_a_publication_is_explained(state, waiting_for, unblock):
 
 
 def test_a_receipt_leaves_nothing_to_wait_for():
-    assert told(State.PUBLISHED, sent(Sending.DONE)).waiting_for is None
+    assert told(State.PUBLISHED, sent(PublicationState.DONE)).waiting_for is None
 
 
 def test_of_several_publications_the_most_stuck_is_named_and_publishers_before_notices():
     found = told(
         State.PUBLISHING,
-        sent(Sending.DONE, "s3"),
-        sent(Sending.WAITING, "facebook", until=LATER),
-        sent(Sending.PENDING, "youtube"),
-        sent(Sending.UNSURE, "mail", notice=True),
+        sent(PublicationState.DONE, "s3"),
+        sent(PublicationState.WAITING, "facebook", until=LATER),
+        sent(PublicationState.PENDING, "youtube"),
+        sent(PublicationState.UNSURE, "mail", notice=True),
     )
     assert (found.waiting_for, found.next_try) == ("the publisher facebook", LATER)
 
 
 def test_an_unsure_job_names_the_publication_that_is():
-    found = told(State.UNSURE, sent(Sending.DONE, "s3"), sent(Sending.UNSURE, reason="No answer came."))
+    found = told(
+        State.UNSURE, sent(PublicationState.DONE, "s3"), sent(PublicationState.UNSURE, reason="No answer came.")
+    )
     assert found.waiting_for == "a person to look whether youtube arrived"
     assert "vidd resolve JOB --published URL; if not, vidd resolve JOB --again" in found.unblock[0]
     assert "vidd retry JOB asks the other side once more" in found.unblock
 
 
-@pytest.mark.parametrize("state", [Sending.WAITING, Sending.REFUSED, Sending.UNSURE, Sending.PENDING])
+@pytest.mark.parametrize(
+    "state", [PublicationState.WAITING, PublicationState.REFUSED, PublicationState.UNSURE, PublicationState.PENDING]
+)
 def test_a_published_jobs_notice_can_be_sent_again_but_the_job_not_cancelled(state):
     found = told(State.PUBLISHED, sent(state, "mail", notice=True, until=LATER))
     assert "mail" in found.waiting_for
     assert not any("vidd cancel" in way for way in found.unblock)
-    assert any("vidd retry" in way for way in found.unblock) == (state is not Sending.PENDING)
+    assert any("vidd retry" in way for way in found.unblock) == (state is not PublicationState.PENDING)
 
 
 @pytest.mark.parametrize("state", [State.SEEN, State.READY, State.WAITING])

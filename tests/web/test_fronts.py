@@ -2,9 +2,9 @@
 
 import aiohttp
 import pytest
-from builders_web import FakeDesk, open_port
+from builders_web import FakeControl, open_port
 
-from vidd.ports import Declined, Front, Reply
+from vidd.ports import Declined, SourceRoute, Reply
 
 
 async def tell(call):
@@ -19,18 +19,18 @@ async def page(_call):
 
 
 FRONTS = (
-    Front("POST", "/api/tell", tell, "Tells.", {"type": "object"}),
-    Front("GET", "/show/{id}/of/{year}", tell, "Shows."),
-    Front("GET", "/api/tell", page, "The form."),
+    SourceRoute("POST", "/api/tell", tell, "Tells.", {"type": "object"}),
+    SourceRoute("GET", "/show/{id}/of/{year}", tell, "Shows."),
+    SourceRoute("GET", "/api/tell", page, "The form."),
 )
 
 
 @pytest.fixture
 async def port():
-    desk = FakeDesk()
-    desk.brought += FRONTS
-    async with open_port(desk) as (_, url), aiohttp.ClientSession(url) as session:
-        yield desk, session
+    control = FakeControl()
+    control.brought += FRONTS
+    async with open_port(control) as (_, url), aiohttp.ClientSession(url) as session:
+        yield control, session
 
 
 async def asked(session, method, path, **more):
@@ -76,18 +76,18 @@ async def test_a_text_is_given_as_it_is_and_another_method_is_named(port):
 
 
 async def test_the_document_lists_what_is_brought_now(port):
-    desk, session = port
+    control, session = port
     paths = (await asked(session, "GET", "/api/openapi.json"))[1]["paths"]
     assert set(paths["/api/tell"]) == {"get", "post"}
     assert paths["/show/{id}/of/{year}"]["get"]["parameters"][0]["name"] == "id"
-    desk.brought.clear()
+    control.brought.clear()
     assert "/api/tell" not in (await asked(session, "GET", "/api/openapi.json"))[1]["paths"]
     assert (await asked(session, "GET", "/api/tell"))[0] == 404
 
 
 async def test_while_the_store_is_away_nothing_is_asked_for(port):
-    desk, session = port
-    desk.store.trouble = "MongoDB has no primary."
+    control, session = port
+    control.store.trouble = "MongoDB has no primary."
     status, told, _ = await asked(session, "POST", "/api/tell", json={})
     assert (status, told["detail"]) == (503, "The store is away: MongoDB has no primary.")
 

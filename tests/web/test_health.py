@@ -3,7 +3,7 @@ import json
 from dataclasses import replace
 
 import aiohttp
-from builders_web import HEALTHY, NOON, FakeDesk, a_job, open_port
+from builders_web import HEALTHY, NOON, FakeControl, a_job, open_port
 
 from vidd.model.job import State
 from vidd.web.control_port import Ffmpeg, Watcher
@@ -16,11 +16,11 @@ async def read(url):
 
 
 async def test_a_well_daemon_says_200_and_what_it_is_doing():
-    desk = FakeDesk()
-    desk.store.put(a_job(State.WORKING), a_job(State.WAITING), a_job(State.WAITING, pipeline="cms"))
-    desk.store.put(a_job(State.PUBLISHED, reason="Published, but not told: mail: no."))
-    desk.well = replace(HEALTHY, queue=3, running=1)
-    async with open_port(desk) as (_, url):
+    control = FakeControl()
+    control.store.put(a_job(State.WORKING), a_job(State.WAITING), a_job(State.WAITING, pipeline="cms"))
+    control.store.put(a_job(State.PUBLISHED, reason="Published, but not told: mail: no."))
+    control.well = replace(HEALTHY, queue=3, running=1)
+    async with open_port(control) as (_, url):
         status, health = await read(url)
     assert status == 200
     assert health == {
@@ -49,45 +49,45 @@ async def test_a_well_daemon_says_200_and_what_it_is_doing():
 
 
 async def test_an_unwell_daemon_says_503_and_why():
-    desk = FakeDesk()
-    desk.well = replace(
+    control = FakeControl()
+    control.well = replace(
         HEALTHY,
         ok=False,
         reasons=("ffmpeg has no libvmaf: install another.", "The source sqs is down: connection refused."),
         watchers={"sqs": Watcher("sqs", "sqs", up=False, restarts=3, reason="connection refused")},
         ffmpeg=Ffmpeg("7.1", ("libvmaf",)),
     )
-    async with open_port(desk) as (_, url):
+    async with open_port(control) as (_, url):
         status, health = await read(url)
     assert status == 503
-    assert health["reasons"] == list(desk.well.reasons)
+    assert health["reasons"] == list(control.well.reasons)
     assert health["watchers"]["sqs"]["restarts"] == 3
     assert health["ffmpeg"]["missing"] == ["libvmaf"]
 
 
 async def test_asking_often_counts_the_jobs_once_a_second():
-    desk, time = FakeDesk(), [0.0]
-    counting = Counting(desk.store, monotonic=lambda: time[0])
+    control, time = FakeControl(), [0.0]
+    counting = Counting(control.store, monotonic=lambda: time[0])
     for _ in range(100):
         await counting.look()
-    assert desk.store.counted == 1
-    desk.store.put(a_job(State.READY))
+    assert control.store.counted == 1
+    control.store.put(a_job(State.READY))
     time[0] = 1.5
     assert (await counting.look()).counts == {("talks", State.READY): 1}
     assert (await counting.look()).oldest == NOON
 
 
 async def test_while_the_jobs_are_counted_others_get_the_count_before():
-    desk, time, may = FakeDesk(), [0.0], asyncio.Event()
-    desk.store.put(a_job(State.READY))
-    counting = Counting(desk.store, monotonic=lambda: time[0])
+    control, time, may = FakeControl(), [0.0], asyncio.Event()
+    control.store.put(a_job(State.READY))
+    counting = Counting(control.store, monotonic=lambda: time[0])
     before = await counting.look()
 
     async def slow():
         await may.wait()
         return {}
 
-    desk.store.counts = slow
+    control.store.counts = slow
     time[0] = 5.0
     counter = asyncio.create_task(counting.look())
     await asyncio.sleep(0)

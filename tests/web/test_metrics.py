@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
-from builders_web import HEALTHY, NOON, FakeDesk, a_job, open_port
+from builders_web import HEALTHY, NOON, FakeControl, a_job, open_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from vidd.model.event import (
@@ -18,7 +18,7 @@ from vidd.model.event import (
     WatcherMoved,
 )
 from vidd.model.job import State
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 from vidd.web.control_port import Watcher
 from vidd.web.job_counts import Census
 from vidd.web.metrics import Metrics
@@ -39,7 +39,7 @@ def after(*events, health=HEALTHY, census=None, now=NOON):
     return read(metrics.scrape(health, census or Census(), now))
 
 
-SENT = Publication("j", "library", "s3", NOON, state=Sending.DONE)
+SENT = Publication("j", "library", "s3", NOON, state=PublicationState.DONE)
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_what_is_gone_is_no_longer_told():
 
 
 async def test_metrics_are_served_in_the_text_format():
-    desk = FakeDesk()
-    desk.store.put(a_job(State.READY))
-    desk.clock.time = NOON + timedelta(minutes=5)
+    control = FakeControl()
+    control.store.put(a_job(State.READY))
+    control.clock.time = NOON + timedelta(minutes=5)
     async with (
-        open_port(desk) as (_, url),
+        open_port(control) as (_, url),
         aiohttp.ClientSession() as session,
         session.get(f"{url}/metrics") as response,
     ):

@@ -6,7 +6,7 @@ from builders_web import a_job
 
 from vidd.cli.render import job_page
 from vidd.model.media import Artifact, Outcome, StepRecord
-from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.publication import Publication, Receipt, PublicationState
 from vidd.model.talk import Talk
 from vidd.web.notes import notes_of
 from vidd.web.serializers import job_json
@@ -15,7 +15,7 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def published(name, **facts):
-    return Publication("j", name, name, NOON, state=Sending.DONE, receipt=Receipt("https://x", facts))
+    return Publication("j", name, name, NOON, state=PublicationState.DONE, receipt=Receipt("https://x", facts))
 
 
 def test_notes_say_what_they_are_about_and_which_way_a_cut_was_made_is_none():

@@ -1,13 +1,13 @@
 import asyncio
 
 import pytest
-from builders_web import NOON, TOKEN, FakeDesk, a_job, free_port, open_port
+from builders_web import NOON, TOKEN, FakeControl, a_job, free_port, open_port
 from chromium import needs_chromium, open_tab
 
 from vidd.model.event import JobMoved, Progressed, PublicationMoved
 from vidd.model.job import State
 from vidd.model.media import Artifact, Audio, Media, Outcome, StepRecord, Video
-from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.publication import Publication, Receipt, PublicationState
 
 pytestmark = needs_chromium
 
@@ -26,23 +26,23 @@ def row(job):
 
 
 async def test_a_job_that_moves_shows_up_without_a_reload():
-    desk = FakeDesk()
-    async with open_port(desk) as (_, url), open_tab(url) as tab:
+    control = FakeControl()
+    async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.until("document.getElementById('empty').innerText.includes('vidd submit FILE')")
         await tab.run("window.mark = 1")
         job = a_job(State.WORKING, talk="7f3c")
-        desk.store.put(job)
-        desk.hub.note(JobMoved(job, State.READY))
+        control.store.put(job)
+        control.hub.note(JobMoved(job, State.READY))
         await tab.until(f"{row(job)}.innerText.includes('working') && {row(job)}.innerText.includes('7f3c')")
-        desk.hub.note(Progressed(job.id, "trim", 3.0, 12.0, "s", 2.44))
+        control.hub.note(Progressed(job.id, "trim", 3.0, 12.0, "s", 2.44))
         await tab.until(f"{row(job)}.querySelector('progress').value === 0.25")
         assert "25 %, 2.4\u00d7" in await tab.run(f"{row(job)}.innerText")
-        desk.hub.note(JobMoved(job.evolve(state=State.PUBLISHING), State.WORKING))
+        control.hub.note(JobMoved(job.evolve(state=State.PUBLISHING), State.WORKING))
         receipt = Receipt("https://library.example/talk.mp4")
-        sent = Publication(job.id, "library", "s3", NOON, state=Sending.DONE, receipt=receipt)
-        desk.hub.note(PublicationMoved(sent, "talks"))
+        sent = Publication(job.id, "library", "s3", NOON, state=PublicationState.DONE, receipt=receipt)
+        control.hub.note(PublicationMoved(sent, "talks"))
         await tab.until(f"{row(job)}.querySelector('a').href === 'https://library.example/talk.mp4'")
-        desk.hub.note(JobMoved(job.evolve(state=State.PUBLISHING).evolve(state=State.PUBLISHED), State.PUBLISHING))
+        control.hub.note(JobMoved(job.evolve(state=State.PUBLISHING).evolve(state=State.PUBLISHED), State.PUBLISHING))
         await tab.until(f"{row(job)}.innerText.includes('published')")
         assert await tab.run("document.getElementById('told').textContent") == "keynote.mp4: published"
         assert await tab.run("window.mark") == 1
@@ -50,11 +50,11 @@ async def test_a_job_that_moves_shows_up_without_a_reload():
 
 
 async def test_hostile_names_are_shown_as_text():
-    desk = FakeDesk()
+    control = FakeControl()
     jobs = [a_job(State.REFUSED, name=name, talk=name, pipeline=name, reason=name) for name in HOSTILE]
-    desk.store.put(*jobs)
-    desk.store.letters = [(NOON, HOSTILE[0], HOSTILE[1], HOSTILE[0])]
-    async with open_port(desk) as (_, url), open_tab(url) as tab:
+    control.store.put(*jobs)
+    control.store.letters = [(NOON, HOSTILE[0], HOSTILE[1], HOSTILE[0])]
+    async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.until(f"document.querySelectorAll('#rows tr').length === {len(jobs)}")
         for job in jobs:
             assert await tab.run(f"{row(job)}.querySelector('.name').textContent") == job.name
@@ -64,21 +64,23 @@ async def test_hostile_names_are_shown_as_text():
 
 
 async def test_only_web_addresses_become_links():
-    desk = FakeDesk()
+    control = FakeControl()
     job = a_job(State.PUBLISHED)
-    desk.store.put(job)
+    control.store.put(job)
     receipt = Receipt("javascript://x/%0Adocument.title='taken'")
-    desk.store.sendings[job.id] = [Publication(job.id, "f", "folder", NOON, state=Sending.DONE, receipt=receipt)]
-    async with open_port(desk) as (_, url), open_tab(url) as tab:
+    control.store.sendings[job.id] = [
+        Publication(job.id, "f", "folder", NOON, state=PublicationState.DONE, receipt=receipt)
+    ]
+    async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.until(f"{row(job)} !== null")
         assert await tab.run("document.querySelectorAll('#rows a').length") == 0
         assert "javascript:" in await tab.run(f"{row(job)}.innerText")
 
 
 async def test_nothing_sticks_out_at_phone_width_and_it_is_still_a_table_to_a_screen_reader():
-    desk = FakeDesk()
-    desk.store.put(*(a_job(State.REFUSED, name="n" * 300, talk="t" * 90, reason="r" * 300) for _ in range(3)))
-    async with open_port(desk) as (_, url), open_tab(url) as tab:
+    control = FakeControl()
+    control.store.put(*(a_job(State.REFUSED, name="n" * 300, talk="t" * 90, reason="r" * 300) for _ in range(3)))
+    async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.look(360, 800)
         await tab.until("document.querySelectorAll('#rows tr').length === 3")
         assert await tab.run("document.documentElement.scrollWidth") == 360
@@ -111,11 +113,11 @@ FILES = "[...document.querySelectorAll('.files')]"
 
 
 async def test_the_files_of_a_job_are_shown_with_what_their_check_found():
-    desk = FakeDesk()
+    control = FakeControl()
     job = a_job(State.HELD, reason="The check found: talk: The picture is black.")
-    desk.store.put(job, a_job(State.READY))
-    desk.store.records[job.id] = made(job)
-    async with open_port(desk) as (_, url), open_tab(url) as tab:
+    control.store.put(job, a_job(State.READY))
+    control.store.records[job.id] = made(job)
+    async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.until("document.querySelectorAll('#rows tr').length === 2")
         assert await tab.run(f"{FILES}.map((one) => one.hidden).join()") == "true,false"
         await tab.run(f"{row(job)}.querySelector('summary').click()")
@@ -130,37 +132,37 @@ async def test_the_files_of_a_job_are_shown_with_what_their_check_found():
 
 
 async def test_files_that_are_looked_at_follow_the_job_and_foreign_words_in_them_are_text():
-    desk = FakeDesk()
+    control = FakeControl()
     job = a_job(State.WORKING)
-    desk.store.put(job)
-    async with open_port(desk) as (_, url), open_tab(url) as tab:
+    control.store.put(job)
+    async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.until(f"{row(job)} !== null")
         await tab.run(f"{row(job)}.querySelector('summary').click()")
         await tab.until(f"{row(job)}.querySelector('.files').innerText.includes('No file has been made yet.')")
-        desk.store.records[job.id] = made(job, role=HOSTILE[0], check={**CHECK, "why": HOSTILE[0]})
+        control.store.records[job.id] = made(job, role=HOSTILE[0], check={**CHECK, "why": HOSTILE[0]})
         held = job.evolve(state=State.HELD)
-        desk.store.put(held)
-        desk.hub.note(JobMoved(held, State.WORKING))
+        control.store.put(held)
+        control.hub.note(JobMoved(held, State.WORKING))
         await tab.until(f"{row(job)}.querySelector('.files').innerText.includes('in sync')")
         assert await tab.run(f"{row(job)}.querySelector('.files .name').textContent") == HOSTILE[0]
         assert await tab.run("document.querySelectorAll('#rows img').length") == 0
-        desk.store.records[job.id] = made(job, check=None)
-        desk.store.put(held.evolve(state=State.PUBLISHING))
-        desk.hub.note(JobMoved(held.evolve(state=State.PUBLISHING), State.HELD))
+        control.store.records[job.id] = made(job, check=None)
+        control.store.put(held.evolve(state=State.PUBLISHING))
+        control.hub.note(JobMoved(held.evolve(state=State.PUBLISHING), State.HELD))
         await tab.until(f"{row(job)}.querySelector('.files').innerText.includes('98 MB')")
         assert tab.errors == []
 
 
 @pytest.mark.parametrize("dark", [False, True])
 async def test_words_stand_out_from_their_ground(dark):
-    desk = FakeDesk()
+    control = FakeControl()
     jobs = [a_job(state, reason="r") for state in State]
-    desk.store.put(*jobs)
+    control.store.put(*jobs)
     policy = {"check": {"black": "refuse", "frozen": "hold"}}
     held = next(job for job in jobs if job.state is State.HELD).evolve(settings=policy)
-    desk.store.put(held)
-    desk.store.records[held.id] = made(held)
-    async with open_port(desk) as (_, url), open_tab(url) as tab:
+    control.store.put(held)
+    control.store.records[held.id] = made(held)
+    async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.look(dark=dark)
         await tab.until(f"document.querySelectorAll('#rows tr').length === {len(State)}")
         await tab.run(f"{row(held)}.querySelector('summary').click()")
@@ -189,9 +191,9 @@ async def test_words_stand_out_from_their_ground(dark):
 
 
 async def test_the_filters_are_worked_with_the_keyboard():
-    desk = FakeDesk()
-    desk.store.put(a_job(State.REFUSED), a_job(State.READY), a_job(State.PUBLISHED))
-    async with open_port(desk) as (_, url), open_tab(url) as tab:
+    control = FakeControl()
+    control.store.put(a_job(State.REFUSED), a_job(State.READY), a_job(State.PUBLISHED))
+    async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.until("document.querySelectorAll('#rows tr').length === 3")
         for _ in range(3):
             await press(tab, "Tab")
@@ -210,20 +212,20 @@ async def press(tab, key, text=""):
 
 
 async def test_a_pause_and_an_unwell_daemon_are_said_at_the_top():
-    desk = FakeDesk()
-    async with open_port(desk) as (_, url), open_tab(url) as tab:
+    control = FakeControl()
+    async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.until("document.getElementById('health-text').innerText.startsWith('All is well')")
-        desk.paused = True
-        desk.well = desk.well.__class__(ok=False, version="0", since=NOON, reasons=("The disk is full.",))
-        desk.hub.tell("daemon", lambda: {"paused": True})
+        control.paused = True
+        control.well = control.well.__class__(ok=False, version="0", since=NOON, reasons=("The disk is full.",))
+        control.hub.tell("daemon", lambda: {"paused": True})
         await tab.until("document.getElementById('reasons').innerText === 'The disk is full.'")
         assert await tab.run("document.getElementById('paused').hidden") is False
 
 
 async def test_where_a_token_is_asked_the_page_asks_for_it():
-    desk = FakeDesk()
-    desk.store.put(a_job(State.READY))
-    async with open_port(desk, listen="0.0.0.0:0") as (_, url), open_tab(url) as tab:
+    control = FakeControl()
+    control.store.put(a_job(State.READY))
+    async with open_port(control, listen="0.0.0.0:0") as (_, url), open_tab(url) as tab:
         for token, then in (
             ("wrong", "document.getElementById('door-fault').innerText.startsWith('That is not')"),
             (TOKEN, "document.querySelectorAll('#rows tr').length === 1 && document.getElementById('door').hidden"),
@@ -235,10 +237,10 @@ async def test_where_a_token_is_asked_the_page_asks_for_it():
 
 
 async def test_the_page_finds_a_restarted_daemon_again():
-    listen, after = f"127.0.0.1:{free_port()}", FakeDesk()
+    listen, after = f"127.0.0.1:{free_port()}", FakeControl()
     after.store.put(a_job(State.READY, name="new.mp4"))
     async with asyncio.timeout(60), open_tab("about:blank") as tab:
-        async with open_port(FakeDesk(), listen=listen) as (_, url):
+        async with open_port(FakeControl(), listen=listen) as (_, url):
             await tab.call("Page.navigate", url=url)
             await tab.until("document.getElementById('live').innerText === 'Live'")
         await tab.until("document.getElementById('live').innerText.includes('does not answer')")

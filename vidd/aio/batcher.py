@@ -12,7 +12,7 @@ W = TypeVar("W")
 R = TypeVar("R")
 
 
-class Together(Generic[W, R]):
+class Batcher(Generic[W, R]):
     """`work` serves all wishes it is given, and answers each with its result or its own fault."""
 
     def __init__(self, work: Callable[[Sequence[W]], Awaitable[Sequence[R | Fault]]]) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
 T = TypeVar("T")
 
-_FATES = (AgainLater, NobodyKnows, Refused)
+_FATES = (RetryLater, OutcomeUnknown, Refused)
 
 
-async def side_by_side(count: int, items: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
+async def gather_bounded(count: int, items: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
     """Do all items, `count` at a time, each taken when its turn comes.
 
     The first failure ends the others and is raised by itself; of several, the one that decides most.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def once(
+async def create_once(
     ask: Callable[[], Awaitable[T | None]],
     make: Callable[[], Awaitable[T]],
     *,
@@ -28,7 +28,7 @@ async def once(
     """What `ask` finds, or else what `make` makes.
 
     `tried` is when it was last begun without an answer (ISO 8601), and `trying` keeps that word, or with None forgets
-    it. Within `settle` seconds of it nothing is made: AgainLater, which uses up no attempt.
+    it. Within `settle` seconds of it nothing is made: RetryLater, which uses up no attempt.
     """
     found = await ask()
     if found is not None:
@@ -36,14 +36,14 @@ async def once(
     now = clock.now()
     left = settle - (now - datetime.fromisoformat(tried)).total_seconds() if tried else 0.0
     if left > 0:
-        raise AgainLater(
+        raise RetryLater(
             f"It is not known yet whether {doing} was done; it is looked for again.", after=left, counts=False
         )
     await trying(now.isoformat())
     try:
         return await make()
-    except NobodyKnows as unknown:
-        raise AgainLater(unknown.sentence, after=settle, counts=False) from unknown
-    except (AgainLater, Refused):
+    except OutcomeUnknown as unknown:
+        raise RetryLater(unknown.sentence, after=settle, counts=False) from unknown
+    except (RetryLater, Refused):
         await trying(None)
         raise

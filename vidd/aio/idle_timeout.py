@@ -7,7 +7,7 @@ import asyncio
 _FINENESS = 20
 
 
-class Silence:
+class IdleTimeout:
     """Puts a timeout off while bytes move, to `longest` seconds after the last ones, or a little less."""
 
     def __init__(self, timeout: asyncio.Timeout, longest: float) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from vidd.ports import Clock
 
 
-async def time_or_sign(clock: Clock, seconds: float, sign: asyncio.Event) -> None:
+async def sleep_or_event(clock: Clock, seconds: float, sign: asyncio.Event) -> None:
     """Return after so many seconds, or as soon as `sign` is set."""
     tasks = {asyncio.create_task(clock.sleep(seconds)), asyncio.create_task(sign.wait())}
     try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _PAUSE = timedelta(hours=1)
 
 
-def watched(token: Mapping[str, Any], now: datetime, every: float) -> tuple[float, dict[str, Any]]:
+def observed_for(token: Mapping[str, Any], now: datetime, every: float) -> tuple[float, dict[str, Any]]:
     """Seconds since the watch began, and the token that says that it was looked at `now`.
 
     The watch begins anew when the last look is much longer ago than `every` (seconds): a daemon that was off for days

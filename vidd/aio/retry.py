@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, TypeVar
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def persist(
+async def retry(
     call: Callable[[], Awaitable[T]],
     *,
     sleep: Callable[[float], Awaitable[None]],
@@ -28,7 +28,7 @@ async def persist(
     while True:
         try:
             return await call()
-        except AgainLater as fault:
+        except RetryLater as fault:
             gained = reached() > best
             failed, best = (1, reached()) if gained else (failed + 1, best)
             wait = max(fault.after or 0.0, 0.2 * 2**failed * random.uniform(0.75, 1.25))  # noqa: S311 - only spreads load

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def surely(awaitable: Awaitable[T]) -> T:
+async def shield_to_end(awaitable: Awaitable[T]) -> T:
     """Await something to its end even while being cancelled; the cancellation is raised after it."""
     task = asyncio.ensure_future(awaitable)
     cancelled: asyncio.CancelledError | None = None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from vidd.ports import Inlet
+from vidd.ports import SourceContext
 
 
-async def rest(inlet: Inlet, bell: asyncio.Event, seconds: float) -> None:
+async def sleep_or_event(context: SourceContext, bell: asyncio.Event, seconds: float) -> None:
     """Until the bell rings, somebody asks, or the time is over."""
-    waits = [asyncio.ensure_future(inlet.pause(seconds)), asyncio.ensure_future(bell.wait())]
+    waits = [asyncio.ensure_future(context.pause(seconds)), asyncio.ensure_future(bell.wait())]
     try:
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for one in done:

@@ -21,7 +21,7 @@ from aiohttp import (
 )
 from pydantic import SecretStr
 
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 
 _ANSWER = ClientTimeout(total=60, sock_connect=10)
 _STREAM = ClientTimeout(total=None, sock_connect=10, sock_read=60)
@@ -73,7 +73,7 @@ class DaemonClient:
             await self._session.close()
 
     async def get(self, path: str, **query: str | int | None) -> Any:
-        """The JSON at a path. Refused, or AgainLater where the daemon says so."""
+        """The JSON at a path. Refused, or RetryLater where the daemon says so."""
         given = {name: str(value) for name, value in query.items() if value is not None}
         try:
             async with self._open.get(
@@ -84,7 +84,7 @@ class DaemonClient:
             raise self._lost(error) from None
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None) -> Any:
-        """Ask the daemon to act; `key` makes asking twice the same as once. NobodyKnows where no answer came."""
+        """Ask the daemon to act; `key` makes asking twice the same as once. OutcomeUnknown where no answer came."""
         headers = {"Idempotency-Key": key} if key else {}
         try:
             async with self._open.post(
@@ -93,14 +93,14 @@ class DaemonClient:
                 return await self._read(response)
         except (ClientError, TimeoutError, OSError) as error:
             fault = self._lost(error)
-            if isinstance(fault, AgainLater):
-                raise NobodyKnows(
+            if isinstance(fault, RetryLater):
+                raise OutcomeUnknown(
                     f"The daemon at {self.where} was asked and did not answer: look with vidd jobs whether it acted."
                 ) from None
             raise fault from None
 
     async def events(self, last: str | None = None) -> AsyncIterator[Told]:
-        """What happens, until the daemon stops; AgainLater where it falls silent."""
+        """What happens, until the daemon stops; RetryLater where it falls silent."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
         try:
             async with self._open.get(self._url + "/api/events", headers=headers, timeout=_STREAM) as response:
@@ -140,19 +140,19 @@ class DaemonClient:
         sentence = str(document.get("detail") or document.get("title"))
         after = response.headers.get("Retry-After", "")
         if response.status == 503:
-            raise AgainLater(sentence, after=float(after) if after.isdigit() else None)
+            raise RetryLater(sentence, after=float(after) if after.isdigit() else None)
         if response.status >= 500:
-            raise NobodyKnows(sentence)
+            raise OutcomeUnknown(sentence)
         raise Refused(sentence)
 
     def _foreign(self) -> Refused:
         return Refused(f"What answers at {self.where} is no vidd: correct the address.")
 
-    def _lost(self, error: Exception) -> Refused | AgainLater:
+    def _lost(self, error: Exception) -> Refused | RetryLater:
         if isinstance(error, InvalidURL | NonHttpUrlClientError):
             return Refused(f"{self._url!r} is no address: write it like http://127.0.0.1:8080.")
         if isinstance(error, ClientConnectorError):
             if isinstance(error.os_error, PermissionError):
                 return Refused(f"You may not use the socket {self.where}: ask as root, or as vidd's own user or group.")
             return Refused(f"No daemon answers at {self.where}: start it with vidd run, or name its --state-dir.")
-        return AgainLater(f"The daemon at {self.where} stopped answering: ask again.")
+        return RetryLater(f"The daemon at {self.where} stopped answering: ask again.")

@@ -17,7 +17,7 @@ import typer
 
 from vidd.cli.render import job_line
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault
+from vidd.errors import RetryLater, Fault
 from vidd.pipelines.validation import with_faults_of_kinds
 from vidd.settings.schema import Settings, SettingsFault, read_settings
 
@@ -76,7 +76,7 @@ def fail(fault: Fault) -> typer.Exit:
     typer.echo(f"vidd: {fault.sentence}", err=True)
     if fault.sentence.startswith("No daemon answers"):
         return typer.Exit(3)
-    return typer.Exit(4 if isinstance(fault, AgainLater) else 1)
+    return typer.Exit(4 if isinstance(fault, RetryLater) else 1)
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
-from vidd.aio.shield import surely
+from vidd.aio.shield import shield_to_end
 from vidd.cli import demo_fixture
 from vidd.cli.api_client import DaemonClient
 from vidd.cli.common import JsonOption, finish, say, say_json
@@ -105,7 +105,7 @@ async def _daemon(config: Path, log: Path) -> AsyncIterator[asyncio.subprocess.P
         finally:
             if child.returncode is None:
                 child.send_signal(signal.SIGTERM)
-                await surely(child.wait())
+                await shield_to_end(child.wait())
 
 
 async def _demo(directory: Path | None, *, stay: bool, as_json: bool) -> Result:

@@ -15,7 +15,7 @@ from vidd.cli.api_client import DaemonClient
 from vidd.cli.common import JsonOption, finish, say, say_json
 from vidd.cli.daemon_option import Whom, asks_daemon, of
 from vidd.cli.render import clock, job_line
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 
 RESTING = frozenset({"published", "refused", "unsure", "excluded", "cancelled", "held"})
 
@@ -126,7 +126,7 @@ async def told(daemon: DaemonClient, view: View, job: str | None = None) -> Asyn
                 if job is None or about == job:
                     view.tell(one.name, one.data)
                 yield one.name, one.data
-        except AgainLater:
+        except RetryLater:
             continue
         return
 

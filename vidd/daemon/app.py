@@ -13,13 +13,13 @@ from typing import Any
 
 import structlog
 
-from vidd.daemon.control import FrontDesk
-from vidd.daemon.startup import when_there
+from vidd.daemon.control import Control
+from vidd.daemon.startup import start_when_available
 from vidd.daemon.systemd import Notifier
 from vidd.daemon.watchers import Watching, end
 from vidd.engine.clock import SystemClock
 from vidd.engine.commands import Acts
-from vidd.engine.context import Stage, unexamined
+from vidd.engine.context import EngineContext, unexamined
 from vidd.engine.failure_notices import Teller
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
@@ -79,13 +79,13 @@ class Daemon:
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
         self._reloading = asyncio.Lock()
-        self._stage: Stage
+        self._engine: EngineContext
         self._intake: Intake
         self._watchers: Watchers
         self._watching: Watching
         self._teller: Teller
         self.runner: Runner
-        self.desk: FrontDesk
+        self.control: Control
         self.port: Port
 
     async def run(
@@ -106,7 +106,7 @@ class Daemon:
                     [token.get_secret_value() for token in settings.daemon.tokens],
                 )
                 stack.push_async_callback(self.port.stop)
-                taken = await when_there(self.runner.recover, self._notifier)
+                taken = await start_when_available(self.runner.recover, self._notifier)
                 await stack.enter_async_context(self._signals())
                 async with asyncio.TaskGroup() as tasks:
                     main = tasks.create_task(self.runner.run(), name="runner")
@@ -129,14 +129,14 @@ class Daemon:
     async def _build(self, stack: AsyncExitStack) -> None:
         ready, settings = self._ready, self._ready.settings
         store = ready.make_store()
-        await when_there(store.open, self._notifier)
+        await start_when_available(store.open, self._notifier)
         stack.push_async_callback(store.close)
         stack.push_async_callback(close_probers)
         queue = ready.make_queue()
         tools = self._tools(ready, store)
         workspace = Workspace(settings.daemon.state / "jobs")
         workspace.root.mkdir(exist_ok=True)
-        self._stage = Stage(
+        self._engine = EngineContext(
             store=store,
             slots=Slots(_limits(settings)),
             workspace=workspace,
@@ -147,15 +147,15 @@ class Daemon:
             examine=self._examine,
             ask_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - it is made further down
         )
-        self.runner = Runner(self._stage, queue, settings.limits.jobs)
-        acts = Acts(self._stage, self.runner)
+        self.runner = Runner(self._engine, queue, settings.limits.jobs)
+        acts = Acts(self._engine, self.runner)
         self._intake = Intake(store, queue, ready.pipelines, tools.clock, self.observe)
         self._watchers = Watchers(tools.clock, self.observe)
         self._watching = Watching(
-            self._stage, self.runner, self._intake, acts, self._watchers, observers=self._observers
+            self._engine, self.runner, self._intake, acts, self._watchers, observers=self._observers
         )
-        self.desk = FrontDesk(
-            stage=self._stage,
+        self.control = Control(
+            engine=self._engine,
             queue=queue,
             runner=self.runner,
             acts=acts,
@@ -167,9 +167,9 @@ class Daemon:
             capabilities=await capabilities(tools.encoder),
             reserve=lambda: self._ready.settings.limits.disk_reserve,
         )
-        self._teller = Teller(self._stage)
-        self._observers += [*self.desk.observers, self._teller.note]
-        self.port = Port(self.desk)
+        self._teller = Teller(self._engine)
+        self._observers += [*self.control.observers, self._teller.note]
+        self.port = Port(self.control)
 
     def _tools(self, ready: Ready, store: Store) -> Tools:
         encoder = Encoder(**ready.encoder)
@@ -179,7 +179,7 @@ class Daemon:
         """What its step did not check: a film is looked into, of anything else only the size is known."""
         if not artifact.content_type.startswith("video/"):
             return await unexamined(path, artifact, name)
-        media, record = await inspect(path, name, nice=self._stage.tools.encoder.nice)
+        media, record = await inspect(path, name, nice=self._engine.tools.encoder.nice)
         return media, record.to_json()
 
     def observe(self, event: Event) -> None:
@@ -231,7 +231,7 @@ class Daemon:
     async def _watchdog(self) -> None:
         every = Notifier.watchdog_seconds() or 10.0
         while True:
-            running, queued = len(self.runner.running), self.desk.queued
+            running, queued = len(self.runner.running), self.control.queued
             self._notifier.say(WATCHDOG="1", STATUS=f"{running} jobs run, {queued} are queued.")
             await asyncio.sleep(every)
 
@@ -259,7 +259,7 @@ class Daemon:
     async def reload(self) -> None:
         """Read the settings again; a bad file is refused and the old ones stay."""
         async with self._reloading:
-            if self._stage.draining:
+            if self._engine.draining:
                 return
             self._notifier.say(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
             try:
@@ -285,11 +285,11 @@ class Daemon:
         ]
         await self._watching.stop()
         self._ready = ready
-        before, self._stage.tools = self._stage.tools, self._tools(ready, self._stage.store)
-        if self._stage.tools.encoder.path != before.encoder.path:
-            self.desk.capabilities = await capabilities(self._stage.tools.encoder)
-        self._stage.retry = RetryRule(**new.retry.model_dump())
-        self._stage.slots.resize(_limits(new))
+        before, self._engine.tools = self._engine.tools, self._tools(ready, self._engine.store)
+        if self._engine.tools.encoder.path != before.encoder.path:
+            self.control.capabilities = await capabilities(self._engine.tools.encoder)
+        self._engine.retry = RetryRule(**new.retry.model_dump())
+        self._engine.slots.resize(_limits(new))
         self.runner.resize(new.limits.jobs)
         self._intake.pipelines = ready.pipelines
         self._watching.start(self._ready)

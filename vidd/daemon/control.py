@@ -1,4 +1,4 @@
-"""What people and programs may ask of a running daemon: the web's `Desk`, over the engine."""
+"""What people and programs may ask of a running daemon: the web's `ControlApi`, over the engine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vidd import __version__
 from vidd.display_text import quoted, size_in_words
 from vidd.engine.audit import Auditor, compare
 from vidd.engine.commands import Acts
-from vidd.engine.context import Stage
+from vidd.engine.context import EngineContext
 from vidd.engine.intake import Intake
 from vidd.engine.kept_results import Edition
 from vidd.engine.runner import Runner
-from vidd.engine.source_context import SourceInlet
+from vidd.engine.source_context import EngineSourceContext
 from vidd.engine.supervisor import Watchers
 from vidd.errors import Refused
 from vidd.media.ffmpeg.process import Capabilities
@@ -26,7 +26,7 @@ from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, IllegalMove, Job, State
 from vidd.model.rework import edition_of, rework_of
 from vidd.pipelines.rework_settings import outlook, reworked
-from vidd.ports import Clock, Front, Queue, Store
+from vidd.ports import Clock, SourceRoute, Queue, Store
 from vidd.web import control_port
 from vidd.web.event_hub import Hub
 from vidd.web.explain import Explanation, explain
@@ -54,25 +54,25 @@ class Progresses:
         return {job: list(parts.values()) for job, parts in self._parts.items()}
 
 
-class FrontDesk:
+class Control:
     """Answers for the daemon. `reserve` is the free space in bytes below which it is not well."""
 
     def __init__(
         self,
         *,
-        stage: Stage,
+        engine: EngineContext,
         queue: Queue,
         runner: Runner,
         acts: Acts,
         intake: Intake,
         watchers: Watchers,
-        inlets: Mapping[str, SourceInlet],
+        inlets: Mapping[str, EngineSourceContext],
         audits: Mapping[str, Auditor],
-        fronts: Sequence[Front],
+        fronts: Sequence[SourceRoute],
         capabilities: Capabilities,
         reserve: Callable[[], int],
     ) -> None:
-        self._stage = stage
+        self._engine = engine
         self._queue = queue
         self._runner = runner
         self._acts = acts
@@ -83,10 +83,10 @@ class FrontDesk:
         self._fronts = fronts
         self.capabilities = capabilities
         self._reserve = reserve
-        self._since = stage.now()
+        self._since = engine.now()
         self._progresses = Progresses()
-        self.store: Store = stage.store
-        self.clock: Clock = stage.tools.clock
+        self.store: Store = engine.store
+        self.clock: Clock = engine.tools.clock
         self.hub = Hub()
         self.metrics = Metrics()
         self.observers = (self.hub.note, self.metrics.note, self._progresses.note)
@@ -98,7 +98,7 @@ class FrontDesk:
             )
             for one in self._watchers.table.values()
         }
-        free = self._stage.workspace.free()
+        free = self._engine.workspace.free()
         reasons = [f"The watcher {one.name} is down: {one.reason}" for one in self._watchers.table.values() if one.down]
         if self.store.trouble is not None:
             reasons.append(f"The store is away, so jobs wait: {self.store.trouble}")
@@ -107,7 +107,7 @@ class FrontDesk:
             reasons.append(
                 f"{size_in_words(free)} are free, less than [limits] disk_reserve: no job that needs room starts."
             )
-        if self._stage.draining:
+        if self._engine.draining:
             reasons.append("The daemon is stopping.")
         return control_port.Health(
             ok=not reasons,
@@ -122,7 +122,7 @@ class FrontDesk:
             ffmpeg=control_port.Ffmpeg(self.capabilities.version, tuple(self.capabilities.missing)),
         )
 
-    def fronts(self) -> Sequence[Front]:
+    def fronts(self) -> Sequence[SourceRoute]:
         return self._fronts
 
     async def explain(self, job: Job) -> Explanation:
@@ -130,7 +130,7 @@ class FrontDesk:
         name = job.settings.get("programme")
         return explain(
             job,
-            now=self._stage.now(),
+            now=self._engine.now(),
             publications=await self.store.publications(job.id),
             watchers=health.watchers,
             paused=health.paused,
@@ -139,7 +139,7 @@ class FrontDesk:
         )
 
     async def log(self, job_id: str, most: int) -> tuple[str, bool]:
-        return await asyncio.to_thread(_end_of, self._stage.tools.log(job_id), most)
+        return await asyncio.to_thread(_end_of, self._engine.tools.log(job_id), most)
 
     def _pipeline(self, name: str | None) -> str:
         known = list(self._intake.pipelines)
@@ -248,9 +248,9 @@ class FrontDesk:
     async def wake(self, source: str | None) -> None:
         if source is not None and source not in self._inlets:
             raise Refused(f"There is no source {source!r}; there are {', '.join(self._inlets) or 'none'}.")
-        for name, inlet in self._inlets.items():
+        for name, context in self._inlets.items():
             if source in (None, name):
-                inlet.look()
+                context.look()
 
     async def audit(self, source: str | None, pipeline: str | None) -> list[Audit]:
         asked = {

@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 
 from vidd.daemon.systemd import Notifier
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -18,13 +18,13 @@ _LONGEST = 90.0
 """Seconds one attempt may take before systemd, told of each, takes the start for hung."""
 
 
-async def when_there(start: Callable[[], Awaitable[T]], notifier: Notifier) -> T:
-    """What `start` answers once it does not say AgainLater; `systemctl status` shows what is waited for."""
+async def start_when_available(start: Callable[[], Awaitable[T]], notifier: Notifier) -> T:
+    """What `start` answers once it does not say RetryLater; `systemctl status` shows what is waited for."""
     told = None
     while True:
         try:
             return await start()
-        except AgainLater as fault:
+        except RetryLater as fault:
             if fault.sentence != told:
                 _log.warning("start waits", reason=fault.sentence)
                 told = fault.sentence

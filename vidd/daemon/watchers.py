@@ -11,17 +11,17 @@ import structlog
 
 from vidd.engine.audit import Auditor
 from vidd.engine.commands import Acts
-from vidd.engine.context import Stage
+from vidd.engine.context import EngineContext
 from vidd.engine.intake import Intake
 from vidd.engine.row_requests import Wishes
 from vidd.engine.row_sync import Follower
 from vidd.engine.runner import Runner
-from vidd.engine.source_context import SourceInlet
+from vidd.engine.source_context import EngineSourceContext
 from vidd.engine.supervisor import Watchers
 from vidd.model.event import Event
 from vidd.pipelines.registry import module_of, resolve
 from vidd.pipelines.validation import Ready
-from vidd.ports import Front
+from vidd.ports import SourceRoute
 
 _log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class Watching:
 
     def __init__(
         self,
-        stage: Stage,
+        engine: EngineContext,
         runner: Runner,
         intake: Intake,
         acts: Acts,
@@ -42,11 +42,11 @@ class Watching:
         *,
         observers: list[Callable[[Event], None]],
     ) -> None:
-        self._stage, self._runner, self._intake, self._acts = stage, runner, intake, acts
+        self._engine, self._runner, self._intake, self._acts = engine, runner, intake, acts
         self._watchers, self._observers = watchers, observers
-        self.inlets: dict[str, SourceInlet] = {}
+        self.inlets: dict[str, EngineSourceContext] = {}
         self.audits: dict[str, Auditor] = {}
-        self.fronts: list[Front] = []
+        self.fronts: list[SourceRoute] = []
         self._sources: dict[str, asyncio.Task[None]] = {}
         self._followers: list[Follower] = []
         self._wishes: list[Wishes] = []
@@ -60,28 +60,28 @@ class Watching:
         """Begin to watch what these settings name."""
         for name, (kind, options) in ready.sources.items():
             self._watchers.add(name, kind)
-            inlet = SourceInlet(
+            context = EngineSourceContext(
                 name,
                 getattr(options, "pipeline", None),
-                tools=self._stage.tools,
-                store=self._stage.store,
+                tools=self._engine.tools,
+                store=self._engine.store,
                 intake=self._intake,
                 watchers=self._watchers,
                 programme_read=self._programme_read,
                 observers=self._observers,
             )
-            self.inlets[name] = inlet
+            self.inlets[name] = context
             module = module_of("sources", kind)
             if hasattr(module, "routes"):
-                self.fronts += module.routes(options, inlet)
+                self.fronts += module.routes(options, context)
             if hasattr(module, "audit"):
-                ask = partial(module.audit, options, self._stage.tools, name)
-                self.audits[name] = Auditor(kind, inlet.pipeline, ask)
-            self._keep(name, partial(module.watch, options, inlet))
+                ask = partial(module.audit, options, self._engine.tools, name)
+                self.audits[name] = Auditor(kind, context.pipeline, ask)
+            self._keep(name, partial(module.watch, options, context))
         for pipeline, body in ready.pipelines.items():
             plan = resolve(body)
             if plan.programme is not None:
-                wishes = Wishes(self._stage, self._runner, self._intake, self._acts, pipeline=pipeline, plan=plan)
+                wishes = Wishes(self._engine, self._runner, self._intake, self._acts, pipeline=pipeline, plan=plan)
                 self._wishes.append(wishes)
                 self._observers.append(wishes.note)
                 name = f"{pipeline}:rows"
@@ -89,7 +89,7 @@ class Watching:
                 self._keep(name, partial(self._follow, name, wishes))
             for notice in plan.notices:
                 if notice.follow is not None:
-                    follower = Follower(self._stage, pipeline, notice.follow)
+                    follower = Follower(self._engine, pipeline, notice.follow)
                     self._followers.append(follower)
                     self._observers.append(follower.note)
                     name = f"{pipeline}.{notice.name}"
@@ -100,7 +100,7 @@ class Watching:
         self._sources[name] = asyncio.create_task(self._watchers.keep(name, watch), name=f"watch:{name}")
 
     async def _follow(self, name: str, follower: Follower | Wishes) -> None:
-        self._watchers.mark(name, up=True, reason=None, caught_up=self._stage.now())
+        self._watchers.mark(name, up=True, reason=None, caught_up=self._engine.now())
         await follower.run()
 
     def _programme_read(self, name: str) -> None:

@@ -13,7 +13,7 @@ from vidd.settings.templates import check_template
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vidd.ports import Bench
+    from vidd.ports import StepContext
 
 _Word = Annotated[
     str, AfterValidator(check_template), MayName("asked", "answers", "tasks", "version", "directory", "attempt")
@@ -44,8 +44,8 @@ class Program(Running):
 class Growing:
     """How many lines there are in the file that a program writes, read as it grows."""
 
-    def __init__(self, bench: Bench, path: Path, done: int, total: int) -> None:
-        self._bench, self._path, self._done, self._total = bench, path, done, total
+    def __init__(self, context: StepContext, path: Path, done: int, total: int) -> None:
+        self._context, self._path, self._done, self._total = context, path, done, total
         self._read = 0
 
     def __call__(self) -> int:
@@ -56,5 +56,5 @@ class Growing:
                 while chunk := file.read(1 << 20):
                     self._read += len(chunk)
                     self._done += chunk.count(b"\n")
-            self._bench.progress(float(min(self._done, self._total)), float(self._total), "frames", None)
+            self._context.progress(float(min(self._done, self._total)), float(self._total), "frames", None)
         return self._read

@@ -16,7 +16,7 @@ from vidd.model.media import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from vidd.engine.context import Stage
+    from vidd.engine.context import EngineContext
     from vidd.engine.step_run import Made
     from vidd.model.check_policy import Finding
     from vidd.model.job import Job
@@ -37,27 +37,27 @@ def _is_media(artifact: Artifact) -> bool:
     return video and artifact.tree is None
 
 
-async def give_records(stage: Stage, job: Job, plan: Plan, made: Made) -> None:
+async def give_records(engine: EngineContext, job: Job, plan: Plan, made: Made) -> None:
     """Check what goes out and has not been checked by the step that made it; Refused where it is no good at all."""
     for role in going_out(plan, made.artifacts):
         artifact = made.artifacts[role]
         known = artifact.facts.get("check", {})
         if "id" in known:
             continue
-        media, record = await stage.examine(stage.workspace.directory(job.id) / artifact.path, artifact, job.name)
+        media, record = await engine.examine(engine.workspace.directory(job.id) / artifact.path, artifact, job.name)
         facts = {**artifact.facts, "check": {**record, **known}}
         checked = replace(artifact, media=artifact.media or media, facts=facts)
         made.artifacts[role] = checked
-        steps = await stage.store.steps(job.id)
+        steps = await engine.store.steps(job.id)
         for step in [one for one in steps if one.name == _made_by(steps, role)]:
             artifacts = tuple(checked if one.role == role else one for one in step.outcome.artifacts)
-            await stage.store.record_step(replace(step, outcome=Outcome(artifacts, step.outcome.facts)))
+            await engine.store.record_step(replace(step, outcome=Outcome(artifacts, step.outcome.facts)))
 
 
-async def doubts(stage: Stage, job: Job, plan: Plan, made: Made) -> str | None:
+async def doubts(engine: EngineContext, job: Job, plan: Plan, made: Made) -> str | None:
     """In words, what a person must decide about before this goes out; Refused where the policy refuses it."""
-    approved = set((await stage.store.get_flag(_approved(job.id)) or "").split())
-    steps = await stage.store.steps(job.id)
+    approved = set((await engine.store.get_flag(_approved(job.id)) or "").split())
+    steps = await engine.store.steps(job.id)
     refused: list[tuple[str, Finding]] = []
     held: list[tuple[str, Finding]] = []
     for role in going_out(plan, made.artifacts):
@@ -75,12 +75,12 @@ async def doubts(stage: Stage, job: Job, plan: Plan, made: Made) -> str | None:
     return f"The check found: {_in_words(held)}" if held else None
 
 
-async def approve(stage: Stage, job: Job) -> None:
+async def approve(engine: EngineContext, job: Job) -> None:
     """A person has looked at what there is now, and lets it out in spite of what the check found."""
-    known = (await stage.store.get_flag(_approved(job.id)) or "").split()
-    now = [str(record["id"]) for step in await stage.store.steps(job.id) for record in _records(step)]
+    known = (await engine.store.get_flag(_approved(job.id)) or "").split()
+    now = [str(record["id"]) for step in await engine.store.steps(job.id) for record in _records(step)]
     if now:
-        await stage.store.set_flag(_approved(job.id), " ".join(dict.fromkeys([*known, *now])))
+        await engine.store.set_flag(_approved(job.id), " ".join(dict.fromkeys([*known, *now])))
 
 
 def _approved(job_id: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidd.engine.context import Stage
+from vidd.engine.context import EngineContext
 from vidd.engine.duplicate_talks import is_out, rival_of
 from vidd.engine.kept_results import Edition
 from vidd.engine.retraction import retracting, retraction_of, tells_retraction
@@ -14,7 +14,7 @@ from vidd.engine.rework import kept_of
 from vidd.engine.runner import Runner
 from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
-from vidd.model.publication import ANEW, Publication, Receipt, Sending, failure_notices, next_edition
+from vidd.model.publication import ANEW, Publication, Receipt, PublicationState, failure_notices, next_edition
 from vidd.model.rework import REWORK, edition_of
 from vidd.ports import PlannedPublisher, nothing_remains
 
@@ -25,8 +25,8 @@ _GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANC
 class Acts:
     """Each changes what is recorded and queues the job, whose next run does the rest; a crash in between loses nothing."""
 
-    def __init__(self, stage: Stage, runner: Runner) -> None:
-        self._stage = stage
+    def __init__(self, engine: EngineContext, runner: Runner) -> None:
+        self._engine = engine
         self._runner = runner
 
     async def retry(self, job: Job, settings: Mapping[str, Any] | None = None, *, replace: bool = False) -> Job:
@@ -45,14 +45,18 @@ class Acts:
     async def _take_up(self, job: Job) -> bool:
         """Have what did not get through tried again; False where there is nothing of that."""
         told = failure_notices(job.settings)
-        known = [one for one in await self._stage.store.publications(job.id) if one.name not in told]
-        failed = [one for one in known if one.state in {Sending.REFUSED, Sending.UNSURE, Sending.WAITING}]
-        unchanged = [one for one in known if one.state is Sending.DONE and one.reason]
+        known = [one for one in await self._engine.store.publications(job.id) if one.name not in told]
+        failed = [
+            one
+            for one in known
+            if one.state in {PublicationState.REFUSED, PublicationState.UNSURE, PublicationState.WAITING}
+        ]
+        unchanged = [one for one in known if one.state is PublicationState.DONE and one.reason]
         for one in failed:
-            await self._save(job, one, state=Sending.PENDING, **ANEW)
+            await self._save(job, one, state=PublicationState.PENDING, **ANEW)
         for one in unchanged:
             await self._save(job, one, revision=None, **ANEW)
-        if await self._stage.store.get_flag(retracting(job.id)) is None:
+        if await self._engine.store.get_flag(retracting(job.id)) is None:
             await self._anew(job, known)
         return bool(failed or unchanged)
 
@@ -81,7 +85,7 @@ class Acts:
                 f"The job {job.id} is {job.state}: only what is published, or was refused, or a rework that was"
                 " cancelled, can be reworked."
             )
-        return await asyncio.to_thread(kept_of(self._stage).editions, job.id)
+        return await asyncio.to_thread(kept_of(self._engine).editions, job.id)
 
     async def undone(self, job: Job) -> Edition:
         """The results that an undo would bring back. Refused where there are none."""
@@ -96,19 +100,19 @@ class Acts:
     async def _another_edition(self, job: Job, settings: Mapping[str, Any], now: Mapping[str, Any], reason: str) -> Job:
         await self._take_up(job)
         # Whoever approved the results of before has not seen these.
-        await self._stage.store.set_flag(f"approved:{job.id}", None)
+        await self._engine.store.set_flag(f"approved:{job.id}", None)
         return await self._ready(job, reason, settings=dict(settings), facts={**job.facts, REWORK: dict(now)})
 
     async def _anew(self, job: Job, known: Sequence[Publication]) -> None:
         """What was taken back goes out as another edition, and whoever was told so is told of that."""
-        back = [one for one in known if one.state is Sending.RETRACTED]
+        back = [one for one in known if one.state is PublicationState.RETRACTED]
         told = {one.name for one in known if tells_retraction(one) and one.begun} if back else set()
-        again = [one for one in known if one.state is Sending.DONE and retraction_of(one.name) in told]
+        again = [one for one in known if one.state is PublicationState.DONE and retraction_of(one.name) in told]
         for one in [*back, *again]:
             await self._save(job, one, **next_edition(one))
 
     async def _replacing(self, job: Job) -> Mapping[str, Any]:
-        rival = await rival_of(self._stage.store, job)
+        rival = await rival_of(self._engine.store, job)
         if rival is None:
             return job.facts
         if rival.state in UNFINISHED | {State.WAITING, State.HELD, State.UNSURE}:
@@ -120,9 +124,9 @@ class Acts:
 
         What is unsure is meant before what was refused. Refused where several are meant and none is named by `name`.
         """
-        known = [one for one in await self._stage.store.publications(job.id) if name in {None, one.name}]
-        unsure = [one for one in known if one.state is Sending.UNSURE]
-        unsure = unsure or [one for one in known if one.state is Sending.REFUSED]
+        known = [one for one in await self._engine.store.publications(job.id) if name in {None, one.name}]
+        unsure = [one for one in known if one.state is PublicationState.UNSURE]
+        unsure = unsure or [one for one in known if one.state is PublicationState.REFUSED]
         if not unsure:
             of_that = f"the publication {name!r} of" if name else ""
             raise IllegalMove(
@@ -134,15 +138,15 @@ class Acts:
         one = unsure[0]
         if published is not None:
             receipt = Receipt(url=published, facts={"resolved": "A person looked and found it."})
-            await self._save(job, one, state=Sending.DONE, receipt=receipt, **ANEW)
+            await self._save(job, one, state=PublicationState.DONE, receipt=receipt, **ANEW)
         else:
             again = next((plan.again for plan in self._planned(job) if plan.name == one.name), nothing_remains)
-            await self._save(job, one, state=Sending.PENDING, begun=False, token=again(one.token), **ANEW)
+            await self._save(job, one, state=PublicationState.PENDING, begun=False, token=again(one.token), **ANEW)
         if one.name in failure_notices(job.settings):
             # What the job waits for is another matter; whoever tells of failures sees the change.
             return job
         if tells_retraction(one):
-            await self._stage.store.set_flag(retracting(job.id), "")
+            await self._engine.store.set_flag(retracting(job.id), "")
         found = f"found {one.name}" if published else f"did not find {one.name}"
         return await self._ready(job, f"A person looked and {found}.")
 
@@ -150,16 +154,16 @@ class Acts:
         """Send notices that went out once more, as another edition; without names, the letters to people."""
         if job.state is not State.PUBLISHED:
             raise IllegalMove(f"The job {job.id} is {job.state}, not published: its notices are still to come.")
-        plan = self._stage.resolve(job.settings)
+        plan = self._engine.resolve(job.settings)
         wanted = set(names) or {one.name for one in plan.notices if one.letter}
         failures = failure_notices(job.settings)
-        told = [one for one in await self._stage.store.publications(job.id) if one.name not in failures]
+        told = [one for one in await self._engine.store.publications(job.id) if one.name not in failures]
         known = {one.name: one for one in told if one.notice and not tells_retraction(one)}
         missing = wanted - known.keys()
         if missing or not wanted:
             what = ", ".join(sorted(missing)) or "letter"
             raise Refused(f"This job has sent no notice {what}; it has: {', '.join(known) or 'none'}.")
-        open_ones = [name for name in wanted if known[name].state is not Sending.DONE]
+        open_ones = [name for name in wanted if known[name].state is not PublicationState.DONE]
         if open_ones:
             name = open_ones[0]
             raise IllegalMove(
@@ -172,24 +176,24 @@ class Acts:
     async def retract(self, job: Job) -> Job:
         """Take back what is out. What cannot be taken back says so."""
         self._rests(job, "is still under way: cancel it first")
-        told = [one for one in await self._stage.store.publications(job.id) if tells_retraction(one)]
-        if await is_out(self._stage.store, job):
-            for one in [one for one in told if one.state is not Sending.PENDING]:
+        told = [one for one in await self._engine.store.publications(job.id) if tells_retraction(one)]
+        if await is_out(self._engine.store, job):
+            for one in [one for one in told if one.state is not PublicationState.PENDING]:
                 await self._save(job, one, **next_edition(one))
-        elif untold := [one for one in told if one.state in {Sending.REFUSED, Sending.UNSURE}]:
+        elif untold := [one for one in told if one.state in {PublicationState.REFUSED, PublicationState.UNSURE}]:
             for one in untold:
-                await self._save(job, one, state=Sending.PENDING, **ANEW)
+                await self._save(job, one, state=PublicationState.PENDING, **ANEW)
         else:
             raise IllegalMove(f"Nothing of the job {job.id} is out: there is nothing to take back.")
-        await self._stage.store.set_flag(retracting(job.id), "")
+        await self._engine.store.set_flag(retracting(job.id), "")
         return await self._ready(job, "A person asked to take it back.")
 
     async def supersede(self, job: Job) -> None:
         """Have what a published job takes the place of taken back."""
-        other = await self._stage.store.job(str(job.facts.get(REPLACES, "")))
-        if other is None or other.state not in _GIVES_WAY or not await is_out(self._stage.store, other):
+        other = await self._engine.store.job(str(job.facts.get(REPLACES, "")))
+        if other is None or other.state not in _GIVES_WAY or not await is_out(self._engine.store, other):
             return
-        await self._stage.store.set_flag(retracting(other.id), job.id)
+        await self._engine.store.set_flag(retracting(other.id), job.id)
         await self._ready(other, f"The job {job.id} took its place.")
 
     @staticmethod
@@ -198,13 +202,13 @@ class Acts:
             raise IllegalMove(f"The job {job.id} is {job.state} and {otherwise}.")
 
     def _planned(self, job: Job) -> list[PlannedPublisher]:
-        plan = self._stage.resolve(job.settings)
+        plan = self._engine.resolve(job.settings)
         return [*plan.publishers, *plan.notices]
 
     async def _save(self, job: Job, one: Publication, **changes: Any) -> None:
-        await self._stage.move_publication(job, one, **changes)
+        await self._engine.move_publication(job, one, **changes)
 
     async def _ready(self, job: Job, reason: str, **changes: Any) -> Job:
-        job = await self._stage.move(job, State.READY, reason, attempt=0, tried=None, **changes)
+        job = await self._engine.move(job, State.READY, reason, attempt=0, tried=None, **changes)
         self._runner.queue(job)
         return job

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import structlog
 
-from vidd.aio.patience import time_or_sign
+from vidd.aio.patience import sleep_or_event
 from vidd.engine.slots import Slots
 from vidd.engine.workspace import Workspace
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.job import Job, State
 from vidd.model.media import Artifact, Media
@@ -42,7 +42,7 @@ class GivenBack(Exception):
 
 
 @dataclass
-class Stage:
+class EngineContext:
     """One daemon's engine. `drains` is set once, when nothing new may start.
 
     `examine` gives what a file holds and the record of its check, for a file that its step has not checked; the last
@@ -84,11 +84,11 @@ class Stage:
         while True:
             try:
                 return await write()
-            except AgainLater as fault:
+            except RetryLater as fault:
                 if self.draining:
                     raise
                 _log.warning("not saved yet", reason=fault.sentence)
-            await time_or_sign(self.tools.clock, AWAY, self.drains)
+            await sleep_or_event(self.tools.clock, AWAY, self.drains)
 
     async def move(
         self, job: Job, state: State, reason: str | None = None, *, insist: bool = False, **changes: Any

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from vidd.model.job import REPLACES, Job, State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.ports import Store
 
 _ENDED = frozenset({State.REFUSED, State.CANCELLED, State.EXCLUDED})
-_OUT = frozenset({Sending.STARTED, Sending.SENT, Sending.DONE, Sending.UNSURE})
+_OUT = frozenset({PublicationState.STARTED, PublicationState.SENT, PublicationState.DONE, PublicationState.UNSURE})
 _JOBS = 50
 
 
 async def is_out(store: Store, job: Job) -> bool:
     """Whether something of this job may be seen outside."""
     known = [one for one in await store.publications(job.id) if not one.notice]
-    return any(one.state in _OUT or (one.state is Sending.WAITING and one.begun) for one in known)
+    return any(one.state in _OUT or (one.state is PublicationState.WAITING and one.begun) for one in known)
 
 
 async def successor_of(store: Store, job: Job) -> Job | None:
@@ -30,7 +30,7 @@ async def successor_of(store: Store, job: Job) -> Job | None:
 
 async def out_in_words(store: Store, job: Job) -> str:
     """Where what is out of this job can be seen, and how it is taken back; "" where nothing is."""
-    known = [one for one in await store.publications(job.id) if not one.notice and one.state is Sending.DONE]
+    known = [one for one in await store.publications(job.id) if not one.notice and one.state is PublicationState.DONE]
     places = ", ".join(
         f"{one.name} ({one.receipt.url})" if one.receipt and one.receipt.url else one.name for one in known
     )

@@ -11,28 +11,28 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from vidd.aio.patience import time_or_sign
-from vidd.aio.shield import surely
-from vidd.engine.context import Stage
+from vidd.aio.patience import sleep_or_event
+from vidd.aio.shield import shield_to_end
+from vidd.engine.context import EngineContext
 from vidd.engine.publication_run import Publishing
 from vidd.engine.step_run import Made
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.job import FAILED, Job
-from vidd.model.publication import Publication, Sending, failure_notices, next_edition
+from vidd.model.publication import Publication, PublicationState, failure_notices, next_edition
 from vidd.model.serialization import stamp
 from vidd.ports import Conflict, Plan
 
 _log = structlog.get_logger()
 _LOOK, _AGAIN = 3600.0, 5.0
-_OPEN = frozenset({Sending.PENDING, Sending.WAITING})
+_OPEN = frozenset({PublicationState.PENDING, PublicationState.WAITING})
 
 
 class Teller:
     """Brings the notices of failed jobs out, while the daemon lives."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, engine: EngineContext) -> None:
+        self._engine = engine
         self._jobs: set[str] = set()
         self._wake = asyncio.Event()
         self._wake.set()
@@ -52,35 +52,35 @@ class Teller:
 
     def outstanding(self, patience: float) -> bool:
         """Whether something is told now, or within so many seconds."""
-        soon = self._next is not None and (self._next - self._stage.now()).total_seconds() <= patience
+        soon = self._next is not None and (self._next - self._engine.now()).total_seconds() <= patience
         return self._wake.is_set() or self._busy or soon
 
     async def run(self) -> None:
         """Tell what an earlier life of the daemon did not, then whatever fails, for ever."""
         known = False
         while True:
-            await time_or_sign(self._stage.tools.clock, self._seconds(), self._wake)
+            await sleep_or_event(self._engine.tools.clock, self._seconds(), self._wake)
             self._busy = True
             self._wake.clear()
             try:
                 if not known:
-                    self._jobs.update(job.id for job in await self._stage.store.jobs(states=sorted(FAILED)))
+                    self._jobs.update(job.id for job in await self._engine.store.jobs(states=sorted(FAILED)))
                     known = True
                 await self.settle()
-            except AgainLater as fault:
+            except RetryLater as fault:
                 _log.warning("failures not told", reason=fault.sentence)
                 self._next = self._after(_AGAIN)
             finally:
                 self._busy = False
 
     def _seconds(self) -> float:
-        return max(0.0, (self._next - self._stage.now()).total_seconds()) if self._next else _LOOK
+        return max(0.0, (self._next - self._engine.now()).total_seconds()) if self._next else _LOOK
 
     async def settle(self) -> None:
         """Tell what is outstanding, as far as its time has come."""
         self._next = None
         for job_id in sorted(self._jobs):
-            job = await self._stage.store.job(job_id)
+            job = await self._engine.store.job(job_id)
             until = await self._settle(job) if job is not None else None
             if until is None:
                 self._jobs.discard(job_id)
@@ -92,14 +92,14 @@ class Teller:
         if not failure_notices(job.settings):
             return None
         try:
-            plan = self._stage.resolve(job.settings)
+            plan = self._engine.resolve(job.settings)
             return await (self._tell(job, plan) if job.state in FAILED else self._drop(job, plan))
         except Refused as refused:
             _log.warning("failure not told", job=job.id, reason=refused.sentence)
             return None
         except Conflict:
             return self._after(_AGAIN)
-        except AgainLater:
+        except RetryLater:
             raise
         except Exception:  # noqa: BLE001 - a defect in telling must not end the daemon
             _log.exception("telling fell", job=job.id)
@@ -107,23 +107,23 @@ class Teller:
 
     async def _tell(self, job: Job, plan: Plan) -> datetime | None:
         outcome = stamp(job.changed)
-        store = self._stage.store
+        store = self._engine.store
         known = {one.name: one for one in await store.publications(job.id)}
         for planned in plan.failures:
             one = known.get(planned.name)
             if one is None:
                 first = Publication(
-                    job.id, planned.name, planned.kind, changed=self._stage.now(), notice=True, revision=outcome
+                    job.id, planned.name, planned.kind, changed=self._engine.now(), notice=True, revision=outcome
                 )
-                await surely(store.save_publication(first, expect=None))
+                await shield_to_end(store.save_publication(first, expect=None))
             elif one.revision != outcome:
-                await surely(self._stage.move_publication(job, one, **next_edition(one, revision=outcome)))
+                await shield_to_end(self._engine.move_publication(job, one, **next_edition(one, revision=outcome)))
         made = Made()
         for record in await store.steps(job.id):
             made.add(record.outcome)
         talk = await store.talk(plan.programme, job.talk) if plan.programme and job.talk else None
         receipts = {one.name: one.receipt for one in known.values() if one.receipt is not None and not one.notice}
-        sent = await Publishing(self._stage, job, talk, made, revision=outcome, event=str(job.state)).all(
+        sent = await Publishing(self._engine, job, talk, made, revision=outcome, event=str(job.state)).all(
             plan.failures, notice=True, receipts=receipts
         )
         return min((one.until or self._after(_AGAIN) for one in sent if one.state in _OPEN), default=None)
@@ -131,10 +131,12 @@ class Teller:
     async def _drop(self, job: Job, plan: Plan) -> None:
         """The job went on before everybody was told: what has not gone out is of no use any more."""
         names = {planned.name for planned in plan.failures}
-        for one in await self._stage.store.publications(job.id):
+        for one in await self._engine.store.publications(job.id):
             if one.name in names and one.state in _OPEN:
                 why = "The job went on before this could be told."
-                await surely(self._stage.move_publication(job, one, state=Sending.REFUSED, reason=why, until=None))
+                await shield_to_end(
+                    self._engine.move_publication(job, one, state=PublicationState.REFUSED, reason=why, until=None)
+                )
 
     def _after(self, seconds: float) -> datetime:
-        return self._stage.now() + timedelta(seconds=seconds)
+        return self._engine.now() + timedelta(seconds=seconds)

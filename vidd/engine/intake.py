@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from vidd.aio.shield import surely
+from vidd.aio.shield import shield_to_end
 from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.model.event import Event, JobMoved
@@ -65,7 +65,7 @@ class Intake:
                 self._observe(JobMoved(job, None))
 
         # A source that is stopped in between would leave rows behind that nobody queues before the next start.
-        await surely(record())
+        await shield_to_end(record())
         return fresh
 
     async def known(self, pipeline: str, arrival: Arrival) -> Job | None:

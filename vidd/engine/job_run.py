@@ -9,17 +9,17 @@ from typing import Any
 
 import structlog
 
-from vidd.aio.shield import surely
+from vidd.aio.shield import shield_to_end
 from vidd.engine import check_gate, rework
-from vidd.engine.context import GivenBack, Stage
+from vidd.engine.context import GivenBack, EngineContext
 from vidd.engine.duplicate_talks import is_out, out_in_words, rival_of, successor_of
 from vidd.engine.publication_run import RESTING, Publishing
 from vidd.engine.retraction import retracting, take_back, tell
 from vidd.engine.step_run import Made, work
-from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
 from vidd.model.event import Retried
 from vidd.model.job import FAILED, FAILURE, Job, State
-from vidd.model.publication import Publication, Receipt, Sending
+from vidd.model.publication import Publication, Receipt, PublicationState
 from vidd.model.rework import edition_of, is_of_edition, runs_no_step
 from vidd.model.talk import Talk, parse_recording_name
 from vidd.ports import Conflict, Plan, PlannedPublisher
@@ -33,8 +33,8 @@ _LEAVES_NOTHING = frozenset({State.PUBLISHED, State.CANCELLED, State.EXCLUDED})
 class JobRun:
     """Owns one job while it runs; `cancel_wanted` tells a person's wish from the daemon's end."""
 
-    def __init__(self, stage: Stage, job: Job) -> None:
-        self._stage = stage
+    def __init__(self, engine: EngineContext, job: Job) -> None:
+        self._engine = engine
         self.job = job
         self.cancel_wanted = False
 
@@ -46,9 +46,9 @@ class JobRun:
             await self._give_back("The daemon was stopped; it goes on after the next start.")
         except Conflict as error:
             _log.warning("job taken", job=self.job.id, reason=str(error))
-        except AgainLater as fault:
+        except RetryLater as fault:
             await self._again(fault)
-        except (Refused, NobodyKnows) as fault:
+        except (Refused, OutcomeUnknown) as fault:
             await self._move(State.REFUSED, fault.sentence, fault=fault)
         except asyncio.CancelledError:
             await asyncio.shield(self._interrupted())
@@ -60,7 +60,7 @@ class JobRun:
                 f"vidd fell over a defect ({type(error).__name__}: {error}); the log has the details. Retry it after an update.",
             )
         if self.job.state in _LEAVES_NOTHING:
-            await self._stage.workspace.remove(self.job.id)
+            await self._engine.workspace.remove(self.job.id)
         return self.job
 
     async def _move(
@@ -76,22 +76,22 @@ class JobRun:
             fresh["facts"] = self._facts(fault)
         elif facts is not None:
             fresh["facts"] = facts
-        await surely(self._save(state, reason, {"until": until, **fresh}))
+        await shield_to_end(self._save(state, reason, {"until": until, **fresh}))
 
     def _facts(self, fault: Fault | None) -> dict[str, Any]:
         """The job's facts with what is known of this failure, in place of what was known of an earlier one."""
         facts = {name: fact for name, fact in self.job.facts.items() if name != FAILURE}
         if fault is not None and fault.step is not None:
-            log = self._stage.tools.log(self.job.id)
+            log = self._engine.tools.log(self.job.id)
             facts[FAILURE] = {"step": fault.step, "said": fault.said, "log": str(log) if log.exists() else None}
         return facts
 
     async def _save(self, state: State, reason: str | None, changes: Mapping[str, Any]) -> None:
-        self.job = await self._stage.move(self.job, state, reason, insist=True, **changes)
+        self.job = await self._engine.move(self.job, state, reason, insist=True, **changes)
 
     async def _go(self) -> None:
-        plan = self._stage.resolve(self.job.settings)
-        wish = await self._stage.store.get_flag(retracting(self.job.id))
+        plan = self._engine.resolve(self.job.settings)
+        wish = await self._engine.store.get_flag(retracting(self.job.id))
         if wish is not None:
             await self._take_back(plan, wish)
             return
@@ -102,37 +102,37 @@ class JobRun:
             await self._move(State.READY)
         await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
         sent = await self._all_sent(plan)
-        anew = None if sent else await rework.begin(self._stage, self.job, plan)
-        made = await work(self._stage, self.job, plan, talk, sent=sent or runs_no_step(self.job), anew=anew)
-        self._stage.go_on()
+        anew = None if sent else await rework.begin(self._engine, self.job, plan)
+        made = await work(self._engine, self.job, plan, talk, sent=sent or runs_no_step(self.job), anew=anew)
+        self._engine.go_on()
         if not sent:
-            await check_gate.give_records(self._stage, self.job, plan, made)
+            await check_gate.give_records(self._engine, self.job, plan, made)
         # The row may have been excluded meanwhile; one that is gone for a moment is nobody's wish.
-        now = await self._stage.store.talk(plan.programme, talk.id) if plan.programme and talk else None
+        now = await self._engine.store.talk(plan.programme, talk.id) if plan.programme and talk else None
         if await self._kept_back(plan, now):
             return
         if not sent and (why := await self._why_held(plan, made)) is not None:
             await self._move(State.HELD, why)
             return
-        await self._move(State.PUBLISHING, facts=None if sent else await rework.compared(self._stage, self.job, made))
+        await self._move(State.PUBLISHING, facts=None if sent else await rework.compared(self._engine, self.job, made))
         await self._send(plan, talk, made)
 
     async def _kept_back(self, plan: Plan, talk: Talk | None) -> bool:
         """Whether the programme or another job forbids that this talk goes out; what is out already stays out."""
         if talk is None:
             return False
-        successor = await successor_of(self._stage.store, self.job)
+        successor = await successor_of(self._engine.store, self.job)
         if successor is not None:
             raise Refused(
                 f"The job {successor.id} ({successor.name}) took the place of this one: vidd retry {self.job.id} --replace if"
                 " it is to be the other way round."
             )
-        if await is_out(self._stage.store, self.job):
+        if await is_out(self._engine.store, self.job):
             return False
         if talk.excluded:
             await self._move(State.EXCLUDED, f"The programme {plan.programme!r} excludes the talk {talk.id}.")
             return True
-        rival = await rival_of(self._stage.store, self.job)
+        rival = await rival_of(self._engine.store, self.job)
         if rival is not None:
             raise Refused(
                 f"The talk {talk.id} is {rival.state} already as job {rival.id} ({rival.name}): if this recording is to take"
@@ -142,9 +142,9 @@ class JobRun:
 
     async def _why_held(self, plan: Plan, made: Made) -> str | None:
         """What a person must decide before it goes out: the review that the pipeline asks for, what the check found."""
-        reviewed = not plan.review or await self._stage.store.get_flag(f"approved:{self.job.id}")
+        reviewed = not plan.review or await self._engine.store.get_flag(f"approved:{self.job.id}")
         review = None if reviewed else "A person must look at it and approve it."
-        found = await check_gate.doubts(self._stage, self.job, plan, made)
+        found = await check_gate.doubts(self._engine, self.job, plan, made)
         return " ".join(one for one in (review, found) if one) or None
 
     async def _take_back(self, plan: Plan, wish: str) -> None:
@@ -152,22 +152,24 @@ class JobRun:
         why = f"The job {wish} took its place." if wish else "A person took it back."
         await self._move(State.WORKING)
         await self._move(State.PUBLISHING, why)
-        talk = await self._stage.store.talk(plan.programme, self.job.talk) if plan.programme and self.job.talk else None
-        follows = await self._stage.store.publications(wish) if wish else []
-        outcome = await take_back(self._stage, self.job, plan, talk, but=follows)
+        talk = (
+            await self._engine.store.talk(plan.programme, self.job.talk) if plan.programme and self.job.talk else None
+        )
+        follows = await self._engine.store.publications(wish) if wish else []
+        outcome = await take_back(self._engine, self.job, plan, talk, but=follows)
         if outcome.again is not None:
             raise outcome.again
         if outcome.failed:
-            await self._stage.store.set_flag(retracting(self.job.id), None)
+            await self._engine.store.set_flag(retracting(self.job.id), None)
             raise Refused(" ".join([why, *outcome.failed, *outcome.done]))
-        told = [] if wish else await tell(self._stage, self.job, plan, talk)
-        if any(one.state is Sending.PENDING for one in told):
+        told = [] if wish else await tell(self._engine, self.job, plan, talk)
+        if any(one.state is PublicationState.PENDING for one in told):
             raise GivenBack
         if any(_waits(one) for one in told):
             await self._wait_for(told)
             return
-        await self._stage.store.set_flag(retracting(self.job.id), None)
-        untold = [f"Not told: {one.name}: {one.reason}" for one in told if one.state is not Sending.DONE]
+        await self._engine.store.set_flag(retracting(self.job.id), None)
+        untold = [f"Not told: {one.name}: {one.reason}" for one in told if one.state is not PublicationState.DONE]
         await self._move(State.CANCELLED, " ".join([why, *outcome.done, *untold]))
 
     async def _look_up(self, plan: Plan) -> Talk | None:
@@ -175,12 +177,12 @@ class JobRun:
             return None
         talk_id = str(self.job.facts.get("talk") or parse_recording_name(self.job.name).talk)
         # Before the talk: a reading that comes between the two must not be blamed for what the earlier one lacked.
-        programme = await self._stage.store.programme(plan.programme)
-        talk = await self._stage.store.talk(plan.programme, talk_id)
+        programme = await self._engine.store.programme(plan.programme)
+        talk = await self._engine.store.talk(plan.programme, talk_id)
         if talk is None:
             if programme is None or programme.read <= self.job.created:
-                self._stage.ask_source(plan.programme)
-                raise AgainLater(
+                self._engine.ask_source(plan.programme)
+                raise RetryLater(
                     f"The talk {talk_id} is looked up as soon as the programme {plan.programme!r} has been read again.",
                     after=_PROGRAMME_LOOK,
                     counts=False,
@@ -194,7 +196,7 @@ class JobRun:
         return talk
 
     async def _all_sent(self, plan: Plan) -> bool:
-        known = {one.name: one for one in await self._stage.store.publications(self.job.id) if one.state in RESTING}
+        known = {one.name: one for one in await self._engine.store.publications(self.job.id) if one.state in RESTING}
         return bool(plan.publishers) and all(
             one.name in known and not self._stale(known[one.name], one) for one in plan.publishers
         )
@@ -202,31 +204,31 @@ class JobRun:
     def _stale(self, one: Publication, planned: PlannedPublisher) -> bool:
         """Whether it is out with the files of an earlier edition, and could have those of this one."""
         newer = planned.replace is not None and not is_of_edition(one.revision, edition_of(self.job))
-        return newer and one.state is Sending.DONE
+        return newer and one.state is PublicationState.DONE
 
     async def _send(self, plan: Plan, talk: Talk | None, made: Made) -> None:
-        gone = await rework.gone(self._stage, self.job, made)
-        publishing = Publishing(self._stage, self.job, talk, made, gone=gone)
+        gone = await rework.gone(self._engine, self.job, made)
+        publishing = Publishing(self._engine, self.job, talk, made, gone=gone)
         planned = sorted(plan.publishers, key=lambda one: one.last)
         await publishing.allowed(planned)
         sent: list[Publication] = []
         receipts: dict[str, Receipt] = {}
         for last in (False, True):
             sent += await publishing.all([one for one in planned if one.last is last], notice=False, receipts=receipts)
-            if any(one.state is Sending.PENDING for one in sent):
+            if any(one.state is PublicationState.PENDING for one in sent):
                 raise GivenBack
             if self._stop(sent, planned[: len(sent)]):
                 await self._stop_at(sent, planned[: len(sent)])
                 return
             receipts = {one.name: one.receipt for one in sent if one.receipt is not None}
-        self._stage.go_on()
+        self._engine.go_on()
         notices = await publishing.all(plan.notices, notice=True, receipts=receipts)
-        if any(one.state is Sending.PENDING for one in notices):
+        if any(one.state is PublicationState.PENDING for one in notices):
             raise GivenBack
         if any(_waits(one) for one in notices):
             await self._wait_for(notices)
             return
-        await rework.keep(self._stage, self.job, plan)
+        await rework.keep(self._engine, self.job, plan)
         await self._move(State.PUBLISHED, _shortcomings(sent, notices, rework.left_out(self.job, plan)))
 
     def _stop(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
@@ -234,35 +236,35 @@ class JobRun:
         return bool(short) or any(_waits(one) for one in sent)
 
     def _short(self, one: Publication, planned: PlannedPublisher) -> bool:
-        return one.state is not Sending.DONE or self._stale(one, planned)
+        return one.state is not PublicationState.DONE or self._stale(one, planned)
 
     async def _stop_at(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> None:
         if any(_waits(one) for one in sent):
             await self._wait_for(sent)
             return
-        unsure = [one for one in sent if one.state is Sending.UNSURE]
+        unsure = [one for one in sent if one.state is PublicationState.UNSURE]
         short = [one for one, plan in zip(sent, planned, strict=True) if self._short(one, plan)]
         reasons = " ".join(f"{one.name}: {one.reason}" for one in short if one.reason)
         await self._move(State.UNSURE if unsure else State.REFUSED, reasons)
 
     async def _wait_for(self, sent: list[Publication]) -> None:
         waiting = [one for one in sent if _waits(one)]
-        first = min(waiting, key=lambda one: one.until or self._stage.now())
+        first = min(waiting, key=lambda one: one.until or self._engine.now())
         await self._move(State.WAITING, f"{first.name}: {first.reason}", until=first.until)
 
-    async def _again(self, fault: AgainLater) -> None:
-        tried = self.job.tried or self._stage.now()
+    async def _again(self, fault: RetryLater) -> None:
+        tried = self.job.tried or self._engine.now()
         attempt = self.job.attempt + 1 if fault.counts else self.job.attempt
         if fault.counts:
-            until = self._stage.next_try(attempt, tried, fault.after)
+            until = self._engine.next_try(attempt, tried, fault.after)
         else:
-            until = self._stage.next_try(0, self._stage.now(), fault.after)
+            until = self._engine.next_try(0, self._engine.now(), fault.after)
         if until is None:
             await self._move(State.REFUSED, f"Given up after {attempt} attempts: {fault.sentence}", fault=fault)
             return
-        self._stage.observe(Retried("job", fault.sentence))
+        self._engine.observe(Retried("job", fault.sentence))
         changes = {"until": until, "attempt": attempt, "tried": tried, "facts": self._facts(fault)}
-        await surely(self._save(State.WAITING, fault.sentence, changes))
+        await shield_to_end(self._save(State.WAITING, fault.sentence, changes))
 
     async def _give_back(self, reason: str) -> None:
         if self.job.state in {State.WORKING, State.PUBLISHING}:
@@ -270,21 +272,21 @@ class JobRun:
 
     async def _interrupted(self) -> None:
         if self.cancel_wanted:
-            out = await out_in_words(self._stage.store, self.job)
+            out = await out_in_words(self._engine.store, self.job)
             await self._move(State.CANCELLED, f"A person cancelled it while it ran.{out}")
-            await self._stage.workspace.remove(self.job.id)
+            await self._engine.workspace.remove(self.job.id)
         else:
             await self._give_back("The daemon was stopped; it goes on after the next start.")
 
 
 def _waits(one: Publication) -> bool:
     """Whether it is tried again later; what is done waits with a change of it."""
-    return one.until is not None and one.state in {Sending.WAITING, Sending.DONE}
+    return one.until is not None and one.state in {PublicationState.WAITING, PublicationState.DONE}
 
 
 def _shortcomings(sent: Sequence[Publication], notices: Sequence[Publication], left_out: Sequence[str]) -> str | None:
-    untold = [f"{one.name}: {one.reason}" for one in notices if one.state is not Sending.DONE]
-    unchanged = [f"{one.name}: {one.reason}" for one in sent if one.state is Sending.DONE and one.reason]
+    untold = [f"{one.name}: {one.reason}" for one in notices if one.state is not PublicationState.DONE]
+    unchanged = [f"{one.name}: {one.reason}" for one in sent if one.state is PublicationState.DONE and one.reason]
     unchanged += [f"{name}: it cannot replace what is out." for name in left_out]
     parts = (("not told", untold), ("not changed", unchanged))
     words = [f"{what}: {' '.join(sentences)}" for what, sentences in parts if sentences]

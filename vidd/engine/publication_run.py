@@ -12,19 +12,21 @@ from typing import Any
 
 import structlog
 
-from vidd.aio.shield import surely
-from vidd.engine.context import Stage
+from vidd.aio.shield import shield_to_end
+from vidd.engine.context import EngineContext
 from vidd.engine.step_run import Made
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.model.event import Progressed, Retried
 from vidd.model.job import REPLACES, Job
-from vidd.model.publication import Publication, Receipt, Sending, next_edition
+from vidd.model.publication import Publication, Receipt, PublicationState, next_edition
 from vidd.model.rework import edition_of, is_of_edition, revision_for
 from vidd.model.talk import Talk
-from vidd.ports import Parcel, PlannedPublisher
+from vidd.ports import PublishContext, PlannedPublisher
 
 _log = structlog.get_logger()
-RESTING = frozenset({Sending.DONE, Sending.REFUSED, Sending.UNSURE, Sending.RETRACTED})
+RESTING = frozenset(
+    {PublicationState.DONE, PublicationState.REFUSED, PublicationState.UNSURE, PublicationState.RETRACTED}
+)
 
 
 class Publishing:
@@ -35,7 +37,7 @@ class Publishing:
 
     def __init__(
         self,
-        stage: Stage,
+        engine: EngineContext,
         job: Job,
         talk: Talk | None,
         made: Made,
@@ -46,7 +48,7 @@ class Publishing:
     ) -> None:
         self._revision = revision_for(job, talk) if revision is None else revision
         self._gone = gone or {}
-        self._stage = stage
+        self._engine = engine
         self._job = job
         self._talk = talk
         self._made = made
@@ -58,11 +60,11 @@ class Publishing:
         """Bring each as far as it goes now; returns them as they then stand."""
         if not planned:
             return []
-        known = {one.name: one for one in await self._stage.store.publications(self._job.id)}
+        known = {one.name: one for one in await self._engine.store.publications(self._job.id)}
         replaced = await self._replaced()
         runs = [
             _Sender(
-                self._stage,
+                self._engine,
                 self._job,
                 plan,
                 {**self._parcel_fields(receipts), "replaced": replaced.get(plan.name)},
@@ -82,15 +84,15 @@ class Publishing:
     async def allowed(self, planned: Sequence[PlannedPublisher]) -> None:
         """Ask those who can say beforehand that they will not take it; raises what they say."""
         asked = [(plan, plan.allow) for plan in planned if plan.allow is not None]
-        known = {one.name: one for one in await self._stage.store.publications(self._job.id)} if asked else {}
+        known = {one.name: one for one in await self._engine.store.publications(self._job.id)} if asked else {}
 
         async def nothing(_token: Mapping[str, Any]) -> None:
             """Nothing goes out."""
 
         for plan, allow in asked:
-            one = known.get(plan.name) or Publication(self._job.id, plan.name, plan.kind, changed=self._stage.now())
+            one = known.get(plan.name) or Publication(self._job.id, plan.name, plan.kind, changed=self._engine.now())
             await allow(
-                Parcel(
+                PublishContext(
                     publication=one,
                     progress=lambda *_: None,
                     checkpoint=nothing,
@@ -101,14 +103,14 @@ class Publishing:
 
     async def _replaced(self) -> dict[str, Receipt]:
         other = self._job.facts.get(REPLACES)
-        known = await self._stage.store.publications(str(other)) if other else []
+        known = await self._engine.store.publications(str(other)) if other else []
         return {one.name: one.receipt for one in known if one.receipt is not None}
 
     def _parcel_fields(self, receipts: Mapping[str, Receipt]) -> dict[str, Any]:
         return {
             "job": self._job,
-            "directory": self._stage.workspace.root / self._job.id,
-            "tools": self._stage.tools,
+            "directory": self._engine.workspace.root / self._job.id,
+            "tools": self._engine.tools,
             "talk": self._talk,
             "artifacts": dict(self._made.artifacts),
             "facts": dict(self._made.facts),
@@ -123,20 +125,20 @@ class _Sender:
 
     def __init__(
         self,
-        stage: Stage,
+        engine: EngineContext,
         job: Job,
         plan: PlannedPublisher,
-        parcel: Mapping[str, Any],
+        context: Mapping[str, Any],
         known: Publication | None,
         *,
         revision: str | None,
         notice: bool,
     ) -> None:
         self._revision = revision
-        self._stage = stage
+        self._engine = engine
         self._job = job
         self._plan = plan
-        self._parcel = parcel
+        self._context = context
         self._known = known
         self._notice = notice
         self._one: Publication
@@ -146,25 +148,27 @@ class _Sender:
         """Send it unless it rests or its time has not come."""
         if self._known is None:
             self._one = Publication(
-                self._job.id, self.name, self._plan.kind, changed=self._stage.now(), notice=self._notice
+                self._job.id, self.name, self._plan.kind, changed=self._engine.now(), notice=self._notice
             )
-            await surely(self._stage.insist(lambda: self._stage.store.save_publication(self._one, expect=None)))
+            await shield_to_end(
+                self._engine.insist(lambda: self._engine.store.save_publication(self._one, expect=None))
+            )
         else:
             self._one = self._known
         if self._of_an_earlier_edition:
             await self._move(**next_edition(self._one, revision=self._revision))
-        waits = self._one.until is not None and self._one.until > self._stage.now()
+        waits = self._one.until is not None and self._one.until > self._engine.now()
         if waits or (self._one.state in RESTING and not self._outdated):
             return self._one
-        async with self._stage.slots.hold(self._plan.slot, self._job.priority):
-            if not self._stage.draining:
+        async with self._engine.slots.hold(self._plan.slot, self._job.priority):
+            if not self._engine.draining:
                 await (self._amend() if self._outdated else self._attempt())
         return self._one
 
     @property
     def _of_an_earlier_edition(self) -> bool:
         """Whether it is a notice of results that have been made anew since."""
-        told = self._one.state in RESTING or self._one.state is Sending.WAITING
+        told = self._one.state in RESTING or self._one.state is PublicationState.WAITING
         return self._notice and self._plan.on == "published" and told and not self._is_of_edition
 
     @property
@@ -173,7 +177,7 @@ class _Sender:
 
     @property
     def _outdated(self) -> bool:
-        return self._one.state is Sending.DONE and (self._says_else or self._has_else)
+        return self._one.state is PublicationState.DONE and (self._says_else or self._has_else)
 
     @property
     def _says_else(self) -> bool:
@@ -190,9 +194,9 @@ class _Sender:
         """Bring what is published up to its files and the talk's words; whatever comes of it, the receipt stays."""
         try:
             receipt = await self._changed()
-        except (AgainLater, NobodyKnows) as fault:
+        except (RetryLater, OutcomeUnknown) as fault:
             # An unanswered change does no harm when it is made again.
-            await self._amend_again(fault if isinstance(fault, AgainLater) else AgainLater(fault.sentence))
+            await self._amend_again(fault if isinstance(fault, RetryLater) else RetryLater(fault.sentence))
         except Refused as fault:
             await self._leave(fault.sentence)
         except Exception as error:  # noqa: BLE001 - as in _attempt
@@ -209,15 +213,15 @@ class _Sender:
             receipt = await self._plan.amend(self._make_parcel())
         return receipt
 
-    async def _amend_again(self, fault: AgainLater) -> None:
-        now, first = self._stage.now(), self._one.until is None
+    async def _amend_again(self, fault: RetryLater) -> None:
+        now, first = self._engine.now(), self._one.until is None
         made = 1 if first else self._one.attempt + fault.counts
         since = now if first or not fault.counts else self._one.tried or now
-        until = self._stage.next_try(made if fault.counts else 0, since, fault.after)
+        until = self._engine.next_try(made if fault.counts else 0, since, fault.after)
         if until is None:
             await self._leave(f"Given up: {fault.sentence}")
             return
-        self._stage.observe(Retried(self._plan.kind, fault.sentence))
+        self._engine.observe(Retried(self._plan.kind, fault.sentence))
         await self._move(reason=fault.sentence, until=until, attempt=made, tried=since)
 
     async def _leave(self, why: str) -> None:
@@ -227,20 +231,22 @@ class _Sender:
     async def _attempt(self) -> None:
         try:
             receipt = await self._receipt()
-        except AgainLater as fault:
+        except RetryLater as fault:
             await self._again(fault)
         except Refused as fault:
-            await self._move(state=Sending.REFUSED, reason=fault.sentence, until=None)
-        except NobodyKnows as fault:
-            await self._move(state=Sending.UNSURE, reason=fault.sentence, until=None)
+            await self._move(state=PublicationState.REFUSED, reason=fault.sentence, until=None)
+        except OutcomeUnknown as fault:
+            await self._move(state=PublicationState.UNSURE, reason=fault.sentence, until=None)
         except Exception as error:  # noqa: BLE001 - a defect here must not end the other publishers of the job
             _log.exception("publisher fell", job=self._job.id, to=self.name)
             sentence = (
                 f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}); the log has the details."
             )
-            await self._move(state=Sending.UNSURE, reason=sentence, until=None)
+            await self._move(state=PublicationState.UNSURE, reason=sentence, until=None)
         else:
-            await self._move(state=Sending.DONE, receipt=receipt, reason=None, until=None, revision=self._revision)
+            await self._move(
+                state=PublicationState.DONE, receipt=receipt, reason=None, until=None, revision=self._revision
+            )
 
     async def _receipt(self) -> Receipt:
         if self._one.begun:
@@ -250,21 +256,21 @@ class _Sender:
         await self._start()
         try:
             return await self._plan.publish(self._make_parcel())
-        except NobodyKnows as unknown:
+        except OutcomeUnknown as unknown:
             _log.warning("reply lost", job=self._job.id, to=self.name, reason=unknown.sentence)
             found = await self._plan.reconcile(self._make_parcel())
             if found is None:
-                raise AgainLater(f"{unknown.sentence} It did not arrive, so it is sent again.") from unknown
+                raise RetryLater(f"{unknown.sentence} It did not arrive, so it is sent again.") from unknown
             return found
 
     async def _start(self) -> None:
-        tried = self._one.tried or self._stage.now()
-        if self._one.state in {Sending.STARTED, Sending.SENT}:
-            await self._move(state=Sending.PENDING)
+        tried = self._one.tried or self._engine.now()
+        if self._one.state in {PublicationState.STARTED, PublicationState.SENT}:
+            await self._move(state=PublicationState.PENDING)
         # Which edition a notice tells of is known from the first byte, so that it is not taken for an earlier one's.
         revision = self._revision if self._notice else self._one.revision
         await self._move(
-            state=Sending.STARTED,
+            state=PublicationState.STARTED,
             begun=True,
             tried=tried,
             attempt=self._one.attempt + 1,
@@ -272,34 +278,36 @@ class _Sender:
             revision=revision,
         )
 
-    async def _again(self, fault: AgainLater) -> None:
-        now = self._stage.now()
-        begun = self._one.state in {Sending.STARTED, Sending.SENT}
+    async def _again(self, fault: RetryLater) -> None:
+        now = self._engine.now()
+        begun = self._one.state in {PublicationState.STARTED, PublicationState.SENT}
         # An attempt that did not get further than asking counts as well; one that was nobody's failure does not.
         made = self._one.attempt + (not begun) if fault.counts else self._one.attempt - begun
         attempt, since = (made, self._one.tried or now) if fault.counts else (0, now)
-        until = self._stage.next_try(attempt, since, fault.after)
+        until = self._engine.next_try(attempt, since, fault.after)
         if until is None:
             reason = f"Given up after {made} attempts: {fault.sentence}"
-            await self._move(state=Sending.REFUSED, reason=reason, until=None)
+            await self._move(state=PublicationState.REFUSED, reason=reason, until=None)
             return
-        self._stage.observe(Retried(self._plan.kind, fault.sentence))
-        await self._move(state=Sending.WAITING, reason=fault.sentence, until=until, attempt=made, tried=since)
+        self._engine.observe(Retried(self._plan.kind, fault.sentence))
+        await self._move(state=PublicationState.WAITING, reason=fault.sentence, until=until, attempt=made, tried=since)
 
     async def _move(self, **changes: Any) -> None:
-        await surely(self._save(changes))
+        await shield_to_end(self._save(changes))
 
     async def _save(self, changes: Mapping[str, Any]) -> None:
-        self._one = await self._stage.move_publication(self._job, self._one, insist=True, **changes)
+        self._one = await self._engine.move_publication(self._job, self._one, insist=True, **changes)
 
-    def _make_parcel(self) -> Parcel:
+    def _make_parcel(self) -> PublishContext:
         def progress(done: float, total: float | None, unit: str, speed: float | None) -> None:
-            self._stage.observe(Progressed(self._job.id, self.name, done, total, unit, speed))
+            self._engine.observe(Progressed(self._job.id, self.name, done, total, unit, speed))
 
         async def checkpoint(token: Mapping[str, Any]) -> None:
             await self._move(token=dict(token))
 
         async def sent(token: Mapping[str, Any]) -> None:
-            await self._move(state=Sending.SENT, token=dict(token))
+            await self._move(state=PublicationState.SENT, token=dict(token))
 
-        return Parcel(publication=self._one, progress=progress, checkpoint=checkpoint, sent=sent, **self._parcel)
+        return PublishContext(
+            publication=self._one, progress=progress, checkpoint=checkpoint, sent=sent, **self._context
+        )

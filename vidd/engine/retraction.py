@@ -12,15 +12,15 @@ from typing import Any
 
 import structlog
 
-from vidd.aio.shield import surely
-from vidd.engine.context import Stage
+from vidd.aio.shield import shield_to_end
+from vidd.engine.context import EngineContext
 from vidd.engine.publication_run import Publishing
 from vidd.engine.step_run import Made
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.model.job import Job
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 from vidd.model.talk import Talk
-from vidd.ports import Parcel, Plan, PlannedPublisher
+from vidd.ports import PublishContext, Plan, PlannedPublisher
 
 _log = structlog.get_logger()
 _TOLD = " (retracted)"
@@ -41,17 +41,17 @@ def tells_retraction(one: Publication) -> bool:
     return one.notice and one.name.endswith(_TOLD)
 
 
-async def tell(stage: Stage, job: Job, plan: Plan, talk: Talk | None) -> list[Publication]:
+async def tell(engine: EngineContext, job: Job, plan: Plan, talk: Talk | None) -> list[Publication]:
     """Tell that it was taken back, exactly once as any notice, to those who were told that it is out."""
-    known = {one.name: one for one in await stage.store.publications(job.id)}
+    known = {one.name: one for one in await engine.store.publications(job.id)}
     # One that was begun may have arrived.
     meant = [one for one in plan.notices if one.tells_retraction and one.name in known and known[one.name].begun]
     told = [replace(one, name=retraction_of(one.name), amend=None) for one in meant]
     receipts = {one.name: one.receipt for one in known.values() if one.receipt is not None and not one.notice}
     made = Made()
-    for record in await stage.store.steps(job.id):
+    for record in await engine.store.steps(job.id):
         made.facts.update(record.outcome.facts)
-    publishing = Publishing(stage, job, talk, made, event="retracted")
+    publishing = Publishing(engine, job, talk, made, event="retracted")
     return await publishing.all(told, notice=True, receipts=receipts)
 
 
@@ -61,59 +61,70 @@ class TakenBack:
 
     done: list[str]
     failed: list[str]
-    again: AgainLater | None = None
+    again: RetryLater | None = None
 
 
-async def take_back(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, but: Sequence[Publication]) -> TakenBack:
+async def take_back(
+    engine: EngineContext, job: Job, plan: Plan, talk: Talk | None, *, but: Sequence[Publication]
+) -> TakenBack:
     """Take back every publication that has a receipt; one whose address `but` has too was replaced in its place."""
     stays = {one.receipt.url for one in but if one.receipt is not None}
     outcome = TakenBack([], [])
     planned = {one.name: one for one in plan.publishers}
-    for one in await stage.store.publications(job.id):
-        if one.notice or one.state not in {Sending.DONE, Sending.UNSURE, Sending.STARTED, Sending.SENT}:
+    for one in await engine.store.publications(job.id):
+        if one.notice or one.state not in {
+            PublicationState.DONE,
+            PublicationState.UNSURE,
+            PublicationState.STARTED,
+            PublicationState.SENT,
+        }:
             continue
-        if one.state is not Sending.DONE:
+        if one.state is not PublicationState.DONE:
             outcome.failed.append(f"{one.name} is {one.state}: resolve it first.")
         elif one.receipt is not None and one.receipt.url in stays:
-            await _settle(stage, job, one, "It was replaced in its place.")
+            await _settle(engine, job, one, "It was replaced in its place.")
         else:
-            await _one(stage, planned.get(one.name), _parcel(stage, job, one, talk), outcome)
+            await _one(engine, planned.get(one.name), _context(engine, job, one, talk), outcome)
     return outcome
 
 
-async def _one(stage: Stage, plan: PlannedPublisher | None, parcel: Parcel, outcome: TakenBack) -> None:
-    job, one = parcel.job, parcel.publication
+async def _one(
+    engine: EngineContext, plan: PlannedPublisher | None, context: PublishContext, outcome: TakenBack
+) -> None:
+    job, one = context.job, context.publication
     if plan is None or plan.retract is None:
         where = f": it is at {one.receipt.url}" if one.receipt and one.receipt.url else ""
         outcome.failed.append(f"{one.name} cannot be taken back by vidd{where}.")
         return
     try:
-        async with stage.slots.hold(plan.slot, job.priority):
-            sentence = await plan.retract(parcel)
-    except AgainLater as fault:
+        async with engine.slots.hold(plan.slot, job.priority):
+            sentence = await plan.retract(context)
+    except RetryLater as fault:
         outcome.again = fault
-    except NobodyKnows as fault:
-        outcome.again = AgainLater(fault.sentence)
+    except OutcomeUnknown as fault:
+        outcome.again = RetryLater(fault.sentence)
     except Refused as fault:
         outcome.failed.append(f"{one.name}: {fault.sentence}")
     else:
         _log.info("taken back", job=job.id, what=one.name, outcome=sentence)
         outcome.done.append(sentence)
-        await _settle(stage, job, one, sentence)
+        await _settle(engine, job, one, sentence)
 
 
-async def _settle(stage: Stage, job: Job, one: Publication, sentence: str) -> None:
-    await surely(stage.move_publication(job, one, state=Sending.RETRACTED, reason=sentence, until=None))
+async def _settle(engine: EngineContext, job: Job, one: Publication, sentence: str) -> None:
+    await shield_to_end(
+        engine.move_publication(job, one, state=PublicationState.RETRACTED, reason=sentence, until=None)
+    )
 
 
-def _parcel(stage: Stage, job: Job, one: Publication, talk: Talk | None) -> Parcel:
+def _context(engine: EngineContext, job: Job, one: Publication, talk: Talk | None) -> PublishContext:
     async def keep(_token: Mapping[str, Any]) -> None:
         """Nothing has to be resumed: taking back can be repeated."""
 
-    return Parcel(
+    return PublishContext(
         job=job,
-        directory=stage.workspace.root / job.id,
-        tools=stage.tools,
+        directory=engine.workspace.root / job.id,
+        tools=engine.tools,
         talk=talk,
         artifacts={},
         facts={},

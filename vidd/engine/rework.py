@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from vidd.engine.context import Stage
+from vidd.engine.context import EngineContext
 from vidd.engine.kept_results import Kept, compare, trees_of
 from vidd.engine.step_run import Made
 from vidd.errors import Refused
@@ -18,48 +18,48 @@ from vidd.ports import Plan
 _FETCH = "fetch"
 
 
-def kept_of(stage: Stage) -> Kept:
+def kept_of(engine: EngineContext) -> Kept:
     """The results that are kept, beside the jobs' directories."""
-    return Kept(stage.workspace.root.parent / "kept")
+    return Kept(engine.workspace.root.parent / "kept")
 
 
-async def begin(stage: Stage, job: Job, plan: Plan) -> str | None:
+async def begin(engine: EngineContext, job: Job, plan: Plan) -> str | None:
     """Put the kept results into the job's directory, unless steps of this rework were recorded already.
 
     An attempt that died or failed in between begins once more from what was kept, whatever it left. Returns the step that
     must run then, whatever is recorded of it: what lies there is not what it made.
     """
     number = goes_over(job)
-    if number is None or await _under_way(stage, job, plan):
+    if number is None or await _under_way(engine, job, plan):
         return None
-    edition = await asyncio.to_thread(kept_of(stage).edition, job.id, number)
+    edition = await asyncio.to_thread(kept_of(engine).edition, job.id, number)
     if edition is None:
         if runs_no_step(job):
             raise Refused("The results that were kept are gone by now: make them anew with vidd rework --step.")
         return None
-    await asyncio.to_thread(kept_of(stage).restore, edition, stage.workspace.directory(job.id))
+    await asyncio.to_thread(kept_of(engine).restore, edition, engine.workspace.directory(job.id))
     if runs_no_step(job):
         for record in edition.steps:
-            await stage.store.record_step(record)
+            await engine.store.record_step(record)
     first: str | None = rework_of(job).get("step")
     return first
 
 
-async def _under_way(stage: Stage, job: Job, plan: Plan) -> bool:
-    if not any(stage.workspace.directory(job.id).iterdir()):
+async def _under_way(engine: EngineContext, job: Job, plan: Plan) -> bool:
+    if not any(engine.workspace.directory(job.id).iterdir()):
         return False  # what an earlier attempt made has been swept away
     first = rework_of(job).get("step")
-    records = {record.name: record for record in await stage.store.steps(job.id)}
+    records = {record.name: record for record in await engine.store.steps(job.id)}
     planned = next((step for step in plan.steps if step.name == first), None)
     return planned is not None and first in records and records[first].fingerprint == planned.fingerprint
 
 
-async def compared(stage: Stage, job: Job, made: Made) -> Mapping[str, Any] | None:
+async def compared(engine: EngineContext, job: Job, made: Made) -> Mapping[str, Any] | None:
     """The job's facts with what its rework changed; None where there is nothing to compare, or it was done before."""
     number, rework = comes_after(job), rework_of(job)
     if number is None or "compared" in rework:
         return None
-    kept, directory, artifacts = kept_of(stage), stage.workspace.directory(job.id), dict(made.artifacts)
+    kept, directory, artifacts = kept_of(engine), engine.workspace.directory(job.id), dict(made.artifacts)
     edition = await asyncio.to_thread(kept.edition, job.id, number)
     if edition is None:
         return None
@@ -68,30 +68,30 @@ async def compared(stage: Stage, job: Job, made: Made) -> Mapping[str, Any] | No
     return {**job.facts, REWORK: {**rework, "compared": found}}
 
 
-async def gone(stage: Stage, job: Job, made: Made) -> Mapping[str, Sequence[str]]:
+async def gone(engine: EngineContext, job: Job, made: Made) -> Mapping[str, Sequence[str]]:
     """Of each tree, the places of files that the edition before, or one that failed since, had and this one has not."""
     number = comes_after(job)
     if number is None:
         return {}
-    now = await asyncio.to_thread(trees_of, stage.workspace.directory(job.id), dict(made.artifacts))
-    known = await asyncio.to_thread(kept_of(stage).put_since, job.id, number)
+    now = await asyncio.to_thread(trees_of, engine.workspace.directory(job.id), dict(made.artifacts))
+    known = await asyncio.to_thread(kept_of(engine).put_since, job.id, number)
     # Where all of it is out already, the files are kept and no longer here.
     return {role: sorted(known.get(role, set()) - places) for role, places in now.items()}
 
 
-async def keep(stage: Stage, job: Job, plan: Plan) -> None:
+async def keep(engine: EngineContext, job: Job, plan: Plan) -> None:
     """Put the results aside for as long as the pipeline says. What was fetched can be fetched again and is left out."""
     if plan.keep is None:
         return
-    steps = await stage.store.steps(job.id)
+    steps = await engine.store.steps(job.id)
     fetched = [one.path for step in steps if step.kind == _FETCH for one in step.outcome.artifacts]
     wanted = "source" in set(_texts([row["options"] for row in job.settings.get("publish", ())]))
     await asyncio.to_thread(
-        kept_of(stage).keep,
+        kept_of(engine).keep,
         job.id,
         edition_of(job),
-        stage.workspace.root / job.id,
-        until=stage.now() + timedelta(seconds=plan.keep),
+        engine.workspace.root / job.id,
+        until=engine.now() + timedelta(seconds=plan.keep),
         settings=job.settings,
         steps=steps,
         without=() if wanted else fetched,

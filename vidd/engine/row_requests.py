@@ -14,14 +14,14 @@ from functools import partial
 import structlog
 
 from vidd.engine.commands import Acts
-from vidd.engine.context import Stage
+from vidd.engine.context import EngineContext
 from vidd.engine.duplicate_talks import is_out
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.errors import Fault
 from vidd.model.event import Event, JobMoved
 from vidd.model.job import FAILURE, REPLACES, UNFINISHED, Arrival, IllegalMove, Job, State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.model.rework import REWORK, revision_for
 from vidd.model.talk import Talk
 from vidd.ports import Conflict, Plan
@@ -36,8 +36,10 @@ _PASSING = frozenset({"etag", "version", "size", "mtime_ns", "sequencer", FAILUR
 class Wishes:
     """The rows of one pipeline's programme."""
 
-    def __init__(self, stage: Stage, runner: Runner, intake: Intake, acts: Acts, *, pipeline: str, plan: Plan) -> None:
-        self._stage, self._runner, self._intake, self._acts = stage, runner, intake, acts
+    def __init__(
+        self, engine: EngineContext, runner: Runner, intake: Intake, acts: Acts, *, pipeline: str, plan: Plan
+    ) -> None:
+        self._engine, self._runner, self._intake, self._acts = engine, runner, intake, acts
         self._pipeline, self._programme = pipeline, plan.programme or ""
         self._amends = any(one.amend for one in plan.publishers)
         self._seen: dict[str, Talk] = {}
@@ -80,7 +82,7 @@ class Wishes:
     async def settle(self) -> None:
         """Grant what is outstanding."""
         self._wake.clear()
-        granted = {what: await self._stage.store.recall(self._space(what)) for what in ("reprocess", "resend")}
+        granted = {what: await self._engine.store.recall(self._space(what)) for what in ("reprocess", "resend")}
         for talk in await self._rows():
             if talk.fault or (self._seen.get(talk.id) == talk and talk.id not in self._moved):
                 continue
@@ -94,10 +96,10 @@ class Wishes:
         """All rows after a reading, else those of the jobs that moved: a programme of a thousand is not read for one."""
         if self._unread:
             self._unread = False
-            return await self._stage.store.talks(self._programme)
+            return await self._engine.store.talks(self._programme)
         found = []
         for talk_id in sorted(self._moved):
-            talk = await self._stage.store.talk(self._programme, talk_id)
+            talk = await self._engine.store.talk(self._programme, talk_id)
             if talk is not None:
                 found.append(talk)
                 continue
@@ -110,7 +112,7 @@ class Wishes:
         return f"wishes:{self._pipeline}:{what}"
 
     async def _grant(self, talk: Talk, granted: Mapping[str, Mapping[str, str]]) -> None:
-        jobs = await self._stage.store.jobs(pipeline=self._pipeline, talk=talk.id, limit=_JOBS)
+        jobs = await self._engine.store.jobs(pipeline=self._pipeline, talk=talk.id, limit=_JOBS)
         for job in jobs:
             await self._bar(talk, job)
             await self._prioritise(talk, job)
@@ -124,7 +126,7 @@ class Wishes:
             await self._amend(talk, out)
 
     async def _bar(self, talk: Talk, job: Job) -> None:
-        if talk.excluded and job.state in _RESTS and not await is_out(self._stage.store, job):
+        if talk.excluded and job.state in _RESTS and not await is_out(self._engine.store, job):
             await self._runner.requeue(job, "The programme excludes its talk.")
         elif not talk.excluded and job.state is State.EXCLUDED:
             await self._runner.requeue(job, "The programme does not exclude its talk any more.")
@@ -133,7 +135,7 @@ class Wishes:
         if talk.priority and talk.priority != job.priority and job.state in UNFINISHED | _RESTS:
             changed = job.evolve(priority=talk.priority)
             try:
-                await self._stage.store.save(changed, expect=job.state)
+                await self._engine.store.save(changed, expect=job.state)
             except Conflict:
                 # It moved on just now; its next move wakes this again.
                 self._moved.add(talk.id)
@@ -148,7 +150,7 @@ class Wishes:
                 await act()
             except (Fault, IllegalMove, Conflict) as refusal:
                 _log.warning("not granted", what=what, talk=talk.id, reason=str(refusal))
-        await self._stage.store.remember(self._space(what), {talk.id: text or None})
+        await self._engine.store.remember(self._space(what), {talk.id: text or None})
 
     async def _reprocess(self, jobs: list[Job]) -> None:
         if not jobs or jobs[0].state in UNFINISHED | {State.WAITING, State.HELD, State.EXCLUDED}:
@@ -173,10 +175,10 @@ class Wishes:
             await self._acts.resend(out)
 
     async def _amend(self, talk: Talk, out: Job) -> None:
-        known = await self._stage.store.publications(out.id)
-        amendable = {one.name for one in self._stage.resolve(out.settings).publishers if one.amend}
+        known = await self._engine.store.publications(out.id)
+        amendable = {one.name for one in self._engine.resolve(out.settings).publishers if one.amend}
         if any(
-            one.state is Sending.DONE and one.name in amendable and one.revision != revision_for(out, talk)
+            one.state is PublicationState.DONE and one.name in amendable and one.revision != revision_for(out, talk)
             for one in known
         ):
             await self._runner.requeue(out, "The words of its row in the programme changed.")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from vidd.engine.context import Stage
+from vidd.engine.context import EngineContext
 from vidd.model.event import Event, JobMoved, PublicationMoved
-from vidd.model.publication import Sending
-from vidd.model.talk import Standing, Status
+from vidd.model.publication import PublicationState
+from vidd.model.talk import TalkStatus, Status
 from vidd.model.talk_status import standing_of
 from vidd.ports import Follow
 
 _JOBS = 20
 
 
-def _foremost(known: Sequence[Standing]) -> list[Standing]:
+def _foremost(known: Sequence[TalkStatus]) -> list[TalkStatus]:
     """The newest job speaks for its talk, but a talk that is out stays published whatever comes after it."""
     published = [one for one in known if one.status is Status.PUBLISHED]
     return [*published, *known][:1]
@@ -24,8 +24,8 @@ def _foremost(known: Sequence[Standing]) -> list[Standing]:
 class Follower:
     """One notice of one pipeline that mirrors states."""
 
-    def __init__(self, stage: Stage, pipeline: str, follow: Follow) -> None:
-        self._stage = stage
+    def __init__(self, engine: EngineContext, pipeline: str, follow: Follow) -> None:
+        self._engine = engine
         self._pipeline = pipeline
         self._follow = follow
         self._talks: set[str] = set()
@@ -36,7 +36,7 @@ class Follower:
         if isinstance(event, JobMoved) and event.job.pipeline == self._pipeline and event.job.talk:
             self._talks.add(event.job.talk)
             self._wake.set()
-        elif isinstance(event, PublicationMoved) and event.publication.state is Sending.DONE:
+        elif isinstance(event, PublicationMoved) and event.publication.state is PublicationState.DONE:
             self._wake.set()
 
     def programme_read(self) -> None:
@@ -45,7 +45,7 @@ class Follower:
 
     async def run(self) -> None:
         """Write all rows once, then every change, for ever."""
-        jobs = await self._stage.store.jobs(pipeline=self._pipeline)
+        jobs = await self._engine.store.jobs(pipeline=self._pipeline)
         self._talks.update(job.talk for job in jobs if job.talk)
         self._wake.set()
         while True:
@@ -58,7 +58,7 @@ class Follower:
         talks, self._talks = self._talks, set()
         standings = []
         for talk in talks:
-            newest = await self._stage.store.jobs(pipeline=self._pipeline, talk=talk, limit=_JOBS)
-            known = [standing_of(job, await self._stage.store.publications(job.id)) for job in newest]
+            newest = await self._engine.store.jobs(pipeline=self._pipeline, talk=talk, limit=_JOBS)
+            known = [standing_of(job, await self._engine.store.publications(job.id)) for job in newest]
             standings += _foremost([one for one in known if one is not None])
-        await self._follow(standings, self._stage.tools)
+        await self._follow(standings, self._engine.tools)

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import structlog
 
-from vidd.aio.patience import time_or_sign
+from vidd.aio.patience import sleep_or_event
 from vidd.engine import check_gate
-from vidd.engine.context import AWAY, Stage
+from vidd.engine.context import AWAY, EngineContext
 from vidd.engine.duplicate_talks import out_in_words
 from vidd.engine.job_run import JobRun
 from vidd.engine.rework import kept_of
 from vidd.engine.slots import Slot
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.model.job import UNFINISHED, IllegalMove, Job, State
 from vidd.ports import Conflict, Queue
 
@@ -28,8 +28,8 @@ _KEPT, _SWEEP = timedelta(days=7), timedelta(hours=1)
 class Runner:
     """Runs at most `at_once` jobs; within them the slots bound what crowds the machine."""
 
-    def __init__(self, stage: Stage, queue: Queue, at_once: int) -> None:
-        self._stage = stage
+    def __init__(self, engine: EngineContext, queue: Queue, at_once: int) -> None:
+        self._engine = engine
         self._queue = queue
         self._places = Slot(at_once)
         self._runs: dict[str, tuple[JobRun, asyncio.Task[Job]]] = {}
@@ -40,36 +40,36 @@ class Runner:
         self._waits = asyncio.Event()
         self._changed = asyncio.Event()
         self._starting = 0
-        self._swept = stage.now()
+        self._swept = engine.now()
         self.paused = False
 
     async def recover(self) -> int:
         """Take up what an earlier life of the daemon left unfinished; returns how many jobs that are."""
         # Only a daemon that died can have left these: the state directory has one owner.
-        for job in await self._stage.store.jobs(states=[State.WORKING, State.PUBLISHING]):
+        for job in await self._engine.store.jobs(states=[State.WORKING, State.PUBLISHING]):
             with suppress(Conflict):
                 # A move that got no answer may have been made after all.
-                await self._stage.move(job, State.READY, "The daemon was stopped while this ran.")
-        unfinished = await self._stage.store.unfinished()
+                await self._engine.move(job, State.READY, "The daemon was stopped while this ran.")
+        unfinished = await self._engine.store.unfinished()
         for job_id, priority in unfinished:
             self._queue.put(job_id, priority)
         await self._sweep()
-        self.paused = await self._stage.store.get_flag("paused") is not None
+        self.paused = await self._engine.store.get_flag("paused") is not None
         if not self.paused:
             self._open.set()
         return len(unfinished)
 
     async def _sweep(self) -> None:
         """Remove what no job needs any more; a refused job's files are kept for a week, in case it is retried soon."""
-        unfinished = {job_id for job_id, _ in await self._stage.store.unfinished()}
-        resting = await self._stage.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
-        old = self._stage.now() - _KEPT
+        unfinished = {job_id for job_id, _ in await self._engine.store.unfinished()}
+        resting = await self._engine.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
+        old = self._engine.now() - _KEPT
         kept = {job.id for job in resting if job.state is not State.REFUSED or job.changed > old}
         alive = unfinished | kept | set(self._runs)
-        await self._stage.workspace.sweep(alive)
-        await self._stage.workspace.sweep_logs(alive, old.timestamp())
-        await asyncio.to_thread(kept_of(self._stage).sweep, self._stage.now(), alive)
-        self._swept = self._stage.now()
+        await self._engine.workspace.sweep(alive)
+        await self._engine.workspace.sweep_logs(alive, old.timestamp())
+        await asyncio.to_thread(kept_of(self._engine).sweep, self._engine.now(), alive)
+        self._swept = self._engine.now()
 
     async def run(self) -> None:
         """Until cancelled; running jobs are ended by `drain`."""
@@ -85,11 +85,11 @@ class Runner:
             self._starting += 1
             try:
                 started = await self._start(job_id)
-            except AgainLater as fault:
+            except RetryLater as fault:
                 # Its place in the queue is lost; whoever looks at what is unfinished finds it again.
                 _log.warning("job not started", job=job_id, reason=fault.sentence)
                 self._lost.add(job_id)
-                await self._stage.tools.clock.sleep(AWAY)
+                await self._engine.tools.clock.sleep(AWAY)
                 self._waits.set()
                 started = False
             finally:
@@ -101,18 +101,18 @@ class Runner:
     async def _start(self, job_id: str) -> bool:
         if not self._open.is_set():
             # Paused while it waited for an id: the id goes back to its place.
-            job = await self._stage.store.job(job_id)
+            job = await self._engine.store.job(job_id)
             self._queue.put(job_id, job.priority if job else 0)
             return False
-        job = await self._stage.store.job(job_id)
+        job = await self._engine.store.job(job_id)
         if job_id in self._runs:
             # A retry came between the save of a job's last state and the end of its run.
             self._again[job_id] = job.priority if job else 0
             return False
-        if job is None or job.state not in UNFINISHED or self._stage.draining:
+        if job is None or job.state not in UNFINISHED or self._engine.draining:
             return False
         self._fallen.discard(job_id)
-        run = JobRun(self._stage, job)
+        run = JobRun(self._engine, job)
         task = asyncio.create_task(run.run(), name=f"job:{job_id}")
         self._runs[job_id] = (run, task)
         task.add_done_callback(lambda _done: self._ended(job_id))
@@ -128,7 +128,7 @@ class Runner:
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("job lost", job=job_id, error=repr(error))
-            if isinstance(error, AgainLater):
+            if isinstance(error, RetryLater):
                 # Its state could not be saved; the journal still has the one before.
                 self._lost.add(job_id)
                 self._waits.set()
@@ -141,15 +141,15 @@ class Runner:
             self._waits.clear()
             try:
                 seconds = await self._take_up()
-            except AgainLater as fault:
+            except RetryLater as fault:
                 _log.warning("jobs not taken up", reason=fault.sentence)
                 seconds = AWAY
             self._changed.set()
-            await time_or_sign(self._stage.tools.clock, max(seconds, 0.0), self._waits)
+            await sleep_or_event(self._engine.tools.clock, max(seconds, 0.0), self._waits)
 
     async def _take_up(self) -> float:
         """Queue what has come due or was lost; returns the seconds until it must be looked at again."""
-        store, now = self._stage.store, self._stage.now()
+        store, now = self._engine.store, self._engine.now()
         if now - self._swept >= _SWEEP:
             await self._sweep()
         await self._find_stranded()
@@ -164,10 +164,10 @@ class Runner:
         A store that is away may have saved what nobody heard of: an arrival, a retry, a job whose run ended in vain.
         """
         lost = set(self._lost)
-        for job in await self._stage.store.jobs(states=[State.WORKING, State.PUBLISHING]):
+        for job in await self._engine.store.jobs(states=[State.WORKING, State.PUBLISHING]):
             if not self._is_here(job.id):
                 await self.requeue(job, "The store could not be written while this ran.")
-        for job_id, priority in await self._stage.store.unfinished():
+        for job_id, priority in await self._engine.store.unfinished():
             if not self._is_here(job_id):
                 self._queue.put(job_id, priority)
         self._lost -= lost
@@ -178,7 +178,7 @@ class Runner:
     async def requeue(self, job: Job, reason: str | None) -> Job:
         """Make a resting job ready and queue it; a conflict means that somebody else moved it first."""
         with suppress(Conflict):
-            job = await self._stage.move(job, State.READY, reason)
+            job = await self._engine.move(job, State.READY, reason)
             self.queue(job)
         return job
 
@@ -196,19 +196,19 @@ class Runner:
             return run.job
         if job.state is State.CANCELLED:
             return job
-        reason += await out_in_words(self._stage.store, job)
-        job = await self._stage.move(job, State.CANCELLED, reason)
-        await self._stage.workspace.remove(job.id)
+        reason += await out_in_words(self._engine.store, job)
+        job = await self._engine.move(job, State.CANCELLED, reason)
+        await self._engine.workspace.remove(job.id)
         return job
 
     async def approve(self, job: Job) -> Job:
         """A person looked at a held job and lets it go out."""
         if job.state is not State.HELD:
             raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
-        await check_gate.approve(self._stage, job)
+        await check_gate.approve(self._engine, job)
         # Where no review is asked for, none is given in advance.
-        if self._stage.resolve(job.settings).review:
-            await self._stage.store.set_flag(f"approved:{job.id}", "yes")
+        if self._engine.resolve(job.settings).review:
+            await self._engine.store.set_flag(f"approved:{job.id}", "yes")
         return await self.requeue(job, "A person approved it.")
 
     def resize(self, at_once: int) -> None:
@@ -219,11 +219,11 @@ class Runner:
         """Finish what runs, start nothing; kept across restarts."""
         self.paused = True
         self._open.clear()
-        await self._stage.store.set_flag("paused", self._stage.now().isoformat())
+        await self._engine.store.set_flag("paused", self._engine.now().isoformat())
 
     async def resume(self) -> None:
         """Start jobs again."""
-        await self._stage.store.set_flag("paused", None)
+        await self._engine.store.set_flag("paused", None)
         self.paused = False
         self._open.set()
 
@@ -243,14 +243,14 @@ class Runner:
 
     async def _due_within(self, patience: float) -> bool:
         try:
-            due = await self._stage.store.next_due()
-        except AgainLater:
+            due = await self._engine.store.next_due()
+        except RetryLater:
             return True
-        return due is not None and due <= self._stage.now() + timedelta(seconds=patience)
+        return due is not None and due <= self._engine.now() + timedelta(seconds=patience)
 
     async def drain(self, grace: float) -> None:
         """The way down: jobs end at their next step or within `grace` seconds, and are then interrupted."""
-        self._stage.drains.set()
+        self._engine.drains.set()
         tasks = {task for _, task in self._runs.values()}
         if tasks and grace > 0:
             await asyncio.wait(tasks, timeout=grace)
@@ -258,7 +258,7 @@ class Runner:
 
     async def stop_now(self) -> None:
         """Interrupt what still runs and wait for its end."""
-        self._stage.drains.set()
+        self._engine.drains.set()
         tasks = {task for _, task in self._runs.values()}
         for task in tasks:
             task.cancel()

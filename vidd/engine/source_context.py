@@ -1,4 +1,4 @@
-"""Where a source hands in what it saw; the other end of `ports.Inlet`."""
+"""Where a source hands in what it saw; the other end of `ports.SourceContext`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import structlog
 
-from vidd.aio.patience import time_or_sign
+from vidd.aio.patience import sleep_or_event
 from vidd.display_text import printable
 from vidd.engine.intake import Intake
 from vidd.engine.supervisor import Watchers
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.model.event import Event
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.model.talk import Talk
@@ -23,8 +23,8 @@ _log = structlog.get_logger()
 _LONGEST_LETTER = 65536
 
 
-class SourceInlet:
-    """`ports.Inlet` for one source."""
+class EngineSourceContext:
+    """`ports.SourceContext` for one source."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class SourceInlet:
             return fresh[0], True
         known = await self._intake.known(arrival.pipeline or self.pipeline or "", arrival)
         if known is None:
-            raise AgainLater("The job of this was not found again; it is tried again.")
+            raise RetryLater("The job of this was not found again; it is tried again.")
         return known, False
 
     async def job(self, job_id: str) -> Job | None:
@@ -112,5 +112,5 @@ class SourceInlet:
         self._look.set()
 
     async def pause(self, seconds: float) -> None:
-        await time_or_sign(self.tools.clock, seconds, self._look)
+        await sleep_or_event(self.tools.clock, seconds, self._look)
         self._look.clear()

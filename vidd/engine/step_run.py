@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vidd.engine.context import GivenBack, Stage
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.engine.context import GivenBack, EngineContext
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.model.event import Progressed, StepEnded, StepStarted
 from vidd.model.job import Job
 from vidd.model.media import Artifact, Outcome, StepRecord
 from vidd.model.rework import goes_over, rework_of
 from vidd.model.talk import Talk
-from vidd.ports import Bench, Plan, PlannedStep
+from vidd.ports import StepContext, Plan, PlannedStep
 
 
 @dataclass
@@ -32,31 +32,33 @@ class Made:
         self.facts.update(outcome.facts)
 
 
-async def work(stage: Stage, job: Job, plan: Plan, talk: Talk | None, *, sent: bool, anew: str | None = None) -> Made:
+async def work(
+    engine: EngineContext, job: Job, plan: Plan, talk: Talk | None, *, sent: bool, anew: str | None = None
+) -> Made:
     """Run what has not been recorded, and what is fresh; `sent` says that no publisher needs a file any more.
 
     What is recorded of the step `anew` counts for nothing.
     """
-    records = {record.name: record for record in await stage.store.steps(job.id)}
+    records = {record.name: record for record in await engine.store.steps(job.id)}
     made, trusted, ahead = Made(), True, _ahead(job, plan)
     for step in plan.steps:
         record = records.get(step.name)
         if step.fresh:
             # Words cost nothing and make no files: a new description must not have the talk cut anew.
-            stage.go_on()
-            made.add(await _run(stage, job, step, talk, made))
+            engine.go_on()
+            made.add(await _run(engine, job, step, talk, made))
             continue
         if sent and record is not None:
             made.add(record.outcome)
             continue
         trusted = trusted and step.name != anew and record is not None and record.fingerprint == step.fingerprint
-        if trusted and record is not None and await stage.workspace.has(job.id, record.outcome.artifacts):
-            bench = _bench(stage, job, step.name, talk, made)
-            if step.still is None or step.still(bench, record.outcome):
+        if trusted and record is not None and await engine.workspace.has(job.id, record.outcome.artifacts):
+            context = _context(engine, job, step.name, talk, made)
+            if step.still is None or step.still(context, record.outcome):
                 made.add(record.outcome)
                 continue
-        stage.go_on()
-        outcome = await _run(stage, job, step, talk, made)
+        engine.go_on()
+        outcome = await _run(engine, job, step, talk, made)
         made.add(outcome)
         # What comes after a step that ran again was made from its old files, unless it only brought the same once more.
         trusted = trusted and step.name in ahead and record is not None and _same(record.outcome, outcome)
@@ -79,58 +81,58 @@ def _same(old: Outcome, new: Outcome) -> bool:
 class _Place:
     """The place that a step holds while it crowds the machine; `waited` is how long (seconds) it stood for it."""
 
-    def __init__(self, stage: Stage, job: Job, slot: str | None) -> None:
-        self._stage, self._job, self._slot = stage, job, slot
+    def __init__(self, engine: EngineContext, job: Job, slot: str | None) -> None:
+        self._engine, self._job, self._slot = engine, job, slot
         self.waited = 0.0
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
         """Wait for it, unless the daemon drains by then."""
         came = time.monotonic()
-        async with self._stage.slots.hold(self._slot, self._job.priority):
+        async with self._engine.slots.hold(self._slot, self._job.priority):
             self.waited += time.monotonic() - came
-            self._stage.go_on()
+            self._engine.go_on()
             yield
 
 
-async def _run(stage: Stage, job: Job, step: PlannedStep, talk: Talk | None, made: Made) -> Outcome:
-    place = _Place(stage, job, step.slot)
-    bench = _bench(stage, job, step.name, talk, made)
+async def _run(engine: EngineContext, job: Job, step: PlannedStep, talk: Talk | None, made: Made) -> Outcome:
+    place = _Place(engine, job, step.slot)
+    context = _context(engine, job, step.name, talk, made)
     if step.own_place:
-        outcome, seconds = await _step(stage, step, replace(bench, place=place.hold), place)
+        outcome, seconds = await _step(engine, step, replace(context, place=place.hold), place)
     else:
         async with place.hold():
-            outcome, seconds = await _step(stage, step, bench, place)
+            outcome, seconds = await _step(engine, step, context, place)
     record = StepRecord(job.id, step.name, step.kind, step.fingerprint, outcome, seconds)
     # What took an hour is not made again because the store was away for a minute.
-    await stage.insist(lambda: stage.store.record_step(record))
+    await engine.insist(lambda: engine.store.record_step(record))
     return outcome
 
 
-async def _step(stage: Stage, step: PlannedStep, bench: Bench, place: _Place) -> tuple[Outcome, float]:
-    job = bench.job
-    stage.observe(StepStarted(job.id, job.pipeline, step.name, step.kind))
+async def _step(engine: EngineContext, step: PlannedStep, context: StepContext, place: _Place) -> tuple[Outcome, float]:
+    job = context.job
+    engine.observe(StepStarted(job.id, job.pipeline, step.name, step.kind))
     started, stood, fate = time.monotonic(), place.waited, "defect"
     try:
-        outcome = await step.run(bench)
+        outcome = await step.run(context)
         fate = "done"
     except (GivenBack, asyncio.CancelledError):
         fate = "cancelled"
         raise
-    except (AgainLater, Refused, NobodyKnows) as fault:
-        fate = "again" if isinstance(fault, AgainLater) else "refused" if isinstance(fault, Refused) else "unknown"
+    except (RetryLater, Refused, OutcomeUnknown) as fault:
+        fate = "again" if isinstance(fault, RetryLater) else "refused" if isinstance(fault, Refused) else "unknown"
         fault.step = step.name
         raise
     finally:
         seconds = time.monotonic() - started - (place.waited - stood)
-        stage.observe(StepEnded(job.id, job.pipeline, step.name, step.kind, seconds, fate))
+        engine.observe(StepEnded(job.id, job.pipeline, step.name, step.kind, seconds, fate))
     return outcome, seconds
 
 
-def _bench(stage: Stage, job: Job, part: str, talk: Talk | None, made: Made) -> Bench:
+def _context(engine: EngineContext, job: Job, part: str, talk: Talk | None, made: Made) -> StepContext:
     def progress(done: float, total: float | None, unit: str, speed: float | None) -> None:
-        stage.observe(Progressed(job.id, part, done, total, unit, speed))
+        engine.observe(Progressed(job.id, part, done, total, unit, speed))
 
     artifacts: Mapping[str, Artifact] = dict(made.artifacts)
-    directory = stage.workspace.directory(job.id)
-    return Bench(job, directory, stage.tools, talk, artifacts, dict(made.facts), progress, step=part)
+    directory = engine.workspace.directory(job.id)
+    return StepContext(job, directory, engine.tools, talk, artifacts, dict(made.facts), progress, step=part)

@@ -7,7 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 from vidd.files.disk_space import FULL
 
 _CLONE = 0x40049409  # FICLONE of linux/fs.h
@@ -20,12 +20,12 @@ def disk_fault(error: OSError, doing: str) -> Fault:
     """What an error of the disk means for whoever was `doing` something, such as "writing /srv/out/a.mp4"."""
     why = error.strerror or str(error)
     if error.errno in FULL:
-        return AgainLater(f"The disk was full while {doing}: make room, it goes on by itself.", after=60, counts=False)
+        return RetryLater(f"The disk was full while {doing}: make room, it goes on by itself.", after=60, counts=False)
     if error.errno in _FORBIDDEN:
         return Refused(f"The system forbade {doing} ({why}): give vidd's user the right to, then retry.")
     if error.errno in _IMPOSSIBLE:
         return Refused(f"The file system cannot do it, while {doing} ({why}): correct the path, then retry.")
-    return AgainLater(f"The disk gave an error while {doing} ({why}): see whether it is mounted and healthy.")
+    return RetryLater(f"The disk gave an error while {doing} ({why}): see whether it is mounted and healthy.")
 
 
 def cloned(source: Path, target: Path) -> bool:

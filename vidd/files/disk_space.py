@@ -6,7 +6,7 @@ import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,5 +23,5 @@ def disk() -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             sentence = "The disk is full: free some space, and it goes on by itself."
-            raise AgainLater(sentence, after=60, counts=False) from None
+            raise RetryLater(sentence, after=60, counts=False) from None
         raise

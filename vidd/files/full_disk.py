@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.files.disk_space import FULL
 
 if TYPE_CHECKING:
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def room_left(doing: str) -> Iterator[None]:
-    """AgainLater, which uses up no attempt, where the disk is full; `doing` is what was being done, as in "were joined"."""
+    """RetryLater, which uses up no attempt, where the disk is full; `doing` is what was being done, as in "were joined"."""
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise AgainLater(
+        raise RetryLater(
             f"The disk was full while {doing}: free some space; the work goes on by itself.", counts=False
         ) from None

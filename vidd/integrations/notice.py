@@ -18,7 +18,7 @@ from vidd.settings.types import Options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.ports import Parcel
+    from vidd.ports import PublishContext
 
 TOLD = ("state", "edition", "uuid", "title", "link", "urls", "id", "at", "speakers", "reason")
 """What `fields` have besides those that every template may name."""
@@ -58,32 +58,32 @@ class Notice:
         return as_json(self.facts)
 
 
-def notice_id(parcel: Parcel) -> str:
+def notice_id(context: PublishContext) -> str:
     """One id for each job, notice and edition, of letters, digits, `-` and `_` (a `.` could confuse a signature)."""
-    name = parcel.publication.name
+    name = context.publication.name
     if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", name):
         cleaned = re.sub(r"[^A-Za-z0-9]+", "-", name)[:40].strip("-")
         name = f"{cleaned}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
-    return f"{parcel.job.id}_{name}_{parcel.publication.edition}"
+    return f"{context.job.id}_{name}_{context.publication.edition}"
 
 
-def notice_of(parcel: Parcel) -> Notice:
+def notice_of(context: PublishContext) -> Notice:
     """What there is to say of a job now, under the id and the time of its first attempt."""
-    job, talk, token = parcel.job, parcel.talk, parcel.publication.token
-    identity = notice_id(parcel)
-    at = str(token["at"]) if token.get("id") == identity else f"{parcel.tools.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    job, talk, token = context.job, context.talk, context.publication.token
+    identity = notice_id(context)
+    at = str(token["at"]) if token.get("id") == identity else f"{context.tools.clock.now():%Y-%m-%dT%H:%M:%SZ}"
     names = [one.name for one in talk.speakers if one.name] if talk else []
     # A notice goes out once the required publishers have their receipts, and the job's own state follows it.
-    state = parcel.event if parcel.publication.notice else str(job.state)
+    state = context.event if context.publication.notice else str(job.state)
     why = {"reason": job.reason or ""} if state in FAILED else {}
-    fields = fields_of(job, talk, parcel.facts)
+    fields = fields_of(job, talk, context.facts)
     said = {
         "state": state,
-        "edition": parcel.publication.edition,
+        "edition": context.publication.edition,
         "uuid": talk.id if talk else job.talk,
         "title": title_among(fields),
-        "link": parcel.link,
-        "urls": {name: one.url for name, one in parcel.receipts.items() if one.url},
+        "link": context.link,
+        "urls": {name: one.url for name, one in context.receipts.items() if one.url},
     }
     facts = {
         "type": f"job.{state}", "id": identity, "at": at, "job": job.id, "pipeline": job.pipeline,

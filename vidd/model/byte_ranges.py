@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-Extent = tuple[int, int]
+ByteRange = tuple[int, int]
 
 
 class NotInParts(Exception):
@@ -19,9 +19,9 @@ class NotInParts(Exception):
         self.sentence = sentence
 
 
-def merged(*several: Iterable[Extent], gap: int = 0) -> list[Extent]:
+def merged(*several: Iterable[ByteRange], gap: int = 0) -> list[ByteRange]:
     """All of these as one list; those that are no more than `gap` bytes apart become one."""
-    found: list[Extent] = []
+    found: list[ByteRange] = []
     for start, end in sorted(one for one in chain(*several) if one[0] < one[1]):
         if found and start <= found[-1][1] + gap:
             found[-1] = (found[-1][0], max(found[-1][1], end))
@@ -30,7 +30,7 @@ def merged(*several: Iterable[Extent], gap: int = 0) -> list[Extent]:
     return found
 
 
-def missing(wanted: Iterable[Extent], there: Iterable[Extent]) -> list[Extent]:
+def missing(wanted: Iterable[ByteRange], there: Iterable[ByteRange]) -> list[ByteRange]:
     """What of `wanted` is not in `there`."""
     holes, left = merged(there), []
     for start, end in merged(wanted):
@@ -45,12 +45,12 @@ def missing(wanted: Iterable[Extent], there: Iterable[Extent]) -> list[Extent]:
     return [one for one in left if one[0] < one[1]]
 
 
-def size_of(extents: Iterable[Extent]) -> int:
+def size_of(byte_ranges: Iterable[ByteRange]) -> int:
     """How many bytes they are together."""
-    return sum(end - start for start, end in extents)
+    return sum(end - start for start, end in byte_ranges)
 
 
-def pieces(extents: Iterable[Extent], size: int) -> Iterator[Extent]:
+def pieces(byte_ranges: Iterable[ByteRange], size: int) -> Iterator[ByteRange]:
     """The same in pieces of `size` bytes at most."""
-    for start, end in extents:
+    for start, end in byte_ranges:
         yield from ((at, min(end, at + size)) for at in range(start, end, size))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Sending(StrEnum):
+class PublicationState(StrEnum):
     """Where a publication stands."""
 
     PENDING = "pending"
@@ -33,28 +33,59 @@ class Sending(StrEnum):
     RETRACTED = "retracted"
 
 
-SENDING_MEANING: Mapping[Sending, str] = {
-    Sending.PENDING: "Nothing has been sent.",
-    Sending.STARTED: "Bytes may have gone out; there is no receipt yet.",
-    Sending.SENT: "Everything went out; the answer is outstanding.",
-    Sending.DONE: "There is a receipt.",
-    Sending.WAITING: "It is tried again at the time shown.",
-    Sending.REFUSED: "The other side will not take it like this.",
-    Sending.UNSURE: "It may have arrived, and nobody can tell; a person must look.",
-    Sending.RETRACTED: "It was there and was taken back.",
+SENDING_MEANING: Mapping[PublicationState, str] = {
+    PublicationState.PENDING: "Nothing has been sent.",
+    PublicationState.STARTED: "Bytes may have gone out; there is no receipt yet.",
+    PublicationState.SENT: "Everything went out; the answer is outstanding.",
+    PublicationState.DONE: "There is a receipt.",
+    PublicationState.WAITING: "It is tried again at the time shown.",
+    PublicationState.REFUSED: "The other side will not take it like this.",
+    PublicationState.UNSURE: "It may have arrived, and nobody can tell; a person must look.",
+    PublicationState.RETRACTED: "It was there and was taken back.",
 }
 
-SENDING_MOVES: Mapping[Sending, frozenset[Sending]] = {
-    Sending.PENDING: frozenset({Sending.STARTED, Sending.DONE, Sending.WAITING, Sending.REFUSED, Sending.UNSURE}),
-    Sending.STARTED: frozenset(
-        {Sending.SENT, Sending.DONE, Sending.WAITING, Sending.REFUSED, Sending.UNSURE, Sending.PENDING}
+SENDING_MOVES: Mapping[PublicationState, frozenset[PublicationState]] = {
+    PublicationState.PENDING: frozenset(
+        {
+            PublicationState.STARTED,
+            PublicationState.DONE,
+            PublicationState.WAITING,
+            PublicationState.REFUSED,
+            PublicationState.UNSURE,
+        }
     ),
-    Sending.SENT: frozenset({Sending.DONE, Sending.WAITING, Sending.REFUSED, Sending.UNSURE, Sending.PENDING}),
-    Sending.WAITING: frozenset({Sending.STARTED, Sending.DONE, Sending.REFUSED, Sending.UNSURE, Sending.PENDING}),
-    Sending.REFUSED: frozenset({Sending.PENDING}),
-    Sending.UNSURE: frozenset({Sending.DONE, Sending.PENDING}),
-    Sending.DONE: frozenset({Sending.PENDING, Sending.RETRACTED}),
-    Sending.RETRACTED: frozenset({Sending.PENDING}),
+    PublicationState.STARTED: frozenset(
+        {
+            PublicationState.SENT,
+            PublicationState.DONE,
+            PublicationState.WAITING,
+            PublicationState.REFUSED,
+            PublicationState.UNSURE,
+            PublicationState.PENDING,
+        }
+    ),
+    PublicationState.SENT: frozenset(
+        {
+            PublicationState.DONE,
+            PublicationState.WAITING,
+            PublicationState.REFUSED,
+            PublicationState.UNSURE,
+            PublicationState.PENDING,
+        }
+    ),
+    PublicationState.WAITING: frozenset(
+        {
+            PublicationState.STARTED,
+            PublicationState.DONE,
+            PublicationState.REFUSED,
+            PublicationState.UNSURE,
+            PublicationState.PENDING,
+        }
+    ),
+    PublicationState.REFUSED: frozenset({PublicationState.PENDING}),
+    PublicationState.UNSURE: frozenset({PublicationState.DONE, PublicationState.PENDING}),
+    PublicationState.DONE: frozenset({PublicationState.PENDING, PublicationState.RETRACTED}),
+    PublicationState.RETRACTED: frozenset({PublicationState.PENDING}),
 }
 
 
@@ -80,7 +111,7 @@ class Publication:
     kind: str
     changed: datetime
     notice: bool = False
-    state: Sending = Sending.PENDING
+    state: PublicationState = PublicationState.PENDING
     attempt: int = 0
     tried: datetime | None = None
     begun: bool = False
@@ -106,7 +137,7 @@ ANEW: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "reason":
 def next_edition(one: Publication, *, revision: str | None = None) -> dict[str, Any]:
     """The changes that make a publication its next edition, of which nothing has been sent."""
     nothing: dict[str, Any] = {"token": {}, "receipt": None, "begun": False, "revision": revision}
-    return {**ANEW, **nothing, "state": Sending.PENDING, "edition": one.edition + 1}
+    return {**ANEW, **nothing, "state": PublicationState.PENDING, "edition": one.edition + 1}
 
 
 def failure_notices(settings: Mapping[str, Any]) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidd.model.job import Entry, Job, State
 from vidd.model.media import StepRecord
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 from vidd.model.serialization import (
     outcome_from_json,
     outcome_to_json,
@@ -102,7 +102,7 @@ def publication_from_row(row: Sequence[Any]) -> Publication:
     """The opposite of `publication_to_row`."""
     values = dict(zip(publication_columns(), row, strict=True))
     values |= {name: _time(values[name]) for name in ("changed", "until", "tried")}
-    values |= {"token": json.loads(values["token"]), "state": Sending(values["state"])}
+    values |= {"token": json.loads(values["token"]), "state": PublicationState(values["state"])}
     values |= {"notice": bool(values["notice"]), "begun": bool(values["begun"])}
     values["receipt"] = receipt_from_json(json.loads(values["receipt"])) if values["receipt"] else None
     return Publication(**values)

@@ -81,7 +81,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TalkStatus:
     """What a talk's row should say. `link` is the first receipt's address, `links` are all, by publisher."""
 
     talk: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidd.model.job import Job, State
-from vidd.model.publication import Publication, Sending
-from vidd.model.talk import Standing, Status
+from vidd.model.publication import Publication, PublicationState
+from vidd.model.talk import TalkStatus, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _WORDS: Mapping[State, Status] = {
 }
 
 
-def standing_of(job: Job, publications: Sequence[Publication]) -> Standing | None:
+def standing_of(job: Job, publications: Sequence[Publication]) -> TalkStatus | None:
     """The row's words; None where the job says nothing about its talk (excluded, cancelled, without a talk).
 
     A job whose publishers all have receipts is published, whatever its notices still wait for.
@@ -32,16 +32,16 @@ def standing_of(job: Job, publications: Sequence[Publication]) -> Standing | Non
     if job.talk is None:
         return None
     sent = [one for one in publications if not one.notice]
-    back = [one for one in sent if one.state is Sending.RETRACTED]
+    back = [one for one in sent if one.state is PublicationState.RETRACTED]
     if back and (job.state is State.CANCELLED or back == sent):
-        return Standing(job.talk, Status.RETRACTED, "")
+        return TalkStatus(job.talk, Status.RETRACTED, "")
     if job.state not in _WORDS:
         return None
     links = {one.name: one.receipt.url for one in sent if one.receipt and one.receipt.url}
-    if sent and all(one.state is Sending.DONE for one in sent):
+    if sent and all(one.state is PublicationState.DONE for one in sent):
         status = Status.PUBLISHED
     elif sent and job.state in {State.READY, State.WORKING, State.WAITING}:
         status = Status.PROCESSED
     else:
         status = _WORDS[job.state]
-    return Standing(job.talk, status, next(iter(links.values()), None), links)
+    return TalkStatus(job.talk, status, next(iter(links.values()), None), links)

@@ -30,7 +30,7 @@ class Listed:
     waits: bool = False
 
 
-class Inlet(Protocol):
+class SourceContext(Protocol):
     """Where a source hands in what it saw."""
 
     name: str
@@ -82,7 +82,7 @@ class Inlet(Protocol):
 
 
 @dataclass(frozen=True)
-class Bench:
+class StepContext:
     """A job on the workbench: what a step is given. `artifacts` are by role, in the order they were made.
 
     `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already. `step` is the
@@ -122,7 +122,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PublishContext:
     """What a publisher is given. `facts` are the steps'; `receipts` are those of the publishers before a notice.
 
     `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another. `gone`

@@ -35,7 +35,7 @@ class Declined(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class SourceRoute:
     """A route. A part of `path` in braces is any text without a slash, such as {id}.
 
     It asks for no token of the daemon's: who may ask is for the source to say. `schema` is that of its body (JSON

@@ -8,20 +8,20 @@ from typing import Any
 
 from vidd.model.media import Outcome
 from vidd.model.publication import Receipt
-from vidd.model.talk import Standing
-from vidd.ports.contexts import Bench, Inlet, Parcel
+from vidd.model.talk import TalkStatus
+from vidd.ports.contexts import StepContext, SourceContext, PublishContext
 from vidd.ports.tools import Tools
 
-RunStep = Callable[[Bench], Awaitable[Outcome]]
-Still = Callable[[Bench, Outcome], bool]
-Publish = Callable[[Parcel], Awaitable[Receipt]]
-Reconcile = Callable[[Parcel], Awaitable[Receipt | None]]
-Amend = Callable[[Parcel], Awaitable[Receipt]]
-Allow = Callable[[Parcel], Awaitable[None]]
-Retract = Callable[[Parcel], Awaitable[str]]
+RunStep = Callable[[StepContext], Awaitable[Outcome]]
+Still = Callable[[StepContext, Outcome], bool]
+Publish = Callable[[PublishContext], Awaitable[Receipt]]
+Reconcile = Callable[[PublishContext], Awaitable[Receipt | None]]
+Amend = Callable[[PublishContext], Awaitable[Receipt]]
+Allow = Callable[[PublishContext], Awaitable[None]]
+Retract = Callable[[PublishContext], Awaitable[str]]
 Again = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-Follow = Callable[[Sequence[Standing], Tools], Awaitable[None]]
-Watch = Callable[[Inlet], Awaitable[None]]
+Follow = Callable[[Sequence[TalkStatus], Tools], Awaitable[None]]
+Watch = Callable[[SourceContext], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PlannedPublisher:
     """A publisher or notice of a plan. `reconcile` returns the receipt, None for provably absent, or raises.
 
     Where there are: `follow` mirrors how talks stand while their jobs are under way; `amend` brings what is published
-    up to what its parcel says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
+    up to what its context says now; `retract` takes it back and says so in a sentence. `again` is what remains of a
     token once a person said that the attempt did not arrive. A `letter` goes to people, who may want it once more. `on` is
     the outcome that a notice tells of: published, or failed. `replace` brings the files of what is published up to date.
     A notice that `tells_retraction` is published once more, with that event, when the job is taken back.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from vidd.model.job import Entry, Job, State
 from vidd.model.media import StepRecord
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 from vidd.model.talk import Programme, Talk
 from vidd.ports.tools import Memory
 
@@ -20,7 +20,7 @@ class Conflict(Exception):
 class Store(Memory, Protocol):
     """The truth: jobs, steps, publications, talks, and what kinds remember. Every call is durable when it returns.
 
-    Any call may say AgainLater, which counts as nobody's failure: the store is away, or its disk is full. A save that said
+    Any call may say RetryLater, which counts as nobody's failure: the store is away, or its disk is full. A save that said
     so may have been made or not: the very same save again finds out.
     """
 
@@ -29,7 +29,7 @@ class Store(Memory, Protocol):
         """Why it could not be asked lately, in a sentence; None while it can be. From memory."""
 
     async def open(self) -> None:
-        """Make or migrate the tables; Refused where they are newer than this program, AgainLater where it is away."""
+        """Make or migrate the tables; Refused where they are newer than this program, RetryLater where it is away."""
 
     async def close(self) -> None:
         """Give everything back."""
@@ -92,7 +92,7 @@ class Store(Memory, Protocol):
     async def publications(self, job_id: str) -> list[Publication]:
         """The publications of a job, in the order they were first saved."""
 
-    async def save_publication(self, publication: Publication, *, expect: Sending | None) -> None:
+    async def save_publication(self, publication: Publication, *, expect: PublicationState | None) -> None:
         """Save one; `expect` None means that it is new. Conflict where the state is another."""
 
     async def put_talks(self, programme: str, talks: Sequence[Talk], read: datetime) -> None:

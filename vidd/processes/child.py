@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +90,7 @@ class Child:
     ) -> Self:
         """Start a program. `env` is added to what a child may see of ours; `memory` is bytes of address space.
 
-        `guarded`: under a warden. Refused where there is no such program, AgainLater where the machine has no room for
+        `guarded`: under a warden. Refused where there is no such program, RetryLater where the machine has no room for
         another process.
         """
         words = [os.fspath(word) for word in argv]
@@ -117,7 +117,7 @@ class Child:
                 start_new_session=True,
             )
         except OSError as error:
-            raise AgainLater(f"{Path(words[0]).name} could not be started: {error}.") from error
+            raise RetryLater(f"{Path(words[0]).name} could not be started: {error}.") from error
         if mark is None:
             _limit(process.pid, nice, memory)
         return cls(process, mark)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.shield import surely
+from vidd.aio.shield import shield_to_end
 from vidd.processes.child import Child
 from vidd.processes.run import Tail
 
@@ -25,7 +25,7 @@ class Lost(Exception):
         self.code = code
 
 
-class Dialogue:
+class JsonLinesProcess:
     """One child, started at the first question. After a crash or a question that took too long, the next starts anew."""
 
     def __init__(self, argv: Sequence[str], *, memory: int | None = None, nice: int = 0) -> None:
@@ -48,12 +48,12 @@ class Dialogue:
                     return await self._answer(child, question)
             except BaseException:
                 # An answer that comes later would be taken for that to the next question.
-                await surely(self._end())
+                await shield_to_end(self._end())
                 raise
 
     async def close(self) -> None:
         """End the child, in the middle of a question too; one that rests is given time to end by itself."""
-        await surely(self._end(patience=0.0 if self._turn.locked() else _PATIENCE))
+        await shield_to_end(self._end(patience=0.0 if self._turn.locked() else _PATIENCE))
 
     async def _start(self) -> Child:
         self._child = child = await Child.start(self._argv, conversing=True, memory=self._memory, nice=self._nice)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.shield import surely
-from vidd.errors import AgainLater
+from vidd.aio.shield import shield_to_end
+from vidd.errors import RetryLater
 from vidd.processes.child import CHUNK, Child
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Ended:
     stderr: str
 
 
-class Hung(AgainLater):
+class Hung(RetryLater):
     """A child was ended because it showed no sign of life, or its time was up."""
 
 
@@ -162,7 +162,7 @@ async def run(
     finally:
         for reader in readers:
             reader.cancel()
-        await surely(asyncio.gather(child.end(grace), *readers, return_exceptions=True))
+        await shield_to_end(asyncio.gather(child.end(grace), *readers, return_exceptions=True))
     return Ended(child.gone.result(), pulse.seconds, child.cpu_seconds(), tail.text)
 
 

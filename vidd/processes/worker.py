@@ -8,14 +8,14 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.disk_space import disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def obey(
+def serve(
     carry_out: Callable[[dict[str, Any], Callable[..., None]], dict[str, Any]], limit: str = "memory of the step"
 ) -> None:
     """Do as the orders say, with what `carry_out` makes of them and of a function that tells how far it is.
@@ -36,7 +36,7 @@ def obey(
                 say(made=carry_out(json.loads(sys.argv[1]), say))
         except Refused as refused:
             say(refused=refused.sentence)
-        except AgainLater as again:
+        except RetryLater as again:
             say(again=again.sentence, counts=again.counts)
         except ImportError as error:
             say(refused=f"What it needs cannot be loaded ({error}): install vidd[annotate], or raise {limit}.")

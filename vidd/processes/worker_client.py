@@ -11,7 +11,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.disk_space import disk
 from vidd.processes import run as process
 from vidd.transfer.partial_download import check_room
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from vidd.ports import Bench
+    from vidd.ports import StepContext
 
 
 class Silent(Exception):
@@ -31,12 +31,12 @@ class Silent(Exception):
         self.code, self.said = code, said
 
 
-async def carry_out(
-    module: str, orders: Mapping[str, Any], bench: Bench, *, quiet: float, memory: int
+async def run_worker(
+    module: str, orders: Mapping[str, Any], context: StepContext, *, quiet: float, memory: int
 ) -> dict[str, Any]:
     """What the child made. It is ended where the disk has less than the reserve, and after `quiet` seconds without a word.
 
-    Refused or AgainLater with the child's own sentence; Silent where it has none.
+    Refused or RetryLater with the child's own sentence; Silent where it has none.
     """
     heard: dict[str, Any] = {"lines": 0}
 
@@ -45,12 +45,12 @@ async def carry_out(
         heard["lines"] += 1
         if "frames" in said:
             total = None if said["of"] is None else float(said["of"])
-            bench.progress(float(said["frames"]), total, "frames", None)
+            context.progress(float(said["frames"]), total, "frames", None)
         else:
             heard["last"] = said
 
     def alive(_pid: int) -> int:
-        check_room(bench.directory, 0, bench.tools.encoder.disk_reserve)
+        check_room(context.directory, 0, context.tools.encoder.disk_reserve)
         return int(heard["lines"])
 
     ended = await process.run(
@@ -58,7 +58,7 @@ async def carry_out(
         on_line=listen,
         alive=alive,
         quiet=quiet,
-        nice=bench.tools.encoder.nice,
+        nice=context.tools.encoder.nice,
         memory=memory,
     )
     said = heard.get("last")
@@ -68,9 +68,9 @@ async def carry_out(
 
 
 def answer_of(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What was made by a child's last word; Refused or AgainLater where that is a sentence."""
+    """What was made by a child's last word; Refused or RetryLater where that is a sentence."""
     if "again" in said:
-        raise AgainLater(said["again"], counts=said["counts"])
+        raise RetryLater(said["again"], counts=said["counts"])
     if "refused" in said:
         raise Refused(said["refused"])
     made: dict[str, Any] = said["made"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 from vidd.settings.types import Duration, Options
 
 _SHOWN = 5
@@ -66,21 +66,21 @@ def fault_of(program: str, code: int, said: Sequence[str], settings: Mapping[str
     return fault
 
 
-def _again(program: str, code: int, said: Sequence[str]) -> AgainLater | None:
+def _again(program: str, code: int, said: Sequence[str]) -> RetryLater | None:
     tail = "\n".join(said)
     if _FULL.search(tail):
         sentence = f"The disk was full while {program} ran: free some space; the work goes on by itself."
-        return AgainLater(sentence, after=60, counts=False)
+        return RetryLater(sentence, after=60, counts=False)
     if name_of(code) == "SIGKILL":
-        return AgainLater(
+        return RetryLater(
             f"{program} was killed (SIGKILL, exit 137), most likely because the machine or its limit was out of memory:"
             " give it more, or run fewer of them at once ([limits])."
         )
     if code == _TEMPORARY:
-        return AgainLater(f"{program} asks to be run again later (exit 75){_last(said)}")
+        return RetryLater(f"{program} asks to be run again later (exit 75){_last(said)}")
     if _MEMORY.search(tail):
         more = "Give it more, or run fewer of them at once ([limits])."
-        return AgainLater(f"{program} ran out of memory{_last(said)} {more}")
+        return RetryLater(f"{program} ran out of memory{_last(said)} {more}")
     return None
 
 
@@ -97,7 +97,7 @@ def _meant(meant: Exit, program: str, name: str, said: Sequence[str]) -> Fault |
     sentence = meant.sentence or f"{program} ended with exit {name}{_last(said)}"
     match meant.fate:
         case "again":
-            return AgainLater(sentence, after=meant.after)
+            return RetryLater(sentence, after=meant.after)
         case "refused":
             return Refused(sentence)
         case _:

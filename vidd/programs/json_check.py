@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.processes import run as process
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def check_json(root: Path, places: Sequence[str], shape: str = "") -> None
         argv: list[str | Path] = [sys.executable, "-m", "vidd.programs.json_check", shape, root, listed.name]
         ended = await process.run(argv, on_line=said.append, deadline=_PATIENCE, memory=_MEMORY)
     if ended.code != 0:
-        raise AgainLater(f"The files below {root} could not be read (exit {ended.code}): {ended.stderr[-300:]}")
+        raise RetryLater(f"The files below {root} could not be read (exit {ended.code}): {ended.stderr[-300:]}")
     broken = json.loads(said[-1])
     if broken is not None:
         raise Refused(f"{quoted(broken['place'])} is broken: {broken['why']}. See the program's log, then retry.")

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from vidd.display_text import printable
 from vidd.errors import Refused
-from vidd.ports import Bench, Tools
+from vidd.ports import StepContext, Tools
 from vidd.processes.child import program
 from vidd.programs.exit_codes import Exit, exit_name
 from vidd.programs.expected_outputs import Template
@@ -85,9 +85,11 @@ def check_running(options: Running, tools: Tools) -> str:
     return f"{name} can be run."
 
 
-def call_of(options: Running, bench: Bench, fields: Mapping[str, Any], grows: Callable[[], int] | None = None) -> Call:
+def call_of(
+    options: Running, context: StepContext, fields: Mapping[str, Any], grows: Callable[[], int] | None = None
+) -> Call:
     """The call of these settings for one job; Refused where it cannot be made."""
-    where = bench.directory / render(options.directory, fields).strip()
+    where = context.directory / render(options.directory, fields).strip()
     if not where.is_dir():
         raise Refused(f"There is no directory {printable(str(where))} to run it in: correct the step's directory.")
     own = _words(options.argv, fields)
@@ -99,8 +101,8 @@ def call_of(options: Running, bench: Bench, fields: Mapping[str, Any], grows: Ca
         words=[*_words(options.prefix, fields), *own, *options.extra],
         cwd=where,
         environment=inherited | {name: render(text, fields) for name, text in options.environment.items()},
-        hidden=_revealed(options, bench.tools),
-        log=bench.tools.log(bench.job.id),
+        hidden=_revealed(options, context.tools),
+        log=context.tools.log(context.job.id),
         log_size=int(options.log),
         deadline=options.limit,
         quiet=options.stall,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from vidd.aio.shield import surely
-from vidd.errors import AgainLater, Fault
+from vidd.aio.shield import shield_to_end
+from vidd.errors import RetryLater, Fault
 from vidd.processes import run as process
 from vidd.programs.exit_codes import fault_of
 from vidd.programs.output_log import Log, Spoken
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.ports import Bench
+    from vidd.ports import StepContext
     from vidd.programs.exit_codes import Exit
     from vidd.programs.progress import Progress
 
@@ -53,22 +53,22 @@ class Call:
     grows: Callable[[], int] | None = None
 
 
-async def call(call: Call, bench: Bench) -> dict[str, Any]:
+async def call(call: Call, context: StepContext) -> dict[str, Any]:
     """Run it once; what it said and how it ended, for the record.
 
-    AgainLater where the disk has less than the reserve (not counted), it took too long, or its exit says so; Refused
+    RetryLater where the disk has less than the reserve (not counted), it took too long, or its exit says so; Refused
     where its exit says that. Both have its last lines.
     """
     with closing(Log(call.log, call.log_size)) as log:
-        spoken = Spoken(log, list(call.hidden.values()), Advance(call.progress, bench.progress).hear)
-        at = f"{bench.tools.clock.now():%Y-%m-%d %H:%M:%S} UTC"
-        log.write(f"--- {at}, {bench.step}, in {call.cwd}: {call.words}\n".encode(errors="backslashreplace"))
-        _log.info("command started", job=bench.job.id, step=bench.step, program=call.name)
+        spoken = Spoken(log, list(call.hidden.values()), Advance(call.progress, context.progress).hear)
+        at = f"{context.tools.clock.now():%Y-%m-%d %H:%M:%S} UTC"
+        log.write(f"--- {at}, {context.step}, in {call.cwd}: {call.words}\n".encode(errors="backslashreplace"))
+        _log.info("command started", job=context.job.id, step=context.step, program=call.name)
         try:
-            ended = await _run(call, bench, spoken)
+            ended = await _run(call, context, spoken)
         except process.Hung as hung:
             sentence = f"{hung.sentence} If that was too early, raise limit or stall of the step."
-            raise AgainLater(sentence, said="\n".join(spoken.tail)) from None
+            raise RetryLater(sentence, said="\n".join(spoken.tail)) from None
         log.write(f"--- exit {ended.code} after {ended.seconds:.1f} s\n".encode())
     fault = fault_of(call.name, ended.code, spoken.tail, call.exits)
     if fault is not None:
@@ -78,16 +78,16 @@ async def call(call: Call, bench: Bench) -> dict[str, Any]:
     return {"exit": ended.code, "seconds": round(ended.seconds, 3), **where, **said}
 
 
-async def _run(call: Call, bench: Bench, spoken: Spoken) -> process.Ended:
-    encoder = bench.tools.encoder
+async def _run(call: Call, context: StepContext, spoken: Spoken) -> process.Ended:
+    encoder = context.tools.encoder
 
     def alive(_pid: int) -> tuple[int, int]:
-        check_room(bench.directory, 0, encoder.disk_reserve)
+        check_room(context.directory, 0, encoder.disk_reserve)
         return spoken.heard, call.grows() if call.grows else 0
 
     whole = False
     try:
-        check_room(bench.directory, 0, encoder.disk_reserve)
+        check_room(context.directory, 0, encoder.disk_reserve)
         ended = await process.run(
             call.words,
             cwd=call.cwd,
@@ -106,7 +106,7 @@ async def _run(call: Call, bench: Bench, spoken: Spoken) -> process.Ended:
         spoken.end()
         if not whole:
             spoken.log.write(b"--- ended early\n")
-            await surely(_stop(call, spoken))
+            await shield_to_end(_stop(call, spoken))
     return ended
 
 

@@ -22,11 +22,11 @@ from vidd.aio.threads import in_thread
 from vidd.detection.program import Growing, Program
 from vidd.detection.settings import Faces, Network, People
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.disk_space import disk
 from vidd.model.media import Artifact, Outcome
 from vidd.processes import run as process
-from vidd.processes.worker_client import Silent, answer_of, carry_out, make_room
+from vidd.processes.worker_client import Silent, answer_of, run_worker, make_room
 from vidd.programs.options import call_of, check_running
 from vidd.programs.program import call
 from vidd.settings.templates import fields_of
@@ -36,7 +36,7 @@ from vidd.settings.types import Options as Base
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.ports import Bench, Tools
+    from vidd.ports import StepContext, Tools
 
 SLOT: str | None = "encodes"
 FACTS: frozenset[str] = frozenset({"annotator", "annotated", "boxes", "unread", "left_out"})
@@ -102,32 +102,32 @@ async def check(options: Options, tools: Tools) -> str:
     return "; ".join(f"{version}: {said[version]}" for version in sorted(said)) + "."
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """Make `annotations`, JSON lines of `vidd.model.boxes.Seen`, one for each frame with boxes, in the manifest's order."""
-    version = _version(options, bench)
+    version = _version(options, context)
     if version == 0:
         with disk():
-            (bench.directory / _FILE).write_bytes(b"")
-        return _outcome(bench, 0, {"annotated": 0, "boxes": 0, "unread": 0, "unreadable": []})
+            (context.directory / _FILE).write_bytes(b"")
+        return _outcome(context, 0, {"annotated": 0, "boxes": 0, "unread": 0, "unreadable": []})
     if version not in options.versions:
         known = ", ".join(map(str, sorted(options.versions)))
         raise Refused(f"There is no version {version} of automatic annotation, only {known}: name another, or add it.")
-    looking = _Looking(version, options, bench)
-    async with bench.place():
+    looking = _Looking(version, options, context)
+    async with context.place():
         made = await looking.run()
     await in_thread(looking.put)
-    return _outcome(bench, version, made)
+    return _outcome(context, version, made)
 
 
-def _version(options: Options, bench: Bench) -> int:
-    wanted = options.version if options.version is not None else bench.job.facts.get("auto_anno_version", 0)
+def _version(options: Options, context: StepContext) -> int:
+    wanted = options.version if options.version is not None else context.job.facts.get("auto_anno_version", 0)
     if isinstance(wanted, bool) or not str(wanted).strip().isascii() or not str(wanted).strip().isdigit():
         raise Refused(f"{wanted!r} is no version of automatic annotation: it is a whole number, and 0 is none.")
     return int(wanted)
 
 
-def _outcome(bench: Bench, version: int, made: Mapping[str, Any]) -> Outcome:
-    size = (bench.directory / _FILE).stat().st_size
+def _outcome(context: StepContext, version: int, made: Mapping[str, Any]) -> Outcome:
+    size = (context.directory / _FILE).stat().st_size
     facts = {
         "annotator": version,
         "annotated": made["annotated"],
@@ -141,25 +141,25 @@ def _outcome(bench: Bench, version: int, made: Mapping[str, Any]) -> Outcome:
 class _Looking:
     """One job's frames on their way past a detector."""
 
-    def __init__(self, version: int, options: Options, bench: Bench) -> None:
-        self._version, self._options, self._bench = version, options, bench
+    def __init__(self, version: int, options: Options, context: StepContext) -> None:
+        self._version, self._options, self._context = version, options, context
         self._detector = options.versions[version]
-        self._room = bench.directory / _ROOM
-        self._tree, self._manifest = bench.tree("tasks"), bench.file("manifest")
-        self._list = bench.file("task_list")
+        self._room = context.directory / _ROOM
+        self._tree, self._manifest = context.tree("tasks"), context.file("manifest")
+        self._list = context.file("task_list")
 
     async def run(self) -> dict[str, Any]:
         """What was seen, in numbers."""
         await in_thread(make_room, self._room, await in_thread(self._fingerprint))
         if isinstance(self._detector, Program):
             return await self._program(self._detector)
-        detector = _settings(self._detector, self._bench.tools)
-        return await self._order("detect", detector=detector, threads=self._bench.tools.encoder.threads)
+        detector = _settings(self._detector, self._context.tools)
+        return await self._order("detect", detector=detector, threads=self._context.tools.encoder.threads)
 
     def put(self) -> None:
         """Give the file its name."""
         with disk():
-            (self._room / _FILE).replace(self._bench.directory / _FILE)
+            (self._room / _FILE).replace(self._context.directory / _FILE)
             shutil.rmtree(self._room)
 
     async def _program(self, program: Program) -> dict[str, Any]:
@@ -168,18 +168,18 @@ class _Looking:
         if there["left"]:
             answered = there["frames"] - there["left"]
             fields = fields_of(
-                self._bench.job,
-                self._bench.talk,
-                self._bench.facts,
+                self._context.job,
+                self._context.talk,
+                self._context.facts,
                 asked=str(asked),
                 answers=str(answers),
                 tasks=str(self._tree),
                 version=self._version,
-                directory=str(self._bench.directory),
-                attempt=self._bench.job.attempt + 1,
+                directory=str(self._context.directory),
+                attempt=self._context.job.attempt + 1,
             )
-            growing = Growing(self._bench, answers, answered, there["frames"])
-            await call(call_of(program, self._bench, fields, growing), self._bench)
+            growing = Growing(self._context, answers, answered, there["frames"])
+            await call(call_of(program, self._context, fields, growing), self._context)
             growing()
         return await self._order("gather")
 
@@ -193,25 +193,25 @@ class _Looking:
             **more,
         }
         try:
-            return await carry_out(
-                _MODULE, orders, self._bench, quiet=self._options.stall, memory=int(self._options.memory)
+            return await run_worker(
+                _MODULE, orders, self._context, quiet=self._options.stall, memory=int(self._options.memory)
             )
         except Refused:
             await in_thread(partial(shutil.rmtree, self._room, ignore_errors=True))
             raise
         except process.Hung:
-            raise AgainLater(
+            raise RetryLater(
                 f"Version {self._version} of automatic annotation made no progress for {self._options.stall:g} s and was"
                 " ended: if that was too early, raise stall of the step."
             ) from None
         except Silent as silent:
             raise _dead(
-                silent, f"version {self._version} of automatic annotation", quoted(self._bench.job.name)
+                silent, f"version {self._version} of automatic annotation", quoted(self._context.job.name)
             ) from None
 
     def _fingerprint(self) -> str:
         """What stands for all that decides which boxes there are."""
-        artifacts = self._bench.artifacts
+        artifacts = self._context.artifacts
         tree = artifacts["tasks"].tree
         with self._manifest.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -222,7 +222,7 @@ class _Looking:
             tree.digest if tree else None,
         ]
         if not isinstance(self._detector, Program):
-            settings = _settings(self._detector, self._bench.tools)
+            settings = _settings(self._detector, self._context.tools)
             files = [Path(settings[name]) for name in _FILES if settings.get(name)]
             known += [[one.stat().st_size, one.stat().st_mtime_ns] for one in files if one.is_file()]
         return hashlib.blake2b(json.dumps(known).encode(), digest_size=16).hexdigest()
@@ -253,9 +253,9 @@ def _settings(detector: People | Faces | Network, tools: Tools) -> dict[str, Any
     return settings
 
 
-def _dead(silent: Silent, detector: str, what: str) -> AgainLater | Refused:
+def _dead(silent: Silent, detector: str, what: str) -> RetryLater | Refused:
     if silent.code in _FROM_OUTSIDE:
-        return AgainLater(
+        return RetryLater(
             f"The child with {detector} was killed while it looked at {what} ({silent}).", said=silent.said
         )
     last = silent.said.rpartition("\n")[2][:300]

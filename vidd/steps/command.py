@@ -23,7 +23,7 @@ from vidd.programs.program import call
 from vidd.settings.templates import fields_of, render
 
 if TYPE_CHECKING:
-    from vidd.ports import Bench, Tools
+    from vidd.ports import StepContext, Tools
 
 SLOT: str | None = "commands"
 FACTS: frozenset[str] = frozenset({"video"})
@@ -67,59 +67,59 @@ async def check(options: Options, tools: Tools) -> str:
     return check_running(options, tools)
 
 
-def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
+def still(options: Options, context: StepContext, outcome: Outcome) -> bool:
     """Whether what it made is still there, also where it is no artifact."""
-    fields = _fields(options, bench) | {name: fact for name, fact in outcome.facts.items() if name == "video"}
+    fields = _fields(options, context) | {name: fact for name, fact in outcome.facts.items() if name == "video"}
     try:
-        return Promised(options.outputs, bench.directory, fields).there()
+        return Promised(options.outputs, context.directory, fields).there()
     except Refused:
         # Its paths were made of what is no more, such as another step's facts.
         return False
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """Run it once. The fact of the step's own name has its exit, its first and last lines, its log, and what it made."""
-    role = _role(options, bench)
-    source = bench.file(role)
-    media = bench.artifacts[role].media or (await probe(source, bench.job.name) if options.probe else None)
-    fields = _fields(options, bench) | ({"video": _video(media)} if media else {})
-    promised = Promised(options.outputs, bench.directory, fields)
-    if not (options.rework == "over" and goes_over(bench.job) is not None):
+    role = _role(options, context)
+    source = context.file(role)
+    media = context.artifacts[role].media or (await probe(source, context.job.name) if options.probe else None)
+    fields = _fields(options, context) | ({"video": _video(media)} if media else {})
+    promised = Promised(options.outputs, context.directory, fields)
+    if not (options.rework == "over" and goes_over(context.job) is not None):
         await promised.clear()
     for text in options.make:
-        within(bench.directory, render(text, fields)).mkdir(parents=True, exist_ok=True)
-    placed = {role: within(bench.directory, render(text, fields)) for role, text in options.place.items()}
+        within(context.directory, render(text, fields)).mkdir(parents=True, exist_ok=True)
+    placed = {role: within(context.directory, render(text, fields)) for role, text in options.place.items()}
     try:
         for role, path in placed.items():
-            await in_thread(_put, bench.file(role), path)
-        calling = call_of(options, bench, fields)
-        async with bench.place():
-            told = await call(calling, bench)
+            await in_thread(_put, context.file(role), path)
+        calling = call_of(options, context, fields)
+        async with context.place():
+            told = await call(calling, context)
     finally:
         for path in placed.values():
             path.unlink(missing_ok=True)
     artifacts, outputs = await promised.gather()
-    facts: dict[str, Any] = {bench.step: {**told, "outputs": outputs}}
+    facts: dict[str, Any] = {context.step: {**told, "outputs": outputs}}
     return Outcome(artifacts, facts | ({"video": fields["video"]} if media else {}))
 
 
-def _role(options: Options, bench: Bench) -> str:
-    return options.source or ("talk" if "talk" in bench.artifacts else "source")
+def _role(options: Options, context: StepContext) -> str:
+    return options.source or ("talk" if "talk" in context.artifacts else "source")
 
 
-def _fields(options: Options, bench: Bench) -> dict[str, Any]:
+def _fields(options: Options, context: StepContext) -> dict[str, Any]:
     """What the templates may name. A file of which only a part was fetched is not among `files`."""
-    whole = {role: one for role, one in bench.artifacts.items() if "window" not in one.facts}
-    source = bench.artifacts.get(_role(options, bench))
+    whole = {role: one for role, one in context.artifacts.items() if "window" not in one.facts}
+    source = context.artifacts.get(_role(options, context))
     return fields_of(
-        bench.job,
-        bench.talk,
-        bench.facts,
-        file=str(bench.directory / source.path) if source else "",
-        files={role: str(bench.directory / one.path) for role, one in whole.items()},
+        context.job,
+        context.talk,
+        context.facts,
+        file=str(context.directory / source.path) if source else "",
+        files={role: str(context.directory / one.path) for role, one in whole.items()},
         suffix=PurePath(source.path).suffix if source else "",
-        directory=str(bench.directory),
-        attempt=bench.job.attempt + 1,
+        directory=str(context.directory),
+        attempt=context.job.attempt + 1,
     )
 
 

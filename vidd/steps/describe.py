@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 from vidd.errors import Refused
 from vidd.model.media import Outcome
 from vidd.model.talk import parse_recording_name, speakers_in_words
-from vidd.ports import Bench
+from vidd.ports import StepContext
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
 from vidd.settings.types import Options as Base
@@ -41,14 +41,14 @@ class Options(Base):
     tags: tuple[_Template, ...] = Field(_TAGS, description="Tags; each line that comes out is one.")
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """The facts `title` (one line), `description`, `tags` (a list) and `speakers` ("A, B and C").
 
     Refused where a template names what there is not.
     """
-    speakers = speakers_in_words(bench.talk)
-    fields = fields_of(bench.job, bench.talk, bench.facts, speakers=speakers)
-    title = " ".join(render(options.title, fields).split()) or title_of(bench.job.name)
+    speakers = speakers_in_words(context.talk)
+    fields = fields_of(context.job, context.talk, context.facts, speakers=speakers)
+    title = " ".join(render(options.title, fields).split()) or title_of(context.job.name)
     description = re.sub(r"\n{3,}", "\n\n", render(options.description, fields | {"title": title})).strip()
     rendered = (render(template, fields | {"title": title}) for template in options.tags)
     tags = list(dict.fromkeys(" ".join(line.split()) for text in rendered for line in text.splitlines()))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.threads import in_thread
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.content_type import content_type
 from vidd.files.digest import digest_of, promised_sums
 from vidd.integrations.aws.s3_uri import parse_s3_uri
@@ -31,17 +31,17 @@ from vidd.settings.types import Duration, Size
 from vidd.settings.types import Options as Base
 from vidd.transfer import http, http_download
 from vidd.transfer.http_ranges import WebRanges
-from vidd.transfer.partial_download import Landing
-from vidd.transfer.progress_meter import Meter
+from vidd.transfer.partial_download import PartialDownload
+from vidd.transfer.progress_meter import ProgressMeter
 from vidd.transfer.remote_ranges import PartReader, Replaced
-from vidd.transfer.sparse_download import Window
+from vidd.transfer.sparse_download import SparseDownload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from vidd.integrations.aws.s3_download import Pinned
     from vidd.integrations.pcloud.api import Cloud
-    from vidd.ports import Bench, Tools
+    from vidd.ports import StepContext, Tools
     from vidd.transfer.remote_ranges import Ranges
 
 SLOT = "fetches"
@@ -67,69 +67,71 @@ def local_name(name: str) -> str:
     return f"source{end}" if re.fullmatch(r"\.[a-z0-9]{1,5}", end) else "source"
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """Fetch `job.location`; the file becomes the artifact `source`, a directory of this host a tree of that role."""
-    if (directory := await in_thread(tree_copy.directory_of, bench.job.location)) is not None:
-        return await tree_copy.fetched(directory, bench)
-    name = local_name(await _name(options, bench))
-    meter = Meter("fetch", "download", progress=bench.progress, observe=bench.tools.observe)
-    chunk, reserve = int(options.chunk), bench.tools.encoder.disk_reserve
-    window = Window(bench.directory, name, reserve=reserve)
-    with closing(Landing(bench.directory, name, chunk=chunk, reserve=reserve)) as landing, closing(window):
-        facts = await _in_parts(options, bench, window, meter)
+    if (directory := await in_thread(tree_copy.directory_of, context.job.location)) is not None:
+        return await tree_copy.fetched(directory, context)
+    name = local_name(await _name(options, context))
+    meter = ProgressMeter("fetch", "download", progress=context.progress, observe=context.tools.observe)
+    chunk, reserve = int(options.chunk), context.tools.encoder.disk_reserve
+    window = SparseDownload(context.directory, name, reserve=reserve)
+    with closing(PartialDownload(context.directory, name, chunk=chunk, reserve=reserve)) as landing, closing(window):
+        facts = await _in_parts(options, context, window, meter)
         if "window" in facts:
             landing.discard()
         else:
-            facts |= await _whole(options, bench, landing, meter)
+            facts |= await _whole(options, context, landing, meter)
     meter.tell()
     size = landing.final.stat().st_size
     return Outcome(artifacts=(Artifact("source", name, size, content_type=content_type(name), facts=facts),))
 
 
-def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
+def still(options: Options, context: StepContext, outcome: Outcome) -> bool:
     """Whether what was fetched is still enough: a talk may have got other times, a job other settings, a file been corrected."""
     known = outcome.artifacts[0].facts
     window = known.get("window")
     if window is None:
-        return not _corrected(known.get("seen"), bench)
-    span = _span(options, bench)
+        return not _corrected(known.get("seen"), context)
+    span = _span(options, context)
     return isinstance(span, Span) and Span(window["start"], window["end"]).holds(span)
 
 
-def _corrected(seen: list[int] | None, bench: Bench) -> bool:
+def _corrected(seen: list[int] | None, context: StepContext) -> bool:
     """Whether a file of this host, of which the arrival promised nothing, is another than when it was fetched."""
-    if seen is None or {"size", "mtime_ns"} & bench.job.facts.keys():
+    if seen is None or {"size", "mtime_ns"} & context.job.facts.keys():
         return False
     try:
-        now = file_copy.look(file_copy.path_of(bench.job.location), {})
+        now = file_copy.look(file_copy.path_of(context.job.location), {})
     except Refused:
         return False
     return [now.st_size, now.st_mtime_ns] != seen
 
 
-def _span(options: Options, bench: Bench) -> Span | str:
+def _span(options: Options, context: StepContext) -> Span | str:
     """The only part that is needed; or, as a sentence, why all is."""
     if not options.ranged:
         return "The settings say so (ranged = false)."
-    if (why := needs_all(bench.job.settings)) is not None:
+    if (why := needs_all(context.job.settings)) is not None:
         return why
     try:
-        span = talk_span(bench.job.facts, bench.talk, bench.job.name)
+        span = talk_span(context.job.facts, context.talk, context.job.name)
     except Refused:
         return "The talk's times are not known yet."
     return span if span.start >= 0 and (span.end is None or span.start < span.end) else "The talk's times are odd."
 
 
-async def _in_parts(options: Options, bench: Bench, window: Window, meter: Meter) -> dict[str, Any]:
+async def _in_parts(
+    options: Options, context: StepContext, window: SparseDownload, meter: ProgressMeter
+) -> dict[str, Any]:
     """Read what the cut needs; the facts have a `window`. Else nothing is left of it, and they say why (`whole`)."""
-    if bench.job.location.partition(":")[0].lower() not in {"s3", "http", "https"}:
+    if context.job.location.partition(":")[0].lower() not in {"s3", "http", "https"}:
         return {}
-    span: Span | str = _span(options, bench)
+    span: Span | str = _span(options, context)
     if "whole" in (noted := window.noted()):
         span = str(noted["whole"])
     try:
         if isinstance(span, Span):
-            return await _window(options, bench, window, meter, span)
+            return await _window(options, context, window, meter, span)
     except NotInParts as reason:
         span = reason.sentence
     window.discard()
@@ -137,24 +139,26 @@ async def _in_parts(options: Options, bench: Bench, window: Window, meter: Meter
     return {"whole": span}
 
 
-async def _window(options: Options, bench: Bench, window: Window, meter: Meter, span: Span) -> dict[str, Any]:
+async def _window(
+    options: Options, context: StepContext, window: SparseDownload, meter: ProgressMeter, span: Span
+) -> dict[str, Any]:
     for _ in range(2):
         try:
-            async with _far(options, bench, window) as (far, head):
-                sleep, piece = bench.tools.clock.sleep, int(options.chunk)
+            async with _far(options, context, window) as (far, head):
+                sleep, piece = context.tools.clock.sleep, int(options.chunk)
                 reader = PartReader(far, window, meter, sleep=sleep, parallel=options.parallel, piece=piece)
                 await reader.take(head)
-                return await _read(bench, reader, span, options.margin)
+                return await _read(context, reader, span, options.margin)
         except Replaced:
             window.discard()
     # Several servers behind one address may each have a tag of their own for the same file.
     window.discard(whole="It changed twice while parts of it were read.")
-    raise AgainLater("The file was replaced twice while parts of it were read; it is fetched again, whole.")
+    raise RetryLater("The file was replaced twice while parts of it were read; it is fetched again, whole.")
 
 
-async def _read(bench: Bench, reader: PartReader, span: Span, margin: float) -> dict[str, Any]:
+async def _read(context: StepContext, reader: PartReader, span: Span, margin: float) -> dict[str, Any]:
     far, window = reader.far, reader.window
-    if bench.job.facts.get("size") not in {None, far.size}:
+    if context.job.facts.get("size") not in {None, far.size}:
         raise NotInParts("Its size is not the promised one.")
     layout = await mp4_index.find_index(reader.read, far.size)
     # An index of hours is a million numbers, and other jobs wait for this loop.
@@ -174,42 +178,46 @@ async def _read(bench: Bench, reader: PartReader, span: Span, margin: float) -> 
 
 
 @asynccontextmanager
-async def _far(options: Options, bench: Bench, window: Window) -> AsyncIterator[tuple[Ranges, bytes]]:
+async def _far(options: Options, context: StepContext, window: SparseDownload) -> AsyncIterator[tuple[Ranges, bytes]]:
     """The far file, its state known, and the window open for it; and the first bytes, where they came with the state."""
-    if bench.job.location.partition(":")[0].lower() == "s3":
+    if context.job.location.partition(":")[0].lower() == "s3":
         from vidd.integrations.aws.s3_ranges import S3Ranges  # noqa: PLC0415 - see _pinned
 
-        async with _pinned(options, bench) as (s3, thing):
+        async with _pinned(options, context) as (s3, thing):
             far = S3Ranges(s3, thing)
             window.open(far.pin, far.size)
             yield far, b""
         return
     async with http.session() as web:
-        there = WebRanges(web, bench.job.location, bench.tools.clock, etag=bench.job.facts.get("etag"))
+        there = WebRanges(web, context.job.location, context.tools.clock, etag=context.job.facts.get("etag"))
         head = b"" if there.go_on(window.noted().get("pin", {})) else await there.begin()
         window.open(there.pin, there.size)
         yield there, head
 
 
-async def _whole(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
-    match bench.job.location.partition(":")[0].lower():
+async def _whole(
+    options: Options, context: StepContext, landing: PartialDownload, meter: ProgressMeter
+) -> dict[str, Any]:
+    match context.job.location.partition(":")[0].lower():
         case "file":
-            return await _from_file(options, bench, landing, meter)
+            return await _from_file(options, context, landing, meter)
         case "s3":
-            return await _from_s3(options, bench, landing, meter)
+            return await _from_s3(options, context, landing, meter)
         case "pcloud":
-            return await _from_pcloud(options, bench, landing, meter)
+            return await _from_pcloud(options, context, landing, meter)
         case "http" | "https":
-            return await _from_web(options, bench, landing, meter)
+            return await _from_web(options, context, landing, meter)
         case other:
             raise Refused(
                 f"Nothing is fetched from {other[:40]!a} addresses: give file:, s3:, pcloud:, http: or https:."
             )
 
 
-async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
-    path, facts = file_copy.path_of(bench.job.location), bench.job.facts
-    sums = _promised(options, bench) or {}
+async def _from_file(
+    options: Options, context: StepContext, landing: PartialDownload, meter: ProgressMeter
+) -> dict[str, Any]:
+    path, facts = file_copy.path_of(context.job.location), context.job.facts
+    sums = _promised(options, context) or {}
     before = file_copy.look(path, facts)
     cloned = await file_copy.take_over(path, facts, landing, meter)
     for algorithm, promised in sums.items():
@@ -218,29 +226,29 @@ async def _from_file(options: Options, bench: Bench, landing: Landing, meter: Me
     return {"cloned": cloned, "seen": [before.st_size, before.st_mtime_ns]}
 
 
-def _promised(options: Options, bench: Bench) -> dict[str, str] | None:
+def _promised(options: Options, context: StepContext) -> dict[str, str] | None:
     """The checksums the arrival came with; None where none is to be compared."""
-    return promised_sums(dict(bench.job.facts)) if options.verify else None
+    return promised_sums(dict(context.job.facts)) if options.verify else None
 
 
-def _account(options: Options, bench: Bench, where: str) -> str:
-    name = options.account or bench.job.facts.get("account")
+def _account(options: Options, context: StepContext, where: str) -> str:
+    name = options.account or context.job.facts.get("account")
     if not name:
         raise Refused(f"The arrival names no account to read {where} with: set account of the fetch step.")
     return str(name)
 
 
 @asynccontextmanager
-async def _pinned(options: Options, bench: Bench) -> AsyncIterator[tuple[Any, Pinned]]:
+async def _pinned(options: Options, context: StepContext) -> AsyncIterator[tuple[Any, Pinned]]:
     """A client of S3, and the object as it is now."""
     # Every daemon fetches, and those that have no S3 are spared what it takes to start and to hold its library.
     from vidd.integrations.aws import s3_download  # noqa: PLC0415
     from vidd.integrations.aws.account import Account, client  # noqa: PLC0415
 
-    facts = bench.job.facts
-    bucket, key = parse_s3_uri(bench.job.location)
+    facts = context.job.facts
+    bucket, key = parse_s3_uri(context.job.location)
     bucket, key = facts.get("bucket", bucket), facts.get("key", key)
-    async with client(bench.tools.account(_account(options, bench, "S3"), Account), "s3") as s3:
+    async with client(context.tools.account(_account(options, context, "S3"), Account), "s3") as s3:
         thing = await s3_download.pin(
             s3, bucket, key, version=facts.get("version"), etag=facts.get("etag"), size=facts.get("size")
         )
@@ -249,47 +257,55 @@ async def _pinned(options: Options, bench: Bench) -> AsyncIterator[tuple[Any, Pi
         yield s3, thing
 
 
-async def _from_s3(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
+async def _from_s3(
+    options: Options, context: StepContext, landing: PartialDownload, meter: ProgressMeter
+) -> dict[str, Any]:
     from vidd.integrations.aws import s3_download  # noqa: PLC0415 - see _pinned
 
-    promised, sleep = _promised(options, bench), bench.tools.clock.sleep
-    async with _pinned(options, bench) as (s3, thing):
+    promised, sleep = _promised(options, context), context.tools.clock.sleep
+    async with _pinned(options, context) as (s3, thing):
         await s3_download.fetch(s3, thing, landing, meter, promised=promised, parallel=options.parallel, sleep=sleep)
     return {"etag": thing.etag}
 
 
 @asynccontextmanager
-async def _cloud(options: Options, bench: Bench) -> AsyncIterator[Cloud]:
+async def _cloud(options: Options, context: StepContext) -> AsyncIterator[Cloud]:
     from vidd.integrations.pcloud.api import Account, cloud  # noqa: PLC0415 - as above
 
-    name = _account(options, bench, "pCloud")
-    async with cloud(bench.tools.account(name, Account), name, bench.tools.clock) as api:
+    name = _account(options, context, "pCloud")
+    async with cloud(context.tools.account(name, Account), name, context.tools.clock) as api:
         yield api
 
 
-async def _from_pcloud(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
+async def _from_pcloud(
+    options: Options, context: StepContext, landing: PartialDownload, meter: ProgressMeter
+) -> dict[str, Any]:
     from vidd.integrations.pcloud.download import fetch  # noqa: PLC0415 - as above
 
-    job, promised = bench.job, _promised(options, bench)
+    job, promised = context.job, _promised(options, context)
     size, parallel = job.facts.get("size"), options.parallel
-    async with _cloud(options, bench) as api:
+    async with _cloud(options, context) as api:
         return await fetch(api, job.location, landing, meter, size=size, promised=promised, parallel=parallel)
 
 
-async def _name(options: Options, bench: Bench) -> str:
+async def _name(options: Options, context: StepContext) -> str:
     """The name of what arrived; one without an end is asked for where the place knows a better one."""
-    if PurePath(bench.job.name).suffix or not bench.job.location.lower().startswith("pcloud:"):
-        return bench.job.name
+    if PurePath(context.job.name).suffix or not context.job.location.lower().startswith("pcloud:"):
+        return context.job.name
     from vidd.integrations.pcloud.download import look  # noqa: PLC0415 - as above
 
-    async with _cloud(options, bench) as api:
-        return (await look(api, bench.job.location)).name
+    async with _cloud(options, context) as api:
+        return (await look(api, context.job.location)).name
 
 
-async def _from_web(options: Options, bench: Bench, landing: Landing, meter: Meter) -> dict[str, Any]:
-    facts = bench.job.facts
-    size = await http_download.download(bench.job.location, landing, meter, bench.tools.clock, etag=facts.get("etag"))
-    await landing.check(facts.get("size") or size, _promised(options, bench) or {})
+async def _from_web(
+    options: Options, context: StepContext, landing: PartialDownload, meter: ProgressMeter
+) -> dict[str, Any]:
+    facts = context.job.facts
+    size = await http_download.download(
+        context.job.location, landing, meter, context.tools.clock, etag=facts.get("etag")
+    )
+    await landing.check(facts.get("size") or size, _promised(options, context) or {})
     await landing.settle()
     return {}
 

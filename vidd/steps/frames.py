@@ -19,21 +19,21 @@ from pydantic import Field, model_validator
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.disk_space import disk
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.settings import Preset
 from vidd.media.frames.task_store import TASKS, Shelf
 from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
-from vidd.processes.worker_client import Silent, carry_out, make_room
+from vidd.processes.worker_client import Silent, run_worker, make_room
 from vidd.settings.templates import file_name
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.ports import Bench
+    from vidd.ports import StepContext
 
 SLOT: str | None = "encodes"
 FACTS: frozenset[str] = frozenset({"frames", "tasks", "frame_rate", "lost", "pruned", "deinterlaced", "left_out"})
@@ -75,9 +75,9 @@ class Options(Base):
         return self
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """Make the tree `tasks` (`<task>/<task>.mp4`, `<task>/<k>.jpg`), the `manifest` and the `task_list`."""
-    taking = _Taking(options, bench)
+    taking = _Taking(options, context)
     made = await taking.run()
     tasks = [Task(**one) for one in made["tasks"]]
     listed = TaskList(
@@ -90,7 +90,7 @@ async def run(options: Options, bench: Bench) -> Outcome:
         options.per_task,
         tasks,
     )
-    artifacts = await in_thread(_put, bench.directory, listed)
+    artifacts = await in_thread(_put, context.directory, listed)
     facts = {
         "frames": listed.frames,
         "tasks": len(tasks),
@@ -119,40 +119,40 @@ def _left_out(made: Mapping[str, Any], frames: int) -> list[dict[str, str]]:
 class _Taking:
     """One recording, or images, on the way into tasks."""
 
-    def __init__(self, options: Options, bench: Bench) -> None:
-        self._options, self._bench = options, bench
-        artifact = bench.artifacts.get(options.source)
+    def __init__(self, options: Options, context: StepContext) -> None:
+        self._options, self._context = options, context
+        artifact = context.artifacts.get(options.source)
         self._tree = artifact is not None and artifact.tree is not None
-        self._path = bench.tree(options.source) if self._tree else bench.file(options.source)
-        self._room = bench.directory / _ROOM
-        self.called = file_name(PurePath(bench.job.name).stem or bench.job.name)
+        self._path = context.tree(options.source) if self._tree else context.file(options.source)
+        self._room = context.directory / _ROOM
+        self.called = file_name(PurePath(context.job.name).stem or context.job.name)
         self._images = self._tree or self._path.suffix.lower() == ".zip"
-        self.rate = 0.0 if self._images else _rate(options, bench)
+        self.rate = 0.0 if self._images else _rate(options, context)
 
     async def run(self) -> dict[str, Any]:
         """What the child made of it."""
         orders = self._orders()
         await in_thread(make_room, self._room, self._fingerprint(orders))
         try:
-            return await carry_out(
+            return await run_worker(
                 "vidd.media.frames.client",
                 orders,
-                self._bench,
+                self._context,
                 quiet=_QUIET,
-                memory=self._bench.tools.encoder.memory or _MEMORY,
+                memory=self._context.tools.encoder.memory or _MEMORY,
             )
         except Refused:
             await in_thread(partial(shutil.rmtree, self._room, ignore_errors=True))
             raise
         except Silent as silent:
-            name = quoted(self._bench.job.name)
-            raise AgainLater(f"The frames of {name} could not be taken ({silent}).", said=silent.said) from None
+            name = quoted(self._context.job.name)
+            raise RetryLater(f"The frames of {name} could not be taken ({silent}).", said=silent.said) from None
 
     def _orders(self) -> dict[str, Any]:
         options, kept = self._options, {"per_task", "thumbnails", "thumbnail", "quality"}
         orders = {
             "path": str(self._path),
-            "name": self._bench.job.name,
+            "name": self._context.job.name,
             "called": self.called,
             "room": str(self._room),
             **{name: getattr(options, name) for name in kept},
@@ -165,12 +165,12 @@ class _Taking:
             **orders,
             **{name: getattr(options, name) for name in more},
             "rate": rate,
-            "threads": self._bench.tools.encoder.threads,
+            "threads": self._context.tools.encoder.threads,
         }
 
     def _fingerprint(self, orders: dict[str, Any]) -> str:
         """What stands for all that decides what the tasks are like."""
-        artifact = self._bench.artifacts[self._options.source]
+        artifact = self._context.artifacts[self._options.source]
         known = {"size": artifact.size, "tree": artifact.tree.digest if artifact.tree else None}
         if not self._tree:
             known["mtime"] = self._path.stat().st_mtime_ns
@@ -178,8 +178,8 @@ class _Taking:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _rate(options: Options, bench: Bench) -> float:
-    given = options.rate if options.rate is not None else bench.job.facts.get("frame_rate")
+def _rate(options: Options, context: StepContext) -> float:
+    given = options.rate if options.rate is not None else context.job.facts.get("frame_rate")
     if given is None:
         raise Refused("How many frames a second are wanted nobody says: set rate of the step, or the job's frame_rate.")
     try:

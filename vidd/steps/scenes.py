@@ -15,7 +15,7 @@ from pydantic import Field
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.disk_space import disk
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.process import check_capable, encode
@@ -30,7 +30,7 @@ from vidd.processes import run as process
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
-    from vidd.ports import Bench, Tools
+    from vidd.ports import StepContext, Tools
 
 SLOT: str | None = "encodes"
 FACTS: frozenset[str] = frozenset({"scenes", "frames", "detector", "threshold"})
@@ -74,13 +74,13 @@ async def check(options: Options, tools: Tools) -> str:
     return said
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """Make `scenes.json`, with the files in a tree of the role `scenes`, or alone where there are none."""
-    role = options.source or ("talk" if "talk" in bench.artifacts else "source")
-    source, name = bench.file(role), bench.job.name
-    media = bench.artifacts[role].media or await probe(source, name)
-    parting = _Parting(options, bench, source, media)
-    async with bench.place():
+    role = options.source or ("talk" if "talk" in context.artifacts else "source")
+    source, name = context.file(role), context.job.name
+    media = context.artifacts[role].media or await probe(source, name)
+    parting = _Parting(options, context, source, media)
+    async with context.place():
         found = await parting.look()
         scenes = scenes_of(found.cuts, found.frames, options.shortest)
         if options.files == "copy":
@@ -96,19 +96,19 @@ async def run(options: Options, bench: Bench) -> Outcome:
 class _Parting:
     """One video on its way into scenes."""
 
-    def __init__(self, options: Options, bench: Bench, source: Path, media: Media) -> None:
-        self._options, self._bench, self._source, self._media = options, bench, source, media
+    def __init__(self, options: Options, context: StepContext, source: Path, media: Media) -> None:
+        self._options, self._context, self._source, self._media = options, context, source, media
         self.threshold = options.threshold or (10.0 if options.detector == "scdet" else 3.0)
 
     async def look(self) -> Found:
         """How many pictures there are, and where scenes begin."""
-        options, name = self._options, self._bench.job.name
+        options, name = self._options, self._context.job.name
         if options.detector == "adaptive":
             words = (f"{self.threshold:g}", str(options.window), str(options.shortest))
             said = await self._ask("adaptive", *words)
             return Found(int(said["frames"]), tuple(said["cuts"]))
-        said_to = self._bench.directory / ".scenes.txt"
-        threads = self._bench.tools.encoder.threads
+        said_to = self._context.directory / ".scenes.txt"
+        threads = self._context.tools.encoder.threads
         try:
             await self._ffmpeg(
                 told.detection(self._source, said_to, threshold=self.threshold, threads=threads), said_to
@@ -123,7 +123,7 @@ class _Parting:
 
     async def part(self, scenes: list[Scene]) -> Artifact:
         """Make the files, look at them, and put all of it in place."""
-        directory, index = self._bench.directory, json.dumps([one.to_json() for one in scenes], indent=1)
+        directory, index = self._context.directory, json.dumps([one.to_json() for one in scenes], indent=1)
         if self._options.files == "none":
             path = directory / _INDEX
             with disk():
@@ -141,7 +141,7 @@ class _Parting:
         return await in_thread(tree_artifact, "scenes", directory, final.name)
 
     async def _make(self, part: Path, scenes: list[Scene]) -> None:
-        options, threads = self._options, self._bench.tools.encoder.threads
+        options, threads = self._options, self._context.tools.encoder.threads
         part.mkdir()
         mp4 = options.files == "encode" or self._media.container.startswith("mov")
         suffix, container = ("mp4", "mp4") if mp4 else ("mkv", "matroska")
@@ -168,7 +168,7 @@ class _Parting:
 
     async def _check(self, file: Path, scene: Scene) -> None:
         try:
-            _, found = await inspect(file, scene.name, nice=self._bench.tools.encoder.nice)
+            _, found = await inspect(file, scene.name, nice=self._context.tools.encoder.nice)
         except Refused as refused:
             raise self._not_good(refused.sentence.rstrip(".")) from None
         if found.pictures != scene.length:
@@ -178,24 +178,24 @@ class _Parting:
 
     def _not_good(self, why: str) -> Refused:
         what = 'set files = "encode" of the step' if self._options.files == "copy" else "send the file again, whole"
-        return Refused(f"The scenes of {quoted(self._bench.job.name)} did not come out well: {why}; {what}.")
+        return Refused(f"The scenes of {quoted(self._context.job.name)} did not come out well: {why}; {what}.")
 
     async def _ffmpeg(self, argv: list[str], output: Path) -> None:
-        bench = self._bench
+        context = self._context
         await encode(
-            bench.tools.encoder, argv, output=output, duration=self._media.duration,
-            progress=bench.progress, observe=bench.tools.observe, kind="scenes",
+            context.tools.encoder, argv, output=output, duration=self._media.duration,
+            progress=context.progress, observe=context.tools.observe, kind="scenes",
         )  # fmt: skip
 
     async def _ask(self, what: str, *words: str) -> dict[str, Any]:
         """What the child says of the source."""
         said: list[str] = []
         argv: list[str | Path] = [sys.executable, "-P", "-m", "vidd.media.scenes.worker", what, self._source, *words]
-        encoder, name = self._bench.tools.encoder, quoted(self._bench.job.name)
+        encoder, name = self._context.tools.encoder, quoted(self._context.job.name)
         limit = max(600.0, 20 * self._media.duration)
         ended = await process.run(argv, on_line=said.append, deadline=limit, nice=encoder.nice, memory=_MEMORY)
         if ended.code != 0 or not said:
-            raise AgainLater(f"{name} could not be looked at for its scenes (exit {ended.code}).", said=ended.stderr)
+            raise RetryLater(f"{name} could not be looked at for its scenes (exit {ended.code}).", said=ended.stderr)
         answer: dict[str, Any] = json.loads(said[-1])
         if "missing" in answer:
             raise _no_detector(answer["missing"])

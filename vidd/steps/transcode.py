@@ -20,7 +20,7 @@ from vidd.media.ffmpeg.settings import BitRate, Preset, Segment
 from vidd.media.probe.client import probe
 from vidd.media.verify.verify import Origin, Wanted, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
-from vidd.ports import Bench, Tools
+from vidd.ports import StepContext, Tools
 
 SLOT: str | None = "encodes"
 FACTS: frozenset[str] = frozenset({"renditions", "left_out"})
@@ -76,16 +76,16 @@ async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind
     return await check_capable(tools.encoder)
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """Make `rendition-720p.mp4` and so on, with roles of the same names."""
-    role = options.source or ("talk" if "talk" in bench.artifacts else "source")
-    source, name = bench.file(role), bench.job.name
-    media = bench.artifacts[role].media or await probe(source, name)
+    role = options.source or ("talk" if "talk" in context.artifacts else "source")
+    source, name = context.file(role), context.job.name
+    media = context.artifacts[role].media or await probe(source, name)
     sizes, left_out = _chosen(options, media)
-    finals = [bench.directory / f"rendition-{one.name}.mp4" for one in sizes]
+    finals = [context.directory / f"rendition-{one.name}.mp4" for one in sizes]
     parts, kept = [part_of(final) for final in finals], [checkpoints_of(final) for final in finals]
     ladder = Ladder(
-        bench.tools.encoder,
+        context.tools.encoder,
         source,
         media,
         sizes,
@@ -93,13 +93,13 @@ async def run(options: Options, bench: Bench) -> Outcome:
         every=options.segment,
         kept=kept,
         name=name,
-        place=bench.place,
-        progress=bench.progress,
-        observe=bench.tools.observe,
+        place=context.place,
+        progress=context.progress,
+        observe=context.tools.observe,
     )
     try:
         done = await ladder.make(parts)
-        nice = bench.tools.encoder.nice
+        nice = context.tools.encoder.nice
         checked = [
             await _checked(part, _wanted(one, media, source), made, name, nice)
             for part, one, made in zip(parts, sizes, done, strict=True)

@@ -30,12 +30,12 @@ from vidd.media.ffmpeg.settings import BitRate, Preset, Segment
 from vidd.media.loudness.levels import Levels, measured
 from vidd.media.loudness.loudness import Loudness, Meter
 from vidd.media.probe.client import probe, seek_to
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import edges
 from vidd.media.verify.verify import Origin, Wanted, check_pictures, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
-from vidd.ports import Bench, Tools
+from vidd.ports import StepContext, Tools
 from vidd.settings.types import Duration
 
 _log = structlog.get_logger()
@@ -103,30 +103,30 @@ async def check(options: Options, tools: Tools) -> str:
     return " ".join([await check_capable(tools.encoder), *await options.asked.check(tools)])
 
 
-def still(options: Options, bench: Bench, outcome: Outcome) -> bool:
+def still(options: Options, context: StepContext, outcome: Outcome) -> bool:
     """Whether the cards that were made still say what they would say now: a title may have been corrected.
 
     A sting or a watermark that was replaced does not undo a cut: what is out already has the old one.
     """
-    words = {part: asdict(one) for part, one in options.asked.words(bench).items()}
+    words = {part: asdict(one) for part, one in options.asked.words(context).items()}
     return bool(words == outcome.facts.get("cards", {}))
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name.
 
     The facts say where in it the talk lies (`talk_at`, seconds), and what the `parts` are.
     """
-    name, source = bench.job.name, bench.file(options.source, part=True)
-    media = bench.artifacts[options.source].media or await probe(source, name)
-    cut = _cut(bench, media, options.fade)
-    words = options.asked.words(bench)
-    final = bench.directory / "talk.mp4"
+    name, source = context.job.name, context.file(options.source, part=True)
+    media = context.artifacts[options.source].media or await probe(source, name)
+    cut = _cut(context, media, options.fade)
+    words = options.asked.words(context)
+    final = context.directory / "talk.mp4"
     part, kept = part_of(final), checkpoints_of(final)
     try:
         async with dressing_room(final) as room:
-            dress, used = await options.asked.dress(bench, words, media.video[0], room)
-            made, checked, facts = await _Cutting(options, bench, source, media, cut, part, kept, room).run(dress)
+            dress, used = await options.asked.dress(context, words, media.video[0], room)
+            made, checked, facts = await _Cutting(options, context, source, media, cut, part, kept, room).run(dress)
         await put_in_place(part, final)
     except Refused:
         await forget(kept)
@@ -155,7 +155,7 @@ class _Cutting:
     """One cut on its way into `part`; what a long one has so far is `kept`, and in `room` lies what it is dressed with."""
 
     options: Options
-    bench: Bench
+    context: StepContext
     source: Path
     media: Media
     cut: args_common.Cut
@@ -172,19 +172,19 @@ class _Cutting:
         made, checked, around = await self._made(replace(dress, changes=levels.changes))
         facts: dict[str, Any] = {"talk_at": around.begin / around.scale, "parts": around.to_json()}
         if levels.found:
-            async with self.bench.place():
+            async with self.context.place():
                 told = await levels.record(self.part, around.begin / around.scale)
             facts["loudness"] = told
         return made, checked, facts
 
     async def _levels(self) -> Levels:
         """How loud the talk is, where somebody wants to know."""
-        meter = Meter(self.bench.tools.encoder, self.room, self.bench.tools.observe)
+        meter = Meter(self.context.tools.encoder, self.room, self.context.tools.observe)
         wanted, audio = self.options.loudness, self.media.audio
         if wanted is None or not any(one.codec != "unknown" for one in audio):
             return Levels(meter, self.cut)
-        seek = await seek_to(self.source, self.media, self.cut.start, self.bench.job.name)
-        async with self.bench.place():
+        seek = await seek_to(self.source, self.media, self.cut.start, self.context.job.name)
+        async with self.context.place():
             return await measured(meter, self.source, audio, self.cut, wanted, seek=seek)
 
     async def _made(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
@@ -192,10 +192,10 @@ class _Cutting:
         if reason is None:
             try:
                 return await self._edges(dress)
-            except NotLikeThis as why:
+            except SmartCutUnavailable as why:
                 reason = why.sentence
             except Refused as refused:
-                _log.warning("edges cut not good", job=self.bench.job.id, reason=refused.sentence)
+                _log.warning("edges cut not good", job=self.context.job.id, reason=refused.sentence)
                 reason = f"The quick cut did not stand its check: {refused.sentence}"
             self.part.unlink(missing_ok=True)
         made, checked, around = await self._full(dress)
@@ -207,10 +207,10 @@ class _Cutting:
         return "A watermark is put over every picture." if self.options.watermark else None
 
     async def _edges(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
-        options, bench, name = self.options, self.bench, self.bench.job.name
-        async with bench.place():
+        options, context, name = self.options, self.context, self.context.job.name
+        async with context.place():
             done = await edges(
-                bench.tools.encoder,
+                context.tools.encoder,
                 self.source,
                 self.part,
                 self.media,
@@ -219,27 +219,27 @@ class _Cutting:
                 crf=options.crf,
                 preset=options.preset,
                 audio_bitrate=options.audio_bitrate,
-                progress=bench.progress,
-                observe=bench.tools.observe,
+                progress=context.progress,
+                observe=context.tools.observe,
                 open_gops=options.open_gops,
                 dress=dress,
-                kept=bench.tools.path(STINGS),
+                kept=context.tools.path(STINGS),
             )
         wanted = self._wanted(*self.media.video[0].shown, done.around)
         wanted = replace(wanted, pictures=done.pictures, joins=done.joins, apart=_APART)
-        made, record = await verify(self.part, wanted, name, nice=bench.tools.encoder.nice)
+        made, record = await verify(self.part, wanted, name, nice=context.tools.encoder.nice)
         how = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
         return made, {**record.to_json(), "missing": 0, **how, "sound_encoded": list(done.sound)}, done.around
 
     async def _full(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
-        options, bench, name, cut = self.options, self.bench, self.bench.job.name, self.cut
-        wardrobe = Wardrobe(bench.tools.encoder, bench.tools.path(STINGS), self.room, bench.tools.observe)
+        options, context, name, cut = self.options, self.context, self.context.job.name, self.cut
+        wardrobe = Wardrobe(context.tools.encoder, context.tools.path(STINGS), self.room, context.tools.observe)
         ready = await dressed(
-            dress, wardrobe, self.media, cut, crf=options.crf, preset=options.preset, place=bench.place()
+            dress, wardrobe, self.media, cut, crf=options.crf, preset=options.preset, place=context.place()
         )
         around = ready.around
         whole = Whole(
-            bench.tools.encoder,
+            context.tools.encoder,
             self.source,
             self.media,
             cut,
@@ -250,9 +250,9 @@ class _Cutting:
             every=options.segment,
             kept=self.kept,
             name=name,
-            place=bench.place,
-            progress=bench.progress,
-            observe=bench.tools.observe,
+            place=context.place,
+            progress=context.progress,
+            observe=context.tools.observe,
             dressed=ready,
         )
         done = await whole.make(self.part)
@@ -261,7 +261,7 @@ class _Cutting:
         wanted = replace(
             wanted, covered=dress.mark.covers if dress.mark else None, pictures=done.pictures, joins=done.joins
         )
-        made, record = await verify(self.part, wanted, name, done.complaints, nice=bench.tools.encoder.nice)
+        made, record = await verify(self.part, wanted, name, done.complaints, nice=context.tools.encoder.nice)
         frames = None if record.frames is None else record.frames - around.pictures
         missing = await check_pictures(self.source, self.media.video[0], cut, frames, name)
         return made, record.to_json() | done.facts | {"missing": missing}, around
@@ -280,9 +280,9 @@ class _Cutting:
         )
 
 
-def _cut(bench: Bench, media: Media, fade: float) -> args_common.Cut:
-    span = talk_span(bench.job.facts, bench.talk, bench.job.name)
-    there, shown = picture_end(media), quoted(bench.job.name)
+def _cut(context: StepContext, media: Media, fade: float) -> args_common.Cut:
+    span = talk_span(context.job.facts, context.talk, context.job.name)
+    there, shown = picture_end(media), quoted(context.job.name)
     if not there:
         raise Refused(f"The file {shown} does not say how long it is: put it into MP4, MKV or TS and send it again.")
     start, end = span.start, there if span.end is None else span.end

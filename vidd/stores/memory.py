@@ -10,7 +10,7 @@ from typing import Any
 
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 from vidd.model.rows import new_ones
 from vidd.model.talk import Programme, Talk
 from vidd.ports import Conflict, ShortMemory
@@ -126,7 +126,7 @@ class MemoryStore(ShortMemory):
     async def publications(self, job_id: str) -> list[Publication]:
         return list(self._publications.get(job_id, {}).values())
 
-    async def save_publication(self, publication: Publication, *, expect: Sending | None) -> None:
+    async def save_publication(self, publication: Publication, *, expect: PublicationState | None) -> None:
         known = self._publications.setdefault(publication.job, {})
         found = known[publication.name].state if publication.name in known else None
         if found is not expect:

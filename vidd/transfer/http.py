@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 def fault_of_status(status: int, doing: str, *, after: float | None = None) -> Fault:
     """The fate of an answer that is no success."""
     if status in {408, 425, 429} or status >= 500:
-        return AgainLater(f"The server answered {status} at {doing}; it is tried again.", after=after)
+        return RetryLater(f"The server answered {status} at {doing}; it is tried again.", after=after)
     if status in {404, 410}:
         return Refused(f"There is nothing ({status}) at {doing}: it was deleted, or the address is wrong.")
     if status in {401, 403}:
@@ -84,6 +84,6 @@ def asking(doing: str) -> Iterator[None]:
     except aiohttp.ClientConnectorCertificateError as error:
         raise Refused(f"The server's certificate is not trusted at {doing}: correct the server.") from error
     except aiohttp.ClientConnectorError as error:
-        raise AgainLater(f"The server cannot be reached for {doing}; it is tried again.") from error
+        raise RetryLater(f"The server cannot be reached for {doing}; it is tried again.") from error
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise AgainLater(f"The connection was lost at {doing}; it is tried again.") from error
+        raise RetryLater(f"The connection was lost at {doing}; it is tried again.") from error

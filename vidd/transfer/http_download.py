@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater, Refused
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater, Refused
 from vidd.transfer.http import asking, fault_of_status, retry_after, session, shown
 from vidd.transfer.partial_download import check_room
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     import aiohttp
 
     from vidd.ports import Clock
-    from vidd.transfer.partial_download import Landing
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.partial_download import PartialDownload
+    from vidd.transfer.progress_meter import ProgressMeter
 
 _PIECE = 2**20
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
-async def download(url: str, landing: Landing, meter: Meter, clock: Clock, *, etag: str | None = None) -> int | None:
+async def download(
+    url: str, landing: PartialDownload, meter: ProgressMeter, clock: Clock, *, etag: str | None = None
+) -> int | None:
     """Fetch `url` into `landing`; the answer is the size the server promised, where it did.
 
     Refused where it is gone, or where `etag` says that it is no longer what arrived.
@@ -30,7 +32,7 @@ async def download(url: str, landing: Landing, meter: Meter, clock: Clock, *, et
     stream = _Stream(url, landing, meter, clock, etag)
     stream.take_up()
     async with session() as web:
-        await persist(lambda: stream.go_on(web), sleep=clock.sleep, reached=lambda: stream.at)
+        await retry(lambda: stream.go_on(web), sleep=clock.sleep, reached=lambda: stream.at)
     return stream.size
 
 
@@ -39,8 +41,8 @@ class _Stream:
     """A download under way: `at` is how many bytes are written, `validator` what If-Range asks for."""
 
     url: str
-    landing: Landing
-    meter: Meter
+    landing: PartialDownload
+    meter: ProgressMeter
     clock: Clock
     etag: str | None
     validator: str | None = None
@@ -71,7 +73,7 @@ class _Stream:
                     check_room(self.landing.directory, self.size - self.at, self.landing.reserve)
                 await self._take(answer)
         if self.size is not None and self.at < self.size:
-            raise AgainLater(f"The connection was lost at {doing}; it is tried again.")
+            raise RetryLater(f"The connection was lost at {doing}; it is tried again.")
 
     def _place(self, answer: aiohttp.ClientResponse, doing: str) -> None:
         """Find where the coming bytes belong; a whole answer, or one of something else, begins anew."""
@@ -86,7 +88,7 @@ class _Stream:
                 return
         if answer.status in {206, 416}:
             self._begin(None)
-            raise AgainLater(f"The server gave other parts than it was asked for at {doing}; it is tried again.")
+            raise RetryLater(f"The server gave other parts than it was asked for at {doing}; it is tried again.")
         if answer.status != 200:
             after = retry_after(answer.headers.get("Retry-After"), self.clock.now())
             raise fault_of_status(answer.status, doing, after=after)

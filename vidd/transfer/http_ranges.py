@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.retry import persist
+from vidd.aio.retry import retry
 from vidd.errors import Refused
 from vidd.model.byte_ranges import NotInParts
 from vidd.transfer.http import asking, fault_of_status, retry_after, shown
@@ -53,7 +53,7 @@ class WebRanges:
             head.clear()
             await self.get(0, _FIRST, put)
 
-        await persist(ask, sleep=self._clock.sleep)
+        await retry(ask, sleep=self._clock.sleep)
         return bytes(head)
 
     async def get(self, start: int, end: int, put: Put) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import size_in_words
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.digest import digest_of
 from vidd.files.disk_space import disk
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def check_room(directory: Path, need: int, reserve: int) -> None:
-    """AgainLater, which uses up no attempt, where `need` more bytes would eat into the reserve."""
+    """RetryLater, which uses up no attempt, where `need` more bytes would eat into the reserve."""
     free = shutil.disk_usage(directory).free
     if free - need < reserve:
-        raise AgainLater(
+        raise RetryLater(
             f"The disk has {size_in_words(free)} free, but {size_in_words(need)} are needed and"
             f" {size_in_words(reserve)} are kept in reserve: free some space, and it goes on by itself.",
             after=60,
@@ -41,7 +41,7 @@ def write_all(handle: int, data: bytes | bytearray, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
-class Landing:
+class PartialDownload:
     """One file on its way to `directory / name`. `chunk` is the size in bytes of the pieces that are noted."""
 
     def __init__(self, directory: Path, name: str, *, chunk: int, reserve: int) -> None:
@@ -110,12 +110,12 @@ class Landing:
             raise Refused("The file is empty: send it again.")
         if size is not None and got != size:
             self.discard()
-            raise AgainLater(f"{got} bytes arrived instead of {size}; it is fetched again.")
+            raise RetryLater(f"{got} bytes arrived instead of {size}; it is fetched again.")
         for algorithm, promised in sums.items():
             made = (known or {}).get(algorithm) or await digest_of(self.part, algorithm)
             if made != promised.lower():
                 self.discard()
-                raise AgainLater(
+                raise RetryLater(
                     f"The file's {algorithm} is not the promised one; it is fetched again."
                     " (Where the provider's sum means something else, set verify = false.)"
                 )

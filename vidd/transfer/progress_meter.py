@@ -16,7 +16,7 @@ _EVERY = 0.25
 _MEMORY = 5.0
 
 
-class Meter:
+class ProgressMeter:
     """`way` is upload or download. `total` in bytes may be unknown; `done` is what an earlier attempt moved."""
 
     def __init__(

@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vidd.aio.bounded import side_by_side
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater
+from vidd.aio.bounded import gather_bounded
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater
 from vidd.model.byte_ranges import NotInParts, merged, pieces, size_of
 from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from vidd.model.byte_ranges import Extent
-    from vidd.transfer.progress_meter import Meter
-    from vidd.transfer.sparse_download import Window
+    from vidd.model.byte_ranges import ByteRange
+    from vidd.transfer.progress_meter import ProgressMeter
+    from vidd.transfer.sparse_download import SparseDownload
 
     Put = Callable[[bytearray], Awaitable[None]]
 
@@ -47,7 +47,7 @@ class Ranges(Protocol):
     async def get(self, start: int, end: int, put: Put) -> None:
         """Hand the bytes from `start` to before `end` to `put`, in order; fewer where the answer holds fewer.
 
-        AgainLater may be tried again from where it got to; Replaced and NotInParts may not.
+        RetryLater may be tried again from where it got to; Replaced and NotInParts may not.
         """
 
 
@@ -93,8 +93,8 @@ class PartReader:
     def __init__(
         self,
         far: Ranges,
-        window: Window,
-        meter: Meter,
+        window: SparseDownload,
+        meter: ProgressMeter,
         *,
         sleep: Callable[[float], Awaitable[None]],
         parallel: int,
@@ -118,15 +118,15 @@ class PartReader:
             await self.fill([(start, min(self.far.size, max(end, start + _AHEAD)))])
         return await self.window.read(start, end)
 
-    async def fill(self, wanted: Sequence[Extent]) -> None:
+    async def fill(self, wanted: Sequence[ByteRange]) -> None:
         """Read what of these stretches is not there yet."""
         left = self.window.missing(wanted)
         self._meter.done = size_of(self.window.there)
         self._meter.total = size_of(merged(wanted, self.window.there))
         check_room(self.window.directory, size_of(left), self.window.reserve)
-        await side_by_side(self._parallel, pieces(left, self._size), self._piece)
+        await gather_bounded(self._parallel, pieces(left, self._size), self._piece)
 
-    async def _piece(self, extent: Extent) -> None:
+    async def _piece(self, extent: ByteRange) -> None:
         start, end = extent
         got = start
 
@@ -142,10 +142,10 @@ class PartReader:
                 before = got
                 await self.far.get(got, end, put)
                 if got == before:
-                    raise AgainLater(f"Nothing came at reading {self.far.name}; it is tried again.")
+                    raise RetryLater(f"Nothing came at reading {self.far.name}; it is tried again.")
 
         try:
-            await persist(rest, sleep=self._sleep, reached=lambda: got)
+            await retry(rest, sleep=self._sleep, reached=lambda: got)
         finally:
             if got > start:
                 await self.window.note(start, got)

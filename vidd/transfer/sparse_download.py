@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from vidd.model.byte_ranges import Extent
+    from vidd.model.byte_ranges import ByteRange
 
 _BLOCK = 512
 
 
-class Window:
+class SparseDownload:
     """One file on its way to `directory / name`. `there` is what is safely on the disk."""
 
     def __init__(self, directory: Path, name: str, *, reserve: int) -> None:
@@ -35,8 +35,8 @@ class Window:
         self._notes = directory / f"{name}.window.json"
         self._pin: Mapping[str, Any] = {}
         self._handle = -1
-        self.there: list[Extent] = []
-        self._fresh: list[Extent] = []
+        self.there: list[ByteRange] = []
+        self._fresh: list[ByteRange] = []
         self._noting = False
 
     def noted(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Window:
                 if os.fstat(self._handle).st_blocks * _BLOCK > size // 2:
                     raise NotInParts("The file system of the job directories knows no holes.")
 
-    def missing(self, wanted: Iterable[Extent]) -> list[Extent]:
+    def missing(self, wanted: Iterable[ByteRange]) -> list[ByteRange]:
         """What of these stretches is still to be read."""
         return missing(wanted, self.there)
 

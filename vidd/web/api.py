@@ -40,9 +40,9 @@ def answer(document: Any, *, status: int = 200, headers: Mapping[str, str] | Non
 
 async def shown(request: web.Request, job: Job) -> dict[str, Any]:
     """A job as lists show it."""
-    desk = request.app[DESK]
-    link = link_of(await desk.store.publications(job.id)) if job.state in _HAS_LINK else None
-    return job_json(job, progress=desk.progress().get(job.id, ()), link=link)
+    control = request.app[DESK]
+    link = link_of(await control.store.publications(job.id)) if job.state in _HAS_LINK else None
+    return job_json(job, progress=control.progress().get(job.id, ()), link=link)
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -62,13 +62,13 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 async def show_job(request: web.Request) -> web.Response:
     """One job with all that is known of it."""
-    desk, job = request.app[DESK], await job_of(request)
-    publications, steps = await desk.store.publications(job.id), await desk.store.steps(job.id)
+    control, job = request.app[DESK], await job_of(request)
+    publications, steps = await control.store.publications(job.id), await control.store.steps(job.id)
     programme = job.settings.get("programme")
-    talk = await desk.store.talk(programme, job.talk) if programme and job.talk else None
+    talk = await control.store.talk(programme, job.talk) if programme and job.talk else None
     return answer(
         {
-            **job_json(job, progress=desk.progress().get(job.id, ()), link=link_of(publications)),
+            **job_json(job, progress=control.progress().get(job.id, ()), link=link_of(publications)),
             "key": job.key,
             "facts": dict(job.facts),
             "steps": [step_json(one, job.settings) for one in steps],
@@ -76,7 +76,7 @@ async def show_job(request: web.Request) -> web.Response:
             "notes": notes_of(talk, steps, publications),
             "history": [
                 {"at": moment(at), "state": state, "reason": reason}
-                for at, state, reason in await desk.store.history(job.id)
+                for at, state, reason in await control.store.history(job.id)
             ],
         }
     )
@@ -134,19 +134,19 @@ async def submit_job(request: web.Request) -> web.Response:
 async def retry_job(request: web.Request) -> web.Response:
     """Take a job up again."""
     job, asked = await job_of(request), await body_of(request, Again)
-    desk = request.app[DESK]
-    retried = await desk.retry(job.id, fresh_settings=asked.fresh_settings, replace=asked.replace)
+    control = request.app[DESK]
+    retried = await control.retry(job.id, fresh_settings=asked.fresh_settings, replace=asked.replace)
     return answer(await shown(request, retried))
 
 
 async def rework_job(request: web.Request) -> web.Response:
     """Make another edition of a job's results, or bring back the one before; or say what that would do."""
     job, asked = await job_of(request), await body_of(request, Rework)
-    desk = request.app[DESK]
+    control = request.app[DESK]
     if asked.undo:
-        done, outlook = await desk.undo(job.id, dry_run=asked.dry_run)
+        done, outlook = await control.undo(job.id, dry_run=asked.dry_run)
     else:
-        done, outlook = await desk.rework(
+        done, outlook = await control.rework(
             job.id, step=asked.step, changes=asked.set, extra=asked.extra, dry_run=asked.dry_run
         )
     return answer(await shown(request, done) if outlook is None else outlook)
@@ -155,8 +155,8 @@ async def rework_job(request: web.Request) -> web.Response:
 async def resolve_job(request: web.Request) -> web.Response:
     """A person says what became of an unsure publication."""
     job, asked = await job_of(request), await body_of(request, Resolution)
-    desk = request.app[DESK]
-    return answer(await shown(request, await desk.resolve(job.id, published=asked.published, name=asked.name)))
+    control = request.app[DESK]
+    return answer(await shown(request, await control.resolve(job.id, published=asked.published, name=asked.name)))
 
 
 async def resend_job(request: web.Request) -> web.Response:
@@ -202,9 +202,9 @@ async def resume(request: web.Request) -> web.Response:
 
 
 async def _pause(request: web.Request, *, paused: bool) -> web.Response:
-    desk = request.app[DESK]
-    await (desk.pause() if paused else desk.resume())
-    desk.hub.tell("daemon", lambda: {"paused": paused})
+    control = request.app[DESK]
+    await (control.pause() if paused else control.resume())
+    control.hub.tell("daemon", lambda: {"paused": paused})
     return answer({"paused": paused})
 
 

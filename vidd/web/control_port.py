@@ -1,4 +1,4 @@
-"""What the port needs from the daemon. The composition root sits at this desk; the tests put somebody else there."""
+"""What the port needs from the daemon. The composition root sits at this control; the tests put somebody else there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from vidd.model.event import Progressed
 from vidd.model.job import Job
-from vidd.ports import Clock, Front, Store
+from vidd.ports import Clock, SourceRoute, Store
 
 if TYPE_CHECKING:
     from vidd.model.audit import Audit
@@ -57,7 +57,7 @@ class Health:
     ffmpeg: Ffmpeg = Ffmpeg(None)
 
 
-class Desk(Protocol):
+class ControlApi(Protocol):
     """The daemon as the port sees it.
 
     What acts on a job is given a whole id of a job that exists. It raises `IllegalMove` where the job's state does
@@ -141,11 +141,11 @@ class Desk(Protocol):
     async def audit(self, source: str | None, pipeline: str | None) -> Sequence[Audit]:
         """Hold what sources list against the jobs; Refused where there is no such source, or it cannot list."""
 
-    def fronts(self) -> Sequence[Front]:
+    def fronts(self) -> Sequence[SourceRoute]:
         """The routes that sources bring now."""
 
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
         """How far what runs is, by job id."""
 
 
-DESK: web.AppKey[Desk] = web.AppKey("desk")
+DESK: web.AppKey[ControlApi] = web.AppKey("control")

@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.model.event import (
     Event,
     JobMoved,
@@ -172,9 +172,9 @@ class Hub:
                 self._listeners.discard(listener)
 
     def subscribe(self, last: str | None = None) -> Subscription:
-        """Listen, from after the message `last` where it is still kept; AgainLater where all seats are taken."""
+        """Listen, from after the message `last` where it is still kept; RetryLater where all seats are taken."""
         if len(self._listeners) >= self._seats:
-            raise AgainLater(f"{self._seats} listeners follow the events already: end one of them first.", after=30)
+            raise RetryLater(f"{self._seats} listeners follow the events already: end one of them first.", after=30)
         missed = self._since(last)
         subscription = Subscription(self, self._depth + len(missed))
         for happening in missed:

@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING
 
 from vidd.model.event import Progressed
 from vidd.model.job import MEANING, MOVES, Job, State
-from vidd.model.publication import SENDING_MEANING, Publication, Sending, failure_notices
+from vidd.model.publication import SENDING_MEANING, Publication, PublicationState, failure_notices
 
 if TYPE_CHECKING:
     from vidd.model.talk import Programme
     from vidd.web.control_port import Watcher
 
 _MOST_STUCK = (
-    Sending.UNSURE,
-    Sending.REFUSED,
-    Sending.WAITING,
-    Sending.SENT,
-    Sending.STARTED,
-    Sending.PENDING,
+    PublicationState.UNSURE,
+    PublicationState.REFUSED,
+    PublicationState.WAITING,
+    PublicationState.SENT,
+    PublicationState.STARTED,
+    PublicationState.PENDING,
 )
 
 _GOING = {
-    Sending.PENDING: "{what} to begin",
-    Sending.STARTED: "{what} to end",
-    Sending.SENT: "the other side's answer to {what}",
+    PublicationState.PENDING: "{what} to begin",
+    PublicationState.STARTED: "{what} to end",
+    PublicationState.SENT: "the other side's answer to {what}",
 }
 
 _OPENING = frozenset(
@@ -147,15 +147,15 @@ def _sending(case: _Case, one: Publication) -> Explanation:
     cancel = (case.cancel,) if State.CANCELLED in MOVES[case.job.state] else ()
     retry = case.retry
     match one.state:
-        case Sending.UNSURE:
+        case PublicationState.UNSURE:
             resolve = f"vidd resolve {case.job.id}"
             then = f"look at the other side of {one.name}; if it is there, {resolve} --published URL; if not, {resolve} --again"
             waits = f"a person to look whether {one.name} arrived"
             return case.answer(waits, because, then, f"{retry} asks the other side once more", *cancel, since=since)
-        case Sending.REFUSED:
+        case PublicationState.REFUSED:
             fresh = f"after a change of the settings, {retry} --fresh-settings"
             return case.answer(what, because, f"correct what it says, then {retry}", fresh, *cancel, since=since)
-        case Sending.WAITING:
+        case PublicationState.WAITING:
             if case.paused:
                 return _resume(case)
             return case.answer(what, because, f"{retry} tries now", *cancel, since=since, next_try=one.until)
@@ -164,7 +164,7 @@ def _sending(case: _Case, one: Publication) -> Explanation:
             return case.answer(going, because, *cancel, since=since)
 
 
-_SETTLED = frozenset({Sending.DONE, Sending.RETRACTED})
+_SETTLED = frozenset({PublicationState.DONE, PublicationState.RETRACTED})
 
 
 def _most_stuck(publications: Sequence[Publication]) -> Publication | None:
@@ -190,7 +190,7 @@ def _published(case: _Case) -> Explanation:
     stuck = _most_stuck(_notices(case))
     if stuck:
         return _sending(case, stuck)
-    stale = next((one for one in case.publications if one.state is Sending.DONE and one.reason), None)
+    stale = next((one for one in case.publications if one.state is PublicationState.DONE and one.reason), None)
     if stale:
         because = f"{stale.name} ({stale.kind}) is out, but not as its row says: {stale.reason}"
         return case.answer(f"a change of {stale.name}", because, f"correct what it says, then {case.retry}")
@@ -215,7 +215,9 @@ def _refused(case: _Case) -> Explanation:
 
 def _unsure(case: _Case) -> Explanation:
     told = failure_notices(case.job.settings)
-    lost = next((one for one in case.publications if one.state is Sending.UNSURE and one.name not in told), None)
+    lost = next(
+        (one for one in case.publications if one.state is PublicationState.UNSURE and one.name not in told), None
+    )
     if lost:
         return _sending(case, lost)
     look = f"look at the other side; then vidd resolve {case.job.id} --published URL, or --again"

@@ -59,7 +59,7 @@ async def show_health(request: web.Request) -> web.Response:
 
 async def show_metrics(request: web.Request) -> web.Response:
     """The text format of Prometheus."""
-    desk = request.app[DESK]
+    control = request.app[DESK]
     census = await request.app[COUNTING].look()
-    text = desk.metrics.scrape(await desk.health(), census, desk.clock.now())
+    text = control.metrics.scrape(await control.health(), census, control.clock.now())
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.model.job import State
 from vidd.ports import Store
 
@@ -56,7 +56,7 @@ class Counting:
                 return self._census
             # How the daemon is must be told above all while the store is away.
             if self._store.trouble is None:
-                with suppress(AgainLater, TimeoutError):
+                with suppress(RetryLater, TimeoutError):
                     async with asyncio.timeout(_PATIENCE):
                         self._census = await self._count()
             self._taken = self._monotonic()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from vidd.model.job import MEANING, State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 from vidd.web.control_port import DESK
 from vidd.web.request_models import Again, Nothing, Rejection, Resending, Resolution, Retrial, Rework, Submission, Wake
 from vidd.web.source_routes import operations
@@ -16,7 +16,7 @@ from vidd.web.source_routes import operations
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vidd.ports import Front
+    from vidd.ports import SourceRoute
 
 Schema = dict[str, Any]
 
@@ -74,7 +74,7 @@ PUBLICATION = _object(
     name=TEXT,
     kind=TEXT,
     notice=TRUTH,
-    state={"type": "string", "enum": [one.value for one in Sending]},
+    state={"type": "string", "enum": [one.value for one in PublicationState]},
     meaning=TEXT,
     attempt=WHOLE,
     reason=TEXT_OR_NULL,
@@ -320,7 +320,7 @@ PATHS: dict[str, dict[str, Any]] = {
 }
 
 
-def document(brought: Sequence[Front] = ()) -> dict[str, Any]:
+def document(brought: Sequence[SourceRoute] = ()) -> dict[str, Any]:
     """The whole document, with what the sources' own routes say of themselves."""
     return {
         "openapi": "3.1.0",

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from vidd.errors import AgainLater, Fault, NobodyKnows
+from vidd.errors import RetryLater, Fault, OutcomeUnknown
 from vidd.model.job import IllegalMove
 from vidd.ports import Conflict
 
@@ -75,9 +75,9 @@ def _from_defect(request: web.Request) -> Problem:
 
 def _from_fault(fault: Fault) -> Problem:
     match fault:
-        case AgainLater():
+        case RetryLater():
             return Problem(503, fault.sentence, headers={"Retry-After": str(math.ceil(fault.after or 5))})
-        case NobodyKnows():
+        case OutcomeUnknown():
             return Problem(502, fault.sentence)
         case _:
             return Problem(422, fault.sentence)

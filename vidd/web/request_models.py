@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from vidd.model.job import Job, State
-from vidd.web.control_port import DESK, Desk
+from vidd.web.control_port import DESK, ControlApi
 from vidd.web.problem import Problem
 
 _ID = re.compile(r"[0-9a-z]{1,40}", re.ASCII)
@@ -173,9 +173,9 @@ def idempotency_key(request: web.Request) -> str | None:
     return key
 
 
-async def job_named(desk: Desk, job_id: str) -> Job:
+async def job_named(control: ControlApi, job_id: str) -> Job:
     """The job of an id, or of an end of it; Problem 404."""
-    job = await desk.store.job(job_id) if _ID.fullmatch(job_id) else None
+    job = await control.store.job(job_id) if _ID.fullmatch(job_id) else None
     if job is None:
         raise Problem(404, f"There is no job {job_id[:60]!r}, or more than one ends so: /api/jobs lists them.")
     return job

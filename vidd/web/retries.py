@@ -15,17 +15,17 @@ from vidd.web.request_models import Retrial, body_of, job_named
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from vidd.web.control_port import Desk
+    from vidd.web.control_port import ControlApi
 
 
 async def retry_jobs(request: web.Request) -> web.Response:
     """Each job by itself: one that cannot be taken up again does not keep back the others."""
-    asked, desk = await body_of(request, Retrial), request.app[DESK]
+    asked, control = await body_of(request, Retrial), request.app[DESK]
     retried, left = [], []
-    for job_id in asked.jobs or await _selected(desk, asked):
+    for job_id in asked.jobs or await _selected(control, asked):
         try:
-            job = await job_named(desk, job_id)
-            again = await desk.retry(job.id, fresh_settings=asked.fresh_settings)
+            job = await job_named(control, job_id)
+            again = await control.retry(job.id, fresh_settings=asked.fresh_settings)
         except (Problem, Fault, IllegalMove, Conflict) as refusal:
             left.append({"job": job_id, "why": str(refusal)})
         else:
@@ -33,7 +33,7 @@ async def retry_jobs(request: web.Request) -> web.Response:
     return answer({"retried": retried, "not_retried": left})
 
 
-async def _selected(desk: Desk, asked: Retrial) -> list[str]:
-    found = await desk.store.jobs(states=asked.states, pipeline=asked.pipeline, limit=asked.limit)
+async def _selected(control: ControlApi, asked: Retrial) -> list[str]:
+    found = await control.store.jobs(states=asked.states, pipeline=asked.pipeline, limit=asked.limit)
     # Of what is published only that has something to make good of which it says so.
     return [one.id for one in reversed(found) if one.state is not State.PUBLISHED or one.reason]

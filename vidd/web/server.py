@@ -14,7 +14,7 @@ from aiohttp import web
 from vidd.errors import Refused
 from vidd.web import api, audit, events, health, openapi, page, retries
 from vidd.web.auth import DOOR, OPEN, Door, Listen, guard, parse_listen
-from vidd.web.control_port import DESK, Desk
+from vidd.web.control_port import DESK, ControlApi
 from vidd.web.job_counts import Counting
 from vidd.web.problem import problems
 from vidd.web.route import Route
@@ -71,13 +71,13 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
     response.headers["Server"] = "vidd"
 
 
-def make_app(desk: Desk, *, door: Door | None = None, heartbeat: float = 15.0) -> web.Application:
+def make_app(control: ControlApi, *, door: Door | None = None, heartbeat: float = 15.0) -> web.Application:
     """The application; `heartbeat` is in seconds."""
     app = web.Application(middlewares=[problems, fronts, guard, store_needed], client_max_size=_BODY)
-    app[DESK] = desk
+    app[DESK] = control
     app[DOOR] = door or Door(Listen("127.0.0.1", 0), ())
     app[OPEN] = {route.do for route in ROUTES if route.is_open}
-    app[health.COUNTING] = Counting(desk.store)
+    app[health.COUNTING] = Counting(control.store)
     app[events.HEARTBEAT] = heartbeat
     app[events.STOPPING] = asyncio.Event()
     for route in ROUTES:
@@ -98,8 +98,8 @@ async def _end_streams(app: web.Application) -> None:
 class Port:
     """Listens on a TCP address and on a socket; either may be left out."""
 
-    def __init__(self, desk: Desk, *, heartbeat: float = 15.0) -> None:
-        self._desk, self._heartbeat = desk, heartbeat
+    def __init__(self, control: ControlApi, *, heartbeat: float = 15.0) -> None:
+        self._control, self._heartbeat = control, heartbeat
         self._runner: web.AppRunner | None = None
         self._socket: tuple[Path, int] | None = None
         self.address: tuple[str, int] | None = None
@@ -108,7 +108,7 @@ class Port:
         """Listen. Refused where an address is taken, cannot be had, or is open to others without a token."""
         where = parse_listen(listen) if listen else None
         door = Door(where or Listen("127.0.0.1", 0), tokens)
-        app = make_app(self._desk, door=door, heartbeat=self._heartbeat)
+        app = make_app(self._control, door=door, heartbeat=self._heartbeat)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE)
         await self._runner.setup()
         try:

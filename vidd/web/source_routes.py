@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from vidd.errors import AgainLater
-from vidd.ports import Call, Declined, Front
+from vidd.errors import RetryLater
+from vidd.ports import Call, Declined, SourceRoute
 from vidd.web.auth import admitted
 from vidd.web.control_port import DESK
 from vidd.web.problem import Do, Problem
@@ -30,7 +30,7 @@ async def fronts(request: web.Request, handler: Do) -> web.StreamResponse:
         return await handler(request)
     admitted(request, is_open=True)
     if (trouble := request.app[DESK].store.trouble) is not None:
-        raise AgainLater(f"The store is away: {trouble}")
+        raise RetryLater(f"The store is away: {trouble}")
     method = "GET" if request.method == "HEAD" else request.method
     front, named = next((each for each in found if each[0].method == method), (None, {}))
     if front is None:
@@ -46,7 +46,7 @@ async def fronts(request: web.Request, handler: Do) -> web.StreamResponse:
     return web.json_response(text=json.dumps(reply.body, default=str), status=reply.status, headers=reply.headers)
 
 
-def operations(found: Sequence[Front]) -> dict[str, dict[str, Any]]:
+def operations(found: Sequence[SourceRoute]) -> dict[str, dict[str, Any]]:
     """Their OpenAPI operations, by path and method."""
     paths: dict[str, dict[str, Any]] = {}
     for front in found:
@@ -65,9 +65,9 @@ def operations(found: Sequence[Front]) -> dict[str, dict[str, Any]]:
     return paths
 
 
-def _at(found: Sequence[Front], path: str) -> list[tuple[Front, Mapping[str, str]]]:
+def _at(found: Sequence[SourceRoute], path: str) -> list[tuple[SourceRoute, Mapping[str, str]]]:
     asked = path.split("/")
-    matched: list[tuple[Front, Mapping[str, str]]] = []
+    matched: list[tuple[SourceRoute, Mapping[str, str]]] = []
     for front in found:
         parts = front.path.split("/")
         named = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.web.auth import OPEN
 from vidd.web.control_port import DESK
 from vidd.web.events import follow_events
@@ -19,5 +19,5 @@ async def store_needed(request: web.Request, handler: Do) -> web.StreamResponse:
     """Answer 503 with what the store's trouble is, where the route needs the store."""
     trouble, route = request.app[DESK].store.trouble, request.match_info.handler
     if trouble is not None and route not in request.app[OPEN] | _NEED_NO_STORE:
-        raise AgainLater(f"The store is away: {trouble}")
+        raise RetryLater(f"The store is away: {trouble}")
     return await handler(request)

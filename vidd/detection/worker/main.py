@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.detection.model_cache import Shelf, by_task
 from vidd.errors import Refused
 from vidd.model.boxes import Seen
-from vidd.processes.worker import obey
+from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,4 +103,4 @@ def _carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, An
 
 
 if __name__ == "__main__":
-    obey(_carry_out)
+    serve(_carry_out)

@@ -10,7 +10,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as said
 
 from vidd.detection.worker.yolo import Fitted, Floats, Layout, candidates, fitted, layout_of, suppressed
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.model.boxes import Box
 
 if TYPE_CHECKING:
@@ -164,8 +164,8 @@ class Model:
         return turned, (wide if isinstance(wide, int) else size, high if isinstance(high, int) else size)
 
 
-def _fate(sentence: str, fault: Exception) -> AgainLater | Refused:
+def _fate(sentence: str, fault: Exception) -> RetryLater | Refused:
     words = " ".join(str(fault).split())[:300]
     if any(one.lower() in words.lower() for one in _NO_ROOM):
-        return AgainLater(f"{sentence}: there was no memory for it ({words}).")
+        return RetryLater(f"{sentence}: there was no memory for it ({words}).")
     return Refused(f"{sentence}: {words}.")

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.clone import cloned
 from vidd.files.disk_space import disk
 from vidd.files.tree import leaves, tree_artifact
@@ -30,7 +30,7 @@ from vidd.settings.types import Duration, Size
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
-    from vidd.ports import Bench, Tools
+    from vidd.ports import StepContext, Tools
 
 SLOT: str | None = None
 FACTS: frozenset[str] = frozenset({"scenes", "frames", "people", "bodies", "made"})
@@ -63,23 +63,23 @@ async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind
     return "Results are looked at with what vidd brings."
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """Hand on the tree; the facts `scenes`, `frames`, `people`, `bodies`, and which files were `made`.
 
     Refused with the name of the first broken file, and where in it.
     """
-    fields = fields_of(bench.job, bench.talk, bench.facts)
-    source = within(bench.directory, render(options.path, fields))
-    parts = {name: within(bench.directory, render(text, fields)) for name, text in options.parts.items()}
-    target = bench.directory / f"{options.role}.tree"
+    fields = fields_of(context.job, context.talk, context.facts)
+    source = within(context.directory, render(options.path, fields))
+    parts = {name: within(context.directory, render(text, fields)) for name, text in options.parts.items()}
+    target = context.directory / f"{options.role}.tree"
     with disk():
         missing = await in_thread(_gather, options, source, parts, target)
-    found = await _arranged(options, bench, target)
+    found = await _arranged(options, context, target)
     if missing and found["people"]:
         raise Refused(
             f"There are people in the video, but the analysis left no {quoted(missing[0])}: see its log (vidd log)."
         )
-    return Outcome(tuple(await in_thread(_trees, options, bench.directory, target, found)), found)
+    return Outcome(tuple(await in_thread(_trees, options, context.directory, target, found)), found)
 
 
 def _trees(options: Options, directory: Path, target: Path, found: dict[str, Any]) -> list[Artifact]:
@@ -113,18 +113,18 @@ def _put(source: Path, target: Path) -> None:
         os.link(source, target)
 
 
-async def _arranged(options: Options, bench: Bench, target: Path) -> dict[str, Any]:
+async def _arranged(options: Options, context: StepContext, target: Path) -> dict[str, Any]:
     said: list[str] = []
     ended = await process.run(
         [sys.executable, "-m", "vidd.integrations.analysis_results.annotations", target, options.prefix],
         on_line=said.append,
         deadline=options.limit,
-        nice=bench.tools.encoder.nice,
+        nice=context.tools.encoder.nice,
         memory=int(options.memory),
     )
     if ended.code != 0 or not said:
         why = ended.stderr.splitlines()[-1] if ended.stderr else "it said nothing"
-        raise AgainLater(f"The results could not be looked at (exit {ended.code}: {why}).", said=ended.stderr)
+        raise RetryLater(f"The results could not be looked at (exit {ended.code}: {why}).", said=ended.stderr)
     answer = json.loads(said[-1])
     if "found" not in answer:
         raise Refused(

@@ -83,7 +83,7 @@ def _boxed(one: Boxed, known: Document | None) -> ReplaceOne[Document] | UpdateO
 
 
 class AnnotationBase:
-    """One database; `name` is that of its account. Every call AgainLater or Refused as by `asking`."""
+    """One database; `name` is that of its account. Every call RetryLater or Refused as by `asking`."""
 
     def __init__(self, db: Database, name: str) -> None:
         self._db, self._name = db, name

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePath
 
     from vidd.integrations.annotation_service.database import AnnotationBase
-    from vidd.ports import Inlet
+    from vidd.ports import SourceContext
 
     Check = Callable[[ContentCall, Path], Awaitable[None]]
 
@@ -41,22 +41,22 @@ class Terms:
 class Taking:
     """One source's. `check` is Declined where the content at a path is not fit for the call."""
 
-    def __init__(self, terms: Terms, inlet: Inlet, base: AnnotationBase, check: Check) -> None:
-        self._terms, self._inlet, self._base, self._check = terms, inlet, base, check
-        self._root = inlet.tools.path(terms.root)
+    def __init__(self, terms: Terms, context: SourceContext, base: AnnotationBase, check: Check) -> None:
+        self._terms, self._context, self._base, self._check = terms, context, base, check
+        self._root = context.tools.path(terms.root)
         # What this vidd began is its to take up again, though it may have forgotten it.
-        self._home = f"{platform.node()}:{inlet.tools.state}"
+        self._home = f"{platform.node()}:{context.tools.state}"
 
     async def take(self, asked: ContentCall) -> tuple[Job, bool]:
         """The job of a call, and whether it is new. Declined where the call may not be.
 
         One call after another, so that two for one upload do not pass each other.
         """
-        async with self._inlet.turn:
+        async with self._context.turn:
             return await self._take(asked)
 
     async def _take(self, asked: ContentCall) -> tuple[Job, bool]:
-        inlet, base, terms = self._inlet, self._base, self._terms
+        context, base, terms = self._context, self._base, self._terms
         upload = await base.upload(asked.upload_id)
         if upload is None:
             raise Declined(404, f"There is no upload {quoted(asked.upload_id)} in the database.")
@@ -64,27 +64,27 @@ class Taking:
             raise Declined(404, f"There is no project {quoted(asked.project_id)} in the database.")
         if (busy := await self._busy(asked)) is not None:
             return busy, False
-        check_rules(asked, upload, len(await base.task_ids(asked.upload_id)), offer_of(inlet.settings))
+        check_rules(asked, upload, len(await base.task_ids(asked.upload_id)), offer_of(context.settings))
         path = await in_thread(content_at, asked, self._root, terms.prefix)
         await self._check(asked, path)
         inside = path.relative_to(await in_thread(self._root.resolve))
         # Counted in the document, so that every daemon makes the same of the same call.
         generation = int(_ours(upload).get("generation") or 0)
         shelf = await self._shelf(asked, inside)
-        job, new = await inlet.take(self._arrival(asked, path, inside, shelf, generation))
+        job, new = await context.take(self._arrival(asked, path, inside, shelf, generation))
         # The document may not have been told of the last ones, where the database went away just then.
         while not new and job.state in ENDED | {State.PUBLISHED}:
             generation += 1
-            job, new = await inlet.take(self._arrival(asked, path, inside, shelf, generation))
+            job, new = await context.take(self._arrival(asked, path, inside, shelf, generation))
         if new:
             known = {"generation": generation, "home": self._home, "asked": asked.model_dump()}
             keep = {**known, "shelf": f"{shelf}/{_called(inside)}"}
-            await base.begun(asked.upload_id, job.id, asked.content_path, keep, inlet.tools.clock.now())
+            await base.begun(asked.upload_id, job.id, asked.content_path, keep, context.tools.clock.now())
         return job, new
 
     async def _busy(self, asked: ContentCall) -> Job | None:
         """The job that does this very thing now; Declined where one does another with the upload."""
-        for job in await self._inlet.unsettled(ended=False):
+        for job in await self._context.unsettled(ended=False):
             if job.facts.get("upload_id") == asked.upload_id:
                 if asked.facts().items() <= job.facts.items():
                     return job
@@ -114,12 +114,12 @@ class Taking:
 
     async def take_up(self) -> None:
         """Uploads that an earlier system left under way become jobs; and those whose jobs went with a lost state directory."""
-        inlet = self._inlet
-        known = {job.facts.get("upload_id") for job in await inlet.unsettled()}
+        context = self._context
+        known = {job.facts.get("upload_id") for job in await context.unsettled()}
         faults: list[str] = []
         for upload in [one async for one in self._base.left(self._home)]:
             begun = _ours(upload).get("job")
-            if str(upload["_id"]) in known or (begun is not None and await inlet.job(begun) is not None):
+            if str(upload["_id"]) in known or (begun is not None and await context.job(begun) is not None):
                 continue
             if (asked := _ours(upload).get("asked") or _as_asked(upload)) is None:
                 continue
@@ -129,7 +129,7 @@ class Taking:
                 _log.warning("upload left", upload=str(upload["_id"]), reason=no.sentence)
                 faults.append(f"{quoted(str(upload['_id']))} ({no.sentence})")
         more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
-        inlet.note(f"An upload was left and cannot be taken up: {faults[0]}{more}." if faults else None)
+        context.note(f"An upload was left and cannot be taken up: {faults[0]}{more}." if faults else None)
 
     async def _take_left(self, asked: Mapping[str, Any]) -> None:
         try:

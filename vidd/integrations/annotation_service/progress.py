@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.integrations.annotation_service.documents import FAILED as UPLOAD_FAILED
 from vidd.integrations.annotation_service.documents import ONLY_BOXES, progress_of, upload_failed
 from vidd.model.event import JobMoved, Progressed, PublicationMoved
 from vidd.model.job import FAILED, State
-from vidd.model.publication import Sending
+from vidd.model.publication import PublicationState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vidd.model.event import Event
     from vidd.model.job import Job
     from vidd.model.publication import Publication
-    from vidd.ports import Inlet
+    from vidd.ports import SourceContext
 
 _COUNT = ("frames", "annotate")
 _ENDS = FAILED | {State.CANCELLED}
@@ -37,8 +37,8 @@ _NOT_WRITTEN = 4
 class Mirror:
     """One source's uploads. `every` is the least time between two rounds (seconds)."""
 
-    def __init__(self, base: AnnotationBase, inlet: Inlet, every: float) -> None:
-        self._base, self._inlet, self._every = base, inlet, every
+    def __init__(self, base: AnnotationBase, context: SourceContext, every: float) -> None:
+        self._base, self._context, self._every = base, context, every
         self._jobs: dict[str, Job] = {}
         self._parts: dict[str, dict[str, float]] = {}
         self._due: dict[str, dict[str, Any]] = {}
@@ -46,28 +46,28 @@ class Mirror:
 
     async def run(self, take_up: Callable[[], Awaitable[None]]) -> None:
         """Until cancelled; `take_up` first looks for what was left by others, and again when somebody asks to look."""
-        with self._inlet.listen(self._note):
-            for job in await self._inlet.unsettled():
+        with self._context.listen(self._note):
+            for job in await self._context.unsettled():
                 self._moved(job)
             await take_up()
-            self._inlet.up()
-            self._inlet.caught_up()
+            self._context.up()
+            self._context.caught_up()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._asked(take_up))
                 while True:
                     await self._wake.wait()
                     await self._tell()
-                    await self._inlet.tools.clock.sleep(self._every)
+                    await self._context.tools.clock.sleep(self._every)
 
     async def _asked(self, take_up: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self._inlet.pause(3600.0)
+            await self._context.pause(3600.0)
             await take_up()
-            self._inlet.caught_up()
+            self._context.caught_up()
 
     def _note(self, event: Event) -> None:
         match event:
-            case JobMoved() if event.job.source == self._inlet.name:
+            case JobMoved() if event.job.source == self._context.name:
                 self._moved(event.job)
             case Progressed() if event.job in self._jobs and event.fraction is not None:
                 self._parts.setdefault(event.job, {})[event.part] = event.fraction
@@ -78,9 +78,9 @@ class Mirror:
                 pass
 
     def _published(self, one: Publication) -> None:
-        if one.kind == _KIND and one.state in {Sending.REFUSED, Sending.UNSURE}:
-            self._say(one.job, upload_failed(_NOT_WRITTEN, one.reason or "", self._inlet.tools.clock.now()))
-        elif one.kind != _KIND and one.state is Sending.DONE:
+        if one.kind == _KIND and one.state in {PublicationState.REFUSED, PublicationState.UNSURE}:
+            self._say(one.job, upload_failed(_NOT_WRITTEN, one.reason or "", self._context.tools.clock.now()))
+        elif one.kind != _KIND and one.state is PublicationState.DONE:
             self._parts.setdefault(one.job, {})[one.name] = 1.0
             self._say(one.job, {"progress": self._progress(self._jobs[one.job])})
 
@@ -90,7 +90,7 @@ class Mirror:
         self._jobs[job.id] = job
         if job.state in _ENDS:
             sentence = job.reason or "A person stopped it."
-            self._say(job.id, upload_failed(_CODES[job.state], sentence, self._inlet.tools.clock.now()))
+            self._say(job.id, upload_failed(_CODES[job.state], sentence, self._context.tools.clock.now()))
         elif job.state is State.PUBLISHED:
             # Its documents were told of all together, by the publisher.
             for known in (self._jobs, self._parts, self._due):
@@ -124,11 +124,11 @@ class Mirror:
                 if job in self._jobs:
                     await self._base.tell(str(self._jobs[job].facts["upload_id"]), job, changes)
                 del due[job]
-        except AgainLater as fault:
+        except RetryLater as fault:
             # What was said meanwhile is newer.
             self._due = {**due, **self._due}
-            self._inlet.down(fault.sentence)
+            self._context.down(fault.sentence)
             self._wake.set()
-            await self._inlet.tools.clock.sleep(_AGAIN)
+            await self._context.tools.clock.sleep(_AGAIN)
             return
-        self._inlet.up()
+        self._context.up()

@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from vidd.aio.bounded import side_by_side
+from vidd.aio.bounded import gather_bounded
 from vidd.aio.threads import in_thread
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.annotation_service.database import AnnotationBase, Boxed, annotation_base, key
 from vidd.integrations.annotation_service.documents import (
     ONLY_BOXES,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.ports import Parcel, Tools
+    from vidd.ports import PublishContext, Tools
 
 SLOT: str | None = "uploads"
 LAST = True
@@ -68,45 +68,45 @@ class Options(Base):
         return {("files",): self.files} if self.files else {}
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
+async def publish(options: Options, context: PublishContext) -> Receipt:
     """Write the documents. Refused where the job is no request of the service's, or the files are not there.
 
     The token holds the tasks that are replaced, whose frames are removed once nothing leads to them.
     """
-    async with _writing(options, parcel) as one:
+    async with _writing(options, context) as one:
         return await one.publish()
 
 
-async def allow(options: Options, parcel: Parcel) -> None:
+async def allow(options: Options, context: PublishContext) -> None:
     """Whether it will be shown, asked before films and pictures are replaced.
 
     Refused where a newer job works on the upload; and, of another edition, where its tasks are others than those that people
     have worked on.
     """
-    async with _writing(options, parcel) as one:
-        await one.allow(anew=edition_of(parcel.job) > 1)
+    async with _writing(options, context) as one:
+        await one.allow(anew=edition_of(context.job) > 1)
 
 
-async def replace(options: Options, parcel: Parcel) -> Receipt:
+async def replace(options: Options, context: PublishContext) -> Receipt:
     """Show the documents of this edition in place of those of the one before; the same tasks stay, with other boxes."""
     # Its receipt stays until it is replaced, and with it that it is out.
-    async with _writing(options, replaces(parcel, sent=parcel.checkpoint)) as one:
+    async with _writing(options, replaces(context, sent=context.checkpoint)) as one:
         return await one.replace()
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """The receipt, where the upload says that this edition of the job is what it shows."""
-    async with _writing(options, parcel) as one:
+    async with _writing(options, context) as one:
         return await one.reconcile()
 
 
 @asynccontextmanager
-async def _writing(options: Options, parcel: Parcel) -> AsyncIterator[_Writing]:
-    request = _request(parcel)
-    listed = TaskList.from_json(json.loads(await in_thread(_file(options.task_list, parcel).read_text)))
+async def _writing(options: Options, context: PublishContext) -> AsyncIterator[_Writing]:
+    request = _request(context)
+    listed = TaskList.from_json(json.loads(await in_thread(_file(options.task_list, context).read_text)))
     with _patient():
-        async with annotation_base(parcel.tools.account(options.account, Account), options.account) as base:
-            yield _Writing(options, parcel, base, request, listed)
+        async with annotation_base(context.tools.account(options.account, Account), options.account) as base:
+            yield _Writing(options, context, base, request, listed)
 
 
 @contextmanager
@@ -114,16 +114,16 @@ def _patient() -> Iterator[None]:
     """A MongoDB that is away uses up no attempt."""
     try:
         yield
-    except AgainLater as fault:
-        raise AgainLater(fault.sentence, after=fault.after or _AWAY, counts=False) from fault
+    except RetryLater as fault:
+        raise RetryLater(fault.sentence, after=fault.after or _AWAY, counts=False) from fault
 
 
 @dataclass(frozen=True)
 class _Writing:
-    """One parcel on its way into the database."""
+    """One context on its way into the database."""
 
     options: Options
-    parcel: Parcel
+    context: PublishContext
     base: AnnotationBase
     request: Request
     listed: TaskList
@@ -152,7 +152,7 @@ class _Writing:
         ours = (upload or {}).get(OURS) or {}
         if ours.get("done") == self.request.job:
             return
-        if upload is None or str(ours.get("job") or "") > self.parcel.job.id:
+        if upload is None or str(ours.get("job") or "") > self.context.job.id:
             raise Refused("The upload is gone, or a newer job works on it: nothing of this one is sent.")
         if not anew or self.request.kind == ONLY_BOXES or await self._shows_these():
             return
@@ -176,7 +176,7 @@ class _Writing:
         # Whatever its status says since: written once more, frames would lose what people have drawn in them.
         if upload is None or (upload.get(OURS) or {}).get("done") != self.request.job:
             return None
-        await self.base.sweep([key(one) for one in self.parcel.publication.token.get("old", ())])
+        await self.base.sweep([key(one) for one in self.context.publication.token.get("old", ())])
         return self._receipt()
 
     def _receipt(self) -> Receipt:
@@ -186,18 +186,18 @@ class _Writing:
 
     @property
     def _changes(self) -> dict[str, Any]:
-        done = upload_done(self.request, self.listed, self.parcel.tools.clock.now())
-        return {**done, f"{OURS}.job": self.parcel.job.id, f"{OURS}.done": self.request.job}
+        done = upload_done(self.request, self.listed, self.context.tools.clock.now())
+        return {**done, f"{OURS}.job": self.context.job.id, f"{OURS}.done": self.request.job}
 
     def _files(self) -> Iterator[Tasked]:
-        options, parcel = self.options, self.parcel
-        there = options.annotations in parcel.artifacts
-        tree = parcel.directory / parcel.chosen([options.tree], trees=True)[0].path
-        boxes = _file(options.annotations, parcel) if there else None
-        return frames_of(self.listed, _file(options.manifest, parcel), boxes, tree)
+        options, context = self.options, self.context
+        there = options.annotations in context.artifacts
+        tree = context.directory / context.chosen([options.tree], trees=True)[0].path
+        boxes = _file(options.annotations, context) if there else None
+        return frames_of(self.listed, _file(options.manifest, context), boxes, tree)
 
     def _tell(self, done: int) -> None:
-        self.parcel.progress(float(done), float(self.listed.frames), "frames", None)
+        self.context.progress(float(done), float(self.listed.frames), "frames", None)
 
     def _frame(self, task: Any, row: Tasked, frame: Framed, place: str) -> dict[str, Any]:
         image, small = (None if path is None else f"{place}{quote(path)}" for path in (frame.image, frame.small))
@@ -206,10 +206,10 @@ class _Writing:
 
     async def _put_tasks(self) -> None:
         base, request = self.base, self.request
-        tasks = await self._put_frames(_place(self.options, self.parcel))
+        tasks = await self._put_frames(_place(self.options, self.context))
         new = {one["_id"] for one in tasks}
         old = [one for one in await base.task_ids(str(request.upload)) if one not in new]
-        await self.parcel.sent({"old": [str(one) for one in old]})
+        await self.context.sent({"old": [str(one) for one in old]})
         try:
             await base.put_upload(str(request.upload), str(request.project), tasks, self._changes)
         except Refused:
@@ -220,7 +220,7 @@ class _Writing:
 
     async def _put_frames(self, place: str) -> list[dict[str, Any]]:
         """Write the frames; the documents of their tasks."""
-        request, now, reading = self.request, self.parcel.tools.clock.now(), asyncio.Lock()
+        request, now, reading = self.request, self.context.tools.clock.now(), asyncio.Lock()
         rows, tasks, done = self._files(), dict[int, dict[str, Any]](), 0
 
         async def put(_: Task) -> None:
@@ -239,7 +239,7 @@ class _Writing:
             self._tell(done)
 
         # While MongoDB writes one task's the next one's are made ready.
-        await side_by_side(_AT_ONCE, self.listed.tasks, put)
+        await gather_bounded(_AT_ONCE, self.listed.tasks, put)
         # Whether the files go together is known once they are read to their ends.
         await in_thread(next, rows, None)
         return [tasks[number] for number in sorted(tasks)]
@@ -253,8 +253,8 @@ class _Writing:
                 f"The upload has no task {missing[0]!r} to put boxes into: its tasks are of another recording or rate; "
                 "ask for tasks and annotations (request type 1)."
             )
-        await self.parcel.sent({})
-        async with aclosing(self._boxed(there, _place(self.options, self.parcel))) as tasks:
+        await self.context.sent({})
+        async with aclosing(self._boxed(there, _place(self.options, self.context))) as tasks:
             await base.put_boxes(str(request.upload), str(request.project), tasks, self._changes, request.version)
 
     async def _boxed(self, there: Mapping[str, Any], place: str) -> AsyncGenerator[tuple[Any, Sequence[Boxed]], None]:
@@ -275,15 +275,15 @@ async def check(options: Options, tools: Tools) -> str:
     return "The database of the annotation service can be read."
 
 
-def _request(parcel: Parcel) -> Request:
-    facts = parcel.job.facts
+def _request(context: PublishContext) -> Request:
+    facts = context.job.facts
     try:
         return Request(
-            _edition(parcel),
+            _edition(context),
             key(str(facts["project_id"])),
             key(str(facts["upload_id"])),
             int(facts.get("request_type", 0)),
-            int(parcel.facts.get("annotator") or facts.get("auto_anno_version", 0)),
+            int(context.facts.get("annotator") or facts.get("auto_anno_version", 0)),
         )
     except (KeyError, TypeError, ValueError):
         raise Refused(
@@ -292,27 +292,27 @@ def _request(parcel: Parcel) -> Request:
         ) from None
 
 
-def _edition(parcel: Parcel) -> str:
+def _edition(context: PublishContext) -> str:
     """What ids are made of: each edition of a job has documents of its own, so that none is seen half changed."""
-    edition = edition_of(parcel.job)
-    return parcel.job.id if edition == 1 else f"{parcel.job.id}:{edition}"
+    edition = edition_of(context.job)
+    return context.job.id if edition == 1 else f"{context.job.id}:{edition}"
 
 
-def _file(role: str, parcel: Parcel) -> Path:
-    (artifact,) = parcel.chosen([role])
-    return parcel.directory / artifact.path
+def _file(role: str, context: PublishContext) -> Path:
+    (artifact,) = context.chosen([role])
+    return context.directory / artifact.path
 
 
-def _place(options: Options, parcel: Parcel) -> str:
+def _place(options: Options, context: PublishContext) -> str:
     """The address before each file of the tree, by the receipt of who put it out."""
-    receipts = parcel.receipts
+    receipts = context.receipts
     if options.files:
         receipts = {name: one for name, one in receipts.items() if name == options.files}
     for receipt in receipts.values():
         for one in (*receipt.facts.get("trees", ()), *receipt.facts.get("files", ())):
             if one.get("role") == options.tree and (url := one.get("url") or receipt.url):
                 return f"{url.rstrip('/')}/"
-    names = ", ".join(parcel.receipts) or "none"
+    names = ", ".join(context.receipts) or "none"
     raise Refused(
         f"No publisher says where it put the tasks (there are {names}): publish the tree {options.tree!r} first."
     )

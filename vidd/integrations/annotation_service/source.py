@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.annotation_service.api import SCHEMA, ContentCall, read_call
 from vidd.integrations.annotation_service.database import AnnotationBase, annotation_base
 from vidd.integrations.annotation_service.jobs import Taking, Terms
@@ -25,7 +25,7 @@ from vidd.integrations.mongodb.account import Account
 from vidd.media.probe.client import probe
 from vidd.model.job import ENDED, Job, State
 from vidd.model.sampling import exceeds
-from vidd.ports import Call, Declined, Front, Inlet, Reply, Tools
+from vidd.ports import Call, Declined, SourceRoute, SourceContext, Reply, Tools
 from vidd.settings.secret import reveal
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
@@ -52,18 +52,18 @@ class Options(Base):
     priority: int = Field(0, description="The highest is worked on first.")
 
 
-async def watch(options: Options, inlet: Inlet) -> None:
+async def watch(options: Options, context: SourceContext) -> None:
     """Say in the documents how jobs stand, until cancelled; take up uploads that were left."""
-    async with annotation_base(inlet.tools.account(options.account, Account), options.account) as base:
-        await Mirror(base, inlet, options.tell_every).run(_taking(options, inlet, base).take_up)
+    async with annotation_base(context.tools.account(options.account, Account), options.account) as base:
+        await Mirror(base, context, options.tell_every).run(_taking(options, context, base).take_up)
 
 
-def routes(options: Options, inlet: Inlet) -> Sequence[Front]:
+def routes(options: Options, context: SourceContext) -> Sequence[SourceRoute]:
     """The call, and a form to try it with."""
-    desk = _Desk(options, inlet)
+    calls = _Calls(options, context)
     return (
-        Front("POST", "/api/processContent", desk.process, "Make tasks of an upload.", SCHEMA),
-        Front("GET", "/api/processContent", desk.form, "A form to try the call with."),
+        SourceRoute("POST", "/api/processContent", calls.process, "Make tasks of an upload.", SCHEMA),
+        SourceRoute("GET", "/api/processContent", calls.form, "A form to try the call with."),
     )
 
 
@@ -78,11 +78,11 @@ async def check(options: Options, tools: Tools) -> str:
     return f"{root} is there, and the database can be read."
 
 
-class _Desk:
+class _Calls:
     """Answers the calls."""
 
-    def __init__(self, options: Options, inlet: Inlet) -> None:
-        self._options, self._inlet = options, inlet
+    def __init__(self, options: Options, context: SourceContext) -> None:
+        self._options, self._context = options, context
 
     async def form(self, _call: Call) -> Reply:
         """The form."""
@@ -91,7 +91,7 @@ class _Desk:
     async def process(self, call: Call) -> Reply:
         """Take a call."""
         options = self._options
-        asked = read_call(call.fields, reveal(self._inlet.tools, options.auth_key))
+        asked = read_call(call.fields, reveal(self._context.tools, options.auth_key))
         if not options.compatible:
             job, _ = await self._taken(asked)
             return Reply(202, told(job), headers={"Location": f"/api/jobs/{job.id}"})
@@ -111,7 +111,7 @@ class _Desk:
                 ends[job.id] = job
                 over.set()
 
-        with self._inlet.listen(note):
+        with self._context.listen(note):
             job, _ = await self._taken(asked)
             try:
                 async with asyncio.timeout(self._options.patience):
@@ -119,29 +119,29 @@ class _Desk:
                         over.clear()
                         await over.wait()
             except TimeoutError:
-                raise AgainLater(f"The job {job.id} is not done yet; ask again later.", after=60) from None
+                raise RetryLater(f"The job {job.id} is not done yet; ask again later.", after=60) from None
         job = ends.get(job.id, job)
         if job.state is not State.PUBLISHED:
             raise Declined(422, job.reason or "It came to nothing.")
-        account = self._inlet.tools.account(self._options.account, Account)
+        account = self._context.tools.account(self._options.account, Account)
         async with annotation_base(account, self._options.account) as base:
             return as_original(asked, await base.tasks(asked.upload_id))
 
     async def _taken(self, asked: ContentCall) -> tuple[Job, bool]:
-        options, inlet = self._options, self._inlet
-        account = inlet.tools.account(options.account, Account)
+        options, context = self._options, self._context
+        account = context.tools.account(options.account, Account)
         async with annotation_base(account, options.account) as base:
             try:
-                return await _taking(options, inlet, base).take(asked)
+                return await _taking(options, context, base).take(asked)
             except Declined as no:
                 # Who reads the documents does not see what the caller was answered.
-                await base.declined(asked.upload_id, no.sentence, inlet.tools.clock.now())
+                await base.declined(asked.upload_id, no.sentence, context.tools.clock.now())
                 raise
 
 
-def _taking(options: Options, inlet: Inlet, base: AnnotationBase) -> Taking:
+def _taking(options: Options, context: SourceContext, base: AnnotationBase) -> Taking:
     terms = Terms(options.root, options.prefix, options.priority)
-    return Taking(terms, inlet, base, _check_rate)
+    return Taking(terms, context, base, _check_rate)
 
 
 async def _check_rate(asked: ContentCall, path: Path) -> None:

@@ -1,7 +1,7 @@
 """S3 and SQS accounts: one session per account, one client per use.
 
 Botocore never repeats a request here: what may be repeated is repeated by `persist`, what may not (a commit whose
-answer was lost) becomes NobodyKnows.
+answer was lost) becomes OutcomeUnknown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from botocore.utils import parse_timestamp
 from pydantic import Field, SecretStr, model_validator
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.integrations.aws.errors import ABSENT, asking, code_of, fault_of, status_of
 from vidd.settings.types import Duration, Options
 
@@ -176,7 +176,7 @@ async def head(s3: Any, bucket: str, key: str, *, version: str | None = None) ->
                 return None
             raise
     if status_of(plain) == 404:
-        raise AgainLater(f"The object came into being at {doing}; it is looked at again.")
+        raise RetryLater(f"The object came into being at {doing}; it is looked at again.")
     raise fault_of(plain, doing)
 
 

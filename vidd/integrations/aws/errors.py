@@ -9,7 +9,7 @@ import aiohttp
 from botocore import exceptions as boto
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,11 +83,11 @@ def _retry_after(error: boto.ClientError) -> float | None:
 def _fault_of_answer(error: boto.ClientError, doing: str, *, commits: bool) -> Fault:
     code, status = code_of(error), status_of(error)
     if code in _BUSY or status in {429, 503}:
-        return AgainLater(f"The provider is busy ({code}) at {doing}; it is tried again.", after=_retry_after(error))
+        return RetryLater(f"The provider is busy ({code}) at {doing}; it is tried again.", after=_retry_after(error))
     if status >= 500 and status != 501:
         if commits:
-            return NobodyKnows(f"The provider failed ({code}) in the middle of {doing}: look whether it is there.")
-        return AgainLater(f"The provider failed ({code}) at {doing}; it is tried again.", after=_retry_after(error))
+            return OutcomeUnknown(f"The provider failed ({code}) in the middle of {doing}: look whether it is there.")
+        return RetryLater(f"The provider failed ({code}) at {doing}; it is tried again.", after=_retry_after(error))
     for rule in _REFUSALS:
         if code in rule.codes or status in rule.statuses:
             return Refused(rule.sentence.format(code=code, doing=doing))
@@ -110,11 +110,11 @@ def fault_of(error: Exception, doing: str, *, commits: bool = False) -> Fault:
     if isinstance(error, boto.ClientError):
         return _fault_of_answer(error, doing, commits=commits)
     if _never_sent(error):
-        return AgainLater(f"The provider cannot be reached for {doing}; it is tried again.")
+        return RetryLater(f"The provider cannot be reached for {doing}; it is tried again.")
     if isinstance(error, _LOST):
         if commits:
-            return NobodyKnows(f"The connection was lost in the middle of {doing}: look whether it is there.")
-        return AgainLater(f"The connection was lost at {doing}; it is tried again.")
+            return OutcomeUnknown(f"The connection was lost in the middle of {doing}: look whether it is there.")
+        return RetryLater(f"The connection was lost at {doing}; it is tried again.")
     return _fault_of_settings(error, doing)
 
 
@@ -125,7 +125,7 @@ def _fault_of_settings(error: Exception, doing: str) -> Fault:
         case boto.NoRegionError():
             return Refused(f"No region is known for {doing}: set region of the account.")
         case boto.CredentialRetrievalError() | boto.MetadataRetrievalError() | boto.TokenRetrievalError():
-            return AgainLater(f"This host's role gave no credentials for {doing}; it is tried again.")
+            return RetryLater(f"This host's role gave no credentials for {doing}; it is tried again.")
         case boto.SSLError():
             return Refused(f"The server's certificate is not trusted at {doing}: set ca of the account.")
         case _:

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.bounded import side_by_side
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater, Refused
+from vidd.aio.bounded import gather_bounded
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater, Refused
 from vidd.files.digest import FollowingSum
 from vidd.integrations.aws.account import head, shown
 from vidd.integrations.aws.errors import asking
@@ -17,8 +17,8 @@ from vidd.transfer.partial_download import check_room
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from vidd.transfer.partial_download import Landing
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.partial_download import PartialDownload
+    from vidd.transfer.progress_meter import ProgressMeter
 
 _PIECE = 2**20
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -62,8 +62,8 @@ async def pin(
 async def fetch(
     s3: Any,
     thing: Pinned,
-    landing: Landing,
-    meter: Meter,
+    landing: PartialDownload,
+    meter: ProgressMeter,
     *,
     promised: Mapping[str, str] | None,
     parallel: int,
@@ -90,8 +90,8 @@ async def fetch(
 async def download(
     s3: Any,
     thing: Pinned,
-    landing: Landing,
-    meter: Meter,
+    landing: PartialDownload,
+    meter: ProgressMeter,
     *,
     parallel: int,
     sleep: Callable[[float], Awaitable[None]],
@@ -110,20 +110,20 @@ async def download(
         await landing.finished(index)
 
     async def chunks() -> None:
-        await side_by_side(parallel, missing, one)
+        await gather_bounded(parallel, missing, one)
 
     if thing.md5 is None:
         await chunks()
         return {}
-    await side_by_side(2, (chunks, md5.run), lambda part: part())
+    await gather_bounded(2, (chunks, md5.run), lambda part: part())
     return {"md5": md5.hex}
 
 
 async def _chunk(
     s3: Any,
     thing: Pinned,
-    landing: Landing,
-    meter: Meter,
+    landing: PartialDownload,
+    meter: ProgressMeter,
     *,
     index: int,
     sleep: Callable[[float], Awaitable[None]],
@@ -150,9 +150,9 @@ async def _chunk(
                 got += len(held)
                 meter.add(len(held))
         if got != end:
-            raise AgainLater(f"The connection was lost at reading {name}; it is tried again.")
+            raise RetryLater(f"The connection was lost at reading {name}; it is tried again.")
 
-    await persist(rest, sleep=sleep, reached=lambda: got)
+    await retry(rest, sleep=sleep, reached=lambda: got)
 
 
 def _same_state(answer: dict[str, Any], thing: Pinned, expected: int) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vidd.model.media import Artifact
-    from vidd.ports import Parcel
+    from vidd.ports import PublishContext
 
 _Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
 
@@ -92,9 +92,9 @@ class Tree:
 class Plan:
     """What goes where. Reads the directories of trees, so it blocks."""
 
-    def __init__(self, options: Layout, account: Account, parcel: Parcel) -> None:
-        self._options, self._parcel, self._bucket = options, parcel, options.in_bucket(account)
-        chosen = parcel.chosen(options.files, trees=True)
+    def __init__(self, options: Layout, account: Account, context: PublishContext) -> None:
+        self._options, self._context, self._bucket = options, context, options.in_bucket(account)
+        chosen = context.chosen(options.files, trees=True)
         self._several = len(chosen) > 1
         self._keys: set[str] = set()
         self.files = [self._file(one) for one in chosen if one.tree is None]
@@ -103,11 +103,11 @@ class Plan:
     def _fields(self, one: Artifact) -> dict[str, Any]:
         suffix = PurePath(one.path).suffix if one.tree is None else ""
         part = f"-{one.role}" if self._several else ""
-        parcel = self._parcel
-        return fields_of(parcel.job, parcel.talk, parcel.facts, role=one.role, part=part, suffix=suffix)
+        context = self._context
+        return fields_of(context.job, context.talk, context.facts, role=one.role, part=part, suffix=suffix)
 
     def _target(self, key: str, kind: str, fields: Mapping[str, Any]) -> Target:
-        options, job = self._options, self._parcel.job
+        options, job = self._options, self._context.job
         if safe_key(key) in self._keys:
             raise Refused(f"Two files would be {shown(self._bucket, key)}: put {{{{ role }}}} into the key.")
         self._keys.add(key)
@@ -132,7 +132,7 @@ class Plan:
         return File(one, self._target(render(self._options.key, fields), one.content_type, fields), fields)
 
     def _tree(self, one: Artifact) -> Tree:
-        fields, root = self._fields(one), self._parcel.directory / one.path
+        fields, root = self._fields(one), self._context.directory / one.path
         prefix = render(self._options.prefix, fields).strip("/")
         begin = f"{prefix}/" if prefix else ""
         wanted = {
@@ -154,11 +154,11 @@ class Plan:
             roots=[tree.prefix for tree in self.trees],
             part_size=int(self._options.part_size),
             at_once=self._options.at_once,
-            sleep=self._parcel.tools.clock.sleep,
+            sleep=self._context.tools.clock.sleep,
         )
 
     @property
     def gone(self) -> set[str]:
         """The keys of files that were put out before and are in the trees no more."""
-        gone = self._parcel.gone
+        gone = self._context.gone
         return {f"{tree.prefix}{path}" for tree in self.trees for path in gone.get(tree.artifact.role, ())}

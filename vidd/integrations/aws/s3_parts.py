@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidd.aio.bounded import side_by_side
+from vidd.aio.bounded import gather_bounded
 from vidd.aio.threads import in_thread
 from vidd.errors import Refused
 
@@ -55,7 +55,7 @@ async def manifest(path: Path, part_size: int) -> Manifest:
     async def one(index: int) -> None:
         digests[index] = await in_thread(_digest, path, index * part_size, part_size)
 
-    await side_by_side(2, range(count), one)
+    await gather_bounded(2, range(count), one)
     return Manifest(path, size, part_size, tuple(digests))
 
 

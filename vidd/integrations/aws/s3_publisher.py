@@ -14,7 +14,7 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 from pydantic import AfterValidator, Field
 
-from vidd.aio.retry import persist
+from vidd.aio.retry import retry
 from vidd.aio.threads import in_thread
 from vidd.errors import Refused
 from vidd.integrations.aws.account import Account, client, head, shown
@@ -29,12 +29,12 @@ from vidd.model.publication import Receipt
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render
 from vidd.settings.types import Duration
-from vidd.transfer.progress_meter import Meter
+from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from vidd.ports import Parcel, Tools
+    from vidd.ports import PublishContext, Tools
 
 SLOT = "uploads"
 
@@ -67,37 +67,37 @@ async def _open(options: Options, tools: Tools) -> AsyncIterator[tuple[Any, Acco
 
 
 @asynccontextmanager
-async def _publication(options: Options, parcel: Parcel, *, anew: bool = False) -> AsyncIterator[_Publication]:
-    account = parcel.tools.account(options.account, Account)
-    plan = await in_thread(Plan, options, account, parcel)
+async def _publication(options: Options, context: PublishContext, *, anew: bool = False) -> AsyncIterator[_Publication]:
+    account = context.tools.account(options.account, Account)
+    plan = await in_thread(Plan, options, account, context)
     async with client(account, "s3") as s3:
-        yield _Publication(options, parcel, account, plan, s3, anew)
+        yield _Publication(options, context, account, plan, s3, anew)
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
+async def publish(options: Options, context: PublishContext) -> Receipt:
     """Bring the files there one after the other, then the trees. The token holds for each role what a resume needs."""
-    async with _publication(options, parcel) as one:
+    async with _publication(options, context) as one:
         return await one.publish()
 
 
-async def replace(options: Options, parcel: Parcel) -> Receipt:
+async def replace(options: Options, context: PublishContext) -> Receipt:
     """Send what changed since the edition before, and drop what this job put there and has no more."""
-    async with _publication(options, parcel, anew=True) as one:
+    async with _publication(options, context, anew=True) as one:
         return await one.publish()
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """Ask whether all files are there, by marker, size and sum, and all of the trees; None where one is provably not."""
-    async with _publication(options, parcel) as one:
+    async with _publication(options, context) as one:
         return await one.reconcile()
 
 
 @dataclass(frozen=True)
 class _Publication:
-    """One parcel with a client open; `anew` where it was published before with other files."""
+    """One context with a client open; `anew` where it was published before with other files."""
 
     options: Options
-    parcel: Parcel
+    context: PublishContext
     account: Account
     plan: Plan
     s3: Any
@@ -105,10 +105,10 @@ class _Publication:
 
     async def publish(self) -> Receipt:
         """Send what is not there."""
-        plan, parcel = self.plan, self.parcel
-        token: dict[str, Any] = {"files": dict(parcel.publication.token.get("files", {}))}
+        plan, context = self.plan, self.context
+        token: dict[str, Any] = {"files": dict(context.publication.token.get("files", {}))}
         total = sum(one.artifact.size for one in plan.files)
-        meter = Meter("s3", "upload", progress=parcel.progress, observe=parcel.tools.observe, total=total)
+        meter = ProgressMeter("s3", "upload", progress=context.progress, observe=context.tools.observe, total=total)
         landed = []
         for number, file in enumerate(plan.files, 1):
             last = number == len(plan.files) and not plan.trees
@@ -122,35 +122,35 @@ class _Publication:
         meter.tell()
         return await self._receipt(landed, done)
 
-    async def _prepared(self, file: File, token: dict[str, Any], meter: Meter, *, last: bool) -> Upload:
-        role, target, parcel = file.artifact.role, file.target, self.parcel
-        parts = await manifest(parcel.directory / file.artifact.path, int(self.options.part_size))
+    async def _prepared(self, file: File, token: dict[str, Any], meter: ProgressMeter, *, last: bool) -> Upload:
+        role, target, context = file.artifact.role, file.target, self.context
+        parts = await manifest(context.directory / file.artifact.path, int(self.options.part_size))
 
         async def save(upload_id: str | None) -> None:
             token["files"][role] = {**target.where, "etag": parts.etag, "size": parts.size, "upload_id": upload_id}
-            await parcel.checkpoint(token)
+            await context.checkpoint(token)
 
         async def sent() -> None:
             if last:
-                await parcel.sent(token)
+                await context.sent(token)
 
-        upload = Upload(self.s3, target, parts, meter, parcel.tools.clock.sleep, save, sent, self.options.parallel)
+        upload = Upload(self.s3, target, parts, meter, context.tools.clock.sleep, save, sent, self.options.parallel)
         await upload.take_up(token["files"].get(role, {}))
         return upload
 
-    async def _bring(self, token: dict[str, Any], meter: Meter) -> Done:
+    async def _bring(self, token: dict[str, Any], meter: ProgressMeter) -> Done:
         """All trees together; of their files the token holds the multipart uploads that are open."""
-        parcel = self.parcel
-        begun = dict(parcel.publication.token.get("parts", {}))
+        context = self.context
+        begun = dict(context.publication.token.get("parts", {}))
         token["parts"] = begun
-        await parcel.checkpoint(token)
+        await context.checkpoint(token)
 
         async def save(key: str, state: Mapping[str, Any] | None) -> None:
             if state is None:
                 begun.pop(key, None)
             else:
                 begun[key] = dict(state)
-            await parcel.checkpoint(token)
+            await context.checkpoint(token)
 
         upload = self.plan.upload(self.s3)
         await upload.look()
@@ -163,7 +163,7 @@ class _Publication:
 
     async def reconcile(self) -> Receipt | None:
         """Ask whether all is there."""
-        token, landed = self.parcel.publication.token, []
+        token, landed = self.context.publication.token, []
         for file in self.plan.files:
             found = await self._found(file, token.get("files", {}).get(file.artifact.role))
             if found is None:
@@ -178,12 +178,12 @@ class _Publication:
         return await self._receipt(landed, Done(equal=len(upload.wanted)))
 
     async def _found(self, file: File, state: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        target, parcel = file.target, self.parcel
+        target, context = file.target, self.context
         if state is None or (state["Bucket"], state["Key"]) != (target.bucket, target.key):
             return None
-        found = await persist(partial(head, self.s3, target.bucket, target.key), sleep=parcel.tools.clock.sleep)
-        path = parcel.directory / file.artifact.path
-        if found is None or not await is_this(found, parcel.job.id, path, size=state["size"], etag=state["etag"]):
+        found = await retry(partial(head, self.s3, target.bucket, target.key), sleep=context.tools.clock.sleep)
+        path = context.directory / file.artifact.path
+        if found is None or not await is_this(found, context.job.id, path, size=state["size"], etag=state["etag"]):
             return None
         return found
 
@@ -222,19 +222,19 @@ class _Publication:
         return render(self.options.public_url, {**fields, "bucket": bucket, "key": quote(key)})
 
 
-async def retract(options: Options, parcel: Parcel) -> str:
+async def retract(options: Options, context: PublishContext) -> str:
     """Delete the objects, where that is wanted and they are still this job's. The receipt says which they are."""
-    receipt = parcel.publication.receipt
+    receipt = context.publication.receipt
     files: list[dict[str, Any]] = list(receipt.facts.get("files", ())) if receipt else []
     trees: list[dict[str, Any]] = list(receipt.facts.get("trees", ())) if receipt else []
     places = [(one["bucket"], one["key"]) for one in files] + [(one["bucket"], f"{one['prefix']}…") for one in trees]
     names = ", ".join(shown(*place) for place in places) or "what was put there by hand"
     if options.retract == "keep":
         return f"{names} was kept, as the settings say."
-    sleep, job = parcel.tools.clock.sleep, parcel.job.id
-    async with _open(options, parcel.tools) as (s3, _):
+    sleep, job = context.tools.clock.sleep, context.job.id
+    async with _open(options, context.tools) as (s3, _):
         for one in files:
-            found = await persist(partial(head, s3, one["bucket"], one["key"]), sleep=sleep)
+            found = await retry(partial(head, s3, one["bucket"], one["key"]), sleep=sleep)
             if found is None:
                 continue
             if (found.get("Metadata") or {}).get(JOB) != job:

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.bounded import side_by_side
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.aio.bounded import gather_bounded
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.aws.account import head, shown
 from vidd.integrations.aws.errors import asking
 from vidd.integrations.aws.s3_parts import manifest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vidd.integrations.aws.s3_parts import Manifest
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.progress_meter import ProgressMeter
 
     Sleep = Callable[[float], Awaitable[None]]
 
@@ -77,7 +77,7 @@ async def listed(s3: Any, bucket: str, prefix: str, sleep: Sleep) -> dict[str, L
             with asking(f"listing {shown(bucket, prefix)}"):
                 return await s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
 
-        answer = await persist(page, sleep=sleep)
+        answer = await retry(page, sleep=sleep)
         for row in answer.get("Contents", ()):
             found[row["Key"]] = Listed(int(row["Size"]), str(row.get("ETag", "")).strip('"'))
         if not answer.get("IsTruncated"):
@@ -122,7 +122,7 @@ class TreeUpload:
         found = self.there.get(key)
         return found is not None and found == Listed(self.wanted[key].size, (await self.manifest(key)).etag)
 
-    async def bring(self, meter: Meter, resume: Resume) -> Done:
+    async def bring(self, meter: ProgressMeter, resume: Resume) -> Done:
         """Send what is not there."""
         done = Done()
         missing: list[str] = []
@@ -133,7 +133,7 @@ class TreeUpload:
             else:
                 missing.append(key)
 
-        await side_by_side(self._at_once, self.wanted, compare)
+        await gather_bounded(self._at_once, self.wanted, compare)
         meter.total = (meter.total or 0) + sum(self.wanted[key].size for key in missing)
 
         async def send(key: str) -> None:
@@ -142,7 +142,7 @@ class TreeUpload:
             else:
                 done.equal += 1
 
-        await side_by_side(self._at_once, sorted(missing), send)
+        await gather_bounded(self._at_once, sorted(missing), send)
         return done
 
     async def stale(self, gone: Collection[str] | None = None) -> list[str]:
@@ -155,18 +155,18 @@ class TreeUpload:
         example = next(iter(self.wanted.values())).target
 
         async def look(key: str) -> None:
-            found = await persist(partial(head, self.s3, self._bucket, key), sleep=self.sleep)
+            found = await retry(partial(head, self.s3, self._bucket, key), sleep=self.sleep)
             marks = (found or {}).get("Metadata") or {}
             own = gone is None or key in gone or marks.get(JOB) == example.job
             if JOB in marks and own and example.may_replace(marks):
                 marked.append(key)
 
-        await side_by_side(self._at_once, spare, look)
+        await gather_bounded(self._at_once, spare, look)
         return sorted(marked)
 
     async def drop(self, keys: Iterable[str]) -> None:
         """Delete objects."""
-        await side_by_side(self._at_once, keys, partial(delete, self.s3, self._bucket, self.sleep))
+        await gather_bounded(self._at_once, keys, partial(delete, self.s3, self._bucket, self.sleep))
 
     async def complete(self) -> bool:
         """Whether every file is there with its bytes."""
@@ -177,19 +177,19 @@ class TreeUpload:
         async def look(key: str) -> None:
             nonlocal whole
             if whole and not await self._equal(key):
-                found = await persist(partial(head, self.s3, self._bucket, key), sleep=self.sleep)
+                found = await retry(partial(head, self.s3, self._bucket, key), sleep=self.sleep)
                 one, parts = self.wanted[key], self._manifests[key]
                 job = one.target.job
                 whole = found is not None and await is_this(found, job, one.source, size=one.size, etag=parts.etag)
 
-        await side_by_side(self._at_once, self.wanted, look)
+        await gather_bounded(self._at_once, self.wanted, look)
         return whole
 
 
 class _Sending:
     """One file of a tree on its way. What is lost on the way is looked for, and sent again only where it is not there."""
 
-    def __init__(self, tree: TreeUpload, key: str, meter: Meter, resume: Resume) -> None:
+    def __init__(self, tree: TreeUpload, key: str, meter: ProgressMeter, resume: Resume) -> None:
         self._tree, self._key, self._meter, self._resume = tree, key, meter, resume
         self._one = tree.wanted[key]
         self._begun = dict(resume.begun.get(key, {}))
@@ -199,7 +199,7 @@ class _Sending:
     async def run(self) -> bool:
         """Bring it there; False where a look at the object itself shows that it is equal."""
         self._parts = await self._tree.manifest(self._key)
-        await persist(self._once, sleep=self._tree.sleep)
+        await retry(self._once, sleep=self._tree.sleep)
         if self._begun:
             await self._resume.save(self._key, None)
         return self._went
@@ -226,9 +226,9 @@ class _Sending:
         await upload.take_up(self._begun)
         try:
             await upload.run()
-        except NobodyKnows as unknown:
+        except OutcomeUnknown as unknown:
             # The next attempt begins with a look, and sends nothing that is there.
-            raise AgainLater(unknown.sentence) from unknown
+            raise RetryLater(unknown.sentence) from unknown
         except Refused:
             await upload.abandon()
             raise
@@ -249,7 +249,7 @@ async def delete(s3: Any, bucket: str, sleep: Sleep, key: str) -> None:
         with asking(f"deleting {shown(bucket, key)}"):
             await s3.delete_object(Bucket=bucket, Key=key)
 
-    await persist(once, sleep=sleep)
+    await retry(once, sleep=sleep)
 
 
 async def unmirror(s3: Any, bucket: str, prefix: str, job: str, *, at_once: int, sleep: Sleep) -> int:
@@ -258,10 +258,10 @@ async def unmirror(s3: Any, bucket: str, prefix: str, job: str, *, at_once: int,
 
     async def look(key: str) -> None:
         nonlocal count
-        found = await persist(partial(head, s3, bucket, key), sleep=sleep)
+        found = await retry(partial(head, s3, bucket, key), sleep=sleep)
         if ((found or {}).get("Metadata") or {}).get(JOB) == job:
             await delete(s3, bucket, sleep, key)
             count += 1
 
-    await side_by_side(at_once, await listed(s3, bucket, prefix, sleep), look)
+    await gather_bounded(at_once, await listed(s3, bucket, prefix, sleep), look)
     return count

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from vidd.aio.bounded import side_by_side
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.aio.bounded import gather_bounded
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater, Fault, Refused
 from vidd.integrations.aws.account import head
 from vidd.integrations.aws.errors import asking, code_of, status_of
 from vidd.integrations.aws.s3_parts import Manifest, Slice
@@ -25,7 +25,7 @@ from vidd.integrations.aws.s3_target import JOB, SUM, Target, is_this
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.progress_meter import ProgressMeter
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -40,7 +40,7 @@ class Upload:
     s3: Any
     target: Target
     manifest: Manifest
-    meter: Meter
+    meter: ProgressMeter
     sleep: Callable[[float], Awaitable[None]]
     save: Callable[[str | None], Awaitable[None]]
     sent: Callable[[], Awaitable[None]]
@@ -97,7 +97,7 @@ class Upload:
         )
 
     async def _look(self) -> dict[str, Any] | None:
-        return await persist(lambda: head(self.s3, self.target.bucket, self.target.key), sleep=self.sleep)
+        return await retry(lambda: head(self.s3, self.target.bucket, self.target.key), sleep=self.sleep)
 
     async def _is_this(self, found: Mapping[str, Any]) -> bool:
         one = self.manifest
@@ -151,13 +151,13 @@ class Upload:
     async def _multipart(self) -> None:
         present = await self._present()
         if present is None:
-            await persist(self._begin, sleep=self.sleep)
+            await retry(self._begin, sleep=self.sleep)
             present = {}
         self._etags = present
         for number in present:
             self.meter.done += self.manifest.length(number - 1)
         missing = [index for index in range(len(self.manifest.digests)) if index + 1 not in present]
-        await side_by_side(self.parallel, missing, lambda one: persist(lambda: self._part(one), sleep=self.sleep))
+        await gather_bounded(self.parallel, missing, lambda one: retry(lambda: self._part(one), sleep=self.sleep))
         await self.sent()
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self._etags.items())]
 
@@ -174,7 +174,7 @@ class Upload:
                 await self.abandon()
                 await self.save(None)
                 sentence = f"The upload of {self.target.shown} was ended by somebody; it is begun anew."
-                raise AgainLater(sentence) from None
+                raise RetryLater(sentence) from None
 
     def _until_known(self, complete: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         async def call(**guard: str) -> None:
@@ -246,7 +246,7 @@ class Upload:
         etag = str(answer.get("ETag", "")).strip('"')
         sealed = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms") or "SSECustomerAlgorithm" in answer
         if _MD5.fullmatch(etag) and not sealed and etag != digest.hex():
-            raise AgainLater(f"What was sent to {self.target.shown} was damaged on the way; it is sent again.")
+            raise RetryLater(f"What was sent to {self.target.shown} was damaged on the way; it is sent again.")
 
     def _counter(self) -> Callable[[int], None]:
         """A way to count from the thread that reads a part."""
@@ -258,7 +258,7 @@ class Upload:
         found = await self._look()
         if found is None or int(found["ContentLength"]) != self.manifest.size:
             there = "nothing" if found is None else f"{found['ContentLength']} bytes"
-            raise AgainLater(f"{self.target.shown} holds {there} instead of {self.manifest.size}; it is sent again.")
+            raise RetryLater(f"{self.target.shown} holds {there} instead of {self.manifest.size}; it is sent again.")
         return found
 
 

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.aio.retry import persist
+from vidd.aio.retry import retry
 from vidd.display_text import quoted, size_in_words
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.aws.account import Account, client
 from vidd.integrations.aws.errors import asking
 from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.model.publication import Receipt
-from vidd.ports import Parcel, Tools
+from vidd.ports import PublishContext, Tools
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render, render_json
 from vidd.settings.types import Size
@@ -126,50 +126,50 @@ class _Message:
         return {"MessageBody": self.body, "MessageAttributes": _as_attributes(self.attributes)}
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
+async def publish(options: Options, context: PublishContext) -> Receipt:
     """Send it. The token says since when a message is open that nobody knows the fate of."""
-    account = parcel.tools.account(options.account, Account)
-    notice = notice_of(parcel)
+    account = context.tools.account(options.account, Account)
+    notice = notice_of(context)
     message = _message(options, notice)
     fields = message.fields
     if options.fifo:
         fields |= {"MessageGroupId": _group(options, notice), "MessageDeduplicationId": notice.id}
-    earlier = parcel.publication.token if parcel.publication.token.get("id") == notice.id else {}
+    earlier = context.publication.token if context.publication.token.get("id") == notice.id else {}
     # One that is open from before stays so, whatever becomes of this one.
     token = {**notice.token, "open": earlier.get("open")}
-    now = parcel.tools.clock.now().isoformat()
+    now = context.tools.clock.now().isoformat()
     async with client(account, "sqs") as sqs:
         url = await _url(options, sqs)
-        await parcel.checkpoint({**token, "open": token["open"] or now})
+        await context.checkpoint({**token, "open": token["open"] or now})
         try:
-            answer = await _send(options, parcel, sqs, {"QueueUrl": url, **fields})
-        except (AgainLater, Refused):
-            await parcel.checkpoint(token)
+            answer = await _send(options, context, sqs, {"QueueUrl": url, **fields})
+        except (RetryLater, Refused):
+            await context.checkpoint(token)
             raise
-        except NobodyKnows:
-            if not _dropped_by_queue(options, token["open"] or now, parcel.tools):
+        except OutcomeUnknown:
+            if not _dropped_by_queue(options, token["open"] or now, context.tools):
                 raise _unknown(options, notice.id) from None
-            raise AgainLater(
+            raise RetryLater(
                 f"The queue {options.name} gave no answer; the message is sent again, and the queue drops a second one."
             ) from None
     confirmed = {"queue": options.name, "message_id": str(answer["MessageId"])}
     return Receipt(facts={**notice.token, **confirmed})
 
 
-async def _send(options: Options, parcel: Parcel, sqs: Any, request: Mapping[str, Any]) -> Mapping[str, Any]:
+async def _send(options: Options, context: PublishContext, sqs: Any, request: Mapping[str, Any]) -> Mapping[str, Any]:
     async def once() -> Mapping[str, Any]:
         with asking(f"sending to the queue {options.name}", commits=not options.repeat):
             return dict(await sqs.send_message(**request))
 
-    return await (persist(once, sleep=parcel.tools.clock.sleep) if options.repeat else once())
+    return await (retry(once, sleep=context.tools.clock.sleep) if options.repeat else once())
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
-    """None where it may be sent (again): a queue cannot be asked. NobodyKnows where a person must."""
-    token = parcel.publication.token
-    if options.repeat or not token.get("open") or token.get("id") != notice_id(parcel):
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
+    """None where it may be sent (again): a queue cannot be asked. OutcomeUnknown where a person must."""
+    token = context.publication.token
+    if options.repeat or not token.get("open") or token.get("id") != notice_id(context):
         return None
-    if _dropped_by_queue(options, token["open"], parcel.tools):
+    if _dropped_by_queue(options, token["open"], context.tools):
         return None
     raise _unknown(options, token["id"])
 
@@ -178,8 +178,8 @@ def _dropped_by_queue(options: Options, since: str, tools: Tools) -> bool:
     return options.fifo and tools.clock.now() - datetime.fromisoformat(since) < _FIFO_WINDOW
 
 
-def _unknown(options: Options, identity: str) -> NobodyKnows:
-    return NobodyKnows(
+def _unknown(options: Options, identity: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
         f"Nobody knows whether the queue {options.name} got the message: ask its receiver for the id {identity}, "
         "and say what you found with `vidd resolve`."
     )

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from pydantic import Field, model_validator
 
-from vidd.aio.bounded import side_by_side
-from vidd.errors import AgainLater
+from vidd.aio.bounded import gather_bounded
+from vidd.errors import RetryLater
 from vidd.integrations.aws.account import Account, client
 from vidd.integrations.aws.errors import asking
 from vidd.integrations.aws.s3_event import ObjectEvent, read_message
@@ -24,7 +24,7 @@ from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
-    from vidd.ports import Inlet, Tools
+    from vidd.ports import SourceContext, Tools
 
 _log = structlog.get_logger(__name__)
 
@@ -81,12 +81,12 @@ def arrival_of(options: Options, event: ObjectEvent) -> Arrival:
     )
 
 
-async def watch(options: Options, inlet: Inlet) -> None:
+async def watch(options: Options, context: SourceContext) -> None:
     """Poll until cancelled. Refused where the queue or the account cannot be used as they are."""
-    account = inlet.tools.account(options.account, Account)
+    account = context.tools.account(options.account, Account)
     async with client(account, "sqs", read_timeout=options.wait + 15) as sqs:
-        polls = _Polls(options, inlet, sqs)
-        await side_by_side(options.polls, range(options.polls), polls.poll)
+        polls = _Polls(options, context, sqs)
+        await gather_bounded(options.polls, range(options.polls), polls.poll)
 
 
 @dataclass
@@ -94,7 +94,7 @@ class _Polls:
     """The polls of one queue. `in_hand` counts the messages received whose arrivals are not durable yet."""
 
     options: Options
-    inlet: Inlet
+    context: SourceContext
     sqs: Any
     queue_url: str | None = None
     in_hand: int = 0
@@ -109,8 +109,8 @@ class _Polls:
                 await self._take(messages)
             except _Unreached as lost:
                 self.failed += 1
-                self.inlet.down(lost.fault.sentence)
-                await self.inlet.pause(max(lost.fault.after or 0.0, min(60.0, 2.0 ** min(self.failed, 6) / 2)))
+                self.context.down(lost.fault.sentence)
+                await self.context.pause(max(lost.fault.after or 0.0, min(60.0, 2.0 ** min(self.failed, 6) / 2)))
 
     async def _receive(self) -> list[dict[str, Any]]:
         options = self.options
@@ -126,17 +126,17 @@ class _Polls:
                     # The first looks are short, so that a queue with nothing in it is known as such soon.
                     WaitTimeSeconds=int(options.wait if self.caught_up else min(1.0, options.wait)),
                 )
-        except AgainLater as fault:
+        except RetryLater as fault:
             raise _Unreached(fault) from fault
         self.failed = 0
-        self.inlet.up()
+        self.context.up()
         return list(answer.get("Messages", ()))
 
     async def _take(self, messages: list[dict[str, Any]]) -> None:
         if not messages:
             if not self.in_hand:
                 self.caught_up = True
-                self.inlet.caught_up()
+                self.context.caught_up()
             return
         self.in_hand += len(messages)
         try:
@@ -152,14 +152,14 @@ class _Polls:
             reading = read_message(body)
             if reading.faults:
                 shown = body.encode(errors="backslashreplace").decode()
-                await self.inlet.dead_letter(shown, f"This message was put aside: {'; '.join(reading.faults)}.")
+                await self.context.dead_letter(shown, f"This message was put aside: {'; '.join(reading.faults)}.")
             for event in reading.events:
                 if counts(self.options, event):
                     arrivals.setdefault(event.identity, arrival_of(self.options, event))
                 else:
-                    _log.debug("event dropped", source=self.inlet.name, key=event.key, event_name=event.name)
+                    _log.debug("event dropped", source=self.context.name, key=event.key, event_name=event.name)
         if arrivals:
-            await self.inlet.admit(list(arrivals.values()))
+            await self.context.admit(list(arrivals.values()))
 
     async def _delete(self, messages: list[dict[str, Any]]) -> None:
         """Acknowledge. One that cannot be comes again, and its arrivals are known then."""
@@ -167,14 +167,14 @@ class _Polls:
         try:
             with asking("acknowledging messages"):
                 await self.sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
-        except AgainLater as fault:
+        except RetryLater as fault:
             raise _Unreached(fault) from fault
 
 
 class _Unreached(Exception):
     """The queue, and not the store, said "again later"."""
 
-    def __init__(self, fault: AgainLater) -> None:
+    def __init__(self, fault: RetryLater) -> None:
         super().__init__(fault.sentence)
         self.fault = fault
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.bounded import side_by_side
-from vidd.aio.retry import persist
+from vidd.aio.bounded import gather_bounded
+from vidd.aio.retry import retry
 from vidd.aio.threads import in_thread
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.aws.account import head
 from vidd.integrations.aws.s3_tree import Listed, listed
 from vidd.integrations.datasets.download import bring
 from vidd.integrations.datasets.model import mark_to_json
 from vidd.integrations.datasets.plan import ROOT, Found, Seen, TaskPlan
-from vidd.processes.worker_client import Silent, carry_out
+from vidd.processes.worker_client import Silent, run_worker
 from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vidd.integrations.datasets.options import Open
     from vidd.integrations.datasets.plan import Frame, Manner
     from vidd.integrations.datasets.split_record import Ledger
-    from vidd.ports import Bench
+    from vidd.ports import StepContext
 
 TREE = "objects"
 _FETCHED, _ORDERS, _MADE = ".pictures", ".orders.json", ".made.jsonl"
@@ -42,7 +42,7 @@ _QUIET = 600.0
 class Workshop:
     """Where and how files are made. Keys are paths below `tree`."""
 
-    bench: Bench
+    context: StepContext
     open: Open
     ledger: Ledger
     manner: Manner
@@ -51,7 +51,7 @@ class Workshop:
     @property
     def tree(self) -> Path:
         """The directory of the objects that are to be sent."""
-        return self.bench.directory / TREE
+        return self.context.directory / TREE
 
     async def task(self, version: Version, task: str) -> TaskPlan:
         """Make what a task lacks. Refused with what is wrong with it, as the end of a sentence."""
@@ -87,7 +87,7 @@ class Workshop:
         async def look() -> dict[str, Any] | None:
             return await head(here.s3, here.bucket, key)
 
-        found = await persist(look, sleep=here.sleep)
+        found = await retry(look, sleep=here.sleep)
         return Listed(int(found["ContentLength"]), str(found["ETag"]).strip('"')) if found is not None else None
 
     def is_here(self, key: str, one: Listed) -> bool:
@@ -99,7 +99,7 @@ class Workshop:
             return hashlib.file_digest(file, _md5).hexdigest() == one.etag
 
     async def _make(self, plan: TaskPlan, frames: Sequence[Frame]) -> None:
-        room = self.bench.directory / _FETCHED
+        room = self.context.directory / _FETCHED
         await in_thread(_empty, room)
         fetched = await self._fetch(plan, frames, room)
         film = None
@@ -142,14 +142,14 @@ class Workshop:
         async def one_of_them(row: tuple[str, Path, Listed | None]) -> None:
             await self._bring(*row)
 
-        await side_by_side(self.at_once, wanted, one_of_them)
+        await gather_bounded(self.at_once, wanted, one_of_them)
         return places
 
     async def _bring(self, key: str, path: Path, found: Listed | None) -> None:
-        here, bench = self.open, self.bench
+        here, context = self.open, self.context
         if found is None:
             raise Refused(f"{key!a} is not in the bucket: put it there again")
-        check_room(bench.directory, found.size, bench.tools.encoder.disk_reserve)
+        check_room(context.directory, found.size, context.tools.encoder.disk_reserve)
         await bring(here, key, path, found)
 
     async def get(self, key: str, path: Path, etag: str) -> None:
@@ -160,17 +160,17 @@ class Workshop:
         await self._bring(key, path, found)
 
     async def child(self, what: str, orders: Mapping[str, Any], heard: Callable[[Mapping[str, Any]], None]) -> None:
-        """Have it done, and hear of each thing that was made; Refused or AgainLater with the child's sentence."""
-        bench = self.bench
-        told, made = bench.directory / _ORDERS, bench.directory / _MADE
+        """Have it done, and hear of each thing that was made; Refused or RetryLater with the child's sentence."""
+        context = self.context
+        told, made = context.directory / _ORDERS, context.directory / _MADE
         await in_thread(told.write_text, json.dumps(orders))
         words = {"what": what, "orders": str(told), "made": str(made)}
-        memory = bench.tools.encoder.memory or _MEMORY
+        memory = context.tools.encoder.memory or _MEMORY
         try:
-            async with bench.place():
-                await carry_out("vidd.integrations.datasets.worker.main", words, bench, quiet=_QUIET, memory=memory)
+            async with context.place():
+                await run_worker("vidd.integrations.datasets.worker.main", words, context, quiet=_QUIET, memory=memory)
         except Silent as silent:
-            raise AgainLater(f"The files could not be made ({silent}).", said=silent.said) from None
+            raise RetryLater(f"The files could not be made ({silent}).", said=silent.said) from None
         for line in (await in_thread(made.read_text)).splitlines():
             heard(json.loads(line))
         told.unlink()

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.bounded import side_by_side
+from vidd.aio.bounded import gather_bounded
 from vidd.aio.threads import in_thread
 from vidd.files.disk_space import disk
 from vidd.integrations.aws.s3_tree import Listed, listed
@@ -33,7 +33,7 @@ class Gathering:
 
     def __init__(self, workshop: Workshop, version: Version, formats: Sequence[str]) -> None:
         self._workshop, self._version, self._formats = workshop, version, formats
-        self._path = workshop.bench.directory / ROWS
+        self._path = workshop.context.directory / ROWS
         self._sum = hashlib.blake2b(digest_size=12)
         self._samples: dict[int, list[tuple[str, str, str, str, str]]] = {1: [], 2: [], 3: []}
         self._path.write_text("")
@@ -111,14 +111,14 @@ class Gathering:
 
     async def _fetched(self) -> list[tuple[str, str]]:
         """(name in the zip, file) of pictures and texts; what was not made just now is fetched."""
-        room = self._workshop.bench.directory / ".samples"
+        room = self._workshop.context.directory / ".samples"
         await in_thread(room.mkdir, 0o777, False, True)
         files: list[tuple[str, str]] = []
         missing: list[tuple[str, Path, str]] = []
         for at, (_, image, image_sum, text, text_sum) in enumerate(self._chosen()):
             name = image.removesuffix(".jpg").replace("/", "_")
             for key, etag, end in ((image, image_sum, ".jpg"), (text, text_sum, ".txt")):
-                path = self._workshop.bench.directory / TREE / key
+                path = self._workshop.context.directory / TREE / key
                 if not path.is_file():
                     path = room / f"{at}{end}"
                     missing.append((key, path, etag))
@@ -127,5 +127,5 @@ class Gathering:
         async def one(row: tuple[str, Path, str]) -> None:
             await self._workshop.get(*row)
 
-        await side_by_side(self._workshop.at_once, missing, one)
+        await gather_bounded(self._workshop.at_once, missing, one)
         return files

@@ -24,7 +24,7 @@ _FIELDS = ("frameId", "boxes", "imageUrl", "thumbnailUrl", "datasetVersions")
 
 
 class Documents:
-    """Every call may say AgainLater, and may be made again. `key_of` is the key that an address means."""
+    """Every call may say RetryLater, and may be made again. `key_of` is the key that an address means."""
 
     def __init__(self, db: Database, name: str, key_of: Callable[[str], str] = str) -> None:
         self._db, self._name, self._key_of = db, name, key_of

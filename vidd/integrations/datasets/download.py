@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from vidd.aio.retry import persist
+from vidd.aio.retry import retry
 from vidd.aio.threads import in_thread
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.disk_space import disk
 from vidd.integrations.aws.account import shown
 from vidd.integrations.aws.errors import ABSENT, asking, code_of
@@ -49,6 +49,6 @@ async def bring(here: Open, key: str, path: Path, listed: Listed) -> None:
             raise Refused(f"{name} was replaced while it was read: ask for the data set again")
         plain = _MD5.fullmatch(listed.etag) and not str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
         if size != listed.size or (plain and total.hexdigest() != listed.etag):
-            raise AgainLater(f"{name} did not arrive whole; it is read again.")
+            raise RetryLater(f"{name} did not arrive whole; it is read again.")
 
-    await persist(once, sleep=here.sleep)
+    await retry(once, sleep=here.sleep)

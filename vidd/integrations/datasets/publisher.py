@@ -27,14 +27,14 @@ from vidd.integrations.datasets.plan import ROOT
 from vidd.integrations.datasets.split_record import WHOLE, Ledger
 from vidd.model.publication import Receipt
 from vidd.settings.types import Size
-from vidd.transfer.progress_meter import Meter
+from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from vidd.integrations.datasets.model import Version
-    from vidd.ports import Parcel, Tools
+    from vidd.ports import PublishContext, Tools
 
 SLOT = "uploads"
 _LEDGERS = "data-sets"
@@ -48,17 +48,17 @@ class Options(Place):
     part_size: Size = Field(Size(16 * 2**20), ge=5 * 2**20, le=5 * 2**30, description="Size of a part of a large one.")
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
+async def publish(options: Options, context: PublishContext) -> Receipt:
     """Bring it there. Refused, with the rest of it out, where tasks are at fault: it does not count as whole then."""
-    identity = str(parcel.facts.get("data_set") or "")
-    if not identity or not {"objects", "plan"} <= set(parcel.artifacts):
+    identity = str(context.facts.get("data_set") or "")
+    if not identity or not {"objects", "plan"} <= set(context.artifacts):
         raise Refused("There is no data set to put out: let a step of kind data_set make it.")
-    async with opened(options, parcel.tools) as here:
+    async with opened(options, context.tools) as here:
         version = await here.documents.version(identity)
-        return await _Publication(options, parcel, here, version).run()
+        return await _Publication(options, context, here, version).run()
 
 
-async def reconcile(_options: Options, _parcel: Parcel) -> Receipt | None:
+async def reconcile(_options: Options, _context: PublishContext) -> Receipt | None:
     """None: whatever arrived is found, and not sent again."""
     return None
 
@@ -73,23 +73,25 @@ class _Publication:
     """One data set on its way out."""
 
     options: Options
-    parcel: Parcel
+    context: PublishContext
     here: Open
     version: Version
 
     def __post_init__(self) -> None:
         """Nothing is touched yet."""
-        parcel = self.parcel
-        self._tree = parcel.directory / parcel.artifacts["objects"].path
-        self._plan = parcel.directory / parcel.artifacts["plan"].path
-        self._ledger = Ledger(parcel.tools.path(_LEDGERS) / self.version.id)
-        self._meter = Meter("data_set", "upload", progress=parcel.progress, observe=parcel.tools.observe, total=0)
+        context = self.context
+        self._tree = context.directory / context.artifacts["objects"].path
+        self._plan = context.directory / context.artifacts["plan"].path
+        self._ledger = Ledger(context.tools.path(_LEDGERS) / self.version.id)
+        self._meter = ProgressMeter(
+            "data_set", "upload", progress=context.progress, observe=context.tools.observe, total=0
+        )
         self._token: dict[str, Any] = {}
         self._percent = -1
 
     async def run(self) -> Receipt:
         plan = await in_thread(_digest, self._plan)
-        known = self.parcel.publication.token
+        known = self.context.publication.token
         self._token = dict(known) if known.get("plan") == plan else {"plan": plan, "done": 0, "did": {}, "parts": {}}
         document = await self.here.documents.find(self.version.id) or {}
         changes = await in_thread(self._changing, document)
@@ -97,7 +99,7 @@ class _Publication:
             await self._bring(changes, document)
         self._meter.tell()
         did = {name: self._token["did"].get(name, 0) for name in _COUNTED}
-        account = self.parcel.tools.account(self.options.account, Account)
+        account = self.context.tools.account(self.options.account, Account)
         url = web_address(account, self.here.bucket, f"{self._root}/{self.version.id}/")
         return Receipt(url, {"bucket": self.here.bucket, "prefix": f"{self._root}/", "version": self.version.id, **did})
 
@@ -135,7 +137,7 @@ class _Publication:
             if line["task"] in busy:
                 await self._task(line)
                 self._token["done"] = number + 1
-                await self.parcel.checkpoint(self._token)
+                await self.context.checkpoint(self._token)
             await self._progress(number, len(tasks))
         if faulty:
             more = f" ({len(faulty)} tasks are.)" if len(faulty) > 1 else ""
@@ -199,7 +201,7 @@ class _Publication:
             self._token["parts"][key] = dict(state)
         else:
             return
-        await self.parcel.checkpoint(self._token)
+        await self.context.checkpoint(self._token)
 
     async def _drop(self, task: str, keys: Sequence[str]) -> None:
         """Only what the ledger says that vidd made is dropped; it forgets it afterwards."""
@@ -233,10 +235,10 @@ class _Publication:
         percent = min(99, 100 * (number + 1) // max(1, total))
         if percent != self._percent:
             self._percent = percent
-            await self.here.documents.progress(self.version, percent, self.parcel.tools.clock.now())
+            await self.here.documents.progress(self.version, percent, self.context.tools.clock.now())
 
     async def _finish(self, document: Mapping[str, Any], totals: Mapping[str, int]) -> None:
-        now, shape = self.parcel.tools.clock.now(), f"exportFormats.{self.version.format}"
+        now, shape = self.context.tools.clock.now(), f"exportFormats.{self.version.format}"
         said: dict[str, Any] = {**totals, f"{shape}.progress": 100, f"{shape}.fileCount": totals["imageCount"]}
         if not ((document.get("exportFormats") or {}).get(self.version.format) or {}).get("createdAt"):
             said[f"{shape}.createdAt"] = now

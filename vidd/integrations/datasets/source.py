@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import Field
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 from vidd.integrations.datasets.documents import Documents
 from vidd.integrations.mongodb import account as mongodb_account
 from vidd.model.event import JobMoved
 from vidd.model.job import ENDED, Arrival
-from vidd.ports import Declined, Front, Inlet, Reply
+from vidd.ports import Declined, SourceRoute, SourceContext, Reply
 from vidd.settings import secret
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
@@ -49,40 +49,42 @@ class Options(Base):
     rescan: Duration = Field(600.0, gt=0, description="How often to look for pending ones.")
 
 
-async def watch(options: Options, inlet: Inlet) -> None:
+async def watch(options: Options, context: SourceContext) -> None:
     """Take up what is pending, at the start, at `vidd resume`, and now and then."""
-    desk = _Desk(options, inlet)
+    calls = _Calls(options, context)
 
     def note(event: Event) -> None:
-        if isinstance(event, JobMoved) and event.job.source == inlet.name and event.job.state in ENDED:
-            inlet.look()
+        if isinstance(event, JobMoved) and event.job.source == context.name and event.job.state in ENDED:
+            context.look()
 
-    with inlet.listen(note):
+    with context.listen(note):
         while True:
-            await _look(options, inlet, desk)
+            await _look(options, context, calls)
 
 
-async def _look(options: Options, inlet: Inlet, desk: _Desk) -> None:
+async def _look(options: Options, context: SourceContext, calls: _Calls) -> None:
     try:
-        waiting = await desk.take_pending()
-    except AgainLater as fault:
-        inlet.down(fault.sentence)
-        await inlet.pause(min(5.0, options.rescan))
+        waiting = await calls.take_pending()
+    except RetryLater as fault:
+        context.down(fault.sentence)
+        await context.pause(min(5.0, options.rescan))
         return
-    inlet.up()
-    inlet.note(waiting)
-    inlet.caught_up()
-    await inlet.pause(options.rescan)
+    context.up()
+    context.note(waiting)
+    context.caught_up()
+    await context.pause(options.rescan)
 
 
-def routes(options: Options, inlet: Inlet) -> list[Front]:
+def routes(options: Options, context: SourceContext) -> list[SourceRoute]:
     """What is asked for by HTTP: both ways of the front end, which get an empty answer, and the command line's."""
-    desk = _Desk(options, inlet)
-    begin = partial(desk.answer, quiet=True)
+    calls = _Calls(options, context)
+    begin = partial(calls.answer, quiet=True)
     return [
-        Front("POST", "/api/createDataSet", begin, "Makes a data set.", _SCHEMA),
-        Front("POST", "/api/editDataSet", begin, "Makes a data set that has changed anew: only what changed.", _SCHEMA),
-        Front("POST", "/api/data-sets", desk.answer, "Makes a data set, and names the job.", _SCHEMA),
+        SourceRoute("POST", "/api/createDataSet", begin, "Makes a data set.", _SCHEMA),
+        SourceRoute(
+            "POST", "/api/editDataSet", begin, "Makes a data set that has changed anew: only what changed.", _SCHEMA
+        ),
+        SourceRoute("POST", "/api/data-sets", calls.answer, "Makes a data set, and names the job.", _SCHEMA),
     ]
 
 
@@ -96,11 +98,11 @@ async def check(options: Options, tools: Tools) -> str:
     return f"The documents can be read: {len(waiting)} data sets are pending."
 
 
-class _Desk:
+class _Calls:
     """Where data sets are asked for."""
 
-    def __init__(self, options: Options, inlet: Inlet) -> None:
-        self._options, self._inlet = options, inlet
+    def __init__(self, options: Options, context: SourceContext) -> None:
+        self._options, self._context = options, context
 
     async def answer(self, call: Call, *, quiet: bool = False) -> Reply:
         """201 with nothing, or 202 with the job; 401 and 404 where nothing is begun."""
@@ -108,7 +110,7 @@ class _Desk:
         identity = str(call.fields.get("data_version_id") or "").strip()
         if not identity:
             raise Declined(400, "There is no data_version_id: say which AnnotationDatasetVersion is to be made.")
-        account = self._inlet.tools.account(self._options.account, mongodb_account.Account)
+        account = self._context.tools.account(self._options.account, mongodb_account.Account)
         async with mongodb_account.database(account, self._options.account) as db:
             found = await Documents(db, self._options.account).find(identity)
         if found is None:
@@ -119,18 +121,18 @@ class _Desk:
     def _admit(self, call: Call) -> None:
         if self._options.auth_key is None:
             return
-        wanted = secret.reveal(self._inlet.tools, self._options.auth_key)
+        wanted = secret.reveal(self._context.tools, self._options.auth_key)
         given = str(call.fields.get("auth_key") or "")
         if not hmac.compare_digest(given.encode(errors="replace"), wanted.encode()):
             raise Declined(401, "The auth_key is not the one of the settings: send the right one.")
 
     async def take_pending(self) -> str | None:
         """Begin what is pending and has no job; a sentence about those whose job came to nothing, whose documents say why."""
-        account = self._inlet.tools.account(self._options.account, mongodb_account.Account)
+        account = self._context.tools.account(self._options.account, mongodb_account.Account)
         async with mongodb_account.database(account, self._options.account) as db:
             documents = Documents(db, self._options.account)
             pending = await documents.pending()
-            known = {_version(job): job for job in await self._inlet.unsettled()}
+            known = {_version(job): job for job in await self._context.unsettled()}
             stuck = [one for one in pending if one in known and known[one].state in ENDED]
             for identity in stuck:
                 await documents.refused(identity, known[identity].reason or "A person stopped it.")
@@ -144,12 +146,12 @@ class _Desk:
 
     async def _begin(self, identity: str) -> tuple[Job, bool]:
         """The job that makes it now, and whether it is new."""
-        async with self._inlet.turn:
-            if busy := [job for job in await self._inlet.unsettled(ended=False) if _version(job) == identity]:
+        async with self._context.turn:
+            if busy := [job for job in await self._context.unsettled(ended=False) if _version(job) == identity]:
                 return busy[0], False
-            now = self._inlet.tools.clock.now()
+            now = self._context.tools.clock.now()
             facts = {"data_set_version": identity, "talk": None}
-            return await self._inlet.take(
+            return await self._context.take(
                 Arrival(f"data-set:{identity}@{now.isoformat()}", f"data-set:{identity}", identity, facts)
             )
 

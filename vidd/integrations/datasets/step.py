@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vidd.integrations.datasets.documents import Documents
     from vidd.integrations.datasets.model import Version
     from vidd.integrations.datasets.plan import TaskPlan
-    from vidd.ports import Bench, Tools
+    from vidd.ports import StepContext, Tools
 
 SLOT: str | None = "encodes"
 OWN_PLACE = True
@@ -54,20 +54,20 @@ class Options(Place):
     at_once: int = Field(8, ge=1, le=32, description="Pictures fetched at once.")
 
 
-async def run(options: Options, bench: Bench) -> Outcome:
+async def run(options: Options, context: StepContext) -> Outcome:
     """Make what differs; Refused where the version makes no sense, or every task of it is at fault."""
-    identity = str(bench.job.facts.get("data_set_version", ""))
+    identity = str(context.job.facts.get("data_set_version", ""))
     if not identity:
         raise Refused("Which data set is to be made nobody says: ask for one by vidd dataset VERSION_ID.")
-    async with opened(options, bench.tools) as here:
+    async with opened(options, context.tools) as here:
         version = await here.documents.version(identity)
         manner = Manner(options.quality, options.thumbnail, options.share, options.seed)
-        ledger = Ledger(bench.tools.path(_LEDGERS) / version.id)
-        workshop = Workshop(bench, here, ledger, manner, options.at_once)
+        ledger = Ledger(context.tools.path(_LEDGERS) / version.id)
+        workshop = Workshop(context, here, ledger, manner, options.at_once)
         return await _Making(options, workshop, version, here.documents).run()
 
 
-def still(_options: Options, _bench: Bench, outcome: Outcome) -> bool:
+def still(_options: Options, _context: StepContext, outcome: Outcome) -> bool:
     """Whether what was made serves: where tasks were at fault, they are looked at again."""
     return not outcome.facts.get("faulty")
 
@@ -82,20 +82,20 @@ class _Making:
 
     def __init__(self, options: Options, workshop: Workshop, version: Version, documents: Documents) -> None:
         self._options, self._workshop, self._version, self._documents = options, workshop, version, documents
-        self._plan = workshop.bench.directory / PLAN
+        self._plan = workshop.context.directory / PLAN
         self._faulty: dict[str, str] = {}
         self._frames = 0
         self._doubts = {"outside": 0, "unlisted": 0}
 
     async def run(self) -> Outcome:
-        bench, version = self._workshop.bench, self._version
+        context, version = self._workshop.context, self._version
         await self._documents.ready()
         await self._documents.begin(version)
         gathering = await in_thread(Gathering, self._workshop, version, self._options.formats)
         await in_thread(self._workshop.tree.mkdir, 0o777, True, True)
         with disk(), self._plan.open("w") as file:
             for number, task in enumerate(version.tasks):
-                bench.progress(float(number), float(len(version.tasks)), "tasks", None)
+                context.progress(float(number), float(len(version.tasks)), "tasks", None)
                 file.write(json.dumps(await self._task(task, gathering)) + "\n")
             for task in await self._left():
                 file.write(json.dumps(await self._leave(task)) + "\n")
@@ -142,7 +142,7 @@ class _Making:
         return {"task": task, "left": True, "drop": sorted(page.made.keys() - set(kept))}
 
     def _outcome(self) -> Outcome:
-        directory = self._workshop.bench.directory
+        directory = self._workshop.context.directory
         (directory / ROWS).unlink()
         shutil.rmtree(directory / ".samples", ignore_errors=True)
         plan = Artifact("plan", PLAN, self._plan.stat().st_size, "application/jsonl")

@@ -19,9 +19,9 @@ from uuid import uuid4
 import aiohttp
 from pydantic import Field, SecretStr, field_validator
 
-from vidd.aio.idle_timeout import Silence
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.aio.idle_timeout import IdleTimeout
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
 from vidd.integrations.facebook.errors import GraphError, fate_of, graph_error
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import asking, authorities, patience
@@ -94,7 +94,7 @@ class Graph:
         async def once() -> dict[str, Any]:
             return await self._patiently("GET", f"{self.account.url}/{self.account.version}/{path}", doing, params)
 
-        return await persist(once, sleep=self.clock.sleep)
+        return await retry(once, sleep=self.clock.sleep)
 
     async def change(self, method: str, path: str, *, doing: str, **form: str) -> dict[str, Any]:
         """Change or delete a node, which may be repeated, and is. GraphError where it is refused."""
@@ -102,7 +102,7 @@ class Graph:
         async def once() -> dict[str, Any]:
             return await self._patiently(method, f"{self.account.url}/{self.account.version}/{path}", doing, form)
 
-        return await persist(once, sleep=self.clock.sleep)
+        return await retry(once, sleep=self.clock.sleep)
 
     async def upload(
         self, form: Mapping[str, str], *, page: str, doing: str, chunk: Chunk | None = None, commits: bool = False
@@ -135,7 +135,7 @@ class Graph:
         )
 
     async def _patiently(self, method: str, url: str, doing: str, form: Mapping[str, str]) -> dict[str, Any]:
-        """A call whose passing failures are AgainLater at once, so that it can be repeated."""
+        """A call whose passing failures are RetryLater at once, so that it can be repeated."""
         try:
             return await self._call(method, url, doing, form)
         except GraphError as error:
@@ -163,7 +163,7 @@ class Graph:
         with _answered(doing, commits=commits):
             async with asyncio.timeout(None) as limit:
                 if chunk is not None:
-                    headers |= (body := _Multipart(given, chunk, Silence(limit, self.account.read_timeout))).headers
+                    headers |= (body := _Multipart(given, chunk, IdleTimeout(limit, self.account.read_timeout))).headers
                     how = {"data": body.pieces()}
                 async with self.web.request(method, url, headers=headers, allow_redirects=False, **how) as answer:
                     text = await answer.text(errors="replace")
@@ -185,7 +185,7 @@ class _Multipart:
     While it goes out nothing comes back, so `silence` is broken by every piece that was taken.
     """
 
-    def __init__(self, form: Mapping[str, str], chunk: Chunk, silence: Silence) -> None:
+    def __init__(self, form: Mapping[str, str], chunk: Chunk, silence: IdleTimeout) -> None:
         boundary = uuid4().hex
         fields = "".join(
             f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -214,9 +214,11 @@ def _answered(doing: str, *, commits: bool) -> Iterator[None]:
     try:
         with asking(doing):
             yield
-    except AgainLater as fault:
+    except RetryLater as fault:
         if commits and not isinstance(fault.__cause__, aiohttp.ClientConnectorError):
-            raise NobodyKnows(f"The connection was lost in the middle of {doing}: look whether it is there.") from fault
+            raise OutcomeUnknown(
+                f"The connection was lost in the middle of {doing}: look whether it is there."
+            ) from fault
         raise
 
 

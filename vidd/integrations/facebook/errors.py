@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ _FILE = {1363022: "it is smaller than 1 KB", 1363023: "it is too large", 1363031
 _WAIT_WHEN_BUSY = 300.0
 
 
-class Wait400(AgainLater):
+class Wait400(RetryLater):
     """A 400 that says nothing more: it waits for hours, and what was begun is begun anew."""
 
 
@@ -146,17 +146,17 @@ def _passing(error: GraphError, doing: str, *, commits: bool) -> Fault | None:
     if error.bad_token:
         return None
     if error.code in _BUSY or error.status == 429:
-        return AgainLater(
+        return RetryLater(
             f"Facebook's quota is used up ({error.said}) at {doing}; it is tried again.",
             after=error.wait or _WAIT_WHEN_BUSY,
             counts=False,
         )
     if error.code in _FAILED or error.status >= 500 or error.transient:
         if commits:
-            return NobodyKnows(f"Facebook failed ({error.said}) in the middle of {doing}: look whether it is there.")
-        return AgainLater(f"Facebook failed ({error.said}) at {doing}; it is tried again.", after=error.wait)
+            return OutcomeUnknown(f"Facebook failed ({error.said}) in the middle of {doing}: look whether it is there.")
+        return RetryLater(f"Facebook failed ({error.said}) at {doing}; it is tried again.", after=error.wait)
     if error.subcode in _SEND_AGAIN or error.subcode == _WRONG_OFFSET:
-        return AgainLater(f"Facebook did not get all of the bytes ({error.said}) at {doing}; they are sent again.")
+        return RetryLater(f"Facebook did not get all of the bytes ({error.said}) at {doing}; they are sent again.")
     return None
 
 

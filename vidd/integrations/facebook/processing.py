@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from vidd.aio.poll_clock import watched
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.aio.poll_clock import observed_for
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.facebook.video import Film, look, marked
 from vidd.model.publication import Receipt
 from vidd.settings.types import Duration, Options
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vidd.integrations.facebook.api import Graph
-    from vidd.ports import Parcel
+    from vidd.ports import PublishContext
 
 
 class WatchOptions(Options):
@@ -40,31 +40,33 @@ async def found(options: WatchOptions, api: Graph, token: Mapping[str, Any], *, 
     return await marked(api, token["page"], marker, labels=labels, most=options.recent)
 
 
-def age(parcel: Parcel, token: Mapping[str, Any]) -> float:
+def age(context: PublishContext, token: Mapping[str, Any]) -> float:
     """Seconds since the video was asked to be published."""
-    return (parcel.tools.clock.now() - datetime.fromisoformat(token["finish"])).total_seconds()
+    return (context.tools.clock.now() - datetime.fromisoformat(token["finish"])).total_seconds()
 
 
-async def outcome(options: WatchOptions, parcel: Parcel, token: Mapping[str, Any], film: Film | None) -> Receipt:
+async def outcome(
+    options: WatchOptions, context: PublishContext, token: Mapping[str, Any], film: Film | None
+) -> Receipt:
     """The receipt once it is processed; else the wait for that, or the end of it."""
     if film is not None and film.ready:
         return receipt_of(token, film)
     video = film.id if film else token["video"]
     if film is not None and film.failed:
         # A person who corrects what was wrong and tries again wants another upload, not this answer once more.
-        await parcel.checkpoint({})
+        await context.checkpoint({})
         raise Refused(
             f"Facebook could not process the video {video} ({film.failed}): correct the file and retry; what is left of "
             "it can be deleted from the page."
         )
-    seconds, seen = watched(token, parcel.tools.clock.now(), options.look_again)
-    await parcel.checkpoint(seen)
+    seconds, seen = observed_for(token, context.tools.clock.now(), options.look_again)
+    await context.checkpoint(seen)
     if seconds > options.processing:
-        raise NobodyKnows(
+        raise OutcomeUnknown(
             f"Facebook has been processing the video {video} since {token['finish'][:16]}: look at the page "
             f"{token['page']}, whether it can be seen there."
         )
-    raise AgainLater(
+    raise RetryLater(
         f"Facebook is processing the video {video}; it is looked at again.", after=options.look_again, counts=False
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.facebook.api import Account, Graph, graph
 from vidd.integrations.facebook.errors import GraphError
 from vidd.integrations.facebook.processing import WatchOptions, age, found, outcome, receipt_of
@@ -29,7 +29,7 @@ from vidd.settings.types import Duration
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from vidd.ports import Parcel, Tools
+    from vidd.ports import PublishContext, Tools
 
 SLOT = "uploads"
 
@@ -60,9 +60,9 @@ class Options(WatchOptions):
         return self
 
 
-def _words(options: Options, parcel: Parcel, marker: str) -> Words:
+def _words(options: Options, context: PublishContext, marker: str) -> Words:
     return words_of(
-        parcel,
+        context,
         title=options.title,
         description=options.description,
         published=options.published,
@@ -71,8 +71,8 @@ def _words(options: Options, parcel: Parcel, marker: str) -> Words:
     )
 
 
-def _account_of(options: Options, parcel: Parcel) -> str:
-    stage = parcel.talk.stage if parcel.talk else ""
+def _account_of(options: Options, context: PublishContext) -> str:
+    stage = context.talk.stage if context.talk else ""
     name = options.accounts.get(stage) or options.account
     if name is None:
         raise Refused(f"No Facebook account is given for the stage {stage!r}: add it to accounts, or set account.")
@@ -86,18 +86,18 @@ async def _open(options: Options, tools: Tools, name: str) -> AsyncIterator[Grap
         yield api
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
+async def publish(options: Options, context: PublishContext) -> Receipt:
     """Upload, publish, and look whether it is processed."""
-    async with _open(options, parcel.tools, _account_of(options, parcel)) as api:
-        path = parcel.directory / parcel.chosen([options.file] if options.file else [])[0].path
-        marker = marker_of(parcel)
-        sending = Sending(parcel, api, path, _words(options, parcel, marker), marker)
+    async with _open(options, context.tools, _account_of(options, context)) as api:
+        path = context.directory / context.chosen([options.file] if options.file else [])[0].path
+        marker = marker_of(context)
+        sending = Sending(context, api, path, _words(options, context, marker), marker)
         try:
             film = await sending.run()
         except SessionGone:
             await sending.forget()
             if sending.doubtful:
-                raise AgainLater(
+                raise RetryLater(
                     "Facebook no longer knows the upload that was to be published; the video is looked for once more.",
                     after=options.settle,
                     counts=False,
@@ -105,38 +105,38 @@ async def publish(options: Options, parcel: Parcel) -> Receipt:
             try:
                 film = await sending.run()
             except SessionGone:
-                raise AgainLater("Facebook forgets each upload session at once; another one is tried.") from None
-        return await outcome(options, parcel, sending.token, film)
+                raise RetryLater("Facebook forgets each upload session at once; another one is tried.") from None
+        return await outcome(options, context, sending.token, film)
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """Ask whether the finish took effect; None where it was never asked for, or provably did not."""
-    token = parcel.publication.token
+    token = context.publication.token
     if "finish" not in token:
         return None
-    async with _open(options, parcel.tools, token["account"]) as api:
+    async with _open(options, context.tools, token["account"]) as api:
         film = await found(options, api, token, labels=options.marker == "label")
     if film is not None:
-        return await outcome(options, parcel, token, film)
-    left = options.settle - age(parcel, token)
+        return await outcome(options, context, token, film)
+    left = options.settle - age(context, token)
     if left > 0:
-        raise AgainLater("Facebook does not show the video yet; it is looked for again.", after=left, counts=False)
+        raise RetryLater("Facebook does not show the video yet; it is looked for again.", after=left, counts=False)
     return None
 
 
-def _published(parcel: Parcel) -> Mapping[str, Any]:
-    receipt = parcel.publication.receipt
+def _published(context: PublishContext) -> Mapping[str, Any]:
+    receipt = context.publication.receipt
     if receipt is None or "video" not in receipt.facts:
         raise Refused("There is no receipt that names a video on Facebook, so nothing can be changed there.")
     return receipt.facts
 
 
-async def amend(options: Options, parcel: Parcel) -> Receipt:
+async def amend(options: Options, context: PublishContext) -> Receipt:
     """Bring title, description and whether everybody sees it up to date; written only where it differs."""
-    facts = _published(parcel)
-    marker = parcel.publication.token.get("marker") or marker_of(parcel)
-    words, video = _words(options, parcel, marker), str(facts["video"])
-    async with _open(options, parcel.tools, facts["account"]) as api:
+    facts = _published(context)
+    marker = context.publication.token.get("marker") or marker_of(context)
+    words, video = _words(options, context, marker), str(facts["video"])
+    async with _open(options, context.tools, facts["account"]) as api:
         film = await look(api, video, labels=False)
         if film is None:
             raise Refused(
@@ -147,11 +147,11 @@ async def amend(options: Options, parcel: Parcel) -> Receipt:
     return receipt_of(facts, film)
 
 
-async def retract(options: Options, parcel: Parcel) -> str:
+async def retract(options: Options, context: PublishContext) -> str:
     """Delete the video by its id; one that is gone already is as good."""
-    facts = _published(parcel)
+    facts = _published(context)
     video = str(facts["video"])
-    async with _open(options, parcel.tools, facts["account"]) as api:
+    async with _open(options, context.tools, facts["account"]) as api:
         if not await delete(api, video):
             return f"The video {video} was no longer on the page {facts['page']}."
     return f"The video {video} is deleted from the page {facts['page']}."

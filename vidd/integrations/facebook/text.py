@@ -11,7 +11,7 @@ from vidd.model.talk import names_in_words
 from vidd.settings.templates import fields_of, render, title_among
 
 if TYPE_CHECKING:
-    from vidd.ports import Parcel
+    from vidd.ports import PublishContext
 
 _LONGEST_TITLE = 255
 
@@ -32,21 +32,23 @@ class Words:
         return given | ({"custom_labels": json.dumps([self.label])} if self.label else {})
 
 
-def marker_of(parcel: Parcel) -> str:
+def marker_of(context: PublishContext) -> str:
     """A word for this job, publisher and edition; a label may have no more than 25 characters."""
-    about = f"{parcel.job.id}/{parcel.publication.name}/{parcel.publication.edition}"
+    about = f"{context.job.id}/{context.publication.name}/{context.publication.edition}"
     return f"#vidd{hashlib.sha256(about.encode()).hexdigest()[:16]}"
 
 
-def words_of(parcel: Parcel, *, title: str, description: str, published: bool, marker: str, label: bool) -> Words:
+def words_of(
+    context: PublishContext, *, title: str, description: str, published: bool, marker: str, label: bool
+) -> Words:
     """Title and description by their templates, from the facts of the steps or else from the talk.
 
     Without `label` the marker is the description's last line. Refused where a template names an unknown field.
     """
-    talk = parcel.talk
+    talk = context.talk
     speakers = names_in_words([" ".join(one.name.split()) for one in talk.speakers if one.name] if talk else [])
     told = "\n\n".join(part for part in (speakers, talk.description.strip() if talk else "") if part)
-    fields = fields_of(parcel.job, talk, {"speakers": speakers, "description": told, **parcel.facts})
+    fields = fields_of(context.job, talk, {"speakers": speakers, "description": told, **context.facts})
     fields["title"] = title_among(fields)
     named = " ".join(render(title, fields).split()) or fields["name"]
     if len(named) > _LONGEST_TITLE:

@@ -12,8 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.facebook.api import Chunk
 from vidd.integrations.facebook.errors import GraphError
 from vidd.transfer.read_ahead import pieces
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vidd.integrations.facebook.api import Graph
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.progress_meter import ProgressMeter
 
 _NOTED_EVERY = 64 * 2**20
 
@@ -63,7 +63,7 @@ async def start(graph: Graph, size: int) -> Session:
         at, end = int(answer["start_offset"]), int(answer["end_offset"])
         return Session(str(answer["upload_session_id"]), str(answer["video_id"]), at, end)
     except (KeyError, TypeError, ValueError):
-        raise AgainLater(f"Facebook's answer at {doing} names no session; it is tried again.") from None
+        raise RetryLater(f"Facebook's answer at {doing} names no session; it is tried again.") from None
 
 
 class Transfer:
@@ -76,7 +76,7 @@ class Transfer:
         path: Path,
         *,
         size: int,
-        meter: Meter,
+        meter: ProgressMeter,
         note: Callable[[Session], Awaitable[None]],
     ) -> None:
         """Nothing is sent before `run`."""
@@ -91,7 +91,7 @@ class Transfer:
         except OSError as error:
             raise Refused(f"The file {self._path.name} cannot be read ({error.strerror}): run the job anew.") from None
         with closing(os.fdopen(file, "rb", buffering=0)):
-            await persist(lambda: self._go_on(file), sleep=self._graph.clock.sleep, reached=lambda: self.session.at)
+            await retry(lambda: self._go_on(file), sleep=self._graph.clock.sleep, reached=lambda: self.session.at)
 
     async def _go_on(self, file: int) -> None:
         corrected = False
@@ -107,7 +107,7 @@ class Transfer:
                 where = int(answer["start_offset"]), int(answer["end_offset"])
                 corrected = False
             except (KeyError, TypeError, ValueError):
-                raise AgainLater(f"Facebook's answer at {self._doing} has no offsets; it is tried again.") from None
+                raise RetryLater(f"Facebook's answer at {self._doing} has no offsets; it is tried again.") from None
             except GraphError as error:
                 if error.session_gone:
                     raise SessionGone from error
@@ -136,7 +136,7 @@ class Transfer:
 
 
 async def finish(graph: Graph, session: Session, words: Mapping[str, str]) -> None:
-    """Publish. SessionGone where the session is unknown; NobodyKnows where no answer tells what became of it."""
+    """Publish. SessionGone where the session is unknown; OutcomeUnknown where no answer tells what became of it."""
     doing = f"publishing the video {session.video} on the page {graph.page}"
     form = {"upload_phase": "finish", "upload_session_id": session.id, **words}
     try:
@@ -146,4 +146,4 @@ async def finish(graph: Graph, session: Session, words: Mapping[str, str]) -> No
             raise SessionGone from error
         raise graph.fate(error, doing, commits=True) from error
     if answer.get("success") is not True:
-        raise NobodyKnows(f"Facebook did not confirm {doing}: look whether it is there.")
+        raise OutcomeUnknown(f"Facebook did not confirm {doing}: look whether it is there.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from vidd.display_text import printable
-from vidd.errors import NobodyKnows, Refused
+from vidd.errors import OutcomeUnknown, Refused
 from vidd.integrations.facebook.errors import GraphError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def marked(graph: Graph, page: str, marker: str, *, labels: bool, most: in
                 return film
     except GraphError as error:
         if error.absent or error.code == 100:
-            raise NobodyKnows(
+            raise OutcomeUnknown(
                 f"The videos of the page {page} cannot be listed, so nobody knows whether the one marked {marker} "
                 "arrived: look at the page, and say what you found."
             ) from error

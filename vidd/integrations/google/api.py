@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from vidd.aio.retry import persist
+from vidd.aio.retry import retry
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
 from vidd.integrations.google.auth import GoogleAccount, Tokens
 from vidd.transfer.http import asking, retry_after
 
@@ -29,7 +29,7 @@ _SLOWER = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RESOURCE_EXH
 _USED_UP = frozenset({"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"})
 
 
-class QuotaUsedUp(AgainLater):
+class QuotaUsedUp(RetryLater):
     """The day's quota is used up; who knows when it is given anew says so."""
 
     def __init__(self, sentence: str, *, after: float | None = None) -> None:
@@ -86,7 +86,7 @@ class Api:
     ) -> Answer:
         """Send `body` as JSON, or `data`, and read the answer. `doing` is for sentences: "listing the playlists".
 
-        What is repeatable is repeated a few times. What is not and got no answer, or a 5xx, becomes NobodyKnows.
+        What is repeatable is repeated a few times. What is not and got no answer, or a 5xx, becomes OutcomeUnknown.
         """
         sent = dict(headers or {})
         if body is not None:
@@ -101,7 +101,7 @@ class Api:
                 raise self.fault(answer, doing, repeatable=repeatable)
             return answer
 
-        return await persist(once, sleep=self.clock.sleep) if repeatable else await once()
+        return await retry(once, sleep=self.clock.sleep) if repeatable else await once()
 
     async def exchange(
         self,
@@ -137,10 +137,12 @@ class Api:
                     session.request(method, url, allow_redirects=False, **request) as answer,
                 ):
                     return Answer(answer.status, answer.headers.copy(), _parsed(await answer.read()))
-        except AgainLater as fault:
+        except RetryLater as fault:
             if repeatable or isinstance(fault.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
                 raise
-            raise NobodyKnows(f"The connection was lost at {doing}; nobody knows yet whether it was done.") from fault
+            raise OutcomeUnknown(
+                f"The connection was lost at {doing}; nobody knows yet whether it was done."
+            ) from fault
 
     def _session(self, *, keep: bool) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
         if keep and self.kept is not None:
@@ -159,11 +161,11 @@ class Api:
         if _USED_UP.intersection(reasons):
             return QuotaUsedUp(f"{heard}: the quota of the day is used up.")
         if status == 429 or (status == 403 and _SLOWER.intersection(reasons)):
-            return AgainLater(f"{heard}; it is tried again more slowly.", after=after)
+            return RetryLater(f"{heard}; it is tried again more slowly.", after=after)
         if status == 408 or status >= 500:
             if not repeatable:
-                return NobodyKnows(f"{heard}; nobody knows yet whether it was done.")
-            return AgainLater(f"{heard}; it is tried again.", after=after)
+                return OutcomeUnknown(f"{heard}; nobody knows yet whether it was done.")
+            return RetryLater(f"{heard}; it is tried again.", after=after)
         return NotTaken(f"{heard}: {self._advice(status)}.", status, reasons[0] if reasons else "")
 
     def _advice(self, status: int) -> str:

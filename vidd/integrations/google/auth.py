@@ -19,8 +19,8 @@ import aiohttp
 from google.auth import crypt, jwt
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater, Refused
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater, Refused
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import asking, authorities, patience, retry_after
 
@@ -123,7 +123,7 @@ class Tokens:
         return given.until > self.clock.now() + _EARLY and given.token.get_secret_value() != turned_down
 
     async def _ask(self) -> _Given:
-        return await persist(self._ask_once, sleep=self.clock.sleep)
+        return await retry(self._ask_once, sleep=self.clock.sleep)
 
     async def _ask_once(self) -> _Given:
         now = self.clock.now()
@@ -135,12 +135,12 @@ class Tokens:
                 after = retry_after(answer.headers.get("Retry-After"), now)
                 status = answer.status
         if status == 429 or status >= 500:
-            raise AgainLater(f"Google answered {status} at {doing}; it is tried again.", after=after)
+            raise RetryLater(f"Google answered {status} at {doing}; it is tried again.", after=after)
         if status != 200:
             raise self._refused(str(body.get("error", status)))
         token, lives = body.get("access_token"), body.get("expires_in")
         if not isinstance(token, str) or not isinstance(lives, int):
-            raise AgainLater(f"Google's answer to {doing} holds no token; it is tried again.")
+            raise RetryLater(f"Google's answer to {doing} holds no token; it is tried again.")
         return _Given(SecretStr(token), now + timedelta(seconds=lives))
 
     def _form(self, now: datetime) -> tuple[str, dict[str, str]]:

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.idle_timeout import Silence
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater
+from vidd.aio.idle_timeout import IdleTimeout
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater
 from vidd.transfer.read_ahead import pieces
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vidd.integrations.google.api import Answer, Api
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.progress_meter import ProgressMeter
 
 UNIT = 256 * 1024
 _HELD = re.compile(r"bytes=0-(\d+)")
@@ -49,7 +49,7 @@ class ResumableUpload:
     path: Path
     size: int
     chunk: int
-    meter: Meter
+    meter: ProgressMeter
     silence: float
     before_last: Callable[[], Awaitable[None]]
     doing: str = "sending the video"
@@ -58,7 +58,7 @@ class ResumableUpload:
 
     async def run(self) -> dict[str, Any]:
         """Send what is missing; what the server made of it. Gone, or a fault once it made no progress for a while."""
-        return await persist(self._advance, sleep=self.api.clock.sleep, attempts=5, reached=lambda: self._held)
+        return await retry(self._advance, sleep=self.api.clock.sleep, attempts=5, reached=lambda: self._held)
 
     async def _advance(self) -> dict[str, Any]:
         if not self._known:
@@ -75,7 +75,7 @@ class ResumableUpload:
             self._stand_at(standing.held)
             if self._held <= before:
                 self._known = False
-                raise AgainLater(f"Google took none of the bytes at {self.doing}; they are sent again.")
+                raise RetryLater(f"Google took none of the bytes at {self.doing}; they are sent again.")
 
     async def _ask(self) -> Standing:
         return await standing_of(self.api, self.session, self.size, self.doing)
@@ -94,17 +94,17 @@ class ResumableUpload:
         file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             async with asyncio.timeout(self.silence) as limit:
-                body = self._bytes(file, first, end, Silence(limit, self.silence))
+                body = self._bytes(file, first, end, IdleTimeout(limit, self.silence))
                 answer = await self.api.exchange("PUT", self.session, doing=self.doing, data=body, headers=headers)
         except TimeoutError:
-            raise AgainLater(
+            raise RetryLater(
                 f"Google took no bytes for {self.silence:.0f} s at {self.doing}; it goes on later."
             ) from None
         finally:
             os.close(file)
         return _standing(self.api, answer, self.size, self.doing)
 
-    async def _bytes(self, file: int, first: int, end: int, silence: Silence) -> AsyncIterator[bytes | bytearray]:
+    async def _bytes(self, file: int, first: int, end: int, silence: IdleTimeout) -> AsyncIterator[bytes | bytearray]:
         async for data in pieces(file, first, end, name=self.path.name):
             yield data
             self.meter.add(len(data))
@@ -119,22 +119,22 @@ async def standing_of(api: Api, session: str, size: int, doing: str) -> Standing
         answer = await api.exchange("PUT", session, doing=doing, data=b"", headers=headers)
         return _standing(api, answer, size, doing)
 
-    return await persist(once, sleep=api.clock.sleep)
+    return await retry(once, sleep=api.clock.sleep)
 
 
 def _standing(api: Api, answer: Answer, size: int, doing: str) -> Standing:
     if answer.status in {200, 201}:
         if not isinstance(answer.body.get("id"), str):
-            raise AgainLater(f"Google's answer at {doing} says that all is there, but not as what; it is asked again.")
+            raise RetryLater(f"Google's answer at {doing} says that all is there, but not as what; it is asked again.")
         return Standing(size, answer.body)
     if answer.status == 308:
         match = _HELD.fullmatch(answer.headers.get("Range", ""))
         held = int(match[1]) + 1 if match else 0
         if held > size:
-            raise AgainLater(f"Google says at {doing} that it holds more bytes than there are; it is asked again.")
+            raise RetryLater(f"Google says at {doing} that it holds more bytes than there are; it is asked again.")
         return Standing(held)
     if answer.status in {404, 410}:
         raise Gone
     if answer.status == 401:
-        raise AgainLater(f"Google wants a new sign-in at {doing}; it goes on with one.")
+        raise RetryLater(f"Google wants a new sign-in at {doing}; it goes on with one.")
     raise api.fault(answer, doing)

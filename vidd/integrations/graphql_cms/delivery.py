@@ -16,7 +16,7 @@ from vidd.integrations.graphql_cms.records import Fields, Improper, Upload, read
 from vidd.model.job import Arrival
 
 if TYPE_CHECKING:
-    from vidd.ports import Inlet
+    from vidd.ports import SourceContext
 
 _log = structlog.get_logger(__name__)
 _BATCH = 250
@@ -29,13 +29,13 @@ class Reception:
 
     def __init__(
         self,
-        inlet: Inlet,
+        context: SourceContext,
         notes: Notes,
         fields: Fields,
         arrival: Callable[[Upload], Arrival],
         begin: datetime | None,
     ) -> None:
-        self.inlet, self.notes = inlet, notes
+        self.context, self.notes = context, notes
         self._fields, self._arrival, self._begin = fields, arrival, begin
         self._known: dict[str, None] = {}
         self._trouble: dict[str, str] = {}
@@ -64,7 +64,7 @@ class Reception:
     async def put_aside(self, value: Any, reason: str) -> None:
         """Put among the dead letters, once."""
         if self.notes.is_news(value, reason):
-            await self.inlet.dead_letter(written(value), reason)
+            await self.context.dead_letter(written(value), reason)
             await self.notes.put_aside(value, reason)
 
     async def _admit(self, whole: Sequence[Upload]) -> None:
@@ -77,14 +77,14 @@ class Reception:
                     reason = f"The upload {upload.id} cannot become work: {refusal.sentence}"
                     await self.put_aside(dict(upload.fields), reason)
         if new:
-            await self.inlet.admit(list(new.values()))
+            await self.context.admit(list(new.values()))
             self._known |= dict.fromkeys(new)
         for identity in list(islice(self._known, max(0, len(self._known) - _REMEMBERED))):
             del self._known[identity]
 
     async def _wait_for(self, upload: Upload) -> None:
-        if await self.notes.waits(upload, self.inlet.tools.clock.now()):
-            _log.warning("upload waits", source=self.inlet.name, id=upload.id, lacks=upload.lacks)
+        if await self.notes.waits(upload, self.context.tools.clock.now()):
+            _log.warning("upload waits", source=self.context.name, id=upload.id, lacks=upload.lacks)
 
     async def gone(self, identities: Iterable[str]) -> None:
         """These are not at the CMS any more."""
@@ -93,11 +93,11 @@ class Reception:
     async def _over(self, identities: Iterable[str], why: str) -> None:
         waited = {one: self.notes.waiting[one].since for one in identities if one in self.notes.waiting}
         await self.notes.settled(waited)
-        now = self.inlet.tools.clock.now()
+        now = self.context.tools.clock.now()
         for identity, since in waited.items():
             _log.info(
                 "upload waits no longer",
-                source=self.inlet.name,
+                source=self.context.name,
                 id=identity,
                 why=why,
                 waited=round((now - since).total_seconds()),
@@ -114,10 +114,10 @@ class Reception:
     def show(self) -> None:
         """Say how it is."""
         if self._trouble:
-            self.inlet.down(" ".join(dict.fromkeys(self._trouble.values())))
+            self.context.down(" ".join(dict.fromkeys(self._trouble.values())))
         else:
-            self.inlet.up()
-        self.inlet.note(self._waiting_in_words())
+            self.context.up()
+        self.context.note(self._waiting_in_words())
 
     def _waiting_in_words(self) -> str | None:
         waiting = sorted(self.notes.waiting.items(), key=lambda one: one[1].since)

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 
 _NOT_ALLOWED = {
     "UNAUTHENTICATED",
@@ -24,23 +24,23 @@ _NOT_ALLOWED = {
     "INVALID_CREDENTIALS",
 }
 _CLOSED: Mapping[int, tuple[type[Fault], str]] = {
-    1000: (AgainLater, "it ended the connection"),
-    1001: (AgainLater, "it is going away"),
-    1002: (AgainLater, "it found a fault in the protocol"),
+    1000: (RetryLater, "it ended the connection"),
+    1001: (RetryLater, "it is going away"),
+    1002: (RetryLater, "it found a fault in the protocol"),
     1003: (Refused, "it does not take text"),
     1008: (Refused, "its rules do not allow this"),
     1009: (Refused, "a message was too big for it"),
-    1011: (AgainLater, "it failed"),
-    1012: (AgainLater, "it is restarting"),
-    1013: (AgainLater, "it is too busy"),
-    4004: (AgainLater, "it could not answer"),
+    1011: (RetryLater, "it failed"),
+    1012: (RetryLater, "it is restarting"),
+    1013: (RetryLater, "it is too busy"),
+    4004: (RetryLater, "it could not answer"),
     4400: (Refused, "it calls what was sent malformed"),
     4406: (Refused, "it does not speak this protocol"),
-    4408: (AgainLater, "the greeting came too late for it"),
-    4409: (AgainLater, "it already has a subscription of this number"),
-    4429: (AgainLater, "it calls this too many connections or greetings"),
-    4499: (AgainLater, "it ended the connection"),
-    4500: (AgainLater, "it failed"),
+    4408: (RetryLater, "the greeting came too late for it"),
+    4409: (RetryLater, "it already has a subscription of this number"),
+    4429: (RetryLater, "it calls this too many connections or greetings"),
+    4499: (RetryLater, "it ended the connection"),
+    4500: (RetryLater, "it failed"),
 }  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def fault_of_errors(errors: Sequence[Any], doing: str, *, hide: Sequence[str] = 
     if codes & _NOT_ALLOWED:
         return NotAllowed(f"The CMS does not allow {doing} ({said}): {_CREDENTIALS}.")
     if known and all(one.get("path") for one in known):
-        return AgainLater(f"The CMS failed at {doing} ({said}); it is tried again.")
+        return RetryLater(f"The CMS failed at {doing} ({said}); it is tried again.")
     return Refused(f"The CMS refuses {doing} ({said}): correct the document in the settings, or the CMS.")
 
 
@@ -89,17 +89,17 @@ _CREDENTIALS = "correct the token, or the e-mail and password, of its account"
 def fault_of_close(code: int | None, reason: str, doing: str, *, hide: Sequence[str] = ()) -> Fault:
     """The fate of a connection that the server closed; `code` is None where it broke without one."""
     if code is None or code in {1005, 1006}:
-        return AgainLater(f"The connection to the CMS broke at {doing}; it is made again.")
+        return RetryLater(f"The connection to the CMS broke at {doing}; it is made again.")
     said = printable(" ".join(without(reason, hide).split()), 160)
     told = f" and said {said!r}" if said else ""
     if code in {4401, 4403}:
         return NotAllowed(f"The CMS closed the connection with {code}{told} at {doing}: {_CREDENTIALS}.")
-    fate, meaning = _CLOSED.get(code, (Refused if 4400 <= code < 4500 else AgainLater, "it gives no known reason"))
+    fate, meaning = _CLOSED.get(code, (Refused if 4400 <= code < 4500 else RetryLater, "it gives no known reason"))
     if fate is Refused:
         return Refused(
             f"The CMS closed the connection with {code}{told} at {doing} ({meaning}): correct {_document(code)}."
         )
-    return AgainLater(f"The CMS closed the connection with {code}{told} at {doing} ({meaning}); it is made again.")
+    return RetryLater(f"The CMS closed the connection with {code}{told} at {doing} ({meaning}); it is made again.")
 
 
 def _document(code: int) -> str:
@@ -112,7 +112,7 @@ def fault_of_status(status: int, doing: str, said: str = "", *, after: float | N
     if status in {401, 403}:
         return NotAllowed(f"The CMS does not allow ({status}) {doing}{words}: {_CREDENTIALS}.")
     if status in {408, 425, 429} or status >= 500:
-        return AgainLater(f"The CMS answered {status} at {doing}{words}; it is tried again.", after=after)
+        return RetryLater(f"The CMS answered {status} at {doing}{words}; it is tried again.", after=after)
     if 300 <= status < 400:
         return Refused(f"The CMS redirects ({status}) at {doing}: give its account the address that it leads to.")
     if status in {404, 405, 410, 426}:
@@ -132,5 +132,5 @@ def fault_of_connection(error: Exception, doing: str) -> Fault:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Refused(f"The address at {doing} is none: correct `url` or `ws_url` of the account.")
         case aiohttp.ClientConnectorError():
-            return AgainLater(f"The CMS cannot be reached for {doing}; it is tried again.")
-    return AgainLater(f"The connection to the CMS was lost at {doing}; it is tried again.")
+            return RetryLater(f"The CMS cannot be reached for {doing}; it is tried again.")
+    return RetryLater(f"The connection to the CMS was lost at {doing}; it is tried again.")

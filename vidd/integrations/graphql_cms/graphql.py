@@ -1,6 +1,6 @@
 """Queries and mutations of GraphQL over HTTP, each answer turned into data or one of the three fates.
 
-A query may be asked again, so an answer that was lost is `AgainLater`. Subscriptions are in `graphql_socket`.
+A query may be asked again, so an answer that was lost is `RetryLater`. Subscriptions are in `graphql_socket`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import aiohttp
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.graphql_cms.account import Account, has_cookie, session
 from vidd.integrations.graphql_cms.errors import (
     NotAllowed,
@@ -99,7 +99,7 @@ class Cms:
         if status in {401, 403, 408, 425, 429} or status >= 500 or not (errors or isinstance(data, Mapping)):
             if 200 <= status < 300:
                 shown = printable(" ".join(without(raw[:400].decode(errors="replace"), hide).split()), 120)
-                raise AgainLater(
+                raise RetryLater(
                     f"The CMS answered {shown!r} at {doing}, which is no answer of GraphQL; it is asked again."
                 )
             raise fault_of_status(status, doing, words_of(errors, hide), after=after)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.graphql_cms.graphql import Cms
 from vidd.integrations.graphql_cms.records import dig, written
 from vidd.settings.types import Options
@@ -99,7 +99,7 @@ async def _page(cms: Cms, question: Question, variables: Mapping[str, Any]) -> t
     if isinstance(found, list):
         return Page(found, answer.faults), answer.data
     if answer.faults:
-        raise AgainLater(f"The CMS failed at {_DOING} ({answer.faults}); it is asked again.")
+        raise RetryLater(f"The CMS failed at {_DOING} ({answer.faults}); it is asked again.")
     there = ", ".join(answer.data) or "nothing"
     raise Refused(
         f"The CMS's answer has no list at {question.objects!r} (it has {there}): correct `objects` of the source."
@@ -140,7 +140,7 @@ async def _by_number(
                 return
             count = max(0, count - 1) + len(page.objects)
             last = dig(page.objects[-1], question.identity)
-    raise AgainLater(
+    raise RetryLater(
         f"The CMS's list was another at each page, {_READINGS} times at {_DOING}: let the query sort it, and `paging` of the"
         " source follow it."
     )

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.wait import rest
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.aio.wait import sleep_or_event
+from vidd.errors import RetryLater, Fault, Refused
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.delivery import Reception
 from vidd.integrations.graphql_cms.graphql import Cms, connected
@@ -23,7 +23,7 @@ from vidd.integrations.graphql_cms.websocket import Subscription, Told, subscrib
 from vidd.model.retry import RetryRule, next_try
 
 if TYPE_CHECKING:
-    from vidd.ports import Inlet
+    from vidd.ports import SourceContext
 
 _SOON = 5.0
 """Seconds after which it is asked once more: a subscription may begin a moment after the first answer."""
@@ -34,12 +34,12 @@ _PROVEN = 30.0
 class CmsWatch:
     """One source at work, connection after connection."""
 
-    def __init__(self, options: Options, inlet: Inlet) -> None:
-        self.options, self.inlet = options, inlet
-        self.account = inlet.tools.account(options.account, Account)
-        self.notes = Notes(inlet.tools.memory, inlet.name)
-        arrival = partial(arrival_of, options, inlet.name)
-        self.reception = Reception(inlet, self.notes, options.fields, arrival, options.begin)
+    def __init__(self, options: Options, context: SourceContext) -> None:
+        self.options, self.context = options, context
+        self.account = context.tools.account(options.account, Account)
+        self.notes = Notes(context.tools.memory, context.name)
+        arrival = partial(arrival_of, options, context.name)
+        self.reception = Reception(context, self.notes, options.fields, arrival, options.begin)
         self.look_now = asyncio.Event()
         self.looked_whole: datetime | None = None
         self.rung: datetime | None = None
@@ -47,7 +47,7 @@ class CmsWatch:
 
     @property
     def _now(self) -> datetime:
-        return self.inlet.tools.clock.now()
+        return self.context.tools.clock.now()
 
     async def run(self) -> None:
         """Connect, stay, and after a fall wait and connect anew."""
@@ -66,13 +66,13 @@ class CmsWatch:
         async with AsyncExitStack() as stack:
             try:
                 line = await stack.enter_async_context(
-                    subscribed(self.account, self.inlet.tools, self.options.subscription, self.options.manner)
+                    subscribed(self.account, self.context.tools, self.options.subscription, self.options.manner)
                 )
             except Fault as fault:
                 return fault
             self.reception.trouble("subscription", None)
-            hearing = asyncio.create_task(self._hear(line), name=f"hear:{self.inlet.name}")
-            looking = asyncio.create_task(self._look_often(line.cms), name=f"look:{self.inlet.name}")
+            hearing = asyncio.create_task(self._hear(line), name=f"hear:{self.context.name}")
+            looking = asyncio.create_task(self._look_often(line.cms), name=f"look:{self.context.name}")
             try:
                 await asyncio.wait({hearing, looking}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -112,10 +112,10 @@ class CmsWatch:
         while True:
             await self._look(cms)
             began = self._now
-            await rest(self.inlet, self.look_now, wait)
+            await sleep_or_event(self.context, self.look_now, wait)
             if self.look_now.is_set() and self.rung and (began - self.rung).total_seconds() < _SOON:
                 # A CMS that tells nothing but nonsense is not asked all the time.
-                await self.inlet.pause(_SOON)
+                await self.context.pause(_SOON)
             self.rung = began if self.look_now.is_set() else None
             wait = self._interval
 
@@ -129,13 +129,13 @@ class CmsWatch:
         while True:
             async with AsyncExitStack() as stack:
                 try:
-                    cms = await stack.enter_async_context(connected(self.account, self.inlet.tools))
+                    cms = await stack.enter_async_context(connected(self.account, self.context.tools))
                 except Fault as fault:
                     self.reception.trouble("query", fault.sentence)
                 else:
                     await self._look(cms)
             part, began = min(left, self._interval), self._now
-            await self.inlet.pause(part)
+            await self.context.pause(part)
             left -= part
             if left <= 0 or (self._now - began).total_seconds() < part:
                 return
@@ -150,7 +150,7 @@ class CmsWatch:
             longest=self.options.refused_wait if refused else self.options.longest_wait,
             total=float("inf"),
         )
-        after = fault.after if isinstance(fault, AgainLater) else None
+        after = fault.after if isinstance(fault, RetryLater) else None
         chance = random.random()  # noqa: S311 - jitter, not a secret
         again = next_try(rule, attempt=self.falls, since=now, now=now, after=after, chance=chance)
         return (again - now).total_seconds() if again else rule.longest
@@ -201,4 +201,4 @@ class CmsWatch:
             if there:
                 await self.reception.gone(one for one in waited if one not in there)
         self.reception.trouble("query", None)
-        self.inlet.caught_up()
+        self.context.caught_up()

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.graphql import connected
 from vidd.integrations.graphql_cms.items import listed
@@ -24,7 +24,7 @@ from vidd.integrations.graphql_cms.websocket import subscribed
 from vidd.ports import Listed
 
 if TYPE_CHECKING:
-    from vidd.ports import Inlet, Tools
+    from vidd.ports import SourceContext, Tools
 
 __all__ = ["Options", "audit", "check", "watch"]
 
@@ -32,9 +32,9 @@ _REFUSAL = 1.0
 """Seconds a CMS has to turn a subscription down while it is checked."""
 
 
-async def watch(options: Options, inlet: Inlet) -> None:
+async def watch(options: Options, context: SourceContext) -> None:
     """Listen and ask until cancelled; never returns. Refused where there is no such account."""
-    await CmsWatch(options, inlet).run()
+    await CmsWatch(options, context).run()
 
 
 async def check(options: Options, tools: Tools) -> str:
@@ -96,7 +96,7 @@ async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:
     async with connected(account, tools) as cms:
         async for page in listed(cms, options.question, None):
             if page.faults:
-                raise AgainLater(f"The CMS answered only in part: {page.faults}.")
+                raise RetryLater(f"The CMS answered only in part: {page.faults}.")
             for value in page.objects:
                 one = _listed(options, name, value)
                 if one is not None:

@@ -26,7 +26,7 @@ from gql.transport.exceptions import (
 from graphql import ExecutionResult
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault
+from vidd.errors import RetryLater, Fault
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.errors import (
     NotAllowed,
@@ -194,7 +194,7 @@ class Subscription:
         except (TransportError, TimeoutError) as error:
             self._heard.put_nowait(self._fault(error, _LISTENING))
         else:
-            self._heard.put_nowait(AgainLater("The CMS ended the subscription; it is asked for again."))
+            self._heard.put_nowait(RetryLater("The CMS ended the subscription; it is asked for again."))
 
     def _end_soon(self) -> None:
         """Nothing is read any more. Why is told to whoever listens; a listener that is told nothing is ended too."""
@@ -228,7 +228,7 @@ class Subscription:
                 sentence = f"The CMS did not acknowledge the greeting at {doing} in time; it is tried again."
             case _:
                 sentence = f"The CMS said something that is not of the protocol at {doing} ({said}); it is tried again."
-        return AgainLater(sentence)
+        return RetryLater(sentence)
 
 
 @asynccontextmanager

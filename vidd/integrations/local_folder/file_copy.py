@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from vidd.transfer.partial_download import Landing
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.partial_download import PartialDownload
+    from vidd.transfer.progress_meter import ProgressMeter
 
 # Each thread of the pool keeps the memory of one.
 _PIECE = 2 * 2**20
@@ -52,7 +52,7 @@ def look(path: str, facts: Mapping[str, Any]) -> os.stat_result:
     return found
 
 
-async def take_over(path: str, facts: Mapping[str, Any], landing: Landing, meter: Meter) -> bool:
+async def take_over(path: str, facts: Mapping[str, Any], landing: PartialDownload, meter: ProgressMeter) -> bool:
     """Clone or copy the file to `landing.final`, as it was when it arrived; the answer is whether it is a clone."""
     before = look(path, facts)
     meter.total = before.st_size
@@ -75,7 +75,7 @@ async def take_over(path: str, facts: Mapping[str, Any], landing: Landing, meter
     return False
 
 
-async def _copy(path: str, size: int, landing: Landing, meter: Meter) -> None:
+async def _copy(path: str, size: int, landing: PartialDownload, meter: ProgressMeter) -> None:
     check_room(landing.directory, size, landing.reserve)
     try:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -23,11 +23,11 @@ from vidd.files.fill import fill
 from vidd.integrations.local_folder import tree_place
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
-from vidd.ports import Parcel, Tools
+from vidd.ports import PublishContext, Tools
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, file_name, render, title_among
 from vidd.settings.types import Options as Base
-from vidd.transfer.progress_meter import Meter
+from vidd.transfer.progress_meter import ProgressMeter
 
 SLOT: str | None = "uploads"
 
@@ -49,59 +49,59 @@ class Options(Base):
     )
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
-    """Put the files there. Refused where a name is taken; AgainLater, without counting, where the disk is full."""
-    chosen = parcel.chosen(options.files, trees=True)
+async def publish(options: Options, context: PublishContext) -> Receipt:
+    """Put the files there. Refused where a name is taken; RetryLater, without counting, where the disk is full."""
+    chosen = context.chosen(options.files, trees=True)
     total = sum(artifact.size for artifact in chosen)
-    meter = Meter("folder", "upload", progress=parcel.progress, observe=parcel.tools.observe, total=total)
+    meter = ProgressMeter("folder", "upload", progress=context.progress, observe=context.tools.observe, total=total)
     token: dict[str, Any] = {}
-    for artifact, name in _names(options, parcel, chosen):
-        target = parcel.tools.path(options.path) / name
-        part = _part(target, parcel, artifact.role)
+    for artifact, name in _names(options, context, chosen):
+        target = context.tools.path(options.path) / name
+        part = _part(target, context, artifact.role)
         try:
             try:
-                token[artifact.role] = {"name": str(name), **await _fill(artifact, parcel, part, meter)}
-                await parcel.checkpoint({"files": dict(token)})
-                ours = _ours(parcel, artifact.role, target)
+                token[artifact.role] = {"name": str(name), **await _fill(artifact, context, part, meter)}
+                await context.checkpoint({"files": dict(token)})
+                ours = _ours(context, artifact.role, target)
                 await in_thread(_place, part, target, token[artifact.role], options.existing, ours)
             finally:
                 await in_thread(tree_place.clear, part)
         except OSError as error:
             raise disk_fault(error, f"writing {target}") from error
     meter.tell()
-    return _receipt(options, parcel, token)
+    return _receipt(options, context, token)
 
 
 # What was put there before gives way as a whole, and only while it is still that.
 replace = publish
 
 
-async def _fill(artifact: Artifact, parcel: Parcel, part: Path, meter: Meter) -> dict[str, Any]:
+async def _fill(artifact: Artifact, context: PublishContext, part: Path, meter: ProgressMeter) -> dict[str, Any]:
     """Make `part` hold the artifact; what proves that it arrived."""
-    source = parcel.directory / artifact.path
+    source = context.directory / artifact.path
     if artifact.tree is None:
         size, digest = await fill(source, part, meter.add)
         return {"size": size, "sha256": digest}
     return asdict(await tree_place.build(source, part, meter.add))
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """The receipt where every file recorded is there with its size and SHA-256, None otherwise."""
-    files = parcel.publication.token.get("files", {})
-    roles = {artifact.role for artifact in parcel.chosen(options.files, trees=True)}
-    folder = parcel.tools.path(options.path)
+    files = context.publication.token.get("files", {})
+    roles = {artifact.role for artifact in context.chosen(options.files, trees=True)}
+    folder = context.tools.path(options.path)
     for role, file in files.items():
         target = folder / file["name"]
         if not await asyncio.to_thread(_same, target, file):
             return None
         # A daemon that died between the two names of the file left the first one behind.
-        await asyncio.to_thread(tree_place.clear, _part(target, parcel, role))
-    return _receipt(options, parcel, files) if files.keys() == roles else None
+        await asyncio.to_thread(tree_place.clear, _part(target, context, role))
+    return _receipt(options, context, files) if files.keys() == roles else None
 
 
-async def retract(options: Options, parcel: Parcel) -> str:
+async def retract(options: Options, context: PublishContext) -> str:
     """Delete the files, where that is wanted and they are still what was put there. The receipt says which they are."""
-    receipt = parcel.publication.receipt
+    receipt = context.publication.receipt
     files: list[Mapping[str, Any]] = list(receipt.facts.get("files", ())) if receipt else []
     names = ", ".join(str(file["path"]) for file in files) or "what was put there by hand"
     if options.retract == "keep":
@@ -130,11 +130,11 @@ async def check(options: Options, tools: Tools) -> str:
     return f"{folder} can be written to"
 
 
-def _names(options: Options, parcel: Parcel, chosen: list[Artifact]) -> list[tuple[Artifact, PurePosixPath]]:
-    talk = parcel.talk
+def _names(options: Options, context: PublishContext, chosen: list[Artifact]) -> list[tuple[Artifact, PurePosixPath]]:
+    talk = context.talk
     names: list[tuple[Artifact, PurePosixPath]] = []
     for artifact in chosen:
-        fields = fields_of(parcel.job, talk, parcel.facts)
+        fields = fields_of(context.job, talk, context.facts)
         fields["title"] = title_among(fields)
         fields["role"] = artifact.role
         fields["tail"] = f"-{file_name(artifact.role)}" if len(chosen) > 1 else ""
@@ -157,16 +157,16 @@ def _clash(name: PurePosixPath, artifact: Artifact, other: Artifact, taken: Pure
     return name == taken or inside or (artifact.tree is not None and name in taken.parents)
 
 
-def _part(target: Path, parcel: Parcel, role: str) -> Path:
-    return target.with_name(f".{parcel.job.id}-{file_name(role)}.part")
+def _part(target: Path, context: PublishContext, role: str) -> Path:
+    return target.with_name(f".{context.job.id}-{file_name(role)}.part")
 
 
-def _ours(parcel: Parcel, role: str, target: Path) -> list[Mapping[str, Any]]:
+def _ours(context: PublishContext, role: str, target: Path) -> list[Mapping[str, Any]]:
     """What the replaced job, or this one before, put into this place."""
-    receipts = [one for one in (parcel.replaced, parcel.publication.receipt) if one is not None]
+    receipts = [one for one in (context.replaced, context.publication.receipt) if one is not None]
     files = [file for one in receipts for file in one.facts.get("files", ()) if file["role"] == role]
     # An attempt that died behind the rename has noted what it put there, and has no receipt for it.
-    begun = parcel.publication.token.get("files", {}).get(role)
+    begun = context.publication.token.get("files", {}).get(role)
     noted = [begun] if begun is not None and str(target).endswith(f"/{begun['name']}") else []
     return [file for file in files if Path(file["path"]) == target] + noted
 
@@ -228,8 +228,8 @@ def _same(path: Path, file: Mapping[str, Any]) -> bool:
         raise disk_fault(error, f"reading {path}") from error
 
 
-def _receipt(options: Options, parcel: Parcel, files: Mapping[str, Mapping[str, Any]]) -> Receipt:
-    folder = parcel.tools.path(options.path)
+def _receipt(options: Options, context: PublishContext, files: Mapping[str, Mapping[str, Any]]) -> Receipt:
+    folder = context.tools.path(options.path)
     paths = [{"role": role, **file, "path": str(folder / file["name"])} for role, file in files.items()]
     first = paths[0]
     return Receipt(

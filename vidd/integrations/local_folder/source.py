@@ -17,12 +17,12 @@ from pathlib import Path
 from pydantic import Field
 from watchfiles import awatch
 
-from vidd.aio.wait import rest
-from vidd.errors import AgainLater
+from vidd.aio.wait import sleep_or_event
+from vidd.errors import RetryLater
 from vidd.files.clone import disk_fault
 from vidd.model.arrival import file_arrival
 from vidd.model.job import Arrival
-from vidd.ports import Inlet, Listed, Tools
+from vidd.ports import SourceContext, Listed, Tools
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
 
@@ -97,9 +97,9 @@ class Looks:
         return min((max(0.05, since + self.settle - now) for _, since in self.pending.values()), default=inf)
 
 
-async def watch(options: Options, inlet: Inlet) -> None:
+async def watch(options: Options, context: SourceContext) -> None:
     """Hand in what stands still; never returns."""
-    folder = inlet.tools.path(options.path)
+    folder = context.tools.path(options.path)
     looks = Looks(options.settle)
     notices = _Notices(folder, recursive=options.recursive)
     made = False
@@ -114,27 +114,27 @@ async def watch(options: Options, inlet: Inlet) -> None:
                 await notices.listen()
                 files, trouble = await asyncio.to_thread(look, folder, options)
             except OSError as error:
-                inlet.down(disk_fault(error, f"looking into the folder {folder}").sentence)
+                context.down(disk_fault(error, f"looking into the folder {folder}").sentence)
             else:
-                wait = min(wait, await _hand_in(files, looks, options, inlet))
+                wait = min(wait, await _hand_in(files, looks, options, context))
                 if trouble:
-                    inlet.down(trouble)
+                    context.down(trouble)
                 else:
-                    inlet.up()
+                    context.up()
                 if not looks.pending:
-                    inlet.caught_up()
-            await rest(inlet, notices.bell, wait)
+                    context.caught_up()
+            await sleep_or_event(context, notices.bell, wait)
     finally:
         await notices.stop()
 
 
-async def _hand_in(files: Sequence[Found], looks: Looks, options: Options, inlet: Inlet) -> float:
+async def _hand_in(files: Sequence[Found], looks: Looks, options: Options, context: SourceContext) -> float:
     """Hand in what counts; returns the longest that the next look may wait."""
-    now = inlet.tools.clock.now().timestamp()
+    now = context.tools.clock.now().timestamp()
     counting = looks.still(files, now)
     for start in range(0, len(counting), _BATCH):
         batch = counting[start : start + _BATCH]
-        await inlet.admit([_arrival(one, options) for one in batch])
+        await context.admit([_arrival(one, options) for one in batch])
         looks.handed_in(batch)
     return looks.next_look(now)
 
@@ -159,7 +159,7 @@ async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:  # n
     except OSError as error:
         raise disk_fault(error, f"looking into the folder {folder}") from error
     if trouble:
-        raise AgainLater(trouble)
+        raise RetryLater(trouble)
     now = tools.clock.now().timestamp()
     return [
         Listed(Path(one.path).name, why="It has not stood still yet.", waits=True)

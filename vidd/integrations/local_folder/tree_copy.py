@@ -15,11 +15,11 @@ from vidd.files.tree import leaves, tree_artifact
 from vidd.integrations.local_folder.file_copy import path_of
 from vidd.model.media import Outcome
 from vidd.transfer.partial_download import check_room, sync_directory
-from vidd.transfer.progress_meter import Meter
+from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
     from vidd.files.tree import Leaf
-    from vidd.ports import Bench
+    from vidd.ports import StepContext
 
 _TREE = "source"
 
@@ -32,15 +32,15 @@ def directory_of(location: str) -> Path | None:
     return path if path.is_dir() else None
 
 
-async def fetched(directory: Path, bench: Bench) -> Outcome:
+async def fetched(directory: Path, context: StepContext) -> Outcome:
     """Copy what is below a directory into the job's, as the tree `source`."""
-    meter = Meter("fetch", "download", progress=bench.progress, observe=bench.tools.observe)
-    await take_tree(directory, bench.directory / _TREE, meter, bench.tools.encoder.disk_reserve)
+    meter = ProgressMeter("fetch", "download", progress=context.progress, observe=context.tools.observe)
+    await take_tree(directory, context.directory / _TREE, meter, context.tools.encoder.disk_reserve)
     meter.tell()
-    return Outcome((await in_thread(tree_artifact, "source", bench.directory, _TREE),))
+    return Outcome((await in_thread(tree_artifact, "source", context.directory, _TREE),))
 
 
-async def take_tree(source: Path, final: Path, meter: Meter, reserve: int) -> None:
+async def take_tree(source: Path, final: Path, meter: ProgressMeter, reserve: int) -> None:
     """Copy what is below `source` to `final`. Refused where there is no file, or something that is no file."""
     part = final.with_name(f".{final.name}.part")
     await in_thread(_begin, part, final)

@@ -16,7 +16,7 @@ from typing import Literal
 import aiosmtplib as smtp
 from pydantic import Field, SecretStr, model_validator
 
-from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
 from vidd.ports import Tools
 from vidd.settings.types import Duration, Options
 
@@ -69,7 +69,7 @@ class Session:
         return address.isascii() or self._client.supports_extension("smtputf8")
 
     async def envelope(self, sender: str, recipient: str) -> None:
-        """Name sender and recipient. Refused or AgainLater by the server's answer; nothing has gone out then."""
+        """Name sender and recipient. Refused or RetryLater by the server's answer; nothing has gone out then."""
         utf8 = not (sender.isascii() and recipient.isascii())
         encoding = "utf-8" if utf8 else "ascii"
         try:
@@ -83,14 +83,14 @@ class Session:
             raise fault_of(error, self._account) from None
 
     async def data(self, message: bytes) -> str:
-        """Send the mail itself; returns the server's words. NobodyKnows where no answer came."""
+        """Send the mail itself; returns the server's words. OutcomeUnknown where no answer came."""
         try:
             answer = await self._client.data(message, timeout=self._account.data_timeout)
         except smtp.SMTPDataError as error:
             raise _answered(error, f"{self._account.place} does not take this mail") from None
         except smtp.SMTPException:
             self._client.close()
-            raise NobodyKnows(f"{self._account.place} gave no answer after the mail went out.") from None
+            raise OutcomeUnknown(f"{self._account.place} gave no answer after the mail went out.") from None
         return answer.message
 
     async def reset(self) -> None:
@@ -110,7 +110,7 @@ class Session:
 
 @asynccontextmanager
 async def session(account: Account, tools: Tools) -> AsyncIterator[Session]:
-    """A connection with its security and login done, closed afterwards. Refused or AgainLater where there is none."""
+    """A connection with its security and login done, closed afterwards. Refused or RetryLater where there is none."""
     client = smtp.SMTP(
         hostname=account.host,
         port=account.port or _PORTS[account.security],
@@ -201,9 +201,9 @@ def fault_of(error: Exception, account: Account) -> Fault:
     elif isinstance(error, smtp.SMTPResponseException):
         fault = _answered(error, f"{place} does not serve us")
     elif isinstance(error, smtp.SMTPTimeoutError):
-        fault = AgainLater(f"{place} did not answer within {account.timeout:g} s. It is tried again.")
+        fault = RetryLater(f"{place} did not answer within {account.timeout:g} s. It is tried again.")
     elif isinstance(error, OSError):
-        fault = AgainLater(f"{place} cannot be reached ({_reason(error)}). It is tried again.")
+        fault = RetryLater(f"{place} cannot be reached ({_reason(error)}). It is tried again.")
     elif "STARTTLS" in str(error):
         fault = Refused(f"{place} offers no STARTTLS, and nothing is sent without: correct `security` and `port`.")
     return fault
@@ -224,7 +224,7 @@ def _answered(error: smtp.SMTPResponseException, what: str) -> Fault:
     sentence = f"{what}: {error.code} {said}"
     if 500 <= error.code < 600:
         return Refused(f"{sentence}. Correct what it names, then retry.")
-    return AgainLater(f"{sentence}. It is tried again.", after=_GREYLISTED if error.code != 421 else None)
+    return RetryLater(f"{sentence}. It is tried again.", after=_GREYLISTED if error.code != 421 else None)
 
 
 def _causes(error: BaseException) -> Sequence[BaseException]:

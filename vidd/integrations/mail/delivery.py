@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
 from vidd.integrations.mail.account import Account, Session, session
 from vidd.integrations.mail.message import Letter
 from vidd.integrations.mail.outbox import post
 from vidd.model.publication import Receipt
-from vidd.ports import Parcel
+from vidd.ports import PublishContext
 
 _GRACE = 10.0
 
@@ -33,7 +33,7 @@ class Round:
     resends, and the engine calls `publish` on an open intent only where `reconcile` did not object.
     """
 
-    parcel: Parcel
+    context: PublishContext
     letters: Sequence[Letter]
     sender: str
     account: Account | None
@@ -44,7 +44,7 @@ class Round:
 
     def __post_init__(self) -> None:
         """Take up what earlier attempts recorded."""
-        recorded = self.parcel.publication.token.get("recipients", {})
+        recorded = self.context.publication.token.get("recipients", {})
         self.states = {address: dict(state) for address, state in recorded.items()}
 
     async def run(self) -> Receipt:
@@ -80,7 +80,7 @@ class Round:
         waiting = list(letters)
         while waiting:
             try:
-                async with session(account, self.parcel.tools) as line:
+                async with session(account, self.context.tools) as line:
                     while waiting and line.open:
                         await self._send(waiting.pop(0), line)
             except Fault as fault:
@@ -96,7 +96,7 @@ class Round:
             await line.envelope(self.sender, address)
             await self._record(letter, "intent")
             await _undisturbed(self._hand_over(letter, line))
-        except NobodyKnows:
+        except OutcomeUnknown:
             self.faults[address] = _unknown(letter)
         except Fault as fault:
             self.faults[address] = fault
@@ -114,23 +114,23 @@ class Round:
 
     async def _record(self, letter: Letter, state: str, **more: str) -> None:
         self.states[letter.recipient.address] = {"state": state, "message_id": letter.message_id, **more}
-        await self.parcel.checkpoint({"recipients": {address: dict(one) for address, one in self.states.items()}})
+        await self.context.checkpoint({"recipients": {address: dict(one) for address, one in self.states.items()}})
 
     def _raise_worst(self, total: int) -> None:
         """What nobody knows comes first, because only a person can end it; then what may still succeed."""
-        for kind in (NobodyKnows, AgainLater, Refused):
+        for kind in (OutcomeUnknown, RetryLater, Refused):
             faults = [fault for fault in self.faults.values() if isinstance(fault, kind)]
             if faults:
                 words = " ".join(dict.fromkeys(fault.sentence for fault in faults))
                 sentence = f"{words} ({total - len(self.faults)} of {total} mails are out.)" if total > 1 else words
-                if kind is AgainLater:
-                    waits = [fault.after for fault in faults if isinstance(fault, AgainLater) and fault.after]
-                    raise AgainLater(sentence, after=max(waits, default=None))
+                if kind is RetryLater:
+                    waits = [fault.after for fault in faults if isinstance(fault, RetryLater) and fault.after]
+                    raise RetryLater(sentence, after=max(waits, default=None))
                 raise kind(sentence)
 
 
-def _unknown(letter: Letter) -> NobodyKnows:
-    return NobodyKnows(
+def _unknown(letter: Letter) -> OutcomeUnknown:
+    return OutcomeUnknown(
         f"Nobody knows whether {letter.recipient.address} got the mail: look for Message-ID {letter.message_id} in the "
         "mail server's log, and write yourself if it is not there. vidd does not send it again."
     )

@@ -21,7 +21,7 @@ from vidd.integrations.mail.outbox import make_outbox
 from vidd.integrations.notice import NoticeOptions
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
-from vidd.ports import Parcel, Tools
+from vidd.ports import PublishContext, Tools
 from vidd.settings.template_check import MayName, unknown_in
 from vidd.settings.templates import check_template, fields_of, render, title_among
 
@@ -87,16 +87,16 @@ class Options(NoticeOptions):
         return self
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
-    """Send what has not been sent. NobodyKnows, AgainLater or Refused names those who did not get theirs."""
-    return await _round(options, parcel, resend=True).run()
+async def publish(options: Options, context: PublishContext) -> Receipt:
+    """Send what has not been sent. OutcomeUnknown, RetryLater or Refused names those who did not get theirs."""
+    return await _round(options, context, resend=True).run()
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """Ask the outbox, or finish what is certain and leave the rest to a person. None where nothing went out."""
-    if not parcel.publication.token.get("recipients"):
+    if not context.publication.token.get("recipients"):
         return None
-    return await _round(options, parcel, resend=options.account is None).run()
+    return await _round(options, context, resend=options.account is None).run()
 
 
 async def check(options: Options, tools: Tools) -> str:
@@ -113,11 +113,11 @@ async def check(options: Options, tools: Tools) -> str:
     return f"{account.place} takes mail" + (f" from {account.user}" if account.user else "")
 
 
-def _round(options: Options, parcel: Parcel, *, resend: bool) -> Round:
-    letters, bad = _letters(options, parcel)
-    account = None if options.account is None else parcel.tools.account(options.account, Account)
-    outbox = parcel.tools.path(options.outbox)
-    return Round(parcel, letters, _sender(options).address, account, outbox, resend=resend, faults=bad)
+def _round(options: Options, context: PublishContext, *, resend: bool) -> Round:
+    letters, bad = _letters(options, context)
+    account = None if options.account is None else context.tools.account(options.account, Account)
+    outbox = context.tools.path(options.outbox)
+    return Round(context, letters, _sender(options).address, account, outbox, resend=resend, faults=bad)
 
 
 def _sender(options: Options) -> Person:
@@ -135,13 +135,13 @@ def _template(path: Path | None, tools: Tools) -> str | None:
         raise Refused(f"In {tools.path(path)} {error}: correct it.") from None
 
 
-def _letters(options: Options, parcel: Parcel) -> tuple[list[Letter], dict[str, Fault]]:
+def _letters(options: Options, context: PublishContext) -> tuple[list[Letter], dict[str, Fault]]:
     """The mails, and what stands for an address but is none."""
     bad: dict[str, Fault] = {}
-    talk, tools, sender = parcel.talk, parcel.tools, _sender(options)
+    talk, tools, sender = context.talk, context.tools, _sender(options)
     named = names_in_words([speaker.name for speaker in talk.speakers if speaker.name] if talk else [])
-    urls = {name: one.url for name, one in parcel.receipts.items() if one.url}
-    fields = fields_of(parcel.job, talk, parcel.facts, link=parcel.link, urls=urls, speakers=named)
+    urls = {name: one.url for name, one in context.receipts.items() if one.url}
+    fields = fields_of(context.job, talk, context.facts, link=context.link, urls=urls, speakers=named)
     fields["title"] = title_among(fields)
     fields["sender"] = {"name": sender.name, "email": sender.address}
     # Subject and text see the same fields for a copy as for the mail, only the greeting goes to all at once.
@@ -174,16 +174,16 @@ def _letters(options: Options, parcel: Parcel) -> tuple[list[Letter], dict[str, 
             subject=render(options.subject, mine),
             text=render(text or _TEXT, mine),
             html=render(html, mine, html=True) if html else None,
-            identity=message_id(sender, *_identity(parcel), recipient=person.address),
+            identity=message_id(sender, *_identity(context), recipient=person.address),
             date=tools.clock.now(),
         )
     return list(letters.values()), bad
 
 
-def _identity(parcel: Parcel) -> list[str]:
+def _identity(context: PublishContext) -> list[str]:
     """What a mail is told by. A server that drops doubles must not drop one that a person asked for once more."""
-    edition = parcel.publication.edition
-    return [parcel.job.id, parcel.publication.name] + ([str(edition)] if edition > 1 else [])
+    edition = context.publication.edition
+    return [context.job.id, context.publication.name] + ([str(edition)] if edition > 1 else [])
 
 
 def _people(templates: Sequence[str], fields: Mapping[str, Any], bad: dict[str, Fault]) -> list[Person]:

@@ -13,7 +13,7 @@ from dns.resolver import NoNameservers
 from pymongo import errors
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 from vidd.ports import Conflict
 
 if TYPE_CHECKING:
@@ -40,17 +40,17 @@ class _Rule(NamedTuple):
 _RULES = (
     _Rule(
         frozenset({6, 7, 89, 9001, 384, 402, 91, 189, 216, 10058, 10107, 11600, 11602, 13435, 13436}),
-        AgainLater,
+        RetryLater,
         "MongoDB is changing its primary or going down ({code}) at {doing}; it is tried again.",
     ),
     _Rule(
         frozenset({24, 43, 46, 50, 64, 100, 112, 133, 134, 175, 202, 237, 246, 251, 262, 290, 365, 462, 11601}),
-        AgainLater,
+        RetryLater,
         "MongoDB is too busy for {doing} ({code}); it is tried again.",
     ),
     _Rule(
         frozenset({14031}),
-        partial(AgainLater, counts=False),
+        partial(RetryLater, counts=False),
         "MongoDB's disk is full at {doing}: make room, and it goes on by itself.",
     ),
     _Rule(
@@ -80,8 +80,8 @@ _TOO_LARGE = 10334
 def fault_of(error: errors.PyMongoError | BSONError, doing: str, name: str) -> Exception:
     """What an error at `doing` ("keeping a job") means, with the account `name`.
 
-    AgainLater, Refused, or Conflict where another document has the key; anything else is a defect and comes back as it
-    is. What was sent and got no answer is AgainLater too: writes must be such that they may be repeated.
+    RetryLater, Refused, or Conflict where another document has the key; anything else is a defect and comes back as it
+    is. What was sent and got no answer is RetryLater too: writes must be such that they may be repeated.
     """
     match error:
         case errors.ServerSelectionTimeoutError():
@@ -89,7 +89,7 @@ def fault_of(error: errors.PyMongoError | BSONError, doing: str, name: str) -> E
         case errors.OperationFailure() | errors.NotPrimaryError() | errors.DocumentTooLarge():
             return _of_answer(error, doing, name)
         case errors.ConnectionFailure() | errors.WaitQueueTimeoutError():
-            return AgainLater(f"The connection to MongoDB was lost at {doing}; it is tried again.")
+            return RetryLater(f"The connection to MongoDB was lost at {doing}; it is tried again.")
         case errors.ConfigurationError() | errors.InvalidURI() | errors.InvalidName():
             return _of_settings(error, doing, name)
     return error
@@ -99,14 +99,14 @@ def _unreachable(said: str, doing: str, name: str) -> Fault:
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return Refused(f"MongoDB's certificate is not trusted at {doing}: set ca of the account {name!r}.")
     if any(one in said for one in ("No replica set members match", "No primary", "NotPrimaryError")):
-        return AgainLater(f"MongoDB has no primary for {doing}; it is tried again.")
-    return AgainLater(f"MongoDB cannot be reached for {doing}; it is tried again.")
+        return RetryLater(f"MongoDB has no primary for {doing}; it is tried again.")
+    return RetryLater(f"MongoDB cannot be reached for {doing}; it is tried again.")
 
 
 def _of_settings(error: errors.PyMongoError, doing: str, name: str) -> Fault:
     # An address of the other kind (mongodb+srv) is looked up in the DNS, which may be away.
     if isinstance(error.__cause__ or error.__context__, Timeout | NoNameservers):
-        return AgainLater(f"MongoDB's address cannot be looked up for {doing}; it is tried again.")
+        return RetryLater(f"MongoDB's address cannot be looked up for {doing}; it is tried again.")
     said = printable(str(error), 200)
     return Refused(f"MongoDB cannot be asked with the account {name!r} ({said}): correct [accounts.{name}].")
 
@@ -116,7 +116,7 @@ def _of_answer(error: errors.PyMongoError | BSONError, doing: str, name: str) ->
     transient = isinstance(error, errors.PyMongoError) and any(error.has_error_label(label) for label in _TRANSIENT)
     busy = getattr(error, "timeout", False) or transient
     if busy and not any(code in rule.codes for rule in _RULES):
-        return AgainLater(f"MongoDB is too busy for {doing} ({code or 'a time limit'}); it is tried again.")
+        return RetryLater(f"MongoDB is too busy for {doing} ({code or 'a time limit'}); it is tried again.")
     return _of_code(code, said, doing, name)
 
 

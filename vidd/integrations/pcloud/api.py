@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import aiohttp
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from vidd.aio.idle_timeout import Silence
-from vidd.aio.retry import persist
-from vidd.errors import AgainLater, NobodyKnows
+from vidd.aio.idle_timeout import IdleTimeout
+from vidd.aio.retry import retry
+from vidd.errors import RetryLater, OutcomeUnknown
 from vidd.integrations.pcloud.errors import LOGIN, PCloudError, fate_of
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import asking, authorities, patience, retry_after
@@ -86,7 +86,7 @@ def understood(doing: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-        raise AgainLater(f"pCloud's answer cannot be understood at {doing}; it is asked again.") from None
+        raise RetryLater(f"pCloud's answer cannot be understood at {doing}; it is asked again.") from None
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Cloud:
                     return None
                 raise fate_of(error, doing, self.name) from error
 
-        return await persist(once, sleep=self.clock.sleep)
+        return await retry(once, sleep=self.clock.sleep)
 
     async def send(
         self,
@@ -132,7 +132,7 @@ class Cloud:
     ) -> dict[str, Any]:
         """Upload `size` bytes as a file called `name`, once.
 
-        NobodyKnows where they went out whole and no answer came; the fault of an answer that is no success.
+        OutcomeUnknown where they went out whole and no answer came; the fault of an answer that is no success.
         """
         fields = {key: str(value) for key, value in form.items()}
 
@@ -140,10 +140,10 @@ class Cloud:
             whole = Multipart({**fields, **login}, pieces(), size=size, name=name)
             try:
                 return await self._call("uploadfile", doing, headers, whole)
-            except (AgainLater, PCloudError) as error:
-                lost = isinstance(error, AgainLater) or (error.status >= 500 and error.status != 503)
+            except (RetryLater, PCloudError) as error:
+                lost = isinstance(error, RetryLater) or (error.status >= 500 and error.status != 503)
                 if whole.given and lost:
-                    raise NobodyKnows(f"No answer came to {doing}: look whether it is there.") from error
+                    raise OutcomeUnknown(f"No answer came to {doing}: look whether it is there.") from error
                 raise
 
         try:
@@ -202,7 +202,7 @@ class Cloud:
                 how: dict[str, Any] = {"data": form, "headers": headers}
                 if isinstance(form, Multipart):
                     # While a file goes out nothing comes back.
-                    silence = Silence(limit, self.account.read_timeout)
+                    silence = IdleTimeout(limit, self.account.read_timeout)
                     how = {"data": form.body(silence.broken), "headers": {**headers, **form.headers}}
                 url = f"{self.account.base}/{method}"
                 async with self.web.post(url, allow_redirects=False, **how) as answer:

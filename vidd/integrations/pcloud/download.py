@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 from yarl import URL
 
-from vidd.aio.bounded import side_by_side
-from vidd.aio.retry import persist
+from vidd.aio.bounded import gather_bounded
+from vidd.aio.retry import retry
 from vidd.display_text import printable, quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.digest import FollowingSum
 from vidd.integrations.pcloud.files import checksums, links, stat
 from vidd.transfer.http import asking, fault_of_status, retry_after
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
     from vidd.integrations.pcloud.api import Cloud
     from vidd.integrations.pcloud.files import File
-    from vidd.transfer.partial_download import Landing
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.partial_download import PartialDownload
+    from vidd.transfer.progress_meter import ProgressMeter
     from vidd.transfer.remote_ranges import Put
 
 _EXPIRED = frozenset({401, 403, 404, 410, 416})
 """Of a content server these speak of the link, not of the file: an API call has just said that it is there."""
 
 
-class _Expired(AgainLater):
+class _Expired(RetryLater):
     """A content server no longer takes a link."""
 
 
@@ -83,8 +83,8 @@ class _Links:
 async def fetch(
     cloud: Cloud,
     location: str,
-    landing: Landing,
-    meter: Meter,
+    landing: PartialDownload,
+    meter: ProgressMeter,
     *,
     size: int | None,
     promised: Mapping[str, str] | None,
@@ -112,7 +112,7 @@ async def _pinned(cloud: Cloud, location: str, size: int | None) -> tuple[File, 
     """The file as it is now, and its best checksum by algorithm."""
     known = await checksums(cloud, await look(cloud, location))
     if known is None:
-        raise AgainLater(
+        raise RetryLater(
             f"What {printable(location, 200)} is vanished while pCloud was asked for it; it is asked again."
         )
     file, sums = known
@@ -125,7 +125,7 @@ async def _pinned(cloud: Cloud, location: str, size: int | None) -> tuple[File, 
 
 
 async def _download(
-    cloud: Cloud, file: File, sums: Mapping[str, str], landing: Landing, meter: Meter, *, parallel: int
+    cloud: Cloud, file: File, sums: Mapping[str, str], landing: PartialDownload, meter: ProgressMeter, *, parallel: int
 ) -> dict[str, str]:
     """Fetch the chunks that are not there yet; the answer is what the checksums in `sums` are of what came."""
     fetch = _Fetch(cloud, file, _Links(cloud, file), landing, meter)
@@ -141,9 +141,9 @@ async def _download(
         await landing.finished(index)
 
     async def chunks() -> None:
-        await side_by_side(parallel, missing, chunk)
+        await gather_bounded(parallel, missing, chunk)
 
-    await side_by_side(1 + len(following), (chunks, *(one.run for one in following)), lambda part: part())
+    await gather_bounded(1 + len(following), (chunks, *(one.run for one in following)), lambda part: part())
     return {name: one.hex for name, one in zip(sums, following, strict=True)}
 
 
@@ -154,8 +154,8 @@ class _Fetch:
     cloud: Cloud
     file: File
     links: _Links
-    landing: Landing
-    meter: Meter
+    landing: PartialDownload
+    meter: ProgressMeter
 
     @property
     def _doing(self) -> str:
@@ -176,14 +176,14 @@ class _Fetch:
             link = await self.links.get()
             try:
                 await self._stretch(link, got, end, put)
-            except AgainLater as fault:
+            except RetryLater as fault:
                 self.links.failed(link, expired=isinstance(fault, _Expired))
                 raise
 
-        await persist(rest, sleep=self.cloud.clock.sleep, reached=lambda: got)
+        await retry(rest, sleep=self.cloud.clock.sleep, reached=lambda: got)
 
     async def _stretch(self, link: str, start: int, end: int, put: Put) -> None:
-        """Hand the bytes from `start` to before `end` to `put`; AgainLater where they do not all come."""
+        """Hand the bytes from `start` to before `end` to `put`; RetryLater where they do not all come."""
         headers = {"Accept-Encoding": "identity", "Range": f"bytes={start}-{end - 1}"}
         with asking(self._doing):
             async with self.cloud.web.get(URL(link, encoded=True), headers=headers, allow_redirects=False) as answer:
@@ -206,4 +206,4 @@ class _Fetch:
         if answer.status == 200:
             place = (0, answer.content_length or 0, self.file.size)
         if place != (start, end, self.file.size) or answer.content_length != end - start:
-            raise AgainLater(f"The server gave other bytes than it was asked for at {self._doing}; it is tried again.")
+            raise RetryLater(f"The server gave other bytes than it was asked for at {self._doing}; it is tried again.")

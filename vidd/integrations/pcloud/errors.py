@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -90,21 +90,21 @@ def fate_of(error: PCloudError, doing: str, account: str) -> Fault:
     return _passing(error, doing, account) or _refusal(error, doing, account)
 
 
-def _passing(error: PCloudError, doing: str, account: str) -> AgainLater | None:
+def _passing(error: PCloudError, doing: str, account: str) -> RetryLater | None:
     if error.result == _FULL:
-        return AgainLater(
+        return RetryLater(
             f"The pCloud account {account!r} is full, which stopped {doing}: free some space, it goes on by itself.",
             after=_WAIT_WHEN_FULL,
             counts=False,
         )
     if error.result // 1000 == 4 or error.status == 429:
-        return AgainLater(
+        return RetryLater(
             f"pCloud wants to be let alone for a while ({error.said}) at {doing}; it is tried again.",
             after=error.wait or _WAIT_WHEN_BUSY,
             counts=False,
         )
     if error.result // 1000 == 5 or error.result == _BROKEN or error.status in {408, 425} or error.status >= 500:
-        return AgainLater(f"pCloud failed ({error.said}) at {doing}; it is tried again.", after=error.wait)
+        return RetryLater(f"pCloud failed ({error.said}) at {doing}; it is tried again.", after=error.wait)
     return None
 
 

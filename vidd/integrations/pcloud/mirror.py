@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from vidd.aio.bounded import side_by_side
+from vidd.aio.bounded import gather_bounded
 from vidd.errors import Refused
 from vidd.files.digest import digest_of
 from vidd.integrations.pcloud.files import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vidd.integrations.pcloud.api import Cloud
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.progress_meter import ProgressMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Mirror:
             if found is not None and found[1].get(ALGORITHM) == await self._sum(path):
                 same.add(path)
 
-        await side_by_side(self._parallel, self.alike(), compare)
+        await gather_bounded(self._parallel, self.alike(), compare)
         return same
 
     def alike(self) -> list[str]:
@@ -109,7 +109,7 @@ class Mirror:
             self._sums[path] = await digest_of(self._wanted[path].source, ALGORITHM)
         return self._sums[path]
 
-    async def bring(self, meter: Meter, job: str) -> Done:
+    async def bring(self, meter: ProgressMeter, job: str) -> Done:
         """Send what is not there, and give each file its name."""
         same = await self.equal()
         missing = [path for path in self._wanted if path not in same]
@@ -127,7 +127,7 @@ class Mirror:
             done.files[path] = await upload.run(sending, path, begun)
             done.sent += 1
 
-        await side_by_side(self._parallel, missing, send)
+        await gather_bounded(self._parallel, missing, send)
         done.sent_bytes = meter.done
         return done
 
@@ -144,7 +144,7 @@ class Mirror:
             self.there.folders[path] = await make_folder(self._cloud, folder, name)
 
         for _, level in sorted(levels.items()):
-            await side_by_side(self._parallel, level, make)
+            await gather_bounded(self._parallel, level, make)
 
     def stale(self, gone: Collection[str] | None = None) -> list[str]:
         """The paths of files below the roots that should not be there; what any job is sending just now is none of them.
@@ -163,7 +163,7 @@ class Mirror:
     async def drop(self, done: Done, gone: Collection[str] | None = None) -> None:
         """Delete what is stale, and the folders that are empty by that. Nothing outside the roots is touched."""
         stale = self.stale(gone)
-        await side_by_side(self._parallel, stale, lambda path: delete_file(self._cloud, self.there.files[path]))
+        await gather_bounded(self._parallel, stale, lambda path: delete_file(self._cloud, self.there.files[path]))
         done.dropped = len(stale)
         needed = {str(above) for path in self._wanted for above in PurePosixPath(path).parents}
         emptied = {str(above) for path in stale for above in PurePosixPath(path).parents}
@@ -182,7 +182,7 @@ class Mirror:
         """Delete what earlier attempts of this job left unfinished and was of no use to this one."""
         used = {file.id for file in done.files.values()}
         left = [file for file in self.there.files.values() if is_part(file.name, job) and file.id not in used]
-        await side_by_side(self._parallel, left, lambda file: delete_file(self._cloud, file))
+        await gather_bounded(self._parallel, left, lambda file: delete_file(self._cloud, file))
 
 
 def _below(path: str, root: str) -> bool:
@@ -217,7 +217,7 @@ async def unmirror(cloud: Cloud, folder: int, put: Mapping[str, tuple[int, int]]
         return []
     ours = [path for path, file in there.files.items() if put.get(path) == (file.id, file.hash)]
     kept = [path for path in put if path in there.files and path not in ours]
-    await side_by_side(parallel, ours, lambda path: delete_file(cloud, there.files[path]))
+    await gather_bounded(parallel, ours, lambda path: delete_file(cloud, there.files[path]))
     above = {str(one) for path in put for one in PurePosixPath(path).parents} - {"."}
     for path in sorted(above & there.folders.keys(), key=lambda path: -path.count("/")):
         await delete_folder(cloud, there.folders[path])

@@ -26,13 +26,13 @@ from vidd.model.publication import Receipt
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
 from vidd.settings.types import Options as Base
-from vidd.transfer.progress_meter import Meter
+from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from vidd.model.media import Artifact
-    from vidd.ports import Parcel, Tools
+    from vidd.ports import PublishContext, Tools
 
 SLOT = "uploads"
 
@@ -97,39 +97,39 @@ def _below(text: str, what: str) -> str:
     return path
 
 
-def _plan(options: Options, parcel: Parcel) -> _Plan:
-    chosen = parcel.chosen(options.files, trees=True)
+def _plan(options: Options, context: PublishContext) -> _Plan:
+    chosen = context.chosen(options.files, trees=True)
     wanted: dict[str, Wanted] = {}
     roots, places, gone = [], [], []
     for one in chosen:
         suffix = PurePath(one.path).suffix if one.tree is None else ""
         part = f"-{one.role}" if len(chosen) > 1 else ""
-        fields = fields_of(parcel.job, parcel.talk, parcel.facts, role=one.role, part=part, suffix=suffix)
+        fields = fields_of(context.job, context.talk, context.facts, role=one.role, part=part, suffix=suffix)
         if one.tree is None:
             place = _below(render(options.name, fields), "name")
-            files = {place: Wanted(parcel.directory / one.path, one.size)}
+            files = {place: Wanted(context.directory / one.path, one.size)}
             places.append(str(PurePosixPath(place).parent) if "/" in place else "")
         else:
             root = _below(render(options.path, fields), "path")
-            files = _files(parcel, one, root)
+            files = _files(context, one, root)
             roots.append(root)
             places.append(root)
-            gone += [f"{root}/{path}" if root else path for path in parcel.gone.get(one.role, ())]
+            gone += [f"{root}/{path}" if root else path for path in context.gone.get(one.role, ())]
         for path, file in files.items():
             if path in wanted or not path:
                 raise Refused(
                     f"Two files would be {quoted(path)} in the pCloud folder: put {{{{ role }}}} into name or path."
                 )
             wanted[path] = file
-    folder = render(options.folder, fields_of(parcel.job, parcel.talk, parcel.facts)).strip()
+    folder = render(options.folder, fields_of(context.job, context.talk, context.facts)).strip()
     common = common_root(places)
     skip = len(common) + 1 if common else 0
     files = {path[skip:]: file for path, file in wanted.items()}
     return _Plan(folder, common, files, tuple(r[skip:] for r in roots), frozenset(path[skip:] for path in gone))
 
 
-def _files(parcel: Parcel, tree: Artifact, root: str) -> dict[str, Wanted]:
-    directory = parcel.directory / tree.path
+def _files(context: PublishContext, tree: Artifact, root: str) -> dict[str, Wanted]:
+    directory = context.directory / tree.path
     found = leaves(directory)
     if not found:
         raise Refused(f"The directory {tree.role!r} holds no file, and nothing is published in place of something.")
@@ -155,24 +155,24 @@ async def _folder(api: Cloud, plan: _Plan) -> int:
     )
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
+async def publish(options: Options, context: PublishContext) -> Receipt:
     """Make the folder what it should be. The token says which one it is, and what a retraction must know."""
-    plan = await in_thread(_plan, options, parcel)
-    async with _open(options, parcel.tools) as api:
+    plan = await in_thread(_plan, options, context)
+    async with _open(options, context.tools) as api:
         folder = await _folder(api, plan)
-        await parcel.checkpoint({"place": plan.place, "folder": folder})
+        await context.checkpoint({"place": plan.place, "folder": folder})
         mirror = _mirror(options, api, plan, folder)
         await mirror.look()
-        meter = Meter("pcloud", "upload", progress=parcel.progress, observe=parcel.tools.observe)
-        done = await mirror.bring(meter, parcel.job.id)
+        meter = ProgressMeter("pcloud", "upload", progress=context.progress, observe=context.tools.observe)
+        done = await mirror.bring(meter, context.job.id)
         meter.tell()
-        await mirror.tidy(done, parcel.job.id)
+        await mirror.tidy(done, context.job.id)
         if options.delete or plan.gone:
             await mirror.drop(done, None if options.delete else plan.gone)
-        return await _receipt(options, parcel, plan, folder, done)
+        return await _receipt(options, context, plan, folder, done)
 
 
-# A mirror sends only what changed, and knows by the parcel what it had put there and has no more.
+# A mirror sends only what changed, and knows by the context what it had put there and has no more.
 replace = publish
 
 
@@ -180,13 +180,13 @@ def _mirror(options: Options, api: Cloud, plan: _Plan, folder: int) -> Mirror:
     return Mirror(api, folder, plan.wanted, roots=plan.roots, parallel=options.parallel)
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """Ask whether every file is there with its bytes, and with `delete` none that should not; None where it is not so."""
-    plan = await in_thread(_plan, options, parcel)
-    token = parcel.publication.token
+    plan = await in_thread(_plan, options, context)
+    token = context.publication.token
     if token.get("place") != plan.place:
         return None
-    async with _open(options, parcel.tools) as api:
+    async with _open(options, context.tools) as api:
         folder = int(token["folder"])
         mirror = _mirror(options, api, plan, folder)
         found = await listing(api, folder)
@@ -198,15 +198,15 @@ async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
         if len(await mirror.equal()) < len(plan.wanted):
             return None
         done = Done(equal=len(plan.wanted), files={path: found.files[path] for path in plan.wanted})
-        await mirror.tidy(done, parcel.job.id)
-        return await _receipt(options, parcel, plan, folder, done)
+        await mirror.tidy(done, context.job.id)
+        return await _receipt(options, context, plan, folder, done)
 
 
-async def _receipt(options: Options, parcel: Parcel, plan: _Plan, folder: int, done: Done) -> Receipt:
+async def _receipt(options: Options, context: PublishContext, plan: _Plan, folder: int, done: Done) -> Receipt:
     if options.retract == "delete":
         put = pack({path: (file.id, file.hash) for path, file in done.files.items()})
-        await parcel.checkpoint({"place": plan.place, "folder": folder, "put": put})
-    account = parcel.tools.account(options.account, Account)
+        await context.checkpoint({"place": plan.place, "folder": folder, "put": put})
+    account = context.tools.account(options.account, Account)
     url = f"{_PAGES[account.region]}/#/filemanager?folder={folder}"
     facts: dict[str, Any] = {
         "account": options.account,
@@ -226,17 +226,17 @@ async def _receipt(options: Options, parcel: Parcel, plan: _Plan, folder: int, d
     return Receipt(url=url, facts=facts)
 
 
-async def retract(options: Options, parcel: Parcel) -> str:
+async def retract(options: Options, context: PublishContext) -> str:
     """Delete the files, where that is wanted and they are still what was put there."""
-    receipt = parcel.publication.receipt
+    receipt = context.publication.receipt
     where = f"What is in the pCloud folder {receipt.facts.get('folder')}" if receipt else "What was put there by hand"
     if options.retract == "keep":
         return f"{where} was kept, as the settings say."
-    token = parcel.publication.token
+    token = context.publication.token
     if "put" not in token:
         raise Refused(f"{where} was published without noting which files they are: delete them by hand.")
     put = {path: (int(file), int(number)) for path, (file, number) in unpack(token["put"]).items()}
-    async with _open(options, parcel.tools) as api:
+    async with _open(options, context.tools) as api:
         kept = await unmirror(api, int(token["folder"]), put, parallel=options.parallel)
     if kept:
         raise Refused(

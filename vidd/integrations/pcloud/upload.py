@@ -13,9 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidd.aio.retry import persist
+from vidd.aio.retry import retry
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, NobodyKnows, Refused
+from vidd.errors import RetryLater, OutcomeUnknown, Refused
 from vidd.integrations.pcloud.api import understood
 from vidd.integrations.pcloud.files import File, checksums, delete_file, file_of, listing, rename, sums_of
 from vidd.transfer.read_ahead import pieces
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vidd.integrations.pcloud.api import Cloud
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.progress_meter import ProgressMeter
 
 ALGORITHM = "sha1"
 """The one checksum that pCloud has in both regions."""
@@ -57,7 +57,7 @@ def is_part(name: str, job: str | None = None) -> bool:
 class Upload:
     """Brings files there; `job` tells its unfinished ones from those of others."""
 
-    def __init__(self, cloud: Cloud, meter: Meter, job: str) -> None:
+    def __init__(self, cloud: Cloud, meter: ProgressMeter, job: str) -> None:
         self._cloud, self._meter, self._job = cloud, meter, job
 
     async def run(self, one: Sending, path: str, begun: File | None = None) -> File:
@@ -65,29 +65,29 @@ class Upload:
         part = part_name(self._job, path)
         stored = begun if begun is not None and await self._is(begun, one) else None
         if stored is None:
-            stored = await persist(lambda: self._store(one, part), sleep=self._cloud.clock.sleep)
+            stored = await retry(lambda: self._store(one, part), sleep=self._cloud.clock.sleep)
         return await rename(self._cloud, stored.id, one.folder, one.name)
 
     async def _store(self, one: Sending, part: str) -> File:
         try:
             stored, sums = await self._send(one, part)
-        except NobodyKnows as unknown:
+        except OutcomeUnknown as unknown:
             return await self._found(one, part, unknown)
         if stored.size != one.size or (sums.get(ALGORITHM) != one.sum and not await self._is(stored, one)):
             await delete_file(self._cloud, stored)
             self._meter.back(one.size)
-            raise AgainLater(f"{quoted(one.name)} was damaged on its way to pCloud; it is sent again.")
+            raise RetryLater(f"{quoted(one.name)} was damaged on its way to pCloud; it is sent again.")
         return stored
 
-    async def _found(self, one: Sending, part: str, unknown: NobodyKnows) -> File:
-        """What went out and was not answered; AgainLater where it is not there, and may be sent again."""
+    async def _found(self, one: Sending, part: str, unknown: OutcomeUnknown) -> File:
+        """What went out and was not answered; RetryLater where it is not there, and may be sent again."""
         try:
             found = await self._there(one.folder, part)
             arrived = found is not None and await self._is(found, one)
-        except AgainLater as fault:
+        except RetryLater as fault:
             raise unknown from fault
         if found is None or not arrived:
-            raise AgainLater(f"{unknown.sentence} It is not, so it is sent again.") from unknown
+            raise RetryLater(f"{unknown.sentence} It is not, so it is sent again.") from unknown
         self._meter.add(one.size)
         return found
 
@@ -115,9 +115,11 @@ class Upload:
             with understood(doing):
                 sums: Mapping[str, Any] = (answer.get("checksums") or [{}])[0]
                 return file_of(answer["metadata"][0]), sums_of(sums)
-        except AgainLater as fault:
+        except RetryLater as fault:
             self._meter.back(one.size)
-            raise NobodyKnows(f"pCloud's answer cannot be understood at {doing}: look whether it is there.") from fault
+            raise OutcomeUnknown(
+                f"pCloud's answer cannot be understood at {doing}: look whether it is there."
+            ) from fault
 
     async def _sent(self, file: int, one: Sending, part: str, doing: str) -> dict[str, Any]:
         gone = 0

@@ -12,8 +12,8 @@ from vidd.integrations.sheet.rows import RowOptions, place_of, receipt_of, with_
 from vidd.integrations.sheet.table import places
 from vidd.integrations.sheet.writer import written
 from vidd.model.publication import Receipt
-from vidd.model.talk import Standing, Status
-from vidd.ports import Parcel, Tools
+from vidd.model.talk import TalkStatus, Status
+from vidd.ports import PublishContext, Tools
 
 SLOT: str | None = None
 
@@ -22,18 +22,18 @@ class Options(RowOptions):
     """Settings of a notice of kind `sheet`."""
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
+async def publish(options: Options, context: PublishContext) -> Receipt:
     """Write `published` and the links. Refused where the talk has no row, or two, or a formula stands in the way."""
-    links = {name: one.url for name, one in parcel.receipts.items() if one.url}
-    standing = Standing(_talk(parcel), Status.PUBLISHED, parcel.link, links)
-    return await written(options, parcel.tools, [standing], notice=True)
+    links = {name: one.url for name, one in context.receipts.items() if one.url}
+    standing = TalkStatus(_talk(context), Status.PUBLISHED, context.link, links)
+    return await written(options, context.tools, [standing], notice=True)
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """The receipt where the row already says so, None where it does not."""
-    links = {name: one.url for name, one in parcel.receipts.items() if one.url}
-    standing = Standing(_talk(parcel), Status.PUBLISHED, parcel.link, links)
-    book = options.book(parcel.tools, options.columns.id)
+    links = {name: one.url for name, one in context.receipts.items() if one.url}
+    standing = TalkStatus(_talk(context), Status.PUBLISHED, context.link, links)
+    book = options.book(context.tools, options.columns.id)
     place = place_of(await book.read(), standing.talk, options, book)
     for names, text in options.said(standing):
         column = place.layout.column(names)
@@ -42,7 +42,7 @@ async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
     return receipt_of(place, {})
 
 
-async def follow(options: Options, standings: Sequence[Standing], tools: Tools) -> None:
+async def follow(options: Options, standings: Sequence[TalkStatus], tools: Tools) -> None:
     """Make all rows say how their talks stand, in one writing; a talk that has no row, or two, is passed over."""
     await written(options, tools, standings)
 
@@ -57,8 +57,8 @@ async def check(options: Options, tools: Tools) -> str:
     return f"{len(places(grids, options.columns.id))} talks have a row"
 
 
-def _talk(parcel: Parcel) -> str:
-    talk = parcel.job.talk or (parcel.talk.id if parcel.talk else None)
+def _talk(context: PublishContext) -> str:
+    talk = context.job.talk or (context.talk.id if context.talk else None)
     if not talk:
         raise Refused(
             "This job belongs to no talk, so it has no row in the sheet: take the notice out of its pipeline."

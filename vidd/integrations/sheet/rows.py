@@ -23,7 +23,7 @@ from vidd.integrations.sheet.table import (
     places,
 )
 from vidd.model.publication import Receipt
-from vidd.model.talk import Standing
+from vidd.model.talk import TalkStatus
 from vidd.settings.types import Options as Base
 
 _LIBRARY = re.compile(r"library|(?:s3|folder)(?:-\d+)?")
@@ -56,7 +56,7 @@ class RowOptions(SheetOptions):
         named = {("link_of",): self.link_of, ("library_of",): self.library_of}
         return {where: label for where, label in named.items() if label is not None}
 
-    def said(self, standing: Standing) -> list[tuple[Names, str | None]]:
+    def said(self, standing: TalkStatus) -> list[tuple[Names, str | None]]:
         """What the row of a talk is to say, by column."""
         links = standing.links
         link = standing.link if self.link_of is None else links.get(self.link_of)

@@ -15,14 +15,14 @@ from urllib.request import url2pathname
 
 from pydantic import Field
 
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 from vidd.integrations.sheet.backends.file import make_sheet
 from vidd.integrations.sheet.options import SheetOptions
 from vidd.integrations.sheet.programme import Columns, read_talks
 from vidd.integrations.sheet.table import Grid, Stamp, layouts
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
-from vidd.ports import Inlet, Tools
+from vidd.ports import SourceContext, Tools
 from vidd.settings.types import Duration
 
 _HEADINGS = "uuid,title,description,speakers,emails,stage,exclude,status,link\n"
@@ -42,11 +42,11 @@ class Options(SheetOptions):
     create: bool = Field(True, description="Make a CSV file with the headings where there is none.")
 
 
-async def watch(options: Options, inlet: Inlet) -> None:
+async def watch(options: Options, context: SourceContext) -> None:
     """Hand in the programme at every look; never returns. Refused where the file is neither .csv nor .xlsx."""
-    reader = _Reader(options, inlet)
+    reader = _Reader(options, context)
     while True:
-        await inlet.pause(await reader.look())
+        await context.pause(await reader.look())
 
 
 async def check(options: Options, tools: Tools) -> str:
@@ -63,10 +63,10 @@ async def check(options: Options, tools: Tools) -> str:
 class _Reader:
     """One sheet, and what was handed in of it."""
 
-    def __init__(self, options: Options, inlet: Inlet) -> None:
-        self.options, self.inlet = options, inlet
-        self.book = options.book(inlet.tools, options.columns.id)
-        self.path = None if options.path is None else inlet.tools.path(options.path)
+    def __init__(self, options: Options, context: SourceContext) -> None:
+        self.options, self.context = options, context
+        self.book = options.book(context.tools, options.columns.id)
+        self.path = None if options.path is None else context.tools.path(options.path)
         self.seen: Stamp | None = None
         self.read: Stamp | None = None
         self.talks: Sequence[Talk] = ()
@@ -86,21 +86,21 @@ class _Reader:
             if now is None or now != self.read:
                 talks = self._talks(await self.book.read())
                 if self.talks and not talks:
-                    raise AgainLater(
+                    raise RetryLater(
                         f"The sheet {self.book.name} has lost all its rows: the programme stays as it was."
                     )
                 self.talks, self.read = talks, now
         except Fault as fault:
-            self.inlet.down(fault.sentence)
-            soon = fault.after if isinstance(fault, AgainLater) else None
+            self.context.down(fault.sentence)
+            soon = fault.after if isinstance(fault, RetryLater) else None
             return min(soon or self.options.refresh, self.options.refresh)
         # One that goes away later is being replaced: an empty one in its place would refuse every talk.
         self.create = False
         # An unchanged sheet is handed in again, so that the programme shows when it was last known to be true.
-        await self.inlet.put_talks(self.talks)
+        await self.context.put_talks(self.talks)
         await self._ask()
-        self.inlet.up()
-        self.inlet.caught_up()
+        self.context.up()
+        self.context.caught_up()
         return self.options.refresh
 
     def _talks(self, grids: Sequence[Grid]) -> list[Talk]:
@@ -108,7 +108,7 @@ class _Reader:
         talks = read_talks(grids, self.options.columns)
         headed = len(layouts(grids, self.options.columns.id))
         if headed < self.headed and len(grids) >= self.tabs:
-            raise AgainLater(
+            raise RetryLater(
                 f"A tab of {self.book.name} has lost its column {self.options.columns.id[0]!r}, so the programme stays as "
                 "it was: put the heading back, or delete the tab."
             )
@@ -118,12 +118,12 @@ class _Reader:
     def _still(self, now: Stamp | None) -> bool:
         if now is None or now.changed is None or now == self.seen:
             return True
-        return (self.inlet.tools.clock.now() - now.changed).total_seconds() >= self.options.settle
+        return (self.context.tools.clock.now() - now.changed).total_seconds() >= self.options.settle
 
     async def _ask(self) -> None:
         """Ask for work on the rows that are ready; each once, until its recording changes."""
         wanted = {
-            f"sheet:{self.inlet.name}:{talk.id}:{talk.recording}": talk
+            f"sheet:{self.context.name}:{talk.id}:{talk.recording}": talk
             for talk in self.talks
             if talk.ready and talk.recording and not talk.excluded
         }
@@ -134,9 +134,9 @@ class _Reader:
                 try:
                     arrivals.append(self._arrival(key, talk))
                 except Refused as refusal:
-                    await self.inlet.dead_letter(f"{talk.facts['row']}: {talk.recording}", refusal.sentence)
+                    await self.context.dead_letter(f"{talk.facts['row']}: {talk.recording}", refusal.sentence)
         if arrivals:
-            await self.inlet.admit(arrivals)
+            await self.context.admit(arrivals)
         self.asked |= wanted.keys()
 
     @property
@@ -144,7 +144,7 @@ class _Reader:
         """Where local recordings must lie."""
         beside = None if self.path is None else self.path.parent
         home = self.options.recordings or beside
-        return None if home is None else self.inlet.tools.path(home)
+        return None if home is None else self.context.tools.path(home)
 
     def _arrival(self, key: str, talk: Talk) -> Arrival:
         location = _location(talk.recording or "", self._home)

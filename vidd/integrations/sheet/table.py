@@ -82,10 +82,10 @@ class Book(Protocol):
         """Where it is."""
 
     async def stamp(self) -> Stamp | None:
-        """Which state it is in, cheaply; None where only reading it can tell. Refused or AgainLater as reading it."""
+        """Which state it is in, cheaply; None where only reading it can tell. Refused or RetryLater as reading it."""
 
     async def read(self) -> Sequence[Grid]:
-        """All its tabs, or the one that was asked for. Refused, or AgainLater while it cannot be read."""
+        """All its tabs, or the one that was asked for. Refused, or RetryLater while it cannot be read."""
 
     async def edit(self, change: Change) -> Sequence[Cell]:
         """Write what `change` asks for and nothing else; durable when it returns. `change` may be asked several times.

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
-from vidd.aio.batcher import Together
+from vidd.aio.batcher import Batcher
 from vidd.errors import Fault, Refused
 from vidd.integrations.sheet.merge import Known, Verdict, merged
 from vidd.integrations.sheet.rows import RowOptions, place_of, receipt_of
 from vidd.integrations.sheet.table import Book, Cell, Grid, Layout, Names, Place, Remark, fold, places
 from vidd.model.publication import Receipt
-from vidd.model.talk import Standing, Status
+from vidd.model.talk import TalkStatus, Status
 from vidd.ports import Memory, Tools
 
 _OWN = frozenset(one.value for one in Status)
@@ -34,11 +34,13 @@ class _Wish:
     options: RowOptions
     book: Book
     memory: Memory
-    standings: tuple[Standing, ...]
+    standings: tuple[TalkStatus, ...]
     notice: bool
 
 
-async def written(options: RowOptions, tools: Tools, standings: Sequence[Standing], *, notice: bool = False) -> Receipt:
+async def written(
+    options: RowOptions, tools: Tools, standings: Sequence[TalkStatus], *, notice: bool = False
+) -> Receipt:
     """Have the rows say how their talks stand; a `notice` is for one talk and gets its row's receipt.
 
     All who come while the sheet is being written are served by the next writing.
@@ -46,7 +48,7 @@ async def written(options: RowOptions, tools: Tools, standings: Sequence[Standin
     book = options.book(tools, options.columns.id)
     wish = _Wish(options, book, tools.memory, tuple(standings), notice)
     desks = _desks.setdefault(asyncio.get_running_loop(), {})
-    return await desks.setdefault((book.address, options.model_dump_json()), Together(_serve)).ask(wish)
+    return await desks.setdefault((book.address, options.model_dump_json()), Batcher(_serve)).ask(wish)
 
 
 async def _serve(wishes: Sequence[_Wish]) -> list[Receipt | Fault]:
@@ -54,7 +56,7 @@ async def _serve(wishes: Sequence[_Wish]) -> list[Receipt | Fault]:
     return await _Writing(newest.options, newest.book, newest.memory).serve(wishes)
 
 
-_Desks = dict[tuple[str, str], Together[_Wish, Receipt]]
+_Desks = dict[tuple[str, str], Batcher[_Wish, Receipt]]
 _desks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Desks] = WeakKeyDictionary()
 
 
@@ -187,9 +189,9 @@ class _Added:
         return column, [Cell(tab, layout.row, column, names[0])]
 
 
-def _foremost(standings: Sequence[Standing]) -> dict[str, Standing]:
+def _foremost(standings: Sequence[TalkStatus]) -> dict[str, TalkStatus]:
     """The last word on each talk; but who says that it is published knows more than who saw it on its way there."""
-    found: dict[str, Standing] = {}
+    found: dict[str, TalkStatus] = {}
     for one in standings:
         if one.talk not in found or found[one.talk].status is not Status.PUBLISHED or one.status is Status.PUBLISHED:
             found[one.talk] = one

@@ -14,12 +14,12 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field, model_validator
 
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.integrations.webhook.receiver import Account, Answer, Delivery, deliver, trust, unknown
 from vidd.integrations.webhook.signature import hub_signed, signed
 from vidd.model.publication import Receipt
-from vidd.ports import Parcel, Tools
+from vidd.ports import PublishContext, Tools
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render, render_json, render_slack
 
@@ -106,26 +106,26 @@ class Options(NoticeOptions):
         return self.format in {"vidd", "matrix"} or self.method == "PUT"
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
+async def publish(options: Options, context: PublishContext) -> Receipt:
     """Send it. The token says whether a request is open that nobody knows the fate of."""
-    account = parcel.tools.account(options.account, Account)
-    notice = notice_of(parcel)
-    delivery = _delivery(options, account, notice, parcel)
-    await trust(account, parcel.tools)
+    account = context.tools.account(options.account, Account)
+    notice = notice_of(context)
+    delivery = _delivery(options, account, notice, context)
+    await trust(account, context.tools)
     token = {**notice.token, "to": account.place, "title": notice.fields["title"]}
-    await parcel.checkpoint({**token, "open": True})
+    await context.checkpoint({**token, "open": True})
     try:
-        answer = await deliver(account, parcel.tools, delivery)
-    except (AgainLater, Refused):
-        await parcel.checkpoint({**token, "open": False})
+        answer = await deliver(account, context.tools, delivery)
+    except (RetryLater, Refused):
+        await context.checkpoint({**token, "open": False})
         raise
     return Receipt(facts={**notice.token, "to": account.place, **_confirmed(options, answer)})
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
-    """None where it may be sent (again); NobodyKnows where one went out that the receiver could not tell from it."""
-    token = parcel.publication.token
-    if options.repeatable or not token.get("open") or token.get("id") != notice_id(parcel):
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
+    """None where it may be sent (again); OutcomeUnknown where one went out that the receiver could not tell from it."""
+    token = context.publication.token
+    if options.repeatable or not token.get("open") or token.get("id") != notice_id(context):
         return None
     raise unknown(str(token["to"]), _look(options, str(token["title"])))
 
@@ -155,13 +155,13 @@ def _confirmed(options: Options, answer: Answer) -> dict[str, Any]:
     return {"status": answer.status} | ({"event_id": event[:255]} if isinstance(event, str) else {})
 
 
-def _delivery(options: Options, account: Account, notice: Notice, parcel: Parcel) -> Delivery:
+def _delivery(options: Options, account: Account, notice: Notice, context: PublishContext) -> Delivery:
     content, kind = _content(options, notice)
     body = content.encode(errors="replace")
     headers = {"Content-Type": kind, **_headers(options, notice.fields)}
     method, path = options.method, ""
     if options.format in {"vidd", "template"}:
-        headers |= signed(notice.id, int(parcel.tools.clock.now().timestamp()), body, account.secrets)
+        headers |= signed(notice.id, int(context.tools.clock.now().timestamp()), body, account.secrets)
     if options.hub_signature:
         if not account.secrets:
             raise _no_secret(options)

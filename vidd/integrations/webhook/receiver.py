@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, field_validator
 from yarl import URL
 
 from vidd.display_text import printable
-from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
 from vidd.integrations.webhook.signature import key_of
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import retry_after, session
@@ -159,7 +159,7 @@ def _context(account: Account, tools: Tools) -> ssl.SSLContext:
 async def deliver(account: Account, tools: Tools, delivery: Delivery) -> Answer:
     """Send it once, and return what a 2xx answered. Redirects are not followed.
 
-    Refused or AgainLater by the answer; NobodyKnows where it went out without one, unless it is repeatable.
+    Refused or RetryLater by the answer; OutcomeUnknown where it went out without one, unless it is repeatable.
     """
     answer = await _ask(account, await trust(account, tools), delivery)
     if 200 <= answer.status < 300:
@@ -199,9 +199,9 @@ async def _ask(account: Account, context: ssl.SSLContext, delivery: Delivery) ->
             f"The certificate of {place} is not trusted: correct the address, or name its authority with `ca`."
         ) from None
     except aiohttp.ClientSSLError:
-        raise AgainLater(f"{place} does not speak TLS as asked; the notice is sent again.") from None
+        raise RetryLater(f"{place} does not speak TLS as asked; the notice is sent again.") from None
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-        raise AgainLater(f"{place} cannot be reached; the notice is sent again.") from None
+        raise RetryLater(f"{place} cannot be reached; the notice is sent again.") from None
     except (aiohttp.ClientError, TimeoutError):
         raise lost(account, delivery) from None
 
@@ -218,13 +218,13 @@ async def _said(reply: aiohttp.ClientResponse) -> str:
 def lost(account: Account, delivery: Delivery) -> Fault:
     """The fate of a request that went out without an answer."""
     if delivery.repeatable:
-        return AgainLater(f"{account.place} gave no answer; the notice is sent again, under the same id.")
+        return RetryLater(f"{account.place} gave no answer; the notice is sent again, under the same id.")
     return unknown(account.place, delivery.look)
 
 
-def unknown(place: str, look: str) -> NobodyKnows:
+def unknown(place: str, look: str) -> OutcomeUnknown:
     """What a person must look at."""
-    return NobodyKnows(
+    return OutcomeUnknown(
         f"Nobody knows whether {place} got the notice: look {look}, and say what you found with `vidd resolve`."
     )
 
@@ -243,7 +243,7 @@ def _fault(account: Account, delivery: Delivery, answer: Answer, now: datetime) 
         if after is None and isinstance(millis := answer.data.get("retry_after_ms"), int | float):
             after = millis / 1000  # Matrix before 1.10 (client-server API, "Rate limiting")
         after = None if after is None else min(max(0.0, after), _LONGEST_WAIT)
-        return AgainLater(f"{place} answered {status}; the notice is sent again.", after=after)
+        return RetryLater(f"{place} answered {status}; the notice is sent again.", after=after)
     if status >= 500:
         # A server that fails may have done its work before.
         return unknown(f"{place}, which answered {status},", delivery.look)

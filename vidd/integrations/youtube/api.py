@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.google.api import Answer, Api, NotTaken, QuotaUsedUp, google
 from vidd.integrations.google.auth import GoogleAccount
 from vidd.integrations.youtube.quota import Quota
@@ -113,7 +113,7 @@ class Channel:
         )
         place = answer.headers.get("Location", "")
         if not place.startswith(("https://", "http://")):
-            raise AgainLater("YouTube's answer to videos.insert names no upload session; it is asked again.")
+            raise RetryLater("YouTube's answer to videos.insert names no upload session; it is asked again.")
         return place
 
     async def video(self, video: str, parts: str) -> dict[str, Any] | None:
@@ -149,7 +149,7 @@ class Channel:
         return _items(await self._call("GET", "captions.list", {"part": "snippet", "videoId": video}))
 
     async def add_captions(self, video: str, language: str, words: bytes) -> None:
-        """Bring a caption track; NobodyKnows where the answer is lost."""
+        """Bring a caption track; OutcomeUnknown where the answer is lost."""
         body = {"snippet": {"videoId": video, "language": language, "name": ""}}
         mark = secrets.token_hex(16)
         head = f"--{mark}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(body)}\r\n"
@@ -170,7 +170,7 @@ class Channel:
             yield one
 
     async def add_playlist(self, title: str, privacy: str) -> str:
-        """Make a playlist; its id. NobodyKnows where the answer is lost."""
+        """Make a playlist; its id. OutcomeUnknown where the answer is lost."""
         body = {"snippet": {"title": title}, "status": {"privacyStatus": privacy}}
         answer = await self._call("POST", "playlists.insert", {"part": "snippet,status"}, body=body, repeatable=False)
         return str(answer.body["id"])
@@ -182,7 +182,7 @@ class Channel:
             yield one
 
     async def add_item(self, playlist: str, video: str) -> str:
-        """Put a video into a playlist; the item's id. NobodyKnows where the answer is lost."""
+        """Put a video into a playlist; the item's id. OutcomeUnknown where the answer is lost."""
         body = {"snippet": {"playlistId": playlist, "resourceId": {"kind": "youtube#video", "videoId": video}}}
         answer = await self._call("POST", "playlistItems.insert", {"part": "snippet"}, body=body, repeatable=False)
         return str(answer.body["id"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.create_once import once
+from vidd.aio.create_once import create_once
 from vidd.integrations.google.api import NotTaken
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Extras:
             return language
 
         async def do() -> str:
-            return await once(
+            return await create_once(
                 listed,
                 bring,
                 tried=self.steps.get(f"{name} tried"),

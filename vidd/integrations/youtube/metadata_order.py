@@ -13,7 +13,7 @@ from vidd.settings.templates import fields_of, render, title_among
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vidd.ports import Parcel
+    from vidd.ports import PublishContext
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ class Order:
         }
 
 
-def marker_of(parcel: Parcel) -> str:
+def marker_of(context: PublishContext) -> str:
     """The word by which the video of a job, and of its edition, is known again."""
-    edition = parcel.publication.edition
-    return f"vidd-{parcel.job.id}" + (f"-{edition}" if edition > 1 else "")
+    edition = context.publication.edition
+    return f"vidd-{context.job.id}" + (f"-{edition}" if edition > 1 else "")
 
 
-def order_of(parcel: Parcel, *, privacy: str, publish_at: str | None, in_tags: bool, refuse: bool) -> Order:
+def order_of(context: PublishContext, *, privacy: str, publish_at: str | None, in_tags: bool, refuse: bool) -> Order:
     """The order, from the facts of the step `describe` or else from the talk. `refuse` raises instead of mending."""
-    facts, talk = parcel.facts, parcel.talk
-    fields = fields_of(parcel.job, talk, facts)
-    marker, mending = marker_of(parcel), Mending(refuse=refuse)
+    facts, talk = context.facts, context.talk
+    fields = fields_of(context.job, talk, facts)
+    marker, mending = marker_of(context), Mending(refuse=refuse)
     description = str(facts.get("description") or (talk.description if talk else ""))
     tags = [*map(str, facts.get("tags", ())), *(talk.keywords if talk else ())]
     hidden = talk is not None and talk.private
@@ -72,9 +72,9 @@ def order_of(parcel: Parcel, *, privacy: str, publish_at: str | None, in_tags: b
     return Order(words, _time(at) if at else None, tuple(mending.notes))
 
 
-def playlists_of(parcel: Parcel, templates: Sequence[str]) -> list[str]:
+def playlists_of(context: PublishContext, templates: Sequence[str]) -> list[str]:
     """The titles of the playlists it belongs into, each once."""
-    fields = fields_of(parcel.job, parcel.talk, parcel.facts)
+    fields = fields_of(context.job, context.talk, context.facts)
     titles = [" ".join(render(template, fields).split()) for template in templates]
     return list(dict.fromkeys(Mending().title(one, PLAYLIST) for one in titles if one))
 

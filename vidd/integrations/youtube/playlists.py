@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from vidd.aio.create_once import once
-from vidd.errors import AgainLater
+from vidd.aio.create_once import create_once
+from vidd.errors import RetryLater
 from vidd.integrations.google.api import NotTaken
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ class Playlists:
     async def put(
         self, title: str, video: str, *, tried: str | None, trying: Callable[[str | None], Awaitable[None]]
     ) -> dict[str, str]:
-        """See that the video is in the playlist of this title: {title, id, item}. `tried`, `trying` as for `once`."""
+        """See that the video is in the playlist of this title: {title, id, item}. `tried`, `trying` as for `create_once`."""
         for _ in range(2):
             playlist = await self._find(title)
             try:
-                item = await once(
+                item = await create_once(
                     partial(self._item, playlist, video),
                     partial(self.channel.add_item, playlist, video),
                     tried=tried,
@@ -54,7 +54,7 @@ class Playlists:
                 await self.memory.remember(self._space, {f"id {title}": None})
             else:
                 return {"title": title, "id": playlist, "item": item}
-        raise AgainLater(f"The playlist {title!r} is listed and yet cannot be found; it is looked for again.")
+        raise RetryLater(f"The playlist {title!r} is listed and yet cannot be found; it is looked for again.")
 
     @property
     def _space(self) -> str:
@@ -70,7 +70,7 @@ class Playlists:
             async def trying(at: str | None) -> None:
                 await self.memory.remember(self._space, {f"tried {title}": at})
 
-            found = await once(
+            found = await create_once(
                 partial(self._listed, title),
                 partial(self.channel.add_playlist, title, self.privacy),
                 tried=known.get(f"tried {title}"),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidd.aio.poll_clock import watched
-from vidd.errors import AgainLater, Refused
+from vidd.aio.poll_clock import observed_for
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.youtube.extras import Extras
 from vidd.integrations.youtube.metadata_order import playlists_of
 from vidd.integrations.youtube.playlists import Playlists
@@ -21,7 +21,7 @@ from vidd.settings.types import Duration, Options
 if TYPE_CHECKING:
     from vidd.integrations.youtube.api import Channel
     from vidd.integrations.youtube.upload import VideoUpload
-    from vidd.ports import Parcel, Tools
+    from vidd.ports import PublishContext, Tools
 
 Template = Annotated[str, AfterValidator(check_template), MayName()]
 Privacy = Literal["public", "unlisted", "private"]
@@ -47,10 +47,10 @@ class FinishOptions(Options):
         "https://youtu.be/{{ video }}", description="Template of the receipt's link."
     )
 
-    def side_files(self, parcel: Parcel) -> None:
+    def side_files(self, context: PublishContext) -> None:
         """Refused where a thumbnail or captions are not there, before anything is sent."""
         if self.thumbnail:
-            image = parcel.chosen([self.thumbnail])[0]
+            image = context.chosen([self.thumbnail])[0]
             if image.size > _IMAGE:
                 raise Refused(
                     f"The thumbnail {image.path!a} is larger than the 2 MB YouTube takes: make a smaller one."
@@ -58,15 +58,15 @@ class FinishOptions(Options):
             if image.content_type not in {"image/jpeg", "image/png"}:
                 raise Refused(f"The thumbnail {image.path!a} is no JPEG or PNG: make it one.")
         if self.captions:
-            parcel.chosen(list(self.captions))
+            context.chosen(list(self.captions))
 
     def lists(self, tools: Tools, channel: Channel) -> Playlists:
         """The channel's playlists."""
         return Playlists(channel, tools.memory, tools.clock, self.settle, self.playlist_privacy)
 
-    def address(self, parcel: Parcel, video: str) -> str:
+    def address(self, context: PublishContext, video: str) -> str:
         """The receipt's link."""
-        return render(self.link, fields_of(parcel.job, parcel.talk, parcel.facts, video=video))
+        return render(self.link, fields_of(context.job, context.talk, context.facts, video=video))
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,17 @@ class Finish:
     """The rest of one publication, whose token `upload` keeps."""
 
     options: FinishOptions
-    parcel: Parcel
+    context: PublishContext
     channel: Channel
     upload: VideoUpload
 
     async def run(self) -> Receipt:
-        """The receipt; AgainLater until YouTube has processed the video."""
+        """The receipt; RetryLater until YouTube has processed the video."""
         video = str(self.upload.token["video"])
         resource = await self.channel.video(video, "status,processingDetails")
-        waited, self.upload.token = watched(self.upload.token, self.parcel.tools.clock.now(), self.options.poll_longest)
+        waited, self.upload.token = observed_for(
+            self.upload.token, self.context.tools.clock.now(), self.options.poll_longest
+        )
         await self.upload.save()
         if resource is None:
             if waited < self.options.settle:
@@ -94,22 +96,22 @@ class Finish:
             raise self._not_yet(waited, f"YouTube is still processing the video {video}")
         return self._receipt(video, str(resource.get("status", {}).get("privacyStatus", "")), playlists)
 
-    def _not_yet(self, waited: float, sentence: str) -> AgainLater:
+    def _not_yet(self, waited: float, sentence: str) -> RetryLater:
         after = min(self.options.poll_longest, max(self.options.poll, waited / 4))
-        return AgainLater(f"{sentence}; it is asked again.", after=after, counts=False)
+        return RetryLater(f"{sentence}; it is asked again.", after=after, counts=False)
 
     async def _extras(self, video: str) -> list[dict[str, str]]:
-        options, parcel, token = self.options, self.parcel, self.upload.token
+        options, context, token = self.options, self.context, self.upload.token
         extras = Extras(
-            self.channel, video, parcel.tools.clock, options.settle, token["steps"], token["notes"], self.upload.save
+            self.channel, video, context.tools.clock, options.settle, token["steps"], token["notes"], self.upload.save
         )
         if options.thumbnail:
-            image = parcel.chosen([options.thumbnail])[0]
-            await extras.thumbnail(parcel.directory / image.path, image.content_type)
+            image = context.chosen([options.thumbnail])[0]
+            await extras.thumbnail(context.directory / image.path, image.content_type)
         for role, language in options.captions.items():
-            await extras.captions(language, parcel.directory / parcel.chosen([role])[0].path)
-        lists = options.lists(parcel.tools, self.channel)
-        found = [await extras.playlist(lists, title) for title in playlists_of(parcel, options.playlists)]
+            await extras.captions(language, context.directory / context.chosen([role])[0].path)
+        lists = options.lists(context.tools, self.channel)
+        found = [await extras.playlist(lists, title) for title in playlists_of(context, options.playlists)]
         return [one for one in found if one]
 
     def _receipt(self, video: str, privacy: str, playlists: list[dict[str, str]]) -> Receipt:
@@ -125,4 +127,4 @@ class Finish:
             "notes": notes,
             "words": words,
         }
-        return Receipt(url=self.options.address(self.parcel, video), facts=facts)
+        return Receipt(url=self.options.address(self.context, video), facts=facts)

@@ -19,13 +19,13 @@ from vidd.integrations.youtube.state import gone
 from vidd.integrations.youtube.upload import VideoUpload
 from vidd.model.publication import Receipt
 from vidd.settings.types import Size
-from vidd.transfer.progress_meter import Meter
+from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from vidd.model.media import Artifact
-    from vidd.ports import Parcel, Tools
+    from vidd.ports import PublishContext, Tools
 
 SLOT = "uploads"
 
@@ -69,9 +69,9 @@ class Options(FinishOptions):
         return self
 
 
-def _order(options: Options, parcel: Parcel) -> Order:
+def _order(options: Options, context: PublishContext) -> Order:
     return order_of(
-        parcel,
+        context,
         privacy=options.privacy,
         publish_at=options.publish_at,
         in_tags=options.marker == "tag",
@@ -79,36 +79,36 @@ def _order(options: Options, parcel: Parcel) -> Order:
     )
 
 
-def _video_file(options: Options, parcel: Parcel) -> Artifact:
-    role = options.file or ("talk" if "talk" in parcel.artifacts else None)
-    return parcel.chosen([role] if role else [])[0]
+def _video_file(options: Options, context: PublishContext) -> Artifact:
+    role = options.file or ("talk" if "talk" in context.artifacts else None)
+    return context.chosen([role] if role else [])[0]
 
 
-def _account_of(options: Options, parcel: Parcel) -> str:
+def _account_of(options: Options, context: PublishContext) -> str:
     """What was begun on a channel goes on there, whatever the sheet says now."""
-    receipt = parcel.publication.receipt
-    begun = parcel.publication.token.get("account") or (receipt.facts.get("account") if receipt else None)
-    stage = parcel.talk.stage if parcel.talk else ""
+    receipt = context.publication.receipt
+    begun = context.publication.token.get("account") or (receipt.facts.get("account") if receipt else None)
+    stage = context.talk.stage if context.talk else ""
     return str(begun or options.accounts.get(stage, options.account))
 
 
 @asynccontextmanager
-async def _channel(options: Options, parcel: Parcel) -> AsyncIterator[Channel]:
-    async with channel_of(_account_of(options, parcel), parcel.tools).connected() as channel:
+async def _channel(options: Options, context: PublishContext) -> AsyncIterator[Channel]:
+    async with channel_of(_account_of(options, context), context.tools).connected() as channel:
         yield channel
 
 
-def _upload(options: Options, parcel: Parcel, channel: Channel) -> VideoUpload:
-    token = dict(parcel.publication.token)
-    return VideoUpload(channel, token, parcel.checkpoint, marker_of(parcel), options.settle, parcel.tools.clock)
+def _upload(options: Options, context: PublishContext, channel: Channel) -> VideoUpload:
+    token = dict(context.publication.token)
+    return VideoUpload(channel, token, context.checkpoint, marker_of(context), options.settle, context.tools.clock)
 
 
-async def _send(options: Options, parcel: Parcel, upload: VideoUpload) -> None:
+async def _send(options: Options, context: PublishContext, upload: VideoUpload) -> None:
     """Bring the bytes there, from where an earlier attempt stopped."""
-    channel, order = upload.channel, _order(options, parcel)
-    options.side_files(parcel)
-    artifact = _video_file(options, parcel)
-    path = parcel.directory / artifact.path
+    channel, order = upload.channel, _order(options, context)
+    options.side_files(context)
+    artifact = _video_file(options, context)
+    path = context.directory / artifact.path
     stat = path.stat()
     file = {"role": artifact.role, "size": stat.st_size, "changed": stat.st_mtime_ns}
     me = await channel.mine()
@@ -125,35 +125,37 @@ async def _send(options: Options, parcel: Parcel, upload: VideoUpload) -> None:
             {**token, "notes": list(order.notes)},
             lambda: channel.begin(body, kind, stat.st_size, notify=options.notify_subscribers),
         )
-    meter = Meter("youtube", "upload", progress=parcel.progress, observe=parcel.tools.observe, total=stat.st_size)
+    meter = ProgressMeter(
+        "youtube", "upload", progress=context.progress, observe=context.tools.observe, total=stat.st_size
+    )
     await upload.send(path, chunk=int(options.chunk), meter=meter)
-    await parcel.sent(upload.token)
+    await context.sent(upload.token)
 
 
-async def publish(options: Options, parcel: Parcel) -> Receipt:
+async def publish(options: Options, context: PublishContext) -> Receipt:
     """Bring the video there, then wait for YouTube without holding a place: the next try goes on at `reconcile`."""
-    async with _channel(options, parcel) as channel:
-        upload = _upload(options, parcel, channel)
+    async with _channel(options, context) as channel:
+        upload = _upload(options, context, channel)
         if "video" not in upload.token:
-            await _send(options, parcel, upload)
-        return await Finish(options, parcel, channel, upload).run()
+            await _send(options, context, upload)
+        return await Finish(options, context, channel, upload).run()
 
 
-async def reconcile(options: Options, parcel: Parcel) -> Receipt | None:
+async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """Ask the upload session, then the channel's uploads; None where a session can go on or no video came to be."""
-    async with _channel(options, parcel) as channel:
-        upload = _upload(options, parcel, channel)
+    async with _channel(options, context) as channel:
+        upload = _upload(options, context, channel)
         if "video" not in upload.token and not await upload.ask():
             return None
-        return await Finish(options, parcel, channel, upload).run()
+        return await Finish(options, context, channel, upload).run()
 
 
-async def amend(options: Options, parcel: Parcel) -> Receipt:
-    """Bring title, description, tags, privacy and playlists up to what the parcel says now; what did not change stays."""
-    channel = channel_of(_account_of(options, parcel), parcel.tools)
-    video = _published(parcel)
-    receipt = parcel.publication.receipt or Receipt()
-    order, written = _order(options, parcel), receipt.facts.get("words", {})
+async def amend(options: Options, context: PublishContext) -> Receipt:
+    """Bring title, description, tags, privacy and playlists up to what the context says now; what did not change stays."""
+    channel = channel_of(_account_of(options, context), context.tools)
+    video = _published(context)
+    receipt = context.publication.receipt or Receipt()
+    order, written = _order(options, context), receipt.facts.get("words", {})
     current = await channel.video(video, "snippet,status")
     if current is None:
         raise gone(video)
@@ -168,11 +170,11 @@ async def amend(options: Options, parcel: Parcel) -> Receipt:
     if body:
         await channel.update({"id": video, **body})
     notes = list(order.notes)
-    extras = Extras(channel, video, parcel.tools.clock, options.settle, {}, notes, _unrecorded)
-    known, wanted = options.lists(parcel.tools, channel), playlists_of(parcel, options.playlists)
+    extras = Extras(channel, video, context.tools.clock, options.settle, {}, notes, _unrecorded)
+    known, wanted = options.lists(context.tools, channel), playlists_of(context, options.playlists)
     playlists = await extras.only_in(known, wanted, receipt.facts.get("playlists", ()))
     more = {"words": dict(order.words), "privacy": privacy, "playlists": playlists, "notes": notes}
-    url = receipt.url or options.address(parcel, video)
+    url = receipt.url or options.address(context, video)
     return Receipt(url=url, facts={"account": channel.name, **receipt.facts, "video": video, **more})
 
 
@@ -180,10 +182,10 @@ async def _unrecorded() -> None:
     """An amendment asks anew each time it is made."""
 
 
-def _published(parcel: Parcel) -> str:
+def _published(context: PublishContext) -> str:
     """The id of the video that is there; Refused where nothing is known to be."""
-    receipt = parcel.publication.receipt
-    known = parcel.publication.token.get("video")
+    receipt = context.publication.receipt
+    known = context.publication.token.get("video")
     if receipt is not None:
         named = re.search(r"(?:youtu\.be/|[?&]v=)([\w-]+)", receipt.url or "")
         known = receipt.facts.get("video") or (named[1] if named else known)
@@ -192,10 +194,10 @@ def _published(parcel: Parcel) -> str:
     return str(known)
 
 
-async def retract(options: Options, parcel: Parcel) -> str:
+async def retract(options: Options, context: PublishContext) -> str:
     """Make the video private, or delete it; one that is gone or private already is well."""
-    channel = channel_of(_account_of(options, parcel), parcel.tools)
-    video = _published(parcel)
+    channel = channel_of(_account_of(options, context), context.tools)
+    video = _published(context)
     current = await channel.video(video, "status")
     if current is None:
         return f"The video {video} is not at YouTube any more."

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import AgainLater, NobodyKnows
+from vidd.errors import RetryLater, OutcomeUnknown
 from vidd.integrations.google.api import QuotaUsedUp
 from vidd.integrations.google.resumable_upload import Gone, ResumableUpload, standing_of
 from vidd.integrations.youtube.state import find_marked
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from vidd.integrations.youtube.api import Channel
     from vidd.ports import Clock
-    from vidd.transfer.progress_meter import Meter
+    from vidd.transfer.progress_meter import ProgressMeter
 
 _LASTING = frozenset({"account", "begun", "channel", "words", "notes"})
 
@@ -51,8 +51,8 @@ class VideoUpload:
         self.token = {**token, "begun": self.clock.now().isoformat(), "session": await session()}
         await self.save()
 
-    async def send(self, path: Path, *, chunk: int, meter: Meter) -> None:
-        """Send what the session lacks; NobodyKnows where it ended when the last bytes may have arrived."""
+    async def send(self, path: Path, *, chunk: int, meter: ProgressMeter) -> None:
+        """Send what the session lacks; OutcomeUnknown where it ended when the last bytes may have arrived."""
         size, silence = int(self.token["file"]["size"]), self.channel.account.read_timeout
         upload = ResumableUpload(
             self.channel.api, self.token["session"], path, size, chunk, meter, silence, self._closing
@@ -86,13 +86,13 @@ class VideoUpload:
             self.token["closing"] = self.clock.now().isoformat()
             await self.save()
 
-    async def _ended(self) -> AgainLater | NobodyKnows:
+    async def _ended(self) -> RetryLater | OutcomeUnknown:
         if "closing" in self.token:
-            return NobodyKnows(
+            return OutcomeUnknown(
                 "YouTube ended the upload session at the last bytes; the channel's uploads are looked at."
             )
         await self._forget()
-        return AgainLater("YouTube ended the upload session before all bytes were there; the upload is begun anew.")
+        return RetryLater("YouTube ended the upload session before all bytes were there; the upload is begun anew.")
 
     async def _forget(self) -> None:
         self.token = {}
@@ -119,6 +119,6 @@ class VideoUpload:
         left = self.settle - (now - datetime.fromisoformat(self.token["gone"])).total_seconds()
         if left > 0:
             sentence = "YouTube forgot the upload session and lists no such video yet; it is looked for again."
-            raise AgainLater(sentence, after=left, counts=False)
+            raise RetryLater(sentence, after=left, counts=False)
         await self._forget()
         return False

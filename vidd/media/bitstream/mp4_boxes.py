@@ -14,7 +14,7 @@ from vidd.model.byte_ranges import NotInParts
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from vidd.model.byte_ranges import Extent
+    from vidd.model.byte_ranges import ByteRange
 
     Read = Callable[[int, int], Awaitable[bytes]]
 
@@ -43,7 +43,7 @@ class Layout:
     """The file from above: the contents of `moov`, what lies around the media, and where stretches of media end."""
 
     moov: bytes
-    around: tuple[Extent, ...]
+    around: tuple[ByteRange, ...]
     ends: tuple[int, ...]
 
 
@@ -79,7 +79,7 @@ def children(data: bytes, start: int, end: int) -> Iterator[Box]:
 async def find_index(read: Read, size: int) -> Layout:
     """Walk the boxes from the file's first to its last; `read` gives the bytes from start to before end."""
     moov: bytes | None = None
-    around: list[Extent] = []
+    around: list[ByteRange] = []
     ends: list[int] = [size]
     at = number = 0
     while size - at >= 8:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from vidd.media.bitstream.mp4_boxes import Layout
     from vidd.media.bitstream.mp4_tracks import Track
-    from vidd.model.byte_ranges import Extent
+    from vidd.model.byte_ranges import ByteRange
     from vidd.model.span import Span
 
 __all__ = ["find_index", "needed"]
@@ -38,7 +38,7 @@ _GAP, _MOST_REQUESTS = 2**16, 512
 _NEARLY_ALL = 0.9
 
 
-def needed(layout: Layout, size: int, span: Span, margin: float) -> list[Extent]:
+def needed(layout: Layout, size: int, span: Span, margin: float) -> list[ByteRange]:
     """The stretches of a file of `size` bytes that a cut of `span` needs, `margin` seconds more at both ends.
 
     NotInParts where that cannot be told, or is nearly everything.
@@ -56,7 +56,7 @@ def needed(layout: Layout, size: int, span: Span, margin: float) -> list[Extent]
         first = one.keyframe_by(min(start, back) - one.slack - (0 if one.handler == b"vide" else _PREROLL))
         if one.handler == b"vide" and one.second(one.keyframe_by(start - one.slack)) <= back:
             first = one.keyframe_by(start - one.slack)
-        found += one.extents(first, _after(one, end, margin), ends)
+        found += one.byte_ranges(first, _after(one, end, margin), ends)
     return _worth_it(_near(found), size)
 
 
@@ -93,7 +93,7 @@ def _begins(tracks: Sequence[Track]) -> tuple[float, float]:
     return low, high
 
 
-def _opening(one: Track, ends: array[int]) -> list[Extent]:
+def _opening(one: Track, ends: array[int]) -> list[ByteRange]:
     """What is read of a track when the file is opened: from where its edit begins, and from its very beginning."""
     begin = one.keyframe_by(one.begins - one.slack)
     seen = one.first_at(one.begins + one.slack)
@@ -101,11 +101,11 @@ def _opening(one: Track, ends: array[int]) -> list[Extent]:
     if one.handler == b"vide":
         stop = max(stop, seen + _OPENED_PICTURES)
     stop = min(stop, one.count)
-    found = one.extents(begin, stop, ends)
+    found = one.byte_ranges(begin, stop, ends)
     while stop - begin > 1 and size_of(found) > _OPENED_BYTES:
         stop = begin + (stop - begin) // 2
-        found = one.extents(begin, stop, ends)
-    return found if not begin else found + one.extents(0, 1, ends)
+        found = one.byte_ranges(begin, stop, ends)
+    return found if not begin else found + one.byte_ranges(0, 1, ends)
 
 
 def _after(one: Track, end: float | None, margin: float) -> int:
@@ -115,7 +115,7 @@ def _after(one: Track, end: float | None, margin: float) -> int:
     return min(one.count, max(one.first_at(end + margin + one.slack), one.first_at(end + one.slack) + ahead))
 
 
-def _near(found: list[Extent]) -> list[Extent]:
+def _near(found: list[ByteRange]) -> list[ByteRange]:
     """Stretches near each other are one request; the more there are, the farther apart they may be."""
     gap = _GAP
     near = merged(found, gap=gap)
@@ -125,7 +125,7 @@ def _near(found: list[Extent]) -> list[Extent]:
     return near
 
 
-def _worth_it(found: list[Extent], size: int) -> list[Extent]:
+def _worth_it(found: list[ByteRange], size: int) -> list[ByteRange]:
     if found and found[-1][1] > size:
         raise NotInParts("Its index speaks of bytes behind its end.")
     if size_of(found) > _NEARLY_ALL * size:

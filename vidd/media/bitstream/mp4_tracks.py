@@ -19,7 +19,7 @@ from vidd.model.byte_ranges import NotInParts
 
 if TYPE_CHECKING:
     from vidd.media.bitstream.mp4_boxes import Box
-    from vidd.model.byte_ranges import Extent
+    from vidd.model.byte_ranges import ByteRange
 
 _TABLES = {b"stsz", b"stz2", b"stco", b"co64", b"stsc", b"stts", b"ctts", b"stss"}
 _NORMAL_RATE = 0x00010000
@@ -74,9 +74,9 @@ class Track:
         place = bisect_right(self.sync, sample + 1) - 1
         return self.sync[place] - 1 if place >= 0 else 0
 
-    def extents(self, first: int, stop: int, ends: array[int]) -> list[Extent]:
+    def byte_ranges(self, first: int, stop: int, ends: array[int]) -> list[ByteRange]:
         """Where the samples from `first` to before `stop` lie. `ends` are the places where a chunk may end."""
-        found: list[Extent] = []
+        found: list[ByteRange] = []
         starts, chunks, per = self.chunk_runs
         run = max(0, bisect_right(starts, first) - 1)
         chunk = chunks[run] + (first - starts[run]) // per[run]
@@ -90,7 +90,7 @@ class Track:
             chunk += 1
         return found
 
-    def _stretch(self, chunk: int, begin: int, first: int, stop: int, ends: array[int]) -> Extent:
+    def _stretch(self, chunk: int, begin: int, first: int, stop: int, ends: array[int]) -> ByteRange:
         offset = self.offsets[chunk]
         if self.size and self.handler == b"soun":
             # QuickTime counts plain and old compressed sound in units that are not these bytes: take the chunk whole.

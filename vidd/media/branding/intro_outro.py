@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files import made_once as files_made_once
 from vidd.media.ffmpeg.args import intro_outro
 from vidd.media.ffmpeg.process import encode
@@ -128,7 +128,7 @@ class Wardrobe:
         """Encode all clips, for a talk of so many ticks; the parameter sets of each have the next of these names.
 
         Where the talk begins with a picture at which decoders throw away what they have not shown yet, be `cautious`:
-        the clip before it then shows its pictures in the order they are decoded. Refused and AgainLater as
+        the clip before it then shows its pictures in the order they are decoded. Refused and RetryLater as
         `run.encode` and `verify`.
         """
         known: dict[tuple[str, bool], Names] = {}
@@ -170,7 +170,7 @@ class Wardrobe:
         await verify(path, Wanted(clip.seconds, clip.seconds, form.video.width, form.video.height, 0), clip.path.name)
         if clip.digest and await files_made_once.digest_of(clip.path) != clip.digest:
             path.unlink(missing_ok=True)
-            raise AgainLater(f"The sting {clip.path} was replaced while it was read; it is read again.")
+            raise RetryLater(f"The sting {clip.path} was replaced while it was read; it is read again.")
 
     async def sounds(self, around: Around, track: Audio) -> tuple[Path | None, Path | None]:
         """What is heard before and after the talk, as a track of this rate and these channels has it; None: nothing."""

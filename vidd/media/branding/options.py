@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vidd.media.branding.title_card import Card, Words
     from vidd.media.branding.watermark import Watermark
     from vidd.model.media import Video
-    from vidd.ports import Bench, Tools
+    from vidd.ports import StepContext, Tools
 
 STING_BEFORE, TITLE_CARD, CLOSING_CARD, STING_AFTER = "sting before", "title card", "closing card", "sting after"
 """The parts of a result beside the talk, which comes after the first two."""
@@ -57,41 +57,41 @@ class Asked:
                 await asyncio.to_thread(_behind, one, part, tools)
         return said
 
-    def words(self, bench: Bench) -> dict[str, Words]:
+    def words(self, context: StepContext) -> dict[str, Words]:
         """What the cards say of this talk. Refused where a template names what there is not, or no font shows it."""
         said = {}
         for part, one in self.cards.items():
-            facts = {"speakers": speakers_in_words(bench.talk), **bench.facts}
-            fields = fields_of(bench.job, bench.talk, facts)
-            files = title_card.font_files(one, bench.tools.path)
+            facts = {"speakers": speakers_in_words(context.talk), **context.facts}
+            fields = fields_of(context.job, context.talk, facts)
+            files = title_card.font_files(one, context.tools.path)
             said[part] = title_card.readable(one, render(one.heading, fields), render(one.text, fields), files, part)
         return said
 
     async def dress(
-        self, bench: Bench, words: Mapping[str, Words], video: Video, room: Path
+        self, context: StepContext, words: Mapping[str, Words], video: Video, room: Path
     ) -> tuple[Dress, dict[str, Any]]:
         """All of it for a talk of this picture, its files in `room`; and for the record what was used."""
-        found = await self._clips(bench, words, video, room)
+        found = await self._clips(context, words, video, room)
         before = tuple(one for one in found if one.part in {STING_BEFORE, TITLE_CARD})
         dress = Dress(before, tuple(found[len(before) :]))
         if self.watermark is None:
             return dress, {}
-        image, output = bench.tools.path(self.watermark.image), room / "watermark.png"
+        image, output = context.tools.path(self.watermark.image), room / "watermark.png"
         across, down = video.shown
         frame = (across // 2 * 2, down // 2 * 2)  # all of it is encoded, in even sides
         mark = await asyncio.to_thread(watermark.prepare, self.watermark, image, output, frame)
         used = {"image": self.watermark.image, "digest": await made_once.digest_of(image)}
         return replace(dress, mark=mark), {"watermark": used}
 
-    async def _clips(self, bench: Bench, words: Mapping[str, Words], video: Video, room: Path) -> list[Clip]:
+    async def _clips(self, context: StepContext, words: Mapping[str, Words], video: Video, room: Path) -> list[Clip]:
         found = []
         for part in (STING_BEFORE, TITLE_CARD, CLOSING_CARD, STING_AFTER):
             if part in self.stings:
-                found.append(await sting(part, bench.tools.path(self.stings[part])))
+                found.append(await sting(part, context.tools.path(self.stings[part])))
             elif part in self.cards:
                 one, path = self.cards[part], room / f"{part.replace(' ', '-')}.png"
-                image = await asyncio.to_thread(_behind, one, part, bench.tools)
-                files = title_card.font_files(one, bench.tools.path)
+                image = await asyncio.to_thread(_behind, one, part, context.tools)
+                files = title_card.font_files(one, context.tools.path)
                 canvas = await asyncio.to_thread(title_card.draw, one, words[part], _seen(video), files, image)
                 await asyncio.to_thread(canvas.save, path, "PNG")
                 found.append(Clip(part, path, one.seconds, fade=min(one.fade, one.seconds / 2)))

@@ -56,7 +56,7 @@ def checkpoints_of(final: Path) -> Path:
 class Checkpoints:
     """What there is in `directory` of an encode that `fingerprint` stands for; `open` it first.
 
-    `scale` is ticks a second of the result. AgainLater where the disk is full.
+    `scale` is ticks a second of the result. RetryLater where the disk is full.
     """
 
     def __init__(self, directory: Path, fingerprint: str, scale: int) -> None:

@@ -17,7 +17,7 @@ from vidd.media.ffmpeg.args import segment as args_segment
 from vidd.media.ffmpeg.args.segment import Stretch
 from vidd.media.ffmpeg.process import encode, said_of_itself
 from vidd.media.probe.client import prober
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ class Whole:
             return await self._short(output)
         try:
             return await self._in_segments(output)
-        except NotLikeThis as odd:
+        except SmartCutUnavailable as odd:
             await forget(self.kept)
             made = await self._short(output)
             return replace(made, facts={"segments": {"number": 1, "why": odd.sentence}})

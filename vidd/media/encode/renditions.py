@@ -13,7 +13,7 @@ from vidd.media.ffmpeg.args import common as args_common
 from vidd.media.ffmpeg.args import segment
 from vidd.media.ffmpeg.args.segment import Stretch
 from vidd.media.ffmpeg.process import encode, said_of_itself
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +48,7 @@ class Ladder:
             return await self._at_once(outputs)
         try:
             return await self._in_segments(outputs)
-        except NotLikeThis as odd:
+        except SmartCutUnavailable as odd:
             for one in self.kept:
                 await forget(one)
             why = {"segments": {"number": 1, "why": odd.sentence}}

@@ -16,7 +16,7 @@ from vidd.errors import Fault
 from vidd.media.encode.segment_watcher import Following, Room
 from vidd.media.ffmpeg.args.segment import SEGMENT
 from vidd.media.ffmpeg.process import encode
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,12 +64,12 @@ class Segmented:
     _done: float = 0.0
 
     async def run(self) -> None:
-        """Make what is missing. Faults as `run.encode`; NotLikeThis where this encode cannot be made in parts."""
+        """Make what is missing. Faults as `run.encode`; SmartCutUnavailable where this encode cannot be made in parts."""
         await self._sound()
         tried: set[tuple[int, Stretch]] = set()
         while missing := {at: gap for at, one in enumerate(self.outputs) if (gap := one.gap())}:
             if not tried.isdisjoint(missing.items()):
-                raise NotLikeThis("A segment that was encoded again did not become what it had been.")
+                raise SmartCutUnavailable("A segment that was encoded again did not become what it had been.")
             tried.update(missing.items())
             await self._pictures(missing)
         self.progress(self.length, self.length, "s", None)
@@ -101,7 +101,7 @@ class Segmented:
                     await self._encode(argv, outputs, self.length - there, done)
             except Fault:
                 # What was closed before the fault is good.
-                with suppress(Fault, NotLikeThis):
+                with suppress(Fault, SmartCutUnavailable):
                     await following.end()
                 raise
             await following.end()

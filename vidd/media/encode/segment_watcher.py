@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from vidd.aio.shield import surely
+from vidd.aio.shield import shield_to_end
 from vidd.media.encode.checkpoints import Segment
 from vidd.media.ffmpeg.args.segment import LIST
 from vidd.media.probe.client import prober
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,7 +26,7 @@ class Room:
         self._there, self._at, self._after, self._name = there, stretch.first, stretch.first - 1, name
 
     async def take(self) -> None:
-        """Keep what was closed since; NotLikeThis where a segment is not as it must be."""
+        """Keep what was closed since; SmartCutUnavailable where a segment is not as it must be."""
         for name in self._closed()[len(self.taken) :]:
             path = self.path / name
             found = await prober().segment(path, self._name)
@@ -35,7 +35,7 @@ class Room:
             if found["scale"] != self._there.scale:
                 fault = fault or "its clock is another"
             if fault:
-                raise NotLikeThis(f"A segment is not as it must be: {fault}.")
+                raise SmartCutUnavailable(f"A segment is not as it must be: {fault}.")
             one = Segment(path.name, self._at, self._after, first, last, found["pictures"])
             self.taken.append(await self._there.keep(path, one))
             self._after = last
@@ -70,7 +70,7 @@ class Following:
     async def stop(self) -> None:
         """Take no more."""
         self._task.cancel()
-        await surely(asyncio.gather(self._task, return_exceptions=True))
+        await shield_to_end(asyncio.gather(self._task, return_exceptions=True))
 
     async def _follow(self) -> None:
         while True:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import imageio_ffmpeg
 
-from vidd.aio.shield import surely
+from vidd.aio.shield import shield_to_end
 from vidd.display_text import size_in_words
-from vidd.errors import AgainLater, Fault, Refused
+from vidd.errors import RetryLater, Fault, Refused
 from vidd.media.ffmpeg import parse
 from vidd.model.event import EncodeCount, EncodeEnded
 from vidd.processes import run as process
@@ -61,7 +61,7 @@ async def encode(
 ) -> Ended:
     """Run ffmpeg with these arguments, which write `output` (or several) and make `duration` seconds of media.
 
-    Whatever goes wrong, the outputs are gone afterwards. AgainLater where the disk has less than the reserve (not
+    Whatever goes wrong, the outputs are gone afterwards. RetryLater where the disk has less than the reserve (not
     counted), ffmpeg was killed or made no progress; Refused where it does not take the input or the arguments.
     """
     outputs = [output] if isinstance(output, Path) else list(output)
@@ -104,11 +104,11 @@ async def encode(
 
 
 def check_disk(encoder: Encoder, directory: Path, needed: int = 0) -> None:
-    """AgainLater where the disk has less than the reserve free, or would have once `needed` bytes are written."""
+    """RetryLater where the disk has less than the reserve free, or would have once `needed` bytes are written."""
     free = shutil.disk_usage(directory).free
     if free - needed < encoder.disk_reserve:
         more = f" and {size_in_words(needed)} to write" if needed else ""
-        raise AgainLater(
+        raise RetryLater(
             f"The disk of {directory} has {size_in_words(free)} free, less than the reserve of {size_in_words(encoder.disk_reserve)}{more}: "
             "free some space; the work goes on by itself.",
             counts=False,
@@ -138,20 +138,20 @@ def _judge(ended: Ended, encoder: Encoder) -> None:
         return
     why = parse.reason(ended.stderr)
     if parse.is_disk_full(ended.stderr):
-        raise AgainLater(
+        raise RetryLater(
             f"The disk was full while ffmpeg wrote ({why}): free some space; the work goes on by itself.", counts=False
         )
     if parse.is_out_of_memory(ended.stderr):
         limit = "the machine's memory" if encoder.memory is None else f"its limit of {encoder.memory >> 20} MiB"
-        raise AgainLater(f"ffmpeg ran out of memory ({limit}): raise the limit, or run fewer encodes at once.")
+        raise RetryLater(f"ffmpeg ran out of memory ({limit}): raise the limit, or run fewer encodes at once.")
     if ended.code in _CRASHES:
         name = signal.Signals(-ended.code).name
         raise Refused(f"ffmpeg crashed on this file ({name}; {why}): encode the file anew, or set another ffmpeg.")
     if ended.code < 0:
         name = signal.Signals(-ended.code).name
-        raise AgainLater(f"ffmpeg was killed ({name}); if the machine was short of memory, run fewer encodes at once.")
+        raise RetryLater(f"ffmpeg was killed ({name}); if the machine was short of memory, run fewer encodes at once.")
     if ended.code == 255:
-        raise AgainLater("ffmpeg was asked to stop from outside vidd.")
+        raise RetryLater("ffmpeg was asked to stop from outside vidd.")
     raise Refused(f"ffmpeg could not work on this file: {why} (exit code {ended.code}).")
 
 
@@ -181,7 +181,7 @@ async def capabilities(encoder: Encoder) -> Capabilities:
     try:
         told, encoders, filters = await asyncio.gather(*asked)
     except Fault as fault:
-        await surely(asyncio.gather(*asked, return_exceptions=True))
+        await shield_to_end(asyncio.gather(*asked, return_exceptions=True))
         return Capabilities("", frozenset(), frozenset(), (fault.sentence,))
     can = parse.names(encoders), parse.names(filters)
     missing = [

@@ -15,7 +15,7 @@ from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.media.frames.task_store import TASKS, Shelf
 from vidd.model.frame_manifest import Sample, Task
-from vidd.processes.worker import obey
+from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,7 +165,7 @@ class _Sampler:
 
 
 def sample(orders: Orders, say: Callable[..., None]) -> dict[str, Any]:
-    """All of it; Refused or AgainLater with a sentence."""
+    """All of it; Refused or RetryLater with a sentence."""
     from vidd.media.frames.worker.reader import Samples  # noqa: PLC0415
 
     shelf = Shelf(Path(orders.room), orders.called, orders.per_task)
@@ -199,4 +199,4 @@ def carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any
 
 
 if __name__ == "__main__":
-    obey(carry_out, "memory of [ffmpeg]")
+    serve(carry_out, "memory of [ffmpeg]")

@@ -116,7 +116,7 @@ class Meter:
     observe: Callable[[Event], None]
 
     async def hear(self, source: Path, track: int, filters: list[str], *, seek: float, seconds: float) -> Measured:
-        """Measure a track. AgainLater and Refused as `run.encode`."""
+        """Measure a track. RetryLater and Refused as `run.encode`."""
         ended = await encode(
             self.encoder,
             measurement(source, track, filters, seek=seek, threads=self.encoder.threads),

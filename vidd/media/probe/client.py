@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from vidd.aio.shield import surely
+from vidd.aio.shield import shield_to_end
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.model.media import Media
-from vidd.processes.conversation import Dialogue, Lost
+from vidd.processes.conversation import JsonLinesProcess, Lost
 
 # Address space, not memory in use: a damaged file may claim any size, and must not take the machine with it.
 _MEMORY = 8 << 30
@@ -40,7 +40,9 @@ class Prober:
 
     def __init__(self, timeout: float = 60.0, *, nice: int = 0) -> None:
         # -P: a module of this name in the current directory is not ours.
-        self._dialogue = Dialogue([sys.executable, "-P", "-m", "vidd.media.probe.client"], memory=_MEMORY, nice=nice)
+        self._dialogue = JsonLinesProcess(
+            [sys.executable, "-P", "-m", "vidd.media.probe.client"], memory=_MEMORY, nice=nice
+        )
         self._timeout = timeout
         self.nice = nice
 
@@ -85,10 +87,10 @@ class Prober:
         try:
             answer = await self._dialogue.ask(question, self._timeout)
         except TimeoutError:
-            raise AgainLater(f"The file {quoted(shown)} could not be read within {self._timeout:g} s.") from None
+            raise RetryLater(f"The file {quoted(shown)} could not be read within {self._timeout:g} s.") from None
         except Lost as lost:
             if lost.code in _FROM_OUTSIDE:
-                raise AgainLater(
+                raise RetryLater(
                     f"The reader of media was killed while it looked at {quoted(shown)} ({lost})."
                 ) from None
             raise Refused(
@@ -97,7 +99,7 @@ class Prober:
         if "refused" in answer:
             raise Refused(answer["refused"])
         if "again" in answer:
-            raise AgainLater(answer["again"])
+            raise RetryLater(answer["again"])
         return answer
 
 
@@ -134,7 +136,7 @@ class Examiners:
                 self._busy.discard(child)
                 self._idle.append(child)
                 if len(self._idle) > _KEPT:
-                    await surely(self._idle.pop(0).close())
+                    await shield_to_end(self._idle.pop(0).close())
 
     async def close(self) -> None:
         """End them all."""
@@ -200,7 +202,7 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         return questions[question["ask"]]()
     except Refused as refused:
         return {"refused": refused.sentence}
-    except AgainLater as again:
+    except RetryLater as again:
         return {"again": again.sentence}
 
 

@@ -15,10 +15,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.media.ffmpeg.args.common import Cut
-from vidd.media.smartcut.plan import NotLikeThis, Plan, Ticks
-from vidd.processes.conversation import Dialogue, Lost
+from vidd.media.smartcut.plan import SmartCutUnavailable, Plan, Ticks
+from vidd.processes.conversation import JsonLinesProcess, Lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,25 +35,25 @@ class Cutter:
     """One cut of one file. `name` is what the operator knows it by; `more` are files that are read beside it."""
 
     def __init__(self, path: Path, name: str, more: Iterable[Path] = ()) -> None:
-        self._dialogue = Dialogue([sys.executable, "-P", "-m", "vidd.media.smartcut.client"], memory=_MEMORY)
+        self._dialogue = JsonLinesProcess([sys.executable, "-P", "-m", "vidd.media.smartcut.client"], memory=_MEMORY)
         self._path, self._name = path, name
         self._patience = _START + sum(one.stat().st_size for one in {path, *more}) / _PACE
 
     async def ask(self, question: str, **more: Any) -> dict[str, Any]:
-        """The child's answer; NotLikeThis where the cut cannot be made in parts."""
+        """The child's answer; SmartCutUnavailable where the cut cannot be made in parts."""
         asked = {"ask": question, "path": os.fspath(self._path), "name": self._name, **more}
         try:
             answer = await self._dialogue.ask(asked, self._patience)
         except TimeoutError:
-            raise AgainLater(f"The packets of the file were not read within {self._patience:.0f} s.") from None
+            raise RetryLater(f"The packets of the file were not read within {self._patience:.0f} s.") from None
         except Lost as lost:
             if lost.code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
-                raise AgainLater(f"The cutter was killed while it worked ({lost}).") from None
-            raise NotLikeThis(f"The cutter does not get on with this file ({lost}).") from None
+                raise RetryLater(f"The cutter was killed while it worked ({lost}).") from None
+            raise SmartCutUnavailable(f"The cutter does not get on with this file ({lost}).") from None
         if "not_like_this" in answer:
-            raise NotLikeThis(answer["not_like_this"])
+            raise SmartCutUnavailable(answer["not_like_this"])
         if "again" in answer:
-            raise AgainLater(answer["again"], counts=answer["counts"])
+            raise RetryLater(answer["again"], counts=answer["counts"])
         return answer
 
     async def close(self) -> None:
@@ -72,10 +72,10 @@ class _Work:
         try:
             questions = {"scan": self._scanned, "listen": self._heard, "join": self._joined, "together": self._together}
             return questions[asked["ask"]](asked)
-        except (NotLikeThis, Refused) as odd:
+        except (SmartCutUnavailable, Refused) as odd:
             # Whether the file is of any use at all the full encode finds out.
             return {"not_like_this": odd.sentence}
-        except AgainLater as again:
+        except RetryLater as again:
             return {"again": again.sentence, "counts": again.counts}
 
     def _scanned(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class _Work:
                 self._seams[number] = Seamed(
                     path, asked["name"], number, start, cut, language=language, bits=asked["bits"], around=around
                 )
-            except NotLikeThis as odd:
+            except SmartCutUnavailable as odd:
                 reasons[str(number)] = odd.sentence
         return {"encode": reasons}
 
@@ -147,7 +147,7 @@ class _Work:
             track = encoded_parts.Parts(made, scale=scale, like=asked["like"])
             muxer.join(Path(asked["output"]), [track, *sounds], scale=scale)
         except nal.BadUnits as odd:
-            raise NotLikeThis(f"The parts cannot be joined ({odd}).") from None
+            raise SmartCutUnavailable(f"The parts cannot be joined ({odd}).") from None
         return {"pictures": [len(one.order) for one in made], "first": [min(one.order) for one in made]}
 
 

@@ -54,8 +54,8 @@ async def put_together(
     """Write `output` from these parts, in their order; times are ticks, `scale` a second.
 
     Each part lasts until the next begins. The result has shape, colours and profile of the part `like`, so all must
-    have its size. `name` is what the operator knows the source by. NotLikeThis, with a sentence, where the parts
-    cannot be one track; AgainLater as the cutter. Whatever goes wrong, `output` is gone.
+    have its size. `name` is what the operator knows the source by. SmartCutUnavailable, with a sentence, where the parts
+    cannot be one track; RetryLater as the cutter. Whatever goes wrong, `output` is gone.
     """
     cutter = Cutter(parts[0].path, name, (*(one.path for one in parts), *(one.path for one in sounds)))
     try:

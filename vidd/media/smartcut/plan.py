@@ -27,7 +27,7 @@ _FEWEST_TICKS = 10_000
 _MOST_TICKS = 2**31 - 1
 
 
-class NotLikeThis(Exception):
+class SmartCutUnavailable(Exception):
     """The edges of this cut cannot be encoded apart; the sentence says why. All of it can be encoded instead."""
 
     def __init__(self, sentence: str) -> None:
@@ -127,9 +127,9 @@ class Plan:
 
 
 def ticks(time_base: Fraction, begin: Fraction, cut: Cut) -> Ticks:
-    """The result's clock: the source's own, made finer where it is coarse; NotLikeThis where MP4 cannot hold it."""
+    """The result's clock: the source's own, made finer where it is coarse; SmartCutUnavailable where MP4 cannot hold it."""
     if time_base.numerator != 1 or not 1 <= time_base.denominator <= _MOST_TICKS:
-        raise NotLikeThis(f"The file's clock has ticks of {time_base} s, which MP4 cannot hold.")
+        raise SmartCutUnavailable(f"The file's clock has ticks of {time_base} s, which MP4 cannot hold.")
     finer = 1
     while time_base.denominator * finer < _FEWEST_TICKS:
         finer *= 2

@@ -15,7 +15,7 @@ from vidd.media.ffmpeg.args.intro_outro import Format
 from vidd.media.ffmpeg.process import encode
 from vidd.media.smartcut.audio_tracks import Sounding
 from vidd.media.smartcut.client import Cutter
-from vidd.media.smartcut.plan import Index, Keyframe, NotLikeThis, Plan, Ticks, decimal, plan, ticks
+from vidd.media.smartcut.plan import Index, Keyframe, SmartCutUnavailable, Plan, Ticks, decimal, plan, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,9 +64,9 @@ async def edges(
     dress: Dress = PLAIN,
     kept: Path | None = None,
 ) -> Made:
-    """Cut by copying all but the edges into `output`; NotLikeThis, with a sentence, where that cannot be done here.
+    """Cut by copying all but the edges into `output`; SmartCutUnavailable, with a sentence, where that cannot be done here.
 
-    `open_gops` is that of `plan.plan`; `kept` is where stings of `dress` stay for other talks. AgainLater as
+    `open_gops` is that of `plan.plan`; `kept` is where stings of `dress` stay for other talks. RetryLater as
     `run.encode` and the probe; whatever goes wrong, `output` is gone.
     """
     cutter = Cutter(source, name)
@@ -187,7 +187,7 @@ class _Pieces:
         return found[0] if found else None
 
     async def run(self, argv: list[str], path: Path, duration: float) -> None:
-        """Let ffmpeg make a piece; NotLikeThis where it does not."""
+        """Let ffmpeg make a piece; SmartCutUnavailable where it does not."""
         try:
             await encode(
                 self.encoder,
@@ -200,12 +200,12 @@ class _Pieces:
             )
         except Refused as refused:
             # This ffmpeg may have no encoder of the source's kind, which the full encode does not need.
-            raise NotLikeThis(refused.sentence) from None
+            raise SmartCutUnavailable(refused.sentence) from None
 
 
 def _check(chosen: Plan) -> None:
     if chosen.lane == "full":
-        raise NotLikeThis(chosen.reason)
+        raise SmartCutUnavailable(chosen.reason)
 
 
 def _throws(chosen: Plan, index: Index) -> bool:
@@ -231,5 +231,7 @@ def _names(codec: str, taken: list[list[int]], count: int) -> list[Names]:
             )
         )
     if len(found) < count:
-        raise NotLikeThis("The source uses so many parameter sets that not all of the encoder's find a free name.")
+        raise SmartCutUnavailable(
+            "The source uses so many parameter sets that not all of the encoder's find a free name."
+        )
     return found[:count]

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from pymongo import timeout
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.mongodb.account import Account, Collection, Database, Document, database
 from vidd.integrations.mongodb.errors import TooLarge, asking
 from vidd.ports import Conflict
@@ -44,7 +44,7 @@ class Link:
         self.trouble: str | None = None
 
     async def open(self) -> None:
-        """Become the owner. AgainLater where MongoDB is away or another vidd owns the database."""
+        """Become the owner. RetryLater where MongoDB is away or another vidd owns the database."""
         self._db = await self._stack.enter_async_context(database(self._account, self._name))
         if self._who is not None:
             with self.opening("taking hold of the database"):
@@ -67,26 +67,26 @@ class Link:
         try:
             with asking(doing, self._name), timeout(patience or min(_BEAT, self._account.timeout)):
                 yield
-        except (AgainLater, Refused) as fault:
+        except (RetryLater, Refused) as fault:
             self.trouble = fault.sentence
             raise
 
     @contextmanager
     def asking(self, doing: str) -> Iterator[None]:
-        """Turn what is raised inside into AgainLater, Conflict, or TooLarge."""
+        """Turn what is raised inside into RetryLater, Conflict, or TooLarge."""
         if self.trouble is not None:
-            raise AgainLater(self.trouble, after=_BEAT, counts=False)
+            raise RetryLater(self.trouble, after=_BEAT, counts=False)
         try:
             with asking(doing, self._name):
                 yield
         except TooLarge:
             raise
-        except (AgainLater, Refused) as fault:
+        except (RetryLater, Refused) as fault:
             if self.trouble is None:
                 _log.warning("store away", reason=fault.sentence)
             self.trouble = fault.sentence
             self._doubt.set()
-            raise AgainLater(fault.sentence, after=_BEAT, counts=False) from fault
+            raise RetryLater(fault.sentence, after=_BEAT, counts=False) from fault
 
     def __getitem__(self, collection: str) -> Collection:
         """A collection; every call on it belongs inside `asking`."""
@@ -102,13 +102,13 @@ class Link:
         except Conflict:
             other = await meta.find_one({"_id": "owner"}) or {}
             if not await self._is_silent(other):
-                raise AgainLater(
+                raise RetryLater(
                     f"The vidd of {other.get('who', 'another host')} works on the database {self._account.database!r}: this"
                     f" one takes over when that has ended, or has been silent for {_SILENT:g} s."
                 ) from None
             change = {"$set": {"who": who}, "$currentDate": {"at": True}}
             if (await meta.update_one(other, change)).matched_count != 1:
-                raise AgainLater("The vidd that owns the database has just said that it lives.") from None
+                raise RetryLater("The vidd that owns the database has just said that it lives.") from None
             _log.warning("database taken over", of=other.get("who"))
 
     async def _is_silent(self, owner: Document) -> bool:
@@ -140,7 +140,7 @@ class Link:
             try:
                 with self.opening("saying that this vidd lives", 2 * min(_BEAT, self._account.timeout)):
                     mine = await self._sign()
-            except (AgainLater, Refused) as fault:
+            except (RetryLater, Refused) as fault:
                 if before is None:
                     _log.warning("store away", reason=fault.sentence)
                 continue
@@ -167,5 +167,5 @@ class Link:
             async with asyncio.timeout(_BEAT):
                 with asking("letting go of the database", self._name):
                     await self["meta"].delete_one({"_id": "owner", "who": who})
-        except (TimeoutError, AgainLater, Refused) as error:
+        except (TimeoutError, RetryLater, Refused) as error:
             _log.warning("database not let go of", reason=str(error))

@@ -3,7 +3,7 @@
 What must change together is in one document: a job with its history, a space of words. An admission of many that is
 cut in the middle leaves some of them: nobody was told of it, so all are handed in again, and those that are known by
 then are taken up from here. Writes that get no answer are repeated by the driver under a number that the server knows.
-Where that is not enough either, the call says AgainLater, and the same save again finds out whether it was made.
+Where that is not enough either, the call says RetryLater, and the same save again finds out whether it was made.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pydantic import Field
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.mongodb.account import Account, Document, database
 from vidd.integrations.mongodb.errors import asking, known_of
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 from vidd.model.rows import (
     entry_columns,
     entry_from_row,
@@ -106,7 +106,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
                 # Who has the key must be certain before anybody is told that it is known.
                 holders |= await self._holders(taken)
         if any(job.key not in holders for job in taken):
-            raise AgainLater("Another vidd is recording the same arrival; it is tried again.", counts=False)
+            raise RetryLater("Another vidd is recording the same arrival; it is tried again.", counts=False)
         return [job for job in fresh if holders.get(job.key, job.id) == job.id]
 
     async def _holders(self, jobs: Sequence[Job]) -> dict[str, str]:
@@ -210,7 +210,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
                 made = await write()
         except Conflict:
             made = False
-        except AgainLater:
+        except RetryLater:
             self._doubtful[place] = row
             raise
         made = made or (self._doubtful.get(place) == row and await look())
@@ -250,7 +250,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
         found = await self._in_order("publications", job_id)
         return [publication_from_row(row_of(one, publication_columns())) for one in found]
 
-    async def save_publication(self, publication: Publication, *, expect: Sending | None) -> None:
+    async def save_publication(self, publication: Publication, *, expect: PublicationState | None) -> None:
         place, row = {"job": publication.job, "name": publication.name}, publication_to_row(publication)
         values = {**dict(zip(publication_columns(), row, strict=True)), "state": publication.state.value}
         kept = self._link["publications"]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vidd.errors import AgainLater
+from vidd.errors import RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ class Database:
         return await self._in_thread(lambda: [each(row) for row in self._connection.execute(sql, values)])
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work`, whole or not at all; a cancelled caller cannot cut it in two. AgainLater where the disk is full."""
+        """Run `work`, whole or not at all; a cancelled caller cannot cut it in two. RetryLater where the disk is full."""
         return await self._in_thread(lambda: self._transaction(work))
 
     async def run(self, script: str) -> None:
@@ -79,7 +79,7 @@ class Database:
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             self._roll_back()
-            raise AgainLater(f"The journal cannot be written ({error}): is the disk full?", counts=False) from error
+            raise RetryLater(f"The journal cannot be written ({error}): is the disk full?", counts=False) from error
         except BaseException:
             self._roll_back()
             raise

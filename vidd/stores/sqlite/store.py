@@ -16,7 +16,7 @@ from typing import Any
 from vidd.errors import Refused
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
-from vidd.model.publication import Publication, Sending
+from vidd.model.publication import Publication, PublicationState
 from vidd.model.rows import (
     entry_columns,
     entry_from_row,
@@ -219,7 +219,7 @@ class SqliteStore:
         )
         return [publication_from_row(row) for row in rows]
 
-    async def save_publication(self, publication: Publication, *, expect: Sending | None) -> None:
+    async def save_publication(self, publication: Publication, *, expect: PublicationState | None) -> None:
         values = publication_to_row(publication)
 
         def work(db: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.processes.worker import obey
+from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,4 +39,4 @@ def make(orders: Mapping[str, str], say: Callable[..., None]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    obey(make)
+    serve(make)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.sheet.table import Cell, Grid
 
 _DELIMITERS = ",;\t"
@@ -22,7 +22,7 @@ class _Field:
 
 
 def grids(content: bytes, tab: str | None = None) -> tuple[Grid, ...]:
-    """The one grid of a CSV file. Refused where the letters cannot be read, AgainLater where a quote never ends."""
+    """The one grid of a CSV file. Refused where the letters cannot be read, RetryLater where a quote never ends."""
     if tab is not None:
         raise Refused(f"A CSV file has no tabs, but the settings ask for the tab {tab!r}: take `tab` away.")
     text = _decoded(content)
@@ -85,7 +85,7 @@ def _records(text: str, delimiter: str) -> Iterator[list[_Field]]:
     while at < len(text) or fields:
         match = pattern.match(text, at)
         if match is None or (match["quoted"] is None and match["plain"].startswith('"')):
-            raise AgainLater(f"In row {number + 1} of the sheet a quote never ends: it may be half written.")
+            raise RetryLater(f"In row {number + 1} of the sheet a quote never ends: it may be half written.")
         quoted = match["quoted"] is not None
         shown = match["quoted"].replace('""', '"') + match["rest"] if quoted else match["plain"]
         fields.append(_Field(shown, match.start(), match.start("end"), quoted))

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.files.clone import disk_fault, sync_directory
 from vidd.integrations.sheet.backends import csv, xlsx
 from vidd.integrations.sheet.table import Cell, Change, Grid, Stamp
@@ -97,7 +97,7 @@ class FileBook:
                     done = self._attempt(handle, change)
                 if done is not None:
                     return done
-        raise AgainLater(f"The sheet {self.path.name!r} is being changed all the time: it is tried again.", after=10)
+        raise RetryLater(f"The sheet {self.path.name!r} is being changed all the time: it is tried again.", after=10)
 
     def _attempt(self, handle: int, change: Change) -> tuple[Cell, ...] | None:
         """The cells left alone; None where the file changed in the meantime."""
@@ -170,8 +170,8 @@ class FileBook:
     def _grids(self, content: bytes) -> tuple[Grid, ...]:
         try:
             found: tuple[Grid, ...] = self.format.grids(content, self.tab)
-        except AgainLater as fault:
-            raise AgainLater(f"{self.path.name}: {fault.sentence}", after=fault.after) from None
+        except RetryLater as fault:
+            raise RetryLater(f"{self.path.name}: {fault.sentence}", after=fault.after) from None
         except Refused as fault:
             raise Refused(f"{self.path.name}: {fault.sentence}") from None
         return found
@@ -181,7 +181,7 @@ class FileBook:
         try:
             handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
-            raise AgainLater(f"There is no sheet {self.path}: put it there, or correct its path.") from None
+            raise RetryLater(f"There is no sheet {self.path}: put it there, or correct its path.") from None
         except OSError as error:
             raise disk_fault(error, f"opening the sheet {self.path}") from error
         try:
@@ -201,7 +201,7 @@ class FileBook:
         except OSError as error:
             raise disk_fault(error, f"reading the sheet {self.path}") from error
         if not quiet:
-            raise AgainLater(f"The sheet {self.path.name!r} is being written just now: it is read again.", after=5)
+            raise RetryLater(f"The sheet {self.path.name!r} is being written just now: it is read again.", after=5)
         return content
 
 

@@ -27,7 +27,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.utils.cell import column_index_from_string, coordinate_from_string
 from openpyxl.utils.exceptions import InvalidFileException
 
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.integrations.sheet.table import Cell, Grid
 
 # Extensions that openpyxl passes over are no news: nothing is written by it.
@@ -50,14 +50,14 @@ def _whole() -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        raise AgainLater(
+        raise RetryLater(
             f"The workbook cannot be read ({type(error).__name__}): it may be half written, damaged or locked by a "
             "password; save it again as .xlsx."
         ) from None
 
 
 def grids(content: bytes, tab: str | None = None) -> tuple[Grid, ...]:
-    """The visible tabs, or the one that is named. AgainLater where the file is damaged or half written."""
+    """The visible tabs, or the one that is named. RetryLater where the file is damaged or half written."""
     with _whole():
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(one.file_size for one in archive.infolist())

@@ -16,7 +16,7 @@ import av.logging
 from av.stream import Disposition
 
 from vidd.display_text import quoted
-from vidd.errors import AgainLater, Refused
+from vidd.errors import RetryLater, Refused
 from vidd.media.ffmpeg.formats import FORMATS
 from vidd.model.media import Audio, Media, Video
 
@@ -42,7 +42,7 @@ PROGRESSIVE = 1
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[InputContainer]:
-    """A file, open; Refused or AgainLater with a sentence where it cannot be."""
+    """A file, open; Refused or RetryLater with a sentence where it cannot be."""
     shown = quoted(name)
     try:
         status = path.stat()
@@ -63,7 +63,7 @@ def opened(path: Path, name: str) -> Iterator[InputContainer]:
     except (FileNotFoundError, PermissionError) as error:
         raise Refused(f"The file {shown} cannot be opened: {error.strerror}.") from None
     except OSError as error:
-        raise AgainLater(f"The file {shown} could not be read: {error}.") from None
+        raise RetryLater(f"The file {shown} could not be read: {error}.") from None
 
 
 def _unreadable(path: Path, shown: str, error: av.FFmpegError, logs: str) -> Refused:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from av.stream import Discard
 
 from vidd.media.bitstream.aac import FRAME
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker.packet_scan import rewind
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class Grid:
 
 
 def place_of(packet: Packet, ticks: tuple[int, int]) -> int:
-    """Where a packet lies, in samples; NotLikeThis where it does not say. `ticks` are those of `ticks_of`."""
+    """Where a packet lies, in samples; SmartCutUnavailable where it does not say. `ticks` are those of `ticks_of`."""
     if packet.pts is None:
-        raise NotLikeThis("Some packets of the sound do not say when they are heard.")
+        raise SmartCutUnavailable("Some packets of the sound do not say when they are heard.")
     place: int = (packet.pts * ticks[0] + ticks[1] // 2) // ticks[1]
     return place
 

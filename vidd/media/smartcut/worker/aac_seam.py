@@ -19,7 +19,7 @@ from vidd.media.bitstream import aac
 from vidd.media.bitstream.aac import FRAME
 from vidd.media.ffmpeg.args.common import number
 from vidd.media.probe.worker.reader import opened
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker import pcm
 from vidd.media.smartcut.worker.aac_grid import Grid, near, place_of, ticks_of
 
@@ -64,11 +64,11 @@ class Seamed:
         rate, silent = grid.kind.rate, pcm.silence(grid.kind.channels)
         self._before, self._after = (pcm.read(one) if one else silent for one in around)
         if any(len(one.planes) != grid.kind.channels for one in (self._before, self._after)):
-            raise NotLikeThis("What is heard around the talk has other channels than the talk.")
+            raise SmartCutUnavailable("What is heard around the talk has other channels than the talk.")
         self._begin, self._end = round(start * rate), round(self._exact_end() * rate)
         if grid.first > self._begin + FRAME:
             # Players that pass over edit lists would play it too early.
-            raise NotLikeThis("The sound begins later than the picture, so silence is put before it.")
+            raise SmartCutUnavailable("The sound begins later than the picture, so silence is put before it.")
         self._place_seams()
 
     def _place_seams(self) -> None:
@@ -85,7 +85,7 @@ class Seamed:
         self._from = max(self._from, first if before else own[0] - FRAME)
         self._to = min(self._to, last if after else own[1])
         if self._to - self._from < _FEWEST_COPIED * FRAME:
-            raise NotLikeThis("Between the fades there is too little sound to copy.")
+            raise SmartCutUnavailable("Between the fades there is too little sound to copy.")
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
@@ -202,7 +202,7 @@ class Seamed:
             for place, packet in self._packets(low - 2 * FRAME, high, container):
                 frames = packet.decode()
                 if len(frames) != 1 or frames[0].samples != FRAME:
-                    raise NotLikeThis("The sound's packets do not hold 1024 samples each.")
+                    raise SmartCutUnavailable("The sound's packets do not hold 1024 samples each.")
                 if place >= low:
                     yield place, frames[0]
 
@@ -229,7 +229,7 @@ class Seamed:
             stream = container.streams.audio[self._track]
             context = stream.codec_context
             if context is None or context.name != "aac":
-                raise NotLikeThis("The sound is not AAC.")
+                raise SmartCutUnavailable("The sound is not AAC.")
             # An edge that has been encoded twice needs no fewer bits than what is copied beside it.
             self._bits = min(max(context.bit_rate or 0, self._bits), _MOST_BITS)
             self._layout = context.layout.name
@@ -247,12 +247,12 @@ class Seamed:
                     break
                 off = at - first - count * FRAME
                 if packet.is_corrupt or not -slack <= off <= slack:
-                    raise NotLikeThis("The sound has a hole or runs unevenly.")
+                    raise SmartCutUnavailable("The sound has a hole or runs unevenly.")
                 sum_ += off
                 count += 1
             if kind is None or kind.rate != rate or kind.channels != context.channels:
-                raise NotLikeThis("The sound is not plain AAC.")
+                raise SmartCutUnavailable("The sound is not plain AAC.")
             if not count:
-                raise NotLikeThis("The cut holds no sound.")
+                raise SmartCutUnavailable("The cut holds no sound.")
             origin = first + round(Fraction(sum_) / count)
             return Grid(kind, origin, origin + count * FRAME)

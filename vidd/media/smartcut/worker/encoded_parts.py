@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import av
 
 from vidd.media.bitstream import nal, obu, parameter_sets
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker.timing import Picture, Timing
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Part:
     """One file's picture. `at` is where the file's time 0 lies on the result's clock, which has `scale` ticks a second.
 
     `names` (VPS, SPS, PPS) are those that HEVC sets get; None leaves them, as it must be where a file has several of a
-    kind. NotLikeThis where the file holds no picture that could be joined.
+    kind. SmartCutUnavailable where the file holds no picture that could be joined.
     """
 
     def __init__(self, path: Path, *, scale: int, at: int = 0, names: tuple[int, int, int] | None = None) -> None:
@@ -45,12 +45,12 @@ class Part:
         self.order, self.last = array("q"), 1
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise NotLikeThis(f"There is no picture in {path.name}.")
+                raise SmartCutUnavailable(f"There is no picture in {path.name}.")
             stream = container.streams.video[0]
             context = stream.codec_context
             self.codec, self.header = context.codec.canonical_name, context.extradata or b""
             if self.codec not in TAGS:
-                raise NotLikeThis(f"Only H.264, HEVC and AV1 can be joined, and {path.name} is {self.codec}.")
+                raise SmartCutUnavailable(f"Only H.264, HEVC and AV1 can be joined, and {path.name} is {self.codec}.")
             ticks: Any = stream.time_base
             self._ticks = ((ticks * scale).numerator, (ticks * scale).denominator)
             sets, self._size = parameter_sets.of_header(self.codec, self.header)
@@ -73,14 +73,14 @@ class Part:
         shown: int | None = None
         for packet in _samples(container, stream):
             if not self.order and not packet.is_keyframe:
-                raise NotLikeThis(f"The picture in {self.path.name} does not begin with a keyframe.")
+                raise SmartCutUnavailable(f"The picture in {self.path.name} does not begin with a keyframe.")
             time = self._time(packet)
             self.order.append(time)
             if shown is None or time > shown:
                 shown, (num, den) = time, self._ticks
                 self.last = max(1, packet.duration * num // den)
         if shown is None:
-            raise NotLikeThis(f"There is no picture in {self.path.name}.")
+            raise SmartCutUnavailable(f"There is no picture in {self.path.name}.")
 
     def _time(self, packet: Packet) -> int:
         num, den = self._ticks
@@ -98,21 +98,21 @@ class Part:
 class Parts:
     """The picture of the result: all parts, one after another. `like` is the one whose shape and colours it has.
 
-    NotLikeThis where the parts cannot be one track.
+    SmartCutUnavailable where the parts cannot be one track.
     """
 
     def __init__(self, parts: Sequence[Part], *, scale: int, like: int = 0) -> None:
         self._parts, self._like = parts, parts[like]
         if any(one.codec != self._like.codec for one in parts):
-            raise NotLikeThis("The parts are of different codecs.")
+            raise SmartCutUnavailable("The parts are of different codecs.")
         if any(max(before.order) >= min(after.order) for before, after in pairwise(parts)):
-            raise NotLikeThis("The parts do not come one after another.")
+            raise SmartCutUnavailable("The parts do not come one after another.")
         order = array("q")
         for one in parts:
             order.extend(one.order)
         self.timing = Timing(order, scale)
         if any(one == other for one, other in pairwise(self.timing.shown)):
-            raise NotLikeThis("Two pictures have the same time.")
+            raise SmartCutUnavailable("Two pictures have the same time.")
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
@@ -137,7 +137,7 @@ class Parts:
         names = parameter_sets.ids_h264(sets) if like.codec == "h264" else parameter_sets.ids_hevc(sets)
         kinds = [kind for kind in sets.all if kind]
         if any(len(name) != len(kind) for name, kind in zip(names, kinds, strict=True)):
-            raise NotLikeThis("Two parts have different parameter sets of the same name.")
+            raise SmartCutUnavailable("Two parts have different parameter sets of the same name.")
         if like.codec == "h264":
             return parameter_sets.avcc(sets, parameter_sets.deep_avcc(like.header))
         return parameter_sets.hvcc(sets, like.header)

@@ -17,7 +17,7 @@ import av
 from vidd.files.full_disk import room_left
 from vidd.media.bitstream import nal, obu, parameter_sets
 from vidd.media.probe.worker.reader import opened, picture_streams
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker import open_gop
 from vidd.media.smartcut.worker.encoded_parts import TAGS
 from vidd.media.smartcut.worker.packet_scan import Scan, from_keyframe, units_of
@@ -51,7 +51,7 @@ class Edge:
         self._path, self._codec, self._names, self._at = path, codec, names, at
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise NotLikeThis("None of the pictures at an edge could be decoded.")
+                raise SmartCutUnavailable("None of the pictures at an edge could be decoded.")
             self.header = container.streams.video[0].codec_context.extradata or b""
         self.own, self._size = sets, _ = parameter_sets.of_header(codec, self.header)
         self.sets = parameter_sets.Sets(*(tuple(map(self._named, kind)) for kind in sets.all))
@@ -112,7 +112,7 @@ class Track:
         try:
             self.prepare(container, stream)
         except (nal.BadUnits, KeyError) as odd:
-            raise NotLikeThis(f"The keyframe that copying starts with cannot be joined ({odd}).") from None
+            raise SmartCutUnavailable(f"The keyframe that copying starts with cannot be joined ({odd}).") from None
         made = out.add_stream_from_template(stream, opaque=True)
         made.codec_context.extradata = self.header(stream.codec_context.extradata or b"")
         made.codec_context.codec_tag = TAGS[self.scan.codec]
@@ -125,13 +125,13 @@ class Track:
         order = array("q")
         rows = [*(one.order for one in self.before), self._times(), *(one.order for one in self.after)]
         if any(max(row) >= min(later) for row, later in pairwise(rows)):
-            raise NotLikeThis("What is shown around the talk does not come one after another.")
+            raise SmartCutUnavailable("What is shown around the talk does not come one after another.")
         for row in rows:
             order.extend(row)
         return order
 
     def _times(self) -> array[int]:
-        """When the talk's pictures are shown, in the order they are decoded; NotLikeThis where the edges are not as wanted."""
+        """When the talk's pictures are shown, in the order they are decoded; SmartCutUnavailable where the edges are not as wanted."""
         scan, plan, of = self.scan, self.plan, self.ticks.of
         begin, end = _there(plan.head_to), _there(plan.copy_to)
         order = array("q")
@@ -140,7 +140,7 @@ class Track:
             if first != begin:
                 made = [one.pts for one in edge.pictures()] if edge else []
                 if sorted(made) != sorted(wanted):
-                    raise NotLikeThis(
+                    raise SmartCutUnavailable(
                         f"Of {len(wanted)} pictures at an edge {len(set(made) & set(wanted))} were made at their times."
                     )
                 order.extend(made)
@@ -198,12 +198,12 @@ class Track:
         try:
             units = units_of(scan, bytes(packet))
         except nal.BadUnits:
-            raise NotLikeThis("A packet in the middle is damaged.") from None
+            raise SmartCutUnavailable("A packet in the middle is damaged.") from None
         shift, mask = _TYPE[scan.codec]
         kinds = [one[0] >> shift & mask if one else -1 for one in units]
         for unit, kind in zip(units, kinds, strict=True):
             if kind in _SETS[scan.codec] and unit not in scan.sets:
-                raise NotLikeThis("The stream's parameters change on the way.")
+                raise SmartCutUnavailable("The stream's parameters change on the way.")
         if scan.length_size == 4:
             return packet
         if scan.length_size:
@@ -213,7 +213,7 @@ class Track:
 
 def _there(place: int | None) -> int:
     if place is None:
-        raise NotLikeThis("Nothing of the picture is copied.")
+        raise SmartCutUnavailable("Nothing of the picture is copied.")
     return place
 
 
@@ -254,7 +254,7 @@ class Bridged(Track):
         self._over = over
         head = self.head
         if head is None:
-            raise NotLikeThis("There is no head to join to the keyframe.")
+            raise SmartCutUnavailable("There is no head to join to the keyframe.")
         self._made = open_gop.Encoded(head.own, over)
         head.sets = self._made.sets
         if self.lead:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidd.media.bitstream import nal, parameter_sets, slice_header
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker.reference_marking import References
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Encoded:
         (mine,) = self._known[0].values()
         same = ("size", "chroma", "depth", "frames_only")
         if any(getattr(mine, one) != getattr(over, one) for one in same) or mine.references > over.references:
-            raise NotLikeThis("The encoder's pictures do not fit under the source's own parameters.")
+            raise SmartCutUnavailable("The encoder's pictures do not fit under the source's own parameters.")
         self.sets = parameter_sets.Sets((), (), tuple(slice_header.pointed(one, over.name) for one in sets.pps))
 
     def renumbered(
@@ -83,7 +83,7 @@ def head(
     for place, (pts, units) in enumerate(pictures):
         idr = any(one[0] & 31 == 5 for one in units)
         if idr != (place in {0, last}) or not all(one[0] >> 5 & 3 for one in slice_header.pictured(units)):
-            raise NotLikeThis("The encoder did not make the head of a join as it was asked to.")
+            raise SmartCutUnavailable("The encoder did not make the head of a join as it was asked to.")
         if idr:
             at, name = 0, int(place > 0)
         if place >= last:

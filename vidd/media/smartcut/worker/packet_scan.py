@@ -12,7 +12,7 @@ import av
 
 from vidd.media.bitstream import nal, obu, parameter_sets, slice_header
 from vidd.media.probe.worker.reader import PROGRESSIVE, opened, picture_streams
-from vidd.media.smartcut.plan import NotLikeThis, bounds
+from vidd.media.smartcut.plan import SmartCutUnavailable, bounds
 from vidd.media.smartcut.worker.reference_marking import meeting
 
 if TYPE_CHECKING:
@@ -76,31 +76,33 @@ def scan(path: Path, name: str, cut: Cut) -> tuple[Scan, dict[str, Any]]:
             if _look(container, stream, found, back):
                 break
         else:
-            raise NotLikeThis("No keyframe was found before the start of the cut.")
+            raise SmartCutUnavailable("No keyframe was found before the start of the cut.")
     return found, _told(found)
 
 
 def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
     if container.format.name.split(",")[0] not in CONTAINERS:
-        raise NotLikeThis(f"The container ({container.format.name}) does not say for sure when each picture is shown.")
+        raise SmartCutUnavailable(
+            f"The container ({container.format.name}) does not say for sure when each picture is shown."
+        )
     context = stream.codec_context
     codec, pixels = context.codec.canonical_name, context.pix_fmt or "unknown"
     if codec not in CODECS:
-        raise NotLikeThis(f"Only H.264, HEVC and AV1 can be encoded in parts, and this is {codec}.")
+        raise SmartCutUnavailable(f"Only H.264, HEVC and AV1 can be encoded in parts, and this is {codec}.")
     if pixels not in PIXELS[codec]:
-        raise NotLikeThis(f"The pixels are {pixels}, which the encoder cannot make in the same way.")
+        raise SmartCutUnavailable(f"The pixels are {pixels}, which the encoder cannot make in the same way.")
     if not stream.time_base:
-        raise NotLikeThis("The stream has no clock.")
+        raise SmartCutUnavailable("The stream has no clock.")
     if cut.fade and context.color_range == _FULL_RANGE and not pixels.startswith("yuvj"):
-        raise NotLikeThis(f"The pictures use the full range of values ({pixels}), whose black no fade knows.")
+        raise SmartCutUnavailable(f"The pictures use the full range of values ({pixels}), whose black no fade knows.")
     if context.field_order > PROGRESSIVE:
-        raise NotLikeThis(_IN_FIELDS)
+        raise SmartCutUnavailable(_IN_FIELDS)
     begin = Fraction(container.start_time or 0, av.time_base)
     first, beyond = bounds(stream.time_base, begin, cut)
     try:
         sets, length_size = parameter_sets.of_header(codec, context.extradata or b"")
     except (nal.BadUnits, IndexError):
-        raise NotLikeThis("The header of the stream's parameters is damaged.") from None
+        raise SmartCutUnavailable("The header of the stream's parameters is damaged.") from None
     return Scan(codec, stream.time_base, begin, first, beyond, sets, length_size, context.extradata or b"")
 
 
@@ -137,25 +139,25 @@ def rewind(container: InputContainer, stream: Any) -> None:
 
 
 def packets(container: InputContainer, stream: VideoStream, found: Scan) -> Iterator[Packet]:
-    """The packets with pictures, up to the first that is decoded after the end; NotLikeThis where one has no time."""
+    """The packets with pictures, up to the first that is decoded after the end; SmartCutUnavailable where one has no time."""
     for packet in container.demux(stream):
         if not packet.size:
             continue
         if packet.pts is None:
-            raise NotLikeThis("Some packets do not say when their picture is shown.")
+            raise SmartCutUnavailable("Some packets do not say when their picture is shown.")
         if packet.dts is not None and packet.dts >= found.beyond:
             return
         if packet.has_sidedata("new_extradata") or packet.has_sidedata("param_change"):
-            raise NotLikeThis("The stream's parameters change on the way.")
+            raise SmartCutUnavailable("The stream's parameters change on the way.")
         if packet.is_corrupt:
-            raise NotLikeThis("Some packets are damaged.")
+            raise SmartCutUnavailable("Some packets are damaged.")
         if packet.is_discard and found.first <= packet.pts < found.beyond:
-            raise NotLikeThis("The file says of some pictures within the cut that they are not to be shown.")
+            raise SmartCutUnavailable("The file says of some pictures within the cut that they are not to be shown.")
         yield packet
 
 
 def from_keyframe(container: InputContainer, stream: VideoStream, found: Scan, begin: int) -> Iterator[Packet]:
-    """The packets from the keyframe shown at `begin` on; NotLikeThis where it is not met again."""
+    """The packets from the keyframe shown at `begin` on; SmartCutUnavailable where it is not met again."""
     for back in _BACK:
         at = begin - int(back / found.time_base)
         if at <= (stream.start_time or 0):
@@ -172,7 +174,7 @@ def from_keyframe(container: InputContainer, stream: VideoStream, found: Scan, b
             yield packet
             yield from flow
             return
-    raise NotLikeThis("The keyframe that copying starts with was not found again.")
+    raise SmartCutUnavailable("The keyframe that copying starts with was not found again.")
 
 
 def _note(found: Scan, packet: Packet) -> None:
@@ -184,7 +186,7 @@ def _note(found: Scan, packet: Packet) -> None:
             if not found.sets.sps or (found.codec == "av1" and not found.pts and there.sps):
                 found.sets = there
         except nal.BadUnits:
-            raise NotLikeThis("A keyframe is damaged.") from None
+            raise SmartCutUnavailable("A keyframe is damaged.") from None
         kind = {"h264": nal.kind_h264, "hevc": nal.kind_hevc, "av1": obu.kind}[found.codec](units)
         found.kinds[len(found.pts)] = kind
         if kind == "recovery":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 
-from vidd.media.smartcut.plan import NotLikeThis
+from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
     from array import array
@@ -47,7 +47,7 @@ class Timing:
         at = -1
         for at, one in enumerate(pictures):
             if at >= len(self.order) or one.pts != self.order[at]:
-                raise NotLikeThis("Read for the second time, the file held other packets.")
+                raise SmartCutUnavailable("Read for the second time, the file held other packets.")
             packet = av.Packet(one.data) if isinstance(one.data, bytes) else one.data
             packet.stream, packet.time_base = stream, clock
             packet.pts = one.pts
@@ -57,4 +57,4 @@ class Timing:
             packet.is_keyframe = one.key
             yield packet.dts / self.scale, packet
         if at + 1 != len(self.order):
-            raise NotLikeThis("Read for the second time, the file held fewer packets.")
+            raise SmartCutUnavailable("Read for the second time, the file held fewer packets.")

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
-from vidd.errors import AgainLater, Fault, NobodyKnows, Refused
+from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
 from vidd.integrations.google.api import Api, NotTaken, google
 from vidd.integrations.google.auth import GoogleAccount
 from vidd.integrations.sheet.backends.google.grid import SHEET_FIELDS, Entered, entered, sheets
@@ -135,14 +135,14 @@ class GoogleBook:
                 await turn.pause(self.clock)
                 try:
                     left = await self._round(turn, change)
-                except (NobodyKnows, AgainLater, _Moved) as fault:
+                except (OutcomeUnknown, RetryLater, _Moved) as fault:
                     unlucky.append(fault)
                     await self._patience(unlucky)
                 else:
                     unlucky.clear()
                     if left is not None:
                         return left
-            raise AgainLater(
+            raise RetryLater(
                 f"{self.name[0].upper()}{self.name[1:]} changes all the time: it is tried again.", after=30
             ) from (unlucky[-1] if unlucky else None)
 
@@ -151,7 +151,7 @@ class GoogleBook:
         fault = unlucky[-1]
         if isinstance(fault, _Moved) and sum(isinstance(one, _Moved) for one in unlucky) > _TURNED_DOWN:
             raise Refused(fault.sentence) from fault
-        if isinstance(fault, AgainLater):
+        if isinstance(fault, RetryLater):
             if not fault.counts or (fault.after or 0.0) > _LONGEST:
                 raise fault
             await self.clock.sleep(fault.after or PACE)
