@@ -33,7 +33,7 @@ from vidd.model.event import Event
 from vidd.model.job import Arrival
 from vidd.model.media import Outcome
 from vidd.model.publication import Receipt
-from vidd.ports import Bench, Encoder, PublishContext, Plan, PlannedPublisher, PlannedStep, Store, Tools
+from vidd.ports import Bench, Encoder, Plan, PlannedPublisher, PlannedStep, PublishContext, Store, Tools
 from vidd.processes import run as process
 from vidd.queues.local import LocalQueue
 from vidd.stores.memory import MemoryStore

@@ -20,9 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from bson import ObjectId
-from builders_aws import Bucket, an_account
-from builders_dataset import Lab, Maker, augmentations, box, jpeg
-from builders_mongo import an_account as a_database
+from builders.aws import Bucket, an_account
+from builders.datasets import Lab, Maker, augmentations, box, jpeg
+from builders.mongodb import an_account as a_database
 from common import rss
 from peers.mongo import MongoServer
 from peers.servers import ministack

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import av
 from bson import ObjectId
-from builders_aws import Desk, a_job, the_tools
-from builders_mongo import an_account
+from builders.aws import Desk, a_job, the_tools
+from builders.mongodb import an_account
 from common import Run, measured, rss, table
 from cut import make
 from frames import ours as take_frames

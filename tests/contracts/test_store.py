@@ -4,12 +4,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from builders import START, job, talk
-from builders_mongo import account, mongodb
+from builders.engine import START, job, talk
+from builders.mongodb import account, mongodb
 
 from vidd.model.job import State
 from vidd.model.media import Artifact, Audio, Media, Outcome, StepRecord, Video
-from vidd.model.publication import Publication, Receipt, PublicationState
+from vidd.model.publication import Publication, PublicationState, Receipt
 from vidd.model.talk import Speaker
 from vidd.ports import Conflict
 from vidd.stores.memory import MemoryStore

@@ -5,7 +5,7 @@ import signal
 
 import av
 import pytest
-from builders_detect import walker
+from builders.detection import walker
 from peers.daemon import Place, until
 
 STEPS = """

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from footage import GREY, ffmpeg, recording
+from footage.clips import GREY, ffmpeg, recording
 from peers.daemon import until
 from peers.daemon_texts import talk
 

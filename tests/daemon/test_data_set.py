@@ -9,9 +9,9 @@ import urllib.request
 from urllib.parse import urlencode
 
 import pytest
-from builders_aws import Bucket, an_account
-from builders_dataset import Lab, augmentations, jpeg, told
-from builders_mongo import account, mongodb
+from builders.aws import Bucket, an_account
+from builders.datasets import Lab, augmentations, jpeg, told
+from builders.mongodb import account, mongodb
 from peers.daemon import until
 from peers.servers import ministack
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from builders_mongo import an_account, server
+from builders.mongodb import an_account, server
 from peers.daemon import Place, until
 from peers.daemon_texts import talk
 

@@ -3,8 +3,8 @@
 import json
 import signal
 
-import footage
 import pytest
+from footage import clips
 from peers.daemon import Place, until
 
 LENGTH = 36  # a keyframe every ten seconds: three segments, and a fourth of six seconds
@@ -12,7 +12,7 @@ LENGTH = 36  # a keyframe every ten seconds: three segments, and a fourth of six
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory):
-    return footage.recording(
+    return clips.recording(
         tmp_path_factory.mktemp("clip") / "clip.mp4", seconds=LENGTH + 1, tracks=0, output=("-g", 50, "-bf", 2)
     )
 
@@ -56,5 +56,5 @@ def test_a_daemon_that_ends_near_the_end_of_an_encode_costs_one_segment(place, l
     assert [one["pictures"] for one in whole] == [250, 250, 250]
     assert record(place) == {"number": 4, "found": 3, "encoded": 1, "pictures_encoded": 150}
     (video,) = (place.root / "out").iterdir()
-    assert footage.numbers(video) == list(range(25 * LENGTH))
+    assert clips.numbers(video) == list(range(25 * LENGTH))
     assert list((place.root / "jobs").iterdir()) == []

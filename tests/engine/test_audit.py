@@ -1,4 +1,4 @@
-from builders import arrival, job
+from builders.engine import arrival, job
 
 from vidd.engine.audit import compare
 from vidd.engine.intake import key_of

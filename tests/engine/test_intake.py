@@ -1,5 +1,5 @@
 import pytest
-from builders import HeldClock, arrival
+from builders.engine import HeldClock, arrival
 
 from vidd.engine.intake import Intake
 from vidd.queues.local import LocalQueue

@@ -5,14 +5,14 @@ import shutil
 from dataclasses import dataclass, field, replace
 
 import pytest
-from builders import Engine, FakePublisher, FakeStep
+from builders.engine import Engine, FakePublisher, FakeStep
 
 from vidd.engine.kept_results import Kept
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Artifact, Outcome
-from vidd.model.publication import Receipt, PublicationState
+from vidd.model.publication import PublicationState, Receipt
 from vidd.model.rework import is_of_edition
 from vidd.stores.memory import MemoryStore
 

@@ -2,9 +2,9 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 import pytest
-from builders import DEADLINE, Engine, FakePublisher, FakeStep, Gate, arrival, talk
+from builders.engine import DEADLINE, Engine, FakePublisher, FakeStep, Gate, arrival, talk
 
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.model.event import StepEnded
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Outcome

@@ -1,5 +1,5 @@
 import pytest
-from builders import START, job
+from builders.engine import START, job
 
 from vidd.model.job import MEANING, MOVES, IllegalMove, State, new_id
 

@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from builders import START
+from builders.engine import START
 
 from vidd.model.retry import RetryRule, next_try
 

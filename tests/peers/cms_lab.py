@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from footage import film
+from footage.clips import film
 from peers.cms import a_video
 from peers.daemon import Place, Running, until
 from peers.network import Network

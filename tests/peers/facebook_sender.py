@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from builders_aws import Desk, a_job, the_tools
+from builders.aws import Desk, a_job, the_tools
 
 from vidd.errors import RetryLater
 from vidd.integrations.facebook import publisher as facebook_publisher

@@ -7,8 +7,8 @@ import hashlib
 from contextlib import ExitStack
 from pathlib import Path
 
-from builders_aws import Bucket, an_account
-from footage import film
+from builders.aws import Bucket, an_account
+from footage.clips import film
 from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 from peers.faulty_proxy import faulty_proxy_beside

@@ -3,8 +3,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from builders_scenes import people
-from footage import GREY, recording
+from builders.scenes import people
+from footage.clips import GREY, recording
 from peers.daemon import Place
 
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
-import footage
 import pytest
 from bson import ObjectId
-from builders_mongo import server
+from builders.mongodb import server
+from footage import clips
 from peers.daemon import Place, until
 from peers.mongo import MongoServer
 from peers.servers import ministack
@@ -133,7 +133,7 @@ def service(place, server):
     with ministack() as s3:
         service = Service(place, server, s3)
         place.config.write_text(SETTINGS.format(root=place.root, uri=server.uri, s3=s3, more=""))
-        footage.recording(service.root / "cam.mp4", rate="30", seconds=8)
+        clips.recording(service.root / "cam.mp4", rate="30", seconds=8)
         yield service
         service.close()
 
@@ -317,7 +317,7 @@ def asking(tmp_path_factory):
     with ministack() as s3:
         service = Service(place, mongo, s3)
         place.config.write_text(SETTINGS.format(root=root, uri=mongo.uri, s3=s3, more=""))
-        footage.recording(service.root / "cam.mp4", rate="30", seconds=1)
+        clips.recording(service.root / "cam.mp4", rate="30", seconds=1)
         (service.root / "link.mp4").symlink_to(service.root / "cam.mp4")
         for name in ("words.txt", "words.mp4"):
             (service.root / name).write_text("words\n")
@@ -353,7 +353,7 @@ def test_what_cannot_be_worked_on_is_told_in_the_upload(place, service):
         assert document["errorMessage"] == {"error_code": 1, "error_message": reason}
         assert document["finishedAt"] is not None
         assert service.tasks(upload) == []
-        footage.recording(service.root / "cam.mp4", rate="30", seconds=8)
+        clips.recording(service.root / "cam.mp4", rate="30", seconds=8)
         assert curl(daemon, service.fields(upload))[0] == 202
         assert done(service, upload)["errorMessage"] is None
         daemon.stopped()
@@ -376,7 +376,7 @@ def test_what_the_documents_refuse_is_told_in_the_upload_and_the_job_is_not_publ
 
 def test_a_database_that_goes_away_under_a_running_daemon_is_waited_for(place, service, server):
     upload = service.upload()
-    footage.recording(service.root / "cam.mp4", rate="30", seconds=40)
+    clips.recording(service.root / "cam.mp4", rate="30", seconds=40)
     with running(place) as daemon:
         _, told = curl(daemon, service.fields(upload))
         until(lambda: service.document(upload)["progress"] > 20, "it is under way")
@@ -428,7 +428,7 @@ def test_images_become_tasks_with_the_same_documents(place, service):
 
 
 def test_a_daemon_and_a_database_that_are_killed_change_nothing(place, service, server):
-    footage.recording(service.root / "cam.mp4", rate="30", seconds=40)
+    clips.recording(service.root / "cam.mp4", rate="30", seconds=40)
     upload = service.upload()
     with running(place) as daemon:
         assert curl(daemon, service.fields(upload))[0] == 202
@@ -509,7 +509,7 @@ def service_uri(service):
 
 def test_what_was_under_way_when_the_state_was_lost_is_begun_again(place, service):
     upload, elsewhere = service.upload(), service.upload(vidd={"job": "01J0", "home": "another:/state"})
-    footage.recording(service.root / "cam.mp4", rate="30", seconds=40)
+    clips.recording(service.root / "cam.mp4", rate="30", seconds=40)
     with running(place) as daemon:
         assert curl(daemon, service.fields(upload, frame_rate=3))[0] == 202
         until(lambda: service.document(upload)["progress"] > 20, "it is under way")
@@ -534,7 +534,7 @@ def test_uploads_whose_content_is_called_alike_do_not_share_files(place, service
     for path, colour in colours.items():
         whole = place.root / "uploads" / path
         whole.parent.mkdir(parents=True, exist_ok=True)
-        footage.recording(whole, picture=f"drawbox=color={colour}:t=fill")
+        clips.recording(whole, picture=f"drawbox=color={colour}:t=fill")
     with running(place) as daemon:
         for path, upload in uploads.items():
             assert curl(daemon, service.fields(upload, content_path=path))[0] == 202

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from builders import Engine, FakePublisher, arrival, talk
+from builders.engine import Engine, FakePublisher, arrival, talk
 from peers.certificates import make_certificate
 from peers.receivers import SLACK, Receivers
 

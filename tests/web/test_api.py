@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
-from builders_web import HEALTHY, NOON, TOKEN, FakeControl, a_job, open_port
+from builders.web import HEALTHY, NOON, TOKEN, FakeControl, a_job, open_port
 
 from vidd.cli.render import job_page
 from vidd.model.audit import Audit, Finding
 from vidd.model.event import Progressed
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Artifact, Outcome, StepRecord
-from vidd.model.publication import Publication, Receipt, PublicationState
+from vidd.model.publication import Publication, PublicationState, Receipt
 from vidd.web.openapi import SCHEMAS, document
 from vidd.web.server import ROUTES, make_app
 

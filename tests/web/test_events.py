@@ -3,7 +3,7 @@ import json
 
 import aiohttp
 import pytest
-from builders_web import FakeControl, a_job, open_port
+from builders.web import FakeControl, a_job, open_port
 
 from vidd.errors import RetryLater
 from vidd.model.event import BytesMoved, JobMoved, Progressed, StepEnded, WatcherMoved

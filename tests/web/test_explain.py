@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from builders_web import NOON, a_job
+from builders.web import NOON, a_job
 
 from vidd.model.event import Progressed
 from vidd.model.job import State

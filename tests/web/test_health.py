@@ -3,7 +3,7 @@ import json
 from dataclasses import replace
 
 import aiohttp
-from builders_web import HEALTHY, NOON, FakeControl, a_job, open_port
+from builders.web import HEALTHY, NOON, FakeControl, a_job, open_port
 
 from vidd.model.job import State
 from vidd.web.control_port import Ffmpeg, Watcher

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
-from builders_web import HEALTHY, NOON, FakeControl, a_job, open_port
+from builders.web import HEALTHY, NOON, FakeControl, a_job, open_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from vidd.model.event import (

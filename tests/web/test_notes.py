@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from builders_web import a_job
+from builders.web import a_job
 
 from vidd.cli.render import job_page
 from vidd.model.media import Artifact, Outcome, StepRecord
-from vidd.model.publication import Publication, Receipt, PublicationState
+from vidd.model.publication import Publication, PublicationState, Receipt
 from vidd.model.talk import Talk
 from vidd.web.notes import notes_of
 from vidd.web.serializers import job_json

@@ -1,13 +1,13 @@
 import asyncio
 
 import pytest
-from builders_web import NOON, TOKEN, FakeControl, a_job, free_port, open_port
-from chromium import needs_chromium, open_tab
+from builders.web import NOON, TOKEN, FakeControl, a_job, free_port, open_port
+from peers.chromium import needs_chromium, open_tab
 
 from vidd.model.event import JobMoved, Progressed, PublicationMoved
 from vidd.model.job import State
 from vidd.model.media import Artifact, Audio, Media, Outcome, StepRecord, Video
-from vidd.model.publication import Publication, Receipt, PublicationState
+from vidd.model.publication import Publication, PublicationState, Receipt
 
 pytestmark = needs_chromium
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

@@ -21,7 +21,7 @@ from aiohttp import (
 )
 from pydantic import SecretStr
 
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 
 _ANSWER = ClientTimeout(total=60, sock_connect=10)
 _STREAM = ClientTimeout(total=None, sock_connect=10, sock_read=60)

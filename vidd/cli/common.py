@@ -17,7 +17,7 @@ import typer
 
 from vidd.cli.render import job_line
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Fault
+from vidd.errors import Fault, RetryLater
 from vidd.pipelines.validation import with_faults_of_kinds
 from vidd.settings.schema import Settings, SettingsFault, read_settings
 

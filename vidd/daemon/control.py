@@ -26,7 +26,7 @@ from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, IllegalMove, Job, State
 from vidd.model.rework import edition_of, rework_of
 from vidd.pipelines.rework_settings import outlook, reworked
-from vidd.ports import Clock, SourceRoute, Queue, Store
+from vidd.ports import Clock, Queue, SourceRoute, Store
 from vidd.web import control_port
 from vidd.web.event_hub import Hub
 from vidd.web.explain import Explanation, explain

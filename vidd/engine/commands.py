@@ -14,7 +14,7 @@ from vidd.engine.rework import kept_of
 from vidd.engine.runner import Runner
 from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
-from vidd.model.publication import ANEW, Publication, Receipt, PublicationState, failure_notices, next_edition
+from vidd.model.publication import ANEW, Publication, PublicationState, Receipt, failure_notices, next_edition
 from vidd.model.rework import REWORK, edition_of
 from vidd.ports import PlannedPublisher, nothing_remains
 

@@ -16,7 +16,7 @@ from vidd.aio.shield import shield_to_end
 from vidd.engine.context import EngineContext
 from vidd.engine.publication_run import Publishing
 from vidd.engine.step_run import Made
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.job import FAILED, Job
 from vidd.model.publication import Publication, PublicationState, failure_notices, next_edition

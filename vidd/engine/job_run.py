@@ -11,15 +11,15 @@ import structlog
 
 from vidd.aio.shield import shield_to_end
 from vidd.engine import check_gate, rework
-from vidd.engine.context import GivenBack, EngineContext
+from vidd.engine.context import EngineContext, GivenBack
 from vidd.engine.duplicate_talks import is_out, out_in_words, rival_of, successor_of
 from vidd.engine.publication_run import RESTING, Publishing
 from vidd.engine.retraction import retracting, take_back, tell
 from vidd.engine.step_run import Made, work
-from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
+from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.model.event import Retried
 from vidd.model.job import FAILED, FAILURE, Job, State
-from vidd.model.publication import Publication, Receipt, PublicationState
+from vidd.model.publication import Publication, PublicationState, Receipt
 from vidd.model.rework import edition_of, is_of_edition, runs_no_step
 from vidd.model.talk import Talk, parse_recording_name
 from vidd.ports import Conflict, Plan, PlannedPublisher

@@ -15,13 +15,13 @@ import structlog
 from vidd.aio.shield import shield_to_end
 from vidd.engine.context import EngineContext
 from vidd.engine.step_run import Made
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.model.event import Progressed, Retried
 from vidd.model.job import REPLACES, Job
-from vidd.model.publication import Publication, Receipt, PublicationState, next_edition
+from vidd.model.publication import Publication, PublicationState, Receipt, next_edition
 from vidd.model.rework import edition_of, is_of_edition, revision_for
 from vidd.model.talk import Talk
-from vidd.ports import PublishContext, PlannedPublisher
+from vidd.ports import PlannedPublisher, PublishContext
 
 _log = structlog.get_logger()
 RESTING = frozenset(

@@ -16,11 +16,11 @@ from vidd.aio.shield import shield_to_end
 from vidd.engine.context import EngineContext
 from vidd.engine.publication_run import Publishing
 from vidd.engine.step_run import Made
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.model.job import Job
 from vidd.model.publication import Publication, PublicationState
 from vidd.model.talk import Talk
-from vidd.ports import PublishContext, Plan, PlannedPublisher
+from vidd.ports import Plan, PlannedPublisher, PublishContext
 
 _log = structlog.get_logger()
 _TOLD = " (retracted)"

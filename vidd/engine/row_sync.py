@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from vidd.engine.context import EngineContext
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.publication import PublicationState
-from vidd.model.talk import TalkStatus, Status
+from vidd.model.talk import Status, TalkStatus
 from vidd.model.talk_status import standing_of
 from vidd.ports import Follow
 

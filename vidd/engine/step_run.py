@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vidd.engine.context import GivenBack, EngineContext
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.engine.context import EngineContext, GivenBack
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.model.event import Progressed, StepEnded, StepStarted
 from vidd.model.job import Job
 from vidd.model.media import Artifact, Outcome, StepRecord
 from vidd.model.rework import goes_over, rework_of
 from vidd.model.talk import Talk
-from vidd.ports import StepContext, Plan, PlannedStep
+from vidd.ports import Plan, PlannedStep, StepContext
 
 
 @dataclass

@@ -7,7 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from vidd.errors import RetryLater, Fault, Refused
+from vidd.errors import Fault, Refused, RetryLater
 from vidd.files.disk_space import FULL
 
 _CLONE = 0x40049409  # FICLONE of linux/fs.h

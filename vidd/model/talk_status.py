@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vidd.model.job import Job, State
 from vidd.model.publication import Publication, PublicationState
-from vidd.model.talk import TalkStatus, Status
+from vidd.model.talk import Status, TalkStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -37,8 +37,8 @@ once for each such outcome.
 
 from __future__ import annotations
 
-from vidd.ports.contexts import StepContext, SourceContext, Listed, PublishContext
-from vidd.ports.http_routes import Call, Declined, SourceRoute, Reply
+from vidd.ports.contexts import Listed, PublishContext, SourceContext, StepContext
+from vidd.ports.http_routes import Call, Declined, Reply, SourceRoute
 from vidd.ports.plan import (
     Again,
     Amend,
@@ -60,23 +60,20 @@ from vidd.ports.tools import Clock, Encoder, Memory, Observer, ShortMemory, Tool
 __all__ = [
     "Again",
     "Amend",
-    "StepContext",
     "Call",
     "Clock",
     "Conflict",
     "Declined",
     "Encoder",
     "Follow",
-    "SourceRoute",
-    "SourceContext",
     "Listed",
     "Memory",
     "Observer",
-    "PublishContext",
     "Plan",
     "PlannedPublisher",
     "PlannedStep",
     "Publish",
+    "PublishContext",
     "Queue",
     "Reconcile",
     "Reply",
@@ -84,6 +81,9 @@ __all__ = [
     "Retract",
     "RunStep",
     "ShortMemory",
+    "SourceContext",
+    "SourceRoute",
+    "StepContext",
     "Store",
     "Tools",
     "Watch",

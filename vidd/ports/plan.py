@@ -9,7 +9,7 @@ from typing import Any
 from vidd.model.media import Outcome
 from vidd.model.publication import Receipt
 from vidd.model.talk import TalkStatus
-from vidd.ports.contexts import StepContext, SourceContext, PublishContext
+from vidd.ports.contexts import PublishContext, SourceContext, StepContext
 from vidd.ports.tools import Tools
 
 RunStep = Callable[[StepContext], Awaitable[Outcome]]

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.disk_space import disk
 from vidd.processes import run as process
 from vidd.transfer.partial_download import check_room

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vidd.errors import RetryLater, Fault, Refused
+from vidd.errors import Fault, Refused, RetryLater
 from vidd.settings.types import Duration, Options
 
 _SHOWN = 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from vidd.aio.shield import shield_to_end
-from vidd.errors import RetryLater, Fault
+from vidd.errors import Fault, RetryLater
 from vidd.processes import run as process
 from vidd.programs.exit_codes import fault_of
 from vidd.programs.output_log import Log, Spoken

@@ -22,11 +22,11 @@ from vidd.aio.threads import in_thread
 from vidd.detection.program import Growing, Program
 from vidd.detection.settings import Faces, Network, People
 from vidd.display_text import quoted
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.disk_space import disk
 from vidd.model.media import Artifact, Outcome
 from vidd.processes import run as process
-from vidd.processes.worker_client import Silent, answer_of, run_worker, make_room
+from vidd.processes.worker_client import Silent, answer_of, make_room, run_worker
 from vidd.programs.options import call_of, check_running
 from vidd.programs.program import call
 from vidd.settings.templates import fields_of

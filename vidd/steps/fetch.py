@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.threads import in_thread
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.content_type import content_type
 from vidd.files.digest import digest_of, promised_sums
 from vidd.integrations.aws.s3_uri import parse_s3_uri

@@ -19,14 +19,14 @@ from pydantic import Field, model_validator
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import quoted
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.disk_space import disk
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.settings import Preset
 from vidd.media.frames.task_store import TASKS, Shelf
 from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
-from vidd.processes.worker_client import Silent, run_worker, make_room
+from vidd.processes.worker_client import Silent, make_room, run_worker
 from vidd.settings.templates import file_name
 from vidd.settings.types import Options as Base
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import quoted
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.disk_space import disk
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.process import check_capable, encode

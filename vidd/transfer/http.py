@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Fault, Refused
+from vidd.errors import Fault, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

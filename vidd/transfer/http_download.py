@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidd.aio.retry import retry
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.transfer.http import asking, fault_of_status, retry_after, session, shown
 from vidd.transfer.partial_download import check_room
 

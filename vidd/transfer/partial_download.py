@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import size_in_words
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.digest import digest_of
 from vidd.files.disk_space import disk
 

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from vidd.errors import RetryLater, Fault, OutcomeUnknown
+from vidd.errors import Fault, OutcomeUnknown, RetryLater
 from vidd.model.job import IllegalMove
 from vidd.ports import Conflict
 

@@ -10,7 +10,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as said
 
 from vidd.detection.worker.yolo import Fitted, Floats, Layout, candidates, fitted, layout_of, suppressed
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.model.boxes import Box
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import quoted
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.clone import cloned
 from vidd.files.disk_space import disk
 from vidd.files.tree import leaves, tree_artifact

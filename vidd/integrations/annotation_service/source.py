@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from vidd.display_text import quoted
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.annotation_service.api import SCHEMA, ContentCall, read_call
 from vidd.integrations.annotation_service.database import AnnotationBase, annotation_base
 from vidd.integrations.annotation_service.jobs import Taking, Terms
@@ -25,7 +25,7 @@ from vidd.integrations.mongodb.account import Account
 from vidd.media.probe.client import probe
 from vidd.model.job import ENDED, Job, State
 from vidd.model.sampling import exceeds
-from vidd.ports import Call, Declined, SourceRoute, SourceContext, Reply, Tools
+from vidd.ports import Call, Declined, Reply, SourceContext, SourceRoute, Tools
 from vidd.settings.secret import reveal
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base

@@ -9,7 +9,7 @@ import aiohttp
 from botocore import exceptions as boto
 
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
+from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.digest import FollowingSum
 from vidd.integrations.aws.account import head, shown
 from vidd.integrations.aws.errors import asking

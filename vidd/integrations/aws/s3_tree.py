@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.aws.account import head, shown
 from vidd.integrations.aws.errors import asking
 from vidd.integrations.aws.s3_parts import manifest

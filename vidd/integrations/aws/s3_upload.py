@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
-from vidd.errors import RetryLater, Fault, Refused
+from vidd.errors import Fault, Refused, RetryLater
 from vidd.integrations.aws.account import head
 from vidd.integrations.aws.errors import asking, code_of, status_of
 from vidd.integrations.aws.s3_parts import Manifest, Slice

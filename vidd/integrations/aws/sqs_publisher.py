@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vidd.aio.retry import retry
 from vidd.display_text import quoted, size_in_words
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.aws.account import Account, client
 from vidd.integrations.aws.errors import asking
 from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.aio.threads import in_thread
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.aws.account import head
 from vidd.integrations.aws.s3_tree import Listed, listed
 from vidd.integrations.datasets.download import bring

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from vidd.aio.retry import retry
 from vidd.aio.threads import in_thread
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.disk_space import disk
 from vidd.integrations.aws.account import shown
 from vidd.integrations.aws.errors import ABSENT, asking, code_of

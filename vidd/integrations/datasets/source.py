@@ -17,7 +17,7 @@ from vidd.integrations.datasets.documents import Documents
 from vidd.integrations.mongodb import account as mongodb_account
 from vidd.model.event import JobMoved
 from vidd.model.job import ENDED, Arrival
-from vidd.ports import Declined, SourceRoute, SourceContext, Reply
+from vidd.ports import Declined, Reply, SourceContext, SourceRoute
 from vidd.settings import secret
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base

@@ -21,7 +21,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from vidd.aio.idle_timeout import IdleTimeout
 from vidd.aio.retry import retry
-from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
+from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.facebook.errors import GraphError, fate_of, graph_error
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import asking, authorities, patience

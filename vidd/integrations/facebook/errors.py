@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
+from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

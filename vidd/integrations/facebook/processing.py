@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.poll_clock import observed_for
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.facebook.video import Film, look, marked
 from vidd.model.publication import Receipt
 from vidd.settings.types import Duration, Options

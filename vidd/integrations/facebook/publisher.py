@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.facebook.api import Account, Graph, graph
 from vidd.integrations.facebook.errors import GraphError
 from vidd.integrations.facebook.processing import WatchOptions, age, found, outcome, receipt_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vidd.aio.retry import retry
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.facebook.api import Chunk
 from vidd.integrations.facebook.errors import GraphError
 from vidd.transfer.read_ahead import pieces

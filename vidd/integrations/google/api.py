@@ -15,7 +15,7 @@ import aiohttp
 
 from vidd.aio.retry import retry
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
+from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.google.auth import GoogleAccount, Tokens
 from vidd.transfer.http import asking, retry_after
 

@@ -20,7 +20,7 @@ from google.auth import crypt, jwt
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from vidd.aio.retry import retry
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import asking, authorities, patience, retry_after
 

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Fault, Refused
+from vidd.errors import Fault, Refused, RetryLater
 
 _NOT_ALLOWED = {
     "UNAUTHENTICATED",

@@ -16,7 +16,7 @@ import aiohttp
 
 from vidd.aio.threads import in_thread
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account, has_cookie, session
 from vidd.integrations.graphql_cms.errors import (
     NotAllowed,

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.graphql_cms.graphql import Cms
 from vidd.integrations.graphql_cms.records import dig, written
 from vidd.settings.types import Options

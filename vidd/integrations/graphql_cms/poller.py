@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.wait import sleep_or_event
-from vidd.errors import RetryLater, Fault, Refused
+from vidd.errors import Fault, Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.delivery import Reception
 from vidd.integrations.graphql_cms.graphql import Cms, connected

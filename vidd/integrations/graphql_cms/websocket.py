@@ -26,7 +26,7 @@ from gql.transport.exceptions import (
 from graphql import ExecutionResult
 
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Fault
+from vidd.errors import Fault, RetryLater
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.errors import (
     NotAllowed,

@@ -22,7 +22,7 @@ from vidd.errors import RetryLater
 from vidd.files.clone import disk_fault
 from vidd.model.arrival import file_arrival
 from vidd.model.job import Arrival
-from vidd.ports import SourceContext, Listed, Tools
+from vidd.ports import Listed, SourceContext, Tools
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
 

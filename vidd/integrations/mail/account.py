@@ -16,7 +16,7 @@ from typing import Literal
 import aiosmtplib as smtp
 from pydantic import Field, SecretStr, model_validator
 
-from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
+from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.ports import Tools
 from vidd.settings.types import Duration, Options
 

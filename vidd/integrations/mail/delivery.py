@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
+from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.mail.account import Account, Session, session
 from vidd.integrations.mail.message import Letter
 from vidd.integrations.mail.outbox import post

@@ -13,7 +13,7 @@ from dns.resolver import NoNameservers
 from pymongo import errors
 
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Fault, Refused
+from vidd.errors import Fault, Refused, RetryLater
 from vidd.ports import Conflict
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from vidd.aio.idle_timeout import IdleTimeout
 from vidd.aio.retry import retry
-from vidd.errors import RetryLater, OutcomeUnknown
+from vidd.errors import OutcomeUnknown, RetryLater
 from vidd.integrations.pcloud.errors import LOGIN, PCloudError, fate_of
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import asking, authorities, patience, retry_after

@@ -16,7 +16,7 @@ from yarl import URL
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.display_text import printable, quoted
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.digest import FollowingSum
 from vidd.integrations.pcloud.files import checksums, links, stat
 from vidd.transfer.http import asking, fault_of_status, retry_after

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from vidd.aio.retry import retry
 from vidd.display_text import quoted
-from vidd.errors import RetryLater, OutcomeUnknown, Refused
+from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.pcloud.api import understood
 from vidd.integrations.pcloud.files import File, checksums, delete_file, file_of, listing, rename, sums_of
 from vidd.transfer.read_ahead import pieces

@@ -12,7 +12,7 @@ from vidd.integrations.sheet.rows import RowOptions, place_of, receipt_of, with_
 from vidd.integrations.sheet.table import places
 from vidd.integrations.sheet.writer import written
 from vidd.model.publication import Receipt
-from vidd.model.talk import TalkStatus, Status
+from vidd.model.talk import Status, TalkStatus
 from vidd.ports import PublishContext, Tools
 
 SLOT: str | None = None

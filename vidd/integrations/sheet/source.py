@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 
 from pydantic import Field
 
-from vidd.errors import RetryLater, Fault, Refused
+from vidd.errors import Fault, Refused, RetryLater
 from vidd.integrations.sheet.backends.file import make_sheet
 from vidd.integrations.sheet.options import SheetOptions
 from vidd.integrations.sheet.programme import Columns, read_talks

@@ -18,7 +18,7 @@ from vidd.integrations.sheet.merge import Known, Verdict, merged
 from vidd.integrations.sheet.rows import RowOptions, place_of, receipt_of
 from vidd.integrations.sheet.table import Book, Cell, Grid, Layout, Names, Place, Remark, fold, places
 from vidd.model.publication import Receipt
-from vidd.model.talk import TalkStatus, Status
+from vidd.model.talk import Status, TalkStatus
 from vidd.ports import Memory, Tools
 
 _OWN = frozenset(one.value for one in Status)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field, model_validator
 
 from vidd.display_text import quoted
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.integrations.webhook.receiver import Account, Answer, Delivery, deliver, trust, unknown
 from vidd.integrations.webhook.signature import hub_signed, signed

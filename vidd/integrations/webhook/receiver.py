@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, field_validator
 from yarl import URL
 
 from vidd.display_text import printable
-from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
+from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.webhook.signature import key_of
 from vidd.settings.types import Duration, Options
 from vidd.transfer.http import retry_after, session

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.google.api import Answer, Api, NotTaken, QuotaUsedUp, google
 from vidd.integrations.google.auth import GoogleAccount
 from vidd.integrations.youtube.quota import Quota

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from vidd.aio.poll_clock import observed_for
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.youtube.extras import Extras
 from vidd.integrations.youtube.metadata_order import playlists_of
 from vidd.integrations.youtube.playlists import Playlists

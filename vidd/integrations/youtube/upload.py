@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import RetryLater, OutcomeUnknown
+from vidd.errors import OutcomeUnknown, RetryLater
 from vidd.integrations.google.api import QuotaUsedUp
 from vidd.integrations.google.resumable_upload import Gone, ResumableUpload, standing_of
 from vidd.integrations.youtube.state import find_marked

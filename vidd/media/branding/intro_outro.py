@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files import made_once as files_made_once
 from vidd.media.ffmpeg.args import intro_outro
 from vidd.media.ffmpeg.process import encode

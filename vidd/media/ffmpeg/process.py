@@ -13,7 +13,7 @@ import imageio_ffmpeg
 
 from vidd.aio.shield import shield_to_end
 from vidd.display_text import size_in_words
-from vidd.errors import RetryLater, Fault, Refused
+from vidd.errors import Fault, Refused, RetryLater
 from vidd.media.ffmpeg import parse
 from vidd.model.event import EncodeCount, EncodeEnded
 from vidd.processes import run as process

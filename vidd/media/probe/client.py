@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 from vidd.aio.shield import shield_to_end
 from vidd.display_text import quoted
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.model.media import Media
 from vidd.processes.conversation import JsonLinesProcess, Lost
 

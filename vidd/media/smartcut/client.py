@@ -15,9 +15,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.media.ffmpeg.args.common import Cut
-from vidd.media.smartcut.plan import SmartCutUnavailable, Plan, Ticks
+from vidd.media.smartcut.plan import Plan, SmartCutUnavailable, Ticks
 from vidd.processes.conversation import JsonLinesProcess, Lost
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from vidd.media.ffmpeg.args.intro_outro import Format
 from vidd.media.ffmpeg.process import encode
 from vidd.media.smartcut.audio_tracks import Sounding
 from vidd.media.smartcut.client import Cutter
-from vidd.media.smartcut.plan import Index, Keyframe, SmartCutUnavailable, Plan, Ticks, decimal, plan, ticks
+from vidd.media.smartcut.plan import Index, Keyframe, Plan, SmartCutUnavailable, Ticks, decimal, plan, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

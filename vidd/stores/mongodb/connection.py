@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from pymongo import timeout
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.mongodb.account import Account, Collection, Database, Document, database
 from vidd.integrations.mongodb.errors import TooLarge, asking
 from vidd.ports import Conflict

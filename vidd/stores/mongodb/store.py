@@ -19,7 +19,7 @@ from pydantic import Field
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.integrations.mongodb.account import Account, Document, database
 from vidd.integrations.mongodb.errors import asking, known_of
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.files.clone import disk_fault, sync_directory
 from vidd.integrations.sheet.backends import csv, xlsx
 from vidd.integrations.sheet.table import Cell, Change, Grid, Stamp

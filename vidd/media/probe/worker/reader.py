@@ -16,7 +16,7 @@ import av.logging
 from av.stream import Disposition
 
 from vidd.display_text import quoted
-from vidd.errors import RetryLater, Refused
+from vidd.errors import Refused, RetryLater
 from vidd.media.ffmpeg.formats import FORMATS
 from vidd.model.media import Audio, Media, Video
 

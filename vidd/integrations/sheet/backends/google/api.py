@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
-from vidd.errors import RetryLater, Fault, OutcomeUnknown, Refused
+from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.google.api import Api, NotTaken, google
 from vidd.integrations.google.auth import GoogleAccount
 from vidd.integrations.sheet.backends.google.grid import SHEET_FIELDS, Entered, entered, sheets

@@ -1,0 +1,1 @@
+"""Builders of what tests work on, one module per part of vidd."""

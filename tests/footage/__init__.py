@@ -1,0 +1,1 @@
+"""Recordings made for tests: whole, of every kind, damaged, field by field."""

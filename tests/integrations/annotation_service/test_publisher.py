@@ -1,0 +1,381 @@
+"""An upload's documents: all of them at once, once, and nobody's boxes lost."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from bson import ObjectId
+from builders.aws import Desk, a_job, the_tools
+from builders.mongodb import account, an_account, mongodb, server
+from pymongo import MongoClient
+
+from vidd.errors import Refused, RetryLater
+from vidd.files.tree import tree_artifact
+from vidd.integrations.annotation_service import publisher as annotation_service_publisher
+from vidd.integrations.annotation_service.database import annotation_base
+from vidd.model.frame_manifest import Sample, Task, TaskList, task_name
+from vidd.model.publication import PublicationState, Receipt
+
+__all__ = ["account", "mongodb", "server"]
+OPTIONS = annotation_service_publisher.Options(account="base")
+PLACE = "https://store.example/contents/u/"
+RECEIPTS = {"files": Receipt(PLACE, {"trees": [{"role": "tasks", "url": PLACE}]})}
+
+
+def a_box(label="person", confidence=0.9):
+    return {"x": 1.0, "y": 2.0, "w": 3.0, "h": 4.0, "label": label, "confidence": confidence}
+
+
+class Shelf:
+    """A database with a project and an upload, and the parcels of jobs for it."""
+
+    def __init__(self, account, directory):
+        self.account, self.directory = account, directory
+        self.client = MongoClient(account.uri.get_secret_value())
+        self.db = self.client[account.database]
+        self.project, self.upload = ObjectId(), ObjectId()
+        self.db.AnnotationProject.insert_one({"_id": self.project, "contentUploads": []})
+        self.db.AnnotationContentUpload.insert_one({"_id": self.upload, "projectId": self.project, "status": 0})
+
+    def context(self, job_id="01job", *, tasks=3, frames=4, boxes=None, edition=1, **facts):
+        directory = self.directory / job_id
+        (directory / "tasks").mkdir(parents=True, exist_ok=True)
+        names = [task_name(number, "cam") for number in range(tasks)]
+        rows = [
+            Sample(name, index, 6 * (at * frames + index), 0, 0.2 * (at * frames + index), "00")
+            for at, name in enumerate(names)
+            for index in range(1, frames + 1)
+        ]
+        for name in names:
+            (directory / "tasks" / name).mkdir(exist_ok=True)
+            (directory / "tasks" / name / f"{name}.mp4").write_bytes(b"x")
+        (directory / "tasks" / names[0] / "1.jpg").write_bytes(b"x")
+        listed = TaskList(
+            "cam.mp4", 5.0, 30.0, Fraction(1, 15360), 640, 360, frames,
+            [Task(at, name, f"{name}/{name}.mp4", frames, 6 * at * frames, 6 * (at + 1) * frames - 1)
+             for at, name in enumerate(names)],
+        )  # fmt: skip
+        asked = {
+            "upload_id": str(self.upload), "project_id": str(self.project), "request_type": 0, "force_write": 0,
+            "auto_anno_version": 0, "content_path": "p/cam.mp4", **facts,
+        }  # fmt: skip
+        if edition > 1:
+            asked |= {"rework": {"edition": edition}}
+        job = replace(a_job("file:///cam.mp4", name="cam.mp4", facts=asked), id=job_id)
+        desk = Desk(job, directory, the_tools(self.directory, base=self.account))
+        desk.add("manifest", "manifest.jsonl", "".join(json.dumps(one.to_json()) + "\n" for one in rows).encode())
+        desk.add("task_list", "task_list.json", json.dumps(listed.to_json()).encode())
+        desk.artifacts["tasks"] = tree_artifact("tasks", directory, "tasks")
+        if boxes is not None:
+            lines = [json.dumps({"task": names[at], "index": k, "boxes": some}) + "\n" for at, k, some in boxes]
+            desk.add("annotations", "annotations.jsonl", "".join(lines).encode())
+        return replace(desk.context, receipts=RECEIPTS), desk
+
+    def document(self):
+        return self.db.AnnotationContentUpload.find_one({"_id": self.upload})
+
+    def tasks(self):
+        return list(self.db.AnnotationTask.find().sort("frameStart"))
+
+    def frame(self, task, index):
+        return self.db.AnnotationFrame.find_one({"taskId": task["_id"], "frameId": index})
+
+
+@pytest.fixture
+def shelf(account, tmp_path):
+    shelf = Shelf(account, tmp_path)
+    yield shelf
+    shelf.client.close()
+
+
+async def test_all_documents_of_an_upload_have_the_services_fields(shelf):
+    context, _ = shelf.context(boxes=[(0, 2, [a_box(), a_box("car", 0.5)])], request_type=1, auto_anno_version=3)
+    receipt = await annotation_service_publisher.publish(OPTIONS, context)
+    assert receipt.facts == {"tasks": 3, "frames": 12, "upload": str(shelf.upload)}
+    document = shelf.document()
+    assert {name: document[name] for name in ("status", "progress", "taskCount", "frames_per_task")} == {
+        "status": 1, "progress": 100, "taskCount": 3, "frames_per_task": 4,
+    }  # fmt: skip
+    assert document["request_annotation_version"] == 3
+    assert shelf.db.AnnotationProject.find_one()["contentUploads"] == [shelf.upload]
+    first = shelf.tasks()[0]
+    assert (first["S3_url"], first["skipFrameCount"]) == (f"{PLACE}task-0-cam/task-0-cam.mp4", 24 / 5)
+    assert shelf.frame(first, 1)["imageUrl"] == f"{PLACE}task-0-cam/1.jpg"
+    assert shelf.frame(first, 2)["imageUrl"] is None
+    boxes = shelf.frame(first, 2)["boxes"]
+    assert [(one["boundaries"]["label"], one["boundaries"]["autoLable_confidance"]) for one in boxes] == [
+        ("person", 0.9), ("car", 0.5),
+    ]  # fmt: skip
+    assert shelf.frame(first, 3)["boxes"] == []
+
+
+async def test_publishing_again_changes_nothing_and_is_known_by_asking(shelf):
+    context, desk = shelf.context()
+    assert await annotation_service_publisher.reconcile(OPTIONS, context) is None
+    receipt = await annotation_service_publisher.publish(OPTIONS, context)
+    before = [shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))]
+    for status in (1, 0, 3):
+        shelf.db.AnnotationContentUpload.update_one({}, {"$set": {"status": status}})
+        asked = replace(context, publication=desk.context.publication)
+        assert await annotation_service_publisher.reconcile(OPTIONS, asked) == receipt
+    await annotation_service_publisher.publish(OPTIONS, context)
+    assert [shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))] == before
+
+
+async def test_a_newer_job_takes_the_place_of_the_tasks_and_an_older_one_cannot_take_it_back(shelf):
+    older, _ = shelf.context("01job")
+    newer, _ = shelf.context("02job", tasks=2)
+    await annotation_service_publisher.publish(OPTIONS, older)
+    await annotation_service_publisher.publish(OPTIONS, newer)
+    assert len(shelf.tasks()) == 2
+    assert shelf.db.AnnotationFrame.count_documents({}) == 8
+    with pytest.raises(Refused, match="a newer job works on it"):
+        await annotation_service_publisher.publish(OPTIONS, older)
+    assert len(shelf.tasks()) == 2
+
+
+async def test_what_a_lost_answer_left_behind_is_swept_once_it_is_known_to_have_arrived(shelf):
+    await annotation_service_publisher.publish(OPTIONS, shelf.context("01job")[0])
+    old = [str(one["_id"]) for one in shelf.tasks()]
+    newer, desk = shelf.context("02job")
+    await annotation_service_publisher.publish(OPTIONS, newer)
+    assert desk.token == {"old": old}
+    shelf.db.AnnotationFrame.insert_one({"taskId": ObjectId(old[0]), "frameId": 1})
+    asked = replace(newer, publication=desk.context.publication)
+    assert await annotation_service_publisher.reconcile(OPTIONS, asked) is not None
+    assert shelf.db.AnnotationFrame.count_documents({}) == 12
+
+
+async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detector_found(shelf):
+    first = [(0, 1, [a_box("old")]), (0, 2, [a_box("old")])]
+    await annotation_service_publisher.publish(
+        OPTIONS, shelf.context("01job", request_type=1, auto_anno_version=1, boxes=first)[0]
+    )
+    task = shelf.tasks()[0]
+    drawn = {"id": 7, "boundaries": {"id": 7, "label": "mine", "x": 0}, "attributeValues": {}}
+    shelf.db.AnnotationFrame.update_one({"taskId": task["_id"], "frameId": 1}, {"$push": {"boxes": drawn}})
+    shelf.db.AnnotationFrame.update_one({"taskId": task["_id"], "frameId": 4}, {"$set": {"boxes": [drawn]}})
+    shelf.db.AnnotationFrame.delete_one({"taskId": task["_id"], "frameId": 3})
+    before = shelf.tasks()
+    second = [(0, 1, [a_box("new")]), (0, 3, [a_box("new")])]
+    await annotation_service_publisher.publish(
+        OPTIONS, shelf.context("02job", request_type=2, auto_anno_version=2, boxes=second)[0]
+    )
+
+    def labels(index):
+        return [(one["id"], one["boundaries"]["label"]) for one in shelf.frame(task, index)["boxes"]]
+
+    assert [labels(index) for index in (1, 2, 3, 4)] == [[(7, "mine"), (8, "new")], [], [(1, "new")], [(7, "mine")]]
+    assert [{**one, "AutoAnnotationVersion": 2} for one in before] == shelf.tasks()
+    assert shelf.document()["request_annotation_version"] == 2
+    assert shelf.db.AnnotationFrame.count_documents({}) == 12
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"boundaries.x": 40},
+        {"boundaries.w": 4.5},
+        {"boundaries.label": "woman"},
+        {"attributeValues": {"pose": "sits"}},
+        {"boundaries.attributeValues": {"pose": "sits"}},
+        {"boundaries.status": "approved"},
+        {"boundaries.points": [[1, 2], [3, 4]]},
+        {"occluded": True},
+    ],
+)
+async def test_what_people_changed_of_a_detectors_box_is_theirs(shelf, change):
+    boxes = [(0, 1, [a_box("left"), a_box("right")])]
+    await annotation_service_publisher.publish(
+        OPTIONS, shelf.context("01job", request_type=1, auto_anno_version=1, boxes=boxes)[0]
+    )
+    frame = {"taskId": shelf.tasks()[0]["_id"], "frameId": 1}
+    # As a front end writes it back: the one nobody touched with whole numbers for those with a dot.
+    shelf.db.AnnotationFrame.update_one(
+        frame, {"$set": {"boxes.0.boundaries.x": 1, **{f"boxes.1.{name}": value for name, value in change.items()}}}
+    )
+    changed = shelf.db.AnnotationFrame.find_one(frame)["boxes"][1]
+    for job, version, label in (("02job", 2, "new"), ("03job", 3, "newer")):
+        found = [(0, 1, [a_box(label)])]
+        await annotation_service_publisher.publish(
+            OPTIONS, shelf.context(job, request_type=2, auto_anno_version=version, boxes=found)[0]
+        )
+        kept, new = shelf.db.AnnotationFrame.find_one(frame)["boxes"]
+        assert kept == changed
+        assert new["boundaries"]["label"] == label
+
+
+async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing_else(shelf):
+    asked = {"request_type": 1, "auto_anno_version": 1}
+    await annotation_service_publisher.publish(
+        OPTIONS, shelf.context(boxes=[(0, 1, [a_box("old")]), (0, 2, [a_box("old")])], **asked)[0]
+    )
+    [task, *_] = before = shelf.tasks()
+    frames = {"taskId": task["_id"]}
+    shelf.db.AnnotationFrame.update_one({**frames, "frameId": 1}, {"$set": {"boxes.0.boundaries.label": "woman"}})
+    shelf.db.AnnotationFrame.update_one({**frames, "frameId": 3}, {"$set": {"commentBoxes": [{"text": "look"}]}})
+    shelf.db.AnnotationFrame.update_one({**frames, "frameId": 4}, {"$set": {"isEmpty": True}})
+    shelf.db.AnnotationTask.update_one({"_id": task["_id"]}, {"$set": {"annotatorId": 7}})
+    found = [(0, index, [a_box("new")]) for index in (1, 2, 4)]
+    second = shelf.context(boxes=found, edition=2, **asked)[0]
+    context = replace(
+        second, publication=replace(second.publication, state=PublicationState.DONE), sent=None, facts={"annotator": 5}
+    )
+    await annotation_service_publisher.allow(OPTIONS, context)
+    receipt = await annotation_service_publisher.replace(OPTIONS, context)
+    assert receipt.facts["frames"] == 12
+    # The edition that shows already can be shown once more.
+    assert await annotation_service_publisher.replace(OPTIONS, context) == receipt
+    labels = [[one["boundaries"]["label"] for one in shelf.frame(task, index)["boxes"]] for index in (1, 2, 3, 4)]
+    assert labels == [["woman", "new"], ["new"], [], []]
+    assert shelf.frame(task, 3)["commentBoxes"] == [{"text": "look"}]
+    assert shelf.tasks() == [
+        {**one, "AutoAnnotationVersion": 5, **({"annotatorId": 7} if one == task else {})} for one in before
+    ]
+    assert shelf.document()["request_annotation_version"] == 5
+
+
+@pytest.mark.parametrize(
+    ("collection", "change"),
+    [
+        ("AnnotationFrame", {"boxes": [{"id": 1, "boundaries": {"label": "car"}}]}),
+        ("AnnotationFrame", {"boxes": "x"}),
+        ("AnnotationFrame", {"boxes": [None]}),
+        ("AnnotationFrame", {"commentBoxes": [{"text": "look"}]}),
+        ("AnnotationFrame", {"isEmpty": True}),
+        ("AnnotationFrame", {"datasetVersions": [{"versionId": "v"}]}),
+        ("AnnotationFrame", {"labels": ["night"]}),
+        ("AnnotationTask", {"annotatorId": 7}),
+        ("AnnotationTask", {"auditStatus": 1}),
+        ("AnnotationTask", {"datasetVersions": [{"versionId": "v"}]}),
+        (None, {}),
+    ],
+)
+async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_begun(shelf, collection, change):
+    await annotation_service_publisher.publish(OPTIONS, shelf.context()[0])
+    if collection:
+        shelf.db[collection].update_one({}, {"$set": change})
+    other, _ = shelf.context(edition=2, tasks=4, frames=3)
+    if collection:
+        with pytest.raises(Refused, match="People have worked on the tasks of this upload"):
+            await annotation_service_publisher.allow(OPTIONS, other)
+        return
+    await annotation_service_publisher.allow(OPTIONS, other)
+    await annotation_service_publisher.replace(OPTIONS, replace(other, sent=None))
+    assert [one["frameCount"] for one in shelf.tasks()] == [3] * 4
+    assert shelf.db.AnnotationFrame.count_documents({}) == 12
+
+
+async def test_a_job_is_not_allowed_where_a_newer_one_works_on_the_upload(shelf):
+    await annotation_service_publisher.publish(OPTIONS, shelf.context("02job")[0])
+    with pytest.raises(Refused, match="a newer job works on it: nothing of this one is sent"):
+        await annotation_service_publisher.allow(OPTIONS, shelf.context("01job")[0])
+    await annotation_service_publisher.allow(OPTIONS, shelf.context("02job")[0])
+    await annotation_service_publisher.allow(OPTIONS, shelf.context("03job")[0])
+
+
+@pytest.mark.parametrize("boxes", ["x", {"a": 1}])
+async def test_a_frame_whose_boxes_make_no_sense_gets_none_and_is_named(shelf, boxes):
+    await annotation_service_publisher.publish(OPTIONS, shelf.context()[0])
+    frame = {"taskId": shelf.tasks()[0]["_id"], "frameId": 1}
+    shelf.db.AnnotationFrame.update_one(frame, {"$set": {"boxes": boxes}})
+    found = [(0, 1, [a_box("new")])]
+    asked = shelf.context("02job", request_type=2, auto_anno_version=2, boxes=found)[0]
+    with pytest.raises(
+        Refused, match=r"^Frame 1 of the task .* cannot get boxes \(its boxes are no list\): correct it"
+    ):
+        await annotation_service_publisher.publish(OPTIONS, asked)
+    for odd in ([None], ["y"], [{}], [{"boundaries": None}]):
+        shelf.db.AnnotationFrame.update_one(frame, {"$set": {"boxes": odd}})
+        await annotation_service_publisher.publish(OPTIONS, asked)
+        assert shelf.db.AnnotationFrame.find_one(frame)["boxes"][:-1] == odd
+
+
+@pytest.mark.parametrize(
+    ("boxes", "sentence"),
+    [
+        ([(0, 9, [a_box()])], "are of no frame of the manifest"),
+        ([(1, 1, [a_box()]), (0, 1, [a_box()])], "out of its order"),
+        ([(0, 1, [a_box()]), (0, 2, [{"x": 1}])], "Line 2 of the annotations is not as it should be"),
+    ],
+)
+async def test_annotations_of_another_making_are_refused_and_nothing_shows(shelf, boxes, sentence):
+    context, _ = shelf.context(boxes=boxes)
+    with pytest.raises(Refused, match=sentence):
+        await annotation_service_publisher.publish(OPTIONS, context)
+    assert (shelf.tasks(), shelf.document()["status"]) == ([], 0)
+
+
+async def test_a_manifest_that_is_cut_off_is_refused(shelf):
+    context, desk = shelf.context()
+    path = desk.directory / "manifest.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(Refused, match="the list of tasks differ"):
+        await annotation_service_publisher.publish(OPTIONS, context)
+    assert shelf.tasks() == []
+
+
+async def test_an_upload_that_is_gone_and_files_that_nobody_put_out_are_refused(shelf):
+    context, _ = shelf.context()
+    with pytest.raises(Refused, match="No publisher says where it put the tasks"):
+        await annotation_service_publisher.publish(OPTIONS, replace(context, receipts={}))
+    shelf.db.AnnotationContentUpload.delete_many({})
+    with pytest.raises(Refused, match="The upload is gone"):
+        await annotation_service_publisher.publish(OPTIONS, context)
+    assert shelf.tasks() == []
+
+
+async def test_a_job_that_comes_too_late_leaves_no_frames_behind_but_those_that_are_shown(shelf):
+    first, _ = shelf.context("01job")
+    await annotation_service_publisher.publish(OPTIONS, first)
+    before = shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))
+    shelf.db.AnnotationContentUpload.update_one({}, {"$set": {"vidd.job": "02job"}})
+    for late in (shelf.context("00job")[0], first):
+        with pytest.raises(Refused, match="a newer job works on it: nothing of this one is shown"):
+            await annotation_service_publisher.publish(OPTIONS, late)
+        assert (shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))) == before
+
+
+async def test_a_database_that_is_away_is_waited_for_as_nobodys_failure(tmp_path, server):
+    shelf = Shelf(an_account(server.uri, timeout="500ms"), tmp_path)
+    context, _ = shelf.context()
+    server.kill()
+    for do in (annotation_service_publisher.publish, annotation_service_publisher.reconcile):
+        with pytest.raises(RetryLater) as away:
+            await do(OPTIONS, context)
+        assert not away.value.counts
+    server.start()
+    await annotation_service_publisher.publish(OPTIONS, context)
+    assert len(shelf.tasks()) == 3
+    shelf.client.close()
+
+
+async def test_a_transaction_that_fails_in_the_middle_shows_nothing(tmp_path, server):
+    shelf = Shelf(an_account(server.uri, timeout="5s"), tmp_path)
+    context, _ = shelf.context()
+    server.fail(["commitTransaction"], {"times": 1}, errorCode=112)
+    with pytest.raises(RetryLater):
+        await annotation_service_publisher.publish(OPTIONS, context)
+    assert (shelf.tasks(), shelf.document()["status"]) == ([], 0)
+    assert await annotation_service_publisher.reconcile(OPTIONS, context) is None
+    await annotation_service_publisher.publish(OPTIONS, context)
+    assert (len(shelf.tasks()), shelf.document()["status"]) == (3, 1)
+    shelf.client.close()
+
+
+async def test_an_upload_is_spoken_for_by_its_newest_job_and_its_progress_does_not_fall(shelf):
+    async with annotation_base(shelf.account, "base") as base:
+
+        async def told(job, **changes):
+            await base.tell(str(shelf.upload), job, changes)
+            found = shelf.document()
+            return found["vidd"]["job"], found["status"], found["progress"]
+
+        assert await told("01job", status=0, progress=40) == ("01job", 0, 40)
+        assert await told("01job", status=0, progress=0) == ("01job", 0, 40)
+        assert await told("02job", status=0, progress=5) == ("02job", 0, 5)
+        assert await told("01job", status=2, progress=99) == ("02job", 0, 5)
+        assert await told("02job", status=2) == ("02job", 2, 5)
+        await annotation_service_publisher.publish(OPTIONS, shelf.context("02job")[0])
+        assert await told("02job", status=0, progress=7) == ("02job", 1, 100)

@@ -1,0 +1,166 @@
+"""Images as tasks: a zip of them or a directory, whatever they are like."""
+
+import asyncio
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import replace
+
+import pytest
+from footage import clips
+from PIL import Image
+
+from vidd.errors import Refused
+from vidd.files.tree import tree_artifact
+from vidd.model.frame_manifest import Sample, TaskList
+from vidd.steps import frames
+
+
+def image(colour, mode="RGB", size=(40, 30), kind="PNG", **more):
+    made = io.BytesIO()
+    Image.new(mode, size, colour).save(made, kind, **more)
+    return made.getvalue()
+
+
+def zipped(path, files):
+    with zipfile.ZipFile(path, "w") as made:
+        for name, data in files.items():
+            made.writestr(name, data)
+    return path
+
+
+async def taken(directory, path, **options):
+    one = clips.Watched(directory, path, name=path.name)
+    context = one.context
+    if path.is_dir():
+        context = one.with_artifacts(tree_artifact("source", directory, path.name))
+    outcome = await frames.run(frames.Options.model_validate(options), context)
+    rows = [Sample.from_json(json.loads(line)) for line in (directory / "manifest.jsonl").read_text().splitlines()]
+    return outcome, rows, TaskList.from_json(json.loads((directory / "task_list.json").read_text()))
+
+
+def colour(directory, row):
+    with Image.open(directory / "tasks" / row.task / f"{row.index}.jpg") as made:
+        assert (made.format, made.mode) == ("JPEG", "RGB")
+        return made.getpixel((made.width // 4, made.height // 4))
+
+
+def close(one, other):
+    return all(abs(a - b) <= 6 for a, b in zip(one, other, strict=True))
+
+
+async def test_images_of_every_kind_become_jpegs_in_the_order_people_count(tmp_path):
+    deep = Image.new("I;16", (40, 30), 200 * 256)
+    made = io.BytesIO()
+    deep.save(made, "PNG")
+    turned = Image.new("RGB", (40, 30), (0, 0, 255))
+    turned.paste((255, 0, 0), (0, 0, 20, 30))
+    exif, sideways = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    turned.save(sideways, "JPEG", exif=exif, quality=95)
+    files = {
+        "set/10.png": image((10, 20, 30)),
+        "set/2.jpg": image((200, 0, 0), kind="JPEG"),
+        "set/3.jpg": image((0, 255, 255, 0), "CMYK", kind="JPEG"),
+        "set/4.png": made.getvalue(),
+        "set/5.png": image((0, 200, 0, 0), "RGBA"),
+        "set/6.jpg": sideways.getvalue(),
+        "set/7.tif": image((9, 9, 200), size=(400, 20), kind="TIFF"),
+        "__MACOSX/set/._2.jpg": b"rubbish",
+        "set/readme.txt": b"words",
+    }
+    outcome, rows, listed = await taken(tmp_path, zipped(tmp_path / "many.zip", files), per_task=4, thumbnails=True)
+    assert [row.name for row in rows] == [
+        "set/2.jpg", "set/3.jpg", "set/4.png", "set/5.png", "set/6.jpg", "set/7.tif", "set/10.png"
+    ]  # fmt: skip
+    assert [(row.task, row.index) for row in rows] == [
+        *(("task-0-many", k) for k in (1, 2, 3, 4)), *(("task-1-many", k) for k in (1, 2, 3))
+    ]  # fmt: skip
+    wanted = [(200, 0, 0), (255, 0, 0), (200, 200, 200), (255, 255, 255), (255, 0, 0), (9, 9, 200), (10, 20, 30)]
+    assert all(close(colour(tmp_path, row), one) for row, one in zip(rows, wanted, strict=True))
+    with Image.open(tmp_path / "tasks" / "task-1-many" / "1.jpg") as upright:
+        assert upright.size == (30, 40)
+    with Image.open(tmp_path / "tasks" / "task-1-many" / "2_thumbnail.jpg") as small:
+        assert small.size == (250, 13)
+    assert (listed.rate, [task.video for task in listed.tasks]) == (0, [None, None])
+    assert rows[-1].hash == hashlib.sha1(bytes((10, 20, 30)) * 40 * 30, usedforsecurity=False).hexdigest()
+    assert outcome.facts["frames"] == 7
+
+
+async def test_a_directory_of_images_is_taken_like_a_zip_of_them(tmp_path):
+    (tmp_path / "shots" / "b").mkdir(parents=True)
+    (tmp_path / "shots" / "b" / "1.png").write_bytes(image((1, 2, 3)))
+    (tmp_path / "shots" / "a.png").write_bytes(image((4, 5, 6)))
+    _, rows, _ = await taken(tmp_path, tmp_path / "shots")
+    assert [row.name for row in rows] == ["a.png", "b/1.png"]
+
+
+async def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
+    good = image((200, 0, 0), kind="JPEG", size=(400, 300))
+    bad = {"2.jpg": good[: len(good) // 2], "3.png": b"", "5.png": b"\x89PNG rubbish"}
+    files = {"1.jpg": good, **bad, "4.jpg": good, "6.gif": good, "a.txt": b"-", "__MACOSX/1.jpg": b"-", ".hidden": b"-"}
+    outcome, rows, _ = await taken(tmp_path, zipped(tmp_path / "some.zip", files))
+    assert [row.name for row in rows] == ["1.jpg", "4.jpg"]
+    assert outcome.facts["lost"] == 3
+    notes = {one["name"]: one["why"] for one in outcome.facts["left_out"]}
+    assert list(notes) == ["'2.jpg'", "'3.png'", "'5.png'", "files"]
+    assert (notes["'3.png'"], notes["files"]) == ("it is no image, or broken.", "2 are no images by their names.")
+
+
+async def test_a_run_that_was_killed_names_what_could_not_be_read_before_it(tmp_path):
+    good = image((200, 0, 0), kind="JPEG", size=(400, 300))
+    files = {f"{k}.jpg": good[:900] if k in {2, 30} else good for k in range(1, 41)}
+    path = zipped(tmp_path / "some.zip", files)
+    one = clips.Watched(tmp_path, path, name=path.name)
+
+    def look(done, *_):
+        if done >= 5:
+            running.cancel()
+
+    running = asyncio.ensure_future(frames.run(frames.Options(per_task=5), replace(one.context, progress=look)))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (tmp_path / ".frames" / "rows" / "000000.jsonl").exists()
+    outcome, rows, _ = await taken(tmp_path, path, per_task=5)
+    assert [row.name for row in rows] == [name for name in files if name not in {"2.jpg", "30.jpg"}]
+    assert outcome.facts["lost"] == 2
+    assert [one["name"] for one in outcome.facts["left_out"]] == ["'2.jpg'", "'30.jpg'"]
+
+
+async def test_names_that_lead_elsewhere_lead_nowhere(tmp_path):
+    files = {"../../evil.png": image((1, 1, 1)), "/etc/evil.png": image((2, 2, 2))}
+    before = set(tmp_path.parent.iterdir())
+    _, rows, _ = await taken(tmp_path, zipped(tmp_path / "odd.zip", files))
+    assert len(rows) == 2
+    assert {path.name for path in (tmp_path / "tasks").rglob("*.jpg")} == {"1.jpg", "2.jpg"}
+    assert set(tmp_path.parent.iterdir()) == before
+
+
+async def test_a_bomb_is_left_out(tmp_path):
+    huge = b"\x89PNG\r\n\x1a\n" + bytes(300 << 20)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("1.png", huge)
+        made.writestr("2.png", image((7, 7, 7)))
+    outcome, rows, _ = await taken(tmp_path, tmp_path / "bomb.zip")
+    assert [row.name for row in rows] == ["2.png"]
+    assert outcome.facts["left_out"] == [{"name": "'1.png'", "why": "it is too large."}]
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({}, "There is no image in 'none.zip'"),
+        ({"a.txt": b"x"}, "There is no image in 'none.zip'"),
+        ({"a.png": b"x"}, "No image of 'none.zip' can be read"),
+        (None, "cannot be read as a zip file"),
+    ],
+)
+async def test_a_zip_without_images_is_refused(tmp_path, files, sentence):
+    path = tmp_path / "none.zip"
+    if files is None:
+        path.write_bytes(b"PK rubbish")
+    else:
+        zipped(path, files)
+    with pytest.raises(Refused, match=sentence):
+        await taken(tmp_path, path)
