@@ -52,7 +52,7 @@ WALKS = {
     "through the upload": {
         "after it became publishing": saved("publishing"),
         "before the upload": publication("folder", "started", "after"),
-        "in the middle of the upload": {"target": "vidd.files.fill:_take", "when": "after"},
+        "in the middle of the upload": {"target": "vidd.files.clone:_copy_chunk", "when": "after"},
         "between the upload and its name": {"target": f"{FOLDER}:_place", "when": "before"},
     },
     "from the upload's name to its record": {

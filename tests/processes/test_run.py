@@ -192,7 +192,7 @@ async def test_what_a_child_leaves_behind_when_it_ends_is_ended_too():
 def test_kill_minus_nine_of_the_parent_leaves_no_child():
     parent = textwrap.dedent("""
         import asyncio
-        from vidd import process
+        from vidd.processes import run as process
         asyncio.run(process.run(["sh", "-c", "echo $$; exec sleep 600"], on_line=lambda line: print(line, flush=True)))
     """)
     with subprocess.Popen([PYTHON, "-c", parent], stdout=subprocess.PIPE) as one:

@@ -195,7 +195,7 @@ async def test_a_program_named_from_its_own_directory_is_found_there(tmp_path):
 def test_kill_minus_nine_of_the_parent_leaves_no_descendant():
     parent = textwrap.dedent("""
         import asyncio, sys
-        from vidd import process
+        from vidd.processes import run as process
         say = lambda chunk: (sys.stdout.buffer.write(chunk), sys.stdout.flush())
         asyncio.run(process.run([sys.executable, "-S", "-c", sys.argv[1]], on_output=(say, say), guarded=True))
     """)

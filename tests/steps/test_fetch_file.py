@@ -159,7 +159,7 @@ async def test_a_full_disk_is_waited_for(tmp_path, original, no_links, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(partial_download.os, "pwrite", full)
-    with pytest.raises(RetryLater, match="disk is full") as wait:
+    with pytest.raises(RetryLater, match="disk was full") as wait:
         await fetch.run(fetch.Options(), a_fetch(tmp_path, original.as_uri()))
     assert not wait.value.counts
 

@@ -1,4 +1,4 @@
-"""Those who come while one is at work are served together by the next: two hundred rows in one writing, not in two hundred."""
+"""Batches concurrent requests: while one batch is being worked on, new requests queue and go together in the next."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Generic, TypeVar
 
 from vidd.errors import Fault
 
-W = TypeVar("W")
+Q = TypeVar("Q")
 R = TypeVar("R")
 
 
-class Batcher(Generic[W, R]):
-    """`work` serves all wishes it is given, and answers each with its result or its own fault."""
+class Batcher(Generic[Q, R]):
+    """Hands requests to `work` in batches; `work` returns a result or a fault for each request, in the same order."""
 
-    def __init__(self, work: Callable[[Sequence[W]], Awaitable[Sequence[R | Fault]]]) -> None:
+    def __init__(self, work: Callable[[Sequence[Q]], Awaitable[Sequence[R | Fault]]]) -> None:
         self._work = work
         self._lock = asyncio.Lock()
-        self._waiting: list[tuple[W, asyncio.Future[R]]] = []
+        self._waiting: list[tuple[Q, asyncio.Future[R]]] = []
 
-    async def ask(self, wish: W) -> R:
-        """Have a wish fulfilled; raises the fault of the whole work, or of this wish."""
+    async def ask(self, request: Q) -> R:
+        """The result of one request; raises the fault of the whole batch, or of this request."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        entry = (wish, future)
+        entry = (request, future)
         self._waiting.append(entry)
         try:
             async with self._lock:
@@ -37,11 +37,11 @@ class Batcher(Generic[W, R]):
     async def _serve(self) -> None:
         batch, self._waiting = self._waiting, []
         try:
-            results = await self._work([wish for wish, _ in batch])
+            results = await self._work([request for request, _ in batch])
         except Fault as fault:
             results = [fault] * len(batch)
         except BaseException:
-            # Who was cancelled must not take the others along: one of them goes on.
+            # A cancelled caller must not take the others along: one of them works on the batch instead.
             self._waiting = [*batch, *self._waiting]
             raise
         for (_, future), result in zip(batch, results, strict=True):

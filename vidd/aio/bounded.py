@@ -1,4 +1,4 @@
-"""Several pieces of work at once, and never more than so many."""
+"""Bounded concurrency: many items, never more than so many at a time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ T = TypeVar("T")
 _FATES = (RetryLater, OutcomeUnknown, Refused)
 
 
-async def gather_bounded(count: int, items: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
-    """Do all items, `count` at a time, each taken when its turn comes.
+async def gather_bounded(count: int, items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Call `work` for every item, `count` at a time; an item is taken from the iterable when its turn comes.
 
-    The first failure ends the others and is raised by itself; of several, the one that decides most.
+    The first failure cancels the others and is raised. Where several fail, Refused wins over OutcomeUnknown, and that
+    over RetryLater; an error that is no Fault wins over all three.
     """
     todo = iter(items)
 
     async def worker() -> None:
         for item in todo:
-            await do(item)
+            await work(item)
 
     try:
         async with asyncio.TaskGroup() as group:

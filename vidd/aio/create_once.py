@@ -1,11 +1,11 @@
-"""Make a thing exactly once on a side that may lose an answer and lists late what it made."""
+"""Creates something exactly once on a server that may lose an answer and shows late what it created."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from vidd.errors import OutcomeUnknown, Refused, RetryLater
+from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,34 +16,39 @@ T = TypeVar("T")
 
 
 async def create_once(
-    ask: Callable[[], Awaitable[T | None]],
-    make: Callable[[], Awaitable[T]],
+    find: Callable[[], Awaitable[T | None]],
+    create: Callable[[], Awaitable[T]],
     *,
-    tried: str | None,
-    trying: Callable[[str | None], Awaitable[None]],
-    settle: float,
+    last_attempt: str | None,
+    save_attempt: Callable[[str | None], Awaitable[None]],
+    visibility_delay: float,
     clock: Clock,
     doing: str,
 ) -> T:
-    """What `ask` finds, or else what `make` makes.
+    """What `find` finds, or else what `create` creates.
 
-    `tried` is when it was last begun without an answer (ISO 8601), and `trying` keeps that word, or with None forgets
-    it. Within `settle` seconds of it nothing is made: RetryLater, which uses up no attempt.
+    `last_attempt` is when an attempt began that got no answer (ISO 8601); `save_attempt` saves that time, or None once
+    it has an answer. Within `visibility_delay` seconds of the last attempt nothing is created: RetryLater, which uses
+    up no attempt.
     """
-    found = await ask()
+    found = await find()
     if found is not None:
         return found
     now = clock.now()
-    left = settle - (now - datetime.fromisoformat(tried)).total_seconds() if tried else 0.0
+    elapsed = (now - datetime.fromisoformat(last_attempt)).total_seconds() if last_attempt else visibility_delay
+    left = visibility_delay - elapsed
     if left > 0:
         raise RetryLater(
-            f"It is not known yet whether {doing} was done; it is looked for again.", after=left, counts=False
+            f"vidd does not know yet whether {doing} succeeded; vidd will look again.",
+            after=left,
+            counts=False,
+            code=FaultCode.PENDING,
         )
-    await trying(now.isoformat())
+    await save_attempt(now.isoformat())
     try:
-        return await make()
+        return await create()
     except OutcomeUnknown as unknown:
-        raise RetryLater(unknown.sentence, after=settle, counts=False) from unknown
+        raise RetryLater(unknown.sentence, after=visibility_delay, counts=False, code=FaultCode.NO_ANSWER) from unknown
     except (RetryLater, Refused):
-        await trying(None)
+        await save_attempt(None)
         raise

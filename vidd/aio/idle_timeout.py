@@ -1,23 +1,23 @@
-"""The longest silence of a body on its way out, which aiohttp's own timeouts do not watch."""
+"""An idle timeout for a request body on its way out, which aiohttp's own timeouts do not cover."""
 
 from __future__ import annotations
 
 import asyncio
 
-_FINENESS = 20
+_RESOLUTION = 20
 
 
 class IdleTimeout:
-    """Puts a timeout off while bytes move, to `longest` seconds after the last ones, or a little less."""
+    """Postpones `timeout` while bytes move, to `longest` seconds after the last ones or up to a twentieth less."""
 
     def __init__(self, timeout: asyncio.Timeout, longest: float) -> None:
         self._timeout, self._longest = timeout, longest
         self._loop = asyncio.get_running_loop()
         self._next = 0.0
 
-    def broken(self) -> None:
-        """Bytes moved. A timer is set anew only now and then: that costs as much as sending some of them."""
+    def touch(self) -> None:
+        """Note that bytes moved. Rescheduling costs as much as sending some of them, so it happens only now and then."""
         now = self._loop.time()
         if now >= self._next and not self._timeout.expired():
             self._timeout.reschedule(now + self._longest)
-            self._next = now + self._longest / _FINENESS
+            self._next = now + self._longest / _RESOLUTION

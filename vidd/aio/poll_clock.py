@@ -1,4 +1,4 @@
-"""For how long the other side's work has been watched, not counting the time when nobody looked."""
+"""Measures how long vidd has polled another side, without the time when vidd did not run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 _PAUSE = timedelta(hours=1)
 
 
-def observed_for(token: Mapping[str, Any], now: datetime, every: float) -> tuple[float, dict[str, Any]]:
-    """Seconds since the watch began, and the token that says that it was looked at `now`.
+def observed_for(state: Mapping[str, Any], now: datetime, interval: float) -> tuple[float, dict[str, Any]]:
+    """Seconds since polling began, and the state to save with this poll at `now`.
 
-    The watch begins anew when the last look is much longer ago than `every` (seconds): a daemon that was off for days
+    Polling begins anew when the last poll is much longer ago than `interval` (seconds): a daemon that was off for days
     cannot say that the other side took days.
     """
-    looked = token.get("looked")
-    begins = looked is None or now - datetime.fromisoformat(looked) > _PAUSE + timedelta(seconds=10 * every)
-    since = now.isoformat() if begins else str(token["since"])
-    return (now - datetime.fromisoformat(since)).total_seconds(), {**token, "since": since, "looked": now.isoformat()}
+    looked = state.get("looked")
+    begins = looked is None or now - datetime.fromisoformat(looked) > _PAUSE + timedelta(seconds=10 * interval)
+    since = now.isoformat() if begins else str(state["since"])
+    return (now - datetime.fromisoformat(since)).total_seconds(), {**state, "since": since, "looked": now.isoformat()}

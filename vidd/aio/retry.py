@@ -1,4 +1,4 @@
-"""Repeat, within bounds, what may be repeated."""
+"""Retries a call in memory, for seconds; longer waits are the job's and are persisted."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ async def retry(
     attempts: int = 4,
     reached: Callable[[], int] = lambda: 0,
 ) -> T:
-    """Repeat a call that may be repeated, while it says "again later" and asks for no more than 20 s.
+    """Retry an idempotent call while it raises RetryLater and asks for at most 20 s; raises its last fault.
 
-    `reached` counts what was gained: an attempt that gained something does not use up the attempts.
+    `reached` measures progress (bytes, parts): an attempt that made progress does not use up the attempts.
     """
     failed, best = 0, reached()
     while True:

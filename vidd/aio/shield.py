@@ -1,10 +1,11 @@
-"""Finishing what must not be cut in two."""
+"""Work that must not be cut in two by a cancellation."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -22,3 +23,34 @@ async def shield_to_end(awaitable: Awaitable[T]) -> T:
     if cancelled is not None:
         raise cancelled
     return result
+
+
+async def in_thread(call: Callable[..., T], *args: object) -> T:
+    """Like asyncio.to_thread, but a cancelled caller continues only after the thread has ended.
+
+    Otherwise a file could be closed, and its descriptor reused, while a thread still writes to it.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(call, *args))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()
+        raise
+
+
+async def shield_for(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    """Await something; a cancellation waits up to `seconds` for its end, then cancels it too."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        try:
+            await asyncio.wait([task], timeout=seconds)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        raise

@@ -1,20 +1,20 @@
-"""How a source rests between two looks."""
+"""Waits for a time or an event, whichever comes first."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
-from vidd.ports import SourceContext
 
-
-async def sleep_or_event(context: SourceContext, bell: asyncio.Event, seconds: float) -> None:
-    """Until the bell rings, somebody asks, or the time is over."""
-    waits = [asyncio.ensure_future(context.pause(seconds)), asyncio.ensure_future(bell.wait())]
+async def sleep_or_event(sleep: Awaitable[None], event: asyncio.Event) -> None:
+    """Return when `sleep` ends or `event` is set; raises what `sleep` raises."""
+    waits = [asyncio.ensure_future(sleep), asyncio.ensure_future(event.wait())]
     try:
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for one in done:
-            one.result()
+        for wait in done:
+            wait.result()
     finally:
-        for one in waits:
-            one.cancel()
+        for wait in waits:
+            wait.cancel()
+        # Awaiting them one by one would take a cancellation of this task for theirs.
         await asyncio.wait(waits)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from vidd.aio.patience import sleep_or_event
+from vidd.aio.wait import sleep_or_event
 from vidd.engine.slots import Slots
 from vidd.engine.workspace import Workspace
 from vidd.errors import RetryLater
@@ -88,7 +88,7 @@ class EngineContext:
                 if self.draining:
                     raise
                 _log.warning("not saved yet", reason=fault.sentence)
-            await sleep_or_event(self.tools.clock, AWAY, self.drains)
+            await sleep_or_event(self.tools.clock.sleep(AWAY), self.drains)
 
     async def move(
         self, job: Job, state: State, reason: str | None = None, *, insist: bool = False, **changes: Any

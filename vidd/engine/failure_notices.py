@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from vidd.aio.patience import sleep_or_event
 from vidd.aio.shield import shield_to_end
+from vidd.aio.wait import sleep_or_event
 from vidd.engine.context import EngineContext
 from vidd.engine.publication_run import Publishing
 from vidd.engine.step_run import Made
@@ -59,7 +59,7 @@ class Teller:
         """Tell what an earlier life of the daemon did not, then whatever fails, for ever."""
         known = False
         while True:
-            await sleep_or_event(self._engine.tools.clock, self._seconds(), self._wake)
+            await sleep_or_event(self._engine.tools.clock.sleep(self._seconds()), self._wake)
             self._busy = True
             self._wake.clear()
             try:

@@ -16,7 +16,7 @@ from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
-from vidd.files.disk_space import FULL, disk
+from vidd.files.disk_space import FULL, retry_if_full
 from vidd.files.tree import leaves
 from vidd.model.media import Artifact, StepRecord
 from vidd.model.serialization import outcome_from_json, outcome_to_json, stamp, unstamp
@@ -63,7 +63,7 @@ class Kept:
         if final.exists() or not source.is_dir():
             return
         part = final.with_name(f".{number}.part")
-        with disk():
+        with retry_if_full():
             _remove(part)
             part.mkdir(parents=True)
             record = {
@@ -108,7 +108,7 @@ class Kept:
 
     def restore(self, edition: Edition, target: Path) -> None:
         """Put copies of the kept files into a job's directory, each top-level name whole in place of what is there."""
-        with disk():
+        with retry_if_full():
             for path in edition.directory.iterdir():
                 _remove(target / path.name)
                 if path.is_dir() and not path.is_symlink():

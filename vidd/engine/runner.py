@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from vidd.aio.patience import sleep_or_event
+from vidd.aio.wait import sleep_or_event
 from vidd.engine import check_gate
 from vidd.engine.context import AWAY, EngineContext
 from vidd.engine.duplicate_talks import out_in_words
@@ -145,7 +145,7 @@ class Runner:
                 _log.warning("jobs not taken up", reason=fault.sentence)
                 seconds = AWAY
             self._changed.set()
-            await sleep_or_event(self._engine.tools.clock, max(seconds, 0.0), self._waits)
+            await sleep_or_event(self._engine.tools.clock.sleep(max(seconds, 0.0)), self._waits)
 
     async def _take_up(self) -> float:
         """Queue what has come due or was lost; returns the seconds until it must be looked at again."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from vidd.aio.patience import sleep_or_event
+from vidd.aio.wait import sleep_or_event
 from vidd.display_text import printable
 from vidd.engine.intake import Intake
 from vidd.engine.supervisor import Watchers
@@ -112,5 +112,5 @@ class EngineSourceContext:
         self._look.set()
 
     async def pause(self, seconds: float) -> None:
-        await sleep_or_event(self.tools.clock, seconds, self._look)
+        await sleep_or_event(self.tools.clock.sleep(seconds), self._look)
         self._look.clear()

@@ -1,4 +1,4 @@
-"""The temporary name of what is being made, and the way it gets its own."""
+"""Atomic writes: a temporary name while a file is made, then a rename that survives a power cut."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def part_of(final: Path) -> Path:
-    """A temporary name beside the final one, never used before; what a killed run left of the same file is removed.
+def temporary_path(final: Path) -> Path:
+    """A temporary name beside the final one, never used before; removes what a killed run left of the same file.
 
-    Never used before, because an ffmpeg that is just being killed may still write to its own.
+    A fresh name each time, because an ffmpeg that is just being killed may still write to its own.
     """
     for left in final.parent.glob(f".{final.stem}.*.part{final.suffix}*"):
         if left.is_dir():
@@ -28,25 +28,26 @@ def part_of(final: Path) -> Path:
 
 
 @contextmanager
-def room_of(part: Path) -> Iterator[Path]:
-    """A directory beside a part, for the pieces that it is made of; `part_of` removes what a killed run left."""
-    room = part.with_name(f".{part.name.lstrip('.')}.room")
-    room.mkdir()
+def temporary_directory(part: Path) -> Iterator[Path]:
+    """A directory beside a temporary file, for its pieces; `temporary_path` removes what a killed run left."""
+    directory = part.with_name(f".{part.name.lstrip('.')}.room")
+    directory.mkdir()
     try:
-        yield room
+        yield directory
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-async def put_in_place(part: Path, final: Path) -> None:
-    """Give a checked file its name, so that it is there, whole, after a power cut too."""
-    await asyncio.to_thread(_synced, part)
+async def commit(part: Path, final: Path) -> None:
+    """Rename a checked file into place, so that it is there, whole, after a power cut too."""
+    await asyncio.to_thread(sync, part)
     part.rename(final)
-    await asyncio.to_thread(_synced, final.parent)
+    await asyncio.to_thread(sync, final.parent)
 
 
-def _synced(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes, or the names in a directory, durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

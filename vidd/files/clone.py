@@ -1,37 +1,29 @@
-"""The disk: its errors as fates, and a name on it that survives a power cut."""
+"""Copies of local files: a clone where the file system can, else a second name or the bytes."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
-from pathlib import Path
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from vidd.errors import Fault, Refused, RetryLater
-from vidd.files.disk_space import FULL
+from vidd.aio.shield import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 _CLONE = 0x40049409  # FICLONE of linux/fs.h
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EINVAL, errno.ENOTTY}
-_IMPOSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.ELOOP}
+_CHUNK = 4 * 2**20
 
 
-def disk_fault(error: OSError, doing: str) -> Fault:
-    """What an error of the disk means for whoever was `doing` something, such as "writing /srv/out/a.mp4"."""
-    why = error.strerror or str(error)
-    if error.errno in FULL:
-        return RetryLater(f"The disk was full while {doing}: make room, it goes on by itself.", after=60, counts=False)
-    if error.errno in _FORBIDDEN:
-        return Refused(f"The system forbade {doing} ({why}): give vidd's user the right to, then retry.")
-    if error.errno in _IMPOSSIBLE:
-        return Refused(f"The file system cannot do it, while {doing} ({why}): correct the path, then retry.")
-    return RetryLater(f"The disk gave an error while {doing} ({why}): see whether it is mounted and healthy.")
-
-
-def cloned(source: Path, target: Path) -> bool:
+def clone(source: Path, target: Path) -> bool:
     """Make `target` a file of its own that shares its blocks with `source`; False where the file system cannot.
 
-    Not a hard link: whoever writes into the source afterwards would write into the target too.
+    It is no hard link: whoever wrote into the source afterwards would write into the target too.
     """
     try:
         with source.open("rb") as reading, target.open("xb") as writing:
@@ -42,28 +34,53 @@ def cloned(source: Path, target: Path) -> bool:
     return True
 
 
-def no_links(error: OSError) -> bool:
+def lacks_links(error: OSError) -> bool:
     """Whether this says that the file system makes no second name for a file."""
     return error.errno in _NO_LINKS
 
 
-def shared(source: Path, target: Path) -> bool:
+def clone_or_link(source: Path, target: Path) -> bool:
     """Make `target` a clone of a file, or else a second name for it; False where the file system has neither."""
-    if cloned(source, target):
+    if clone(source, target):
         return True
     try:
         target.hardlink_to(source)
     except OSError as error:
-        if not no_links(error):
+        if not lacks_links(error):
             raise
         return False
     return True
 
 
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+async def copy_with_digest(
+    source: Path, part: Path, moved: Callable[[int], None], *, own: bool = False, durable: bool = True
+) -> tuple[int, str]:
+    """Make `part` hold what `source` does, the cheapest way; returns its size in bytes and its SHA-256 in hex.
+
+    `moved` is told the bytes of every chunk. With `own`, `part` is no second name of the same file. Without `durable`
+    it is not synced.
+    """
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        part.unlink()
+    linked = await in_thread(clone if own else clone_or_link, source, part)
+    digest, size = hashlib.sha256(), 0
+    with source.open("rb") as reading, part.open("rb" if linked else "wb") as writing:
+        while chunk := await in_thread(reading.read, _CHUNK):
+            await in_thread(_copy_chunk, chunk, digest.update, None if linked else writing.write)
+            size += len(chunk)
+            moved(len(chunk))
+        if durable:
+            await in_thread(_sync, writing.fileno(), writing.flush)
+    return size, digest.hexdigest()
+
+
+def _copy_chunk(chunk: bytes, digest: Callable[[bytes], object], write: Callable[[bytes], object] | None) -> None:
+    digest(chunk)
+    if write:
+        write(chunk)
+
+
+def _sync(handle: int, flush: Callable[[], None]) -> None:
+    flush()
+    os.fsync(handle)

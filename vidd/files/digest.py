@@ -8,7 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _PIECE = 2**20
 _SUMS = {"md5", "sha1", "sha256", "sha512"}
 
 
-def promised_sums(facts: dict[str, Any]) -> dict[str, str]:
+def promised_checksums(facts: dict[str, Any]) -> dict[str, str]:
     """The arrival's `checksum` ("sha256:<hex>") by algorithm."""
     if not (checksum := facts.get("checksum")):
         return {}
@@ -29,8 +29,8 @@ def promised_sums(facts: dict[str, Any]) -> dict[str, str]:
     return {algorithm: value}
 
 
-async def digest_of(path: Path, algorithm: str) -> str:
-    """A file's checksum in hex; it is read in pieces, so that a cancelled job waits for one of them only."""
+async def digest_of(path: Path, algorithm: str = "sha256") -> str:
+    """A file's checksum in hex. It is read in pieces, so that a cancelled job waits for one of them only."""
     total, size = hashlib.new(algorithm, usedforsecurity=False), 1
 
     def piece() -> int:
@@ -44,7 +44,7 @@ async def digest_of(path: Path, algorithm: str) -> str:
     return total.hexdigest()
 
 
-class FollowingSum:
+class FollowingDigest:
     """A checksum computed while the chunks of a file arrive, in whatever order they do.
 
     `hex` is its value once `run` has returned.

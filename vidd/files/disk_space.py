@@ -1,27 +1,71 @@
-"""A full disk: whatever was being written, it is waited for."""
+"""Free space, and what the disk's errors mean."""
 
 from __future__ import annotations
 
 import errno
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vidd.errors import RetryLater
+from vidd.display_text import size_in_words
+from vidd.errors import Fault, FaultCode, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What a system call says where there is no room left (errno)."""
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_IMPOSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.ELOOP}
+_PAUSE = 60.0
+"""Seconds until vidd looks for space again."""
+
+
+def disk_full(doing: str) -> RetryLater:
+    """The fault of a full disk, which uses up no attempt; `doing` as in "writing /srv/out/a.mp4"."""
+    return RetryLater(
+        f"The disk was full while {doing}: free some space; vidd will continue by itself.",
+        after=_PAUSE,
+        counts=False,
+        code=FaultCode.DISK_FULL,
+    )
 
 
 @contextmanager
-def disk() -> Iterator[None]:
-    """Turn a full disk into a wait that is nobody's failure."""
+def retry_if_full(doing: str = "writing") -> Iterator[None]:
+    """Turn a full disk into RetryLater; every other error stays as it is."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            sentence = "The disk is full: free some space, and it goes on by itself."
-            raise RetryLater(sentence, after=60, counts=False) from None
-        raise
+        if error.errno not in FULL:
+            raise
+        raise disk_full(doing) from None
+
+
+def disk_fault(error: OSError, doing: str) -> Fault:
+    """What an error of the disk means for whoever was `doing` something, such as "writing /srv/out/a.mp4"."""
+    why = error.strerror or str(error)
+    if error.errno in FULL:
+        return disk_full(doing)
+    if error.errno in _FORBIDDEN:
+        return Refused(
+            f"The system forbade {doing} ({why}): give vidd's user the right to, then retry.", code=FaultCode.FORBIDDEN
+        )
+    if error.errno in _IMPOSSIBLE:
+        return Refused(f"The file system cannot do it, while {doing} ({why}): correct the path, then retry.")
+    return RetryLater(f"The disk gave an error while {doing} ({why}): check that it is mounted and healthy.")
+
+
+def check_free_space(directory: Path, reserve: int, needed: int = 0) -> None:
+    """RetryLater, which uses up no attempt, where the disk would have less than `reserve` bytes left after `needed` more."""
+    free = shutil.disk_usage(directory).free
+    if free - needed < reserve:
+        more = f" and {size_in_words(needed)} are needed" if needed else ""
+        raise RetryLater(
+            f"The disk of {directory} has {size_in_words(free)} free, {size_in_words(reserve)} are kept in reserve{more}:"
+            " free some space; vidd will continue by itself.",
+            after=_PAUSE,
+            counts=False,
+            code=FaultCode.DISK_FULL,
+        )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from vidd.files.atomic import part_of, put_in_place
+from vidd.files.atomic import commit, temporary_path
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,10 +31,10 @@ async def made_once(kept: Path, wanted: Path, make: Callable[[Path], Awaitable[N
             _taken(kept, wanted)
         except FileNotFoundError:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            part = part_of(kept)
+            part = temporary_path(kept)
             try:
                 await make(part)
-                await put_in_place(part, kept)
+                await commit(part, kept)
             finally:
                 part.unlink(missing_ok=True)
             _taken(kept, wanted)
@@ -60,13 +59,3 @@ def _tidy(directory: Path, suffix: str) -> None:
             aged.append((path.stat().st_mtime_ns, path))
     for _, path in sorted(aged)[:-_KEPT]:
         path.unlink(missing_ok=True)
-
-
-async def digest_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    return await asyncio.to_thread(_digest, path)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

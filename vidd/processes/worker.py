@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused, RetryLater
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import retry_if_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def serve(
             out.flush()
 
         try:
-            with disk():
+            with retry_if_full():
                 say(made=carry_out(json.loads(sys.argv[1]), say))
         except Refused as refused:
             say(refused=refused.sentence)

@@ -12,9 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused, RetryLater
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import check_free_space, retry_if_full
 from vidd.processes import run as process
-from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +49,7 @@ async def run_worker(
             heard["last"] = said
 
     def alive(_pid: int) -> int:
-        check_room(context.directory, 0, context.tools.encoder.disk_reserve)
+        check_free_space(context.directory, context.tools.encoder.disk_reserve)
         return int(heard["lines"])
 
     ended = await process.run(
@@ -80,7 +79,7 @@ def answer_of(said: Mapping[str, Any]) -> dict[str, Any]:
 def make_room(room: Path, fingerprint: str) -> None:
     """What an earlier run left stays if it is of the same `fingerprint`, which stands for all that decides what is made."""
     mark = room / "fingerprint"
-    with disk():
+    with retry_if_full():
         if mark.exists() and mark.read_text() == fingerprint:
             return
         shutil.rmtree(room, ignore_errors=True)

@@ -10,11 +10,11 @@ import structlog
 
 from vidd.aio.shield import shield_to_end
 from vidd.errors import Fault, RetryLater
+from vidd.files.disk_space import check_free_space
 from vidd.processes import run as process
 from vidd.programs.exit_codes import fault_of
 from vidd.programs.output_log import Log, Spoken
 from vidd.programs.progress import Advance
-from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,12 +82,12 @@ async def _run(call: Call, context: StepContext, spoken: Spoken) -> process.Ende
     encoder = context.tools.encoder
 
     def alive(_pid: int) -> tuple[int, int]:
-        check_room(context.directory, 0, encoder.disk_reserve)
+        check_free_space(context.directory, encoder.disk_reserve)
         return spoken.heard, call.grows() if call.grows else 0
 
     whole = False
     try:
-        check_room(context.directory, 0, encoder.disk_reserve)
+        check_free_space(context.directory, encoder.disk_reserve)
         ended = await process.run(
             call.words,
             cwd=call.cwd,

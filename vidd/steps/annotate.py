@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.detection.program import Growing, Program
 from vidd.detection.settings import Faces, Network, People
 from vidd.display_text import quoted
 from vidd.errors import Refused, RetryLater
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import retry_if_full
 from vidd.model.media import Artifact, Outcome
 from vidd.processes import run as process
 from vidd.processes.worker_client import Silent, answer_of, make_room, run_worker
@@ -106,7 +106,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     """Make `annotations`, JSON lines of `vidd.model.boxes.Seen`, one for each frame with boxes, in the manifest's order."""
     version = _version(options, context)
     if version == 0:
-        with disk():
+        with retry_if_full():
             (context.directory / _FILE).write_bytes(b"")
         return _outcome(context, 0, {"annotated": 0, "boxes": 0, "unread": 0, "unreadable": []})
     if version not in options.versions:
@@ -158,7 +158,7 @@ class _Looking:
 
     def put(self) -> None:
         """Give the file its name."""
-        with disk():
+        with retry_if_full():
             (self._room / _FILE).replace(self._context.directory / _FILE)
             shutil.rmtree(self._room)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused
-from vidd.files.clone import cloned
+from vidd.files.clone import clone
 from vidd.media.probe.client import probe
 from vidd.model.media import Media, Outcome
 from vidd.model.rework import goes_over
@@ -141,5 +141,5 @@ def _put(source: Path, target: Path) -> None:
     """A file that shares its blocks where the disk can do that, else a second name of the same."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    if not cloned(source, target):
+    if not clone(source, target):
         target.hardlink_to(source)

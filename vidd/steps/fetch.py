@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused, RetryLater
 from vidd.files.content_type import content_type
-from vidd.files.digest import digest_of, promised_sums
+from vidd.files.digest import digest_of, promised_checksums
 from vidd.integrations.aws.s3_uri import parse_s3_uri
 from vidd.integrations.local_folder import file_copy, tree_copy
 from vidd.media.bitstream import mp4_index
@@ -228,7 +228,7 @@ async def _from_file(
 
 def _promised(options: Options, context: StepContext) -> dict[str, str] | None:
     """The checksums the arrival came with; None where none is to be compared."""
-    return promised_sums(dict(context.job.facts)) if options.verify else None
+    return promised_checksums(dict(context.job.facts)) if options.verify else None
 
 
 def _account(options: Options, context: StepContext, where: str) -> str:
@@ -316,7 +316,7 @@ async def check(options: Options, tools: Tools) -> str:
         return "Files are fetched with the account that the arrival names."
     if getattr(tools.accounts.get(options.account), "kind", None) == "pcloud":
         from vidd.integrations.pcloud import api as pcloud_api  # noqa: PLC0415 - as above
-        from vidd.integrations.pcloud import files as pcloud_files
+        from vidd.integrations.pcloud import files as pcloud_files  # noqa: PLC0415 - as above
 
         async with pcloud_api.cloud(tools.accounts[options.account], options.account, tools.clock) as api:
             return await pcloud_files.who(api)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import Refused, RetryLater
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.settings import Preset
 from vidd.media.frames.task_store import TASKS, Shelf
@@ -196,7 +196,7 @@ def _rate(options: Options, context: StepContext) -> float:
 def _put(directory: Path, listed: TaskList) -> tuple[Artifact, ...]:
     """Give tasks, manifest and list their names."""
     room, final = directory / _ROOM, directory / _TREE
-    with disk():
+    with retry_if_full():
         Shelf(room, listed.name, listed.per_task).gather(room / _MANIFEST, len(listed.tasks))
         (directory / _LIST).write_text(json.dumps(listed.to_json()))
         shutil.rmtree(final, ignore_errors=True)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import Refused, RetryLater
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.process import check_capable, encode
 from vidd.media.ffmpeg.settings import Preset
@@ -126,14 +126,14 @@ class _Parting:
         directory, index = self._context.directory, json.dumps([one.to_json() for one in scenes], indent=1)
         if self._options.files == "none":
             path = directory / _INDEX
-            with disk():
+            with retry_if_full():
                 path.write_text(index)
             return Artifact("scenes", _INDEX, path.stat().st_size, "application/json")
         final, part = directory / "scenes", directory / ".scenes.part"
         await in_thread(_clear, final, part)
         try:
             await self._make(part, scenes)
-            with disk():
+            with retry_if_full():
                 (part / _INDEX).write_text(index)
             part.rename(final)
         finally:

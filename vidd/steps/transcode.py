@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 import vidd.settings.types
 from vidd.errors import Refused
-from vidd.files.atomic import part_of, put_in_place
+from vidd.files.atomic import commit, temporary_path
 from vidd.media.encode.assemble import Made
 from vidd.media.encode.checkpoints import checkpoints_of, forget
 from vidd.media.encode.renditions import Ladder
@@ -83,7 +83,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     media = context.artifacts[role].media or await probe(source, name)
     sizes, left_out = _chosen(options, media)
     finals = [context.directory / f"rendition-{one.name}.mp4" for one in sizes]
-    parts, kept = [part_of(final) for final in finals], [checkpoints_of(final) for final in finals]
+    parts, kept = [temporary_path(final) for final in finals], [checkpoints_of(final) for final in finals]
     ladder = Ladder(
         context.tools.encoder,
         source,
@@ -105,7 +105,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
             for part, one, made in zip(parts, sizes, done, strict=True)
         ]
         for part, final in zip(parts, finals, strict=True):
-            await put_in_place(part, final)
+            await commit(part, final)
     except Refused:
         await _forget(kept)
         raise

@@ -16,7 +16,7 @@ from pydantic import Field
 import vidd.settings.types
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.files.atomic import part_of, put_in_place
+from vidd.files.atomic import commit, temporary_path
 from vidd.media.branding.intro_outro import Around, Dress, Wardrobe
 from vidd.media.branding.options import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, dressing_room
 from vidd.media.branding.prepared import dressed
@@ -122,12 +122,12 @@ async def run(options: Options, context: StepContext) -> Outcome:
     cut = _cut(context, media, options.fade)
     words = options.asked.words(context)
     final = context.directory / "talk.mp4"
-    part, kept = part_of(final), checkpoints_of(final)
+    part, kept = temporary_path(final), checkpoints_of(final)
     try:
         async with dressing_room(final) as room:
             dress, used = await options.asked.dress(context, words, media.video[0], room)
             made, checked, facts = await _Cutting(options, context, source, media, cut, part, kept, room).run(dress)
-        await put_in_place(part, final)
+        await commit(part, final)
     except Refused:
         await forget(kept)
         raise

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from vidd.aio.retry import retry
 from vidd.errors import Refused, RetryLater
+from vidd.files.disk_space import check_free_space
 from vidd.transfer.http import asking, fault_of_status, retry_after, session, shown
-from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     import aiohttp
@@ -70,7 +70,7 @@ class _Stream:
                 self._place(answer, doing)
                 if self.size is not None:
                     self.meter.total = self.size
-                    check_room(self.landing.directory, self.size - self.at, self.landing.reserve)
+                    check_free_space(self.landing.directory, self.landing.reserve, self.size - self.at)
                 await self._take(answer)
         if self.size is not None and self.at < self.size:
             raise RetryLater(f"The connection was lost at {doing}; it is tried again.")

@@ -7,30 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.threads import in_thread
-from vidd.display_text import size_in_words
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused, RetryLater
+from vidd.files.atomic import sync
 from vidd.files.digest import digest_of
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import check_free_space, retry_if_full
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-
-def check_room(directory: Path, need: int, reserve: int) -> None:
-    """RetryLater, which uses up no attempt, where `need` more bytes would eat into the reserve."""
-    free = shutil.disk_usage(directory).free
-    if free - need < reserve:
-        raise RetryLater(
-            f"The disk has {size_in_words(free)} free, but {size_in_words(need)} are needed and"
-            f" {size_in_words(reserve)} are kept in reserve: free some space, and it goes on by itself.",
-            after=60,
-            counts=False,
-        )
 
 
 def write_all(handle: int, data: bytes | bytearray, offset: int) -> None:
@@ -62,7 +49,7 @@ class PartialDownload:
         self._pin = {**pin, "chunk": self.chunk}
         noted, done = self.noted()
         self.done = done if noted == self._pin and not anew else set()
-        with disk():
+        with retry_if_full():
             self._handle = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             if not self.done:
                 os.ftruncate(self._handle, 0)
@@ -77,7 +64,7 @@ class PartialDownload:
 
     async def write(self, offset: int, data: bytes | bytearray) -> None:
         """Put bytes where they belong."""
-        with disk():
+        with retry_if_full():
             await in_thread(write_all, self._handle, data, offset)
 
     async def finished(self, index: int) -> None:
@@ -89,11 +76,11 @@ class PartialDownload:
         try:
             while self._fresh:
                 new, self._fresh = self._fresh, set()
-                with disk():
+                with retry_if_full():
                     await in_thread(os.fdatasync, self._handle)
                     self.done |= new
                     await in_thread(self._save)
-                check_room(self.directory, 0, self.reserve)
+                check_free_space(self.directory, self.reserve)
         finally:
             self._noting = False
 
@@ -122,11 +109,11 @@ class PartialDownload:
 
     async def settle(self) -> None:
         """Sync, and give the file its name."""
-        with disk():
+        with retry_if_full():
             await in_thread(os.fsync, self._handle)
             self.close()
             self.part.replace(self.final)
-            await in_thread(sync_directory, self.directory)
+            await in_thread(sync, self.directory)
         self._notes.unlink(missing_ok=True)
 
     def discard(self) -> None:
@@ -140,12 +127,3 @@ class PartialDownload:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename in this directory outlast a power cut."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.errors import RetryLater
+from vidd.files.disk_space import check_free_space
 from vidd.model.byte_ranges import NotInParts, merged, pieces, size_of
-from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -123,7 +123,7 @@ class PartReader:
         left = self.window.missing(wanted)
         self._meter.done = size_of(self.window.there)
         self._meter.total = size_of(merged(wanted, self.window.there))
-        check_room(self.window.directory, size_of(left), self.window.reserve)
+        check_free_space(self.window.directory, self.window.reserve, size_of(left))
         await gather_bounded(self._parallel, pieces(left, self._size), self._piece)
 
     async def _piece(self, extent: ByteRange) -> None:

@@ -10,10 +10,11 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from vidd.aio.threads import in_thread
-from vidd.files.disk_space import disk
+from vidd.aio.shield import in_thread
+from vidd.files.atomic import sync
+from vidd.files.disk_space import check_free_space, retry_if_full
 from vidd.model.byte_ranges import NotInParts, merged, missing
-from vidd.transfer.partial_download import check_room, sync_directory, write_all
+from vidd.transfer.partial_download import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +58,7 @@ class SparseDownload:
             # It was finished already, and now more of it is needed.
             self.final.replace(self._data)
         self.there = merged((a, b) for a, b in notes["there"]) if same and self._data.exists() else []
-        with disk():
+        with retry_if_full():
             self._handle = os.open(self._data, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             if not self.there or os.fstat(self._handle).st_size != size:
                 self.there = []
@@ -76,7 +77,7 @@ class SparseDownload:
 
     async def write(self, offset: int, data: bytes | bytearray) -> None:
         """Put bytes where they belong."""
-        with disk():
+        with retry_if_full():
             await in_thread(write_all, self._handle, data, offset)
 
     async def note(self, start: int, end: int) -> None:
@@ -88,11 +89,11 @@ class SparseDownload:
         try:
             while self._fresh:
                 new, self._fresh = self._fresh, []
-                with disk():
+                with retry_if_full():
                     await in_thread(os.fdatasync, self._handle)
                     self.there = merged(self.there, new)
                     await in_thread(self._save, {"pin": self._pin, "there": self.there})
-                check_room(self.directory, 0, self.reserve)
+                check_free_space(self.directory, self.reserve)
         finally:
             self._noting = False
 
@@ -103,11 +104,11 @@ class SparseDownload:
 
     async def settle(self) -> None:
         """Sync, and give the file its name."""
-        with disk():
+        with retry_if_full():
             await in_thread(os.fsync, self._handle)
             self.close()
             self._data.replace(self.final)
-            await in_thread(sync_directory, self.directory)
+            await in_thread(sync, self.directory)
 
     def discard(self, whole: str | None = None) -> None:
         """Forget what was read. `whole` is why the next attempt, too, should not read in parts."""

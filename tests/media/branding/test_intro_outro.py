@@ -13,7 +13,7 @@ from footage.recordings import BLACK, GREY, Recording, Seen, look, make, read_pa
 from PIL import Image
 
 from vidd.errors import Refused, RetryLater
-from vidd.files import made_once as files_made_once
+from vidd.files.made_once import made_once
 from vidd.media.encode import assemble
 from vidd.model.event import EncodeEnded
 from vidd.model.media import Outcome
@@ -584,10 +584,10 @@ async def test_what_was_used_longest_ago_goes_first(tmp_path):
 
     kept = tmp_path / "kept"
     for number in range(40):
-        await files_made_once.made_once(kept / f"{number:02}.mp4", tmp_path / f"{number}.mp4", write)
+        await made_once(kept / f"{number:02}.mp4", tmp_path / f"{number}.mp4", write)
         os.utime(kept / f"{number:02}.mp4", ns=(number, number))
         if number == 30:
-            await files_made_once.made_once(kept / "00.mp4", tmp_path / "again.mp4", write)
+            await made_once(kept / "00.mp4", tmp_path / "again.mp4", write)
     left = sorted(path.stem for path in kept.iterdir())
     assert len(left) == 32
     assert left[0] == "00"
@@ -609,7 +609,7 @@ async def test_a_sting_that_could_not_be_made_leaves_nothing_and_is_made_by_the_
     kept, wanted = tmp_path / "kept" / "a.mp4", [tmp_path / f"{number}.mp4" for number in range(3)]
     makers = [fail, write, write]
     found = await asyncio.gather(
-        *(files_made_once.made_once(kept, path, maker) for path, maker in zip(wanted, makers, strict=True)),
+        *(made_once(kept, path, maker) for path, maker in zip(wanted, makers, strict=True)),
         return_exceptions=True,
     )
     assert [type(one) for one in found] == [Refused, type(None), type(None)]

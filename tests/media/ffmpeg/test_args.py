@@ -17,9 +17,10 @@ def after(argv: list[str], flag: str) -> list[str]:
     return [argv[place + 1] for place, word in enumerate(argv) if word == flag]
 
 
-def trim(
-    media: Media = MEDIA, *, cut=args_common.Cut(61.4, 541.8, 3.0), seek: float = 60.4, threads: int = 0
-) -> list[str]:
+CUT = args_common.Cut(61.4, 541.8, 3.0)
+
+
+def trim(media: Media = MEDIA, *, cut=CUT, seek: float = 60.4, threads: int = 0) -> list[str]:
     return args_common.trim(
         Path("/j/in.mp4"),
         Path("/j/out.mp4"),

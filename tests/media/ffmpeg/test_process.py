@@ -10,7 +10,7 @@ import pytest
 from footage import clips
 
 from vidd.errors import Refused, RetryLater
-from vidd.files.atomic import part_of
+from vidd.files.atomic import temporary_path
 from vidd.media.ffmpeg import process as ffmpeg_process
 from vidd.media.ffmpeg.settings import parse_bit_rate
 from vidd.model.event import EncodeCount, EncodeEnded
@@ -142,7 +142,7 @@ async def test_the_fate_of_a_run_follows_from_its_end(tmp_path, script, fate, co
 async def test_too_little_room_on_the_disk_is_nobodys_failure_and_nothing_starts(tmp_path):
     free = shutil.disk_usage(tmp_path).free
     one = Run(tmp_path, disk_reserve=2 * free)
-    with pytest.raises(RetryLater, match=r"less than the reserve of .* free some space") as caught:
+    with pytest.raises(RetryLater, match=r"kept in reserve: free some space") as caught:
         await one("-version")
     assert not caught.value.counts
     assert one.events == []
@@ -217,8 +217,8 @@ def test_a_temporary_name_is_new_each_time_and_what_was_left_is_removed(tmp_path
     other = tmp_path / ".other.0badcafe.part.mp4"
     left.touch()
     other.touch()
-    part = part_of(tmp_path / "talk.mp4")
+    part = temporary_path(tmp_path / "talk.mp4")
     assert part.parent == tmp_path
     assert part.name.startswith(".talk.")
-    assert part != part_of(tmp_path / "talk.mp4")
+    assert part != temporary_path(tmp_path / "talk.mp4")
     assert [one.name for one in tmp_path.iterdir()] == [other.name]

@@ -7,7 +7,7 @@ import pytest
 from footage import clips
 
 from vidd.errors import Refused
-from vidd.files.atomic import put_in_place
+from vidd.files.atomic import commit
 from vidd.media.ffmpeg.args.common import Cut
 from vidd.media.probe.client import probe
 from vidd.media.verify.verify import Wanted, check_pictures, picture_end, verify
@@ -115,5 +115,5 @@ def test_the_end_of_the_picture_is_counted_from_the_start_of_the_file():
 async def test_a_checked_file_takes_the_place_of_an_older_one(tmp_path):
     (tmp_path / "part").write_bytes(b"new")
     (tmp_path / "final").write_bytes(b"old")
-    await put_in_place(tmp_path / "part", tmp_path / "final")
+    await commit(tmp_path / "part", tmp_path / "final")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("final", b"new")]

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import Refused, RetryLater
-from vidd.files.clone import cloned
-from vidd.files.disk_space import disk
+from vidd.files.clone import clone
+from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Artifact, Outcome
 from vidd.processes import run as process
@@ -72,7 +72,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     source = within(context.directory, render(options.path, fields))
     parts = {name: within(context.directory, render(text, fields)) for name, text in options.parts.items()}
     target = context.directory / f"{options.role}.tree"
-    with disk():
+    with retry_if_full():
         missing = await in_thread(_gather, options, source, parts, target)
     found = await _arranged(options, context, target)
     if missing and found["people"]:
@@ -109,7 +109,7 @@ def _put(source: Path, target: Path) -> None:
     if source.is_symlink() or not source.stat().st_size:
         raise Refused(f"{quoted(source.name)} among the results is {'a link' if source.is_symlink() else 'empty'}.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not cloned(source, target):
+    if not clone(source, target):
         os.link(source, target)
 
 

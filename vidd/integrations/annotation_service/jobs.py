@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.integrations.annotation_service.api import ContentCall, check_rules, content_at, type_of

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from vidd.aio.bounded import gather_bounded
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.annotation_service.database import AnnotationBase, Boxed, annotation_base, key
 from vidd.integrations.annotation_service.documents import (

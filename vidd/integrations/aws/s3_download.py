@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.errors import Refused, RetryLater
-from vidd.files.digest import FollowingSum
+from vidd.files.digest import FollowingDigest
+from vidd.files.disk_space import check_free_space
 from vidd.integrations.aws.account import head, shown
 from vidd.integrations.aws.errors import asking
-from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -80,7 +80,7 @@ async def fetch(
     })  # fmt: skip
     meter.total = thing.size
     meter.done = min(thing.size, len(landing.done) * landing.chunk)
-    check_room(landing.directory, thing.size - meter.done, landing.reserve)
+    check_free_space(landing.directory, landing.reserve, thing.size - meter.done)
     known = await download(s3, thing, landing, meter, parallel=parallel, sleep=sleep)
     sums = {**(promised or {}), **({"md5": thing.md5} if thing.md5 else {})}
     await landing.check(thing.size, sums, known=known)
@@ -100,7 +100,7 @@ async def download(
 
     In memory are `parallel` pieces of 1 MiB, and the piece that is being summed.
     """
-    md5 = FollowingSum(landing.part, "md5", chunk=landing.chunk, size=thing.size)
+    md5 = FollowingDigest(landing.part, "md5", chunk=landing.chunk, size=thing.size)
     md5.arrived(*landing.done)
     missing = [one for one in range(-(-thing.size // landing.chunk)) if one not in landing.done]
 

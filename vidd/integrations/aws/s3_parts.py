@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidd.aio.bounded import gather_bounded
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused
 
 if TYPE_CHECKING:

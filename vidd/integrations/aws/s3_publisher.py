@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from pydantic import AfterValidator, Field
 
 from vidd.aio.retry import retry
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused
 from vidd.integrations.aws.account import Account, client, head, shown
 from vidd.integrations.aws.errors import asking, code_of

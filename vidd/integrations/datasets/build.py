@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused, RetryLater
+from vidd.files.disk_space import check_free_space
 from vidd.integrations.aws.account import head
 from vidd.integrations.aws.s3_tree import Listed, listed
 from vidd.integrations.datasets.download import bring
 from vidd.integrations.datasets.model import mark_to_json
 from vidd.integrations.datasets.plan import ROOT, Found, Seen, TaskPlan
 from vidd.processes.worker_client import Silent, run_worker
-from vidd.transfer.partial_download import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -149,7 +149,7 @@ class Workshop:
         here, context = self.open, self.context
         if found is None:
             raise Refused(f"{key!a} is not in the bucket: put it there again")
-        check_room(context.directory, found.size, context.tools.encoder.disk_reserve)
+        check_free_space(context.directory, context.tools.encoder.disk_reserve, found.size)
         await bring(here, key, path, found)
 
     async def get(self, key: str, path: Path, etag: str) -> None:

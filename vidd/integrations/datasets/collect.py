@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.bounded import gather_bounded
-from vidd.aio.threads import in_thread
-from vidd.files.disk_space import disk
+from vidd.aio.shield import in_thread
+from vidd.files.disk_space import retry_if_full
 from vidd.integrations.aws.s3_tree import Listed, listed
 from vidd.integrations.datasets.build import TREE
 from vidd.integrations.datasets.model import digest
@@ -46,7 +46,7 @@ class Gathering:
     def add(self, plan: TaskPlan) -> None:
         """Take in a task that is made."""
         lines = [json.dumps(plan.row(one), sort_keys=True) + "\n" for one in plan.frames]
-        with disk(), self._path.open("a") as file:
+        with retry_if_full(), self._path.open("a") as file:
             file.writelines(lines)
         for line in lines:
             self._sum.update(line.encode())

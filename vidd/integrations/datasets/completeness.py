@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import retry_if_full
 from vidd.integrations.datasets.formats.coco import coco
 from vidd.integrations.datasets.formats.cvat import cvat
 from vidd.integrations.datasets.labels import Classes, Mark, Marked, Wanted
@@ -54,7 +54,7 @@ class Whole:
             if place is not None:
                 path = self._room / place
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with disk():
+                with retry_if_full():
                     make(path)
                 self._say(whole=name, made=[place, path.stat().st_size, _md5(path)])
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from vidd.aio.retry import retry
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused, RetryLater
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import retry_if_full
 from vidd.integrations.aws.account import shown
 from vidd.integrations.aws.errors import ABSENT, asking, code_of
 
@@ -31,7 +31,7 @@ async def bring(here: Open, key: str, path: Path, listed: Listed) -> None:
 
     async def once() -> None:
         total = hashlib.md5(usedforsecurity=False)
-        with asking(f"reading {name}"), disk():
+        with asking(f"reading {name}"), retry_if_full():
             try:
                 answer = await s3.get_object(Bucket=here.bucket, Key=key)
             except ClientError as error:

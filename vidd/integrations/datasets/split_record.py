@@ -12,9 +12,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vidd.files.disk_space import disk
+from vidd.files.atomic import sync
+from vidd.files.disk_space import retry_if_full
 from vidd.integrations.aws.s3_tree import Listed
-from vidd.transfer.partial_download import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ class Ledger:
 
     def write(self, task: str, page: Page) -> None:
         """Keep a page, whole or not at all."""
-        with disk():
+        with retry_if_full():
             self._directory.mkdir(parents=True, exist_ok=True)
             path = self._path(task)
             part = path.with_suffix(".part")
@@ -75,7 +75,7 @@ class Ledger:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-            sync_directory(self._directory)
+            sync(self._directory)
 
     def forget(self, task: str) -> None:
         """Drop a page."""

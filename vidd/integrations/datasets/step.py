@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import tree_artifact
 from vidd.integrations.datasets.build import TREE, Workshop
 from vidd.integrations.datasets.collect import ROWS, Gathering
@@ -93,7 +93,7 @@ class _Making:
         await self._documents.begin(version)
         gathering = await in_thread(Gathering, self._workshop, version, self._options.formats)
         await in_thread(self._workshop.tree.mkdir, 0o777, True, True)
-        with disk(), self._plan.open("w") as file:
+        with retry_if_full(), self._plan.open("w") as file:
             for number, task in enumerate(version.tasks):
                 context.progress(float(number), float(len(version.tasks)), "tasks", None)
                 file.write(json.dumps(await self._task(task, gathering)) + "\n")

@@ -204,7 +204,7 @@ class _Multipart:
         """The body."""
         yield self._head
         async for piece in self._chunk.pieces:
-            self._silence.broken()
+            self._silence.touch()
             yield piece
         yield self._tail
 

@@ -108,7 +108,7 @@ class ResumableUpload:
         async for data in pieces(file, first, end, name=self.path.name):
             yield data
             self.meter.add(len(data))
-            silence.broken()
+            silence.touch()
 
 
 async def standing_of(api: Api, session: str, size: int, doing: str) -> Standing:

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.display_text import printable
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account, has_cookie, session

@@ -112,7 +112,7 @@ class CmsWatch:
         while True:
             await self._look(cms)
             began = self._now
-            await sleep_or_event(self.context, self.look_now, wait)
+            await sleep_or_event(self.context.pause(wait), self.look_now)
             if self.look_now.is_set() and self.rung and (began - self.rung).total_seconds() < _SOON:
                 # A CMS that tells nothing but nonsense is not asked all the time.
                 await self.context.pause(_SOON)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.display_text import printable
 from vidd.errors import Refused
-from vidd.files.clone import cloned
-from vidd.files.disk_space import disk
-from vidd.transfer.partial_download import check_room, sync_directory
+from vidd.files.atomic import sync
+from vidd.files.clone import clone
+from vidd.files.disk_space import check_free_space, retry_if_full
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,17 +57,17 @@ async def take_over(path: str, facts: Mapping[str, Any], landing: PartialDownloa
     before = look(path, facts)
     meter.total = before.st_size
     landing.discard()
-    clone = await in_thread(cloned, Path(path), landing.part)
-    if not clone:
+    is_clone = await in_thread(clone, Path(path), landing.part)
+    if not is_clone:
         await _copy(path, before.st_size, landing, meter)
     try:
         look(path, {"size": before.st_size, "mtime_ns": before.st_mtime_ns})
     except Refused:
         landing.discard()
         raise
-    if clone:
+    if is_clone:
         landing.part.replace(landing.final)
-        await in_thread(sync_directory, landing.directory)
+        await in_thread(sync, landing.directory)
         meter.add(before.st_size)
         return True
     await landing.check(before.st_size, {})
@@ -76,7 +76,7 @@ async def take_over(path: str, facts: Mapping[str, Any], landing: PartialDownloa
 
 
 async def _copy(path: str, size: int, landing: PartialDownload, meter: ProgressMeter) -> None:
-    check_room(landing.directory, size, landing.reserve)
+    check_free_space(landing.directory, landing.reserve, size)
     try:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -89,7 +89,7 @@ async def _copy(path: str, size: int, landing: PartialDownload, meter: ProgressM
             await landing.write(offset, piece)
             offset += len(piece)
             meter.add(len(piece))
-            with disk():
-                check_room(landing.directory, 0, landing.reserve)
+            with retry_if_full():
+                check_free_space(landing.directory, landing.reserve)
     finally:
         os.close(source)

@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused
-from vidd.files.clone import disk_fault, no_links, sync_directory
-from vidd.files.fill import fill
+from vidd.files.atomic import sync
+from vidd.files.clone import copy_with_digest, lacks_links
+from vidd.files.disk_space import disk_fault
 from vidd.integrations.local_folder import tree_place
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
@@ -80,7 +81,7 @@ async def _fill(artifact: Artifact, context: PublishContext, part: Path, meter: 
     """Make `part` hold the artifact; what proves that it arrived."""
     source = context.directory / artifact.path
     if artifact.tree is None:
-        size, digest = await fill(source, part, meter.add)
+        size, digest = await copy_with_digest(source, part, meter.add)
         return {"size": size, "sha256": digest}
     return asdict(await tree_place.build(source, part, meter.add))
 
@@ -185,12 +186,12 @@ def _place(part: Path, target: Path, file: Mapping[str, Any], existing: str, our
             if not _same(target, file):
                 raise _taken(target) from None
         except OSError as error:
-            if not no_links(error):
+            if not lacks_links(error):
                 raise
             if target.exists() and not _same(target, file):
                 raise _taken(target) from None
             part.replace(target)
-    sync_directory(target.parent)
+    sync(target.parent)
 
 
 def _place_tree(

@@ -19,7 +19,7 @@ from watchfiles import awatch
 
 from vidd.aio.wait import sleep_or_event
 from vidd.errors import RetryLater
-from vidd.files.clone import disk_fault
+from vidd.files.disk_space import disk_fault
 from vidd.model.arrival import file_arrival
 from vidd.model.job import Arrival
 from vidd.ports import Listed, SourceContext, Tools
@@ -123,7 +123,7 @@ async def watch(options: Options, context: SourceContext) -> None:
                     context.up()
                 if not looks.pending:
                     context.caught_up()
-            await sleep_or_event(context, notices.bell, wait)
+            await sleep_or_event(context.pause(wait), notices.bell)
     finally:
         await notices.stop()
 

@@ -6,15 +6,15 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.display_text import printable
 from vidd.errors import Refused
-from vidd.files.clone import cloned
-from vidd.files.disk_space import disk
+from vidd.files.atomic import sync
+from vidd.files.clone import clone
+from vidd.files.disk_space import check_free_space, retry_if_full
 from vidd.files.tree import leaves, tree_artifact
 from vidd.integrations.local_folder.file_copy import path_of
 from vidd.model.media import Outcome
-from vidd.transfer.partial_download import check_room, sync_directory
 from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
@@ -48,27 +48,27 @@ async def take_tree(source: Path, final: Path, meter: ProgressMeter, reserve: in
     if not found:
         raise Refused(f"There is no file in the directory {printable(str(source), 200)}: put them there, then retry.")
     meter.total = sum(one.size for one in found)
-    check_room(final.parent, meter.total, reserve)
+    check_free_space(final.parent, reserve, meter.total)
     for one in found:
         await in_thread(_copy, source, part, one)
         meter.add(one.size)
     part.rename(final)
-    await in_thread(sync_directory, final.parent)
+    await in_thread(sync, final.parent)
 
 
 def _begin(part: Path, final: Path) -> None:
     for left in (part, final):
         shutil.rmtree(left, ignore_errors=True)
-    with disk():
+    with retry_if_full():
         part.mkdir()
 
 
 def _copy(source: Path, part: Path, one: Leaf) -> None:
     target = part / one.path
-    with disk():
+    with retry_if_full():
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if not cloned(source / one.path, target):
+            if not clone(source / one.path, target):
                 shutil.copyfile(source / one.path, target)
         except (FileNotFoundError, PermissionError) as error:
             raise Refused(

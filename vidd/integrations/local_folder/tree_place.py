@@ -10,10 +10,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.errors import Refused
-from vidd.files.clone import sync_directory
-from vidd.files.fill import fill
+from vidd.files.atomic import sync
+from vidd.files.clone import copy_with_digest
 from vidd.files.tree import leaves
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ async def build(source: Path, part: Path, moved: Callable[[int], None]) -> Conte
     rows = []
     for leaf in await in_thread(leaves, source):
         # The program that made a tree may be run on it again, and would write into what is out already.
-        size, total = await fill(source / leaf.path, part / leaf.path, moved, own=True, durable=False)
+        size, total = await copy_with_digest(source / leaf.path, part / leaf.path, moved, own=True, durable=False)
         rows.append((leaf.path, size, total))
     if not rows:
         raise Refused(f"The directory {source.name} holds no file, and nothing is published in place of something.")
@@ -79,7 +79,7 @@ def place(part: Path, target: Path) -> None:
         # A file system that cannot swap two names leaves a moment without the tree, and never half of one.
         target.rename(old)
         part.rename(target)
-    sync_directory(target.parent)
+    sync(target.parent)
     clear(part)
     clear(old)
 

@@ -7,11 +7,12 @@ person must look, and nobody gets a mail twice because somebody else's failed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vidd.aio.shield import shield_for
 from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.mail.account import Account, Session, session
 from vidd.integrations.mail.message import Letter
@@ -95,7 +96,7 @@ class Round:
                 raise Refused(f"The mail server takes no address like {address}: give that person another one.")
             await line.envelope(self.sender, address)
             await self._record(letter, "intent")
-            await _undisturbed(self._hand_over(letter, line))
+            await shield_for(_GRACE, self._hand_over(letter, line))
         except OutcomeUnknown:
             self.faults[address] = _unknown(letter)
         except Fault as fault:
@@ -134,17 +135,3 @@ def _unknown(letter: Letter) -> OutcomeUnknown:
         f"Nobody knows whether {letter.recipient.address} got the mail: look for Message-ID {letter.message_id} in the "
         "mail server's log, and write yourself if it is not there. vidd does not send it again."
     )
-
-
-async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
-    """Let a mail that is going out come to its answer, a little beyond a cancellation; else it would stay unsure."""
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        try:
-            await asyncio.wait([task], timeout=_GRACE)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        raise

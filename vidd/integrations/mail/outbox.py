@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vidd.files.clone import disk_fault, sync_directory
+from vidd.files.atomic import sync
+from vidd.files.disk_space import disk_fault
 from vidd.integrations.mail.message import Letter
 
 
@@ -30,7 +31,7 @@ def post(folder: Path, letter: Letter) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         part.replace(target)
-        sync_directory(folder)
+        sync(folder)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise disk_fault(error, f"writing the mail {target}") from error

@@ -203,7 +203,7 @@ class Cloud:
                 if isinstance(form, Multipart):
                     # While a file goes out nothing comes back.
                     silence = IdleTimeout(limit, self.account.read_timeout)
-                    how = {"data": form.body(silence.broken), "headers": {**headers, **form.headers}}
+                    how = {"data": form.body(silence.touch), "headers": {**headers, **form.headers}}
                 url = f"{self.account.base}/{method}"
                 async with self.web.post(url, allow_redirects=False, **how) as answer:
                     text = await answer.text(errors="replace")

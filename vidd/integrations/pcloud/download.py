@@ -17,10 +17,10 @@ from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.display_text import printable, quoted
 from vidd.errors import Refused, RetryLater
-from vidd.files.digest import FollowingSum
+from vidd.files.digest import FollowingDigest
+from vidd.files.disk_space import check_free_space
 from vidd.integrations.pcloud.files import checksums, links, stat
 from vidd.transfer.http import asking, fault_of_status, retry_after
-from vidd.transfer.partial_download import check_room
 from vidd.transfer.remote_ranges import Blocks, placed
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def fetch(
     landing.open({"file": file.id, "hash": file.hash, "size": file.size})
     meter.total = file.size
     meter.done = min(file.size, len(landing.done) * landing.chunk)
-    check_room(landing.directory, file.size - meter.done, landing.reserve)
+    check_free_space(landing.directory, landing.reserve, file.size - meter.done)
     known = await _download(cloud, file, sums, landing, meter, parallel=parallel)
     await landing.check(file.size, {**sums, **(promised or {})}, known=known)
     await landing.settle()
@@ -129,7 +129,7 @@ async def _download(
 ) -> dict[str, str]:
     """Fetch the chunks that are not there yet; the answer is what the checksums in `sums` are of what came."""
     fetch = _Fetch(cloud, file, _Links(cloud, file), landing, meter)
-    following = [FollowingSum(landing.part, one, chunk=landing.chunk, size=file.size) for one in sums]
+    following = [FollowingDigest(landing.part, one, chunk=landing.chunk, size=file.size) for one in sums]
     for one in following:
         one.arrived(*landing.done)
     missing = [index for index in range(-(-file.size // landing.chunk)) if index not in landing.done]

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
 
-from vidd.aio.threads import in_thread
+from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.files.tree import leaves

@@ -61,9 +61,9 @@ class Extras:
             return await create_once(
                 listed,
                 bring,
-                tried=self.steps.get(f"{name} tried"),
-                trying=partial(self._trying, name),
-                settle=self.settle,
+                last_attempt=self.steps.get(f"{name} tried"),
+                save_attempt=partial(self._trying, name),
+                visibility_delay=self.settle,
                 clock=self.clock,
                 doing=f"bringing the captions in {language}",
             )

@@ -41,9 +41,9 @@ class Playlists:
                 item = await create_once(
                     partial(self._item, playlist, video),
                     partial(self.channel.add_item, playlist, video),
-                    tried=tried,
-                    trying=trying,
-                    settle=self.settle,
+                    last_attempt=tried,
+                    save_attempt=trying,
+                    visibility_delay=self.settle,
                     clock=self.clock,
                     doing=f"putting the video into the playlist {title!r}",
                 )
@@ -73,9 +73,9 @@ class Playlists:
             found = await create_once(
                 partial(self._listed, title),
                 partial(self.channel.add_playlist, title, self.privacy),
-                tried=known.get(f"tried {title}"),
-                trying=trying,
-                settle=self.settle,
+                last_attempt=known.get(f"tried {title}"),
+                save_attempt=trying,
+                visibility_delay=self.settle,
                 clock=self.clock,
                 doing=f"making the playlist {title!r}",
             )

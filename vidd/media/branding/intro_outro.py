@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused, RetryLater
-from vidd.files import made_once as files_made_once
+from vidd.files.digest import digest_of
+from vidd.files.made_once import made_once
 from vidd.media.ffmpeg.args import intro_outro
 from vidd.media.ffmpeg.process import encode
 from vidd.media.loudness.loudness import Change
@@ -155,20 +156,20 @@ class Wardrobe:
             return await _look(clip, form, path)
         key = json.dumps(form.to_json(clip), sort_keys=True)
         kept = self.kept / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.mp4"
-        await files_made_once.made_once(kept, path, make)
+        await made_once(kept, path, make)
         try:
             return await _look(clip, form, path)
         except Refused:
             # What was good when it was made has been spoilt since, so it is made once more.
             kept.unlink(missing_ok=True)
             path.unlink()
-            await files_made_once.made_once(kept, path, make)
+            await made_once(kept, path, make)
             return await _look(clip, form, path)
 
     async def _encoded(self, clip: Clip, form: Format, path: Path) -> None:
         await self._run(intro_outro.picture(clip, path, form, threads=self.encoder.threads), path, clip.seconds)
         await verify(path, Wanted(clip.seconds, clip.seconds, form.video.width, form.video.height, 0), clip.path.name)
-        if clip.digest and await files_made_once.digest_of(clip.path) != clip.digest:
+        if clip.digest and await digest_of(clip.path) != clip.digest:
             path.unlink(missing_ok=True)
             raise RetryLater(f"The sting {clip.path} was replaced while it was read; it is read again.")
 

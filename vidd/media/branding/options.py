@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
-from vidd.files import made_once
+from vidd.files.digest import digest_of
 from vidd.media.branding import fonts, title_card, watermark
 from vidd.media.branding.images import read_image
 from vidd.media.branding.intro_outro import Dress
@@ -80,7 +80,7 @@ class Asked:
         across, down = video.shown
         frame = (across // 2 * 2, down // 2 * 2)  # all of it is encoded, in even sides
         mark = await asyncio.to_thread(watermark.prepare, self.watermark, image, output, frame)
-        used = {"image": self.watermark.image, "digest": await made_once.digest_of(image)}
+        used = {"image": self.watermark.image, "digest": await digest_of(image)}
         return replace(dress, mark=mark), {"watermark": used}
 
     async def _clips(self, context: StepContext, words: Mapping[str, Words], video: Video, room: Path) -> list[Clip]:
@@ -118,7 +118,7 @@ async def sting(part: str, path: Path) -> Clip:
         raise Refused(f"The {part} {path} cannot be used: {refused.sentence}") from None
     if picture_end(media) <= 0:
         raise Refused(f"The {part} {path} holds no picture: export it anew.")
-    return Clip(part, path, picture_end(media), media, digest=await made_once.digest_of(path))
+    return Clip(part, path, picture_end(media), media, digest=await digest_of(path))
 
 
 def _behind(one: Card, part: str, tools: Tools) -> Image | None:

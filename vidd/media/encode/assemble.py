@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from vidd.media.ffmpeg.process import check_disk
+from vidd.files.disk_space import check_free_space
 from vidd.media.smartcut.concat import PicturePart, SoundTrack, put_together
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def assemble(
 
     What is `around` it is put there, and where its parts meet is told too.
     """
-    check_disk(encoder, output.parent, sum(one.size for one in there.segments))
+    check_free_space(output.parent, encoder.disk_reserve, sum(one.size for one in there.segments))
     files = [Encoded(there.directory / one.path, one.at, one.last) for one in there.segments]
     await put_around(files, there.sound, media, output, scale=there.scale, name=name, around=around)
     begin = around.begin if around else 0

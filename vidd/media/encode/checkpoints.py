@@ -14,8 +14,8 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vidd.files.atomic import put_in_place
-from vidd.files.full_disk import room_left
+from vidd.files.atomic import commit
+from vidd.files.disk_space import retry_if_full
 from vidd.media.ffmpeg.args.segment import Stretch
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Checkpoints:
     def room(self) -> Path:
         """A new directory in here for a run to write into."""
         room = self.directory / f"run.{secrets.token_hex(4)}"
-        with room_left(_KEEPING):
+        with retry_if_full(_KEEPING):
             room.mkdir()
         return room
 
@@ -103,8 +103,8 @@ class Checkpoints:
         """Take a checked segment in from a run; its name, size and digest are filled in."""
         final = self.directory / f"{segment.first:015d}.mp4"
         size, digest = await asyncio.to_thread(_known_by, path)
-        with room_left(_KEEPING):
-            await put_in_place(path, final)
+        with retry_if_full(_KEEPING):
+            await commit(path, final)
         kept = replace(segment, path=final.name, size=size, digest=digest)
         self.segments = sorted([*self.segments, kept], key=lambda one: one.first)
         await self._save()
@@ -113,8 +113,8 @@ class Checkpoints:
     async def keep_sound(self, path: Path) -> None:
         """Take the sound in."""
         known = await asyncio.to_thread(_known_by, path)
-        with room_left(_KEEPING):
-            await put_in_place(path, self.directory / _SOUND)
+        with retry_if_full(_KEEPING):
+            await commit(path, self.directory / _SOUND)
         self._sound = known
         await self._save()
 
@@ -139,12 +139,12 @@ class Checkpoints:
             "segments": [asdict(one) for one in self.segments],
         }
         part = self.directory / f".{_RECORD}"
-        with room_left(_KEEPING):
+        with retry_if_full(_KEEPING):
             part.write_text(json.dumps(record))
-            await put_in_place(part, self.directory / _RECORD)
+            await commit(part, self.directory / _RECORD)
 
     def _open(self) -> None:
-        with room_left(_KEEPING):
+        with retry_if_full(_KEEPING):
             self.directory.mkdir(exist_ok=True)
         record = self._recorded()
         if record.get("fingerprint") == self._fingerprint:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.files.atomic import room_of
+from vidd.files.atomic import temporary_directory
 from vidd.media.encode.assemble import Encoded, Made, assemble, put_around
 from vidd.media.encode.checkpoints import Checkpoints, fingerprint, forget
 from vidd.media.encode.resumable import Segmented
@@ -87,7 +87,7 @@ class Whole:
     async def _apart(self, output: Path) -> Made:
         """Picture and sound each in a file of its own, and put together with what is around them."""
         recipe, around = _Recipe(self), self.dressed.around
-        with room_of(output) as room:
+        with temporary_directory(output) as room:
             picture, sound = room / "picture.mp4", room / "sound.mp4"
             complaints = await self._encode(recipe.in_one(picture), picture)
             if words := recipe.sound({0: sound}):

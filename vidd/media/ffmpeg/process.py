@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import imageio_ffmpeg
 
 from vidd.aio.shield import shield_to_end
-from vidd.display_text import size_in_words
 from vidd.errors import Fault, Refused, RetryLater
+from vidd.files.disk_space import check_free_space
 from vidd.media.ffmpeg import parse
 from vidd.model.event import EncodeCount, EncodeEnded
 from vidd.processes import run as process
@@ -65,7 +64,7 @@ async def encode(
     counted), ffmpeg was killed or made no progress; Refused where it does not take the input or the arguments.
     """
     outputs = [output] if isinstance(output, Path) else list(output)
-    check_disk(encoder, outputs[0].parent)
+    check_free_space(outputs[0].parent, encoder.disk_reserve)
     blocks, now = parse.ProgressBlocks(), parse.Progress()
 
     def hear(line: str) -> None:
@@ -76,7 +75,7 @@ async def encode(
                 progress(min(block.seconds, duration), duration, "s", block.speed)
 
     def alive(pid: int) -> Any:
-        check_disk(encoder, outputs[0].parent)
+        check_free_space(outputs[0].parent, encoder.disk_reserve)
         return now.seconds, now.frame, [_touched(one) for one in outputs], bytes_read(pid)
 
     whole, me = False, object()
@@ -101,18 +100,6 @@ async def encode(
                 one.unlink(missing_ok=True)
     observe(EncodeEnded(kind, duration / max(ended.seconds, 1e-6), ended.cpu_seconds))
     return ended
-
-
-def check_disk(encoder: Encoder, directory: Path, needed: int = 0) -> None:
-    """RetryLater where the disk has less than the reserve free, or would have once `needed` bytes are written."""
-    free = shutil.disk_usage(directory).free
-    if free - needed < encoder.disk_reserve:
-        more = f" and {size_in_words(needed)} to write" if needed else ""
-        raise RetryLater(
-            f"The disk of {directory} has {size_in_words(free)} free, less than the reserve of {size_in_words(encoder.disk_reserve)}{more}: "
-            "free some space; the work goes on by itself.",
-            counts=False,
-        )
 
 
 def _touched(output: Path) -> tuple[int, int] | None:

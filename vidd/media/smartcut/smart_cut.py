@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
-from vidd.files.atomic import room_of
+from vidd.files.atomic import temporary_directory
 from vidd.media.bitstream.nal import LONG_IDS
 from vidd.media.branding.intro_outro import PLAIN, Around, Wardrobe
 from vidd.media.ffmpeg.args import edge
@@ -77,7 +77,7 @@ async def edges(
         chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0, open_gops=open_gops)
         _check(chosen)
         clock = ticks(index.time_base, index.begin, cut)
-        with room_of(output) as room:
+        with temporary_directory(output) as room:
             work = _Pieces(encoder, source, room, media, cut, crf, preset, audio_bitrate, progress, observe)
             names = _names(index.codec, answer["taken"], 3 + len(dress.clips))
             made = await work.pictures(chosen, index, clock, answer, names)

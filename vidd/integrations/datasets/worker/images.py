@@ -11,7 +11,7 @@ import av
 from PIL import Image
 
 from vidd.errors import Refused
-from vidd.files.disk_space import disk
+from vidd.files.disk_space import retry_if_full
 from vidd.integrations.datasets.formats.yolo import default, yolo
 from vidd.integrations.datasets.labels import Classes, Mark, Marked, Wanted
 from vidd.integrations.datasets.model import scaled
@@ -38,7 +38,7 @@ class Task:
         """Make all of it, and say of each frame what there is now."""
         frames: Sequence[Mapping[str, Any]] = self._orders["frames"]
         of_film = self._of_film([one for one in frames if one["index"] is not None])
-        with disk():
+        with retry_if_full():
             for frame in frames:
                 self._frame(frame, next(of_film) if frame["index"] is not None else None)
 

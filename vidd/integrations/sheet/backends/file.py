@@ -20,7 +20,8 @@ from pathlib import Path
 from types import ModuleType
 
 from vidd.errors import Refused, RetryLater
-from vidd.files.clone import disk_fault, sync_directory
+from vidd.files.atomic import sync
+from vidd.files.disk_space import disk_fault
 from vidd.integrations.sheet.backends import csv, xlsx
 from vidd.integrations.sheet.table import Cell, Change, Grid, Stamp
 
@@ -134,7 +135,7 @@ class FileBook:
                     part.replace(self.path)
                     replaced = True
                     _OURS[self.path] = signature(os.fstat(target))
-            sync_directory(self.path.parent)
+            sync(self.path.parent)
         except FileNotFoundError:
             return False
         except OSError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import av
 
-from vidd.files.full_disk import room_left
+from vidd.files.disk_space import retry_if_full
 from vidd.media.bitstream import nal, obu, parameter_sets
 from vidd.media.probe.worker.reader import opened, picture_streams
 from vidd.media.smartcut.plan import SmartCutUnavailable
@@ -286,12 +286,12 @@ def join(output: Path, tracks: Sequence[Joined], *, scale: int) -> None:
         "movie_timescale": str(scale),
         "write_tmcd": "0",
     }
-    with room_left(_JOINING), ExitStack() as stack:
+    with retry_if_full(_JOINING), ExitStack() as stack:
         out: OutputContainer = stack.enter_context(av.open(str(output), "w", format="mp4", container_options=options))
         flows = [one.open(stack, out) for one in tracks]
         for _, packet in merge(*flows, key=lambda each: each[0]):
             # Here already: whoever has the source open would take this for a fault of the source.
-            with room_left(_JOINING):
+            with retry_if_full(_JOINING):
                 out.mux_one(packet)
 
 
