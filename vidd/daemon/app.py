@@ -35,7 +35,7 @@ from vidd.model.media import Artifact, Media
 from vidd.model.retry import RetryRule
 from vidd.pipelines.registry import resolve
 from vidd.pipelines.validation import Ready, make_ready
-from vidd.ports import Encoder, Store, Tools
+from vidd.ports import Encoder, Shared, Store, Tools
 from vidd.settings.schema import Settings
 from vidd.web.server import Port
 
@@ -79,6 +79,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
         self._reloading = asyncio.Lock()
+        self._shared = Shared()
         self._engine: EngineContext
         self._intake: Intake
         self._watchers: Watchers
@@ -132,6 +133,7 @@ class Daemon:
         await start_when_available(store.open, self._notifier)
         stack.push_async_callback(store.close)
         stack.push_async_callback(close_probers)
+        stack.push_async_callback(self._shared.close)
         queue = ready.make_queue()
         tools = self._tools(ready, store)
         workspace = Workspace(settings.daemon.state / "jobs")
@@ -172,7 +174,7 @@ class Daemon:
         self.port = Port(self.control)
 
     def _tools(self, ready: Ready, store: Store) -> Tools:
-        encoder = Encoder(**ready.encoder)
+        encoder = Encoder(**ready.encoder, shared=self._shared)
         return Tools(self._state, encoder, SystemClock(), ready.accounts, self.observe, store)
 
     async def _examine(self, path: Path, artifact: Artifact, name: str) -> tuple[Media | None, Mapping[str, Any]]:

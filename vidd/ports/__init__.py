@@ -54,6 +54,7 @@ from vidd.ports.plan import (
     Watch,
     nothing_remains,
 )
+from vidd.ports.shared import Shared
 from vidd.ports.store import Conflict, Queue, Store
 from vidd.ports.tools import Clock, Encoder, Memory, Observer, ShortMemory, Tools
 
@@ -80,6 +81,7 @@ __all__ = [
     "Resolve",
     "Retract",
     "RunStep",
+    "Shared",
     "ShortMemory",
     "SourceContext",
     "SourceRoute",

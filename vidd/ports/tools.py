@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from vidd.errors import Refused
 from vidd.model.event import Event
+from vidd.ports.shared import Shared
 
 A = TypeVar("A")
 
@@ -68,7 +69,10 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """How ffmpeg is run. `stall` is seconds without progress, `memory` bytes of address space (None: no limit)."""
+    """How ffmpeg is run. `stall` is seconds without progress, `memory` bytes of address space (None: no limit).
+
+    `shared` holds the children that read media, among others.
+    """
 
     path: Path
     nice: int = 10
@@ -76,6 +80,7 @@ class Encoder:
     stall: float = 120.0
     memory: int | None = None
     disk_reserve: int = 0
+    shared: Shared = field(default_factory=Shared, compare=False)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,11 @@ class Tools:
     accounts: Mapping[str, Any] = field(default_factory=dict)
     observe: Callable[[Event], None] = lambda _event: None
     memory: Memory = field(default_factory=ShortMemory)
+
+    @property
+    def shared(self) -> Shared:
+        """What the parts of this daemon share."""
+        return self.encoder.shared
 
     def account(self, name: str, model: type[A]) -> A:
         """A named account; Refused where there is none of that name or it is of another kind."""
