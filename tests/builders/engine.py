@@ -82,7 +82,7 @@ class FakeStep:
     """Writes a file named after itself; `results` are raised or awaited, one a run, before it does."""
 
     name: str
-    slot: str | None = None
+    pool: str | None = None
     fingerprint: str = "1"
     results: list[Any] = field(default_factory=list)
     runs: int = 0
@@ -99,7 +99,7 @@ class FakeStep:
         return Outcome((Artifact(self.name, path.name, 10),), {self.name: self.runs})
 
     def planned(self) -> PlannedStep:
-        return PlannedStep(self.name, self.name, self.slot, self.fingerprint, self.run)
+        return PlannedStep(self.name, self.name, self.pool, self.fingerprint, self.run)
 
 
 @dataclass
@@ -107,7 +107,7 @@ class FakePublisher:
     """A far side that can be asked. Each of `results` is raised, awaited or, as "lose", committed and not answered."""
 
     name: str
-    slot: str | None = None
+    pool: str | None = None
     required: bool = True
     results: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
@@ -115,10 +115,10 @@ class FakePublisher:
     said: dict[str, Any] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     amends: bool = False
-    letter: bool = False
+    is_email: bool = False
     tells_retraction: bool = False
     address: str | None = None
-    last: bool = False
+    runs_last: bool = False
     given: list[dict[str, str | None]] = field(default_factory=list)
 
     async def publish(self, context: PublishContext) -> Receipt:
@@ -158,13 +158,13 @@ class FakePublisher:
         return PlannedPublisher(
             self.name,
             self.name,
-            self.slot,
+            self.pool,
             self.required,
             self.publish,
             self.reconcile,
-            letter=self.letter,
+            is_email=self.is_email,
             tells_retraction=self.tells_retraction,
-            last=self.last,
+            runs_last=self.runs_last,
             **optional,
         )
 

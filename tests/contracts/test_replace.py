@@ -31,12 +31,12 @@ async def test_pcloud_gets_exactly_what_changed_and_keeps_what_is_not_ours(tmp_p
     service.put("/results/v1/annotations/notes.txt", b"a person's")
     service.put("/results/v1/annotations/empty/notes.txt", b"a person's")
     add_tree(desk, AFTER)
-    receipt = await pcloud_publisher.replace(options, replace(desk.context, gone=GONE))
+    receipt = await pcloud_publisher.replace_files(options, replace(desk.context, gone=GONE))
     assert counts(receipt) == [2, 2, 1]
     notes = {"notes.txt": b"a person's", "empty/notes.txt": b"a person's"}
     assert service.tree("/results/v1/annotations") == AFTER | notes
     assert service.folder("/results/v1/annotations").folders.keys() == {"2d_poses", "new", "empty"}
-    again = await pcloud_publisher.replace(options, replace(desk.context, gone=GONE))
+    again = await pcloud_publisher.replace_files(options, replace(desk.context, gone=GONE))
     assert counts(again) == [0, 4, 0]
 
 
@@ -56,7 +56,7 @@ async def test_s3_gets_exactly_what_changed_and_keeps_what_is_not_ours(tmp_path,
     add_tree(other, {"body/scene_000/9_9.glb": b"of another video"})
     await s3_publisher.publish(options, other.context)
     add_tree(desk, AFTER)
-    receipt = await s3_publisher.replace(options, replace(desk.context, gone=GONE))
+    receipt = await s3_publisher.replace_files(options, replace(desk.context, gone=GONE))
     assert counts(receipt) == [2, 2, 1]
     found = {key.removeprefix("annotations/7/"): await bucket.get(key) for key in await bucket.keys()}
     assert found == AFTER | {"body/scene_000/9_9.glb": b"of another video"}
@@ -80,10 +80,10 @@ async def test_a_folder_gets_the_new_tree_as_a_whole_also_after_an_attempt_that_
     tried = sent(tmp_path, AFTER)
     context = tried.context()
     published = context.publication.evolve(receipt=first)
-    await local_folder_publisher.replace(options, replace(context, publication=published))
+    await local_folder_publisher.replace_files(options, replace(context, publication=published))
     # Nobody heard of that: the receipt is still the first one's, and only what was noted tells of the second.
     again = tried.context()
-    receipt = await local_folder_publisher.replace(
+    receipt = await local_folder_publisher.replace_files(
         options, replace(again, publication=again.publication.evolve(receipt=first))
     )
     root = tmp_path / "state/out/annotations"
@@ -91,6 +91,6 @@ async def test_a_folder_gets_the_new_tree_as_a_whole_also_after_an_attempt_that_
     (root / "notes.txt").write_text("a person's")
     last = sent(tmp_path, BEFORE).context()
     with pytest.raises(Refused, match="There is already another"):
-        await local_folder_publisher.replace(
+        await local_folder_publisher.replace_files(
             options, replace(last, publication=last.publication.evolve(receipt=receipt))
         )

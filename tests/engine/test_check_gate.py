@@ -148,12 +148,12 @@ async def test_the_same_finding_of_two_files_is_said_once(tmp_path):
 async def test_a_file_that_no_publisher_takes_holds_nothing_up(tmp_path):
     steps = [Checked("trim", found=BLACK), Checked("transcode", role="rendition-720p")]
     async with Engine(tmp_path, steps=steps, publishers=[FakePublisher("far")]) as engine:
-        engine.plan = replace(engine.plan, publishers=[replace(engine.plan.publishers[0], takes=("rendition-720p",))])
+        engine.plan = replace(engine.plan, publishers=[replace(engine.plan.publishers[0], roles=("rendition-720p",))])
         await engine.until((await engine.one()).id, State.PUBLISHED)
 
 
 async def test_a_published_job_that_is_taken_up_again_is_not_held(tmp_path):
-    trim, far, mail = Checked("trim"), FakePublisher("far"), FakePublisher("mail", letter=True)
+    trim, far, mail = Checked("trim"), FakePublisher("far"), FakePublisher("mail", is_email=True)
     async with Engine(tmp_path, steps=[trim], publishers=[far], notices=[mail]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         await engine.settled()
@@ -174,7 +174,7 @@ async def test_every_file_that_goes_out_gets_a_record_whatever_step_made_it(tmp_
 
     steps, far = [Silent("source"), Silent("film"), Silent("poster")], FakePublisher("far")
     async with Engine(tmp_path, steps=steps, publishers=[far]) as engine:
-        engine.plan = replace(engine.plan, publishers=[replace(engine.plan.publishers[0], takes=("film",))])
+        engine.plan = replace(engine.plan, publishers=[replace(engine.plan.publishers[0], roles=("film",))])
         engine.context.examine = examine
         held = await engine.until((await engine.one()).id, State.HELD)
         assert asked == [(b"x" * 10, "film", held.name)]

@@ -71,7 +71,7 @@ async def test_there_is_nothing_to_resolve_where_nothing_is_unsure(tmp_path):
 
 
 async def test_letters_go_out_once_more_as_the_next_edition(tmp_path):
-    far, mail, hook = FakePublisher("far"), FakePublisher("mail", letter=True), FakePublisher("hook")
+    far, mail, hook = FakePublisher("far"), FakePublisher("mail", is_email=True), FakePublisher("hook")
     async with Engine(tmp_path, publishers=[far], notices=[mail, hook]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         await engine.acts.resend(job)
@@ -184,7 +184,7 @@ async def test_what_was_refused_for_good_is_sent_anew_when_a_person_says_so(tmp_
 
 
 async def test_a_notice_nobody_knows_of_is_not_quietly_passed_over_by_a_resend(tmp_path):
-    far, mail = FakePublisher("far"), FakePublisher("mail", letter=True)
+    far, mail = FakePublisher("far"), FakePublisher("mail", is_email=True)
     mail.results.append(OutcomeUnknown("The reply was lost."))
     mail.answers.append(OutcomeUnknown("It cannot be asked."))
     async with Engine(tmp_path, publishers=[far], notices=[mail]) as engine:

@@ -70,14 +70,14 @@ class Far(FakePublisher):
         self.there = files
         return Receipt(f"far://{self.name}", {"files": len(files)})
 
-    async def replace(self, context):
+    async def replace_files(self, context):
         if self.faults:
             raise self.faults.pop(0)
         self.gone = context.gone
         return self.mirror(context)
 
     def planned(self):
-        return replace(super().planned(), replace=self.replace)
+        return replace(super().planned(), replace_files=self.replace_files)
 
 
 class Fetch(FakeStep):
@@ -93,7 +93,7 @@ class Lab:
     def __init__(self, root, *, keep=30 * DAY, store=None, **more):
         self.fetch, self.split = Fetch("fetch"), FakeStep("split")
         self.analysis = Analysis("analyse", files={"a.json": "1", "b/c.json": "2", "d.json": "3"})
-        self.far, self.mail = Far("far"), FakePublisher("mail", letter=True)
+        self.far, self.mail = Far("far"), FakePublisher("mail", is_email=True)
         self.steps = [self.fetch, self.split, self.analysis]
         self.engine = Engine(root, steps=self.steps, publishers=[self.far], notices=[self.mail], store=store, **more)
         plan = replace(self.engine.plan, keep=keep)
@@ -360,7 +360,7 @@ async def test_what_cannot_be_replaced_is_named(tmp_path):
     async with Lab(tmp_path) as lab:
         plan = lab.engine.context.resolve
         lab.engine.context.resolve = lambda settings: replace(
-            plan(settings), publishers=[replace(one, replace=None) for one in plan(settings).publishers]
+            plan(settings), publishers=[replace(one, replace_files=None) for one in plan(settings).publishers]
         )
         job = await lab.published()
         assert job.reason is None

@@ -221,7 +221,7 @@ async def test_a_mark_that_was_there_before_the_recording_asks_for_nothing(tmp_p
 
 
 async def test_resend_sends_the_letters_again_once_for_each_mark(tmp_path):
-    far, mail = FakePublisher("far"), FakePublisher("mail", letter=True)
+    far, mail = FakePublisher("far"), FakePublisher("mail", is_email=True)
     async with sheet(tmp_path, talk("t1"), publishers=[far], notices=[mail]) as (engine, put):
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         await put(talk("t1", resend="1"))

@@ -63,7 +63,7 @@ async def test_a_recorded_step_runs_again_once_its_outcome_serves_no_more(tmp_pa
 
     class Fetch(FakeStep):
         def planned(self):
-            return replace(super().planned(), still=still)
+            return replace(super().planned(), is_still_valid=still)
 
     fetch, between = Fetch("fetch"), FakeStep("between")
     trim = FakeStep("trim", results=[RetryLater("No."), RetryLater("No.")])
@@ -237,8 +237,8 @@ async def test_a_lost_file_makes_its_step_and_those_after_it_run_again(tmp_path)
 
 async def test_one_job_uploads_while_the_next_encodes(tmp_path):
     upload, encode = Gate(), Gate()
-    trim = FakeStep("trim", slot="encodes", results=[None, encode])
-    library = FakePublisher("s3", slot="uploads", results=[upload])
+    trim = FakeStep("trim", pool="encodes", results=[None, encode])
+    library = FakePublisher("s3", pool="uploads", results=[upload])
     async with Engine(tmp_path, steps=[trim], publishers=[library]) as engine:
         await engine.admit("a_t1_000000_000100.mp4", "b_t1_000000_000100.mp4")
         await upload.wait()
@@ -262,18 +262,18 @@ class Encode(FakeStep):
         self.order.append(f"looks at {letter}")
         if self.runs == 2:
             self.both_looked.set()
-        async with context.place():
+        async with context.slot():
             self.order.append(f"encodes {letter}")
             await gate()
         self.order.append(f"checks {letter}")
         return Outcome()
 
     def planned(self):
-        return replace(super().planned(), own_place=True)
+        return replace(super().planned(), takes_own_slot=True)
 
 
 async def test_one_job_is_looked_at_and_another_checked_while_a_third_encodes(tmp_path):
-    step = Encode("trim", slot="encodes", gates=[Gate(), Gate()])
+    step = Encode("trim", pool="encodes", gates=[Gate(), Gate()])
     async with Engine(tmp_path, steps=[step]) as engine, asyncio.timeout(DEADLINE):
         await engine.admit("a_t1_000000_000100.mp4", "b_t1_000000_000100.mp4")
         await step.gates[0].wait()
@@ -285,7 +285,7 @@ async def test_one_job_is_looked_at_and_another_checked_while_a_third_encodes(tm
 
 
 async def test_a_place_that_comes_free_while_the_daemon_drains_is_not_taken(tmp_path):
-    step = Encode("trim", slot="encodes", gates=[Gate(), Gate()])
+    step = Encode("trim", pool="encodes", gates=[Gate(), Gate()])
     async with Engine(tmp_path, steps=[step]) as engine, asyncio.timeout(DEADLINE):
         done, given_back = await engine.admit("a_t1_000000_000100.mp4", "b_t1_000000_000100.mp4")
         await step.both_looked.wait()
@@ -589,7 +589,7 @@ async def test_a_retry_that_is_refused_changes_no_settings(tmp_path):
 
 async def test_who_goes_out_last_waits_for_the_receipts_of_the_others_and_is_given_them(tmp_path):
     gate = Gate()
-    index, files = FakePublisher("index", last=True), FakePublisher("files", results=[RetryLater("503."), gate])
+    index, files = FakePublisher("index", runs_last=True), FakePublisher("files", results=[RetryLater("503."), gate])
     async with Engine(tmp_path, publishers=[index, files]) as engine:
         job = await engine.one()
         await engine.until(job.id, State.WAITING)
@@ -603,7 +603,7 @@ async def test_who_goes_out_last_waits_for_the_receipts_of_the_others_and_is_giv
 
 
 async def test_who_goes_out_last_does_not_where_another_was_refused(tmp_path):
-    index, files = FakePublisher("index", last=True), FakePublisher("files", results=[Refused("No such bucket.")])
+    index, files = FakePublisher("index", runs_last=True), FakePublisher("files", results=[Refused("No such bucket.")])
     async with Engine(tmp_path, publishers=[files, index]) as engine:
         job = await engine.one()
         refused = await engine.until(job.id, State.REFUSED)
@@ -612,7 +612,7 @@ async def test_who_goes_out_last_does_not_where_another_was_refused(tmp_path):
 
 
 async def test_a_job_is_published_only_once_the_last_of_its_publishers_has_a_receipt(tmp_path):
-    index, files = FakePublisher("index", last=True, results=[RetryLater("Away.")]), FakePublisher("files")
+    index, files = FakePublisher("index", runs_last=True, results=[RetryLater("Away.")]), FakePublisher("files")
     async with Engine(tmp_path, publishers=[files, index]) as engine:
         job = await engine.one()
         assert (await engine.until(job.id, State.WAITING)).reason == "index: Away."

@@ -3,7 +3,7 @@
 import pytest
 
 from vidd.errors import Refused
-from vidd.pipelines.registry import resolve
+from vidd.pipelines.resolve import resolve
 from vidd.pipelines.rework_settings import outlook, reworked
 from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import read_settings

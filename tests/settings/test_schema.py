@@ -1,5 +1,6 @@
 """vidd.toml, the environment and credentials, and every fault by its path."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,11 @@ from pydantic import SecretStr
 
 from vidd.model.check_policy import Policy, policy_of
 from vidd.model.publication import failure_notices
-from vidd.pipelines.registry import resolve
+from vidd.pipelines.registry import STEPS
+from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import SettingsFault, read_settings
 from vidd.settings.types import parse_duration, time_in_file
-from vidd.steps import describe
 
 SECRET = "hunter2-and-more"
 
@@ -245,7 +246,7 @@ def test_the_documents_of_tasks_are_told_of_files_that_somebody_puts_out(tmp_pat
 
 
 def test_what_a_step_of_somebody_else_leaves_is_not_judged(tmp_path, monkeypatch):
-    monkeypatch.delattr(describe, "FACTS")
+    monkeypatch.setitem(STEPS, "describe", replace(STEPS["describe"], facts=None))
     text = """
         [[pipelines.talks.steps]]
         kind = "describe"
@@ -300,13 +301,13 @@ def test_a_pipeline_is_stored_with_every_default_and_comes_back_as_a_plan(tmp_pa
     assert stored["steps"][1]["options"]["fade"] == 2.0
     plan = resolve(stored)
     assert [step.name for step in plan.steps] == ["fetch", "trim"]
-    assert [step.slot for step in plan.steps] == ["fetches", "encodes"]
+    assert [step.pool for step in plan.steps] == ["fetches", "encodes"]
     assert [(one.name, one.required) for one in plan.publishers] == [
         ("s3", True),
         ("folder", True),
         ("folder-2", False),
     ]
-    assert [(one.name, one.letter, one.tells_retraction) for one in plan.notices] == [
+    assert [(one.name, one.is_email, one.tells_retraction) for one in plan.notices] == [
         ("speakers", True, False),
         ("hook", False, True),
     ]
@@ -381,7 +382,7 @@ def test_what_a_publisher_takes_is_known_from_its_options(tmp_path, monkeypatch)
     monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
     text = WHOLE.replace('path = "a"', 'path = "a"\nfiles = ["talk"]')
     plan = resolve(make_ready(read_settings(written(tmp_path, text))).pipelines["talks"])
-    assert [tuple(one.takes) for one in plan.publishers] == [(), ("talk",), ()]
+    assert [tuple(one.roles) for one in plan.publishers] == [(), ("talk",), ()]
 
 
 @pytest.mark.parametrize(
@@ -446,4 +447,4 @@ def test_a_step_takes_its_place_among_the_limit_that_its_options_name(tmp_path):
         '[[pipelines.x.steps]]\nkind = "command"\nargv = ["true"]\nslot = "gpus"\n',
     )
     plan = resolve(make_ready(read_settings(path)).pipelines["x"])
-    assert [step.slot for step in plan.steps] == ["fetches", "commands", "gpus"]
+    assert [step.pool for step in plan.steps] == ["fetches", "commands", "gpus"]

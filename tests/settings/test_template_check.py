@@ -18,7 +18,7 @@ from vidd.integrations.webhook import publisher as webhook_publisher
 from vidd.integrations.youtube.processing import FinishOptions
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk
-from vidd.pipelines.registry import module_of
+from vidd.pipelines.registry import STEPS, module_of
 from vidd.settings.template_check import USUAL, templates_in, unknown_in
 from vidd.steps import describe
 
@@ -154,7 +154,7 @@ async def test_describe_has_all_that_its_templates_may_name_and_leaves_what_it_s
     assert {"title", "speakers"} <= names
     options = describe.Options(description=naming(names), tags=[naming(names)])
     outcome = await describe.run(options, context(tmp_path))
-    assert set(outcome.facts) == describe.FACTS
+    assert set(outcome.facts) == STEPS["describe"].facts
 
 
 def test_a_talk_has_the_members_that_are_told():

@@ -95,7 +95,7 @@ async def test_a_job_that_wants_no_annotation_gets_an_empty_file_and_waits_for_n
         yield
 
     settings = options(squares(tmp_path / "missing.onnx"), version=None)
-    outcome = await run(settings, replace(context, place=taken))
+    outcome = await run(settings, replace(context, slot=taken))
     assert annotations(tmp_path) == []
     assert outcome.artifacts[0].role == "annotations"
     assert outcome.facts == {"annotator": 0, "annotated": 0, "boxes": 0, "unread": 0, "left_out": []}

@@ -92,7 +92,7 @@ async def test_a_chain_of_programs_makes_a_tree_of_results_and_each_says_how_far
             progress={"pattern": r"(?P<percent>\d+)%\|"},
         )  # fmt: skip
         outcome = await run(options, made)
-        assert command.still(options, made[0], outcome)
+        assert command.is_still_valid(options, made[0], outcome)
         facts |= outcome.facts
         artifacts |= {one.role: one for one in outcome.artifacts}
         if step == "process":
@@ -319,9 +319,9 @@ async def test_a_step_is_no_longer_done_once_something_it_made_is_gone(tmp_path,
     options = shell("mkdir -p out; echo 1 > out/a; echo 1 > out/b", outputs=({"path": "out", "count": 2},))
     outcome = await run(options, made)
     assert outcome.artifacts == ()
-    assert command.still(options, made[0], outcome)
+    assert command.is_still_valid(options, made[0], outcome)
     (made[0].directory / "out/b").unlink()
-    assert not command.still(options, made[0], outcome)
+    assert not command.is_still_valid(options, made[0], outcome)
 
 
 async def started(options, made, sign: Path) -> asyncio.Task:
@@ -410,7 +410,7 @@ def test_settings_that_cannot_be_right_are_refused_at_once(settings):
 def test_options_come_back_from_what_is_stored_with_a_job():
     options = command.Options(argv=("true",), outputs=(ANNOTATIONS,), exits={"3": "again"}, limit="1h", memory="2GiB")
     assert command.Options.model_validate(options.model_dump(mode="json")) == options
-    assert command.slot(command.Options(argv=("true",), slot="gpus")) == "gpus"
+    assert command.pool(command.Options(argv=("true",), slot="gpus")) == "gpus"
 
 
 async def test_a_check_names_what_is_missing(tmp_path):

@@ -173,10 +173,10 @@ class TestARestart:
             outcome = await fetch.run(SMALL, context)
             first = web.sent
             inside, longer = {"start": 250.0, "end": 300.0}, {"start": START, "end": END + 60}
-            assert fetch.still(SMALL, context, outcome)
-            assert fetch.still(SMALL, a_fetch(tmp_path, web.url, facts=inside), outcome)
+            assert fetch.is_still_valid(SMALL, context, outcome)
+            assert fetch.is_still_valid(SMALL, a_fetch(tmp_path, web.url, facts=inside), outcome)
             later = a_fetch(tmp_path, web.url, facts=longer)
-            assert not fetch.still(SMALL, later, outcome)
+            assert not fetch.is_still_valid(SMALL, later, outcome)
             in_part(tmp_path, await fetch.run(SMALL, later), data)
             assert web.sent - first < 70 / 600 * len(data)
 
@@ -184,10 +184,10 @@ class TestARestart:
         async with ranged_file(data) as web:
             outcome = await fetch.run(SMALL, a_fetch(tmp_path, web.url))
             everything = a_fetch(tmp_path, web.url, settings=a_pipeline(publish=[named("s3", files=["source"])]))
-            assert not fetch.still(SMALL, everything, outcome)
+            assert not fetch.is_still_valid(SMALL, everything, outcome)
             outcome = await fetch.run(SMALL, everything)
             assert "may need all of it" in whole(tmp_path, outcome, data)
-            assert fetch.still(SMALL, a_fetch(tmp_path, web.url), outcome)
+            assert fetch.is_still_valid(SMALL, a_fetch(tmp_path, web.url), outcome)
 
     async def test_of_a_whole_download_that_was_broken_off_leaves_nothing_of_it(self, tmp_path, data):
         def tamper(number, answer):

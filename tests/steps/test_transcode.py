@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from vidd.errors import Refused
 from vidd.media.ffmpeg.args import common as args_common
 from vidd.model.media import Artifact
+from vidd.pipelines.registry import STEPS
 from vidd.steps import transcode
 
 
@@ -39,7 +40,7 @@ async def test_several_renditions_come_from_one_file_each_with_its_size(tmp_path
     }
     assert [one.media.video[0].frames for one in outcome.artifacts] == [100, 100]
     assert outcome.facts["left_out"] == []
-    assert set(outcome.facts) == transcode.FACTS
+    assert set(outcome.facts) == STEPS["transcode"].facts
 
 
 async def test_the_bit_rate_is_what_was_asked_even_for_noise(tmp_path):

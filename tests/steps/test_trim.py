@@ -10,6 +10,7 @@ from vidd.errors import Refused
 from vidd.model.event import EncodeCount, EncodeEnded
 from vidd.model.media import Outcome
 from vidd.model.talk import Talk
+from vidd.pipelines.registry import STEPS
 from vidd.ports import Encoder
 from vidd.steps import trim
 
@@ -31,7 +32,7 @@ def lane(request):
 async def cut(source: Path, start: float, end: float, *, fade: float = 0.0, **options) -> Path:
     watched = clips.Watched(source.parent, source, name="x.mp4", facts={"start": start, "end": end})
     outcome = await trim.run(trim.Options(fade=fade, crf=10, **{"lane": LANES[0], **options}), watched.context)
-    assert set(outcome.facts) <= trim.FACTS
+    assert set(outcome.facts) <= STEPS["trim"].facts
     return source.parent / outcome.artifacts[0].path
 
 

@@ -37,7 +37,7 @@ class Told:
             return replace(context, tools=replace(context.tools, accounts={"far": self.account}))
 
         return PlannedPublisher(
-            "hook", "webhook", webhook_publisher.SLOT, True,
+            "hook", "webhook", None, True,
             lambda context: webhook_publisher.publish(self.options, with_account(context)),
             lambda context: webhook_publisher.reconcile(self.options, with_account(context)),
             tells_retraction=self.options.tells_retraction,

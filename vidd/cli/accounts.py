@@ -19,7 +19,8 @@ from vidd.engine.clock import SystemClock
 from vidd.errors import Fault, Refused
 from vidd.integrations.facebook.api import Account, graph
 from vidd.integrations.facebook.errors import GraphError
-from vidd.pipelines.registry import Faults, accounts_of
+from vidd.pipelines.faults import Faults
+from vidd.pipelines.validation import accounts_of
 
 _VARIABLE = "VIDD_FACEBOOK_USER_TOKEN"
 _MOST = 10_000

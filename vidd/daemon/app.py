@@ -33,7 +33,7 @@ from vidd.media.verify.verify import inspect
 from vidd.model.event import Event
 from vidd.model.media import Artifact, Media
 from vidd.model.retry import RetryRule
-from vidd.pipelines.registry import resolve
+from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import Ready, make_ready
 from vidd.ports import Encoder, Shared, Store, Tools
 from vidd.settings.schema import Settings

@@ -14,9 +14,11 @@ from vidd.engine.clock import SystemClock
 from vidd.errors import Fault
 from vidd.media.ffmpeg.process import capabilities
 from vidd.media.probe.client import close_probers
-from vidd.pipelines.registry import module_of, resolve
+from vidd.pipelines.registry import entry_of, model_of, module_of
+from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import Ready
 from vidd.ports import Encoder, Tools
+from vidd.ports.kinds import Checks
 
 _PATIENCE = 60.0
 
@@ -76,9 +78,9 @@ def _questions(ready: Ready, tools: Tools) -> list[tuple[str, bool, Callable[[],
     questions: list[tuple[str, bool, Callable[[], Awaitable[str]]]] = []
 
     def add(about: str, family: str, kind: str, options: Any) -> None:
-        module = module_of(family, kind)
-        if hasattr(module, "check"):
-            questions.append((about, getattr(module, "LOCAL", False), partial(module.check, options, tools)))
+        module: object = module_of(family, kind)
+        if isinstance(module, Checks):
+            questions.append((about, entry_of(family, kind).offline_check, partial(module.check, options, tools)))
 
     add("store", "stores", ready.settings.store.kind, ready.store)
     for name, (kind, options) in ready.sources.items():
@@ -86,7 +88,7 @@ def _questions(ready: Ready, tools: Tools) -> list[tuple[str, bool, Callable[[],
     for name, body in ready.pipelines.items():
         for part, family in (("steps", "steps"), ("publish", "publishers"), ("notify", "publishers")):
             for row in body[part]:
-                options = module_of(family, row["kind"]).Options.model_validate(row["options"])
+                options = model_of(family, row["kind"]).model_validate(row["options"])
                 add(f"pipelines.{name}.{part}.{row['name']}", family, row["kind"], options)
     return questions
 

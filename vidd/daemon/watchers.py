@@ -19,9 +19,11 @@ from vidd.engine.runner import Runner
 from vidd.engine.source_context import EngineSourceContext
 from vidd.engine.supervisor import Watchers
 from vidd.model.event import Event
-from vidd.pipelines.registry import module_of, resolve
+from vidd.pipelines.registry import source_module
+from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import Ready
 from vidd.ports import SourceRoute
+from vidd.ports.kinds import Audits, ServesRoutes
 
 _log = structlog.get_logger()
 
@@ -71,10 +73,10 @@ class Watching:
                 observers=self._observers,
             )
             self.inlets[name] = context
-            module = module_of("sources", kind)
-            if hasattr(module, "routes"):
+            module = source_module(kind)
+            if isinstance(module, ServesRoutes):
                 self.fronts += module.routes(options, context)
-            if hasattr(module, "audit"):
+            if isinstance(module, Audits):
                 ask = partial(module.audit, options, self._engine.tools, name)
                 self.audits[name] = Auditor(kind, context.pipeline, ask)
             self._keep(name, partial(module.watch, options, context))

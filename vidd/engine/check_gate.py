@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def going_out(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
     """The roles of the media files that publishers take. One that names none takes what was made, else the source."""
     made = [role for role in artifacts if role != "source"] or list(artifacts)
-    wanted = [role for one in plan.publishers for role in (one.takes or made)]
+    wanted = [role for one in plan.publishers for role in (one.roles or made)]
     return [role for role, one in artifacts.items() if role in wanted and _is_media(one)]
 
 

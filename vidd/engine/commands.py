@@ -140,7 +140,7 @@ class Acts:
             receipt = Receipt(url=published, facts={"resolved": "A person looked and found it."})
             await self._save(job, one, state=PublicationState.DONE, receipt=receipt, **ANEW)
         else:
-            again = next((plan.again for plan in self._planned(job) if plan.name == one.name), nothing_remains)
+            again = next((plan.resend_state for plan in self._planned(job) if plan.name == one.name), nothing_remains)
             await self._save(job, one, state=PublicationState.PENDING, begun=False, token=again(one.token), **ANEW)
         if one.name in failure_notices(job.settings):
             # What the job waits for is another matter; whoever tells of failures sees the change.
@@ -155,7 +155,7 @@ class Acts:
         if job.state is not State.PUBLISHED:
             raise IllegalMove(f"The job {job.id} is {job.state}, not published: its notices are still to come.")
         plan = self._engine.resolve(job.settings)
-        wanted = set(names) or {one.name for one in plan.notices if one.letter}
+        wanted = set(names) or {one.name for one in plan.notices if one.is_email}
         failures = failure_notices(job.settings)
         told = [one for one in await self._engine.store.publications(job.id) if one.name not in failures]
         known = {one.name: one for one in told if one.notice and not tells_retraction(one)}

@@ -203,18 +203,20 @@ class JobRun:
 
     def _stale(self, one: Publication, planned: PlannedPublisher) -> bool:
         """Whether it is out with the files of an earlier edition, and could have those of this one."""
-        newer = planned.replace is not None and not is_of_edition(one.revision, edition_of(self.job))
+        newer = planned.replace_files is not None and not is_of_edition(one.revision, edition_of(self.job))
         return newer and one.state is PublicationState.DONE
 
     async def _send(self, plan: Plan, talk: Talk | None, made: Made) -> None:
         gone = await rework.gone(self._engine, self.job, made)
         publishing = Publishing(self._engine, self.job, talk, made, gone=gone)
-        planned = sorted(plan.publishers, key=lambda one: one.last)
+        planned = sorted(plan.publishers, key=lambda one: one.runs_last)
         await publishing.allowed(planned)
         sent: list[Publication] = []
         receipts: dict[str, Receipt] = {}
         for last in (False, True):
-            sent += await publishing.all([one for one in planned if one.last is last], notice=False, receipts=receipts)
+            sent += await publishing.all(
+                [one for one in planned if one.runs_last is last], notice=False, receipts=receipts
+            )
             if any(one.state is PublicationState.PENDING for one in sent):
                 raise GivenBack
             if self._stop(sent, planned[: len(sent)]):

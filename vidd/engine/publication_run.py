@@ -160,7 +160,7 @@ class _Sender:
         waits = self._one.until is not None and self._one.until > self._engine.now()
         if waits or (self._one.state in RESTING and not self._outdated):
             return self._one
-        async with self._engine.slots.hold(self._plan.slot, self._job.priority):
+        async with self._engine.slots.hold(self._plan.pool, self._job.priority):
             if not self._engine.draining:
                 await (self._amend() if self._outdated else self._attempt())
         return self._one
@@ -188,7 +188,7 @@ class _Sender:
     @property
     def _has_else(self) -> bool:
         """Whether it is out with the files of an earlier edition."""
-        return self._plan.replace is not None and not self._is_of_edition
+        return self._plan.replace_files is not None and not self._is_of_edition
 
     async def _amend(self) -> None:
         """Bring what is published up to its files and the talk's words; whatever comes of it, the receipt stays."""
@@ -207,8 +207,8 @@ class _Sender:
 
     async def _changed(self) -> Receipt | None:
         receipt, says_else = self._one.receipt, self._says_else
-        if self._has_else and self._plan.replace is not None:
-            receipt = await self._plan.replace(self._make_parcel())
+        if self._has_else and self._plan.replace_files is not None:
+            receipt = await self._plan.replace_files(self._make_parcel())
         if says_else and self._plan.amend is not None:
             receipt = await self._plan.amend(self._make_parcel())
         return receipt

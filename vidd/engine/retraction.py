@@ -97,7 +97,7 @@ async def _one(
         outcome.failed.append(f"{one.name} cannot be taken back by vidd{where}.")
         return
     try:
-        async with engine.slots.hold(plan.slot, job.priority):
+        async with engine.slots.hold(plan.pool, job.priority):
             sentence = await plan.retract(context)
     except RetryLater as fault:
         outcome.again = fault

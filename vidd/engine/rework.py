@@ -102,7 +102,7 @@ def left_out(job: Job, plan: Plan) -> list[str]:
     """The publishers that cannot bring what is out up to the files of a rework that changed some."""
     changes = rework_of(job).get("compared", {})
     some = any(changes.get(what, 1) for what in ("added", "changed", "removed")) and edition_of(job) > 1
-    return [one.name for one in plan.publishers if some and one.replace is None]
+    return [one.name for one in plan.publishers if some and one.replace_files is None]
 
 
 def _texts(value: Any) -> Iterator[str]:

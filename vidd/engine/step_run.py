@@ -43,7 +43,7 @@ async def work(
     made, trusted, ahead = Made(), True, _ahead(job, plan)
     for step in plan.steps:
         record = records.get(step.name)
-        if step.fresh:
+        if step.always_rerun:
             # Words cost nothing and make no files: a new description must not have the talk cut anew.
             engine.go_on()
             made.add(await _run(engine, job, step, talk, made))
@@ -54,7 +54,7 @@ async def work(
         trusted = trusted and step.name != anew and record is not None and record.fingerprint == step.fingerprint
         if trusted and record is not None and await engine.workspace.has(job.id, record.outcome.artifacts):
             context = _context(engine, job, step.name, talk, made)
-            if step.still is None or step.still(context, record.outcome):
+            if step.is_still_valid is None or step.is_still_valid(context, record.outcome):
                 made.add(record.outcome)
                 continue
         engine.go_on()
@@ -96,10 +96,10 @@ class _Place:
 
 
 async def _run(engine: EngineContext, job: Job, step: PlannedStep, talk: Talk | None, made: Made) -> Outcome:
-    place = _Place(engine, job, step.slot)
+    place = _Place(engine, job, step.pool)
     context = _context(engine, job, step.name, talk, made)
-    if step.own_place:
-        outcome, seconds = await _step(engine, step, replace(context, place=place.hold), place)
+    if step.takes_own_slot:
+        outcome, seconds = await _step(engine, step, replace(context, slot=place.hold), place)
     else:
         async with place.hold():
             outcome, seconds = await _step(engine, step, context, place)

@@ -1,78 +1,312 @@
-"""Finds the module of a kind and gives its table to its own model. Third parties register through entry points."""
+"""The table of kinds: every source, step, publisher, store, queue and account, with its module and what it does.
+
+To add a kind, write its module (`vidd.ports.kinds` says what it must have), add an entry here, and list it in
+`vidd.pipelines.conformance`. Other packages register theirs through entry points.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import SecretStr, ValidationError
+from vidd.errors import FaultCode, Refused
+from vidd.ports.kinds import (
+    AccountEntry,
+    AccountModule,
+    Entry,
+    Publisher,
+    PublisherEntry,
+    QueueEntry,
+    QueueModule,
+    Source,
+    SourceEntry,
+    Step,
+    StepEntry,
+    StoreEntry,
+    StoreModule,
+)
 
-from vidd.errors import Refused
-from vidd.ports import Plan, PlannedPublisher, PlannedStep, nothing_remains
-from vidd.settings.schema import Check, Pipeline, Settings, SettingsFault, Table, faults_of, toml_path
-from vidd.settings.template_check import USUAL, templates_in, unknown_in
+E = TypeVar("E", bound=Entry)
+M = TypeVar("M")
 
-Where = tuple[int | str, ...]
-SOURCES = {
-    "cms": "vidd.integrations.graphql_cms.source",
-    "data_sets": "vidd.integrations.datasets.source",
-    "folder": "vidd.integrations.local_folder.source",
-    "process_content": "vidd.integrations.annotation_service.source",
-    "sheet": "vidd.integrations.sheet.source",
-    "sqs": "vidd.integrations.aws.sqs_source",
+SOURCES: Mapping[str, SourceEntry] = {
+    "cms": SourceEntry(
+        module="vidd.integrations.graphql_cms.source",
+        summary="Takes videos uploaded to a GraphQL CMS: a subscription tells of them, and a query after each "
+        "connection and now and then finds those it missed. An upload without its file waits for it.",
+    ),
+    "data_sets": SourceEntry(
+        module="vidd.integrations.datasets.source",
+        summary="Starts building data sets on request (`POST /api/createDataSet`, `/api/editDataSet`, `vidd dataset`), "
+        "and those whose documents say that they are pending. A running build is never started twice; if a "
+        "build stops, the reason is in its document's `taskStatus.error`.",
+    ),
+    "folder": SourceEntry(
+        module="vidd.integrations.local_folder.source",
+        summary="Watches a folder for recordings. A file counts once its size and time stood still for two looks, or "
+        "once it was renamed into the folder.",
+    ),
+    "process_content": SourceEntry(
+        module="vidd.integrations.annotation_service.source",
+        summary="Answers the annotation service's call `POST /api/processContent`, checks it field by field, and starts "
+        "a job. The upload's document in MongoDB shows progress and errors, and vidd takes up uploads that were "
+        "left under way.",
+    ),
+    "sheet": SourceEntry(
+        module="vidd.integrations.sheet.source",
+        summary="Reads the programme from a .csv, .xlsx or Google sheet: talks, speakers, e-mail addresses, stages, "
+        "flags. Rows that are marked ready and name a recording start work.",
+    ),
+    "sqs": SourceEntry(
+        module="vidd.integrations.aws.sqs_source",
+        summary="Reads S3 event notifications from an SQS queue: plain, wrapped by SNS, or sent through EventBridge. A "
+        "message is deleted once its jobs are recorded; what vidd cannot understand goes to the dead letters "
+        "with its reason.",
+    ),
 }
-STEPS = {
-    "annotate": "vidd.steps.annotate",
-    "command": "vidd.steps.command",
-    "data_set": "vidd.integrations.datasets.step",
-    "describe": "vidd.steps.describe",
-    "fetch": "vidd.steps.fetch",
-    "frames": "vidd.steps.frames",
-    "results": "vidd.integrations.analysis_results.step",
-    "scenes": "vidd.steps.scenes",
-    "transcode": "vidd.steps.transcode",
-    "trim": "vidd.steps.trim",
+"""What brings videos in."""
+
+STEPS: Mapping[str, StepEntry] = {
+    "annotate": StepEntry(
+        module="vidd.steps.annotate",
+        summary="Finds boxes in the frames with a detector, so that annotators have something to begin with: OpenCV's "
+        "people or faces, an ONNX model of the YOLO family, or any program. After a kill it goes on after the "
+        "last whole task.",
+        takes_own_slot=True,
+        offline_check=True,
+        facts=frozenset({"annotated", "annotator", "boxes", "left_out", "unread"}),
+    ),
+    "command": StepEntry(
+        module="vidd.steps.command",
+        summary="Runs any program on the video, without a shell, with a limit on time, progress from its output, and a "
+        "fate for each exit code. vidd checks the promised outputs before it hands them on, and ends every "
+        "process that the program started.",
+        takes_own_slot=True,
+        facts=frozenset({"video"}),
+        own_fact=True,
+    ),
+    "data_set": StepEntry(
+        module="vidd.integrations.datasets.step",
+        summary="Builds a version of a data set from the annotated frames in MongoDB: images, thumbnails, label texts, "
+        "augmentations, marks for training, validation and test, and COCO, CVAT and sample files. vidd makes "
+        "only what differs from what is in the bucket.",
+        pool="encodes",
+        takes_own_slot=True,
+        is_fetcher=True,
+        facts=frozenset({"data_set", "faulty", "frames", "left_out", "tasks"}),
+    ),
+    "describe": StepEntry(
+        module="vidd.steps.describe",
+        summary="Writes title, description and tags from the programme, by templates. The step runs again on every "
+        "attempt, because the programme may have changed.",
+        always_rerun=True,
+        facts=frozenset({"description", "speakers", "tags", "title"}),
+    ),
+    "fetch": StepEntry(
+        module="vidd.steps.fetch",
+        summary="Brings the recording into the job's directory from a file, S3, http(s) or pCloud, resumes an "
+        "interrupted transfer, and compares size and checksum. Where only a cut of an MP4 or MOV file follows, "
+        "vidd reads only the bytes that the cut needs.",
+        pool="fetches",
+        is_fetcher=True,
+        facts=frozenset(),
+    ),
+    "frames": StepEntry(
+        module="vidd.steps.frames",
+        summary="Takes frames out of a recording at a rate and makes tasks of them: a task video that browsers play, "
+        "JPEG files where wanted, and a manifest with the number, time and hash of each frame. Images, a zip "
+        "file of them, or a directory become tasks likewise.",
+        pool="encodes",
+        facts=frozenset({"deinterlaced", "frame_rate", "frames", "left_out", "lost", "pruned", "tasks"}),
+    ),
+    "results": StepEntry(
+        module="vidd.integrations.analysis_results.step",
+        summary="Makes one directory of the results of an analysis of people: poses, boxes and bodies by scene, with "
+        "the combined files and indexes that are missing. vidd checks every file by its schema and refuses a "
+        "broken one by name.",
+        facts=frozenset({"bodies", "frames", "made", "people", "scenes"}),
+    ),
+    "scenes": StepEntry(
+        module="vidd.steps.scenes",
+        summary="Splits the video into its scenes, found by ffmpeg's scdet or PySceneDetect, and lists their frame "
+        "ranges in `scenes.json`. The files are encoded exactly at the cuts, or copied without loss from the "
+        "nearest keyframes.",
+        pool="encodes",
+        takes_own_slot=True,
+        facts=frozenset({"detector", "frames", "scenes", "threshold"}),
+    ),
+    "transcode": StepEntry(
+        module="vidd.steps.transcode",
+        summary="Makes renditions by height and bit rate, several from one decode. A long one is encoded in segments, "
+        "so that a kill costs no more than one segment.",
+        pool="encodes",
+        takes_own_slot=True,
+        facts=frozenset({"left_out", "renditions"}),
+    ),
+    "trim": StepEntry(
+        module="vidd.steps.trim",
+        summary="Cuts the talk out, exact to the frame, with fades of video and audio; where the recording allows it, "
+        "vidd encodes only what fades and copies the rest. Intro, cards, outro, watermark and EBU R128 loudness "
+        "are options.",
+        pool="encodes",
+        takes_own_slot=True,
+        offline_check=True,
+        facts=frozenset(
+            {"cards", "duration", "end", "fade", "lane", "loudness", "parts", "start", "talk_at", "watermark", "why"}
+        ),
+    ),
 }
-PUBLISHERS = {
-    "data_set": "vidd.integrations.datasets.publisher",
-    "facebook": "vidd.integrations.facebook.publisher",
-    "folder": "vidd.integrations.local_folder.publisher",
-    "mail": "vidd.integrations.mail.publisher",
-    "mongo_tasks": "vidd.integrations.annotation_service.publisher",
-    "pcloud": "vidd.integrations.pcloud.publisher",
-    "s3": "vidd.integrations.aws.s3_publisher",
-    "sheet": "vidd.integrations.sheet.publisher",
-    "sqs": "vidd.integrations.aws.sqs_publisher",
-    "webhook": "vidd.integrations.webhook.publisher",
-    "youtube": "vidd.integrations.youtube.publisher",
+"""What is done with a job's files, in order."""
+
+PUBLISHERS: Mapping[str, PublisherEntry] = {
+    "data_set": PublisherEntry(
+        module="vidd.integrations.datasets.publisher",
+        summary="Publishes a data set task by task: new objects, then the documents, then the removal of what is gone; "
+        "at the very last the version is `complete`. A task with a fault stays `pending` with its error, and "
+        "the others are published.",
+        pool="uploads",
+    ),
+    "facebook": PublisherEntry(
+        module="vidd.integrations.facebook.publisher",
+        summary="Uploads the talk to a Facebook page, resumably and never twice, and waits until Facebook has processed "
+        "it. Each stage may have its own page; a bare 400 makes the job wait six hours.",
+        pool="uploads",
+    ),
+    "folder": PublisherEntry(
+        module="vidd.integrations.local_folder.publisher",
+        summary="Puts files and trees into a folder, each whole, by rename. vidd does not replace the file of another "
+        'job unless `existing = "replace"`.',
+        pool="uploads",
+    ),
+    "mail": PublisherEntry(
+        module="vidd.integrations.mail.publisher",
+        summary="Writes one mail to each speaker, never twice, by SMTP or into an outbox directory. With `on = "
+        '"failed"` it tells operators of jobs that were refused or are unsure.',
+        pool="mails",
+        is_email=True,
+    ),
+    "mongo_tasks": PublisherEntry(
+        module="vidd.integrations.annotation_service.publisher",
+        summary="Writes the annotation service's documents, all at once and after the other publishers, so that the "
+        "front end sees whole tasks. New automatic boxes replace automatic ones, never what people drew.",
+        pool="uploads",
+        runs_last=True,
+    ),
+    "pcloud": PublisherEntry(
+        module="vidd.integrations.pcloud.publisher",
+        summary="Mirrors files and trees into a pCloud folder, given by its id or path: makes folders, replaces what "
+        "changed, each file atomically, and leaves what is equal. With `delete` vidd also drops what a tree no "
+        "longer has.",
+        pool="uploads",
+    ),
+    "s3": PublisherEntry(
+        module="vidd.integrations.aws.s3_publisher",
+        summary="Uploads files to S3 in parts, resumable, checked by ETag, with content type and metadata. A tree goes "
+        "below a `prefix`, only what changed; with `delete` vidd drops objects that the tree no longer has, of "
+        "those it marked.",
+        pool="uploads",
+    ),
+    "sheet": PublisherEntry(
+        module="vidd.integrations.sheet.publisher",
+        summary="Writes status, link and library link into the talk's row of a .csv, .xlsx or Google sheet. What a "
+        "person wrote stays, and so do all other cells.",
+    ),
+    "sqs": PublisherEntry(
+        module="vidd.integrations.aws.sqs_publisher",
+        summary="Sends the job's facts to an SQS queue, standard or FIFO, also in the shapes of Talkbot's own queues.",
+    ),
+    "webhook": PublisherEntry(
+        module="vidd.integrations.webhook.publisher",
+        summary="Posts the job's facts to an address, signed by Standard Webhooks; or a message to Slack or Matrix, or "
+        "a body of your own.",
+    ),
+    "youtube": PublisherEntry(
+        module="vidd.integrations.youtube.publisher",
+        summary="Uploads the talk to a YouTube channel, resumably and never twice, with playlists by stage, thumbnail, "
+        "captions and a time of publication. vidd waits until YouTube has processed it, and for the next day "
+        "where the quota is used up.",
+        pool="uploads",
+    ),
 }
-STORES = {
-    "memory": "vidd.stores.memory",
-    "mongo": "vidd.stores.mongodb.store",
-    "sqlite": "vidd.stores.sqlite.store",
+"""Where results go and who is told: publishers and notices."""
+
+STORES: Mapping[str, StoreEntry] = {
+    "memory": StoreEntry(
+        module="vidd.stores.memory",
+        summary="Keeps the journal in memory, for trials: it is gone when the daemon ends.",
+    ),
+    "mongo": StoreEntry(
+        module="vidd.stores.mongodb.store",
+        summary="Keeps the journal in a MongoDB database, to be backed up with the others there. One vidd at a time "
+        "uses it.",
+    ),
+    "sqlite": StoreEntry(
+        module="vidd.stores.sqlite.store",
+        summary="Keeps the journal in one SQLite file in the state directory. It needs no server and no settings.",
+    ),
 }
-QUEUES = {"local": "vidd.queues.local"}
-ACCOUNTS = {
-    "cms": "vidd.integrations.graphql_cms.account",
-    "facebook": "vidd.integrations.facebook.api",
-    "google": "vidd.integrations.sheet.backends.google.api",
-    "mongodb": "vidd.integrations.mongodb.account",
-    "pcloud": "vidd.integrations.pcloud.api",
-    "s3": "vidd.integrations.aws.account",
-    "secret": "vidd.settings.secret",
-    "smtp": "vidd.integrations.mail.account",
-    "webhook": "vidd.integrations.webhook.receiver",
-    "youtube": "vidd.integrations.youtube.api",
+"""Where the journal is kept."""
+
+QUEUES: Mapping[str, QueueEntry] = {
+    "local": QueueEntry(
+        module="vidd.queues.local",
+        summary="Keeps the ids of waiting jobs in the daemon, most urgent first. After a restart they come from the "
+        "journal.",
+    ),
 }
-_TABLES: Mapping[str, Mapping[str, str]] = {
+"""Where the ids of jobs wait for their turn."""
+
+ACCOUNTS: Mapping[str, AccountEntry] = {
+    "cms": AccountEntry(
+        module="vidd.integrations.graphql_cms.account",
+        summary="A CMS that speaks GraphQL, and who vidd is there: nobody, the bearer of a token, or a user with a "
+        "password.",
+    ),
+    "facebook": AccountEntry(
+        module="vidd.integrations.facebook.api",
+        summary="A Facebook page with its access token. `vidd accounts facebook` lists the pages of a user with theirs.",
+    ),
+    "google": AccountEntry(
+        module="vidd.integrations.sheet.backends.google.api",
+        summary="Who edits a Google sheet: best a service account with whose address the spreadsheet is shared.",
+    ),
+    "mongodb": AccountEntry(
+        module="vidd.integrations.mongodb.account",
+        summary="A MongoDB deployment and one database in it.",
+    ),
+    "pcloud": AccountEntry(
+        module="vidd.integrations.pcloud.api",
+        summary="A pCloud account, by the token of an app or by user and password.",
+    ),
+    "s3": AccountEntry(
+        module="vidd.integrations.aws.account",
+        summary="An S3 account with its SQS: AWS itself, or with `endpoint_url` any other server.",
+    ),
+    "secret": AccountEntry(
+        module="vidd.settings.secret",
+        summary="One secret, such as the key to a model hub.",
+    ),
+    "smtp": AccountEntry(
+        module="vidd.integrations.mail.account",
+        summary="A mail server, and who vidd is there.",
+    ),
+    "webhook": AccountEntry(
+        module="vidd.integrations.webhook.receiver",
+        summary="A receiver of webhooks: its address, and the secret that signs what vidd posts.",
+    ),
+    "youtube": AccountEntry(
+        module="vidd.integrations.youtube.api",
+        summary="A YouTube channel, and who signed in for it.",
+    ),
+}
+"""Who vidd is at another system."""
+
+_TABLES: Mapping[str, Mapping[str, Entry]] = {
     "sources": SOURCES,
     "steps": STEPS,
     "publishers": PUBLISHERS,
@@ -80,264 +314,125 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
     "queues": QUEUES,
     "accounts": ACCOUNTS,
 }
+_MODELS = {"stores": "Settings", "queues": "Settings", "accounts": "Account"}
+"""The class that a family's tables in the settings are given to, where it is not `Options`."""
 
 
 @lru_cache
-def known(family: str) -> dict[str, str]:
-    """The kinds of a family (`sources`, `steps`, …) and their modules."""
-    foreign = {one.name: one.value for one in entry_points(group=f"vidd.{family}")}
-    return {**foreign, **_TABLES[family]}
+def _foreign(family: str) -> dict[str, str]:
+    """The modules of other packages' kinds, by kind."""
+    return {point.name: point.value for point in entry_points(group=f"vidd.{family}")}
+
+
+def kinds(family: str) -> list[str]:
+    """The names of a family's kinds (`sources`, `steps`, …), those of other packages included, in order."""
+    return sorted({*_TABLES[family], *_foreign(family)})
 
 
 def module_of(family: str, kind: str) -> ModuleType:
-    """The module of a kind; Refused where there is none or what it needs is not installed."""
-    # Looking for third parties reads the metadata of everything installed; our own need not wait for it.
-    name = _TABLES[family].get(kind) or known(family).get(kind)
+    """The module of a kind. Refused if there is none, or a package it needs is not installed."""
+    # The look-up of other packages reads the metadata of everything installed; vidd's own kinds need not wait for it.
+    entry = _TABLES[family].get(kind)
+    name = entry.module if entry is not None else _foreign(family).get(kind)
     if name is None:
-        raise Refused(f"there is no kind {kind!r} here; there are {', '.join(sorted(known(family)))}")
+        raise Refused(
+            f"there is no kind {kind!r} here; there are {', '.join(kinds(family))}", code=FaultCode.BAD_SETTINGS
+        )
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise Refused(f"the kind {kind!r} needs {error.name!r}, which is not installed") from error
-
-
-@dataclass
-class Faults:
-    """Collects every fault, so that an operator sees all of them at once."""
-
-    found: list[str] = field(default_factory=list)
-
-    def add(self, where: Where, sentence: str) -> None:
-        """One more."""
-        self.found.append(f"{toml_path(where)}: {sentence}")
-
-    def model(self, family: str, kind: str, values: Mapping[str, Any], where: Where, *, name: str = "Options") -> Any:
-        """The kind's options, or None with the faults noted."""
-        try:
-            return getattr(module_of(family, kind), name).model_validate(values)
-        except Refused as refused:
-            self.add((*where, "kind"), refused.sentence)
-        except ValidationError as error:
-            self.found += faults_of(error, where)
-        return None
-
-    def check_of(self, pipeline: Pipeline, own: Any, where: Where) -> dict[str, Any]:
-        """A step's policy: what it says itself over what its pipeline says."""
-        try:
-            return Check.model_validate({**pipeline.check.model_dump(), **dict(own)}).model_dump(mode="json")
-        except ValidationError as error:
-            self.found += faults_of(error, where)
-        except (TypeError, ValueError):
-            self.add(where, 'must be a table, like { frozen = "hold" }')
-        return {}
-
-    def check(self) -> None:
-        """SettingsFault if there was any."""
-        if self.found:
-            raise SettingsFault(self.found)
-
-
-def accounts_of(settings: Settings, faults: Faults) -> dict[str, Any]:
-    """The accounts by name; a secret may also be named by `<key>_file`. Relative paths are from the state directory."""
-    accounts, state = {}, settings.daemon.state
-    for name, table in settings.accounts.items():
-        where: Where = ("accounts", name)
-        values = {"kind": table.kind, **table.rest}
-        for key in [key for key in values if key.endswith("_file")]:
-            model = _account_model(table.kind)
-            secret = key.removesuffix("_file")
-            if model is None or "SecretStr" not in str(model.model_fields.get(secret)):
-                continue
-            named = values.pop(key)
-            try:
-                values[secret] = SecretStr((state / str(named)).read_text().strip())
-            except OSError as error:
-                faults.add((*where, key), f"cannot be read ({error.strerror})")
-            except ValueError:
-                faults.add((*where, key), "names a file that is no text")
-        account = faults.model("accounts", table.kind, values, where, name="Account")
-        accounts[name] = account and _placed(account, state)
-    return accounts
-
-
-def _placed(account: Any, state: Path) -> Any:
-    paths = {name: state / value for name, value in account if isinstance(value, Path)}
-    return account.model_copy(update=paths) if paths else account
-
-
-def _account_model(kind: str) -> Any:
-    return import_module(ACCOUNTS[kind]).Account if kind in ACCOUNTS else None
-
-
-def _named(tables: tuple[Table, ...]) -> list[tuple[str, Table]]:
-    """A table's `label`, or its kind, numbered where the kind comes again."""
-    named: list[tuple[str, Table]] = []
-    for table in tables:
-        wanted = str(table.rest.get("label", table.kind))
-        taken = {name for name, _ in named}
-        number = 2
-        name = wanted
-        while name in taken:
-            name, number = f"{wanted}-{number}", number + 1
-        named.append((name, table))
-    return named
-
-
-def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[str, Any]:
-    """A pipeline with every default resolved, as it is stored with a job."""
-    steps = pipeline.steps
-    if not steps or not _begins(steps[0].kind):
-        # Nearly every pipeline works on a file of its own; naming the step is only needed to set its options.
-        steps = (Table(kind="fetch"), *steps)
-    shift = len(steps) - len(pipeline.steps)
-    words = _Words(faults)
-
-    def rows(part: str, family: str, tables: tuple[Table, ...], back: int = 0) -> list[dict[str, Any]]:
-        resolved = []
-        for at, (name, table) in enumerate(_named(tables)):
-            values = table.rest
-            values.pop("label", None)
-            required = values.pop("required", True) if family == "publishers" else True
-            own = values.pop("check", None) if family == "steps" else None
-            options = faults.model(family, table.kind, values, (*where, part, at - back))
-            if options is not None:
-                words.heard(family, table.kind, options, (*where, part, at - back), name)
-                row = {"name": name, "kind": table.kind, "options": options.model_dump(mode="json")}
-                if part == "publish" and getattr(options, "on", "published") != "published":
-                    faults.add(
-                        (*where, part, at, "on"), "a publisher is what makes a job published: this is for notices"
-                    )
-                if own is not None:
-                    row["check"] = faults.check_of(pipeline, own, (*where, part, at - back, "check"))
-                resolved.append(row if required is True else {**row, "required": False})
-        return resolved
-
-    resolved = {
-        "programme": pipeline.programme,
-        "review": pipeline.review,
-        **({"keep": pipeline.keep} if pipeline.keep is not None else {}),
-        "check": pipeline.check.model_dump(mode="json"),
-        "steps": rows("steps", "steps", steps, shift),
-        "publish": rows("publish", "publishers", pipeline.publish),
-        "notify": rows("notify", "publishers", pipeline.notify),
-    }
-    words.check([name for name, _ in _named(pipeline.publish)])
-    return resolved
-
-
-def _begins(kind: str) -> bool:
-    """Whether a step of this kind fetches what it works on."""
-    try:
-        return kind == "fetch" or getattr(module_of("steps", kind), "BEGINS", False)
-    except Refused:
-        return False
-
-
-@dataclass
-class _Words:
-    """What the tables of a pipeline name of one another: fields of templates, and publishers by their labels."""
-
-    faults: Faults
-    facts: set[str] | None = field(default_factory=set)
-    said: list[tuple[Where, Any, set[str] | None]] = field(default_factory=list)
-
-    def heard(self, family: str, kind: str, options: Any, where: Where, name: str) -> None:
-        """One table, in the order of the pipeline: it may name what the steps before it leave."""
-        self.said.append((where, options, None if self.facts is None else set(self.facts)))
-        if family == "steps":
-            # What a step leaves that does not say so cannot be told from a slip.
-            leaves = getattr(module_of(family, kind), "FACTS", None)
-            own = {name} if getattr(module_of(family, kind), "OWN_FACT", False) else set()
-            self.facts = None if leaves is None or self.facts is None else self.facts | leaves | own
-
-    def check(self, labels: Sequence[str]) -> None:
-        """Note what is named and not there."""
-        for where, options, facts in self.said:
-            for more, template, may in templates_in(options):
-                known = None if facts is None else facts | USUAL | may.names
-                for sentence in unknown_in(template, known, labels):
-                    self.faults.add((*where, *more), sentence)
-            for more, label in getattr(options, "labels_named", dict)().items():
-                if label not in labels:
-                    there = ", ".join(labels) or "none"
-                    self.faults.add(
-                        (*where, *more), f"the pipeline has no publisher labelled {label!r}, it has {there}"
-                    )
-
-
-def _fingerprint(row: Mapping[str, Any]) -> str:
-    """Stands for what the step makes; what is thought of it afterwards must not have it made anew."""
-    made = {key: value for key, value in row.items() if key != "check"}
-    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _publisher(row: Mapping[str, Any]) -> PlannedPublisher:
-    module = module_of("publishers", row["kind"])
-    options = module.Options.model_validate(row["options"])
-    optional = {
-        name: partial(getattr(module, name), options)
-        for name in ("follow", "amend", "replace", "retract", "allow")
-        if hasattr(module, name)
-    }
-    return PlannedPublisher(
-        name=row["name"],
-        kind=row["kind"],
-        slot=module.SLOT,
-        required=row.get("required", True),
-        publish=partial(module.publish, options),
-        reconcile=partial(module.reconcile, options),
-        again=getattr(module, "again", nothing_remains),
-        letter=getattr(module, "LETTER", False),
-        on=getattr(options, "on", "published"),
-        tells_retraction=getattr(options, "tells_retraction", False),
-        last=getattr(module, "LAST", False),
-        takes=_roles(options),
-        **optional,
-    )
-
-
-def _roles(options: Any) -> tuple[str, ...]:
-    """The roles that a publisher's `files` or `file` name."""
-    files = getattr(options, "files", None) or (getattr(options, "file", None),)
-    return tuple(one for one in files if one)
-
-
-def _step(row: Mapping[str, Any]) -> PlannedStep:
-    module = module_of("steps", row["kind"])
-    options = module.Options.model_validate(row["options"])
-    return PlannedStep(
-        row["name"],
-        row["kind"],
-        module.slot(options) if hasattr(module, "slot") else module.SLOT,
-        _fingerprint(row),
-        partial(module.run, options),
-        own_place=getattr(module, "OWN_PLACE", False),
-        fresh=getattr(module, "FRESH", False),
-        still=partial(module.still, options) if hasattr(module, "still") else None,
-    )
-
-
-@lru_cache(maxsize=64)
-def _resolved(text: str) -> Plan:
-    settings = json.loads(text)
-    try:
-        notices = [_publisher(row) for row in settings["notify"]]
-        return Plan(
-            programme=settings["programme"],
-            review=settings["review"],
-            keep=settings.get("keep"),
-            steps=tuple(_step(row) for row in settings["steps"]),
-            publishers=tuple(_publisher(row) for row in settings["publish"]),
-            notices=tuple(one for one in notices if one.on == "published"),
-            failures=tuple(one for one in notices if one.on == "failed"),
-        )
-    except ValidationError as error:
-        faults = "; ".join(faults_of(error))
         raise Refused(
-            f"The settings this job was admitted with no longer fit ({faults}): retry it with the present settings (--fresh-settings)."
+            f"the kind {kind!r} needs {error.name!r}, which is not installed", code=FaultCode.NOT_INSTALLED
         ) from error
 
 
-def resolve(settings: Mapping[str, Any]) -> Plan:
-    """`ports.Resolve` over the tables of kinds."""
-    return _resolved(json.dumps(settings, sort_keys=True))
+def model_of(family: str, kind: str) -> type[Any]:
+    """The pydantic model of a kind's table in the settings. Refused as by `module_of`."""
+    module, name = module_of(family, kind), _MODELS.get(family, "Options")
+    model: type[Any] | None = getattr(module, name, None)
+    if model is None:
+        raise Refused(f"the module {module.__name__} of the kind {kind!r} has no {name}", code=FaultCode.NOT_INSTALLED)
+    return model
+
+
+def _module(family: str, kind: str, protocol: type[M]) -> M:
+    module: object = module_of(family, kind)
+    if not isinstance(module, protocol):
+        raise Refused(
+            f"the module of the kind {kind!r} is no {protocol.__name__}: vidd.ports.kinds says what it must have",
+            code=FaultCode.NOT_INSTALLED,
+        )
+    return module
+
+
+def source_module(kind: str) -> Source:
+    """The module of a source. Refused if there is none, or it is no source."""
+    return _module("sources", kind, Source)  # type: ignore[type-abstract]  # mypy: a Protocol is no concrete class
+
+
+def step_module(kind: str) -> Step:
+    """The module of a step. Refused if there is none, or it is no step."""
+    return _module("steps", kind, Step)  # type: ignore[type-abstract]
+
+
+def publisher_module(kind: str) -> Publisher:
+    """The module of a publisher or notice. Refused if there is none, or it is no publisher."""
+    return _module("publishers", kind, Publisher)  # type: ignore[type-abstract]
+
+
+def store_module(kind: str) -> StoreModule:
+    """The module of a store. Refused if there is none."""
+    return _module("stores", kind, StoreModule)  # type: ignore[type-abstract]
+
+
+def queue_module(kind: str) -> QueueModule:
+    """The module of a queue. Refused if there is none."""
+    return _module("queues", kind, QueueModule)  # type: ignore[type-abstract]
+
+
+def account_module(kind: str) -> AccountModule:
+    """The module of an account. Refused if there is none."""
+    return _module("accounts", kind, AccountModule)  # type: ignore[type-abstract]
+
+
+def _entry(table: Mapping[str, E], family: str, kind: str, default: type[E]) -> E:
+    if kind in table:
+        return table[kind]
+    module = module_of(family, kind)
+    own = getattr(module, "ENTRY", None)
+    if isinstance(own, default):
+        return replace(own, module=module.__name__)
+    if own is not None:
+        raise Refused(
+            f"ENTRY of the module {module.__name__} is no {default.__name__}: correct it in that package",
+            code=FaultCode.NOT_INSTALLED,
+        )
+    return default(module=module.__name__, summary=(module.__doc__ or "").partition("\n")[0])
+
+
+def source_entry(kind: str) -> SourceEntry:
+    """The entry of a source, its own `ENTRY` if it is of another package. Refused as by `module_of`."""
+    return _entry(SOURCES, "sources", kind, SourceEntry)
+
+
+def step_entry(kind: str) -> StepEntry:
+    """The entry of a step, its own `ENTRY` if it is of another package. Refused as by `module_of`."""
+    return _entry(STEPS, "steps", kind, StepEntry)
+
+
+def publisher_entry(kind: str) -> PublisherEntry:
+    """The entry of a publisher, its own `ENTRY` if it is of another package. Refused as by `module_of`."""
+    return _entry(PUBLISHERS, "publishers", kind, PublisherEntry)
+
+
+def entry_of(family: str, kind: str) -> Entry:
+    """The entry of a kind of any family. Refused as by `module_of`."""
+    defaults: Mapping[str, type[Entry]] = {
+        "sources": SourceEntry,
+        "steps": StepEntry,
+        "publishers": PublisherEntry,
+        "stores": StoreEntry,
+        "queues": QueueEntry,
+        "accounts": AccountEntry,
+    }
+    return _entry(_TABLES[family], family, kind, defaults[family])

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from vidd.errors import Refused
 from vidd.model.rework import REWORK
-from vidd.pipelines.registry import module_of
+from vidd.pipelines.registry import model_of, publisher_module, step_entry
+from vidd.ports.kinds import Replaces
 from vidd.settings.schema import faults_of
 
 _PARTS = (("steps", "steps"), ("publish", "publishers"), ("notify", "publishers"))
@@ -100,7 +101,7 @@ def _check(made: Mapping[str, Any]) -> None:
     for part, family in _PARTS:
         for row in made[part]:
             try:
-                options = module_of(family, row["kind"]).Options.model_validate(row["options"])
+                options = model_of(family, row["kind"]).model_validate(row["options"])
             except ValidationError as error:
                 faults += faults_of(error, (row["name"],))
             else:
@@ -128,7 +129,7 @@ def outlook(
             why = "the rework begins here" if number == at else "it comes after"
         elif row["kind"] == "fetch" and first is not None:
             why = "what was fetched is not kept"
-        elif getattr(module_of("steps", row["kind"]), "FRESH", False):
+        elif step_entry(row["kind"]).always_rerun:
             why = "it makes words only"
         steps.append({"name": row["name"], "kind": row["kind"], "runs": why is not None, "why": why})
     runs = {one["name"] for one in steps if one["runs"]}
@@ -138,11 +139,12 @@ def outlook(
         "steps": steps,
         "files": [one for name in names if name in runs and name != "fetch" for one in records.get(name, ())],
         "publishers": [
-            {"name": row["name"], "kind": row["kind"], "replaces": _replaces(row)} for row in settings["publish"]
+            {
+                "name": row["name"],
+                "kind": row["kind"],
+                "replaces": isinstance(publisher_module(row["kind"]), Replaces),
+            }
+            for row in settings["publish"]
         ],
         "notices": [row["name"] for row in settings["notify"] if row["options"].get("on", "published") == "published"],
     }
-
-
-def _replaces(row: Mapping[str, Any]) -> bool:
-    return hasattr(module_of("publishers", row["kind"]), "replace")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from vidd.media.ffmpeg.process import default_ffmpeg
-from vidd.pipelines.registry import Faults, accounts_of, module_of, pipeline_to_json
+from vidd.pipelines.faults import Faults, Where
+from vidd.pipelines.registry import ACCOUNTS, account_module, queue_module, store_module
+from vidd.pipelines.resolve import pipeline_to_json
 from vidd.ports import Queue, Store
 from vidd.settings.schema import Settings, SettingsFault
 
@@ -35,6 +40,41 @@ class Ready:
         }
 
 
+def accounts_of(settings: Settings, faults: Faults) -> dict[str, Any]:
+    """The accounts by name. A secret may also be named by `<key>_file`; relative paths are taken from the state directory."""
+    accounts, state = {}, settings.daemon.state
+    for name, table in settings.accounts.items():
+        where: Where = ("accounts", name)
+        values = {"kind": table.kind, **table.rest}
+        for key in [key for key in values if key.endswith("_file")]:
+            secret = key.removesuffix("_file")
+            if secret not in _secrets(table.kind):
+                continue
+            path = values.pop(key)
+            try:
+                values[secret] = SecretStr((state / str(path)).read_text().strip())
+            except OSError as error:
+                faults.add((*where, key), f"cannot be read ({error.strerror})")
+            except ValueError:
+                faults.add((*where, key), "names a file that is no text")
+        account = faults.model("accounts", table.kind, values, where)
+        accounts[name] = account and _with_absolute_paths(account, state)
+    return accounts
+
+
+def _with_absolute_paths(account: Any, state: Path) -> Any:
+    paths = {name: state / value for name, value in account if isinstance(value, Path)}
+    return account.model_copy(update=paths) if paths else account
+
+
+def _secrets(kind: str) -> set[str]:
+    """The names of the fields of an account that are secret."""
+    if kind not in ACCOUNTS:
+        return set()
+    fields = account_module(kind).Account.model_fields
+    return {name for name, field in fields.items() if "SecretStr" in str(field)}
+
+
 def make_ready(settings: Settings) -> Ready:
     """Give every table to its kind; SettingsFault with every fault found."""
     faults = Faults()
@@ -46,8 +86,8 @@ def make_ready(settings: Settings) -> Ready:
         name: (table.kind, faults.model("sources", table.kind, table.rest, ("sources", name)))
         for name, table in settings.sources.items()
     }
-    store = faults.model("stores", settings.store.kind, settings.store.rest, ("store",), name="Settings")
-    queue = faults.model("queues", settings.queue.kind, settings.queue.rest, ("queue",), name="Settings")
+    store = faults.model("stores", settings.store.kind, settings.store.rest, ("store",))
+    queue = faults.model("queues", settings.queue.kind, settings.queue.rest, ("queue",))
     _check_names(settings, faults)
     faults.check()
     return Ready(
@@ -55,8 +95,8 @@ def make_ready(settings: Settings) -> Ready:
         accounts,
         sources,
         pipelines,
-        lambda: module_of("stores", settings.store.kind).make(settings.daemon.state, store, accounts),
-        lambda: module_of("queues", settings.queue.kind).make(queue),
+        lambda: store_module(settings.store.kind).make(settings.daemon.state, store, accounts),
+        lambda: queue_module(settings.queue.kind).make(queue),
         store,
     )
 
@@ -71,9 +111,9 @@ def with_faults_of_kinds(fault: SettingsFault) -> SettingsFault:
     return fault
 
 
-def _check_accounts(settings: Settings, faults: Faults, table: Any, where: tuple[int | str, ...]) -> None:
-    one, by_stage = table.rest.get("account"), table.rest.get("accounts")
-    named = {("account",): one} | {
+def _check_accounts(settings: Settings, faults: Faults, table: Any, where: Where) -> None:
+    account, by_stage = table.rest.get("account"), table.rest.get("accounts")
+    named = {("account",): account} | {
         ("accounts", stage): name for stage, name in (by_stage if isinstance(by_stage, dict) else {}).items()
     }
     for key, name in named.items():

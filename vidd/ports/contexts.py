@@ -36,10 +36,14 @@ class SourceContext(Protocol):
     name: str
     tools: Tools
     pipeline: str | None
-    settings: Mapping[str, Any]
-    """What a job for its pipeline would get now; empty where there is no such pipeline."""
-    turn: AbstractAsyncContextManager[None]
-    """Held around what the watcher and the routes of the source must not do at the same time."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What a job for its pipeline would get now; empty where there is no such pipeline."""
+
+    @property
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Held around what the watcher and the routes of the source must not do at the same time."""
 
     async def admit(self, arrivals: Sequence[Arrival]) -> int:
         """Record arrivals; returns, once they are durable, how many were new."""
@@ -83,10 +87,10 @@ class SourceContext(Protocol):
 
 @dataclass(frozen=True)
 class StepContext:
-    """A job on the workbench: what a step is given. `artifacts` are by role, in the order they were made.
+    """What a step is given. `artifacts` are by role, in the order they were made; `step` is its name in the pipeline.
 
-    `place()` is held around what crowds the machine; for a step without `OWN_PLACE` it is held already. `step` is the
-    step's name in its pipeline.
+    A step that `takes_own_slot` holds `slot()` around the part that crowds the machine; for any other step the engine
+    holds it. `progress` takes what is done, the total (None: not known), their unit and the speed.
     """
 
     job: Job
@@ -96,7 +100,7 @@ class StepContext:
     artifacts: Mapping[str, Artifact]
     facts: Mapping[str, Any]
     progress: Callable[[float, float | None, str, float | None], None]
-    place: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    slot: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     step: str = ""
 
     def file(self, role: str, *, part: bool = False) -> Path:

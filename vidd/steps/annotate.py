@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 
     from vidd.ports import StepContext, Tools
 
-SLOT: str | None = "encodes"
-FACTS: frozenset[str] = frozenset({"annotator", "annotated", "boxes", "unread", "left_out"})
-OWN_PLACE = True  # a job that wants no detector waits for none
-LOCAL = True
 
 _MODULE = "vidd.detection.worker.main"
 _ROOM, _FILE = ".annotate", "annotations.jsonl"
@@ -80,8 +76,8 @@ class Options(Base):
         return self
 
 
-def slot(options: Options) -> str:
-    """The limit that a run takes a place of."""
+def pool(options: Options) -> str:
+    """The pool of which a run holds a slot."""
     return options.slot
 
 
@@ -113,7 +109,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
         known = ", ".join(map(str, sorted(options.versions)))
         raise Refused(f"There is no version {version} of automatic annotation, only {known}: name another, or add it.")
     looking = _Looking(version, options, context)
-    async with context.place():
+    async with context.slot():
         made = await looking.run()
     await in_thread(looking.put)
     return _outcome(context, version, made)

@@ -25,10 +25,6 @@ from vidd.settings.templates import fields_of, render
 if TYPE_CHECKING:
     from vidd.ports import StepContext, Tools
 
-SLOT: str | None = "commands"
-FACTS: frozenset[str] = frozenset({"video"})
-OWN_FACT = True  # what it says and made is a fact of its step's name
-OWN_PLACE = True  # looking at the video before, and at the files after, leave room for another's run
 
 _SHOWN = 60
 
@@ -57,8 +53,8 @@ class Options(Running):
     )
 
 
-def slot(options: Options) -> str:
-    """The limit that a run takes a place of."""
+def pool(options: Options) -> str:
+    """The pool of which a run holds a slot."""
     return options.slot
 
 
@@ -67,7 +63,7 @@ async def check(options: Options, tools: Tools) -> str:
     return check_running(options, tools)
 
 
-def still(options: Options, context: StepContext, outcome: Outcome) -> bool:
+def is_still_valid(options: Options, context: StepContext, outcome: Outcome) -> bool:
     """Whether what it made is still there, also where it is no artifact."""
     fields = _fields(options, context) | {name: fact for name, fact in outcome.facts.items() if name == "video"}
     try:
@@ -93,7 +89,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
         for role, path in placed.items():
             await in_thread(_put, context.file(role), path)
         calling = call_of(options, context, fields)
-        async with context.place():
+        async with context.slot():
             told = await call(calling, context)
     finally:
         for path in placed.values():

@@ -19,10 +19,6 @@ from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
 from vidd.settings.types import Options as Base
 
-SLOT: str | None = None
-FRESH = True
-FACTS = frozenset({"title", "description", "tags", "speakers"})
-
 _Template = Annotated[str, AfterValidator(check_template), MayName("speakers", "title")]
 _DESCRIPTION = "{{ speakers }}\n\n{{ talk.description }}"
 _TAGS = (

@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from vidd.ports import StepContext, Tools
     from vidd.transfer.remote_ranges import Ranges
 
-SLOT = "fetches"
-FACTS: frozenset[str] = frozenset()
-
 
 class Options(Base):
     """How the file comes in."""
@@ -86,7 +83,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     return Outcome(artifacts=(Artifact("source", name, size, content_type=content_type(name), facts=facts),))
 
 
-def still(options: Options, context: StepContext, outcome: Outcome) -> bool:
+def is_still_valid(options: Options, context: StepContext, outcome: Outcome) -> bool:
     """Whether what was fetched is still enough: a talk may have got other times, a job other settings, a file been corrected."""
     known = outcome.artifacts[0].facts
     window = known.get("window")

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from vidd.ports import StepContext
 
-SLOT: str | None = "encodes"
-FACTS: frozenset[str] = frozenset({"frames", "tasks", "frame_rate", "lost", "pruned", "deinterlaced", "left_out"})
 
 _MEMORY = 8 << 30
 # Seconds without a word; before the first one all packets of a recording are read.

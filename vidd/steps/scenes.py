@@ -32,9 +32,6 @@ from vidd.settings.types import Options as Base
 if TYPE_CHECKING:
     from vidd.ports import StepContext, Tools
 
-SLOT: str | None = "encodes"
-FACTS: frozenset[str] = frozenset({"scenes", "frames", "detector", "threshold"})
-OWN_PLACE = True  # as for a trim: looking and checking leave room for another's encode
 
 _MEMORY = 8 << 30
 _INDEX = "scenes.json"
@@ -80,7 +77,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     source, name = context.file(role), context.job.name
     media = context.artifacts[role].media or await probe(source, name)
     parting = _Parting(options, context, source, media)
-    async with context.place():
+    async with context.slot():
         found = await parting.look()
         scenes = scenes_of(found.cuts, found.frames, options.shortest)
         if options.files == "copy":

@@ -22,10 +22,6 @@ from vidd.media.verify.verify import Origin, Wanted, picture_end, sound_ends, ve
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.ports import StepContext, Tools
 
-SLOT: str | None = "encodes"
-FACTS: frozenset[str] = frozenset({"renditions", "left_out"})
-OWN_PLACE = True  # as for a trim: looking and checking leave room for another's encode
-
 
 class Size(vidd.settings.types.Options):
     """One rendition."""
@@ -93,7 +89,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
         every=options.segment,
         kept=kept,
         name=name,
-        place=context.place,
+        place=context.slot,
         progress=context.progress,
         observe=context.tools.observe,
     )

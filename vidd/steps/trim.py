@@ -39,12 +39,6 @@ from vidd.ports import StepContext, Tools
 from vidd.settings.types import Duration
 
 _log = structlog.get_logger()
-SLOT: str | None = "encodes"
-FACTS = frozenset(
-    {"start", "end", "duration", "fade", "lane", "why", "talk_at", "parts", "loudness", "watermark", "cards"}
-)
-OWN_PLACE = True  # looking at the source before, and checking and syncing after, leave room for another's encode
-LOCAL = True
 STINGS = Path("cache", "stings")
 # A name says whole seconds, so an end that is this little too late means the end of the file.
 _CLAMPED = 0.5
@@ -103,7 +97,7 @@ async def check(options: Options, tools: Tools) -> str:
     return " ".join([await check_capable(tools.encoder), *await options.asked.check(tools)])
 
 
-def still(options: Options, context: StepContext, outcome: Outcome) -> bool:
+def is_still_valid(options: Options, context: StepContext, outcome: Outcome) -> bool:
     """Whether the cards that were made still say what they would say now: a title may have been corrected.
 
     A sting or a watermark that was replaced does not undo a cut: what is out already has the old one.
@@ -172,7 +166,7 @@ class _Cutting:
         made, checked, around = await self._made(replace(dress, changes=levels.changes))
         facts: dict[str, Any] = {"talk_at": around.begin / around.scale, "parts": around.to_json()}
         if levels.found:
-            async with self.context.place():
+            async with self.context.slot():
                 told = await levels.record(self.part, around.begin / around.scale)
             facts["loudness"] = told
         return made, checked, facts
@@ -184,7 +178,7 @@ class _Cutting:
         if wanted is None or not any(one.codec != "unknown" for one in audio):
             return Levels(meter, self.cut)
         seek = await seek_to(self.source, self.media, self.cut.start, self.context.job.name)
-        async with self.context.place():
+        async with self.context.slot():
             return await measured(meter, self.source, audio, self.cut, wanted, seek=seek)
 
     async def _made(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
@@ -208,7 +202,7 @@ class _Cutting:
 
     async def _edges(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
         options, context, name = self.options, self.context, self.context.job.name
-        async with context.place():
+        async with context.slot():
             done = await edges(
                 context.tools.encoder,
                 self.source,
@@ -235,7 +229,7 @@ class _Cutting:
         options, context, name, cut = self.options, self.context, self.context.job.name, self.cut
         wardrobe = Wardrobe(context.tools.encoder, context.tools.path(STINGS), self.room, context.tools.observe)
         ready = await dressed(
-            dress, wardrobe, self.media, cut, crf=options.crf, preset=options.preset, place=context.place()
+            dress, wardrobe, self.media, cut, crf=options.crf, preset=options.preset, place=context.slot()
         )
         around = ready.around
         whole = Whole(
@@ -250,7 +244,7 @@ class _Cutting:
             every=options.segment,
             kept=self.kept,
             name=name,
-            place=context.place,
+            place=context.slot,
             progress=context.progress,
             observe=context.tools.observe,
             dressed=ready,

@@ -223,10 +223,10 @@ async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing
         second, publication=replace(second.publication, state=PublicationState.DONE), sent=None, facts={"annotator": 5}
     )
     await annotation_service_publisher.allow(OPTIONS, context)
-    receipt = await annotation_service_publisher.replace(OPTIONS, context)
+    receipt = await annotation_service_publisher.replace_files(OPTIONS, context)
     assert receipt.facts["frames"] == 12
     # The edition that shows already can be shown once more.
-    assert await annotation_service_publisher.replace(OPTIONS, context) == receipt
+    assert await annotation_service_publisher.replace_files(OPTIONS, context) == receipt
     labels = [[one["boundaries"]["label"] for one in shelf.frame(task, index)["boxes"]] for index in (1, 2, 3, 4)]
     assert labels == [["woman", "new"], ["new"], [], []]
     assert shelf.frame(task, 3)["commentBoxes"] == [{"text": "look"}]
@@ -262,7 +262,7 @@ async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_be
             await annotation_service_publisher.allow(OPTIONS, other)
         return
     await annotation_service_publisher.allow(OPTIONS, other)
-    await annotation_service_publisher.replace(OPTIONS, replace(other, sent=None))
+    await annotation_service_publisher.replace_files(OPTIONS, replace(other, sent=None))
     assert [one["frameCount"] for one in shelf.tasks()] == [3] * 4
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
 

@@ -697,10 +697,10 @@ async def test_a_title_that_was_corrected_has_its_card_made_anew_and_a_new_sting
     facts = {"start": START, "end": END}
     first = clips.Watched(tmp_path, source, name="x.mp4", talk=TALK, facts=facts).context
     outcome = await trim.run(settings, first)
-    assert trim.still(settings, first, outcome)
+    assert trim.is_still_valid(settings, first, outcome)
     sting(tmp_path, seconds=0.8)
-    assert trim.still(settings, first, outcome)
-    assert not trim.still(settings, replace(first, talk=replace(TALK, title="Loops & more")), outcome)
+    assert trim.is_still_valid(settings, first, outcome)
+    assert not trim.is_still_valid(settings, replace(first, talk=replace(TALK, title="Loops & more")), outcome)
 
 
 async def test_without_a_programme_a_card_says_what_the_file_is_called(tmp_path):

@@ -32,8 +32,6 @@ from vidd.settings.types import Options as Base
 if TYPE_CHECKING:
     from vidd.ports import StepContext, Tools
 
-SLOT: str | None = None
-FACTS: frozenset[str] = frozenset({"scenes", "frames", "people", "bodies", "made"})
 
 _Template = Annotated[str, AfterValidator(check_template), MayName()]
 

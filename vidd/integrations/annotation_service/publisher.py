@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
     from vidd.ports import PublishContext, Tools
 
-SLOT: str | None = "uploads"
-LAST = True
 
 _AWAY = 5.0
 _AT_ONCE = 2
@@ -87,7 +85,7 @@ async def allow(options: Options, context: PublishContext) -> None:
         await one.allow(anew=edition_of(context.job) > 1)
 
 
-async def replace(options: Options, context: PublishContext) -> Receipt:
+async def replace_files(options: Options, context: PublishContext) -> Receipt:
     """Show the documents of this edition in place of those of the one before; the same tasks stay, with other boxes."""
     # Its receipt stays until it is replaced, and with it that it is out.
     async with _writing(options, replaces(context, sent=context.checkpoint)) as one:

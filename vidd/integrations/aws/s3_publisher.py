@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from vidd.ports import PublishContext, Tools
 
-SLOT = "uploads"
 
 _Address = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix", "bucket", "key")]
 
@@ -80,7 +79,7 @@ async def publish(options: Options, context: PublishContext) -> Receipt:
         return await one.publish()
 
 
-async def replace(options: Options, context: PublishContext) -> Receipt:
+async def replace_files(options: Options, context: PublishContext) -> Receipt:
     """Send what changed since the edition before, and drop what this job put there and has no more."""
     async with _publication(options, context, anew=True) as one:
         return await one.publish()

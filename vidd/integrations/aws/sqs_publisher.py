@@ -27,8 +27,6 @@ from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render, render_json
 from vidd.settings.types import Size
 
-SLOT: str | None = None
-
 _FIFO_WINDOW = timedelta(minutes=4)
 """For how long a FIFO queue surely drops a repetition: five minutes by its documentation, less a minute for clocks."""
 _ATTRIBUTES = 10

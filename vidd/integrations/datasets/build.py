@@ -167,7 +167,7 @@ class Workshop:
         words = {"what": what, "orders": str(told), "made": str(made)}
         memory = context.tools.encoder.memory or _MEMORY
         try:
-            async with context.place():
+            async with context.slot():
                 await run_worker("vidd.integrations.datasets.worker.main", words, context, quiet=_QUIET, memory=memory)
         except Silent as silent:
             raise RetryLater(f"The files could not be made ({silent}).", said=silent.said) from None

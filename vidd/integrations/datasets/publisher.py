@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from vidd.integrations.datasets.model import Version
     from vidd.ports import PublishContext, Tools
 
-SLOT = "uploads"
 _LEDGERS = "data-sets"
 _COUNTED = ("sent", "sent_bytes", "equal", "dropped")
 

@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from vidd.integrations.datasets.plan import TaskPlan
     from vidd.ports import StepContext, Tools
 
-SLOT: str | None = "encodes"
-OWN_PLACE = True
-BEGINS = True
-FACTS: frozenset[str] = frozenset({"data_set", "frames", "tasks", "faulty", "left_out"})
 
 PLAN = "plan.jsonl"
 _LEDGERS = "data-sets"
@@ -67,7 +63,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
         return await _Making(options, workshop, version, here.documents).run()
 
 
-def still(_options: Options, _context: StepContext, outcome: Outcome) -> bool:
+def is_still_valid(_options: Options, _context: StepContext, outcome: Outcome) -> bool:
     """Whether what was made serves: where tasks were at fault, they are looked at again."""
     return not outcome.facts.get("faulty")
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from vidd.ports import PublishContext, Tools
 
-SLOT = "uploads"
 
 _Template = Annotated[str, AfterValidator(check_template), MayName("speakers", "description", "title")]
 

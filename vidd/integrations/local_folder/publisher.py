@@ -30,8 +30,6 @@ from vidd.settings.templates import check_template, fields_of, file_name, render
 from vidd.settings.types import Options as Base
 from vidd.transfer.progress_meter import ProgressMeter
 
-SLOT: str | None = "uploads"
-
 _NAME = "{{ title | file_name }}{% if talk.id %}-{{ talk.id | file_name }}{% endif %}{{ tail }}{{ suffix }}"
 
 
@@ -74,7 +72,7 @@ async def publish(options: Options, context: PublishContext) -> Receipt:
 
 
 # What was put there before gives way as a whole, and only while it is still that.
-replace = publish
+replace_files = publish
 
 
 async def _fill(artifact: Artifact, context: PublishContext, part: Path, meter: ProgressMeter) -> dict[str, Any]:

@@ -25,9 +25,6 @@ from vidd.ports import PublishContext, Tools
 from vidd.settings.template_check import MayName, unknown_in
 from vidd.settings.templates import check_template, fields_of, render, title_among
 
-SLOT: str | None = "mails"
-LETTER = True
-
 _HERE = files("vidd.integrations.mail")
 _TEXT, _HTML = (_HERE.joinpath(name).read_text("utf-8") for name in ("mail.txt.j2", "mail.html.j2"))
 _FAILED = _HERE.joinpath("mail_failed.txt.j2").read_text("utf-8")

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from vidd.model.media import Artifact
     from vidd.ports import PublishContext, Tools
 
-SLOT = "uploads"
 
 _Folder = Annotated[str, AfterValidator(check_template), MayName()]
 _Template = Annotated[str, AfterValidator(check_template), MayName("role", "part", "suffix")]
@@ -173,7 +172,7 @@ async def publish(options: Options, context: PublishContext) -> Receipt:
 
 
 # A mirror sends only what changed, and knows by the context what it had put there and has no more.
-replace = publish
+replace_files = publish
 
 
 def _mirror(options: Options, api: Cloud, plan: _Plan, folder: int) -> Mirror:

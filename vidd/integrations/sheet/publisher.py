@@ -15,8 +15,6 @@ from vidd.model.publication import Receipt
 from vidd.model.talk import Status, TalkStatus
 from vidd.ports import PublishContext, Tools
 
-SLOT: str | None = None
-
 
 class Options(RowOptions):
     """Settings of a notice of kind `sheet`."""

@@ -23,8 +23,6 @@ from vidd.ports import PublishContext, Tools
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render, render_json, render_slack
 
-SLOT: str | None = None
-
 _BACK = "{% if state == 'retracted' %}Taken back: {% endif %}"
 _IF_OUT = "{% if link and state != 'retracted' %}"
 _ELSE = "{% else %}{{ title }}{% endif %}"

@@ -22,12 +22,10 @@ from vidd.settings.types import Size
 from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from vidd.model.media import Artifact
     from vidd.ports import PublishContext, Tools
-
-SLOT = "uploads"
 
 
 class Options(FinishOptions):
@@ -208,12 +206,6 @@ async def retract(options: Options, context: PublishContext) -> str:
     if status.get("privacyStatus") != "private" or "publishAt" in status:
         await channel.update({"id": video, "status": with_privacy(status, "private")})
     return f"The video {video} is private at YouTube."
-
-
-def again(token: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Nothing remains: a person said that no video arrived."""
-    del token
-    return {}
 
 
 async def check(options: Options, tools: Tools) -> str:

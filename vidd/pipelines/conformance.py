@@ -1,0 +1,167 @@
+"""Has mypy check every kind of the table against the Protocols that it claims; it does nothing at run time.
+
+A function with a misspelt name, a wrong parameter or a wrong result makes the line of its capability an error. A test
+compares these lists with the table, and with the functions that the modules have.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vidd.integrations.analysis_results import step as results_step
+    from vidd.integrations.annotation_service import publisher as mongo_tasks_publisher
+    from vidd.integrations.annotation_service import source as process_content_source
+    from vidd.integrations.aws import account as s3_account
+    from vidd.integrations.aws import s3_publisher, sqs_publisher, sqs_source
+    from vidd.integrations.datasets import publisher as data_set_publisher
+    from vidd.integrations.datasets import source as data_sets_source
+    from vidd.integrations.datasets import step as data_set_step
+    from vidd.integrations.facebook import api as facebook_account
+    from vidd.integrations.facebook import publisher as facebook_publisher
+    from vidd.integrations.graphql_cms import account as cms_account
+    from vidd.integrations.graphql_cms import source as cms_source
+    from vidd.integrations.local_folder import publisher as folder_publisher
+    from vidd.integrations.local_folder import source as folder_source
+    from vidd.integrations.mail import account as smtp_account
+    from vidd.integrations.mail import publisher as mail_publisher
+    from vidd.integrations.mongodb import account as mongodb_account
+    from vidd.integrations.pcloud import api as pcloud_account
+    from vidd.integrations.pcloud import publisher as pcloud_publisher
+    from vidd.integrations.sheet import publisher as sheet_publisher
+    from vidd.integrations.sheet import source as sheet_source
+    from vidd.integrations.sheet.backends.google import api as google_account
+    from vidd.integrations.webhook import publisher as webhook_publisher
+    from vidd.integrations.webhook import receiver as webhook_account
+    from vidd.integrations.youtube import api as youtube_account
+    from vidd.integrations.youtube import publisher as youtube_publisher
+    from vidd.ports.kinds import (
+        AccountModule,
+        Amends,
+        Audits,
+        Checks,
+        ChoosesPool,
+        Gates,
+        Mirrors,
+        Publisher,
+        QueueModule,
+        Replaces,
+        ResumesAfterPerson,
+        Retracts,
+        RevalidatesOutcome,
+        ServesRoutes,
+        Source,
+        Step,
+        StoreModule,
+    )
+    from vidd.queues import local as local_queue
+    from vidd.settings import secret as secret_account
+    from vidd.steps import annotate as annotate_step
+    from vidd.steps import command as command_step
+    from vidd.steps import describe as describe_step
+    from vidd.steps import fetch as fetch_step
+    from vidd.steps import frames as frames_step
+    from vidd.steps import scenes as scenes_step
+    from vidd.steps import transcode as transcode_step
+    from vidd.steps import trim as trim_step
+    from vidd.stores import memory as memory_store
+    from vidd.stores.mongodb import store as mongo_store
+    from vidd.stores.sqlite import store as sqlite_store
+
+    SOURCES: tuple[Source, ...] = (
+        cms_source,
+        data_sets_source,
+        folder_source,
+        process_content_source,
+        sheet_source,
+        sqs_source,
+    )
+    STEPS: tuple[Step, ...] = (
+        annotate_step,
+        command_step,
+        data_set_step,
+        describe_step,
+        fetch_step,
+        frames_step,
+        results_step,
+        scenes_step,
+        transcode_step,
+        trim_step,
+    )
+    PUBLISHERS: tuple[Publisher, ...] = (
+        data_set_publisher,
+        facebook_publisher,
+        folder_publisher,
+        mail_publisher,
+        mongo_tasks_publisher,
+        pcloud_publisher,
+        s3_publisher,
+        sheet_publisher,
+        sqs_publisher,
+        webhook_publisher,
+        youtube_publisher,
+    )
+    STORES: tuple[StoreModule, ...] = (memory_store, mongo_store, sqlite_store)
+    QUEUES: tuple[QueueModule, ...] = (local_queue,)
+    ACCOUNTS: tuple[AccountModule, ...] = (
+        cms_account,
+        facebook_account,
+        google_account,
+        mongodb_account,
+        pcloud_account,
+        s3_account,
+        secret_account,
+        smtp_account,
+        webhook_account,
+        youtube_account,
+    )
+
+    CHECKS: tuple[Checks, ...] = (
+        cms_source,
+        data_sets_source,
+        folder_source,
+        process_content_source,
+        sheet_source,
+        sqs_source,
+        annotate_step,
+        command_step,
+        data_set_step,
+        fetch_step,
+        results_step,
+        scenes_step,
+        transcode_step,
+        trim_step,
+        data_set_publisher,
+        facebook_publisher,
+        folder_publisher,
+        mail_publisher,
+        mongo_tasks_publisher,
+        pcloud_publisher,
+        s3_publisher,
+        sheet_publisher,
+        sqs_publisher,
+        webhook_publisher,
+        youtube_publisher,
+        mongo_store,
+    )
+    SERVES_ROUTES: tuple[ServesRoutes, ...] = (data_sets_source, process_content_source)
+    AUDITS: tuple[Audits, ...] = (cms_source, folder_source)
+    CHOOSES_POOL: tuple[ChoosesPool, ...] = (annotate_step, command_step)
+    REVALIDATES_OUTCOME: tuple[RevalidatesOutcome, ...] = (command_step, data_set_step, fetch_step, trim_step)
+    AMENDS: tuple[Amends, ...] = (facebook_publisher, youtube_publisher)
+    REPLACES: tuple[Replaces, ...] = (
+        folder_publisher,
+        mongo_tasks_publisher,
+        pcloud_publisher,
+        s3_publisher,
+    )
+    RETRACTS: tuple[Retracts, ...] = (
+        facebook_publisher,
+        folder_publisher,
+        pcloud_publisher,
+        s3_publisher,
+        youtube_publisher,
+    )
+    GATES: tuple[Gates, ...] = (mongo_tasks_publisher,)
+    MIRRORS: tuple[Mirrors, ...] = (sheet_publisher,)
+    RESUMES_AFTER_PERSON: tuple[ResumesAfterPerson, ...] = ()
