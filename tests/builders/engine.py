@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from vidd.engine.commands import Acts
+from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext
-from vidd.engine.failure_notices import Teller
+from vidd.engine.failure_notices import FailureNotices
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
@@ -236,9 +236,9 @@ class Engine:
         )
         self.intake = Intake(self.store, self.queue, {"talks": settings}, self.clock, self.observe)
         self.runner = Runner(self.context, self.queue, at_once)
-        self.acts = Acts(self.context, self.runner)
-        self.teller = Teller(self.context)
-        self.observers.append(self.teller.note)
+        self.commands = Commands(self.context, self.runner)
+        self.failure_notices = FailureNotices(self.context)
+        self.observers.append(self.failure_notices.note)
         self._tasks: list[asyncio.Task[None]] = []
 
     def observe(self, event: Event) -> None:
@@ -249,7 +249,7 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         await self.runner.recover()
-        self._tasks = [asyncio.create_task(one.run()) for one in (self.runner, self.teller)]
+        self._tasks = [asyncio.create_task(one.run()) for one in (self.runner, self.failure_notices)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -279,11 +279,11 @@ class Engine:
                 self._sign.clear()
                 await self._sign.wait()
 
-    async def settled(self) -> None:
+    async def until_idle(self) -> None:
         """Once nothing runs, nothing is queued, and nobody is told of a failure."""
         async with asyncio.timeout(DEADLINE):
             await self.runner.idle(0)
-            while self.teller.outstanding(0):  # noqa: ASYNC110 - it tells nobody
+            while self.failure_notices.outstanding(0):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0)
             # Whoever waits for a time must have looked at the clock before it is moved.
             for _ in range(50):

@@ -115,11 +115,37 @@ OUTLOOK = {
 }  # fmt: skip
 
 
+class FakeCommands:
+    """Moves a job as asked."""
+
+    def __init__(self, move):
+        self.move = move
+
+    async def resolve(self, job, *, published, name):
+        return self.move(job.id, State.READY, reason=f"{name}: {published}")
+
+    async def resend(self, job, names):
+        return self.move(job.id, State.READY, reason=" ".join(names))
+
+    async def retract(self, job):
+        return self.move(job.id, State.READY)
+
+    async def cancel(self, job):
+        return self.move(job.id, State.CANCELLED)
+
+    async def approve(self, job):
+        return self.move(job.id, State.PUBLISHING)
+
+    async def reject(self, job, reason):
+        return self.move(job.id, State.CANCELLED, reason=reason)
+
+
 class FakeControl:
     """Moves jobs by the model's rules, and does nothing else."""
 
     def __init__(self, **hub):
         self.store, self.clock, self.hub, self.metrics = ShelfStore(), HeldClock(), Hub(**hub), Metrics()
+        self.commands = FakeCommands(self.move)
         self.audits, self.brought = [], []
         self.well, self.paused, self.woken, self.parts = HEALTHY, False, [], {}
 
@@ -168,24 +194,6 @@ class FakeControl:
 
     async def undo(self, job_id, *, dry_run):
         return (self.store.shelf[job_id], OUTLOOK) if dry_run else (self.move(job_id, State.READY, reason="undo"), None)
-
-    async def resolve(self, job_id, *, published, name):
-        return self.move(job_id, State.READY, reason=f"{name}: {published}")
-
-    async def resend(self, job_id, names):
-        return self.move(job_id, State.READY, reason=" ".join(names))
-
-    async def retract(self, job_id):
-        return self.move(job_id, State.READY)
-
-    async def cancel(self, job_id):
-        return self.move(job_id, State.CANCELLED)
-
-    async def approve(self, job_id):
-        return self.move(job_id, State.PUBLISHING)
-
-    async def reject(self, job_id, reason):
-        return self.move(job_id, State.CANCELLED, reason=reason)
 
     async def pause(self):
         self.paused = True

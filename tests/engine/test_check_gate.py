@@ -42,9 +42,9 @@ async def test_what_a_person_must_decide_waits_for_him_with_a_sentence_that_says
     async with Engine(tmp_path, steps=[trim], publishers=[far]) as engine:
         held = await engine.until((await engine.one()).id, State.HELD)
         assert held.reason == f"The check found: talk: {SENTENCE}"
-        await engine.settled()
+        await engine.until_idle()
         assert far.arrived == []
-        await engine.runner.approve(held)
+        await engine.commands.approve(held)
         await engine.until(held.id, State.PUBLISHED)
         assert (trim.runs, far.arrived) == (1, [held.id])
 
@@ -53,15 +53,15 @@ async def test_a_hold_and_its_approval_survive_restarts(tmp_path):
     trim, far = Checked("trim", found=BLACK), FakePublisher("far", results=[RetryLater("Not now.")])
     async with Engine(tmp_path, steps=[trim], publishers=[far]) as engine:
         held = await engine.until((await engine.one()).id, State.HELD)
-        await engine.settled()
+        await engine.until_idle()
     async with Engine(tmp_path, steps=[trim], publishers=[far], store=engine.store) as second:
-        await second.settled()
+        await second.until_idle()
         assert (await second.store.job(held.id)).state is State.HELD
-        await second.runner.approve(held)
+        await second.commands.approve(held)
         waiting = await second.until(held.id, State.WAITING)
-        await second.settled()
+        await second.until_idle()
     async with Engine(tmp_path, steps=[trim], publishers=[far], store=engine.store) as third:
-        await third.acts.retry(waiting)
+        await third.commands.retry(waiting)
         await third.until(held.id, State.PUBLISHED)
         assert State.HELD not in third.path(held.id)
         assert trim.runs == 1
@@ -71,11 +71,11 @@ async def test_a_file_that_is_made_anew_is_held_again(tmp_path):
     trim, far = Checked("trim", found=BLACK), FakePublisher("far", results=[Refused("The token is wrong.")])
     async with Engine(tmp_path, steps=[trim], publishers=[far]) as engine:
         held = await engine.until((await engine.one()).id, State.HELD)
-        await engine.runner.approve(held)
+        await engine.commands.approve(held)
         refused = await engine.until(held.id, State.REFUSED)
-        await engine.settled()
+        await engine.until_idle()
         shutil.rmtree(tmp_path / "jobs" / held.id)
-        await engine.acts.retry(refused)
+        await engine.commands.retry(refused)
         await engine.until(held.id, State.HELD, times=2)
         assert (trim.runs, far.arrived) == (2, [])
 
@@ -87,8 +87,8 @@ async def test_what_the_policy_refuses_is_refused_and_goes_out_unmade_once_the_p
         refused = await engine.until((await engine.one()).id, State.REFUSED)
         assert refused.reason.startswith(f"The check refused it. talk: {SENTENCE}")
         assert f"vidd retry {refused.id} --fresh-settings" in refused.reason
-        await engine.settled()
-        await engine.acts.retry(refused, {"programme": None, "check": {"black": "note"}})
+        await engine.until_idle()
+        await engine.commands.retry(refused, {"programme": None, "check": {"black": "note"}})
         await engine.until(refused.id, State.PUBLISHED)
         assert (trim.runs, far.arrived) == (1, [refused.id])
 
@@ -105,7 +105,7 @@ async def test_a_review_and_a_finding_are_decided_by_one_look(tmp_path):
     async with Engine(tmp_path, steps=[trim], publishers=[far], review=True) as engine:
         held = await engine.until((await engine.one()).id, State.HELD)
         assert held.reason == f"A person must look at it and approve it. The check found: talk: {SENTENCE}"
-        await engine.runner.approve(held)
+        await engine.commands.approve(held)
         await engine.until(held.id, State.PUBLISHED)
         assert engine.path(held.id).count(State.HELD) == 1
 
@@ -115,12 +115,12 @@ async def test_a_review_that_was_given_does_not_stand_for_what_is_found_later(tm
     async with Engine(tmp_path, steps=[trim], publishers=[far], review=True) as engine:
         held = await engine.until((await engine.one()).id, State.HELD)
         assert held.reason == "A person must look at it and approve it."
-        await engine.runner.approve(held)
+        await engine.commands.approve(held)
         refused = await engine.until(held.id, State.REFUSED)
-        await engine.settled()
+        await engine.until_idle()
         shutil.rmtree(tmp_path / "jobs" / held.id)
         trim.found = BLACK
-        await engine.acts.retry(refused)
+        await engine.commands.retry(refused)
         again = await engine.until(held.id, State.HELD, times=2)
         assert again.reason == f"The check found: talk: {SENTENCE}"
 
@@ -129,11 +129,11 @@ async def test_a_finding_that_was_approved_does_not_stand_for_a_review(tmp_path)
     trim, far = Checked("trim", found=BLACK), FakePublisher("far", results=[Refused("The token is wrong.")])
     async with Engine(tmp_path, steps=[trim], publishers=[far]) as engine:
         held = await engine.until((await engine.one()).id, State.HELD)
-        await engine.runner.approve(held)
+        await engine.commands.approve(held)
         refused = await engine.until(held.id, State.REFUSED)
-        await engine.settled()
+        await engine.until_idle()
         engine.plan = replace(engine.plan, review=True)
-        await engine.acts.retry(refused)
+        await engine.commands.retry(refused)
         again = await engine.until(held.id, State.HELD, times=2)
         assert again.reason == "A person must look at it and approve it."
 
@@ -156,11 +156,11 @@ async def test_a_published_job_that_is_taken_up_again_is_not_held(tmp_path):
     trim, far, mail = Checked("trim"), FakePublisher("far"), FakePublisher("mail", is_email=True)
     async with Engine(tmp_path, steps=[trim], publishers=[far], notices=[mail]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
-        await engine.settled()
+        await engine.until_idle()
         (record,) = await engine.store.steps(job.id)
         worse = replace(record.outcome.artifacts[0], facts={"check": {"id": "talk1", **BLACK}})
         await engine.store.record_step(replace(record, outcome=Outcome((worse,))))
-        await engine.acts.resend(job)
+        await engine.commands.resend(job)
         await engine.until(job.id, State.PUBLISHED, times=2)
         assert len(mail.arrived) == 2
 
@@ -178,10 +178,10 @@ async def test_every_file_that_goes_out_gets_a_record_whatever_step_made_it(tmp_
         engine.context.examine = examine
         held = await engine.until((await engine.one()).id, State.HELD)
         assert asked == [(b"x" * 10, "film", held.name)]
-        await engine.settled()
+        await engine.until_idle()
         found = {one.role: one.facts for step in await engine.store.steps(held.id) for one in step.outcome.artifacts}
         assert found == {"source": {}, "film": {"check": {"id": "film1", **BLACK}}, "poster": {}}
-        await engine.runner.approve(held)
+        await engine.commands.approve(held)
         await engine.until(held.id, State.PUBLISHED)
         assert len(asked) == 1
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from builders.engine import Engine, FakePublisher, FakeStep, talk
 
-from vidd.engine.row_requests import Wishes
+from vidd.engine.row_requests import RowRequests
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.model.job import IllegalMove, State
 from vidd.model.publication import PublicationState
@@ -31,7 +31,7 @@ async def test_what_a_person_found_is_the_receipt_and_nothing_is_sent_again(tmp_
     far = FakePublisher("far")
     async with Engine(tmp_path, publishers=[far]) as engine:
         job = await unsure(engine, far)
-        await engine.acts.resolve(job, published="https://far.example/1")
+        await engine.commands.resolve(job, published="https://far.example/1")
         await engine.until(job.id, State.PUBLISHED)
         one = await publication(engine, job)
         assert (one.state, one.receipt.url, far.arrived) == (PublicationState.DONE, "https://far.example/1", [])
@@ -42,7 +42,7 @@ async def test_what_a_person_did_not_find_is_sent_again_without_asking(tmp_path)
     async with Engine(tmp_path, publishers=[far]) as engine:
         job = await unsure(engine, far)
         far.answers.append(OutcomeUnknown("It would still not know."))
-        await engine.acts.resolve(job, published=None)
+        await engine.commands.resolve(job, published=None)
         await engine.until(job.id, State.PUBLISHED)
         assert (far.arrived, len(far.answers)) == ([job.id], 1)
 
@@ -55,10 +55,10 @@ async def test_of_several_unsure_publications_the_one_must_be_named(tmp_path):
     async with Engine(tmp_path, publishers=[one, two]) as engine:
         job = await engine.until((await engine.one()).id, State.UNSURE)
         with pytest.raises(Refused, match="one, two"):
-            await engine.acts.resolve(job, published=None)
-        job = await engine.acts.resolve(job, published="https://one.example/", name="one")
+            await engine.commands.resolve(job, published=None)
+        job = await engine.commands.resolve(job, published="https://one.example/", name="one")
         job = await engine.until(job.id, State.UNSURE, times=2)
-        await engine.acts.resolve(job, published=None)
+        await engine.commands.resolve(job, published=None)
         await engine.until(job.id, State.PUBLISHED)
         assert (one.arrived, two.arrived) == ([], [job.id])
 
@@ -67,35 +67,35 @@ async def test_there_is_nothing_to_resolve_where_nothing_is_unsure(tmp_path):
     async with Engine(tmp_path, publishers=[FakePublisher("far")]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         with pytest.raises(IllegalMove, match="Nothing is unsure"):
-            await engine.acts.resolve(job, published=None)
+            await engine.commands.resolve(job, published=None)
 
 
 async def test_letters_go_out_once_more_as_the_next_edition(tmp_path):
     far, mail, hook = FakePublisher("far"), FakePublisher("mail", is_email=True), FakePublisher("hook")
     async with Engine(tmp_path, publishers=[far], notices=[mail, hook]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
-        await engine.acts.resend(job)
+        await engine.commands.resend(job)
         job = await engine.until(job.id, State.PUBLISHED, times=2)
         assert (far.arrived, mail.arrived, hook.arrived) == ([job.id], [job.id] * 2, [job.id])
         assert (await publication(engine, job, "mail")).edition == 2
-        await engine.acts.resend(job, ["hook"])
+        await engine.commands.resend(job, ["hook"])
         await engine.until(job.id, State.PUBLISHED, times=3)
         assert (len(mail.arrived), len(hook.arrived)) == (2, 2)
         with pytest.raises(Refused, match="no notice fax; it has: mail, hook"):
-            await engine.acts.resend(await engine.store.job(job.id), ["fax"])
+            await engine.commands.resend(await engine.store.job(job.id), ["fax"])
 
 
 async def test_a_job_that_is_taken_back_is_cancelled_and_its_publications_say_so(tmp_path):
     far = FakePublisher("far", amends=True)
     async with Engine(tmp_path, publishers=[far], steps=[FakeStep("cut")]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         job = await engine.until(job.id, State.CANCELLED)
         assert job.reason == f"A person took it back. far let go of {job.id}."
         assert (far.arrived, (await publication(engine, job)).state) == ([], PublicationState.RETRACTED)
         with pytest.raises(IllegalMove, match="nothing to take back"):
-            await engine.acts.retract(job)
-        await engine.acts.retry(job)
+            await engine.commands.retract(job)
+        await engine.commands.retry(job)
         await engine.until(job.id, State.PUBLISHED, times=2)
         one = await publication(engine, job)
         assert (far.arrived, one.edition, one.state) == ([job.id], 2, PublicationState.DONE)
@@ -106,7 +106,7 @@ async def test_taking_back_waits_and_goes_on_and_a_failure_of_it_is_said(tmp_pat
     far.faults.append(RetryLater("Quota.", after=60))
     async with Engine(tmp_path, publishers=[far, disk]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         await engine.until(job.id, State.WAITING)
         assert far.arrived == [job.id]
         engine.clock.forward(70)
@@ -143,13 +143,13 @@ async def test_a_job_whose_place_was_taken_is_not_published_again_by_a_retry(tmp
         first = await engine.until((await engine.one()).id, State.WAITING)
         engine.clock.forward(1)
         second = await engine.until((await engine.one("Again_t1_000000_000200.mp4")).id, State.REFUSED)
-        first = await engine.runner.cancel(await engine.store.job(first.id))
+        first = await engine.commands.cancel(await engine.store.job(first.id))
         assert f"Still out: page (far://page/{first.id}); vidd retract {first.id} takes it back." in first.reason
-        await engine.acts.retry(second, replace=True)
+        await engine.commands.retry(second, replace=True)
         await engine.until(second.id, State.PUBLISHED)
         await engine.until(first.id, State.CANCELLED, times=2)
         assert (page.arrived, channel.arrived) == ([second.id], [second.id])
-        await engine.acts.retry(await engine.store.job(first.id))
+        await engine.commands.retry(await engine.store.job(first.id))
         refused = await engine.until(first.id, State.REFUSED)
         assert f"The job {second.id}" in refused.reason
         assert (page.arrived, channel.arrived) == ([second.id], [second.id])
@@ -159,9 +159,11 @@ async def test_a_job_whose_place_was_taken_is_not_published_again_by_a_retry(tmp
 async def wished(tmp_path, **how):
     async with Engine(tmp_path, programme="sheet", **how) as engine:
         await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
-        wishes = Wishes(engine.context, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
-        engine.observers.append(wishes.note)
-        task = asyncio.create_task(wishes.run())
+        row_requests = RowRequests(
+            engine.context, engine.runner, engine.intake, engine.commands, pipeline="talks", plan=engine.plan
+        )
+        engine.observers.append(row_requests.note)
+        task = asyncio.create_task(row_requests.run())
         try:
             yield engine
         finally:
@@ -176,9 +178,9 @@ async def test_what_was_refused_for_good_is_sent_anew_when_a_person_says_so(tmp_
     far.answers += [gone, gone]
     async with Engine(tmp_path, publishers=[far]) as engine:
         job = await engine.until((await engine.one()).id, State.REFUSED)
-        await engine.acts.retry(job)
+        await engine.commands.retry(job)
         job = await engine.until(job.id, State.REFUSED, times=2)
-        await engine.acts.resolve(job, published=None)
+        await engine.commands.resolve(job, published=None)
         await engine.until(job.id, State.PUBLISHED)
         assert far.arrived == [job.id]
 
@@ -190,5 +192,5 @@ async def test_a_notice_nobody_knows_of_is_not_quietly_passed_over_by_a_resend(t
     async with Engine(tmp_path, publishers=[far], notices=[mail]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         with pytest.raises(IllegalMove, match="The notice mail is unsure"):
-            await engine.acts.resend(job)
+            await engine.commands.resend(job)
         assert mail.arrived == []

@@ -120,13 +120,13 @@ class Lab:
 
     async def until(self, job_id, state, times=1):
         job = await self.engine.until(job_id, state, times)
-        await self.engine.settled()
+        await self.engine.until_idle()
         return job
 
     async def rework(self, job, step="analyse"):
         edition = job.facts.get("rework", {}).get("edition", 1) + 1
         rows = [row | ({"rework": edition} if row["name"] == step else {}) for row in job.settings["steps"]]
-        return await self.engine.acts.rework(job, {**job.settings, "steps": rows}, step, {"extra": ["--more"]})
+        return await self.engine.commands.rework(job, {**job.settings, "steps": rows}, step, {"extra": ["--more"]})
 
     @property
     def runs(self):
@@ -160,7 +160,7 @@ async def test_whoever_was_told_is_told_once_more_and_only_once(tmp_path):
         again = await lab.until(job.id, State.PUBLISHED, 2)
         assert lab.mail.arrived == [job.id] * 2
         with pytest.raises(IllegalMove, match="nothing to retry"):
-            await lab.engine.acts.retry(again)
+            await lab.engine.commands.retry(again)
         [_, mail] = await lab.engine.store.publications(job.id)
         assert mail.edition == 2
 
@@ -172,7 +172,7 @@ async def test_a_mail_of_the_rework_whose_fate_nobody_knows_is_not_sent_again(tm
         lab.mail.answers += [OutcomeUnknown("Silence."), OutcomeUnknown("Silence.")]
         await lab.rework(job)
         again = await lab.until(job.id, State.PUBLISHED, 2)
-        await lab.engine.acts.retry(again)
+        await lab.engine.commands.retry(again)
         await lab.until(job.id, State.PUBLISHED, 3)
         assert lab.mail.arrived == [job.id]
         [_, mail] = await lab.engine.store.publications(job.id)
@@ -186,7 +186,7 @@ async def test_a_mail_that_was_asked_for_once_more_is_not_sent_again_where_nobod
         job = await lab.until(job.id, State.PUBLISHED, 2)
         lab.mail.results.append(OutcomeUnknown("Broken."))
         lab.mail.answers += [OutcomeUnknown("Silence."), OutcomeUnknown("Silence.")]
-        await lab.engine.acts.resend(job)
+        await lab.engine.commands.resend(job)
         job = await lab.until(job.id, State.PUBLISHED, 3)
         await lab.engine.runner.requeue(job, "Its row changed.")
         await lab.until(job.id, State.PUBLISHED, 4)
@@ -202,7 +202,7 @@ async def test_undo_brings_back_what_was_out_and_a_second_one_what_was_undone(tm
         lab.analysis.files = second
         await lab.rework(job)
         job = await lab.until(job.id, State.PUBLISHED, 2)
-        undone = await lab.engine.acts.undo(job)
+        undone = await lab.engine.commands.undo(job)
         assert "rework" not in undone.settings["steps"][2]
         job = await lab.until(job.id, State.PUBLISHED, 3)
         assert (lab.far.there, lab.runs) == (first, [2, 1, 2])
@@ -210,7 +210,7 @@ async def test_undo_brings_back_what_was_out_and_a_second_one_what_was_undone(tm
         compared = job.facts["rework"]["compared"]
         assert [compared[what] for what in ("added", "changed", "removed", "unchanged")] == [2, 1, 0, 1]
         assert lab.far.gone == {"results": []}
-        await lab.engine.acts.undo(job)
+        await lab.engine.commands.undo(job)
         await lab.until(job.id, State.PUBLISHED, 4)
         assert (lab.far.there, lab.runs) == (second, [2, 1, 2])
         assert lab.mail.arrived == [job.id] * 4
@@ -232,7 +232,7 @@ async def test_a_rework_that_fails_leaves_what_is_out_and_can_be_undone_or_asked
         lab.analysis.results = [Refused("No such flag.")]
         await lab.rework(job)
         job = await lab.until(job.id, State.REFUSED, 2)
-        await lab.engine.acts.undo(job)
+        await lab.engine.commands.undo(job)
         await lab.until(job.id, State.PUBLISHED, 3)
         assert lab.far.there == {"a.json": "other"}
 
@@ -244,7 +244,7 @@ async def test_what_a_rework_put_out_before_it_failed_is_known_to_the_one_after_
         lab.far.faults.append(Refused("Half of it went out."))
         await lab.rework(job)
         job = await lab.until(job.id, State.REFUSED)
-        await lab.engine.acts.undo(job)
+        await lab.engine.commands.undo(job)
         await lab.until(job.id, State.PUBLISHED, 2)
         assert lab.far.gone == {"results": ["new.json"]}
 
@@ -269,7 +269,7 @@ async def test_a_rework_whose_files_were_swept_away_begins_with_what_was_kept_on
         await lab.rework(job)
         job = await lab.until(job.id, State.REFUSED)
         await lab.engine.context.workspace.remove(job.id)
-        await lab.engine.acts.retry(job)
+        await lab.engine.commands.retry(job)
         await lab.until(job.id, State.PUBLISHED, 2)
         assert "work/1.tmp" in lab.analysis.found[2]
         assert lab.runs == [3, 1, 3]
@@ -281,7 +281,7 @@ async def test_an_undo_whose_kept_results_are_gone_says_so(tmp_path):
         await lab.rework(job)
         job = await lab.until(job.id, State.PUBLISHED, 2)
         await lab.engine.runner.pause()
-        await lab.engine.acts.undo(job)
+        await lab.engine.commands.undo(job)
         shutil.rmtree(tmp_path / "kept" / job.id / "1")
         await lab.engine.runner.resume()
         job = await lab.until(job.id, State.REFUSED)
@@ -312,7 +312,7 @@ async def test_without_kept_results_all_steps_run_and_nothing_can_be_undone(tmp_
         job = await lab.until(job.id, State.PUBLISHED, 2)
         assert (lab.runs, lab.far.there) == ([2, 2, 2], {"a.json": "other"})
         with pytest.raises(Refused, match="No earlier results of the job"):
-            await lab.engine.acts.undo(job)
+            await lab.engine.commands.undo(job)
 
 
 async def test_what_was_kept_long_enough_goes_but_not_under_a_job_that_works_on_it(tmp_path):
@@ -329,7 +329,7 @@ async def test_what_was_kept_long_enough_goes_but_not_under_a_job_that_works_on_
         kept.sweep(lab.engine.clock.now(), alive=[])
         assert kept.editions(job.id) == []
         with pytest.raises(Refused, match="the time it names has passed"):
-            await lab.engine.acts.undo(job)
+            await lab.engine.commands.undo(job)
 
 
 async def test_only_what_is_published_or_refused_can_be_reworked(tmp_path):
@@ -351,7 +351,7 @@ async def test_a_change_that_the_other_side_does_not_take_is_told_as_a_failure_a
         job = await lab.until(job.id, State.REFUSED)
         assert job.reason == "far: The folder is read-only."
         assert (lab.far.there, lab.mail.arrived, told.arrived) == (first, [job.id], [job.id])
-        await lab.engine.acts.retry(job)
+        await lab.engine.commands.retry(job)
         await lab.until(job.id, State.PUBLISHED, 2)
         assert (lab.far.there, lab.mail.arrived) == ({"a.json": "other"}, [job.id] * 2)
 
@@ -373,7 +373,7 @@ async def test_what_cannot_be_replaced_is_named(tmp_path):
 async def test_only_what_is_published_may_change_and_then_no_step_runs(tmp_path):
     async with Lab(tmp_path) as lab:
         job = await lab.published()
-        await lab.engine.acts.rework(job, job.settings, None, {"set": {"far.delete": True}})
+        await lab.engine.commands.rework(job, job.settings, None, {"set": {"far.delete": True}})
         await lab.until(job.id, State.PUBLISHED, 2)
         assert (lab.runs, lab.far.moved) == ([1, 1, 1], [["a.json", "b/c.json", "d.json"], []])
 
@@ -404,7 +404,7 @@ async def test_a_daemon_that_dies_in_a_rework_goes_on_with_it(tmp_path):
 async def test_a_review_is_asked_for_once_more(tmp_path):
     async with Lab(tmp_path, review=True) as lab:
         job = await lab.until((await lab.engine.one()).id, State.HELD)
-        await lab.engine.runner.approve(job)
+        await lab.engine.commands.approve(job)
         job = await lab.until(job.id, State.PUBLISHED)
         await lab.rework(job)
         await lab.until(job.id, State.HELD, 2)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from builders.engine import Engine, FakePublisher, FakeStep, talk
 
-from vidd.engine.row_requests import Wishes
+from vidd.engine.row_requests import RowRequests
 from vidd.errors import Refused, RetryLater
 from vidd.model.job import State
 from vidd.model.publication import PublicationState
@@ -30,13 +30,15 @@ class CountingStore(MemoryStore):
 
 @asynccontextmanager
 async def sheet(tmp_path, *rows, **how):
-    """An engine with wishes, and a function that puts other rows into the programme and waits until they were seen."""
+    """An engine with row_requests, and a function that puts other rows into the programme and waits until they were seen."""
     async with Engine(tmp_path, programme="sheet", **how) as engine:
-        wishes = Wishes(engine.context, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
-        engine.observers.append(wishes.note)
+        row_requests = RowRequests(
+            engine.context, engine.runner, engine.intake, engine.commands, pipeline="talks", plan=engine.plan
+        )
+        engine.observers.append(row_requests.note)
 
         granting = asyncio.Lock()
-        settle = wishes.settle
+        settle = row_requests.grant_pending
 
         async def settle_alone():
             async with granting:
@@ -45,12 +47,12 @@ async def sheet(tmp_path, *rows, **how):
         async def put(*talks):
             async with granting:
                 await engine.store.put_talks("sheet", talks, engine.clock.now())
-            wishes.programme_read("sheet")
+            row_requests.programme_read("sheet")
             await settle_alone()
 
-        wishes.settle = settle_alone
+        row_requests.grant_pending = settle_alone
         await put(*rows)
-        task = asyncio.create_task(wishes.run())
+        task = asyncio.create_task(row_requests.run())
         try:
             yield engine, put
         finally:
@@ -117,7 +119,7 @@ async def test_a_changed_description_reaches_what_is_published_and_nothing_is_cu
         assert (far.said[job.id], disk.said[job.id]) == ("New.", "Old.")
         assert (far.arrived, disk.arrived, mail.arrived, cut.runs) == ([job.id], [job.id], [job.id], 1)
         await put(talk("t1", description="New.", priority=4))
-        await engine.settled()
+        await engine.until_idle()
         assert engine.path(job.id).count(State.PUBLISHED) == 2
 
 
@@ -147,8 +149,8 @@ async def test_a_change_that_must_wait_waits_and_one_that_is_refused_is_said_and
         assert job.reason == "Published, but not changed: far: Too long."
         [one] = await engine.store.publications(job.id)
         assert (one.state, one.revision, far.said[job.id]) == (PublicationState.DONE, revision_of(new), "Old.")
-        await engine.settled()
-        await engine.acts.retry(await engine.store.job(job.id))
+        await engine.until_idle()
+        await engine.commands.retry(await engine.store.job(job.id))
         job = await engine.until(job.id, State.PUBLISHED, times=3)
         assert (job.reason, far.said[job.id]) == (None, "New.")
 
@@ -187,18 +189,20 @@ async def test_what_was_replaced_in_its_place_is_not_taken_away(tmp_path):
 async def test_a_job_that_moves_has_only_its_own_row_read(tmp_path):
     store = CountingStore()
     async with Engine(tmp_path, programme="sheet", publishers=[FakePublisher("far")], store=store) as engine:
-        wishes = Wishes(engine.context, engine.runner, engine.intake, engine.acts, pipeline="talks", plan=engine.plan)
-        engine.observers.append(wishes.note)
+        row_requests = RowRequests(
+            engine.context, engine.runner, engine.intake, engine.commands, pipeline="talks", plan=engine.plan
+        )
+        engine.observers.append(row_requests.note)
         await store.put_talks("sheet", [talk(f"t{number}") for number in range(50)], engine.clock.now())
-        await wishes.settle()
+        await row_requests.grant_pending()
         await engine.until((await engine.one()).id, State.PUBLISHED)
-        await engine.settled()
-        assert wishes.outstanding
+        await engine.until_idle()
+        assert row_requests.outstanding
         store.rows = 0
-        await wishes.settle()
+        await row_requests.grant_pending()
         assert store.rows == 1
-        wishes.programme_read("sheet")
-        await wishes.settle()
+        row_requests.programme_read("sheet")
+        await row_requests.grant_pending()
         assert store.rows == 51
 
 
@@ -214,9 +218,9 @@ async def test_a_row_that_comes_back_is_looked_at_anew(tmp_path):
 async def test_a_mark_that_was_there_before_the_recording_asks_for_nothing(tmp_path):
     far = FakePublisher("far")
     async with sheet(tmp_path, talk("t1", reprocess="1", resend="1"), publishers=[far]) as (engine, _):
-        await engine.settled()
+        await engine.until_idle()
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
-        await engine.settled()
+        await engine.until_idle()
         assert (await engine.store.jobs(), far.arrived) == ([await engine.store.job(job.id)], [job.id])
 
 
@@ -227,9 +231,9 @@ async def test_resend_sends_the_letters_again_once_for_each_mark(tmp_path):
         await put(talk("t1", resend="1"))
         await engine.until(job.id, State.PUBLISHED, times=2)
         await put(talk("t1", resend="1", priority=2))
-        await engine.settled()
+        await engine.until_idle()
         await put(talk("t1"))
-        await engine.settled()
+        await engine.until_idle()
         await put(talk("t1", resend="1"))
         await engine.until(job.id, State.PUBLISHED, times=3)
         assert (far.arrived, mail.arrived) == ([job.id], [job.id] * 3)

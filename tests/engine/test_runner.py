@@ -20,7 +20,7 @@ async def test_an_arrival_goes_down_the_whole_path_and_leaves_no_file(tmp_path):
     async with Engine(tmp_path, steps=[step], publishers=[library], notices=[mail]) as engine:
         job = await engine.one()
         await engine.until(job.id, State.PUBLISHED)
-        await engine.settled()
+        await engine.until_idle()
         assert engine.path(job.id) == WHOLE_PATH
         assert (step.runs, library.arrived, mail.arrived) == (1, [job.id], [job.id])
         assert list((tmp_path / "jobs").iterdir()) == []
@@ -36,7 +36,7 @@ async def test_the_same_arrival_is_worked_on_once(tmp_path):
         job = await engine.one()
         assert await engine.admit("Main_t1_000000_000100.mp4") == []
         await engine.until(job.id, State.PUBLISHED)
-        await engine.settled()
+        await engine.until_idle()
         assert step.runs == 1
 
 
@@ -71,7 +71,7 @@ async def test_a_recorded_step_runs_again_once_its_outcome_serves_no_more(tmp_pa
         job = await engine.one()
         for time in (1, 2):
             await engine.until(job.id, State.WAITING, time)
-            await engine.settled()
+            await engine.until_idle()
             engine.clock.forward(100)
         await engine.until(job.id, State.PUBLISHED)
         # What was made from the old file is made anew as well.
@@ -85,7 +85,7 @@ async def test_attempts_are_bounded_and_the_last_reason_is_kept(tmp_path):
         job = await engine.one()
         for time in (1, 2):
             await engine.until(job.id, State.WAITING, time)
-            await engine.settled()
+            await engine.until_idle()
             engine.clock.forward(100)
         refused = await engine.until(job.id, State.REFUSED)
         assert refused.reason == "Given up after 3 attempts: Still no."
@@ -98,7 +98,7 @@ async def test_a_wait_that_is_nobodys_failure_uses_up_no_attempt(tmp_path):
         job = await engine.one()
         for time in range(1, 6):
             assert (await engine.until(job.id, State.WAITING, time)).attempt == 0
-            await engine.settled()
+            await engine.until_idle()
             engine.clock.forward(61)
         await engine.until(job.id, State.PUBLISHED)
 
@@ -112,7 +112,7 @@ async def test_a_publishers_wait_that_is_nobodys_failure_leaves_its_attempts_for
             await engine.until(job.id, State.WAITING, time)
             [one] = await engine.store.publications(job.id)
             assert one.attempt == (time == 9), time
-            await engine.settled()
+            await engine.until_idle()
             engine.clock.forward(61)
         await engine.until(job.id, State.PUBLISHED)
 
@@ -145,7 +145,7 @@ async def test_publishers_run_side_by_side_and_one_failure_leaves_the_others_rec
         refused = await engine.until(job.id, State.REFUSED)
         assert refused.reason == "youtube: The token is revoked."
         assert mail.arrived == []
-        await engine.acts.retry(refused)
+        await engine.commands.retry(refused)
         await engine.until(job.id, State.PUBLISHED)
         assert (slow.arrived, bad.arrived, mail.arrived) == ([job.id], [job.id], [job.id])
 
@@ -176,7 +176,7 @@ async def test_what_provably_did_not_arrive_is_sent_again(tmp_path):
     async with Engine(tmp_path, publishers=[s3]) as engine:
         job = await engine.one()
         await engine.until(job.id, State.WAITING)
-        await engine.settled()
+        await engine.until_idle()
         engine.clock.forward(60)
         await engine.until(job.id, State.PUBLISHED)
         assert s3.arrived == [job.id]
@@ -189,7 +189,7 @@ async def test_what_cannot_be_asked_is_unsure_and_is_not_sent_again(tmp_path):
         job = await engine.one()
         unsure = await engine.until(job.id, State.UNSURE)
         assert unsure.reason == "s3: The server does not say."
-        await engine.acts.retry(unsure)
+        await engine.commands.retry(unsure)
         await engine.until(job.id, State.UNSURE, 2)
         assert s3.arrived == []
 
@@ -202,7 +202,7 @@ async def test_a_provider_that_cannot_be_reached_is_asked_again_before_anything_
         s3.arrived.append(job.id)
         for time in (1, 2):
             await engine.until(job.id, State.WAITING, time)
-            await engine.settled()
+            await engine.until_idle()
             engine.clock.forward(100)
         await engine.until(job.id, State.PUBLISHED)
         assert s3.arrived == [job.id]
@@ -214,13 +214,13 @@ async def test_a_refused_notice_does_not_unpublish_and_can_be_sent_later_without
         job = await engine.one()
         published = await engine.until(job.id, State.PUBLISHED)
         assert "mail: Wrong password." in published.reason
-        await engine.settled()
-        await engine.acts.retry(published)
-        await engine.settled()
+        await engine.until_idle()
+        await engine.commands.retry(published)
+        await engine.until_idle()
         again = await engine.until(job.id, State.PUBLISHED, 2)
         assert (again.reason, mail.arrived, trim.runs) == (None, [job.id], 1)
         with pytest.raises(IllegalMove, match="nothing to retry"):
-            await engine.acts.retry(again)
+            await engine.commands.retry(again)
 
 
 async def test_a_lost_file_makes_its_step_and_those_after_it_run_again(tmp_path):
@@ -245,7 +245,7 @@ async def test_one_job_uploads_while_the_next_encodes(tmp_path):
         await encode.wait()
         upload.open.set()
         encode.open.set()
-        await engine.settled()
+        await engine.until_idle()
 
 
 @dataclass
@@ -280,7 +280,7 @@ async def test_one_job_is_looked_at_and_another_checked_while_a_third_encodes(tm
         await step.both_looked.wait()
         for gate in step.gates:
             gate.open.set()
-        await engine.settled()
+        await engine.until_idle()
     assert step.order == ["looks at a", "encodes a", "looks at b", "checks a", "encodes b", "checks b"]
 
 
@@ -313,7 +313,7 @@ async def test_an_urgent_job_overtakes(tmp_path):
         await engine.admit("b_t1_000000_000100.mp4", "c_t1_000000_000100.mp4")
         await engine.one("d_t1_000000_000100.mp4", priority=9)
         gate.open.set()
-        await engine.settled()
+        await engine.until_idle()
         assert order == ["a", "d", "b", "c"]
 
 
@@ -327,10 +327,10 @@ async def test_a_pause_lets_running_jobs_end_and_starts_none_even_after_a_restar
         second = await engine.one("b_t1_000000_000100.mp4")
         gate.open.set()
         await engine.until(first.id, State.PUBLISHED)
-        await engine.settled()
+        await engine.until_idle()
         assert (await engine.store.job(second.id)).state is State.SEEN
     async with Engine(tmp_path, steps=[trim], store=engine.store) as later:
-        await later.settled()
+        await later.until_idle()
         assert (await later.store.job(second.id)).state is State.SEEN
         await later.runner.resume()
         await later.until(second.id, State.PUBLISHED)
@@ -341,7 +341,7 @@ async def test_a_job_that_waits_is_found_due_by_the_next_daemon(tmp_path):
     async with Engine(tmp_path, steps=[trim]) as engine:
         job = await engine.one()
         await engine.until(job.id, State.WAITING)
-        await engine.settled()
+        await engine.until_idle()
     async with Engine(tmp_path, steps=[trim], store=engine.store) as later:
         await asyncio.sleep(0)
         assert (await later.store.job(job.id)).state is State.WAITING
@@ -354,7 +354,7 @@ async def test_a_cancelled_job_ends_what_runs_for_it_and_leaves_no_file(tmp_path
     async with Engine(tmp_path, steps=[FakeStep("fetch"), FakeStep("trim", results=[gate])]) as engine:
         job = await engine.one()
         await gate.wait()
-        cancelled = await engine.runner.cancel(await engine.store.job(job.id))
+        cancelled = await engine.commands.cancel(await engine.store.job(job.id))
         assert cancelled.state is State.CANCELLED
         assert (await engine.store.job(job.id)).state is State.CANCELLED
         assert list((tmp_path / "jobs").iterdir()) == []
@@ -396,11 +396,11 @@ async def test_a_held_job_goes_out_only_when_a_person_approves(tmp_path):
         job = await engine.one()
         held = await engine.until(job.id, State.HELD)
         assert library.arrived == []
-        await engine.settled()
-        await engine.runner.approve(held)
+        await engine.until_idle()
+        await engine.commands.approve(held)
         await engine.until(job.id, State.PUBLISHED)
         with pytest.raises(IllegalMove):
-            await engine.runner.approve(held.evolve(state=State.PUBLISHING))
+            await engine.commands.approve(held.evolve(state=State.PUBLISHING))
 
 
 class TestProgramme:
@@ -413,9 +413,9 @@ class TestProgramme:
             job = await engine.one()
             excluded = await engine.until(job.id, State.EXCLUDED)
             assert (trim.runs, excluded.reason) == (0, "The programme 'sheet' excludes the talk t1.")
-            await engine.settled()
+            await engine.until_idle()
             await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
-            await engine.acts.retry(excluded)
+            await engine.commands.retry(excluded)
             await engine.until(job.id, State.PUBLISHED)
 
     async def test_an_unknown_talk_waits_for_the_next_reading_and_is_then_refused(self, tmp_path):
@@ -424,7 +424,7 @@ class TestProgramme:
             job = await engine.one()
             await engine.until(job.id, State.WAITING)
             assert engine.asked == ["sheet"]
-            await engine.settled()
+            await engine.until_idle()
             engine.clock.forward(1)
             await engine.store.put_talks("sheet", [talk("other")], engine.clock.now())
             engine.clock.forward(60)
@@ -456,9 +456,9 @@ class TestProgramme:
         async with Engine(tmp_path, programme="sheet") as engine:
             job = await engine.one()
             await engine.until(job.id, State.WAITING)
-            await engine.settled()
+            await engine.until_idle()
             await engine.store.put_talks("sheet", [talk("t1")], engine.clock.now())
-            await engine.settled()
+            await engine.until_idle()
             engine.clock.forward(60)
             await engine.until(job.id, State.PUBLISHED)
 
@@ -536,7 +536,7 @@ class TestJournal:
         async with Engine(tmp_path, steps=[step], store=self.Full()) as engine:
             job = await engine.one()
             await engine.until(job.id, State.WAITING)
-            await engine.settled()
+            await engine.until_idle()
             engine.store.full = True
             engine.clock.forward(60)
             await self.written_again(engine, job)
@@ -569,7 +569,7 @@ async def test_a_wait_that_is_nobodys_failure_is_made_even_where_one_attempt_is_
         job = await engine.one()
         for times in (1, 2):
             await engine.until(job.id, State.WAITING, times)
-            await engine.settled()
+            await engine.until_idle()
             engine.clock.forward(60)
         await engine.until(job.id, State.PUBLISHED)
 
@@ -581,7 +581,7 @@ async def test_a_retry_that_is_refused_changes_no_settings(tmp_path):
         await gate.wait()
         working = await engine.store.job(job.id)
         with pytest.raises(IllegalMove):
-            await engine.acts.retry(working, {"other": True})
+            await engine.commands.retry(working, {"other": True})
         assert (await engine.store.job(job.id)).settings == job.settings
         gate.open.set()
         await engine.until(job.id, State.PUBLISHED)
@@ -593,7 +593,7 @@ async def test_who_goes_out_last_waits_for_the_receipts_of_the_others_and_is_giv
     async with Engine(tmp_path, publishers=[index, files]) as engine:
         job = await engine.one()
         await engine.until(job.id, State.WAITING)
-        await engine.settled()
+        await engine.until_idle()
         engine.clock.forward(100)
         await gate.wait()
         assert index.given == []
@@ -616,7 +616,7 @@ async def test_a_job_is_published_only_once_the_last_of_its_publishers_has_a_rec
     async with Engine(tmp_path, publishers=[files, index]) as engine:
         job = await engine.one()
         assert (await engine.until(job.id, State.WAITING)).reason == "index: Away."
-        await engine.settled()
+        await engine.until_idle()
         engine.clock.forward(100)
         await engine.until(job.id, State.PUBLISHED)
         assert (files.arrived, index.arrived) == ([job.id], [job.id])

@@ -119,7 +119,7 @@ async def test_a_retry_that_got_no_answer_is_made_all_the_same(tmp_path):
         waiting = await engine.until(job.id, State.WAITING)
         engine.store.deaf = {"save"}
         with pytest.raises(RetryLater):
-            await engine.acts.retry(waiting)
+            await engine.commands.retry(waiting)
         async with asyncio.timeout(DEADLINE):
             while (await engine.store.job(job.id)).state is not State.PUBLISHED:
                 engine.clock.forward(5)

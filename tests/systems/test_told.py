@@ -63,7 +63,7 @@ async def test_a_lost_answer_ends_in_one_notice_and_another_edition_in_a_second(
         assert len(far.requests) == 2
         assert far.requests[0].body == far.requests[1].body
         assert far.requests[0].data["urls"] == {"library": f"far://library/{job.id}"}
-        await engine.acts.resend(job, ["hook"])
+        await engine.commands.resend(job, ["hook"])
         await engine.until(job.id, State.PUBLISHED, times=2)
     assert list(far.held) == [f"{job.id}_hook_1", f"{job.id}_hook_2"]
 
@@ -76,11 +76,11 @@ async def test_slack_is_told_once_and_a_second_time_only_at_a_persons_word(far, 
         notice = await the_notice(engine, job)
         assert notice.state is PublicationState.UNSURE
         assert "look into the channel" in notice.reason
-        await engine.acts.retry(job)
+        await engine.commands.retry(job)
         job = await engine.until(job.id, State.PUBLISHED, times=2)
         assert (await the_notice(engine, job)).state is PublicationState.UNSURE
         assert len(far.messages) == 1
-        await engine.acts.resolve(job, published=None)
+        await engine.commands.resolve(job, published=None)
         job = await engine.until(job.id, State.PUBLISHED, times=3)
         assert (await the_notice(engine, job)).state is PublicationState.DONE
     assert len(far.messages) == 2
@@ -92,15 +92,15 @@ async def test_whoever_was_told_is_told_once_that_it_was_taken_back_and_again_wh
     library = FakePublisher("library", amends=True)
     async with Engine(tmp_path, publishers=[library], notices=[hook(far, certificate)]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         job = await engine.until(job.id, State.CANCELLED)
         told = [one.data for one in far.requests]
         assert [one["type"] for one in told] == ["job.published", "job.retracted"]
         assert told[1]["state"] == "retracted"
         assert told[1]["urls"] == told[0]["urls"] == {"library": f"far://library/{job.id}"}
-        await engine.acts.retry(job)
+        await engine.commands.retry(job)
         job = await engine.until(job.id, State.PUBLISHED, times=2)
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         await engine.until(job.id, State.CANCELLED, times=2)
     assert [(one.data["type"], one.data["edition"]) for one in far.requests] == [
         ("job.published", 1), ("job.retracted", 1), ("job.published", 2), ("job.retracted", 2),
@@ -113,11 +113,11 @@ async def test_a_lost_answer_to_a_retraction_ends_in_one(far, certificate, tmp_p
     async with Engine(tmp_path, publishers=[library], notices=[hook(far, certificate)]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         far.misstep("POST", "/hook", after=True)
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         job = await engine.until(job.id, State.WAITING)
         assert "hook (retracted)" in job.reason
         # A person who is impatient has it go on, not out again.
-        await engine.acts.retry(job)
+        await engine.commands.retry(job)
         job = await engine.until(job.id, State.CANCELLED)
         assert (library.arrived, job.reason) == ([], "A person took it back.")
     assert len(far.requests) == 3
@@ -133,14 +133,14 @@ async def test_a_retraction_that_slack_may_have_heard_of_is_told_again_only_at_a
     async with Engine(tmp_path, publishers=[library], notices=[told]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         far.misstep("POST", "/services", after=True)
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         job = await engine.until(job.id, State.CANCELLED)
         assert "Not told: hook (retracted): " in job.reason
         assert len(far.messages) == 2
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         job = await engine.until(job.id, State.CANCELLED, times=2)
         assert len(far.messages) == 2
-        await engine.acts.resolve(job, published=None)
+        await engine.commands.resolve(job, published=None)
         job = await engine.until(job.id, State.CANCELLED, times=3)
         assert (await the_notice(engine, job, "hook (retracted)")).state is PublicationState.DONE
         assert library.arrived == []
@@ -155,14 +155,14 @@ async def test_a_retraction_that_was_refused_is_told_by_asking_once_more(far, ce
     async with Engine(tmp_path, publishers=[library], notices=[hook(far, certificate)]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         far.misstep("POST", "/hook", "status", status=400)
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         job = await engine.until(job.id, State.CANCELLED)
         assert "Not told: hook (retracted): " in job.reason
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         job = await engine.until(job.id, State.CANCELLED, times=2)
         assert far.requests[-1].data["type"] == "job.retracted"
         with pytest.raises(IllegalMove, match="nothing to take back"):
-            await engine.acts.retract(job)
+            await engine.commands.retract(job)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ async def test_templates_tell_of_retractions_only_where_they_are_asked_to(far, c
     told = Told(Account(url=where, ca=certificate.file), **options)
     async with Engine(tmp_path, publishers=[library], notices=[told]) as engine:
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
-        await engine.acts.retract(job)
+        await engine.commands.retract(job)
         await engine.until(job.id, State.CANCELLED)
     assert len(far.requests) == 1 + tells
 
@@ -196,7 +196,7 @@ async def test_what_another_job_took_the_place_of_is_not_told_as_taken_back(far,
         again = replace(arrival("Main_t1_000000_000200.mp4"), facts={REPLACES: first.id})
         (second,) = await engine.intake.admit("folder", "talks", [again])
         second = await engine.until(second.id, State.PUBLISHED)
-        await engine.acts.supersede(second)
+        await engine.commands.supersede(second)
         await engine.until(first.id, State.CANCELLED)
     assert [(one.data["type"], one.data["job"]) for one in far.requests] == [
         ("job.published", first.id), ("job.published", second.id),

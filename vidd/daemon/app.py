@@ -18,9 +18,9 @@ from vidd.daemon.startup import start_when_available
 from vidd.daemon.systemd import Notifier
 from vidd.daemon.watchers import Watching, end
 from vidd.engine.clock import SystemClock
-from vidd.engine.commands import Acts
+from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext, unexamined
-from vidd.engine.failure_notices import Teller
+from vidd.engine.failure_notices import FailureNotices
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
@@ -84,7 +84,7 @@ class Daemon:
         self._intake: Intake
         self._watchers: Watchers
         self._watching: Watching
-        self._teller: Teller
+        self._failure_notices: FailureNotices
         self.runner: Runner
         self.control: Control
         self.port: Port
@@ -112,7 +112,7 @@ class Daemon:
                 async with asyncio.TaskGroup() as tasks:
                     main = tasks.create_task(self.runner.run(), name="runner")
                     watchdog = tasks.create_task(self._watchdog(), name="watchdog")
-                    teller = tasks.create_task(self._teller.run(), name="teller")
+                    failure_notices = tasks.create_task(self._failure_notices.run(), name="failure_notices")
                     self._watching.start(self._ready)
                     _log.info("ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=taken)
                     self._notifier.say(READY="1", STATUS="Ready.")
@@ -123,7 +123,7 @@ class Daemon:
                     finally:
                         # Whatever ends it, jobs come to rest while the store is still open.
                         await self._go_down()
-                        for task in (main, watchdog, teller):
+                        for task in (main, watchdog, failure_notices):
                             task.cancel()
         _log.info("stopped")
 
@@ -150,17 +150,17 @@ class Daemon:
             ask_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - it is made further down
         )
         self.runner = Runner(self._engine, queue, settings.limits.jobs)
-        acts = Acts(self._engine, self.runner)
+        commands = Commands(self._engine, self.runner)
         self._intake = Intake(store, queue, ready.pipelines, tools.clock, self.observe)
         self._watchers = Watchers(tools.clock, self.observe)
         self._watching = Watching(
-            self._engine, self.runner, self._intake, acts, self._watchers, observers=self._observers
+            self._engine, self.runner, self._intake, commands, self._watchers, observers=self._observers
         )
         self.control = Control(
             engine=self._engine,
             queue=queue,
             runner=self.runner,
-            acts=acts,
+            commands=commands,
             intake=self._intake,
             watchers=self._watchers,
             inlets=self._watching.inlets,
@@ -169,8 +169,8 @@ class Daemon:
             capabilities=await capabilities(tools.encoder),
             reserve=lambda: self._ready.settings.limits.disk_reserve,
         )
-        self._teller = Teller(self._engine)
-        self._observers += [*self.control.observers, self._teller.note]
+        self._failure_notices = FailureNotices(self._engine)
+        self._observers += [*self.control.observers, self._failure_notices.note]
         self.port = Port(self.control)
 
     def _tools(self, ready: Ready, store: Store) -> Tools:
@@ -212,7 +212,7 @@ class Daemon:
             await asyncio.sleep(_TICK)
         while True:
             await self.runner.idle(_PATIENCE)
-            if not self._watching.outstanding and not self._teller.outstanding(_PATIENCE):
+            if not self._watching.outstanding and not self._failure_notices.outstanding(_PATIENCE):
                 return
             await asyncio.sleep(_TICK)
 

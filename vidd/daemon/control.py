@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from vidd import __version__
 from vidd.display_text import quoted, size_in_words
 from vidd.engine.audit import Auditor, compare
-from vidd.engine.commands import Acts
+from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext
 from vidd.engine.intake import Intake
 from vidd.engine.kept_results import Edition
@@ -23,7 +23,7 @@ from vidd.media.ffmpeg.process import Capabilities
 from vidd.model.arrival import file_arrival
 from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed
-from vidd.model.job import Arrival, IllegalMove, Job, State
+from vidd.model.job import Arrival, Job, State
 from vidd.model.rework import edition_of, rework_of
 from vidd.pipelines.rework_settings import outlook, reworked
 from vidd.ports import Clock, Queue, SourceRoute, Store
@@ -63,7 +63,7 @@ class Control:
         engine: EngineContext,
         queue: Queue,
         runner: Runner,
-        acts: Acts,
+        commands: Commands,
         intake: Intake,
         watchers: Watchers,
         inlets: Mapping[str, EngineSourceContext],
@@ -75,7 +75,7 @@ class Control:
         self._engine = engine
         self._queue = queue
         self._runner = runner
-        self._acts = acts
+        self.commands = commands
         self._intake = intake
         self._watchers = watchers
         self._inlets = inlets
@@ -178,7 +178,7 @@ class Control:
     async def retry(self, job_id: str, *, fresh_settings: bool, replace: bool = False) -> Job:
         job = await self._job(job_id)
         settings = self._fresh(job) if fresh_settings else None
-        return await self._acts.retry(job, settings, replace=replace)
+        return await self.commands.retry(job, settings, replace=replace)
 
     def _fresh(self, job: Job) -> Mapping[str, Any] | None:
         """The settings of now, with what its rework asked for; an undo goes on with those of what it brings back."""
@@ -194,20 +194,20 @@ class Control:
         self, job_id: str, *, step: str | None, changes: Mapping[str, Any], extra: Sequence[str], dry_run: bool
     ) -> tuple[Job, dict[str, Any] | None]:
         job = await self._job(job_id)
-        kept = await self._acts.kept(job)
+        kept = await self.commands.kept(job)
         edition = edition_of(job) + 1
         settings, first = reworked(job.settings, job.pipeline, edition, step=step, changes=changes, extra=extra)
         if dry_run:
             return job, await self._outlook(job, settings, first, kept[-1] if kept else None, edition)
         asked = {"set": dict(changes), "extra": list(extra)}
-        return await self._acts.rework(job, settings, first, asked), None
+        return await self.commands.rework(job, settings, first, asked), None
 
     async def undo(self, job_id: str, *, dry_run: bool) -> tuple[Job, dict[str, Any] | None]:
         job = await self._job(job_id)
         if dry_run:
-            old = await self._acts.undone(job)
+            old = await self.commands.undone(job)
             return job, await self._outlook(job, old.settings, None, old, edition_of(job) + 1)
-        return await self._acts.undo(job), None
+        return await self.commands.undo(job), None
 
     async def _outlook(
         self, job: Job, settings: Mapping[str, Any], first: str | None, kept: Edition | None, edition: int
@@ -215,27 +215,6 @@ class Control:
         records = {one.name: step_json(one, job.settings)["artifacts"] for one in await self.store.steps(job.id)}
         told = outlook(settings, first, kept.number if kept else None, records)
         return {"job": job.id, "edition": edition, **told, "kept_until": moment(kept.until) if kept else None}
-
-    async def resolve(self, job_id: str, *, published: str | None, name: str | None) -> Job:
-        return await self._acts.resolve(await self._job(job_id), published=published, name=name)
-
-    async def resend(self, job_id: str, names: Sequence[str]) -> Job:
-        return await self._acts.resend(await self._job(job_id), names)
-
-    async def retract(self, job_id: str) -> Job:
-        return await self._acts.retract(await self._job(job_id))
-
-    async def cancel(self, job_id: str) -> Job:
-        return await self._runner.cancel(await self._job(job_id))
-
-    async def approve(self, job_id: str) -> Job:
-        return await self._runner.approve(await self._job(job_id))
-
-    async def reject(self, job_id: str, reason: str) -> Job:
-        job = await self._job(job_id)
-        if job.state is not State.HELD:
-            raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to reject.")
-        return await self._runner.cancel(job, f"A person rejected it: {reason}")
 
     async def pause(self) -> None:
         await self._runner.pause()

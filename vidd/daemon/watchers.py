@@ -10,11 +10,11 @@ from typing import Any
 import structlog
 
 from vidd.engine.audit import Auditor
-from vidd.engine.commands import Acts
+from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext
 from vidd.engine.intake import Intake
-from vidd.engine.row_requests import Wishes
-from vidd.engine.row_sync import Follower
+from vidd.engine.row_requests import RowRequests
+from vidd.engine.row_sync import RowSync
 from vidd.engine.runner import Runner
 from vidd.engine.source_context import EngineSourceContext
 from vidd.engine.supervisor import Watchers
@@ -39,19 +39,19 @@ class Watching:
         engine: EngineContext,
         runner: Runner,
         intake: Intake,
-        acts: Acts,
+        commands: Commands,
         watchers: Watchers,
         *,
         observers: list[Callable[[Event], None]],
     ) -> None:
-        self._engine, self._runner, self._intake, self._acts = engine, runner, intake, acts
+        self._engine, self._runner, self._intake, self._commands = engine, runner, intake, commands
         self._watchers, self._observers = watchers, observers
         self.inlets: dict[str, EngineSourceContext] = {}
         self.audits: dict[str, Auditor] = {}
         self.fronts: list[SourceRoute] = []
         self._sources: dict[str, asyncio.Task[None]] = {}
-        self._followers: list[Follower] = []
-        self._wishes: list[Wishes] = []
+        self._row_syncs: list[RowSync] = []
+        self._row_requests: list[RowRequests] = []
 
     def ask(self, name: str) -> None:
         """Have a source look now, where there is one of that name."""
@@ -83,60 +83,62 @@ class Watching:
         for pipeline, body in ready.pipelines.items():
             plan = resolve(body)
             if plan.programme is not None:
-                wishes = Wishes(self._engine, self._runner, self._intake, self._acts, pipeline=pipeline, plan=plan)
-                self._wishes.append(wishes)
-                self._observers.append(wishes.note)
+                row_requests = RowRequests(
+                    self._engine, self._runner, self._intake, self._commands, pipeline=pipeline, plan=plan
+                )
+                self._row_requests.append(row_requests)
+                self._observers.append(row_requests.note)
                 name = f"{pipeline}:rows"
                 self._watchers.add(name, "programme")
-                self._keep(name, partial(self._follow, name, wishes))
+                self._keep(name, partial(self._follow, name, row_requests))
             for notice in plan.notices:
                 if notice.follow is not None:
-                    follower = Follower(self._engine, pipeline, notice.follow)
-                    self._followers.append(follower)
-                    self._observers.append(follower.note)
+                    row_sync = RowSync(self._engine, pipeline, notice.follow)
+                    self._row_syncs.append(row_sync)
+                    self._observers.append(row_sync.note)
                     name = f"{pipeline}.{notice.name}"
                     self._watchers.add(name, notice.kind)
-                    self._keep(name, partial(self._follow, name, follower))
+                    self._keep(name, partial(self._follow, name, row_sync))
 
     def _keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
         self._sources[name] = asyncio.create_task(self._watchers.keep(name, watch), name=f"watch:{name}")
 
-    async def _follow(self, name: str, follower: Follower | Wishes) -> None:
+    async def _follow(self, name: str, row_sync: RowSync | RowRequests) -> None:
         self._watchers.mark(name, up=True, reason=None, caught_up=self._engine.now())
-        await follower.run()
+        await row_sync.run()
 
     def _programme_read(self, name: str) -> None:
-        for wishes in self._wishes:
-            wishes.programme_read(name)
-        for follower in self._followers:
-            follower.programme_read()
+        for row_requests in self._row_requests:
+            row_requests.programme_read(name)
+        for row_sync in self._row_syncs:
+            row_sync.programme_read()
 
     @property
     def outstanding(self) -> bool:
         """Whether a row may want something that has not been granted yet."""
-        return any(wishes.outstanding for wishes in self._wishes)
+        return any(row_requests.outstanding for row_requests in self._row_requests)
 
     async def stop(self) -> None:
         """End all of it, and write what is outstanding."""
         await end(*self._sources.values())
         for name in self._sources:
             self._watchers.forget(name)
-        for follower in self._followers:
-            self._observers.remove(follower.note)
+        for row_sync in self._row_syncs:
+            self._observers.remove(row_sync.note)
             # What the last moves of jobs say must be in the sheet before the daemon goes.
-            await self._settle(follower)
-        for wishes in self._wishes:
-            self._observers.remove(wishes.note)
-        self._wishes.clear()
+            await self._flush(row_sync)
+        for row_requests in self._row_requests:
+            self._observers.remove(row_requests.note)
+        self._row_requests.clear()
         self._sources.clear()
         self.inlets.clear()
         self.audits.clear()
         self.fronts.clear()
-        self._followers.clear()
+        self._row_syncs.clear()
 
-    async def _settle(self, follower: Follower) -> None:
+    async def _flush(self, row_sync: RowSync) -> None:
         try:
-            await follower.settle()
+            await row_sync.flush()
         except Exception as error:  # noqa: BLE001 - it is written at the next start; the way down goes on
             _log.warning("sheet not written", error=str(error))
 

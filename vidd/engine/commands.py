@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vidd.engine import check_gate
 from vidd.engine.context import EngineContext
 from vidd.engine.duplicate_talks import is_out, rival_of
 from vidd.engine.kept_results import Edition
@@ -22,7 +23,7 @@ _REWORKED = frozenset({State.PUBLISHED, State.REFUSED})
 _GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANCELLED})
 
 
-class Acts:
+class Commands:
     """Each changes what is recorded and queues the job, whose next run does the rest; a crash in between loses nothing."""
 
     def __init__(self, engine: EngineContext, runner: Runner) -> None:
@@ -195,6 +196,26 @@ class Acts:
             return
         await self._engine.store.set_flag(retracting(other.id), job.id)
         await self._ready(other, f"The job {job.id} took its place.")
+
+    async def cancel(self, job: Job) -> Job:
+        """Stop a job."""
+        return await self._runner.cancel(job, "A person cancelled it.")
+
+    async def approve(self, job: Job) -> Job:
+        """Let a held job out: somebody has looked at its results."""
+        if job.state is not State.HELD:
+            raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
+        await check_gate.approve(self._engine, job)
+        # Where no review is asked for, none is given in advance.
+        if self._engine.resolve(job.settings).review:
+            await self._engine.store.set_flag(f"approved:{job.id}", "yes")
+        return await self._runner.requeue(job, "A person approved it.")
+
+    async def reject(self, job: Job, reason: str) -> Job:
+        """Stop a held job, and keep the reason."""
+        if job.state is not State.HELD:
+            raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to reject.")
+        return await self._runner.cancel(job, f"A person rejected it: {reason}")
 
     @staticmethod
     def _rests(job: Job, otherwise: str) -> None:

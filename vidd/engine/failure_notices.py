@@ -28,7 +28,7 @@ _LOOK, _AGAIN = 3600.0, 5.0
 _OPEN = frozenset({PublicationState.PENDING, PublicationState.WAITING})
 
 
-class Teller:
+class FailureNotices:
     """Brings the notices of failed jobs out, while the daemon lives."""
 
     def __init__(self, engine: EngineContext) -> None:
@@ -66,7 +66,7 @@ class Teller:
                 if not known:
                     self._jobs.update(job.id for job in await self._engine.store.jobs(states=sorted(FAILED)))
                     known = True
-                await self.settle()
+                await self.send_pending()
             except RetryLater as fault:
                 _log.warning("failures not told", reason=fault.sentence)
                 self._next = self._after(_AGAIN)
@@ -76,18 +76,18 @@ class Teller:
     def _seconds(self) -> float:
         return max(0.0, (self._next - self._engine.now()).total_seconds()) if self._next else _LOOK
 
-    async def settle(self) -> None:
+    async def send_pending(self) -> None:
         """Tell what is outstanding, as far as its time has come."""
         self._next = None
         for job_id in sorted(self._jobs):
             job = await self._engine.store.job(job_id)
-            until = await self._settle(job) if job is not None else None
+            until = await self._send(job) if job is not None else None
             if until is None:
                 self._jobs.discard(job_id)
             elif self._next is None or until < self._next:
                 self._next = until
 
-    async def _settle(self, job: Job) -> datetime | None:
+    async def _send(self, job: Job) -> datetime | None:
         """When it must be looked at again; None where there is nothing more to tell of it."""
         if not failure_notices(job.settings):
             return None

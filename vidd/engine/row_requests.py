@@ -13,7 +13,7 @@ from functools import partial
 
 import structlog
 
-from vidd.engine.commands import Acts
+from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext
 from vidd.engine.duplicate_talks import is_out
 from vidd.engine.intake import Intake
@@ -33,20 +33,20 @@ _PASSING = frozenset({"etag", "version", "size", "mtime_ns", "sequencer", FAILUR
 """Facts of a recording as it was; done anew, it is taken as it is."""
 
 
-class Wishes:
+class RowRequests:
     """The rows of one pipeline's programme."""
 
     def __init__(
-        self, engine: EngineContext, runner: Runner, intake: Intake, acts: Acts, *, pipeline: str, plan: Plan
+        self, engine: EngineContext, runner: Runner, intake: Intake, commands: Commands, *, pipeline: str, plan: Plan
     ) -> None:
-        self._engine, self._runner, self._intake, self._acts = engine, runner, intake, acts
+        self._engine, self._runner, self._intake, self._commands = engine, runner, intake, commands
         self._pipeline, self._programme = pipeline, plan.programme or ""
         self._amends = any(one.amend for one in plan.publishers)
         self._seen: dict[str, Talk] = {}
         self._moved: set[str] = set()
         self._unread = True
         self._wake = asyncio.Event()
-        self._settling = False
+        self._granting = False
 
     def note(self, event: Event) -> None:
         """Remember the talk of a job that came or went out: its row may have changed in the meantime."""
@@ -65,7 +65,7 @@ class Wishes:
     @property
     def outstanding(self) -> bool:
         """Whether there is something to look at."""
-        return self._wake.is_set() or self._settling
+        return self._wake.is_set() or self._granting
 
     async def run(self) -> None:
         """Grant what the rows want, for ever."""
@@ -73,13 +73,13 @@ class Wishes:
         self._wake.set()
         while True:
             await self._wake.wait()
-            self._settling = True
+            self._granting = True
             try:
-                await self.settle()
+                await self.grant_pending()
             finally:
-                self._settling = False
+                self._granting = False
 
-    async def settle(self) -> None:
+    async def grant_pending(self) -> None:
         """Grant what is outstanding."""
         self._wake.clear()
         granted = {what: await self._engine.store.recall(self._space(what)) for what in ("reprocess", "resend")}
@@ -121,7 +121,7 @@ class Wishes:
                 await self._once(talk, what, text, partial(act, jobs))
         out = next((job for job in jobs if job.state is State.PUBLISHED), None)
         if out is not None and REPLACES in out.facts:
-            await self._acts.supersede(out)
+            await self._commands.supersede(out)
         if out is not None and self._amends and not talk.excluded:
             await self._amend(talk, out)
 
@@ -157,7 +157,7 @@ class Wishes:
             return
         newest = jobs[0]
         if newest.state is not State.PUBLISHED:
-            await self._acts.retry(newest, replace=True)
+            await self._commands.retry(newest, replace=True)
             return
         facts = {name: fact for name, fact in newest.facts.items() if name not in _PASSING}
         again = Arrival(
@@ -172,7 +172,7 @@ class Wishes:
     async def _resend(self, jobs: list[Job]) -> None:
         out = next((job for job in jobs if job.state is State.PUBLISHED), None)
         if out is not None:
-            await self._acts.resend(out)
+            await self._commands.resend(out)
 
     async def _amend(self, talk: Talk, out: Job) -> None:
         known = await self._engine.store.publications(out.id)

@@ -21,7 +21,7 @@ def _foremost(known: Sequence[TalkStatus]) -> list[TalkStatus]:
     return [*published, *known][:1]
 
 
-class Follower:
+class RowSync:
     """One notice of one pipeline that mirrors states."""
 
     def __init__(self, engine: EngineContext, pipeline: str, follow: Follow) -> None:
@@ -50,9 +50,9 @@ class Follower:
         self._wake.set()
         while True:
             await self._wake.wait()
-            await self.settle()
+            await self.flush()
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Write what is outstanding."""
         self._wake.clear()
         talks, self._talks = self._talks, set()

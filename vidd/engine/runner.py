@@ -9,14 +9,13 @@ from datetime import timedelta
 import structlog
 
 from vidd.aio.wait import sleep_or_event
-from vidd.engine import check_gate
 from vidd.engine.context import AWAY, EngineContext
 from vidd.engine.duplicate_talks import out_in_words
 from vidd.engine.job_run import JobRun
 from vidd.engine.rework import kept_of
 from vidd.engine.slots import Slot
 from vidd.errors import RetryLater
-from vidd.model.job import UNFINISHED, IllegalMove, Job, State
+from vidd.model.job import UNFINISHED, Job, State
 from vidd.ports import Conflict, Queue
 
 _log = structlog.get_logger()
@@ -186,8 +185,8 @@ class Runner:
         """Have a ready job run when its turn comes, by its priority as it is now."""
         self._queue.put(job.id, job.priority)
 
-    async def cancel(self, job: Job, reason: str = "A person cancelled it.") -> Job:
-        """A person wants it stopped: what runs for it is ended and awaited."""
+    async def cancel(self, job: Job, reason: str) -> Job:
+        """Stop a job; what runs for it is ended and awaited. Its files go."""
         if job.id in self._runs:
             run, task = self._runs[job.id]
             run.cancel_wanted = True
@@ -200,16 +199,6 @@ class Runner:
         job = await self._engine.move(job, State.CANCELLED, reason)
         await self._engine.workspace.remove(job.id)
         return job
-
-    async def approve(self, job: Job) -> Job:
-        """A person looked at a held job and lets it go out."""
-        if job.state is not State.HELD:
-            raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
-        await check_gate.approve(self._engine, job)
-        # Where no review is asked for, none is given in advance.
-        if self._engine.resolve(job.settings).review:
-            await self._engine.store.set_flag(f"approved:{job.id}", "yes")
-        return await self.requeue(job, "A person approved it.")
 
     def resize(self, at_once: int) -> None:
         """Another number of jobs from now on; what runs goes on."""

@@ -156,37 +156,37 @@ async def resolve_job(request: web.Request) -> web.Response:
     """A person says what became of an unsure publication."""
     job, asked = await job_of(request), await body_of(request, Resolution)
     control = request.app[DESK]
-    return answer(await shown(request, await control.resolve(job.id, published=asked.published, name=asked.name)))
+    return answer(await shown(request, await control.commands.resolve(job, published=asked.published, name=asked.name)))
 
 
 async def resend_job(request: web.Request) -> web.Response:
     """Send a published job's notices once more."""
     job, asked = await job_of(request), await body_of(request, Resending)
-    return answer(await shown(request, await request.app[DESK].resend(job.id, asked.names)))
+    return answer(await shown(request, await request.app[DESK].commands.resend(job, asked.names)))
 
 
 async def retract_job(request: web.Request) -> web.Response:
     """Take back what is out."""
     job, _ = await job_of(request), await body_of(request, Nothing)
-    return answer(await shown(request, await request.app[DESK].retract(job.id)))
+    return answer(await shown(request, await request.app[DESK].commands.retract(job)))
 
 
 async def cancel_job(request: web.Request) -> web.Response:
     """Stop a job."""
     job, _ = await job_of(request), await body_of(request, Nothing)
-    return answer(await shown(request, await request.app[DESK].cancel(job.id)))
+    return answer(await shown(request, await request.app[DESK].commands.cancel(job)))
 
 
 async def approve_job(request: web.Request) -> web.Response:
     """Let a held job out."""
     job, _ = await job_of(request), await body_of(request, Nothing)
-    return answer(await shown(request, await request.app[DESK].approve(job.id)))
+    return answer(await shown(request, await request.app[DESK].commands.approve(job)))
 
 
 async def reject_job(request: web.Request) -> web.Response:
     """Stop a held job."""
     job, asked = await job_of(request), await body_of(request, Rejection)
-    return answer(await shown(request, await request.app[DESK].reject(job.id, asked.reason)))
+    return answer(await shown(request, await request.app[DESK].commands.reject(job, asked.reason)))
 
 
 async def pause(request: web.Request) -> web.Response:

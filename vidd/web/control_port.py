@@ -57,6 +57,31 @@ class Health:
     ffmpeg: Ffmpeg = Ffmpeg(None)
 
 
+class CommandsApi(Protocol):
+    """What a person may ask of a job, as `engine.commands` does it.
+
+    Raises `IllegalMove` if the job's state does not lead there, `Conflict` if somebody else was first, `Refused` otherwise.
+    """
+
+    async def resolve(self, job: Job, *, published: str | None, name: str | None = None) -> Job:
+        """Say of an unsure publication where it is to be seen, or with None that it did not arrive."""
+
+    async def resend(self, job: Job, names: Sequence[str] = ()) -> Job:
+        """Send notices that went out once more; without names, those that write to people."""
+
+    async def retract(self, job: Job) -> Job:
+        """Take back what is out."""
+
+    async def cancel(self, job: Job) -> Job:
+        """Stop a job."""
+
+    async def approve(self, job: Job) -> Job:
+        """Let a held job out."""
+
+    async def reject(self, job: Job, reason: str) -> Job:
+        """Stop a held job, and keep the reason."""
+
+
 class ControlApi(Protocol):
     """The daemon as the port sees it.
 
@@ -68,6 +93,10 @@ class ControlApi(Protocol):
     clock: Clock
     hub: Hub
     metrics: Metrics
+
+    @property
+    def commands(self) -> CommandsApi:
+        """What needs nothing but the job."""
 
     async def health(self) -> Health:
         """How the daemon is, from memory: it is asked many times a second."""
@@ -110,24 +139,6 @@ class ControlApi(Protocol):
 
     async def undo(self, job_id: str, *, dry_run: bool) -> tuple[Job, dict[str, Any] | None]:
         """Bring back the results of before the last rework; `dry_run` as for a rework."""
-
-    async def resolve(self, job_id: str, *, published: str | None, name: str | None) -> Job:
-        """Say of an unsure publication where it is to be seen, or with None that it did not arrive."""
-
-    async def resend(self, job_id: str, names: Sequence[str]) -> Job:
-        """Send notices that went out once more; without names, those that write to people."""
-
-    async def retract(self, job_id: str) -> Job:
-        """Take back what is out."""
-
-    async def cancel(self, job_id: str) -> Job:
-        """Stop a job."""
-
-    async def approve(self, job_id: str) -> Job:
-        """Let a held job out."""
-
-    async def reject(self, job_id: str, reason: str) -> Job:
-        """Stop a held job, and keep the reason."""
 
     async def pause(self) -> None:
         """Start nothing new; what runs goes on."""

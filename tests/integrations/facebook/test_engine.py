@@ -48,7 +48,7 @@ def service(tmp_path):
 
 def an_engine(service, tmp_path, store=None):
     engine = Engine(tmp_path, steps=[Talk("talk")], publishers=[Page()], store=store, retry=RetryRule(jitter=0))
-    engine.stage.tools.accounts["page"] = service.account
+    engine.context.tools.accounts["page"] = service.account
     return engine
 
 
@@ -76,7 +76,7 @@ async def test_a_400_then_a_lost_finish_then_a_restart_make_one_video(service, t
         while (await again.store.job(job.id)).state is not State.PUBLISHED:
             times += 1
             again.clock.forward(60)
-            await again.settled()
+            await again.until_idle()
             assert times < 20
     receipt = (await the_publication(again, job)).receipt
     (film,) = service.published()

@@ -49,7 +49,7 @@ def step(service):
 
 def an_engine(service, tmp_path, step, store=None):
     engine = Engine(tmp_path, steps=[step], publishers=[Mirror()], store=store, retry=RetryRule(jitter=0))
-    engine.stage.tools.accounts["cloud"] = an_account(service)
+    engine.context.tools.accounts["cloud"] = an_account(service)
     return engine
 
 

@@ -43,7 +43,7 @@ async def fate(place, steps, **facts):
     far = FakePublisher("far")
     place.mkdir(exist_ok=True)
     async with Engine(place, steps=steps, publishers=[far]) as engine:
-        engine.stage.tools = replace(engine.stage.tools, encoder=ENCODER)
+        engine.context.tools = replace(engine.context.tools, encoder=ENCODER)
         engine.intake.pipelines["talks"]["check"] = STRICT
         job = await engine.one(facts=facts)
         async with asyncio.timeout(120):

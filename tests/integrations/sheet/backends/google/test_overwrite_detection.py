@@ -16,7 +16,7 @@ from builders.mail import NOON, HeldClock, Sent, job
 from peers.field_masks import Invalid
 from peers.sheets import Lost
 
-from vidd.engine.row_sync import Follower
+from vidd.engine.row_sync import RowSync
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.sheet import publisher as sheet_publisher
 from vidd.integrations.sheet import writer
@@ -37,7 +37,7 @@ class Killed(BaseException):
 
 
 class Journal:
-    """As much of a store as the follower reads."""
+    """As much of a store as the row sync reads."""
 
     def __init__(self):
         self.known = {}
@@ -224,8 +224,8 @@ class Run:
             await self.publish(talk)
 
     async def said(self, talk):
-        self.follower.note(JobMoved(self.journal.known[talk], None))
-        await self.patiently(self.follower.settle)
+        self.row_sync.note(JobMoved(self.journal.known[talk], None))
+        await self.patiently(self.row_sync.flush)
 
     async def publish(self, talk):
         receipts = {"s3": Receipt(link(talk))}
@@ -250,7 +250,7 @@ class Run:
         google_api._turns.clear()
         options = sheet_publisher.Options(**GOOGLE)
         stage = SimpleNamespace(store=self.journal, tools=self.tools)
-        self.follower = Follower(
+        self.row_sync = RowSync(
             stage, "talks", lambda standings, tools: sheet_publisher.follow(options, standings, tools)
         )
 
@@ -270,8 +270,8 @@ class Run:
         self.restore()
         self.start()
         for talk in self.journal.known:
-            self.follower.note(JobMoved(self.journal.known[talk], None))
-        await self.patiently(self.follower.settle)
+            self.row_sync.note(JobMoved(self.journal.known[talk], None))
+        await self.patiently(self.row_sync.flush)
         for talk, known in self.journal.known.items():
             if known.state is State.PUBLISHED:
                 await self.publish(talk)
