@@ -6,7 +6,15 @@ import pytest
 
 pytest_plugins = ["peers.place"]
 
+COSTLY = {"media", "daemon", "peer", "browser", "slow"}
 NEEDED = ("needs Debian package", "needs the test extra")
+
+
+def pytest_collection_modifyitems(items):
+    """Whatever has no mark of cost is fast: `pytest -m fast` runs it."""
+    for item in items:
+        if not COSTLY & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.fast)
 
 
 @pytest.hookimpl(hookwrapper=True)
