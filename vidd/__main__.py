@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, audit, commands, dataset, demo, follow, queries, retry, rework, run
+from vidd.cli import accounts, audit, commands, dataset, demo, follow, kinds, queries, retry, rework, run
 from vidd.cli import import_config as cli_import_config
 
 app = typer.Typer(
@@ -57,9 +57,11 @@ for command in (
     commands.resume,
     queries.health,
     audit.audit,
+    kinds.kinds,
 ):
     app.command()(command)
 app.command(name="import-config")(cli_import_config.import_config)
+app.command(hidden=True)(kinds.reference)
 app.add_typer(accounts.accounts, name="accounts")
 
 

@@ -14,6 +14,7 @@ class FaultCode(StrEnum):
     # The same call may succeed later.
     RATE_LIMITED = "rate_limited"  # 429, or a provider's own word for it
     UNAVAILABLE = "unavailable"  # 5xx, or an answer that makes no sense
+    NO_DAEMON = "no_daemon"  # the command found no daemon to ask
     UNREACHABLE = "unreachable"  # no connection, no name, a connection that broke
     QUOTA = "quota"  # a daily or monthly allowance is used up
     DISK_FULL = "disk_full"

@@ -48,13 +48,20 @@ class SettingsFault(Refused):
 
 
 class Daemon(Options):
-    """`[daemon]`."""
+    """`[daemon]`: the process itself, and the address of its port."""
 
-    state: Path = Path("/var/lib/vidd")
-    listen: str = "127.0.0.1:8080"
-    tokens: tuple[SecretStr, ...] = ()
-    grace: Duration = 60.0
-    log: str = "info"
+    state: Path = Field(
+        Path("/var/lib/vidd"), description="The state directory: the journal, the jobs' directories, the socket."
+    )
+    listen: str = Field(
+        "127.0.0.1:8080",
+        description="The address of health, metrics, page and API. An address that other machines reach needs tokens.",
+    )
+    tokens: tuple[SecretStr, ...] = Field(
+        (), description="Bearer tokens, of 16 characters or more, for those who act over TCP."
+    )
+    grace: Duration = Field(60.0, description="How long running jobs may go on after SIGTERM.")
+    log: str = Field("info", description="The least level that is logged: debug, info, warning or error.")
 
     @field_validator("listen")
     @classmethod
@@ -79,42 +86,46 @@ class Daemon(Options):
 
 
 class Limits(Options):
-    """`[limits]`: how many at once."""
+    """`[limits]`: how much runs at once."""
 
-    jobs: int = Field(default=16, ge=1, le=1000)
-    encodes: int = Field(default=2, ge=1, le=100)
-    gpus: int = Field(default=1, ge=1, le=100)
-    commands: int = Field(default=2, ge=1, le=100)
-    uploads: int = Field(default=4, ge=1, le=100)
-    fetches: int = Field(default=4, ge=1, le=100)
-    mails: int = Field(default=2, ge=1, le=100)
-    disk_reserve: Size = ByteSize(5 * 1024**3)
+    jobs: int = Field(
+        default=16, ge=1, le=1000, description="Jobs under way, each in one of the slots below or between two."
+    )
+    encodes: int = Field(default=2, ge=1, le=100, description="ffmpeg processes.")
+    gpus: int = Field(default=1, ge=1, le=100, description='Programs of steps with `slot = "gpus"`.')
+    commands: int = Field(default=2, ge=1, le=100, description="Other programs of `command` steps.")
+    uploads: int = Field(default=4, ge=1, le=100, description="Publishers that send files.")
+    fetches: int = Field(default=4, ge=1, le=100, description="Recordings being fetched.")
+    mails: int = Field(default=2, ge=1, le=100, description="Mails being sent.")
+    disk_reserve: Size = Field(
+        ByteSize(5 * 1024**3), description="What must stay free where the state directory is; below it jobs wait."
+    )
 
 
 class Ffmpeg(Options):
-    """`[ffmpeg]`."""
+    """`[ffmpeg]`: which ffmpeg runs, and how."""
 
-    path: Path | None = None
-    nice: int = Field(default=10, ge=0, le=19)
-    threads: int = Field(default=0, ge=0, le=256)
-    stall: Duration = 120.0
-    memory: Size | None = None
+    path: Path | None = Field(None, description="The program; without it, the one of the imageio-ffmpeg wheel.")
+    nice: int = Field(default=10, ge=0, le=19, description="How far it steps back behind other processes.")
+    threads: int = Field(default=0, ge=0, le=256, description="Threads of one encode; 0 leaves it to the encoder.")
+    stall: Duration = Field(120.0, description="After so long without progress, vidd ends it with an error.")
+    memory: Size | None = Field(None, description="Address space of one process; without it, no limit.")
 
 
 class Retry(Options):
-    """`[retry]`: how often, and how long, something that failed is tried again."""
+    """`[retry]`: how often, and how long, vidd retries what failed and may succeed later."""
 
-    attempts: int = Field(default=8, ge=1)
-    first: Duration = 5.0
-    longest: Duration = 3600.0
-    total: Duration = 86400.0
+    attempts: int = Field(default=8, ge=1, description="Attempts before the job is refused.")
+    first: Duration = Field(5.0, description="The first wait, doubled with each attempt.")
+    longest: Duration = Field(3600.0, description="The longest wait.")
+    total: Duration = Field(86400.0, description="After so long the job is refused, with the last reason.")
 
 
 class Table(BaseModel):
     """A table whose `kind` decides what else may be in it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    kind: str
+    kind: str = Field(description="The kind, which decides what other keys there are.")
 
     @property
     def rest(self) -> dict[str, Any]:
@@ -122,27 +133,36 @@ class Table(BaseModel):
         return dict(self.model_extra or {})
 
 
-_USUAL = Policy()
+_DEFAULTS = Policy()
 
 
 class Check(Options):
-    """`[pipelines.<name>.check]`, and `check` of a step: what the check's findings do, and from where on they are some."""
+    """`[pipelines.<name>.check]`, and `check` of a step: the action for each finding, and the threshold at which it counts."""
 
-    black: Does = _USUAL.black
-    black_for: Duration = Field(default=_USUAL.black_for, gt=0)
-    frozen: Does = _USUAL.frozen
-    frozen_for: Duration = Field(default=_USUAL.frozen_for, gt=0)
-    silent: Does = _USUAL.silent
-    silent_for: Duration = Field(default=_USUAL.silent_for, gt=0)
-    loudness: Does = _USUAL.loudness
-    loudness_from: float = _USUAL.loudness_from
-    loudness_to: float = _USUAL.loudness_to
-    peak: Does = _USUAL.peak
-    peak_to: float = _USUAL.peak_to
-    offset: Does = _USUAL.offset
-    offset_to: Duration = _USUAL.offset_to
-    damage: Does = _USUAL.damage
-    soundless: Does = _USUAL.soundless
+    black: Does = Field(_DEFAULTS.black, description="Black frames for `black_for` or longer, at a stretch.")
+    black_for: Duration = Field(_DEFAULTS.black_for, gt=0, description="How long; intro, outro and cards do not count.")
+    frozen: Does = Field(_DEFAULTS.frozen, description="The same frame for `frozen_for` or longer; slides are that.")
+    frozen_for: Duration = Field(_DEFAULTS.frozen_for, gt=0, description="How long.")
+    silent: Does = Field(
+        _DEFAULTS.silent, description="The first audio track below -60 LUFS for `silent_for` or longer."
+    )
+    silent_for: Duration = Field(_DEFAULTS.silent_for, gt=0, description="How long.")
+    loudness: Does = Field(
+        _DEFAULTS.loudness, description="Integrated loudness (EBU R128) outside `loudness_from` to `loudness_to`."
+    )
+    loudness_from: float = Field(_DEFAULTS.loudness_from, description="The lowest, in LUFS.")
+    loudness_to: float = Field(_DEFAULTS.loudness_to, description="The highest, in LUFS.")
+    peak: Does = Field(_DEFAULTS.peak, description="Sample peak above `peak_to`.")
+    peak_to: float = Field(_DEFAULTS.peak_to, description="The highest, in dBFS.")
+    offset: Does = Field(
+        _DEFAULTS.offset, description="Audio and video moved apart since the source, by more than `offset_to`."
+    )
+    offset_to: Duration = Field(_DEFAULTS.offset_to, description="How far they may.")
+    damage: Does = Field(
+        _DEFAULTS.damage,
+        description="Frames missing in the source, or damaged packets in a file that goes out as it came.",
+    )
+    soundless: Does = Field(_DEFAULTS.soundless, description="No audio track at all.")
 
     @model_validator(mode="after")
     def _from_quiet_to_loud(self) -> Self:
@@ -152,15 +172,23 @@ class Check(Options):
 
 
 class Pipeline(Options):
-    """`[pipelines.<name>]`."""
+    """`[pipelines.<name>]`: what vidd does with an arrival, and where it goes."""
 
-    programme: str | None = None
-    review: bool = False
-    keep: Duration | None = None
-    check: Check = Check()
-    steps: tuple[Table, ...] = ()
-    publish: tuple[Table, ...] = ()
-    notify: tuple[Table, ...] = ()
+    programme: str | None = Field(
+        None, description="The source that knows the talks, a sheet; without it no talk is looked up."
+    )
+    review: bool = Field(False, description="Every job waits for `vidd approve` before it goes out.")
+    keep: Duration | None = Field(
+        None, description="How long results are kept for `vidd rework` and its `--undo`; without it, not at all."
+    )
+    check: Check = Field(Check(), description="What happens when the check finds something in a file that goes out.")
+    steps: tuple[Table, ...] = Field(
+        (), description="The steps, in order. `fetch` comes first by itself; name it to set its options."
+    )
+    publish: tuple[Table, ...] = Field((), description="Where the results go; publishers run side by side.")
+    notify: tuple[Table, ...] = Field(
+        (), description='Who is told, once every required publisher has a receipt; or, on = "failed", of a failure.'
+    )
 
 
 class _Credentials(PydanticBaseSettingsSource):
@@ -208,15 +236,15 @@ class Settings(_FromAllSides):
 
     model_config = SettingsConfigDict(extra="forbid")
 
-    daemon: Daemon = Daemon()
-    limits: Limits = Limits()
-    ffmpeg: Ffmpeg = Ffmpeg()
-    retry: Retry = Retry()
-    store: Table = Table(kind="sqlite")
-    queue: Table = Table(kind="local")
-    accounts: dict[str, Table] = {}
-    sources: dict[str, Table] = {}
-    pipelines: dict[str, Pipeline] = {}
+    daemon: Daemon = Field(Daemon(), description="The process itself, and the address of its port.")
+    limits: Limits = Field(Limits(), description="How much runs at once.")
+    ffmpeg: Ffmpeg = Field(Ffmpeg(), description="Which ffmpeg runs, and how.")
+    retry: Retry = Field(Retry(), description="How often, and how long, vidd retries.")
+    store: Table = Field(Table(kind="sqlite"), description="Where the journal is kept.")
+    queue: Table = Field(Table(kind="local"), description="Where the ids of jobs wait for their turn.")
+    accounts: dict[str, Table] = Field({}, description="Who vidd is at other systems, by names of your own.")
+    sources: dict[str, Table] = Field({}, description="What brings videos in, by names of your own.")
+    pipelines: dict[str, Pipeline] = Field({}, description="What vidd does with them, by names of your own.")
 
 
 class _DaemonOnly(_FromAllSides):

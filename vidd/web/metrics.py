@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,16 +28,79 @@ from vidd.model.event import (
     WatcherMoved,
 )
 from vidd.model.job import State
+from vidd.model.publication import PublicationState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from vidd.web.control_port import Health
     from vidd.web.job_counts import Census
 
+Type = Literal["counter", "gauge", "histogram"]
+
 _FINISHED = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.EXCLUDED, State.CANCELLED})
-_STEP_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10800)
-_SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric of vidd: its full name, type, meaning, labels, and for a histogram the upper bounds of its buckets."""
+
+    name: str
+    type: Type
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+METRICS: tuple[Described, ...] = (
+    Described(
+        "vidd_jobs_finished_total",
+        "counter",
+        "Jobs that came to a state they do not leave by themselves.",
+        ("pipeline", "state"),
+    ),
+    Described(
+        "vidd_step_seconds",
+        "histogram",
+        "Seconds that steps took.",
+        ("kind", "fate"),
+        (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10800),
+    ),
+    Described(
+        "vidd_encode_speed_ratio",
+        "histogram",
+        "Seconds of media made per second by one ffmpeg.",
+        ("kind",),
+        (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64),
+    ),
+    Described("vidd_encode_cpu_seconds_total", "counter", "Processor seconds of ended ffmpeg runs.", ("kind",)),
+    Described("vidd_moved_bytes_total", "counter", "Bytes sent (upload) and received (download).", ("kind", "way")),
+    Described("vidd_retries_total", "counter", "Failed attempts that vidd retries.", ("kind",)),
+    Described("vidd_publications_total", "counter", "Publications that came to a state.", ("kind", "state")),
+    Described("vidd_watcher_restarts_total", "counter", "Restarts of a source's watcher.", ("name", "kind")),
+    Described("vidd_ffmpeg_running", "gauge", "ffmpeg processes that run now."),
+    Described("vidd_jobs", "gauge", "Jobs there are.", ("pipeline", "state")),
+    Described(
+        "vidd_jobs_incomplete",
+        "gauge",
+        "Published jobs of which a notice or a change did not go out.",
+        ("pipeline",),
+    ),
+    Described("vidd_queue_depth", "gauge", "Jobs that wait for a free slot."),
+    Described("vidd_queue_oldest_age_seconds", "gauge", "Age of the oldest job that has not started."),
+    Described("vidd_watcher_up", "gauge", "Whether a source's watcher reaches what it watches.", ("name", "kind")),
+    Described(
+        "vidd_watcher_last_event_timestamp_seconds",
+        "gauge",
+        "When a source's watcher last saw something.",
+        ("name", "kind"),
+    ),
+    Described("vidd_disk_free_bytes", "gauge", "Free bytes where the state directory is."),
+    Described("vidd_paused", "gauge", "Whether the daemon starts nothing new."),
+    Described("vidd_healthy", "gauge", "Whether /health says so."),
+    Described("vidd_build_info", "gauge", "What runs.", ("version", "python", "ffmpeg")),
+)
 
 
 class Metrics:
@@ -47,50 +111,57 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._finished = self._counter(
-            "jobs_finished", "Jobs that came to a state they do not leave alone.", "pipeline", "state"
-        )
-        self._step = Histogram(
-            "vidd_step_seconds",
-            "Seconds that steps took.",
-            ("kind", "fate"),
-            buckets=_STEP_SECONDS,
-            registry=self.registry,
-        )
-        self._speed = Histogram(
-            "vidd_encode_speed_ratio",
-            "Seconds of media made per second by one ffmpeg.",
-            ("kind",),
-            buckets=_SPEEDS,
-            registry=self.registry,
-        )
-        self._cpu = self._counter("encode_cpu_seconds", "Processor seconds of ended ffmpeg runs.", "kind")
-        self._bytes = self._counter("moved_bytes", "Bytes sent (upload) and received (download).", "kind", "way")
-        self._retries = self._counter("retries", "Failed attempts that are made again.", "kind")
-        self._publications = self._counter("publications", "Publications that came to a state.", "kind", "state")
-        self._restarts = self._counter("watcher_restarts", "Restarts of a source's watcher.", "name", "kind")
+        self._described = {metric.name: metric for metric in METRICS}
+        self._finished = self._counter("jobs_finished_total")
+        self._step = self._histogram("step_seconds")
+        self._speed = self._histogram("encode_speed_ratio")
+        self._cpu = self._counter("encode_cpu_seconds_total")
+        self._bytes = self._counter("moved_bytes_total")
+        self._retries = self._counter("retries_total")
+        self._publications = self._counter("publications_total")
+        self._restarts = self._counter("watcher_restarts_total")
         self._restarts_seen: dict[tuple[str, str], int] = {}
-        self._encodes = self._gauge("ffmpeg_running", "Processes of ffmpeg that run now.")
-        self._jobs = self._gauge("jobs", "Jobs there are.", "pipeline", "state")
-        self._incomplete = self._gauge(
-            "jobs_incomplete", "Published jobs of which a notice or a change did not go out.", "pipeline"
-        )
-        self._depth = self._gauge("queue_depth", "Jobs that wait for a free place.")
-        self._oldest = self._gauge("queue_oldest_age_seconds", "Age of the oldest job that has not started.")
-        self._up = self._gauge("watcher_up", "Whether a source's watcher reaches what it watches.", "name", "kind")
-        self._last = self._gauge(
-            "watcher_last_event_timestamp_seconds", "When a source's watcher last saw something.", "name", "kind"
-        )
-        self._disk = self._gauge("disk_free_bytes", "Free bytes where the state directory is.")
-        self._paused = self._gauge("paused", "Whether the daemon starts nothing new.")
-        self._healthy = self._gauge("healthy", "Whether /health says so.")
-        self._build = self._gauge("build_info", "What runs.", "version", "python", "ffmpeg")
+        self._encodes = self._gauge("ffmpeg_running")
+        self._jobs = self._gauge("jobs")
+        self._incomplete = self._gauge("jobs_incomplete")
+        self._depth = self._gauge("queue_depth")
+        self._oldest = self._gauge("queue_oldest_age_seconds")
+        self._up = self._gauge("watcher_up")
+        self._last = self._gauge("watcher_last_event_timestamp_seconds")
+        self._disk = self._gauge("disk_free_bytes")
+        self._paused = self._gauge("paused")
+        self._healthy = self._gauge("healthy")
+        self._build = self._gauge("build_info")
 
-    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(f"vidd_{name}", meaning, labels, registry=self.registry)
+    def _counter(self, name: str) -> Counter:
+        metric = self._described[f"vidd_{name}"]
+        return Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
 
-    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
-        return Gauge(f"vidd_{name}", meaning, labels, registry=self.registry)
+    def _gauge(self, name: str) -> Gauge:
+        metric = self._described[f"vidd_{name}"]
+        return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        metric = self._described[f"vidd_{name}"]
+        return Histogram(metric.name, metric.meaning, metric.labels, buckets=metric.buckets, registry=self.registry)
+
+    def expect(self, pipelines: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let the counters of these pipelines, as they are stored with jobs, exist at 0 before anything is counted.
+
+        Prometheus cannot tell a counter that appears at 1 from one that was 1 already, so `increase()` would miss the first.
+        """
+        self._retries.labels("job")
+        for pipeline, settings in pipelines.items():
+            for state in _FINISHED:
+                self._finished.labels(pipeline, state)
+            for row in settings.get("steps", ()):
+                self._cpu.labels(row["kind"])
+                self._bytes.labels(row["kind"], "download")
+            for row in (*settings.get("publish", ()), *settings.get("notify", ())):
+                self._retries.labels(row["kind"])
+                self._bytes.labels(row["kind"], "upload")
+                for publication_state in PublicationState:
+                    self._publications.labels(row["kind"], publication_state)
 
     def note(self, event: Event) -> None:
         """Count an event."""
