@@ -41,9 +41,6 @@ def write_pages(commands: Sequence[Command]) -> dict[str, str]:
     return {name: "\n".join([_GENERATED, "", *lines()]).rstrip() + "\n" for name, lines in pages.items()}
 
 
-# ---- Markdown
-
-
 def _text(text: str) -> str:
     """Words for a cell: outside of code nothing in them is markup."""
     parts = text.split("`")
@@ -294,9 +291,6 @@ def _exit_codes() -> Iterator[str]:
         "`vidd health` and `vidd audit` end with 1 where something is wrong, `vidd follow` and `vidd demo` where the job was "
         "not published. In the systemd unit 2 prevents a restart."
     )
-
-
-# ---- the terminal
 
 
 def list_kinds() -> str:

@@ -19,7 +19,19 @@ from vidd.integrations.notice import NoticeOptions
 from vidd.media.ffmpeg.settings import parse_bit_rate, parse_length, parse_level
 from vidd.model.job import MEANING, MOVES, State
 from vidd.model.publication import SENDING_MEANING, SENDING_MOVES, PublicationState
-from vidd.pipelines.registry import known, module_of
+from vidd.pipelines.registry import entry_of, kinds, model_of, module_of
+from vidd.ports.kinds import (
+    Amends,
+    Audits,
+    Checks,
+    ChoosesPool,
+    Gates,
+    Mirrors,
+    Publisher,
+    Replaces,
+    Retracts,
+    ServesRoutes,
+)
 from vidd.settings.schema import Settings, Table
 from vidd.settings.templates import check_template
 from vidd.settings.types import parse_duration
@@ -37,7 +49,6 @@ FAMILIES: Mapping[str, str] = {
 }
 """The families of kinds, each with its word in the singular."""
 
-_MODELS = {"stores": "Settings", "queues": "Settings", "accounts": "Account"}
 _HEADERS = {
     "sources": "[sources.NAME]",
     "steps": "[[pipelines.NAME.steps]]",
@@ -125,9 +136,6 @@ class Operation:
     parameters: tuple[tuple[str, str, str], ...]
     body: str | None
     answers: tuple[tuple[str, str, str], ...]
-
-
-# ---- types in words
 
 
 _UNIONS = {Union, types.UnionType}
@@ -250,9 +258,6 @@ def _bounds(metadata: Sequence[Any], base: str, *, counts: bool) -> Iterator[str
     yield from [*low, *high]
 
 
-# ---- values as TOML writes them
-
-
 _SECONDS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _BYTES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
@@ -306,9 +311,6 @@ def _toml_key(key: str) -> str:
     return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
 
 
-# ---- models
-
-
 def _models(annotation: Any, path: str) -> Iterator[tuple[str, type[BaseModel]]]:
     """The models that a value is made of, with the paths at which they are."""
     if get_origin(annotation) is Annotated:
@@ -355,66 +357,43 @@ def summary_of(model: type[BaseModel]) -> str:
     return _sentence((inspect.getdoc(model) or "").split("\n\n")[0]) if "__doc__" in vars(model) else ""
 
 
-# ---- kinds
-
-
-_FUNCTIONS: Mapping[str, Sequence[tuple[str, str]]] = {
-    "sources": (
-        ("routes", "Answers HTTP requests of its own."),
-        ("audit", "`vidd audit` can hold what the other side lists against the jobs."),
-    ),
-    "steps": (),
-    "publishers": (
-        ("reconcile", "After a lost answer vidd asks the other side before it sends again."),
-        ("allow", "Tells before anything is sent whether it would refuse the job."),
-        ("amend", "Changes the words of what is published when the programme changes."),
-        ("replace", "Replaces changed files of what is published after `vidd rework`."),
-        ("retract", "Takes back what is published on `vidd retract`."),
-        ("follow", "Shows the state of every talk while jobs are under way."),
-    ),
-}
+_FUNCTIONS: Sequence[tuple[type, str]] = (
+    (ServesRoutes, "Answers HTTP requests of its own."),
+    (Audits, "`vidd audit` can hold what the other side lists against the jobs."),
+    (Publisher, "After a lost answer vidd asks the other side before it sends again."),
+    (Gates, "Tells before anything is sent whether it would refuse the job."),
+    (Amends, "Changes the text of what is published when the programme changes."),
+    (Replaces, "Replaces changed files of what is published after `vidd rework`."),
+    (Retracts, "Takes back what is published on `vidd retract`."),
+    (Mirrors, "Shows the state of every talk while jobs are under way."),
+)
 _FLAGS: Sequence[tuple[str, str]] = (
-    ("BEGINS", "Fetches what it works on, so no `fetch` comes before it."),
-    ("FRESH", "Runs on every attempt, because the programme may have changed."),
-    ("LETTER", "Writes to people: `vidd resend` sends it once more."),
-    ("LAST", "Runs after the other publishers of the job."),
+    ("is_fetcher", "Fetches what it works on, so no `fetch` comes before it."),
+    ("always_rerun", "Runs on every attempt, because the programme may have changed."),
+    ("is_email", "Writes to people: `vidd resend` sends it once more."),
+    ("runs_last", "Runs after the other publishers of the job."),
 )
 
 
-def _summary(family: str, kind: str) -> str:
-    """What a kind does."""
-    return (module_of(family, kind).__doc__ or "").partition("\n")[0]
-
-
-def _model(family: str, kind: str) -> type[BaseModel]:
-    """The model of a kind's table."""
-    model: type[BaseModel] = getattr(module_of(family, kind), _MODELS.get(family, "Options"))
-    return model
-
-
 def _capabilities(family: str, kind: str) -> Iterator[str]:
-    module = module_of(family, kind)
-    pool = getattr(module, "SLOT", None)
-    if hasattr(module, "slot"):
+    module, entry = module_of(family, kind), entry_of(family, kind)
+    pool = getattr(entry, "pool", None)
+    if isinstance(module, ChoosesPool):
         yield "Its options say of which pool of `[limits]` it takes a slot."
     elif pool:
         yield f"Takes a slot of `[limits] {pool}`."
     for name, sentence in _FLAGS:
-        if getattr(module, name, False):
+        if getattr(entry, name, False):
             yield sentence
-    for name, sentence in _FUNCTIONS.get(family, ()):
-        if hasattr(module, name):
+    for protocol, sentence in _FUNCTIONS:
+        if isinstance(module, protocol):
             yield sentence
-    if hasattr(module, "check"):
-        yield (
-            "`vidd check` tests it."
-            if getattr(module, "LOCAL", False)
-            else "`vidd check --online` asks the other side."
-        )
+    if isinstance(module, Checks):
+        yield "`vidd check` tests it." if entry.offline_check else "`vidd check --online` asks the other side."
 
 
 def _is_notice(family: str, kind: str) -> bool:
-    return family == "publishers" and (issubclass(_model(family, kind), NoticeOptions) or kind == "sheet")
+    return family == "publishers" and (issubclass(model_of(family, kind), NoticeOptions) or kind == "sheet")
 
 
 def _example(family: str, kind: str, options: Sequence[Option]) -> str:
@@ -468,11 +447,11 @@ def _placeholder(option: Option) -> str:
 @cache
 def kind_of(family: str, kind: str) -> Kind:
     """A kind with its options. Refused where there is none."""
-    options = options_of(_model(family, kind))
+    options = options_of(model_of(family, kind))
     return Kind(
         family,
         kind,
-        _summary(family, kind),
+        entry_of(family, kind).summary,
         tuple(_capabilities(family, kind)),
         options,
         _example(family, kind, options),
@@ -481,15 +460,12 @@ def kind_of(family: str, kind: str) -> Kind:
 
 def kinds_of(family: str) -> list[Kind]:
     """The kinds of a family, by name."""
-    return [kind_of(family, kind) for kind in sorted(known(family))]
+    return [kind_of(family, kind) for kind in kinds(family)]
 
 
 def find_kinds(name: str) -> list[Kind]:
     """The kinds of this name, in every family that has one."""
-    return [kind_of(family, name) for family in FAMILIES if name in known(family)]
-
-
-# ---- the rest
+    return [kind_of(family, name) for family in FAMILIES if name in kinds(family)]
 
 
 def sections() -> list[Section]:
