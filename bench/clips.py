@@ -33,7 +33,7 @@ from common import RUN, Run, daemon, make_clip, measured, settings, table
 
 from vidd.media.ffmpeg.args import common as args_common
 from vidd.media.ffmpeg.process import default_ffmpeg
-from vidd.media.probe.client import close_probers, probe
+from vidd.media.probe.client import probe_report
 from vidd.model.media import Media
 
 _AT_ONCE, _SECONDS, _FADE = 2, 2.0, 0.5
@@ -51,10 +51,7 @@ def make_clips(directory: Path, size: str, number: int) -> list[Path]:
 
 
 async def look_at(clip: Path) -> Media:
-    try:
-        return await probe(clip)
-    finally:
-        await close_probers()
+    return Media.from_json(await probe_report(clip))
 
 
 def peer(clips: list[Path], media: Media, place: Path) -> Run:

@@ -28,7 +28,7 @@ from common import Run, measured, table
 from vidd.media.ffmpeg.args import common as args_common
 from vidd.media.ffmpeg.args.common import Cut
 from vidd.media.ffmpeg.process import default_ffmpeg
-from vidd.media.probe.client import close_probers, probe
+from vidd.media.probe.client import probe_report
 from vidd.model.job import Job
 from vidd.model.media import Artifact, Media
 from vidd.ports import Bench, Encoder, Tools
@@ -101,7 +101,7 @@ class Clock:
 
 async def ours(source: Path, directory: Path, seconds: float, fade: float) -> None:
     """The trim step, as the engine would call it."""
-    media = await probe(source)
+    media = Media.from_json(await probe_report(source))
     now, facts = datetime.now(UTC), {"start": _START, "end": _START + seconds}
     job = Job("b", "b", "p", "s", str(source), source.name, now, now, facts=facts)
     tools = Tools(directory, Encoder(default_ffmpeg(), nice=0, stall=60.0), Clock())
@@ -110,7 +110,7 @@ async def ours(source: Path, directory: Path, seconds: float, fade: float) -> No
     try:
         outcome = await trim.run(options, Bench(job, directory, tools, None, artifacts, {}, lambda *_: None))
     finally:
-        await close_probers()
+        await tools.encoder.shared.close()
     if outcome.facts["lane"] not in {"edges", "copy"}:
         raise SystemExit(f"not what was to be measured: {outcome.artifacts[0].facts}")
     (directory / "check").write_text(str(outcome.artifacts[0].facts["check"]["cpu"]))
@@ -236,10 +236,7 @@ def compare(talk: Talk, peer: Path, whole: float) -> list[str]:
 
 async def look(source: Path) -> Media:
     """What the recording holds."""
-    try:
-        return await probe(source)
-    finally:
-        await close_probers()
+    return Media.from_json(await probe_report(source))
 
 
 if __name__ == "__main__":

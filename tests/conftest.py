@@ -1,8 +1,11 @@
 """Rules for all tests."""
 
+import inspect
 import os
 
 import pytest
+
+from vidd.ports import Shared
 
 pytest_plugins = ["peers.place"]
 
@@ -34,3 +37,27 @@ def _plain_environment(monkeypatch):
         monkeypatch.delenv(name)
     for name in ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def _close_shared():
+    """End the children, and close what else is shared, of every encoder that a test used."""
+    used: dict[int, Shared] = {}
+    get = Shared.get
+
+    def remember(shared, kind):
+        used[id(shared)] = shared
+        return get(shared, kind)
+
+    # A context of its own: a test may undo the fixture's patches.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shared, "get", remember)
+        yield
+    for shared in used.values():
+        await shared.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_shared_is_left(request):
+    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        request.getfixturevalue("_close_shared")

@@ -16,6 +16,7 @@ from vidd.model.media import Artifact
 from vidd.ports import Encoder, StepContext, Tools
 
 FFMPEG = default_ffmpeg()
+ENCODER = Encoder(FFMPEG, nice=0, threads=1, stall=30.0)
 BITS = 12
 # Twelve columns say the picture's number in binary, dark or bright; 8 pixels wide, so that an encoder keeps them.
 NUMBERED = "geq=lum='if(mod(floor(N/pow(2,floor(X/8))),2),235,16)':cb=128:cr=128"
@@ -103,7 +104,7 @@ class Watched:
         job = Job("j1", "key", "talks", "folder", source.as_uri(), name, now, now, facts=facts or {})
         tools = Tools(
             directory,
-            encoder or Encoder(FFMPEG, nice=0, threads=1, stall=30.0),
+            encoder or ENCODER,
             clock=None,
             observe=self.events.append,
         )

@@ -13,7 +13,6 @@ from peers.processes import alive
 from pydantic import SecretStr, ValidationError
 
 from vidd.errors import Refused, RetryLater
-from vidd.media.probe.client import close_probers
 from vidd.programs.exit_codes import exit_name, name_of
 from vidd.programs.output_log import Log, Spoken
 from vidd.settings.secret import Account
@@ -21,12 +20,6 @@ from vidd.steps import command
 
 RESULTS = "pcloudresults/{{ name }}"
 ANNOTATIONS = {"path": f"{RESULTS}/annotationdata", "role": "annotations", "files": "*.json", "count": 16, "json": True}
-
-
-@pytest.fixture(autouse=True)
-async def _prober_ended():
-    yield
-    await close_probers()
 
 
 @pytest.fixture(scope="session")

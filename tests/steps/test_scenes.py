@@ -6,21 +6,14 @@ from dataclasses import replace
 import av
 import pytest
 from builders.scenes import context, people
-from footage.clips import NUMBERED, numbers, recording
+from footage.clips import ENCODER, NUMBERED, numbers, recording
 from pydantic import ValidationError
 
 from vidd.errors import Refused
-from vidd.media.probe.client import close_probers
 from vidd.media.scenes import detect as told
 from vidd.steps import scenes
 
 CUTS = [(0, 29), (30, 49), (50, 74)]
-
-
-@pytest.fixture(autouse=True)
-async def _prober_ended():
-    yield
-    await close_probers()
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +54,7 @@ async def test_the_right_pictures_are_in_each_file(tmp_path):
     found = told.Found(80, (33, 57))
     options = scenes.Options(sound=True)
     made, _ = context(tmp_path, video, step="scenes")
-    media = await scenes.probe(video, "n")
+    media = await scenes.probe(ENCODER, video, "n")
     parting = scenes._Parting(options, made, video, media)
     artifact = await parting.part(scenes.scenes_of(found.cuts, found.frames, 1))
     root = made.directory / artifact.path
@@ -74,7 +67,7 @@ async def test_the_right_pictures_are_in_each_file(tmp_path):
 async def test_a_video_of_many_short_scenes_is_parted_in_one_go(tmp_path):
     video = recording(tmp_path / "n.mp4", seconds=8, tracks=0)
     made, _ = context(tmp_path, video, step="scenes")
-    parting = scenes._Parting(scenes.Options(preset="ultrafast"), made, video, await scenes.probe(video, "n"))
+    parting = scenes._Parting(scenes.Options(preset="ultrafast"), made, video, await scenes.probe(ENCODER, video, "n"))
     artifact = await parting.part(scenes.scenes_of(range(2, 200, 2), 200, 1))
     assert artifact.tree.files == 100 + 1
     assert numbers(made.directory / artifact.path / "scene_099/video.mp4") == [198, 199]
@@ -135,7 +128,7 @@ async def test_a_state_directory_with_a_strange_name_does_no_harm(tmp_path, walk
 
 
 async def test_a_part_that_does_not_hold_its_pictures_is_refused(tmp_path, walk, monkeypatch):
-    real, media = told.splitting, await scenes.probe(walk, "walk")
+    real, media = told.splitting, await scenes.probe(ENCODER, walk, "walk")
 
     def elsewhere(source, pattern, listed, **_):
         moved = [replace(one, start=one.start + 3) for one in listed]

@@ -173,7 +173,7 @@ async def test_every_sound_track_is_kept_and_fades(tmp_path):
         tmp_path / "in.mp4", tracks=3, output=("-metadata:s:a:1", "language=deu", "-movflags", "+faststart")
     )
     made = await cut(source, 0, 4, fade=1)
-    watched = await trim.probe(made)
+    watched = await trim.probe(clips.ENCODER, made)
     assert [one.language for one in watched.audio] == [None, "deu", None]
     for track in range(3):
         assert clips.loudness(made, 0.5, track) == pytest.approx(clips.loudness(source, 2, track) / 2, rel=0.06)
@@ -184,7 +184,7 @@ async def test_sound_keeps_its_rate_and_channels(tmp_path, rate, channels):
     source = clips.recording(
         tmp_path / "in.mp4", sound=f"sine=sample_rate={rate}", output=("-ac", channels, "-ar", rate)
     )
-    sound = (await trim.probe(await cut(source, 1, 3))).audio[0]
+    sound = (await trim.probe(clips.ENCODER, await cut(source, 1, 3))).audio[0]
     assert (sound.rate, sound.channels) == (rate, channels)
 
 

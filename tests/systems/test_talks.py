@@ -11,7 +11,7 @@ from peers.daemon import Place, talk, until
 from peers.postfix import mail_host
 from peers.servers import ministack
 
-from vidd.media.probe.client import close_probers, probe
+from vidd.media.probe.client import probe_report
 
 SETTINGS = """
 [daemon]
@@ -127,9 +127,8 @@ async def check_story(place, cloud, post):
     (key,) = cloud.library()
     video = place.root / "downloaded.mp4"
     cloud.s3.download_file("library", key, str(video))
-    found = await probe(video)
-    await close_probers()
-    assert found.video[0].duration == pytest.approx(3.0, abs=1 / 25)
+    report = await probe_report(video)
+    assert report["video"][0]["duration"] == pytest.approx(3.0, abs=1 / 25)
     head = cloud.s3.head_object(Bucket="library", Key=key)
     assert head["ContentType"] == "video/mp4"
     assert head["ContentLength"] == video.stat().st_size

@@ -28,7 +28,7 @@ from vidd.cli.common import JsonOption, finish, say, say_json
 from vidd.cli.follow import View, follow_one, view_of
 from vidd.daemon.app import SOCKET
 from vidd.errors import Refused
-from vidd.media.probe.client import close_probers, probe
+from vidd.media.probe.client import probe_report
 from vidd.processes.child import setpriv
 
 _START = 60.0
@@ -190,10 +190,7 @@ async def _result(place: Path, sheet: Path, url: str, job: dict[str, Any], secon
     video = unquote(urlsplit(job["link"]).path) if job.get("link") else None
     duration = None
     if video is not None:
-        try:
-            duration = (await probe(Path(video))).video[0].duration
-        finally:
-            await close_probers()
+        duration = (await probe_report(Path(video)))["video"][0]["duration"]
     mails = sorted(str(path) for path in (place / "outbox").glob("*.eml"))
     state, reason = job["state"], job["reason"]
     return Result(state, reason, video, duration, mails, str(sheet), url, round(seconds, 1))

@@ -28,7 +28,6 @@ from vidd.engine.supervisor import Watchers
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
 from vidd.media.ffmpeg.process import capabilities
-from vidd.media.probe.client import close_probers
 from vidd.media.verify.verify import inspect
 from vidd.model.event import Event
 from vidd.model.media import Artifact, Media
@@ -132,7 +131,6 @@ class Daemon:
         store = ready.make_store()
         await start_when_available(store.open, self._notifier)
         stack.push_async_callback(store.close)
-        stack.push_async_callback(close_probers)
         stack.push_async_callback(self._shared.close)
         queue = ready.make_queue()
         tools = self._tools(ready, store)
@@ -181,7 +179,7 @@ class Daemon:
         """What its step did not check: a film is looked into, of anything else only the size is known."""
         if not artifact.content_type.startswith("video/"):
             return await unexamined(path, artifact, name)
-        media, record = await inspect(path, name, nice=self._engine.tools.encoder.nice)
+        media, record = await inspect(self._engine.tools.encoder, path, name)
         return media, record.to_json()
 
     def observe(self, event: Event) -> None:

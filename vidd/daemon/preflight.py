@@ -13,7 +13,6 @@ from typing import Any
 from vidd.engine.clock import SystemClock
 from vidd.errors import Fault
 from vidd.media.ffmpeg.process import capabilities
-from vidd.media.probe.client import close_probers
 from vidd.pipelines.registry import entry_of, model_of, module_of
 from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import Ready
@@ -53,7 +52,7 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
             else:
                 yield Finding(about, True, "Fits its kind; --online asks the other side.")
     finally:
-        await close_probers()
+        await encoder.shared.close()
 
 
 def _state(path: Path) -> Finding:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.shield import shield_to_end
-from vidd.errors import RetryLater
+from vidd.errors import FaultCode, RetryLater
 from vidd.processes.child import CHUNK, Child
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ class Ended:
 
 
 class Hung(RetryLater):
-    """A child was ended because it showed no sign of life, or its time was up."""
+    """A child was ended because it made no progress, or its time was up."""
+
+    default_code = FaultCode.STALLED
 
 
 class Tail:
@@ -92,7 +94,7 @@ class _Chunks:
             self._on_chunk(chunk)
 
 
-class _Pulse:
+class Pulse:
     """Since when a child has shown no sign of life."""
 
     def __init__(self, name: str, deadline: float | None, quiet: float | None) -> None:
@@ -138,7 +140,7 @@ async def run(
     second, with the process id: a changed answer is the sign of life, and what it raises ends the child. Without it,
     any output is a sign. The exit code is not judged here. Hung where a limit was reached; Refused where there is no such program.
     """
-    pulse = _Pulse(Path(argv[0]).name, deadline, quiet)
+    pulse = Pulse(Path(argv[0]).name, deadline, quiet)
     tail = Tail(on_output[1] if on_output else None)
     lines = _Chunks(on_output[0]) if on_output else _Lines(on_line) if on_line else None
     child = await Child.start(

@@ -1,4 +1,4 @@
-"""The child's side of `vidd.processes.worker_client`: orders come as a word, what is said goes out in lines of JSON."""
+"""The child's side of the worker protocol: `serve` answers questions with functions."""
 
 from __future__ import annotations
 
@@ -6,39 +6,56 @@ import json
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.disk_space import retry_if_full
+from vidd.processes.protocol import fault_to_json
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Progress = Callable[[int, int | None], None]
+"""Reports how many units are done, and of how many (None where that is not known)."""
+Handler = Callable[[dict[str, Any], Progress], Mapping[str, Any]]
+"""Answers a question. It may raise Refused or RetryLater; any other error ends the child."""
 
 
-def serve(
-    carry_out: Callable[[dict[str, Any], Callable[..., None]], dict[str, Any]], limit: str = "memory of the step"
-) -> None:
-    """Do as the orders say, with what `carry_out` makes of them and of a function that tells how far it is.
+def serve(handlers: Mapping[str, Handler], *, extra: str | None = None, memory_setting: str | None = None) -> None:
+    """Answer questions from stdin until it ends; `handlers` are the functions by what is asked.
 
-    `limit` is what an operator calls the setting of how much memory there is. What is said goes out alone: a library that prints does so among the complaints.
+    `memory_setting` is what people call the setting that limits the child's memory: where there is one, running out of
+    memory, which also shows as a library that cannot be loaded, is a fault; otherwise it ends the child. `extra` is the
+    extra of vidd's that brings the child's libraries.
     """
-    # In the middle of a C library Python's own handler would wait for the library to return.
+    # Python's own handler would wait until a C library returns.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Only the protocol goes to the real stdout: what a library prints goes to stderr.
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)
 
-        def say(**more: Any) -> None:
-            out.write(json.dumps(more) + "\n")
+        def write(line: Mapping[str, Any]) -> None:
+            out.write(json.dumps(line) + "\n")
             out.flush()
 
-        try:
-            with retry_if_full():
-                say(made=carry_out(json.loads(sys.argv[1]), say))
-        except Refused as refused:
-            say(refused=refused.sentence)
-        except RetryLater as again:
-            say(again=again.sentence, counts=again.counts)
-        except ImportError as error:
-            say(refused=f"What it needs cannot be loaded ({error}): install vidd[annotate], or raise {limit}.")
-        except MemoryError:
-            say(again=f"There was no memory for it: raise {limit}.", counts=True)
+        def progress(done: int, total: int | None) -> None:
+            write({"progress": [done, total]})
+
+        def answer(question: dict[str, Any]) -> Mapping[str, Any]:
+            try:
+                with retry_if_full():
+                    return {"answer": handlers[question["ask"]](question, progress)}
+            except (Refused, RetryLater) as fault:
+                return fault_to_json(fault)
+            except ImportError as error:
+                if memory_setting is None:
+                    raise
+                install = f"install vidd[{extra}], or " if extra else ""
+                sentence = f"A library that is needed cannot be loaded ({error}): {install}raise {memory_setting}."
+                return fault_to_json(Refused(sentence, code=FaultCode.NOT_INSTALLED))
+            except MemoryError:
+                if memory_setting is None:
+                    raise
+                sentence = f"There was not enough memory: raise {memory_setting}."
+                return fault_to_json(RetryLater(sentence, code=FaultCode.INTERRUPTED))
+
+        for line in sys.stdin:
+            write(answer(json.loads(line)))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import quoted
-from vidd.errors import Refused, RetryLater
-from vidd.processes import run as process
+from vidd.errors import FaultCode, Refused, RetryLater
+from vidd.processes.worker import serve
+from vidd.processes.worker_client import WorkerDied, ask_worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from vidd.processes.worker import Progress
 
 _PATIENCE = 600.0
 _MEMORY = 8 << 30
@@ -23,15 +23,12 @@ async def check_json(root: Path, places: Sequence[str], shape: str = "") -> None
     """Refused with the file's place below `root`, and where in it, where one is not right."""
     if not places:
         return
-    with tempfile.NamedTemporaryFile("w", dir=root, prefix=".places-", suffix=".json") as listed:
-        json.dump(list(places), listed)
-        listed.flush()
-        said: list[str] = []
-        argv: list[str | Path] = [sys.executable, "-m", "vidd.programs.json_check", shape, root, listed.name]
-        ended = await process.run(argv, on_line=said.append, deadline=_PATIENCE, memory=_MEMORY)
-    if ended.code != 0:
-        raise RetryLater(f"The files below {root} could not be read (exit {ended.code}): {ended.stderr[-300:]}")
-    broken = json.loads(said[-1])
+    question = {"ask": "check", "root": str(root), "places": list(places), "shape": shape}
+    try:
+        answer = await ask_worker("vidd.programs.json_check", question, timeout=_PATIENCE, memory=_MEMORY)
+    except WorkerDied as died:
+        raise RetryLater(f"The files below {root} could not be read ({died}).", code=FaultCode.INTERRUPTED) from None
+    broken = answer["broken"]
     if broken is not None:
         raise Refused(f"{quoted(broken['place'])} is broken: {broken['why']}. See the program's log, then retry.")
 
@@ -60,11 +57,9 @@ def _first_broken(root: Path, places: Sequence[str], shape: str) -> dict[str, An
     return None
 
 
-def main(shape: str, root: str, listed: str) -> int:
-    """Say as JSON which file is the first broken one and why, or null."""
-    print(json.dumps(_first_broken(Path(root), json.loads(Path(listed).read_text()), shape)))  # noqa: T201
-    return 0
+def _check(question: dict[str, Any], _: Progress) -> dict[str, Any]:
+    return {"broken": _first_broken(Path(question["root"]), question["places"], question["shape"])}
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    serve({"check": _check})

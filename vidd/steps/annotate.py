@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,11 +21,11 @@ from vidd.aio.shield import in_thread
 from vidd.detection.program import Growing, Program
 from vidd.detection.settings import Faces, Network, People
 from vidd.display_text import quoted
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.disk_space import retry_if_full
 from vidd.model.media import Artifact, Outcome
-from vidd.processes import run as process
-from vidd.processes.worker_client import Silent, answer_of, make_room, run_worker
+from vidd.processes.run import Hung
+from vidd.processes.worker_client import WorkerDied, ask_worker, prepare_directory, run_worker
 from vidd.programs.options import call_of, check_running
 from vidd.programs.program import call
 from vidd.settings.templates import fields_of
@@ -43,8 +42,6 @@ _MODULE = "vidd.detection.worker.main"
 _ROOM, _FILE = ".annotate", "annotations.jsonl"
 _FILES = ("model", "labels_file", "cascade")
 _PATIENCE = 120.0
-# Somebody else's doing (a full memory, an operator), which says nothing about detector or frames.
-_FROM_OUTSIDE = (-9, -15, -2, -1)
 
 _Detector = Annotated[People | Faces | Network | Program, Field(discriminator="kind")]
 
@@ -146,7 +143,7 @@ class _Looking:
 
     async def run(self) -> dict[str, Any]:
         """What was seen, in numbers."""
-        await in_thread(make_room, self._room, await in_thread(self._fingerprint))
+        await in_thread(prepare_directory, self._room, await in_thread(self._fingerprint))
         if isinstance(self._detector, Program):
             return await self._program(self._detector)
         detector = _settings(self._detector, self._context.tools)
@@ -181,7 +178,7 @@ class _Looking:
 
     async def _order(self, do: str, **more: Any) -> dict[str, Any]:
         orders = {
-            "do": do,
+            "ask": do,
             "room": str(self._room),
             "tree": str(self._tree),
             "manifest": str(self._manifest),
@@ -195,14 +192,14 @@ class _Looking:
         except Refused:
             await in_thread(partial(shutil.rmtree, self._room, ignore_errors=True))
             raise
-        except process.Hung:
+        except Hung:
             raise RetryLater(
                 f"Version {self._version} of automatic annotation made no progress for {self._options.stall:g} s and was"
                 " ended: if that was too early, raise stall of the step."
             ) from None
-        except Silent as silent:
+        except WorkerDied as died:
             raise _dead(
-                silent, f"version {self._version} of automatic annotation", quoted(self._context.job.name)
+                died, f"version {self._version} of automatic annotation", quoted(self._context.job.name)
             ) from None
 
     def _fingerprint(self) -> str:
@@ -229,13 +226,11 @@ async def _checked(own: dict[int, Any], options: Options, tools: Tools) -> dict[
     missing = sorted(name for name in needed if find_spec(name) is None)
     if missing:
         raise Refused(f"The detectors need {' and '.join(missing)}: install vidd[annotate].")
-    orders = {"do": "check", "detectors": own, "threads": tools.encoder.threads}
-    said: list[str] = []
-    argv: list[str | Path] = [sys.executable, "-P", "-m", _MODULE, json.dumps(orders)]
-    ended = await process.run(argv, on_line=said.append, deadline=_PATIENCE, memory=int(options.memory))
-    if not said:
-        raise _dead(Silent(ended.code, ended.stderr), "one of the detectors", "a blank picture")
-    found = answer_of(json.loads(said[-1]))["found"]
+    question = {"ask": "check", "detectors": own, "threads": tools.encoder.threads}
+    try:
+        found = (await ask_worker(_MODULE, question, timeout=_PATIENCE, memory=int(options.memory)))["found"]
+    except WorkerDied as died:
+        raise _dead(died, "one of the detectors", "a blank picture") from None
     return {int(version): about for version, about in found.items()}
 
 
@@ -249,11 +244,14 @@ def _settings(detector: People | Faces | Network, tools: Tools) -> dict[str, Any
     return settings
 
 
-def _dead(silent: Silent, detector: str, what: str) -> RetryLater | Refused:
-    if silent.code in _FROM_OUTSIDE:
+def _dead(died: WorkerDied, detector: str, what: str) -> RetryLater | Refused:
+    why = f"exit {died.code}"
+    if died.killed:
         return RetryLater(
-            f"The child with {detector} was killed while it looked at {what} ({silent}).", said=silent.said
+            f"The child with {detector} was killed while it looked at {what} ({why}).",
+            code=FaultCode.INTERRUPTED,
+            said=died.stderr,
         )
-    last = silent.said.rpartition("\n")[2][:300]
-    why = f"{silent}: {last}" if last else str(silent)
-    return Refused(f"{detector[0].upper()}{detector[1:]} crashes over {what} ({why}): use another.", said=silent.said)
+    if last := died.stderr.rpartition("\n")[2][:300]:
+        why = f"{why}: {last}"
+    return Refused(f"{detector[0].upper()}{detector[1:]} crashes over {what} ({why}): use another.", said=died.stderr)

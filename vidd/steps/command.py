@@ -77,7 +77,9 @@ async def run(options: Options, context: StepContext) -> Outcome:
     """Run it once. The fact of the step's own name has its exit, its first and last lines, its log, and what it made."""
     role = _role(options, context)
     source = context.file(role)
-    media = context.artifacts[role].media or (await probe(source, context.job.name) if options.probe else None)
+    media = context.artifacts[role].media or (
+        await probe(context.tools.encoder, source, context.job.name) if options.probe else None
+    )
     fields = _fields(options, context) | ({"video": _video(media)} if media else {})
     promised = Promised(options.outputs, context.directory, fields)
     if not (options.rework == "over" and goes_over(context.job) is not None):

@@ -19,14 +19,14 @@ from pydantic import Field, model_validator
 
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.settings import Preset
 from vidd.media.frames.task_store import TASKS, Shelf
 from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
-from vidd.processes.worker_client import Silent, make_room, run_worker
+from vidd.processes.worker_client import WorkerDied, prepare_directory, run_worker
 from vidd.settings.templates import file_name
 from vidd.settings.types import Options as Base
 
@@ -130,11 +130,11 @@ class _Taking:
     async def run(self) -> dict[str, Any]:
         """What the child made of it."""
         orders = self._orders()
-        await in_thread(make_room, self._room, self._fingerprint(orders))
+        await in_thread(prepare_directory, self._room, self._fingerprint(orders))
         try:
             return await run_worker(
                 "vidd.media.frames.client",
-                orders,
+                {"ask": "gather" if self._images else "sample", "orders": orders},
                 self._context,
                 quiet=_QUIET,
                 memory=self._context.tools.encoder.memory or _MEMORY,
@@ -142,9 +142,13 @@ class _Taking:
         except Refused:
             await in_thread(partial(shutil.rmtree, self._room, ignore_errors=True))
             raise
-        except Silent as silent:
+        except WorkerDied as died:
             name = quoted(self._context.job.name)
-            raise RetryLater(f"The frames of {name} could not be taken ({silent}).", said=silent.said) from None
+            raise RetryLater(
+                f"The frames of {name} could not be taken (exit {died.code}).",
+                code=FaultCode.INTERRUPTED,
+                said=died.stderr,
+            ) from None
 
     def _orders(self) -> dict[str, Any]:
         options, kept = self._options, {"per_task", "thumbnails", "thumbnail", "quality"}

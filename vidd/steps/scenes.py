@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +14,7 @@ from pydantic import Field
 
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.process import check_capable, encode
@@ -26,7 +25,7 @@ from vidd.media.scenes.detect import Found
 from vidd.media.verify.verify import inspect
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.scenes import Scene, fault_of, scenes_of, snapped
-from vidd.processes import run as process
+from vidd.processes.worker_client import WorkerDied, ask_worker
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     """Make `scenes.json`, with the files in a tree of the role `scenes`, or alone where there are none."""
     role = options.source or ("talk" if "talk" in context.artifacts else "source")
     source, name = context.file(role), context.job.name
-    media = context.artifacts[role].media or await probe(source, name)
+    media = context.artifacts[role].media or await probe(context.tools.encoder, source, name)
     parting = _Parting(options, context, source, media)
     async with context.slot():
         found = await parting.look()
@@ -101,8 +100,9 @@ class _Parting:
         """How many pictures there are, and where scenes begin."""
         options, name = self._options, self._context.job.name
         if options.detector == "adaptive":
-            words = (f"{self.threshold:g}", str(options.window), str(options.shortest))
-            said = await self._ask("adaptive", *words)
+            said = await self._ask(
+                "adaptive", threshold=self.threshold, window=options.window, shortest=options.shortest
+            )
             return Found(int(said["frames"]), tuple(said["cuts"]))
         said_to = self._context.directory / ".scenes.txt"
         threads = self._context.tools.encoder.threads
@@ -165,7 +165,7 @@ class _Parting:
 
     async def _check(self, file: Path, scene: Scene) -> None:
         try:
-            _, found = await inspect(file, scene.name, nice=self._context.tools.encoder.nice)
+            _, found = await inspect(self._context.tools.encoder, file, scene.name)
         except Refused as refused:
             raise self._not_good(refused.sentence.rstrip(".")) from None
         if found.pictures != scene.length:
@@ -184,21 +184,25 @@ class _Parting:
             progress=context.progress, observe=context.tools.observe, kind="scenes",
         )  # fmt: skip
 
-    async def _ask(self, what: str, *words: str) -> dict[str, Any]:
+    async def _ask(self, ask: str, **more: float) -> dict[str, Any]:
         """What the child says of the source."""
-        said: list[str] = []
-        argv: list[str | Path] = [sys.executable, "-P", "-m", "vidd.media.scenes.worker", what, self._source, *words]
         encoder, name = self._context.tools.encoder, quoted(self._context.job.name)
-        limit = max(600.0, 20 * self._media.duration)
-        ended = await process.run(argv, on_line=said.append, deadline=limit, nice=encoder.nice, memory=_MEMORY)
-        if ended.code != 0 or not said:
-            raise RetryLater(f"{name} could not be looked at for its scenes (exit {ended.code}).", said=ended.stderr)
-        answer: dict[str, Any] = json.loads(said[-1])
-        if "missing" in answer:
-            raise _no_detector(answer["missing"])
-        if "error" in answer:
-            raise Refused(f"{name} could not be looked at for its scenes ({answer['error']}): send it again, whole.")
-        return answer
+        question, timeout = {"ask": ask, "path": str(self._source), **more}, max(600.0, 20 * self._media.duration)
+        try:
+            return await ask_worker(
+                "vidd.media.scenes.worker", question, timeout=timeout, memory=_MEMORY, nice=encoder.nice
+            )
+        except WorkerDied as died:
+            raise RetryLater(
+                f"The scenes of {name} could not be found (exit {died.code}).",
+                code=FaultCode.INTERRUPTED,
+                said=died.stderr,
+            ) from None
+        except Refused as refused:
+            if refused.code is FaultCode.NOT_INSTALLED:
+                raise _no_detector(refused.sentence) from None
+            why = refused.sentence.rstrip(".")
+            raise Refused(f"The scenes of {name} could not be found ({why}): send the file again, whole.") from None
 
 
 def _no_detector(module: str) -> Refused:

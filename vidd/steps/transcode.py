@@ -20,7 +20,7 @@ from vidd.media.ffmpeg.settings import BitRate, Preset, Segment
 from vidd.media.probe.client import probe
 from vidd.media.verify.verify import Origin, Wanted, picture_end, sound_ends, verify
 from vidd.model.media import Artifact, Media, Outcome
-from vidd.ports import StepContext, Tools
+from vidd.ports import Encoder, StepContext, Tools
 
 
 class Size(vidd.settings.types.Options):
@@ -76,7 +76,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     """Make `rendition-720p.mp4` and so on, with roles of the same names."""
     role = options.source or ("talk" if "talk" in context.artifacts else "source")
     source, name = context.file(role), context.job.name
-    media = context.artifacts[role].media or await probe(source, name)
+    media = context.artifacts[role].media or await probe(context.tools.encoder, source, name)
     sizes, left_out = _chosen(options, media)
     finals = [context.directory / f"rendition-{one.name}.mp4" for one in sizes]
     parts, kept = [temporary_path(final) for final in finals], [checkpoints_of(final) for final in finals]
@@ -95,9 +95,8 @@ async def run(options: Options, context: StepContext) -> Outcome:
     )
     try:
         done = await ladder.make(parts)
-        nice = context.tools.encoder.nice
         checked = [
-            await _checked(part, _wanted(one, media, source), made, name, nice)
+            await _checked(context.tools.encoder, part, _wanted(one, media, source), made, name)
             for part, one, made in zip(parts, sizes, done, strict=True)
         ]
         for part, final in zip(parts, finals, strict=True):
@@ -118,9 +117,9 @@ async def run(options: Options, context: StepContext) -> Outcome:
     )
 
 
-async def _checked(part: Path, wanted: Wanted, done: Made, name: str, nice: int) -> tuple[Media, dict[str, Any]]:
+async def _checked(encoder: Encoder, part: Path, wanted: Wanted, done: Made, name: str) -> tuple[Media, dict[str, Any]]:
     wanted = replace(wanted, pictures=done.pictures, joins=done.joins)
-    made, record = await verify(part, wanted, name, done.complaints, nice=nice)
+    made, record = await verify(encoder, part, wanted, name, done.complaints)
     return made, record.to_json() | done.facts
 
 

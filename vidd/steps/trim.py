@@ -112,7 +112,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     The facts say where in it the talk lies (`talk_at`, seconds), and what the `parts` are.
     """
     name, source = context.job.name, context.file(options.source, part=True)
-    media = context.artifacts[options.source].media or await probe(source, name)
+    media = context.artifacts[options.source].media or await probe(context.tools.encoder, source, name)
     cut = _cut(context, media, options.fade)
     words = options.asked.words(context)
     final = context.directory / "talk.mp4"
@@ -177,7 +177,7 @@ class _Cutting:
         wanted, audio = self.options.loudness, self.media.audio
         if wanted is None or not any(one.codec != "unknown" for one in audio):
             return Levels(meter, self.cut)
-        seek = await seek_to(self.source, self.media, self.cut.start, self.context.job.name)
+        seek = await seek_to(self.context.tools.encoder, self.source, self.media, self.cut.start, self.context.job.name)
         async with self.context.slot():
             return await measured(meter, self.source, audio, self.cut, wanted, seek=seek)
 
@@ -221,7 +221,7 @@ class _Cutting:
             )
         wanted = self._wanted(*self.media.video[0].shown, done.around)
         wanted = replace(wanted, pictures=done.pictures, joins=done.joins, apart=_APART)
-        made, record = await verify(self.part, wanted, name, nice=context.tools.encoder.nice)
+        made, record = await verify(context.tools.encoder, self.part, wanted, name)
         how = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
         return made, {**record.to_json(), "missing": 0, **how, "sound_encoded": list(done.sound)}, done.around
 
@@ -237,7 +237,7 @@ class _Cutting:
             self.source,
             self.media,
             cut,
-            seek=await seek_to(self.source, self.media, cut.start, name),
+            seek=await seek_to(context.tools.encoder, self.source, self.media, cut.start, name),
             crf=options.crf,
             preset=options.preset,
             audio_bitrate=options.audio_bitrate,
@@ -255,9 +255,11 @@ class _Cutting:
         wanted = replace(
             wanted, covered=dress.mark.covers if dress.mark else None, pictures=done.pictures, joins=done.joins
         )
-        made, record = await verify(self.part, wanted, name, done.complaints, nice=context.tools.encoder.nice)
+        made, record = await verify(context.tools.encoder, self.part, wanted, name, done.complaints)
         frames = None if record.frames is None else record.frames - around.pictures
-        missing = await check_pictures(self.source, self.media.video[0], cut, frames, name)
+        missing = await check_pictures(
+            context.tools.encoder, self.source, self.media.video[0], cut, got=frames, name=name
+        )
         return made, record.to_json() | done.facts | {"missing": missing}, around
 
     def _wanted(self, width: int, height: int, around: Around) -> Wanted:

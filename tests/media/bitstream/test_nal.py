@@ -2,9 +2,8 @@
 
 import pytest
 
-from vidd.media.bitstream import aac, nal, parameter_sets, slice_header
+from vidd.media.bitstream import aac, nal, parameter_sets
 from vidd.media.bitstream.nal import BadUnits, Bits
-from vidd.media.smartcut.worker.reference_marking import Meeting, References
 
 
 @pytest.mark.parametrize("payload", [b"\0\0\0", b"\0\0\1\0\0\2", b"a\0\0\0\0\0\3b", b"\0\0\3", b"\0\0\4", b"x\0\0"])
@@ -45,60 +44,6 @@ def test_headers_hold_the_sets_that_were_put_in():
     assert parameter_sets.of_header("h264", header) == (sets, 4)
     assert header[3] == 0x28
     assert parameter_sets.deep_avcc(header) == b"\xfd\xf8\xf8\0"
-
-
-def meeting(number: int, order: int, leading: int, references: int = 2, held: tuple[int, ...] = (1,)):
-    over = slice_header.Sequence(0, 100, 4, 0, 6, references, (6, 4), True, 1, (8, 8), False, False)
-    return Meeting(number, order, leading, held), over
-
-
-@pytest.mark.parametrize(("number", "order", "leading"), [(3, 8, 1), (0, 0, 0), (15, 62, 3), (9, 34, 2)])
-def test_a_head_is_numbered_so_that_the_keyframe_is_next(number, order, leading):
-    met, over = meeting(number, order, leading)
-    count, orders = met.since(over), met.orders(over)
-    assert count % 16 == number
-    assert len(orders) == count
-    assert orders[0] == 0
-    assert orders == sorted(set(orders))
-    assert (orders[-1] + 2 * (leading + 1)) % 64 == order
-
-
-def test_a_head_forgets_what_the_source_had_forgotten():
-    met, over = meeting(10, 40, 0, references=4, held=(1, 2, 5))
-    held: list[int] = []
-    for at, marking in enumerate(met.markings(over)):
-        if marking:
-            bits = Bits(nal.closed(marking), 0)
-            assert bits.take(1) == 1
-            while bits.number():
-                held.remove(at - bits.number() - 1)
-        held.append(at)
-        assert len(held) <= 4
-    assert sorted(met.since(over) - one for one in held) == [1, 2, 5]
-
-
-def test_a_reference_from_before_the_head_cannot_be_held():
-    met, over = meeting(10, 40, 0, held=(1, 12))
-    with pytest.raises(BadUnits):
-        met.markings(over)
-
-
-def test_references_slide_and_are_forgotten_as_the_standard_says():
-    _, over = meeting(0, 0, 0)
-    passing = References()
-
-    def take(number: int, forgets: tuple[int, ...] | None = None, *, idr: bool = False) -> None:
-        passing.take(slice_header.Slice(1, idr, 0, number, 0, "", forgets, "", "", "", ""), over)
-
-    take(0, idr=True)
-    take(1)
-    take(2)
-    assert passing.ages(3, over) == (2, 1)
-    take(3, (2,))
-    assert passing.ages(4, over) == (2, 1)
-    for number in (*range(4, 16), 0, 1):
-        take(number)
-    assert passing.ages(2, over) == (2, 1)
 
 
 def test_plain_aac_is_known_by_its_header_and_by_that_of_its_packets():

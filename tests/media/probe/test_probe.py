@@ -13,21 +13,28 @@ import pytest
 from footage import clips
 
 from vidd.errors import Refused, RetryLater
-from vidd.media.probe.client import close_probers, probe, prober
+from vidd.media.probe.client import Prober, probe_report
 from vidd.model.media import Media
 from vidd.processes.child import setpriv
 
 
-def child() -> int:
-    return prober()._dialogue._child.pid
+@pytest.fixture
+async def prober():
+    prober = Prober()
+    yield prober
+    await prober.close()
+
+
+def child(prober: Prober) -> int:
+    return prober.worker.child.pid
 
 
 def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-async def test_a_recording_is_described(tmp_path):
-    media = await probe(clips.recording(tmp_path / "in.mp4", rate="30000/1001", tracks=2))
+async def test_a_recording_is_described(prober, tmp_path):
+    media = await prober.probe(clips.recording(tmp_path / "in.mp4", rate="30000/1001", tracks=2))
     (video,) = media.video
     assert (video.codec, video.width, video.height, video.frames) == ("h264", 96, 64, 120)
     assert (video.rotation, video.variable, video.pixel_format) == (0, False, "yuv420p")
@@ -38,10 +45,10 @@ async def test_a_recording_is_described(tmp_path):
 
 
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
-async def test_rotation_is_in_clockwise_degrees(tmp_path, turned):
+async def test_rotation_is_in_clockwise_degrees(prober, tmp_path, turned):
     upright = clips.recording(tmp_path / "upright.mp4", seconds=0.4)
     clips.ffmpeg("-display_rotation", -turned, "-i", upright, "-c", "copy", tmp_path / "in.mp4")
-    video = (await probe(tmp_path / "in.mp4")).video[0]
+    video = (await prober.probe(tmp_path / "in.mp4")).video[0]
     assert video.rotation == turned
     assert video.shown == ((64, 96) if turned % 180 else (96, 64))
 
@@ -56,33 +63,33 @@ async def test_rotation_is_in_clockwise_degrees(tmp_path, turned):
         ("30", clips.GREY + ",select='gt(mod(n,7),1)'", True),
     ],
 )
-async def test_a_varying_rate_is_told_from_rounded_times(tmp_path, container, rate, picture, variable):
+async def test_a_varying_rate_is_told_from_rounded_times(prober, tmp_path, container, *, rate, picture, variable):
     source = clips.recording(tmp_path / f"in.{container}", seconds=2, rate=rate, picture=picture)
-    assert (await probe(source)).video[0].variable is variable
+    assert (await prober.probe(source)).video[0].variable is variable
 
 
 @pytest.mark.parametrize("container", ["mkv", "ts"])
-async def test_pictures_that_are_decoded_behind_where_looking_ends_are_no_varying_rate(tmp_path, container):
+async def test_pictures_that_are_decoded_behind_where_looking_ends_are_no_varying_rate(prober, tmp_path, container):
     output = ("-bf", 7, "-g", 290, "-x264-params", "b-adapt=0:b-pyramid=normal")
     source = clips.recording(tmp_path / f"in.{container}", seconds=14, output=output)
-    assert (await probe(source)).video[0].variable is False
+    assert (await prober.probe(source)).video[0].variable is False
 
 
-async def test_pictures_of_two_fields_are_told(tmp_path):
+async def test_pictures_of_two_fields_are_told(prober, tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=1, output=("-flags", "+ilme+ildct"))
-    assert (await probe(source)).video[0].interlaced
-    assert not (await probe(clips.recording(tmp_path / "plain.mp4", seconds=1))).video[0].interlaced
+    assert (await prober.probe(source)).video[0].interlaced
+    assert not (await prober.probe(clips.recording(tmp_path / "plain.mp4", seconds=1))).video[0].interlaced
 
 
-async def test_times_of_a_transport_stream_start_where_it_starts(tmp_path):
+async def test_times_of_a_transport_stream_start_where_it_starts(prober, tmp_path):
     source = clips.recording(tmp_path / "in.ts", output=("-output_ts_offset", "100"))
-    media = await probe(source)
+    media = await prober.probe(source)
     assert media.start > 100
     assert media.video[0].start >= media.start
     assert media.duration == pytest.approx(4, abs=0.1)
 
 
-async def test_a_cover_is_no_video(tmp_path):
+async def test_a_cover_is_no_video(prober, tmp_path):
     clips.ffmpeg("-f", "lavfi", "-i", "color=red:s=64x64:d=0.04", "-frames:v", 1, tmp_path / "cover.png")
     sound = ("-f", "lavfi", "-i", "sine=duration=1")
     clips.ffmpeg(
@@ -90,16 +97,16 @@ async def test_a_cover_is_no_video(tmp_path):
         *("-disposition:v", "attached_pic", tmp_path / "in.mp4"),
     )
     with pytest.raises(Refused, match=r"'in\.mp4' has no video stream \(streams: 1 audio\)"):
-        await probe(tmp_path / "in.mp4")
+        await prober.probe(tmp_path / "in.mp4")
     clips.recording(tmp_path / "talk.mp4", seconds=1)
     clips.ffmpeg(
         *("-i", tmp_path / "cover.png", "-i", tmp_path / "talk.mp4", "-map", 0, "-map", 1, "-c", "copy"),
         *("-disposition:v:0", "attached_pic", tmp_path / "both.mp4"),
     )
-    assert [one.codec for one in (await probe(tmp_path / "both.mp4")).video] == ["h264"]
+    assert [one.codec for one in (await prober.probe(tmp_path / "both.mp4")).video] == ["h264"]
 
 
-async def test_broken_files_are_refused_with_a_sentence_and_the_child_lives_on(tmp_path):
+async def test_broken_files_are_refused_with_a_sentence_and_the_child_lives_on(prober, tmp_path):
     whole = clips.recording(tmp_path / "whole.mp4", seconds=1)
     late = clips.recording(tmp_path / "late.mp4", seconds=1, output=("-movflags", "0"))
     data, slow = whole.read_bytes(), late.read_bytes()
@@ -118,119 +125,119 @@ async def test_broken_files_are_refused_with_a_sentence_and_the_child_lives_on(t
     for name, (content, sentence) in broken.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(Refused, match=sentence):
-            await probe(tmp_path / name)
-        pids.add(child())
+            await prober.probe(tmp_path / name)
+        pids.add(child(prober))
     with pytest.raises(Refused, match="cannot be opened: No such file"):
-        await probe(tmp_path / "gone.mp4")
+        await prober.probe(tmp_path / "gone.mp4")
     with pytest.raises(Refused, match="is no file"):
-        await probe(tmp_path)
+        await prober.probe(tmp_path)
     assert len(pids) == 1
 
 
-async def test_a_hostile_name_is_shown_escaped(tmp_path):
+async def test_a_hostile_name_is_shown_escaped(prober, tmp_path):
     (tmp_path / "in.mp4").write_bytes(b"")
     with pytest.raises(Refused) as refused:
-        await probe(tmp_path / "in.mp4", "a\n\x1b[31m\u202eü'.mp4")
+        await prober.probe(tmp_path / "in.mp4", "a\n\x1b[31m\u202eü'.mp4")
     assert r"""a\n\x1b[31m\u202eü'.mp4""" in refused.value.sentence
     assert refused.value.sentence.isprintable()
 
 
-async def test_a_name_that_is_no_unicode_can_be_opened(tmp_path):
+async def test_a_name_that_is_no_unicode_can_be_opened(prober, tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=1)
     odd = source.rename(tmp_path / os.fsdecode(b"-\xff%d:|\n.mp4"))
-    assert (await probe(odd)).video[0].width == 96
+    assert (await prober.probe(odd)).video[0].width == 96
 
 
-async def test_many_questions_at_once_are_each_answered(tmp_path):
+async def test_many_questions_at_once_are_each_answered(prober, tmp_path):
     sources = [clips.recording(tmp_path / f"{size}.mp4", seconds=0.4, size=f"{size}x64") for size in (96, 112, 128)]
-    answers = await asyncio.gather(*(probe(source) for source in sources * 5))
+    answers = await asyncio.gather(*(prober.probe(source) for source in sources * 5))
     assert [one.video[0].width for one in answers] == [96, 112, 128] * 5
 
 
-async def test_a_child_that_died_between_questions_is_replaced(tmp_path):
+async def test_a_child_that_died_between_questions_is_replaced(prober, tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=0.4)
-    await probe(source)
-    gone = prober()._dialogue._child.gone
-    os.kill(child(), signal.SIGKILL)
+    await prober.probe(source)
+    gone = prober.worker.child.gone
+    os.kill(child(prober), signal.SIGKILL)
     async with asyncio.timeout(10):
         await gone
-    assert (await probe(source)).video[0].width == 96
+    assert (await prober.probe(source)).video[0].width == 96
 
 
-async def test_a_file_that_cannot_be_read_in_time_is_tried_again_later_and_the_next_one_is_answered(tmp_path):
+async def test_a_file_that_cannot_be_read_in_time_is_tried_again_later_and_the_next_one_is_answered(prober, tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=0.4)
-    await probe(source)
-    hung = child()
+    await prober.probe(source)
+    hung = child(prober)
     os.kill(hung, signal.SIGSTOP)
-    prober()._timeout = 0.3
+    prober.timeout = 0.3
     with pytest.raises(RetryLater, match=r"'in\.mp4' could not be read within 0\.3 s"):
-        await probe(source)
+        await prober.probe(source)
     assert not alive(hung)
-    prober()._timeout = 60
-    assert (await probe(source)).size > 0
+    prober.timeout = 60
+    assert (await prober.probe(source)).size > 0
 
 
-async def test_a_pipe_is_no_recording(tmp_path):
+async def test_a_pipe_is_no_recording(prober, tmp_path):
     os.mkfifo(tmp_path / "fifo.mp4")
     async with asyncio.timeout(10):
         with pytest.raises(Refused, match="is no file"):
-            await probe(tmp_path / "fifo.mp4")
+            await prober.probe(tmp_path / "fifo.mp4")
 
 
-async def test_a_child_killed_in_the_middle_of_a_question_says_nothing_about_the_file(tmp_path):
+async def test_a_child_killed_in_the_middle_of_a_question_says_nothing_about_the_file(prober, tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=0.4)
-    await probe(source)
-    os.kill(child(), signal.SIGSTOP)
-    question = asyncio.create_task(probe(source))
+    await prober.probe(source)
+    os.kill(child(prober), signal.SIGSTOP)
+    question = asyncio.create_task(prober.probe(source))
     await asyncio.sleep(0)
-    os.kill(child(), signal.SIGKILL)
+    os.kill(child(prober), signal.SIGKILL)
     async with asyncio.timeout(10):
-        with pytest.raises(RetryLater, match=r"was killed while it looked at 'in\.mp4'"):
+        with pytest.raises(RetryLater, match=r"was killed while it read 'in\.mp4'"):
             await question
 
 
-async def test_a_file_that_crashes_the_child_is_refused(tmp_path):
+async def test_a_file_that_crashes_the_child_is_refused(prober, tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=0.4)
-    await probe(source)
-    os.kill(child(), signal.SIGSTOP)
-    question = asyncio.create_task(probe(source))
+    await prober.probe(source)
+    os.kill(child(prober), signal.SIGSTOP)
+    question = asyncio.create_task(prober.probe(source))
     await asyncio.sleep(0)
-    os.kill(child(), signal.SIGSEGV)
-    os.kill(child(), signal.SIGCONT)
+    os.kill(child(prober), signal.SIGSEGV)
+    os.kill(child(prober), signal.SIGCONT)
     async with asyncio.timeout(10):
-        with pytest.raises(Refused, match=r"'in.mp4' makes the reader of media crash \(exit code -11\)"):
+        with pytest.raises(Refused, match=r"'in.mp4' crashes the media reader \(exit code -11\)"):
             await question
 
 
-async def test_a_cancelled_question_does_not_answer_the_next_one(tmp_path):
+async def test_a_cancelled_question_does_not_answer_the_next_one(prober, tmp_path):
     first = clips.recording(tmp_path / "in.mp4", seconds=0.4)
     second = clips.recording(tmp_path / "two.mp4", seconds=0.4, size="128x64")
-    await probe(first)
-    question = asyncio.create_task(probe(first))
+    await prober.probe(first)
+    question = asyncio.create_task(prober.probe(first))
     await asyncio.sleep(0)
     question.cancel()
     with pytest.raises(asyncio.CancelledError):
         await question
-    assert (await probe(second)).video[0].width == 128
+    assert (await prober.probe(second)).video[0].width == 128
 
 
-async def test_a_child_that_rests_ends_by_itself_when_it_is_closed(tmp_path):
-    await probe(clips.recording(tmp_path / "in.mp4", seconds=0.4))
-    pid, gone = child(), prober()._dialogue._child.gone
-    await close_probers()
+async def test_a_child_that_rests_ends_by_itself_when_it_is_closed(prober, tmp_path):
+    await prober.probe(clips.recording(tmp_path / "in.mp4", seconds=0.4))
+    pid, gone = child(prober), prober.worker.child.gone
+    await prober.close()
     assert gone.result() == 0
     assert not alive(pid)
 
 
-async def test_a_child_that_is_asked_something_is_ended_when_it_is_closed(tmp_path):
+async def test_a_child_that_is_asked_something_is_ended_when_it_is_closed(prober, tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=0.4)
-    await probe(source)
-    gone = prober()._dialogue._child.gone
-    os.kill(child(), signal.SIGSTOP)
-    question = asyncio.create_task(probe(source))
+    await prober.probe(source)
+    gone = prober.worker.child.gone
+    os.kill(child(prober), signal.SIGSTOP)
+    question = asyncio.create_task(prober.probe(source))
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        await close_probers()
+        await prober.close()
         assert gone.result() < 0
         with pytest.raises(RetryLater):
             await question
@@ -246,10 +253,11 @@ def test_kill_minus_nine_of_the_daemon_leaves_no_prober(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=0.4)
     daemon = """
 import asyncio, pathlib, sys
-from vidd.media.probe.client import prober
+from vidd.media.probe.client import Prober
 async def main():
-    await prober().probe(pathlib.Path(sys.argv[1]))
-    print(prober()._dialogue._child.pid, flush=True)
+    prober = Prober()
+    await prober.probe(pathlib.Path(sys.argv[1]))
+    print(prober.worker.child.pid, flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 """
@@ -262,11 +270,10 @@ asyncio.run(main())
         assert time.monotonic() < deadline
 
 
-def test_people_get_one_answer_as_json(tmp_path):
+async def test_people_get_one_report_as_json(tmp_path, monkeypatch):
     source = clips.recording(tmp_path / "in.mp4", seconds=0.4)
-    asked = [sys.executable, "-m", "vidd.media.probe.client"]
-    said = subprocess.run([*asked, source], check=True, capture_output=True, timeout=60)
-    assert Media.from_json(json.loads(said.stdout)).video[0].height == 64
-    said = subprocess.run([*asked, tmp_path / "none.mp4"], check=False, capture_output=True, timeout=60)
-    assert said.returncode == 1
-    assert "cannot be opened" in json.loads(said.stdout)["refused"]
+    monkeypatch.chdir(tmp_path)
+    report = json.loads(json.dumps(await probe_report(Path("in.mp4"))))
+    assert Media.from_json(report).video[0].height == 64
+    with pytest.raises(Refused, match="cannot be opened"):
+        await probe_report(source.with_name("none.mp4"))

@@ -13,7 +13,6 @@ from vidd.media.probe.client import probe
 from vidd.media.smartcut.concat import PicturePart, SoundTrack, put_together
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import edges
-from vidd.ports import Encoder
 
 SCALE = 12800
 SECOND = SCALE
@@ -54,7 +53,7 @@ async def test_parts_that_were_encoded_alike_meet_without_a_lost_picture_or_a_ch
     assert [time for time, _ in clips.pictures(path)] == pytest.approx([one / 25 for one in range(75)], abs=1e-6)
     assert bytes_of(path) == [one for file in files for one in bytes_of(file)]
     assert complaints(path) == ""
-    media = await probe(path)
+    media = await probe(clips.ENCODER, path)
     assert [(one.language, round(one.duration, 2)) for one in media.audio] == [("deu", 3.0)]
     assert media.duration == pytest.approx(3.0, abs=0.03)
 
@@ -81,9 +80,9 @@ async def test_parts_of_other_settings_have_parameter_sets_of_their_own(tmp_path
 
 async def test_a_talk_of_which_only_the_edges_were_encoded_gets_a_sting_before_it(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=8, output=(*H264, "-c:a", "aac"))
-    media, talk = await probe(source), tmp_path / "talk.mp4"
+    media, talk = await probe(clips.ENCODER, source), tmp_path / "talk.mp4"
     made = await edges(
-        Encoder(clips.FFMPEG, nice=0, threads=1, stall=30.0),
+        clips.ENCODER,
         source,
         talk,
         media,

@@ -4,10 +4,9 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
+from footage import clips
 from footage.recordings import Recording, make
 from footage.strategies import Lane, Times, both
-
-from vidd.media.probe.client import close_probers
 
 TIMES = Times(1.3, 13.9, 3.0)
 X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 25, "-sc_threshold", 0)
@@ -110,7 +109,7 @@ def results(request, tmp_path_factory):
         try:
             return await asyncio.gather(*map(one, asked), return_exceptions=True)
         finally:
-            await close_probers()
+            await clips.ENCODER.shared.close()
 
     return dict(zip(asked, asyncio.run(everything()), strict=True))
 

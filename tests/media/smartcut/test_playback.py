@@ -16,7 +16,6 @@ from footage.strategies import Times, cut
 from peers.chromium import needs_chromium, open_tab
 
 from vidd.media.branding.title_card import Card
-from vidd.media.probe.client import close_probers
 from vidd.steps import frames
 
 pytestmark = needs_chromium
@@ -72,7 +71,7 @@ def made(tmp_path_factory):
         try:
             return await asyncio.gather(*(one(*each) for each in KINDS.values()))
         finally:
-            await close_probers()
+            await clips.ENCODER.shared.close()
 
     return dict(zip(KINDS, asyncio.run(everything()), strict=True))
 

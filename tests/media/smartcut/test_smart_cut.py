@@ -17,10 +17,8 @@ from vidd.media.ffmpeg.args.common import Cut
 from vidd.media.probe.client import probe
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import Made, edges
-from vidd.ports import Encoder
 from vidd.steps import trim
 
-ENCODER = Encoder(clips.FFMPEG, nice=0, threads=1, stall=30.0)
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 25)
 OPEN = ("-c:v", "libx264", "-preset", "veryfast", "-crf", 10, "-g", 25, "-x264-params")
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-tag:v", "hvc1")
@@ -80,9 +78,9 @@ def make(directory: Path, source: Source, seconds: float = 8.0) -> Path:
 
 
 async def cut(source: Path, start: float, end: float, fade: float = 1.0) -> tuple[Path, Made]:
-    media, output = await probe(source), source.parent / "made.mp4"
+    media, output = await probe(clips.ENCODER, source), source.parent / "made.mp4"
     made = await edges(
-        ENCODER,
+        clips.ENCODER,
         source,
         output,
         media,
@@ -274,7 +272,7 @@ async def test_several_tracks_are_cut_each_in_its_way_and_keep_their_languages(t
     path, made = await cut(two, 1.3, 6.5)
     assert made.sound[0] == ""
     assert "not AAC" in made.sound[1]
-    media = await probe(path)
+    media = await probe(clips.ENCODER, path)
     assert [one.language for one in media.audio] == [None, "deu"]
     assert [one.duration for one in media.audio] == pytest.approx([5.2, 5.2], abs=0.03)
 
@@ -283,7 +281,7 @@ async def test_without_sound_there_is_none(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=8, tracks=0, output=(*X264, "-bf", 2))
     path, made = await cut(source, 1.3, 6.5)
     assert made.sound == ()
-    assert (await probe(path)).audio == ()
+    assert (await probe(clips.ENCODER, path)).audio == ()
 
 
 async def test_sound_that_starts_late_and_ends_early_stays_where_it_was(tmp_path):

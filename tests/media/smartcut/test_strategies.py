@@ -103,7 +103,7 @@ WANTED = Wanted(duration=16.0, whole=16.0, width=320, height=180, tracks=1)
 
 async def test_a_cut_that_lost_a_picture_is_refused(source):
     with pytest.raises(Refused, match="400 pictures instead of 401"):
-        await verify(source, replace(WANTED, pictures=401), "x.mp4")
+        await verify(clips.ENCODER, source, replace(WANTED, pictures=401), "x.mp4")
 
 
 async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_is_no_fault_of_a_join(tmp_path):
@@ -115,7 +115,7 @@ async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_i
     )
     places = [at / 2 for at in range(3, 15)]
     wanted = Wanted(8.0, 8.0, 96, 64, tracks=0, pictures=200, joins=tuple(places))
-    _, record = await verify(path, wanted, "x.mp4")
+    _, record = await verify(clips.ENCODER, path, wanted, "x.mp4")
     assert [one["at"] for one in record.joins] == places
     assert all(one["packets"] > 10 for one in record.joins)
 
@@ -123,5 +123,5 @@ async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_i
 async def test_a_join_with_a_picture_that_does_not_decode_is_refused(source):
     spoil(source, 5.3)
     with pytest.raises(Refused, match=r"pictures decode|decode with errors"):
-        await verify(source, replace(WANTED, pictures=400, joins=(5.2,)), "x.mp4")
-    await verify(source, replace(WANTED, pictures=400, joins=(9.2,)), "x.mp4")
+        await verify(clips.ENCODER, source, replace(WANTED, pictures=400, joins=(5.2,)), "x.mp4")
+    await verify(clips.ENCODER, source, replace(WANTED, pictures=400, joins=(9.2,)), "x.mp4")

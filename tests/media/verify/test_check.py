@@ -58,7 +58,7 @@ def putting(path, wanted):
     """A step that takes a finished file for its own work, as ffmpeg left it, and checks it as every step does."""
 
     async def run(context):
-        media, check = await verify(path, wanted, context.job.name)
+        media, check = await verify(ENCODER, path, wanted, context.job.name)
         (context.directory / "talk.mp4").write_bytes(path.read_bytes())
         size = path.stat().st_size
         return Outcome((Artifact("talk", "talk.mp4", size, "video/mp4", media, {"check": check.to_json()}),))

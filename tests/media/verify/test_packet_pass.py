@@ -4,13 +4,15 @@ import asyncio
 import os
 import re
 import subprocess
+from dataclasses import replace
 
 import av
 import pytest
 from footage import clips, damaged
 
-from vidd.media.probe import client as probe_client
-from vidd.media.probe.client import close_probers, prober
+from vidd.media.probe.client import Prober
+from vidd.media.verify import client as verify_client
+from vidd.media.verify.client import Examiners
 from vidd.media.verify.verify import Origin, Wanted, inspect, verify
 
 RARE_KEYS = ("-g", 1000, "-keyint_min", 1000, "-sc_threshold", 0)
@@ -21,7 +23,7 @@ def film(path, picture="null", sound="copy", *output, seconds=24.0):
 
 
 async def looked(path):
-    return (await inspect(path, path.name))[1]
+    return (await inspect(clips.ENCODER, path, path.name))[1]
 
 
 async def test_a_black_picture_is_told_to_the_picture(tmp_path):
@@ -104,7 +106,7 @@ async def test_sound_that_moved_is_measured_at_the_start_the_middle_the_joins_an
     fades = "afade=t=in:d=2,afade=t=out:st=14:d=2,adelay=60:all=1,atrim=end=16"
     clips.ffmpeg("-ss", 4, "-i", source, "-t", 16, *damaged.ENCODED, *damaged.AAC, "-filter:a", fades, made)
     wanted = Wanted(16, 16, 96, 64, 1, joins=(5.0,), origin=Origin(source, 4.0, fade=2.0))
-    _, check = await verify(made, wanted, "made.mp4")
+    _, check = await verify(clips.ENCODER, made, wanted, "made.mp4")
     assert [one["at"] for one in check.offset] == [1.0, 4.4, 7.4, 13.8]
     assert [one["sound"] for one in check.offset] == pytest.approx([0.06] * 4, abs=0.003)
     assert [one["picture"] for one in check.offset] == pytest.approx([0.0] * 4, abs=0.001)
@@ -115,7 +117,7 @@ async def test_pictures_that_moved_are_measured_by_what_is_seen(tmp_path):
     made = tmp_path / "made.mp4"
     later = "tpad=start=5:start_mode=clone"
     clips.ffmpeg("-ss", 4, "-i", source, *damaged.ENCODED, *damaged.AAC, "-filter:v", later, "-t", 12, made)
-    _, check = await verify(made, Wanted(12, 12, 96, 64, 1, origin=Origin(source, 4.0)), "made.mp4")
+    _, check = await verify(clips.ENCODER, made, Wanted(12, 12, 96, 64, 1, origin=Origin(source, 4.0)), "made.mp4")
     assert {one["by"] for one in check.offset} == {"seen"}
     # The first picture is where it was; it is repeated, and all that follow are late.
     assert [one["picture"] for one in check.offset] == pytest.approx([0.0, 0.2, 0.2], abs=0.001)
@@ -126,25 +128,26 @@ class TestExaminers:
 
     @pytest.fixture(autouse=True)
     def _no_file_is_small(self, monkeypatch):
-        monkeypatch.setattr(probe_client, "_SMALL", 0)
+        monkeypatch.setattr(verify_client, "_SMALL", 0)
 
     async def test_they_step_back_and_the_prober_is_not_kept_from_short_questions(self, tmp_path):
         made = film(tmp_path / "in.mp4", seconds=4)
-        await inspect(made, "in.mp4", nice=7)
-        ((child,),) = [probe_client._examiners[asyncio.get_running_loop()]._idle]
-        pid = child._dialogue._child.pid
+        encoder = replace(clips.ENCODER, nice=7)
+        await inspect(encoder, made, "in.mp4")
+        (examiner,) = encoder.shared.get(Examiners)._idle
+        pid = examiner.worker.child.pid
         assert os.getpriority(os.PRIO_PROCESS, pid) == 7
-        assert prober()._dialogue._child is None
-        await inspect(made, "in.mp4", nice=7)
-        assert child._dialogue._child.pid == pid
-        gone = child._dialogue._child.gone
-        await close_probers()
+        assert encoder.shared.get(Prober).worker.child is None
+        await inspect(encoder, made, "in.mp4")
+        assert examiner.worker.child.pid == pid
+        gone = examiner.worker.child.gone
+        await encoder.shared.close()
         async with asyncio.timeout(10):
             await asyncio.wait([gone])
 
     async def test_several_files_are_examined_at_once_and_two_children_are_kept(self, tmp_path, monkeypatch):
         monkeypatch.setattr(os, "cpu_count", lambda: 3)
         made = film(tmp_path / "in.mp4", seconds=4)
-        found = await asyncio.gather(*(inspect(made, "in.mp4", nice=0) for _ in range(4)))
+        found = await asyncio.gather(*(inspect(clips.ENCODER, made, "in.mp4") for _ in range(4)))
         assert {check.pictures for _, check in found} == {100}
-        assert len(probe_client._examiners[asyncio.get_running_loop()]._idle) == 2
+        assert len(clips.ENCODER.shared.get(Examiners)._idle) == 2

@@ -22,7 +22,7 @@ def made(tmp_path) -> Path:
 
 
 async def test_what_was_wanted_passes_and_leaves_a_record(made):
-    media, check = await verify(made, replace(WANTED, rate=25, bits=10**7), "talk.mp4", "a\nb")
+    media, check = await verify(clips.ENCODER, made, replace(WANTED, rate=25, bits=10**7), "talk.mp4", "a\nb")
     assert media.video[0].frames == 50
     assert check.to_json() == {
         "id": check.id,
@@ -70,12 +70,12 @@ async def test_what_was_wanted_passes_and_leaves_a_record(made):
 )
 async def test_what_is_not_as_wanted_is_refused(made, wrong, sentence):
     with pytest.raises(Refused, match=sentence):
-        await verify(made, replace(WANTED, **wrong), "talk.mp4")
+        await verify(clips.ENCODER, made, replace(WANTED, **wrong), "talk.mp4")
 
 
 async def test_a_difference_of_one_picture_is_none(made):
-    await verify(made, replace(WANTED, duration=2.04), "talk.mp4")
-    await verify(made, replace(WANTED, duration=1.96), "talk.mp4")
+    await verify(clips.ENCODER, made, replace(WANTED, duration=2.04), "talk.mp4")
+    await verify(clips.ENCODER, made, replace(WANTED, duration=1.96), "talk.mp4")
 
 
 @pytest.mark.parametrize("place", [0.06, 0.9])
@@ -87,23 +87,23 @@ async def test_damage_in_the_first_and_in_the_last_pictures_is_found(tmp_path, p
     data[at : at + 4000] = bytes(4000)
     made.write_bytes(data)
     with pytest.raises(Refused, match="decode"):
-        await verify(made, replace(WANTED, duration=4.0, whole=4.0, tracks=0), "talk.mp4")
+        await verify(clips.ENCODER, made, replace(WANTED, duration=4.0, whole=4.0, tracks=0), "talk.mp4")
 
 
 async def test_no_picture_missing_in_a_cut_of_a_steady_rate_is_reckoned(tmp_path):
     video = Video("h264", 96, 64, 25.0)
-    assert await check_pictures(tmp_path / "not looked at", video, Cut(1, 3), 50, "x") == 0
+    assert await check_pictures(clips.ENCODER, tmp_path / "not looked at", video, Cut(1, 3), got=50, name="x") == 0
 
 
 async def test_pictures_of_a_varying_rate_are_counted_in_the_source(tmp_path):
     picture = clips.GREY + ",select='gt(mod(n,7),1)'"
     source = clips.recording(tmp_path / "in.mp4", rate="30", picture=picture)
-    video = (await probe(source)).video[0]
+    video = (await probe(clips.ENCODER, source)).video[0]
     there = len([one for one in range(120) if one % 7 > 1 and 1 <= one / 30 < 3])
-    assert await check_pictures(source, video, Cut(1, 3), there, "x") == 0
-    assert await check_pictures(source, video, Cut(1, 3), there - 1, "x") == 1
+    assert await check_pictures(clips.ENCODER, source, video, Cut(1, 3), got=there, name="x") == 0
+    assert await check_pictures(clips.ENCODER, source, video, Cut(1, 3), got=there - 1, name="x") == 1
     with pytest.raises(Refused, match=rf"5 of {there} pictures from 1 s to 3 s could not be decoded"):
-        await check_pictures(source, video, Cut(1, 3), there - 5, "x")
+        await check_pictures(clips.ENCODER, source, video, Cut(1, 3), got=there - 5, name="x")
 
 
 def test_the_end_of_the_picture_is_counted_from_the_start_of_the_file():

@@ -1,9 +1,7 @@
-"""Looks at frames in a child of its own: `python -m vidd.detection.worker.main ORDERS`.
+"""Looks at frames in a child of its own: `python -P -m vidd.detection.worker.main`.
 
-The orders are JSON: `do` is `check` (load each of the `detectors` and show it a blank picture), `detect` (look at the
-frames of all tasks that are not yet whole), `ask` (list the frames that a program has not answered yet) or `gather` (read
-its answers). It says in lines of JSON how far it is (`frames`, `of`), at last what it `made`, or a sentence (`refused`,
-`again`).
+It answers `check` (load each of the `detectors` and show it a blank picture), `detect` (look at the frames of all tasks
+that are not yet whole), `ask` (list the frames that a program has not answered yet) and `gather` (read its answers).
 """
 
 from __future__ import annotations
@@ -13,16 +11,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidd.detection import results
 from vidd.detection.model_cache import Shelf, by_task
 from vidd.errors import Refused
 from vidd.model.boxes import Seen
 from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vidd.detection.worker.detector import Detector
     from vidd.model.frame_manifest import Sample
+    from vidd.processes.worker import Progress
 
 _OFTEN = 0.1
 
@@ -30,8 +28,8 @@ _OFTEN = 0.1
 class _Telling:
     """Says how many frames are done, ten times a second at most."""
 
-    def __init__(self, say: Callable[..., None], total: int) -> None:
-        self._say, self._total = say, total
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total = progress, total
         self._done, self._told = 0, 0.0
 
     def add(self, frames: int) -> None:
@@ -39,10 +37,10 @@ class _Telling:
         now = time.monotonic()
         if self._done >= self._total or now - self._told >= _OFTEN:
             self._told = now
-            self._say(frames=self._done, of=self._total)
+            self._progress(self._done, self._total)
 
 
-def check(orders: dict[str, Any]) -> dict[str, Any]:
+def check(orders: dict[str, Any], _: Progress) -> dict[str, Any]:
     """What each detector is; Refused with the version of the first that cannot be had."""
     from vidd.detection.worker.detector import detector_of  # noqa: PLC0415 - only the child has what it needs
 
@@ -55,12 +53,12 @@ def check(orders: dict[str, Any]) -> dict[str, Any]:
     return {"found": found}
 
 
-def detect(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+def detect(orders: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Look at all frames, task by task; Refused where no frame can be read."""
     from vidd.detection.worker.detector import detector_of  # noqa: PLC0415
 
     manifest, shelf = Path(orders["manifest"]), Shelf(Path(orders["room"]))
-    telling = _Telling(say, sum(len(samples) for samples in by_task(manifest)))
+    telling = _Telling(progress, sum(len(samples) for samples in by_task(manifest)))
     detector = detector_of(orders["detector"], orders["threads"])
     for number, samples in enumerate(by_task(manifest)):
         if shelf.has(number):
@@ -88,19 +86,17 @@ def _look(detector: Detector, tree: Path, samples: list[Sample], telling: _Telli
     return seen, unreadable
 
 
-def _carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
-    from vidd.detection import results  # noqa: PLC0415
+def _ask(orders: dict[str, Any], _: Progress) -> dict[str, Any]:
+    return results.ask(orders)
 
-    match orders["do"]:
-        case "check":
-            return check(orders)
-        case "detect":
-            return detect(orders, say)
-        case "ask":
-            return results.ask(orders)
-        case _:
-            return results.gather(orders)
+
+def _gather(orders: dict[str, Any], _: Progress) -> dict[str, Any]:
+    return results.gather(orders)
 
 
 if __name__ == "__main__":
-    serve(_carry_out)
+    serve(
+        {"check": check, "detect": detect, "ask": _ask, "gather": _gather},
+        extra="annotate",
+        memory_setting="memory of the step",
+    )

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidd.files.tree import leaves
+from vidd.processes.worker import serve
 from vidd.programs.json_shapes import Broken, read
+
+if TYPE_CHECKING:
+    from vidd.processes.worker import Progress
 
 
 @dataclass(frozen=True)
@@ -226,19 +228,13 @@ def _space(scene: Any) -> dict[str, float]:
     }
 
 
-def _said(root: str, prefix: str) -> Iterator[dict[str, Any]]:
+def _arrange(question: dict[str, Any], _: Progress) -> dict[str, Any]:
+    """What was `found`, or `place` and `why` of the first broken file."""
     try:
-        yield {"found": Results(Path(root), prefix).arrange()}
+        return {"found": Results(Path(question["root"]), question["prefix"]).arrange()}
     except Refusal as refusal:
-        yield {"place": refusal.place, "why": refusal.why}
-
-
-def main(root: str, prefix: str) -> int:
-    """Say as one line of JSON what was `found`, or `place` and `why` of the first broken file."""
-    for said in _said(root, prefix):
-        print(json.dumps(said))  # noqa: T201 - this is the program's answer
-    return 0
+        return {"place": refusal.place, "why": refusal.why}
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    serve({"arrange": _arrange})

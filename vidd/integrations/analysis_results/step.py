@@ -6,10 +6,8 @@ under second names where the disk has no clones.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,12 +15,12 @@ from pydantic import AfterValidator, Field
 
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.clone import clone
 from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Artifact, Outcome
-from vidd.processes import run as process
+from vidd.processes.worker_client import WorkerDied, ask_worker
 from vidd.programs.expected_outputs import within
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
@@ -112,18 +110,21 @@ def _put(source: Path, target: Path) -> None:
 
 
 async def _arranged(options: Options, context: StepContext, target: Path) -> dict[str, Any]:
-    said: list[str] = []
-    ended = await process.run(
-        [sys.executable, "-m", "vidd.integrations.analysis_results.annotations", target, options.prefix],
-        on_line=said.append,
-        deadline=options.limit,
-        nice=context.tools.encoder.nice,
-        memory=int(options.memory),
-    )
-    if ended.code != 0 or not said:
-        why = ended.stderr.splitlines()[-1] if ended.stderr else "it said nothing"
-        raise RetryLater(f"The results could not be looked at (exit {ended.code}: {why}).", said=ended.stderr)
-    answer = json.loads(said[-1])
+    try:
+        answer = await ask_worker(
+            "vidd.integrations.analysis_results.annotations",
+            {"ask": "arrange", "root": str(target), "prefix": options.prefix},
+            timeout=options.limit,
+            memory=int(options.memory),
+            nice=context.tools.encoder.nice,
+        )
+    except WorkerDied as died:
+        why = died.stderr.splitlines()[-1] if died.stderr else "it said nothing"
+        raise RetryLater(
+            f"The results could not be looked at (exit {died.code}: {why}).",
+            code=FaultCode.INTERRUPTED,
+            said=died.stderr,
+        ) from None
     if "found" not in answer:
         raise Refused(
             f"{quoted(answer['place'])} among the results is broken: {answer['why']}. See the program's log (vidd log),"

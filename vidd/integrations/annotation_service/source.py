@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,14 +142,14 @@ class _Calls:
 
 def _taking(options: Options, context: SourceContext, base: AnnotationBase) -> Taking:
     terms = Terms(options.root, options.prefix, options.priority)
-    return Taking(terms, context, base, _check_rate)
+    return Taking(terms, context, base, partial(_check_rate, context))
 
 
-async def _check_rate(asked: ContentCall, path: Path) -> None:
+async def _check_rate(context: SourceContext, asked: ContentCall, path: Path) -> None:
     if asked.images:
         return
     try:
-        video = (await probe(path, path.name)).video[0]
+        video = (await probe(context.tools.encoder, path, path.name)).video[0]
     except Refused as refused:
         raise Declined(422, refused.sentence) from None
     if video.rate and exceeds(asked.frame_rate, video.rate):

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.aio.shield import in_thread
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.disk_space import check_free_space
 from vidd.integrations.aws.account import head
 from vidd.integrations.aws.s3_tree import Listed, listed
 from vidd.integrations.datasets.download import bring
 from vidd.integrations.datasets.model import mark_to_json
 from vidd.integrations.datasets.plan import ROOT, Found, Seen, TaskPlan
-from vidd.processes.worker_client import Silent, run_worker
+from vidd.processes.worker_client import WorkerDied, run_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vidd.ports import StepContext
 
 TREE = "objects"
-_FETCHED, _ORDERS, _MADE = ".pictures", ".orders.json", ".made.jsonl"
+_FETCHED, _MADE = ".pictures", ".made.jsonl"
 _MEMORY = 8 << 30
 _QUIET = 600.0
 
@@ -162,18 +162,20 @@ class Workshop:
     async def child(self, what: str, orders: Mapping[str, Any], heard: Callable[[Mapping[str, Any]], None]) -> None:
         """Have it done, and hear of each thing that was made; Refused or RetryLater with the child's sentence."""
         context = self.context
-        told, made = context.directory / _ORDERS, context.directory / _MADE
-        await in_thread(told.write_text, json.dumps(orders))
-        words = {"what": what, "orders": str(told), "made": str(made)}
+        made = context.directory / _MADE
+        question = {"ask": what, "orders": orders, "made": str(made)}
         memory = context.tools.encoder.memory or _MEMORY
         try:
             async with context.slot():
-                await run_worker("vidd.integrations.datasets.worker.main", words, context, quiet=_QUIET, memory=memory)
-        except Silent as silent:
-            raise RetryLater(f"The files could not be made ({silent}).", said=silent.said) from None
+                await run_worker(
+                    "vidd.integrations.datasets.worker.main", question, context, quiet=_QUIET, memory=memory
+                )
+        except WorkerDied as died:
+            raise RetryLater(
+                f"The files could not be made (exit {died.code}).", code=FaultCode.INTERRUPTED, said=died.stderr
+            ) from None
         for line in (await in_thread(made.read_text)).splitlines():
             heard(json.loads(line))
-        told.unlink()
         made.unlink()
 
 

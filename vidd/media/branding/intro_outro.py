@@ -153,22 +153,27 @@ class Wardrobe:
         make = partial(self._encoded, clip, form)
         if not clip.digest:
             await make(path)
-            return await _look(clip, form, path)
+            return await self._look(clip, form, path)
         key = json.dumps(form.to_json(clip), sort_keys=True)
         kept = self.kept / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.mp4"
         await made_once(kept, path, make)
         try:
-            return await _look(clip, form, path)
+            return await self._look(clip, form, path)
         except Refused:
             # What was good when it was made has been spoilt since, so it is made once more.
             kept.unlink(missing_ok=True)
             path.unlink()
             await made_once(kept, path, make)
-            return await _look(clip, form, path)
+            return await self._look(clip, form, path)
+
+    async def _look(self, clip: Clip, form: Format, path: Path) -> Shown:
+        video = (await probe(self.encoder, path, clip.path.name)).video[0]
+        return Shown(clip, path, (0, 0, 0), 0, round((video.duration or 0.0) * form.scale), video.frames or 0)
 
     async def _encoded(self, clip: Clip, form: Format, path: Path) -> None:
         await self._run(intro_outro.picture(clip, path, form, threads=self.encoder.threads), path, clip.seconds)
-        await verify(path, Wanted(clip.seconds, clip.seconds, form.video.width, form.video.height, 0), clip.path.name)
+        wanted = Wanted(clip.seconds, clip.seconds, form.video.width, form.video.height, 0)
+        await verify(self.encoder, path, wanted, clip.path.name)
         if clip.digest and await digest_of(clip.path) != clip.digest:
             path.unlink(missing_ok=True)
             raise RetryLater(f"The sting {clip.path} was replaced while it was read; it is read again.")
@@ -196,11 +201,6 @@ class Wardrobe:
             observe=self.observe,
             kind="sting",
         )
-
-
-async def _look(clip: Clip, form: Format, path: Path) -> Shown:
-    video = (await probe(path, clip.path.name)).video[0]
-    return Shown(clip, path, (0, 0, 0), 0, round((video.duration or 0.0) * form.scale), video.frames or 0)
 
 
 def _spans(shown: Iterable[Shown], rate: int, scale: int) -> Iterable[intro_outro.Span]:

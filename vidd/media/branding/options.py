@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vidd.media.branding.title_card import Card, Words
     from vidd.media.branding.watermark import Watermark
     from vidd.model.media import Video
-    from vidd.ports import StepContext, Tools
+    from vidd.ports import Encoder, StepContext, Tools
 
 STING_BEFORE, TITLE_CARD, CLOSING_CARD, STING_AFTER = "sting before", "title card", "closing card", "sting after"
 """The parts of a result beside the talk, which comes after the first two."""
@@ -48,7 +48,7 @@ class Asked:
         if self.watermark:
             await asyncio.to_thread(read_image, tools.path(self.watermark.image), watermark.WHAT)
         for part, path in self.stings.items():
-            clip = await sting(part, tools.path(path))
+            clip = await sting(tools.encoder, part, tools.path(path))
             said.append(f"The {part} lasts {clip.seconds:.1f} s.")
         for part, one in self.cards.items():
             for file in title_card.font_files(one, tools.path):
@@ -87,7 +87,7 @@ class Asked:
         found = []
         for part in (STING_BEFORE, TITLE_CARD, CLOSING_CARD, STING_AFTER):
             if part in self.stings:
-                found.append(await sting(part, context.tools.path(self.stings[part])))
+                found.append(await sting(context.tools.encoder, part, context.tools.path(self.stings[part])))
             elif part in self.cards:
                 one, path = self.cards[part], room / f"{part.replace(' ', '-')}.png"
                 image = await asyncio.to_thread(_behind, one, part, context.tools)
@@ -110,10 +110,10 @@ async def dressing_room(final: Path) -> AsyncIterator[Path]:
         shutil.rmtree(room, ignore_errors=True)
 
 
-async def sting(part: str, path: Path) -> Clip:
+async def sting(encoder: Encoder, part: str, path: Path) -> Clip:
     """A sting's file as a clip; Refused, with a sentence, where it cannot be used."""
     try:
-        media = await probe(path, path.name)
+        media = await probe(encoder, path, path.name)
     except Refused as refused:
         raise Refused(f"The {part} {path} cannot be used: {refused.sentence}") from None
     if picture_end(media) <= 0:

@@ -16,7 +16,7 @@ from vidd.media.ffmpeg.args import common as args_common
 from vidd.media.ffmpeg.args import segment as args_segment
 from vidd.media.ffmpeg.args.segment import Stretch
 from vidd.media.ffmpeg.process import encode, said_of_itself
-from vidd.media.probe.client import prober
+from vidd.media.probe.client import Prober
 from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Whole:
             complaints = await self._encode(recipe.in_one(picture), picture)
             if words := recipe.sound({0: sound}):
                 await self._encode(words, sound)
-            found = await prober().segment(picture, self.name)
+            found = await self.encoder.shared.get(Prober).segment(picture, self.name)
             if found["fault"]:
                 raise Refused(f"What was made of {quoted(self.name)} is not as it must be ({found['fault']}).")
             own = [Encoded(picture, 0, found["last"])]

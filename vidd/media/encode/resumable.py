@@ -16,6 +16,7 @@ from vidd.errors import Fault
 from vidd.media.encode.segment_watcher import Following, Room
 from vidd.media.ffmpeg.args.segment import SEGMENT
 from vidd.media.ffmpeg.process import encode
+from vidd.media.probe.client import Prober
 from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class Segmented:
                 await self.outputs[at].keep_sound(path)
 
     async def _pictures(self, stretches: Mapping[int, Stretch]) -> None:
-        rooms = {at: Room(self.outputs[at], stretch, self.name) for at, stretch in stretches.items()}
+        prober = self.encoder.shared.get(Prober)
+        rooms = {at: Room(prober, self.outputs[at], stretch, self.name) for at, stretch in stretches.items()}
         following = Following(rooms.values())
         there = min(self.outputs[at].seconds for at in stretches)
         heard = _SOUND if any(one.sound for one in self.outputs) else 0.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vidd.errors import Refused
 from vidd.media.ffmpeg.args import common as args_common
 from vidd.media.ffmpeg.process import bytes_read
-from vidd.media.probe.client import prober
+from vidd.media.probe.client import Prober
 from vidd.processes import run as process
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def whence(
         return first, "It is near the beginning."
     if not media.container.startswith(_CONTAINERS):
         return first, f"In this container ({media.container}) no place is found for sure but by reading up to it."
-    keyframes = await prober().keyframes(source, at - _LEAD, name)
+    keyframes = await encoder.shared.get(Prober).keyframes(source, at - _LEAD, name)
     near, far = points(keyframes, first)
     if near is None or far is None:
         return first, "It has too few keyframes to go on from."

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from vidd.aio.shield import shield_to_end
 from vidd.media.encode.checkpoints import Segment
 from vidd.media.ffmpeg.args.segment import LIST
-from vidd.media.probe.client import prober
 from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
@@ -16,12 +15,14 @@ if TYPE_CHECKING:
 
     from vidd.media.encode.checkpoints import Checkpoints
     from vidd.media.ffmpeg.args.segment import Stretch
+    from vidd.media.probe.client import Prober
 
 
 class Room:
     """The directory that one run writes one output's `stretch` into. `taken` are the segments that were kept."""
 
-    def __init__(self, there: Checkpoints, stretch: Stretch, name: str) -> None:
+    def __init__(self, prober: Prober, there: Checkpoints, stretch: Stretch, name: str) -> None:
+        self._prober = prober
         self.path, self.taken = there.room(), list[Segment]()
         self._there, self._at, self._after, self._name = there, stretch.first, stretch.first - 1, name
 
@@ -29,7 +30,7 @@ class Room:
         """Keep what was closed since; SmartCutUnavailable where a segment is not as it must be."""
         for name in self._closed()[len(self.taken) :]:
             path = self.path / name
-            found = await prober().segment(path, self._name)
+            found = await self._prober.segment(path, self._name)
             first, last = found["first"] + self._at, found["last"] + self._at
             fault = found["fault"] or ("its pictures come too early" if first <= self._after else "")
             if found["scale"] != self._there.scale:

@@ -1,6 +1,6 @@
-"""Takes frames out of a foreign recording, in a child of its own: `python -m vidd.media.frames.client ORDERS`.
+"""Takes frames out of a foreign recording, in a child of its own: `python -P -m vidd.media.frames.client`.
 
-The orders are JSON (`Orders`, or `ImageOrders` where there is no rate); what is said is that of `vidd.processes.worker_client`.
+It answers `sample`, with the fields of `Orders`, and `gather`, with those of `ImageOrders`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from vidd.model.frame_manifest import Sample, Task
 from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
     from vidd.media.frames.worker.reader import Samples
     from vidd.media.frames.worker.task_video import Film
+    from vidd.processes.worker import Progress
 
 _TELL_EVERY = 10
 
@@ -63,10 +64,10 @@ class _Open:
 
 
 class _Sampler:
-    def __init__(self, orders: Orders, shelf: Shelf, samples: Samples, say: Callable[..., None]) -> None:
+    def __init__(self, orders: Orders, shelf: Shelf, samples: Samples, progress: Progress) -> None:
         from vidd.media.frames.worker.normalize import Upright  # noqa: PLC0415 - only the child opens media
 
-        self._orders, self._shelf, self._samples, self._say = orders, shelf, samples, say
+        self._orders, self._shelf, self._samples, self._progress = orders, shelf, samples, progress
         self._upright = Upright(deinterlace=orders.deinterlace)
         self._tasks: list[Task] = shelf.found()
         self._open: _Open | None = None
@@ -161,10 +162,10 @@ class _Sampler:
         return size_of(self._shelf.room / TASKS / self._tasks[0].name)
 
     def _tell(self) -> None:
-        self._say(frames=self._there, of=self._samples.total, tasks=len(self._tasks))
+        self._progress(self._there, self._samples.total)
 
 
-def sample(orders: Orders, say: Callable[..., None]) -> dict[str, Any]:
+def sample(orders: Orders, progress: Progress) -> dict[str, Any]:
     """All of it; Refused or RetryLater with a sentence."""
     from vidd.media.frames.worker.reader import Samples  # noqa: PLC0415
 
@@ -172,7 +173,7 @@ def sample(orders: Orders, say: Callable[..., None]) -> dict[str, Any]:
     with _picture(orders) as stream:
         samples = Samples(stream, Fraction(orders.rate), orders.name, prune=orders.prune)
     with _picture(orders) as stream:
-        return _Sampler(orders, shelf, samples, say).run(stream)
+        return _Sampler(orders, shelf, samples, progress).run(stream)
 
 
 @contextmanager
@@ -189,14 +190,15 @@ def _picture(orders: Orders) -> Iterator[VideoStream]:
         yield streams[0]
 
 
-def carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
-    """Take frames out of a recording, or gather images."""
-    if "rate" in orders:
-        return sample(Orders(**orders), say)
+def _sample(question: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    return sample(Orders(**question["orders"]), progress)
+
+
+def _gather(question: dict[str, Any], progress: Progress) -> dict[str, Any]:
     from vidd.media.frames.worker.image_tasks import ImageOrders, gather  # noqa: PLC0415
 
-    return gather(ImageOrders(**orders), say)
+    return gather(ImageOrders(**question["orders"]), progress)
 
 
 if __name__ == "__main__":
-    serve(carry_out, "memory of [ffmpeg]")
+    serve({"sample": _sample, "gather": _gather}, memory_setting="memory of [ffmpeg]")

@@ -1,17 +1,18 @@
-"""Looks at a foreign video for its scenes, in a child of its own: `python -m vidd.media.scenes.worker WHAT FILE …`.
+"""Looks at a foreign video for its scenes, in a child of its own: `python -P -m vidd.media.scenes.worker`.
 
 `keyframes` says which pictures are keyframes, by their numbers as they are shown. `adaptive` asks PySceneDetect.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vidd.errors import Fault
+from vidd.errors import FaultCode, Refused
+from vidd.processes.worker import serve
+
+if TYPE_CHECKING:
+    from vidd.processes.worker import Progress
 
 
 def keyframes(path: str) -> dict[str, Any]:
@@ -28,34 +29,30 @@ def keyframes(path: str) -> dict[str, Any]:
     return {"frames": len(packets), "keyframes": [at for at, (_, key) in enumerate(packets) if key]}
 
 
-def adaptive(path: str, threshold: str, window: str, shortest: str) -> dict[str, Any]:
+def adaptive(path: str, threshold: float, window: int, shortest: int) -> dict[str, Any]:
     """Where scenes begin by PySceneDetect's AdaptiveDetector: the change of a picture against those around it."""
     from scenedetect import AdaptiveDetector, SceneManager, open_video  # noqa: PLC0415 - an extra
 
     video = open_video(path, backend="pyav")
     manager = SceneManager()
-    manager.add_detector(
-        AdaptiveDetector(adaptive_threshold=float(threshold), window_width=int(window), min_scene_len=int(shortest))
-    )
+    manager.add_detector(AdaptiveDetector(adaptive_threshold=threshold, window_width=window, min_scene_len=shortest))
     frames = manager.detect_scenes(video)
     cuts = [start.frame_num for start, _ in manager.get_scene_list()][1:]
     return {"frames": int(frames), "cuts": cuts}
 
 
-def main(what: str, *words: str) -> int:
-    """Say the answer as one line of JSON; what cannot be read is an `error`."""
-    questions: dict[str, Callable[..., dict[str, Any]]] = {"keyframes": keyframes, "adaptive": adaptive}
+def _keyframes(question: dict[str, Any], _: Progress) -> dict[str, Any]:
+    return keyframes(question["path"])
+
+
+def _adaptive(question: dict[str, Any], _: Progress) -> dict[str, Any]:
     try:
-        said = questions[what](*words)
-    except Fault as fault:
-        said = {"error": fault.sentence}
-    except (OSError, ValueError, RuntimeError) as error:
-        said = {"error": f"{type(error).__name__}: {error}"}
+        return adaptive(question["path"], question["threshold"], question["window"], question["shortest"])
     except ModuleNotFoundError as error:
-        said = {"missing": str(error.name)}
-    print(json.dumps(said))  # noqa: T201 - this is the program's answer
-    return 0
+        raise Refused(str(error.name), code=FaultCode.NOT_INSTALLED) from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Refused(f"{type(error).__name__}: {error}") from None
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    serve({"keyframes": _keyframes, "adaptive": _adaptive})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vidd.media.loudness.loudness import Change
     from vidd.media.smartcut.client import Cutter
     from vidd.model.media import Audio, Media
+    from vidd.ports import Encoder
 
 Beside = tuple["Path | None", "Path | None"]
 """Files with what is heard before and after the talk."""
@@ -29,13 +30,13 @@ Beside = tuple["Path | None", "Path | None"]
 class Sounding:
     """The sound of one cut; `run` lets ffmpeg make a file of so many seconds in `room`."""
 
+    encoder: Encoder
     run: Callable[[list[str], Path, float], Awaitable[None]]
     source: Path
     room: Path
     media: Media
     cut: Cut
     audio_bitrate: int
-    threads: int
 
     @property
     def tracks(self) -> list[tuple[int, Audio]]:
@@ -78,7 +79,7 @@ class Sounding:
         return sounds, tuple(why.get(number, "") for number, _ in self.tracks)
 
     async def _whole(self, path: Path, tracks: list[Heard], name: str, seconds: float) -> None:
-        seek = await seek_to(self.source, self.media, self.cut.start, name)
+        seek = await seek_to(self.encoder, self.source, self.media, self.cut.start, name)
         argv = edge.sound(
             self.source,
             path,
@@ -87,7 +88,7 @@ class Sounding:
             begin=self.media.start,
             seek=seek,
             audio_bitrate=self.audio_bitrate,
-            threads=self.threads,
+            threads=self.encoder.threads,
         )
         await self.run(argv, path, seconds)
 

@@ -87,7 +87,7 @@ async def edges(
             around = await wardrobe.pictures(
                 dress, form, names[3:], end, cautious=not chosen.head and _throws(chosen, index)
             )
-            sounding = Sounding(work.run, source, room, media, cut, audio_bitrate, encoder.threads)
+            sounding = Sounding(encoder, work.run, source, room, media, cut, audio_bitrate)
             # Not the wanted start but the result's own, on whose clock the pictures are.
             start = Fraction(clock.origin, clock.scale)
             beside = {number: await wardrobe.sounds(around, one) for number, one in sounding.tracks}

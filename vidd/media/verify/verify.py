@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.media.probe.client import examiner, prober
+from vidd.media.probe.client import Prober
+from vidd.media.verify.client import examine
 from vidd.media.verify.report import Check, checked
 from vidd.model.media import Media
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from vidd.media.ffmpeg.args.common import Cut
     from vidd.model.media import Video
+    from vidd.ports import Encoder
 
 _AAC_FRAME = 0.03
 # A second of sound, of which the offset is measured, and how early a track may end.
@@ -76,13 +78,12 @@ def picture_end(media: Media) -> float:
     return media.duration if video.duration is None else video.start - media.start + video.duration
 
 
-async def verify(path: Path, wanted: Wanted, name: str, complaints: str = "", *, nice: int = 10) -> tuple[Media, Check]:
+async def verify(encoder: Encoder, path: Path, wanted: Wanted, name: str, complaints: str = "") -> tuple[Media, Check]:
     """What a finished file holds, and the record of its check; Refused where it is not what was wanted.
 
     `name` is what the operator knows the source by; `complaints` is what the encoder said though it succeeded.
     """
-    async with examiner(path, nice) as child:
-        found = await child.examine(path, name, **_questions(wanted))
+    found = await examine(encoder, path, name, **_questions(wanted))
     media = Media.from_json(found["measured"]["media"])
     _check_decodes(found, name)
     _check_asked(found["measured"], media, wanted, name)
@@ -96,10 +97,9 @@ async def verify(path: Path, wanted: Wanted, name: str, complaints: str = "", *,
     return media, check
 
 
-async def inspect(path: Path, name: str, *, nice: int = 10) -> tuple[Media, Check]:
+async def inspect(encoder: Encoder, path: Path, name: str) -> tuple[Media, Check]:
     """The record of a file of which nobody said what it must be; Refused only where it is no video that decodes."""
-    async with examiner(path, nice) as child:
-        found = await child.examine(path, name)
+    found = await examine(encoder, path, name)
     _check_decodes(found, name)
     media = Media.from_json(found["measured"]["media"])
     return media, checked(media, found, "", None)
@@ -231,14 +231,14 @@ def _first(complaints: list[str]) -> str:
     return complaints[0] if complaints else "no picture came out"
 
 
-async def check_pictures(source: Path, video: Video, cut: Cut, got: int | None, name: str) -> int:
+async def check_pictures(encoder: Encoder, source: Path, video: Video, cut: Cut, *, got: int | None, name: str) -> int:
     """How many pictures of the source are missing in a cut of it; Refused where damage ate more than one in 200.
 
     A steady source is reckoned; only where that does not fit, or the rate varies, its packets are counted.
     """
     if got is None or (not video.variable and abs(got - cut.length * video.rate) <= 1):
         return 0
-    there = await prober().count(source, cut.start, cut.end, name)
+    there = await encoder.shared.get(Prober).count(source, cut.start, cut.end, name)
     missing = there - got
     if missing > 1 + there // 200:
         raise Refused(

@@ -25,7 +25,9 @@ from vidd.media.frames.worker.jpeg import save, size_of
 from vidd.model.frame_manifest import Sample, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from vidd.processes.worker import Progress
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _MOST, _LARGEST = 1_000_000, 256 << 20
@@ -83,7 +85,7 @@ class _Images:
         return data
 
 
-def gather(orders: ImageOrders, say: Callable[..., None]) -> dict[str, Any]:
+def gather(orders: ImageOrders, progress: Progress) -> dict[str, Any]:
     """All of it; Refused with a sentence where there is no image."""
     with _opened(orders) as images:
         if not images.names:
@@ -92,12 +94,12 @@ def gather(orders: ImageOrders, say: Callable[..., None]) -> dict[str, Any]:
             )
         if len(images.names) > _MOST:
             raise Refused(f"{quoted(orders.name)} has {len(images.names)} images: send {_MOST} at most at once.")
-        return _Gathering(orders, images, say).run()
+        return _Gathering(orders, images, progress).run()
 
 
 class _Gathering:
-    def __init__(self, orders: ImageOrders, images: _Images, say: Callable[..., None]) -> None:
-        self._orders, self._images, self._say = orders, images, say
+    def __init__(self, orders: ImageOrders, images: _Images, progress: Progress) -> None:
+        self._orders, self._images, self._progress = orders, images, progress
         self._shelf = Shelf(Path(orders.room), orders.called, orders.per_task)
         self._tasks = self._shelf.found()
         self._bad: dict[str, str] = {}
@@ -107,7 +109,7 @@ class _Gathering:
         self._name_again()
         while (task := self._task()) is not None:
             self._tasks.append(task)
-            self._say(frames=self._frames, of=len(self._images.names), tasks=len(self._tasks))
+            self._progress(self._frames, len(self._images.names))
         unreadable = [[quoted(name), why] for name, why in self._bad.items()]
         if not self._tasks:
             raise Refused(

@@ -38,6 +38,8 @@ _LOOKED_AT = 300
 _REORDERED = 16
 # AVFieldOrder: what comes after it are the orders of two fields.
 PROGRESSIVE = 1
+EXACT_CONTAINERS = ("mov", "matroska", "mpegts")
+"""Containers (the first of ffmpeg's names) that give every frame a time of its own."""
 
 
 @contextmanager

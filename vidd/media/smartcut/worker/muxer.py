@@ -20,8 +20,8 @@ from vidd.media.probe.worker.reader import opened, picture_streams
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker import open_gop
 from vidd.media.smartcut.worker.encoded_parts import TAGS
+from vidd.media.smartcut.worker.open_gop import meeting
 from vidd.media.smartcut.worker.packet_scan import Scan, from_keyframe, units_of
-from vidd.media.smartcut.worker.reference_marking import meeting
 from vidd.media.smartcut.worker.timing import Picture, Timing
 
 if TYPE_CHECKING:

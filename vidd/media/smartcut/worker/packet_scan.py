@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import av
 
 from vidd.media.bitstream import nal, obu, parameter_sets, slice_header
-from vidd.media.probe.worker.reader import PROGRESSIVE, opened, picture_streams
+from vidd.media.probe.worker.reader import EXACT_CONTAINERS, PROGRESSIVE, opened, picture_streams
 from vidd.media.smartcut.plan import SmartCutUnavailable, bounds
-from vidd.media.smartcut.worker.reference_marking import meeting
+from vidd.media.smartcut.worker.open_gop import meeting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # Where one has no time, it is asked for, and not believed to the type checker.
 Packet: TypeAlias = Any
 
-CONTAINERS = ("mov", "matroska", "mpegts")
 CODECS = ("h264", "hevc", "av1")
 # What the encoders can make again, by pixel format.
 PIXELS = {
@@ -81,7 +80,7 @@ def scan(path: Path, name: str, cut: Cut) -> tuple[Scan, dict[str, Any]]:
 
 
 def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
-    if container.format.name.split(",")[0] not in CONTAINERS:
+    if container.format.name.split(",")[0] not in EXACT_CONTAINERS:
         raise SmartCutUnavailable(
             f"The container ({container.format.name}) does not say for sure when each picture is shown."
         )

@@ -1,19 +1,22 @@
-"""Everything that is asked of a finished file, in one go. Runs in a child; never imported by the daemon."""
+"""Examines a finished file in one go for `vidd.media.verify.client`: `python -P -m vidd.media.verify.worker.main`."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
 from vidd.media.probe.worker import measure
 from vidd.media.probe.worker.reader import opened, picture_streams
 from vidd.media.verify.worker import av_sync, joins, packet_pass
+from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    from vidd.processes.worker import Progress
 
 
 def examine(path: Path, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,3 +41,11 @@ def examine(path: Path, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(Refused):
             found |= av_sync.offsets(path, name, asked["origin"], asked["points"], keys)
     return {**found, "cpu": round(time.process_time() - began, 2)}
+
+
+def _examine(question: dict[str, Any], _: Progress) -> dict[str, Any]:
+    return examine(Path(question["path"]), question["name"], question)
+
+
+if __name__ == "__main__":
+    serve({"examine": _examine})
