@@ -4,6 +4,7 @@ import inspect
 import os
 
 import pytest
+from peers import coverage_environment
 
 from vidd.ports import Shared
 
@@ -18,6 +19,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not COSTLY & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.fast)
+
+
+def pytest_configure():
+    """Have the children of this process measured."""
+    coverage_environment.pass_on()
 
 
 @pytest.hookimpl(hookwrapper=True)

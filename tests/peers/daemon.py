@@ -67,7 +67,9 @@ class Place:
         self.starts = 0
         for name in ("in", "encodes", "site"):
             (root / name).mkdir()
-        (root / "site" / "sitecustomize.py").write_text("from peers import daemon_fate\n\ndaemon_fate.arm()\n")
+        (root / "site" / "sitecustomize.py").write_text(
+            "from peers import coverage_environment, daemon_fate\n\ncoverage_environment.pass_on()\ndaemon_fate.arm()\n"
+        )
         wrapper = root / "ffmpeg"
         wrapper.write_text(FFMPEG.format(python=sys.executable, root=root, ffmpeg=default_ffmpeg()))
         wrapper.chmod(0o755)

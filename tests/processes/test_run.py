@@ -34,7 +34,7 @@ def assert_gone(*pids: int) -> None:
 
 async def started_deaf(run_with) -> tuple[asyncio.Task, list[int]]:
     pids: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(run_with(lambda line: pids.set_result([int(one) for one in line.split()])))
+    task = asyncio.create_task(run_with(lambda line: pids.set_result([int(part) for part in line.split()])))
     async with asyncio.timeout(20):
         return task, await pids
 

@@ -1,4 +1,4 @@
-"""Any program, with whatever it starts, to its end: under a warden nothing is left alive."""
+"""Any program, with whatever it starts, to its end: under a subreaper nothing is left alive."""
 
 import asyncio
 import os
@@ -73,7 +73,7 @@ async def guarded(argv, heard=None, **limits):
     return ended, heard
 
 
-async def test_both_streams_and_the_exit_code_come_through_the_warden():
+async def test_both_streams_and_the_exit_code_come_through_the_subreaper():
     ended, heard = await guarded(["sh", "-c", "printf one; printf two >&2; exit 7"])
     assert (ended.code, heard.out, heard.err, ended.stderr) == (7, b"one", b"two", "two")
 
@@ -145,12 +145,12 @@ signal.pause()
     assert (tmp_path / "note").read_text() == "heard\n"
 
 
-async def test_a_program_that_tells_its_own_group_to_end_does_not_reach_its_warden():
+async def test_a_program_that_tells_its_own_group_to_end_does_not_reach_its_subreaper():
     ended, heard = await guarded(["sh", "-c", "trap '' TERM; kill -TERM 0; sleep 0.1; echo 5; exit 3"])
     assert (ended.code, heard.out) == (3, b"5\n")
 
 
-async def test_a_killed_warden_leaves_nothing_alive():
+async def test_a_killed_subreaper_leaves_nothing_alive():
     heard = Heard()
     code = "import os, subprocess, time\none = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
     code += "print(os.getppid(), os.getpid(), one.pid, flush=True)\ntime.sleep(600)"

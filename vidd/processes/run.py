@@ -1,4 +1,4 @@
-"""One child, to its end or its death: whoever leaves `run`, for whatever reason, leaves no process behind."""
+"""Runs one program to its end, within limits; however `run` ends, it leaves no process behind."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _TAIL = 4096
-_LAST_WORDS = 2.0
+# Seconds to read what an ended child left in its pipes.
+_DRAIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a child ended. `code` is negative for a signal; `stderr` holds the last 4 KiB of what it said.
+    """How a child ended. `code` is negative for a signal; `stderr` holds the last 4 KiB of it.
 
     `cpu_seconds` is read while the child lives, so the last quarter of a second may be missing from it.
     """
@@ -39,7 +40,7 @@ class Hung(RetryLater):
 
 
 class Tail:
-    """The last 4 KiB of what a child complained of; `on_chunk` is given all of it."""
+    """Keeps the last 4 KiB of a child's stderr; `on_chunk` is given all of it."""
 
     def __init__(self, on_chunk: Callable[[bytes], None] | None = None) -> None:
         self._on_chunk = on_chunk
@@ -56,7 +57,7 @@ class Tail:
 
     @property
     def text(self) -> str:
-        """What was said last."""
+        """The last 4 KiB."""
         return self._bytes.decode("utf-8", "replace").strip()
 
 
@@ -68,17 +69,17 @@ class _Lines:
         self.received = 0
 
     async def follow(self, child: Child) -> None:
-        rest = b""
+        partial = b""
         while chunk := await child.stdout.read(CHUNK):
             child.cpu_seconds()
             self.received += len(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > CHUNK:
-                lines, rest = [*lines, rest], b""
+            *lines, partial = (partial + chunk).split(b"\n")
+            if len(partial) > CHUNK:
+                lines, partial = [*lines, partial], b""
             for line in lines:
                 self._on_line(line.decode("utf-8", "replace"))
-        if rest:
-            self._on_line(rest.decode("utf-8", "replace"))
+        if partial:
+            self._on_line(partial.decode("utf-8", "replace"))
 
 
 class _Chunks:
@@ -95,11 +96,11 @@ class _Chunks:
 
 
 class Pulse:
-    """Since when a child has shown no sign of life."""
+    """Watches that a child goes on making progress, and ends before its deadline (seconds)."""
 
     def __init__(self, name: str, deadline: float | None, quiet: float | None) -> None:
         self._name, self._deadline, self._quiet = name, deadline, quiet
-        self._sign: Any = None
+        self._progress: Any = None
         self.started = self._changed = time.monotonic()
         self.tick = min(limit / 4 for limit in (deadline, quiet, 1.0) if limit is not None)
 
@@ -107,11 +108,11 @@ class Pulse:
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
-    def feel(self, sign: Any) -> None:
-        """Note a sign of life; Hung where it has been the same for too long, or the time is up."""
+    def check(self, progress: Any) -> None:
+        """Compare with the progress noted last; Hung if it has not changed for too long, or the time is up."""
         now = time.monotonic()
-        if sign != self._sign:
-            self._sign, self._changed = sign, now
+        if progress != self._progress:
+            self._progress, self._changed = progress, now
         if self._quiet is not None and now - self._changed > self._quiet:
             raise Hung(f"{self._name} made no progress for {self._quiet:g} s and was ended.")
         if self._deadline is not None and now - self.started > self._deadline:
@@ -133,18 +134,18 @@ async def run(
     grace: float = 1.0,
     guarded: bool = False,
 ) -> Ended:
-    """Run a program to its end, or end it: when cancelled, after `deadline` seconds, after `quiet` ones without life.
+    """Run a program to its end, or end it: when cancelled, after `deadline` seconds, after `quiet` ones without progress.
 
     `on_line` is called with each line of stdout; instead, `on_output` are called with the bytes of stdout and of stderr
-    as they come. A `guarded` one may be any program: all that comes of it ends with it. `alive` is asked about once a
-    second, with the process id: a changed answer is the sign of life, and what it raises ends the child. Without it,
-    any output is a sign. The exit code is not judged here. Hung where a limit was reached; Refused where there is no such program.
+    as they come. A `guarded` program ends with all its descendants. `alive` is called about once a second with the
+    process id: a changed answer is progress, and an error that it raises ends the child. Without it, any output is
+    progress. The exit code is not judged here. Hung if a limit was reached; Refused if there is no such program.
     """
     pulse = Pulse(Path(argv[0]).name, deadline, quiet)
     tail = Tail(on_output[1] if on_output else None)
     lines = _Chunks(on_output[0]) if on_output else _Lines(on_line) if on_line else None
     child = await Child.start(
-        argv, cwd=cwd, env=env, listening=lines is not None, nice=nice, memory=memory, guarded=guarded
+        argv, cwd=cwd, env=env, stdout=lines is not None, nice=nice, memory=memory, guarded=guarded
     )
     readers: list[asyncio.Future[None]] = [asyncio.ensure_future(tail.follow(child))]
     if lines:
@@ -153,14 +154,14 @@ async def run(
         while True:
             ends: list[asyncio.Future[Any]] = [child.gone, *(reader for reader in readers if not reader.done())]
             await asyncio.wait(ends, timeout=pulse.tick, return_when=asyncio.FIRST_COMPLETED)
-            _raise_what_went_wrong(readers)
+            _raise_errors(readers)
             if child.gone.done():
                 break
             child.cpu_seconds()
-            pulse.feel(alive(child.pid) if alive else (tail.received, lines and lines.received))
-        # What the child left in the pipes; a process that escaped from the group may hold them open for ever.
-        await asyncio.wait(readers, timeout=_LAST_WORDS)
-        _raise_what_went_wrong(readers)
+            pulse.check(alive(child.pid) if alive else (tail.received, lines and lines.received))
+        # A process that escaped from the group may hold the pipes open for ever.
+        await asyncio.wait(readers, timeout=_DRAIN)
+        _raise_errors(readers)
     finally:
         for reader in readers:
             reader.cancel()
@@ -168,7 +169,7 @@ async def run(
     return Ended(child.gone.result(), pulse.seconds, child.cpu_seconds(), tail.text)
 
 
-def _raise_what_went_wrong(readers: Sequence[asyncio.Future[None]]) -> None:
+def _raise_errors(readers: Sequence[asyncio.Future[None]]) -> None:
     for reader in readers:
         if reader.done():
             reader.result()

@@ -1,9 +1,9 @@
-"""Runs one program and answers for all that comes of it: when this ends, no descendant of the program is alive.
+"""Runs one program under a subreaper: when the subreaper ends, no descendant of the program is alive.
 
-Rules. It is run as a file of its own, before anything of vidd is there, and needs the standard library only. Whoever
-is orphaned below it, in whatever group or session, becomes its child (PR_SET_CHILD_SUBREAPER, prctl(2)); it has done
-its work once waitpid(2) says that it has no child left, which is the proof. SIGINT goes on to the program's group,
-SIGTERM to every descendant; SIGQUIT, which also comes when vidd dies, kills them all. It ends as the program did.
+It is run as a file of its own, without the packages of vidd, and needs the standard library only. Every process that
+is orphaned below it, in whatever group or session, becomes its child (PR_SET_CHILD_SUBREAPER, prctl(2)); it is done
+once waitpid(2) says that it has no child left. It passes SIGINT on to the program's group and SIGTERM to every
+descendant; SIGQUIT, which the kernel also sends when vidd dies, kills them all. It ends as the program did.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
-_HEARD = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT}
-_STUBBORN = 10.0
+_HANDLED = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT}
+_KILL_TIMEOUT = 10.0
 """Seconds that a killed process may take; one that waits for a device, or belongs to another user, cannot be ended."""
 
 
@@ -29,9 +29,9 @@ def _prctl(option: int, value: int) -> None:
 
 
 def descendants(root: int) -> set[int]:
-    """The ids of all processes below `root`, those that have ended but not been waited for left out (proc(5), stat)."""
+    """The ids of all processes below `root`, without those that ended but were not waited for (proc(5), stat)."""
     parents: dict[int, int] = {}
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - the names are all that is wanted of hundreds of them
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - only the names of hundreds of them are needed
         if entry.isdigit():
             with suppress(OSError):
                 # The name in the second field may hold spaces and brackets; state and parent come after it.
@@ -39,15 +39,15 @@ def descendants(root: int) -> set[int]:
                 if state not in "ZX":
                     parents[int(entry)] = int(parent)
     below: set[int] = set()
-    fresh = {root}
-    while fresh:
-        fresh = {pid for pid, parent in parents.items() if parent in fresh} - below
-        below |= fresh
+    generation = {root}
+    while generation:
+        generation = {pid for pid, parent in parents.items() if parent in generation} - below
+        below |= generation
     return below
 
 
 def _send(number: int, leader: int) -> None:
-    """Tell the program's group; of SIGTERM also those that left it."""
+    """Send a signal to the program's group; SIGTERM also to those that left the group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
     if number == signal.SIGTERM:
@@ -57,28 +57,28 @@ def _send(number: int, leader: int) -> None:
                     os.kill(pid, number)
 
 
-def _clear(leader: int, status: int | None) -> tuple[bool, int | None]:
-    """Kill until there is no child; says whether that was reached, and how the program ended."""
-    patience = time.monotonic() + _STUBBORN
+def _kill_all(leader: int, status: int | None) -> tuple[bool, int | None]:
+    """Kill until there is no child: whether that was reached, and how the program ended."""
+    deadline = time.monotonic() + _KILL_TIMEOUT
     while True:
         for pid in descendants(os.getpid()):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         try:
-            pid, found = os.waitpid(-1, os.WNOHANG)
+            pid, ended = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return True, status
         if pid == leader:
-            status = found
+            status = ended
         if pid:
-            patience = time.monotonic() + _STUBBORN
-        elif time.monotonic() > patience:
+            deadline = time.monotonic() + _KILL_TIMEOUT
+        elif time.monotonic() > deadline:
             return False, status
         else:
             time.sleep(0.005)
 
 
-def _start(words: list[str], nice: int, memory: int) -> int:
+def _start(command: list[str], nice: int, memory: int) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -94,26 +94,26 @@ def _start(words: list[str], nice: int, memory: int) -> int:
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(ignored, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execvp(words[0], words)  # noqa: S606 - no shell is the point
+        os.execvp(command[0], command)  # noqa: S606 - no shell is the point
     except OSError as error:
-        os.write(2, f"{words[0]} could not be started: {error.strerror}\n".encode(errors="replace"))
+        os.write(2, f"{command[0]} could not be started: {error.strerror}\n".encode(errors="replace"))
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
     return 0
 
 
 def _watch(leader: int) -> int | None:
-    """Wait for the program, passing signals on; None where it is all to end at once."""
+    """Wait for the program, passing signals on; None if everything is to be killed."""
     while True:
-        number = signal.sigwait(_HEARD)
+        number = signal.sigwait(_HANDLED)
         if number == signal.SIGQUIT:
             return None
         if number != signal.SIGCHLD:
             _send(number, leader)
             continue
         with suppress(ChildProcessError):
-            while (found := os.waitpid(-1, os.WNOHANG))[0]:
-                if found[0] == leader:
-                    return found[1]
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == leader:
+                    return ended[1]
 
 
 def _end_as(status: int) -> int:
@@ -127,18 +127,18 @@ def _end_as(status: int) -> int:
     return 128 + number
 
 
-def main(parent: int, nice: int, memory: int, words: list[str]) -> int:
+def main(parent: int, nice: int, memory: int, command: list[str]) -> int:
     """Run the program as a descendant of the process `parent`; 0 for `nice` and `memory` leaves both as they are."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
     if os.getppid() != parent:
-        return 1  # it died before it could be watched
-    leader = _start(words, nice, memory)
+        return 1  # vidd died before prctl
+    leader = _start(command, nice, memory)
     status = _watch(leader)
-    cleared, status = _clear(leader, status)
-    if not cleared:
+    all_ended, status = _kill_all(leader, status)
+    if not all_ended:
         left = " ".join(map(str, sorted(descendants(os.getpid()))))
         os.write(2, f"These processes could not be ended: {left}\n".encode())
     return _end_as(status if status is not None else signal.SIGKILL)

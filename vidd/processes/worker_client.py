@@ -97,7 +97,7 @@ class JsonLinesProcess:
         await shield_to_end(self._end(patience=0.0 if self._turn.locked() else _PATIENCE))
 
     async def _start(self) -> Child:
-        self._child = child = await Child.start(self._argv, conversing=True, memory=self._memory, nice=self._nice)
+        self._child = child = await Child.start(self._argv, stdin=True, memory=self._memory, nice=self._nice)
         self._tail = Tail()
         self._reading_stderr = asyncio.ensure_future(self._tail.follow(child))
         return child
@@ -106,7 +106,7 @@ class JsonLinesProcess:
         self, child: Child, question: Mapping[str, Any], on_progress: Callable[[int, int | None], None] | None
     ) -> dict[str, Any]:
         try:
-            await child.say(json.dumps(question).encode() + b"\n")
+            await child.write(json.dumps(question).encode() + b"\n")
             while (text := await _read_line(child.stdout)).endswith(b"\n"):
                 line: dict[str, Any] = json.loads(text)
                 if "progress" not in line:
@@ -124,7 +124,7 @@ class JsonLinesProcess:
         child, self._child = self._child, None
         if child is not None:
             if patience:
-                await child.rest(patience)
+                await child.close_stdin(patience)
             await child.end()
         if self._reading_stderr is not None:
             await asyncio.wait([self._reading_stderr], timeout=1.0)
@@ -179,7 +179,7 @@ async def run_worker(
     try:
         while not (await asyncio.wait([asking], timeout=pulse.tick))[0]:
             check_free_space(context.directory, encoder.disk_reserve)
-            pulse.feel(reports)
+            pulse.check(reports)
         return asking.result()
     finally:
         asking.cancel()

@@ -74,4 +74,4 @@ def test_other_aac_is_not_taken_for_plain(header):
     ],
 )
 def test_a_keyframe_that_only_begins_to_renew_the_picture_is_told_from_one_that_recovers_at_once(units, kind):
-    assert nal.kind_h264([bytes.fromhex(one) for one in units]) == kind
+    assert nal.kind_h264([bytes.fromhex(unit) for unit in units]) == kind

@@ -101,7 +101,7 @@ TIMELINES = {
 async def test_whatever_the_timeline_sound_and_picture_stay_where_they_were(tmp_path, plain, kind):
     suffix, late, maps, output = TIMELINES[kind]
     source = tmp_path / f"in.{suffix}"
-    words = [word for one in maps for word in ("-map", one)]
+    words = [word for map_ in maps for word in ("-map", map_)]
     await run("-loglevel", "error", "-i", plain, *late, "-i", plain, *words, "-c", "copy", *output, source)
     await whole(source)
 
@@ -113,7 +113,7 @@ async def test_pictures_without_times_of_their_own_all_come_in_their_order(tmp_p
         assert check["lane"] == "full"
         seen = await look(path)
         numbers = [seen.number(at) for at in range(len(seen.pictures))]
-        read = [one for one in numbers if one is not None]
+        read = [number for number in numbers if number is not None]
         assert len(numbers) == 140
         assert read == list(range(read[0], read[0] + len(read)))
         assert len(read) > 120
@@ -131,7 +131,7 @@ async def cut_anew(source: Path, times: Times) -> dict:
 async def test_a_cut_between_two_ticks_of_a_clock_of_pictures_keeps_the_sound_beside_them(tmp_path):
     source = await make(tmp_path, Recording(("mjpeg", "-q:v", 3), suffix="avi", rate="10", sounds=(("pcm_s16le",),)))
     lanes = await whole(source, Times(1.35, 7.35, 1.0), "full", "(avi)", codec="mjpeg")
-    assert max(one.offset for one in lanes.values()) < 0.002
+    assert max(lane.offset for lane in lanes.values()) < 0.002
 
 
 async def test_a_stream_without_a_length_is_refused(tmp_path, plain):
@@ -150,7 +150,7 @@ async def test_pictures_coded_field_by_field_are_all_there(tmp_path, suffix, pai
         assert (check["lane"], check["missing"], seen.said) == ("full", 0, "")
         numbers = [seen.number(at) for at in range(len(seen.pictures))]
         assert len(numbers) == 140
-        assert all(one in (None, 33 + at) for at, one in enumerate(numbers))
+        assert all(number in (None, 33 + at) for at, number in enumerate(numbers))
     assert "coded in fields" in (await cut_anew(source, TIMES))["why"]
 
 
@@ -268,5 +268,5 @@ async def test_what_stands_beside_picture_and_sound_is_left_out(tmp_path, plain,
     await whole(source)
     for lane in ("auto", "full"):
         with av.open(str(tmp_path / lane / "talk.mp4")) as file:
-            assert [one.type for one in file.streams] == ["video", "audio"]
+            assert [stream.type for stream in file.streams] == ["video", "audio"]
             assert file.chapters() == []

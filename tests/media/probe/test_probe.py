@@ -151,7 +151,7 @@ async def test_a_name_that_is_no_unicode_can_be_opened(prober, tmp_path):
 async def test_many_questions_at_once_are_each_answered(prober, tmp_path):
     sources = [clips.recording(tmp_path / f"{size}.mp4", seconds=0.4, size=f"{size}x64") for size in (96, 112, 128)]
     answers = await asyncio.gather(*(prober.probe(source) for source in sources * 5))
-    assert [one.video[0].width for one in answers] == [96, 112, 128] * 5
+    assert [answer.video[0].width for answer in answers] == [96, 112, 128] * 5
 
 
 async def test_a_child_that_died_between_questions_is_replaced(prober, tmp_path):

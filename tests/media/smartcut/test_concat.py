@@ -34,7 +34,7 @@ def complaints(path: Path) -> str:
 
 def bytes_of(path: Path) -> list[bytes]:
     with av.open(str(path)) as file:
-        return [bytes(one) for one in file.demux(video=0) if one.size]
+        return [bytes(packet) for packet in file.demux(video=0) if packet.size]
 
 
 async def test_parts_that_were_encoded_alike_meet_without_a_lost_picture_or_a_changed_byte(tmp_path):
@@ -50,8 +50,8 @@ async def test_parts_that_were_encoded_alike_meet_without_a_lost_picture_or_a_ch
     path = tmp_path / "made.mp4"
     assert (made.pictures, made.starts, made.joins) == ((25, 25, 25), (0.0, 1.0, 2.0), (1.0, 2.0))
     assert clips.numbers(path) == list(range(75))
-    assert [time for time, _ in clips.pictures(path)] == pytest.approx([one / 25 for one in range(75)], abs=1e-6)
-    assert bytes_of(path) == [one for file in files for one in bytes_of(file)]
+    assert [time for time, _ in clips.pictures(path)] == pytest.approx([number / 25 for number in range(75)], abs=1e-6)
+    assert bytes_of(path) == [byte for file in files for byte in bytes_of(file)]
     assert complaints(path) == ""
     media = await probe(clips.ENCODER, path)
     assert [(one.language, round(one.duration, 2)) for one in media.audio] == [("deu", 3.0)]

@@ -96,7 +96,7 @@ CASES = {
 def results(request, tmp_path_factory):
     """Both lanes of every case that a test asks for, made once; an exception where one could not be."""
     calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    asked = list(dict.fromkeys(one["case"] for one in calls if one.get("case") in CASES)) or list(CASES)
+    asked = list(dict.fromkeys(call["case"] for call in calls if call.get("case") in CASES)) or list(CASES)
     places = asyncio.Semaphore(2)
 
     async def one(name):
@@ -143,17 +143,17 @@ def test_between_the_edges_nothing_is_altered_and_beside_them_nothing_shows(resu
 
 def test_the_totals_are_told(request, results, capsys):
     every = {case: lanes_of(results, case) for case in results}
-    quick = [one["auto"] for one in every.values()]
-    lanes = [lane for one in every.values() for lane in one.values()]
-    unexplained = sum(CASES[case].why not in one["auto"].why for case, one in every.items())
+    quick = [value["auto"] for value in every.values()]
+    lanes = [lane for value in every.values() for lane in value.values()]
+    unexplained = sum(CASES[case].why not in value["auto"].why for case, value in every.items())
     told = [
         f"matrix sources={len(every)}",
-        *(f"{name}={sum(one.lane == name for one in quick)}" for name in ("edges", "full")),
-        f"unexplained={unexplained} lost={sum(one.lost for one in lanes)}",
-        f"broken={sum(bool(one.seen.said) for one in lanes)}",
-        f"altered={sum(one.altered for one in quick)}/{sum(one.copied for one in quick)}",
-        f"ramp={100 * max(one.ramp for one in lanes):.1f}% offset={1000 * max(one.offset for one in lanes):.1f}ms",
-        f"joins={min(one.likeness for one in quick):.1f}dB",
+        *(f"{name}={sum(auto.lane == name for auto in quick)}" for name in ("edges", "full")),
+        f"unexplained={unexplained} lost={sum(lane.lost for lane in lanes)}",
+        f"broken={sum(bool(lane.seen.said) for lane in lanes)}",
+        f"altered={sum(auto.altered for auto in quick)}/{sum(auto.copied for auto in quick)}",
+        f"ramp={100 * max(lane.ramp for lane in lanes):.1f}% offset={1000 * max(lane.offset for lane in lanes):.1f}ms",
+        f"joins={min(auto.likeness for auto in quick):.1f}dB",
     ]
     with capsys.disabled():
         reporter = request.config.pluginmanager.getplugin("terminalreporter")

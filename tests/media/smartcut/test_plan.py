@@ -52,8 +52,8 @@ def test_where_the_last_pictures_are_decoded_later_than_such_beyond_the_end_the_
     [
         ({"keyframes": INDEX.keyframes[:1]}, "no keyframe between the fades"),
         ({"keyframes": (Keyframe(1400, "idr"),)}, "Keyframes are so rare that 13.0 s of 16.0 s"),
-        ({"keyframes": tuple(replace(one, torn=True) for one in INDEX.keyframes)}, "decodes by itself"),
-        ({"keyframes": tuple(replace(one, kind="recovery") for one in INDEX.keyframes)}, "open GOP"),
+        ({"keyframes": tuple(replace(keyframe, torn=True) for keyframe in INDEX.keyframes)}, "decodes by itself"),
+        ({"keyframes": tuple(replace(keyframe, kind="recovery") for keyframe in INDEX.keyframes)}, "open GOP"),
         ({"clean": ()}, "No place was found"),
         ({"obstacle": "The moon is full."}, "The moon is full."),
     ],

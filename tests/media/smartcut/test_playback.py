@@ -64,12 +64,12 @@ def made(tmp_path_factory):
             source = await make(tmp_path_factory.mktemp("kind"), recording)
             path, check = await cut(source, TIMES, lane, **(dress(source.parent) if dressed else {}))
             assert check["lane"] == {"auto": "edges", "full": "full"}[lane], check["why"]
-            joins = [each["at"] for each in check.get("joins", [])] or [TIMES.fade, TIMES.length - TIMES.fade]
+            joins = [join["at"] for join in check.get("joins", [])] or [TIMES.fade, TIMES.length - TIMES.fade]
             return path, joins
 
     async def everything():
         try:
-            return await asyncio.gather(*(one(*each) for each in KINDS.values()))
+            return await asyncio.gather(*(one(*kind) for kind in KINDS.values()))
         finally:
             await clips.ENCODER.shared.close()
 

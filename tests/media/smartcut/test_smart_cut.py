@@ -108,9 +108,9 @@ def packets(path: Path) -> list[tuple[Fraction, str]]:
         begin = Fraction(file.start_time or 0, av.time_base)
         bare = path.suffix == ".ts"
         return [
-            (one.pts * one.time_base - begin, digest(bytes(one), bare))
-            for one in file.demux(video=0)
-            if one.size and not one.is_discard
+            (packet.pts * packet.time_base - begin, digest(bytes(packet), bare))
+            for packet in file.demux(video=0)
+            if packet.size and not packet.is_discard
         ]
 
 
@@ -120,11 +120,11 @@ def digest(data: bytes, bare: bool) -> str:
         kinds = [(unit[0] & 31, unit[0] >> 1 & 63) for unit in units]
         hevc = kinds[0][1] == 35
         kept = [
-            one
-            for one, (avc, hvc) in zip(units, kinds, strict=True)
+            unit
+            for unit, (avc, hvc) in zip(units, kinds, strict=True)
             if (hvc < 32 or hvc > 35 if hevc else avc not in (7, 8, 9))
         ]
-        data = b"".join(len(one).to_bytes(4, "big") + one for one in kept)
+        data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in kept)
     return hashlib.md5(data).hexdigest()
 
 
@@ -138,10 +138,10 @@ def complaints(path: Path) -> str:
     return said + "".join(text for level, _, text in logs if level <= av.logging.ERROR)
 
 
-def likeness(one: av.VideoFrame, other: av.VideoFrame) -> float:
+def likeness(video_frame: av.VideoFrame, other: av.VideoFrame) -> float:
     """PSNR of Y in dB."""
     rows = []
-    for frame in (one, other):
+    for frame in (video_frame, other):
         plane = frame.reformat(format="gray").planes[0]
         data, line = bytes(plane), plane.line_size
         rows.append(b"".join(data[row * line : row * line + frame.width] for row in range(frame.height)))
@@ -160,8 +160,8 @@ async def test_between_the_edges_every_packet_is_the_sources_own(tmp_path, kind)
     assert made.pictures == len(wanted)
     # Each picture at its time, to the half tick that the start is rounded by, and in the same distances.
     shown = sorted(time for time, _ in ours)
-    assert [float(one) for one in shown] == pytest.approx([float(one) for one in wanted], abs=0.0006)
-    assert {one - other for one, other in zip(shown, wanted, strict=True)} == {shown[0] - wanted[0]}
+    assert [float(time) for time in shown] == pytest.approx([float(one) for one in wanted], abs=0.0006)
+    assert {time - other for time, other in zip(shown, wanted, strict=True)} == {shown[0] - wanted[0]}
     low, high = made.joins
     assert [one for time, one in ours if low - 1e-4 <= time < high - 1e-4] == [
         one for time, one in theirs if low - 0.001 <= float(time) - start < high - 0.001
@@ -315,7 +315,7 @@ async def test_a_cut_without_fades_between_keyframes_encodes_only_its_beginning(
     source = make(tmp_path, SOURCES["H.264 with B pictures"])
     path, made = await cut(source, 1.5, 6.2, fade=0)
     assert made.plan.lane == "edges"
-    assert clips.numbers(path) == [one for one in range(200) if 1.5 <= one / 25 < 6.2]
+    assert clips.numbers(path) == [number for number in range(200) if 1.5 <= number / 25 < 6.2]
     assert complaints(path) == ""
 
 

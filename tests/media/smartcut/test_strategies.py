@@ -34,8 +34,8 @@ async def test_the_record_says_which_way_was_taken_why_and_how_the_joins_decode(
     assert check["why"].endswith(".")
     assert check["forecast"] > 0
     assert check["frames"] == check["pictures"] == 295
-    assert [round(one["at"], 1) for one in check["joins"]] == sorted(round(one["at"], 1) for one in check["joins"])
-    assert all(one["pictures"] == one["packets"] > 0 and not one["failed"] for one in check["joins"])
+    assert [round(join["at"], 1) for join in check["joins"]] == sorted(round(join["at"], 1) for join in check["joins"])
+    assert all(join["pictures"] == join["packets"] > 0 and not join["failed"] for join in check["joins"])
     assert len(check["joins"]) == 2
 
 
@@ -116,8 +116,8 @@ async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_i
     places = [at / 2 for at in range(3, 15)]
     wanted = Wanted(8.0, 8.0, 96, 64, tracks=0, pictures=200, joins=tuple(places))
     _, record = await verify(clips.ENCODER, path, wanted, "x.mp4")
-    assert [one["at"] for one in record.joins] == places
-    assert all(one["packets"] > 10 for one in record.joins)
+    assert [join["at"] for join in record.joins] == places
+    assert all(join["packets"] > 10 for join in record.joins)
 
 
 async def test_a_join_with_a_picture_that_does_not_decode_is_refused(source):

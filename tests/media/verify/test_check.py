@@ -50,7 +50,7 @@ async def fate(place, steps, **facts):
             await engine.runner.idle(0)
         saved = await engine.store.job(job.id)
         assert saved.state in ENDS, saved.reason
-        made = [one for step in await engine.store.steps(job.id) for one in step.outcome.artifacts]
+        made = [artifact for step in await engine.store.steps(job.id) for artifact in step.outcome.artifacts]
         return saved, len(far.arrived), made
 
 
@@ -160,8 +160,8 @@ async def test_no_bad_file_goes_out_and_no_good_one_is_blocked(tmp_path, capsys)
         steps = [bringing(room / good.name), Work(good.step.__name__, run)]
         job, out, made = await fate(room, steps, start=good.start, end=good.end)
         blocked += [f"{name}: {job.reason}"] * (1 - out)
-        usual = [one for each in made for one in findings(each.facts.get("check", {}), Policy())]
-        blocked += [f"{name}, usually: {one.sentence}" for one in usual if one.does != "note"]
+        usual = [finding for each in made for finding in findings(each.facts.get("check", {}), Policy())]
+        blocked += [f"{name}, usually: {finding.sentence}" for finding in usual if finding.does != "note"]
     with capsys.disabled():
         sys.stdout.write(f"\nbad_published={len(published)} good_blocked={len(blocked)}\n")
     assert (published, blocked) == ([], [])

@@ -73,7 +73,7 @@ async def test_a_hole_in_the_sound_is_silence_and_moves_nothing_that_comes_after
     whole = film(tmp_path / "whole.mp4", "null", "volume=0:enable='between(t,15,18)'")
     path = tmp_path / "hole.mkv"
     with av.open(str(whole)) as source, av.open(str(path), "w") as out:
-        made = {one.index: out.add_stream_from_template(one, opaque=True) for one in source.streams}
+        made = {stream.index: out.add_stream_from_template(stream, opaque=True) for stream in source.streams}
         for packet in source.demux():
             if packet.size and not (packet.stream.type == "audio" and 4 <= packet.pts * packet.time_base < 8):
                 packet.stream = made[packet.stream.index]

@@ -99,7 +99,7 @@ async def test_pictures_of_a_varying_rate_are_counted_in_the_source(tmp_path):
     picture = clips.GREY + ",select='gt(mod(n,7),1)'"
     source = clips.recording(tmp_path / "in.mp4", rate="30", picture=picture)
     video = (await probe(clips.ENCODER, source)).video[0]
-    there = len([one for one in range(120) if one % 7 > 1 and 1 <= one / 30 < 3])
+    there = len([number for number in range(120) if number % 7 > 1 and 1 <= number / 30 < 3])
     assert await check_pictures(clips.ENCODER, source, video, Cut(1, 3), got=there, name="x") == 0
     assert await check_pictures(clips.ENCODER, source, video, Cut(1, 3), got=there - 1, name="x") == 1
     with pytest.raises(Refused, match=rf"5 of {there} pictures from 1 s to 3 s could not be decoded"):
@@ -116,4 +116,4 @@ async def test_a_checked_file_takes_the_place_of_an_older_one(tmp_path):
     (tmp_path / "part").write_bytes(b"new")
     (tmp_path / "final").write_bytes(b"old")
     await commit(tmp_path / "part", tmp_path / "final")
-    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("final", b"new")]
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("final", b"new")]

@@ -33,18 +33,18 @@ def need(codec: str, data: bytes, size: int | None) -> Need:
         units = nal.measured(data, size) if size else nal.annex_b(data)
     except nal.BadUnits:
         return _ALL
-    heads = [one[:2] for one in units if len(one) > 2]
+    heads = [unit[:2] for unit in units if len(unit) > 2]
     return _h264(heads) if codec == "h264" else _hevc(heads)
 
 
 def _h264(heads: list[bytes]) -> Need:
-    slices = [one[0] for one in heads if 1 <= one[0] & 31 <= 5]
-    needed = any(one >> 5 & 3 or one & 31 in _PARTITIONS for one in slices)
+    slices = [head[0] for head in heads if 1 <= head[0] & 31 <= 5]
+    needed = any(slice_ >> 5 & 3 or slice_ & 31 in _PARTITIONS for slice_ in slices)
     return Need(0, bool(slices) and not needed)
 
 
 def _hevc(heads: list[bytes]) -> Need:
-    slices = [one for one in heads if one[0] >> 1 & 63 < 32]
+    slices = [head for head in heads if head[0] >> 1 & 63 < 32]
     # Up to 14 the even kinds are those that nothing of their layer refers to.
-    needed = any((kind := one[0] >> 1 & 63) > 14 or kind % 2 for one in slices)
-    return Need(max(((one[1] & 7) - 1 for one in slices), default=0), bool(slices) and not needed)
+    needed = any((kind := slice_[0] >> 1 & 63) > 14 or kind % 2 for slice_ in slices)
+    return Need(max(((slice_[1] & 7) - 1 for slice_ in slices), default=0), bool(slices) and not needed)

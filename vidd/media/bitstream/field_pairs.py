@@ -33,10 +33,10 @@ class Fields:
         data = bytes(packet)
         try:
             units = nal.measured(data, self._size) if self._size else nal.annex_b(data)
-            if more := [one for one in units if one[0] & 31 in {7, 8}]:
+            if more := [unit for unit in units if unit[0] & 31 in {7, 8}]:
                 self._sets += parameter_sets.of_units("h264", more)
             sequences, pictures = slice_header.known(self._sets)
-            if sequences and all(one.frames_only for one in sequences.values()):
+            if sequences and all(sequence.frames_only for sequence in sequences.values()):
                 self._h264 = False
                 return False
             parities = {_parity(one, sequences, pictures) for one in slice_header.pictured(units)}

@@ -45,74 +45,74 @@ def needed(layout: Layout, size: int, span: Span, margin: float) -> list[ByteRan
     """
     tracks = _tracks(layout.moov)
     low, high = _begins(tracks)
-    ends = array("Q", sorted(chain(layout.ends, *(one.offsets for one in tracks))))
+    ends = array("Q", sorted(chain(layout.ends, *(track.offsets for track in tracks))))
     start = span.start + low - _SEEK - margin
     end = None if span.end is None else span.end + high
     # A reader seeks in the picture track and takes the keyframe's time for all others.
-    back = min(one.second(one.keyframe_by(start - one.slack)) for one in tracks if one.handler == b"vide")
+    back = min(track.second(track.keyframe_by(start - track.slack)) for track in tracks if track.handler == b"vide")
     found = list(layout.around)
-    for one in tracks:
-        found += _opening(one, ends)
-        first = one.keyframe_by(min(start, back) - one.slack - (0 if one.handler == b"vide" else _PREROLL))
-        if one.handler == b"vide" and one.second(one.keyframe_by(start - one.slack)) <= back:
-            first = one.keyframe_by(start - one.slack)
-        found += one.byte_ranges(first, _after(one, end, margin), ends)
+    for track in tracks:
+        found += _opening(track, ends)
+        first = track.keyframe_by(min(start, back) - track.slack - (0 if track.handler == b"vide" else _PREROLL))
+        if track.handler == b"vide" and track.second(track.keyframe_by(start - track.slack)) <= back:
+            first = track.keyframe_by(start - track.slack)
+        found += track.byte_ranges(first, _after(track, end, margin), ends)
     return _worth_it(_near(found), size)
 
 
 def _tracks(moov: bytes) -> list[Track]:
     boxes = list(children(moov, 0, len(moov)))
-    kinds = [one.kind for one in boxes]
+    kinds = [box.kind for box in boxes]
     if b"mvex" in kinds:
         raise NotInParts("It is a fragmented MP4 file, which has no index of the whole.")
     if b"cmov" in kinds or kinds.count(b"mvhd") != 1 or kinds.count(b"trak") > _MOST_TRACKS:
         raise NotInParts("Its index is compressed, or has too many tracks.")
-    film = next(one for one in boxes if one.kind == b"mvhd")
+    film = next(box for box in boxes if box.kind == b"mvhd")
     at = film.body + (20 if moov[film.body] == 1 else 12)
     scale = int.from_bytes(moov[at : at + 4])
     if film.end - film.body < 100 or not scale:
         raise NotInParts("Its index is damaged: it has no clock.")
-    tracks = [one for box in boxes if box.kind == b"trak" if (one := track_of(moov, box, scale))]
-    if not any(one.handler == b"vide" for one in tracks):
+    tracks = [track for box in boxes if box.kind == b"trak" if (track := track_of(moov, box, scale))]
+    if not any(track.handler == b"vide" for track in tracks):
         raise NotInParts("It has no picture that its index knows.")
-    if any(one.slack > _LARGEST_SLACK for one in tracks):
+    if any(track.slack > _LARGEST_SLACK for track in tracks):
         raise NotInParts("Its pictures are shown long after they are decoded.")
     return tracks
 
 
 def _begins(tracks: Sequence[Track]) -> tuple[float, float]:
     """The earliest and the latest second of the film that a reader may take for the file's start."""
-    low = min(one.begins for one in tracks) - _PRIMING
+    low = min(track.begins for track in tracks) - _PRIMING
     high = min(
-        max(one.begins, one.second(0)) + one.slack + one.second(min(1, one.count - 1)) - one.second(0)
-        for one in tracks
-        if one.handler in {b"vide", b"soun"}
+        max(track.begins, track.second(0)) + track.slack + track.second(min(1, track.count - 1)) - track.second(0)
+        for track in tracks
+        if track.handler in {b"vide", b"soun"}
     )
     if high - low > _LARGEST_SLACK:
         raise NotInParts("Its index does not say well enough when it begins.")
     return low, high
 
 
-def _opening(one: Track, ends: array[int]) -> list[ByteRange]:
+def _opening(track: Track, ends: array[int]) -> list[ByteRange]:
     """What is read of a track when the file is opened: from where its edit begins, and from its very beginning."""
-    begin = one.keyframe_by(one.begins - one.slack)
-    seen = one.first_at(one.begins + one.slack)
-    stop = max(seen + 2, one.first_at(one.begins + one.slack + _OPENED_SECONDS))
-    if one.handler == b"vide":
+    begin = track.keyframe_by(track.begins - track.slack)
+    seen = track.first_at(track.begins + track.slack)
+    stop = max(seen + 2, track.first_at(track.begins + track.slack + _OPENED_SECONDS))
+    if track.handler == b"vide":
         stop = max(stop, seen + _OPENED_PICTURES)
-    stop = min(stop, one.count)
-    found = one.byte_ranges(begin, stop, ends)
+    stop = min(stop, track.count)
+    found = track.byte_ranges(begin, stop, ends)
     while stop - begin > 1 and size_of(found) > _OPENED_BYTES:
         stop = begin + (stop - begin) // 2
-        found = one.byte_ranges(begin, stop, ends)
-    return found if not begin else found + one.byte_ranges(0, 1, ends)
+        found = track.byte_ranges(begin, stop, ends)
+    return found if not begin else found + track.byte_ranges(0, 1, ends)
 
 
-def _after(one: Track, end: float | None, margin: float) -> int:
+def _after(track: Track, end: float | None, margin: float) -> int:
     if end is None:
-        return one.count
-    ahead = _AHEAD if one.handler == b"vide" else 1
-    return min(one.count, max(one.first_at(end + margin + one.slack), one.first_at(end + one.slack) + ahead))
+        return track.count
+    ahead = _AHEAD if track.handler == b"vide" else 1
+    return min(track.count, max(track.first_at(end + margin + track.slack), track.first_at(end + track.slack) + ahead))
 
 
 def _near(found: list[ByteRange]) -> list[ByteRange]:

@@ -20,7 +20,7 @@ class BadUnits(Exception):
 
 def annex_b(data: bytes) -> list[bytes]:
     """The units between start codes."""
-    at = [one.end() for one in _START.finditer(data)]
+    at = [match.end() for match in _START.finditer(data)]
     ends = [one - 3 for one in at[1:]] + [len(data)]
     # Zeros before the next start code belong to it and not to the unit.
     return [unit for begin, end in zip(at, ends, strict=True) if (unit := data[begin:end].rstrip(b"\0"))]
@@ -40,7 +40,7 @@ def measured(data: bytes, size: int) -> list[bytes]:
 
 def sample(units: Iterable[bytes]) -> bytes:
     """Units as a sample of MP4, with lengths of four bytes."""
-    return b"".join(len(one).to_bytes(4, "big") + one for one in units)
+    return b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
 
 
 def unescaped(unit: bytes) -> bytes:

@@ -43,20 +43,20 @@ def units(data: bytes) -> list[bytes]:
 def sample(parts: Iterable[bytes]) -> bytes:
     """Units with their lengths, as a sample or a part of one."""
     made = []
-    for one in parts:
-        body = 1 + bool(one[0] & _EXTENDED)
-        made.append(bytes([one[0] | _HAS_SIZE]) + one[1:body] + _length(len(one) - body) + one[body:])
+    for part in parts:
+        body = 1 + bool(part[0] & _EXTENDED)
+        made.append(bytes([part[0] | _HAS_SIZE]) + part[1:body] + _length(len(part) - body) + part[body:])
     return b"".join(made)
 
 
 def kind(parts: Iterable[bytes]) -> str:
     """What sort of keyframe these units are: idr (shown at once, all begins anew), or other."""
-    for one in parts:
-        body = 1 + bool(one[0] & _EXTENDED)
-        if one[0] & _EXTENDED and one[1] >> 3 & 3:
+    for part in parts:
+        body = 1 + bool(part[0] & _EXTENDED)
+        if part[0] & _EXTENDED and part[1] >> 3 & 3:
             return "other"  # layers of several sizes
-        if one[0] >> 3 & 15 in {_FRAME_HEADER, _FRAME}:
-            return "idr" if len(one) > body and one[body] >> 4 == _KEY_SHOWN else "other"
+        if part[0] >> 3 & 15 in {_FRAME_HEADER, _FRAME}:
+            return "idr" if len(part) > body and part[body] >> 4 == _KEY_SHOWN else "other"
     return "other"
 
 

@@ -69,14 +69,14 @@ def _to_sps_id(bits: Bits) -> int:
 def of_units(codec: str, units: list[bytes]) -> Sets:
     """The parameter sets among these units."""
     if codec == "av1":
-        return Sets((), tuple(one for one in units if one[0] >> 3 & 15 == obu.SEQUENCE), ())
+        return Sets((), tuple(unit for unit in units if unit[0] >> 3 & 15 == obu.SEQUENCE), ())
     if codec == "h264":
-        kinds = [one[0] & 31 for one in units]
+        kinds = [unit[0] & 31 for unit in units]
         numbers = (-1, 7, 8)
     else:
-        kinds = [one[0] >> 1 & 63 for one in units]
+        kinds = [unit[0] >> 1 & 63 for unit in units]
         numbers = (32, 33, 34)
-    return Sets(*(tuple(one for one, kind in zip(units, kinds, strict=True) if kind == number) for number in numbers))
+    return Sets(*(tuple(unit for unit, kind in zip(units, kinds, strict=True) if kind == number) for number in numbers))
 
 
 def of_header(codec: str, header: bytes) -> tuple[Sets, int]:
@@ -158,4 +158,4 @@ def hvcc(sets: Sets, like: bytes) -> bytes:
 
 
 def _listed(units: tuple[bytes, ...]) -> bytes:
-    return b"".join(len(one).to_bytes(2, "big") + one for one in units)
+    return b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)

@@ -225,27 +225,34 @@ def _weights(bits: Bits, active: list[int], planes: tuple[int, ...]) -> None:
 
 
 def written(
-    one: Slice, over: Sequence, *, number: int, order: int, name: int = 0, like: Slice | None = None, marking: str = ""
+    slice_: Slice,
+    over: Sequence,
+    *,
+    number: int,
+    order: int,
+    name: int = 0,
+    like: Slice | None = None,
+    marking: str = "",
 ) -> bytes:
     """The slice with another number and order under another sequence; `like` gives it another picture's place.
 
     `name` tells an IDR picture from the one before it; `marking` says otherwise what is forgotten after it.
     An IDR slice in the place of another picture becomes an ordinary intra one.
     """
-    idr, reference, marking = one.idr, one.reference, marking or one.marking
+    idr, reference, marking = slice_.idr, slice_.reference, marking or slice_.marking
     if like is not None:
         idr, reference, marking = False, like.reference, like.marking
-    head = one.start + f"{number % (1 << over.number_bits):0{over.number_bits}b}"
+    head = slice_.start + f"{number % (1 << over.number_bits):0{over.number_bits}b}"
     if idr:
         head += code(name)
     if over.order == 0:
         head += f"{order % (1 << over.order_bits):0{over.order_bits}b}"
-    head += one.middle + marking + one.rest
+    head += slice_.middle + marking + slice_.rest
     first = bytes([reference << 5 | (_FIVE if idr else 1)])
-    if isinstance(one.data, str):
-        return first + escaped(closed(head + one.data))
+    if isinstance(slice_.data, str):
+        return first + escaped(closed(head + slice_.data))
     head += "1" * (-len(head) % 8)
-    return first + escaped(int(head, 2).to_bytes(len(head) // 8, "big") + one.data)
+    return first + escaped(int(head, 2).to_bytes(len(head) // 8, "big") + slice_.data)
 
 
 def known(sets: Sets) -> tuple[dict[int, Sequence], dict[int, Picture]]:
@@ -256,7 +263,7 @@ def known(sets: Sets) -> tuple[dict[int, Sequence], dict[int, Picture]]:
 
 def pictured(units: list[bytes]) -> list[bytes]:
     """The slices among units."""
-    return [one for one in units if one[0] & 31 in {1, _FIVE}]
+    return [unit for unit in units if unit[0] & 31 in {1, _FIVE}]
 
 
 def owner(unit: bytes) -> int:

@@ -41,7 +41,7 @@ class Sounding:
     @property
     def tracks(self) -> list[tuple[int, Audio]]:
         """Those that can be decoded, with their numbers in the source."""
-        return [(number, one) for number, one in enumerate(self.media.audio) if one.codec != "unknown"]
+        return [(number, audio) for number, audio in enumerate(self.media.audio) if audio.codec != "unknown"]
 
     async def sounds(
         self,
@@ -60,21 +60,21 @@ class Sounding:
         if not self.tracks:
             return [], ()
         asked = [
-            (number, one.language, *(str(each) if each else None for each in beside[number]))
-            for number, one in self.tracks
+            (number, audio.language, *(str(each) if each else None for each in beside[number]))
+            for number, audio in self.tracks
             if number not in changes
         ]
         cut = [self.cut.start, self.cut.end, self.cut.fade]
         answer = await cutter.ask("listen", tracks=asked, cut=cut, start=str(start), bits=self.audio_bitrate)
         why = {int(number): sentence for number, sentence in answer["encode"].items()}
-        why |= {number: f"Its loudness is changed by {one.gain:+.1f} dB." for number, one in changes.items()}
+        why |= {number: f"Its loudness is changed by {change.gain:+.1f} dB." for number, change in changes.items()}
         path, odd = self.room / "sound.mp4", [number for number, _ in self.tracks if number in why]
         if odd:
             heard = [heard_whole(number, self.media.audio[number], around, beside[number], changes) for number in odd]
             await self._whole(path, heard, name, around.whole / around.scale)
         sounds: list[tuple[str | None, int, str | None]] = [
-            (str(path), odd.index(number), one.language) if number in odd else (None, number, one.language)
-            for number, one in self.tracks
+            (str(path), odd.index(number), audio.language) if number in odd else (None, number, audio.language)
+            for number, audio in self.tracks
         ]
         return sounds, tuple(why.get(number, "") for number, _ in self.tracks)
 

@@ -57,12 +57,14 @@ async def put_together(
     have its size. `name` is what the operator knows the source by. SmartCutUnavailable, with a sentence, where the parts
     cannot be one track; RetryLater as the cutter. Whatever goes wrong, `output` is gone.
     """
-    cutter = Cutter(parts[0].path, name, (*(one.path for one in parts), *(one.path for one in sounds)))
+    cutter = Cutter(
+        parts[0].path, name, (*(picture_part.path for picture_part in parts), *(sound.path for sound in sounds))
+    )
     try:
         answer = await cutter.ask(
             "together",
-            parts=[(str(one.path), one.at, one.names) for one in parts],
-            sounds=[(str(one.path), one.number, one.language) for one in sounds],
+            parts=[(str(picture_part.path), picture_part.at, picture_part.names) for picture_part in parts],
+            sounds=[(str(sound.path), sound.number, sound.language) for sound in sounds],
             scale=scale,
             like=like,
             output=str(output),

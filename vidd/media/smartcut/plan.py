@@ -81,7 +81,7 @@ class Index:
                 **data,
                 "time_base": Fraction(data["time_base"]),
                 "begin": Fraction(data["begin"]),
-                "keyframes": tuple(Keyframe(*one) for one in data["keyframes"]),
+                "keyframes": tuple(Keyframe(*keyframe) for keyframe in data["keyframes"]),
                 "clean": tuple(data["clean"]),
             }
         )
@@ -161,9 +161,11 @@ def plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = 
         return Plan("full", index.obstacle, whole)
     faded_in = ceil((index.begin + decimal(cut.start + cut.fade) - _SLACK) / index.time_base)
     faded_out = int((index.begin + decimal(cut.end - cut.fade) + _SLACK) // index.time_base)
-    starts = [one for one in index.keyframes if faded_in <= one.pts < index.last and _may_start(one)]
+    starts = [
+        keyframe for keyframe in index.keyframes if faded_in <= keyframe.pts < index.last and _may_start(keyframe)
+    ]
     if not open_gops:
-        starts = [] if any(one.kind == "recovery" for one in index.keyframes) else starts
+        starts = [] if any(keyframe.kind == "recovery" for keyframe in index.keyframes) else starts
     if not starts and not cut.fade and index.keyframes and index.keyframes[-1].pts == index.first == index.last:
         starts = [index.keyframes[-1]]
     if not starts:
@@ -191,16 +193,16 @@ def plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = 
     return Plan("edges", why, cost, start.pts, head_to, end, head, tail)
 
 
-def _may_start(one: Keyframe) -> bool:
-    if one.kind == "recovery":
-        return not one.torn and 0 < one.needs <= one.before
-    return not one.torn and one.kind in {"idr", "bla", "cra"}
+def _may_start(keyframe: Keyframe) -> bool:
+    if keyframe.kind == "recovery":
+        return not keyframe.torn and 0 < keyframe.needs <= keyframe.before
+    return not keyframe.torn and keyframe.kind in {"idr", "bla", "cra"}
 
 
 def _no_start(index: Index, faded_in: int) -> str:
-    later = [one for one in index.keyframes if one.pts >= faded_in]
+    later = [keyframe for keyframe in index.keyframes if keyframe.pts >= faded_in]
     if not later:
         return "There is no keyframe between the fades, so nothing could be copied."
-    if any(one.kind == "recovery" for one in later):
+    if any(keyframe.kind == "recovery" for keyframe in later):
         return "The H.264 stream goes on over its keyframes (open GOP), so that a copy cannot start at one of them."
     return "No keyframe between the fades starts a sequence that decodes by itself."

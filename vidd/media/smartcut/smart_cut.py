@@ -90,7 +90,7 @@ async def edges(
             sounding = Sounding(encoder, work.run, source, room, media, cut, audio_bitrate)
             # Not the wanted start but the result's own, on whose clock the pictures are.
             start = Fraction(clock.origin, clock.scale)
-            beside = {number: await wardrobe.sounds(around, one) for number, one in sounding.tracks}
+            beside = {number: await wardrobe.sounds(around, audio) for number, audio in sounding.tracks}
             sounds, heard = await sounding.sounds(
                 cutter, start, name, around=around, beside=beside, changes=dress.changes
             )
@@ -183,7 +183,9 @@ class _Pieces:
     @staticmethod
     def bridged(chosen: Plan, index: Index) -> Keyframe | None:
         """The keyframe that copying starts with, where it goes on from what comes before it."""
-        found = [one for one in index.keyframes if one.pts == chosen.copy_from and one.kind == "recovery"]
+        found = [
+            keyframe for keyframe in index.keyframes if keyframe.pts == chosen.copy_from and keyframe.kind == "recovery"
+        ]
         return found[0] if found else None
 
     async def run(self, argv: list[str], path: Path, duration: float) -> None:
@@ -211,7 +213,7 @@ def _check(chosen: Plan) -> None:
 def _throws(chosen: Plan, index: Index) -> bool:
     """Whether what is copied starts with a picture at which a decoder throws away what it has not shown yet."""
     # The sequence that starts with a CRA picture does (H.265 C.5.2.2).
-    return any(one.pts == chosen.copy_from and one.kind != "idr" for one in index.keyframes)
+    return any(keyframe.pts == chosen.copy_from and keyframe.kind != "idr" for keyframe in index.keyframes)
 
 
 def _names(codec: str, taken: list[list[int]], count: int) -> list[Names]:
@@ -220,13 +222,13 @@ def _names(codec: str, taken: list[list[int]], count: int) -> list[Names]:
     if codec == "av1":
         return [(0, 0, 0)] * count
     if codec == "h264":
-        found = [(0, one, one) for one in range(31, -1, -1) if one not in sps | pps]
+        found = [(0, number, number) for number in range(31, -1, -1) if number not in sps | pps]
     else:
         found = list(
             zip(
-                (one for one in range(15, -1, -1) if one not in vps),
-                (one for one in range(15, -1, -1) if one not in sps),
-                (one for one in LONG_IDS if one not in pps),
+                (number for number in range(15, -1, -1) if number not in vps),
+                (number for number in range(15, -1, -1) if number not in sps),
+                (long_id for long_id in LONG_IDS if long_id not in pps),
                 strict=False,
             )
         )

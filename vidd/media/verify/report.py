@@ -62,7 +62,7 @@ def checked(media: Media, found: Mapping[str, Any], complaints: str, wanted: flo
         frames=media.video[0].frames,
         pictures=seen["pictures"],
         size=media.size,
-        sound=tuple(one.duration for one in media.audio),
+        sound=tuple(audio.duration for audio in media.audio),
         decoded=measured["decoded"],
         looked=seen["looked"],
         apart=seen["apart"],

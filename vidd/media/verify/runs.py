@@ -49,8 +49,8 @@ def still(pictures: Sequence[tuple[float, bytes]]) -> list[Stretch]:
     """From the first to the last of pictures that are the same, for each series of two or more; black ones are none."""
     pairs = pairwise((time, picture, is_black(picture)) for time, picture in pictures)
     found: list[list[float]] = []
-    for (earlier, one, black), (later, other, _) in pairs:
-        if black or not is_same(one, other):
+    for (earlier, picture, black), (later, other, _) in pairs:
+        if black or not is_same(picture, other):
             continue
         if found and found[-1][1] == earlier:
             found[-1][1] = later

@@ -109,10 +109,10 @@ def sound_ends(media: Media, start: float, length: float) -> tuple[float | None,
     """When the sound tracks of a part of a file end in what is made of it (seconds); None where nobody knows."""
     # Only MP4 says it of each track; elsewhere it is guessed from the bit rate.
     known = media.container.startswith("mov")
-    tracks = [one for one in media.audio if one.codec != "unknown"]
+    tracks = [audio for audio in media.audio if audio.codec != "unknown"]
     return tuple(
-        min(length, one.start - media.start + one.duration - start) if known and one.duration else None
-        for one in tracks
+        min(length, track.start - media.start + track.duration - start) if known and track.duration else None
+        for track in tracks
     )
 
 
@@ -123,7 +123,7 @@ def _questions(wanted: Wanted) -> dict[str, Any]:
     end = wanted.duration if origin.end is None else origin.end
     first = origin.at + origin.fade / 2
     last = max(first, end - origin.fade / 2 - _PIECE)
-    at_joins = (min(last, max(first, one - _PIECE / 2)) for one in wanted.joins)
+    at_joins = (min(last, max(first, join - _PIECE / 2)) for join in wanted.joins)
     return {
         "joins": list(wanted.joins),
         "covered": wanted.covered,
@@ -249,7 +249,7 @@ async def check_pictures(encoder: Encoder, source: Path, video: Video, cut: Cut,
 
 
 def _check_around(found: Mapping[str, Any], name: str) -> None:
-    wrong = [one for one in found["joins"] if one["failed"] or one["pictures"] != one["packets"]]
+    wrong = [join for join in found["joins"] if join["failed"] or join["pictures"] != join["packets"]]
     if wrong:
         one = wrong[0]
         raise Refused(

@@ -81,7 +81,10 @@ def measure(path: Path, name: str) -> dict[str, Any]:
             picture.codec_context.options = {"skip_loop_filter": "all"}
         media = described(container, path, name)
         stream = picture_streams(container)[0]
-        tracks = [stream, *(one for one in container.streams.audio if one.codec_context is not None)]
+        tracks = [
+            stream,
+            *(audio_stream for audio_stream in container.streams.audio if audio_stream.codec_context is not None),
+        ]
         container.seek(int((media.start + media.duration) * av.time_base), backward=True)
         complaints: list[str] = []
         last, decoded = _pictures(container, tracks, complaints)

@@ -109,7 +109,9 @@ def described(container: InputContainer, path: Path, name: str) -> Media:
     start = (container.start_time or 0) / av.time_base
     sound_tracks = tuple(_audio(stream) for stream in container.streams.audio)
     videos = tuple(_video(container, stream) for stream in pictures[:1])
-    lengths = [one.duration or 0.0 for one in videos] + [one.duration or 0.0 for one in sound_tracks]
+    lengths = [video.duration or 0.0 for video in videos] + [
+        sound_track.duration or 0.0 for sound_track in sound_tracks
+    ]
     duration = container.duration / av.time_base if container.duration else max(lengths)
     return Media(container.format.name, duration, size, videos, sound_tracks, start)
 
@@ -117,9 +119,9 @@ def described(container: InputContainer, path: Path, name: str) -> Media:
 def picture_streams(container: InputContainer) -> list[VideoStream]:
     """The video streams, without cover pictures and such that no decoder is known for."""
     return [
-        one
-        for one in container.streams.video
-        if not one.disposition & Disposition.attached_pic and one.codec_context is not None
+        video_stream
+        for video_stream in container.streams.video
+        if not video_stream.disposition & Disposition.attached_pic and video_stream.codec_context is not None
     ]
 
 
@@ -128,7 +130,7 @@ def _refuse_cut_off(container: InputContainer, size: int, name: str) -> None:
     if not container.format.name.startswith("mov"):
         return
     entries = [stream.index_entries for stream in (*container.streams.video, *container.streams.audio)]
-    last = max((one.pos + one.size for each in entries for one in each[-8:]), default=0)
+    last = max((index_entry.pos + index_entry.size for entry in entries for index_entry in entry[-8:]), default=0)
     if last > size:
         raise Refused(
             f"The file {quoted(name)} was cut off: its index speaks of {last} bytes, and {size} came; send it again, whole."

@@ -66,11 +66,11 @@ def near(container: Any, stream: Any, start: Fraction) -> Iterator[Packet]:
         else:
             container.seek(at, stream=stream)
         flow = (packet for packet in container.demux(stream) if packet.size)
-        one = next(flow, None)
-        if one is None:
+        packet = next(flow, None)
+        if packet is None:
             return
-        if one.pts is None or one.pts * stream.time_base <= start or at <= begin:
-            yield one
+        if packet.pts is None or packet.pts * stream.time_base <= start or at <= begin:
+            yield packet
             yield from flow
             return
     # The sound starts late: what was found last is its first packet.

@@ -155,14 +155,14 @@ class Seamed:
         if before.count and at < self._begin:
             count = min(FRAME, self._begin - at)
             shift = before.count - self._begin
-            kept = (one[4 * count :] for one in planes)
+            kept = (plane[4 * count :] for plane in planes)
             planes = [
                 more + one for more, one in zip(before.between(at + shift, at + shift + count), kept, strict=True)
             ]
         if after.count and at + FRAME > self._end:
             count = min(FRAME, at + FRAME - self._end)
             beyond = at + FRAME - self._end
-            kept = (one[: 4 * (FRAME - count)] for one in planes)
+            kept = (plane[: 4 * (FRAME - count)] for plane in planes)
             planes = [one + more for more, one in zip(after.between(beyond - count, beyond), kept, strict=True)]
         return planes
 
@@ -188,7 +188,7 @@ class Seamed:
         )
         graph.link_nodes(
             source,
-            *(graph.add("afade", one) for one in fades),
+            *(graph.add("afade", fade) for fade in fades),
             graph.add("aformat", "sample_fmts=fltp"),
             graph.add("abuffersink"),
         ).configure()

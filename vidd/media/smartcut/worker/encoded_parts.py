@@ -103,13 +103,13 @@ class Parts:
 
     def __init__(self, parts: Sequence[Part], *, scale: int, like: int = 0) -> None:
         self._parts, self._like = parts, parts[like]
-        if any(one.codec != self._like.codec for one in parts):
+        if any(part.codec != self._like.codec for part in parts):
             raise SmartCutUnavailable("The parts are of different codecs.")
         if any(max(before.order) >= min(after.order) for before, after in pairwise(parts)):
             raise SmartCutUnavailable("The parts do not come one after another.")
         order = array("q")
-        for one in parts:
-            order.extend(one.order)
+        for part in parts:
+            order.extend(part.order)
         self.timing = Timing(order, scale)
         if any(one == other for one, other in pairwise(self.timing.shown)):
             raise SmartCutUnavailable("Two pictures have the same time.")
@@ -125,15 +125,15 @@ class Parts:
         return self.timing.packets(self._pictures(), made, self._parts[-1].last)
 
     def _pictures(self) -> Iterator[Picture]:
-        for one in self._parts:
-            yield from one.pictures(closed=one is not self._parts[-1])
+        for part in self._parts:
+            yield from part.pictures(closed=part is not self._parts[-1])
 
     def _header(self) -> bytes:
         like, sets = self._like, self._like.sets
         if like.codec == "av1":
-            return obu.av1c(like.header, [one.header for one in self._parts], sets.sps)
-        for one in self._parts:
-            sets += one.sets
+            return obu.av1c(like.header, [part.header for part in self._parts], sets.sps)
+        for part in self._parts:
+            sets += part.sets
         names = parameter_sets.ids_h264(sets) if like.codec == "h264" else parameter_sets.ids_hevc(sets)
         kinds = [kind for kind in sets.all if kind]
         if any(len(name) != len(kind) for name, kind in zip(names, kinds, strict=True)):

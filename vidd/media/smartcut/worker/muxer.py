@@ -67,7 +67,7 @@ class Edge:
     def packets(self) -> Iterator[Packet]:
         """As the encoder made them."""
         with av.open(str(self._path)) as container:
-            yield from (one for one in container.demux(container.streams.video[0]) if one.size)
+            yield from (packet for packet in container.demux(container.streams.video[0]) if packet.size)
 
     def units(self) -> Iterator[tuple[int, list[bytes]]]:
         """The same by their times, in units."""
@@ -123,7 +123,7 @@ class Track:
 
     def _all_times(self) -> array[int]:
         order = array("q")
-        rows = [*(one.order for one in self.before), self._times(), *(one.order for one in self.after)]
+        rows = [*(part.order for part in self.before), self._times(), *(part.order for part in self.after)]
         if any(max(row) >= min(later) for row, later in pairwise(rows)):
             raise SmartCutUnavailable("What is shown around the talk does not come one after another.")
         for row in rows:
@@ -138,7 +138,7 @@ class Track:
         for edge, first, beyond in ((self.head, scan.first, begin), (None, begin, end), (self.tail, end, scan.beyond)):
             wanted = [of(one) for one in scan.pts if first <= one < beyond]
             if first != begin:
-                made = [one.pts for one in edge.pictures()] if edge else []
+                made = [picture.pts for picture in edge.pictures()] if edge else []
                 if sorted(made) != sorted(wanted):
                     raise SmartCutUnavailable(
                         f"Of {len(wanted)} pictures at an edge {len(set(made) & set(wanted))} were made at their times."
@@ -150,12 +150,12 @@ class Track:
 
     def header(self, own: bytes) -> bytes:
         """The header of the track with the sets of all its parts; the source's own where nothing is added."""
-        edges: list[Edge | Part] = [one for one in (self.head, self.lead, self.tail) if one]
+        edges: list[Edge | Part] = [edge for edge in (self.head, self.lead, self.tail) if edge]
         edges += [*self.before, *self.after]
         if not edges and self.scan.length_size == 4:
             return own
         if self.scan.codec == "av1":
-            return obu.av1c(own, [one.header for one in edges], self.scan.sets.sps)
+            return obu.av1c(own, [edge.header for edge in edges], self.scan.sets.sps)
         sets = self.scan.sets
         for edge in edges:
             sets += edge.sets
@@ -200,7 +200,7 @@ class Track:
         except nal.BadUnits:
             raise SmartCutUnavailable("A packet in the middle is damaged.") from None
         shift, mask = _TYPE[scan.codec]
-        kinds = [one[0] >> shift & mask if one else -1 for one in units]
+        kinds = [unit[0] >> shift & mask if unit else -1 for unit in units]
         for unit, kind in zip(units, kinds, strict=True):
             if kind in _SETS[scan.codec] and unit not in scan.sets:
                 raise SmartCutUnavailable("The stream's parameters change on the way.")
@@ -208,7 +208,7 @@ class Track:
             return packet
         if scan.length_size:
             return nal.sample(units)
-        return nal.sample(one for one, kind in zip(units, kinds, strict=True) if kind not in _ELSEWHERE[scan.codec])
+        return nal.sample(unit for unit, kind in zip(units, kinds, strict=True) if kind not in _ELSEWHERE[scan.codec])
 
 
 def _there(place: int | None) -> int:
@@ -220,10 +220,10 @@ def _there(place: int | None) -> int:
 def _closed(pictures: Iterator[Picture], codec: str) -> Iterator[Picture]:
     """The same, and after the last in HEVC an end of sequence: what is copied then starts anew, with its own sets."""
     before: Picture | None = None
-    for one in pictures:
+    for picture in pictures:
         if before is not None:
             yield before
-        before = one
+        before = picture
     if before is not None:
         if codec == "hevc":
             before = Picture(before.pts, bytes(before.data) + nal.sample([nal.END_OF_SEQUENCE_HEVC]), before.key)
@@ -268,7 +268,7 @@ class Bridged(Track):
         if head:
             count = sum(1 for _ in head.packets())
             for pts, units in open_gop.head(head.units(), count, self._made, self._over, self._meeting):
-                yield Picture(pts, nal.sample(units), any(one[0] & 31 == 5 for one in units))
+                yield Picture(pts, nal.sample(units), any(unit[0] & 31 == 5 for unit in units))
 
 
 class Joined(Protocol):
@@ -288,7 +288,7 @@ def join(output: Path, tracks: Sequence[Joined], *, scale: int) -> None:
     }
     with retry_if_full(_JOINING), ExitStack() as stack:
         out: OutputContainer = stack.enter_context(av.open(str(output), "w", format="mp4", container_options=options))
-        flows = [one.open(stack, out) for one in tracks]
+        flows = [track.open(stack, out) for track in tracks]
         for _, packet in merge(*flows, key=lambda each: each[0]):
             # Here already: whoever has the source open would take this for a fault of the source.
             with retry_if_full(_JOINING):

@@ -66,7 +66,7 @@ class Meeting:
         orders = [at * total // max(1, count - 1) // 2 * 2 for at in range(count)]
         orders[-1] = total if count > 1 else 0
         steps = [later - earlier for earlier, later in pairwise(orders)]
-        if total % 2 or (count == 1 and total) or any(not 0 < one < ring // 2 for one in steps):
+        if total % 2 or (count == 1 and total) or any(not 0 < step < ring // 2 for step in steps):
             raise BadUnits("its keyframe's place among the pictures cannot be reached")
         return orders
 
@@ -83,15 +83,15 @@ class References:
         here = self._whole(number, over)
         return tuple(here - one for one in self._held)
 
-    def take(self, one: slice_header.Slice, over: slice_header.Sequence) -> None:
+    def take(self, slice_: slice_header.Slice, over: slice_header.Sequence) -> None:
         """The next picture in the order of decoding."""
-        if one.idr:
+        if slice_.idr:
             self._held, self._last = [], 0
-        if not one.reference:
+        if not slice_.reference:
             return
-        here = self._whole(one.number, over)
-        if one.forgets is not None:
-            self._held = [each for each in self._held if here - each not in one.forgets]
+        here = self._whole(slice_.number, over)
+        if slice_.forgets is not None:
+            self._held = [each for each in self._held if here - each not in slice_.forgets]
         elif len(self._held) >= max(1, over.references):
             self._held.remove(min(self._held))
         self._held.append(here)
@@ -109,13 +109,15 @@ def meeting(
     parts = slice_header.pictured(units)
     if any(unit[0] & 31 in {2, 3, 4} for unit in units) or not parts:
         raise BadUnits("its slices come in parts")
-    one = slice_header.header(parts[0], sequences, pictures, whole=False)
+    slice_ = slice_header.header(parts[0], sequences, pictures, whole=False)
     over = sequences[pictures[slice_header.owner(parts[0])].sequence]
-    if not one.reference or any(
-        slice_header.header(each, sequences, pictures, whole=False).kind != 2 for each in parts
+    if not slice_.reference or any(
+        slice_header.header(part, sequences, pictures, whole=False).kind != 2 for part in parts
     ):
         raise BadUnits("its keyframe is not all intra")
-    return over, Meeting(one.number, one.order, leading, references.ages(one.number, over) if references else ())
+    return over, Meeting(
+        slice_.number, slice_.order, leading, references.ages(slice_.number, over) if references else ()
+    )
 
 
 class Encoded:
@@ -143,7 +145,7 @@ class Encoded:
         """A picture's units with other numbers, or in the place of another picture."""
         return [
             slice_header.written(
-                slice_header.header(one, *self._known),
+                slice_header.header(unit, *self._known),
                 self._over,
                 number=number,
                 order=order,
@@ -151,9 +153,9 @@ class Encoded:
                 like=like,
                 marking=marking,
             )
-            if one[0] & 31 in {1, 5}
-            else one
-            for one in units
+            if unit[0] & 31 in {1, 5}
+            else unit
+            for unit in units
         ]
 
 
@@ -182,7 +184,7 @@ def head(
     since, orders, markings = meeting.since(over), meeting.orders(over), meeting.markings(over)
     last, at, name = count - since, 0, 0
     for place, (pts, units) in enumerate(pictures):
-        idr = any(one[0] & 31 == 5 for one in units)
+        idr = any(unit[0] & 31 == 5 for unit in units)
         if idr != (place in {0, last}) or not all(one[0] >> 5 & 3 for one in slice_header.pictured(units)):
             raise SmartCutUnavailable("The encoder did not make the head of a join as it was asked to.")
         if idr:
@@ -205,6 +207,6 @@ def stand_ins(
     found = {}
     for pts, units in pictures:
         like = slice_header.header(slice_header.pictured(originals[pts])[0], *known, whole=False)
-        kept = [one for one in units if one[0] & 31 == 5]
+        kept = [unit for unit in units if unit[0] & 31 == 5]
         found[pts] = nal.sample(made.renumbered(kept, like.number, like.order, like=like))
     return found

@@ -269,7 +269,7 @@ def _boundaries(found: Scan) -> tuple[list[tuple[int, str, int, bool, int, int, 
             clean.append(lowest)
             if len(clean) >= _PLACES:
                 break
-    return [one for one in keys if one[0] >= found.first], clean[::-1]
+    return [key for key in keys if key[0] >= found.first], clean[::-1]
 
 
 def look(found: Scan) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Samples:
         """Each channel's samples from `begin` to before `end`, which may reach beyond both ends: silence is there."""
         low, high = (min(max(0, one), self.count) for one in (begin, end))
         before, behind = bytes((min(end, 0) - min(begin, 0)) * _BYTES), max(0, end - max(begin, self.count))
-        return [before + one[low * _BYTES : high * _BYTES] + bytes(behind * _BYTES) for one in self.planes]
+        return [before + plane[low * _BYTES : high * _BYTES] + bytes(behind * _BYTES) for plane in self.planes]
 
 
 def silence(channels: int) -> Samples:

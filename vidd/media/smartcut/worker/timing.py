@@ -45,16 +45,16 @@ class Timing:
         step = max(1, shown[1] - shown[0]) if len(shown) > 1 else 1
         clock = Fraction(1, self.scale)
         at = -1
-        for at, one in enumerate(pictures):
-            if at >= len(self.order) or one.pts != self.order[at]:
+        for at, picture in enumerate(pictures):
+            if at >= len(self.order) or picture.pts != self.order[at]:
                 raise SmartCutUnavailable("Read for the second time, the file held other packets.")
-            packet = av.Packet(one.data) if isinstance(one.data, bytes) else one.data
+            packet = av.Packet(picture.data) if isinstance(picture.data, bytes) else picture.data
             packet.stream, packet.time_base = stream, clock
-            packet.pts = one.pts
+            packet.pts = picture.pts
             packet.dts = shown[at - delay] if at >= delay else shown[0] - (delay - at) * step
-            where = bisect_left(shown, one.pts)
-            packet.duration = shown[where + 1] - one.pts if where + 1 < len(shown) else last
-            packet.is_keyframe = one.key
+            where = bisect_left(shown, picture.pts)
+            packet.duration = shown[where + 1] - picture.pts if where + 1 < len(shown) else last
+            packet.is_keyframe = picture.key
             yield packet.dts / self.scale, packet
         if at + 1 != len(self.order):
             raise SmartCutUnavailable("Read for the second time, the file held fewer packets.")

@@ -47,10 +47,10 @@ class Heard:
             fit = self._fitted(frame)
             if self._graph is None:
                 self._graph = self._made(frame)
-            for one in fit:
-                one.pts = None
-                self._graph.push(one)
-                self._pushed += one.samples / one.sample_rate
+            for audio_frame in fit:
+                audio_frame.pts = None
+                self._graph.push(audio_frame)
+                self._pushed += audio_frame.samples / audio_frame.sample_rate
         # Asking after each piece would cost as much as the measuring.
         if self._pushed - self._pulled > 1:
             self._pull()

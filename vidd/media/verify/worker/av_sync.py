@@ -75,7 +75,7 @@ def offsets(
             stream.codec_context.options = {"skip_loop_filter": "all"}
             stream.codec_context.thread_count = 1
         pair = _Pair(made, source, origin)
-        lit = [one for one in keys if pair.gain(one[0]) >= 1]
+        lit = [key for key in keys if pair.gain(key[0]) >= 1]
         found, unlike = [], []
         for point in _apart(points):
             sound, strange = pair.sound(point)
@@ -157,7 +157,7 @@ def _seek(container: InputContainer, seconds: float, stream: Any) -> None:
 
 def _samples(container: InputContainer, begin: float, end: float) -> array[int]:
     """The first track's sound between two times, mono; silence where there is none."""
-    streams = [one for one in container.streams.audio if one.codec_context is not None]
+    streams = [audio_stream for audio_stream in container.streams.audio if audio_stream.codec_context is not None]
     found = array("h", bytes(2 * max(0, round((end - begin) * RATE))))
     if not streams:
         return found[:0]
@@ -175,8 +175,8 @@ def _samples(container: InputContainer, begin: float, end: float) -> array[int]:
                 if place is None or abs(at - place) > _LOOSE * RATE:
                     place = round(at)
                 frame.pts = None
-                for one in resampler.resample(frame):
-                    place = _written(found, array("h", bytes(one.planes[0])[: 2 * one.samples]), place)
+                for audio_frame in resampler.resample(frame):
+                    place = _written(found, array("h", bytes(audio_frame.planes[0])[: 2 * audio_frame.samples]), place)
     return found[: max(0, place or 0)]
 
 

@@ -74,7 +74,9 @@ def _around(
 def _decode(decode: Callable[[], Sequence[VideoFrame]], since: float, ticks: Any, found: dict[str, Any]) -> None:
     try:
         # A frame that comes at the end does not say its clock.
-        found["pictures"] += sum(one.pts is None or float(one.pts * ticks) >= since - _SLACK for one in decode())
+        found["pictures"] += sum(
+            video_frame.pts is None or float(video_frame.pts * ticks) >= since - _SLACK for video_frame in decode()
+        )
     except av.FFmpegError:
         found["failed"] += 1
 

@@ -85,7 +85,11 @@ class Look:
         context = stream.codec_context
         context.thread_count = 1
         self._length_size = integrity.length_size(context.name, context.extradata)
-        self.heard = [Heard(one, self.begin) for one in container.streams.audio if one.codec_context is not None]
+        self.heard = [
+            Heard(audio_stream, self.begin)
+            for audio_stream in container.streams.audio
+            if audio_stream.codec_context is not None
+        ]
         self.seen = Seen(max(64, context.width * context.height // _PIXELS_PER_BYTE))
         self._asked: list[float] = []
         self._moving = self._since = self._key = 0
@@ -224,11 +228,11 @@ class BlackSearch:
 
     def _sequences(self) -> Iterator[list[Size]]:
         sequence: list[Size] = []
-        for one in self._seen.sizes:
-            if one.key and sequence:
+        for size in self._seen.sizes:
+            if size.key and sequence:
                 yield sequence
                 sequence = []
-            sequence.append(one)
+            sequence.append(size)
         if sequence:
             yield sequence
 
@@ -242,9 +246,9 @@ class BlackSearch:
 
 def quiet_runs(sizes: list[Size], tiny: int, least: float) -> Iterator[tuple[float, float, bool]]:
     """Where packets from a keyframe on say for `least` seconds that nothing changes; and whether nothing has since it."""
-    for first, last in runs.runs((one.time, one.bytes <= tiny) for one in sizes):
+    for first, last in runs.runs((size.time, size.bytes <= tiny) for size in sizes):
         if last - first >= least:
-            yield first, last, all(one.bytes <= 2 * tiny for one in sizes[1:] if one.time < first)
+            yield first, last, all(size.bytes <= 2 * tiny for size in sizes[1:] if size.time < first)
 
 
 def look(
@@ -254,7 +258,7 @@ def look(
     one = Look(container, stream, covered)
     one.run()
     seen, heard = one.seen, {each.stream.index: each for each in one.heard}
-    tracks = [heard.get(each.index) for each in container.streams.audio]
+    tracks = [heard.get(audio_stream.index) for audio_stream in container.streams.audio]
     double = [later for earlier, later in pairwise(seen.times) if later - earlier < _TOGETHER]
     return {
         "pictures": len(seen.times),
@@ -264,6 +268,6 @@ def look(
         "apart": round(seen.apart, 3),
         "black": BlackSearch(container, stream, seen, covered).black(),
         "frozen": runs.still(seen.thumbnails),
-        "silent": [each.silent(seen.end) if each else [] for each in tracks],
-        "loudness": [each.loudness() if each else None for each in tracks],
+        "silent": [track.silent(seen.end) if track else [] for track in tracks],
+        "loudness": [track.loudness() if track else None for track in tracks],
     }, seen.thumbnails
