@@ -31,7 +31,7 @@ from pathlib import Path
 
 from common import RUN, Run, daemon, make_clip, measured, settings, table
 
-from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.ffmpeg.args.common import Cut, CutSource, EncodeSettings, trim_args
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.media.probe.client import probe_report
 from vidd.model.media import Media
@@ -57,11 +57,9 @@ async def look_at(clip: Path) -> Media:
 def peer(clips: list[Path], media: Media, place: Path) -> Run:
     """The argument lists that the trim step makes, run by xargs."""
     place.mkdir()
-    cut = args_common.Cut(0.0, min(_SECONDS, media.duration), _FADE)
+    cut = Cut(0.0, min(_SECONDS, media.duration), _FADE)
     lists = [
-        args_common.trim(
-            clip, place / clip.name, media, cut, seek=0.0, crf=20, preset="veryfast", audio_bitrate=160_000
-        )
+        trim_args(CutSource(clip, media, cut), place / clip.name, EncodeSettings(20, "veryfast", 160_000))
         for clip in clips
     ]
     words = b"".join(os.fsencode(word) + b"\0" for one in lists for word in one)

@@ -25,8 +25,7 @@ from pathlib import Path
 
 from common import Run, measured, table
 
-from vidd.media.ffmpeg.args import common as args_common
-from vidd.media.ffmpeg.args.common import Cut
+from vidd.media.ffmpeg.args.common import Cut, CutSource, EncodeSettings, trim_args
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.media.probe.client import probe_report
 from vidd.model.job import Job
@@ -118,9 +117,7 @@ async def ours(source: Path, directory: Path, seconds: float, fade: float) -> No
 
 def full(source: Path, output: Path, media: Media, seconds: float) -> list[str]:
     cut = Cut(_START, _START + seconds, _FADE)
-    argv = args_common.trim(
-        source, output, media, cut, seek=_START - 1, crf=23, preset="veryfast", audio_bitrate=128_000
-    )
+    argv = trim_args(CutSource(source, media, cut, _START - 1), output, EncodeSettings(23, "veryfast", 128_000))
     return [str(default_ffmpeg()), *argv]
 
 

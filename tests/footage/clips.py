@@ -113,7 +113,9 @@ class Watched:
         self.context = StepContext(job, directory, tools, talk, artifacts, {}, lambda *told: self.progress.append(told))
 
     def with_artifacts(self, *more: Artifact) -> StepContext:
-        return replace(self.context, artifacts={**self.context.artifacts, **{one.role: one for one in more}})
+        return replace(
+            self.context, artifacts={**self.context.artifacts, **{artifact.role: artifact for artifact in more}}
+        )
 
 
 def long_recording(path: Path, *, times: int, output: tuple[object, ...] = ("-movflags", "+faststart")) -> Path:

@@ -108,9 +108,9 @@ def overwritten(
         data = bytearray(talk.path.read_bytes())
         with av.open(str(talk.path)) as file:
             packets = file.demux(file.streams.video[0])
-            one = next(one for one in packets if one.pts * one.time_base >= time and (one.is_keyframe or not key))
+            packet = next(one for one in packets if one.pts * one.time_base >= time and (one.is_keyframe or not key))
             # The unit's length stays, so that only its content is wrong.
-            begin, end = one.pos + 40, one.pos + (size or one.size)
+            begin, end = packet.pos + 40, packet.pos + (size or packet.size)
         data[begin:end] = random.Random(1).randbytes(end - begin) if noise else bytes(end - begin)
         path.write_bytes(data)
 
@@ -124,20 +124,20 @@ def rewritten(change: Callable[[list], list]) -> Callable[[Talk, Path], None]:
         with av.open(str(talk.path)) as source, av.open(str(path), "w", format="mp4") as out:
             streams = source.streams.video[0], source.streams.audio[0]
             packets = [[], []]
-            for one in source.demux(*streams):
-                if one.size:
-                    packets[one.stream is streams[1]].append((one, one.pts, one.dts))
+            for packet in source.demux(*streams):
+                if packet.size:
+                    packets[packet.stream is streams[1]].append((packet, packet.pts, packet.dts))
             packets[0] = change(packets[0])
-            made = [out.add_stream_from_template(one, opaque=True) for one in streams]
+            made = [out.add_stream_from_template(stream, opaque=True) for stream in streams]
             ready = []
             for stream, target, each in zip(streams, made, packets, strict=True):
-                for one, shown, decoded in each:
-                    copy = av.Packet(bytes(one))
+                for packet, shown, decoded in each:
+                    copy = av.Packet(bytes(packet))
                     copy.pts, copy.dts, copy.time_base = shown, decoded, stream.time_base
-                    copy.is_keyframe, copy.stream = one.is_keyframe, target
+                    copy.is_keyframe, copy.stream = packet.is_keyframe, target
                     ready.append((float(decoded * stream.time_base), copy))
-            for _, one in sorted(ready, key=lambda each: each[0]):
-                out.mux(one)
+            for _, packet in sorted(ready, key=lambda each: each[0]):
+                out.mux(packet)
 
     return make
 
@@ -169,7 +169,7 @@ def at_one_time(packets: list) -> list:
 
 def without_what_it_refers_to(packets: list) -> list:
     """Behind a join come pictures whose keyframe is missing; there are as many as there should be."""
-    strange = [(*one[:1], *own[1:]) for one, own in zip(packets[360:400], packets[250:290], strict=True)]
+    strange = [(*packet[:1], *own[1:]) for packet, own in zip(packets[360:400], packets[250:290], strict=True)]
     return packets[:250] + strange + packets[290:]
 
 

@@ -187,9 +187,9 @@ def read_packets(path: Path, codec: str, begin: float) -> list[tuple[float, str]
     with av.open(str(path)) as file:
         plain = path.suffix in {".ts", ".m2ts"}
         return [
-            (float(one.pts * one.time_base) - begin, digest(bytes(one), codec, plain=plain))
-            for one in file.demux(video=0)
-            if one.size and one.pts is not None and not one.is_discard
+            (float(packet.pts * packet.time_base) - begin, digest(bytes(packet), codec, plain=plain))
+            for packet in file.demux(video=0)
+            if packet.size and packet.pts is not None and not packet.is_discard
         ]
 
 
@@ -198,5 +198,5 @@ def digest(data: bytes, codec: str, *, plain: bool) -> str:
     if plain:
         units = [unit.rstrip(b"\0") for unit in data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]]
         elsewhere = {"h264": lambda unit: unit[0] & 31 in {7, 8, 9}, "hevc": lambda unit: 32 <= unit[0] >> 1 & 63 <= 35}
-        data = b"".join(len(one).to_bytes(4, "big") + one for one in units if not elsewhere[codec](one))
+        data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in units if not elsewhere[codec](unit))
     return hashlib.md5(data).hexdigest()

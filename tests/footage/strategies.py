@@ -99,7 +99,7 @@ def measure(source: Seen, seen: Seen, times: Times, check: dict[str, Any]) -> La
         max(_unlike(seen, at, times) for at in _of_the_fades(seen, times)),
         offset,
         points,
-        joins=[one["at"] for one in check.get("joins", [])],
+        joins=[join["at"] for join in check.get("joins", [])],
     )
 
 

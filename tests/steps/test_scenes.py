@@ -10,7 +10,7 @@ from footage.clips import ENCODER, NUMBERED, numbers, recording
 from pydantic import ValidationError
 
 from vidd.errors import Refused
-from vidd.media.scenes import detect as told
+from vidd.media.scenes import args
 from vidd.steps import scenes
 
 CUTS = [(0, 29), (30, 49), (50, 74)]
@@ -26,7 +26,7 @@ async def part(tmp_path, video, **settings):
     outcome = await scenes.run(scenes.Options(**settings), made)
     (artifact,) = outcome.artifacts
     index = made.directory / artifact.path / ("scenes.json" if artifact.tree else "")
-    ranges = [(one["start_frame"], one["end_frame"]) for one in json.loads(index.read_text())]
+    ranges = [(load["start_frame"], load["end_frame"]) for load in json.loads(index.read_text())]
     return made.directory / artifact.path, ranges, outcome
 
 
@@ -51,12 +51,12 @@ async def test_each_scene_gets_a_file_with_exactly_its_pictures_and_no_sound(tmp
 async def test_the_right_pictures_are_in_each_file(tmp_path):
     # Each picture shows its number.
     video = recording(tmp_path / "n.mp4", seconds=3.2, picture=NUMBERED, tracks=1)
-    found = told.Found(80, (33, 57))
+    found = args.SceneCuts(80, (33, 57))
     options = scenes.Options(sound=True)
     made, _ = context(tmp_path, video, step="scenes")
     media = await scenes.probe(ENCODER, video, "n")
-    parting = scenes._Parting(options, made, video, media)
-    artifact = await parting.part(scenes.scenes_of(found.cuts, found.frames, 1))
+    parting = scenes._Splitter(options, made, video, media)
+    artifact = await parting.split(scenes.scenes_of(found.cuts, found.frames, 1))
     root = made.directory / artifact.path
     for name, expected in (("scene_000", range(33)), ("scene_001", range(33, 57)), ("scene_002", range(57, 80))):
         assert numbers(root / name / "video.mp4") == list(expected)
@@ -67,8 +67,8 @@ async def test_the_right_pictures_are_in_each_file(tmp_path):
 async def test_a_video_of_many_short_scenes_is_parted_in_one_go(tmp_path):
     video = recording(tmp_path / "n.mp4", seconds=8, tracks=0)
     made, _ = context(tmp_path, video, step="scenes")
-    parting = scenes._Parting(scenes.Options(preset="ultrafast"), made, video, await scenes.probe(ENCODER, video, "n"))
-    artifact = await parting.part(scenes.scenes_of(range(2, 200, 2), 200, 1))
+    parting = scenes._Splitter(scenes.Options(preset="ultrafast"), made, video, await scenes.probe(ENCODER, video, "n"))
+    artifact = await parting.split(scenes.scenes_of(range(2, 200, 2), 200, 1))
     assert artifact.tree.files == 100 + 1
     assert numbers(made.directory / artifact.path / "scene_099/video.mp4") == [198, 199]
 
@@ -114,7 +114,7 @@ async def test_pyscenedetect_finds_the_same_cuts(tmp_path, walk):
 
 
 async def test_without_pyscenedetect_the_detector_is_refused_with_what_to_install(tmp_path, walk, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr(scenes, "find_spec", lambda _name: None)
     made, _ = context(tmp_path, walk)
     with pytest.raises(Refused, match=r"install vidd\[scenes\]"):
         await scenes.check(scenes.Options(detector="adaptive"), made.tools)
@@ -128,14 +128,16 @@ async def test_a_state_directory_with_a_strange_name_does_no_harm(tmp_path, walk
 
 
 async def test_a_part_that_does_not_hold_its_pictures_is_refused(tmp_path, walk, monkeypatch):
-    real, media = told.splitting, await scenes.probe(ENCODER, walk, "walk")
+    real, media = args.encode_args, await scenes.probe(ENCODER, walk, "walk")
 
     def elsewhere(source, pattern, listed, **_):
         moved = [replace(one, start=one.start + 3) for one in listed]
-        return real(source, pattern, media, moved, crf=30, preset="ultrafast", sound=False, threads=1)
+        return real(source, pattern, media, moved, crf=30, preset="ultrafast", audio=False, threads=1)
 
-    monkeypatch.setattr(told, "parting", elsewhere)
-    with pytest.raises(Refused, match=r'did not come out well: scene_000 has .* pictures, .*; set files = "encode"'):
+    monkeypatch.setattr(args, "copy_args", elsewhere)
+    with pytest.raises(
+        Refused, match=r'failed their check: scene_000 has .* frames instead of .*; set files = "encode"'
+    ):
         await part(tmp_path, walk, files="copy")
     assert not list((tmp_path / "jobs/job-1").glob("*scenes*"))
 

@@ -7,7 +7,7 @@ from footage import clips
 from pydantic import ValidationError
 
 from vidd.errors import Refused
-from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.encode import renditions
 from vidd.model.media import Artifact
 from vidd.pipelines.registry import STEPS
 from vidd.steps import transcode
@@ -33,12 +33,12 @@ def bits_per_second(artifact: Artifact) -> float:
 async def test_several_renditions_come_from_one_file_each_with_its_size(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", size="160x90")
     outcome = await transcode.run(options(SMALL, LARGE), context(source))
-    sizes = {one.role: (one.path, *one.media.video[0].shown) for one in outcome.artifacts}
+    sizes = {artifact.role: (artifact.path, *artifact.media.video[0].shown) for artifact in outcome.artifacts}
     assert sizes == {
         "rendition-48p": ("rendition-48p.mp4", 86, 48),
         "rendition-90p": ("rendition-90p.mp4", 160, 90),
     }
-    assert [one.media.video[0].frames for one in outcome.artifacts] == [100, 100]
+    assert [artifact.media.video[0].frames for artifact in outcome.artifacts] == [100, 100]
     assert outcome.facts["left_out"] == []
     assert set(outcome.facts) == STEPS["transcode"].facts
 
@@ -56,13 +56,13 @@ async def test_every_picture_keeps_its_time(tmp_path):
     outcome = await transcode.run(options({**SMALL, "height": 64, "video_bitrate": "2M"}), context(source))
     made = clips.pictures(tmp_path / outcome.artifacts[0].path)
     assert [clips.number(frame) for _, frame in made] == list(range(120))
-    assert [time for time, _ in made] == pytest.approx([one * 1001 / 30000 for one in range(120)], abs=1e-4)
+    assert [time for time, _ in made] == pytest.approx([number * 1001 / 30000 for number in range(120)], abs=1e-4)
 
 
 async def test_a_lower_frame_rate_is_made_and_a_higher_one_is_not_invented(tmp_path):
     source = clips.recording(tmp_path / "in.mp4")
     outcome = await transcode.run(options({**SMALL, "fps": 5}, {**SMALL, "fps": 50, "name": "fast"}), context(source))
-    assert [one.media.video[0].rate for one in outcome.artifacts] == [5, 25]
+    assert [artifact.media.video[0].rate for artifact in outcome.artifacts] == [5, 25]
 
 
 async def test_a_phone_held_upright_gets_upright_renditions(tmp_path):
@@ -75,7 +75,7 @@ async def test_a_phone_held_upright_gets_upright_renditions(tmp_path):
 async def test_a_rendition_higher_than_the_source_is_left_out_and_the_reason_is_told(tmp_path):
     source = clips.recording(tmp_path / "in.mp4")
     outcome = await transcode.run(options(SMALL, LARGE), context(source))
-    assert [one.role for one in outcome.artifacts] == ["rendition-48p"]
+    assert [artifact.role for artifact in outcome.artifacts] == ["rendition-48p"]
     assert outcome.facts["left_out"] == [{"name": "90p", "why": "The source is only 64 lines high."}]
 
 
@@ -110,12 +110,12 @@ async def test_a_recipe_that_copies_instead_of_encoding_is_caught(tmp_path, monk
     def copying(source, outputs, *_, **__):
         return ["-nostdin", "-v", "error", "-i", str(source), "-c:v", "copy", "-f", "mp4", str(outputs[0][1])]
 
-    monkeypatch.setattr(args_common, "transcode", copying)
+    monkeypatch.setattr(renditions, "transcode_args", copying)
     with pytest.raises(Refused, match=r"not what was asked \(size: wanted 72x48, got 96x64\)"):
         await transcode.run(options(SMALL), context(source))
     with pytest.raises(Refused, match="frame rate: wanted 5, got 25"):
         await transcode.run(options({**SMALL, "height": 64, "fps": 5}), context(source))
-    assert [one.name for one in tmp_path.iterdir()] == ["in.mp4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
 async def test_a_damaged_source_leaves_no_rendition(tmp_path):

@@ -37,7 +37,7 @@ async def cut(source: Path, start: float, end: float, *, fade: float = 0.0, **op
 
 
 def expected(count: int, rate: float, start: float, end: float) -> list[int]:
-    return [one for one in range(count) if start <= one / rate + 1e-9 and one / rate + 1e-9 < end]
+    return [number for number in range(count) if start <= number / rate + 1e-9 and number / rate + 1e-9 < end]
 
 
 async def test_a_cut_of_25_pictures_a_second_has_exactly_the_pictures_between_its_times(tmp_path):
@@ -58,12 +58,12 @@ async def test_a_cut_of_29_97_pictures_a_second_is_frame_exact(tmp_path):
 async def test_a_cut_of_a_varying_rate_keeps_each_picture_and_its_time(tmp_path):
     dropping = clips.NUMBERED + ",select='gt(mod(n,7),1)*gt(mod(n,11),3)'"
     source = clips.recording(tmp_path / "in.mp4", rate="30", picture=dropping)
-    kept = [one for one in range(120) if one % 7 > 1 and one % 11 > 3]
+    kept = [number for number in range(120) if number % 7 > 1 and number % 11 > 3]
     made = await cut(source, 1, 3)
-    wanted = [one for one in kept if 1 <= one / 30 < 3]
+    wanted = [number for number in kept if 1 <= number / 30 < 3]
     assert clips.numbers(made) == wanted
     times = [time for time, _ in clips.pictures(made)]
-    assert times == pytest.approx([one / 30 - 1 for one in wanted], abs=0.001)
+    assert times == pytest.approx([number / 30 - 1 for number in wanted], abs=0.001)
 
 
 @pytest.mark.parametrize("container", ["ts", "mkv", "avi", "mov"])
@@ -227,8 +227,8 @@ async def test_progress_and_events_tell_of_the_run(tmp_path):
     await trim.run(trim.Options(), watched.context)
     done, total, unit, _ = watched.progress[-1]
     assert (done, total, unit) == (pytest.approx(2, abs=0.1), 2, "s")
-    assert [one.running for one in watched.events if isinstance(one, EncodeCount)] == [1, 0]
-    (ended,) = [one for one in watched.events if isinstance(one, EncodeEnded)]
+    assert [event.running for event in watched.events if isinstance(event, EncodeCount)] == [1, 0]
+    (ended,) = [event for event in watched.events if isinstance(event, EncodeEnded)]
     assert ended.kind == "trim"
     assert ended.speed > 0
     # Read while it lived (see child.py): a run this short may have ended before it was looked at.
@@ -299,7 +299,7 @@ async def test_a_recording_cut_off_at_sixty_percent_is_refused_and_leaves_nothin
     watched = clips.Watched(tmp_path, source, name=name(1, 4))
     with pytest.raises(Refused, match=sentence):
         await trim.run(trim.Options(), watched.context)
-    assert sorted(one.name for one in tmp_path.iterdir()) == sorted([source.name, whole.name])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, whole.name])
 
 
 async def test_a_hole_in_the_middle_is_noticed(tmp_path):
@@ -320,7 +320,7 @@ async def test_what_a_killed_run_left_is_removed(tmp_path):
     room.mkdir()
     (room / "head.mp4").write_bytes(b"half")
     await cut(source, 1, 2)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["in.mp4", "talk.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "talk.mp4"]
 
 
 async def test_a_file_name_that_looks_like_an_option_is_only_a_name(tmp_path):

@@ -1,8 +1,8 @@
-"""Take frames out of a recording at a rate: a film for each task of so many frames, and which picture each frame is.
+"""Samples frames of a recording at a rate, as tasks of so many frames, with a video for each task and a manifest.
 
-The manifest has a row for every frame (`vidd.model.frame_manifest.Sample`): its task and place in it, the picture's number and
-time in the recording, and the hash of its pixels. Which pictures are taken is `vidd.model.sampling`'s rule. Images, a
-zip of them or a directory, become tasks of so many images with the same rows.
+The manifest has a row for every frame (`vidd.model.frame_manifest.Sample`): its task and index in it, its number and time
+in the recording, and the hash of its pixels. `vidd.model.sampling` defines which frames are sampled. Images, in a zip or a
+directory, become tasks of so many images with the same rows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
 from pathlib import Path, PurePath
@@ -18,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, model_validator
 
 from vidd.aio.shield import in_thread
-from vidd.display_text import quoted
-from vidd.errors import FaultCode, Refused, RetryLater
+from vidd.errors import FaultCode, Refused
 from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.settings import Preset
-from vidd.media.frames.task_store import TASKS, Shelf
+from vidd.media.frames.client import ImageRequest, SampleRequest, make_tasks
+from vidd.media.frames.task_store import TASKS, TaskStore
 from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
-from vidd.processes.worker_client import WorkerDied, prepare_directory, run_worker
+from vidd.processes.worker_client import prepare_directory
 from vidd.settings.templates import file_name
 from vidd.settings.types import Options as Base
 
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
     from vidd.ports import StepContext
 
 
-_MEMORY = 8 << 30
-# Seconds without a word; before the first one all packets of a recording are read.
-_QUIET = 900.0
-_ROOM = ".frames"
+_WORK = ".frames"
 _SLOWEST, _FASTEST = 0.001, 1000
 _MANIFEST, _LIST, _TREE = "manifest.jsonl", "task_list.json", "tasks"
 
@@ -51,36 +49,38 @@ class Options(Base):
         "source", min_length=1, description="Role of the recording, the zip or the directory of images."
     )
     rate: float | None = Field(
-        None, ge=_SLOWEST, le=_FASTEST, description="Frames a second; unset: what the job's fact frame_rate says."
+        None, ge=_SLOWEST, le=_FASTEST, description="Frames a second; unset: the job's fact frame_rate."
     )
     per_task: int = Field(120, ge=1, le=100_000, description="How many frames a task has; the last one has the rest.")
-    films: bool = Field(True, description="Make a film of each task.")
-    images: bool = Field(False, description="Keep each frame as a JPEG file, too.")
-    thumbnails: bool = Field(False, description="And a small one.")
-    thumbnail: int = Field(250, ge=16, le=2000, description="The most pixels of a small one's longer side.")
+    films: bool = Field(True, description="Make a video of each task.")
+    images: bool = Field(False, description="Write each frame as a JPEG file, too.")
+    thumbnails: bool = Field(False, description="Write a thumbnail of each frame, too.")
+    thumbnail: int = Field(250, ge=16, le=2000, description="The most pixels of a thumbnail's longer side.")
     quality: int = Field(90, ge=1, le=100, description="Quality of the JPEG files.")
-    # As good as 20 is elsewhere: without its macroblock tree (`vidd.media.frames.worker.task_video`) x264 spends more on the same number.
-    crf: int = Field(22, ge=0, le=51, description="Quality of the films for x264: lower is better and larger.")
-    preset: Preset = Field("veryfast", description="How much time x264 takes to make the films smaller.")
-    keyframes: int = Field(25, ge=1, le=1000, description="The most frames of a film from one keyframe to the next.")
-    deinterlace: bool = Field(True, description="Make interlaced pictures whole, from one field each.")
-    prune: bool = Field(True, description="Do not decode what no frame needs; the frames are the same.")
+    # As good as 20 elsewhere: without its macroblock tree (see `vidd.media.frames.worker.task_video`) x264 spends more bits.
+    crf: int = Field(22, ge=0, le=51, description="Quality of the task videos for x264: lower is better and larger.")
+    preset: Preset = Field("veryfast", description="How much time x264 takes to make the task videos smaller.")
+    keyframes: int = Field(
+        25, ge=1, le=1000, description="The most frames of a task video from one keyframe to the next."
+    )
+    deinterlace: bool = Field(True, description="Deinterlace interlaced frames, from one field each.")
+    prune: bool = Field(True, description="Do not decode packets that no sampled frame needs; the frames are the same.")
 
     @model_validator(mode="after")
     def _something(self) -> Options:
         if not (self.films or self.images):
-            raise ValueError("neither films nor images are to be made: set one of them")
+            raise ValueError("neither films nor images are set: set one of them")
         return self
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
     """Make the tree `tasks` (`<task>/<task>.mp4`, `<task>/<k>.jpg`), the `manifest` and the `task_list`."""
-    taking = _Taking(options, context)
-    made = await taking.run()
-    tasks = [Task(**one) for one in made["tasks"]]
-    listed = TaskList(
-        taking.called,
-        taking.rate,
+    work = _FrameExtraction(options, context)
+    made = await work.run()
+    tasks = [Task(**task) for task in made["tasks"]]
+    task_list = TaskList(
+        work.name,
+        work.rate,
         made["source_rate"],
         Fraction(made["time_base"]),
         made["width"],
@@ -88,128 +88,124 @@ async def run(options: Options, context: StepContext) -> Outcome:
         options.per_task,
         tasks,
     )
-    artifacts = await in_thread(_put, context.directory, listed)
+    artifacts = await in_thread(_publish, context.directory, task_list)
     facts = {
-        "frames": listed.frames,
+        "frames": task_list.frames,
         "tasks": len(tasks),
-        "frame_rate": taking.rate,
+        "frame_rate": work.rate,
         "lost": made["lost"],
         "pruned": made["dropped"],
         "deinterlaced": made["deinterlaced"],
-        "left_out": _left_out(made, listed.frames),
+        "left_out": _left_out(made, task_list.frames),
     }
     return Outcome(artifacts, facts)
 
 
 def _left_out(made: Mapping[str, Any], frames: int) -> list[dict[str, str]]:
-    """What is not in the tasks, for people."""
+    """Notes for the operator about what is not in the tasks."""
     notes = [{"name": name, "why": f"{why}."} for name, why in made.get("unreadable", ())]
     if "unreadable" not in made and made["lost"]:
-        whole = made["lost"] + frames
+        total = made["lost"] + frames
         notes = [
-            {"name": "frames", "why": f"{made['lost']} of {whole} could not be decoded: the recording is damaged."}
+            {"name": "frames", "why": f"{made['lost']} of {total} could not be decoded: the recording is damaged."}
         ]
     if others := made.get("others"):
         notes.append({"name": "files", "why": f"{others} are no images by their names."})
     return notes
 
 
-class _Taking:
-    """One recording, or images, on the way into tasks."""
+class _FrameExtraction:
+    """The tasks of one recording, or of one collection of images, in the making."""
 
     def __init__(self, options: Options, context: StepContext) -> None:
         self._options, self._context = options, context
         artifact = context.artifacts.get(options.source)
-        self._tree = artifact is not None and artifact.tree is not None
-        self._path = context.tree(options.source) if self._tree else context.file(options.source)
-        self._room = context.directory / _ROOM
-        self.called = file_name(PurePath(context.job.name).stem or context.job.name)
-        self._images = self._tree or self._path.suffix.lower() == ".zip"
-        self.rate = 0.0 if self._images else _rate(options, context)
+        self._is_tree = artifact is not None and artifact.tree is not None
+        self._path = context.tree(options.source) if self._is_tree else context.file(options.source)
+        self._directory = context.directory / _WORK
+        self.name = file_name(PurePath(context.job.name).stem or context.job.name)
+        self._has_images = self._is_tree or self._path.suffix.lower() == ".zip"
+        self.rate = 0.0 if self._has_images else _rate(options, context)
 
     async def run(self) -> dict[str, Any]:
-        """What the child made of it."""
-        orders = self._orders()
-        await in_thread(prepare_directory, self._room, self._fingerprint(orders))
+        """Make the tasks in a child; what it reports."""
+        request = self._request()
+        await in_thread(prepare_directory, self._directory, self._fingerprint(request))
         try:
-            return await run_worker(
-                "vidd.media.frames.client",
-                {"ask": "gather" if self._images else "sample", "orders": orders},
-                self._context,
-                quiet=_QUIET,
-                memory=self._context.tools.encoder.memory or _MEMORY,
-            )
+            return await make_tasks(request, self._context)
         except Refused:
-            await in_thread(partial(shutil.rmtree, self._room, ignore_errors=True))
+            await in_thread(partial(shutil.rmtree, self._directory, ignore_errors=True))
             raise
-        except WorkerDied as died:
-            name = quoted(self._context.job.name)
-            raise RetryLater(
-                f"The frames of {name} could not be taken (exit {died.code}).",
-                code=FaultCode.INTERRUPTED,
-                said=died.stderr,
-            ) from None
 
-    def _orders(self) -> dict[str, Any]:
-        options, kept = self._options, {"per_task", "thumbnails", "thumbnail", "quality"}
-        orders = {
-            "path": str(self._path),
-            "name": self._context.job.name,
-            "called": self.called,
-            "room": str(self._room),
-            **{name: getattr(options, name) for name in kept},
-        }
-        if self._images:
-            return orders
-        more = {"films", "images", "crf", "preset", "keyframes", "deinterlace", "prune"}
-        rate = str(Fraction(self.rate).limit_denominator(1001))
-        return {
-            **orders,
-            **{name: getattr(options, name) for name in more},
-            "rate": rate,
-            "threads": self._context.tools.encoder.threads,
-        }
+    def _request(self) -> SampleRequest | ImageRequest:
+        options, context = self._options, self._context
+        images = ImageRequest(
+            path=str(self._path),
+            name=context.job.name,
+            called=self.name,
+            room=str(self._directory),
+            per_task=options.per_task,
+            thumbnails=options.thumbnails,
+            thumbnail=options.thumbnail,
+            quality=options.quality,
+        )
+        if self._has_images:
+            return images
+        return SampleRequest(
+            **asdict(images),
+            rate=str(Fraction(self.rate).limit_denominator(1001)),
+            films=options.films,
+            images=options.images,
+            crf=options.crf,
+            preset=options.preset,
+            keyframes=options.keyframes,
+            deinterlace=options.deinterlace,
+            prune=options.prune,
+            threads=context.tools.encoder.threads,
+        )
 
-    def _fingerprint(self, orders: dict[str, Any]) -> str:
-        """What stands for all that decides what the tasks are like."""
+    def _fingerprint(self, request: SampleRequest | ImageRequest) -> str:
+        """A digest of all that determines the tasks."""
         artifact = self._context.artifacts[self._options.source]
-        known = {"size": artifact.size, "tree": artifact.tree.digest if artifact.tree else None}
-        if not self._tree:
-            known["mtime"] = self._path.stat().st_mtime_ns
-        text = json.dumps([sorted(orders.items()), known])
+        identity = {"size": artifact.size, "tree": artifact.tree.digest if artifact.tree else None}
+        if not self._is_tree:
+            identity["mtime"] = self._path.stat().st_mtime_ns
+        text = json.dumps([sorted(asdict(request).items()), identity])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _rate(options: Options, context: StepContext) -> float:
     given = options.rate if options.rate is not None else context.job.facts.get("frame_rate")
     if given is None:
-        raise Refused("How many frames a second are wanted nobody says: set rate of the step, or the job's frame_rate.")
+        raise Refused(
+            "No frame rate is set. Set `rate` on the step or `frame_rate` on the job.", code=FaultCode.BAD_SETTINGS
+        )
     try:
         rate = float(given)
     except (TypeError, ValueError):
         rate = 0.0
     if not _SLOWEST <= rate <= _FASTEST:
         raise Refused(
-            f"{given!r} is no number of frames a second that can be taken: it must be {_SLOWEST} at least, and {_FASTEST} at most."
+            f"The frame rate {given!r} is not valid: it must be from {_SLOWEST} to {_FASTEST} frames a second."
         )
     return rate
 
 
-def _put(directory: Path, listed: TaskList) -> tuple[Artifact, ...]:
-    """Give tasks, manifest and list their names."""
-    room, final = directory / _ROOM, directory / _TREE
+def _publish(directory: Path, task_list: TaskList) -> tuple[Artifact, ...]:
+    """Move the tasks into place, and write the manifest and the list."""
+    work, final = directory / _WORK, directory / _TREE
     with retry_if_full():
-        Shelf(room, listed.name, listed.per_task).gather(room / _MANIFEST, len(listed.tasks))
-        (directory / _LIST).write_text(json.dumps(listed.to_json()))
+        TaskStore(work, task_list.name, task_list.per_task).write_manifest(work / _MANIFEST, len(task_list.tasks))
+        (directory / _LIST).write_text(json.dumps(task_list.to_json()))
         shutil.rmtree(final, ignore_errors=True)
-        (room / TASKS).rename(final)
-        (room / _MANIFEST).replace(directory / _MANIFEST)
-        shutil.rmtree(room)
-    made = [
-        Artifact(role, path, (directory / path).stat().st_size, kind)
-        for role, path, kind in (
+        (work / TASKS).rename(final)
+        (work / _MANIFEST).replace(directory / _MANIFEST)
+        shutil.rmtree(work)
+    files = [
+        Artifact(role, path, (directory / path).stat().st_size, content_type)
+        for role, path, content_type in (
             ("manifest", _MANIFEST, "application/jsonl"),
             ("task_list", _LIST, "application/json"),
         )
     ]
-    return (tree_artifact("tasks", directory, final.name), *made)
+    return (tree_artifact("tasks", directory, final.name), *files)

@@ -1,7 +1,7 @@
-"""Cut the talk out of the recording, frame-exact, with fades of picture and sound, and dress it for publishing.
+"""Cuts the talk out of the recording, frame-exact, with fades of video and audio, and adds its branding.
 
-What comes out is, in this order: a sting, a title card, the talk, a closing card, a sting; of these only the talk must
-be there. Whatever is asked, the talk is encoded once at most, and where it can be, only its edges are.
+The result is, in this order: intro, title card, the talk, closing card, outro; all but the talk are optional. The talk is
+encoded once at most, and where possible only its edges are.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Any, Literal
 import structlog
 from pydantic import Field
 
-import vidd.settings.types
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.files.atomic import commit, temporary_path
-from vidd.media.branding.intro_outro import Around, Dress, Wardrobe
-from vidd.media.branding.options import CLOSING_CARD, STING_AFTER, STING_BEFORE, TITLE_CARD, Asked, dressing_room
-from vidd.media.branding.prepared import dressed
+from vidd.media.branding.intro_outro import Branding, ClipEncoder, IntroOutro
+from vidd.media.branding.options import CLOSING_CARD, INTRO, OUTRO, TITLE_CARD, BrandingOptions, branding_directory
+from vidd.media.branding.preparation import prepare_branding
 from vidd.media.branding.title_card import Card
 from vidd.media.branding.watermark import Watermark
-from vidd.media.encode.checkpoints import checkpoints_of, forget
-from vidd.media.encode.full_cut import Whole
-from vidd.media.ffmpeg.args import common as args_common
-from vidd.media.ffmpeg.process import check_capable
+from vidd.media.encode.checkpoints import checkpoint_directory, remove_checkpoints
+from vidd.media.encode.full_cut import FullCut
+from vidd.media.ffmpeg.args.common import Cut, CutSource, EncodeSettings
+from vidd.media.ffmpeg.hooks import StepHooks
+from vidd.media.ffmpeg.process import check_capabilities
 from vidd.media.ffmpeg.settings import BitRate, Preset, Segment
-from vidd.media.loudness.levels import Levels, measured
-from vidd.media.loudness.loudness import Loudness, Meter
+from vidd.media.loudness.levels import Levels, measure_levels
+from vidd.media.loudness.normalization import Loudness, LoudnessMeter
 from vidd.media.probe.client import probe, seek_to
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import edges
@@ -37,38 +37,39 @@ from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
 from vidd.ports import StepContext, Tools
 from vidd.settings.types import Duration
+from vidd.settings.types import Options as BaseOptions
 
 _log = structlog.get_logger()
-STINGS = Path("cache", "stings")
-# A name says whole seconds, so an end that is this little too late means the end of the file.
+CLIP_CACHE = Path("cache", "stings")
+# File names have whole seconds, so an end that is this little (seconds) too late means the end of the file.
 _CLAMPED = 0.5
-# How far (seconds) sound and picture may move apart in a cut that an encode of all can take the place of.
-_APART = 0.02
+# How far (seconds) audio and video may move apart in a smart cut; beyond it the full cut takes its place.
+_MOST_DRIFT = 0.02
 
 
-class Options(vidd.settings.types.Options):
-    """The settings of a trim. Paths that are not absolute start at the state directory."""
+class Options(BaseOptions):
+    """The settings of a trim. Relative paths start at the state directory."""
 
     source: str = Field("source", description="Role of the file to cut.")
     fade: Duration = Field(3.0, ge=0, le=60, description="Length of the fade in and of the fade out; 0s for none.")
-    crf: int = Field(20, ge=0, le=51, description="Quality of the picture for x264: lower is better and larger.")
+    crf: int = Field(20, ge=0, le=51, description="Quality of the video for x264: lower is better and larger.")
     preset: Preset = Field("veryfast", description="How much time x264 takes to make the file smaller.")
-    audio_bitrate: BitRate = Field(160_000, description="Bits per second of each sound track (AAC), such as 160k.")
+    audio_bitrate: BitRate = Field(160_000, description="Bits per second of each audio track (AAC), such as 160k.")
     lane: Literal["auto", "full"] = Field(
         "auto",
-        description="auto encodes only what fades and copies the rest where the recording allows it; full all of it.",
+        description="auto encodes only what fades and copies the rest where the recording allows it; full encodes all of it.",
     )
     segment: Segment = Field(
         60.0,
         ge=0,
         le=3600,
-        description="A longer cut all of which is encoded is made in segments of about this length, so that a kill costs no more than one; 0s for one piece.",
+        description="A longer cut that is encoded in full is made in segments of about this length, so that a kill costs one segment at most; 0s for one piece.",
     )
     open_gops: bool = Field(
         False, description="Copy H.264 with open GOPs too: it plays, but Chromium cannot seek into such a video."
     )
     watermark: Watermark | None = Field(
-        None, description="An image over every picture of the talk, all of which is encoded for it."
+        None, description="An image over every frame of the talk, which is then encoded in full."
     )
     sting_before: str = Field(
         "", description="A video file shown first, in the talk's frame and format; none if empty."
@@ -77,57 +78,58 @@ class Options(vidd.settings.types.Options):
     closing_card: Card | None = Field(None, description="A card after the talk.")
     sting_after: str = Field("", description="A video file shown last; none if empty.")
     loudness: Loudness | None = Field(
-        None, description="How loud the talk is to be (EBU R128); without it, it stays as loud as it was recorded."
+        None, description="The target loudness of the talk (EBU R128); unset: as it was recorded."
     )
 
     @property
-    def asked(self) -> Asked:
-        """What is shown around the talk."""
-        stings = {STING_BEFORE: self.sting_before, STING_AFTER: self.sting_after}
+    def branding(self) -> BrandingOptions:
+        """Intro, outro, cards and watermark."""
+        clips = {INTRO: self.sting_before, OUTRO: self.sting_after}
         cards = {TITLE_CARD: self.title_card, CLOSING_CARD: self.closing_card}
-        return Asked(
-            {part: path for part, path in stings.items() if path},
-            {part: one for part, one in cards.items() if one},
+        return BrandingOptions(
+            {part: path for part, path in clips.items() if path},
+            {part: card for part, card in cards.items() if card},
             self.watermark,
         )
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Ask ffmpeg whether it can do this, and look at the files that the settings name."""
-    return " ".join([await check_capable(tools.encoder), *await options.asked.check(tools)])
+    """Check ffmpeg's capabilities and the files that the settings name."""
+    return " ".join([await check_capabilities(tools.encoder), *await options.branding.check(tools)])
 
 
 def is_still_valid(options: Options, context: StepContext, outcome: Outcome) -> bool:
-    """Whether the cards that were made still say what they would say now: a title may have been corrected.
+    """Whether the cards still have the text that they would get now: a title may have been corrected.
 
-    A sting or a watermark that was replaced does not undo a cut: what is out already has the old one.
+    An intro, outro or watermark that was replaced does not undo a cut: published talks have the old one.
     """
-    words = {part: asdict(one) for part, one in options.asked.words(context).items()}
-    return bool(words == outcome.facts.get("cards", {}))
+    texts = {part: asdict(text) for part, text in options.branding.card_texts(context).items()}
+    return bool(texts == outcome.facts.get("cards", {}))
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
     """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name.
 
-    The facts say where in it the talk lies (`talk_at`, seconds), and what the `parts` are.
+    The facts have the time of the talk in it (`talk_at`, seconds), and its `parts`.
     """
     name, source = context.job.name, context.file(options.source, part=True)
     media = context.artifacts[options.source].media or await probe(context.tools.encoder, source, name)
     cut = _cut(context, media, options.fade)
-    words = options.asked.words(context)
+    texts = options.branding.card_texts(context)
     final = context.directory / "talk.mp4"
-    part, kept = temporary_path(final), checkpoints_of(final)
+    part, checkpoints = temporary_path(final), checkpoint_directory(final)
     try:
-        async with dressing_room(final) as room:
-            dress, used = await options.asked.dress(context, words, media.video[0], room)
-            made, checked, facts = await _Cutting(options, context, source, media, cut, part, kept, room).run(dress)
+        async with branding_directory(final) as directory:
+            branding, used = await options.branding.prepare(context, texts, media.video[0], directory)
+            trim = _Trim(options, context, source, media, cut, part, checkpoints, directory)
+            made, checked, facts = await trim.run(branding)
         await commit(part, final)
     except Refused:
-        await forget(kept)
+        await remove_checkpoints(checkpoints)
         raise
     finally:
         part.unlink(missing_ok=True)
-    await forget(kept)
+    await remove_checkpoints(checkpoints)
     return Outcome(
         artifacts=(Artifact("talk", final.name, made.size, "video/mp4", made, {"check": checked}),),
         facts={
@@ -139,68 +141,72 @@ async def run(options: Options, context: StepContext) -> Outcome:
             "why": checked["why"],
             **facts,
             **used,
-            **({"cards": {part: asdict(one) for part, one in words.items()}} if words else {}),
+            **({"cards": {part: asdict(text) for part, text in texts.items()}} if texts else {}),
         },
     )
 
 
 @dataclass(frozen=True)
-class _Cutting:
-    """One cut on its way into `part`; what a long one has so far is `kept`, and in `room` lies what it is dressed with."""
+class _Trim:
+    """One cut, made into `part`. A long encode keeps its checkpoints in `checkpoints`, the branding lies in `directory`."""
 
     options: Options
     context: StepContext
     source: Path
     media: Media
-    cut: args_common.Cut
+    cut: Cut
     part: Path
-    kept: Path
-    room: Path
+    checkpoints: Path
+    directory: Path
 
-    async def run(self, dress: Dress) -> tuple[Media, dict[str, Any], dict[str, Any]]:
-        """What was made, the record of its check with the lane and why it was that one, and what it consists of.
+    async def run(self, branding: Branding) -> tuple[Media, dict[str, Any], dict[str, Any]]:
+        """The finished file, the record of its check with the strategy and its reason, and facts about its parts.
 
-        An edges cut that cannot be made, or does not stand its check, is made anew by encoding all of it.
+        A smart cut that cannot be made, or fails its check, is replaced by a full cut.
         """
         levels = await self._levels()
-        made, checked, around = await self._made(replace(dress, changes=levels.changes))
-        facts: dict[str, Any] = {"talk_at": around.begin / around.scale, "parts": around.to_json()}
+        made, record, parts = await self._make(replace(branding, gains=levels.gains))
+        talk_at = parts.begin / parts.scale
+        facts: dict[str, Any] = {"talk_at": talk_at, "parts": parts.to_json()}
         if levels.found:
             async with self.context.slot():
-                told = await levels.record(self.part, around.begin / around.scale)
-            facts["loudness"] = told
-        return made, checked, facts
+                facts["loudness"] = await levels.record(self.part, talk_at)
+        return made, record, facts
 
     async def _levels(self) -> Levels:
-        """How loud the talk is, where somebody wants to know."""
-        meter = Meter(self.context.tools.encoder, self.room, self.context.tools.observe)
-        wanted, audio = self.options.loudness, self.media.audio
-        if wanted is None or not any(one.codec != "unknown" for one in audio):
+        """The loudness of the talk, where the settings name a target."""
+        meter = LoudnessMeter(self.context.tools.encoder, self.directory, self.context.tools.observe)
+        target = self.options.loudness
+        if target is None or not any(track.codec != "unknown" for track in self.media.audio):
             return Levels(meter, self.cut)
-        seek = await seek_to(self.context.tools.encoder, self.source, self.media, self.cut.start, self.context.job.name)
+        source = await self._cut_source()
         async with self.context.slot():
-            return await measured(meter, self.source, audio, self.cut, wanted, seek=seek)
+            return await measure_levels(meter, source, target)
 
-    async def _made(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
-        reason = self._why_all()
+    async def _cut_source(self) -> CutSource:
+        seek = await seek_to(self.context.tools.encoder, self.source, self.media, self.cut.start, self.context.job.name)
+        return CutSource(self.source, self.media, self.cut, seek)
+
+    async def _make(self, branding: Branding) -> tuple[Media, dict[str, Any], IntroOutro]:
+        reason = self._why_full()
         if reason is None:
             try:
-                return await self._edges(dress)
+                return await self._smart_cut(branding)
             except SmartCutUnavailable as why:
                 reason = why.sentence
             except Refused as refused:
-                _log.warning("edges cut not good", job=self.context.job.id, reason=refused.sentence)
-                reason = f"The quick cut did not stand its check: {refused.sentence}"
+                _log.warning("smart cut failed its check", job=self.context.job.id, reason=refused.sentence)
+                reason = f"The smart cut failed its check: {refused.sentence}"
             self.part.unlink(missing_ok=True)
-        made, checked, around = await self._full(dress)
-        return made, {**checked, "lane": "full", "why": reason}, around
+        made, record, parts = await self._full_cut(branding)
+        return made, {**record, "lane": "full", "why": reason}, parts
 
-    def _why_all(self) -> str | None:
+    def _why_full(self) -> str | None:
         if self.options.lane == "full":
             return "The settings ask for it."
-        return "A watermark is put over every picture." if self.options.watermark else None
+        return "A watermark is put over every frame." if self.options.watermark else None
 
-    async def _edges(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
+    async def _smart_cut(self, branding: Branding) -> tuple[Media, dict[str, Any], IntroOutro]:
         options, context, name = self.options, self.context, self.context.job.name
         async with context.slot():
             done = await edges(
@@ -216,82 +222,75 @@ class _Cutting:
                 progress=context.progress,
                 observe=context.tools.observe,
                 open_gops=options.open_gops,
-                dress=dress,
-                kept=context.tools.path(STINGS),
+                dress=branding,
+                kept=context.tools.path(CLIP_CACHE),
             )
         wanted = self._wanted(*self.media.video[0].shown, done.around)
-        wanted = replace(wanted, pictures=done.pictures, joins=done.joins, apart=_APART)
-        made, record = await verify(context.tools.encoder, self.part, wanted, name)
-        how = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
-        return made, {**record.to_json(), "missing": 0, **how, "sound_encoded": list(done.sound)}, done.around
+        wanted = replace(wanted, pictures=done.pictures, joins=done.joins, apart=_MOST_DRIFT)
+        made, check = await verify(context.tools.encoder, self.part, wanted, name)
+        strategy = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
+        record = {**check.to_json(), "missing": 0, **strategy, "sound_encoded": list(done.sound)}
+        return made, record, done.around
 
-    async def _full(self, dress: Dress) -> tuple[Media, dict[str, Any], Around]:
-        options, context, name, cut = self.options, self.context, self.context.job.name, self.cut
-        wardrobe = Wardrobe(context.tools.encoder, context.tools.path(STINGS), self.room, context.tools.observe)
-        ready = await dressed(
-            dress, wardrobe, self.media, cut, crf=options.crf, preset=options.preset, place=context.slot()
-        )
-        around = ready.around
-        whole = Whole(
-            context.tools.encoder,
-            self.source,
-            self.media,
-            cut,
-            seek=await seek_to(context.tools.encoder, self.source, self.media, cut.start, name),
-            crf=options.crf,
-            preset=options.preset,
-            audio_bitrate=options.audio_bitrate,
+    async def _full_cut(self, branding: Branding) -> tuple[Media, dict[str, Any], IntroOutro]:
+        options, context, encoder = self.options, self.context, self.context.tools.encoder
+        name, video = context.job.name, self.media.video[0]
+        settings = EncodeSettings(options.crf, options.preset, options.audio_bitrate, encoder.threads)
+        clips = ClipEncoder(encoder, context.tools.path(CLIP_CACHE), self.directory, context.tools.observe)
+        prepared = await prepare_branding(branding, clips, self.media, self.cut, settings, slot=context.slot())
+        cut = FullCut(
+            encoder,
+            await self._cut_source(),
+            settings,
+            prepared,
+            StepHooks.of(context),
             every=options.segment,
-            kept=self.kept,
+            checkpoints=self.checkpoints,
             name=name,
-            place=context.slot,
-            progress=context.progress,
-            observe=context.tools.observe,
-            dressed=ready,
         )
-        done = await whole.make(self.part)
-        width, height = self.media.video[0].shown
-        wanted = self._wanted(width // 2 * 2, height // 2 * 2, around)
+        result = await cut.make(self.part)
+        width, height = video.shown
         wanted = replace(
-            wanted, covered=dress.mark.covers if dress.mark else None, pictures=done.pictures, joins=done.joins
+            self._wanted(width // 2 * 2, height // 2 * 2, prepared.parts),
+            covered=branding.watermark.covers if branding.watermark else None,
+            pictures=result.frames,
+            joins=result.joins,
         )
-        made, record = await verify(context.tools.encoder, self.part, wanted, name, done.complaints)
-        frames = None if record.frames is None else record.frames - around.pictures
-        missing = await check_pictures(
-            context.tools.encoder, self.source, self.media.video[0], cut, got=frames, name=name
-        )
-        return made, record.to_json() | done.facts | {"missing": missing}, around
+        made, check = await verify(encoder, self.part, wanted, name, result.complaints)
+        frames = None if check.frames is None else check.frames - prepared.parts.frames
+        missing = await check_pictures(encoder, self.source, video, self.cut, got=frames, name=name)
+        return made, check.to_json() | result.facts | {"missing": missing}, prepared.parts
 
-    def _wanted(self, width: int, height: int, around: Around) -> Wanted:
-        cut, at = self.cut, around.begin / around.scale
-        whole = around.seconds(cut.length)
+    def _wanted(self, width: int, height: int, parts: IntroOutro) -> Wanted:
+        cut, at = self.cut, parts.begin / parts.scale
+        seconds = parts.seconds(cut.length)
         return Wanted(
-            whole,
-            whole,
+            seconds,
+            seconds,
             width,
             height,
-            sum(one.codec != "unknown" for one in self.media.audio),
-            sound=around.sound_ends(sound_ends(self.media, cut.start, cut.length)),
+            sum(track.codec != "unknown" for track in self.media.audio),
+            sound=parts.audio_ends(sound_ends(self.media, cut.start, cut.length)),
             origin=Origin(self.source, cut.start, at=at, fade=cut.fade, end=at + cut.length),
         )
 
 
-def _cut(context: StepContext, media: Media, fade: float) -> args_common.Cut:
+def _cut(context: StepContext, media: Media, fade: float) -> Cut:
     span = talk_span(context.job.facts, context.talk, context.job.name)
-    there, shown = picture_end(media), quoted(context.job.name)
-    if not there:
-        raise Refused(f"The file {shown} does not say how long it is: put it into MP4, MKV or TS and send it again.")
-    start, end = span.start, there if span.end is None else span.end
+    length, shown = picture_end(media), quoted(context.job.name)
+    if not length:
+        raise Refused(f"The file {shown} has no duration: put it into MP4, MKV or TS and send it again.")
+    start, end = span.start, length if span.end is None else span.end
     if not 0 <= start < end:
         raise Refused(f"The talk in {shown} starts at {start:g} s and ends at {end:g} s: correct its times.")
-    if end > there + _CLAMPED:
+    if end > length + _CLAMPED:
         raise Refused(
-            f"The talk in {shown} ends at {end:g} s, but the recording is only {there:.2f} s long: "
+            f"The talk in {shown} ends at {end:g} s, but the recording is only {length:.2f} s long: "
             "correct the end, or send the whole recording."
         )
-    end = min(end, there)
+    end = min(end, length)
     if end <= start:
         raise Refused(f"The talk in {shown} starts at {start:g} s, where the recording ends: correct its times.")
     if (end - start) * (media.video[0].rate or 1000) < 1:
-        raise Refused(f"The talk in {shown} lasts {end - start:g} s, which is less than a picture: correct its times.")
-    return args_common.Cut(start, end, min(fade, (end - start) / 2))
+        raise Refused(f"The talk in {shown} lasts {end - start:g} s, which is less than one frame: correct its times.")
+    return Cut(start, end, min(fade, (end - start) / 2))

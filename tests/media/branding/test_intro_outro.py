@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,11 +12,11 @@ from footage.recordings import BLACK, GREY, Recording, Seen, look, make, read_pa
 from PIL import Image
 
 from vidd.errors import Refused, RetryLater
-from vidd.files.made_once import made_once
-from vidd.media.encode import assemble
+from vidd.media.encode import assembly
 from vidd.model.event import EncodeEnded
 from vidd.model.media import Outcome
 from vidd.model.talk import Speaker, Talk
+from vidd.ports.shared import Shared
 from vidd.steps import trim
 
 START, END, FADE = 1.3, 6.7, 0.5
@@ -25,7 +24,7 @@ X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 
 X265 = ("libx265", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-tag:v", "hvc1", "-x265-params", "log-level=none")
 RECORDING = Recording(X264, seconds=8)
 VARYING = "select='gt(mod(n,7),1)*gt(mod(n,11),3)'"
-TALK = Talk("t1", title="Loops", speakers=(Speaker("Ada Lovelace"), Speaker("Alan Turing")), stage="Main EngineContext")
+TALK = Talk("t1", title="Loops", speakers=(Speaker("Ada Lovelace"), Speaker("Alan Turing")), stage="Main Stage")
 STING_GREY, CARD_GREY = 120, 200
 LANES = ["auto", "full"]
 
@@ -163,15 +162,15 @@ async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_
     }
     straight = await dress(tmp_path, source, **wanted)
     shown = await seen(straight)
-    good = assemble.put_together
+    good = assembly.put_together
 
     async def full(*_, **__):
         raise RetryLater("The disk was full.")
 
-    monkeypatch.setattr(assemble, "put_together", full)
+    monkeypatch.setattr(assembly, "put_together", full)
     with pytest.raises(RetryLater, match="The disk was full"):
         await dress(tmp_path, source, **wanted)
-    monkeypatch.setattr(assemble, "put_together", good)
+    monkeypatch.setattr(assembly, "put_together", good)
     again = await dress(tmp_path, source, **wanted)
     number = straight.check["segments"]["number"]
     assert number > 1
@@ -181,10 +180,10 @@ async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_
     assert max(map(abs, together(shown, 2.2, 14.8))) <= 0.02
     assert (await seen(again)).pictures == shown.pictures
     logo(tmp_path, colour=(9, 9, 9, 255))
-    monkeypatch.setattr(assemble, "put_together", full)
+    monkeypatch.setattr(assembly, "put_together", full)
     with pytest.raises(RetryLater):
         await dress(tmp_path, source, **wanted)
-    monkeypatch.setattr(assemble, "put_together", good)
+    monkeypatch.setattr(assembly, "put_together", good)
     logo(tmp_path)
     assert (await dress(tmp_path, source, **wanted)).check["segments"]["found"] == 0
     assert sorted(path.name for path in tmp_path.glob(".talk*")) == []
@@ -209,12 +208,12 @@ async def test_the_packets_of_the_talk_are_the_recordings_own(tmp_path):
 def copied_sound(path: Path, source: Path) -> int:
     """How many packets of sound are the source's."""
     theirs = set(packets_of_sound(source))
-    return sum(one in theirs for one in packets_of_sound(path))
+    return sum(packet in theirs for packet in packets_of_sound(path))
 
 
 def packets_of_sound(path: Path) -> list[bytes]:
     with av.open(str(path)) as file:
-        return [bytes(one) for one in file.demux(audio=0) if one.size]
+        return [bytes(packet) for packet in file.demux(audio=0) if packet.size]
 
 
 STINGS = {
@@ -292,7 +291,7 @@ async def test_a_talk_of_any_kind_keeps_its_pictures_and_its_sound_between_two_s
     shown = await seen(one, Recording(X264) if lane == "full" else recording)
     wanted = [number for number in range(240) if START <= time_of(number, recording) < END and kept(number, recording)]
     numbers = [one for one in number_of(shown, begin + FADE, end - FADE) if one is not None]
-    bright = [one for one in wanted if START + FADE <= time_of(one, recording) < END - FADE]
+    bright = [number for number in wanted if START + FADE <= time_of(number, recording) < END - FADE]
     assert numbers[: len(bright)] == bright or set(bright) <= set(numbers)
     first = next(at for at, time in enumerate(shown.times) if time >= begin - 1e-4)
     last = max(at for at, time in enumerate(shown.times) if time < end - 1e-4)
@@ -307,7 +306,7 @@ async def test_a_talk_of_any_kind_keeps_its_pictures_and_its_sound_between_two_s
         ]
         assert len(moved) >= 2
         assert max(map(abs, moved)) <= 0.02
-    assert all(abs(len(one) / 48000 - (end + 1 + 1.2)) < 0.03 for one in shown.sounds)
+    assert all(abs(len(sound) / 48000 - (end + 1 + 1.2)) < 0.03 for sound in shown.sounds)
     assert clips.loudness(one.path, 0.6) > 0.05
     assert clips.loudness(one.path, end + 1 + 0.6) > 0.05
 
@@ -414,7 +413,7 @@ async def test_a_watermark_lies_over_every_picture_of_the_talk_and_nowhere_else(
     one = await dress(
         tmp_path, source, span=(1, 3), watermark={"image": logo(tmp_path), **options}, title_card=grey_card()
     )
-    assert (one.facts["lane"], one.facts["why"]) == ("full", "A watermark is put over every picture.")
+    assert (one.facts["lane"], one.facts["why"]) == ("full", "A watermark is put over every frame.")
     assert len(one.facts["watermark"]["digest"]) == 64
     for at, share in ((25, 0), (25 + 6, 0.48), (25 + 13, 1), (25 + 37, 1), (25 + 49, 0.08)):
         plane, line = picture_of(one.path, at)
@@ -545,10 +544,12 @@ async def test_silence_stays_silence(tmp_path):
     json.dumps(one.facts)
 
 
-def sharing(directory: Path, state: Path) -> clips.Watched:
+def sharing(directory: Path, state: Path, shared: Shared) -> clips.Watched:
     """A job of its own in this directory, of a daemon whose state directory is another."""
     watched = clips.Watched(directory, directory / "in.mp4", name="x.mp4", facts={"start": START, "end": END})
-    watched.context = replace(watched.context, tools=replace(watched.context.tools, state=state))
+    tools = watched.context.tools
+    tools = replace(tools, state=state, encoder=replace(tools.encoder, shared=shared))
+    watched.context = replace(watched.context, tools=tools)
     return watched
 
 
@@ -560,10 +561,14 @@ async def test_a_sting_is_encoded_once_for_all_talks_and_anew_where_it_is_anothe
         (job / "in.mp4").hardlink_to(source)
     settings = trim.Options(fade=FADE, preset="ultrafast", sting_before=sting(tmp_path), sting_after="sting.mp4")
 
+    shared = Shared()
+
     async def encodes(*jobs: Path) -> int:
-        made = [sharing(job, tmp_path) for job in jobs]
+        made = [sharing(job, tmp_path, shared) for job in jobs]
         await asyncio.gather(*(trim.run(settings, one.context) for one in made))
-        ended = [one for each in made for one in each.events if isinstance(one, EncodeEnded) and one.kind == "sting"]
+        ended = [
+            event for each in made for event in each.events if isinstance(event, EncodeEnded) and event.kind == "sting"
+        ]
         return len(ended) - 2 * len(jobs)  # its sound is brought to each talk's own form, before and after
 
     kept = tmp_path / "cache" / "stings"
@@ -576,46 +581,6 @@ async def test_a_sting_is_encoded_once_for_all_talks_and_anew_where_it_is_anothe
     sting(tmp_path, seconds=0.8)
     assert await encodes(jobs[0]) == 1
     assert len(list(kept.iterdir())) == 2
-
-
-async def test_what_was_used_longest_ago_goes_first(tmp_path):
-    async def write(path: Path) -> None:
-        path.write_bytes(b"a")
-
-    kept = tmp_path / "kept"
-    for number in range(40):
-        await made_once(kept / f"{number:02}.mp4", tmp_path / f"{number}.mp4", write)
-        os.utime(kept / f"{number:02}.mp4", ns=(number, number))
-        if number == 30:
-            await made_once(kept / "00.mp4", tmp_path / "again.mp4", write)
-    left = sorted(path.stem for path in kept.iterdir())
-    assert len(left) == 32
-    assert left[0] == "00"
-    assert "01" not in left
-    assert len(list(tmp_path.glob("*.mp4"))) == 41
-
-
-async def test_a_sting_that_could_not_be_made_leaves_nothing_and_is_made_by_the_next(tmp_path):
-    made = []
-
-    async def fail(path: Path) -> None:
-        path.write_bytes(b"half")
-        raise Refused("No.")
-
-    async def write(path: Path) -> None:
-        made.append(path)
-        path.write_bytes(b"a")
-
-    kept, wanted = tmp_path / "kept" / "a.mp4", [tmp_path / f"{number}.mp4" for number in range(3)]
-    makers = [fail, write, write]
-    found = await asyncio.gather(
-        *(made_once(kept, path, maker) for path, maker in zip(wanted, makers, strict=True)),
-        return_exceptions=True,
-    )
-    assert [type(one) for one in found] == [Refused, type(None), type(None)]
-    assert len(made) == 1
-    assert [path.name for path in kept.parent.iterdir()] == ["a.mp4"]
-    assert [path.exists() for path in wanted] == [False, True, True]
 
 
 def broken(directory: Path) -> dict[str, dict]:
@@ -666,7 +631,7 @@ async def test_the_check_says_how_long_a_sting_is(tmp_path):
             r"names an unknown field \.nickname, which what stands before it does not have",
         ),
         ({"text": "On 中文"}, r"DejaVuSans\.ttf cannot show 中 .* of the title card"),
-        ({"heading": "", "text": " "}, "The templates of the title card make no text"),
+        ({"heading": "", "text": " "}, "The templates of the title card give no text"),
     ],
 )
 async def test_a_card_that_cannot_be_written_is_refused_before_anything_is_encoded(tmp_path, card, sentence):
@@ -683,7 +648,7 @@ async def test_whatever_a_title_is_made_of_it_gets_onto_the_card(tmp_path):
     one = await dress(tmp_path, source, replace(TALK, title=title), title_card={"seconds": "0.6s", "fade": 0})
     (words,) = one.facts["cards"].values()
     assert words["heading"] == " ".join(title.split())
-    assert words["text"] == "Ada Lovelace and Alan Turing\nMain EngineContext"
+    assert words["text"] == "Ada Lovelace and Alan Turing\nMain Stage"
     plane, line = picture_of(one.path, 5)
     bright = [plane[row * line + column] > 120 for row in range(64) for column in range(96)]
     assert sum(bright) > 150

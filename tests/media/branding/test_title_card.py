@@ -9,21 +9,21 @@ from PIL import Image, ImageChops
 from vidd.errors import Refused
 from vidd.media.branding import fonts
 from vidd.media.branding.images import read_image
-from vidd.media.branding.title_card import Card, Words, draw, font_files, plain, readable
+from vidd.media.branding.title_card import Card, CardText, displayable_text, draw, font_files, normalize_text
 
 FRAME = (640, 360)
 
 
-def said(heading: str, text: str = "", **options) -> Words:
+def said(heading: str, text: str = "", **options) -> CardText:
     card = Card(**options)
-    return readable(card, heading, text, font_files(card, Path), "title card")
+    return displayable_text(card, heading, text, font_files(card, Path), "title card")
 
 
 def drawn(heading: str, text: str = "", frame=FRAME, **options) -> Image.Image:
     card = Card(**options)
     files = font_files(card, Path)
     image = read_image(Path(card.image), "image") if card.image else None
-    return draw(card, readable(card, heading, text, files, "title card"), frame, files, image)
+    return draw(card, displayable_text(card, heading, text, files, "title card"), frame, files, image)
 
 
 def inked(card: Image.Image, background: str = "#101820") -> tuple[int, int, int, int] | None:
@@ -82,7 +82,7 @@ def test_what_does_not_fit_in_the_smallest_letters_is_cut_off():
 def test_the_font_that_comes_with_vidd_knows_the_names_of_europe():
     words = said("Ærøskøbing, Łukasz Żółć, Ångström, Ελλάδα, Україна", "“quoted” — 5 €")
     assert words.dropped == ""
-    assert fonts.lacking(fonts.shipped(), "“Ünï” ß ŁĄŻ ΩЖ שלום مرحبا €—…") == ""
+    assert fonts.missing_characters(fonts.default_font(), "“Ünï” ß ŁĄŻ ΩЖ שלום مرحبا €—…") == ""
 
 
 def test_a_character_that_no_font_shows_is_named():
@@ -95,11 +95,11 @@ def test_a_character_that_no_font_shows_is_named():
 
 def test_a_character_that_no_font_shows_may_be_left_out():
     words = said("On 中文 and 🚀 rockets", misfits="drop")
-    assert words == Words("On and rockets", "", "中文🚀")
+    assert words == CardText("On and rockets", "", "中文🚀")
 
 
 def test_joiners_and_direction_marks_are_no_letters():
-    assert fonts.lacking(fonts.shipped(), "a\u200db\u200f c\u00a0d\ufe0f") == ""
+    assert fonts.missing_characters(fonts.default_font(), "a\u200db\u200f c\u00a0d\ufe0f") == ""
 
 
 def test_decomposed_letters_are_composed():
@@ -115,9 +115,9 @@ def test_another_font_is_used_for_the_lines_that_need_it(tmp_path):
     from PIL import ImageFont
 
     own.write_bytes(ImageFont.load_default(20).path.getvalue())
-    assert fonts.lacking(own, "aΩ") == "Ω"
-    assert fonts.choose([own, fonts.shipped()], "abc") == (own, "")
-    assert fonts.choose([own, fonts.shipped()], "aΩ") == (fonts.shipped(), "")
+    assert fonts.missing_characters(own, "aΩ") == "Ω"
+    assert fonts.choose_font([own, fonts.default_font()], "abc") == (own, "")
+    assert fonts.choose_font([own, fonts.default_font()], "aΩ") == (fonts.default_font(), "")
     assert said("abc\naΩ", fonts=(str(own),)).dropped == ""
 
 
@@ -129,7 +129,7 @@ def test_right_to_left_needs_a_library(monkeypatch):
 
 
 def test_a_card_without_words_and_without_an_image_is_refused():
-    with pytest.raises(Refused, match="templates of the title card make no text"):
+    with pytest.raises(Refused, match="templates of the title card give no text"):
         said(" \n ", "")
 
 
@@ -140,7 +140,7 @@ def test_an_image_fills_the_card(tmp_path):
 
 
 def test_lines_are_kept_and_spaces_are_not():
-    assert plain("\n  Ada   Lovelace \n\n\tMain\u00a0Stage \n\n") == "Ada Lovelace\n\nMain EngineContext"
+    assert normalize_text("\n  Ada   Lovelace \n\n\tMain\u00a0Stage \n\n") == "Ada Lovelace\n\nMain Stage"
 
 
 def test_a_template_that_cannot_be_read_is_a_fault_of_the_settings():

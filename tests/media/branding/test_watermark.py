@@ -7,7 +7,7 @@ from PIL import Image
 
 from vidd.errors import Refused
 from vidd.media.branding.images import read_image
-from vidd.media.branding.watermark import Mark, Watermark, overlay, place, prepare
+from vidd.media.branding.watermark import PlacedWatermark, Watermark, overlay_filters, position_in_frame, prepare
 from vidd.model.media import Video
 
 HD = (1920, 1080)
@@ -31,7 +31,7 @@ HD = (1920, 1080)
     ],
 )
 def test_a_watermark_lies_in_its_corner(options, image, frame, wanted):
-    assert place(Watermark(image="logo.png", **options), image, frame) == wanted
+    assert position_in_frame(Watermark(image="logo.png", **options), image, frame) == wanted
 
 
 @pytest.mark.parametrize("height", ["50 lines", "-3", "7 %%", True, None])
@@ -42,7 +42,7 @@ def test_a_length_is_pixels_or_percent(height):
 
 @pytest.mark.parametrize("margin", ["300%", "20000px"])
 def test_a_length_that_no_picture_has_is_refused(margin):
-    with pytest.raises(ValueError, match="more than any picture has: 16384 px or 100% at most"):
+    with pytest.raises(ValueError, match="larger than any frame: 16384 px or 100% at most"):
         Watermark(image="logo.png", margin=margin)
 
 
@@ -50,13 +50,13 @@ def test_the_image_gets_its_size_and_its_opacity(tmp_path):
     Image.new("RGBA", (100, 100), (255, 0, 0, 200)).save(tmp_path / "logo.png")
     wanted = Watermark(image="logo.png", opacity=0.5, height="20px")
     mark = prepare(wanted, tmp_path / "logo.png", tmp_path / "mark.png", HD)
-    assert mark == Mark(tmp_path / "mark.png", 1892, 8, (1892 / 1920, 8 / 1080, 20 / 1920, 20 / 1080))
+    assert mark == PlacedWatermark(tmp_path / "mark.png", 1892, 8, (1892 / 1920, 8 / 1080, 20 / 1920, 20 / 1080))
     with Image.open(mark.path) as made:
         assert (made.size, made.mode, made.getpixel((5, 5))) == ((20, 20), "RGBA", (255, 0, 0, 100))
 
 
 def test_a_path_of_whatever_letters_is_one_word_of_the_graph():
-    words = overlay(Mark(Path("/a b/it's [1],2;3:4\\x.png"), 3, 4), Video("h264", 1280, 720, 25.0))
+    words = overlay_filters(PlacedWatermark(Path("/a b/it's [1],2;3:4\\x.png"), 3, 4), Video("h264", 1280, 720, 25.0))
     assert r"movie=filename=/a b/it\\\'s \[1\]\,2\;3\\:4\\\\x.png:" in words
     assert words.endswith("overlay=x=3:y=4:format=yuv420")
 
@@ -71,8 +71,8 @@ def test_an_image_that_is_none_is_refused_in_a_sentence(tmp_path):
     Image.new("1", (20_000, 10_000)).save(tmp_path / "large.png")
     for name, sentence in {
         "none.png": r"cannot be opened \(No such file or directory\): correct its path",
-        "half.png": "is damaged .*: export it anew",
-        "broken.png": "is damaged .*: export it anew|is no PNG",
+        "half.png": "is damaged .*: export it again",
+        "broken.png": "is damaged .*: export it again|is no PNG",
         "logo.svg": r"is a drawing \(SVG\): export it as PNG",
         "text.png": "is no PNG, WebP or JPEG: convert it",
         "large.png": "pixels: make it smaller",

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.ffmpeg.args.common import (
+    Cut,
+    CutSource,
+    EncodeSettings,
+    Rendition,
+    time_scale,
+    transcode_args,
+    trim_args,
+)
 from vidd.model.media import Audio, Media, Video
 
 VIDEO = Video("h264", 1920, 1080, 25.0)
@@ -17,20 +25,14 @@ def after(argv: list[str], flag: str) -> list[str]:
     return [argv[place + 1] for place, word in enumerate(argv) if word == flag]
 
 
-CUT = args_common.Cut(61.4, 541.8, 3.0)
+CUT = Cut(61.4, 541.8, 3.0)
 
 
 def trim(media: Media = MEDIA, *, cut=CUT, seek: float = 60.4, threads: int = 0) -> list[str]:
-    return args_common.trim(
-        Path("/j/in.mp4"),
+    return trim_args(
+        CutSource(Path("/j/in.mp4"), media, cut, seek),
         Path("/j/out.mp4"),
-        media,
-        cut,
-        seek=seek,
-        crf=20,
-        preset="veryfast",
-        audio_bitrate=160000,
-        threads=threads,
+        EncodeSettings(20, "veryfast", 160000, threads),
     )
 
 
@@ -61,12 +63,12 @@ def test_options_of_the_input_stand_before_it():
 
 
 def test_no_threads_and_no_seek_where_none_are_asked_for():
-    argv = trim(cut=args_common.Cut(0, 10), seek=0.0)
+    argv = trim(cut=Cut(0, 10), seek=0.0)
     assert not {"-threads", "-ss"} & set(argv)
 
 
 def test_without_a_fade_there_is_no_fade_filter():
-    assert "fade" not in " ".join(trim(cut=args_common.Cut(1, 2, 0.0), seek=0.0))
+    assert "fade" not in " ".join(trim(cut=Cut(1, 2, 0.0), seek=0.0))
 
 
 @pytest.mark.parametrize(("width", "height", "cropped"), [(1920, 1080, False), (1919, 1080, True), (1920, 1081, True)])
@@ -100,16 +102,16 @@ def test_every_sound_track_that_can_be_decoded_is_taken_with_its_language():
     ],
 )
 def test_every_picture_of_a_steady_rate_lies_on_a_tick(rate, variable, scale):
-    assert args_common.time_scale(replace(VIDEO, rate=rate, variable=variable)) == scale
+    assert time_scale(replace(VIDEO, rate=rate, variable=variable)) == scale
 
 
 def test_several_renditions_share_one_decode():
     renditions = [
-        args_common.Rendition("720p", 1280, 720, 2_000_000, 128_000),
-        args_common.Rendition("360p", 640, 360, 500_000, 64_000, 12.5),
+        Rendition("720p", 1280, 720, 2_000_000, 128_000),
+        Rendition("360p", 640, 360, 500_000, 64_000, 12.5),
     ]
-    outputs = [(one, Path(f"/j/{one.name}.mp4")) for one in renditions]
-    argv = args_common.transcode(Path("/j/in.mp4"), outputs, MEDIA, preset="veryfast")
+    outputs = [(rendition, Path(f"/j/{rendition.name}.mp4")) for rendition in renditions]
+    argv = transcode_args(Path("/j/in.mp4"), outputs, MEDIA, preset="veryfast")
     assert argv.count("-i") == 1
     assert after(argv, "-filter_complex") == [
         "[0:V:0]split=2[in0][in1];[in0]scale=1280:720,format=yuv420p[out0];[in1]scale=640:360,format=yuv420p,fps=12.5[out1]"

@@ -6,7 +6,7 @@ from vidd.media.ffmpeg.integrity import damage, length_size
 
 
 def sample(*units, size=4):
-    return b"".join(len(one).to_bytes(size, "big") + one for one in units)
+    return b"".join(len(unit).to_bytes(size, "big") + unit for unit in units)
 
 
 WHOLE = sample(b"\x06\x05\x00\x00\x03\x01", b"\x65" + b"\x88\x00\x00\x03\x00\xff" * 50)

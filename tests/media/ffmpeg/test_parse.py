@@ -79,7 +79,7 @@ Filters:
  .. split             V->N       Pass on the input to N video outputs.
  TSC colorbalance     V->V       Adjust the color balance.
 """
-    assert parse.names(listed.splitlines()) == {"libx264", "aac", "dnxhd", "afade", "split", "colorbalance"}
+    assert parse.listed_names(listed.splitlines()) == {"libx264", "aac", "dnxhd", "afade", "split", "colorbalance"}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from vidd.media.ffmpeg import process as ffmpeg_process
 from vidd.media.ffmpeg.settings import parse_bit_rate
 from vidd.model.event import EncodeCount, EncodeEnded
 from vidd.ports import Encoder
+from vidd.ports.shared import Shared
 
 
 def looks_like_ffmpeg(directory: Path, script: str) -> Path:
@@ -46,38 +47,38 @@ ENDLESS = ("-nostdin", "-v", "error", "-progress", "pipe:1", "-re", "-f", "lavfi
 
 
 async def test_an_output_that_was_begun_is_gone_when_the_work_is_cancelled(tmp_path):
-    one = Run(tmp_path)
+    run = Run(tmp_path)
     begun = asyncio.Event()
-    one.encoder = Encoder(clips.FFMPEG, nice=0)
+    run.encoder = Encoder(clips.FFMPEG, nice=0)
     task = asyncio.create_task(
         ffmpeg_process.encode(
-            one.encoder,
-            [*ENDLESS, str(one.output)],
-            output=one.output,
+            run.encoder,
+            [*ENDLESS, str(run.output)],
+            output=run.output,
             duration=60,
             progress=lambda *_: begun.set(),
-            observe=one.events.append,
+            observe=run.events.append,
             kind="trim",
         )
     )
     async with asyncio.timeout(30):
         await begun.wait()
-        assert one.output.exists()
+        assert run.output.exists()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert not one.output.exists()
-    assert one.events == [EncodeCount(1), EncodeCount(0)]
+    assert not run.output.exists()
+    assert run.events == [EncodeCount(1), EncodeCount(0)]
 
 
 async def test_an_ffmpeg_that_hangs_is_ended_though_it_goes_on_reporting(tmp_path):
     os.mkfifo(tmp_path / "in.ts")
     holding = os.open(tmp_path / "in.ts", os.O_RDWR)
-    one = Run(tmp_path, stall=1.0)
+    run = Run(tmp_path, stall=1.0)
     try:
         async with asyncio.timeout(30):
             with pytest.raises(RetryLater, match="made no progress for 1 s"):
-                await one(
+                await run(
                     "-nostdin",
                     "-v",
                     "error",
@@ -87,7 +88,7 @@ async def test_an_ffmpeg_that_hangs_is_ended_though_it_goes_on_reporting(tmp_pat
                     "mpegts",
                     "-i",
                     tmp_path / "in.ts",
-                    one.output,
+                    run.output,
                 )
     finally:
         os.close(holding)
@@ -125,58 +126,59 @@ while True:
             "echo '[x @ 0x1] Invalid data found' >&2; exit 183",
             Refused,
             None,
-            r"could not work on this file: Invalid data found \(exit code 183\)",
+            r"cannot process this file: Invalid data found \(exit code 183\)",
         ),
     ],
 )
 async def test_the_fate_of_a_run_follows_from_its_end(tmp_path, script, fate, counts, sentence):
-    one = Run(tmp_path, looks_like_ffmpeg(tmp_path, script))
-    one.output.write_bytes(b"half")
+    run = Run(tmp_path, looks_like_ffmpeg(tmp_path, script))
+    run.output.write_bytes(b"half")
     with pytest.raises(fate, match=sentence) as caught:
-        await one()
+        await run()
     assert getattr(caught.value, "counts", None) is counts
-    assert not one.output.exists()
-    assert not [event for event in one.events if isinstance(event, EncodeEnded)]
+    assert not run.output.exists()
+    assert not [event for event in run.events if isinstance(event, EncodeEnded)]
 
 
 async def test_too_little_room_on_the_disk_is_nobodys_failure_and_nothing_starts(tmp_path):
     free = shutil.disk_usage(tmp_path).free
-    one = Run(tmp_path, disk_reserve=2 * free)
+    run = Run(tmp_path, disk_reserve=2 * free)
     with pytest.raises(RetryLater, match=r"kept in reserve: free some space") as caught:
-        await one("-version")
+        await run("-version")
     assert not caught.value.counts
-    assert one.events == []
+    assert run.events == []
 
 
 async def test_a_disk_that_fills_up_meanwhile_ends_the_run(tmp_path, monkeypatch):
     rooms = iter([10 << 30, 1 << 20])
-    monkeypatch.setattr(ffmpeg_process.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, next(rooms)))
-    one = Run(tmp_path, disk_reserve=1 << 30)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, next(rooms)))
+    run = Run(tmp_path, disk_reserve=1 << 30)
     async with asyncio.timeout(30):
         with pytest.raises(RetryLater, match="has 1 MiB free"):
-            await one(*ENDLESS, one.output)
-    assert not one.output.exists()
+            await run(*ENDLESS, run.output)
+    assert not run.output.exists()
 
 
 async def test_a_limit_of_memory_holds_and_its_sentence_names_it(tmp_path):
-    one = Run(tmp_path, memory=300 << 20)
+    run = Run(tmp_path, memory=300 << 20)
     with pytest.raises((RetryLater, Refused)):
-        await one("-v", "error", "-f", "lavfi", "-i", "color=s=7680x4320:d=2", "-y", "-c:v", "libx264", one.output)
+        await run("-v", "error", "-f", "lavfi", "-i", "color=s=7680x4320:d=2", "-y", "-c:v", "libx264", run.output)
 
 
 async def test_progress_is_told_in_seconds_of_media(tmp_path):
     script = "printf 'out_time_us=500000\\nspeed=2.5x\\nprogress=continue\\nout_time_us=9000000\\nprogress=end\\n'"
-    one = Run(tmp_path, looks_like_ffmpeg(tmp_path, script))
-    await one(duration=1.0)
-    assert one.progress == [(0.5, 1.0, "s", 2.5), (1.0, 1.0, "s", None)]
+    run = Run(tmp_path, looks_like_ffmpeg(tmp_path, script))
+    await run(duration=1.0)
+    assert run.progress == [(0.5, 1.0, "s", 2.5), (1.0, 1.0, "s", None)]
 
 
 async def test_two_runs_at_once_are_counted(tmp_path):
     slow = looks_like_ffmpeg(tmp_path, "sleep 0.3")
-    runs = [Run(tmp_path, slow) for _ in range(2)]
-    await asyncio.gather(*(one() for one in runs))
-    assert max(event.running for one in runs for event in one.events if isinstance(event, EncodeCount)) == 2
-    assert ffmpeg_process._running == set()
+    shared = Shared()
+    runs = [Run(tmp_path, slow, shared=shared) for _ in range(2)]
+    await asyncio.gather(*(run() for run in runs))
+    assert max(event.running for run in runs for event in run.events if isinstance(event, EncodeCount)) == 2
+    assert shared.get(ffmpeg_process.RunningEncodes).count == 0
 
 
 async def test_the_ffmpeg_of_the_wheel_can_do_what_is_needed():
@@ -221,4 +223,4 @@ def test_a_temporary_name_is_new_each_time_and_what_was_left_is_removed(tmp_path
     assert part.parent == tmp_path
     assert part.name.startswith(".talk.")
     assert part != temporary_path(tmp_path / "talk.mp4")
-    assert [one.name for one in tmp_path.iterdir()] == [other.name]
+    assert [path.name for path in tmp_path.iterdir()] == [other.name]

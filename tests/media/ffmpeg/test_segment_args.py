@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from vidd.media.encode.checkpoints import fingerprint
-from vidd.media.encode.seek_point import points
-from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.encode.seek_point import seek_candidates
 from vidd.media.ffmpeg.args import segment
-from vidd.media.ffmpeg.args.common import Cut, Rendition
-from vidd.media.ffmpeg.args.segment import Stretch
+from vidd.media.ffmpeg.args.common import Cut, CutSource, EncodeSettings, Rendition, trim_args
+from vidd.media.ffmpeg.args.segment import SegmentRange
 from vidd.model.media import Audio, Media, Video
 
 MEDIA = Media(
@@ -26,17 +25,20 @@ def after(words: list[str], name: str) -> str:
     return words[words.index(name) + 1]
 
 
-def picture(each: Stretch, seek: float, room: str = "/jobs/1/room") -> list[str]:
-    return segment.picture(
-        Path("/in.mp4"), Path(room), MEDIA, CUT, each, seek=seek, crf=20, preset="veryfast", every=60.0
-    )
+SETTINGS = EncodeSettings(20, "veryfast", 160_000)
+
+
+def source(seek: float, media: Media = MEDIA) -> CutSource:
+    return CutSource(Path("/in.mp4"), media, CUT, seek)
+
+
+def video(frames: SegmentRange, seek: float, directory: str = "/jobs/1/room") -> list[str]:
+    return segment.video_args(source(seek), Path(directory), SETTINGS, frames, every=60.0)
 
 
 def test_the_first_run_makes_the_pictures_of_one_piece():
-    words = picture(Stretch(), 60.4)
-    whole = args_common.trim(
-        Path("/in.mp4"), Path("/out.mp4"), MEDIA, CUT, seek=60.4, crf=20, preset="veryfast", audio_bitrate=160_000
-    )
+    words = video(SegmentRange(), 60.4)
+    whole = trim_args(source(60.4), Path("/out.mp4"), SETTINGS)
     assert after(words, "-filter:v") == after(whole, "-filter:v") + ",settb=1/12800"
     for name in ("-ss", "-i", "-c:v", "-preset", "-crf", "-fps_mode:v", "-enc_time_base:v"):
         assert after(words, name) == after(whole, name)
@@ -44,7 +46,7 @@ def test_the_first_run_makes_the_pictures_of_one_piece():
 
 
 def test_a_later_run_has_the_same_clock_and_leaves_out_what_is_there_only_after_all_other_filters():
-    words = picture(Stretch(first=5_376_001, beyond=6_144_000), 478.4)
+    words = video(SegmentRange(first=5_376_001, beyond=6_144_000), 478.4)
     assert after(words, "-ss") == "478.4"
     assert after(words, "-filter:v") == (
         "settb=1/12800,trim=start=-417:end=63.4,setpts=round(PTS+417/TB),"
@@ -54,28 +56,28 @@ def test_a_later_run_has_the_same_clock_and_leaves_out_what_is_there_only_after_
 
 
 def test_percent_signs_in_a_path_are_no_pattern():
-    assert "file:/50%%d/room/%05d.mp4" in picture(Stretch(), 60.4, "/50%d/room")
+    assert "file:/50%%d/room/%05d.mp4" in video(SegmentRange(), 60.4, "/50%d/room")
 
 
 def test_tracks_that_are_not_written_are_used_nevertheless():
     end = ["-c", "copy", "-t", "0", "-f", "null", "-"]
-    assert picture(Stretch(), 60.4)[-11:] == ["-map", "0:a:0", "-map", "0:a:2", *end]
-    sound = segment.sound(Path("/in.mp4"), Path("/out.mp4"), MEDIA, CUT, seek=60.4, audio_bitrate=160_000)
+    assert video(SegmentRange(), 60.4)[-11:] == ["-map", "0:a:0", "-map", "0:a:2", *end]
+    sound = segment.audio_args(source(60.4), Path("/out.mp4"), SETTINGS)
     assert sound[-9:] == ["-map", "0:V:0", *end]
 
 
 def test_without_sound_there_is_nothing_to_encode():
     silent = Media("avi", 9.0, 1, MEDIA.video)
-    assert segment.sound(Path("/i"), Path("/o"), silent, CUT, seek=0, audio_bitrate=1) == []
-    assert segment.renditions_sound(Path("/i"), silent, []) == []
+    assert segment.audio_args(source(0, silent), Path("/o"), SETTINGS) == []
+    assert segment.rendition_audio_args(Path("/i"), silent, []) == []
 
 
 def test_renditions_go_on_each_at_its_place_on_the_files_own_clock():
     one, other = Rendition("a", 640, 360, 10**6, 64_000), Rendition("b", 320, 180, 10**5, 64_000, 5.0)
-    words = segment.renditions(
+    words = segment.rendition_video_args(
         Path("/in.mp4"),
         MEDIA,
-        [(one, Path("/a"), Stretch(128_001)), (other, Path("/b"), Stretch(61_441))],
+        [(one, Path("/a"), SegmentRange(128_001)), (other, Path("/b"), SegmentRange(61_441))],
         seek=3.0,
         preset="veryfast",
         every=60.0,
@@ -98,7 +100,7 @@ def test_renditions_go_on_each_at_its_place_on_the_files_own_clock():
     ],
 )
 def test_two_places_to_seek_to_begin_at_different_keyframes(keyframes, first, expected):
-    assert points(keyframes, first) == (
+    assert seek_candidates(keyframes, first) == (
         pytest.approx(expected[0]) if expected[0] else None,
         pytest.approx(expected[1]) if expected[1] else None,
     )
@@ -109,7 +111,7 @@ def test_a_small_file_is_known_by_what_it_holds_and_not_by_its_name(tmp_path):
     words = [[["-filter:v", f"movie={mark}"]] for mark in marks]
     for mark in marks:
         mark.write_bytes(b"mark")
-    one, other = (fingerprint("n9", each, [mark]) for each, mark in zip(words, marks, strict=True))
+    one, other = (fingerprint("n9", word, [mark]) for word, mark in zip(words, marks, strict=True))
     assert one == other
     marks[1].write_bytes(b"work")
     assert fingerprint("n9", words[1], [marks[1]]) != one

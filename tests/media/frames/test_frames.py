@@ -144,14 +144,14 @@ async def match(directory, one, **options):
 
 async def test_each_row_is_the_picture_it_says_and_so_is_the_films_frame(tmp_path):
     found = {}
-    for name, one in SOURCES.items():
+    for name, source in SOURCES.items():
         directory = tmp_path / name.replace(" ", "-")
         directory.mkdir()
-        found[name] = await match(directory, one)
-    frames_, matched = sum(one.frames for one in found.values()), sum(one.matched for one in found.values())
-    worst = min(one.worst for one in found.values())
+        found[name] = await match(directory, source)
+    frames_, matched = sum(value.frames for value in found.values()), sum(value.matched for value in found.values())
+    worst = min(value.worst for value in found.values())
     sys.stdout.write(f"\nsources={len(found)} frames={frames_} matched={matched} worst={worst:.1f}dB\n")
-    assert {name: one for name, one in found.items() if one.matched != one.frames or one.worst < 33} == {}
+    assert {name: value for name, value in found.items() if value.matched != value.frames or value.worst < 33} == {}
     assert frames_ > 700
 
 
@@ -255,7 +255,7 @@ def damage(source):
     """Overwrite the packets 60 to 74 of a recording."""
     data = bytearray(source.read_bytes())
     with av.open(str(source)) as file:
-        packets = [(one.pos, one.size) for one in file.demux(video=0) if one.size]
+        packets = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size]
     for at, size in packets[60:75]:
         data[at + 4 : at + size] = bytes(size - 4)
     source.write_bytes(data)
@@ -279,8 +279,8 @@ async def test_frames_of_damaged_pictures_are_left_out_and_the_others_are_right(
 @pytest.mark.parametrize(
     ("rate", "sentence"),
     [
-        (26, "26 frames a second are asked for, and 'a.mp4' has 25: ask for fewer"),
-        (0.1, "'a.mp4' is shorter than 10 s, and each frame stands for as much"),
+        (26, "The rate is 26 frames a second, but 'a.mp4' has only 25: set a lower rate"),
+        (0.1, "'a.mp4' is shorter than 10 s, the time from one frame to the next"),
     ],
 )
 async def test_a_rate_that_gives_no_frames_is_refused(tmp_path, rate, sentence):
@@ -294,7 +294,7 @@ async def test_a_rate_that_gives_no_frames_is_refused(tmp_path, rate, sentence):
 async def test_a_rate_of_the_job_that_is_none_is_refused(tmp_path, told):
     source = clips.recording(tmp_path / "a.mp4", seconds=1)
     one = clips.Watched(tmp_path, source, name="a.mp4", facts={"frame_rate": told})
-    with pytest.raises(Refused, match="frames a second"):
+    with pytest.raises(Refused, match="frame rate"):
         await frames.run(frames.Options(), one.context)
     assert frames.Options.model_validate({"rate": 4}).rate == 4
 

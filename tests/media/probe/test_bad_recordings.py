@@ -82,7 +82,7 @@ async def test_a_talk_shorter_than_two_fades_fades_to_its_middle(tmp_path, plain
 async def test_a_talk_without_a_picture_is_refused(tmp_path, plain):
     source = tmp_path / "in.mp4"
     source.hardlink_to(plain)
-    with pytest.raises(Refused, match=r"lasts 0\.001 s, which is less than a picture: correct its times"):
+    with pytest.raises(Refused, match=r"lasts 0\.001 s, which is less than one frame: correct its times"):
         await cut(source, Times(1.301, 1.302, 0.0), "auto")
 
 
@@ -136,7 +136,7 @@ async def test_a_cut_between_two_ticks_of_a_clock_of_pictures_keeps_the_sound_be
 
 async def test_a_stream_without_a_length_is_refused(tmp_path, plain):
     source = await again(plain, tmp_path / "in.h264", "-map", "-0:a")
-    with pytest.raises(Refused, match="does not say how long it is: put it into MP4"):
+    with pytest.raises(Refused, match="has no duration: put it into MP4"):
         await cut(source, TIMES, "auto")
 
 

@@ -66,7 +66,7 @@ async def test_a_quick_cut_that_does_not_stand_its_check_is_made_anew(source, mo
     monkeypatch.setattr(trim, "edges", broken)
     made, check = await outcome(source)
     assert made.facts["lane"] == "full"
-    assert check["why"].startswith("The quick cut did not stand its check: At ") or "decode" in check["why"]
+    assert check["why"].startswith("The smart cut failed its check: At ") or "decode" in check["why"]
     assert check["frames"] == 295
 
 

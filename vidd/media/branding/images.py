@@ -1,4 +1,4 @@
-"""Pictures that the settings name: a watermark, the background of a card."""
+"""Reads the image files that the settings name: a watermark, the background of a card."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MOST_PIXELS = 100_000_000
 
 
 def read_image(path: Path, what: str) -> Image.Image:
-    """The picture in a file, as RGBA; Refused, with a sentence that begins with `what`, where there is none."""
+    """The image in a file, as RGBA; Refused, with a sentence that begins with `what`, where it cannot be read."""
     shown = f"The {what} {path}"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the next look says it better
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
             with Image.open(path, formats=_FORMATS) as image:
                 width, height = image.size
                 if width * height > _MOST_PIXELS:
@@ -35,10 +35,10 @@ def read_image(path: Path, what: str) -> Image.Image:
     except OSError as error:
         if error.strerror:
             raise Refused(f"{shown} cannot be opened ({error.strerror}): correct its path or its rights.") from None
-        raise Refused(f"{shown} is damaged ({error}): export it anew.") from None
+        raise Refused(f"{shown} is damaged ({error}): export it again.") from None
     except (SyntaxError, ValueError) as error:
-        # Pillow says so of PNG files whose parts do not fit together.
-        raise Refused(f"{shown} is damaged ({error}): export it anew.") from None
+        # Pillow raises these for PNG files whose chunks do not fit together.
+        raise Refused(f"{shown} is damaged ({error}): export it again.") from None
 
 
 def _is_svg(path: Path) -> bool:

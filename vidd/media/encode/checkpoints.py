@@ -1,7 +1,7 @@
-"""What a long encode has made so far: segments of its picture, and its sound, each whole, checked and on the disk.
+"""Checkpoints of a long encode: complete, checked segments of its video, and its audio.
 
-They lie in a directory beside the file they become, with a record of what determines them. After a kill the next run
-goes on with those that are still whole, and makes only what is missing.
+They lie in a directory beside the output file, with a record of what determines them. After a kill the next run keeps
+those that are intact and makes only what is missing.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.files.atomic import commit
 from vidd.files.disk_space import retry_if_full
-from vidd.media.ffmpeg.args.segment import Stretch
+from vidd.media.ffmpeg.args.segment import SegmentRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 _RECORD = "record.json"
-_SOUND = "sound.mp4"
-# A file up to this size is known by its bytes, a larger one by what the disk says of it.
+_AUDIO = "sound.mp4"
+# A file up to this size is identified by its bytes, a larger one by its size, time and inode.
 _SMALL = 16 << 20
-_KEEPING = "a segment was put on it"
+_ACTION = "a segment was put on it"
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Pictures in a row, of one file, whose time 0 is `at`; all times are ticks of the result.
+    """Consecutive frames in one file, whose time 0 is `at`; all times are ticks of the result.
 
-    The `first` and `last` are shown then; the picture before them is shown at `after`, in another segment (-1: there is
-    none). `final` says that none comes after it.
+    `first` and `last` are when its first and last frame are shown, `after` when the frame before them is shown, in
+    another segment (-1: there is none). `final` says that no segment follows. Field names are keys of the record.
     """
 
     path: str
@@ -48,13 +48,13 @@ class Segment:
     final: bool = False
 
 
-def checkpoints_of(final: Path) -> Path:
-    """The directory for the checkpoints of what becomes `final`."""
+def checkpoint_directory(final: Path) -> Path:
+    """The directory for the checkpoints of the output `final`."""
     return final.with_name(f".{final.stem}.segments")
 
 
 class Checkpoints:
-    """What there is in `directory` of an encode that `fingerprint` stands for; `open` it first.
+    """The checkpoints in `directory` of the encode with this `fingerprint`; call `open` first.
 
     `scale` is ticks a second of the result. RetryLater where the disk is full.
     """
@@ -62,72 +62,72 @@ class Checkpoints:
     def __init__(self, directory: Path, fingerprint: str, scale: int) -> None:
         self.directory, self.scale, self._fingerprint = directory, scale, fingerprint
         self.segments: list[Segment] = []
-        self._sound: tuple[int, str] | None = None
+        self._audio: tuple[int, str] | None = None
 
     async def open(self) -> None:
-        """Look at what is there; whatever is of another encode, damaged or half made goes."""
+        """Load the checkpoints; those of another encode, damaged or incomplete ones are removed."""
         await asyncio.to_thread(self._open)
 
-    def gap(self) -> Stretch | None:
-        """What is missing first; None where all of the picture is there."""
+    def first_gap(self) -> SegmentRange | None:
+        """The first range that is missing; None where the video is complete."""
         before = -1
-        for one in self.segments:
-            if one.after != before:
-                return Stretch(before + 1, one.first)
-            before = one.last
-        return None if self.segments and self.segments[-1].final else Stretch(before + 1)
+        for segment in self.segments:
+            if segment.after != before:
+                return SegmentRange(before + 1, segment.first)
+            before = segment.last
+        return None if self.segments and self.segments[-1].final else SegmentRange(before + 1)
 
     @property
     def seconds(self) -> float:
-        """How much of the picture is there, nearly."""
-        return sum(one.last - one.first for one in self.segments) / self.scale
+        """About how many seconds of video there are."""
+        return sum(segment.last - segment.first for segment in self.segments) / self.scale
 
     @property
-    def pictures(self) -> int:
-        """How many pictures are there."""
-        return sum(one.pictures for one in self.segments)
+    def frames(self) -> int:
+        """How many frames there are."""
+        return sum(segment.pictures for segment in self.segments)
 
     @property
-    def sound(self) -> Path | None:
-        """The sound, if it is there."""
-        return self.directory / _SOUND if self._sound else None
+    def audio(self) -> Path | None:
+        """The audio file, if there is one."""
+        return self.directory / _AUDIO if self._audio else None
 
-    def room(self) -> Path:
-        """A new directory in here for a run to write into."""
-        room = self.directory / f"run.{secrets.token_hex(4)}"
-        with retry_if_full(_KEEPING):
-            room.mkdir()
-        return room
+    def new_run(self) -> Path:
+        """A new directory for a run to write into."""
+        directory = self.directory / f"run.{secrets.token_hex(4)}"
+        with retry_if_full(_ACTION):
+            directory.mkdir()
+        return directory
 
-    async def keep(self, path: Path, segment: Segment) -> Segment:
-        """Take a checked segment in from a run; its name, size and digest are filled in."""
+    async def add_segment(self, path: Path, segment: Segment) -> Segment:
+        """Keep a checked segment of a run; its name, size and digest are filled in."""
         final = self.directory / f"{segment.first:015d}.mp4"
-        size, digest = await asyncio.to_thread(_known_by, path)
-        with retry_if_full(_KEEPING):
+        size, digest = await asyncio.to_thread(_size_and_digest, path)
+        with retry_if_full(_ACTION):
             await commit(path, final)
-        kept = replace(segment, path=final.name, size=size, digest=digest)
-        self.segments = sorted([*self.segments, kept], key=lambda one: one.first)
+        recorded = replace(segment, path=final.name, size=size, digest=digest)
+        self.segments = sorted([*self.segments, recorded], key=lambda known: known.first)
         await self._save()
-        return kept
+        return recorded
 
-    async def keep_sound(self, path: Path) -> None:
-        """Take the sound in."""
-        known = await asyncio.to_thread(_known_by, path)
-        with retry_if_full(_KEEPING):
-            await commit(path, self.directory / _SOUND)
-        self._sound = known
+    async def add_audio(self, path: Path) -> None:
+        """Keep the audio file."""
+        known = await asyncio.to_thread(_size_and_digest, path)
+        with retry_if_full(_ACTION):
+            await commit(path, self.directory / _AUDIO)
+        self._audio = known
         await self._save()
 
-    def told(self, found: int, made: Sequence[Segment], why: str) -> dict[str, Any]:
-        """For the record: how many segments there are, and how many were `found` from before; what was `made`.
+    def summary(self, found: int, made: Sequence[Segment], why: str) -> dict[str, Any]:
+        """For the record: how many segments there are, how many were `found` from before, and which were `made` now.
 
-        `why` says why an encode that went on was decoded from the beginning.
+        `why` says why a resumed encode was decoded from the beginning.
         """
-        encoded = {"encoded": len(made), "pictures_encoded": sum(one.pictures for one in made)}
+        encoded = {"encoded": len(made), "pictures_encoded": sum(segment.pictures for segment in made)}
         return {"number": len(self.segments), "found": found, **encoded, **({"why": why} if why else {})}
 
-    async def ended(self) -> None:
-        """The last run went on to the end of the picture, so what is there last is the last there is."""
+    async def mark_final(self) -> None:
+        """Mark the last segment as final: the last run reached the end of the video."""
         if self.segments:
             self.segments[-1] = replace(self.segments[-1], final=True)
             await self._save()
@@ -135,59 +135,61 @@ class Checkpoints:
     async def _save(self) -> None:
         record = {
             "fingerprint": self._fingerprint,
-            "sound": self._sound,
-            "segments": [asdict(one) for one in self.segments],
+            "sound": self._audio,
+            "segments": [asdict(segment) for segment in self.segments],
         }
         part = self.directory / f".{_RECORD}"
-        with retry_if_full(_KEEPING):
+        with retry_if_full(_ACTION):
             part.write_text(json.dumps(record))
             await commit(part, self.directory / _RECORD)
 
     def _open(self) -> None:
-        with retry_if_full(_KEEPING):
+        with retry_if_full(_ACTION):
             self.directory.mkdir(exist_ok=True)
-        record = self._recorded()
+        record = self._load_record()
         if record.get("fingerprint") == self._fingerprint:
             self.segments = [
-                one for one in map(_segment, record["segments"]) if self._whole(one.path, one.size, one.digest)
+                segment
+                for segment in map(_segment, record["segments"])
+                if self._is_intact(segment.path, segment.size, segment.digest)
             ]
-            if record["sound"] and self._whole(_SOUND, *record["sound"]):
-                self._sound = tuple(record["sound"])
-        known = {_RECORD, *(one.path for one in self.segments), *([_SOUND] if self._sound else [])}
+            if record["sound"] and self._is_intact(_AUDIO, *record["sound"]):
+                self._audio = tuple(record["sound"])
+        known = {_RECORD, *(segment.path for segment in self.segments), *([_AUDIO] if self._audio else [])}
         for path in self.directory.iterdir():
             if path.name not in known:
-                _removed(path)
+                _remove(path)
 
-    def _recorded(self) -> dict[str, Any]:
+    def _load_record(self) -> dict[str, Any]:
         try:
             record: dict[str, Any] = json.loads((self.directory / _RECORD).read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
         return record
 
-    def _whole(self, name: str, size: int, digest: str) -> bool:
+    def _is_intact(self, name: str, size: int, digest: str) -> bool:
         try:
-            return _known_by(self.directory / name) == (size, digest)
+            return _size_and_digest(self.directory / name) == (size, digest)
         except FileNotFoundError:
             return False
 
 
-async def forget(directory: Path) -> None:
-    """Remove checkpoints."""
+async def remove_checkpoints(directory: Path) -> None:
+    """Remove a directory of checkpoints."""
     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
 def fingerprint(version: str, arguments: Sequence[Sequence[str]], files: Sequence[Path]) -> str:
-    """What stands for all that determines an encode: the program's version, what it is told, the files it reads.
+    """A digest of all that determines an encode: the program's version, its arguments and the files it reads.
 
-    Where a file's name is a word of the arguments, what is known of the file takes its place.
+    In the arguments a file's identity takes the place of its name.
     """
     known = {str(path): _identity(path) for path in files}
-    words = [[_put(word, known) for word in each] for each in arguments]
+    words = [[_substitute(word, known) for word in argument] for argument in arguments]
     return hashlib.blake2b(json.dumps([version, words, list(known.values())]).encode(), digest_size=16).hexdigest()
 
 
-def _put(word: str, known: dict[str, list[Any]]) -> str:
+def _substitute(word: str, known: dict[str, list[Any]]) -> str:
     for name, identity in known.items():
         word = word.replace(name, json.dumps(identity))
     return word
@@ -196,11 +198,11 @@ def _put(word: str, known: dict[str, list[Any]]) -> str:
 def _identity(path: Path) -> list[Any]:
     status = path.stat()
     if status.st_size <= _SMALL:
-        return list(_known_by(path))
+        return list(_size_and_digest(path))
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def _known_by(path: Path) -> tuple[int, str]:
+def _size_and_digest(path: Path) -> tuple[int, str]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
         return file.tell(), digest.hexdigest()
@@ -210,7 +212,7 @@ def _segment(data: dict[str, Any]) -> Segment:
     return Segment(**data)
 
 
-def _removed(path: Path) -> None:
+def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,112 +1,109 @@
-"""Several renditions of one file, from one decode: a short file's at once, a long one's in segments that outlive a kill."""
+"""Several renditions of one file from one decode: a short file at once, a long one in segments that survive a kill."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidd.media.encode.assemble import Made, assemble
-from vidd.media.encode.checkpoints import Checkpoints, fingerprint, forget
-from vidd.media.encode.resumable import Segmented
-from vidd.media.encode.seek_point import whence
-from vidd.media.ffmpeg.args import common as args_common
+from vidd.media.encode.assembly import EncodeResult, assemble
+from vidd.media.encode.checkpoints import Checkpoints, fingerprint, remove_checkpoints
+from vidd.media.encode.seek_point import SeekTarget, find_seek_point
+from vidd.media.encode.segmented import SegmentedEncode
 from vidd.media.ffmpeg.args import segment
-from vidd.media.ffmpeg.args.segment import Stretch
-from vidd.media.ffmpeg.process import encode, said_of_itself
+from vidd.media.ffmpeg.args.common import time_scale, transcode_args
+from vidd.media.ffmpeg.args.segment import SegmentRange
+from vidd.media.ffmpeg.process import encode, version_text
 from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from vidd.media.ffmpeg.args.common import Rendition
-    from vidd.model.event import Event
+    from vidd.media.ffmpeg.hooks import StepHooks
     from vidd.model.media import Media
     from vidd.ports import Encoder
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """What is made of one file. Segments are of `every` seconds, 0 for none; those of each rendition lie in its `kept`."""
+class RenditionEncode:
+    """All renditions of one file. Segments are of `every` seconds, 0 for none; `checkpoints` is a directory for each rendition."""
 
     encoder: Encoder
     source: Path
     media: Media
     renditions: Sequence[Rendition]
+    hooks: StepHooks
     preset: str
     every: float
-    kept: Sequence[Path]
+    checkpoints: Sequence[Path]
     name: str
-    place: Callable[[], AbstractAsyncContextManager[None]]
-    progress: Callable[[float, float | None, str, float | None], None]
-    observe: Callable[[Event], None]
 
-    async def make(self, outputs: Sequence[Path]) -> list[Made]:
-        """Encode into `outputs`. Faults as `run.encode`; whole segments stay in `kept` whatever happens."""
+    async def make(self, outputs: Sequence[Path]) -> list[EncodeResult]:
+        """Encode into `outputs`. Faults as `process.encode`; complete segments stay in `checkpoints` whatever happens."""
         if not self.every or self.media.duration <= self.every:
             return await self._at_once(outputs)
         try:
             return await self._in_segments(outputs)
-        except SmartCutUnavailable as odd:
-            for one in self.kept:
-                await forget(one)
-            why = {"segments": {"number": 1, "why": odd.sentence}}
-            return [Made(one.complaints, facts=why) for one in await self._at_once(outputs)]
+        except SmartCutUnavailable as unavailable:
+            for directory in self.checkpoints:
+                await remove_checkpoints(directory)
+            why = {"segments": {"number": 1, "why": unavailable.sentence}}
+            return [EncodeResult(result.complaints, facts=why) for result in await self._at_once(outputs)]
 
-    async def _at_once(self, outputs: Sequence[Path]) -> list[Made]:
-        both = list(zip(self.renditions, outputs, strict=True))
-        async with self.place():
+    async def _at_once(self, outputs: Sequence[Path]) -> list[EncodeResult]:
+        pairs = list(zip(self.renditions, outputs, strict=True))
+        async with self.hooks.slot():
             ended = await encode(
                 self.encoder,
-                args_common.transcode(self.source, both, self.media, preset=self.preset, threads=self.encoder.threads),
+                transcode_args(self.source, pairs, self.media, preset=self.preset, threads=self.encoder.threads),
                 output=outputs,
                 duration=self.media.duration,
-                progress=self.progress,
-                observe=self.observe,
+                progress=self.hooks.progress,
+                observe=self.hooks.observe,
                 kind="transcode",
             )
-        return [Made(ended.stderr) for _ in outputs]
+        return [EncodeResult(ended.stderr) for _ in outputs]
 
-    async def _in_segments(self, outputs: Sequence[Path]) -> list[Made]:
-        there = await self._there()
-        found = [len(one.segments) for one in there]
+    async def _in_segments(self, outputs: Sequence[Path]) -> list[EncodeResult]:
+        all_checkpoints = await self._open_checkpoints()
+        found = [len(checkpoints.segments) for checkpoints in all_checkpoints]
         recipe = _Recipe(self)
-        work = Segmented(
+        work = SegmentedEncode(
             self.encoder,
-            there,
+            all_checkpoints,
             recipe,
+            self.hooks,
             self.media.duration,
             name=self.name,
             kind="transcode",
-            place=self.place,
-            progress=self.progress,
-            observe=self.observe,
         )
         await work.run()
-        made = []
-        for at, (one, output) in enumerate(zip(there, outputs, strict=True)):
-            joins = await assemble(self.encoder, one, self.media, output, name=self.name)
-            facts = {"segments": one.told(found[at], work.made[at], recipe.why)}
-            made.append(Made(work.complaints, joins, one.pictures, facts))
-        return made
+        results = []
+        for number, (checkpoints, output) in enumerate(zip(all_checkpoints, outputs, strict=True)):
+            joins = await assemble(self.encoder, checkpoints, self.media, output, name=self.name)
+            facts = {"segments": checkpoints.summary(found[number], work.made[number], recipe.why)}
+            results.append(EncodeResult(work.complaints, joins, checkpoints.frames, facts))
+        return results
 
-    async def _there(self) -> list[Checkpoints]:
-        """What there is of each; a rendition's segments stay good when others are added or left out."""
-        version, there = await said_of_itself(self.encoder), []
-        for one, kept in zip(self.renditions, self.kept, strict=True):
-            words = [
-                self.pictures([(one, kept, Stretch())], 0.0),
-                segment.renditions_sound(self.source, self.media, [(one, kept)], threads=self.encoder.threads),
+    async def _open_checkpoints(self) -> list[Checkpoints]:
+        """Those of each rendition, by itself: they stay valid when other renditions are added or left out."""
+        version, opened = await version_text(self.encoder), []
+        for rendition, directory in zip(self.renditions, self.checkpoints, strict=True):
+            arguments = [
+                self.video_args([(rendition, directory, SegmentRange())], 0.0),
+                segment.rendition_audio_args(
+                    self.source, self.media, [(rendition, directory)], threads=self.encoder.threads
+                ),
             ]
-            scale = args_common.time_scale(self.media.video[0], one.fps)
-            there.append(Checkpoints(kept, fingerprint(version, words, [self.source]), scale))
-            await there[-1].open()
-        return there
+            scale = time_scale(self.media.video[0], rendition.fps)
+            opened.append(Checkpoints(directory, fingerprint(version, arguments, [self.source]), scale))
+            await opened[-1].open()
+        return opened
 
-    def pictures(self, outputs: Sequence[tuple[Rendition, Path, Stretch]], seek: float) -> list[str]:
-        """Arguments that write these into segments."""
-        return segment.renditions(
+    def video_args(self, outputs: Sequence[tuple[Rendition, Path, SegmentRange]], seek: float) -> list[str]:
+        """Arguments that write these renditions into segments."""
+        return segment.rendition_video_args(
             self.source,
             self.media,
             outputs,
@@ -118,37 +115,36 @@ class Ladder:
 
 
 class _Recipe:
-    """How `Segmented` makes them; `why` says why an encode that went on was decoded from the beginning."""
+    """The arguments of the renditions, for `SegmentedEncode`; `why` says why a resumed encode was decoded from the beginning."""
 
-    def __init__(self, ladder: Ladder) -> None:
-        self._ladder, self.why = ladder, ""
+    def __init__(self, work: RenditionEncode) -> None:
+        self._work, self.why = work, ""
 
-    async def whence(self, stretches: Mapping[int, Stretch]) -> float:
-        ladder = self._ladder
-        scales = {at: args_common.time_scale(ladder.media.video[0], ladder.renditions[at].fps) for at in stretches}
-        least = min(stretches, key=lambda at: stretches[at].first / scales[at])
-        last, scale = stretches[least].first - 1, scales[least]
+    async def seek_point(self, missing: Mapping[int, SegmentRange]) -> float:
+        work, video = self._work, self._work.media.video[0]
+        scales = {number: time_scale(video, work.renditions[number].fps) for number in missing}
+        earliest = min(missing, key=lambda number: missing[number].first / scales[number])
+        last, scale = missing[earliest].first - 1, scales[earliest]
         if last < 0:
             return 0.0
-        seek, self.why = await whence(
-            ladder.encoder,
-            ladder.source,
-            ladder.media,
-            first=0.0,
-            at=last / scale,
-            shown=lambda seek: [*segment.since(seek), *Stretch(last).filters(scale)],
+        target = SeekTarget(
+            last / scale,
+            first_seek=0.0,
+            filters=lambda seek: [*segment.restore_time_filters(seek), *SegmentRange(last).filters(scale)],
             scale=scale,
-            wanted=None if ladder.renditions[least].fps else 0,
-            name=ladder.name,
+            tick=None if work.renditions[earliest].fps else 0,
         )
+        seek, self.why = await find_seek_point(work.encoder, work.source, work.media, target, name=work.name)
         return seek
 
-    def picture(self, stretches: Mapping[int, Stretch], rooms: Mapping[int, Path], seek: float) -> list[str]:
-        ladder = self._ladder
-        outputs = [(ladder.renditions[at], rooms[at], one) for at, one in stretches.items()]
-        return ladder.pictures(outputs, seek)
+    def video_args(
+        self, missing: Mapping[int, SegmentRange], directories: Mapping[int, Path], seek: float
+    ) -> list[str]:
+        work = self._work
+        outputs = [(work.renditions[number], directories[number], frames) for number, frames in missing.items()]
+        return work.video_args(outputs, seek)
 
-    def sound(self, files: Mapping[int, Path]) -> list[str]:
-        ladder = self._ladder
-        outputs = [(ladder.renditions[at], path) for at, path in files.items()]
-        return segment.renditions_sound(ladder.source, ladder.media, outputs, threads=ladder.encoder.threads)
+    def audio_args(self, files: Mapping[int, Path]) -> list[str]:
+        work = self._work
+        outputs = [(work.renditions[number], path) for number, path in files.items()]
+        return segment.rendition_audio_args(work.source, work.media, outputs, threads=work.encoder.threads)

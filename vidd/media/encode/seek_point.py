@@ -1,20 +1,21 @@
-"""Where decoding begins when an encode goes on in the middle: a seek is believed only where two of them agree.
+"""Finds where decoding can begin when an encode resumes in the middle: a seek is trusted only where two of them agree.
 
-Only MP4, MOV and Matroska say of each picture when it is shown, wherever reading begins. There, two seeks to different
-keyframes must show the same pictures at the same times. Everywhere else, and where they do not agree, decoding begins
-where it began at first, so that it is the same again; what is there already is then decoded, but not encoded.
+Only MP4, MOV and Matroska give every frame its time wherever reading begins. There, two seeks to different keyframes
+must show the same frames at the same times. In other containers, and where they do not agree, decoding begins where it
+began at first, so that it is the same again; the frames that exist already are then decoded, but not encoded.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
 from vidd.errors import Refused
-from vidd.media.ffmpeg.args import common as args_common
-from vidd.media.ffmpeg.process import bytes_read
+from vidd.media.ffmpeg.args.common import input_args
+from vidd.media.ffmpeg.process import read_counter
 from vidd.media.probe.client import Prober
-from vidd.processes import run as process
+from vidd.processes import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,79 +25,80 @@ if TYPE_CHECKING:
     from vidd.ports import Encoder
 
 _CONTAINERS = ("mov", "matroska")
-# Seconds: so much later a seek must begin than the first one to be worth it; so long before the picture that is wanted.
+# A later seek must save this many seconds to be worth it, and must begin this long before the frame.
 _WORTH, _LEAD = 10, 2.0
 # The keyframes of the two seeks are so far from each other that whole seconds lie between them.
 _APART = 1.5
 
 
-async def whence(
-    encoder: Encoder,
-    source: Path,
-    media: Media,
-    *,
-    first: float,
-    at: float,
-    shown: Callable[[float], list[str]],
-    scale: int,
-    wanted: int | None,
-    name: str,
-) -> tuple[float, str]:
-    """Seconds to seek to so that the picture shown at `at` comes, and, where that is the `first` seek again, why.
+@dataclass(frozen=True, slots=True)
+class SeekTarget:
+    """The frame that is shown `at` (seconds from the file's start); the first run seeked to `first_seek`.
 
-    `shown` are, for a seek, the filters that begin with that picture, on the result's clock of `scale` ticks a second;
-    `wanted` is its tick there, where one picture must be shown just then.
+    `filters(seek)` are those that begin with that frame after a seek, on the result's clock of `scale` ticks a second;
+    `tick` is its time there, where one frame must be shown exactly then.
     """
-    if at - _LEAD - first < _WORTH:
+
+    at: float
+    first_seek: float
+    filters: Callable[[float], list[str]]
+    scale: int
+    tick: int | None
+
+
+async def find_seek_point(
+    encoder: Encoder, source: Path, media: Media, target: SeekTarget, *, name: str
+) -> tuple[float, str]:
+    """Seconds to seek to for the target, and, where that is the first seek again, the reason."""
+    first = target.first_seek
+    if target.at - _LEAD - first < _WORTH:
         return first, "It is near the beginning."
     if not media.container.startswith(_CONTAINERS):
-        return first, f"In this container ({media.container}) no place is found for sure but by reading up to it."
-    keyframes = await encoder.shared.get(Prober).keyframes(source, at - _LEAD, name)
-    near, far = points(keyframes, first)
+        return first, f"In this container ({media.container}) a frame is found reliably only by reading up to it."
+    keyframes = await encoder.shared.get(Prober).keyframes(source, target.at - _LEAD, name)
+    near, far = seek_candidates(keyframes, first)
     if near is None or far is None:
-        return first, "It has too few keyframes to go on from."
-    pictures = [await _pictures(encoder, source, seek, shown(seek), scale) for seek in (near, far)]
-    if not pictures[0] or pictures[0] != pictures[1] or (wanted is not None and pictures[0][0][0] != wanted):
-        return first, "Seeks to two places in it do not show the same pictures at the same times."
+        return first, "It has too few keyframes to resume from."
+    frames = [await _frame_hashes(encoder, source, seek, target) for seek in (near, far)]
+    if not frames[0] or frames[0] != frames[1] or (target.tick is not None and frames[0][0][0] != target.tick):
+        return first, "Seeks to two places in it do not show the same frames at the same times."
     return near, ""
 
 
-def points(keyframes: list[float], first: float) -> tuple[float | None, float | None]:
-    """Two places to seek to, each just after another keyframe (seconds, in order), whole seconds from the `first` one."""
+def seek_candidates(keyframes: list[float], first: float) -> tuple[float | None, float | None]:
+    """Two times to seek to, each just after another keyframe (seconds, in order), whole seconds from the `first` seek."""
     near: float | None = None
-    for one in reversed(keyframes):
-        seek = first + ceil(one - first)
+    for keyframe in reversed(keyframes):
+        seek = first + ceil(keyframe - first)
         if seek - first < _WORTH:
             break
         if near is None:
-            near, limit = seek, one - _APART
-        elif one <= limit:
+            near, limit = seek, keyframe - _APART
+        elif keyframe <= limit:
             return near, seek
     return near, None
 
 
-async def _pictures(
-    encoder: Encoder, source: Path, seek: float, filters: list[str], scale: int
-) -> list[tuple[int, str]]:
-    """When the first two pictures are shown, and a sum of each; none where they do not come."""
+async def _frame_hashes(encoder: Encoder, source: Path, seek: float, target: SeekTarget) -> list[tuple[int, str]]:
+    """The tick and the hash of the first two frames after a seek; empty where they do not come."""
     lines: list[str] = []
     argv = [
         *("-nostdin", "-hide_banner", "-loglevel", "error"),
-        *args_common.input_of(source, encoder.threads, seek),
-        *("-map", "0:V:0", "-filter:v", ",".join(filters)),
-        *("-frames:v", "2", "-fps_mode:v", "passthrough", "-enc_time_base:v", f"1:{scale}"),
+        *input_args(source, encoder.threads, seek),
+        *("-map", "0:V:0", "-filter:v", ",".join(target.filters(seek))),
+        *("-frames:v", "2", "-fps_mode:v", "passthrough", "-enc_time_base:v", f"1:{target.scale}"),
         *("-f", "framehash", "-"),
     ]
     try:
-        ended = await process.run(
+        ended = await run.run(
             [encoder.path, *argv],
             on_line=lines.append,
             quiet=encoder.stall,
-            alive=bytes_read,
+            alive=read_counter,
             nice=encoder.nice,
             memory=encoder.memory,
         )
     except Refused:
         return []
-    fields = [line.split(",") for line in lines if line[:1].isdigit()]
-    return [(int(one[2]), one[-1].strip()) for one in fields if len(one) > 4] if ended.code == 0 else []
+    rows = [line.split(",") for line in lines if line[:1].isdigit()]
+    return [(int(row[2]), row[-1].strip()) for row in rows if len(row) > 4] if ended.code == 0 else []

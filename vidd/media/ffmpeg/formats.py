@@ -1,4 +1,7 @@
-"""What ffmpeg and PyAV may open. Playlists, scripts and devices are left out: they make a reader open other things."""
+"""The container formats that ffmpeg and PyAV may open.
+
+Playlists, scripts and devices are left out: they make a reader open other files.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whether the packets of an H.264 or HEVC stream are whole, without decoding them. Pure; bytes in, a sentence out.
+"""Finds damage in the packets of an H.264 or HEVC stream without decoding them. Pure.
 
-A hole that a lost block, a broken copy or a disk leaves is zeros. Those cannot be in a stream: a unit's length is not
-zero, and inside a unit two zero bytes are never followed by a byte under three (ITU-T H.264 and H.265, 7.4.1).
+A lost block, a broken copy or a failing disk leaves zeros. A stream cannot contain them: a unit's length is not zero,
+and inside a unit two zero bytes are never followed by a byte under three (ITU-T H.264 and H.265, 7.4.1).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _FORBIDDEN = re.compile(rb"\0\0[\0-\2]")
 
 
 def length_size(codec: str, extradata: bytes | None) -> int | None:
-    """Bytes of a unit's length in a sample; None where the stream is no such one (ISO/IEC 14496-15, avcC and hvcC)."""
+    """Bytes of a unit's length field; None where the stream has no such fields (ISO/IEC 14496-15, avcC and hvcC)."""
     if not extradata or extradata[0] != 1:
         return None
     if codec == "h264" and len(extradata) > 4:
@@ -22,7 +22,7 @@ def length_size(codec: str, extradata: bytes | None) -> int | None:
 
 
 def damage(data: bytes, size: int) -> str | None:
-    """What is wrong with a sample whose units have lengths of `size` bytes; None where nothing is."""
+    """A sentence about the damage in a sample whose units have lengths of `size` bytes; None where it is intact."""
     at = 0
     while at < len(data):
         begin = at + size

@@ -1,4 +1,4 @@
-"""What ffmpeg says, as data. Pure functions."""
+"""Parses ffmpeg's output: progress, versions, lists, error messages, loudness. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One block of `-progress`: seconds written, speed (seconds per second), bytes, pictures. None: not known yet."""
+    """One block of `-progress`: seconds written, speed (seconds per second), bytes, frames. None: not known yet."""
 
     seconds: float | None = None
     speed: float | None = None
@@ -22,13 +22,13 @@ class Progress:
 
 
 class ProgressBlocks:
-    """Collects `key=value` lines until a block is whole."""
+    """Collects `key=value` lines into blocks."""
 
     def __init__(self) -> None:
         self._fields: dict[str, str] = {}
 
     def feed(self, line: str) -> Progress | None:
-        """The block that this line ends, if it does."""
+        """The block that this line completes; None where it completes none."""
         key, found, value = line.partition("=")
         if not found:
             return None
@@ -40,8 +40,8 @@ class ProgressBlocks:
         return Progress(
             seconds=None if time is None else max(0.0, time / 1e6),
             speed=_number(fields.get("speed", "").removesuffix("x")),
-            size=_whole(fields.get("total_size")),
-            frame=_whole(fields.get("frame")),
+            size=_integer(fields.get("total_size")),
+            frame=_integer(fields.get("frame")),
             last=value.strip() == "end",
         )
 
@@ -54,13 +54,13 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _whole(text: str | None) -> int | None:
+def _integer(text: str | None) -> int | None:
     number = _number(text)
     return None if number is None else int(number)
 
 
 def version(lines: Iterable[str]) -> str:
-    """The version that `ffmpeg -version` says; empty where it says none."""
+    """The version in the output of `ffmpeg -version`; empty where it has none."""
     for line in lines:
         if match := re.match(r"ffmpeg version (\S+)", line):
             return match[1]
@@ -70,13 +70,13 @@ def version(lines: Iterable[str]) -> str:
 _LISTED = re.compile(r"\s*[A-Z.|]{2,8}\s+([\w-]+)\s")
 
 
-def names(lines: Iterable[str]) -> frozenset[str]:
-    """The names that `ffmpeg -encoders` or `-filters` lists."""
+def listed_names(lines: Iterable[str]) -> frozenset[str]:
+    """The names in the output of `ffmpeg -encoders` or `-filters`."""
     matches = (_LISTED.match(line) for line in lines if " = " not in line)
     return frozenset(match[1] for match in matches if match)
 
 
-# Lines that follow from the reason and do not tell it.
+# Lines that follow from the reason and do not name it.
 _ECHOES = re.compile(
     r"Conversion failed!|Error opening (in|out)put files?\b.*|Nothing was written.*|Exiting .*|Last message repeated.*"
     r"|Error (while )?(filtering|processing).*|Terminating thread with return code.*|Task finished with error code.*"
@@ -85,25 +85,25 @@ _ECHOES = re.compile(
 
 
 def reason(stderr: str) -> str:
-    """The last line of a run's complaints that says something, without addresses; at most 200 characters."""
+    """The last meaningful line of a run's stderr, without addresses; at most 200 characters."""
     lines = [re.sub(r"\[[^\]@]*@ 0x[0-9a-f]+\]\s*", "", line).strip() for line in stderr.splitlines()]
-    lines = ["".join(one if one.isprintable() else "?" for one in line) for line in lines if line]
+    lines = ["".join(character if character.isprintable() else "?" for character in line) for line in lines if line]
     telling = [line for line in lines if not _ECHOES.fullmatch(line)]
     return (telling or lines or ["it gave no reason"])[-1][:200]
 
 
 def is_disk_full(stderr: str) -> bool:
-    """Whether a run ended for want of space."""
+    """Whether a run ended because the disk or a quota was full."""
     return "No space left on device" in stderr or "Disk quota exceeded" in stderr
 
 
 def is_out_of_memory(stderr: str) -> bool:
-    """Whether a run ended for want of memory."""
+    """Whether a run ended because it got no memory."""
     return "Cannot allocate memory" in stderr
 
 
 def loudness(stderr: str) -> tuple[float | None, float | None, float | None]:
-    """What the last summary of ffmpeg's ebur128 filter says: LUFS, LU of range, dBTP; None for what it does not."""
+    """Integrated loudness (LUFS), range (LU) and true peak (dBTP) of the last ebur128 summary; None for what is missing."""
     _, _, summary = stderr.rpartition("Integrated loudness:")
     found = (re.search(rf"\b{word}:\s+(\S+)", summary) for word in ("I", "LRA", "Peak"))
     integrated, spread, peak = (_number(match[1]) if match else None for match in found)

@@ -1,4 +1,4 @@
-"""Settings that all kinds who encode share, written as people write them."""
+"""Option types of the kinds that encode: bit rates, lengths in pixels or percent, levels, colours, segments."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ BitRate = Annotated[int, BeforeValidator(parse_bit_rate), Field(ge=8000, le=500_
 
 
 def parse_length(value: Any) -> Any:
-    """A length as it is kept, "50px" or "7%", from such a text or a number of pixels."""
+    """A length in its normal form, "50px" or "7%", from such a text or a number of pixels."""
     match = _LENGTH.fullmatch(str(value).strip()) if isinstance(value, str | int | float) else None
     if match is None or isinstance(value, bool):
-        raise ValueError(f"{value!r} is no length; write it like 50px, or 7% of the picture's height")
+        raise ValueError(f"{value!r} is no length; write it like 50px, or 7% of the frame's height")
     if float(match[1]) > (100 if match[2] == "%" else _MOST_PIXELS):
-        raise ValueError(f"{value!r} is more than any picture has: {_MOST_PIXELS} px or 100% at most")
+        raise ValueError(f"{value!r} is larger than any frame: {_MOST_PIXELS} px or 100% at most")
     return f"{float(match[1]):g}{match[2] or 'px'}"
 
 
 def pixels(length: str, height: int) -> float:
-    """How many pixels a length is in a picture of this height."""
+    """A length in pixels, for a frame of this height."""
     return float(length[:-1]) * height / 100 if length.endswith("%") else float(length.removesuffix("px"))
 
 
@@ -56,7 +56,7 @@ def parse_level(value: Any) -> Any:
 
 
 def check_segment(seconds: float) -> float:
-    """A length that a segment may have: shorter ones than of a second cost more than a kill saves."""
+    """A segment's length in seconds. Segments shorter than a second cost more than they save after a kill."""
     if 0 < seconds < _SHORTEST_SEGMENT:
         raise ValueError(f"a segment is {_SHORTEST_SEGMENT:g}s or longer; 0s for one piece")
     return seconds

@@ -1,1 +1,1 @@
-"""Takes frames out of a recording at a rate, for annotators."""
+"""Extracts frames of a recording at a rate, for annotators: a client for the daemon, a worker in a child."""

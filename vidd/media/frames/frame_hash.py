@@ -1,4 +1,4 @@
-"""The hash of a decoded picture, as `ffmpeg -f framehash -hash SHA160` has it of raw video. Never imported by the daemon."""
+"""The hash of a decoded frame, as `ffmpeg -f framehash -hash SHA160` has it of raw video. Never imported by the daemon."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 
-def picture_hash(frame: VideoFrame) -> str:
-    """SHA-1 (hex) of a picture's samples, plane after plane without the padding that decoders leave at lines' ends."""
-    # Processors have instructions for it: with them it takes less than half of what MD5 takes, and without them no more.
+def frame_hash(frame: VideoFrame) -> str:
+    """SHA-1 (hex) of a frame's samples, plane after plane without the padding that decoders leave at the ends of lines."""
+    # Processors have instructions for SHA-1: with them it takes less than half of MD5's time, and without them no more.
     digest = hashlib.sha1(usedforsecurity=False)
     components = frame.format.components
     for number, plane in enumerate(frame.planes):
-        own = [one for one in components if one.plane == number]
-        width = plane.width * len(own) * ((max(one.bits for one in own) + 7) // 8) if own else plane.line_size
+        own = [component for component in components if component.plane == number]
+        sample_bytes = (max(component.bits for component in own) + 7) // 8 if own else 0
+        width = plane.width * len(own) * sample_bytes if own else plane.line_size
         data = memoryview(plane)
         if width == plane.line_size:
             digest.update(data[: width * plane.height])

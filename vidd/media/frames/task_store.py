@@ -1,7 +1,7 @@
-"""The frames of a recording on the disk, task by task; what is whole of an earlier run stays. Standard library only.
+"""Tasks of frames on the disk; complete ones of an earlier run are kept. Standard library only.
 
-A task is a directory of its own, made under another name and renamed once all of it is there. Beside them lie the rows
-of the manifest, a file for each task, which is written first: a task without its rows does not count.
+A task is a directory, made under another name and renamed once it is complete. Beside the tasks lie the rows of the
+manifest, a file for each task, which is written first: a task without its rows does not count.
 """
 
 from __future__ import annotations
@@ -22,81 +22,81 @@ TASKS, ROWS = "tasks", "rows"
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """Where tasks of `per_task` frames are put, and how the recording is called in their names."""
+class TaskStore:
+    """The tasks of `per_task` frames in `directory`; `name` is the recording's in the names of tasks."""
 
-    room: Path
+    directory: Path
     name: str
     per_task: int
 
-    def called(self, number: int) -> str:
-        """What the task of this number is called."""
+    def task_name(self, number: int) -> str:
+        """The name of the task with this number."""
         return task_name(number, self.name)
 
     def begin(self, number: int) -> Path:
         """An empty directory for a task."""
-        part = self.room / TASKS / f".{self.called(number)}"
+        part = self.directory / TASKS / f".{self.task_name(number)}"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         return part
 
-    def finish(self, number: int, part: Path, rows: Sequence[Sample], *, film: bool) -> Task:
-        """Take a task in."""
-        name = self.called(number)
-        video = f"{name}/{name}.mp4" if film else None
-        task = Task(number, name, video, len(rows), rows[0].frame, rows[-1].frame)
+    def finish(self, number: int, part: Path, rows: Sequence[Sample], *, video: bool) -> Task:
+        """Write the rows of a complete task and rename its directory `part` into place; `video`: it has a task video."""
+        name = self.task_name(number)
+        task = Task(number, name, f"{name}/{name}.mp4" if video else None, len(rows), rows[0].frame, rows[-1].frame)
         sizes = {path.name: path.stat().st_size for path in part.iterdir()}
-        (self.room / ROWS).mkdir(exist_ok=True)
-        told = self._told(number)
-        unsure = told.with_suffix(".part")
-        with unsure.open("w") as file:
+        (self.directory / ROWS).mkdir(exist_ok=True)
+        path = self._rows_path(number)
+        temporary = path.with_suffix(".part")
+        with temporary.open("w") as file:
             file.write(json.dumps({"task": asdict(task), "sizes": sizes}) + "\n")
-            file.writelines(json.dumps(one.to_json()) + "\n" for one in rows)
+            file.writelines(json.dumps(row.to_json()) + "\n" for row in rows)
             file.flush()
             os.fsync(file.fileno())
-        unsure.rename(told)
-        part.rename(self.room / TASKS / name)
+        temporary.rename(path)
+        part.rename(self.directory / TASKS / name)
         return task
 
     def rows(self, number: int) -> list[Sample]:
-        """The rows of a task that is whole."""
-        with self._told(number).open() as file:
+        """The rows of a complete task."""
+        with self._rows_path(number).open() as file:
             file.readline()
             return [Sample.from_json(json.loads(line)) for line in file]
 
-    def gather(self, manifest: Path, tasks: int) -> None:
-        """Write the rows of the first so many tasks, all of which are whole, to one file."""
-        with manifest.open("wb") as whole:
+    def write_manifest(self, manifest: Path, tasks: int) -> None:
+        """Write the rows of the first `tasks` tasks, all of which are complete, to one file."""
+        with manifest.open("wb") as file:
             for number in range(tasks):
-                with self._told(number).open("rb") as rows:
+                with self._rows_path(number).open("rb") as rows:
                     rows.readline()
-                    shutil.copyfileobj(rows, whole)
+                    shutil.copyfileobj(rows, file)
 
-    def _told(self, number: int) -> Path:
-        return self.room / ROWS / f"{number:06}.jsonl"
-
-    def found(self) -> list[Task]:
-        """The tasks that are whole, without a gap; what comes after a gap goes."""
-        whole: list[Task] = []
-        for number in range(len(list((self.room / ROWS).glob("*.jsonl")))):
-            task = self._whole(number)
+    def load_finished(self) -> list[Task]:
+        """The complete tasks before the first gap; everything after it is removed."""
+        finished: list[Task] = []
+        for number in range(len(list((self.directory / ROWS).glob("*.jsonl")))):
+            task = self._load(number)
             if task is None:
                 break
-            whole.append(task)
-        names = {one.name for one in whole}
-        for path in (self.room / TASKS).glob("*") if (self.room / TASKS).is_dir() else ():
+            finished.append(task)
+        names = {task.name for task in finished}
+        for path in (self.directory / TASKS).glob("*") if (self.directory / TASKS).is_dir() else ():
             if path.name not in names:
                 shutil.rmtree(path, ignore_errors=True)
-        for path in (self.room / ROWS).glob("*"):
-            if path.suffix != ".jsonl" or int(path.stem) >= len(whole):
+        for path in (self.directory / ROWS).glob("*"):
+            if path.suffix != ".jsonl" or int(path.stem) >= len(finished):
                 path.unlink()
-        return whole
+        return finished
 
-    def _whole(self, number: int) -> Task | None:
+    def _rows_path(self, number: int) -> Path:
+        return self.directory / ROWS / f"{number:06}.jsonl"
+
+    def _load(self, number: int) -> Task | None:
+        """The task with this number; None where it is not complete."""
         try:
-            with self._told(number).open() as file:
+            with self._rows_path(number).open() as file:
                 head = json.loads(file.readline())
-            directory = self.room / TASKS / self.called(number)
+            directory = self.directory / TASKS / self.task_name(number)
             sizes = {path.name: path.stat().st_size for path in directory.iterdir()}
         except (OSError, ValueError):
             return None

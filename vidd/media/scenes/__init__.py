@@ -1,1 +1,1 @@
-"""Finds the scenes of a video."""
+"""Detects the scenes of a video and splits it into them."""

@@ -1,6 +1,6 @@
-"""Looks at a foreign video for its scenes, in a child of its own: `python -P -m vidd.media.scenes.worker`.
+"""Finds keyframes and scene cuts of a video, in a child: `python -m vidd.media.scenes.worker`.
 
-`keyframes` says which pictures are keyframes, by their numbers as they are shown. `adaptive` asks PySceneDetect.
+`keyframes` lists the keyframes by their numbers as they are shown; `adaptive` runs PySceneDetect.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import FaultCode, Refused
+from vidd.media.probe.worker.reader import opened, picture_streams
 from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
@@ -16,21 +17,19 @@ if TYPE_CHECKING:
 
 
 def keyframes(path: str) -> dict[str, Any]:
-    """The numbers of the keyframes, and how many pictures there are."""
-    from vidd.media.probe.worker.reader import opened, picture_streams  # noqa: PLC0415 - only the child opens media
-
+    """The numbers of the keyframes, and how many frames there are."""
     with opened(Path(path), Path(path).name) as container:
         packets = [
             (packet.pts if packet.pts is not None else packet.dts, packet.is_keyframe)
             for packet in container.demux(picture_streams(container)[0])
             if packet.size and not packet.is_discard
         ]
-    packets.sort(key=lambda one: one[0] or 0)
+    packets.sort(key=lambda packet: packet[0] or 0)
     return {"frames": len(packets), "keyframes": [at for at, (_, key) in enumerate(packets) if key]}
 
 
 def adaptive(path: str, threshold: float, window: int, shortest: int) -> dict[str, Any]:
-    """Where scenes begin by PySceneDetect's AdaptiveDetector: the change of a picture against those around it."""
+    """The cuts by PySceneDetect's AdaptiveDetector: the change of a frame against those around it."""
     from scenedetect import AdaptiveDetector, SceneManager, open_video  # noqa: PLC0415 - an extra
 
     video = open_video(path, backend="pyav")

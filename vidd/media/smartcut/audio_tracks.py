@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vidd.media.branding.preparation import full_tracks
 from vidd.media.ffmpeg.args import edge
-from vidd.media.ffmpeg.args.audio_mix import Heard
-from vidd.media.ffmpeg.args.intro_outro import layout_of
+from vidd.media.ffmpeg.args.common import CutSource
 from vidd.media.probe.client import seek_to
 
 if TYPE_CHECKING:
@@ -15,15 +15,13 @@ if TYPE_CHECKING:
     from fractions import Fraction
     from pathlib import Path
 
-    from vidd.media.branding.intro_outro import Around
+    from vidd.media.branding.intro_outro import IntroOutro
+    from vidd.media.ffmpeg.args.audio_mix import FullTrack, SurroundingAudio
     from vidd.media.ffmpeg.args.common import Cut
-    from vidd.media.loudness.loudness import Change
+    from vidd.media.loudness.normalization import GainChange
     from vidd.media.smartcut.client import Cutter
     from vidd.model.media import Audio, Media
     from vidd.ports import Encoder
-
-Beside = tuple["Path | None", "Path | None"]
-"""Files with what is heard before and after the talk."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,9 @@ class Sounding:
         start: Fraction,
         name: str,
         *,
-        around: Around,
-        beside: Mapping[int, Beside],
-        changes: Mapping[int, Change],
+        around: IntroOutro,
+        beside: Mapping[int, SurroundingAudio],
+        changes: Mapping[int, GainChange],
     ) -> tuple[list[tuple[str | None, int, str | None]], tuple[str, ...]]:
         """For each track the file it was encoded in (None: it is copied), its number there and its language.
 
@@ -70,36 +68,16 @@ class Sounding:
         why |= {number: f"Its loudness is changed by {change.gain:+.1f} dB." for number, change in changes.items()}
         path, odd = self.room / "sound.mp4", [number for number, _ in self.tracks if number in why]
         if odd:
-            heard = [heard_whole(number, self.media.audio[number], around, beside[number], changes) for number in odd]
-            await self._whole(path, heard, name, around.whole / around.scale)
+            heard = full_tracks([(number, self.media.audio[number]) for number in odd], around, beside, changes)
+            await self._whole(path, heard, name, around.total / around.scale)
         sounds: list[tuple[str | None, int, str | None]] = [
             (str(path), odd.index(number), audio.language) if number in odd else (None, number, audio.language)
             for number, audio in self.tracks
         ]
         return sounds, tuple(why.get(number, "") for number, _ in self.tracks)
 
-    async def _whole(self, path: Path, tracks: list[Heard], name: str, seconds: float) -> None:
+    async def _whole(self, path: Path, tracks: list[FullTrack], name: str, seconds: float) -> None:
         seek = await seek_to(self.encoder, self.source, self.media, self.cut.start, name)
-        argv = edge.sound(
-            self.source,
-            path,
-            tracks,
-            self.cut,
-            begin=self.media.start,
-            seek=seek,
-            audio_bitrate=self.audio_bitrate,
-            threads=self.encoder.threads,
-        )
+        source = CutSource(self.source, self.media, self.cut, seek)
+        argv = edge.audio_args(source, path, tracks, audio_bitrate=self.audio_bitrate, threads=self.encoder.threads)
         await self.run(argv, path, seconds)
-
-
-def heard_whole(number: int, track: Audio, around: Around, beside: Beside, changes: Mapping[int, Change]) -> Heard:
-    """How a track is encoded in one piece, with what is around the talk."""
-    return Heard(
-        number,
-        around.samples(track.rate),
-        track.rate,
-        layout_of(track.layout, track.channels),
-        tuple(changes[number].filters(track.rate)) if number in changes else (),
-        *beside,
-    )

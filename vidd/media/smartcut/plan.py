@@ -10,6 +10,8 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
+from vidd.media.ffmpeg.timebase import Ticks, decimal
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -88,23 +90,6 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticks:
-    """The clock of the result: `scale` ticks a second, `finer` per tick of the source, the cut begins at `origin`."""
-
-    scale: int
-    finer: int
-    origin: int
-
-    def of(self, pts: int) -> int:
-        """A picture's time in the result."""
-        return pts * self.finer - self.origin
-
-    def seconds(self, pts: int) -> float:
-        """The same in seconds."""
-        return self.of(pts) / self.scale
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """How a cut is made. Pictures before `copy_from` and from `copy_to` on are encoded; None where nothing is copied.
 
@@ -135,11 +120,6 @@ def ticks(time_base: Fraction, begin: Fraction, cut: Cut) -> Ticks:
         finer *= 2
     scale = time_base.denominator * finer
     return Ticks(scale, finer, round((begin + decimal(cut.start)) * scale))
-
-
-def decimal(seconds: float) -> Fraction:
-    """Seconds as people wrote them, not as the float that holds them."""
-    return Fraction(f"{seconds:.9f}")
 
 
 def bounds(time_base: Fraction, begin: Fraction, cut: Cut) -> tuple[int, int]:

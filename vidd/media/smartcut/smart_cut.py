@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 from vidd.errors import Refused
 from vidd.files.atomic import temporary_directory
 from vidd.media.bitstream.nal import LONG_IDS
-from vidd.media.branding.intro_outro import PLAIN, Around, Wardrobe
+from vidd.media.branding.intro_outro import NO_BRANDING, ClipEncoder, IntroOutro
 from vidd.media.ffmpeg.args import edge
-from vidd.media.ffmpeg.args.intro_outro import Format
+from vidd.media.ffmpeg.args.common import CutSource, EncodeSettings
+from vidd.media.ffmpeg.args.intro_outro import ClipFormat
 from vidd.media.ffmpeg.process import encode
+from vidd.media.ffmpeg.timebase import Ticks, decimal
 from vidd.media.smartcut.audio_tracks import Sounding
 from vidd.media.smartcut.client import Cutter
-from vidd.media.smartcut.plan import Index, Keyframe, Plan, SmartCutUnavailable, Ticks, decimal, plan, ticks
+from vidd.media.smartcut.plan import Index, Keyframe, Plan, SmartCutUnavailable, plan, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vidd.media.branding.intro_outro import Dress, Names
+    from vidd.media.branding.intro_outro import Branding, ParameterSetIds
     from vidd.media.ffmpeg.args.common import Cut
     from vidd.model.event import Event
     from vidd.model.media import Media
@@ -40,7 +42,7 @@ class Made:
     joins: tuple[float, ...]
     pictures: int
     sound: tuple[str, ...]
-    around: Around
+    around: IntroOutro
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -61,7 +63,7 @@ async def edges(
     progress: Callable[[float, float | None, str, float | None], None],
     observe: Callable[[Event], None],
     open_gops: bool = True,
-    dress: Dress = PLAIN,
+    dress: Branding = NO_BRANDING,
     kept: Path | None = None,
 ) -> Made:
     """Cut by copying all but the edges into `output`; SmartCutUnavailable, with a sentence, where that cannot be done here.
@@ -81,24 +83,24 @@ async def edges(
             work = _Pieces(encoder, source, room, media, cut, crf, preset, audio_bitrate, progress, observe)
             names = _names(index.codec, answer["taken"], 3 + len(dress.clips))
             made = await work.pictures(chosen, index, clock, answer, names)
-            wardrobe = Wardrobe(encoder, kept or room, room, observe)
-            form = Format(video, work.look(index, answer), clock.scale, answer["reordered"], crf, preset)
+            wardrobe = ClipEncoder(encoder, kept or room, room, observe)
+            form = ClipFormat(video, work.look(index, answer), clock.scale, answer["reordered"], crf, preset)
             end = max(round(decimal(cut.length) * clock.scale), clock.of(index.last) + 1)
-            around = await wardrobe.pictures(
+            around = await wardrobe.encode_video(
                 dress, form, names[3:], end, cautious=not chosen.head and _throws(chosen, index)
             )
             sounding = Sounding(encoder, work.run, source, room, media, cut, audio_bitrate)
             # Not the wanted start but the result's own, on whose clock the pictures are.
             start = Fraction(clock.origin, clock.scale)
-            beside = {number: await wardrobe.sounds(around, audio) for number, audio in sounding.tracks}
+            beside = {number: await wardrobe.encode_audio(around, audio) for number, audio in sounding.tracks}
             sounds, heard = await sounding.sounds(
-                cutter, start, name, around=around, beside=beside, changes=dress.changes
+                cutter, start, name, around=around, beside=beside, changes=dress.gains
             )
             await cutter.ask(
                 "join",
                 at=around.begin,
-                before=[(str(one.path), one.at, one.names) for one in around.before],
-                after=[(str(one.path), one.at, one.names) for one in around.after],
+                before=[(str(one.path), one.at, one.ids) for one in around.before],
+                after=[(str(one.path), one.at, one.ids) for one in around.after],
                 edges=made,
                 bridged=work.bridged(chosen, index) is not None,
                 plan=chosen.to_json(),
@@ -115,7 +117,7 @@ async def edges(
     ends = [place for place, there in ((chosen.head_to, chosen.head), (chosen.copy_to, chosen.tail)) if there]
     inside = (clock.seconds(one) + around.begin / clock.scale for one in ends if one is not None)
     joins = tuple(sorted((*around.joins, *inside)))
-    return Made(chosen, joins, index.pictures + around.pictures, heard, around)
+    return Made(chosen, joins, index.pictures + around.frames, heard, around)
 
 
 @dataclass(frozen=True)
@@ -131,16 +133,16 @@ class _Pieces:
     progress: Callable[[float, float | None, str, float | None], None]
     observe: Callable[[Event], None]
 
-    def look(self, index: Index, answer: dict[str, Any]) -> edge.Look:
+    def look(self, index: Index, answer: dict[str, Any]) -> edge.VideoFormat:
         """What all that is encoded must be like."""
-        return edge.Look(index.codec, self.media.video[0].pixel_format, answer["profile"])
+        return edge.VideoFormat(index.codec, self.media.video[0].pixel_format, answer["profile"])
 
     async def pictures(
-        self, chosen: Plan, index: Index, clock: Ticks, answer: dict[str, Any], free: list[Names]
-    ) -> list[tuple[str | None, Names]]:
+        self, chosen: Plan, index: Index, clock: Ticks, answer: dict[str, Any], free: list[ParameterSetIds]
+    ) -> list[tuple[str | None, ParameterSetIds]]:
         """Encode head and tail: where they are, and the names of their parameter sets."""
         look = self.look(index, answer)
-        made: list[tuple[str | None, Names]] = []
+        made: list[tuple[str | None, ParameterSetIds]] = []
         begin, low, end = (one or 0 for one in (chosen.copy_from, chosen.head_to, chosen.copy_to))
         over = self.bridged(chosen, index)
         idr = over.before - over.needs if over else None
@@ -155,7 +157,7 @@ class _Pieces:
             if wanted:
                 keyframe = max((one for one in answer["decodable"] if one <= first), default=answer["decodable"][0])
                 plain = word != "tail" and _throws(chosen, index)
-                piece = edge.Piece(
+                piece = edge.EdgeSpan(
                     first,
                     beyond,
                     keyframe,
@@ -164,18 +166,14 @@ class _Pieces:
                     idr if word == "head" else None,
                     word == "lead",
                 )
-                argv = edge.picture(
-                    self.source,
+                argv = edge.video_args(
+                    CutSource(self.source, self.media, self.cut),
                     path,
-                    self.media,
                     piece,
                     look,
-                    cut=self.cut,
+                    EncodeSettings(self.crf, self.preset, self.audio_bitrate, self.encoder.threads),
                     ticks=clock,
                     time_base=index.time_base,
-                    crf=self.crf,
-                    preset=self.preset,
-                    threads=self.encoder.threads,
                 )
                 await self.run(argv, path, float((beyond - first) * index.time_base))
         return made
@@ -216,7 +214,7 @@ def _throws(chosen: Plan, index: Index) -> bool:
     return any(keyframe.pts == chosen.copy_from and keyframe.kind != "idr" for keyframe in index.keyframes)
 
 
-def _names(codec: str, taken: list[list[int]], count: int) -> list[Names]:
+def _names(codec: str, taken: list[list[int]], count: int) -> list[ParameterSetIds]:
     """Names for the parameter sets of what is encoded that the source does not use: VPS, SPS, PPS."""
     vps, sps, pps = (set(one) for one in taken)
     if codec == "av1":

@@ -15,9 +15,9 @@ from vidd.files.disk_space import retry_if_full
 from vidd.integrations.datasets.formats.yolo import default, yolo
 from vidd.integrations.datasets.labels import Classes, Mark, Marked, Wanted
 from vidd.integrations.datasets.model import scaled
-from vidd.media.frames.worker.image_tasks import UNREADABLE, read, why_unreadable
-from vidd.media.frames.worker.jpeg import picture_of, save_small
-from vidd.media.frames.worker.normalize import Upright
+from vidd.media.frames.worker.image_tasks import UNREADABLE, read_image, why_unreadable
+from vidd.media.frames.worker.jpeg import save_thumbnail, to_image
+from vidd.media.frames.worker.normalize import Normalizer
 from vidd.media.probe.worker.reader import opened, picture_streams
 from vidd.model.augmentation import Recipe, geometry, moved
 from vidd.model.boxes import Box
@@ -100,7 +100,7 @@ class Task:
 
     def _picture(self, frame: Mapping[str, Any], data: bytes) -> Image.Image:
         try:
-            return read(data)[0]
+            return read_image(data)[0]
         except UNREADABLE as error:
             raise Refused(
                 f"the picture of frame {frame['number']} cannot be read ({why_unreadable(error)}): put it there again, whole"
@@ -114,7 +114,7 @@ class Task:
 
     def _small(self, place: str, picture: Image.Image) -> list[Any]:
         path = self._path(place)
-        save_small(picture.copy(), path, self._orders["largest"])
+        save_thumbnail(picture.copy(), path, self._orders["largest"])
         return _said(place, path.read_bytes())
 
     def _save(self, place: str, picture: Image.Image, quality: int) -> list[Any]:
@@ -135,7 +135,7 @@ class Task:
         """The pictures of the task's film with these numbers (`index`, from 1), decoded once."""
         if not frames:
             return
-        upright, wanted, number = Upright(deinterlace=True), iter(frames), 0
+        upright, wanted, number = Normalizer(deinterlace=True), iter(frames), 0
         next_one = next(wanted)
         with opened(Path(self._orders["film"]), self._orders["name"]) as container:
             streams = picture_streams(container)
@@ -145,7 +145,7 @@ class Task:
                 for picture in container.decode(streams[0]):
                     number += 1
                     while next_one is not None and next_one["index"] == number:
-                        yield picture_of(upright(picture))
+                        yield to_image(upright(picture))
                         next_one = next(wanted, None)  # type: ignore[arg-type]
                     if next_one is None:
                         return

@@ -1,7 +1,7 @@
-"""Argument lists for ffmpeg. Pure functions; read them from top to bottom as pairs, the program's name left out.
+"""ffmpeg argument lists for cuts and renditions, without the program's name. Pure.
 
--xerror is in none of them: it would throw an hour's talk away for one damaged packet of a stage recorder. ffmpeg
-goes on over damage, and the check of what came out decides (`verify.py`).
+-xerror is in none of them: one damaged packet of a stage recorder would end an hour's talk. ffmpeg continues past damage,
+and the check of the result decides (`media.verify`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
     from vidd.model.media import Audio, Media, Video
 
+# Silence where the audio starts late or has a gap of 20 ms: AAC in MP4 has no gaps, so all after one would come too early.
+FILL_GAPS = "aresample=async=1:min_hard_comp=0.02:first_pts=0"
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What is taken of a file, and how long picture and sound fade at both ends. Seconds from the file's start."""
+    """The part of a file from `start` to `end` (seconds from the file's start); video and audio fade for `fade` seconds at both ends."""
 
     start: float
     end: float
@@ -29,13 +32,52 @@ class Cut:
 
     @property
     def length(self) -> float:
-        """Seconds that come out."""
+        """Seconds of the result."""
         return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
+class CutSource:
+    """A cut of the recording `path`, which holds `media`. Reading begins at `seek` seconds, at or before the cut's start."""
+
+    path: Path
+    media: Media
+    cut: Cut
+    seek: float = 0.0
+
+    @property
+    def lead(self) -> float:
+        """Seconds from where reading begins to where the cut starts."""
+        return self.cut.start - self.seek
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeSettings:
+    """Settings of libx264 (`crf`, `preset`), of AAC (`audio_bitrate`, bits per second) and of both (`threads`, 0: automatic)."""
+
+    crf: int
+    preset: str
+    audio_bitrate: int
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioGraph:
+    """A filter graph that makes the audio tracks: the `inputs` it reads besides the recording, and its `args` with maps.
+
+    Both are empty where the recording's tracks are simply cut.
+    """
+
+    inputs: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+
+
+NO_GRAPH = AudioGraph()
+
+
+@dataclass(frozen=True, slots=True)
 class Rendition:
-    """One size of a video. Bit rates are bits per second; `fps` None keeps the source's pictures as they are."""
+    """One size of a video. Bit rates are bits per second; `fps` None keeps the source's frames as they are."""
 
     name: str
     width: int
@@ -46,78 +88,61 @@ class Rendition:
 
     @property
     def most_bits_per_second(self) -> int:
-        """What the rate control may reach for a while; it may also start with two seconds' worth in hand."""
+        """The bit rate that rate control may reach for a while; it may also start with two seconds' worth in hand."""
         return self.video_bitrate * 3 // 2
 
 
-def trim(
-    source: Path,
+def trim_args(
+    source: CutSource,
     output: Path,
-    media: Media,
-    cut: Cut,
+    settings: EncodeSettings,
     *,
-    seek: float,
-    crf: int,
-    preset: str,
-    audio_bitrate: int,
-    threads: int = 0,
-    over: Sequence[str] = (),
-    more: Sequence[str] = (),
-    graph: Sequence[str] = (),
+    overlay: Sequence[str] = (),
+    graph: AudioGraph = NO_GRAPH,
 ) -> list[str]:
-    """Cut, frame-exact, with fades; everything is encoded anew. `seek` (seconds) is at or before `cut.start`.
-
-    `over` is that of `picture`, `graph` that of `sound`, and `more` are the inputs it takes besides the source.
-    """
-    lead = cut.start - seek
+    """A frame-exact cut with fades, encoded in full. `overlay` is that of `video_args`; `graph` makes the audio tracks."""
     return [
-        *begin(),
-        *input_of(source, threads, seek),
-        *more,
-        *picture(media, cut, lead, crf=crf, preset=preset, over=over),
-        *sound(media, cut, lead, audio_bitrate=audio_bitrate, graph=graph),
-        *("-video_track_timescale", str(time_scale(media.video[0]))),
-        *end(output, media, threads),
+        *global_args(),
+        *input_args(source.path, settings.threads, source.seek),
+        *graph.inputs,
+        *video_args(source, settings, overlay=overlay),
+        *audio_args(source, settings, graph),
+        *("-video_track_timescale", str(time_scale(source.media.video[0]))),
+        *mp4_args(output, source.media, settings.threads),
     ]
 
 
-def picture(
-    media: Media,
-    cut: Cut,
-    lead: float,
-    *,
-    crf: int,
-    preset: str,
-    over: Sequence[str] = (),
-    after: Sequence[str] = (),
+def video_args(
+    source: CutSource, settings: EncodeSettings, *, overlay: Sequence[str] = (), after: Sequence[str] = ()
 ) -> list[str]:
-    """The talk's picture; `lead` is where the cut starts in what is read, `after` are filters that follow all others.
-
-    `over` are those that put something over it, before it fades.
-    """
+    """The video of a cut. `overlay` are filters that draw over the frames before they fade, `after` follow all others."""
     return [
-        *("-map", "0:V:0"),  # V, not v: the picture of the recording, and no cover
-        *("-filter:v", ",".join([*picture_chain(media, cut, lead, over), *after])),
-        *("-c:v", "libx264", "-preset", preset, "-crf", str(crf)),
-        *times(media.video[0]),
+        *("-map", "0:V:0"),  # V, not v: the video of the recording, and no cover image
+        *("-filter:v", ",".join([*video_filters(source, overlay), *after])),
+        *("-c:v", "libx264", "-preset", settings.preset, "-crf", str(settings.crf)),
+        *timing_args(source.media.video[0]),
     ]
 
 
-def picture_chain(media: Media, cut: Cut, lead: float, over: Sequence[str] = ()) -> list[str]:
-    """The filters that make the talk's picture, on the result's clock."""
-    video = media.video[0]
-    return [*_whole(video), *_cut("", lead, cut), *_plain(video), *over, *fades("", cut.length, cut.fade)]
-
-
-def sound(media: Media, cut: Cut, lead: float, *, audio_bitrate: int, graph: Sequence[str] = ()) -> list[str]:
-    """The talk's sound, as above; `graph` is another one for it, with its maps."""
+def video_filters(source: CutSource, overlay: Sequence[str] = ()) -> list[str]:
+    """The filters that make the video of a cut, on the result's clock."""
+    video, cut = source.media.video[0], source.cut
     return [
-        *(graph or (*sound_maps(media), "-filter:a", ",".join(sound_chain(lead, cut)))),
-        *("-c:a", "aac", "-b:a", str(audio_bitrate)),
+        *_clock_filters(video),
+        *_trim_filters("", source.lead, cut),
+        *_pixel_filters(video),
+        *overlay,
+        *fade_filters("", cut.length, cut.fade),
     ]
 
 
-def transcode(
+def audio_args(source: CutSource, settings: EncodeSettings, graph: AudioGraph = NO_GRAPH) -> list[str]:
+    """The audio tracks of a cut; `graph` makes them where they are not simply cut."""
+    plain = (*audio_maps(source.media), "-filter:a", ",".join(audio_filters(source.lead, source.cut)))
+    return [*(graph.args or plain), *("-c:a", "aac", "-b:a", str(settings.audio_bitrate))]
+
+
+def transcode_args(
     source: Path,
     outputs: Sequence[tuple[Rendition, Path]],
     media: Media,
@@ -126,53 +151,57 @@ def transcode(
     threads: int = 0,
 ) -> list[str]:
     """Several renditions of a whole file, which is decoded once."""
-    args = [*begin(), *input_of(source, threads, 0.0), *split([one for one, _ in outputs])]
-    for number, (one, path) in enumerate(outputs):
+    renditions = [rendition for rendition, _ in outputs]
+    args = [*global_args(), *input_args(source, threads, 0.0), *split_args(renditions)]
+    for number, (rendition, path) in enumerate(outputs):
         args += [
-            *rendition(number, one, media, preset=preset),
-            *rendition_sound(one, media),
-            *("-video_track_timescale", str(time_scale(media.video[0], one.fps))),
-            *end(path, media, threads),
+            *rendition_video_args(number, rendition, media, preset=preset),
+            *rendition_audio_args(rendition, media),
+            *("-video_track_timescale", str(time_scale(media.video[0], rendition.fps))),
+            *mp4_args(path, media, threads),
         ]
     return args
 
 
-def split(outputs: Sequence[Rendition], before: Sequence[str] = (), after: Sequence[Sequence[str]] = ()) -> list[str]:
-    """The filters of several renditions; `before` are such that precede all others, `after` those that follow, of each."""
-    heads = "".join(f"[in{number}]" for number in range(len(outputs)))
+def split_args(
+    renditions: Sequence[Rendition], before: Sequence[str] = (), after: Sequence[Sequence[str]] = ()
+) -> list[str]:
+    """The filter graph of several renditions. `before` are filters that precede it, `after` those that follow, by rendition."""
+    heads = "".join(f"[in{number}]" for number in range(len(renditions)))
     branches = [
         ",".join(
             [
-                f"[in{number}]scale={one.width}:{one.height}",
+                f"[in{number}]scale={rendition.width}:{rendition.height}",
                 "format=yuv420p",
-                *([f"fps={one.fps:g}"] if one.fps else []),
+                *([f"fps={rendition.fps:g}"] if rendition.fps else []),
                 *(after[number] if after else ()),
             ]
         )
         + f"[out{number}]"
-        for number, one in enumerate(outputs)
+        for number, rendition in enumerate(renditions)
     ]
-    return ["-filter_complex", ";".join(["[0:V:0]" + ",".join([*before, f"split={len(outputs)}"]) + heads, *branches])]
+    split = "[0:V:0]" + ",".join([*before, f"split={len(renditions)}"]) + heads
+    return ["-filter_complex", ";".join([split, *branches])]
 
 
-def rendition(number: int, one: Rendition, media: Media, *, preset: str) -> list[str]:
-    """The picture of the `number`th of the renditions that are split."""
+def rendition_video_args(number: int, rendition: Rendition, media: Media, *, preset: str) -> list[str]:
+    """The video of the rendition with this number in `split_args`."""
     return [
         *("-map", f"[out{number}]"),
-        *("-c:v", "libx264", "-preset", preset, "-b:v", str(one.video_bitrate)),
+        *("-c:v", "libx264", "-preset", preset, "-b:v", str(rendition.video_bitrate)),
         # A bound and not only an average, so that a rendition for 2 Mbit/s does play at 2 Mbit/s.
-        *("-maxrate", str(one.most_bits_per_second), "-bufsize", str(2 * one.video_bitrate)),
-        *times(media.video[0], one.fps),
+        *("-maxrate", str(rendition.most_bits_per_second), "-bufsize", str(2 * rendition.video_bitrate)),
+        *timing_args(media.video[0], rendition.fps),
     ]
 
 
-def rendition_sound(one: Rendition, media: Media) -> list[str]:
-    """Its sound."""
-    return [*sound_maps(media), *("-filter:a", UNBROKEN), *("-c:a", "aac", "-b:a", str(one.audio_bitrate))]
+def rendition_audio_args(rendition: Rendition, media: Media) -> list[str]:
+    """The audio tracks of a rendition."""
+    return [*audio_maps(media), *("-filter:a", FILL_GAPS), *("-c:a", "aac", "-b:a", str(rendition.audio_bitrate))]
 
 
 def time_scale(video: Video, fps: float | None = None) -> int:
-    """Ticks per second in which every picture of this rate lies on a tick; 90000 where the rate varies."""
+    """Ticks per second in which every frame of this rate lies on a tick; 90000 where the rate varies."""
     rate = Fraction(fps or video.rate or 25).limit_denominator(1001)
     if video.variable and not fps:
         return 90000
@@ -182,12 +211,8 @@ def time_scale(video: Video, fps: float | None = None) -> int:
     return scale
 
 
-# Silence where the sound starts late or has a hole of 20 ms: AAC in MP4 has none, so all after it would come too early.
-UNBROKEN = "aresample=async=1:min_hard_comp=0.02:first_pts=0"
-
-
-def begin() -> list[str]:
-    """What every run starts with."""
+def global_args() -> list[str]:
+    """The options that every run starts with."""
     return [
         "-nostdin",  # else ffmpeg reads keys from a terminal and stops when it has none
         "-hide_banner",
@@ -197,103 +222,108 @@ def begin() -> list[str]:
     ]
 
 
-def limits(threads: int) -> list[str]:
-    """What a source may make ffmpeg use and open."""
+def input_limits(threads: int) -> list[str]:
+    """Limits of what an untrusted input may make ffmpeg use and open."""
     return [
-        *_threads(threads),
+        *_thread_args(threads),
         *("-protocol_whitelist", "file"),  # foreign media may name addresses to open
         *("-format_whitelist", ",".join(FORMATS)),
     ]
 
 
-def input_of(source: Path, threads: int, seek: float) -> list[str]:
-    """A foreign file as an input, from about `seek` seconds on."""
+def input_args(source: Path, threads: int, seek: float) -> list[str]:
+    """An untrusted file as an input, read from about `seek` seconds on."""
     return [
-        *limits(threads),
-        *(("-ss", number(seek)) if seek > 0 else ()),
+        *input_limits(threads),
+        *(("-ss", format_seconds(seek)) if seek > 0 else ()),
         *("-i", f"file:{source}"),  # file: so that no name is taken for an option, a pattern or an address
     ]
 
 
-def sound_maps(media: Media) -> list[str]:
-    """All tracks of sound that can be decoded."""
-    # One by one: "0:a?" fails altogether where one track has no decoder (phones write such beside the usual one).
-    return [word for number, _ in _sound(media) for word in ("-map", f"0:a:{number}")]
+def audio_maps(media: Media) -> list[str]:
+    """Maps of all audio tracks that can be decoded."""
+    # Track by track: "0:a?" fails altogether where one track has no decoder (phones write such beside the usual one).
+    return [word for number, _ in _decodable_tracks(media) for word in ("-map", f"0:a:{number}")]
 
 
-def _sound(media: Media) -> list[tuple[int, Audio]]:
-    return [(number, one) for number, one in enumerate(media.audio) if one.codec != "unknown"]
+def _decodable_tracks(media: Media) -> list[tuple[int, Audio]]:
+    return [(number, audio) for number, audio in enumerate(media.audio) if audio.codec != "unknown"]
 
 
-def _cut(a: str, lead: float, cut: Cut) -> list[str]:
-    # Not PTS-STARTPTS: picture and sound begin at different times, and that difference must stay. round(), since
+def _trim_filters(a: str, lead: float, cut: Cut) -> list[str]:
+    # Not PTS-STARTPTS: video and audio begin at different times, and that difference must stay. round(), since
     # setpts cuts off.
     return [
-        f"{a}trim=start={number(lead)}:end={number(lead + cut.length)}",
-        f"{a}setpts=round(PTS{'-' if lead >= 0 else '+'}{number(abs(lead))}/TB)",
+        f"{a}trim=start={format_seconds(lead)}:end={format_seconds(lead + cut.length)}",
+        f"{a}setpts=round(PTS{'-' if lead >= 0 else '+'}{format_seconds(abs(lead))}/TB)",
     ]
 
 
-def sound_chain(lead: float, cut: Cut) -> list[str]:
-    """The filters that cut and fade sound; `lead` is where the cut starts in what is read."""
-    return [*_cut("a", lead, cut), UNBROKEN, *fades("a", cut.length, cut.fade)]
+def audio_filters(lead: float, cut: Cut) -> list[str]:
+    """The filters that cut and fade audio; `lead` is where the cut starts in what is read (seconds)."""
+    return [*_trim_filters("a", lead, cut), FILL_GAPS, *fade_filters("a", cut.length, cut.fade)]
 
 
-def fades(a: str, seconds: float, fade: float) -> list[str]:
-    """The filters that let something of so many seconds fade in and out; `a` is "a" for sound."""
+def fade_filters(a: str, seconds: float, fade: float) -> list[str]:
+    """A fade in and a fade out of something that lasts `seconds`; `a` is "a" for audio."""
     if fade <= 0:
         return []
-    length = number(fade)
-    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={number(seconds - fade)}:d={length}"]
+    length = format_seconds(fade)
+    return [f"{a}fade=t=in:st=0:d={length}", f"{a}fade=t=out:st={format_seconds(seconds - fade)}:d={length}"]
 
 
-def _whole(video: Video) -> list[str]:
+def _clock_filters(video: Video) -> list[str]:
     return [
         f"settb=1/{time_scale(video)}",  # a tick may be a whole frame (AVI), and the cut begin in the middle of one
-        # No browser does it. Only where it is needed: it loses a picture where the size changes on the way.
+        # No browser deinterlaces. Only where it is needed: bwdif loses a frame where the size changes on the way.
         *(["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []),
     ]
 
 
-def _plain(video: Video) -> list[str]:
-    # 4:2:0 needs even sides; a line less is no resampling. Fades end in the black of the usual range.
+def _pixel_filters(video: Video) -> list[str]:
+    # 4:2:0 needs even sides; a line less is no resampling. Fades end in the black of the limited range.
     even = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
     return [*even, "scale=out_range=tv", "format=yuv420p"]
 
 
-def times(video: Video, fps: float | None = None) -> list[str]:
-    """How the encoder gets its pictures' times."""
+def timing_args(video: Video, fps: float | None = None) -> list[str]:
+    """How the encoder gets the times of its frames."""
     return [
-        *("-fps_mode:v", "vfr"),  # every picture at its own time: none doubled, none dropped
+        *("-fps_mode:v", "vfr"),  # every frame at its own time: none doubled, none dropped
         # By default one tick per frame, which would round a varying rate.
         *("-enc_time_base:v", f"1:{time_scale(video, fps)}"),
     ]
 
 
-def end(output: Path, media: Media, threads: int) -> list[str]:
-    """What every MP4 file ends with, its name last."""
+def mp4_args(output: Path, media: Media, threads: int) -> list[str]:
+    """The options that every MP4 file ends with, its name last."""
     return [
-        *_threads(threads),
+        *_thread_args(threads),
         *("-map_metadata", "-1"),  # recorders write places, serial numbers and people's names
-        *_languages(media),  # which the line above took away too
+        *_language_args(media),  # which the line above took away too
         *("-map_chapters", "-1"),
         *("-write_tmcd", "0"),  # no time code track of the recorder's clock
-        *("-max_muxing_queue_size", "4096"),  # sound waits here for the first picture, which may start late
+        *("-max_muxing_queue_size", "4096"),  # audio waits here for the first frame, which may start late
         *("-movflags", "+faststart"),  # the index in front: players start without the whole file
         *("-f", "mp4"),
         f"file:{output}",
     ]
 
 
-def _languages(media: Media) -> list[str]:
-    told = [(place, one.language) for place, (_, one) in enumerate(_sound(media)) if one.language]
-    return [word for place, language in told for word in (f"-metadata:s:a:{place}", f"language={language}")]
+def _language_args(media: Media) -> list[str]:
+    languages = [(number, audio.language) for number, (_, audio) in enumerate(_decodable_tracks(media))]
+    return [
+        word
+        for number, language in languages
+        if language
+        for word in (f"-metadata:s:a:{number}", f"language={language}")
+    ]
 
 
-def _threads(threads: int) -> list[str]:
+def _thread_args(threads: int) -> list[str]:
     return ["-threads", str(threads)] if threads else []
 
 
-def number(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Seconds as ffmpeg reads them, to the microsecond."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")

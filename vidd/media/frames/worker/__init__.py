@@ -1,1 +1,1 @@
-"""Decodes frames and encodes task videos. Runs in a child: the daemon never imports it."""
+"""Decodes frames and encodes task videos, in a child: the daemon never imports this package."""

@@ -17,7 +17,7 @@ from av.filter import Graph
 
 from vidd.media.bitstream import aac
 from vidd.media.bitstream.aac import FRAME
-from vidd.media.ffmpeg.args.common import number
+from vidd.media.ffmpeg.args.common import format_seconds
 from vidd.media.probe.worker.reader import opened
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker import pcm
@@ -178,7 +178,7 @@ class Seamed:
 
     def _fades(self, frame: Any) -> Graph:
         graph, cut = Graph(), self._cut
-        length, last = number(cut.fade), number(cut.length - cut.fade)
+        length, last = format_seconds(cut.fade), format_seconds(cut.length - cut.fade)
         fades = (f"t=in:st=0:d={length}", f"t=out:st={last}:d={length}") if cut.fade > 0 else ()
         source = graph.add_abuffer(
             sample_rate=frame.sample_rate,
@@ -222,7 +222,7 @@ class Seamed:
                 yield place, packet
 
     def _exact_end(self) -> Fraction:
-        return self._start + Fraction(number(self._cut.length))
+        return self._start + Fraction(format_seconds(self._cut.length))
 
     def _looked_through(self) -> Grid:
         with opened(self._path, self._name) as container:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from vidd.errors import Refused
 from vidd.media.bitstream import nal
 from vidd.media.ffmpeg.args.common import Cut
-from vidd.media.smartcut.plan import Plan, SmartCutUnavailable, Ticks
+from vidd.media.ffmpeg.timebase import Ticks
+from vidd.media.smartcut.plan import Plan, SmartCutUnavailable
 from vidd.media.smartcut.worker import muxer, packet_scan
 from vidd.media.smartcut.worker.aac_seam import Seamed
 from vidd.media.smartcut.worker.encoded_audio import Whole

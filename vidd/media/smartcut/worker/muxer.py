@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer, OutputContainer
 
-    from vidd.media.smartcut.plan import Plan, Ticks
+    from vidd.media.ffmpeg.timebase import Ticks
+    from vidd.media.smartcut.plan import Plan
     from vidd.media.smartcut.worker.encoded_parts import Part
 
 # Where one has no time, it is asked for, and not believed to the type checker.

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from vidd.media.ffmpeg import parse
-from vidd.media.loudness.loudness import Change, Loudness, Measured, change, corrected, measurement
+from vidd.media.loudness.normalization import (
+    GainChange,
+    Loudness,
+    Measurement,
+    correct_gain,
+    gain_change,
+    measurement_args,
+)
 
 SUMMARY = """  Stream #0:0: Audio: pcm_s16le
 [Parsed_ebur128_5 @ 0x7f7028001c00] Summary:
@@ -45,28 +52,28 @@ def test_the_summary_is_read(said, wanted):
     [
         (-23.9, -5.0, -23.0, "It is within 1 LU of -23 LUFS."),
         (-22.0, -5.0, -23.0, "It is within 1 LU of -23 LUFS."),
-        (-24.1, -5.0, -23.0, Change(1.1)),
-        (-30.0, -10.0, -23.0, Change(7.0, None)),
-        (-30.0, -8.4, -23.0, Change(7.0, -1.5)),
-        (-14.0, 0.5, -23.0, Change(-9.0, None)),
-        (-60.0, -40.0, -16.0, Change(30.0, None)),
+        (-24.1, -5.0, -23.0, GainChange(1.1)),
+        (-30.0, -10.0, -23.0, GainChange(7.0, None)),
+        (-30.0, -8.4, -23.0, GainChange(7.0, -1.5)),
+        (-14.0, 0.5, -23.0, GainChange(-9.0, None)),
+        (-60.0, -40.0, -16.0, GainChange(30.0, None)),
         (None, None, -23.0, "It is silent."),
     ],
 )
 def test_a_talk_is_brought_to_the_target_or_left_alone(loudness, peak, target, wanted):
-    assert change(Measured(loudness, 5.0, peak), Loudness(target=target)) == wanted
+    assert gain_change(Measurement(loudness, 5.0, peak), Loudness(target=target)) == wanted
 
 
 def test_what_a_limiter_takes_away_is_put_on_top():
     wanted = Loudness(target=-16)
-    assert corrected(Change(12.0, -1.5), Measured(-17.1, 3, -1.5), wanted) == Change(13.1, -1.5)
-    assert corrected(Change(29.5, -1.5), Measured(-18.0, 3, -1.5), wanted) == Change(30.0, -1.5)
-    assert corrected(Change(12.0, -1.5), Measured(None, 0, None), wanted) == Change(12.0, -1.5)
+    assert correct_gain(GainChange(12.0, -1.5), Measurement(-17.1, 3, -1.5), wanted) == GainChange(13.1, -1.5)
+    assert correct_gain(GainChange(29.5, -1.5), Measurement(-18.0, 3, -1.5), wanted) == GainChange(30.0, -1.5)
+    assert correct_gain(GainChange(12.0, -1.5), Measurement(None, 0, None), wanted) == GainChange(12.0, -1.5)
 
 
 def test_a_gain_alone_is_one_filter_and_a_limit_is_four_times_oversampled():
-    assert Change(6.1).filters(48000) == ["volume=6.10dB"]
-    limited = Change(6.1, -6.0206).filters(48000)
+    assert GainChange(6.1).filters(48000) == ["volume=6.10dB"]
+    limited = GainChange(6.1, -6.0206).filters(48000)
     assert limited[0] == "volume=6.10dB"
     assert limited[1] == "aresample=192000"
     assert "limit=0.500000" in limited[2]
@@ -88,7 +95,7 @@ def test_levels_that_are_none_are_faults_of_the_settings(key, value):
 
 
 def test_measuring_writes_nothing():
-    argv = measurement(Path("/j/in.mp4"), 1, ["atrim=start=1"], seek=60.0)
+    argv = measurement_args(Path("/j/in.mp4"), 1, ["atrim=start=1"], seek=60.0)
     assert argv[-3:] == ["-f", "null", "-"]
     assert argv[argv.index("-map") + 1] == "0:a:1"
     assert argv[argv.index("-filter:a") + 1] == "atrim=start=1,ebur128=peak=true:framelog=quiet"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ from footage import clips
 from pydantic import ValidationError
 
 from vidd.errors import Refused, RetryLater
-from vidd.media.ffmpeg import process as ffmpeg_process
 from vidd.model.event import EncodeEnded
 from vidd.ports import Encoder
 from vidd.steps import transcode, trim
@@ -57,11 +57,11 @@ def made_of(recording: Path, directory: Path, kind: str) -> Path:
 def kept(monkeypatch):
     """As if the daemon were killed between the rename of the talk and the end of its segments."""
 
-    async def forget(_):
+    async def remove(_):
         pass
 
     for step in (trim, transcode):
-        monkeypatch.setattr(step, "forget", forget)
+        monkeypatch.setattr(step, "remove_checkpoints", remove)
 
 
 async def cut(source: Path, *, start=START, end=END, encoder=None, **options) -> tuple[Path, dict, clips.Watched]:
@@ -88,7 +88,7 @@ def lose(directory: Path, *numbers: int, name: str = "talk") -> None:
 
 def packets(path: Path) -> list[tuple[float, bytes]]:
     with av.open(str(path)) as file:
-        return [(float(one.pts * one.time_base), bytes(one)) for one in file.demux(video=0) if one.size]
+        return [(float(packet.pts * packet.time_base), bytes(packet)) for packet in file.demux(video=0) if packet.size]
 
 
 def complaints(path: Path) -> str:
@@ -145,7 +145,7 @@ async def test_places_where_the_picture_is_not_right_at_once_are_not_gone_on_fro
     await cut(source)
     lose(tmp_path, -1)
     talk, check, _ = await cut(source)
-    assert check["segments"]["why"] == "Seeks to two places in it do not show the same pictures at the same times."
+    assert check["segments"]["why"] == "Seeks to two places in it do not show the same frames at the same times."
     assert clips.numbers(talk) == one
 
 
@@ -266,13 +266,13 @@ async def test_a_cut_that_is_cancelled_keeps_its_whole_segments_and_goes_on_from
 async def test_a_disk_that_fills_up_in_the_middle_leaves_the_whole_segments(tmp_path, recording, monkeypatch):
     source = without_sound(recording, tmp_path)
     encoder = Encoder(program(tmp_path, SLOW), nice=0, threads=1, stall=30.0, disk_reserve=1)
-    usage = ffmpeg_process.shutil.disk_usage
+    usage = shutil.disk_usage
 
     def filling(path):
         closed = [one for one in tmp_path.glob(".talk.segments/*/closed") if one.stat().st_size]
         return usage(path)._replace(free=0) if closed else usage(path)
 
-    monkeypatch.setattr(ffmpeg_process.shutil, "disk_usage", filling)
+    monkeypatch.setattr(shutil, "disk_usage", filling)
     with pytest.raises(RetryLater, match="free some space") as raised:
         await cut(source, encoder=encoder)
     assert not raised.value.counts
@@ -325,7 +325,7 @@ async def ladder(source: Path, segment: str) -> dict[str, dict]:
     watched = clips.Watched(source.parent, source, name="x.mp4")
     options = transcode.Options.model_validate({"renditions": RENDITIONS, "segment": segment, "preset": "ultrafast"})
     outcome = await transcode.run(options, watched.context)
-    return {one.path: one.facts["check"] for one in outcome.artifacts}
+    return {artifact.path: artifact.facts["check"] for artifact in outcome.artifacts}
 
 
 async def test_renditions_of_one_decode_each_go_on_where_they_were(tmp_path, recording):

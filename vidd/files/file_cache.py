@@ -1,0 +1,66 @@
+"""A cache of files that are made once and used by many jobs, such as an intro in the format of a conference's recordings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from vidd.files.atomic import commit, temporary_path
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+_MOST_FILES = 32
+"""How many files of a kind a directory keeps; the least recently used one goes first."""
+
+
+class FileCache:
+    """Makes each cached file once; whoever needs it meanwhile waits."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+
+    async def provide(self, cached: Path, path: Path, make: Callable[[Path], Awaitable[None]]) -> None:
+        """Link the file `cached`, made by `make(path)` where it is missing, to `path`.
+
+        `path` stays whatever becomes of `cached`.
+        """
+        lock = self._locks.setdefault(cached, asyncio.Lock())
+        async with lock:
+            try:
+                _link(cached, path)
+            except FileNotFoundError:
+                cached.parent.mkdir(parents=True, exist_ok=True)
+                part = temporary_path(cached)
+                try:
+                    await make(part)
+                    await commit(part, cached)
+                finally:
+                    part.unlink(missing_ok=True)
+                _link(cached, path)
+                _remove_oldest(cached.parent, cached.suffix)
+
+
+def _link(cached: Path, path: Path) -> None:
+    os.utime(cached)
+    try:
+        os.link(cached, path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        # Another file system, or one without hard links.
+        shutil.copyfile(cached, path)
+
+
+def _remove_oldest(directory: Path, suffix: str) -> None:
+    aged = []
+    for path in directory.glob(f"[!.]*{suffix}"):
+        with suppress(FileNotFoundError):
+            aged.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(aged)[:-_MOST_FILES]:
+        path.unlink(missing_ok=True)
