@@ -90,7 +90,7 @@ def sound(path: Path, track: int = 0) -> array.array:
 def loudness(path: Path, at: float, track: int = 0) -> float:
     """RMS of a tenth of a second of sound around a time, 0 to 1."""
     here = sound(path, track)[max(0, round((at - 0.05) * 48000)) : round((at + 0.05) * 48000)]
-    return (sum(one * one for one in here) / len(here)) ** 0.5 / 32768
+    return (sum(level * level for level in here) / len(here)) ** 0.5 / 32768
 
 
 class Watched:

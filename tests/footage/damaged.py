@@ -108,7 +108,11 @@ def overwritten(
         data = bytearray(talk.path.read_bytes())
         with av.open(str(talk.path)) as file:
             packets = file.demux(file.streams.video[0])
-            packet = next(one for one in packets if one.pts * one.time_base >= time and (one.is_keyframe or not key))
+            packet = next(
+                candidate
+                for candidate in packets
+                if candidate.pts * candidate.time_base >= time and (candidate.is_keyframe or not key)
+            )
             # The unit's length stays, so that only its content is wrong.
             begin, end = packet.pos + 40, packet.pos + (size or packet.size)
         data[begin:end] = random.Random(1).randbytes(end - begin) if noise else bytes(end - begin)
@@ -130,13 +134,13 @@ def rewritten(change: Callable[[list], list]) -> Callable[[Talk, Path], None]:
             packets[0] = change(packets[0])
             made = [out.add_stream_from_template(stream, opaque=True) for stream in streams]
             ready = []
-            for stream, target, each in zip(streams, made, packets, strict=True):
-                for packet, shown, decoded in each:
+            for stream, target, group in zip(streams, made, packets, strict=True):
+                for packet, shown, decoded in group:
                     copy = av.Packet(bytes(packet))
                     copy.pts, copy.dts, copy.time_base = shown, decoded, stream.time_base
                     copy.is_keyframe, copy.stream = packet.is_keyframe, target
                     ready.append((float(decoded * stream.time_base), copy))
-            for _, packet in sorted(ready, key=lambda each: each[0]):
+            for _, packet in sorted(ready, key=lambda entry: entry[0]):
                 out.mux(packet)
 
     return make
@@ -144,7 +148,7 @@ def rewritten(change: Callable[[list], list]) -> Callable[[Talk, Path], None]:
 
 def _later(packets: list, by: int) -> list:
     step = 512
-    return [(one, shown + by * step, decoded + by * step) for one, shown, decoded in packets]
+    return [(packet, shown + by * step, decoded + by * step) for packet, shown, decoded in packets]
 
 
 def lost_at_a_join(packets: list) -> list:
@@ -164,7 +168,10 @@ def twice_at_a_join(packets: list) -> list:
 
 def at_one_time(packets: list) -> list:
     """Two pictures are shown at the same time."""
-    return [(one, packets[100][1] if at == 101 else shown, decoded) for at, (one, shown, decoded) in enumerate(packets)]
+    return [
+        (packet, packets[100][1] if at == 101 else shown, decoded)
+        for at, (packet, shown, decoded) in enumerate(packets)
+    ]
 
 
 def without_what_it_refers_to(packets: list) -> list:

@@ -43,7 +43,7 @@ def recording(path: Path, seconds: float = SECONDS, *, paired: bool = True) -> P
 def _frame(number: int) -> bytes:
     idr, picture = number % 25 == 0, _picture(number)
     sets = [_sequence(), _parameters()] if idr else []
-    fields = [_field(picture[one::2], number % 25, bottom=one, idr=idr and not one) for one in (0, 1)]
+    fields = [_field(picture[field::2], number % 25, bottom=field, idr=idr and not field) for field in (0, 1)]
     return b"".join(map(_unit, sets + fields))
 
 

@@ -61,24 +61,36 @@ async def run(*words: object) -> tuple[bytes, str]:
     return out, said.decode(errors="replace")
 
 
-async def make(directory: Path, one: Recording) -> Path:
+async def make(directory: Path, recording: Recording) -> Path:
     """The recording, `in.<suffix>` in this directory."""
-    path = directory / f"in.{one.suffix}"
-    first = directory / f"first.{one.suffix}" if one.again else path
-    filters = ["format=yuv420p", PICTURE, *([one.chosen] if one.chosen else []), f"format={one.pixels}"]
-    sound = f"{BEEP}:duration={one.seconds - one.early - one.late}"
+    path = directory / f"in.{recording.suffix}"
+    first = directory / f"first.{recording.suffix}" if recording.again else path
+    filters = [
+        "format=yuv420p",
+        PICTURE,
+        *([recording.chosen] if recording.chosen else []),
+        f"format={recording.pixels}",
+    ]
+    sound = f"{BEEP}:duration={recording.seconds - recording.early - recording.late}"
     await run(
-        *("-loglevel", "error", "-f", "lavfi", "-i", f"color=gray:s={WIDTH}x{HEIGHT}:r={one.rate}:d={one.seconds}"),
-        *(word for _ in one.sounds for word in ("-itsoffset", one.late, "-f", "lavfi", "-i", sound)),
+        *(
+            "-loglevel",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            f"color=gray:s={WIDTH}x{HEIGHT}:r={recording.rate}:d={recording.seconds}",
+        ),
+        *(word for _ in recording.sounds for word in ("-itsoffset", recording.late, "-f", "lavfi", "-i", sound)),
         *("-filter:v", ",".join(filters), "-fps_mode:v", "vfr", "-map", "0:v"),
-        *(word for number in range(len(one.sounds)) for word in ("-map", f"{number + 1}:a")),
-        *("-threads", 1, "-c:v", *one.video),
-        *(word for number, (codec, *more) in enumerate(one.sounds) for word in (f"-c:a:{number}", codec, *more)),
-        *one.output,
+        *(word for number in range(len(recording.sounds)) for word in ("-map", f"{number + 1}:a")),
+        *("-threads", 1, "-c:v", *recording.video),
+        *(word for number, (codec, *more) in enumerate(recording.sounds) for word in (f"-c:a:{number}", codec, *more)),
+        *recording.output,
         first,
     )
-    if one.again:
-        before, after = one.again
+    if recording.again:
+        before, after = recording.again
         await run("-loglevel", "error", *before, "-i", first, "-map", "0", "-c", "copy", *after, path)
     return path
 
@@ -127,7 +139,7 @@ class Seen:
         loudest = max(map(abs, part), default=0)
         if loudest < 60:
             return None
-        return (begin + next(at for at, one in enumerate(part) if abs(one) > 0.3 * loudest)) / HZ
+        return (begin + next(at for at, level in enumerate(part) if abs(level) > 0.3 * loudest)) / HZ
 
 
 def _mean(picture: bytes, left: int, right: int) -> float:

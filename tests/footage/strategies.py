@@ -88,7 +88,7 @@ def measure(source: Seen, seen: Seen, times: Times, check: dict[str, Any]) -> La
     """One lane beside its source."""
     inside = times.inside(source.times)
     numbers = [(seen.number(at), source.number(there)) for at, there in enumerate(inside[: len(seen.pictures)])]
-    lost = abs(len(inside) - len(seen.pictures)) + sum(one not in (None, other) for one, other in numbers)
+    lost = abs(len(inside) - len(seen.pictures)) + sum(number not in (None, other) for number, other in numbers)
     offset, points = _moved(source, seen, times)
     return Lane(
         check,
@@ -112,7 +112,7 @@ def _of_the_fades(seen: Seen, times: Times) -> list[int]:
     """Pictures near the beginning, the middle and the end of both fades."""
     fade, length = times.fade, times.length
     wanted = (0, fade / 2, fade, length - fade, length - fade / 2, length)
-    return [min(range(len(seen.pictures)), key=lambda at: abs(seen.times[at] - one)) for one in wanted]
+    return [min(range(len(seen.pictures)), key=lambda at: abs(seen.times[at] - time)) for time in wanted]
 
 
 def _moved(source: Seen, seen: Seen, times: Times) -> tuple[float, int]:
@@ -122,7 +122,7 @@ def _moved(source: Seen, seen: Seen, times: Times) -> tuple[float, int]:
     for flash in source.flashes():
         if not 0.3 < flash - times.start < times.length - 0.3:
             continue
-        here = min(flashes, key=lambda one: abs(one - flash + times.start))
+        here = min(flashes, key=lambda time: abs(time - flash + times.start))
         for track in range(len(source.sounds)):
             before, after = source.beep(flash, track), seen.beep(here, track)
             assert (before is None) == (after is None), f"at {flash} s the sound is {before} and {after}"
@@ -145,7 +145,7 @@ def compare(source: Seen, quick: Lane, whole: Lane, times: Times) -> None:
     quick.likeness = min(psnr(quick.seen.pictures[at], whole.seen.pictures[at]) for at in near)
 
 
-def psnr(one: bytes, other: bytes) -> float:
+def psnr(first: bytes, other: bytes) -> float:
     """How like two pictures are, in dB."""
-    error = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / len(one)
+    error = sum((a - b) ** 2 for a, b in zip(first, other, strict=True)) / len(first)
     return 10 * math.log10(255**2 / error) if error else math.inf

@@ -131,7 +131,7 @@ async def test_a_part_that_does_not_hold_its_pictures_is_refused(tmp_path, walk,
     real, media = args.encode_args, await scenes.probe(ENCODER, walk, "walk")
 
     def elsewhere(source, pattern, listed, **_):
-        moved = [replace(one, start=one.start + 3) for one in listed]
+        moved = [replace(scene, start=scene.start + 3) for scene in listed]
         return real(source, pattern, media, moved, crf=30, preset="ultrafast", audio=False, threads=1)
 
     monkeypatch.setattr(args, "copy_args", elsewhere)

@@ -84,7 +84,7 @@ async def test_where_all_are_higher_the_smallest_is_made_at_the_sources_size(tmp
     outcome = await transcode.run(options(LARGE, {**LARGE, "height": 180}), context(source))
     (only,) = outcome.artifacts
     assert (only.role, only.media.video[0].shown) == ("rendition-90p", (96, 64))
-    assert [one["name"] for one in outcome.facts["left_out"]] == ["180p"]
+    assert [note["name"] for note in outcome.facts["left_out"]] == ["180p"]
 
 
 async def test_a_rendition_may_be_higher_than_the_source_where_that_is_asked_for(tmp_path):

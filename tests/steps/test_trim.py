@@ -174,7 +174,7 @@ async def test_every_sound_track_is_kept_and_fades(tmp_path):
     )
     made = await cut(source, 0, 4, fade=1)
     watched = await trim.probe(clips.ENCODER, made)
-    assert [one.language for one in watched.audio] == [None, "deu", None]
+    assert [track.language for track in watched.audio] == [None, "deu", None]
     for track in range(3):
         assert clips.loudness(made, 0.5, track) == pytest.approx(clips.loudness(source, 2, track) / 2, rel=0.06)
 
@@ -195,7 +195,7 @@ async def test_sound_and_picture_stay_together(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", picture=flash, sound=beep)
     made = await cut(source, 1.2, 3.5)
     seen = next(time for time, frame in clips.pictures(made) if clips.brightness(frame) > 120)
-    heard = next(at / 48000 for at, one in enumerate(clips.sound(made)) if abs(one) > 3000)
+    heard = next(at / 48000 for at, level in enumerate(clips.sound(made)) if abs(level) > 3000)
     assert abs(seen - heard) < 0.02
     assert seen == pytest.approx(0.8, abs=0.001)
 

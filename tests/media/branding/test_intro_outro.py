@@ -53,8 +53,8 @@ class Dressed:
 
     def part(self, name: str) -> tuple[float, float]:
         """When it begins and ends."""
-        one = next(one for one in self.facts["parts"] if one["part"] == name)
-        return one["at"], one["at"] + one["seconds"]
+        part = next(part for part in self.facts["parts"] if part["part"] == name)
+        return part["at"], part["at"] + part["seconds"]
 
 
 def sting(directory: Path, *, name="sting.mp4", seconds=1.2, output=(), chosen="null", **more) -> str:
@@ -80,8 +80,8 @@ async def dress(directory: Path, source: Path, talk=TALK, span=(START, END), **o
     return Dressed(directory / outcome.artifacts[0].path, outcome, watched.events)
 
 
-async def seen(one: Dressed, recording: Recording = RECORDING, turned: str = "") -> Seen:
-    found = await look(one.path, recording.codec, turned)
+async def seen(result: Dressed, recording: Recording = RECORDING, turned: str = "") -> Seen:
+    found = await look(result.path, recording.codec, turned)
     assert found.said == ""
     return found
 
@@ -102,7 +102,7 @@ def number_of(shown: Seen, begin: float, end: float) -> list[int | None]:
 
 async def test_all_parts_come_one_after_another_and_the_talk_keeps_picture_and_sound_together(tmp_path, lane):
     source = await make(tmp_path, RECORDING)
-    one = await dress(
+    result = await dress(
         tmp_path,
         source,
         lane=lane,
@@ -111,8 +111,8 @@ async def test_all_parts_come_one_after_another_and_the_talk_keeps_picture_and_s
         closing_card=grey_card(seconds=0.8),
         sting_after=sting(tmp_path, name="after.mp4", seconds=0.6),
     )
-    assert one.facts["lane"] == ("edges" if lane == "auto" else "full")
-    parts = [(part["part"], round(part["at"], 6), round(part["seconds"], 6)) for part in one.facts["parts"]]
+    assert result.facts["lane"] == ("edges" if lane == "auto" else "full")
+    parts = [(part["part"], round(part["at"], 6), round(part["seconds"], 6)) for part in result.facts["parts"]]
     assert parts == [
         ("sting before", 0.0, 1.2),
         ("title card", 1.2, 1.0),
@@ -120,8 +120,8 @@ async def test_all_parts_come_one_after_another_and_the_talk_keeps_picture_and_s
         ("closing card", 7.6, 0.8),
         ("sting after", 8.4, 0.6),
     ]
-    assert one.facts["talk_at"] == pytest.approx(2.2)
-    shown = await seen(one)
+    assert result.facts["talk_at"] == pytest.approx(2.2)
+    shown = await seen(result)
     assert len(shown.times) == 30 + 25 + 135 + 20 + 15
     assert shown.times == pytest.approx(
         [at / 25 for at in range(55)]
@@ -138,14 +138,14 @@ async def test_all_parts_come_one_after_another_and_the_talk_keeps_picture_and_s
     assert grey_at(shown, 5.02) == pytest.approx(GREY, abs=3)
     assert grey_at(shown, 7.6) == pytest.approx(BLACK, abs=4)
     assert grey_at(shown, 8.4) == pytest.approx(STING_GREY, abs=3)
-    assert [one for one in number_of(shown, 2.8, 7.0) if one is not None] == list(range(48, 153))
+    assert [number for number in number_of(shown, 2.8, 7.0) if number is not None] == list(range(48, 153))
     late = together(shown, 2.2, 7.6)
     assert len(late) == 5
     assert max(map(abs, late)) <= 0.02
-    assert one.outcome.artifacts[0].media.duration == pytest.approx(9.0, abs=0.03)
+    assert result.outcome.artifacts[0].media.duration == pytest.approx(9.0, abs=0.03)
     assert len(shown.sounds[0]) / 48000 == pytest.approx(9.0, abs=0.001)
     for at, loud in ((0.6, True), (1.7, False), (8.0, False), (8.7, True)):
-        assert (clips.loudness(one.path, at) > 0.05) is loud, at
+        assert (clips.loudness(result.path, at) > 0.05) is loud, at
 
 
 async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_a_run_before(tmp_path, monkeypatch):
@@ -176,7 +176,7 @@ async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_
     assert number > 1
     assert (straight.check["segments"]["found"], again.check["segments"]["found"]) == (0, number)
     assert again.check["segments"]["encoded"] == 0
-    assert [one for one in number_of(shown, 2.8, 14.2) if one is not None] == list(range(48, 333))
+    assert [number for number in number_of(shown, 2.8, 14.2) if number is not None] == list(range(48, 333))
     assert max(map(abs, together(shown, 2.2, 14.8))) <= 0.02
     assert (await seen(again)).pictures == shown.pictures
     logo(tmp_path, colour=(9, 9, 9, 255))
@@ -191,18 +191,22 @@ async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_
 
 async def test_the_packets_of_the_talk_are_the_recordings_own(tmp_path):
     source = await make(tmp_path, RECORDING)
-    one = await dress(tmp_path, source, sting_before=sting(tmp_path), title_card=grey_card(), sting_after="sting.mp4")
-    begin = one.facts["talk_at"]
-    inside = [place["at"] for place in one.check["joins"] if begin + 0.01 < place["at"] < begin + 5.39]
+    result = await dress(
+        tmp_path, source, sting_before=sting(tmp_path), title_card=grey_card(), sting_after="sting.mp4"
+    )
+    begin = result.facts["talk_at"]
+    inside = [place["at"] for place in result.check["joins"] if begin + 0.01 < place["at"] < begin + 5.39]
     theirs = {digest for _, digest in read_packets(source, "h264", 0.0)}
     ours = [
-        digest for time, digest in read_packets(one.path, "h264", 0.0) if inside[0] - 1e-4 <= time < inside[-1] - 1e-4
+        digest
+        for time, digest in read_packets(result.path, "h264", 0.0)
+        if inside[0] - 1e-4 <= time < inside[-1] - 1e-4
     ]
     assert len(inside) == 2
     assert len(ours) > 80
     assert set(ours) <= theirs
-    assert one.check["sound_encoded"] == [""]
-    assert copied_sound(one.path, source) > 180
+    assert result.check["sound_encoded"] == [""]
+    assert copied_sound(result.path, source) > 180
 
 
 def copied_sound(path: Path, source: Path) -> int:
@@ -242,18 +246,18 @@ WHOLE_STINGS = ["another rate, size, sampling and one channel", "without sound"]
 )
 async def test_a_sting_of_any_kind_takes_the_talks_form(tmp_path, lane, kind):
     source = await make(tmp_path, RECORDING)
-    one = await dress(tmp_path, source, lane=lane, sting_before=sting(tmp_path, **STINGS[kind]))
-    assert one.facts["lane"] == ("edges" if lane == "auto" else "full")
-    begin, end = one.part("talk")
+    result = await dress(tmp_path, source, lane=lane, sting_before=sting(tmp_path, **STINGS[kind]))
+    assert result.facts["lane"] == ("edges" if lane == "auto" else "full")
+    begin, end = result.part("talk")
     assert begin == pytest.approx(1.2, abs=0.1)
-    shown = await seen(one)
+    shown = await seen(result)
     assert len(shown.times) == round(begin * 25) + 135
     assert shown.times[:28] == pytest.approx([at / 25 for at in range(28)], abs=0.001)
     assert max(map(abs, together(shown, begin, end))) <= 0.02
-    media = one.outcome.artifacts[0].media
+    media = result.outcome.artifacts[0].media
     assert (media.audio[0].rate, media.audio[0].channels) == (48000, 1)
     expected = "tracks" not in STINGS[kind]
-    assert (clips.loudness(one.path, 0.7) > 0.03) is expected
+    assert (clips.loudness(result.path, 0.7) > 0.03) is expected
     wide = kind != "a portrait"
     left = bytes(shown.pictures[15])[32 * 96 + 2]
     assert left == pytest.approx(STING_GREY if wide and "size" not in STINGS[kind] else BLACK, abs=4)
@@ -285,12 +289,12 @@ async def test_a_talk_of_any_kind_keeps_its_pictures_and_its_sound_between_two_s
     recording = TALKS[kind]
     source = await make(tmp_path, recording)
     name = sting(tmp_path)
-    one = await dress(tmp_path, source, lane=lane, sting_before=name, closing_card=grey_card(), sting_after=name)
-    assert one.facts["lane"] == ("edges" if lane == "auto" else "full"), one.facts["why"]
-    begin, end = one.part("talk")
-    shown = await seen(one, Recording(X264) if lane == "full" else recording)
+    result = await dress(tmp_path, source, lane=lane, sting_before=name, closing_card=grey_card(), sting_after=name)
+    assert result.facts["lane"] == ("edges" if lane == "auto" else "full"), result.facts["why"]
+    begin, end = result.part("talk")
+    shown = await seen(result, Recording(X264) if lane == "full" else recording)
     wanted = [number for number in range(240) if START <= time_of(number, recording) < END and kept(number, recording)]
-    numbers = [one for one in number_of(shown, begin + FADE, end - FADE) if one is not None]
+    numbers = [number for number in number_of(shown, begin + FADE, end - FADE) if number is not None]
     bright = [number for number in wanted if START + FADE <= time_of(number, recording) < END - FADE]
     assert numbers[: len(bright)] == bright or set(bright) <= set(numbers)
     first = next(at for at, time in enumerate(shown.times) if time >= begin - 1e-4)
@@ -307,8 +311,8 @@ async def test_a_talk_of_any_kind_keeps_its_pictures_and_its_sound_between_two_s
         assert len(moved) >= 2
         assert max(map(abs, moved)) <= 0.02
     assert all(abs(len(sound) / 48000 - (end + 1 + 1.2)) < 0.03 for sound in shown.sounds)
-    assert clips.loudness(one.path, 0.6) > 0.05
-    assert clips.loudness(one.path, end + 1 + 0.6) > 0.05
+    assert clips.loudness(result.path, 0.6) > 0.05
+    assert clips.loudness(result.path, end + 1 + 0.6) > 0.05
 
 
 def time_of(number: int, recording: Recording) -> float:
@@ -326,11 +330,11 @@ async def test_around_a_talk_that_was_filmed_upright_all_stands_upright(tmp_path
     # Bright above, dark below.
     halves = "geq=lum='if(lt(Y,H/2),210,60)':cb=128:cr=128"
     clips.recording(tmp_path / "sting.mp4", seconds=1, size="64x96", picture=halves)
-    one = await dress(tmp_path, source, lane=lane, sting_before="sting.mp4")
-    assert one.facts["lane"] == ("edges" if lane == "auto" else "full"), one.facts["why"]
-    assert one.outcome.artifacts[0].media.video[0].shown == (64, 96)
+    result = await dress(tmp_path, source, lane=lane, sting_before="sting.mp4")
+    assert result.facts["lane"] == ("edges" if lane == "auto" else "full"), result.facts["why"]
+    assert result.outcome.artifacts[0].media.video[0].shown == (64, 96)
     upright = tmp_path / "upright.mp4"
-    clips.ffmpeg("-i", one.path, "-t", 2, "-c:v", "libx264", "-crf", 5, upright)
+    clips.ffmpeg("-i", result.path, "-t", 2, "-c:v", "libx264", "-crf", 5, upright)
     _, frame = clips.pictures(upright)[12]
     plane, line = memoryview(frame.planes[0]), frame.planes[0].line_size
     assert (frame.width, frame.height) == (64, 96)
@@ -343,11 +347,11 @@ async def test_in_a_talk_of_high_dynamic_range_a_sting_is_as_bright_as_paper_and
     recording = Recording((*X265[:-1], tags), codec="hevc", pixels="yuv420p10le", seconds=4)
     source = await make(tmp_path, recording)
     clips.recording(tmp_path / "sting.mp4", seconds=0.4, picture="geq=lum=235:cb=128:cr=128")
-    one = await dress(
+    result = await dress(
         tmp_path, source, span=(0.5, 3.5), fade=0.2, sting_before="sting.mp4", title_card={"background": "#ffffff"}
     )
-    assert one.facts["lane"] == "edges"
-    frames = [frame for _, frame in clips.pictures(one.path)]
+    assert result.facts["lane"] == "edges"
+    frames = [frame for _, frame in clips.pictures(result.path)]
     assert {(frame.color_trc, frame.colorspace) for frame in frames} == {(16, 9)}
     # 203 cd/m2 of PQ (ITU-R BT.2408, table 1): 58 % of 64 to 940.
     for at in (5, 10 + 30):
@@ -358,24 +362,24 @@ async def test_in_a_talk_of_high_dynamic_range_a_sting_is_as_bright_as_paper_and
 async def test_a_talk_without_sound_has_none_from_a_sting(tmp_path, lane):
     recording = Recording(X264, sounds=(), seconds=8)
     source = await make(tmp_path, recording)
-    one = await dress(tmp_path, source, lane=lane, sting_before=sting(tmp_path), title_card=grey_card())
-    assert one.outcome.artifacts[0].media.audio == ()
-    assert len((await seen(one, recording)).times) == 30 + 25 + 135
+    result = await dress(tmp_path, source, lane=lane, sting_before=sting(tmp_path), title_card=grey_card())
+    assert result.outcome.artifacts[0].media.audio == ()
+    assert len((await seen(result, recording)).times) == 30 + 25 + 135
 
 
 async def test_without_fades_a_sting_goes_over_into_the_talk_without_a_seam(tmp_path, lane):
     source = await make(tmp_path, RECORDING)
-    one = await dress(
+    result = await dress(
         tmp_path, source, lane=lane, fade=0, span=(2, 6), sting_before=sting(tmp_path), sting_after="sting.mp4"
     )
-    shown = await seen(one)
-    assert one.facts["lane"] == ("copy" if lane == "auto" else "full")
-    assert [one for one in number_of(shown, 1.2, 5.2) if one is not None] == list(range(50, 150))
+    shown = await seen(result)
+    assert result.facts["lane"] == ("copy" if lane == "auto" else "full")
+    assert [number for number in number_of(shown, 1.2, 5.2) if number is not None] == list(range(50, 150))
     assert max(map(abs, together(shown, 1.3, 5.2))) <= 0.02
     if lane == "auto":
-        assert one.check["sound_encoded"] == [""]
+        assert result.check["sound_encoded"] == [""]
     # The sting's tone is heard to its last moment, and the beep of the talk's first moment from there on.
-    tone, beep = clips.sound(one.path)[57000:57550], clips.sound(one.path)[57650:58000]
+    tone, beep = clips.sound(result.path)[57000:57550], clips.sound(result.path)[57650:58000]
     assert max(tone) == pytest.approx(4096, rel=0.1)
     assert max(beep) > 20_000
 
@@ -383,10 +387,10 @@ async def test_without_fades_a_sting_goes_over_into_the_talk_without_a_seam(tmp_
 async def test_without_fades_a_sting_goes_over_into_an_open_group_of_hevc(tmp_path):
     recording = Recording((*X265[:-1], "log-level=none:bframes=4:open-gop=1"), codec="hevc", seconds=8)
     source = await make(tmp_path, recording)
-    one = await dress(tmp_path, source, fade=0, span=(2, 6), sting_before=sting(tmp_path), sting_after="sting.mp4")
-    shown = await seen(one, recording)
-    assert one.facts["lane"] in {"copy", "edges"}, one.facts["why"]
-    assert [one for one in number_of(shown, 1.2, 5.2) if one is not None] == list(range(50, 150))
+    result = await dress(tmp_path, source, fade=0, span=(2, 6), sting_before=sting(tmp_path), sting_after="sting.mp4")
+    shown = await seen(result, recording)
+    assert result.facts["lane"] in {"copy", "edges"}, result.facts["why"]
+    assert [number for number in number_of(shown, 1.2, 5.2) if number is not None] == list(range(50, 150))
     assert len(shown.times) == 30 + 100 + 30
 
 
@@ -410,17 +414,17 @@ def logo(directory: Path, size=(20, 10), colour=(255, 255, 255, 255)) -> str:
 )
 async def test_a_watermark_lies_over_every_picture_of_the_talk_and_nowhere_else(tmp_path, options, inside, outside):
     source = clips.recording(tmp_path / "in.mp4", seconds=4, picture="geq=lum=60:cb=128:cr=128")
-    one = await dress(
+    result = await dress(
         tmp_path, source, span=(1, 3), watermark={"image": logo(tmp_path), **options}, title_card=grey_card()
     )
-    assert (one.facts["lane"], one.facts["why"]) == ("full", "A watermark is put over every frame.")
-    assert len(one.facts["watermark"]["digest"]) == 64
+    assert (result.facts["lane"], result.facts["why"]) == ("full", "A watermark is put over every frame.")
+    assert len(result.facts["watermark"]["digest"]) == 64
     for at, share in ((25, 0), (25 + 6, 0.48), (25 + 13, 1), (25 + 37, 1), (25 + 49, 0.08)):
-        plane, line = picture_of(one.path, at)
+        plane, line = picture_of(result.path, at)
         for (column, row), value in ((inside, 235), (outside, 60)):
             wanted = BLACK + (value - BLACK) * share
             assert plane[row * line + column] == pytest.approx(wanted, abs=4), (at, column, row)
-    plane, line = picture_of(one.path, 12)
+    plane, line = picture_of(result.path, 12)
     grey = 16 + CARD_GREY * 219 / 255
     assert plane[inside[1] * line + inside[0]] == pytest.approx(grey, abs=3)
 
@@ -429,10 +433,10 @@ async def test_a_watermark_shines_through_and_lies_right_as_the_picture_is_seen(
     first = clips.recording(tmp_path / "first.mp4", seconds=4, picture="geq=lum=60:cb=128:cr=128")
     clips.ffmpeg("-display_rotation", -90, "-i", first, "-c", "copy", tmp_path / "in.mp4")
     mark = {"image": logo(tmp_path), "height": "10px", "margin": 0, "opacity": 0.5}
-    one = await dress(tmp_path, tmp_path / "in.mp4", span=(1, 3), watermark=mark)
-    _, frame = clips.pictures(one.path)[25]
+    result = await dress(tmp_path, tmp_path / "in.mp4", span=(1, 3), watermark=mark)
+    _, frame = clips.pictures(result.path)[25]
     assert (frame.width, frame.height, frame.rotation) == (64, 96, 0)
-    plane, line = picture_of(one.path, 25)
+    plane, line = picture_of(result.path, 25)
     assert plane[5 * line + 54] == pytest.approx((60 + 235) / 2, abs=6)
     assert plane[5 * line + 30] == pytest.approx(60, abs=4)
 
@@ -463,8 +467,8 @@ async def test_what_is_put_around_and_over_a_talk_has_its_colours_and_leaves_it_
     parts = {"sting_before": "sting.mp4", "title_card": red, "fade": 0, "span": (0.2, 2.2)}
     mark = {"watermark": {"image": logo(tmp_path, (100, 50), (255, 0, 0, 255))}}
     for more in ({}, {"lane": "full"}, mark):
-        one = await dress(tmp_path, source, **parts, **more)
-        frames = [frame for _, frame in clips.pictures(one.path)]
+        result = await dress(tmp_path, source, **parts, **more)
+        frames = [frame for _, frame in clips.pictures(result.path)]
         assert len({(frame.colorspace, frame.color_primaries, frame.color_range) for frame in frames}) == 1
         assert colour_at(frames[2], 300, 300) == pytest.approx(clip, abs=1)
         # Red by ITU-R BT.709.
@@ -478,8 +482,8 @@ async def test_a_watermark_may_lie_in_a_directory_of_any_name(tmp_path):
     odd = tmp_path / "it's [a], b;c:d %03d 'ü"
     odd.mkdir()
     source = clips.recording(odd / "in.mp4", seconds=3, picture="geq=lum=60:cb=128:cr=128")
-    one = await dress(odd, source, span=(0.5, 2.5), watermark={"image": logo(odd)}, title_card=grey_card())
-    plane, line = picture_of(one.path, 25 + 25)
+    result = await dress(odd, source, span=(0.5, 2.5), watermark={"image": logo(odd)}, title_card=grey_card())
+    plane, line = picture_of(result.path, 25 + 25)
     assert plane[12 * line + 80] == pytest.approx(235, abs=6)
 
 
@@ -492,23 +496,25 @@ async def test_a_talk_gets_the_loudness_that_is_asked_for(tmp_path, lane, target
     source = clips.recording(
         tmp_path / "in.mp4", seconds=8, sound=sound, output=("-c:v", *X264, "-c:a", "aac", "-b:a", "128k")
     )
-    one = await dress(tmp_path, source, lane=lane, sting_before=sting(tmp_path), loudness={"target": f"{target} LUFS"})
-    assert one.facts["lane"] == ("edges" if lane == "auto" else "full")
-    (track,) = one.facts["loudness"]
+    result = await dress(
+        tmp_path, source, lane=lane, sting_before=sting(tmp_path), loudness={"target": f"{target} LUFS"}
+    )
+    assert result.facts["lane"] == ("edges" if lane == "auto" else "full")
+    (track,) = result.facts["loudness"]
     assert abs(track["before"]["lufs"] - target) > 1
     assert track["after"]["lufs"] == pytest.approx(target, abs=1)
     assert track["after"]["dbtp"] <= -0.9
     assert (track["limit"] is not None) is (sound == CLICKS)
     # Measured by itself: only the talk, after the sting.
     talk = tmp_path / "talk.wav"
-    clips.ffmpeg("-ss", one.facts["talk_at"], "-i", one.path, "-vn", talk)
+    clips.ffmpeg("-ss", result.facts["talk_at"], "-i", result.path, "-vn", talk)
     assert await measured(talk) == pytest.approx(target, abs=1)
     if lane == "auto":
-        assert one.check["sound_encoded"] == [f"Its loudness is changed by {track['gain']:+.1f} dB."]
+        assert result.check["sound_encoded"] == [f"Its loudness is changed by {track['gain']:+.1f} dB."]
         theirs = {digest for _, digest in read_packets(source, "h264", 0.0)}
-        assert sum(digest in theirs for _, digest in read_packets(one.path, "h264", 0.0)) > 80
+        assert sum(digest in theirs for _, digest in read_packets(result.path, "h264", 0.0)) > 80
     # The sting is as loud as it was.
-    assert clips.loudness(one.path, 0.6) == pytest.approx(0.088, abs=0.01)
+    assert clips.loudness(result.path, 0.6) == pytest.approx(0.088, abs=0.01)
 
 
 async def measured(path: Path) -> float:
@@ -527,21 +533,21 @@ async def test_sound_within_the_tolerance_is_copied(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=8, sound=QUIET, output=("-c:v", *X264, "-c:a", "aac"))
     first = await dress(tmp_path, source, loudness={"target": -10, "most_gain": 60})
     loud = first.facts["loudness"][0]["before"]["lufs"]
-    one = await dress(tmp_path, source, loudness={"target": loud + 0.9})
-    (track,) = one.facts["loudness"]
+    result = await dress(tmp_path, source, loudness={"target": loud + 0.9})
+    (track,) = result.facts["loudness"]
     assert track["why"].startswith("It is within 1 LU of")
     assert track["before"] == track["after"]
-    assert one.check["sound_encoded"] == [""]
-    assert copied_sound(one.path, source) > 180
+    assert result.check["sound_encoded"] == [""]
+    assert copied_sound(result.path, source) > 180
 
 
 async def test_silence_stays_silence(tmp_path):
     source = clips.recording(
         tmp_path / "in.mp4", seconds=8, sound="anullsrc=sample_rate=48000", output=("-c:v", *X264, "-c:a", "aac")
     )
-    one = await dress(tmp_path, source, loudness={})
-    assert one.facts["loudness"][0]["why"] == "It is silent."
-    json.dumps(one.facts)
+    result = await dress(tmp_path, source, loudness={})
+    assert result.facts["loudness"][0]["why"] == "It is silent."
+    json.dumps(result.facts)
 
 
 def sharing(directory: Path, state: Path, shared: Shared) -> clips.Watched:
@@ -565,9 +571,12 @@ async def test_a_sting_is_encoded_once_for_all_talks_and_anew_where_it_is_anothe
 
     async def encodes(*jobs: Path) -> int:
         made = [sharing(job, tmp_path, shared) for job in jobs]
-        await asyncio.gather(*(trim.run(settings, one.context) for one in made))
+        await asyncio.gather(*(trim.run(settings, watched.context) for watched in made))
         ended = [
-            event for each in made for event in each.events if isinstance(event, EncodeEnded) and event.kind == "sting"
+            event
+            for watched in made
+            for event in watched.events
+            if isinstance(event, EncodeEnded) and event.kind == "sting"
         ]
         return len(ended) - 2 * len(jobs)  # its sound is brought to each talk's own form, before and after
 
@@ -645,11 +654,11 @@ async def test_a_card_that_cannot_be_written_is_refused_before_anything_is_encod
 async def test_whatever_a_title_is_made_of_it_gets_onto_the_card(tmp_path):
     source = await make(tmp_path, RECORDING)
     title = "%{pts} %d {{ no }} \\ : ' \" ; , [out] é — " + "long " * 52
-    one = await dress(tmp_path, source, replace(TALK, title=title), title_card={"seconds": "0.6s", "fade": 0})
-    (words,) = one.facts["cards"].values()
+    result = await dress(tmp_path, source, replace(TALK, title=title), title_card={"seconds": "0.6s", "fade": 0})
+    (words,) = result.facts["cards"].values()
     assert words["heading"] == " ".join(title.split())
     assert words["text"] == "Ada Lovelace and Alan Turing\nMain Stage"
-    plane, line = picture_of(one.path, 5)
+    plane, line = picture_of(result.path, 5)
     bright = [plane[row * line + column] > 120 for row in range(64) for column in range(96)]
     assert sum(bright) > 150
 
@@ -670,39 +679,39 @@ async def test_a_title_that_was_corrected_has_its_card_made_anew_and_a_new_sting
 
 async def test_without_a_programme_a_card_says_what_the_file_is_called(tmp_path):
     source = await make(tmp_path, RECORDING)
-    one = await dress(tmp_path, source, None, title_card={"seconds": 0.4})
-    assert one.facts["cards"]["title card"] == {"heading": "x", "text": "", "dropped": ""}
+    result = await dress(tmp_path, source, None, title_card={"seconds": 0.4})
+    assert result.facts["cards"]["title card"] == {"heading": "x", "text": "", "dropped": ""}
 
 
 async def test_what_a_killed_run_left_of_its_dressing_is_in_nobodys_way(tmp_path):
     source = await make(tmp_path, RECORDING)
     (tmp_path / ".talk.dress").mkdir()
     (tmp_path / ".talk.dress" / "before-12800-48000-mono.wav").write_bytes(b"half")
-    one = await dress(tmp_path, source, sting_before=sting(tmp_path))
-    assert one.facts["talk_at"] == 1.2
+    result = await dress(tmp_path, source, sting_before=sting(tmp_path))
+    assert result.facts["talk_at"] == 1.2
     assert not list(tmp_path.glob(".talk*"))
 
 
 async def test_a_bare_talk_says_where_it_lies_too(tmp_path, lane):
-    one = await dress(tmp_path, await make(tmp_path, RECORDING), lane=lane)
-    assert one.facts["talk_at"] == 0
-    assert [part["part"] for part in one.facts["parts"]] == ["talk"]
-    assert one.facts["parts"][0]["seconds"] == pytest.approx(5.4)
-    assert "loudness" not in one.facts
+    result = await dress(tmp_path, await make(tmp_path, RECORDING), lane=lane)
+    assert result.facts["talk_at"] == 0
+    assert [part["part"] for part in result.facts["parts"]] == ["talk"]
+    assert result.facts["parts"][0]["seconds"] == pytest.approx(5.4)
+    assert "loudness" not in result.facts
 
 
 async def test_a_black_picture_under_a_large_watermark_is_found_black(tmp_path):
     clips.recording(tmp_path / "in.mp4", seconds=12, size="192x128", picture="geq=lum='if(between(T,3,9),16,180)'")
     mark = {"image": logo(tmp_path, (100, 50), (255, 0, 0, 255)), "height": "30%"}
-    one = await dress(tmp_path, tmp_path / "in.mp4", span=(0, 12), watermark=mark)
-    ((first, last),) = [stretch for stretch in one.check["black"] if stretch[1] - stretch[0] > 2]
+    result = await dress(tmp_path, tmp_path / "in.mp4", span=(0, 12), watermark=mark)
+    ((first, last),) = [stretch for stretch in result.check["black"] if stretch[1] - stretch[0] > 2]
     assert (first, last) == pytest.approx((3, 9), abs=0.05)
 
 
 async def test_the_silence_of_a_card_is_not_the_talks(tmp_path, lane):
     source = await make(tmp_path, RECORDING)
     card = grey_card(seconds="3s", background="#000000", colour="#000000", text_colour="#000000")
-    one = await dress(tmp_path, source, lane=lane, title_card=card, closing_card=card)
-    begin, end = one.part("talk")
-    for first, last in [*one.check["black"], *one.check["frozen"], *one.check["silent"][0]]:
+    result = await dress(tmp_path, source, lane=lane, title_card=card, closing_card=card)
+    begin, end = result.part("talk")
+    for first, last in [*result.check["black"], *result.check["frozen"], *result.check["silent"][0]]:
         assert begin <= first <= last <= end + 0.05

@@ -80,9 +80,9 @@ def lose(directory: Path, *numbers: int, name: str = "talk") -> None:
     """Leave things as they are while these segments are still being made."""
     path = directory / f".{name}.segments" / "record.json"
     known = json.loads(path.read_text())
-    for one in [known["segments"][number] for number in numbers]:
-        known["segments"].remove(one)
-        (path.parent / one["path"]).unlink()
+    for segment in [known["segments"][number] for number in numbers]:
+        known["segments"].remove(segment)
+        (path.parent / segment["path"]).unlink()
     path.write_text(json.dumps(known))
 
 
@@ -109,10 +109,10 @@ async def test_in_segments_a_cut_is_what_it_is_in_one_piece_and_after_a_kill_too
     # The last picture of a varying rate must be followed at once by another, or the cut would seem to end too early.
     end = 558 / 25 if kind == "varying rate" else END
     how = {"end": end, "preset": "superfast"}  # with B pictures
-    one = (await cut(source, **how, segment=0))[0].rename(tmp_path / "one.mp4")
+    single = (await cut(source, **how, segment=0))[0].rename(tmp_path / "one.mp4")
     talk, check, _ = await cut(source, **how)
     assert check["segments"]["number"] > 1
-    assert packets(talk) == packets(one)
+    assert packets(talk) == packets(single)
     talk.rename(tmp_path / "segments.mp4")
     lose(tmp_path, -1)
     left = sum(segment["pictures"] for segment in record(tmp_path)["segments"])
@@ -120,8 +120,8 @@ async def test_in_segments_a_cut_is_what_it_is_in_one_piece_and_after_a_kill_too
     assert check["segments"]["encoded"] == 1
     assert check["segments"]["pictures_encoded"] == check["frames"] - left
     assert watched.progress[0][0] > 0.9 * check["wanted"] * left / check["frames"]
-    assert clips.numbers(talk) == clips.numbers(one)
-    assert sorted(time for time, _ in packets(talk)) == sorted(time for time, _ in packets(one))
+    assert clips.numbers(talk) == clips.numbers(single)
+    assert sorted(time for time, _ in packets(talk)) == sorted(time for time, _ in packets(single))
     assert likeness(talk, tmp_path / "segments.mp4") > 38
     assert complaints(talk) == ""
     assert [join["failed"] for join in check["joins"]] == [0]
@@ -129,9 +129,9 @@ async def test_in_segments_a_cut_is_what_it_is_in_one_piece_and_after_a_kill_too
     assert ("why" in check["segments"]) == (kind in READ_UP_TO)
     # The sound was there already: only what is missing of the picture was encoded.
     assert len([event for event in watched.events if isinstance(event, EncodeEnded)]) == 1
-    with av.open(str(one)) as file:
+    with av.open(str(single)) as file:
         if file.streams.audio:
-            heard, again = clips.sound(one), clips.sound(talk)
+            heard, again = clips.sound(single), clips.sound(talk)
             assert abs(len(heard) - len(again)) <= 6
             assert heard[: len(again)] == again[: len(heard)]
 
@@ -141,29 +141,29 @@ async def test_places_where_the_picture_is_not_right_at_once_are_not_gone_on_fro
     refreshed = (*X264, "-bf", 0, "-x264-params", "intra-refresh=1:keyint=240")
     source = tmp_path / "in.mp4"
     clips.ffmpeg("-i", recording, *refreshed, source)
-    one = clips.numbers((await cut(source, segment=0))[0])
+    single = clips.numbers((await cut(source, segment=0))[0])
     await cut(source)
     lose(tmp_path, -1)
     talk, check, _ = await cut(source)
     assert check["segments"]["why"] == "Seeks to two places in it do not show the same frames at the same times."
-    assert clips.numbers(talk) == one
+    assert clips.numbers(talk) == single
 
 
 async def test_a_fade_goes_on_over_the_place_where_an_encode_was_killed(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=24, picture=clips.GREY)
-    one = [clips.brightness(frame) for _, frame in clips.pictures((await cut(source, start=0, end=24, fade=8))[0])]
+    single = [clips.brightness(frame) for _, frame in clips.pictures((await cut(source, start=0, end=24, fade=8))[0])]
     lose(tmp_path, -1)
     talk, check, _ = await cut(source, start=0, end=24, fade=8)
     assert check["joins"][0]["at"] == pytest.approx(20, abs=0.1)
     again = [clips.brightness(frame) for _, frame in clips.pictures(talk)]
-    assert again == pytest.approx(one, abs=1.5)
+    assert again == pytest.approx(single, abs=1.5)
     assert again[550] == pytest.approx(16 + 164 * 2 / 8, abs=3)
 
 
 @pytest.mark.parametrize("harm", ["truncated", "another byte", "gone"])
 async def test_a_segment_that_is_not_whole_is_made_again_and_no_other(tmp_path, recording, harm):
     source = made_of(recording, tmp_path, "H.264")
-    one = clips.numbers((await cut(source))[0])
+    single = clips.numbers((await cut(source))[0])
     middle = record(tmp_path)["segments"][1]
     path = tmp_path / ".talk.segments" / middle["path"]
     data = bytearray(path.read_bytes())
@@ -176,13 +176,13 @@ async def test_a_segment_that_is_not_whole_is_made_again_and_no_other(tmp_path, 
         path.write_bytes(data)
     talk, check, _ = await cut(source)
     assert (check["segments"]["found"], check["segments"]["pictures_encoded"]) == (2, middle["pictures"])
-    assert clips.numbers(talk) == one
+    assert clips.numbers(talk) == single
     assert complaints(talk) == ""
 
 
 async def test_nothing_is_left_to_do_where_all_segments_are_there(tmp_path, recording):
     source = made_of(recording, tmp_path, "H.264")
-    one = packets((await cut(source))[0])
+    single = packets((await cut(source))[0])
     directory = tmp_path / ".talk.segments"
     known = {path.name for path in directory.iterdir()}
     assert known == {"record.json", "sound.mp4", *(segment["path"] for segment in record(tmp_path)["segments"])}
@@ -193,7 +193,7 @@ async def test_nothing_is_left_to_do_where_all_segments_are_there(tmp_path, reco
     talk, check, watched = await cut(source)
     assert {path.name for path in directory.iterdir()} == known
     assert (check["segments"]["found"], check["segments"]["encoded"]) == (3, 0)
-    assert packets(talk) == one
+    assert packets(talk) == single
     assert not [event for event in watched.events if isinstance(event, EncodeEnded)]
 
 
@@ -257,7 +257,7 @@ async def test_a_cut_that_is_cancelled_keeps_its_whole_segments_and_goes_on_from
     talk, check, watched = await cut(source)
     assert check["segments"]["found"] == len(names) >= 1
     assert clips.numbers(talk) == list(range(34, 565))
-    done = [each[0] for each in watched.progress]
+    done = [progress[0] for progress in watched.progress]
     assert done == sorted(done)
     assert done[0] >= 9
     assert watched.progress[-1][:3] == (END - START, END - START, "s")
@@ -269,7 +269,7 @@ async def test_a_disk_that_fills_up_in_the_middle_leaves_the_whole_segments(tmp_
     usage = shutil.disk_usage
 
     def filling(path):
-        closed = [one for one in tmp_path.glob(".talk.segments/*/closed") if one.stat().st_size]
+        closed = [log for log in tmp_path.glob(".talk.segments/*/closed") if log.stat().st_size]
         return usage(path)._replace(free=0) if closed else usage(path)
 
     monkeypatch.setattr(shutil, "disk_usage", filling)
@@ -331,15 +331,15 @@ async def ladder(source: Path, segment: str) -> dict[str, dict]:
 async def test_renditions_of_one_decode_each_go_on_where_they_were(tmp_path, recording):
     source = made_of(recording, tmp_path, "H.264")
     names = list(await ladder(source, "0s"))
-    one = {name: (packets(tmp_path / name), clips.sound(tmp_path / name)) for name in names}
+    single = {name: (packets(tmp_path / name), clips.sound(tmp_path / name)) for name in names}
     await ladder(source, "5s")
-    assert [packets(tmp_path / name) for name in names] == [one[name][0] for name in names]
+    assert [packets(tmp_path / name) for name in names] == [single[name][0] for name in names]
     lose(tmp_path, -1, name="rendition-64p")
     lose(tmp_path, -1, -2, name="rendition-48p")
     checks = await ladder(source, "5s")
     assert [check["segments"]["pictures_encoded"] for check in checks.values()] == [75, 325, 0]
     for name in names:
-        assert [time for time, _ in packets(tmp_path / name)] == [time for time, _ in one[name][0]]
-        assert clips.sound(tmp_path / name) == one[name][1]
+        assert [time for time, _ in packets(tmp_path / name)] == [time for time, _ in single[name][0]]
+        assert clips.sound(tmp_path / name) == single[name][1]
         assert complaints(tmp_path / name) == ""
     assert clips.numbers(tmp_path / names[0]) == list(range(575))

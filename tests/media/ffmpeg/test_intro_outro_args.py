@@ -190,7 +190,7 @@ def test_the_record_says_where_each_part_lies():
     around = IntroOutro(100, 900, 2000, (shown(CLIP, 0, 500), shown(CARD, 500, 400)), (shown(CLIP, 2000, 500),))
     assert around.joins == (5.0, 9.0, 20.0)
     assert (around.total, around.frames, around.samples(48000)) == (2500, 21, 528_000)
-    assert [(one["part"], one["at"], one["seconds"]) for one in around.to_json()] == [
+    assert [(part["part"], part["at"], part["seconds"]) for part in around.to_json()] == [
         ("sting before", 0.0, 5.0),
         ("title card", 5.0, 4.0),
         ("talk", 9.0, 11.0),

@@ -193,7 +193,7 @@ async def test_what_an_ffmpeg_lacks_is_named(tmp_path):
     )
     missing = (await ffmpeg_process.capabilities(Encoder(poor))).missing
     assert f"{poor} has no encoder libx264: set [ffmpeg] path to one that has it." in missing
-    assert not [one for one in missing if "aac" in one or " fade:" in one]
+    assert not [sentence for sentence in missing if "aac" in sentence or " fade:" in sentence]
 
 
 async def test_an_ffmpeg_that_is_not_there_is_a_reason_and_no_error(tmp_path):

@@ -70,14 +70,14 @@ SOURCES = {
 
 
 def watched(directory, source, **options):
-    one = clips.Watched(directory, source, name=source.name, facts={"frame_rate": 5})
-    return frames.Options.model_validate(options), one
+    job = clips.Watched(directory, source, name=source.name, facts={"frame_rate": 5})
+    return frames.Options.model_validate(options), job
 
 
 async def taken(directory, source, **options):
     """Outcome, manifest and list of tasks."""
-    settings, one = watched(directory, source, **options)
-    outcome = await frames.run(settings, one.context)
+    settings, job = watched(directory, source, **options)
+    outcome = await frames.run(settings, job.context)
     rows = [Sample.from_json(json.loads(line)) for line in (directory / "manifest.jsonl").read_text().splitlines()]
     return outcome, rows, TaskList.from_json(json.loads((directory / "task_list.json").read_text()))
 
@@ -126,14 +126,14 @@ class Matched:
     worst: float = 99.0
 
 
-async def match(directory, one, **options):
+async def match(directory, case, **options):
     """How many of a case's frames are the pictures that the manifest says."""
-    source = await make(directory, one.recording)
-    _, rows, listed = await taken(directory, source, rate=one.rate, per_task=12, crf=8, **options)
+    source = await make(directory, case.recording)
+    _, rows, listed = await taken(directory, source, rate=case.rate, per_task=12, crf=8, **options)
     truth = await pictures(source)
-    assert [row.frame for row in rows] == expected([time for time, _ in truth], listed.time_base, one.rate)
+    assert [row.frame for row in rows] == expected([time for time, _ in truth], listed.time_base, case.rate)
     size = (listed.width, listed.height)
-    shown = await seen(source, one.shown, size)
+    shown = await seen(source, case.shown, size)
     films = [frame for task in listed.tasks for frame in await seen(directory / "tasks" / task.video, "", size)]
     found = Matched(len(rows))
     for row, film in zip(rows, films, strict=True):
@@ -193,20 +193,20 @@ async def test_jpegs_and_small_ones_are_the_same_frames(tmp_path):
         with Image.open(tree / f"{row.index}.jpg") as image, Image.open(tree / f"{row.index}_thumbnail.jpg") as small:
             assert (image.size, small.size) == ((640, 360), (250, 141))
             grey = (16 + row.frame - 16) * 255 / 219
-            for one in (image, small):
-                assert one.convert("L").resize((1, 1)).getpixel((0, 0)) == pytest.approx(grey, abs=2)
+            for picture in (image, small):
+                assert picture.convert("L").resize((1, 1)).getpixel((0, 0)) == pytest.approx(grey, abs=2)
     assert outcome.artifacts[0].tree.files == 41
 
 
 async def killed(directory, frames_there, **options):
     """A run on a.mp4 that is ended once so many frames are there."""
-    settings, one = watched(directory, directory / "a.mp4", **options)
+    settings, job = watched(directory, directory / "a.mp4", **options)
 
     def look(done, *_):
         if done >= frames_there:
             running.cancel()
 
-    running = asyncio.ensure_future(frames.run(settings, replace(one.context, progress=look)))
+    running = asyncio.ensure_future(frames.run(settings, replace(job.context, progress=look)))
     with pytest.raises(asyncio.CancelledError):
         await running
 
@@ -293,9 +293,9 @@ async def test_a_rate_that_gives_no_frames_is_refused(tmp_path, rate, sentence):
 @pytest.mark.parametrize("told", [0, -1, 0.0004, 10_000, "five", [1], None])
 async def test_a_rate_of_the_job_that_is_none_is_refused(tmp_path, told):
     source = clips.recording(tmp_path / "a.mp4", seconds=1)
-    one = clips.Watched(tmp_path, source, name="a.mp4", facts={"frame_rate": told})
+    job = clips.Watched(tmp_path, source, name="a.mp4", facts={"frame_rate": told})
     with pytest.raises(Refused, match="frame rate"):
-        await frames.run(frames.Options(), one.context)
+        await frames.run(frames.Options(), job.context)
     assert frames.Options.model_validate({"rate": 4}).rate == 4
 
 
@@ -312,17 +312,17 @@ async def test_films_are_the_same_byte_by_byte_however_often_they_are_made(tmp_p
         directory = tmp_path / str(number)
         directory.mkdir()
         (directory / "a.mp4").hardlink_to(source)
-        settings, one = watched(directory, directory / "a.mp4", per_task=60)
-        tools = replace(one.context.tools, encoder=replace(one.context.tools.encoder, threads=0))
-        await frames.run(settings, replace(one.context, tools=tools))
+        settings, job = watched(directory, directory / "a.mp4", per_task=60)
+        tools = replace(job.context.tools, encoder=replace(job.context.tools.encoder, threads=0))
+        await frames.run(settings, replace(job.context, tools=tools))
         made.add(tuple(path.read_bytes() for path in sorted((directory / "tasks").rglob("*.mp4"))))
     assert len(made) == 1
 
 
 async def test_progress_goes_up_to_all_frames(tmp_path):
     source = clips.recording(tmp_path / "a.mp4", seconds=8)
-    settings, one = watched(tmp_path, source, per_task=15)
-    await frames.run(settings, one.context)
-    done = [told[0] for told in one.progress]
+    settings, job = watched(tmp_path, source, per_task=15)
+    await frames.run(settings, job.context)
+    done = [told[0] for told in job.progress]
     assert (done[0], done[-1], done) == (0, 40, sorted(done))
-    assert {told[1:3] for told in one.progress} == {(40, "frames")}
+    assert {told[1:3] for told in job.progress} == {(40, "frames")}

@@ -31,10 +31,10 @@ def zipped(path, files):
 
 
 async def taken(directory, path, **options):
-    one = clips.Watched(directory, path, name=path.name)
-    context = one.context
+    job = clips.Watched(directory, path, name=path.name)
+    context = job.context
     if path.is_dir():
-        context = one.with_artifacts(tree_artifact("source", directory, path.name))
+        context = job.with_artifacts(tree_artifact("source", directory, path.name))
     outcome = await frames.run(frames.Options.model_validate(options), context)
     rows = [Sample.from_json(json.loads(line)) for line in (directory / "manifest.jsonl").read_text().splitlines()]
     return outcome, rows, TaskList.from_json(json.loads((directory / "task_list.json").read_text()))
@@ -46,8 +46,8 @@ def colour(directory, row):
         return made.getpixel((made.width // 4, made.height // 4))
 
 
-def close(one, other):
-    return all(abs(a - b) <= 6 for a, b in zip(one, other, strict=True))
+def close(colour, other):
+    return all(abs(a - b) <= 6 for a, b in zip(colour, other, strict=True))
 
 
 async def test_images_of_every_kind_become_jpegs_in_the_order_people_count(tmp_path):
@@ -78,7 +78,7 @@ async def test_images_of_every_kind_become_jpegs_in_the_order_people_count(tmp_p
         *(("task-0-many", k) for k in (1, 2, 3, 4)), *(("task-1-many", k) for k in (1, 2, 3))
     ]  # fmt: skip
     wanted = [(200, 0, 0), (255, 0, 0), (200, 200, 200), (255, 255, 255), (255, 0, 0), (9, 9, 200), (10, 20, 30)]
-    assert all(close(colour(tmp_path, row), one) for row, one in zip(rows, wanted, strict=True))
+    assert all(close(colour(tmp_path, row), expected) for row, expected in zip(rows, wanted, strict=True))
     with Image.open(tmp_path / "tasks" / "task-1-many" / "1.jpg") as upright:
         assert upright.size == (30, 40)
     with Image.open(tmp_path / "tasks" / "task-1-many" / "2_thumbnail.jpg") as small:
@@ -103,7 +103,7 @@ async def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
     outcome, rows, _ = await taken(tmp_path, zipped(tmp_path / "some.zip", files))
     assert [row.name for row in rows] == ["1.jpg", "4.jpg"]
     assert outcome.facts["lost"] == 3
-    notes = {one["name"]: one["why"] for one in outcome.facts["left_out"]}
+    notes = {note["name"]: note["why"] for note in outcome.facts["left_out"]}
     assert list(notes) == ["'2.jpg'", "'3.png'", "'5.png'", "files"]
     assert (notes["'3.png'"], notes["files"]) == ("it is no image, or broken.", "2 are no images by their names.")
 
@@ -112,20 +112,20 @@ async def test_a_run_that_was_killed_names_what_could_not_be_read_before_it(tmp_
     good = image((200, 0, 0), kind="JPEG", size=(400, 300))
     files = {f"{k}.jpg": good[:900] if k in {2, 30} else good for k in range(1, 41)}
     path = zipped(tmp_path / "some.zip", files)
-    one = clips.Watched(tmp_path, path, name=path.name)
+    job = clips.Watched(tmp_path, path, name=path.name)
 
     def look(done, *_):
         if done >= 5:
             running.cancel()
 
-    running = asyncio.ensure_future(frames.run(frames.Options(per_task=5), replace(one.context, progress=look)))
+    running = asyncio.ensure_future(frames.run(frames.Options(per_task=5), replace(job.context, progress=look)))
     with pytest.raises(asyncio.CancelledError):
         await running
     assert (tmp_path / ".frames" / "rows" / "000000.jsonl").exists()
     outcome, rows, _ = await taken(tmp_path, path, per_task=5)
     assert [row.name for row in rows] == [name for name in files if name not in {"2.jpg", "30.jpg"}]
     assert outcome.facts["lost"] == 2
-    assert [one["name"] for one in outcome.facts["left_out"]] == ["'2.jpg'", "'30.jpg'"]
+    assert [note["name"] for note in outcome.facts["left_out"]] == ["'2.jpg'", "'30.jpg'"]
 
 
 async def test_names_that_lead_elsewhere_lead_nowhere(tmp_path):
