@@ -24,7 +24,11 @@ X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", 10, "-tag:v", "hvc1",
 OPEN = (*X264, "-g", 25, "-x264-params", "open-gop=1:bframes=3:b-adapt=0:b-pyramid=normal")
 VARYING = "select='gt(mod(n,7),1)'"
 # How each source is made of the same recording, with the words before its name and after it.
-READ_UP_TO = {"AVI": "no place is found for sure", "transport stream": "no place", "one keyframe": "too few keyframes"}
+READ_UP_TO = {
+    "AVI": "found reliably only by reading up to it",
+    "transport stream": "only by reading up to it",
+    "one keyframe": "too few keyframes",
+}
 SOURCES = {
     "H.264": ("mp4", (), ("-c", "copy")),
     "23.976 pictures a second": ("mp4", ("-r", "24000/1001"), ("-c:v", "copy", "-an")),
