@@ -13,6 +13,7 @@ from peers.processes import alive
 from vidd.errors import Refused
 from vidd.processes import run as process
 from vidd.processes.child import setpriv
+from vidd.processes.run import Limits
 
 PYTHON = sys.executable
 # Deaf to SIGINT and SIGTERM, with a child of its own in the same group; says both process ids.
@@ -88,7 +89,7 @@ async def test_a_child_leads_a_session_of_its_own_and_is_niced_and_limited():
         "print(os.getsid(0) == os.getpid(), r.getrlimit(r.RLIMIT_AS)[0], r.getrlimit(r.RLIMIT_CORE)[0])"
     )
     async with asyncio.timeout(20):
-        await process.run([PYTHON, "-c", code], on_line=lines.append, nice=7, memory=1 << 32)
+        await process.run([PYTHON, "-c", code], on_line=lines.append, limits=Limits(nice=7, memory=1 << 32))
     assert lines == [f"True {1 << 32} 0"]
 
 
@@ -98,7 +99,9 @@ async def test_a_program_that_is_not_there_is_refused_by_name():
 
 
 async def test_a_silent_child_is_ended_and_the_error_says_so():
-    task, pids = await started_deaf(lambda tell: process.run([PYTHON, "-c", DEAF], on_line=tell, quiet=0.4, grace=0.1))
+    task, pids = await started_deaf(
+        lambda tell: process.run([PYTHON, "-c", DEAF], on_line=tell, limits=Limits(quiet=0.4, grace=0.1))
+    )
     with pytest.raises(process.Hung, match=r"made no progress for 0\.4 s and was ended"):
         await task
     assert_gone(*pids)
@@ -108,19 +111,19 @@ async def test_output_is_no_sign_of_life_where_the_caller_knows_a_better_one():
     chatty = ["sh", "-c", "while echo still here; do sleep 0.05; done"]
     async with asyncio.timeout(20):
         with pytest.raises(process.Hung, match="no progress"):
-            await process.run(chatty, on_line=lambda _: None, quiet=0.4, alive=lambda _: 0, grace=0.1)
+            await process.run(chatty, on_line=lambda _: None, alive=lambda _: 0, limits=Limits(quiet=0.4, grace=0.1))
 
 
 async def test_a_growing_answer_keeps_a_silent_child_alive():
     answers = iter(range(1_000_000))
-    ended = await process.run(["sleep", "1"], quiet=0.4, alive=lambda _: next(answers))
+    ended = await process.run(["sleep", "1"], alive=lambda _: next(answers), limits=Limits(quiet=0.4))
     assert ended.code == 0
 
 
 async def test_a_child_has_only_so_much_time():
     async with asyncio.timeout(20):
         with pytest.raises(process.Hung, match=r"sleep was not done after 0\.3 s"):
-            await process.run(["sleep", "600"], deadline=0.3)
+            await process.run(["sleep", "600"], limits=Limits(deadline=0.3))
 
 
 async def test_what_the_callers_question_raises_ends_the_child():
@@ -137,7 +140,9 @@ async def test_what_the_callers_question_raises_ends_the_child():
 
 async def test_what_a_line_raises_ends_the_child():
     task, pids = await started_deaf(
-        lambda tell: process.run([PYTHON, "-c", DEAF], on_line=lambda line: (tell(line), 1 / 0), grace=0.1)
+        lambda tell: process.run(
+            [PYTHON, "-c", DEAF], on_line=lambda line: (tell(line), 1 / 0), limits=Limits(grace=0.1)
+        )
     )
     with pytest.raises(ZeroDivisionError):
         await task
@@ -145,7 +150,9 @@ async def test_what_a_line_raises_ends_the_child():
 
 
 async def test_cancelling_leaves_nothing_of_the_group_even_where_signals_are_ignored():
-    task, pids = await started_deaf(lambda tell: process.run([PYTHON, "-c", DEAF], on_line=tell, grace=0.1))
+    task, pids = await started_deaf(
+        lambda tell: process.run([PYTHON, "-c", DEAF], on_line=tell, limits=Limits(grace=0.1))
+    )
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -154,7 +161,9 @@ async def test_cancelling_leaves_nothing_of_the_group_even_where_signals_are_ign
 
 
 async def test_a_second_cancellation_does_not_leave_the_child_behind():
-    task, pids = await started_deaf(lambda tell: process.run([PYTHON, "-c", DEAF], on_line=tell, grace=0.3))
+    task, pids = await started_deaf(
+        lambda tell: process.run([PYTHON, "-c", DEAF], on_line=tell, limits=Limits(grace=0.3))
+    )
     task.cancel()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -175,7 +184,9 @@ print("1", flush=True)
 signal.pause()
 """
     note = tmp_path / "note"
-    task, _ = await started_deaf(lambda tell: process.run([PYTHON, "-c", polite, note], on_line=tell, grace=20))
+    task, _ = await started_deaf(
+        lambda tell: process.run([PYTHON, "-c", polite, note], on_line=tell, limits=Limits(grace=20))
+    )
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

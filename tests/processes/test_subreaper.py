@@ -13,6 +13,7 @@ from peers.processes import alive
 
 from vidd.errors import Refused
 from vidd.processes import run as process
+from vidd.processes.run import Limits
 from vidd.processes.subreaper import descendants
 
 PYTHON = sys.executable
@@ -67,9 +68,11 @@ class Heard:
         return [int(word) for word in self.out.split()]
 
 
-async def guarded(argv, heard=None, **limits):
+async def guarded(argv, heard=None, cwd=None, **limits):
     heard = heard or Heard()
-    ended = await process.run(argv, on_output=(heard.on_out, heard.on_err), guarded=True, **limits)
+    ended = await process.run(
+        argv, on_output=(heard.on_out, heard.on_err), guarded=True, cwd=cwd, limits=Limits(**limits)
+    )
     return ended, heard
 
 

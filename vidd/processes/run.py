@@ -21,6 +21,24 @@ _DRAIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child may use.
+
+    `deadline` is seconds in all, `quiet` seconds without progress, `memory` bytes of address space, and `grace` the
+    seconds between the signals that end it.
+    """
+
+    deadline: float | None = None
+    quiet: float | None = None
+    nice: int = 0
+    memory: int | None = None
+    grace: float = 1.0
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """How a child ended. `code` is negative for a signal; `stderr` holds the last 4 KiB of it.
 
@@ -98,11 +116,11 @@ class _Chunks:
 class Pulse:
     """Watches that a child goes on making progress, and ends before its deadline (seconds)."""
 
-    def __init__(self, name: str, deadline: float | None, quiet: float | None) -> None:
-        self._name, self._deadline, self._quiet = name, deadline, quiet
+    def __init__(self, name: str, limits: Limits) -> None:
+        self._name, self._deadline, self._quiet = name, limits.deadline, limits.quiet
         self._progress: Any = None
         self.started = self._changed = time.monotonic()
-        self.tick = min(limit / 4 for limit in (deadline, quiet, 1.0) if limit is not None)
+        self.tick = min(limit / 4 for limit in (limits.deadline, limits.quiet, 1.0) if limit is not None)
 
     @property
     def seconds(self) -> float:
@@ -126,26 +144,22 @@ async def run(
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
     on_output: tuple[Callable[[bytes], None], Callable[[bytes], None]] | None = None,
-    deadline: float | None = None,
-    quiet: float | None = None,
     alive: Callable[[int], Any] | None = None,
-    nice: int = 0,
-    memory: int | None = None,
-    grace: float = 1.0,
+    limits: Limits = NO_LIMITS,
     guarded: bool = False,
 ) -> Ended:
-    """Run a program to its end, or end it: when cancelled, after `deadline` seconds, after `quiet` ones without progress.
+    """Run a program to its end, or end it: when cancelled, after its deadline, or after too long without progress.
 
     `on_line` is called with each line of stdout; instead, `on_output` are called with the bytes of stdout and of stderr
     as they come. A `guarded` program ends with all its descendants. `alive` is called about once a second with the
     process id: a changed answer is progress, and an error that it raises ends the child. Without it, any output is
     progress. The exit code is not judged here. Hung if a limit was reached; Refused if there is no such program.
     """
-    pulse = Pulse(Path(argv[0]).name, deadline, quiet)
+    pulse = Pulse(Path(argv[0]).name, limits)
     tail = Tail(on_output[1] if on_output else None)
     lines = _Chunks(on_output[0]) if on_output else _Lines(on_line) if on_line else None
     child = await Child.start(
-        argv, cwd=cwd, env=env, stdout=lines is not None, nice=nice, memory=memory, guarded=guarded
+        argv, cwd=cwd, env=env, stdout=lines is not None, nice=limits.nice, memory=limits.memory, guarded=guarded
     )
     readers: list[asyncio.Future[None]] = [asyncio.ensure_future(tail.follow(child))]
     if lines:
@@ -165,7 +179,7 @@ async def run(
     finally:
         for reader in readers:
             reader.cancel()
-        await shield_to_end(asyncio.gather(child.end(grace), *readers, return_exceptions=True))
+        await shield_to_end(asyncio.gather(child.end(limits.grace), *readers, return_exceptions=True))
     return Ended(child.gone.result(), pulse.seconds, child.cpu_seconds(), tail.text)
 
 

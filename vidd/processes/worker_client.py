@@ -14,7 +14,7 @@ from vidd.aio.shield import shield_to_end
 from vidd.files.disk_space import check_free_space, retry_if_full
 from vidd.processes.child import Child
 from vidd.processes.protocol import fault_from_json
-from vidd.processes.run import Hung, Pulse, Tail
+from vidd.processes.run import Hung, Limits, Pulse, Tail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +168,7 @@ async def run_worker(
     """
     encoder = context.tools.encoder
     worker = JsonLinesProcess(worker_argv(module), memory=memory, nice=encoder.nice)
-    pulse, reports = Pulse(module, deadline=None, quiet=quiet), 0
+    pulse, reports = Pulse(module, Limits(quiet=quiet)), 0
 
     def report(done: int, total: int | None) -> None:
         nonlocal reports

@@ -93,12 +93,8 @@ async def _run(call: Call, context: StepContext, spoken: Spoken) -> process.Ende
             cwd=call.cwd,
             env={**call.environment, **call.hidden},
             on_output=(spoken.out.feed, spoken.err.feed),
-            deadline=call.deadline,
-            quiet=call.quiet,
             alive=alive,
-            nice=encoder.nice,
-            memory=call.memory,
-            grace=call.grace,
+            limits=process.Limits(call.deadline, call.quiet, encoder.nice, call.memory, call.grace),
             guarded=True,
         )
         whole = True
@@ -116,7 +112,8 @@ async def _stop(call: Call, spoken: Spoken) -> None:
         return
     try:
         environment = {**call.environment, **call.hidden}
-        ended = await process.run(call.stop, cwd=call.cwd, env=environment, deadline=_STOPPING, guarded=True)
+        limits = process.Limits(deadline=_STOPPING)
+        ended = await process.run(call.stop, cwd=call.cwd, env=environment, limits=limits, guarded=True)
     except Fault as fault:
         spoken.log.write(f"--- {list(call.stop)}: {fault.sentence}\n".encode(errors="backslashreplace"))
     else:

@@ -93,10 +93,8 @@ async def _frame_hashes(encoder: Encoder, source: Path, seek: float, target: See
         ended = await run.run(
             [encoder.path, *argv],
             on_line=lines.append,
-            quiet=encoder.stall,
             alive=read_counter,
-            nice=encoder.nice,
-            memory=encoder.memory,
+            limits=run.Limits(quiet=encoder.stall, nice=encoder.nice, memory=encoder.memory),
         )
     except Refused:
         return []

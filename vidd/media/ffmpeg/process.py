@@ -89,10 +89,8 @@ async def encode(
         ended = await run.run(
             [encoder.path, *args],
             on_line=on_line,
-            quiet=encoder.stall,
             alive=alive,
-            nice=encoder.nice,
-            memory=encoder.memory,
+            limits=run.Limits(quiet=encoder.stall, nice=encoder.nice, memory=encoder.memory),
         )
         _raise_for_exit(ended, encoder)
         finished = True
@@ -209,7 +207,7 @@ async def version_text(encoder: Encoder) -> str:
 
 async def _query(encoder: Encoder, option: str) -> list[str]:
     lines: list[str] = []
-    ended = await run.run([encoder.path, "-hide_banner", option], on_line=lines.append, deadline=30.0)
+    ended = await run.run([encoder.path, "-hide_banner", option], on_line=lines.append, limits=run.Limits(deadline=30.0))
     if ended.code != 0:
         raise Refused(
             f"{encoder.path} does not run ({parse.reason(ended.stderr)}): correct [ffmpeg] path.",
