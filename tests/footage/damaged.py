@@ -16,7 +16,7 @@ from pathlib import Path
 import av
 
 from footage.clips import ffmpeg
-from vidd.media.verify.verify import Origin, Wanted
+from vidd.media.verify.verify import Expected, Origin
 
 START, LENGTH, FAR = 10.0, 30.0, 660
 PICTURE = "testsrc2=size={size}:rate={rate}:duration={seconds}"
@@ -53,7 +53,7 @@ class Talk:
     def __init__(self, place: Path) -> None:
         self.recording, self.path = recording(place / "recording.mp4"), place / "talk.mp4"
         ffmpeg("-ss", START, "-i", self.recording, "-t", LENGTH, *ENCODED, *AAC, *FAST, self.path)
-        self.wanted = Wanted(
+        self.wanted = Expected(
             LENGTH,
             LENGTH,
             96,
@@ -62,8 +62,8 @@ class Talk:
             rate=25,
             codec="h264",
             bits=16_000_000,
-            pictures=750,
-            sound=(LENGTH,),
+            frames=750,
+            audio_ends=(LENGTH,),
             joins=(10.0, 20.0),
             origin=Origin(self.recording, START),
         )
@@ -232,10 +232,10 @@ def recipe(talk: Talk, path: Path) -> None:
     ffmpeg("-i", talk.path, "-c:v", "copy", "-s", "hd720", "-r", 30, "-c:a", "copy", path)
 
 
-def wanting(make: Callable[[Talk, Path], None], **changes: object) -> Callable[[Talk, Path], Wanted]:
+def wanting(make: Callable[[Talk, Path], None], **changes: object) -> Callable[[Talk, Path], Expected]:
     """The same, with something else wanted."""
 
-    def made(talk: Talk, path: Path) -> Wanted:
+    def made(talk: Talk, path: Path) -> Expected:
         make(talk, path)
         return replace(talk.wanted, **changes)
 
@@ -253,7 +253,7 @@ _FAR = {
     "bits": None,
 }
 # What is made, and what is said of it.
-BAD: dict[str, tuple[Callable[[Talk, Path], Wanted | None], str]] = {
+BAD: dict[str, tuple[Callable[[Talk, Path], Expected | None], str]] = {
     "cut off after a third": (cut_off(0.33), "was cut off"),
     "cut off after two thirds": (cut_off(0.66), "was cut off"),
     "cut off near its end": (cut_off(0.98), "was cut off"),
@@ -265,17 +265,17 @@ BAD: dict[str, tuple[Callable[[Talk, Path], Wanted | None], str]] = {
     "a small hole in one picture": (overwritten(15.5, None), "its packets have holes"),
     "a keyframe overwritten": (overwritten(16, None, noise=True, key=True), "a keyframe does not decode"),
     "no picture": (again("-vn"), "has no video stream"),
-    "no sound": (again("-an"), "number of sound tracks: wanted 1, got 0"),
+    "no sound": (again("-an"), "number of audio tracks: wanted 1, got 0"),
     "a sound track too many": (
         again("-map", "0:v", "-map", "0:a", "-map", "0:a"),
-        "number of sound tracks: wanted 1, got 2",
+        "number of audio tracks: wanted 1, got 2",
     ),
     "another size": (seen("scale=64:48"), "size: wanted 96x64, got 64x48"),
     "half the rate": (seen("fps=12.5"), "frame rate: wanted 25, got 12.5"),
     "a higher rate": (seen("fps=30"), "frame rate: wanted 25, got 30"),
-    "another codec": (again("-c:v", "mpeg4"), "kind of picture: wanted h264, got mpeg4"),
+    "another codec": (again("-c:v", "mpeg4"), "video codec: wanted h264, got mpeg4"),
     "as the timeline's recipe leaves it": (
-        wanting(recipe, width=1280, height=720, rate=30, pictures=None),
+        wanting(recipe, width=1280, height=720, rate=30, frames=None),
         "size: wanted 1280x720, got 96x64",
     ),
     "ten times as large as allowed": (
@@ -309,10 +309,10 @@ BAD: dict[str, tuple[Callable[[Talk, Path], Wanted | None], str]] = {
     "pictures lost at a join": (rewritten(lost_at_a_join), "only 29.60 s could be made of the 30.00 s"),
     "a hole in time at a join": (rewritten(gone_at_a_join), "frame rate: wanted 25, got 24.6667"),
     "pictures twice at a join": (
-        wanting(rewritten(twice_at_a_join), duration=32.0, whole=32.0),
-        "800 pictures instead of 750",
+        wanting(rewritten(twice_at_a_join), duration=32.0, total=32.0),
+        "800 frames instead of 750",
     ),
     "two pictures at one time": (rewritten(at_one_time), "out of order at 4.00 s"),
-    "a join with broken references": (rewritten(without_what_it_refers_to), "of 100 pictures decode"),
-    "times out of order": (wanting(out_of_order, pictures=None, joins=()), "does not decode"),
+    "a join with broken references": (rewritten(without_what_it_refers_to), "of 100 frames decode"),
+    "times out of order": (wanting(out_of_order, frames=None, joins=()), "does not decode"),
 }

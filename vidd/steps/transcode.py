@@ -18,7 +18,7 @@ from vidd.media.ffmpeg.hooks import StepHooks
 from vidd.media.ffmpeg.process import check_capabilities
 from vidd.media.ffmpeg.settings import BitRate, Preset, Segment
 from vidd.media.probe.client import probe
-from vidd.media.verify.verify import Origin, Wanted, picture_end, sound_ends, verify
+from vidd.media.verify.verify import Expected, Origin, audio_ends, verify, video_end
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.ports import Encoder, StepContext, Tools
 from vidd.settings.types import Options as BaseOptions
@@ -96,7 +96,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     try:
         done = await work.make(parts)
         checked = [
-            await _check(context.tools.encoder, part, _wanted(rendition, media, source), result, name)
+            await _check(context.tools.encoder, part, _expected(rendition, media, source), result, name)
             for part, rendition, result in zip(parts, renditions, done, strict=True)
         ]
         for part, final in zip(parts, finals, strict=True):
@@ -118,10 +118,10 @@ async def run(options: Options, context: StepContext) -> Outcome:
 
 
 async def _check(
-    encoder: Encoder, part: Path, wanted: Wanted, result: EncodeResult, name: str
+    encoder: Encoder, part: Path, expected: Expected, result: EncodeResult, name: str
 ) -> tuple[Media, dict[str, Any]]:
-    wanted = replace(wanted, pictures=result.frames, joins=result.joins)
-    made, check = await verify(encoder, part, wanted, name, result.complaints)
+    expected = replace(expected, frames=result.frames, joins=result.joins)
+    made, check = await verify(encoder, part, expected, name, result.complaints)
     return made, check.to_json() | result.facts
 
 
@@ -155,21 +155,21 @@ def _rendition(size: Size, height: int, media: Media) -> Rendition:
     return Rendition(size.label, width, height, size.video_bitrate, size.audio_bitrate, fps)
 
 
-def _wanted(rendition: Rendition, media: Media, source: Path) -> Wanted:
+def _expected(rendition: Rendition, media: Media, source: Path) -> Expected:
     tracks = sum(track.codec != "unknown" for track in media.audio)
     # The most that rate control lets through, the audio, and a tenth and 64 KiB for the container and its index.
     video = rendition.most_bits_per_second * media.duration + 2 * rendition.video_bitrate
     audio = tracks * rendition.audio_bitrate * media.duration
-    return Wanted(
-        duration=picture_end(media),
-        whole=media.duration,
+    return Expected(
+        duration=video_end(media),
+        total=media.duration,
         width=rendition.width,
         height=rendition.height,
         tracks=tracks,
         rate=rendition.fps or (None if media.video[0].variable else media.video[0].rate or None),
         bits=round((video + audio) * 1.1) + 8 * (64 << 10),
         codec="h264",
-        sound=sound_ends(media, 0.0, media.duration),
+        audio_ends=audio_ends(media, 0.0, media.duration),
         origin=Origin(source),
     )
 

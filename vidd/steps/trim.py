@@ -32,7 +32,7 @@ from vidd.media.loudness.normalization import Loudness, LoudnessMeter
 from vidd.media.probe.client import probe, seek_to
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import edges
-from vidd.media.verify.verify import Origin, Wanted, check_pictures, picture_end, sound_ends, verify
+from vidd.media.verify.verify import Expected, Origin, audio_ends, count_missing_frames, verify, video_end
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
 from vidd.ports import StepContext, Tools
@@ -225,9 +225,9 @@ class _Trim:
                 dress=branding,
                 kept=context.tools.path(CLIP_CACHE),
             )
-        wanted = self._wanted(*self.media.video[0].shown, done.around)
-        wanted = replace(wanted, pictures=done.pictures, joins=done.joins, apart=_MOST_DRIFT)
-        made, check = await verify(context.tools.encoder, self.part, wanted, name)
+        expected = self._expected(*self.media.video[0].shown, done.around)
+        expected = replace(expected, frames=done.pictures, joins=done.joins, max_drift=_MOST_DRIFT)
+        made, check = await verify(context.tools.encoder, self.part, expected, name)
         strategy = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
         record = {**check.to_json(), "missing": 0, **strategy, "sound_encoded": list(done.sound)}
         return made, record, done.around
@@ -250,34 +250,34 @@ class _Trim:
         )
         result = await cut.make(self.part)
         width, height = video.shown
-        wanted = replace(
-            self._wanted(width // 2 * 2, height // 2 * 2, prepared.parts),
+        expected = replace(
+            self._expected(width // 2 * 2, height // 2 * 2, prepared.parts),
             covered=branding.watermark.covers if branding.watermark else None,
-            pictures=result.frames,
+            frames=result.frames,
             joins=result.joins,
         )
-        made, check = await verify(encoder, self.part, wanted, name, result.complaints)
+        made, check = await verify(encoder, self.part, expected, name, result.complaints)
         frames = None if check.frames is None else check.frames - prepared.parts.frames
-        missing = await check_pictures(encoder, self.source, video, self.cut, got=frames, name=name)
+        missing = await count_missing_frames(encoder, self.source, video, self.cut, frames=frames, name=name)
         return made, check.to_json() | result.facts | {"missing": missing}, prepared.parts
 
-    def _wanted(self, width: int, height: int, parts: IntroOutro) -> Wanted:
+    def _expected(self, width: int, height: int, parts: IntroOutro) -> Expected:
         cut, at = self.cut, parts.begin / parts.scale
         seconds = parts.seconds(cut.length)
-        return Wanted(
+        return Expected(
             seconds,
             seconds,
             width,
             height,
             sum(track.codec != "unknown" for track in self.media.audio),
-            sound=parts.audio_ends(sound_ends(self.media, cut.start, cut.length)),
+            audio_ends=parts.audio_ends(audio_ends(self.media, cut.start, cut.length)),
             origin=Origin(self.source, cut.start, at=at, fade=cut.fade, end=at + cut.length),
         )
 
 
 def _cut(context: StepContext, media: Media, fade: float) -> Cut:
     span = talk_span(context.job.facts, context.talk, context.job.name)
-    length, shown = picture_end(media), quoted(context.job.name)
+    length, shown = video_end(media), quoted(context.job.name)
     if not length:
         raise Refused(f"The file {shown} has no duration: put it into MP4, MKV or TS and send it again.")
     start, end = span.start, length if span.end is None else span.end

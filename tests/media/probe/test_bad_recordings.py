@@ -210,7 +210,7 @@ async def test_packets_of_nonsense_in_the_middle_are_not_copied(tmp_path, plain)
 async def test_a_hole_in_the_middle_is_refused(tmp_path, plain):
     source = damaged(plain, tmp_path / "in.mp4", 4.0, 4.2, lambda data: bytes(len(data)))
     with pytest.raises(
-        Refused, match=r"of 140 pictures from 1\.3 s to 6\.9 s could not be decoded: the source is damaged"
+        Refused, match=r"of 140 frames from 1\.3 s to 6\.9 s could not be decoded: the source is damaged"
     ):
         await cut(source, TIMES, "auto")
 

@@ -7,7 +7,7 @@ import pytest
 from footage import clips, damaged
 
 from vidd.errors import Refused
-from vidd.media.verify.verify import Wanted, verify
+from vidd.media.verify.verify import Expected, verify
 from vidd.steps import trim
 
 
@@ -83,7 +83,7 @@ async def test_a_quick_cut_whose_sound_moved_is_made_anew(tmp_path, monkeypatch)
     monkeypatch.setattr(trim, "edges", moved)
     made, check = await outcome(damaged.recording(tmp_path / "in.mp4", seconds=16.0))
     assert made.facts["lane"] == "full"
-    assert "sound and picture are 50 ms further apart than in the source" in check["why"]
+    assert "audio and video are 50 ms further apart than in the source" in check["why"]
     assert all(abs(one["sound"]) < 0.005 for one in check["offset"])
 
 
@@ -98,12 +98,12 @@ def spoil(path, at):
         file.write(b"\xff" * (size - 8))
 
 
-WANTED = Wanted(duration=16.0, whole=16.0, width=320, height=180, tracks=1)
+WANTED = Expected(duration=16.0, total=16.0, width=320, height=180, tracks=1)
 
 
 async def test_a_cut_that_lost_a_picture_is_refused(source):
-    with pytest.raises(Refused, match="400 pictures instead of 401"):
-        await verify(clips.ENCODER, source, replace(WANTED, pictures=401), "x.mp4")
+    with pytest.raises(Refused, match="400 frames instead of 401"):
+        await verify(clips.ENCODER, source, replace(WANTED, frames=401), "x.mp4")
 
 
 async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_is_no_fault_of_a_join(tmp_path):
@@ -114,7 +114,7 @@ async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_i
         *("-x264-params", "open-gop=1:b-pyramid=normal:bframes=2:b-adapt=2:ref=3:threads=1", path),
     )
     places = [at / 2 for at in range(3, 15)]
-    wanted = Wanted(8.0, 8.0, 96, 64, tracks=0, pictures=200, joins=tuple(places))
+    wanted = Expected(8.0, 8.0, 96, 64, tracks=0, frames=200, joins=tuple(places))
     _, record = await verify(clips.ENCODER, path, wanted, "x.mp4")
     assert [join["at"] for join in record.joins] == places
     assert all(join["packets"] > 10 for join in record.joins)
@@ -122,6 +122,6 @@ async def test_what_a_decoder_says_of_pictures_from_before_where_looking_began_i
 
 async def test_a_join_with_a_picture_that_does_not_decode_is_refused(source):
     spoil(source, 5.3)
-    with pytest.raises(Refused, match=r"pictures decode|decode with errors"):
-        await verify(clips.ENCODER, source, replace(WANTED, pictures=400, joins=(5.2,)), "x.mp4")
-    await verify(clips.ENCODER, source, replace(WANTED, pictures=400, joins=(9.2,)), "x.mp4")
+    with pytest.raises(Refused, match=r"frames decode|decode with errors"):
+        await verify(clips.ENCODER, source, replace(WANTED, frames=400, joins=(5.2,)), "x.mp4")
+    await verify(clips.ENCODER, source, replace(WANTED, frames=400, joins=(9.2,)), "x.mp4")

@@ -10,10 +10,10 @@ from vidd.errors import Refused
 from vidd.files.atomic import commit
 from vidd.media.ffmpeg.args.common import Cut
 from vidd.media.probe.client import probe
-from vidd.media.verify.verify import Wanted, check_pictures, picture_end, verify
+from vidd.media.verify.verify import Expected, count_missing_frames, verify, video_end
 from vidd.model.media import Media, Video
 
-WANTED = Wanted(duration=2.0, whole=2.0, width=96, height=64, tracks=1)
+WANTED = Expected(duration=2.0, total=2.0, width=96, height=64, tracks=1)
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ async def test_what_was_wanted_passes_and_leaves_a_record(made):
     [
         ({"duration": 2.06}, r"only 2\.00 s could be made of the 2\.06 s wanted"),
         ({"duration": 1.94}, r"2\.00 s were made instead of 1\.94 s"),
-        ({"whole": 1.9}, r"2\.00 s were made instead of 1\.90 s"),
+        ({"total": 1.9}, r"2\.00 s were made instead of 1\.90 s"),
         ({"width": 98}, "size: wanted 98x64, got 96x64"),
-        ({"tracks": 2}, "number of sound tracks: wanted 2, got 1"),
+        ({"tracks": 2}, "number of audio tracks: wanted 2, got 1"),
         ({"rate": 30}, "frame rate: wanted 30, got 25"),
         ({"bits": 8000}, "size in bytes at most: wanted 1000, got"),
-        ({"codec": "hevc"}, "kind of picture: wanted hevc, got h264"),
-        ({"pictures": 51}, "has 50 pictures instead of 51"),
-        ({"sound": (3.0,)}, r"\(track 1\) only 2\.00 s could be made of the 3\.00 s wanted"),
+        ({"codec": "hevc"}, "video codec: wanted hevc, got h264"),
+        ({"frames": 51}, "has 50 frames instead of 51"),
+        ({"audio_ends": (3.0,)}, r"\(track 1\) only 2\.00 s could be made of the 3\.00 s wanted"),
     ],
 )
 async def test_what_is_not_as_wanted_is_refused(made, wrong, sentence):
@@ -87,12 +87,15 @@ async def test_damage_in_the_first_and_in_the_last_pictures_is_found(tmp_path, p
     data[at : at + 4000] = bytes(4000)
     made.write_bytes(data)
     with pytest.raises(Refused, match="decode"):
-        await verify(clips.ENCODER, made, replace(WANTED, duration=4.0, whole=4.0, tracks=0), "talk.mp4")
+        await verify(clips.ENCODER, made, replace(WANTED, duration=4.0, total=4.0, tracks=0), "talk.mp4")
 
 
 async def test_no_picture_missing_in_a_cut_of_a_steady_rate_is_reckoned(tmp_path):
     video = Video("h264", 96, 64, 25.0)
-    assert await check_pictures(clips.ENCODER, tmp_path / "not looked at", video, Cut(1, 3), got=50, name="x") == 0
+    assert (
+        await count_missing_frames(clips.ENCODER, tmp_path / "not looked at", video, Cut(1, 3), frames=50, name="x")
+        == 0
+    )
 
 
 async def test_pictures_of_a_varying_rate_are_counted_in_the_source(tmp_path):
@@ -100,16 +103,16 @@ async def test_pictures_of_a_varying_rate_are_counted_in_the_source(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", rate="30", picture=picture)
     video = (await probe(clips.ENCODER, source)).video[0]
     there = len([number for number in range(120) if number % 7 > 1 and 1 <= number / 30 < 3])
-    assert await check_pictures(clips.ENCODER, source, video, Cut(1, 3), got=there, name="x") == 0
-    assert await check_pictures(clips.ENCODER, source, video, Cut(1, 3), got=there - 1, name="x") == 1
-    with pytest.raises(Refused, match=rf"5 of {there} pictures from 1 s to 3 s could not be decoded"):
-        await check_pictures(clips.ENCODER, source, video, Cut(1, 3), got=there - 5, name="x")
+    assert await count_missing_frames(clips.ENCODER, source, video, Cut(1, 3), frames=there, name="x") == 0
+    assert await count_missing_frames(clips.ENCODER, source, video, Cut(1, 3), frames=there - 1, name="x") == 1
+    with pytest.raises(Refused, match=rf"5 of {there} frames from 1 s to 3 s could not be decoded"):
+        await count_missing_frames(clips.ENCODER, source, video, Cut(1, 3), frames=there - 5, name="x")
 
 
 def test_the_end_of_the_picture_is_counted_from_the_start_of_the_file():
     video = Video("h264", 96, 64, 25.0, duration=6.0, start=1.5)
-    assert picture_end(Media("mpegts", 7.0, 1, (video,), start=1.4)) == pytest.approx(6.1)
-    assert picture_end(Media("matroska", 7.0, 1, (replace(video, duration=None),))) == 7.0
+    assert video_end(Media("mpegts", 7.0, 1, (video,), start=1.4)) == pytest.approx(6.1)
+    assert video_end(Media("matroska", 7.0, 1, (replace(video, duration=None),))) == 7.0
 
 
 async def test_a_checked_file_takes_the_place_of_an_older_one(tmp_path):

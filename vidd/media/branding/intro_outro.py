@@ -16,7 +16,7 @@ from vidd.media.ffmpeg.args.audio_mix import SurroundingAudio, channel_layout
 from vidd.media.ffmpeg.process import encode
 from vidd.media.loudness.normalization import GainChange
 from vidd.media.probe.client import probe
-from vidd.media.verify.verify import Wanted, verify
+from vidd.media.verify.verify import Expected, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -179,8 +179,8 @@ class ClipEncoder:
         argv = intro_outro.video_args(clip, path, clip_format, threads=self.encoder.threads)
         await self._run(argv, path, clip.seconds)
         video = clip_format.video
-        wanted = Wanted(clip.seconds, clip.seconds, video.width, video.height, 0)
-        await verify(self.encoder, path, wanted, clip.path.name)
+        expected = Expected(clip.seconds, clip.seconds, video.width, video.height, 0)
+        await verify(self.encoder, path, expected, clip.path.name)
         if clip.digest and await digest_of(clip.path) != clip.digest:
             path.unlink(missing_ok=True)
             raise RetryLater(

@@ -15,7 +15,7 @@ from vidd.media.branding.images import read_image
 from vidd.media.branding.intro_outro import Branding
 from vidd.media.ffmpeg.args.intro_outro import Clip
 from vidd.media.probe.client import probe
-from vidd.media.verify.verify import picture_end
+from vidd.media.verify.verify import video_end
 from vidd.model.talk import speakers_in_words
 from vidd.settings.templates import fields_of, render
 
@@ -119,9 +119,9 @@ async def read_clip(encoder: Encoder, part: str, path: Path) -> Clip:
         media = await probe(encoder, path, path.name)
     except Refused as refused:
         raise Refused(f"The {part} {path} cannot be used: {refused.sentence}") from None
-    if picture_end(media) <= 0:
+    if video_end(media) <= 0:
         raise Refused(f"The {part} {path} has no video frames: export it again.")
-    return Clip(part, path, picture_end(media), media, digest=await digest_of(path))
+    return Clip(part, path, video_end(media), media, digest=await digest_of(path))
 
 
 def _background(card: Card, part: str, tools: Tools) -> Image | None:

@@ -207,7 +207,9 @@ async def version_text(encoder: Encoder) -> str:
 
 async def _query(encoder: Encoder, option: str) -> list[str]:
     lines: list[str] = []
-    ended = await run.run([encoder.path, "-hide_banner", option], on_line=lines.append, limits=run.Limits(deadline=30.0))
+    ended = await run.run(
+        [encoder.path, "-hide_banner", option], on_line=lines.append, limits=run.Limits(deadline=30.0)
+    )
     if ended.code != 0:
         raise Refused(
             f"{encoder.path} does not run ({parse.reason(ended.stderr)}): correct [ffmpeg] path.",

@@ -1,4 +1,4 @@
-"""The record of a checked file, as it is kept with the file and shown to people."""
+"""The record of a checked file, as it is stored with the file and shown to people."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vidd.media.verify.runs import Span
     from vidd.model.media import Media
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a file was found to be. `id` is another for each file ever made; times are seconds from the file's start.
+    """What a check found; the fields are the keys of the stored record. Times are seconds from the file's start.
 
-    `first` and `end` are those of the picture, `frames` what the container says and `pictures` what was counted.
-    `complaints` is what the encoder said. `looked` pictures were looked at, at most `apart` seconds from each other.
-    `silent` and `loudness` (LUFS, LU, dBFS) are by track; `offset` is how much later than in its origin sound and
-    picture come, at several points; `cpu` is what the check took (seconds).
+    `id` differs for each file ever made. `wanted` is the expected duration of the video, `first` and `end` are its own,
+    `frames` is what the container says and `pictures` what was counted. `sound` are the durations of the audio tracks.
+    `complaints` is what the encoder printed. `looked` frames were compared, at most `apart` seconds from each other.
+    `silent` and `loudness` (LUFS, LU, dBFS) are by track; `offset` is by how much later than in the origin audio
+    (`sound`) and video (`picture`) come, at several points; `lost` says that audio was found nowhere in the origin;
+    `cpu` is what the check took (seconds).
     """
 
     id: str
@@ -34,9 +37,9 @@ class Check:
     decoded: int
     looked: int
     apart: float
-    black: tuple[tuple[float, float], ...] = ()
-    frozen: tuple[tuple[float, float], ...] = ()
-    silent: tuple[tuple[tuple[float, float], ...], ...] = ()
+    black: tuple[Span, ...] = ()
+    frozen: tuple[Span, ...] = ()
+    silent: tuple[tuple[Span, ...], ...] = ()
     loudness: tuple[dict[str, float] | None, ...] = ()
     offset: tuple[dict[str, Any], ...] = ()
     lost: bool = False
@@ -50,37 +53,37 @@ class Check:
         return asdict(self)
 
 
-def checked(media: Media, found: Mapping[str, Any], complaints: str, wanted: float | None) -> Check:
-    """The record of what `examine` found; `wanted` is how long (seconds) the picture was to be, if anybody said so."""
-    measured, seen = found["measured"], found["seen"]
+def check_of(media: Media, found: Mapping[str, Any], complaints: str, expected: float | None) -> Check:
+    """The record of what `examine` found; `expected` is the video's duration (seconds), where one is expected."""
+    measured, contents = found["measured"], found["contents"]
     return Check(
         id=secrets.token_hex(4),
-        wanted=wanted,
+        wanted=expected,
         duration=media.duration,
         first=measured["first"],
         end=measured["end"],
         frames=media.video[0].frames,
-        pictures=seen["pictures"],
+        pictures=contents["frames"],
         size=media.size,
-        sound=tuple(audio.duration for audio in media.audio),
+        sound=tuple(track.duration for track in media.audio),
         decoded=measured["decoded"],
-        looked=seen["looked"],
-        apart=seen["apart"],
-        black=_rounded(seen["black"]),
-        frozen=_rounded(seen["frozen"]),
-        silent=tuple(_rounded(one) for one in seen["silent"]),
-        loudness=tuple(seen["loudness"]),
+        looked=contents["compared"],
+        apart=contents["apart"],
+        black=_rounded(contents["black"]),
+        frozen=_rounded(contents["frozen"]),
+        silent=tuple(_rounded(track) for track in contents["silent"]),
+        loudness=tuple(contents["loudness"]),
         offset=tuple(
-            {key: round(value, 4) if isinstance(value, float) else value for key, value in one.items()}
-            for one in found.get("offset", ())
+            {key: round(value, 4) if isinstance(value, float) else value for key, value in point.items()}
+            for point in found.get("offset", ())
         ),
         lost=found.get("lost", False),
-        damage=tuple(f"At {time:.2f} s {what}." for time, what in seen["damage"]),
+        damage=tuple(f"At {time:.2f} s {what}." for time, what in contents["damage"]),
         joins=tuple(found.get("at_joins", {}).get("joins", ())),
         complaints=tuple(complaints.splitlines()[-5:]),
         cpu=found["cpu"],
     )
 
 
-def _rounded(stretches: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
-    return tuple((round(first, 2), round(last, 2)) for first, last in stretches)
+def _rounded(spans: Sequence[Sequence[float]]) -> tuple[Span, ...]:
+    return tuple((round(first, 2), round(last, 2)) for first, last in spans)

@@ -1,38 +1,39 @@
-"""Where a picture is black or stands still, and where sound is silent, from samples of them. Pure.
+"""Finds where video is black or frozen and where audio is silent, from samples of them. Pure.
 
-A picture is looked at as a thumbnail: `WIDTH` x `HEIGHT` grey cells of one byte, 0 black to 255 white.
+A frame is compared as a thumbnail: `WIDTH` x `HEIGHT` grey cells of one byte, 0 black to 255 white.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 WIDTH, HEIGHT = 64, 36
-# ffmpeg's blackdetect calls a pixel black up to a tenth; a watermark on a black picture covers a cell in 200.
-_DARK, _LIT = 25, WIDTH * HEIGHT // 200
-# What two encodings of the same picture differ by in the mean of a cell.
-_SAME = 2
+# ffmpeg's blackdetect calls a pixel black up to a tenth; a watermark on a black frame covers a cell in 200.
+_MOST_DARK, _MOST_LIT_CELLS = 25, WIDTH * HEIGHT // 200
+# What two encodings of the same frame differ by in the mean of a cell.
+_NOISE = 2
 # K-weighted, over 0.4 s: below the hiss of an open microphone, and above what a muted mixer lets through.
 SILENCE = -60.0
 
-Stretch = tuple[float, float]
+Span: TypeAlias = tuple[float, float]
+"""From a first to a last time, in seconds."""
 
 
 def is_black(thumbnail: bytes) -> bool:
-    """Whether nothing is to be seen, but for a mark in a corner."""
-    return sum(cell > _DARK for cell in thumbnail) <= _LIT
+    """Whether nothing is visible, except for a mark in a corner."""
+    return sum(cell > _MOST_DARK for cell in thumbnail) <= _MOST_LIT_CELLS
 
 
-def is_same(one: bytes, other: bytes) -> bool:
-    """Whether nothing moved between two pictures."""
-    return one == other or all(-_SAME <= a - b <= _SAME for a, b in zip(one, other, strict=True))
+def is_same(thumbnail: bytes, other: bytes) -> bool:
+    """Whether nothing moved between two frames."""
+    return thumbnail == other or all(-_NOISE <= a - b <= _NOISE for a, b in zip(thumbnail, other, strict=True))
 
 
-def runs(marked: Iterable[tuple[float, bool]]) -> list[Stretch]:
+def runs(marked: Iterable[tuple[float, bool]]) -> list[Span]:
     """From the first to the last time of each unbroken series of marked times."""
     found: list[list[float]] = []
     broken = True
@@ -45,12 +46,12 @@ def runs(marked: Iterable[tuple[float, bool]]) -> list[Stretch]:
     return [(first, last) for first, last in found]
 
 
-def still(pictures: Sequence[tuple[float, bytes]]) -> list[Stretch]:
-    """From the first to the last of pictures that are the same, for each series of two or more; black ones are none."""
-    pairs = pairwise((time, picture, is_black(picture)) for time, picture in pictures)
+def frozen(thumbnails: Sequence[tuple[float, bytes]]) -> list[Span]:
+    """From the first to the last time of each series of two or more frames that are the same and not black."""
+    pairs = pairwise((time, thumbnail, is_black(thumbnail)) for time, thumbnail in thumbnails)
     found: list[list[float]] = []
-    for (earlier, picture, black), (later, other, _) in pairs:
-        if black or not is_same(picture, other):
+    for (earlier, before, black), (later, after, _) in pairs:
+        if black or not is_same(before, after):
             continue
         if found and found[-1][1] == earlier:
             found[-1][1] = later
@@ -59,10 +60,10 @@ def still(pictures: Sequence[tuple[float, bytes]]) -> list[Stretch]:
     return [(first, last) for first, last in found]
 
 
-def silent(levels: Iterable[tuple[float, float]], window: float, end: float) -> list[Stretch]:
+def silent(levels: Iterable[tuple[float, float]], window: float, end: float) -> list[Span]:
     """Where loudness levels (end of a window of so many seconds, LUFS) are below `SILENCE`.
 
-    From the last level on to `end`, the picture's, there is no sound at all.
+    From the last level on to `end`, the video's, there is no audio at all.
     """
     found: list[list[float]] = []
     last = 0.0
@@ -80,4 +81,4 @@ def silent(levels: Iterable[tuple[float, float]], window: float, end: float) -> 
             found[-1][1] = end
         else:
             found.append([last, end])
-    return [(first, upto) for first, upto in found]
+    return [(first, until) for first, until in found]

@@ -1,4 +1,4 @@
-"""What decoding around the joins of a cut shows. Runs in the probe's child; never imported by the daemon."""
+"""Decodes a file around the joins of a cut, to see whether all frames there decode."""
 
 from __future__ import annotations
 
@@ -20,34 +20,38 @@ if TYPE_CHECKING:
 
 _SLACK = 1e-6
 _BEYOND = 0.5
-"""Seconds of the GOP behind a join that are decoded; what the join spoils shows in its first pictures."""
+"""Seconds of the GOP behind a join that are decoded; what the join spoils shows in its first frames."""
 
 
-def joins(path: Path, name: str, places: Sequence[float]) -> dict[str, Any]:
-    """For each place (seconds): its `packets` and `pictures` from the keyframe before to a little after; `complaints`."""
+def decode_joins(path: Path, name: str, times: Sequence[float]) -> dict[str, Any]:
+    """What decodes around each of `times` (seconds).
+
+    `joins` has for each the number of `packets` from the keyframe before it to a little after, how many `pictures` were
+    decoded and how often decoding `failed`; `complaints` is what the decoder logged.
+    """
     with opened(path, name) as container, av.logging.Capture(local=False) as logs:
         stream = picture_streams(container)[0]
         found, complaints = [], []
-        for place in places:
-            one, heard = _around(container, stream, place, logs)
-            found.append(one)
-            complaints += [text.strip() for level, _, text in logs[heard:] if level <= av.logging.ERROR]
+        for time in times:
+            join, first_line = _decode_around(container, stream, time, logs)
+            found.append(join)
+            complaints += [text.strip() for level, _, text in logs[first_line:] if level <= av.logging.ERROR]
         return {"joins": found, "complaints": complaints[:20]}
 
 
-def _around(
-    container: InputContainer, stream: VideoStream, place: float, logs: list[tuple[int, str, str]]
+def _decode_around(
+    container: InputContainer, stream: VideoStream, join: float, logs: list[tuple[int, str, str]]
 ) -> tuple[dict[str, Any], int]:
-    """What is found around a place, and from which line of the log on complaints speak of it.
+    """What was found around a join, and from which line of the log on complaints are about it.
 
-    Where reading begins with a keyframe that speaks of earlier pictures, only what comes from the place on counts.
+    If reading begins with a keyframe whose frames refer to earlier ones, only what comes from the join on counts.
     """
     stream.codec_context.flush_buffers()
-    # The keyframe at the join itself would hide what the pictures before it do to those after it.
-    container.seek(int(max(0.0, place - 0.1) * av.time_base), backward=True)
-    found = {"at": place, "packets": 0, "pictures": 0, "failed": 0}
+    # The keyframe at the join itself would hide what the frames before it do to those after it.
+    container.seek(int(max(0.0, join - 0.1) * av.time_base), backward=True)
+    found = {"at": join, "packets": 0, "pictures": 0, "failed": 0}
     first: int | None = None
-    since, heard = place, None
+    since, first_line = join, None
     for packet in container.demux(stream):
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None:
@@ -55,34 +59,32 @@ def _around(
         seconds = float(time * packet.time_base)
         if first is None:
             first = time
-            since = seconds if _begins_anew(stream, bytes(packet)) else place
+            since = seconds if _starts_clean(stream, bytes(packet)) else join
         if time < first:
-            # Leading pictures of an open GOP that reading begins in refer to what comes before it.
+            # A leading frame of an open GOP refers to what comes before where reading began.
             continue
-        if heard is None and seconds >= since - _SLACK:
-            heard = len(logs)
-        if packet.is_keyframe and found["packets"] and seconds > place + _BEYOND:
+        if first_line is None and seconds >= since - _SLACK:
+            first_line = len(logs)
+        if packet.is_keyframe and found["packets"] and seconds > join + _BEYOND:
             break
         if packet.is_discard:
             continue
         found["packets"] += seconds >= since - _SLACK
-        _decode(packet.decode, since, stream.time_base, found)
-    _decode(lambda: stream.codec_context.decode(None), since, stream.time_base, found)
-    return found, len(logs) if heard is None else heard
+        _count_frames(packet.decode, since, stream.time_base, found)
+    _count_frames(lambda: stream.codec_context.decode(None), since, stream.time_base, found)
+    return found, len(logs) if first_line is None else first_line
 
 
-def _decode(decode: Callable[[], Sequence[VideoFrame]], since: float, ticks: Any, found: dict[str, Any]) -> None:
+def _count_frames(decode: Callable[[], Sequence[VideoFrame]], since: float, ticks: Any, found: dict[str, Any]) -> None:
     try:
-        # A frame that comes at the end does not say its clock.
-        found["pictures"] += sum(
-            video_frame.pts is None or float(video_frame.pts * ticks) >= since - _SLACK for video_frame in decode()
-        )
+        # A frame that a decoder held to the end has no time base.
+        found["pictures"] += sum(frame.pts is None or float(frame.pts * ticks) >= since - _SLACK for frame in decode())
     except av.FFmpegError:
         found["failed"] += 1
 
 
-def _begins_anew(stream: VideoStream, data: bytes) -> bool:
-    """Whether a decoder can begin with this keyframe without losing or missing anything."""
+def _starts_clean(stream: VideoStream, data: bytes) -> bool:
+    """Whether a decoder that starts with this keyframe loses and misses nothing."""
     context = stream.codec_context
     if context.codec.canonical_name != "h264":
         return True

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def examine(path: Path, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What `measure`, `look`, `joins` (places) and `offset` (points and their origin) find, and the `cpu` seconds.
+    """What is `measured` of a file, its `contents`, what decodes `at_joins`, the `offset` to its origin, and `cpu` seconds.
 
-    `covered` is where a watermark lies, which is not looked at.
+    `asked` may have `joins` (seconds), `covered` (where a watermark lies), and `origin` with `points`, as `av_sync` has them.
     """
     began = time.process_time()
     found: dict[str, Any] = {"measured": measure.measure(path, name)}
@@ -30,16 +30,16 @@ def examine(path: Path, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         return found
     with opened(path, name) as container:
         stream = picture_streams(container)[0]
-        # Nobody sees these pictures: the last filter, and what no other picture depends on, are left out.
+        # For speed: no deblocking, and no frames that no other frame needs.
         stream.codec_context.options = {"skip_loop_filter": "all"}
         stream.codec_context.skip_frame = "NONREF"
-        found["seen"], keys = packet_pass.look(container, stream, asked.get("covered"))
+        found["contents"], keys = packet_pass.read_contents(container, stream, asked.get("covered"))
     if asked.get("joins"):
-        found |= {"at_joins": joins.joins(path, name, asked["joins"])}
+        found["at_joins"] = joins.decode_joins(path, name, asked["joins"])
     if asked.get("origin"):
-        # A source that is damaged there cannot be compared with, which is no fault of this file.
+        # The source may be damaged, which is no fault of this file.
         with suppress(Refused):
-            found |= av_sync.offsets(path, name, asked["origin"], asked["points"], keys)
+            found |= av_sync.measure_sync(path, name, asked["origin"], asked["points"], keys)
     return {**found, "cpu": round(time.process_time() - began, 2)}
 
 

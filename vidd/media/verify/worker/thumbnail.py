@@ -1,4 +1,4 @@
-"""Pictures as `vidd.media.verify.runs` looks at them. Runs in a child; never imported by the daemon."""
+"""Reduces frames to the thumbnails that `vidd.media.verify.runs` compares."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
 
 Covered: TypeAlias = Sequence[float]
+"""Where a watermark lies: left, top, width and height as shares of the frame."""
 
 
 def shown_at(frame: VideoFrame, stream: VideoStream) -> float:
-    """When a picture is shown (seconds). Not frame.time: those that a decoder held to the end know no time base."""
+    """When a frame is shown (seconds). Not frame.time: frames that a decoder held to the end have no time base."""
     return float((frame.pts or 0) * (stream.time_base or 0))
 
 
-def thumbnail(frame: VideoFrame, covered: Covered | None = None) -> bytes:
-    """A small grey picture; where a watermark has `covered` it (left, top, width, height as shares of it) it is black."""
+def thumbnail_of(frame: VideoFrame, covered: Covered | None = None) -> bytes:
+    """A small grey copy of a frame, in which what a watermark has `covered` is black."""
     small = frame.reformat(runs.WIDTH, runs.HEIGHT, "gray", interpolation=Interpolation.AREA)
     if covered is None:
         return bytes(small.planes[0])
     cells, (left, top, width, height) = bytearray(small.planes[0]), covered
-    # A cell more on each side: what an encoder smears around the mark is the mark's.
+    # A cell more on each side: an encoder smears the mark.
     first, last = (
         max(0, floor(left * runs.WIDTH) - 1),
         min(runs.WIDTH, ceil((left + width) * runs.WIDTH) + 1),
@@ -48,7 +49,7 @@ def thumbnail(frame: VideoFrame, covered: Covered | None = None) -> bytes:
 def thumbnails(
     container: InputContainer, stream: VideoStream, start: float, end: float, covered: Covered | None = None
 ) -> Iterator[tuple[float, bytes]]:
-    """(time, thumbnail) of the pictures from `start` to `end` (seconds from the file's start), in the order they are shown."""
+    """(time, thumbnail) of the frames from `start` to `end` (seconds from the file's start), in the order they are shown."""
     begin = (container.start_time or 0) / av.time_base
     stream.codec_context.flush_buffers()
     with suppress(av.FFmpegError):
@@ -61,4 +62,4 @@ def thumbnails(
                 if time > end + 1e-6:
                     return
                 if time >= start - 1e-6:
-                    yield time, thumbnail(frame, covered)
+                    yield time, thumbnail_of(frame, covered)
