@@ -19,9 +19,9 @@ GOOD = {
 REFUSED = {
     "Main_empty_000000_000001.mp4": "is empty: send it again.",
     "Main_text_000000_000001.mp4": "is a text and no video: send the recording itself.",
-    "Main_cutshort_000000_000003.mp4": "was cut off: its index speaks of",
+    "Main_cutshort_000000_000003.mp4": "was cut off: its index lists",
     "Main_noindex_000000_000001.mp4": "was cut off: its index (moov), written last, is missing; send it again, whole.",
-    "Main_soundonly_000000_000001.mp4": "has no video stream (streams: 1 audio): send the recording with picture.",
+    "Main_soundonly_000000_000001.mp4": "has no video stream (streams: 1 audio): send the recording with its video.",
     "Main_backwards_000003_000001.mp4": "says that the talk ends (000001) before it starts (000003): swap them.",
     "Main_late_000000_000100.mp4": "ends at 60 s, but the recording is only 4.00 s long: correct the end",
     "Main_nobody_000000_000001.mp4": "has no talk 'nobody': add its row or correct the file's name, then retry.",

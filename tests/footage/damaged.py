@@ -244,10 +244,10 @@ def wanting(make: Callable[[Talk, Path], None], **changes: object) -> Callable[[
 
 _FAR = {
     "duration": FAR,
-    "whole": FAR,
+    "total": FAR,
     "rate": 5,
-    "pictures": None,
-    "sound": (),
+    "frames": None,
+    "audio_ends": (),
     "joins": (),
     "origin": None,
     "bits": None,

@@ -288,7 +288,7 @@ def cut_off(source: Path, target: Path) -> Path:
 @pytest.mark.parametrize(
     ("container", "sentence"),
     [
-        ("mp4", "was cut off: its index speaks of .* send it again, whole"),
+        ("mp4", "was cut off: its index lists .* send it again, whole"),
         ("mkv", r"only 1\.\d\d s could be made of the 3\.00 s wanted: the source is damaged or ends there"),
         ("ts", r"ends at 4 s, but the recording is only 2\.\d\d s long"),
     ],

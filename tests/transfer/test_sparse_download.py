@@ -118,7 +118,7 @@ async def test_the_cut_from_the_needed_bytes_is_frame_for_frame_that_from_the_wh
         assert there.count("\n") > 2 * (end - start)
         assert there == clips.heard_and_seen(path, start, end), (start, end)
         assert reader.describe(part, name) == described, (start, end)
-        assert measure.count(part, name, start, end) == measure.count(path, name, start, end)
+        assert measure.count_frames(part, name, start, end) == measure.count_frames(path, name, start, end)
 
 
 @pytest.mark.parametrize(

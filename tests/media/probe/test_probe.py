@@ -116,7 +116,7 @@ async def test_broken_files_are_refused_with_a_sentence_and_the_child_lives_on(p
         "text.mp4": (b"hello, this is a text\n", "is a text and no video"),
         "utf8.mp4": (("ü" * 600).encode()[:-1], "is a text and no video"),
         "list.mp4": (playlist.encode(), "is a text and no video"),
-        "cut.mp4": (data[: len(data) * 6 // 10], "was cut off: its index speaks of"),
+        "cut.mp4": (data[: len(data) * 6 // 10], "was cut off: its index lists"),
         "late cut.mp4": (slow[: len(slow) * 6 // 10], r"was cut off: its index \(moov\), written last, is missing"),
         "noise.mp4": (bytes(range(256)) * 40, "cannot be read as a video"),
         "zeros.mp4": (bytes(4096), "cannot be read as a video"),

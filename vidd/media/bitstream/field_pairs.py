@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Packet: TypeAlias = Any
 
 
-class Fields:
+class FieldPairs:
     """Tells which packets of a stream hold one field and not a whole picture; they are asked in their order."""
 
     def __init__(self, stream: VideoStream) -> None:
@@ -26,7 +26,7 @@ class Fields:
         if self._h264:
             self._sets, self._size = parameter_sets.of_header("h264", stream.codec_context.extradata or b"")
 
-    def alone(self, packet: Packet) -> bool:
+    def is_single_field(self, packet: Packet) -> bool:
         """Whether it is one field; False in doubt."""
         if not self._h264:
             return False

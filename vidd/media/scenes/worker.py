@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import FaultCode, Refused
-from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.probe.worker.reader import open_media, video_streams
 from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def keyframes(path: str) -> dict[str, Any]:
     """The numbers of the keyframes, and how many frames there are."""
-    with opened(Path(path), Path(path).name) as container:
+    with open_media(Path(path), Path(path).name) as container:
         packets = [
             (packet.pts if packet.pts is not None else packet.dts, packet.is_keyframe)
-            for packet in container.demux(picture_streams(container)[0])
+            for packet in container.demux(video_streams(container)[0])
             if packet.size and not packet.is_discard
         ]
     packets.sort(key=lambda packet: packet[0] or 0)

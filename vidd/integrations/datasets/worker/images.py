@@ -18,7 +18,7 @@ from vidd.integrations.datasets.model import scaled
 from vidd.media.frames.worker.image_tasks import UNREADABLE, read_image, why_unreadable
 from vidd.media.frames.worker.jpeg import save_thumbnail, to_image
 from vidd.media.frames.worker.normalize import Normalizer
-from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.probe.worker.reader import open_media, video_streams
 from vidd.model.augmentation import Recipe, geometry, moved
 from vidd.model.boxes import Box
 
@@ -137,8 +137,8 @@ class Task:
             return
         upright, wanted, number = Normalizer(deinterlace=True), iter(frames), 0
         next_one = next(wanted)
-        with opened(Path(self._orders["film"]), self._orders["name"]) as container:
-            streams = picture_streams(container)
+        with open_media(Path(self._orders["film"]), self._orders["name"]) as container:
+            streams = video_streams(container)
             if not streams:
                 raise Refused("its video has no picture")
             try:

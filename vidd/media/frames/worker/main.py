@@ -22,7 +22,7 @@ from vidd.media.frames.worker.jpeg import save_images, task_size, to_image
 from vidd.media.frames.worker.normalize import Normalizer
 from vidd.media.frames.worker.sampler import FrameSampler
 from vidd.media.frames.worker.task_video import TaskVideo, TaskVideoSettings
-from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.probe.worker.reader import open_media, video_streams
 from vidd.model.frame_manifest import Sample, Task
 from vidd.processes.worker import serve
 
@@ -155,8 +155,8 @@ def make_frame_tasks(request: SampleRequest, report: Progress) -> dict[str, Any]
 @contextmanager
 def _open_video(request: SampleRequest) -> Iterator[VideoStream]:
     """The video stream of the recording, open."""
-    with opened(Path(request.path), request.name) as container:
-        streams = picture_streams(container)
+    with open_media(Path(request.path), request.name) as container:
+        streams = video_streams(container)
         if not streams:
             raise Refused(f"The file {quoted(request.name)} has no video stream: send the recording with video.")
         streams[0].codec_context.thread_type = "AUTO"

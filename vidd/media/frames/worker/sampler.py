@@ -19,7 +19,7 @@ import av
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.media.bitstream import droppable
-from vidd.media.bitstream.field_pairs import Fields
+from vidd.media.bitstream.field_pairs import FieldPairs
 from vidd.media.ffmpeg import integrity
 from vidd.model.sampling import Intervals, end_of, exceeds, rate_of, sampled
 
@@ -57,7 +57,7 @@ class FrameIndex:
 
 def index_frames(stream: VideoStream, *, prune: bool) -> FrameIndex:
     """Read all packets of a stream; with `prune`, find those that no other frame needs."""
-    index, fields = FrameIndex(), Fields(stream)
+    index, fields = FrameIndex(), FieldPairs(stream)
     codec = stream.codec_context.codec.canonical_name
     size = integrity.length_size(codec, stream.codec_context.extradata)
     after = False
@@ -67,7 +67,7 @@ def index_frames(stream: VideoStream, *, prune: bool) -> FrameIndex:
         if packet.pts is None:
             return FrameIndex(untimed=True)
         # A frame of two fields is shown at the time of the first.
-        alone = fields.alone(packet)
+        alone = fields.is_single_field(packet)
         after = alone and not after
         if after or not alone:
             index.times.append(packet.pts)

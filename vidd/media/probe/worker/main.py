@@ -24,7 +24,9 @@ def seek_point(question: dict[str, Any], _: Progress) -> dict[str, Any]:
 
 def count(question: dict[str, Any], _: Progress) -> dict[str, Any]:
     """How many frames lie between two times."""
-    return {"number": measure.count(Path(question["path"]), question["name"], question["start"], question["end"])}
+    return {
+        "number": measure.count_frames(Path(question["path"]), question["name"], question["start"], question["end"])
+    }
 
 
 def segment(question: dict[str, Any], _: Progress) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Questions to the probe's child about times and pictures in a file. Never imported by the daemon."""
+"""Measures times and counts frames in a file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.logging
 
-from vidd.media.bitstream.field_pairs import Fields
-from vidd.media.probe.worker.reader import described, opened, picture_streams
+from vidd.media.bitstream.field_pairs import FieldPairs
+from vidd.media.probe.worker.reader import media_of, open_media, video_streams
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-_FIRST_PICTURES = 12
-# How far before a wanted time a seek may have to go until a keyframe comes.
+_FIRST_FRAMES = 12
+# Seconds before a wanted time that a seek may have to go until a keyframe comes.
 _BACK = (1.0, 5.0, 20.0, 60.0, 300.0)
 
 
@@ -26,8 +26,8 @@ def seek_point(path: Path, name: str, start: float) -> float:
 
     Transport streams have no index: a seek in them lands anywhere.
     """
-    with opened(path, name) as container:
-        stream = picture_streams(container)[0]
+    with open_media(path, name) as container:
+        stream = video_streams(container)[0]
         begin = container.start_time or 0
         for back in _BACK:
             point = start - back
@@ -37,12 +37,12 @@ def seek_point(path: Path, name: str, start: float) -> float:
                 container.seek(begin + int(point * av.time_base), backward=True)
             except av.FFmpegError:
                 continue
-            if _keyframe_by(container, stream, begin / av.time_base + start):
+            if _has_keyframe_by(container, stream, begin / av.time_base + start):
                 return point
         return 0.0
 
 
-def _keyframe_by(container: InputContainer, stream: VideoStream, latest: float) -> bool:
+def _has_keyframe_by(container: InputContainer, stream: VideoStream, latest: float) -> bool:
     for packet in container.demux(stream):
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None or float(time * packet.time_base) > latest:
@@ -52,46 +52,50 @@ def _keyframe_by(container: InputContainer, stream: VideoStream, latest: float) 
     return False
 
 
-def count(path: Path, name: str, start: float, end: float) -> int:
-    """How many pictures are shown from `start` to before `end` (seconds from the file's start), without decoding."""
-    with opened(path, name) as container:
-        stream = picture_streams(container)[0]
+def count_frames(path: Path, name: str, start: float, end: float) -> int:
+    """How many frames are shown from `start` to before `end` (seconds from the file's start), without decoding."""
+    with open_media(path, name) as container:
+        stream = video_streams(container)[0]
         begin = (container.start_time or 0) / av.time_base
         if start > 0:
             container.seek(int((begin + max(0.0, start - 1)) * av.time_base), backward=True)
-        halves, fields = 0, Fields(stream)
+        halves, fields = 0, FieldPairs(stream)
         for packet in container.demux(stream):
             if packet.pts is None or packet.is_discard or not packet.size:
                 continue
             time = float(packet.pts * packet.time_base) - begin
             if time > end + 5:
                 break
-            # Half a tick's slack: the wanted times are decimal, the packets' are fractions.
+            # Some slack: the wanted times are decimal, those of packets are fractions.
             if start - 1e-6 <= time < end - 1e-6:
-                halves += 1 if fields.alone(packet) else 2
+                halves += 1 if fields.is_single_field(packet) else 2
         return (halves + 1) // 2
 
 
 def measure(path: Path, name: str) -> dict[str, Any]:
-    """What a finished file really holds: its media, and what decoding its first and last pictures and sound shows."""
-    with opened(path, name) as container, av.logging.Capture(local=False) as logs:
-        for picture in picture_streams(container):
-            # Nobody sees these pictures: those that no other depends on, and the last filter, are left out.
-            picture.codec_context.skip_frame = "NONREF"
-            picture.codec_context.options = {"skip_loop_filter": "all"}
-        media = described(container, path, name)
-        stream = picture_streams(container)[0]
+    """What a finished file holds, after decoding its first and last frames and the audio beside them.
+
+    `media`; `first` and `end` of the video, and `last_distance`, the length of its last frame (seconds, None if nothing
+    decodes); how many frames were `decoded`; `complaints` of the decoders.
+    """
+    with open_media(path, name) as container, av.logging.Capture(local=False) as logs:
+        for video_stream in video_streams(container):
+            # For speed: no deblocking, and no frames that no other frame needs.
+            video_stream.codec_context.skip_frame = "NONREF"
+            video_stream.codec_context.options = {"skip_loop_filter": "all"}
+        media = media_of(container, path, name)
+        stream = video_streams(container)[0]
         tracks = [
             stream,
             *(audio_stream for audio_stream in container.streams.audio if audio_stream.codec_context is not None),
         ]
         container.seek(int((media.start + media.duration) * av.time_base), backward=True)
         complaints: list[str] = []
-        last, decoded = _pictures(container, tracks, complaints)
+        last, decoded = _decode_frames(container, tracks, complaints)
         first = last
         if not last or last[0][0] > media.video[0].start + 0.001:
             container.seek(container.start_time or 0, backward=True)
-            first, more = _pictures(container, tracks, complaints, _FIRST_PICTURES)
+            first, more = _decode_frames(container, tracks, complaints, _FIRST_FRAMES)
             decoded += more
         complaints += [text.strip() for level, _, text in logs if level <= av.logging.ERROR]
         return {
@@ -104,11 +108,11 @@ def measure(path: Path, name: str) -> dict[str, Any]:
         }
 
 
-def _pictures(
+def _decode_frames(
     container: InputContainer, tracks: list[Any], complaints: list[str], limit: int | None = None
 ) -> tuple[list[tuple[float, float]], int]:
-    """(time, distance) of the pictures from here on, and how many were decoded, with the sound beside them."""
-    pictures: list[tuple[float, float]] = []
+    """(time, length) of the frames from here on, in seconds, and how many were decoded."""
+    frames: list[tuple[float, float]] = []
     decoded = 0
     for packet in container.demux(tracks):
         try:
@@ -116,7 +120,7 @@ def _pictures(
         except av.FFmpegError as error:
             complaints.append(str(error.strerror))
         if packet.stream is tracks[0] and packet.pts is not None:
-            pictures.append((float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base)))
-        if limit is not None and len(pictures) >= limit:
+            frames.append((float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base)))
+        if limit is not None and len(frames) >= limit:
             break
-    return sorted(pictures), decoded
+    return sorted(frames), decoded

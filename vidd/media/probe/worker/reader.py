@@ -1,4 +1,4 @@
-"""What the probe's child does: open foreign media with PyAV, and answer questions about it. Never imported by the daemon.
+"""Opens foreign media with PyAV and describes it.
 
 Every refusal is a sentence for the operator and shows the file's name escaped, since the name is foreign too.
 """
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
-# Off by default; the reason of a refusal is only in the log. Repetitions count: another file may end the same way.
+# Off by default, but the reason of a refusal is only in the log. Another file may end in the same message again.
 av.logging.set_level(av.logging.ERROR)
 av.logging.set_skip_repeated(False)
 
 _MOST_STREAMS = 64
-_LOOKED_AT = 300
-_REORDERED = 16
-# AVFieldOrder: what comes after it are the orders of two fields.
+# How many packets are read to find out whether the rate varies, and by how many frames may be reordered.
+_PACKETS_READ, _MOST_REORDERED = 300, 16
+# AVFieldOrder: larger values are the orders of two fields.
 PROGRESSIVE = 1
 EXACT_CONTAINERS = ("mov", "matroska", "mpegts")
 """Containers (the first of ffmpeg's names) that give every frame a time of its own."""
 
 
 @contextmanager
-def opened(path: Path, name: str) -> Iterator[InputContainer]:
-    """A file, open; Refused or RetryLater with a sentence where it cannot be."""
+def open_media(path: Path, name: str) -> Iterator[InputContainer]:
+    """Open a file; Refused or RetryLater if that is not possible."""
     shown = quoted(name)
     try:
         status = path.stat()
@@ -61,14 +61,14 @@ def opened(path: Path, name: str) -> Iterator[InputContainer]:
                 )
             yield container
     except av.FFmpegError as error:
-        raise _unreadable(path, shown, error, " ".join(text for _, _, text in logs)) from None
+        raise _refusal(path, shown, error, " ".join(text for _, _, text in logs)) from None
     except (FileNotFoundError, PermissionError) as error:
         raise Refused(f"The file {shown} cannot be opened: {error.strerror}.") from None
     except OSError as error:
         raise RetryLater(f"The file {shown} could not be read: {error}.") from None
 
 
-def _unreadable(path: Path, shown: str, error: av.FFmpegError, logs: str) -> Refused:
+def _refusal(path: Path, shown: str, error: av.FFmpegError, logs: str) -> Refused:
     with path.open("rb") as file:
         head = file.read(1024)
     if b"\0" not in head and _is_text(head):
@@ -91,24 +91,24 @@ def _is_text(head: bytes) -> bool:
 
 
 def describe(path: Path, name: str) -> Media:
-    """What a file holds; Refused where that is no video."""
-    with opened(path, name) as container:
-        return described(container, path, name)
+    """What a file holds; Refused if it is no video."""
+    with open_media(path, name) as container:
+        return media_of(container, path, name)
 
 
-def described(container: InputContainer, path: Path, name: str) -> Media:
-    """The same of a file that is open."""
-    pictures = picture_streams(container)
-    if not pictures:
-        sound = f"{len(container.streams.audio)} audio" if container.streams.audio else "none that can be played"
+def media_of(container: InputContainer, path: Path, name: str) -> Media:
+    """What an open file holds; Refused if it is no video."""
+    streams = video_streams(container)
+    if not streams:
+        audio = f"{len(container.streams.audio)} audio" if container.streams.audio else "none that can be played"
         raise Refused(
-            f"The file {quoted(name)} has no video stream (streams: {sound}): send the recording with picture."
+            f"The file {quoted(name)} has no video stream (streams: {audio}): send the recording with its video."
         )
     size = path.stat().st_size
     _refuse_cut_off(container, size, name)
     start = (container.start_time or 0) / av.time_base
     sound_tracks = tuple(_audio(stream) for stream in container.streams.audio)
-    videos = tuple(_video(container, stream) for stream in pictures[:1])
+    videos = tuple(_video(container, stream) for stream in streams[:1])
     lengths = [video.duration or 0.0 for video in videos] + [
         sound_track.duration or 0.0 for sound_track in sound_tracks
     ]
@@ -116,8 +116,8 @@ def described(container: InputContainer, path: Path, name: str) -> Media:
     return Media(container.format.name, duration, size, videos, sound_tracks, start)
 
 
-def picture_streams(container: InputContainer) -> list[VideoStream]:
-    """The video streams, without cover pictures and such that no decoder is known for."""
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """The video streams, without cover images and those that there is no decoder for."""
     return [
         video_stream
         for video_stream in container.streams.video
@@ -126,14 +126,14 @@ def picture_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def _refuse_cut_off(container: InputContainer, size: int, name: str) -> None:
-    """An index at the front (moov) survives a broken upload and speaks of bytes that never came."""
+    """An index at the front (moov) survives a broken upload and lists bytes that never came."""
     if not container.format.name.startswith("mov"):
         return
     entries = [stream.index_entries for stream in (*container.streams.video, *container.streams.audio)]
     last = max((index_entry.pos + index_entry.size for entry in entries for index_entry in entry[-8:]), default=0)
     if last > size:
         raise Refused(
-            f"The file {quoted(name)} was cut off: its index speaks of {last} bytes, and {size} came; send it again, whole."
+            f"The file {quoted(name)} was cut off: its index lists {last} bytes, and {size} came; send it again, whole."
         )
 
 
@@ -155,7 +155,7 @@ def _audio(stream: AudioStream) -> Audio:
 
 
 def _video(container: InputContainer, stream: VideoStream) -> Video:
-    times, rotation, fields = _looked_at(container, stream)
+    times, rotation, fields = _read_packets(container, stream)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     return Video(
         codec=stream.codec_context.codec.canonical_name,
@@ -175,7 +175,7 @@ def _video(container: InputContainer, stream: VideoStream) -> Video:
 
 
 def _aspect(stream: VideoStream) -> str:
-    # The container's word, which players follow, comes before the stream's own.
+    # Players follow the container rather than the stream.
     found = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     return f"{found.numerator}:{found.denominator}" if found else "1:1"
 
@@ -190,15 +190,15 @@ def _colours(context: VideoCodecContext) -> tuple[int, int, int, int]:
     )
 
 
-def _looked_at(container: InputContainer, stream: VideoStream) -> tuple[list[int], int, bool]:
-    """Times of the first packets, in order; and what only a decoded frame tells: its rotation (clockwise), and fields."""
+def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[list[int], int, bool]:
+    """The times of the first packets, in order; and of the first frame its rotation (clockwise) and whether it has fields."""
     indexed = stream.frames and len(stream.index_entries) >= stream.frames
-    times = [entry.timestamp for entry in stream.index_entries[: 8 * _LOOKED_AT]] if indexed else []
+    times = [entry.timestamp for entry in stream.index_entries[: 8 * _PACKETS_READ]] if indexed else []
     rotation: int | None = None
-    whole, fields = True, False
+    complete, fields = True, False
     for number, packet in enumerate(container.demux(stream)):
-        if number >= _LOOKED_AT or (indexed and rotation is not None):
-            whole = False
+        if number >= _PACKETS_READ or (indexed and rotation is not None):
+            complete = False
             break
         if not indexed and packet.size and (time := packet.pts if packet.pts is not None else packet.dts) is not None:
             times.append(time)
@@ -206,8 +206,8 @@ def _looked_at(container: InputContainer, stream: VideoStream) -> tuple[list[int
             with suppress(av.FFmpegError):
                 for frame in packet.decode()[:1]:
                     rotation, fields = -frame.rotation % 360, frame.interlaced_frame
-    # Where reading ended, pictures are missing that are decoded later and shown earlier.
-    return sorted(times)[: None if whole or indexed else -_REORDERED], rotation or 0, fields
+    # Where reading stopped, frames are missing that are decoded later and shown earlier.
+    return sorted(times)[: None if complete or indexed else -_MOST_REORDERED], rotation or 0, fields
 
 
 def _varies(times: list[int]) -> bool:

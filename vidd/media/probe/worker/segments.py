@@ -1,4 +1,4 @@
-"""Questions to the probe's child about places in a picture: segments that were made, keyframes to go on from. Never imported by the daemon."""
+"""Checks the segments of an encode, and finds keyframes to resume from."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.logging
 
-from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.probe.worker.reader import open_media, video_streams
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# How far before a time to look for keyframes (seconds), and how many are enough.
+# Seconds before a time to look for keyframes, and how many are enough.
 _BACK = (15.0, 60.0, 300.0)
 _ENOUGH = 3
 
 
 def segment(path: Path, name: str) -> dict[str, Any]:
-    """What a segment holds: `pictures`, `first` and `last` when shown (ticks, `scale` a second), what is wrong (`fault`)."""
-    with opened(path, name) as container, av.logging.Capture(local=False) as logs:
-        stream = picture_streams(container)[0]
+    """What a segment holds.
+
+    The number of frames (`pictures`), when the `first` and the `last` are shown (ticks, `scale` a second; 0 if the clock
+    is no whole number of ticks a second), and what is wrong with it (`fault`, empty if nothing is).
+    """
+    with open_media(path, name) as container, av.logging.Capture(local=False) as logs:
+        stream = video_streams(container)[0]
         times: list[int] = []
         fault = ""
         for packet in container.demux(stream):
             if not packet.size or packet.pts is None:
                 continue
             if not times and not (packet.is_keyframe and packet.decode() + stream.codec_context.decode(None)):
-                fault = "its first picture does not decode by itself"
+                fault = "its first frame does not decode by itself"
             times.append(packet.pts)
         if not times:
-            fault = "it holds no picture"
+            fault = "it holds no frame"
         complaints = [text.strip() for level, _, text in logs if level <= av.logging.ERROR]
         time_base = stream.time_base
         return {
@@ -44,8 +48,8 @@ def segment(path: Path, name: str) -> dict[str, Any]:
 
 def keyframes(path: Path, name: str, before: float) -> list[float]:
     """Some of the last keyframes shown before a time, as seconds from the file's start, in order."""
-    with opened(path, name) as container:
-        stream = picture_streams(container)[0]
+    with open_media(path, name) as container:
+        stream = video_streams(container)[0]
         begin = (container.start_time or 0) / av.time_base
         found: list[float] = []
         for back in _BACK:

@@ -18,7 +18,7 @@ from av.filter import Graph
 from vidd.media.bitstream import aac
 from vidd.media.bitstream.aac import FRAME
 from vidd.media.ffmpeg.args.common import format_seconds
-from vidd.media.probe.worker.reader import opened
+from vidd.media.probe.worker.reader import open_media
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker import pcm
 from vidd.media.smartcut.worker.aac_grid import Grid, near, place_of, ticks_of
@@ -89,7 +89,7 @@ class Seamed:
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
-        container = stack.enter_context(opened(self._path, self._name))
+        container = stack.enter_context(open_media(self._path, self._name))
         stream = container.streams.audio[self._track]
         made = out.add_stream_from_template(stream, opaque=True)
         made.codec_context.codec_tag = "mp4a"
@@ -196,7 +196,7 @@ class Seamed:
 
     def _decoded(self, low: int, high: int) -> Iterator[tuple[int, Any]]:
         """The sound of the packets from `low` to before `high`, a packet's worth at a time."""
-        with opened(self._path, self._name) as container:
+        with open_media(self._path, self._name) as container:
             context: Any = container.streams.audio[self._track].codec_context
             context.flags2 |= _SKIP_MANUAL  # a frame for each packet, so that places can be counted
             for place, packet in self._packets(low - 2 * FRAME, high, container):
@@ -209,7 +209,7 @@ class Seamed:
     def _packets(self, low: int, high: int, source: Any = None) -> Iterator[tuple[int, Packet]]:
         """The packets from place `low` to before `high`."""
         if source is None:
-            with opened(self._path, self._name) as container:
+            with open_media(self._path, self._name) as container:
                 yield from self._packets(low, high, container)
             return
         stream = source.streams.audio[self._track]
@@ -225,7 +225,7 @@ class Seamed:
         return self._start + Fraction(format_seconds(self._cut.length))
 
     def _looked_through(self) -> Grid:
-        with opened(self._path, self._name) as container:
+        with open_media(self._path, self._name) as container:
             stream = container.streams.audio[self._track]
             context = stream.codec_context
             if context is None or context.name != "aac":

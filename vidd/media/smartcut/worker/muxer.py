@@ -16,7 +16,7 @@ import av
 
 from vidd.files.disk_space import retry_if_full
 from vidd.media.bitstream import nal, obu, parameter_sets
-from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.probe.worker.reader import open_media, video_streams
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker import open_gop
 from vidd.media.smartcut.worker.encoded_parts import TAGS
@@ -108,8 +108,8 @@ class Track:
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
-        container = stack.enter_context(opened(self._source, self._name))
-        stream = picture_streams(container)[0]
+        container = stack.enter_context(open_media(self._source, self._name))
+        stream = video_streams(container)[0]
         try:
             self.prepare(container, stream)
         except (nal.BadUnits, KeyError) as odd:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import av
 
 from vidd.media.bitstream import nal, obu, parameter_sets, slice_header
-from vidd.media.probe.worker.reader import EXACT_CONTAINERS, PROGRESSIVE, opened, picture_streams
+from vidd.media.probe.worker.reader import EXACT_CONTAINERS, PROGRESSIVE, open_media, video_streams
 from vidd.media.smartcut.plan import SmartCutUnavailable, bounds
 from vidd.media.smartcut.worker.open_gop import meeting
 
@@ -68,8 +68,8 @@ def units_of(scan: Scan, data: bytes) -> list[bytes]:
 
 def scan(path: Path, name: str, cut: Cut) -> tuple[Scan, dict[str, Any]]:
     """Look through the packets of a cut: the numbers, and what `Index.from_json` takes."""
-    with opened(path, name) as container:
-        stream = picture_streams(container)[0]
+    with open_media(path, name) as container:
+        stream = video_streams(container)[0]
         found = _opened(container, stream, cut)
         for back in _BACK:
             if _look(container, stream, found, back):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.audio.resampler import AudioResampler
 
-from vidd.media.probe.worker.reader import EXACT_CONTAINERS, opened, picture_streams
+from vidd.media.probe.worker.reader import EXACT_CONTAINERS, open_media, video_streams
 from vidd.media.verify.worker.thumbnail import thumbnails
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def measure_sync(
     how long it is faded there (`fade`). `keys` are thumbnails of the result's keyframes (time, thumbnail). `lost` says
     that the result's audio is nowhere in the source. Refused if the source cannot be read.
     """
-    with opened(path, name) as result, opened(Path(origin["path"]), name) as source:
-        for stream in picture_streams(source):
+    with open_media(path, name) as result, open_media(Path(origin["path"]), name) as source:
+        for stream in video_streams(source):
             stream.codec_context.options = {"skip_loop_filter": "all"}
             stream.codec_context.thread_count = 1
         comparison = _Comparison(result, source, origin)
@@ -149,7 +149,7 @@ class _Comparison:
     def _keyframe_lag(self, time: float, thumbnail: bytes) -> float | None:
         if time not in self._lags:
             at = time + self._shift
-            stream = picture_streams(self._source)[0]
+            stream = video_streams(self._source)[0]
             around = list(thumbnails(self._source, stream, at - _THUMBNAIL_REACH, at + _THUMBNAIL_REACH))
             self._lags[time] = frame_lag(thumbnail, around, at)
         return self._lags[time]
@@ -207,7 +207,7 @@ def _unique(packets: Sequence[tuple[float, int | None]]) -> dict[int, float]:
 
 def _packets(container: InputContainer, at: float) -> list[tuple[float, int | None]]:
     """(time, checksum) of the video packets around a time; no checksum of those too small to be told apart."""
-    stream = picture_streams(container)[0]
+    stream = video_streams(container)[0]
     _seek(container, at - _NEAR, stream)
     found = []
     for packet in container.demux(stream):

@@ -8,7 +8,7 @@ import av
 import av.logging
 
 from vidd.media.bitstream import nal, parameter_sets
-from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.probe.worker.reader import open_media, video_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,8 +29,8 @@ def decode_joins(path: Path, name: str, times: Sequence[float]) -> dict[str, Any
     `joins` has for each the number of `packets` from the keyframe before it to a little after, how many `pictures` were
     decoded and how often decoding `failed`; `complaints` is what the decoder logged.
     """
-    with opened(path, name) as container, av.logging.Capture(local=False) as logs:
-        stream = picture_streams(container)[0]
+    with open_media(path, name) as container, av.logging.Capture(local=False) as logs:
+        stream = video_streams(container)[0]
         found, complaints = [], []
         for time in times:
             join, first_line = _decode_around(container, stream, time, logs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
 from vidd.media.probe.worker import measure
-from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.probe.worker.reader import open_media, video_streams
 from vidd.media.verify.worker import av_sync, joins, packet_pass
 from vidd.processes.worker import serve
 
@@ -28,8 +28,8 @@ def examine(path: Path, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"measured": measure.measure(path, name)}
     if found["measured"]["first"] is None:
         return found
-    with opened(path, name) as container:
-        stream = picture_streams(container)[0]
+    with open_media(path, name) as container:
+        stream = video_streams(container)[0]
         # For speed: no deblocking, and no frames that no other frame needs.
         stream.codec_context.options = {"skip_loop_filter": "all"}
         stream.codec_context.skip_frame = "NONREF"
