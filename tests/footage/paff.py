@@ -12,7 +12,7 @@ import av
 
 from footage.clips import BITS
 from footage.recordings import GREY, HEIGHT, SECONDS, WIDTH
-from vidd.media.bitstream.nal import closed, code, escaped
+from vidd.media.bitstream.nal import escape, exp_golomb, to_bytes
 
 _ACROSS, _DOWN = WIDTH // 16, HEIGHT // 32
 _MAIN, _LEVEL = 77, 30
@@ -54,27 +54,31 @@ def _picture(number: int) -> list[bytes]:
 
 
 def _unit(unit: bytes) -> bytes:
-    return b"\0\0\0\1" + unit[:1] + escaped(unit[1:])
+    return b"\0\0\0\1" + unit[:1] + escape(unit[1:])
 
 
 def _sequence() -> bytes:
-    bits = f"{_MAIN:08b}{0:08b}{_LEVEL:08b}" + code(0)
-    bits += code(1) + code(2) + code(1) + "0"  # 5 bits of frame_num, order by decoding, one reference, no gaps
-    bits += code(_ACROSS - 1) + code(_DOWN - 1) + "00100"  # fields, not by macroblocks; no cropping, no VUI
-    return b"\x67" + closed(bits)
+    bits = f"{_MAIN:08b}{0:08b}{_LEVEL:08b}" + exp_golomb(0)
+    bits += (
+        exp_golomb(1) + exp_golomb(2) + exp_golomb(1) + "0"
+    )  # 5 bits of frame_num, order by decoding, one reference, no gaps
+    bits += exp_golomb(_ACROSS - 1) + exp_golomb(_DOWN - 1) + "00100"  # fields, not by macroblocks; no cropping, no VUI
+    return b"\x67" + to_bytes(bits)
 
 
 def _parameters() -> bytes:
-    return b"\x68" + closed(code(0) + code(0) + "00" + code(0) * 3 + "000" + code(0) * 3 + "000")
+    return b"\x68" + to_bytes(
+        exp_golomb(0) + exp_golomb(0) + "00" + exp_golomb(0) * 3 + "000" + exp_golomb(0) * 3 + "000"
+    )
 
 
 def _field(rows: list[bytes], number: int, *, bottom: int, idr: bool) -> bytes:
-    bits = code(0) + code(7) + code(0) + f"{number:05b}" + f"1{bottom}"
-    bits += code(0) + "00" if idr else "0"
-    bits += code(0)
+    bits = exp_golomb(0) + exp_golomb(7) + exp_golomb(0) + f"{number:05b}" + f"1{bottom}"
+    bits += exp_golomb(0) + "00" if idr else "0"
+    bits += exp_golomb(0)
     data = b""
     for at in range(_ACROSS * _DOWN):
-        bits += code(25)
+        bits += exp_golomb(25)
         bits += "0" * (-len(bits) % 8)
         data += int(bits, 2).to_bytes(len(bits) // 8, "big")
         bits = ""

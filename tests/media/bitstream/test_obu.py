@@ -12,11 +12,11 @@ KEY, INTER, HIDDEN_KEY, SHOWN_AGAIN = b"\x30\x10ab", b"\x30\x30ab", b"\x30\x00ab
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 300, 20_000])
 def test_units_come_back_with_their_lengths(size):
     parts = [SEQUENCE, b"\x30" + bytes(size), b"\x34\x20" + bytes(size)]
-    assert obu.units(obu.sample(parts)) == parts
+    assert obu.split(obu.to_sample(parts)) == parts
 
 
 def test_the_last_unit_of_a_sample_needs_no_length():
-    assert obu.units(obu.sample([SEQUENCE]) + KEY) == [SEQUENCE, KEY]
+    assert obu.split(obu.to_sample([SEQUENCE]) + KEY) == [SEQUENCE, KEY]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_the_last_unit_of_a_sample_needs_no_length():
 )
 def test_what_holds_no_units_is_bad(data):
     with pytest.raises(BadUnits):
-        obu.units(data)
+        obu.split(data)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_copying_may_start_only_with_a_keyframe_that_is_shown_at_once(parts, kin
 
 
 def test_a_header_has_the_sequence_of_what_is_copied_and_the_highest_level():
-    own = bytes.fromhex("81050c10") + obu.sample([b"\x08old"])
-    other = bytes.fromhex("81088c00") + obu.sample([b"\x08other"])
+    own = bytes.fromhex("81050c10") + obu.to_sample([b"\x08old"])
+    other = bytes.fromhex("81088c00") + obu.to_sample([b"\x08other"])
     made = obu.av1c(own, [other], [SEQUENCE])
     assert made[:4].hex() == "81088c00"
-    assert obu.of_header(made) == [SEQUENCE]
+    assert obu.units_of_header(made) == [SEQUENCE]
 
 
 @pytest.mark.parametrize("header", [b"", b"\x81\x00", b"\x01\x05\x0c\x00"])
 def test_another_header_is_not_taken_for_one(header):
     with pytest.raises(BadUnits):
-        obu.of_header(header)
+        obu.units_of_header(header)

@@ -8,7 +8,7 @@ from vidd.media.smartcut.worker.open_gop import Meeting, References
 
 
 def meeting(number: int, order: int, leading: int, references: int = 2, held: tuple[int, ...] = (1,)):
-    over = slice_header.Sequence(0, 100, 4, 0, 6, references, (6, 4), True, 1, (8, 8), False, False)
+    over = slice_header.Sps(0, 100, 4, 0, 6, references, (6, 4), True, 1, (8, 8), False, False)
     return Meeting(number, order, leading, held), over
 
 
@@ -28,10 +28,10 @@ def test_a_head_forgets_what_the_source_had_forgotten():
     held: list[int] = []
     for at, marking in enumerate(met.markings(over)):
         if marking:
-            bits = Bits(nal.closed(marking), 0)
-            assert bits.take(1) == 1
-            while bits.number():
-                held.remove(at - bits.number() - 1)
+            bits = Bits(nal.to_bytes(marking), 0)
+            assert bits.read(1) == 1
+            while bits.read_ue():
+                held.remove(at - bits.read_ue() - 1)
         held.append(at)
         assert len(held) <= 4
     assert sorted(met.since(over) - one for one in held) == [1, 2, 5]

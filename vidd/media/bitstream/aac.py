@@ -12,7 +12,7 @@ _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Format:
     """Plain AAC (LC, 1024 samples a packet) of this rate (samples per second) and number of channels."""
 
     rate: int
@@ -24,20 +24,20 @@ class Kind:
         return (2 << 11 | _RATES.index(self.rate) << 7 | self.channels << 3).to_bytes(2, "big")
 
 
-def of_header(header: bytes) -> Kind | None:
+def format_of_header(header: bytes) -> Format | None:
     """What an AudioSpecificConfig says; None where it is not plain AAC."""
     if len(header) < 2:
         return None
     bits = int.from_bytes(header[:2], "big")
     kind, rate, channels, flags = bits >> 11, bits >> 7 & 15, bits >> 3 & 15, bits & 7
-    return _kind(kind, rate, channels) if not flags else None
+    return _format(kind, rate, channels) if not flags else None
 
 
-def of_packet(packet: bytes) -> Kind | None:
+def format_of_packet(packet: bytes) -> Format | None:
     """What the header of a packet of a transport stream says; None where there is none, or it is not plain AAC."""
     if not has_header(packet) or packet[6] & 3:
         return None
-    return _kind((packet[2] >> 6) + 1, packet[2] >> 2 & 15, (packet[2] & 1) << 2 | packet[3] >> 6)
+    return _format((packet[2] >> 6) + 1, packet[2] >> 2 & 15, (packet[2] & 1) << 2 | packet[3] >> 6)
 
 
 def has_header(packet: bytes) -> bool:
@@ -45,12 +45,12 @@ def has_header(packet: bytes) -> bool:
     return len(packet) > 7 and packet[0] == 0xFF and packet[1] & 0xF6 == 0xF0
 
 
-def bare(packet: bytes) -> bytes:
+def without_header(packet: bytes) -> bytes:
     """A packet without its ADTS header."""
     return packet[7 if packet[1] & 1 else 9 :] if has_header(packet) else packet
 
 
-def _kind(kind: int, rate: int, channels: int) -> Kind | None:
+def _format(kind: int, rate: int, channels: int) -> Format | None:
     if kind != 2 or rate >= len(_RATES) or not 1 <= channels <= 7:
         return None
-    return Kind(_RATES[rate], channels)
+    return Format(_RATES[rate], channels)

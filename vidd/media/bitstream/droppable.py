@@ -30,7 +30,7 @@ def need(codec: str, data: bytes, size: int | None) -> Need:
     if codec not in {"h264", "hevc"}:
         return _ALL
     try:
-        units = nal.measured(data, size) if size else nal.annex_b(data)
+        units = nal.split_by_length(data, size) if size else nal.split_by_start_code(data)
     except nal.BadUnits:
         return _ALL
     heads = [unit[:2] for unit in units if len(unit) > 2]

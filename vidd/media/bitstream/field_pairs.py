@@ -24,7 +24,7 @@ class FieldPairs:
         self._h264 = stream.codec_context.codec.canonical_name == "h264"
         self._sets, self._size = parameter_sets.Sets((), (), ()), 0
         if self._h264:
-            self._sets, self._size = parameter_sets.of_header("h264", stream.codec_context.extradata or b"")
+            self._sets, self._size = parameter_sets.sets_of_header("h264", stream.codec_context.extradata or b"")
 
     def is_single_field(self, packet: Packet) -> bool:
         """Whether it is one field; False in doubt."""
@@ -32,26 +32,24 @@ class FieldPairs:
             return False
         data = bytes(packet)
         try:
-            units = nal.measured(data, self._size) if self._size else nal.annex_b(data)
+            units = nal.split_by_length(data, self._size) if self._size else nal.split_by_start_code(data)
             if more := [unit for unit in units if unit[0] & 31 in {7, 8}]:
-                self._sets += parameter_sets.of_units("h264", more)
-            sequences, pictures = slice_header.known(self._sets)
+                self._sets += parameter_sets.sets_of_units("h264", more)
+            sequences, pictures = slice_header.parameters_by_id(self._sets)
             if sequences and all(sequence.frames_only for sequence in sequences.values()):
                 self._h264 = False
                 return False
-            parities = {_parity(one, sequences, pictures) for one in slice_header.pictured(units)}
+            parities = {_parity(one, sequences, pictures) for one in slice_header.slices_of(units)}
         except (nal.BadUnits, KeyError, IndexError):
             return False
         return len(parities) == 1 and None not in parities
 
 
-def _parity(
-    unit: bytes, sequences: dict[int, slice_header.Sequence], pictures: dict[int, slice_header.Picture]
-) -> int | None:
+def _parity(unit: bytes, sequences: dict[int, slice_header.Sps], pictures: dict[int, slice_header.Pps]) -> int | None:
     """0 for a slice of a top field, 1 for one of a bottom field, None for one of a frame."""
     bits = nal.Bits(unit[:64], 1)
-    bits.number()
-    bits.number()
-    over = sequences[pictures[bits.number()].sequence]
-    bits.take(2 * over.planes_apart + over.number_bits)
-    return bits.take(1) if not over.frames_only and bits.take(1) else None
+    bits.read_ue()
+    bits.read_ue()
+    over = sequences[pictures[bits.read_ue()].sequence]
+    bits.read(2 * over.planes_apart + over.number_bits)
+    return bits.read(1) if not over.frames_only and bits.read(1) else None

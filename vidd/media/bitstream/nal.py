@@ -18,7 +18,7 @@ class BadUnits(Exception):
     """The bytes are not what the standard says; the text names the place."""
 
 
-def annex_b(data: bytes) -> list[bytes]:
+def split_by_start_code(data: bytes) -> list[bytes]:
     """The units between start codes."""
     at = [match.end() for match in _START.finditer(data)]
     ends = [one - 3 for one in at[1:]] + [len(data)]
@@ -26,7 +26,7 @@ def annex_b(data: bytes) -> list[bytes]:
     return [unit for begin, end in zip(at, ends, strict=True) if (unit := data[begin:end].rstrip(b"\0"))]
 
 
-def measured(data: bytes, size: int) -> list[bytes]:
+def split_by_length(data: bytes, size: int) -> list[bytes]:
     """The units of a sample of MP4 or Matroska, each after its length in `size` bytes."""
     units, at = [], 0
     while at < len(data):
@@ -38,12 +38,12 @@ def measured(data: bytes, size: int) -> list[bytes]:
     return units
 
 
-def sample(units: Iterable[bytes]) -> bytes:
+def to_sample(units: Iterable[bytes]) -> bytes:
     """Units as a sample of MP4, with lengths of four bytes."""
     return b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
 
 
-def unescaped(unit: bytes) -> bytes:
+def unescape(unit: bytes) -> bytes:
     """Without the bytes that keep start codes out of a unit (7.4.1)."""
     return unit.replace(b"\0\0\3", b"\0\0")
 
@@ -51,7 +51,7 @@ def unescaped(unit: bytes) -> bytes:
 _NEEDS_ESCAPE = re.compile(rb"\0\0(?=[\0-\3])")
 
 
-def escaped(payload: bytes) -> bytes:
+def escape(payload: bytes) -> bytes:
     """With them."""
     unit = _NEEDS_ESCAPE.sub(b"\0\0\3", payload)
     return unit + b"\3" if unit.endswith(b"\0\0") else unit
@@ -61,12 +61,12 @@ class Bits:
     """Reads a unit bit by bit, its escapes taken out."""
 
     def __init__(self, unit: bytes, skip: int) -> None:
-        payload = unescaped(unit)[skip:]
+        payload = unescape(unit)[skip:]
         self._bits = int.from_bytes(payload, "big")
         self._all = self._left = len(payload) * 8
 
     @property
-    def at(self) -> int:
+    def position(self) -> int:
         """How many bits were taken."""
         return self._all - self._left
 
@@ -75,29 +75,29 @@ class Bits:
         size = end - start
         return f"{self._bits >> (self._all - end) & ((1 << size) - 1):0{size}b}" if size else ""
 
-    def take(self, count: int) -> int:
+    def read(self, count: int) -> int:
         """That many bits as a number."""
         self._left -= count
         if self._left < 0:
             raise BadUnits("a unit ends too early")
         return (self._bits >> self._left) & ((1 << count) - 1)
 
-    def number(self) -> int:
+    def read_ue(self) -> int:
         """ue(v), an Exp-Golomb number (9.1)."""
         zeros = 0
-        while not self.take(1):
+        while not self.read(1):
             zeros += 1
             if zeros > 32:
                 raise BadUnits("a number is too long")
-        return (1 << zeros) - 1 + self.take(zeros)
+        return (1 << zeros) - 1 + self.read(zeros)
 
-    def signed(self) -> int:
+    def read_se(self) -> int:
         """se(v)."""
-        code = self.number()
+        code = self.read_ue()
         return (code + 1) // 2 if code % 2 else -(code // 2)
 
 
-def code(value: int) -> str:
+def exp_golomb(value: int) -> str:
     """ue(v) of a number, as a text of zeros and ones."""
     digits = f"{value + 1:b}"
     return "0" * (len(digits) - 1) + digits
@@ -108,54 +108,54 @@ def code(value: int) -> str:
 LONG_IDS = range(15, 31)
 
 
-def renamed_hevc(unit: bytes, vps: int, sps: int, pps: int) -> bytes:
+def rename_hevc(unit: bytes, vps: int, sps: int, pps: int) -> bytes:
     """A unit of an encoder that names all its parameter sets 0, with these names (`pps` one of LONG_IDS)."""
     kind = unit[0] >> 1 & 63
     if kind < 32:
-        return _renamed_slice(unit, kind, pps)
-    payload = unescaped(unit[2:])
+        return _rename_slice(unit, kind, pps)
+    payload = unescape(unit[2:])
     if kind == 32:
         payload = bytes([vps << 4 | payload[0] & 15]) + payload[1:]
     elif kind == 33:
         if payload[0] >> 1 & 7:
             raise BadUnits("the encoder made layers in time")
-        text = text_of(unit[2:])
-        payload = closed(f"{vps:04b}" + text[4:104] + _replaced(text[104:], sps))
+        text = bit_text(unit[2:])
+        payload = to_bytes(f"{vps:04b}" + text[4:104] + _replace_id(text[104:], sps))
     elif kind == 34:
-        text = text_of(unit[2:])
+        text = bit_text(unit[2:])
         if text[:2] != "11":
             raise BadUnits("the encoder named its sets otherwise than 0")
-        payload = closed(code(pps) + code(sps) + text[2:])
+        payload = to_bytes(exp_golomb(pps) + exp_golomb(sps) + text[2:])
     else:
         return unit
-    return unit[:2] + escaped(payload)
+    return unit[:2] + escape(payload)
 
 
-def _renamed_slice(unit: bytes, kind: int, pps: int) -> bytes:
-    payload = unescaped(unit[2:])
+def _rename_slice(unit: bytes, kind: int, pps: int) -> bytes:
+    payload = unescape(unit[2:])
     # first_slice_segment_in_pic_flag, for IRAP pictures no_output_of_prior_pics_flag, slice_pic_parameter_set_id
     before = 2 if 16 <= kind <= 23 else 1
     first = payload[0]
     if not first >> (7 - before) & 1 or pps not in LONG_IDS:
         raise BadUnits("the encoder named its picture parameters otherwise than 0")
     head = f"{first:08b}"
-    start = head[:before] + code(pps) + head[before + 1 :]
-    return unit[:2] + escaped(int(start, 2).to_bytes(2, "big") + payload[1:])
+    start = head[:before] + exp_golomb(pps) + head[before + 1 :]
+    return unit[:2] + escape(int(start, 2).to_bytes(2, "big") + payload[1:])
 
 
-def text_of(unit: bytes) -> str:
+def bit_text(unit: bytes) -> str:
     """Bits as a text of zeros and ones, escapes taken out, without the stop bit and the zeros after it."""
-    payload = unescaped(unit)
+    payload = unescape(unit)
     return f"{int.from_bytes(payload, 'big'):0{8 * len(payload)}b}".rstrip("0")[:-1]
 
 
-def _replaced(text: str, value: int) -> str:
+def _replace_id(text: str, value: int) -> str:
     if text[0] != "1":
         raise BadUnits("the encoder named its sequence otherwise than 0")
-    return code(value) + text[1:]
+    return exp_golomb(value) + text[1:]
 
 
-def closed(text: str) -> bytes:
+def to_bytes(text: str) -> bytes:
     """The same as bytes, with stop bit and zeros."""
     text += "1"
     text += "0" * (-len(text) % 8)
@@ -177,10 +177,10 @@ def kind_h264(units: Iterable[bytes]) -> str:
 
 
 def _recovery(unit: bytes) -> str | None:
-    for kind, payload in _messages(unescaped(unit[1:])):
+    for kind, payload in _messages(unescape(unit[1:])):
         if kind == 6 and payload:
             # recovery_frame_cnt is ue(v): a first bit of 1 is the number 0
-            return "recovery" if payload[0] & 128 else "renewing"
+            return "recovery" if payload[0] & 128 else "refresh"
     return None
 
 

@@ -21,7 +21,7 @@ _FIXED = 4
 """Bytes of an av1C before its units."""
 
 
-def units(data: bytes) -> list[bytes]:
+def split(data: bytes) -> list[bytes]:
     """The units of a sample of MP4 or Matroska."""
     found, at = [], 0
     while at < len(data):
@@ -40,7 +40,7 @@ def units(data: bytes) -> list[bytes]:
     return found
 
 
-def sample(parts: Iterable[bytes]) -> bytes:
+def to_sample(parts: Iterable[bytes]) -> bytes:
     """Units with their lengths, as a sample or a part of one."""
     made = []
     for part in parts:
@@ -60,11 +60,11 @@ def kind(parts: Iterable[bytes]) -> str:
     return "other"
 
 
-def of_header(header: bytes) -> list[bytes]:
+def units_of_header(header: bytes) -> list[bytes]:
     """The units in an av1C; BadUnits where it is none."""
     if len(header) < _FIXED or header[0] != 0x81:
         raise BadUnits("the track's header is no av1C")
-    return units(header[_FIXED:])
+    return split(header[_FIXED:])
 
 
 def av1c(own: bytes, others: Iterable[bytes], sequence: Iterable[bytes]) -> bytes:
@@ -75,7 +75,7 @@ def av1c(own: bytes, others: Iterable[bytes], sequence: Iterable[bytes]) -> byte
     every = [own, *others]
     level = max(one[1] & 31 for one in every)
     tier = max(one[2] & 128 for one in every)
-    return bytes([own[0], own[1] & 0xE0 | level, own[2] & 127 | tier, 0]) + sample(sequence)
+    return bytes([own[0], own[1] & 0xE0 | level, own[2] & 127 | tier, 0]) + to_sample(sequence)
 
 
 def _leb128(data: bytes, at: int) -> tuple[int, int]:

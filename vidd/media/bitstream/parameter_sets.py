@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidd.media.bitstream import obu
-from vidd.media.bitstream.nal import BadUnits, Bits, annex_b
+from vidd.media.bitstream.nal import BadUnits, Bits, split_by_start_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ def ids_h264(sets: Sets) -> tuple[set[int], set[int]]:
     sps = set()
     for unit in sets.sps:
         bits = Bits(unit, 1)
-        bits.take(24)
-        sps.add(bits.number())
-    return sps, {Bits(unit, 1).number() for unit in sets.pps}
+        bits.read(24)
+        sps.add(bits.read_ue())
+    return sps, {Bits(unit, 1).read_ue() for unit in sets.pps}
 
 
 def ids_hevc(sets: Sets) -> tuple[set[int], set[int], set[int]]:
@@ -49,24 +49,24 @@ def ids_hevc(sets: Sets) -> tuple[set[int], set[int], set[int]]:
     for unit in sets.sps:
         bits = Bits(unit, 2)
         sps.add(_to_sps_id(bits))
-    return {Bits(unit, 2).take(4) for unit in sets.vps}, sps, {Bits(unit, 2).number() for unit in sets.pps}
+    return {Bits(unit, 2).read(4) for unit in sets.vps}, sps, {Bits(unit, 2).read_ue() for unit in sets.pps}
 
 
 def _to_sps_id(bits: Bits) -> int:
-    bits.take(4)
-    if layers := bits.take(3):
+    bits.read(4)
+    if layers := bits.read(3):
         # Rare: layers in time, each with flags and perhaps a profile and level of its own (7.3.3).
-        bits.take(1 + 96)
-        flags = [(bits.take(1), bits.take(1)) for _ in range(layers)]
-        bits.take(2 * (8 - layers))
+        bits.read(1 + 96)
+        flags = [(bits.read(1), bits.read(1)) for _ in range(layers)]
+        bits.read(2 * (8 - layers))
         for profile, level in flags:
-            bits.take(88 * profile + 8 * level)
+            bits.read(88 * profile + 8 * level)
     else:
-        bits.take(1 + 96)
-    return bits.number()
+        bits.read(1 + 96)
+    return bits.read_ue()
 
 
-def of_units(codec: str, units: list[bytes]) -> Sets:
+def sets_of_units(codec: str, units: list[bytes]) -> Sets:
     """The parameter sets among these units."""
     if codec == "av1":
         return Sets((), tuple(unit for unit in units if unit[0] >> 3 & 15 == obu.SEQUENCE), ())
@@ -79,12 +79,12 @@ def of_units(codec: str, units: list[bytes]) -> Sets:
     return Sets(*(tuple(unit for unit, kind in zip(units, kinds, strict=True) if kind == number) for number in numbers))
 
 
-def of_header(codec: str, header: bytes) -> tuple[Sets, int]:
+def sets_of_header(codec: str, header: bytes) -> tuple[Sets, int]:
     """What a track's header holds, and how many bytes say a unit's length; 0 where start codes part the units."""
     if codec == "av1":
-        return of_units(codec, obu.of_header(header)), 4
+        return sets_of_units(codec, obu.units_of_header(header)), 4
     if header[:1] != b"\1":
-        return of_units(codec, annex_b(header)), 0
+        return sets_of_units(codec, split_by_start_code(header)), 0
     return (_avcc if codec == "h264" else _hvcc)(header)
 
 
@@ -128,7 +128,7 @@ def avcc(sets: Sets, deep: bytes) -> bytes:
     return head + _listed(sets.sps) + bytes([len(sets.pps)]) + _listed(sets.pps) + deep
 
 
-def deep_avcc(header: bytes) -> bytes:
+def avcc_extension(header: bytes) -> bytes:
     """What follows the sets in an avcC: the depth and colour sampling of the high profiles."""
     if header[:1] != b"\1":
         return b""
@@ -142,8 +142,8 @@ def hvcc(sets: Sets, like: bytes) -> bytes:
     levels: list[int] = []
     for unit in sets.sps:
         bits = Bits(unit, 2)
-        bits.take(8)
-        profile = bits.take(96).to_bytes(12, "big")
+        bits.read(8)
+        profile = bits.read(96).to_bytes(12, "big")
         if not levels:
             head[1:13] = profile
         levels.append(profile[11])

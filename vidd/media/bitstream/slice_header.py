@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidd.media.bitstream.nal import BadUnits, Bits, closed, code, escaped, text_of, unescaped
+from vidd.media.bitstream.nal import BadUnits, Bits, bit_text, escape, exp_golomb, to_bytes, unescape
 
 if TYPE_CHECKING:
     from vidd.media.bitstream.parameter_sets import Sets
@@ -18,7 +18,7 @@ _FIVE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class Sps:
     """What of an SPS a slice header needs, and the size in macroblocks."""
 
     name: int
@@ -35,41 +35,41 @@ class Sequence:
     planes_apart: bool
 
 
-def sequence(unit: bytes) -> Sequence:
+def parse_sps(unit: bytes) -> Sps:
     """Read an SPS."""
     bits = Bits(unit, 1)
-    profile = bits.take(8)
-    bits.take(16)
-    name = bits.number()
+    profile = bits.read(8)
+    bits.read(16)
+    name = bits.read_ue()
     chroma, depth, matrices, apart = 1, (8, 8), False, False
     if profile in _HIGH:
-        chroma = bits.number()
-        apart = chroma == 3 and bool(bits.take(1))
-        depth = (8 + bits.number(), 8 + bits.number())
-        matrices = bool(bits.take(1)) or bool(bits.take(1))
+        chroma = bits.read_ue()
+        apart = chroma == 3 and bool(bits.read(1))
+        depth = (8 + bits.read_ue(), 8 + bits.read_ue())
+        matrices = bool(bits.read(1)) or bool(bits.read(1))
         if matrices:
             raise BadUnits("it scales by matrices of its own")
-    number_bits = bits.number() + 4
-    order, order_bits = bits.number(), 0
+    number_bits = bits.read_ue() + 4
+    order, order_bits = bits.read_ue(), 0
     if order == 0:
-        order_bits = bits.number() + 4
+        order_bits = bits.read_ue() + 4
     elif order == 1:
-        bits.take(1)
-        bits.signed()
-        bits.signed()
-        for _ in range(bits.number()):
-            bits.signed()
-    references = bits.number()
-    bits.take(1)
-    size = (bits.number() + 1, bits.number() + 1)
-    frames_only = bool(bits.take(1))
-    return Sequence(
+        bits.read(1)
+        bits.read_se()
+        bits.read_se()
+        for _ in range(bits.read_ue()):
+            bits.read_se()
+    references = bits.read_ue()
+    bits.read(1)
+    size = (bits.read_ue() + 1, bits.read_ue() + 1)
+    frames_only = bool(bits.read(1))
+    return Sps(
         name, profile, number_bits, order, order_bits, references, size, frames_only, chroma, depth, matrices, apart
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Pps:
     """What of a PPS a slice header needs."""
 
     name: int
@@ -83,29 +83,29 @@ class Picture:
     redundant: bool
 
 
-def picture(unit: bytes) -> Picture:
+def parse_pps(unit: bytes) -> Pps:
     """Read a PPS."""
     bits = Bits(unit, 1)
-    name, sequence_name = bits.number(), bits.number()
-    cabac, order_present = bool(bits.take(1)), bool(bits.take(1))
-    if bits.number():
+    name, sequence_name = bits.read_ue(), bits.read_ue()
+    cabac, order_present = bool(bits.read(1)), bool(bits.read(1))
+    if bits.read_ue():
         raise BadUnits("it uses slice groups")
-    active = (bits.number() + 1, bits.number() + 1)
-    weighted, both = bool(bits.take(1)), bits.take(2)
+    active = (bits.read_ue() + 1, bits.read_ue() + 1)
+    weighted, both = bool(bits.read(1)), bits.read(2)
     for _ in range(3):
-        bits.signed()
-    deblocking = bool(bits.take(1))
-    bits.take(1)
-    return Picture(name, sequence_name, cabac, order_present, active, weighted, both, deblocking, bool(bits.take(1)))
+        bits.read_se()
+    deblocking = bool(bits.read(1))
+    bits.read(1)
+    return Pps(name, sequence_name, cabac, order_present, active, weighted, both, deblocking, bool(bits.read(1)))
 
 
-def pointed(unit: bytes, sequence_name: int) -> bytes:
+def with_sps_id(unit: bytes, sequence_name: int) -> bytes:
     """A PPS that belongs to another SPS."""
-    text = text_of(unit[1:])
+    text = bit_text(unit[1:])
     bits = Bits(unit, 1)
-    name, old = bits.number(), bits.number()
-    rest = text[len(code(name)) + len(code(old)) :]
-    return unit[:1] + escaped(closed(code(name) + code(sequence_name) + rest))
+    name, old = bits.read_ue(), bits.read_ue()
+    rest = text[len(exp_golomb(name)) + len(exp_golomb(old)) :]
+    return unit[:1] + escape(to_bytes(exp_golomb(name) + exp_golomb(sequence_name) + rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,44 +128,44 @@ class Slice:
     data: bytes | str
 
 
-def header(unit: bytes, sequences: dict[int, Sequence], pictures: dict[int, Picture], *, whole: bool = True) -> Slice:
+def parse_slice(unit: bytes, sequences: dict[int, Sps], pictures: dict[int, Pps], *, whole: bool = True) -> Slice:
     """Read a slice; `whole` also its data, which is needed to write it again."""
     idr, reference = unit[0] & 31 == _FIVE, unit[0] >> 5 & 3
     part = unit if whole else unit[:400]
     bits = Bits(part, 1)
-    bits.number()
-    kind = bits.number() % 5
-    about = pictures[bits.number()]
+    bits.read_ue()
+    kind = bits.read_ue() % 5
+    about = pictures[bits.read_ue()]
     over = sequences[about.sequence]
     if over.planes_apart or not over.frames_only or over.order == 1:
         raise BadUnits("its pictures are fields, or are numbered in a rare way")
-    start_end = bits.at
-    number = bits.take(over.number_bits)
+    start_end = bits.position
+    number = bits.read(over.number_bits)
     if idr:
-        bits.number()
-    order = bits.take(over.order_bits) if over.order == 0 else 0
+        bits.read_ue()
+    order = bits.read(over.order_bits) if over.order == 0 else 0
     if over.order == 0 and about.order_present:
-        bits.signed()
-    middle_start = bits.at
+        bits.read_se()
+    middle_start = bits.position
     if about.redundant:
-        bits.number()
+        bits.read_ue()
     _references(bits, about, over, kind)
-    middle_end = bits.at
+    middle_end = bits.position
     forgets = _forgets(bits, idr=idr) if reference else None
-    marking_end = bits.at
+    marking_end = bits.position
     if about.cabac and kind not in {2, 4}:
-        bits.number()
-    bits.signed()
+        bits.read_ue()
+    bits.read_se()
     if kind in {3, 4}:
         raise BadUnits("it has switching slices")
-    if about.deblocking and bits.number() != 1:
-        bits.signed()
-        bits.signed()
-    end = bits.at
+    if about.deblocking and bits.read_ue() != 1:
+        bits.read_se()
+        bits.read_se()
+    end = bits.position
     text = bits.text
     data: bytes | str = ""
     if whole:
-        data = unescaped(unit)[1 + (end + 7) // 8 :] if about.cabac else text_of(unit[1:])[end:]
+        data = unescape(unit)[1 + (end + 7) // 8 :] if about.cabac else bit_text(unit[1:])[end:]
     return Slice(
         reference,
         idr,
@@ -184,31 +184,31 @@ def header(unit: bytes, sequences: dict[int, Sequence], pictures: dict[int, Pict
 def _forgets(bits: Bits, *, idr: bool) -> tuple[int, ...] | None:
     """What a picture unmarks (7.3.3.3), by how many numbers before it; None where the oldest goes by itself."""
     if idr:
-        bits.take(2)
+        bits.read(2)
         return None
-    if not bits.take(1):
+    if not bits.read(1):
         return None
     forgets = []
-    while operation := bits.number():
+    while operation := bits.read_ue():
         if operation != 1:
             raise BadUnits("it keeps references for long")
-        forgets.append(bits.number() + 1)
+        forgets.append(bits.read_ue() + 1)
     return tuple(forgets)
 
 
-def _references(bits: Bits, about: Picture, over: Sequence, kind: int) -> None:
+def _references(bits: Bits, about: Pps, over: Sps, kind: int) -> None:
     if kind == 1:
-        bits.take(1)
+        bits.read(1)
     active = list(about.active)
-    if kind in {0, 1, 3} and bits.take(1):
-        active[0] = bits.number() + 1
+    if kind in {0, 1, 3} and bits.read(1):
+        active[0] = bits.read_ue() + 1
         if kind == 1:
-            active[1] = bits.number() + 1
+            active[1] = bits.read_ue() + 1
     lists = {0: 1, 1: 2, 3: 1}.get(kind, 0)
     for _ in range(lists):
-        if bits.take(1):
-            while bits.number() != 3:
-                bits.number()
+        if bits.read(1):
+            while bits.read_ue() != 3:
+                bits.read_ue()
     if (about.weighted and kind in {0, 3}) or (about.weighted_both == 1 and kind == 1):
         _weights(bits, active[:lists], (1, 2) if over.chroma else (1,))
 
@@ -216,17 +216,17 @@ def _references(bits: Bits, about: Picture, over: Sequence, kind: int) -> None:
 def _weights(bits: Bits, active: list[int], planes: tuple[int, ...]) -> None:
     """pred_weight_table (7.3.3.2)."""
     for _ in planes:
-        bits.number()
+        bits.read_ue()
     for _ in range(sum(active)):
         for values in planes:
-            if bits.take(1):
+            if bits.read(1):
                 for _ in range(2 * values):
-                    bits.signed()
+                    bits.read_se()
 
 
-def written(
+def write_slice(
     slice_: Slice,
-    over: Sequence,
+    over: Sps,
     *,
     number: int,
     order: int,
@@ -244,31 +244,31 @@ def written(
         idr, reference, marking = False, like.reference, like.marking
     head = slice_.start + f"{number % (1 << over.number_bits):0{over.number_bits}b}"
     if idr:
-        head += code(name)
+        head += exp_golomb(name)
     if over.order == 0:
         head += f"{order % (1 << over.order_bits):0{over.order_bits}b}"
     head += slice_.middle + marking + slice_.rest
     first = bytes([reference << 5 | (_FIVE if idr else 1)])
     if isinstance(slice_.data, str):
-        return first + escaped(closed(head + slice_.data))
+        return first + escape(to_bytes(head + slice_.data))
     head += "1" * (-len(head) % 8)
-    return first + escaped(int(head, 2).to_bytes(len(head) // 8, "big") + slice_.data)
+    return first + escape(int(head, 2).to_bytes(len(head) // 8, "big") + slice_.data)
 
 
-def known(sets: Sets) -> tuple[dict[int, Sequence], dict[int, Picture]]:
+def parameters_by_id(sets: Sets) -> tuple[dict[int, Sps], dict[int, Pps]]:
     """The parameter sets by their ids."""
-    sequences = {one.name: one for one in map(sequence, sets.sps)}
-    return sequences, {one.name: one for one in map(picture, sets.pps)}
+    sequences = {one.name: one for one in map(parse_sps, sets.sps)}
+    return sequences, {one.name: one for one in map(parse_pps, sets.pps)}
 
 
-def pictured(units: list[bytes]) -> list[bytes]:
+def slices_of(units: list[bytes]) -> list[bytes]:
     """The slices among units."""
     return [unit for unit in units if unit[0] & 31 in {1, _FIVE}]
 
 
-def owner(unit: bytes) -> int:
+def pps_id_of(unit: bytes) -> int:
     """The name of the PPS that a slice belongs to."""
     bits = Bits(unit[:64], 1)
-    bits.number()
-    bits.number()
-    return bits.number()
+    bits.read_ue()
+    bits.read_ue()
+    return bits.read_ue()

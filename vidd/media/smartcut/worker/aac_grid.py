@@ -27,7 +27,7 @@ _BACK = (0.5, 5.0, 30.0, 300.0)
 class Grid:
     """Where packets lie, in samples: the first of all those near the cut, and the one after the last."""
 
-    kind: aac.Kind
+    kind: aac.Format
     first: int
     beyond: int
 

@@ -116,7 +116,7 @@ class Seamed:
         if self._from > self._low - FRAME:
             yield from self._encoded(self._low, self._from + 2 * FRAME, self._low - FRAME, self._from)
         for place, packet in self._packets(self._from, self._to):
-            yield place, aac.bare(bytes(packet))
+            yield place, aac.without_header(bytes(packet))
         if self._to < self._high:
             yield from self._encoded(self._to - 2 * FRAME, self._high + FRAME, self._to, self._high)
 
@@ -233,7 +233,7 @@ class Seamed:
             # An edge that has been encoded twice needs no fewer bits than what is copied beside it.
             self._bits = min(max(context.bit_rate or 0, self._bits), _MOST_BITS)
             self._layout = context.layout.name
-            kind = aac.of_header(context.extradata or b"")
+            kind = aac.format_of_header(context.extradata or b"")
             rate = context.sample_rate
             ticks, beyond = ticks_of(stream, rate), int(self._exact_end() * rate) + FRAME
             # Times in whole milliseconds, or of another clock, are rounded by a tick; over hours it must not add up.
@@ -242,7 +242,7 @@ class Seamed:
             for packet in near(container, stream, self._start - Fraction(1, 10)):
                 at = place_of(packet, ticks)
                 if not count:
-                    first, kind = at, kind or aac.of_packet(bytes(packet))
+                    first, kind = at, kind or aac.format_of_packet(bytes(packet))
                 if at >= beyond:
                     break
                 off = at - first - count * FRAME

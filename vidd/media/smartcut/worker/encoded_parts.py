@@ -53,7 +53,7 @@ class Part:
                 raise SmartCutUnavailable(f"Only H.264, HEVC and AV1 can be joined, and {path.name} is {self.codec}.")
             ticks: Any = stream.time_base
             self._ticks = ((ticks * scale).numerator, (ticks * scale).denominator)
-            sets, self._size = parameter_sets.of_header(self.codec, self.header)
+            sets, self._size = parameter_sets.sets_of_header(self.codec, self.header)
             self.sets = parameter_sets.Sets(*(tuple(map(self._named, kind)) for kind in sets.all))
             self._look(container, stream)
 
@@ -64,9 +64,9 @@ class Part:
             for number, packet in enumerate(_samples(container, container.streams.video[0])):
                 data: Packet | bytes = packet
                 if not plain:
-                    data = nal.sample(self._named(one) for one in nal.measured(bytes(packet), self._size))
+                    data = nal.to_sample(self._named(one) for one in nal.split_by_length(bytes(packet), self._size))
                 if closed and self.codec == "hevc" and number + 1 == len(self.order):
-                    data = bytes(data) + nal.sample([nal.END_OF_SEQUENCE_HEVC])
+                    data = bytes(data) + nal.to_sample([nal.END_OF_SEQUENCE_HEVC])
                 yield Picture(self._time(packet), data, packet.is_keyframe)
 
     def _look(self, container: Any, stream: Any) -> None:
@@ -92,7 +92,7 @@ class Part:
         return self.codec == "hevc" and self._names is not None
 
     def _named(self, unit: bytes) -> bytes:
-        return nal.renamed_hevc(unit, *self._names) if self._names and self.codec == "hevc" else unit
+        return nal.rename_hevc(unit, *self._names) if self._names and self.codec == "hevc" else unit
 
 
 class Parts:
@@ -139,7 +139,7 @@ class Parts:
         if any(len(name) != len(kind) for name, kind in zip(names, kinds, strict=True)):
             raise SmartCutUnavailable("Two parts have different parameter sets of the same name.")
         if like.codec == "h264":
-            return parameter_sets.avcc(sets, parameter_sets.deep_avcc(like.header))
+            return parameter_sets.avcc(sets, parameter_sets.avcc_extension(like.header))
         return parameter_sets.hvcc(sets, like.header)
 
 

@@ -54,7 +54,7 @@ class Edge:
             if not container.streams.video:
                 raise SmartCutUnavailable("None of the pictures at an edge could be decoded.")
             self.header = container.streams.video[0].codec_context.extradata or b""
-        self.own, self._size = sets, _ = parameter_sets.of_header(codec, self.header)
+        self.own, self._size = sets, _ = parameter_sets.sets_of_header(codec, self.header)
         self.sets = parameter_sets.Sets(*(tuple(map(self._named, kind)) for kind in sets.all))
 
     def pictures(self) -> Iterator[Picture]:
@@ -62,7 +62,7 @@ class Edge:
         for packet in self.packets():
             data = bytes(packet)
             if self._codec != "av1":
-                data = nal.sample(self._named(one) for one in nal.measured(data, self._size))
+                data = nal.to_sample(self._named(one) for one in nal.split_by_length(data, self._size))
             yield Picture(self._at + _there(packet.pts), data, packet.is_keyframe)
 
     def packets(self) -> Iterator[Packet]:
@@ -73,10 +73,10 @@ class Edge:
     def units(self) -> Iterator[tuple[int, list[bytes]]]:
         """The same by their times, in units."""
         for packet in self.packets():
-            yield self._at + _there(packet.pts), nal.measured(bytes(packet), self._size)
+            yield self._at + _there(packet.pts), nal.split_by_length(bytes(packet), self._size)
 
     def _named(self, unit: bytes) -> bytes:
-        return nal.renamed_hevc(unit, *self._names) if self._codec == "hevc" else unit
+        return nal.rename_hevc(unit, *self._names) if self._codec == "hevc" else unit
 
 
 class Track:
@@ -103,7 +103,7 @@ class Track:
         self.head, self.lead, self.tail = edges
         self.stand_ins: dict[int, bytes] = {}
         # A seek to a picture that only begins to renew what is seen (intra refresh) would show rubbish for a while.
-        self._renewing = {scan.pts[at] for at, kind in scan.kinds.items() if kind == "renewing"}
+        self._renewing = {scan.pts[at] for at, kind in scan.kinds.items() if kind == "refresh"}
         self.timing = Timing(self._all_times(), ticks.scale)
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
@@ -161,7 +161,9 @@ class Track:
         for edge in edges:
             sets += edge.sets
         if self.scan.codec == "h264":
-            deep = parameter_sets.deep_avcc(own) or (parameter_sets.deep_avcc(edges[0].header) if edges else b"")
+            deep = parameter_sets.avcc_extension(own) or (
+                parameter_sets.avcc_extension(edges[0].header) if edges else b""
+            )
             return parameter_sets.avcc(sets, deep)
         like = own if self.scan.length_size else edges[0].header if edges else None
         return own if like is None else parameter_sets.hvcc(sets, like)
@@ -208,8 +210,10 @@ class Track:
         if scan.length_size == 4:
             return packet
         if scan.length_size:
-            return nal.sample(units)
-        return nal.sample(unit for unit, kind in zip(units, kinds, strict=True) if kind not in _ELSEWHERE[scan.codec])
+            return nal.to_sample(units)
+        return nal.to_sample(
+            unit for unit, kind in zip(units, kinds, strict=True) if kind not in _ELSEWHERE[scan.codec]
+        )
 
 
 def _there(place: int | None) -> int:
@@ -227,7 +231,7 @@ def _closed(pictures: Iterator[Picture], codec: str) -> Iterator[Picture]:
         before = picture
     if before is not None:
         if codec == "hevc":
-            before = Picture(before.pts, bytes(before.data) + nal.sample([nal.END_OF_SEQUENCE_HEVC]), before.key)
+            before = Picture(before.pts, bytes(before.data) + nal.to_sample([nal.END_OF_SEQUENCE_HEVC]), before.key)
         yield before
 
 
@@ -269,7 +273,7 @@ class Bridged(Track):
         if head:
             count = sum(1 for _ in head.packets())
             for pts, units in open_gop.head(head.units(), count, self._made, self._over, self._meeting):
-                yield Picture(pts, nal.sample(units), any(unit[0] & 31 == 5 for unit in units))
+                yield Picture(pts, nal.to_sample(units), any(unit[0] & 31 == 5 for unit in units))
 
 
 class Joined(Protocol):

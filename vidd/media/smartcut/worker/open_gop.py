@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from vidd.media.bitstream import nal, parameter_sets, slice_header
-from vidd.media.bitstream.nal import BadUnits, code
+from vidd.media.bitstream.nal import BadUnits, exp_golomb
 from vidd.media.smartcut.plan import SmartCutUnavailable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Meeting:
     leading: int
     held: tuple[int, ...] = ()
 
-    def since(self, over: slice_header.Sequence) -> int:
+    def since(self, over: slice_header.Sps) -> int:
         """How many pictures there must be from the head's last IDR picture on, so that the keyframe's number is next.
 
         And so many that all references there can be are of them: those after the keyframe may put some away by number.
@@ -41,7 +41,7 @@ class Meeting:
         ring, least = 1 << over.number_bits, over.references + 4
         return self.number + -(-max(0, least - self.number) // ring) * ring
 
-    def markings(self, over: slice_header.Sequence) -> list[str]:
+    def markings(self, over: slice_header.Sps) -> list[str]:
         """What each of those pictures forgets, so that in the end just those are held that are in the source."""
         count = self.since(over)
         kept = {count - age for age in self.held}
@@ -51,11 +51,15 @@ class Meeting:
         markings = []
         for at in range(count):
             forgotten = [one for one in held if one not in kept]
-            markings.append("1" + "".join(code(1) + code(at - one - 1) for one in forgotten) + code(0) if at else "")
+            markings.append(
+                "1" + "".join(exp_golomb(1) + exp_golomb(at - one - 1) for one in forgotten) + exp_golomb(0)
+                if at
+                else ""
+            )
             held = [*(one for one in held if one in kept), at]
         return markings
 
-    def orders(self, over: slice_header.Sequence) -> list[int]:
+    def orders(self, over: slice_header.Sps) -> list[int]:
         """The orders of those pictures: from 0 in even steps, so that the keyframe's is the next but the leading ones."""
         count = self.since(over)
         if over.order != 0:
@@ -78,12 +82,12 @@ class References:
         self._held: list[int] = []
         self._last = 0
 
-    def ages(self, number: int, over: slice_header.Sequence) -> tuple[int, ...]:
+    def ages(self, number: int, over: slice_header.Sps) -> tuple[int, ...]:
         """By how many numbers the references are before a picture with this one."""
         here = self._whole(number, over)
         return tuple(here - one for one in self._held)
 
-    def take(self, slice_: slice_header.Slice, over: slice_header.Sequence) -> None:
+    def take(self, slice_: slice_header.Slice, over: slice_header.Sps) -> None:
         """The next picture in the order of decoding."""
         if slice_.idr:
             self._held, self._last = [], 0
@@ -97,22 +101,22 @@ class References:
         self._held.append(here)
         self._last = here
 
-    def _whole(self, number: int, over: slice_header.Sequence) -> int:
+    def _whole(self, number: int, over: slice_header.Sps) -> int:
         return self._last + (number - self._last) % (1 << over.number_bits)
 
 
 def meeting(
     sets: parameter_sets.Sets, units: list[bytes], leading: int, references: References | None = None
-) -> tuple[slice_header.Sequence, Meeting]:
+) -> tuple[slice_header.Sps, Meeting]:
     """How one meets the keyframe that these units are; and its sequence. BadUnits or KeyError where that is unknown."""
-    sequences, pictures = slice_header.known(sets)
-    parts = slice_header.pictured(units)
+    sequences, pictures = slice_header.parameters_by_id(sets)
+    parts = slice_header.slices_of(units)
     if any(unit[0] & 31 in {2, 3, 4} for unit in units) or not parts:
         raise BadUnits("its slices come in parts")
-    slice_ = slice_header.header(parts[0], sequences, pictures, whole=False)
-    over = sequences[pictures[slice_header.owner(parts[0])].sequence]
+    slice_ = slice_header.parse_slice(parts[0], sequences, pictures, whole=False)
+    over = sequences[pictures[slice_header.pps_id_of(parts[0])].sequence]
     if not slice_.reference or any(
-        slice_header.header(part, sequences, pictures, whole=False).kind != 2 for part in parts
+        slice_header.parse_slice(part, sequences, pictures, whole=False).kind != 2 for part in parts
     ):
         raise BadUnits("its keyframe is not all intra")
     return over, Meeting(
@@ -123,14 +127,14 @@ def meeting(
 class Encoded:
     """What the encoder made for a bridge: its sets under its own names, and the slices' headers read with them."""
 
-    def __init__(self, sets: parameter_sets.Sets, over: slice_header.Sequence) -> None:
+    def __init__(self, sets: parameter_sets.Sets, over: slice_header.Sps) -> None:
         self._over = over
-        self._known = slice_header.known(sets)
+        self._known = slice_header.parameters_by_id(sets)
         (mine,) = self._known[0].values()
         same = ("size", "chroma", "depth", "frames_only")
         if any(getattr(mine, one) != getattr(over, one) for one in same) or mine.references > over.references:
             raise SmartCutUnavailable("The encoder's pictures do not fit under the source's own parameters.")
-        self.sets = parameter_sets.Sets((), (), tuple(slice_header.pointed(one, over.name) for one in sets.pps))
+        self.sets = parameter_sets.Sets((), (), tuple(slice_header.with_sps_id(one, over.name) for one in sets.pps))
 
     def renumbered(
         self,
@@ -144,8 +148,8 @@ class Encoded:
     ) -> list[bytes]:
         """A picture's units with other numbers, or in the place of another picture."""
         return [
-            slice_header.written(
-                slice_header.header(unit, *self._known),
+            slice_header.write_slice(
+                slice_header.parse_slice(unit, *self._known),
                 self._over,
                 number=number,
                 order=order,
@@ -163,21 +167,21 @@ class Passing:
     """The source's pictures as they pass before the keyframe."""
 
     def __init__(self, sets: parameter_sets.Sets) -> None:
-        self._sequences, self._pictures = slice_header.known(sets)
+        self._sequences, self._pictures = slice_header.parameters_by_id(sets)
         self.held = References()
 
     def take(self, units: list[bytes]) -> None:
         """The next picture's units."""
-        first = slice_header.pictured(units)[0]
-        over = self._sequences[self._pictures[slice_header.owner(first)].sequence]
-        self.held.take(slice_header.header(first, self._sequences, self._pictures, whole=False), over)
+        first = slice_header.slices_of(units)[0]
+        over = self._sequences[self._pictures[slice_header.pps_id_of(first)].sequence]
+        self.held.take(slice_header.parse_slice(first, self._sequences, self._pictures, whole=False), over)
 
 
 def head(
     pictures: Iterable[tuple[int, list[bytes]]],
     count: int,
     made: Encoded,
-    over: slice_header.Sequence,
+    over: slice_header.Sps,
     meeting: Meeting,
 ) -> Iterator[tuple[int, list[bytes]]]:
     """The head's pictures (time, units), numbered so that the keyframe is the next; there are `count`."""
@@ -185,7 +189,7 @@ def head(
     last, at, name = count - since, 0, 0
     for place, (pts, units) in enumerate(pictures):
         idr = any(unit[0] & 31 == 5 for unit in units)
-        if idr != (place in {0, last}) or not all(one[0] >> 5 & 3 for one in slice_header.pictured(units)):
+        if idr != (place in {0, last}) or not all(one[0] >> 5 & 3 for one in slice_header.slices_of(units)):
             raise SmartCutUnavailable("The encoder did not make the head of a join as it was asked to.")
         if idr:
             at, name = 0, int(place > 0)
@@ -203,10 +207,10 @@ def stand_ins(
     originals: dict[int, list[bytes]],
 ) -> dict[int, bytes]:
     """Samples that take the places of leading pictures, by time."""
-    known = slice_header.known(sets)
+    known = slice_header.parameters_by_id(sets)
     found = {}
     for pts, units in pictures:
-        like = slice_header.header(slice_header.pictured(originals[pts])[0], *known, whole=False)
+        like = slice_header.parse_slice(slice_header.slices_of(originals[pts])[0], *known, whole=False)
         kept = [unit for unit in units if unit[0] & 31 == 5]
-        found[pts] = nal.sample(made.renumbered(kept, like.number, like.order, like=like))
+        found[pts] = nal.to_sample(made.renumbered(kept, like.number, like.order, like=like))
     return found

@@ -62,8 +62,8 @@ class Scan:
 def units_of(scan: Scan, data: bytes) -> list[bytes]:
     """The units of a packet."""
     if scan.codec == "av1":
-        return obu.units(data)
-    return nal.measured(data, scan.length_size) if scan.length_size else nal.annex_b(data)
+        return obu.split(data)
+    return nal.split_by_length(data, scan.length_size) if scan.length_size else nal.split_by_start_code(data)
 
 
 def scan(path: Path, name: str, cut: Cut) -> tuple[Scan, dict[str, Any]]:
@@ -99,7 +99,7 @@ def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
     begin = Fraction(container.start_time or 0, av.time_base)
     first, beyond = bounds(stream.time_base, begin, cut)
     try:
-        sets, length_size = parameter_sets.of_header(codec, context.extradata or b"")
+        sets, length_size = parameter_sets.sets_of_header(codec, context.extradata or b"")
     except (nal.BadUnits, IndexError):
         raise SmartCutUnavailable("The header of the stream's parameters is damaged.") from None
     return Scan(codec, stream.time_base, begin, first, beyond, sets, length_size, context.extradata or b"")
@@ -123,7 +123,7 @@ def _look(container: InputContainer, stream: VideoStream, found: Scan, back: flo
             if packet.pts > found.first and not from_begin:
                 return False
         _note(found, packet)
-        if len(found.pts) == 1 and found.kinds[0] == "renewing" and not from_begin:
+        if len(found.pts) == 1 and found.kinds[0] == "refresh" and not from_begin:
             return False
     return bool(found.pts)
 
@@ -180,7 +180,7 @@ def _note(found: Scan, packet: Packet) -> None:
     if packet.is_keyframe:
         try:
             units = units_of(found, bytes(packet))
-            there = parameter_sets.of_units(found.codec, units)
+            there = parameter_sets.sets_of_units(found.codec, units)
             # An encoder of AV1 may decide after it wrote the track's header, so that of the first keyframe holds.
             if not found.sets.sps or (found.codec == "av1" and not found.pts and there.sps):
                 found.sets = there
@@ -233,7 +233,7 @@ def _told(found: Scan) -> dict[str, Any]:
 
 def _may_have_fields(unit: bytes) -> bool:
     try:
-        return not slice_header.sequence(unit).frames_only
+        return not slice_header.parse_sps(unit).frames_only
     except nal.BadUnits:
         return False
 
@@ -284,5 +284,5 @@ def look(found: Scan) -> dict[str, Any]:
         taken = [sorted(one) for one in parameter_sets.ids_hevc(found.sets)]
     reordered = any(later < earlier for earlier, later in pairwise(found.pts))
     # What decodes from other keyframes is not whole at once, such as where each picture renews a column (intra refresh).
-    places = sorted(found.pts[at] for at, kind in found.kinds.items() if kind != "renewing")
+    places = sorted(found.pts[at] for at, kind in found.kinds.items() if kind != "refresh")
     return {"profile": profile, "taken": taken, "reordered": reordered, "decodable": places or [found.pts[0]]}

@@ -89,7 +89,7 @@ def _starts_clean(stream: VideoStream, data: bytes) -> bool:
     if context.codec.canonical_name != "h264":
         return True
     try:
-        _, size = parameter_sets.of_header("h264", context.extradata or b"")
-        return nal.kind_h264(nal.measured(data, size) if size else nal.annex_b(data)) == "idr"
+        _, size = parameter_sets.sets_of_header("h264", context.extradata or b"")
+        return nal.kind_h264(nal.split_by_length(data, size) if size else nal.split_by_start_code(data)) == "idr"
     except (nal.BadUnits, IndexError):
         return True

@@ -155,7 +155,7 @@ class PacketPass:
         if self._stream.codec_context.codec.canonical_name != "h264" or not self._length_size:
             return False
         with suppress(nal.BadUnits, IndexError):
-            return nal.kind_h264(nal.measured(data, self._length_size)) == "renewing"
+            return nal.kind_h264(nal.split_by_length(data, self._length_size)) == "refresh"
         return False
 
     def _choose(self, time: float, size: int) -> tuple[bool, bool]:
