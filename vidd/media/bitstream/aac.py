@@ -1,4 +1,4 @@
-"""AAC packets: what a track's header says, and the headers that packets of transport streams carry. Pure.
+"""Reads the format of AAC from a track's header and from the headers of packets in transport streams. Pure.
 
 ISO/IEC 14496-3: AudioSpecificConfig 1.6.2.1, adts_frame 1.A.2.2.
 """
@@ -13,7 +13,7 @@ _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """Plain AAC (LC, 1024 samples a packet) of this rate (samples per second) and number of channels."""
+    """Plain AAC (LC, 1024 samples a packet): rate (samples a second) and number of channels."""
 
     rate: int
     channels: int
@@ -25,7 +25,7 @@ class Format:
 
 
 def format_of_header(header: bytes) -> Format | None:
-    """What an AudioSpecificConfig says; None where it is not plain AAC."""
+    """The format in an AudioSpecificConfig; None if it is not plain AAC."""
     if len(header) < 2:
         return None
     bits = int.from_bytes(header[:2], "big")
@@ -34,7 +34,7 @@ def format_of_header(header: bytes) -> Format | None:
 
 
 def format_of_packet(packet: bytes) -> Format | None:
-    """What the header of a packet of a transport stream says; None where there is none, or it is not plain AAC."""
+    """The format in the ADTS header of a packet; None if there is none, or it is not plain AAC."""
     if not has_header(packet) or packet[6] & 3:
         return None
     return _format((packet[2] >> 6) + 1, packet[2] >> 2 & 15, (packet[2] & 1) << 2 | packet[3] >> 6)

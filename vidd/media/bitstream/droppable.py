@@ -1,4 +1,4 @@
-"""Packets that no other packet needs: a decoder that never gets them makes the same of all others. Pure; bytes in.
+"""Tells which packets no other packet needs: a decoder that never gets them decodes all others the same. Pure.
 
 ITU-T H.264 7.4.1 (nal_ref_idc) and H.265 7.4.2.2 (sub-layer non-reference pictures).
 """
@@ -13,9 +13,9 @@ _PARTITIONS = {2, 3, 4}
 
 
 class Need(NamedTuple):
-    """The temporal layer of a packet, and whether nothing of that layer refers to it.
+    """The temporal layer of a packet, and whether no packet of that layer refers to it (`nobody`).
 
-    H.264 has one layer, 0. Of HEVC only what is in the highest layer of a stream is needed by nobody.
+    H.264 has one layer, 0. In HEVC, other layers may refer to packets of all but the highest layer of a stream.
     """
 
     layer: int
@@ -26,7 +26,7 @@ _ALL = Need(0, nobody=False)
 
 
 def need(codec: str, data: bytes, size: int | None) -> Need:
-    """Who needs a packet; `size` is that of the lengths before its units in bytes, None where there are start codes."""
+    """Who needs a packet; `size` is that of the lengths before its units in bytes, None if it has start codes."""
     if codec not in {"h264", "hevc"}:
         return _ALL
     try:
@@ -45,6 +45,6 @@ def _h264(heads: list[bytes]) -> Need:
 
 def _hevc(heads: list[bytes]) -> Need:
     slices = [head for head in heads if head[0] >> 1 & 63 < 32]
-    # Up to 14 the even kinds are those that nothing of their layer refers to.
+    # Up to 14, no picture of its layer refers to a picture of an even type.
     needed = any((kind := slice_[0] >> 1 & 63) > 14 or kind % 2 for slice_ in slices)
     return Need(max(((slice_[1] & 7) - 1 for slice_ in slices), default=0), bool(slices) and not needed)

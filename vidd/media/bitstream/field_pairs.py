@@ -1,6 +1,6 @@
-"""Pictures of H.264 that are coded as two fields, each in a packet of its own. Never imported by the daemon.
+"""Tells which packets of H.264 hold a single field of a frame.
 
-ITU-T H.264 7.3.3 (field_pic_flag). Broadcasts are so; a sample of MP4 should hold both fields.
+ITU-T H.264 7.3.3 (field_pic_flag). Broadcasts code each field in a packet of its own; a sample of MP4 should hold both.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from vidd.media.bitstream import nal, parameter_sets, slice_header
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
-# Where one has no time, it is asked for, and not believed to the type checker.
+# PyAV types the time of a packet as never None, but it may be.
 Packet: TypeAlias = Any
 
 
 class FieldPairs:
-    """Tells which packets of a stream hold one field and not a whole picture; they are asked in their order."""
+    """Reads the packets of a stream in their order."""
 
     def __init__(self, stream: VideoStream) -> None:
-        # Also False once it is known that all are whole.
+        # Also False once all frames are known to be progressive.
         self._h264 = stream.codec_context.codec.canonical_name == "h264"
         self._sets, self._size = parameter_sets.Sets((), (), ()), 0
         if self._h264:
             self._sets, self._size = parameter_sets.sets_of_header("h264", stream.codec_context.extradata or b"")
 
     def is_single_field(self, packet: Packet) -> bool:
-        """Whether it is one field; False in doubt."""
+        """Whether a packet holds one field and not a whole frame; False in doubt."""
         if not self._h264:
             return False
         data = bytes(packet)
@@ -39,14 +39,14 @@ class FieldPairs:
             if sequences and all(sequence.frames_only for sequence in sequences.values()):
                 self._h264 = False
                 return False
-            parities = {_parity(one, sequences, pictures) for one in slice_header.slices_of(units)}
+            parities = {_parity(slice_, sequences, pictures) for slice_ in slice_header.slices_of(units)}
         except (nal.BadUnits, KeyError, IndexError):
             return False
         return len(parities) == 1 and None not in parities
 
 
 def _parity(unit: bytes, sequences: dict[int, slice_header.Sps], pictures: dict[int, slice_header.Pps]) -> int | None:
-    """0 for a slice of a top field, 1 for one of a bottom field, None for one of a frame."""
+    """0 for a slice of a top field, 1 for a slice of a bottom field, None for a slice of a frame."""
     bits = nal.Bits(unit[:64], 1)
     bits.read_ue()
     bits.read_ue()

@@ -1,6 +1,6 @@
-"""The boxes of an MP4 or MOV file (ISO/IEC 14496-12, 4.2; QuickTime File Format, "Atoms"): where its index is.
+"""Finds the index in the boxes of an MP4 or MOV file (ISO/IEC 14496-12, 4.2; QuickTime File Format, "Atoms").
 
-Only headers are looked at, and only so many of them: the file is foreign, and lies as it likes.
+Only headers are read, and only so many of them, since a foreign file may claim anything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_BOXES = 512
 _LARGEST_INDEX = 64 * 2**20
-# What else stands beside the index (pictures, places, XMP); more than this is no remark any more.
+# Metadata beside the index (cover images, places, XMP); a larger box is something else.
 _LARGEST_OTHER = 2**20
 _FIRST = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
 _FRAGMENTS = frozenset({b"moof", b"sidx", b"ssix", b"styp", b"mfra", b"mvex"})
@@ -40,7 +40,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The file from above: the contents of `moov`, what lies around the media, and where stretches of media end."""
+    """The contents of `moov`, the byte ranges around the media data, and where ranges of media data end."""
 
     moov: bytes
     around: tuple[ByteRange, ...]

@@ -1,7 +1,7 @@
-"""Which bytes of an MP4 or MOV file a cut needs, so that every reader of it finds there what it finds in the whole file.
+"""Computes which bytes of an MP4 or MOV file a cut needs, so that a reader finds there what it finds in the whole file.
 
 A reader opens the file (its boxes, the first samples of each track), seeks to a keyframe before the cut, and reads on
-until it is past the end. What is computed here is on the safe side of all that; what is unusual is read whole.
+until it is past the end. The result is on the safe side of all that; an unusual file is read whole.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["find_index", "needed"]
 
 _MOST_TRACKS = 64
-# ffmpeg is told to seek this much before the cut, and sound wants to have been decoded a little before it is heard.
+# Seconds that ffmpeg seeks before the cut, and that an audio decoder needs before the first sample it must get right.
 _SEEK, _PREROLL = 1.0, 0.5
-# A reader that opens a file decodes some pictures to learn their delay (20 at most), and no more than 5 MB (probesize).
-_OPENED_PICTURES, _OPENED_SECONDS, _OPENED_BYTES = 48, 1.0, 5_000_000
-# ffmpeg reads ahead while the last pictures still pass through decoder and filters.
+# A reader that opens a file decodes some frames to learn their delay (20 at most), and no more than 5 MB (probesize).
+_OPENED_FRAMES, _OPENED_SECONDS, _OPENED_BYTES = 48, 1.0, 5_000_000
+# ffmpeg reads ahead while the last frames still pass through decoder and filters.
 _AHEAD = 64
-# Sound may begin a packet or two before its edit says (priming).
+# Audio may begin a packet or two before its edit says (priming).
 _PRIMING = 0.1
 _LARGEST_SLACK = 30.0
 _GAP, _MOST_REQUESTS = 2**16, 512
@@ -39,16 +39,16 @@ _NEARLY_ALL = 0.9
 
 
 def needed(layout: Layout, size: int, span: Span, margin: float) -> list[ByteRange]:
-    """The stretches of a file of `size` bytes that a cut of `span` needs, `margin` seconds more at both ends.
+    """The byte ranges of a file of `size` bytes that a cut of `span` needs, with `margin` more seconds at both ends.
 
-    NotInParts where that cannot be told, or is nearly everything.
+    NotInParts if they cannot be computed, or are nearly everything.
     """
     tracks = _tracks(layout.moov)
     low, high = _begins(tracks)
     ends = array("Q", sorted(chain(layout.ends, *(track.offsets for track in tracks))))
     start = span.start + low - _SEEK - margin
     end = None if span.end is None else span.end + high
-    # A reader seeks in the picture track and takes the keyframe's time for all others.
+    # A reader seeks in the video track and takes the keyframe's time for all others.
     back = min(track.second(track.keyframe_by(start - track.slack)) for track in tracks if track.handler == b"vide")
     found = list(layout.around)
     for track in tracks:
@@ -67,21 +67,21 @@ def _tracks(moov: bytes) -> list[Track]:
         raise NotInParts("It is a fragmented MP4 file, which has no index of the whole.")
     if b"cmov" in kinds or kinds.count(b"mvhd") != 1 or kinds.count(b"trak") > _MOST_TRACKS:
         raise NotInParts("Its index is compressed, or has too many tracks.")
-    film = next(box for box in boxes if box.kind == b"mvhd")
-    at = film.body + (20 if moov[film.body] == 1 else 12)
+    movie = next(box for box in boxes if box.kind == b"mvhd")
+    at = movie.body + (20 if moov[movie.body] == 1 else 12)
     scale = int.from_bytes(moov[at : at + 4])
-    if film.end - film.body < 100 or not scale:
+    if movie.end - movie.body < 100 or not scale:
         raise NotInParts("Its index is damaged: it has no clock.")
     tracks = [track for box in boxes if box.kind == b"trak" if (track := track_of(moov, box, scale))]
     if not any(track.handler == b"vide" for track in tracks):
-        raise NotInParts("It has no picture that its index knows.")
+        raise NotInParts("Its index has no video.")
     if any(track.slack > _LARGEST_SLACK for track in tracks):
-        raise NotInParts("Its pictures are shown long after they are decoded.")
+        raise NotInParts("Its frames are shown long after they are decoded.")
     return tracks
 
 
 def _begins(tracks: Sequence[Track]) -> tuple[float, float]:
-    """The earliest and the latest second of the film that a reader may take for the file's start."""
+    """The earliest and the latest second of the movie that a reader may take for the file's start."""
     low = min(track.begins for track in tracks) - _PRIMING
     high = min(
         max(track.begins, track.second(0)) + track.slack + track.second(min(1, track.count - 1)) - track.second(0)
@@ -99,7 +99,7 @@ def _opening(track: Track, ends: array[int]) -> list[ByteRange]:
     seen = track.first_at(track.begins + track.slack)
     stop = max(seen + 2, track.first_at(track.begins + track.slack + _OPENED_SECONDS))
     if track.handler == b"vide":
-        stop = max(stop, seen + _OPENED_PICTURES)
+        stop = max(stop, seen + _OPENED_FRAMES)
     stop = min(stop, track.count)
     found = track.byte_ranges(begin, stop, ends)
     while stop - begin > 1 and size_of(found) > _OPENED_BYTES:
@@ -116,7 +116,7 @@ def _after(track: Track, end: float | None, margin: float) -> int:
 
 
 def _near(found: list[ByteRange]) -> list[ByteRange]:
-    """Stretches near each other are one request; the more there are, the farther apart they may be."""
+    """Ranges near each other become one request; the more there are, the farther apart they may be."""
     gap = _GAP
     near = merged(found, gap=gap)
     while len(near) > _MOST_REQUESTS:
@@ -127,7 +127,7 @@ def _near(found: list[ByteRange]) -> list[ByteRange]:
 
 def _worth_it(found: list[ByteRange], size: int) -> list[ByteRange]:
     if found and found[-1][1] > size:
-        raise NotInParts("Its index speaks of bytes behind its end.")
+        raise NotInParts("Its index lists bytes behind its end.")
     if size_of(found) > _NEARLY_ALL * size:
         raise NotInParts("The cut needs nearly all of it.")
     return found

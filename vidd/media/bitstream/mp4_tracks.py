@@ -1,6 +1,6 @@
-"""The sample tables of one track (ISO/IEC 14496-12, 8.6 and 8.7): when each sample is decoded, and where it lies.
+"""Reads the sample tables of a track (ISO/IEC 14496-12, 8.6 and 8.7): when each sample is decoded, and where it lies.
 
-Tables stay arrays of numbers and are never spread out, so that neither eight hours nor a lie about counts costs memory.
+Tables stay compressed arrays of numbers, so that neither eight hours nor a false count costs memory.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _NORMAL_RATE = 0x00010000
 class Track:
     """One track. Samples and chunks are numbered from 0.
 
-    A sample that is decoded at tick `t` belongs to second `t / scale + shift` of the film, give or take `slack` seconds
-    (that is how far showing may be from decoding). `begins` is the second of the film in which its first edit starts.
+    A sample that is decoded at tick `t` belongs to second `t / scale + shift` of the movie, give or take `slack` seconds
+    (that is how far showing may be from decoding). `begins` is the second of the movie in which its first edit starts.
     """
 
     handler: bytes
@@ -47,14 +47,14 @@ class Track:
     sync: array[int] | None
 
     def second(self, sample: int) -> float:
-        """When a sample is decoded, in seconds of the film."""
+        """When a sample is decoded, in seconds of the movie."""
         last, ticks, deltas = self.time_runs
         run = min(bisect_right(last, sample), len(last) - 1)
         begin = last[run - 1] if run else 0
         return ((ticks[run - 1] if run else 0) + (sample - begin) * deltas[run]) / self.scale + self.shift
 
     def first_at(self, second: float) -> int:
-        """The first sample that is decoded at or after this second of the film; `count` where none is."""
+        """The first sample that is decoded at or after this second of the movie; `count` if none is."""
         last, ticks, deltas = self.time_runs
         wanted = (second - self.shift) * self.scale
         run = bisect_left(ticks, wanted)
@@ -86,14 +86,14 @@ class Track:
             begin = starts[run] + (chunk - chunks[run]) * per[run]
             if begin >= stop:
                 break
-            found.append(self._stretch(chunk, begin, max(first, begin), min(stop, begin + per[run]), ends))
+            found.append(self._chunk_range(chunk, begin, max(first, begin), min(stop, begin + per[run]), ends))
             chunk += 1
         return found
 
-    def _stretch(self, chunk: int, begin: int, first: int, stop: int, ends: array[int]) -> ByteRange:
+    def _chunk_range(self, chunk: int, begin: int, first: int, stop: int, ends: array[int]) -> ByteRange:
         offset = self.offsets[chunk]
         if self.size and self.handler == b"soun":
-            # QuickTime counts plain and old compressed sound in units that are not these bytes: take the chunk whole.
+            # QuickTime counts plain and old compressed audio in units that are not these bytes: take the whole chunk.
             place = bisect_right(ends, offset)
             return offset, ends[place] if place < len(ends) else offset
         if self.size:
@@ -102,8 +102,8 @@ class Track:
         return start, start + sum(self.sizes[first:stop])
 
 
-def track_of(moov: bytes, trak: Box, film_scale: int) -> Track | None:
-    """A `trak` box as a track; None where it has no samples. NotInParts where it is not as it should be."""
+def track_of(moov: bytes, trak: Box, movie_scale: int) -> Track | None:
+    """A `trak` box as a track; None if it has no samples. NotInParts if it is damaged or unusual."""
     found = _leaves(moov, trak)
     header = _full(moov, found, b"mdhd")
     scale = struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0]
@@ -120,7 +120,7 @@ def track_of(moov: bytes, trak: Box, film_scale: int) -> Track | None:
     wide = b"co64" in found
     offsets = _counted(_full(moov, found, b"co64" if wide else b"stco"), "Q" if wide else "I")
     time_runs, slack = _times(moov, found, count)
-    empty, media = _edit(_full(moov, found, b"elst") if b"elst" in found else b"", film_scale)
+    empty, media = _edit(_full(moov, found, b"elst") if b"elst" in found else b"", movie_scale)
     sync = _counted(_full(moov, found, b"stss"), "I") if b"stss" in found else None
     if sync is not None and (not sync or sync[0] < 1 or any(a >= b for a, b in pairwise(sync))):
         raise NotInParts("Its index has no keyframes, or not in their order.")
@@ -200,18 +200,20 @@ def _times(moov: bytes, found: dict[bytes, Box], count: int) -> tuple[tuple[arra
 
 def _chunks(table: array[int], chunks: int, count: int) -> tuple[array[int], array[int], array[int]]:
     """(first sample, first chunk, samples per chunk) of each run of chunks."""
-    first, per = array("Q", (one - 1 for one in table[0::3] if one)), table[1::3]
+    first, per = array("Q", (number - 1 for number in table[0::3] if number)), table[1::3]
     following = [*first[1:], chunks]
     runs = [after - before for before, after in zip(first, following, strict=False)]
     if len(first) != len(per) or not first or first[0] or min(runs) < 0 or not min(per):
         raise NotInParts("Its index does not say where each sample is.")
-    starts = array("Q", accumulate((number * each for number, each in zip(runs, per, strict=True)), initial=0))
+    starts = array(
+        "Q", accumulate((chunks_in_run * samples for chunks_in_run, samples in zip(runs, per, strict=True)), initial=0)
+    )
     if starts[-1] != count:
-        raise NotInParts("Its index speaks of other samples in one table than in another.")
+        raise NotInParts("Its index counts other samples in one table than in another.")
     return starts[:-1], first, per
 
 
-def _edit(elst: bytes | memoryview, film_scale: int) -> tuple[float, int]:
+def _edit(elst: bytes | memoryview, movie_scale: int) -> tuple[float, int]:
     """(seconds of nothing before the track begins, tick of the media it then begins with)."""
     if not elst:
         return 0.0, 0
@@ -220,12 +222,12 @@ def _edit(elst: bytes | memoryview, film_scale: int) -> tuple[float, int]:
     number = struct.unpack_from(">I", elst, 4)[0]
     if number > 64 or len(elst) < 8 + number * struct.calcsize(form):
         raise NotInParts("It is put together from many edits.")
-    edits = [struct.unpack_from(form, elst, 8 + one * struct.calcsize(form)) for one in range(number)]
+    edits = [struct.unpack_from(form, elst, 8 + index * struct.calcsize(form)) for index in range(number)]
     empty = 0
     while edits and edits[0][1] == -1:
         empty += edits.pop(0)[0]
     if not edits:
-        return empty / film_scale, 0
+        return empty / movie_scale, 0
     if len(edits) > 1 or edits[0][1] < 0 or edits[0][2] != _NORMAL_RATE:
         raise NotInParts("It is put together from several edits.")
-    return empty / film_scale, edits[0][1]
+    return empty / movie_scale, edits[0][1]

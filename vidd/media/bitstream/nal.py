@@ -1,4 +1,4 @@
-"""The units an H.264 or HEVC stream consists of, and the ids of its parameter sets. Pure; bytes in, bytes out.
+"""Splits H.264 and HEVC into NAL units, reads them bit by bit, and renames their parameter sets. Pure.
 
 ITU-T H.264 and H.265, sections 7.3 (syntax) and annex B (byte stream); ISO/IEC 14496-15 (avcC, hvcC).
 """
@@ -15,19 +15,19 @@ _START = re.compile(b"\0\0\1")
 
 
 class BadUnits(Exception):
-    """The bytes are not what the standard says; the text names the place."""
+    """The bytes do not follow the standard, or use a rare part of it; the text says which."""
 
 
 def split_by_start_code(data: bytes) -> list[bytes]:
     """The units between start codes."""
     at = [match.end() for match in _START.finditer(data)]
-    ends = [one - 3 for one in at[1:]] + [len(data)]
+    ends = [begin - 3 for begin in at[1:]] + [len(data)]
     # Zeros before the next start code belong to it and not to the unit.
     return [unit for begin, end in zip(at, ends, strict=True) if (unit := data[begin:end].rstrip(b"\0"))]
 
 
 def split_by_length(data: bytes, size: int) -> list[bytes]:
-    """The units of a sample of MP4 or Matroska, each after its length in `size` bytes."""
+    """The units of a sample of MP4 or Matroska, where a length of `size` bytes precedes each unit."""
     units, at = [], 0
     while at < len(data):
         end = at + size + int.from_bytes(data[at : at + size], "big")
@@ -44,7 +44,7 @@ def to_sample(units: Iterable[bytes]) -> bytes:
 
 
 def unescape(unit: bytes) -> bytes:
-    """Without the bytes that keep start codes out of a unit (7.4.1)."""
+    """Remove the bytes that keep start codes out of a unit (7.4.1)."""
     return unit.replace(b"\0\0\3", b"\0\0")
 
 
@@ -52,13 +52,13 @@ _NEEDS_ESCAPE = re.compile(rb"\0\0(?=[\0-\3])")
 
 
 def escape(payload: bytes) -> bytes:
-    """With them."""
+    """Insert the bytes that keep start codes out of a unit (7.4.1)."""
     unit = _NEEDS_ESCAPE.sub(b"\0\0\3", payload)
     return unit + b"\3" if unit.endswith(b"\0\0") else unit
 
 
 class Bits:
-    """Reads a unit bit by bit, its escapes taken out."""
+    """Reads a unit bit by bit, without its escapes; `skip` bytes are left out."""
 
     def __init__(self, unit: bytes, skip: int) -> None:
         payload = unescape(unit)[skip:]
@@ -67,7 +67,7 @@ class Bits:
 
     @property
     def position(self) -> int:
-        """How many bits were taken."""
+        """How many bits were read."""
         return self._all - self._left
 
     def text(self, start: int, end: int) -> str:
@@ -76,7 +76,7 @@ class Bits:
         return f"{self._bits >> (self._all - end) & ((1 << size) - 1):0{size}b}" if size else ""
 
     def read(self, count: int) -> int:
-        """That many bits as a number."""
+        """That many bits as a number; BadUnits if there are too few."""
         self._left -= count
         if self._left < 0:
             raise BadUnits("a unit ends too early")
@@ -98,18 +98,18 @@ class Bits:
 
 
 def exp_golomb(value: int) -> str:
-    """ue(v) of a number, as a text of zeros and ones."""
+    """ue(v) of a number, as a string of zeros and ones."""
     digits = f"{value + 1:b}"
     return "0" * (len(digits) - 1) + digits
 
 
-# A nine-bit number in the place of the one-bit 0 moves all that follows by one whole byte, so that the slice data,
-# which start at a byte, need not be found.
+# A nine-bit id in the place of the one-bit 0 moves everything after it by one byte, so that slice data, which is
+# aligned to bytes, need not be found.
 LONG_IDS = range(15, 31)
 
 
 def rename_hevc(unit: bytes, vps: int, sps: int, pps: int) -> bytes:
-    """A unit of an encoder that names all its parameter sets 0, with these names (`pps` one of LONG_IDS)."""
+    """A unit of an encoder whose parameter sets all have the id 0, with these ids (`pps` from LONG_IDS)."""
     kind = unit[0] >> 1 & 63
     if kind < 32:
         return _rename_slice(unit, kind, pps)
@@ -118,7 +118,7 @@ def rename_hevc(unit: bytes, vps: int, sps: int, pps: int) -> bytes:
         payload = bytes([vps << 4 | payload[0] & 15]) + payload[1:]
     elif kind == 33:
         if payload[0] >> 1 & 7:
-            raise BadUnits("the encoder made layers in time")
+            raise BadUnits("the encoder made temporal layers")
         text = bit_text(unit[2:])
         payload = to_bytes(f"{vps:04b}" + text[4:104] + _replace_id(text[104:], sps))
     elif kind == 34:
@@ -144,7 +144,7 @@ def _rename_slice(unit: bytes, kind: int, pps: int) -> bytes:
 
 
 def bit_text(unit: bytes) -> str:
-    """Bits as a text of zeros and ones, escapes taken out, without the stop bit and the zeros after it."""
+    """The bits of a unit as a string of zeros and ones, without escapes, stop bit and the zeros after it."""
     payload = unescape(unit)
     return f"{int.from_bytes(payload, 'big'):0{8 * len(payload)}b}".rstrip("0")[:-1]
 
@@ -156,14 +156,14 @@ def _replace_id(text: str, value: int) -> str:
 
 
 def to_bytes(text: str) -> bytes:
-    """The same as bytes, with stop bit and zeros."""
+    """A string of zeros and ones as bytes, with a stop bit and zeros after it."""
     text += "1"
     text += "0" * (-len(text) % 8)
     return int(text, 2).to_bytes(len(text) // 8, "big")
 
 
 def kind_h264(units: Iterable[bytes]) -> str:
-    """What sort of keyframe these units are: idr, recovery, renewing (all is right some pictures later) or other."""
+    """The kind of keyframe: idr, recovery, refresh (the frame is complete only some frames later) or other."""
     slices, recovery = False, "other"
     for unit in units:
         match unit[0] & 31:
@@ -201,7 +201,7 @@ def _messages(payload: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def kind_hevc(units: Iterable[bytes]) -> str:
-    """What sort of keyframe these units are: idr, bla, cra or other."""
+    """The kind of keyframe: idr, bla, cra or other."""
     for unit in units:
         kind = unit[0] >> 1 & 63
         if kind < 32:
@@ -209,5 +209,5 @@ def kind_hevc(units: Iterable[bytes]) -> str:
     return "other"
 
 
-# An end of sequence: what comes next starts anew (H.265 7.4.2.4.4, 8.1.3: NoRaslOutputFlag is 1 after it).
+# An end of sequence: decoding starts anew after it (H.265 7.4.2.4.4, 8.1.3: NoRaslOutputFlag is 1).
 END_OF_SEQUENCE_HEVC = bytes([36 << 1, 1])

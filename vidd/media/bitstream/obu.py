@@ -1,4 +1,4 @@
-"""The units an AV1 stream consists of (OBUs), and the record in a track's header (av1C). Pure; bytes in, bytes out.
+"""Splits AV1 into its units (OBUs), and reads and writes a track's header (av1C). Pure.
 
 AV1 Bitstream & Decoding Process Specification, 5.3 (headers of units), 5.9.2 (frames), 4.10.5 (leb128); AV1 Codec ISO
 Media File Format Binding, 2.3 (av1C) and 2.4 (samples). A unit is here without its length, and its header says so.
@@ -50,7 +50,7 @@ def to_sample(parts: Iterable[bytes]) -> bytes:
 
 
 def kind(parts: Iterable[bytes]) -> str:
-    """What sort of keyframe these units are: idr (shown at once, all begins anew), or other."""
+    """The kind of keyframe: idr (shown at once, and decoding starts anew) or other."""
     for part in parts:
         body = 1 + bool(part[0] & _EXTENDED)
         if part[0] & _EXTENDED and part[1] >> 3 & 3:
@@ -61,7 +61,7 @@ def kind(parts: Iterable[bytes]) -> str:
 
 
 def units_of_header(header: bytes) -> list[bytes]:
-    """The units in an av1C; BadUnits where it is none."""
+    """The units in an av1C; BadUnits if it is none."""
     if len(header) < _FIXED or header[0] != 0x81:
         raise BadUnits("the track's header is no av1C")
     return split(header[_FIXED:])
@@ -70,11 +70,11 @@ def units_of_header(header: bytes) -> list[bytes]:
 def av1c(own: bytes, others: Iterable[bytes], sequence: Iterable[bytes]) -> bytes:
     """A track's header with this sequence (that of what is copied), and the highest level and tier of all parts.
 
-    Only one sequence may stand in it; each part's keyframes bring their own with them.
+    It may hold only one sequence; the keyframes of each part bring their own.
     """
-    every = [own, *others]
-    level = max(one[1] & 31 for one in every)
-    tier = max(one[2] & 128 for one in every)
+    headers = [own, *others]
+    level = max(header[1] & 31 for header in headers)
+    tier = max(header[2] & 128 for header in headers)
     return bytes([own[0], own[1] & 0xE0 | level, own[2] & 127 | tier, 0]) + to_sample(sequence)
 
 

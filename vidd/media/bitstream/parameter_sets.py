@@ -1,4 +1,4 @@
-"""The parameter sets of an H.264, HEVC or AV1 track, and the record in its header that holds them (avcC, hvcC). Pure.
+"""Reads and writes the parameter sets of H.264, HEVC and AV1 and the header that holds them (avcC, hvcC). Pure.
 
 ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1. A result holds the source's sets and the encoder's under different ids.
 """
@@ -20,16 +20,16 @@ class Sets:
     pps: tuple[bytes, ...]
 
     def __contains__(self, unit: bytes) -> bool:
-        """Whether it is one of them."""
+        """Whether a unit is one of these sets."""
         return unit in self.sps or unit in self.pps or unit in self.vps
 
     def __add__(self, other: Sets) -> Sets:
-        """Both, each set once."""
+        """The sets of both, without duplicates."""
         return Sets(*(tuple(dict.fromkeys(mine + more)) for mine, more in zip(self.all, other.all, strict=True)))
 
     @property
     def all(self) -> tuple[tuple[bytes, ...], ...]:
-        """Each kind."""
+        """VPS, SPS and PPS."""
         return self.vps, self.sps, self.pps
 
 
@@ -55,7 +55,7 @@ def ids_hevc(sets: Sets) -> tuple[set[int], set[int], set[int]]:
 def _to_sps_id(bits: Bits) -> int:
     bits.read(4)
     if layers := bits.read(3):
-        # Rare: layers in time, each with flags and perhaps a profile and level of its own (7.3.3).
+        # Rare: temporal layers, each with flags and perhaps a profile and level of its own (7.3.3).
         bits.read(1 + 96)
         flags = [(bits.read(1), bits.read(1)) for _ in range(layers)]
         bits.read(2 * (8 - layers))
@@ -80,7 +80,7 @@ def sets_of_units(codec: str, units: list[bytes]) -> Sets:
 
 
 def sets_of_header(codec: str, header: bytes) -> tuple[Sets, int]:
-    """What a track's header holds, and how many bytes say a unit's length; 0 where start codes part the units."""
+    """The sets in a track's header, and the bytes of a unit's length; 0 if start codes separate the units."""
     if codec == "av1":
         return sets_of_units(codec, obu.units_of_header(header)), 4
     if header[:1] != b"\1":
@@ -115,29 +115,29 @@ def _hvcc(header: bytes) -> tuple[Sets, int]:
     return Sets(*(tuple(found.get(kind, ())) for kind in (32, 33, 34))), (header[21] & 3) + 1
 
 
-def avcc(sets: Sets, deep: bytes) -> bytes:
-    """A header of these sets, lengths in four bytes; `deep` is what an encoder's header of the same profile ends with.
+def avcc(sets: Sets, extension: bytes) -> bytes:
+    """A header of these sets, lengths in four bytes; `extension` is what an encoder's header of the same profile ends with.
 
-    Profile and level are those of the first set, the level the highest of all.
+    The profile is that of the first set, the level the highest of all. BadUnits if there are too many sets.
     """
     profile, compatible = sets.sps[0][1], sets.sps[0][2]
-    level = max(one[3] for one in sets.sps)
+    level = max(sps[3] for sps in sets.sps)
     if len(sets.sps) > 31 or len(sets.pps) > 255:
         raise BadUnits("there are too many parameter sets")
     head = bytes([1, profile, compatible, level, 255, 224 | len(sets.sps)])
-    return head + _listed(sets.sps) + bytes([len(sets.pps)]) + _listed(sets.pps) + deep
+    return head + _listed(sets.sps) + bytes([len(sets.pps)]) + _listed(sets.pps) + extension
 
 
 def avcc_extension(header: bytes) -> bytes:
-    """What follows the sets in an avcC: the depth and colour sampling of the high profiles."""
+    """What follows the sets in an avcC: bit depth and chroma sampling of the high profiles."""
     if header[:1] != b"\1":
         return b""
     sets, _ = _avcc(header)
-    return header[7 + sum(2 + len(one) for kind in sets.all for one in kind) :]
+    return header[7 + sum(2 + len(unit) for units in sets.all for unit in units) :]
 
 
 def hvcc(sets: Sets, like: bytes) -> bytes:
-    """A header of these sets; the rest from another of the same depth and sampling, profile and level as in the sets."""
+    """A header of these sets, with the profile and level in them; the rest comes from a header of the same format."""
     head = bytearray(like[:23])
     levels: list[int] = []
     for unit in sets.sps:

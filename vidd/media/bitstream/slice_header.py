@@ -1,4 +1,4 @@
-"""Slice headers of H.264 and the parameters they are read with; a slice is written again in another picture's place. Pure.
+"""Reads slice headers of H.264, and writes a slice again with other numbers or in another picture's place. Pure.
 
 ITU-T H.264 7.3.2.1 (sequence), 7.3.2.2 (picture parameters), 7.3.3 (slice header).
 """
@@ -19,7 +19,7 @@ _FIVE = 5
 
 @dataclass(frozen=True, slots=True)
 class Sps:
-    """What of an SPS a slice header needs, and the size in macroblocks."""
+    """The part of an SPS that reading a slice header needs, and the size in macroblocks."""
 
     name: int
     profile: int
@@ -36,7 +36,7 @@ class Sps:
 
 
 def parse_sps(unit: bytes) -> Sps:
-    """Read an SPS."""
+    """Read an SPS; BadUnits if it uses what cannot be written again."""
     bits = Bits(unit, 1)
     profile = bits.read(8)
     bits.read(16)
@@ -48,7 +48,7 @@ def parse_sps(unit: bytes) -> Sps:
         depth = (8 + bits.read_ue(), 8 + bits.read_ue())
         matrices = bool(bits.read(1)) or bool(bits.read(1))
         if matrices:
-            raise BadUnits("it scales by matrices of its own")
+            raise BadUnits("it has scaling matrices of its own")
     number_bits = bits.read_ue() + 4
     order, order_bits = bits.read_ue(), 0
     if order == 0:
@@ -70,7 +70,7 @@ def parse_sps(unit: bytes) -> Sps:
 
 @dataclass(frozen=True, slots=True)
 class Pps:
-    """What of a PPS a slice header needs."""
+    """The part of a PPS that reading a slice header needs."""
 
     name: int
     sequence: int
@@ -84,7 +84,7 @@ class Pps:
 
 
 def parse_pps(unit: bytes) -> Pps:
-    """Read a PPS."""
+    """Read a PPS; BadUnits if it uses slice groups."""
     bits = Bits(unit, 1)
     name, sequence_name = bits.read_ue(), bits.read_ue()
     cabac, order_present = bool(bits.read(1)), bool(bits.read(1))
@@ -100,7 +100,7 @@ def parse_pps(unit: bytes) -> Pps:
 
 
 def with_sps_id(unit: bytes, sequence_name: int) -> bytes:
-    """A PPS that belongs to another SPS."""
+    """The PPS, referring to another SPS."""
     text = bit_text(unit[1:])
     bits = Bits(unit, 1)
     name, old = bits.read_ue(), bits.read_ue()
@@ -110,9 +110,11 @@ def with_sps_id(unit: bytes, sequence_name: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A slice header: the numbers of its picture, and how references are marked after it (as bits).
+    """A slice: the numbers of its picture, how references are marked after it (`marking`, as bits), and its `data`.
 
-    `ends` are bits of the header: up to the number, from after the picture's order to the marking, the rest.
+    `forgets` are the references that it unmarks, by how many numbers they are before it; None if the oldest goes.
+    `start`, `middle` and `rest` are bits of the header: up to the number, from after the picture's order to the
+    marking, and the rest.
     """
 
     reference: int
@@ -128,17 +130,17 @@ class Slice:
     data: bytes | str
 
 
-def parse_slice(unit: bytes, sequences: dict[int, Sps], pictures: dict[int, Pps], *, whole: bool = True) -> Slice:
-    """Read a slice; `whole` also its data, which is needed to write it again."""
+def parse_slice(unit: bytes, sequences: dict[int, Sps], pictures: dict[int, Pps], *, with_data: bool = True) -> Slice:
+    """Read a slice; its data is needed only to write it again. BadUnits or KeyError if that is not possible."""
     idr, reference = unit[0] & 31 == _FIVE, unit[0] >> 5 & 3
-    part = unit if whole else unit[:400]
+    part = unit if with_data else unit[:400]
     bits = Bits(part, 1)
     bits.read_ue()
     kind = bits.read_ue() % 5
     about = pictures[bits.read_ue()]
     over = sequences[about.sequence]
     if over.planes_apart or not over.frames_only or over.order == 1:
-        raise BadUnits("its pictures are fields, or are numbered in a rare way")
+        raise BadUnits("its frames are coded as fields, or numbered in a rare way")
     start_end = bits.position
     number = bits.read(over.number_bits)
     if idr:
@@ -164,7 +166,7 @@ def parse_slice(unit: bytes, sequences: dict[int, Sps], pictures: dict[int, Pps]
     end = bits.position
     text = bits.text
     data: bytes | str = ""
-    if whole:
+    if with_data:
         data = unescape(unit)[1 + (end + 7) // 8 :] if about.cabac else bit_text(unit[1:])[end:]
     return Slice(
         reference,
@@ -182,7 +184,7 @@ def parse_slice(unit: bytes, sequences: dict[int, Sps], pictures: dict[int, Pps]
 
 
 def _forgets(bits: Bits, *, idr: bool) -> tuple[int, ...] | None:
-    """What a picture unmarks (7.3.3.3), by how many numbers before it; None where the oldest goes by itself."""
+    """The references that a picture unmarks (7.3.3.3), by how many numbers before it; None if the oldest goes."""
     if idr:
         bits.read(2)
         return None
@@ -191,7 +193,7 @@ def _forgets(bits: Bits, *, idr: bool) -> tuple[int, ...] | None:
     forgets = []
     while operation := bits.read_ue():
         if operation != 1:
-            raise BadUnits("it keeps references for long")
+            raise BadUnits("it has long-term references")
         forgets.append(bits.read_ue() + 1)
     return tuple(forgets)
 
@@ -234,10 +236,10 @@ def write_slice(
     like: Slice | None = None,
     marking: str = "",
 ) -> bytes:
-    """The slice with another number and order under another sequence; `like` gives it another picture's place.
+    """The slice with another number and order under another SPS; `like` puts it in another picture's place.
 
-    `name` tells an IDR picture from the one before it; `marking` says otherwise what is forgotten after it.
-    An IDR slice in the place of another picture becomes an ordinary intra one.
+    `name` (idr_pic_id) differs from that of the IDR picture before it; `marking` replaces the slice's own.
+    An IDR slice in the place of another picture becomes an ordinary intra slice.
     """
     idr, reference, marking = slice_.idr, slice_.reference, marking or slice_.marking
     if like is not None:
@@ -256,9 +258,9 @@ def write_slice(
 
 
 def parameters_by_id(sets: Sets) -> tuple[dict[int, Sps], dict[int, Pps]]:
-    """The parameter sets by their ids."""
-    sequences = {one.name: one for one in map(parse_sps, sets.sps)}
-    return sequences, {one.name: one for one in map(parse_pps, sets.pps)}
+    """The SPS and the PPS by their ids."""
+    sequences = {sps.name: sps for sps in map(parse_sps, sets.sps)}
+    return sequences, {pps.name: pps for pps in map(parse_pps, sets.pps)}
 
 
 def slices_of(units: list[bytes]) -> list[bytes]:
@@ -267,7 +269,7 @@ def slices_of(units: list[bytes]) -> list[bytes]:
 
 
 def pps_id_of(unit: bytes) -> int:
-    """The name of the PPS that a slice belongs to."""
+    """The id of the PPS that a slice refers to."""
     bits = Bits(unit[:64], 1)
     bits.read_ue()
     bits.read_ue()

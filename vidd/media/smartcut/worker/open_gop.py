@@ -113,10 +113,10 @@ def meeting(
     parts = slice_header.slices_of(units)
     if any(unit[0] & 31 in {2, 3, 4} for unit in units) or not parts:
         raise BadUnits("its slices come in parts")
-    slice_ = slice_header.parse_slice(parts[0], sequences, pictures, whole=False)
+    slice_ = slice_header.parse_slice(parts[0], sequences, pictures, with_data=False)
     over = sequences[pictures[slice_header.pps_id_of(parts[0])].sequence]
     if not slice_.reference or any(
-        slice_header.parse_slice(part, sequences, pictures, whole=False).kind != 2 for part in parts
+        slice_header.parse_slice(part, sequences, pictures, with_data=False).kind != 2 for part in parts
     ):
         raise BadUnits("its keyframe is not all intra")
     return over, Meeting(
@@ -174,7 +174,7 @@ class Passing:
         """The next picture's units."""
         first = slice_header.slices_of(units)[0]
         over = self._sequences[self._pictures[slice_header.pps_id_of(first)].sequence]
-        self.held.take(slice_header.parse_slice(first, self._sequences, self._pictures, whole=False), over)
+        self.held.take(slice_header.parse_slice(first, self._sequences, self._pictures, with_data=False), over)
 
 
 def head(
@@ -210,7 +210,7 @@ def stand_ins(
     known = slice_header.parameters_by_id(sets)
     found = {}
     for pts, units in pictures:
-        like = slice_header.parse_slice(slice_header.slices_of(originals[pts])[0], *known, whole=False)
+        like = slice_header.parse_slice(slice_header.slices_of(originals[pts])[0], *known, with_data=False)
         kept = [unit for unit in units if unit[0] & 31 == 5]
         found[pts] = nal.to_sample(made.renumbered(kept, like.number, like.order, like=like))
     return found
