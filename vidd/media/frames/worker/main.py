@@ -158,7 +158,7 @@ def _open_video(request: SampleRequest) -> Iterator[VideoStream]:
     with open_media(Path(request.path), request.name) as container:
         streams = video_streams(container)
         if not streams:
-            raise Refused(f"The file {quoted(request.name)} has no video stream: send the recording with video.")
+            raise Refused(f"The file {quoted(request.name)} has no video stream: send the recording with its video.")
         streams[0].codec_context.thread_type = "AUTO"
         streams[0].codec_context.thread_count = request.threads
         yield streams[0]
