@@ -6,6 +6,7 @@ until it is past the end. The result is on the safe side of all that; an unusual
 
 from __future__ import annotations
 
+import struct
 from array import array
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -43,6 +44,14 @@ def needed(layout: Layout, size: int, span: Span, margin: float) -> list[ByteRan
 
     NotInParts if they cannot be computed, or are nearly everything.
     """
+    try:
+        return _needed(layout, size, span, margin)
+    except (ArithmeticError, LookupError, ValueError, struct.error):
+        # Its numbers are a stranger's: whatever they lead to, the whole file can still be read.
+        raise NotInParts("Its index is damaged.") from None
+
+
+def _needed(layout: Layout, size: int, span: Span, margin: float) -> list[ByteRange]:
     tracks = _tracks(layout.moov)
     low, high = _begins(tracks)
     ends = array("Q", sorted(chain(layout.ends, *(track.offsets for track in tracks))))
