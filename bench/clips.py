@@ -62,7 +62,7 @@ def peer(clips: list[Path], media: Media, place: Path) -> Run:
         trim_args(CutSource(clip, media, cut), place / clip.name, EncodeSettings(20, "veryfast", 160_000))
         for clip in clips
     ]
-    words = b"".join(os.fsencode(word) + b"\0" for one in lists for word in one)
+    words = b"".join(os.fsencode(word) + b"\0" for list_ in lists for word in list_)
     line = ["nice", "-n", _NICE, "xargs", "-0", f"-P{_AT_ONCE}", f"-n{len(lists[0])}", str(default_ffmpeg())]
     run = measured(line, stdin=words)
     if len(list(place.iterdir())) != len(clips):
@@ -212,8 +212,8 @@ def main() -> None:
         ["", "wall s", "CPU s", "wall ratio", "CPU ratio"],
         rows,
     )
-    for size, each in where.items():
-        table(f"Where it goes, {size}, one run from cold", ["", "wall", "CPU"], each)
+    for size, value in where.items():
+        table(f"Where it goes, {size}, one run from cold", ["", "wall", "CPU"], value)
 
 
 if __name__ == "__main__":

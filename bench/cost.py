@@ -197,8 +197,8 @@ def measure(number: int, rounds: int) -> list[list[str]]:
                 jobs = number * 5 if "500" in name else number
                 got[name].append(tuple(one / jobs for one in way(Path(root))))
     rows = []
-    for name, each in got.items():
-        wall, used = (statistics.median(one[at] for one in each) for at in (0, 1))
+    for name, value in got.items():
+        wall, used = (statistics.median(one[at] for one in value) for at in (0, 1))
         rows.append([name, f"{used * 1000:.2f}", f"{wall * 1000:.2f}", f"{1 / wall:.0f}"])
     return rows
 

@@ -69,7 +69,7 @@ def make(directory: Path, codec: str, size: str, seconds: float) -> Path:
     subprocess.run(
         [
             *ffmpeg,
-            *(word for one in sources for word in ("-f", "lavfi", "-t", str(half), "-i", one)),
+            *(word for source in sources for word in ("-f", "lavfi", "-t", str(half), "-i", source)),
             *("-filter_complex", "[0:v][1:v]concat=n=2,noise=alls=6:allf=t,format=yuv420p[v]", "-map", "[v]"),
             *(*CODECS[codec], "-crf", "26", str(minute)),
         ],
@@ -209,9 +209,9 @@ def compare(talk: Talk, peer: Path, whole: float) -> list[str]:
     full_run = run(full(source, directory / "full.mp4", media, encoded), said)
     spoken = ["--keep", f"{_START},{_START + seconds}"]
     other = run([str(peer), str(source), str(directory / "peer.mp4"), *spoken], said)
-    for one in directory.glob("*.mp4"):
-        if one != source:
-            one.unlink()
+    for path in directory.glob("*.mp4"):
+        if path != source:
+            path.unlink()
     times, mark = seconds / encoded, "~" if encoded < seconds else ""
     return [
         f"{talk.name}, {seconds:g}",

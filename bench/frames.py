@@ -104,14 +104,14 @@ class Made:
 def once(words: Sequence[str | Path], source: Path, rate: float) -> Made:
     with tempfile.TemporaryDirectory(dir=source.parent) as name:
         run = measured([name if word == "DIR" else word for word in words])
-        films = sorted(Path(name).rglob("task-*.mp4"), key=lambda one: int(re.findall(r"task-([0-9]+)", one.name)[0]))
-        return Made(run, sum(one.stat().st_size for one in films) / 1e6, psnr(films, source, rate))
+        films = sorted(Path(name).rglob("task-*.mp4"), key=lambda path: int(re.findall(r"task-([0-9]+)", path.name)[0]))
+        return Made(run, sum(film.stat().st_size for film in films) / 1e6, psnr(films, source, rate))
 
 
 def psnr(films: Sequence[Path], source: Path, rate: float) -> float:
     """Of all films' pictures, one after another, beside every so-manieth picture of the recording (25 a second)."""
     listed = films[0].parent / "films.txt"
-    listed.write_text("".join(f"file '{one}'\n" for one in films))
+    listed.write_text("".join(f"file '{film}'\n" for film in films))
     step = round(25 / rate)
     numbered = f"settb=1/1000,setpts=N*1000/{rate:g}"
     graph = f"[0:v]{numbered}[a];[1:v]select='not(mod(n+1,{step}))',{numbered}[b];[a][b]psnr"

@@ -100,7 +100,7 @@ def come_back(config: Path) -> Row:
     for _ in range(_RESTARTS):
         with daemon(config) as one:
             seconds.append(one.seconds)
-    shown = " ".join(f"{each:.2f}" for each in seconds)
+    shown = " ".join(f"{second:.2f}" for second in seconds)
     return [f"restart to ready, median of {shown}", f"{statistics.median(seconds):.2f} s", "≤ 2 s"]
 
 
@@ -169,7 +169,7 @@ async def _answers(web: aiohttp.ClientSession, address: str) -> None:
 def ffmpegs(pid: int) -> list[int]:
     """The children of a process that are ffmpeg by now."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in children if "ffmpeg" in Path(f"/proc/{one}/comm").read_text()]
+    return [int(child) for child in children if "ffmpeg" in Path(f"/proc/{child}/comm").read_text()]
 
 
 def drain(one: Started, place: Path, number: int) -> list[Row]:

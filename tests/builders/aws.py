@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
 
 
 def names_in(directory: Path) -> list[str]:
-    return sorted(one.name for one in directory.iterdir())
+    return sorted(path.name for path in directory.iterdir())
 
 
 class QuickClock:
@@ -108,8 +108,8 @@ class QuietInlet:
     async def admit(self, arrivals):
         if self.refuse is not None:
             raise self.refuse
-        known = {one.key for one in self.arrivals}
-        new = [one for one in arrivals if one.key not in known]
+        known = {arrival.key for arrival in self.arrivals}
+        new = [arrival for arrival in arrivals if arrival.key not in known]
         self.arrivals += new
         await self._tell()
         return len(new)
@@ -172,9 +172,9 @@ class Bucket:
     async def keys(self):
         async with client(self.account, "s3") as s3:
             answer = await s3.list_objects_v2(Bucket=self.name)
-            return [one["Key"] for one in answer.get("Contents", ())]
+            return [content["Key"] for content in answer.get("Contents", ())]
 
     async def open_uploads(self):
         async with client(self.account, "s3") as s3:
             answer = await s3.list_multipart_uploads(Bucket=self.name)
-            return [one["UploadId"] for one in answer.get("Uploads", ())]
+            return [upload["UploadId"] for upload in answer.get("Uploads", ())]

@@ -33,11 +33,11 @@ class CmsInlet(QuietInlet):
 
     @property
     def names(self):
-        return [one.name.removesuffix(".mp4") for one in self.arrivals]
+        return [arrival.name.removesuffix(".mp4") for arrival in self.arrivals]
 
     async def admit(self, arrivals):
         admitted = await super().admit(arrivals)
-        self.handed += [one.key for one in arrivals]
+        self.handed += [arrival.key for arrival in arrivals]
         self.is_up = True
         return admitted
 

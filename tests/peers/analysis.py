@@ -82,8 +82,8 @@ def process(words: argparse.Namespace) -> None:
         sys.exit(f"There is nothing in {directory}: run all steps first.")
     for folder in scene_folders(directory):
         frames = pickle.loads((folder / "found.pkl").read_bytes())
-        people = [one["person" if words.removeshadows else "lit"] for one in frames]
-        (folder / FINAL).write_bytes(pickle.dumps([[] if one is None else [one] for one in people]))
+        people = [frame["person" if words.removeshadows else "lit"] for frame in frames]
+        (folder / FINAL).write_bytes(pickle.dumps([[] if person is None else [person] for person in people]))
     print(f"{len(scene_folders(directory))} scenes", flush=True)
 
 
@@ -149,11 +149,11 @@ def arrange(words: argparse.Namespace) -> None:
     for kind, boxes, tail in (("2d_poses", "2d_BoundingBoxes", ""), ("3d_poses", "3d_BoundingBoxes", "_3d")):
         scenes = [json.loads(path.read_text()) for path in sorted((out / kind).glob("scene_*.json"))]
         bare = [
-            {**one, "frames": [
+            {**scene, "frames": [
                 {**frame, "poses": [{k: v for k, v in pose.items() if k != "keypoints"} for pose in frame["poses"]]}
-                for frame in one["frames"]
+                for frame in scene["frames"]
             ]}
-            for one in scenes
+            for scene in scenes
         ]  # fmt: skip
         for one in bare:
             put(out / boxes / f"scene_{one['scene_no']:03}{tail}.json", one)

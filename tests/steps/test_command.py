@@ -87,7 +87,7 @@ async def test_a_chain_of_programs_makes_a_tree_of_results_and_each_says_how_far
         outcome = await run(options, made)
         assert command.is_still_valid(options, made[0], outcome)
         facts |= outcome.facts
-        artifacts |= {one.role: one for one in outcome.artifacts}
+        artifacts |= {artifact.role: artifact for artifact in outcome.artifacts}
         if step == "process":
             assert made[1][-1] == (100.0, 100.0, "%", None)
     assert facts["video"] | {"size": 0, "megabytes": 0} == {
@@ -229,8 +229,8 @@ async def test_exits_have_fates_and_the_settings_have_the_last_word(tmp_path, wa
         return
     with pytest.raises(fate) as caught:
         await run(options, context(tmp_path, walk))
-    for one in exits.values():
-        assert not isinstance(one, dict) or caught.value.sentence == one["sentence"]
+    for exit_ in exits.values():
+        assert not isinstance(exit_, dict) or caught.value.sentence == exit_["sentence"]
 
 
 def test_exits_are_named_by_number_or_signal():

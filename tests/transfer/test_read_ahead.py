@@ -25,7 +25,7 @@ def file(tmp_path):
 
 
 async def sent(file, first=0, end=SIZE):
-    return b"".join([bytes(one) async for one in pieces(file, first, end, name="talk.mp4")])
+    return b"".join([bytes(piece) async for piece in pieces(file, first, end, name="talk.mp4")])
 
 
 def not_in_memory(*_):

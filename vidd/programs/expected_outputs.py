@@ -66,46 +66,46 @@ class Promised:
 
     def __init__(self, outputs: Sequence[Output], directory: Path, fields: Mapping[str, Any]) -> None:
         self._directory = directory
-        self._all = [(one, within(directory, render(one.path, fields))) for one in outputs]
+        self._all = [(output, within(directory, render(output.path, fields))) for output in outputs]
 
     async def clear(self) -> None:
         """Remove what an earlier attempt left of those that are to be made anew, and make room for all."""
-        for one, path in self._all:
-            if one.fresh:
+        for output, path in self._all:
+            if output.fresh:
                 await in_thread(_remove, path)
             path.parent.mkdir(parents=True, exist_ok=True)
 
     async def gather(self) -> tuple[tuple[Artifact, ...], dict[str, Any]]:
         """The artifacts, and for the record how many files and bytes there are; Refused by name where one is not right."""
         artifacts, told = [], {}
-        for one, path in self._all:
+        for output, path in self._all:
             place = self._place(path)
-            found = await in_thread(_found, path, one, place)
-            if one.parses or one.shape:
+            found = await in_thread(_found, path, output, place)
+            if output.parses or output.shape:
                 await check_json(
-                    self._directory, [f"{place}/{name}" if name else place for name, _ in found], one.shape
+                    self._directory, [f"{place}/{name}" if name else place for name, _ in found], output.shape
                 )
             told[place] = {"files": len(found), "bytes": sum(size for _, size in found)}
-            if one.role:
-                artifacts.append(await in_thread(self._artifact, one, place))
+            if output.role:
+                artifacts.append(await in_thread(self._artifact, output, place))
         return tuple(artifacts), told
 
     def there(self) -> bool:
         """Whether all of it is still there, by the number of files."""
         try:
-            return all(len(_found(path, one, self._place(path))) >= one.count for one, path in self._all)
+            return all(len(_found(path, output, self._place(path))) >= output.count for output, path in self._all)
         except (Refused, OSError):
             return False
 
     def _place(self, path: Path) -> str:
         return path.relative_to(self._directory).as_posix()
 
-    def _artifact(self, one: Output, place: str) -> Artifact:
+    def _artifact(self, output: Output, place: str) -> Artifact:
         path = self._directory / place
         if path.is_dir():
-            return tree_artifact(one.role, self._directory, place)
-        kind = one.content_type or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        return Artifact(one.role, place, path.stat().st_size, kind)
+            return tree_artifact(output.role, self._directory, place)
+        kind = output.content_type or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return Artifact(output.role, place, path.stat().st_size, kind)
 
 
 def within(directory: Path, text: str) -> Path:
@@ -123,7 +123,7 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _found(path: Path, one: Output, place: str) -> list[tuple[str, int]]:
+def _found(path: Path, output: Output, place: str) -> list[tuple[str, int]]:
     """The files that are meant, as (place below `path`, bytes); "" stands for `path` itself."""
     if path.is_symlink() or not path.exists():
         what = "is a link, and links are not followed" if path.is_symlink() else "was not made"
@@ -133,15 +133,17 @@ def _found(path: Path, one: Output, place: str) -> list[tuple[str, int]]:
     if path.is_file():
         found = [("", path.stat().st_size)]
     else:
-        found = [(leaf.path, leaf.size) for leaf in leaves(path) if not one.files or fnmatchcase(leaf.path, one.files)]
+        found = [
+            (leaf.path, leaf.size) for leaf in leaves(path) if not output.files or fnmatchcase(leaf.path, output.files)
+        ]
     empty = next((name for name, size in found if not size), None)
     if empty is not None:
         shown = f"{place}/{empty}" if empty else place
         raise Refused(f"The program ended well, but {quoted(shown)} is empty: see its log, then retry.")
-    if len(found) < one.count:
-        which = f" {one.files}" if one.files else ""
+    if len(found) < output.count:
+        which = f" {output.files}" if output.files else ""
         raise Refused(
             f"The program ended well, but in {quoted(place)} are {len(found)} files{which}, and there must be"
-            f" {one.count} at least: see its log, then retry."
+            f" {output.count} at least: see its log, then retry."
         )
     return found

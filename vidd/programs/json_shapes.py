@@ -166,9 +166,9 @@ def read(text: bytes, shape: str) -> Any:
     try:
         return SHAPES[shape].validate_json(text)
     except ValidationError as error:
-        one = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in one["loc"]).lstrip(".")
-        said = one["msg"].removeprefix("Value error, ").removeprefix("Invalid JSON: ")
-        if one["type"] == "json_invalid":
+        detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
+        said = detail["msg"].removeprefix("Value error, ").removeprefix("Invalid JSON: ")
+        if detail["type"] == "json_invalid":
             raise Broken(f"it is no JSON ({said})") from None
         raise Broken(f"at {where}: {said}" if where else said) from None

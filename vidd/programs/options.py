@@ -68,7 +68,7 @@ class Running(Options):
     @field_validator("exits")
     @classmethod
     def _known_exits(cls, exits: dict[str, Exit]) -> dict[str, Exit]:
-        return {exit_name(name): one for name, one in exits.items()}
+        return {exit_name(name): exit_ for name, exit_ in exits.items()}
 
 
 def check_running(options: Running, tools: Tools) -> str:

@@ -63,7 +63,7 @@ class Spoken:
     ) -> None:
         self.log, self._hear = log, hear
         # The longest first: one may be the beginning of another.
-        words = sorted((re.escape(one.encode()) for one in secrets if one), key=len, reverse=True)
+        words = sorted((re.escape(secret.encode()) for secret in secrets if secret), key=len, reverse=True)
         self._secrets = re.compile(b"|".join(words)) if words else None
         self._most_head, self._most_tail = head, tail
         self._head: list[str] = []

@@ -107,14 +107,14 @@ def _role(options: Options, context: StepContext) -> str:
 
 def _fields(options: Options, context: StepContext) -> dict[str, Any]:
     """What the templates may name. A file of which only a part was fetched is not among `files`."""
-    whole = {role: one for role, one in context.artifacts.items() if "window" not in one.facts}
+    whole = {role: artifact for role, artifact in context.artifacts.items() if "window" not in artifact.facts}
     source = context.artifacts.get(_role(options, context))
     return fields_of(
         context.job,
         context.talk,
         context.facts,
         file=str(context.directory / source.path) if source else "",
-        files={role: str(context.directory / one.path) for role, one in whole.items()},
+        files={role: str(context.directory / artifact.path) for role, artifact in whole.items()},
         suffix=PurePath(source.path).suffix if source else "",
         directory=str(context.directory),
         attempt=context.job.attempt + 1,

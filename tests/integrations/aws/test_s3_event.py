@@ -95,12 +95,12 @@ def test_a_test_event_holds_nothing_and_is_no_fault():
 
 def test_several_records_are_all_read():
     reading = read_message(json.dumps({"Records": [of_object(key="a.mp4"), of_object(key="b.mp4")]}))
-    assert [one.key for one in reading.events] == ["a.mp4", "b.mp4"]
+    assert [event.key for event in reading.events] == ["a.mp4", "b.mp4"]
 
 
 def test_a_record_that_is_none_does_not_hide_the_others():
     reading = read_message(json.dumps({"Records": [{"x": 1}, of_object(key="b.mp4")]}))
-    assert [one.key for one in reading.events] == ["b.mp4"]
+    assert [event.key for event in reading.events] == ["b.mp4"]
     assert reading.faults == ("record 1: it has no eventName, so it is no S3 event",)
 
 

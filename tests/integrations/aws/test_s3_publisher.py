@@ -253,7 +253,7 @@ async def test_several_files_get_keys_of_their_own_and_one_receipt(bucket, serve
     desk.add("rendition-720p", "a.mp4", b"large").add("rendition-480p", "b.mp4", BIG).add("source", "s.mp4", b"no")
     receipt = await s3_publisher.publish(the_options(bucket), desk.context)
     assert sorted(await bucket.keys()) == ["t-1/talk-rendition-480p.mp4", "t-1/talk-rendition-720p.mp4"]
-    assert [one["role"] for one in receipt.facts["files"]] == ["rendition-720p", "rendition-480p"]
+    assert [file["role"] for file in receipt.facts["files"]] == ["rendition-720p", "rendition-480p"]
     assert receipt.url.endswith("/t-1/talk-rendition-720p.mp4")
     assert await s3_publisher.reconcile(the_options(bucket), desk.context) == receipt
 

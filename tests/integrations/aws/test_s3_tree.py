@@ -286,8 +286,8 @@ async def test_files_and_trees_go_out_together(bucket, server, tmp_path):
     assert await bucket.get("01job/talk-talk.mp4") == b"film"
     assert await there(bucket, "t/annotations/") == FILES
     assert receipt.url.endswith("/01job/talk-talk.mp4")
-    assert [one["role"] for one in receipt.facts["files"]] == ["talk"]
-    assert [one["role"] for one in receipt.facts["trees"]] == ["annotations"]
+    assert [file["role"] for file in receipt.facts["files"]] == ["talk"]
+    assert [tree["role"] for tree in receipt.facts["trees"]] == ["annotations"]
     assert (await s3_publisher.reconcile(the_options(bucket, prefix="t/{{ role }}"), desk.context)).url == receipt.url
 
 
@@ -409,5 +409,5 @@ async def test_a_server_of_another_make_takes_a_tree_and_knows_it_again(tmp_path
         await s3_publisher.publish(options, desk.context)
         receipt = await s3_publisher.publish(options, desk.context)
     root = tmp_path / "server/library/annotations/x"
-    assert {str(one.relative_to(root)): one.read_bytes() for one in root.rglob("*") if one.is_file()} == files
+    assert {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()} == files
     assert (receipt.facts["sent"], receipt.facts["equal"]) == (0, 6)

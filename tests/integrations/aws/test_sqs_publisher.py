@@ -54,9 +54,9 @@ class Queue:
                 )
                 if not answer.get("Messages"):
                     return found
-                for one in answer["Messages"]:
-                    found.append(one)
-                    await queue.delete_message(QueueUrl=self.url, ReceiptHandle=one["ReceiptHandle"])
+                for message in answer["Messages"]:
+                    found.append(message)
+                    await queue.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
 
 
 async def make_queue(server, name, **attributes):
@@ -97,7 +97,10 @@ async def reconcile(tried, queue, /, **changes):
 
 
 def attributes(message):
-    return {name: one["StringValue"] for name, one in message.get("MessageAttributes", {}).items()}
+    return {
+        name: message_attribute["StringValue"]
+        for name, message_attribute in message.get("MessageAttributes", {}).items()
+    }
 
 
 def send(method, _path):

@@ -122,7 +122,7 @@ async def test_a_multipart_upload_is_one_arrival(queue, server, tmp_path):
         await s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
     async with Watching(the_options(queue), the_inlet(tmp_path, server)) as context:
         await idle(context)
-    assert [one.facts["key"] for one in context.arrivals] == ["big.mp4"]
+    assert [arrival.facts["key"] for arrival in context.arrivals] == ["big.mp4"]
 
 
 async def test_events_that_were_not_asked_for_are_dropped_and_acknowledged(queue, server, tmp_path):
@@ -131,7 +131,7 @@ async def test_events_that_were_not_asked_for_are_dropped_and_acknowledged(queue
     await queue.bucket.delete("notes.txt")
     async with Watching(the_options(queue), the_inlet(tmp_path, server)) as context:
         await idle(context)
-    assert [one.name for one in context.arrivals] == ["talk.MP4"]
+    assert [arrival.name for arrival in context.arrivals] == ["talk.MP4"]
     assert context.dead == []
     assert await queue.left() == 0
 
@@ -144,7 +144,7 @@ async def test_a_message_that_is_no_event_is_put_aside_with_its_reason_and_does_
         await idle(context)
     reasons = dict(context.dead)
     assert "it is not JSON" in reasons["hello"]
-    assert [one.name for one in context.arrivals] == ["talk.mp4"]
+    assert [arrival.name for arrival in context.arrivals] == ["talk.mp4"]
     assert await queue.left() == 0
 
 

@@ -125,7 +125,10 @@ async def test_an_object_that_is_uploaded_anew_is_new_work(cms, context):
         await context.until(lambda: context.looks)
         cms.shelf.put(a_video(1, uploadedAt="2026-11-03T10:00:00.000Z"), tell=False)
         await context.look()
-    assert [one.facts["uploaded_at"] for one in context.arrivals] == ["2026-11-03T08:00:01Z", "2026-11-03T10:00:00Z"]
+    assert [arrival.facts["uploaded_at"] for arrival in context.arrivals] == [
+        "2026-11-03T08:00:01Z",
+        "2026-11-03T10:00:00Z",
+    ]
 
 
 async def test_an_upload_without_its_file_waits_for_it_and_shows_even_after_a_restart(cms, tmp_path):

@@ -285,7 +285,7 @@ async def test_the_watcher_survives_all_of_it_with_a_new_connection_each_time(tm
                 await asyncio.sleep(0)
             await context.until(lambda: "cm000002" in context.names and context.is_up)
     assert context.names == ["cm000001", "cm000002"]
-    waits = [one for one in context.pauses if one not in {5.0, 300.0}]
+    waits = [pause for pause in context.pauses if pause not in {5.0, 300.0}]
     assert len(waits) == 3
     assert waits[0] < waits[1] < waits[2]
     assert waits[2] >= 22.5 * 4

@@ -45,7 +45,7 @@ async def test_a_password_logs_in_by_digest_and_only_once(service):
         assert "can be reached" in await asked(by_password(service))
     assert service.logins == 1
     assert service.count("getdigest") == 1
-    assert not any("Authorization" in one.headers for one in service.calls)
+    assert not any("Authorization" in call.headers for call in service.calls)
 
 
 async def test_a_log_in_that_expired_is_made_again_once_whoever_notices_it(service):

@@ -66,7 +66,7 @@ async def test_a_link_that_expires_in_the_middle_is_replaced_and_the_rest_is_fet
     assert fetched(tmp_path) == DATA
     assert service.served == len(DATA)
     assert service.count("getfilelink") == 3
-    assert len([one for one in service.calls if one.status == refusal]) == 2
+    assert len([call for call in service.calls if call.status == refusal]) == 2
 
 
 async def test_where_a_link_is_over_its_other_servers_are_not_asked(service, uploaded, tmp_path):
@@ -74,7 +74,7 @@ async def test_where_a_link_is_over_its_other_servers_are_not_asked(service, upl
     await fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
     assert fetched(tmp_path) == DATA
     assert service.count("getfilelink") == 2
-    assert len([one for one in service.calls if one.status == 410]) == 1
+    assert len([call for call in service.calls if call.status == 410]) == 1
 
 
 async def test_of_several_chunks_that_meet_an_expired_link_one_asks_for_the_next(service, uploaded, tmp_path):

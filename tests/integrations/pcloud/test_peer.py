@@ -31,8 +31,8 @@ def connect(service, monkeypatch):
         return made[-1]
 
     yield connect
-    for one in made:
-        one.connection.session.close()
+    for py_cloud in made:
+        py_cloud.connection.session.close()
 
 
 def test_the_client_logs_in_by_digest_and_reads_the_account(connect, service):
@@ -66,7 +66,7 @@ def test_what_the_client_uploads_is_there_with_its_checksums_and_its_name(connec
     assert ("sha256" in sums, "md5" in sums) == (True, False)
     assert service.tree("/Ordner ü") == {"talk (1).mp4": FILE}
     listed = client.listfolder(folderid=0, recursive=1)["metadata"]["contents"]
-    assert [one["name"] for one in listed[0]["contents"]] == ["talk (1).mp4"]
+    assert [content["name"] for content in listed[0]["contents"]] == ["talk (1).mp4"]
 
 
 def test_an_overwriting_upload_keeps_the_id_and_a_rename_over_a_file_ends_it(connect, service):

@@ -433,7 +433,7 @@ async def test_a_job_that_replaces_another_has_the_same_address_where_it_takes_i
 async def test_nothing_that_is_secret_is_in_an_address_or_in_what_is_saved(service, desk):
     await pcloud_publisher.publish(the_options(retract="delete"), desk.context)
     assert service.calls
-    assert not any("SECRET" in one.path for one in service.calls)
+    assert not any("SECRET" in call.path for call in service.calls)
     assert "SECRET" not in str(desk.checkpoints)
 
 

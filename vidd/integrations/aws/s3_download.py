@@ -102,7 +102,7 @@ async def download(
     """
     md5 = FollowingDigest(landing.part, "md5", chunk=landing.chunk, size=thing.size)
     md5.arrived(*landing.done)
-    missing = [one for one in range(-(-thing.size // landing.chunk)) if one not in landing.done]
+    missing = [number for number in range(-(-thing.size // landing.chunk)) if number not in landing.done]
 
     async def one(index: int) -> None:
         await _chunk(s3, thing, landing, meter, index=index, sleep=sleep)

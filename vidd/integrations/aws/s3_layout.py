@@ -97,14 +97,14 @@ class Plan:
         chosen = context.chosen(options.files, trees=True)
         self._several = len(chosen) > 1
         self._keys: set[str] = set()
-        self.files = [self._file(one) for one in chosen if one.tree is None]
-        self.trees = [self._tree(one) for one in chosen if one.tree is not None]
+        self.files = [self._file(artifact) for artifact in chosen if artifact.tree is None]
+        self.trees = [self._tree(artifact) for artifact in chosen if artifact.tree is not None]
 
-    def _fields(self, one: Artifact) -> dict[str, Any]:
-        suffix = PurePath(one.path).suffix if one.tree is None else ""
-        part = f"-{one.role}" if self._several else ""
+    def _fields(self, artifact: Artifact) -> dict[str, Any]:
+        suffix = PurePath(artifact.path).suffix if artifact.tree is None else ""
+        part = f"-{artifact.role}" if self._several else ""
         context = self._context
-        return fields_of(context.job, context.talk, context.facts, role=one.role, part=part, suffix=suffix)
+        return fields_of(context.job, context.talk, context.facts, role=artifact.role, part=part, suffix=suffix)
 
     def _target(self, key: str, kind: str, fields: Mapping[str, Any]) -> Target:
         options, job = self._options, self._context.job
@@ -127,12 +127,12 @@ class Plan:
             replaces=job.facts.get(REPLACES),
         )
 
-    def _file(self, one: Artifact) -> File:
-        fields = self._fields(one)
-        return File(one, self._target(render(self._options.key, fields), one.content_type, fields), fields)
+    def _file(self, artifact: Artifact) -> File:
+        fields = self._fields(artifact)
+        return File(artifact, self._target(render(self._options.key, fields), artifact.content_type, fields), fields)
 
-    def _tree(self, one: Artifact) -> Tree:
-        fields, root = self._fields(one), self._context.directory / one.path
+    def _tree(self, artifact: Artifact) -> Tree:
+        fields, root = self._fields(artifact), self._context.directory / artifact.path
         prefix = render(self._options.prefix, fields).strip("/")
         begin = f"{prefix}/" if prefix else ""
         wanted = {
@@ -142,8 +142,10 @@ class Plan:
             for leaf in leaves(root)
         }
         if not wanted:
-            raise Refused(f"The directory {one.role!r} holds no file, and nothing is published in place of something.")
-        return Tree(one, self._bucket, begin, fields, wanted)
+            raise Refused(
+                f"The directory {artifact.role!r} holds no file, and nothing is published in place of something."
+            )
+        return Tree(artifact, self._bucket, begin, fields, wanted)
 
     def upload(self, s3: Any) -> TreeUpload:
         """All trees as one."""

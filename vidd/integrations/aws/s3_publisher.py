@@ -75,20 +75,20 @@ async def _publication(options: Options, context: PublishContext, *, anew: bool 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
     """Bring the files there one after the other, then the trees. The token holds for each role what a resume needs."""
-    async with _publication(options, context) as one:
-        return await one.publish()
+    async with _publication(options, context) as publication:
+        return await publication.publish()
 
 
 async def replace_files(options: Options, context: PublishContext) -> Receipt:
     """Send what changed since the edition before, and drop what this job put there and has no more."""
-    async with _publication(options, context, anew=True) as one:
-        return await one.publish()
+    async with _publication(options, context, anew=True) as publication:
+        return await publication.publish()
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """Ask whether all files are there, by marker, size and sum, and all of the trees; None where one is provably not."""
-    async with _publication(options, context) as one:
-        return await one.reconcile()
+    async with _publication(options, context) as publication:
+        return await publication.reconcile()
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Publication:
         """Send what is not there."""
         plan, context = self.plan, self.context
         token: dict[str, Any] = {"files": dict(context.publication.token.get("files", {}))}
-        total = sum(one.artifact.size for one in plan.files)
+        total = sum(file.artifact.size for file in plan.files)
         meter = ProgressMeter("s3", "upload", progress=context.progress, observe=context.tools.observe, total=total)
         landed = []
         for number, file in enumerate(plan.files, 1):
@@ -226,21 +226,23 @@ async def retract(options: Options, context: PublishContext) -> str:
     receipt = context.publication.receipt
     files: list[dict[str, Any]] = list(receipt.facts.get("files", ())) if receipt else []
     trees: list[dict[str, Any]] = list(receipt.facts.get("trees", ())) if receipt else []
-    places = [(one["bucket"], one["key"]) for one in files] + [(one["bucket"], f"{one['prefix']}…") for one in trees]
+    places = [(file["bucket"], file["key"]) for file in files] + [
+        (tree["bucket"], f"{tree['prefix']}…") for tree in trees
+    ]
     names = ", ".join(shown(*place) for place in places) or "what was put there by hand"
     if options.retract == "keep":
         return f"{names} was kept, as the settings say."
     sleep, job = context.tools.clock.sleep, context.job.id
     async with _open(options, context.tools) as (s3, _):
-        for one in files:
-            found = await retry(partial(head, s3, one["bucket"], one["key"]), sleep=sleep)
+        for file in files:
+            found = await retry(partial(head, s3, file["bucket"], file["key"]), sleep=sleep)
             if found is None:
                 continue
             if (found.get("Metadata") or {}).get(JOB) != job:
-                raise Refused(f"{shown(one['bucket'], one['key'])} is another job's by now: it was left there.")
-            await delete(s3, one["bucket"], sleep, one["key"])
-        for one in trees:
-            await unmirror(s3, one["bucket"], one["prefix"], job, at_once=options.at_once, sleep=sleep)
+                raise Refused(f"{shown(file['bucket'], file['key'])} is another job's by now: it was left there.")
+            await delete(s3, file["bucket"], sleep, file["key"])
+        for tree in trees:
+            await unmirror(s3, tree["bucket"], tree["prefix"], job, at_once=options.at_once, sleep=sleep)
     return f"{names} was deleted."
 
 

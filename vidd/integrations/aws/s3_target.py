@@ -82,7 +82,10 @@ def safe_key(key: str) -> str:
 def header_text(text: str) -> str:
     """A text as a header may carry it: one line of ASCII, the rest percent-encoded."""
     flat = " ".join(text.split())
-    return "".join(one if one.isascii() and one.isprintable() and one != "%" else _percent(one) for one in flat)
+    return "".join(
+        character if character.isascii() and character.isprintable() and character != "%" else _percent(character)
+        for character in flat
+    )
 
 
 def _percent(character: str) -> str:

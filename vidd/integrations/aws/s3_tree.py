@@ -239,7 +239,7 @@ class _Sending:
 def outermost(roots: Iterable[str]) -> list[str]:
     """The prefixes that are not below another of them."""
     several = set(roots)
-    return sorted(one for one in several if not any(one != other and one.startswith(other) for other in several))
+    return sorted(root for root in several if not any(root != other and root.startswith(other) for other in several))
 
 
 async def delete(s3: Any, bucket: str, sleep: Sleep, key: str) -> None:

@@ -100,8 +100,8 @@ class Upload:
         return await retry(lambda: head(self.s3, self.target.bucket, self.target.key), sleep=self.sleep)
 
     async def _is_this(self, found: Mapping[str, Any]) -> bool:
-        one = self.manifest
-        return await is_this(found, self.target.job, one.path, size=one.size, etag=one.etag)
+        manifest = self.manifest
+        return await is_this(found, self.target.job, manifest.path, size=manifest.size, etag=manifest.etag)
 
     @property
     def _described(self) -> dict[str, Any]:

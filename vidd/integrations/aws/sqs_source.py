@@ -59,7 +59,7 @@ def counts(options: Options, event: ObjectEvent) -> bool:
         return False
     if event.key.endswith("/"):
         return False  # the marker of a folder, as the AWS console makes them
-    return not options.suffixes or event.key.lower().endswith(tuple(one.lower() for one in options.suffixes))
+    return not options.suffixes or event.key.lower().endswith(tuple(suffix.lower() for suffix in options.suffixes))
 
 
 def arrival_of(options: Options, event: ObjectEvent) -> Arrival:
@@ -163,7 +163,9 @@ class _Polls:
 
     async def _delete(self, messages: list[dict[str, Any]]) -> None:
         """Acknowledge. One that cannot be comes again, and its arrivals are known then."""
-        entries = [{"Id": str(number), "ReceiptHandle": one["ReceiptHandle"]} for number, one in enumerate(messages)]
+        entries = [
+            {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]} for number, message in enumerate(messages)
+        ]
         try:
             with asking("acknowledging messages"):
                 await self.sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)

@@ -90,7 +90,7 @@ class Account(Options):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be told."""
-        return tuple(one.get_secret_value() for one in (self.token, self.password) if one is not None)
+        return tuple(secret.get_secret_value() for secret in (self.token, self.password) if secret is not None)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -48,16 +48,18 @@ class Reception:
                 uploads.append(read_upload(value, self._fields))
             except Improper as reason:
                 await self.put_aside(value, f"The CMS brought something that is no upload: {reason}.")
-        work = [one for one in uploads if self._begin is None or one.at is None or one.at >= self._begin]
-        whole = sorted((one for one in work if not one.lacks), key=lambda one: (one.at or _FIRST, one.id))
+        work = [upload for upload in uploads if self._begin is None or upload.at is None or upload.at >= self._begin]
+        whole = sorted(
+            (upload for upload in work if not upload.lacks), key=lambda upload: (upload.at or _FIRST, upload.id)
+        )
         for start in range(0, len(whole), _BATCH):
             await self._admit(whole[start : start + _BATCH])
             # Jobs and requests go on between the batches of a long list.
             await asyncio.sleep(0)
-        for one in work:
-            if one.lacks:
-                await self._wait_for(one)
-        await self._over([one.id for one in whole], "it is whole")
+        for upload in work:
+            if upload.lacks:
+                await self._wait_for(upload)
+        await self._over([upload.id for upload in whole], "it is whole")
         self.show()
         return uploads
 
@@ -91,7 +93,9 @@ class Reception:
         await self._over(identities, "the CMS has it no longer")
 
     async def _over(self, identities: Iterable[str], why: str) -> None:
-        waited = {one: self.notes.waiting[one].since for one in identities if one in self.notes.waiting}
+        waited = {
+            identity: self.notes.waiting[identity].since for identity in identities if identity in self.notes.waiting
+        }
         await self.notes.settled(waited)
         now = self.context.tools.clock.now()
         for identity, since in waited.items():
@@ -120,7 +124,7 @@ class Reception:
         self.context.note(self._waiting_in_words())
 
     def _waiting_in_words(self) -> str | None:
-        waiting = sorted(self.notes.waiting.items(), key=lambda one: one[1].since)
+        waiting = sorted(self.notes.waiting.items(), key=lambda item: item[1].since)
         if not waiting:
             return None
         identity, first = waiting[0]

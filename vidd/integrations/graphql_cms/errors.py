@@ -51,8 +51,8 @@ class NotAllowed(Refused):
 def words_of(errors: Iterable[Any], hide: Sequence[str] = ()) -> str:
     """The messages of GraphQL errors, each once, without secrets, no longer than a line."""
     found: list[str] = []
-    for one in errors:
-        said = one.get("message") if isinstance(one, Mapping) else one
+    for error in errors:
+        said = error.get("message") if isinstance(error, Mapping) else error
         text = printable(" ".join(without(str(said), hide).split()), 160)
         if text not in found:
             found.append(text)
@@ -70,15 +70,15 @@ def without(text: str, hide: Sequence[str]) -> str:
 def fault_of_errors(errors: Sequence[Any], doing: str, *, hide: Sequence[str] = ()) -> Fault:
     """The fate of an answer that has errors and no data. `doing` is for sentences: "asking for the objects"."""
     said = words_of(errors, hide)
-    known = [one for one in errors if isinstance(one, Mapping)]
+    known = [error for error in errors if isinstance(error, Mapping)]
     codes = {
-        str((one.get("extensions") or {}).get("code", ""))
-        for one in known
-        if isinstance(one.get("extensions"), Mapping)
+        str((error.get("extensions") or {}).get("code", ""))
+        for error in known
+        if isinstance(error.get("extensions"), Mapping)
     }
     if codes & _NOT_ALLOWED:
         return NotAllowed(f"The CMS does not allow {doing} ({said}): {_CREDENTIALS}.")
-    if known and all(one.get("path") for one in known):
+    if known and all(error.get("path") for error in known):
         return RetryLater(f"The CMS failed at {doing} ({said}); it is tried again.")
     return Refused(f"The CMS refuses {doing} ({said}): correct the document in the settings, or the CMS.")
 

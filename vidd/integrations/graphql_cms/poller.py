@@ -193,10 +193,10 @@ class CmsWatch:
         return self.notes.since(self.options.overlap)
 
     async def _looked(self, uploads: Sequence[Upload], began: datetime, *, whole: bool, waited: Sequence[str]) -> None:
-        await self.notes.known(max((one.at for one in uploads if one.at), default=None), began)
+        await self.notes.known(max((upload.at for upload in uploads if upload.at), default=None), began)
         if whole:
             self.looked_whole = began
-            there = {one.id for one in uploads}
+            there = {upload.id for upload in uploads}
             # An empty list may be what a stranger is shown.
             if there:
                 await self.reception.gone(one for one in waited if one not in there)

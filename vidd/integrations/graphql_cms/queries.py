@@ -27,15 +27,22 @@ def check_document(text: str, operation: str, *, selects: Iterable[str], variabl
         line = error.locations[0].line if error.locations else 1
         why = error.message.removeprefix("Syntax Error: ").rstrip(".")
         raise ValueError(f"the document is no GraphQL: {why} (line {line})") from None
-    operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+    operations = [definition for definition in document.definitions if isinstance(definition, OperationDefinitionNode)]
     if [one.operation.value for one in operations] != [operation]:
         raise ValueError(f"the document must be one {operation}")
     given = set(variables)
-    wanted = {one.variable.name.value: one for one in operations[0].variable_definitions or ()}
+    wanted = {
+        variable_definition.variable.name.value: variable_definition
+        for variable_definition in operations[0].variable_definitions or ()
+    }
     for name in sorted(given - wanted.keys()):
         raise ValueError(f"the document has no variable ${name}")
-    for name, one in wanted.items():
-        if name not in given and one.default_value is None and isinstance(one.type, NonNullTypeNode):
+    for name, variable_definition in wanted.items():
+        if (
+            name not in given
+            and variable_definition.default_value is None
+            and isinstance(variable_definition.type, NonNullTypeNode)
+        ):
             raise ValueError(f"nothing gives the document its variable ${name}: add it to `variables`")
     selected = response_keys(document)
     for path in selects:

@@ -67,7 +67,7 @@ def dig(value: Any, path: str) -> Any:
     for at, name in enumerate(names := path.split(".")):
         if isinstance(value, list):
             rest = ".".join(names[at:])
-            found = [dig(one, rest) for one in value]
+            found = [dig(item, rest) for item in value]
             return [one for each in found for one in (each if isinstance(each, list) else [each])]
         value = value.get(name) if isinstance(value, Mapping) else None
     return value

@@ -129,22 +129,22 @@ async def _download(
 ) -> dict[str, str]:
     """Fetch the chunks that are not there yet; the answer is what the checksums in `sums` are of what came."""
     fetch = _Fetch(cloud, file, _Links(cloud, file), landing, meter)
-    following = [FollowingDigest(landing.part, one, chunk=landing.chunk, size=file.size) for one in sums]
-    for one in following:
-        one.arrived(*landing.done)
+    following = [FollowingDigest(landing.part, key, chunk=landing.chunk, size=file.size) for key in sums]
+    for digest in following:
+        digest.arrived(*landing.done)
     missing = [index for index in range(-(-file.size // landing.chunk)) if index not in landing.done]
 
     async def chunk(index: int) -> None:
         await fetch.chunk(index)
-        for one in following:
-            one.arrived(index)
+        for following_digest in following:
+            following_digest.arrived(index)
         await landing.finished(index)
 
     async def chunks() -> None:
         await gather_bounded(parallel, missing, chunk)
 
-    await gather_bounded(1 + len(following), (chunks, *(one.run for one in following)), lambda part: part())
-    return {name: one.hex for name, one in zip(sums, following, strict=True)}
+    await gather_bounded(1 + len(following), (chunks, *(digest.run for digest in following)), lambda part: part())
+    return {name: digest.hex for name, digest in zip(sums, following, strict=True)}
 
 
 @dataclass(frozen=True)

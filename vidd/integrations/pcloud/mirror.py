@@ -171,7 +171,7 @@ class Mirror:
             path
             for path in self.there.folders
             if path not in needed
-            and any(_below(path, one) for one in self._roots)
+            and any(_below(path, root) for root in self._roots)
             and (gone is None or path in emptied)
         ]
         # The deepest first; one in which somebody put something meanwhile is not empty, and stays.
@@ -198,7 +198,7 @@ async def folder_at(cloud: Cloud, above: int, path: str) -> int:
 
 def common_root(directories: Iterable[str]) -> str:
     """The deepest directory that all of these are in, or are."""
-    several = [PurePosixPath(one).parts for one in directories]
+    several = [PurePosixPath(directory).parts for directory in directories]
     shared: list[str] = []
     for names in zip(*several, strict=False):
         if len(set(names)) > 1:
@@ -218,7 +218,7 @@ async def unmirror(cloud: Cloud, folder: int, put: Mapping[str, tuple[int, int]]
     ours = [path for path, file in there.files.items() if put.get(path) == (file.id, file.hash)]
     kept = [path for path in put if path in there.files and path not in ours]
     await gather_bounded(parallel, ours, lambda path: delete_file(cloud, there.files[path]))
-    above = {str(one) for path in put for one in PurePosixPath(path).parents} - {"."}
+    above = {str(parent) for path in put for parent in PurePosixPath(path).parents} - {"."}
     for path in sorted(above & there.folders.keys(), key=lambda path: -path.count("/")):
         await delete_folder(cloud, there.folders[path])
     return kept

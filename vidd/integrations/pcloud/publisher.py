@@ -100,20 +100,20 @@ def _plan(options: Options, context: PublishContext) -> _Plan:
     chosen = context.chosen(options.files, trees=True)
     wanted: dict[str, Wanted] = {}
     roots, places, gone = [], [], []
-    for one in chosen:
-        suffix = PurePath(one.path).suffix if one.tree is None else ""
-        part = f"-{one.role}" if len(chosen) > 1 else ""
-        fields = fields_of(context.job, context.talk, context.facts, role=one.role, part=part, suffix=suffix)
-        if one.tree is None:
+    for artifact in chosen:
+        suffix = PurePath(artifact.path).suffix if artifact.tree is None else ""
+        part = f"-{artifact.role}" if len(chosen) > 1 else ""
+        fields = fields_of(context.job, context.talk, context.facts, role=artifact.role, part=part, suffix=suffix)
+        if artifact.tree is None:
             place = _below(render(options.name, fields), "name")
-            files = {place: Wanted(context.directory / one.path, one.size)}
+            files = {place: Wanted(context.directory / artifact.path, artifact.size)}
             places.append(str(PurePosixPath(place).parent) if "/" in place else "")
         else:
             root = _below(render(options.path, fields), "path")
-            files = _files(context, one, root)
+            files = _files(context, artifact, root)
             roots.append(root)
             places.append(root)
-            gone += [f"{root}/{path}" if root else path for path in context.gone.get(one.role, ())]
+            gone += [f"{root}/{path}" if root else path for path in context.gone.get(artifact.role, ())]
         for path, file in files.items():
             if path in wanted or not path:
                 raise Refused(

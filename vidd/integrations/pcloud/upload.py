@@ -60,81 +60,83 @@ class Upload:
     def __init__(self, cloud: Cloud, meter: ProgressMeter, job: str) -> None:
         self._cloud, self._meter, self._job = cloud, meter, job
 
-    async def run(self, one: Sending, path: str, begun: File | None = None) -> File:
+    async def run(self, sending: Sending, path: str, begun: File | None = None) -> File:
         """Bring a file to its place; `begun` is what an earlier attempt left under its first name."""
         part = part_name(self._job, path)
-        stored = begun if begun is not None and await self._is(begun, one) else None
+        stored = begun if begun is not None and await self._is(begun, sending) else None
         if stored is None:
-            stored = await retry(lambda: self._store(one, part), sleep=self._cloud.clock.sleep)
-        return await rename(self._cloud, stored.id, one.folder, one.name)
+            stored = await retry(lambda: self._store(sending, part), sleep=self._cloud.clock.sleep)
+        return await rename(self._cloud, stored.id, sending.folder, sending.name)
 
-    async def _store(self, one: Sending, part: str) -> File:
+    async def _store(self, sending: Sending, part: str) -> File:
         try:
-            stored, sums = await self._send(one, part)
+            stored, sums = await self._send(sending, part)
         except OutcomeUnknown as unknown:
-            return await self._found(one, part, unknown)
-        if stored.size != one.size or (sums.get(ALGORITHM) != one.sum and not await self._is(stored, one)):
+            return await self._found(sending, part, unknown)
+        if stored.size != sending.size or (sums.get(ALGORITHM) != sending.sum and not await self._is(stored, sending)):
             await delete_file(self._cloud, stored)
-            self._meter.back(one.size)
-            raise RetryLater(f"{quoted(one.name)} was damaged on its way to pCloud; it is sent again.")
+            self._meter.back(sending.size)
+            raise RetryLater(f"{quoted(sending.name)} was damaged on its way to pCloud; it is sent again.")
         return stored
 
-    async def _found(self, one: Sending, part: str, unknown: OutcomeUnknown) -> File:
+    async def _found(self, sending: Sending, part: str, unknown: OutcomeUnknown) -> File:
         """What went out and was not answered; RetryLater where it is not there, and may be sent again."""
         try:
-            found = await self._there(one.folder, part)
-            arrived = found is not None and await self._is(found, one)
+            found = await self._there(sending.folder, part)
+            arrived = found is not None and await self._is(found, sending)
         except RetryLater as fault:
             raise unknown from fault
         if found is None or not arrived:
             raise RetryLater(f"{unknown.sentence} It is not, so it is sent again.") from unknown
-        self._meter.add(one.size)
+        self._meter.add(sending.size)
         return found
 
-    async def _is(self, found: File, one: Sending) -> bool:
-        if found.size != one.size:
+    async def _is(self, found: File, sending: Sending) -> bool:
+        if found.size != sending.size:
             return False
         known = await checksums(self._cloud, found)
-        return known is not None and known[0].size == one.size and known[1].get(ALGORITHM) == one.sum
+        return known is not None and known[0].size == sending.size and known[1].get(ALGORITHM) == sending.sum
 
     async def _there(self, folder: int, name: str) -> File | None:
         found = await listing(self._cloud, folder, deep=False)
         return found.files.get(name) if found is not None else None
 
-    async def _send(self, one: Sending, part: str) -> tuple[File, dict[str, str]]:
-        doing = f"uploading {quoted(one.name)} into the folder {one.folder} on pCloud"
+    async def _send(self, sending: Sending, part: str) -> tuple[File, dict[str, str]]:
+        doing = f"uploading {quoted(sending.name)} into the folder {sending.folder} on pCloud"
         try:
-            file = os.open(one.source, os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(sending.source, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise Refused(
-                f"The file {quoted(one.source.name)} cannot be read ({error.strerror}): run the job anew."
+                f"The file {quoted(sending.source.name)} cannot be read ({error.strerror}): run the job anew."
             ) from None
         with closing(os.fdopen(file, "rb", buffering=0)):
-            answer = await self._sent(file, one, part, doing)
+            answer = await self._sent(file, sending, part, doing)
         try:
             with understood(doing):
                 sums: Mapping[str, Any] = (answer.get("checksums") or [{}])[0]
                 return file_of(answer["metadata"][0]), sums_of(sums)
         except RetryLater as fault:
-            self._meter.back(one.size)
+            self._meter.back(sending.size)
             raise OutcomeUnknown(
                 f"pCloud's answer cannot be understood at {doing}: look whether it is there."
             ) from fault
 
-    async def _sent(self, file: int, one: Sending, part: str, doing: str) -> dict[str, Any]:
+    async def _sent(self, file: int, sending: Sending, part: str, doing: str) -> dict[str, Any]:
         gone = 0
 
         async def body() -> AsyncIterator[bytes | bytearray]:
             nonlocal gone
             self._meter.back(gone)
             gone = 0
-            async for piece in pieces(file, 0, one.size, name=one.source.name):
+            async for piece in pieces(file, 0, sending.size, name=sending.source.name):
                 gone += len(piece)
                 self._meter.add(len(piece))
                 yield piece
 
         try:
-            return await self._cloud.send(doing, body, size=one.size, name=part, folderid=one.folder, nopartial=1)
+            return await self._cloud.send(
+                doing, body, size=sending.size, name=part, folderid=sending.folder, nopartial=1
+            )
         except BaseException:
             self._meter.back(gone)
             raise
