@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from peers.certificates import make_certificate
@@ -13,7 +14,7 @@ from builders.aws import NOW, Desk, QuickClock, a_job
 from vidd.errors import OutcomeUnknown, RetryLater
 from vidd.files.tree import tree_artifact
 from vidd.integrations.pcloud import publisher as pcloud_publisher
-from vidd.integrations.pcloud.api import _LOGGED_IN, Account
+from vidd.integrations.pcloud.account import Account
 from vidd.ports import Encoder, Tools
 
 TOKEN = "OAUTHTOKEN4711SECRET"
@@ -41,7 +42,7 @@ async def no_line_left():
     yield
     loop = asyncio.get_running_loop()
     for registered in list(loop._selector.get_map().values()):
-        handle = next(one for one in registered.data if one is not None)
+        handle = next(handle for handle in registered.data if handle is not None)
         owner = getattr(handle._callback, "__self__", None)
         if isinstance(owner, asyncio.BaseTransport):
             owner.abort()
@@ -60,7 +61,6 @@ def service(certificate):
     with service.serving(certificate):
         service.ca = certificate.file
         yield service
-    _LOGGED_IN.clear()
 
 
 def an_account(service, **changes):
@@ -72,8 +72,12 @@ def by_password(service, **changes):
     return an_account(service, **{"token": None, "user": "ada@EXAMPLE.org", "password": PASSWORD, **changes})
 
 
+def tools_of(account, state=Path()):
+    return Tools(state, Encoder("ffmpeg"), MovableClock(), {"cloud": account})
+
+
 def the_tools(state, service, **changes):
-    return Tools(state, Encoder("ffmpeg"), MovableClock(), {"cloud": an_account(service, **changes)})
+    return tools_of(an_account(service, **changes), state)
 
 
 def a_desk(tmp_path, service, **facts):

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from vidd.model.byte_ranges import merged, missing, pieces, size_of
+from vidd.model.byte_ranges import merged, missing, size_of, split
 
 
 def test_stretches_that_touch_or_are_near_become_one():
@@ -39,6 +39,6 @@ def test_what_is_missing_and_what_is_there_make_up_what_was_wanted():
 
 
 def test_pieces_are_no_larger_than_asked_and_leave_nothing_out():
-    cut = list(pieces([(0, 10), (20, 21)], 4))
+    cut = list(split([(0, 10), (20, 21)], 4))
     assert cut == [(0, 4), (4, 8), (8, 10), (20, 21)]
     assert size_of(cut) == 11

@@ -13,8 +13,8 @@ from peers.processes import alive
 from pydantic import SecretStr, ValidationError
 
 from vidd.errors import Refused, RetryLater
-from vidd.programs.exit_codes import exit_name, name_of
-from vidd.programs.output_log import Log, Spoken
+from vidd.programs.exit_codes import exit_name, parse_exit_name
+from vidd.programs.output_log import LogFile, OutputLog
 from vidd.settings.secret import Account
 from vidd.steps import command
 
@@ -234,17 +234,17 @@ async def test_exits_have_fates_and_the_settings_have_the_last_word(tmp_path, wa
 
 
 def test_exits_are_named_by_number_or_signal():
-    assert [name_of(code) for code in (0, 75, 137, -9, -11, 139, 255)] == [
+    assert [exit_name(code) for code in (0, 75, 137, -9, -11, 139, 255)] == [
         "0",
         "75",
         *["SIGKILL"] * 2,
         *["SIGSEGV"] * 2,
         "255",
     ]
-    assert exit_name("137") == exit_name("SIGKILL")
+    assert parse_exit_name("137") == parse_exit_name("SIGKILL")
     for wrong in ("256", "-1", "SIGNOTHING", "x"):
         with pytest.raises(ValueError, match="no exit code"):
-            exit_name(wrong)
+            parse_exit_name(wrong)
 
 
 @pytest.mark.parametrize(
@@ -422,14 +422,14 @@ async def test_a_check_names_what_is_missing(tmp_path):
 
 
 def test_a_log_is_bounded_and_keeps_what_was_said_last(tmp_path):
-    log = Log(tmp_path / "job.log", 1000)
+    log = LogFile(tmp_path / "job.log", 1000)
     for at in range(500):
         log.write(b"line %03d\n" % at)
     log.close()
     old, new = (tmp_path / "job.log.1").read_text(), (tmp_path / "job.log").read_text()
     assert len(old) + len(new) <= 1000
     assert (old + new).splitlines() == [f"line {at:03}" for at in range(500 - len((old + new).splitlines()), 500)]
-    again = Log(tmp_path / "job.log", 1000)
+    again = LogFile(tmp_path / "job.log", 1000)
     again.write(b"more\n")
     again.close()
     assert (tmp_path / "job.log").read_text() == new + "more\n"
@@ -437,7 +437,7 @@ def test_a_log_is_bounded_and_keeps_what_was_said_last(tmp_path):
 
 def test_lines_without_an_end_and_bars_that_are_drawn_anew_stay_bounded_and_hide_their_secrets(tmp_path):
     heard = []
-    spoken = Spoken(Log(tmp_path / "log", 1 << 20), ["key-123"], heard.append)
+    spoken = OutputLog(LogFile(tmp_path / "log", 1 << 20), ["key-123"], heard.append)
     spoken.out.feed(b"\r10%\r20%\n\x1b[31mred\x1b[0m\n")
     assert heard == ["10%", "20%", "red"]
     endless = b"x" * 16380 + b"key-123" + b"y" * 40000
@@ -452,7 +452,7 @@ def test_lines_without_an_end_and_bars_that_are_drawn_anew_stay_bounded_and_hide
 
 
 def test_a_log_that_the_disk_does_not_take_does_no_harm(tmp_path):
-    log = Log(tmp_path / "log", 1 << 20)
+    log = LogFile(tmp_path / "log", 1 << 20)
     os.dup2(os.open("/dev/full", os.O_WRONLY), log._file.fileno())
     log.write(b"lost\n")
     log.close()

@@ -9,7 +9,7 @@ from peers.web_files import web_file
 
 from vidd.errors import Refused, RetryLater
 from vidd.steps import fetch
-from vidd.transfer.http import retry_after, shown
+from vidd.transfer.http import public_url, retry_after
 
 DATA = os.urandom(5 * 2**20 + 3)
 SMALL = fetch.Options(chunk=2**20)
@@ -217,7 +217,7 @@ async def test_a_cancelled_fetch_leaves_what_a_resume_needs(tmp_path):
 
 
 def test_an_address_is_shown_without_what_may_be_secret():
-    assert shown("https://me:pass@host.example/a/b.mp4?X-Amz-Signature=1#x") == "https://host.example/a/b.mp4"
+    assert public_url("https://me:pass@host.example/a/b.mp4?X-Amz-Signature=1#x") == "https://host.example/a/b.mp4"
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from peers.servers import ministack, rclone_s3
 
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.aws.account import client
-from vidd.integrations.aws.s3_download import Pinned
-from vidd.integrations.aws.s3_ranges import S3Ranges
+from vidd.integrations.aws.s3_download import PinnedObject
+from vidd.integrations.aws.s3_file import S3File
 from vidd.integrations.aws.s3_uri import s3_uri
 from vidd.model.byte_ranges import NotInParts
 from vidd.steps import fetch
-from vidd.transfer.remote_ranges import Replaced
+from vidd.transfer.remote_file import RemoteFileChanged
 
 MIB = 2**20
 CUT = {"start": 120.0, "end": 180.0}
@@ -149,7 +149,7 @@ async def test_a_server_that_forgets_ranges_is_asked_for_the_whole(bucket, serve
     ("answer", "why"),
     [
         ({}, None),
-        ({"ETag": '"two"'}, Replaced),
+        ({"ETag": '"two"'}, RemoteFileChanged),
         ({"ContentRange": "bytes 101-110/999"}, NotInParts),
         ({"ContentRange": "bytes 100-109/998"}, NotInParts),
         ({"ContentRange": None}, NotInParts),
@@ -158,7 +158,7 @@ async def test_a_server_that_forgets_ranges_is_asked_for_the_whole(bucket, serve
     ],
 )
 def test_an_answer_must_be_of_the_same_state_and_lie_where_it_was_asked_for(answer, why):
-    far = S3Ranges(None, Pinned("b", "k", 999, "one", None, None))
+    far = S3File(None, PinnedObject("b", "k", 999, "one", None, None))
     right = {"ETag": '"one"', "ContentLength": 10, "ContentRange": "bytes 100-109/999"}
     with pytest.raises(why) if why else nullcontext():
         assert far._expected({**right, **answer}, 100, 110) == 10

@@ -1,4 +1,4 @@
-"""A file on its way out in pieces, from memory and from the disk."""
+"""A file on its way out in read_chunks, from memory and from the disk."""
 
 import asyncio
 import errno
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vidd.errors import Refused
-from vidd.transfer.read_ahead import pieces
+from vidd.transfer.read_ahead import read_chunks
 
 SIZE = 3 * 2**20 + 4567
 DATA = os.urandom(SIZE)
@@ -25,7 +25,7 @@ def file(tmp_path):
 
 
 async def sent(file, first=0, end=SIZE):
-    return b"".join([bytes(piece) async for piece in pieces(file, first, end, name="talk.mp4")])
+    return b"".join([bytes(piece) async for piece in read_chunks(file, first, end, name="talk.mp4")])
 
 
 def not_in_memory(*_):
@@ -100,7 +100,7 @@ async def test_whoever_stops_in_the_middle_leaves_no_file_open(file, where, monk
     if where is not None:
         monkeypatch.setattr(os, "preadv", where)
     before = set(Path("/proc/self/fd").iterdir())
-    going = pieces(file, 0, SIZE, name="talk.mp4")
+    going = read_chunks(file, 0, SIZE, name="talk.mp4")
     await anext(going)
     await going.aclose()
     assert set(Path("/proc/self/fd").iterdir()) <= before

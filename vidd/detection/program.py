@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from vidd.programs.options import Running, Variable
+from vidd.programs.options import ProgramOptions, Variable
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template
 
@@ -20,7 +20,7 @@ _Word = Annotated[
 ]
 
 
-class Program(Running):
+class Program(ProgramOptions):
     """Any program. It reads JSON lines from `asked`, one for each frame: task, index, picture, film; it writes to `answers`.
 
     An answer is one line a frame, also where there is nothing on it: task, index, boxes (x, y, w, h, label, confidence).

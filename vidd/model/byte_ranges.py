@@ -50,7 +50,7 @@ def size_of(byte_ranges: Iterable[ByteRange]) -> int:
     return sum(end - start for start, end in byte_ranges)
 
 
-def pieces(byte_ranges: Iterable[ByteRange], size: int) -> Iterator[ByteRange]:
-    """The same in pieces of `size` bytes at most."""
+def split(byte_ranges: Iterable[ByteRange], size: int) -> Iterator[ByteRange]:
+    """The same in ranges of `size` bytes at most."""
     for start, end in byte_ranges:
         yield from ((at, min(end, at + size)) for at in range(start, end, size))

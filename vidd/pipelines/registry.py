@@ -280,7 +280,7 @@ ACCOUNTS: Mapping[str, AccountEntry] = {
         summary="A MongoDB deployment and one database in it.",
     ),
     "pcloud": AccountEntry(
-        module="vidd.integrations.pcloud.api",
+        module="vidd.integrations.pcloud.account",
         summary="A pCloud account, by the token of an app or by user and password.",
     ),
     "s3": AccountEntry(

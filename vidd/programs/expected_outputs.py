@@ -1,4 +1,4 @@
-"""What a program promises to leave: looked for, looked at, and handed over as artifacts."""
+"""The outputs that a program must leave: checks them and returns them as artifacts."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 Template = Annotated[
     str, AfterValidator(check_template), MayName("file", "files", "suffix", "directory", "attempt", "video")
 ]
-"""A text of a command's, which may name its file and its places."""
+"""A template of a command, which may name its file and its paths."""
 
 
-def _shape(name: str) -> str:
+def _known_shape(name: str) -> str:
     if name:
-        from vidd.programs.json_shapes import NAMES  # noqa: PLC0415 - dear to import, and few name one
+        from vidd.programs.json_shapes import NAMES  # noqa: PLC0415 - slow to import, and few settings name one
 
         if name not in NAMES:
             raise ValueError(f"there is no schema {name!r}; there are {', '.join(sorted(NAMES))}")
@@ -39,7 +39,7 @@ def _shape(name: str) -> str:
 
 
 class Output(Options):
-    """A file or directory that a program must have made."""
+    """A file or directory that a program must make."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
@@ -54,65 +54,67 @@ class Output(Options):
     )
     count: int = Field(1, ge=0, description="How many of them there must be at least.")
     parses: bool = Field(False, alias="json", description="They must be JSON.")
-    shape: Annotated[str, AfterValidator(_shape)] = Field(
+    shape: Annotated[str, AfterValidator(_known_shape)] = Field(
         "", alias="schema", description="They must be JSON of this shape, such as scene_poses."
     )
     content_type: str = Field("", description="The content type of a file; by its name where unset.")
     fresh: bool = Field(True, description="Remove what is there of it before the program runs.")
 
 
-class Promised:
-    """The outputs of one run, in one job's directory, with their paths filled in."""
+class ExpectedOutputs:
+    """The outputs of one run, in one job's directory, with their paths rendered."""
 
     def __init__(self, outputs: Sequence[Output], directory: Path, fields: Mapping[str, Any]) -> None:
         self._directory = directory
-        self._all = [(output, within(directory, render(output.path, fields))) for output in outputs]
+        self._outputs = [(output, within(directory, render(output.path, fields))) for output in outputs]
 
     async def clear(self) -> None:
-        """Remove what an earlier attempt left of those that are to be made anew, and make room for all."""
-        for output, path in self._all:
+        """Remove what an earlier attempt left of `fresh` outputs, and create the directories of all."""
+        for output, path in self._outputs:
             if output.fresh:
                 await in_thread(_remove, path)
             path.parent.mkdir(parents=True, exist_ok=True)
 
     async def gather(self) -> tuple[tuple[Artifact, ...], dict[str, Any]]:
-        """The artifacts, and for the record how many files and bytes there are; Refused by name where one is not right."""
-        artifacts, told = [], {}
-        for output, path in self._all:
-            place = self._place(path)
-            found = await in_thread(_found, path, output, place)
+        """The artifacts, and for the record the files and bytes of each output; Refused if an output is missing or wrong."""
+        artifacts, record = [], {}
+        for output, path in self._outputs:
+            relative = self._relative(path)
+            found = await in_thread(_find_files, path, output, relative)
             if output.parses or output.shape:
                 await check_json(
-                    self._directory, [f"{place}/{name}" if name else place for name, _ in found], output.shape
+                    self._directory, [f"{relative}/{name}" if name else relative for name, _ in found], output.shape
                 )
-            told[place] = {"files": len(found), "bytes": sum(size for _, size in found)}
+            record[relative] = {"files": len(found), "bytes": sum(size for _, size in found)}
             if output.role:
-                artifacts.append(await in_thread(self._artifact, output, place))
-        return tuple(artifacts), told
+                artifacts.append(await in_thread(self._as_artifact, output, relative))
+        return tuple(artifacts), record
 
-    def there(self) -> bool:
-        """Whether all of it is still there, by the number of files."""
+    def are_present(self) -> bool:
+        """Whether all outputs are still there, by the number of files."""
         try:
-            return all(len(_found(path, output, self._place(path))) >= output.count for output, path in self._all)
+            return all(
+                len(_find_files(path, output, self._relative(path))) >= output.count for output, path in self._outputs
+            )
         except (Refused, OSError):
             return False
 
-    def _place(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         return path.relative_to(self._directory).as_posix()
 
-    def _artifact(self, output: Output, place: str) -> Artifact:
-        path = self._directory / place
+    def _as_artifact(self, output: Output, relative: str) -> Artifact:
+        path = self._directory / relative
         if path.is_dir():
-            return tree_artifact(output.role, self._directory, place)
+            return tree_artifact(output.role, self._directory, relative)
         kind = output.content_type or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        return Artifact(output.role, place, path.stat().st_size, kind)
+        return Artifact(output.role, relative, path.stat().st_size, kind)
 
 
 def within(directory: Path, text: str) -> Path:
-    """A path below the job's directory; Refused where it leads out of it."""
+    """A path below the job's directory; Refused if it leads out of it."""
     pure = PurePosixPath(text.strip())
     if not pure.parts or pure.is_absolute() or ".." in pure.parts or not text.isprintable():
-        raise Refused(f"The path {quoted(text)} is none below the job's directory: correct its template.")
+        raise Refused(f"The path {quoted(text)} is not below the job's directory: correct its template.")
     return directory / pure
 
 
@@ -123,12 +125,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _found(path: Path, output: Output, place: str) -> list[tuple[str, int]]:
-    """The files that are meant, as (place below `path`, bytes); "" stands for `path` itself."""
+def _find_files(path: Path, output: Output, relative: str) -> list[tuple[str, int]]:
+    """The files of an output, as (path below `path`, bytes); "" stands for `path` itself."""
     if path.is_symlink() or not path.exists():
         what = "is a link, and links are not followed" if path.is_symlink() else "was not made"
         raise Refused(
-            f"The program ended well, but {quoted(place)} {what}: see its log, and correct outputs of the step."
+            f"The program ended well, but {quoted(relative)} {what}: see its log, and correct outputs of the step."
         )
     if path.is_file():
         found = [("", path.stat().st_size)]
@@ -138,12 +140,12 @@ def _found(path: Path, output: Output, place: str) -> list[tuple[str, int]]:
         ]
     empty = next((name for name, size in found if not size), None)
     if empty is not None:
-        shown = f"{place}/{empty}" if empty else place
+        shown = f"{relative}/{empty}" if empty else relative
         raise Refused(f"The program ended well, but {quoted(shown)} is empty: see its log, then retry.")
     if len(found) < output.count:
         which = f" {output.files}" if output.files else ""
         raise Refused(
-            f"The program ended well, but in {quoted(place)} are {len(found)} files{which}, and there must be"
+            f"The program ended well, but in {quoted(relative)} are {len(found)} files{which}, and there must be"
             f" {output.count} at least: see its log, then retry."
         )
     return found

@@ -1,4 +1,4 @@
-"""Whether files are JSON, and of the shape that is promised; read in a child, for they may be large and from anywhere."""
+"""Checks in a child process that files are JSON of a promised shape: they may be large, and come from anywhere."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ if TYPE_CHECKING:
 
     from vidd.processes.worker import Progress
 
-_PATIENCE = 600.0
+_DEADLINE = 600.0
 _MEMORY = 8 << 30
 
 
-async def check_json(root: Path, places: Sequence[str], shape: str = "") -> None:
-    """Refused with the file's place below `root`, and where in it, where one is not right."""
-    if not places:
+async def check_json(root: Path, paths: Sequence[str], shape: str = "") -> None:
+    """Check files below `root`; Refused with the path of the first one that is wrong, and where in it."""
+    if not paths:
         return
-    question = {"ask": "check", "root": str(root), "places": list(places), "shape": shape}
+    question = {"ask": "check", "root": str(root), "paths": list(paths), "shape": shape}
     try:
-        answer = await ask_worker("vidd.programs.json_check", question, timeout=_PATIENCE, memory=_MEMORY)
+        answer = await ask_worker("vidd.programs.json_check", question, timeout=_DEADLINE, memory=_MEMORY)
     except WorkerDied as died:
-        raise RetryLater(f"The files below {root} could not be read ({died}).", code=FaultCode.INTERRUPTED) from None
-    broken = answer["broken"]
-    if broken is not None:
-        raise Refused(f"{quoted(broken['place'])} is broken: {broken['why']}. See the program's log, then retry.")
+        raise RetryLater(f"vidd could not read the files below {root} ({died}).", code=FaultCode.INTERRUPTED) from None
+    fault = answer["fault"]
+    if fault is not None:
+        raise Refused(f"{quoted(fault['path'])} is broken: {fault['reason']}. See the program's log, then retry.")
 
 
-def why_not(text: bytes, shape: str) -> str | None:
-    """What is wrong with a file, and where in it; None where nothing is."""
-    # Only the child needs them, and the import is dear.
+def fault_in(text: bytes, shape: str) -> str | None:
+    """What is wrong in a file, and where; None if it is right."""
+    # Only the child needs them, and the import is slow.
     from pydantic_core import from_json  # noqa: PLC0415
 
-    from vidd.programs.json_shapes import Broken, read  # noqa: PLC0415
+    from vidd.programs.json_shapes import ShapeError, read  # noqa: PLC0415
 
     try:
         read(text, shape) if shape else from_json(text, allow_inf_nan=False)
-    except Broken as broken:
-        return str(broken)
+    except ShapeError as fault:
+        return str(fault)
     except ValueError as error:
         return f"it is no JSON ({error})"
     return None
 
 
-def _first_broken(root: Path, places: Sequence[str], shape: str) -> dict[str, Any] | None:
-    for place in places:
-        why = why_not((root / place).read_bytes(), shape)
-        if why is not None:
-            return {"place": place, "why": why}
+def _first_fault(root: Path, paths: Sequence[str], shape: str) -> dict[str, Any] | None:
+    for path in paths:
+        reason = fault_in((root / path).read_bytes(), shape)
+        if reason is not None:
+            return {"path": path, "reason": reason}
     return None
 
 
 def _check(question: dict[str, Any], _: Progress) -> dict[str, Any]:
-    return {"broken": _first_broken(Path(question["root"]), question["places"], question["shape"])}
+    return {"fault": _first_fault(Path(question["root"]), question["paths"], question["shape"])}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The settings of any program that is run, and the call they make."""
+"""The settings of a program that a step runs, and the call that they make."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator
 
 from vidd.display_text import printable
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.ports import StepContext, Tools
 from vidd.processes.child import program
-from vidd.programs.exit_codes import Exit, exit_name
+from vidd.programs.exit_codes import Exit, parse_exit_name
 from vidd.programs.expected_outputs import Template
 from vidd.programs.program import Call
 from vidd.programs.progress import Progress
@@ -22,20 +22,20 @@ from vidd.settings.secret import reveal
 from vidd.settings.templates import render
 from vidd.settings.types import Duration, Options, Size
 
-_SHOWN = 60
+_NAME_LENGTH = 60
 
 
-def _variable(name: str) -> str:
+def _check_variable(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(f"{name!r} is no name of an environment variable")
     return name
 
 
-Variable = Annotated[str, AfterValidator(_variable)]
+Variable = Annotated[str, AfterValidator(_check_variable)]
 
 
-class Running(Options):
-    """What is run, with what around it, and for how long."""
+class ProgramOptions(Options):
+    """What to run, in which surroundings, and for how long."""
 
     argv: tuple[Template, ...] = Field(
         min_length=1,
@@ -67,28 +67,36 @@ class Running(Options):
 
     @field_validator("exits")
     @classmethod
-    def _known_exits(cls, exits: dict[str, Exit]) -> dict[str, Exit]:
-        return {exit_name(name): exit_ for name, exit_ in exits.items()}
+    def _parse_exits(cls, exits: dict[str, Exit]) -> dict[str, Exit]:
+        return {parse_exit_name(name): exit_ for name, exit_ in exits.items()}
 
 
-def check_running(options: Running, tools: Tools) -> str:
-    """Whether program, directory and secrets are there, as far as that can be told before there is a job."""
-    _revealed(options, tools)
+def check_program(options: ProgramOptions, tools: Tools) -> str:
+    """Check that program, directory and secrets exist, as far as that is known before there is a job."""
+    _secret_values(options, tools)
     directory = Path(options.directory) if _is_plain(options.directory) else Path()
     if directory.is_absolute() and not directory.is_dir():
-        raise Refused(f"There is no directory {directory}: make it, or correct the step's directory.")
+        raise Refused(
+            f"There is no directory {directory}: make it, or correct the step's directory.", code=FaultCode.BAD_SETTINGS
+        )
     name = (*options.prefix, *options.argv)[0]
     if not _is_plain(name) or ("/" in name and not (directory / name).is_absolute()):
-        return "Which program is run, the job decides."
+        return "Each job names the program to run."
     if program(name, directory, {**os.environ, **options.environment}) is None:
-        raise Refused(f"There is no program {name!r}: install it, or correct argv and prefix of the step.")
+        raise Refused(
+            f"There is no program {name!r}: install it, or correct argv and prefix of the step.",
+            code=FaultCode.NOT_INSTALLED,
+        )
     return f"{name} can be run."
 
 
 def call_of(
-    options: Running, context: StepContext, fields: Mapping[str, Any], grows: Callable[[], int] | None = None
+    options: ProgramOptions,
+    context: StepContext,
+    fields: Mapping[str, Any],
+    count_outputs: Callable[[], int] | None = None,
 ) -> Call:
-    """The call of these settings for one job; Refused where it cannot be made."""
+    """The call of these settings for one job; Refused if it cannot be made. `count_outputs`: see `Call`."""
     where = context.directory / render(options.directory, fields).strip()
     if not where.is_dir():
         raise Refused(f"There is no directory {printable(str(where))} to run it in: correct the step's directory.")
@@ -97,11 +105,11 @@ def call_of(
         raise Refused("The step's argv comes out empty: correct its templates.")
     inherited = {name: os.environ[name] for name in options.inherit if name in os.environ}
     return Call(
-        name=_called(own),
+        name=_display_name(own),
         words=[*_words(options.prefix, fields), *own, *options.extra],
         cwd=where,
         environment=inherited | {name: render(text, fields) for name, text in options.environment.items()},
-        hidden=_revealed(options, context.tools),
+        hidden=_secret_values(options, context.tools),
         log=context.tools.log(context.job.id),
         log_size=int(options.log),
         deadline=options.limit,
@@ -111,7 +119,7 @@ def call_of(
         exits=options.exits,
         progress=options.progress,
         stop=_words(options.stop, fields),
-        grows=grows,
+        count_outputs=count_outputs,
     )
 
 
@@ -122,14 +130,14 @@ def _words(templates: Sequence[str], fields: Mapping[str, Any]) -> list[str]:
     return [word for word in words if word]
 
 
-def _called(words: Sequence[str]) -> str:
-    """How people call it: python analyse.py is analyse.py."""
+def _display_name(words: Sequence[str]) -> str:
+    """The program's name for sentences: of `python analyse.py` it is analyse.py."""
     names = [PurePath(word).name for word in words]
     script = len(names) > 1 and re.fullmatch(r"python[\d.]*|sh|bash|perl|node|Rscript", names[0])
-    return printable(names[1] if script and not words[1].startswith("-") else names[0], _SHOWN)
+    return printable(names[1] if script and not words[1].startswith("-") else names[0], _NAME_LENGTH)
 
 
-def _revealed(options: Running, tools: Tools) -> dict[str, str]:
+def _secret_values(options: ProgramOptions, tools: Tools) -> dict[str, str]:
     return {name: reveal(tools, reference) for name, reference in options.secrets.items()}
 
 

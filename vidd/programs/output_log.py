@@ -1,6 +1,6 @@
-"""What a program says: kept whole but bounded in a log, its beginning and end in memory, secrets in neither.
+"""A program's output: all of it in a log of bounded size, its first and last lines in memory, secrets in neither.
 
-A log is two files, `NAME.log` and, once that is full, the one before as `NAME.log.1`; the older half is given up first.
+A log is two files: `NAME.log`, and the one before as `NAME.log.1` once that is full. The older half is lost first.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-_LONGEST = 16384
-_ENDS = re.compile(rb"[\r\n]+")
+_MAX_LINE = 16384
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 # The colours and movements of a terminal (ECMA-48, 5.4), and the titles of its window.
 _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
-class Log:
-    """One program's log. What the disk does not take is left out: the program must not fall over its own log."""
+class LogFile:
+    """The log of one program. A line that the disk does not take is lost: the program must not fail because of its log."""
 
     def __init__(self, path: Path, limit: int) -> None:
         self.path = path
@@ -35,47 +35,47 @@ class Log:
         """Add a line, its end included."""
         try:
             if self._size + len(line) > self._half:
-                self._turn()
+                self._rotate()
             self._size += self._file.write(line)
         except OSError:
-            # A full disk is found out by whoever looks after the room; the rest of a line is no great loss.
+            # The step checks the free space itself; losing the rest of a line does no harm.
             return
 
-    def _turn(self) -> None:
+    def _rotate(self) -> None:
         self._file.close()
         self.path.replace(self.path.with_name(f"{self.path.name}.1"))
         self._file = self.path.open("ab", buffering=0)
         self._size = 0
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._file.close()
 
 
-class Spoken:
-    """The lines of one run, of both its streams, in the order they came. `hear` is told of each that is complete.
+class OutputLog:
+    """The lines of one run, of both its streams, in the order they came. `on_line` gets each complete line.
 
-    Only the first `head` and the last `tail` lines stay in memory. `secrets` are put out of sight wherever they are said.
+    Only the first `head` and the last `tail` lines stay in memory. `secrets` are replaced wherever they occur.
     """
 
     def __init__(
-        self, log: Log, secrets: Sequence[str], hear: Callable[[str], None], *, head: int = 20, tail: int = 40
+        self, log: LogFile, secrets: Sequence[str], on_line: Callable[[str], None], *, head: int = 20, tail: int = 40
     ) -> None:
-        self.log, self._hear = log, hear
-        # The longest first: one may be the beginning of another.
-        words = sorted((re.escape(secret.encode()) for secret in secrets if secret), key=len, reverse=True)
-        self._secrets = re.compile(b"|".join(words)) if words else None
+        self.log, self._on_line = log, on_line
+        # The longest first: a secret may be the beginning of another.
+        patterns = sorted((re.escape(secret.encode()) for secret in secrets if secret), key=len, reverse=True)
+        self._secrets = re.compile(b"|".join(patterns)) if patterns else None
         self._most_head, self._most_tail = head, tail
         self._head: list[str] = []
         self._tail: list[str] = []
         self.lines = 0
-        self.out, self.err = _Stream(self._line, self._hidden), _Stream(self._line, self._hidden)
+        self.out, self.err = _Stream(self._line, self._hide_secrets), _Stream(self._line, self._hide_secrets)
 
-    def _hidden(self, raw: bytes) -> bytes:
+    def _hide_secrets(self, raw: bytes) -> bytes:
         return self._secrets.sub(HIDDEN.encode(), raw) if self._secrets else raw
 
     def _line(self, raw: bytes) -> None:
-        shown = self._hidden(raw)
+        shown = self._hide_secrets(raw)
         self.log.write(shown + b"\n")
         line = _TERMINAL.sub("", shown.decode("utf-8", "replace")).rstrip()
         if not line:
@@ -84,15 +84,15 @@ class Spoken:
         if len(self._head) < self._most_head:
             self._head.append(printable(line, 500))
         self._tail = [*self._tail[-self._most_tail + 1 :], printable(line, 500)]
-        self._hear(line[:_LONGEST])
+        self._on_line(line[:_MAX_LINE])
 
     @property
-    def heard(self) -> int:
-        """How many bytes were said so far."""
+    def bytes_received(self) -> int:
+        """The bytes received so far."""
         return self.out.received + self.err.received
 
     def end(self) -> None:
-        """What was begun and has no end is a line too."""
+        """Take what was received after the last line end as a line."""
         self.out.end()
         self.err.end()
 
@@ -108,23 +108,23 @@ class Spoken:
 
 
 class _Stream:
-    """Bytes cut into lines, at line feeds and at the returns that draw a bar anew; one of 16 KiB comes in pieces."""
+    """Splits bytes into lines, at line feeds and at the carriage returns of progress bars; long lines into 16 KiB."""
 
-    def __init__(self, on_line: Callable[[bytes], None], hidden: Callable[[bytes], bytes]) -> None:
-        self._on_line, self._hidden = on_line, hidden
+    def __init__(self, on_line: Callable[[bytes], None], hide_secrets: Callable[[bytes], bytes]) -> None:
+        self._on_line, self._hide_secrets = on_line, hide_secrets
         self._rest = b""
         self.received = 0
 
     def feed(self, chunk: bytes) -> None:
         self.received += len(chunk)
-        *lines, self._rest = _ENDS.split(self._rest + chunk)
+        *lines, self._rest = _LINE_ENDS.split(self._rest + chunk)
         for line in lines:
             self._on_line(line)
-        while len(self._rest) > 2 * _LONGEST:
-            # Hidden before it is cut, so that no secret is cut in two.
-            self._rest = self._hidden(self._rest)
-            self._on_line(self._rest[:_LONGEST])
-            self._rest = self._rest[_LONGEST:]
+        while len(self._rest) > 2 * _MAX_LINE:
+            # Secrets are replaced before the line is cut, so that none is cut in two.
+            self._rest = self._hide_secrets(self._rest)
+            self._on_line(self._rest[:_MAX_LINE])
+            self._rest = self._rest[_MAX_LINE:]
 
     def end(self) -> None:
         if self._rest:

@@ -1,4 +1,4 @@
-"""How far a program says it is: by a pattern in its lines, or by the fields of lines that are JSON."""
+"""Reads progress from a program's lines: by a pattern, or by the fields of lines that are JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from vidd.settings.types import Options
 
-_LONGEST = 4096
-_OFTEN = 0.25
+_MAX_LINE = 4096
+_REPORT_EVERY = 0.25
 
 Number = Literal["percent", "done", "total"]
 
@@ -32,7 +32,7 @@ class Progress(Options):
 
     @field_validator("pattern")
     @classmethod
-    def _names_what_it_finds(cls, pattern: str | None) -> str | None:
+    def _check_groups(cls, pattern: str | None) -> str | None:
         if pattern is None:
             return None
         try:
@@ -44,32 +44,32 @@ class Progress(Options):
         return pattern
 
     @model_validator(mode="after")
-    def _finds_something(self) -> Progress:
+    def _check_fields(self) -> Progress:
         if self.fields and not ({"percent"} <= self.fields.keys() or {"done", "total"} <= self.fields.keys()):
             raise ValueError("fields must say where percent is, or both done and total")
         return self
 
 
-class Advance:
-    """Reads lines and tells how far the program is, four times a second at most."""
+class ProgressParser:
+    """Reports the progress that lines show, four times a second at most."""
 
-    def __init__(self, options: Progress, tell: Callable[[float, float | None, str, float | None], None]) -> None:
-        self._options, self._tell = options, tell
+    def __init__(self, options: Progress, report: Callable[[float, float | None, str, float | None], None]) -> None:
+        self._options, self._report = options, report
         self._pattern = re.compile(options.pattern) if options.pattern else None
-        self._told = 0.0
+        self._reported_at = 0.0
 
-    def hear(self, line: str) -> None:
-        """One line of the program's."""
-        found = self._found(line[:_LONGEST])
-        if found is None:
+    def parse(self, line: str) -> None:
+        """Read one line of the program."""
+        progress = self._match(line[:_MAX_LINE])
+        if progress is None:
             return
-        done, total, unit = found
+        done, total, unit = progress
         now = time.monotonic()
-        if done >= total or now - self._told >= _OFTEN:
-            self._told = now
-            self._tell(min(done, total), total, unit, None)
+        if done >= total or now - self._reported_at >= _REPORT_EVERY:
+            self._reported_at = now
+            self._report(min(done, total), total, unit, None)
 
-    def _found(self, line: str) -> tuple[float, float, str] | None:
+    def _match(self, line: str) -> tuple[float, float, str] | None:
         if self._pattern is not None and (match := self._pattern.search(line)):
             return self._read(match.groupdict())
         if self._options.fields and line.lstrip().startswith("{"):
@@ -80,8 +80,8 @@ class Advance:
             return self._read({name: _dig(data, path) for name, path in self._options.fields.items()})
         return None
 
-    def _read(self, found: Mapping[str, Any]) -> tuple[float, float, str] | None:
-        percent, done, total = (_number(found.get(name)) for name in ("percent", "done", "total"))
+    def _read(self, progress: Mapping[str, Any]) -> tuple[float, float, str] | None:
+        percent, done, total = (_number(progress.get(name)) for name in ("percent", "done", "total"))
         if percent is not None:
             return percent, 100.0, "%"
         if done is not None and total is not None and total > 0:

@@ -26,7 +26,7 @@ from vidd.files.disk_space import retry_if_full
 from vidd.model.media import Artifact, Outcome
 from vidd.processes.run import Hung
 from vidd.processes.worker_client import WorkerDied, ask_worker, prepare_directory, run_worker
-from vidd.programs.options import call_of, check_running
+from vidd.programs.options import call_of, check_program
 from vidd.programs.program import call
 from vidd.settings.templates import fields_of
 from vidd.settings.types import Duration, Size
@@ -85,7 +85,7 @@ async def check(options: Options, tools: Tools) -> str:
     for version, one in sorted(options.versions.items()):
         if isinstance(one, Program):
             try:
-                said[version] = check_running(one, tools).rstrip(".")
+                said[version] = check_program(one, tools).rstrip(".")
             except Refused as refused:
                 raise Refused(f"Version {version} cannot be used. {refused.sentence}") from None
         else:

@@ -1,7 +1,7 @@
-"""Run any program on the job's video: words by template and never a shell, watched, logged, and what it leaves checked.
+"""Runs any program on the job's video: arguments by template and never a shell; logged, and its outputs checked.
 
-Several commands on one video are several steps: what each of them made is recorded, so that a restart goes on with the
-one that was under way, and each has a place, a limit and fates of its own.
+Several commands on one video are several steps: the outcome of each is recorded, so that a restart resumes with the
+step that was under way, and each has a slot, a limit and exit codes of its own.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from vidd.files.clone import clone
 from vidd.media.probe.client import probe
 from vidd.model.media import Media, Outcome
 from vidd.model.rework import goes_over
-from vidd.programs.expected_outputs import Output, Promised, Template, within
-from vidd.programs.options import Running, call_of, check_running
+from vidd.programs.expected_outputs import ExpectedOutputs, Output, Template, within
+from vidd.programs.options import ProgramOptions, call_of, check_program
 from vidd.programs.program import call
 from vidd.settings.templates import fields_of, render
 
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from vidd.ports import StepContext, Tools
 
 
-_SHOWN = 60
 
-
-class Options(Running):
+class Options(ProgramOptions):
     """Settings of a step of kind `command`.
 
     Templates may name file, files.<role>, suffix, directory (the job's), job, talk, name, attempt, and facts of the steps
@@ -59,45 +57,45 @@ def pool(options: Options) -> str:
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Whether program, directory and secrets are there, as far as that can be told before there is a job."""
-    return check_running(options, tools)
+    """Check that program, directory and secrets exist, as far as that is known before there is a job."""
+    return check_program(options, tools)
 
 
 def is_still_valid(options: Options, context: StepContext, outcome: Outcome) -> bool:
-    """Whether what it made is still there, also where it is no artifact."""
+    """Whether the outputs are still there, those that are not artifacts, too."""
     fields = _fields(options, context) | {name: fact for name, fact in outcome.facts.items() if name == "video"}
     try:
-        return Promised(options.outputs, context.directory, fields).there()
+        return ExpectedOutputs(options.outputs, context.directory, fields).are_present()
     except Refused:
-        # Its paths were made of what is no more, such as another step's facts.
+        # A path cannot be rendered any more: a fact of another step is gone.
         return False
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
-    """Run it once. The fact of the step's own name has its exit, its first and last lines, its log, and what it made."""
+    """Run the program once. The fact named like the step has its exit, first and last lines, log, and outputs."""
     role = _role(options, context)
     source = context.file(role)
     media = context.artifacts[role].media or (
         await probe(context.tools.encoder, source, context.job.name) if options.probe else None
     )
     fields = _fields(options, context) | ({"video": _video(media)} if media else {})
-    promised = Promised(options.outputs, context.directory, fields)
+    expected = ExpectedOutputs(options.outputs, context.directory, fields)
     if not (options.rework == "over" and goes_over(context.job) is not None):
-        await promised.clear()
+        await expected.clear()
     for text in options.make:
         within(context.directory, render(text, fields)).mkdir(parents=True, exist_ok=True)
-    placed = {role: within(context.directory, render(text, fields)) for role, text in options.place.items()}
+    links = {role: within(context.directory, render(text, fields)) for role, text in options.place.items()}
     try:
-        for role, path in placed.items():
-            await in_thread(_put, context.file(role), path)
-        calling = call_of(options, context, fields)
+        for role, path in links.items():
+            await in_thread(_link, context.file(role), path)
+        program_call = call_of(options, context, fields)
         async with context.slot():
-            told = await call(calling, context)
+            record = await call(program_call, context)
     finally:
-        for path in placed.values():
+        for path in links.values():
             path.unlink(missing_ok=True)
-    artifacts, outputs = await promised.gather()
-    facts: dict[str, Any] = {context.step: {**told, "outputs": outputs}}
+    artifacts, outputs = await expected.gather()
+    facts: dict[str, Any] = {context.step: {**record, "outputs": outputs}}
     return Outcome(artifacts, facts | ({"video": fields["video"]} if media else {}))
 
 
@@ -106,15 +104,15 @@ def _role(options: Options, context: StepContext) -> str:
 
 
 def _fields(options: Options, context: StepContext) -> dict[str, Any]:
-    """What the templates may name. A file of which only a part was fetched is not among `files`."""
-    whole = {role: artifact for role, artifact in context.artifacts.items() if "window" not in artifact.facts}
+    """The fields that templates may name. `files` leaves out a file of which only a part was fetched."""
+    complete = {role: artifact for role, artifact in context.artifacts.items() if "window" not in artifact.facts}
     source = context.artifacts.get(_role(options, context))
     return fields_of(
         context.job,
         context.talk,
         context.facts,
         file=str(context.directory / source.path) if source else "",
-        files={role: str(context.directory / artifact.path) for role, artifact in whole.items()},
+        files={role: str(context.directory / artifact.path) for role, artifact in complete.items()},
         suffix=PurePath(source.path).suffix if source else "",
         directory=str(context.directory),
         attempt=context.job.attempt + 1,
@@ -122,7 +120,7 @@ def _fields(options: Options, context: StepContext) -> dict[str, Any]:
 
 
 def _video(media: Media) -> dict[str, Any]:
-    """What a mail says of a video: `megabytes` are decimal, `rate` is pictures a second."""
+    """The facts of a video for a mail: `megabytes` are decimal, `rate` is frames per second."""
     facts: dict[str, Any] = {"size": media.size, "megabytes": round(media.size / 1e6, 2), "duration": media.duration}
     if media.video:
         width, height = media.video[0].shown
@@ -135,8 +133,8 @@ def _video(media: Media) -> dict[str, Any]:
     return facts
 
 
-def _put(source: Path, target: Path) -> None:
-    """A file that shares its blocks where the disk can do that, else a second name of the same."""
+def _link(source: Path, target: Path) -> None:
+    """Make `target` a clone of `source` if the file system can do that, else a hard link."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     if not clone(source, target):

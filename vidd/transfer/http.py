@@ -12,36 +12,39 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from vidd.display_text import printable
-from vidd.errors import Fault, Refused, RetryLater
+from vidd.errors import Fault, FaultCode, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-def session(*, connect: float = 15.0, silence: float = 60.0) -> aiohttp.ClientSession:
-    """A session without a limit on the whole time; `silence` is the longest wait for the next bytes, in seconds."""
-    return aiohttp.ClientSession(timeout=patience(connect, silence), auto_decompress=False)
+def session(*, connect: float = 15.0, idle: float = 60.0) -> aiohttp.ClientSession:
+    """A session without a limit on the whole transfer; `idle` is the longest wait for the next bytes, in seconds."""
+    return aiohttp.ClientSession(timeout=idle_timeout(connect, idle), auto_decompress=False)
 
 
-def patience(connect: float, silence: float) -> aiohttp.ClientTimeout:
-    """How long to wait for a connection and, once it stands, for the next bytes (seconds), however long all of it takes."""
-    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=silence)
+def idle_timeout(connect: float, idle: float) -> aiohttp.ClientTimeout:
+    """Limits for a connection and then for the next bytes (seconds), but none for the whole transfer."""
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=idle)
 
 
-def authorities(ca: Path | None) -> ssl.SSLContext:
-    """Whom to trust: the system's authorities, and those of a file besides. Refused where it cannot be read."""
+def ssl_context(ca: Path | None) -> ssl.SSLContext:
+    """Trust the system's authorities and those of the file `ca`; Refused if the file cannot be read."""
     context = ssl.create_default_context()
     if ca is not None:
         try:
             context.load_verify_locations(ca)
         except OSError as error:
-            raise Refused(f"The certificates in {ca} cannot be read ({error}): correct `ca` of the account.") from error
+            raise Refused(
+                f"vidd cannot read the certificates in {ca} ({error}): correct `ca` of the account.",
+                code=FaultCode.BAD_SETTINGS,
+            ) from error
     return context
 
 
-def shown(url: str) -> str:
-    """An address without what may be secret in it: user, password, query."""
+def public_url(url: str) -> str:
+    """A URL without the parts that may be secret: user, password, query."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return printable(f"{parts.scheme}://{host}{parts.path}", 200)
@@ -61,29 +64,42 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def fault_of_status(status: int, doing: str, *, after: float | None = None) -> Fault:
-    """The fate of an answer that is no success."""
+    """The fault of an answer that is not a success, at `doing` ("fetching https://…")."""
     if status in {408, 425, 429} or status >= 500:
-        return RetryLater(f"The server answered {status} at {doing}; it is tried again.", after=after)
+        code = FaultCode.RATE_LIMITED if status == 429 else FaultCode.UNAVAILABLE
+        return RetryLater(f"The server answered {status} at {doing}; vidd will retry.", after=after, code=code)
     if status in {404, 410}:
-        return Refused(f"There is nothing ({status}) at {doing}: it was deleted, or the address is wrong.")
+        return Refused(
+            f"There is nothing ({status}) at {doing}: it was deleted, or the address is wrong.",
+            code=FaultCode.NOT_FOUND,
+        )
     if status in {401, 403}:
-        return Refused(f"The server does not allow ({status}) {doing}: give an address that may be read.")
-    return Refused(f"The server answered {status} at {doing}: correct the address.")
+        return Refused(
+            f"The server does not allow ({status}) {doing}: give an address that vidd may read.",
+            code=FaultCode.UNAUTHORIZED if status == 401 else FaultCode.FORBIDDEN,
+        )
+    return Refused(f"The server answered {status} at {doing}: correct the address.", code=FaultCode.REJECTED)
 
 
 @contextmanager
-def asking(doing: str) -> Iterator[None]:
-    """Turn what aiohttp raises inside into a fault. For requests that may be repeated."""
+def map_errors(doing: str) -> Iterator[None]:
+    """Raise aiohttp's errors as faults. For requests that may be repeated."""
     try:
         yield
     except (aiohttp.NonHttpUrlClientError, aiohttp.InvalidURL) as error:
         sentence = f"{doing} leads to an address that is not http or https: correct the address."
         raise Refused(sentence[0].upper() + sentence[1:]) from error
     except aiohttp.TooManyRedirects as error:
-        raise Refused(f"The server redirects in a circle at {doing}: correct the address.") from error
+        raise Refused(
+            f"The server redirects in a circle at {doing}: correct the address.", code=FaultCode.REJECTED
+        ) from error
     except aiohttp.ClientConnectorCertificateError as error:
-        raise Refused(f"The server's certificate is not trusted at {doing}: correct the server.") from error
+        raise Refused(
+            f"The server's certificate is not trusted at {doing}: correct the server.", code=FaultCode.REJECTED
+        ) from error
     except aiohttp.ClientConnectorError as error:
-        raise RetryLater(f"The server cannot be reached for {doing}; it is tried again.") from error
+        raise RetryLater(
+            f"vidd cannot reach the server for {doing} and will retry.", code=FaultCode.UNREACHABLE
+        ) from error
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise RetryLater(f"The connection was lost at {doing}; it is tried again.") from error
+        raise RetryLater(f"The connection was lost at {doing}; vidd will retry.", code=FaultCode.UNREACHABLE) from error

@@ -1,4 +1,4 @@
-"""Download from an address, as one stream; what was cut short goes on from where it ended (RFC 9110, 13 and 14)."""
+"""Downloads a URL as one stream; a download that was cut off resumes where it ended (RFC 9110, 13 and 14)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vidd.aio.retry import retry
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.disk_space import check_free_space
-from vidd.transfer.http import asking, fault_of_status, retry_after, session, shown
+from vidd.transfer.http import fault_of_status, map_errors, public_url, retry_after, session
 
 if TYPE_CHECKING:
     import aiohttp
@@ -18,108 +18,112 @@ if TYPE_CHECKING:
     from vidd.transfer.partial_download import PartialDownload
     from vidd.transfer.progress_meter import ProgressMeter
 
-_PIECE = 2**20
+_BLOCK = 2**20
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
-async def download(
-    url: str, landing: PartialDownload, meter: ProgressMeter, clock: Clock, *, etag: str | None = None
+async def fetch_url(
+    url: str, download: PartialDownload, meter: ProgressMeter, clock: Clock, *, etag: str | None = None
 ) -> int | None:
-    """Fetch `url` into `landing`; the answer is the size the server promised, where it did.
+    """Fetch `url` into `download`; returns the size in bytes that the server promised, if it did.
 
-    Refused where it is gone, or where `etag` says that it is no longer what arrived.
+    Refused if it is gone, or if `etag` shows that it is no longer what arrived.
     """
-    stream = _Stream(url, landing, meter, clock, etag)
-    stream.take_up()
+    stream = _Stream(url, download, meter, clock, etag)
+    stream.resume()
     async with session() as web:
-        await retry(lambda: stream.go_on(web), sleep=clock.sleep, reached=lambda: stream.at)
+        await retry(lambda: stream.fetch_rest(web), sleep=clock.sleep, reached=lambda: stream.position)
     return stream.size
 
 
 @dataclass
 class _Stream:
-    """A download under way: `at` is how many bytes are written, `validator` what If-Range asks for."""
+    """A download under way: `position` is how many bytes are written, `validator` what If-Range sends."""
 
     url: str
-    landing: PartialDownload
+    download: PartialDownload
     meter: ProgressMeter
     clock: Clock
     etag: str | None
     validator: str | None = None
     size: int | None = None
-    at: int = 0
+    position: int = 0
 
-    def take_up(self) -> None:
-        """Begin where an earlier attempt's notes end; the server is asked whether they still hold."""
-        pin, done = self.landing.noted()
+    def resume(self) -> None:
+        """Start where an earlier attempt's notes end; the server is asked whether they still hold."""
+        pin, done = self.download.load_state()
         if pin.get("url") != self.url or not pin.get("validator"):
             return
-        whole = next(number for number in range(len(done) + 1) if number not in done)
-        self.landing.open({"url": self.url, "validator": pin["validator"]})
-        self.validator, self.at = pin["validator"], whole * self.landing.chunk if self.landing.done else 0
-        self.meter.done = self.at
+        finished = next(index for index in range(len(done) + 1) if index not in done)
+        self.download.open({"url": self.url, "validator": pin["validator"]})
+        self.validator = pin["validator"]
+        self.position = finished * self.download.chunk if self.download.done else 0
+        self.meter.done = self.position
 
-    async def go_on(self, web: aiohttp.ClientSession) -> None:
-        """One request for what is missing."""
-        doing = f"fetching {shown(self.url)}"
+    async def fetch_rest(self, web: aiohttp.ClientSession) -> None:
+        """Make one request for all that is missing."""
+        doing = f"fetching {public_url(self.url)}"
         headers = {"Accept-Encoding": "identity"}
-        if self.at and self.validator:
-            headers |= {"Range": f"bytes={self.at}-", "If-Range": self.validator}
-        with asking(doing):
+        if self.position and self.validator:
+            headers |= {"Range": f"bytes={self.position}-", "If-Range": self.validator}
+        with map_errors(doing):
             async with web.get(self.url, headers=headers, max_redirects=10) as answer:
-                self._place(answer, doing)
+                self._check_answer(answer, doing)
                 if self.size is not None:
                     self.meter.total = self.size
-                    check_free_space(self.landing.directory, self.landing.reserve, self.size - self.at)
-                await self._take(answer)
-        if self.size is not None and self.at < self.size:
-            raise RetryLater(f"The connection was lost at {doing}; it is tried again.")
+                    check_free_space(self.download.directory, self.download.reserve, self.size - self.position)
+                await self._write_body(answer)
+        if self.size is not None and self.position < self.size:
+            raise RetryLater(f"The connection was lost at {doing}; vidd will retry.", code=FaultCode.UNREACHABLE)
 
-    def _place(self, answer: aiohttp.ClientResponse, doing: str) -> None:
-        """Find where the coming bytes belong; a whole answer, or one of something else, begins anew."""
+    def _check_answer(self, answer: aiohttp.ClientResponse, doing: str) -> None:
+        """Find where the answer's bytes belong; an answer with all bytes, or of another state, restarts the download."""
         etag = answer.headers.get("ETag", "")
         if self.etag and etag and etag.strip('"') != self.etag.strip('"'):
-            raise Refused(f"What {shown(self.url)} holds was replaced since it arrived: submit its new state.")
-        if answer.status == 206 and self.at:
+            raise Refused(
+                f"The file at {public_url(self.url)} was replaced since it arrived: submit its new state.",
+                code=FaultCode.CONFLICT,
+            )
+        if answer.status == 206 and self.position:
             match = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             same = not etag or not self.validator or not self.validator.startswith('"') or etag == self.validator
-            if match and int(match[1]) == self.at and same:
+            if match and int(match[1]) == self.position and same:
                 self.size = self.size if match[2] == "*" else int(match[2])
                 return
         if answer.status in {206, 416}:
-            self._begin(None)
-            raise RetryLater(f"The server gave other parts than it was asked for at {doing}; it is tried again.")
+            self._restart(None)
+            raise RetryLater(f"The server sent other parts than vidd asked for at {doing}; vidd will retry.")
         if answer.status != 200:
             after = retry_after(answer.headers.get("Retry-After"), self.clock.now())
             raise fault_of_status(answer.status, doing, after=after)
         strong = etag if etag.startswith('"') else None
-        self._begin(strong or answer.headers.get("Last-Modified"))
+        self._restart(strong or answer.headers.get("Last-Modified"))
         self.size = answer.content_length
         if self.size == 0:
-            raise Refused(f"The file at {shown(self.url)} is empty: put it there again and retry.")
+            raise Refused(f"The file at {public_url(self.url)} is empty: put it there again and retry.")
 
-    def _begin(self, validator: str | None) -> None:
-        self.meter.back(self.at)
-        self.at, self.validator = 0, validator
-        self.landing.open({"url": self.url, "validator": validator}, anew=True)
+    def _restart(self, validator: str | None) -> None:
+        self.meter.back(self.position)
+        self.position, self.validator = 0, validator
+        self.download.open({"url": self.url, "validator": validator}, anew=True)
 
-    async def _take(self, answer: aiohttp.ClientResponse) -> None:
-        held = bytearray()
+    async def _write_body(self, answer: aiohttp.ClientResponse) -> None:
+        block = bytearray()
         try:
-            async for piece in answer.content.iter_any():
-                held += piece
-                if len(held) >= _PIECE:
-                    held = await self._put(held)
+            async for data in answer.content.iter_any():
+                block += data
+                if len(block) >= _BLOCK:
+                    block = await self._write(block)
         finally:
-            # What came before the connection broke was paid for; it is kept.
-            await self._put(held)
+            # When the connection breaks, the bytes that came need not be fetched again.
+            await self._write(block)
 
-    async def _put(self, held: bytearray) -> bytearray:
-        if held:
-            await self.landing.write(self.at, held)
-            before = self.at // self.landing.chunk
-            self.at += len(held)
-            self.meter.add(len(held))
-            for index in range(before, self.at // self.landing.chunk):
-                await self.landing.finished(index)
+    async def _write(self, block: bytearray) -> bytearray:
+        if block:
+            await self.download.write(self.position, block)
+            before = self.position // self.download.chunk
+            self.position += len(block)
+            self.meter.add(len(block))
+            for index in range(before, self.position // self.download.chunk):
+                await self.download.finish_chunk(index)
         return bytearray()

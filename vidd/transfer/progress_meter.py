@@ -1,4 +1,4 @@
-"""Count bytes on their way and tell whoever watches, a few times a second."""
+"""Counts the bytes of a transfer and reports progress and speed, four times a second at most."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from vidd.model.event import Event
 
-_EVERY = 0.25
-_MEMORY = 5.0
+_REPORT_EVERY = 0.25
+_AVERAGED_OVER = 5.0
 
 
 class ProgressMeter:
-    """`way` is upload or download. `total` in bytes may be unknown; `done` is what an earlier attempt moved."""
+    """`way` is upload or download. `total` in bytes may be unknown; `done` includes what an earlier attempt moved."""
 
     def __init__(
         self,
@@ -29,32 +29,32 @@ class ProgressMeter:
         total: int | None = None,
         done: int = 0,
     ) -> None:
-        """Begin to count."""
+        """Start to count."""
         self.kind, self.way, self.total, self.done = kind, way, total, done
         self._progress, self._observe = progress, observe
-        self._told, self._fresh = 0.0, 0
-        self._since = time.monotonic()
+        self._unreported = 0
+        self._reported_at, self._since = 0.0, time.monotonic()
         self._speed: float | None = None
 
     def add(self, size: int) -> None:
-        """So many more bytes moved."""
+        """Count `size` more bytes."""
         self.done += size
-        self._fresh += size
-        if time.monotonic() - self._told >= _EVERY:
-            self.tell()
+        self._unreported += size
+        if time.monotonic() - self._reported_at >= _REPORT_EVERY:
+            self.report()
 
     def back(self, size: int) -> None:
-        """So many bytes that were counted must be moved again."""
+        """Take back `size` bytes, which must be moved again."""
         self.done -= size
 
-    def tell(self) -> None:
-        """Say it now."""
+    def report(self) -> None:
+        """Report now, whenever the last time was."""
         now = time.monotonic()
         passed = max(now - self._since, 1e-6)
-        fresh = self._fresh / passed
-        share = min(1.0, passed / _MEMORY)
-        self._speed = fresh if self._speed is None else self._speed * (1 - share) + fresh * share
-        if self._fresh:
-            self._observe(BytesMoved(self.kind, self.way, self._fresh))
-        self._fresh, self._since, self._told = 0, now, now
+        speed = self._unreported / passed
+        share = min(1.0, passed / _AVERAGED_OVER)
+        self._speed = speed if self._speed is None else self._speed * (1 - share) + speed * share
+        if self._unreported:
+            self._observe(BytesMoved(self.kind, self.way, self._unreported))
+        self._unreported, self._since, self._reported_at = 0, now, now
         self._progress(float(self.done), None if self.total is None else float(self.total), "bytes", self._speed)

@@ -1,6 +1,6 @@
-"""A file on its way out, piece by piece: the next one is read while the one before goes over the line.
+"""Reads a file that is being sent, in chunks: the next chunk is read while the one before goes out.
 
-What was made a moment ago is still in memory (the page cache), and reading it there costs less than asking a thread to.
+A file made a moment ago is still in the page cache; reading it there costs less than asking a thread to.
 """
 
 from __future__ import annotations
@@ -16,51 +16,51 @@ from vidd.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-# Larger ones are taken from the system and given back each time, page by page.
-_CACHED = 2**18
-_FROM_DISK = 2**20
+# The allocator takes larger buffers from the system and gives them back each time, page by page.
+_CACHED_CHUNK = 2**18
+_DISK_CHUNK = 2**20
 
 
-async def pieces(file: int, first: int, end: int, *, name: str) -> AsyncIterator[bytes | bytearray]:
-    """The bytes from `first` to before `end` of an open file; Refused where it has become shorter than that."""
-    # A number of its own: whoever sends may close his before the read that is ahead has ended.
-    mine = os.dup(file)
+async def read_chunks(file: int, start: int, end: int, *, name: str) -> AsyncIterator[bytes | bytearray]:
+    """Yield the bytes from `start` to before `end` of an open file; Refused if the file has become shorter than that."""
+    # A descriptor of its own: the caller may close the file before the read that is ahead has ended.
+    own = os.dup(file)
 
-    def read(at: int) -> bytearray | asyncio.Task[bytes]:
-        cached = _cached(mine, min(_CACHED, end - at), at)
+    def read(offset: int) -> bytearray | asyncio.Task[bytes]:
+        cached = _read_cached(own, min(_CACHED_CHUNK, end - offset), offset)
         if cached is not None:
             return cached
-        return asyncio.create_task(in_thread(os.pread, mine, min(_FROM_DISK, end - at), at))
+        return asyncio.create_task(in_thread(os.pread, own, min(_DISK_CHUNK, end - offset), offset))
 
-    ahead, unshared = read(first), 0
+    ahead, since_yielding = read(start), 0
     try:
-        while first < end:
-            data = await ahead if isinstance(ahead, asyncio.Task) else ahead
-            if not data:
-                raise Refused(f"{name!a} became shorter while it was sent: run the job anew.")
-            first += len(data)
-            if first < end:
-                ahead = read(first)
-            yield data
-            # Where neither disk nor line ever makes it wait, others have their turn all the same.
-            unshared += len(data)
-            if unshared >= _FROM_DISK:
-                unshared = 0
+        while start < end:
+            chunk = await ahead if isinstance(ahead, asyncio.Task) else ahead
+            if not chunk:
+                raise Refused(f"The file {name!a} became shorter while vidd sent it: run the job anew.")
+            start += len(chunk)
+            if start < end:
+                ahead = read(start)
+            yield chunk
+            # If neither disk nor line ever makes this task wait, other tasks must have their turn all the same.
+            since_yielding += len(chunk)
+            if since_yielding >= _DISK_CHUNK:
+                since_yielding = 0
                 await asyncio.sleep(0)
     finally:
         if isinstance(ahead, asyncio.Task):
             with suppress(OSError):
                 await ahead
-        os.close(mine)
+        os.close(own)
 
 
-def _cached(file: int, size: int, at: int) -> bytearray | None:
-    """What is in memory of a stretch, at least its beginning; None where the disk would have to be waited for."""
+def _read_cached(file: int, size: int, offset: int) -> bytearray | None:
+    """At least the first of these bytes, from the page cache; None if the disk would have to be waited for."""
     data = bytearray(size)
     try:
-        count = os.preadv(file, [data], at, os.RWF_NOWAIT)
+        count = os.preadv(file, [data], offset, os.RWF_NOWAIT)
     except OSError:
-        # It is not there, or this file system does not tell: the thread reads it, and says what else is wrong.
+        # Not in the cache, or the file system cannot tell: the thread reads it, and reports any other error.
         return None
     del data[count:]
     return data

@@ -4,8 +4,8 @@ from botocore import exceptions as boto
 from builders.aws import an_account
 
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
-from vidd.integrations.aws.account import Account, client, head, shown
-from vidd.integrations.aws.errors import asking, fault_of
+from vidd.integrations.aws.account import Account, client, head, object_name
+from vidd.integrations.aws.errors import fault_of, map_errors
 from vidd.integrations.aws.s3_uri import parse_s3_uri, web_address
 
 
@@ -87,7 +87,7 @@ async def test_an_account_without_keys_on_a_host_without_a_role_is_refused(monke
 
 async def test_a_key_that_no_provider_takes_is_refused_as_a_setting(monkeypatch):
     async with client(an_account("http://127.0.0.1:9"), "s3") as s3:
-        with pytest.raises(Refused, match="do not allow"), asking("putting s3://x y/k"):
+        with pytest.raises(Refused, match="do not allow"), map_errors("putting s3://x y/k"):
             await s3.put_object(Bucket="not a bucket", Key="k", Body=b"")
 
 
@@ -131,7 +131,7 @@ def test_an_address_without_bucket_or_key_names_no_object(uri):
 
 
 def test_an_address_is_shown_in_one_short_line():
-    text = shown("b", "new\nline\u202e" + "x" * 900)
+    text = object_name("b", "new\nline\u202e" + "x" * 900)
     assert text.isascii()
     assert text.isprintable()
     assert len(text) <= 160

@@ -11,7 +11,7 @@ from vidd.errors import Refused, RetryLater
 from vidd.integrations.aws import sqs_source
 from vidd.integrations.aws.account import client
 from vidd.integrations.aws.s3_event import read_message
-from vidd.integrations.aws.sqs_source import arrival_of, counts
+from vidd.integrations.aws.sqs_source import arrival_of, is_wanted
 
 
 @pytest.fixture(scope="module")
@@ -265,13 +265,13 @@ def test_either_a_name_or_an_address_of_the_queue_is_needed(given):
 def test_only_videos_that_came_into_being_count(key, name, counted):
     options = sqs_source.Options(account="library", queue="q", pipeline="talks")
     (event,) = read_message(json.dumps({"Records": [an_event(key, name)]})).events
-    assert counts(options, event) is counted
+    assert is_wanted(options, event) is counted
 
 
 def test_without_endings_everything_counts_but_folders():
     options = sqs_source.Options(account="library", queue="q", pipeline="talks", suffixes=[])
     (event,) = read_message(json.dumps({"Records": [an_event("notes")]})).events
-    assert counts(options, event)
+    assert is_wanted(options, event)
 
 
 def test_an_arrival_names_the_account_its_object_is_read_with():

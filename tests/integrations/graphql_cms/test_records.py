@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 from peers.cms import a_video
 
-from vidd.integrations.graphql_cms.records import Fields, Improper, dig, read_time, read_upload
+from vidd.integrations.graphql_cms.records import Fields, NotAnUpload, dig, read_time, read_upload
 
 
 @pytest.mark.parametrize(
@@ -98,5 +98,5 @@ def test_an_upload_may_wait_for_its_folder_too():
     ],
 )
 def test_what_is_no_upload_says_why(value, reason):
-    with pytest.raises(Improper, match=reason):
+    with pytest.raises(NotAnUpload, match=reason):
         read_upload(value, Fields())

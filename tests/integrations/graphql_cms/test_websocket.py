@@ -9,10 +9,10 @@ from peers.cms import a_video
 from vidd.errors import Fault, Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.errors import NotAllowed
-from vidd.integrations.graphql_cms.websocket import Manner, subscribed
+from vidd.integrations.graphql_cms.websocket import ConnectionOptions, subscribed
 
-QUICK = Manner(ping=0)
-PINGS = Manner(ping=0.1, pong=0.1)
+QUICK = ConnectionOptions(ping=0)
+PINGS = ConnectionOptions(ping=0.1, pong=0.1)
 DOCUMENT = "subscription { videoObjectCreated { id } }"
 
 
@@ -86,7 +86,7 @@ async def test_a_greeting_that_nobody_acknowledges_is_waited_for_so_long_and_no_
         await line.deaf()
 
     async with bare(script) as server:
-        fault = await fault_at(server, tmp_path, Manner(ping=0, greeting=0.3))
+        fault = await fault_at(server, tmp_path, ConnectionOptions(ping=0, greeting=0.3))
     assert isinstance(fault, RetryLater)
     assert "did not acknowledge" in fault.sentence
 

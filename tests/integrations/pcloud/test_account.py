@@ -4,7 +4,6 @@ import pytest
 from builders.pcloud import (
     PASSWORD,
     TOKEN,
-    MovableClock,
     a_desk,
     add_tree,
     an_account,
@@ -13,23 +12,25 @@ from builders.pcloud import (
     no_line_left,
     service,
     the_options,
+    tools_of,
 )
 from peers.pcloud import says
 from pydantic import ValidationError
 
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.pcloud import publisher as pcloud_publisher
-from vidd.integrations.pcloud.api import Account, cloud
-from vidd.integrations.pcloud.files import listing, who
+from vidd.integrations.pcloud.account import Account
+from vidd.integrations.pcloud.api import connect
+from vidd.integrations.pcloud.files import describe_account, list_folder
 from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import read_settings
 
 __all__ = ["certificate", "no_line_left", "service"]
 
 
-async def asked(account):
-    async with cloud(account, "cloud", MovableClock()) as api:
-        return await who(api)
+async def asked(account, tools=None):
+    async with connect(tools or tools_of(account), "cloud") as client:
+        return await describe_account(client)
 
 
 async def test_a_token_is_shown_in_the_header(service):
@@ -41,27 +42,29 @@ async def test_a_token_is_shown_in_the_header(service):
 
 
 async def test_a_password_logs_in_by_digest_and_only_once(service):
+    tools = tools_of(by_password(service))
     for _ in range(3):
-        assert "can be reached" in await asked(by_password(service))
+        assert "can be reached" in await asked(None, tools)
     assert service.logins == 1
     assert service.count("getdigest") == 1
     assert not any("Authorization" in call.headers for call in service.calls)
 
 
 async def test_a_log_in_that_expired_is_made_again_once_whoever_notices_it(service):
-    await asked(by_password(service))
+    tools = tools_of(by_password(service))
+    await asked(None, tools)
     service.expire_logins()
-    async with cloud(by_password(service), "cloud", MovableClock()) as api:
-        await asyncio.gather(*(listing(api, 0) for _ in range(12)))
+    async with connect(tools, "cloud") as client:
+        await asyncio.gather(*(list_folder(client, 0) for _ in range(12)))
     assert service.logins == 2
 
 
 async def test_a_connection_that_stays_logged_in_as_it_was_is_logged_out_first(service):
     service.stays_logged_in = True
-    async with cloud(by_password(service), "cloud", MovableClock()) as api:
-        assert await listing(api, 0) is not None
+    async with connect(tools_of(by_password(service)), "cloud") as client:
+        assert await list_folder(client, 0) is not None
         service.misstep("POST", "^/listfolder$", "status", status=200, body=says(2000))
-        assert await listing(api, 0) is not None
+        assert await list_folder(client, 0) is not None
     assert service.logins == 2
 
 
@@ -131,7 +134,7 @@ async def test_a_server_out_of_reach_is_asked_again_later():
 
 @pytest.mark.parametrize(("region", "host"), [("us", "https://api.pcloud.com"), ("eu", "https://eapi.pcloud.com")])
 def test_each_region_has_a_host_of_its_own(region, host):
-    assert Account(region=region, token=TOKEN).base == host
+    assert Account(region=region, token=TOKEN).base_url == host
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.files.tree import leaves
 from vidd.processes.worker import serve
-from vidd.programs.json_shapes import Broken, read
+from vidd.programs.json_shapes import ShapeError, read
 
 if TYPE_CHECKING:
     from vidd.processes.worker import Progress
@@ -33,12 +33,12 @@ class Kind:
     poses: str | None = None
 
     def scene_files(self, root: Path) -> list[Path]:
-        """The files of the scenes, in their order; Broken where one is missing or not named as it should be."""
+        """The files of the scenes, in their order; ShapeError where one is missing or not named as it should be."""
         found = sorted(path for path in (root / self.name).glob("scene_*.json"))
         for at, path in enumerate(found):
             wanted = self.scene.format(f"{at:03}")
             if path.name != wanted:
-                raise Broken(f"is {path.name} where {wanted} should be: scenes are numbered from 000 without a gap")
+                raise ShapeError(f"is {path.name} where {wanted} should be: scenes are numbered from 000 without a gap")
         return found
 
 
@@ -94,7 +94,7 @@ class Results:
     def _files(self, kind: Kind) -> list[Path]:
         try:
             found = kind.scene_files(self.root)
-        except Broken as broken:
+        except ShapeError as broken:
             raise Refusal(kind.name, f"there {broken}") from None
         if not found:
             raise Refusal(kind.name, f"there is no {kind.scene.format('000')}, nor any other scene")
@@ -103,7 +103,7 @@ class Results:
     def _read(self, path: Path, shape: str) -> Any:
         try:
             return read(path.read_bytes(), shape)
-        except Broken as broken:
+        except ShapeError as broken:
             raise Refusal(self._place(path), str(broken)) from None
 
     def _place(self, path: Path) -> str:

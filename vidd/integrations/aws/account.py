@@ -1,7 +1,7 @@
 """S3 and SQS accounts: one session per account, one client per use.
 
-Botocore never repeats a request here: what may be repeated is repeated by `persist`, what may not (a commit whose
-answer was lost) becomes OutcomeUnknown.
+Botocore's own retries are off: `vidd.aio.retry` repeats what may be repeated, and a commit whose answer was lost
+becomes OutcomeUnknown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from vidd.display_text import printable
 from vidd.errors import RetryLater
-from vidd.integrations.aws.errors import ABSENT, asking, code_of, fault_of, status_of
+from vidd.integrations.aws.errors import ABSENT, code_of, fault_of, map_errors, status_of
 from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class Account(Options):
     @model_validator(mode="before")
     @classmethod
     def _from_environment(cls, values: Any) -> Any:
-        begin = values.get("environment") if isinstance(values, dict) else None
-        return {**from_environment(begin), **values} if isinstance(begin, str) else values
+        prefix = values.get("environment") if isinstance(values, dict) else None
+        return {**from_environment(prefix), **values} if isinstance(prefix, str) else values
 
     @model_validator(mode="after")
     def _both_keys(self) -> Account:
@@ -71,31 +71,30 @@ class Account(Options):
         return self
 
 
-def from_environment(begin: str) -> dict[str, str]:
-    """The fields of an account that variables beginning so give; ValueError where the keys are not among them."""
+def from_environment(prefix: str) -> dict[str, str]:
+    """The account fields that environment variables with this prefix set; ValueError if the keys are not among them."""
     names = {"access_key": "KEY", "secret_key": "SECRET", "region": "REGION", "bucket": "BUCKET"}
-    missing = [
-        f"{begin}_{names[one]}" for one in ("access_key", "secret_key") if not os.environ.get(f"{begin}_{names[one]}")
-    ]
+    variables = {field: f"{prefix}_{name}" for field, name in names.items()}
+    missing = [variables[field] for field in ("access_key", "secret_key") if not os.environ.get(variables[field])]
     if missing:
         raise ValueError(f"there is no {' and no '.join(missing)} in the environment")
-    found = {field: os.environ[f"{begin}_{name}"] for field, name in names.items() if os.environ.get(f"{begin}_{name}")}
-    endpoint = os.environ.get(f"{begin}_ENDPOINT", "").rstrip("/")
+    found = {field: os.environ[variable] for field, variable in variables.items() if os.environ.get(variable)}
+    endpoint = os.environ.get(f"{prefix}_ENDPOINT", "").rstrip("/")
     if endpoint:
         scheme, _, host = endpoint.rpartition("://")
-        # What DigitalOcean shows first is the bucket's own address.
+        # DigitalOcean's console shows the bucket's own address first.
         found["endpoint_url"] = f"{scheme or 'https'}://{host.removeprefix(found.get('bucket', '') + '.')}"
     return found
 
 
 @lru_cache(maxsize=1)
 def _models() -> Any:
-    """The service models, which are dear to load, once for all accounts."""
+    """Botocore's service models, which are slow to load, once for all accounts."""
     return get_session().get_component("data_loader")
 
 
-def _moment(text: Any) -> datetime:
-    """A time of an answer. A listing has one for each object, and botocore's own reading of them takes most of its time."""
+def _parse_time(text: Any) -> datetime:
+    """A timestamp of an answer. A listing has one per object, and botocore's own parser takes most of its time."""
     try:
         return datetime.fromisoformat(text)
     except (TypeError, ValueError):
@@ -107,7 +106,7 @@ def _session(account: Account) -> aioboto3.Session:
     """One session per account."""
     core = get_session()
     core.register_component("data_loader", _models())
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
     return aioboto3.Session(
         botocore_session=core,
         aws_access_key_id=account.access_key,
@@ -127,7 +126,7 @@ async def client(account: Account, service: Literal["s3", "sqs"], *, read_timeou
     if style == "auto" and endpoint:
         style = "path"
     checksums = {} if endpoint is None else dict.fromkeys(
-        # Servers that are not AWS answer botocore's own CRC trailers with errors or wrong sums.
+        # Servers that are not AWS answer botocore's own CRC trailers with errors or wrong checksums.
         ("request_checksum_calculation", "response_checksum_validation"), "when_required",
     )  # fmt: skip
     config = AioConfig(
@@ -135,8 +134,8 @@ async def client(account: Account, service: Literal["s3", "sqs"], *, read_timeou
         connect_timeout=account.connect_timeout,
         read_timeout=max(account.read_timeout, read_timeout),
         max_pool_connections=32,
-        # Each body goes with its Content-MD5, which is signed: hashing it a second time only costs.
-        # Without it, botocore signs links in the old way (version 2), which newer regions refuse.
+        # Without s3v4, botocore signs links by version 2, which newer regions refuse. Payload signing is off because
+        # each body has a Content-MD5, which is signed: a second hash would only cost time.
         signature_version="s3v4" if service == "s3" else None,
         s3={"addressing_style": style, "payload_signing_enabled": False},
         **checksums,
@@ -144,42 +143,42 @@ async def client(account: Account, service: Literal["s3", "sqs"], *, read_timeou
     verify: bool | str = account.verify
     if account.verify and account.ca:
         verify = str(account.ca)
-    with asking(f"a client of {service}"):
-        made = _session(account).client(service, endpoint_url=endpoint, verify=verify, config=config)
-        opened = await made.__aenter__()
+    with map_errors(f"a client of {service}"):
+        manager = _session(account).client(service, endpoint_url=endpoint, verify=verify, config=config)
+        opened = await manager.__aenter__()
     try:
         yield opened
     finally:
-        await made.__aexit__(None, None, None)
+        await manager.__aexit__(None, None, None)
 
 
 async def head(s3: Any, bucket: str, key: str, *, version: str | None = None) -> dict[str, Any] | None:
-    """What HEAD says of an object, or None where there is none.
+    """The answer to HEAD of an object, or None if there is no such object.
 
-    HEAD answers carry no reason, so a refused one is asked again as a GET of one byte to learn it.
+    A HEAD answer carries no reason, so vidd sends a refused one again as a GET of one byte to learn it.
     """
-    which = {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
-    doing = f"looking at {shown(bucket, key)}"
-    with asking(doing):
+    parameters = {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
+    doing = f"looking at {object_name(bucket, key)}"
+    with map_errors(doing):
         try:
-            return dict(await s3.head_object(**which))
+            return dict(await s3.head_object(**parameters))
         except ClientError as error:
             if status_of(error) not in {400, 401, 403, 404}:
                 raise
-            plain = error
-    with asking(doing):
+            head_error = error
+    with map_errors(doing):
         try:
-            answer = await s3.get_object(**which, Range="bytes=0-0")
+            answer = await s3.get_object(**parameters, Range="bytes=0-0")
             answer["Body"].close()
         except ClientError as error:
             if code_of(error) in ABSENT:
                 return None
             raise
-    if status_of(plain) == 404:
-        raise RetryLater(f"The object came into being at {doing}; it is looked at again.")
-    raise fault_of(plain, doing)
+    if status_of(head_error) == 404:
+        raise RetryLater(f"The object appeared at {doing}; vidd will look again.")
+    raise fault_of(head_error, doing)
 
 
-def shown(bucket: str, key: str) -> str:
-    """An object's address as a sentence may hold it: printable, and no longer than a line."""
+def object_name(bucket: str, key: str) -> str:
+    """An object's address for a sentence: printable, and no longer than a line."""
     return printable(f"s3://{bucket}/{key}", 160)

@@ -1,6 +1,6 @@
-"""Read what S3 says through SQS: plain notifications, wrapped by SNS, from EventBridge, or encoded once more.
+"""Parses S3 event notifications from SQS: plain, wrapped by SNS, from EventBridge, or encoded once more. Pure.
 
-docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html and ev-events.html. Pure.
+docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html and ev-events.html.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _DEPTH = 4
 _REASONS = {"PutObject": "Put", "CopyObject": "Copy", "POST Object": "Post"}
 
 
-class _NotUnderstood(Exception):
+class _ParseError(Exception):
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectEvent:
-    """One thing that happened to one object. `name` is like ObjectCreated:Put, without "s3:" before it."""
+    """An event of one object. `name` is like ObjectCreated:Put, without the "s3:" in front."""
 
     name: str
     bucket: str
@@ -35,10 +35,10 @@ class ObjectEvent:
 
     @property
     def identity(self) -> str:
-        """The same whenever this state of the object is told again, by whichever way.
+        """A key that is the same whenever this state of the object is reported again, by whichever way.
 
-        A version says it all. Without one, the sequencer tells two uploads of the same bytes apart; servers
-        that send none are taken by their ETag, so that their two events of one upload count as one.
+        The version identifies it. Without one, the sequencer tells two uploads of the same bytes apart; for servers
+        that send no sequencer the ETag counts, so that their two events of one upload have one key.
         """
         if self.version:
             return f"{s3_uri(self.bucket, self.key)}?version={quote(self.version)}"
@@ -52,17 +52,17 @@ class ObjectEvent:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a message held: events, and a sentence for each part that could not be understood."""
+    """The content of a message: its events, and a sentence for each part that could not be parsed."""
 
     events: tuple[ObjectEvent, ...] = ()
     faults: tuple[str, ...] = ()
 
 
 def read_message(body: str) -> Reading:
-    """The events in the body of a message. A test event gives none and is no fault."""
+    """The events in the body of a message. S3's test event has none and is not a fault."""
     try:
         return _read(_parsed(body), 1)
-    except _NotUnderstood as fault:
+    except _ParseError as fault:
         return Reading(faults=(str(fault),))
 
 
@@ -70,18 +70,18 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise _NotUnderstood("it is JSON nested too deeply to be an S3 event") from None
+        raise _ParseError("it is JSON nested too deeply to be an S3 event") from None
     except ValueError:
-        raise _NotUnderstood("it is not JSON; only S3 event notifications belong in this queue") from None
+        raise _ParseError("it is not JSON; only S3 event notifications belong in this queue") from None
 
 
 def _read(data: Any, depth: int) -> Reading:
     if depth > _DEPTH:
-        raise _NotUnderstood("it is wrapped more often than any service wraps an S3 event")
+        raise _ParseError("it is wrapped more often than any service wraps an S3 event")
     if isinstance(data, str):
         return _read(_parsed(data), depth + 1)
     if not isinstance(data, dict):
-        raise _NotUnderstood("it is JSON, but no S3 event notification")
+        raise _ParseError("it is JSON, but no S3 event notification")
     if data.get("Event") == "s3:TestEvent":
         return Reading()
     if "Records" in data:
@@ -90,85 +90,100 @@ def _read(data: Any, depth: int) -> Reading:
         return Reading(events=(_from_eventbridge(data),))
     if isinstance(data.get("Message"), str):
         return _read(_parsed(data["Message"]), depth + 1)
-    raise _NotUnderstood("it is JSON, but no S3 event notification (it has neither Records nor detail-type)")
+    raise _ParseError("it is JSON, but no S3 event notification (it has neither Records nor detail-type)")
 
 
 def _records(records: Any) -> Reading:
     if not isinstance(records, list):
-        raise _NotUnderstood("its Records are no list")
+        raise _ParseError("its Records are no list")
     events: list[ObjectEvent] = []
     faults: list[str] = []
     for number, record in enumerate(records, 1):
         try:
             events.append(_from_record(record))
-        except _NotUnderstood as fault:
+        except _ParseError as fault:
             faults.append(f"record {number}: {fault}")
     return Reading(tuple(events), tuple(faults))
 
 
 def _from_record(record: Any) -> ObjectEvent:
     name = _text(record, "eventName")
-    s3 = _table(record, "s3")
-    bucket, thing = _table(s3, "bucket"), _table(s3, "object")
-    key = _text(thing, "key")
-    # Some servers forget to encode; a key that holds what encoding would have taken away is one as it is.
+    s3 = _mapping(record, "s3")
+    bucket, s3_object = _mapping(s3, "bucket"), _mapping(s3, "object")
+    key = _text(s3_object, "key")
+    # Some servers forget to encode: a key with characters that encoding would have replaced is taken as it is.
     if key.isascii() and key.isprintable() and " " not in key:
         try:
             key = unquote_plus(key, errors="strict")
         except UnicodeDecodeError:
-            raise _NotUnderstood("the object's key is not UTF-8") from None
-    return _event(name.removeprefix("s3:"), bucket, thing, key, etag=thing.get("eTag"), time=record.get("eventTime"))
+            raise _ParseError("the object's key is not UTF-8") from None
+    return _event(
+        name.removeprefix("s3:"), bucket, s3_object, key, etag=s3_object.get("eTag"), time=record.get("eventTime")
+    )
 
 
 def _from_eventbridge(data: dict[str, Any]) -> ObjectEvent:
     kind = _text(data, "detail-type")
-    detail = _table(data, "detail")
+    detail = _mapping(data, "detail")
     if not kind.startswith("Object "):
-        raise _NotUnderstood(f"EventBridge's {kind[:60]!a} is nothing that happened to an S3 object")
+        raise _ParseError(f"EventBridge's {kind[:60]!a} is nothing that happened to an S3 object")
     reason = str(detail.get("reason") or "Other")
     name = f"{kind.replace(' ', '')}:{_REASONS.get(reason, reason)}"
-    bucket, thing = _table(detail, "bucket"), _table(detail, "object")
+    bucket, s3_object = _mapping(detail, "bucket"), _mapping(detail, "object")
     # EventBridge, unlike S3 itself, does not encode the key.
     return _event(
-        name, bucket, thing, _text(thing, "key"), etag=thing.get("etag"), time=data.get("time"), id_="version-id"
+        name,
+        bucket,
+        s3_object,
+        _text(s3_object, "key"),
+        etag=s3_object.get("etag"),
+        time=data.get("time"),
+        id_="version-id",
     )
 
 
 def _event(
-    name: str, bucket: dict[str, Any], thing: dict[str, Any], key: str, *, etag: Any, time: Any, id_: str = "versionId"
+    name: str,
+    bucket: dict[str, Any],
+    s3_object: dict[str, Any],
+    key: str,
+    *,
+    etag: Any,
+    time: Any,
+    id_: str = "versionId",
 ) -> ObjectEvent:
-    size, version = thing.get("size"), _word(thing.get(id_))
+    size, version = s3_object.get("size"), _identifier(s3_object.get(id_))
     try:
         key.encode()
     except UnicodeEncodeError:
-        raise _NotUnderstood("the object's key is not UTF-8") from None
+        raise _ParseError("the object's key is not UTF-8") from None
     return ObjectEvent(
         name=name,
         bucket=_text(bucket, "name"),
         key=key,
         size=size if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63 else None,
-        etag=(_word(etag) or "").strip('"') or None,
-        # "null" is the version of everything put while versioning is off: it tells nothing apart.
+        etag=(_identifier(etag) or "").strip('"') or None,
+        # "null" is the version of every object put while versioning is off, so it does not identify one.
         version=None if version == "null" else version,
-        sequencer=_word(thing.get("sequencer")),
-        time=_word(time),
+        sequencer=_identifier(s3_object.get("sequencer")),
+        time=_identifier(time),
     )
 
 
-def _table(parent: Any, name: str) -> dict[str, Any]:
+def _mapping(parent: Any, name: str) -> dict[str, Any]:
     value = parent.get(name) if isinstance(parent, dict) else None
     if not isinstance(value, dict):
-        raise _NotUnderstood(f"it has no {name}, so it is no S3 event")
+        raise _ParseError(f"it has no {name}, so it is no S3 event")
     return value
 
 
 def _text(parent: Any, name: str) -> str:
     value = parent.get(name) if isinstance(parent, dict) else None
     if not isinstance(value, str) or not value:
-        raise _NotUnderstood(f"it has no {name}, so it is no S3 event")
+        raise _ParseError(f"it has no {name}, so it is no S3 event")
     return value
 
 
-def _word(value: Any) -> str | None:
+def _identifier(value: Any) -> str | None:
     """A short printable identifier, or None."""
     return value if isinstance(value, str) and 0 < len(value) <= 1024 and value.isascii() else None

@@ -1,4 +1,4 @@
-"""Which objects the files and trees of a job become: their keys, and how they are described."""
+"""Maps the files and trees of a job to S3 objects: keys, headers and metadata."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.files.content_type import content_type
 from vidd.files.tree import leaves
-from vidd.integrations.aws.account import Account, shown
+from vidd.integrations.aws.account import Account, object_name
 from vidd.integrations.aws.s3_target import Target, header_text, safe_key
-from vidd.integrations.aws.s3_tree import TreeUpload, Wanted
+from vidd.integrations.aws.s3_tree import TreeFile, TreeUpload
 from vidd.model.job import REPLACES
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
@@ -30,7 +30,7 @@ _Template = Annotated[str, AfterValidator(check_template), MayName("role", "part
 
 
 class Layout(Base):
-    """Which objects files and trees become, as settings."""
+    """The settings that say which objects the files and trees become."""
 
     bucket: str | None = Field(
         None, min_length=1, description="The bucket, which must exist; without it, the account's."
@@ -56,16 +56,18 @@ class Layout(Base):
     )
 
     def in_bucket(self, account: Account) -> str:
-        """The bucket; Refused where neither this nor the account names one."""
+        """The bucket; Refused if neither the publisher nor the account names one."""
         bucket = self.bucket or account.bucket
         if bucket is None:
-            raise Refused("No bucket is named: set bucket of the publisher, or of its account.")
+            raise Refused(
+                "No bucket is named: set bucket of the publisher, or of its account.", code=FaultCode.BAD_SETTINGS
+            )
         return bucket
 
 
 @dataclass(frozen=True)
 class File:
-    """A file, the object it becomes, and what templates may name of it."""
+    """A file, the object it becomes, and the fields that templates may name."""
 
     artifact: Artifact
     target: Target
@@ -80,17 +82,22 @@ class Tree:
     bucket: str
     prefix: str
     fields: Mapping[str, Any]
-    wanted: Mapping[str, Wanted]
+    files: Mapping[str, TreeFile]
 
     def to_json(self) -> dict[str, Any]:
         """For a receipt."""
-        size = sum(one.size for one in self.wanted.values())
-        where = {"role": self.artifact.role, "bucket": self.bucket, "prefix": self.prefix}
-        return {**where, "count": len(self.wanted), "size": size}
+        size = sum(file.size for file in self.files.values())
+        return {
+            "role": self.artifact.role,
+            "bucket": self.bucket,
+            "prefix": self.prefix,
+            "count": len(self.files),
+            "size": size,
+        }
 
 
 class Plan:
-    """What goes where. Reads the directories of trees, so it blocks."""
+    """Which file becomes which object. Reads the directories of trees, so the constructor blocks."""
 
     def __init__(self, options: Layout, account: Account, context: PublishContext) -> None:
         self._options, self._context, self._bucket = options, context, options.in_bucket(account)
@@ -109,7 +116,7 @@ class Plan:
     def _target(self, key: str, kind: str, fields: Mapping[str, Any]) -> Target:
         options, job = self._options, self._context.job
         if safe_key(key) in self._keys:
-            raise Refused(f"Two files would be {shown(self._bucket, key)}: put {{{{ role }}}} into the key.")
+            raise Refused(f"Two files would be {object_name(self._bucket, key)}: put {{{{ role }}}} into the key.")
         self._keys.add(key)
         extra = {
             "ContentType": options.content_type or kind,
@@ -134,25 +141,25 @@ class Plan:
     def _tree(self, artifact: Artifact) -> Tree:
         fields, root = self._fields(artifact), self._context.directory / artifact.path
         prefix = render(self._options.prefix, fields).strip("/")
-        begin = f"{prefix}/" if prefix else ""
-        wanted = {
-            f"{begin}{leaf.path}": Wanted(
-                root / leaf.path, leaf.size, self._target(f"{begin}{leaf.path}", content_type(leaf.path), fields)
+        prefix += "/" if prefix else ""
+        files = {
+            f"{prefix}{leaf.path}": TreeFile(
+                root / leaf.path, leaf.size, self._target(f"{prefix}{leaf.path}", content_type(leaf.path), fields)
             )
             for leaf in leaves(root)
         }
-        if not wanted:
+        if not files:
             raise Refused(
-                f"The directory {artifact.role!r} holds no file, and nothing is published in place of something."
+                f"The directory {artifact.role!r} is empty; vidd will not replace published files with nothing."
             )
-        return Tree(artifact, self._bucket, begin, fields, wanted)
+        return Tree(artifact, self._bucket, prefix, fields, files)
 
     def upload(self, s3: Any) -> TreeUpload:
-        """All trees as one."""
+        """The upload of all trees together."""
         return TreeUpload(
             s3,
             self._bucket,
-            {key: file for tree in self.trees for key, file in tree.wanted.items()},
+            {key: file for tree in self.trees for key, file in tree.files.items()},
             roots=[tree.prefix for tree in self.trees],
             part_size=int(self._options.part_size),
             at_once=self._options.at_once,
@@ -161,6 +168,6 @@ class Plan:
 
     @property
     def gone(self) -> set[str]:
-        """The keys of files that were put out before and are in the trees no more."""
+        """The keys of files that were published before and are no longer in the trees."""
         gone = self._context.gone
         return {f"{tree.prefix}{path}" for tree in self.trees for path in gone.get(tree.artifact.role, ())}

@@ -1,6 +1,6 @@
-"""Publish to an S3 bucket: in resumable parts, marked with the job, never over an object that is not the job's.
+"""Publishes to an S3 bucket: resumable parts, objects marked with the job, never over an object of another job.
 
-A tree becomes one object for each of its files, below a prefix; only what changed is sent.
+A directory tree becomes one object for each of its files, below a prefix; only files that changed are sent.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pydantic import AfterValidator, Field
 
 from vidd.aio.retry import retry
 from vidd.aio.shield import in_thread
-from vidd.errors import Refused
-from vidd.integrations.aws.account import Account, client, head, shown
-from vidd.integrations.aws.errors import asking, code_of
+from vidd.errors import FaultCode, Refused
+from vidd.integrations.aws.account import Account, client, head, object_name
+from vidd.integrations.aws.errors import code_of, map_errors
 from vidd.integrations.aws.s3_layout import File, Layout, Plan
 from vidd.integrations.aws.s3_parts import manifest
-from vidd.integrations.aws.s3_target import JOB, is_this
-from vidd.integrations.aws.s3_tree import Done, Resume, delete, unmirror
+from vidd.integrations.aws.s3_target import JOB, is_job_file
+from vidd.integrations.aws.s3_tree import OpenUploads, UploadCounts, delete_marked, delete_object
 from vidd.integrations.aws.s3_upload import Upload
 from vidd.integrations.aws.s3_uri import web_address
 from vidd.model.publication import Receipt
@@ -66,67 +66,69 @@ async def _open(options: Options, tools: Tools) -> AsyncIterator[tuple[Any, Acco
 
 
 @asynccontextmanager
-async def _publication(options: Options, context: PublishContext, *, anew: bool = False) -> AsyncIterator[_Publication]:
+async def _publication(
+    options: Options, context: PublishContext, *, replacing: bool = False
+) -> AsyncIterator[_Publication]:
     account = context.tools.account(options.account, Account)
     plan = await in_thread(Plan, options, account, context)
     async with client(account, "s3") as s3:
-        yield _Publication(options, context, account, plan, s3, anew)
+        yield _Publication(options, context, account, plan, s3, replacing)
 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
-    """Bring the files there one after the other, then the trees. The token holds for each role what a resume needs."""
+    """Upload the files one after the other, then the trees. The token holds for each role what a resume needs."""
     async with _publication(options, context) as publication:
         return await publication.publish()
 
 
 async def replace_files(options: Options, context: PublishContext) -> Receipt:
-    """Send what changed since the edition before, and drop what this job put there and has no more."""
-    async with _publication(options, context, anew=True) as publication:
+    """Send what changed since the revision before, and delete what this job put there and no longer has."""
+    async with _publication(options, context, replacing=True) as publication:
         return await publication.publish()
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
-    """Ask whether all files are there, by marker, size and sum, and all of the trees; None where one is provably not."""
+    """The receipt if all files and trees are there, by metadata, size and ETag; None if one is provably not."""
     async with _publication(options, context) as publication:
         return await publication.reconcile()
 
 
 @dataclass(frozen=True)
 class _Publication:
-    """One context with a client open; `anew` where it was published before with other files."""
+    """A publication with a client open; `replacing` if it was published before with other files."""
 
     options: Options
     context: PublishContext
     account: Account
     plan: Plan
     s3: Any
-    anew: bool = False
+    replacing: bool = False
 
     async def publish(self) -> Receipt:
-        """Send what is not there."""
+        """Upload what is not there yet."""
         plan, context = self.plan, self.context
         token: dict[str, Any] = {"files": dict(context.publication.token.get("files", {}))}
         total = sum(file.artifact.size for file in plan.files)
         meter = ProgressMeter("s3", "upload", progress=context.progress, observe=context.tools.observe, total=total)
-        landed = []
+        uploaded = []
         for number, file in enumerate(plan.files, 1):
             last = number == len(plan.files) and not plan.trees
-            upload = await self._prepared(file, token, meter, last=last)
+            upload = await self._prepare(file, token, meter, last=last)
             try:
-                landed.append(await upload.run())
+                uploaded.append(await upload.run())
             except Refused:
-                await upload.abandon()
+                await upload.abort()
                 raise
-        done = await self._bring(token, meter) if plan.trees else None
-        meter.tell()
-        return await self._receipt(landed, done)
+        counts = await self._upload_trees(token, meter) if plan.trees else None
+        meter.report()
+        return await self._receipt(uploaded, counts)
 
-    async def _prepared(self, file: File, token: dict[str, Any], meter: ProgressMeter, *, last: bool) -> Upload:
+    async def _prepare(self, file: File, token: dict[str, Any], meter: ProgressMeter, *, last: bool) -> Upload:
         role, target, context = file.artifact.role, file.target, self.context
         parts = await manifest(context.directory / file.artifact.path, int(self.options.part_size))
 
         async def save(upload_id: str | None) -> None:
-            token["files"][role] = {**target.where, "etag": parts.etag, "size": parts.size, "upload_id": upload_id}
+            token["files"][role] = {**target.parameters, "etag": parts.etag, "size": parts.size, "upload_id": upload_id}
             await context.checkpoint(token)
 
         async def sent() -> None:
@@ -134,61 +136,61 @@ class _Publication:
                 await context.sent(token)
 
         upload = Upload(self.s3, target, parts, meter, context.tools.clock.sleep, save, sent, self.options.parallel)
-        await upload.take_up(token["files"].get(role, {}))
+        await upload.resume(token["files"].get(role, {}))
         return upload
 
-    async def _bring(self, token: dict[str, Any], meter: ProgressMeter) -> Done:
-        """All trees together; of their files the token holds the multipart uploads that are open."""
+    async def _upload_trees(self, token: dict[str, Any], meter: ProgressMeter) -> UploadCounts:
+        """Upload all trees together. The token holds the multipart uploads of their files that are open."""
         context = self.context
-        begun = dict(context.publication.token.get("parts", {}))
-        token["parts"] = begun
+        open_uploads = dict(context.publication.token.get("parts", {}))
+        token["parts"] = open_uploads
         await context.checkpoint(token)
 
         async def save(key: str, state: Mapping[str, Any] | None) -> None:
             if state is None:
-                begun.pop(key, None)
+                open_uploads.pop(key, None)
             else:
-                begun[key] = dict(state)
+                open_uploads[key] = dict(state)
             await context.checkpoint(token)
 
         upload = self.plan.upload(self.s3)
-        await upload.look()
-        done = await upload.bring(meter, Resume(dict(begun), save))
-        if self.options.delete or self.anew:
-            stale = await upload.stale(None if self.options.delete else self.plan.gone)
-            await upload.drop(stale)
-            done.dropped = len(stale)
-        return done
+        await upload.list_existing()
+        counts = await upload.run(meter, OpenUploads(dict(open_uploads), save))
+        if self.options.delete or self.replacing:
+            stale = await upload.stale_keys(None if self.options.delete else self.plan.gone)
+            await upload.delete(stale)
+            counts.dropped = len(stale)
+        return counts
 
     async def reconcile(self) -> Receipt | None:
-        """Ask whether all is there."""
-        token, landed = self.context.publication.token, []
+        """The receipt if all is there."""
+        token, uploaded = self.context.publication.token, []
         for file in self.plan.files:
-            found = await self._found(file, token.get("files", {}).get(file.artifact.role))
+            found = await self._find(file, token.get("files", {}).get(file.artifact.role))
             if found is None:
                 return None
-            landed.append(found)
+            uploaded.append(found)
         if not self.plan.trees:
-            return await self._receipt(landed, None)
+            return await self._receipt(uploaded, None)
         upload = self.plan.upload(self.s3)
-        await upload.look()
-        if not await upload.complete() or (self.options.delete and await upload.stale()):
+        await upload.list_existing()
+        if not await upload.is_complete() or (self.options.delete and await upload.stale_keys()):
             return None
-        return await self._receipt(landed, Done(equal=len(upload.wanted)))
+        return await self._receipt(uploaded, UploadCounts(equal=len(upload.files)))
 
-    async def _found(self, file: File, state: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    async def _find(self, file: File, state: Mapping[str, Any] | None) -> dict[str, Any] | None:
         target, context = file.target, self.context
         if state is None or (state["Bucket"], state["Key"]) != (target.bucket, target.key):
             return None
         found = await retry(partial(head, self.s3, target.bucket, target.key), sleep=context.tools.clock.sleep)
         path = context.directory / file.artifact.path
-        if found is None or not await is_this(found, context.job.id, path, size=state["size"], etag=state["etag"]):
+        if found is None or not await is_job_file(found, context.job.id, path, size=state["size"], etag=state["etag"]):
             return None
         return found
 
-    async def _receipt(self, landed: list[dict[str, Any]], done: Done | None) -> Receipt:
+    async def _receipt(self, uploaded: list[dict[str, Any]], counts: UploadCounts | None) -> Receipt:
         facts: list[dict[str, Any]] = []
-        for file, found in zip(self.plan.files, landed, strict=True):
+        for file, found in zip(self.plan.files, uploaded, strict=True):
             facts.append(
                 {
                     "role": file.artifact.role,
@@ -200,36 +202,37 @@ class _Publication:
                     "url": await self._link(file),
                 }
             )
-        if done is None:
+        if counts is None:
             return Receipt(url=facts[0]["url"], facts={**facts[0], "files": facts})
         trees = [
-            {**tree.to_json(), "url": self._address(tree.bucket, tree.prefix, tree.fields)} for tree in self.plan.trees
+            {**tree.to_json(), "url": self._object_url(tree.bucket, tree.prefix, tree.fields)}
+            for tree in self.plan.trees
         ]
         first = (facts or trees)[0]
-        return Receipt(url=str(first["url"]), facts={**first, "files": facts, "trees": trees, **done.to_json()})
+        return Receipt(url=str(first["url"]), facts={**first, "files": facts, "trees": trees, **counts.to_json()})
 
     async def _link(self, file: File) -> str:
-        where, expires = file.target.where, int(self.options.expires)
+        parameters, expires = file.target.parameters, int(self.options.expires)
         if self.options.link == "presigned":
-            with asking(f"signing a link to {file.target.shown}"):
-                return str(await self.s3.generate_presigned_url("get_object", Params=where, ExpiresIn=expires))
-        return self._address(file.target.bucket, file.target.key, file.fields)
+            with map_errors(f"signing a link to {file.target.name}"):
+                return str(await self.s3.generate_presigned_url("get_object", Params=parameters, ExpiresIn=expires))
+        return self._object_url(file.target.bucket, file.target.key, file.fields)
 
-    def _address(self, bucket: str, key: str, fields: Mapping[str, Any]) -> str:
+    def _object_url(self, bucket: str, key: str, fields: Mapping[str, Any]) -> str:
         if self.options.public_url is None:
             return web_address(self.account, bucket, key)
         return render(self.options.public_url, {**fields, "bucket": bucket, "key": quote(key)})
 
 
 async def retract(options: Options, context: PublishContext) -> str:
-    """Delete the objects, where that is wanted and they are still this job's. The receipt says which they are."""
+    """Delete the objects that the receipt names, if the settings want that and they are still this job's."""
     receipt = context.publication.receipt
     files: list[dict[str, Any]] = list(receipt.facts.get("files", ())) if receipt else []
     trees: list[dict[str, Any]] = list(receipt.facts.get("trees", ())) if receipt else []
-    places = [(file["bucket"], file["key"]) for file in files] + [
+    addresses = [(file["bucket"], file["key"]) for file in files] + [
         (tree["bucket"], f"{tree['prefix']}…") for tree in trees
     ]
-    names = ", ".join(shown(*place) for place in places) or "what was put there by hand"
+    names = ", ".join(object_name(*address) for address in addresses) or "what was put there by hand"
     if options.retract == "keep":
         return f"{names} was kept, as the settings say."
     sleep, job = context.tools.clock.sleep, context.job.id
@@ -239,24 +242,27 @@ async def retract(options: Options, context: PublishContext) -> str:
             if found is None:
                 continue
             if (found.get("Metadata") or {}).get(JOB) != job:
-                raise Refused(f"{shown(file['bucket'], file['key'])} is another job's by now: it was left there.")
-            await delete(s3, file["bucket"], sleep, file["key"])
+                raise Refused(
+                    f"{object_name(file['bucket'], file['key'])} is another job's by now: vidd left it there.",
+                    code=FaultCode.CONFLICT,
+                )
+            await delete_object(s3, file["bucket"], sleep, file["key"])
         for tree in trees:
-            await unmirror(s3, tree["bucket"], tree["prefix"], job, at_once=options.at_once, sleep=sleep)
+            await delete_marked(s3, tree["bucket"], tree["prefix"], job, at_once=options.at_once, sleep=sleep)
     return f"{names} was deleted."
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Ask for the bucket, and whether uploads in it may be seen."""
+    """Ask for the bucket, and whether the account may list uploads in it."""
     async with _open(options, tools) as (s3, account):
         bucket = options.in_bucket(account)
-        with asking(f"looking at the bucket {bucket}"):
+        with map_errors(f"looking at the bucket {bucket}"):
             await s3.list_objects_v2(Bucket=bucket, MaxKeys=1)
-        with asking(f"looking at the uploads in the bucket {bucket}"):
+        with map_errors(f"looking at the uploads in the bucket {bucket}"):
             try:
                 await s3.list_multipart_uploads(Bucket=bucket, MaxUploads=1)
             except ClientError as error:
-                # rclone calls it so where no upload was ever begun; others do not have the request.
+                # rclone answers NoSuchUpload if no upload was ever started; other servers do not have the request.
                 if code_of(error) not in {"NoSuchUpload", "NotImplemented"}:
                     raise
     return f"The bucket {bucket} can be reached and read."

@@ -1,6 +1,7 @@
-"""Make what is below prefixes of a bucket what trees say: equal objects let be, changed ones replaced, old ones dropped.
+"""Mirrors directory trees below prefixes of a bucket: sends files that changed, deletes objects that are stale.
 
-An object is known as equal by its size and its ETag. Only objects that bear a mark of ours are ever dropped.
+An object with a file's size and ETag is equal to it and is not sent. Only objects with the metadata of a job are ever
+deleted.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
-from vidd.integrations.aws.account import head, shown
-from vidd.integrations.aws.errors import asking
+from vidd.integrations.aws.account import head, object_name
+from vidd.integrations.aws.errors import map_errors
 from vidd.integrations.aws.s3_parts import manifest
-from vidd.integrations.aws.s3_target import JOB, Target, is_this
+from vidd.integrations.aws.s3_target import JOB, Target, is_job_file
 from vidd.integrations.aws.s3_upload import Upload
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file that is to be an object: where it lies here, its size in bytes, and where it goes."""
+class TreeFile:
+    """A file that becomes an object: its path here, its size in bytes, and its target."""
 
     source: Path
     size: int
@@ -38,7 +39,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedObject:
     """An object as a listing shows it; the ETag is without quotes."""
 
     size: int
@@ -46,8 +47,8 @@ class Listed:
 
 
 @dataclass
-class Done:
-    """What it took: files and bytes that went over the line, files that were equal already, objects dropped."""
+class UploadCounts:
+    """The files and bytes that were sent, the files that were equal already, the objects that were deleted."""
 
     sent: int = 0
     sent_bytes: int = 0
@@ -55,213 +56,213 @@ class Done:
     dropped: int = 0
 
     def to_json(self) -> dict[str, int]:
-        """For a receipt."""
+        """The counts, for a receipt."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Resume:
-    """The multipart uploads that an earlier attempt began, by key; `save` makes one durable, with None it is over."""
+class OpenUploads:
+    """The multipart uploads that an earlier attempt began, by key; `save` records one, or with None that it has ended."""
 
-    begun: Mapping[str, Mapping[str, Any]]
+    states: Mapping[str, Mapping[str, Any]]
     save: Callable[[str, Mapping[str, Any] | None], Awaitable[None]]
 
 
-async def listed(s3: Any, bucket: str, prefix: str, sleep: Sleep) -> dict[str, Listed]:
-    """All objects whose keys begin so."""
-    found: dict[str, Listed] = {}
-    more: dict[str, str] = {}
+async def list_objects(s3: Any, bucket: str, prefix: str, sleep: Sleep) -> dict[str, ListedObject]:
+    """All objects with this prefix, by key."""
+    found: dict[str, ListedObject] = {}
+    token: dict[str, str] = {}
     while True:
 
-        async def page(more: dict[str, str] = more) -> Any:
-            with asking(f"listing {shown(bucket, prefix)}"):
-                return await s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
+        async def page(token: dict[str, str] = token) -> Any:
+            with map_errors(f"listing {object_name(bucket, prefix)}"):
+                return await s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
 
         answer = await retry(page, sleep=sleep)
         for row in answer.get("Contents", ()):
-            found[row["Key"]] = Listed(int(row["Size"]), str(row.get("ETag", "")).strip('"'))
+            found[row["Key"]] = ListedObject(int(row["Size"]), str(row.get("ETag", "")).strip('"'))
         if not answer.get("IsTruncated"):
             return found
-        more = {"ContinuationToken": answer["NextContinuationToken"]}
+        token = {"ContinuationToken": answer["NextContinuationToken"]}
 
 
 class TreeUpload:
-    """`wanted` are files by key, all of one bucket; below `roots` (prefixes that end in a slash, or "" for all) lie trees.
+    """`files` are by key, all of one bucket; `roots` are the trees' prefixes, which end in a slash, or "" for all.
 
-    `at_once` objects are looked at or sent at once, large ones in parts of `part_size` bytes, one after the other.
+    `at_once` objects are compared or sent at once, large ones in parts of `part_size` bytes, one after the other.
     """
 
     def __init__(
         self,
         s3: Any,
         bucket: str,
-        wanted: Mapping[str, Wanted],
+        files: Mapping[str, TreeFile],
         *,
         roots: Sequence[str],
         part_size: int,
         at_once: int,
         sleep: Sleep,
     ) -> None:
-        self.s3, self._bucket, self.wanted = s3, bucket, wanted
+        self.s3, self._bucket, self.files = s3, bucket, files
         self._roots, self._part_size, self._at_once, self.sleep = roots, part_size, at_once, sleep
         self._manifests: dict[str, Manifest] = {}
-        self.there: dict[str, Listed] = {}
+        self.existing: dict[str, ListedObject] = {}
 
-    async def look(self) -> None:
-        """See what is there."""
+    async def list_existing(self) -> None:
+        """List the objects that are there."""
         for root in outermost(self._roots):
-            self.there |= await listed(self.s3, self._bucket, root, self.sleep)
+            self.existing |= await list_objects(self.s3, self._bucket, root, self.sleep)
 
     async def manifest(self, key: str) -> Manifest:
-        """The parts of a file and their sums, made once."""
+        """The parts of a file and their MD5s, computed once."""
         if key not in self._manifests:
-            self._manifests[key] = await manifest(self.wanted[key].source, self._part_size)
+            self._manifests[key] = await manifest(self.files[key].source, self._part_size)
         return self._manifests[key]
 
-    async def _equal(self, key: str) -> bool:
-        found = self.there.get(key)
-        return found is not None and found == Listed(self.wanted[key].size, (await self.manifest(key)).etag)
+    async def _is_equal(self, key: str) -> bool:
+        found = self.existing.get(key)
+        return found is not None and found == ListedObject(self.files[key].size, (await self.manifest(key)).etag)
 
-    async def bring(self, meter: ProgressMeter, resume: Resume) -> Done:
-        """Send what is not there."""
-        done = Done()
+    async def run(self, meter: ProgressMeter, open_uploads: OpenUploads) -> UploadCounts:
+        """Send the files that are not there."""
+        counts = UploadCounts()
         missing: list[str] = []
 
         async def compare(key: str) -> None:
-            if await self._equal(key):
-                done.equal += 1
+            if await self._is_equal(key):
+                counts.equal += 1
             else:
                 missing.append(key)
 
-        await gather_bounded(self._at_once, self.wanted, compare)
-        meter.total = (meter.total or 0) + sum(self.wanted[key].size for key in missing)
+        await gather_bounded(self._at_once, self.files, compare)
+        meter.total = (meter.total or 0) + sum(self.files[key].size for key in missing)
 
         async def send(key: str) -> None:
-            if await _Sending(self, key, meter, resume).run():
-                done.sent, done.sent_bytes = done.sent + 1, done.sent_bytes + self.wanted[key].size
+            if await _TreeFileUpload(self, key, meter, open_uploads).run():
+                counts.sent, counts.sent_bytes = counts.sent + 1, counts.sent_bytes + self.files[key].size
             else:
-                done.equal += 1
+                counts.equal += 1
 
         await gather_bounded(self._at_once, sorted(missing), send)
-        return done
+        return counts
 
-    async def stale(self, gone: Collection[str] | None = None) -> list[str]:
-        """The keys below the roots that no tree has any more and that bear a mark of ours.
+    async def stale_keys(self, gone: Collection[str] | None = None) -> list[str]:
+        """The keys below the roots that no tree has any more and whose objects have the metadata of a job.
 
-        With `gone`, only those that this job put there: marked by it, or among these keys of its edition before.
+        With `gone`, only those that this job put there: by the metadata, or because `gone` (of the revision before) has them.
         """
-        spare = [key for key in self.there if key not in self.wanted]
-        marked: list[str] = []
-        example = next(iter(self.wanted.values())).target
+        unknown = [key for key in self.existing if key not in self.files]
+        stale: list[str] = []
+        example = next(iter(self.files.values())).target
 
-        async def look(key: str) -> None:
+        async def check(key: str) -> None:
             found = await retry(partial(head, self.s3, self._bucket, key), sleep=self.sleep)
-            marks = (found or {}).get("Metadata") or {}
-            own = gone is None or key in gone or marks.get(JOB) == example.job
-            if JOB in marks and own and example.may_replace(marks):
-                marked.append(key)
+            metadata = (found or {}).get("Metadata") or {}
+            own = gone is None or key in gone or metadata.get(JOB) == example.job
+            if JOB in metadata and own and example.may_replace(metadata):
+                stale.append(key)
 
-        await gather_bounded(self._at_once, spare, look)
-        return sorted(marked)
+        await gather_bounded(self._at_once, unknown, check)
+        return sorted(stale)
 
-    async def drop(self, keys: Iterable[str]) -> None:
+    async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects."""
-        await gather_bounded(self._at_once, keys, partial(delete, self.s3, self._bucket, self.sleep))
+        await gather_bounded(self._at_once, keys, partial(delete_object, self.s3, self._bucket, self.sleep))
 
-    async def complete(self) -> bool:
+    async def is_complete(self) -> bool:
         """Whether every file is there with its bytes."""
-        if any(key not in self.there or self.there[key].size != one.size for key, one in self.wanted.items()):
+        if any(key not in self.existing or self.existing[key].size != file.size for key, file in self.files.items()):
             return False
-        whole = True
+        complete = True
 
-        async def look(key: str) -> None:
-            nonlocal whole
-            if whole and not await self._equal(key):
+        async def check(key: str) -> None:
+            nonlocal complete
+            if complete and not await self._is_equal(key):
                 found = await retry(partial(head, self.s3, self._bucket, key), sleep=self.sleep)
-                one, parts = self.wanted[key], self._manifests[key]
-                job = one.target.job
-                whole = found is not None and await is_this(found, job, one.source, size=one.size, etag=parts.etag)
+                file, etag = self.files[key], self._manifests[key].etag
+                complete = found is not None and await is_job_file(
+                    found, file.target.job, file.source, size=file.size, etag=etag
+                )
 
-        await gather_bounded(self._at_once, self.wanted, look)
-        return whole
+        await gather_bounded(self._at_once, self.files, check)
+        return complete
 
 
-class _Sending:
-    """One file of a tree on its way. What is lost on the way is looked for, and sent again only where it is not there."""
+class _TreeFileUpload:
+    """The upload of one file of a tree. If an answer is lost, the file is sent again only if it is not there."""
 
-    def __init__(self, tree: TreeUpload, key: str, meter: ProgressMeter, resume: Resume) -> None:
-        self._tree, self._key, self._meter, self._resume = tree, key, meter, resume
-        self._one = tree.wanted[key]
-        self._begun = dict(resume.begun.get(key, {}))
-        self._absent = key not in tree.there
-        self._went = self._fresh = False
+    def __init__(self, tree: TreeUpload, key: str, meter: ProgressMeter, open_uploads: OpenUploads) -> None:
+        self._tree, self._key, self._meter, self._open_uploads = tree, key, meter, open_uploads
+        self._file = tree.files[key]
+        self._state = dict(open_uploads.states.get(key, {}))
+        self._absent = key not in tree.existing
+        # Whether anything was sent at all, and whether the last attempt sent it.
+        self._sent_something = self._sent_now = False
 
     async def run(self) -> bool:
-        """Bring it there; False where a look at the object itself shows that it is equal."""
-        self._parts = await self._tree.manifest(self._key)
-        await retry(self._once, sleep=self._tree.sleep)
-        if self._begun:
-            await self._resume.save(self._key, None)
-        return self._went
-
-    @property
-    def _state(self) -> dict[str, Any]:
-        return {**self._one.target.where, "etag": self._parts.etag, "size": self._parts.size}
+        """Upload the file; False if a look at the object itself shows that it is equal."""
+        self._manifest = await self._tree.manifest(self._key)
+        await retry(self._attempt, sleep=self._tree.sleep)
+        if self._state:
+            await self._open_uploads.save(self._key, None)
+        return self._sent_something
 
     async def _save(self, upload_id: str | None) -> None:
-        self._went = self._fresh = True
+        self._sent_something = self._sent_now = True
         if upload_id is not None:
-            self._begun = {**self._state, "upload_id": upload_id}
-            await self._resume.save(self._key, self._begun)
+            identity = {"etag": self._manifest.etag, "size": self._manifest.size, "upload_id": upload_id}
+            self._state = {**self._file.target.parameters, **identity}
+            await self._open_uploads.save(self._key, self._state)
 
     async def _sent(self) -> None:
-        """How far single objects are is not kept: a listing tells it."""
+        """Single objects of a tree are not recorded: a listing shows them."""
 
-    async def _once(self) -> None:
-        tree, target = self._tree, self._one.target
+    async def _attempt(self) -> None:
+        tree = self._tree
         upload = Upload(
-            tree.s3, target, self._parts, self._meter, tree.sleep, self._save, self._sent, 1, absent=self._absent
-        )
-        self._absent = self._fresh = False
-        await upload.take_up(self._begun)
+            tree.s3, self._file.target, self._manifest, self._meter, tree.sleep, self._save, self._sent, 1,
+            absent=self._absent,
+        )  # fmt: skip
+        self._absent = self._sent_now = False
+        await upload.resume(self._state)
         try:
             await upload.run()
         except OutcomeUnknown as unknown:
-            # The next attempt begins with a look, and sends nothing that is there.
-            raise RetryLater(unknown.sentence) from unknown
+            # The next attempt begins with a look at the object, and sends nothing that is there.
+            raise RetryLater(unknown.sentence, code=unknown.code) from unknown
         except Refused:
-            await upload.abandon()
+            await upload.abort()
             raise
-        if self._went and not self._fresh and len(self._parts.digests) == 1:
-            self._meter.add(self._one.size)
+        if self._sent_something and not self._sent_now and len(self._manifest.digests) == 1:
+            self._meter.add(self._file.size)
 
 
 def outermost(roots: Iterable[str]) -> list[str]:
     """The prefixes that are not below another of them."""
-    several = set(roots)
-    return sorted(root for root in several if not any(root != other and root.startswith(other) for other in several))
+    prefixes = set(roots)
+    return sorted(root for root in prefixes if not any(root != other and root.startswith(other) for other in prefixes))
 
 
-async def delete(s3: Any, bucket: str, sleep: Sleep, key: str) -> None:
-    """Delete an object; one that is gone already is as good."""
+async def delete_object(s3: Any, bucket: str, sleep: Sleep, key: str) -> None:
+    """Delete an object, if it is there."""
 
-    async def once() -> None:
-        with asking(f"deleting {shown(bucket, key)}"):
+    async def delete() -> None:
+        with map_errors(f"deleting {object_name(bucket, key)}"):
             await s3.delete_object(Bucket=bucket, Key=key)
 
-    await retry(once, sleep=sleep)
+    await retry(delete, sleep=sleep)
 
 
-async def unmirror(s3: Any, bucket: str, prefix: str, job: str, *, at_once: int, sleep: Sleep) -> int:
-    """Delete the objects below a prefix that bear the mark of a job; returns how many were."""
+async def delete_marked(s3: Any, bucket: str, prefix: str, job: str, *, at_once: int, sleep: Sleep) -> int:
+    """Delete the objects below a prefix that have the metadata of a job; returns their number."""
     count = 0
 
-    async def look(key: str) -> None:
+    async def delete_if_marked(key: str) -> None:
         nonlocal count
         found = await retry(partial(head, s3, bucket, key), sleep=sleep)
         if ((found or {}).get("Metadata") or {}).get(JOB) == job:
-            await delete(s3, bucket, sleep, key)
+            await delete_object(s3, bucket, sleep, key)
             count += 1
 
-    await gather_bounded(at_once, await listed(s3, bucket, prefix, sleep), look)
+    await gather_bounded(at_once, await list_objects(s3, bucket, prefix, sleep), delete_if_marked)
     return count

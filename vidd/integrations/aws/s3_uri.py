@@ -1,4 +1,4 @@
-"""How an S3 object is written: as a URI of ours, and as an address a browser opens."""
+"""S3 URIs of vidd, and the web addresses of objects."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def s3_uri(bucket: str, key: str) -> str:
-    """`s3://bucket/key`, the key percent-encoded, so that no key can break a line, a query or a path."""
+    """`s3://bucket/key` with the key percent-encoded, so that no key can break a line, a query or a path."""
     return f"s3://{bucket}/{quote(key, safe='/')}"
 
 
 def parse_s3_uri(uri: str) -> tuple[str, str]:
-    """The bucket and the key of a URI; Refused where it has not both."""
+    """The bucket and the key of a URI; Refused unless it has both."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket or not key:
         raise Refused(f"{uri[:200]!a} names no object: write s3://bucket/key.")
@@ -25,7 +25,7 @@ def parse_s3_uri(uri: str) -> tuple[str, str]:
 
 
 def web_address(account: Account, bucket: str, key: str) -> str:
-    """Where the object would be seen by anybody, were it public."""
+    """The address at which a browser would open the object, if it is public."""
     path = quote(key, safe="/")
     dotted = "." in bucket
     if account.endpoint_url is None:
@@ -39,13 +39,13 @@ def web_address(account: Account, bucket: str, key: str) -> str:
 
 
 def key_of(account: Account, bucket: str, address: str) -> str:
-    """The key that is meant: by an address a browser opens, s3://bucket/key, or the key itself; "" where none is."""
+    """The key in a web address, in s3://bucket/key, or the key itself; "" if there is none."""
     text = address.strip()
     if text.startswith("s3://"):
         return unquote(text.removeprefix("s3://").partition("/")[2])
-    begin = web_address(account, bucket, "")
-    if text.startswith(begin):
-        return unquote(text.removeprefix(begin).partition("?")[0])
+    prefix = web_address(account, bucket, "")
+    if text.startswith(prefix):
+        return unquote(text.removeprefix(prefix).partition("?")[0])
     parts = urlsplit(text)
     if parts.scheme in {"http", "https"}:
         return unquote(parts.path).lstrip("/")

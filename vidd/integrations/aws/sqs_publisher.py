@@ -1,7 +1,7 @@
-"""Tell other systems by a message in an SQS queue.
+"""Notifies other systems by a message in an SQS queue.
 
-The queue may hand a message over twice by itself (a standard queue promises "at least once"), so each carries an
-`id` that is the same at every repetition. A FIFO queue drops a repetition itself, for five minutes.
+A standard queue may deliver a message twice ("at least once"), so each message has an `id` that is the same at every
+repetition. A FIFO queue drops repetitions itself, for five minutes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vidd.aio.retry import retry
 from vidd.display_text import quoted, size_in_words
-from vidd.errors import OutcomeUnknown, Refused, RetryLater
+from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.aws.account import Account, client
-from vidd.integrations.aws.errors import asking
+from vidd.integrations.aws.errors import map_errors
 from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
@@ -27,10 +27,10 @@ from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render, render_json
 from vidd.settings.types import Size
 
-_FIFO_WINDOW = timedelta(minutes=4)
-"""For how long a FIFO queue surely drops a repetition: five minutes by its documentation, less a minute for clocks."""
-_ATTRIBUTES = 10
-_PRESET = {"vidd": 4, "template": 1, "talkbot": 5, "transcription": 1}
+_DEDUPLICATION = timedelta(minutes=4)
+"""How long a FIFO queue certainly drops a repetition: five minutes by its documentation, less a minute for clocks."""
+_MAX_ATTRIBUTES = 10
+_OWN_ATTRIBUTES = {"vidd": 4, "template": 1, "talkbot": 5, "transcription": 1}
 
 _Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
@@ -67,7 +67,7 @@ class Options(NoticeOptions):
     )
 
     @model_validator(mode="after")
-    def _fitting(self) -> Options:
+    def _check_options(self) -> Options:
         if (self.queue_url is None) is (self.queue is None):
             raise ValueError("give either queue_url or queue")
         if (self.body is not None) != (self.format == "template"):
@@ -78,9 +78,9 @@ class Options(NoticeOptions):
             raise ValueError(f'format = "{self.format}" has no words for a retraction: leave retractions out')
         if "id" in self.attributes:
             raise ValueError("the attribute id is set by vidd: leave it out")
-        if len(self.attributes) + _PRESET[self.format] > _ATTRIBUTES:
+        if len(self.attributes) + _OWN_ATTRIBUTES[self.format] > _MAX_ATTRIBUTES:
             raise ValueError(
-                f"a message has {_ATTRIBUTES} attributes at most, {_PRESET[self.format]} of them vidd's own"
+                f"a message has {_MAX_ATTRIBUTES} attributes at most, {_OWN_ATTRIBUTES[self.format]} of them vidd's own"
             )
         return self
 
@@ -90,17 +90,17 @@ class Options(NoticeOptions):
         return (self.queue or self.queue_url or "").rpartition("/")[2]
 
     def labels_named(self) -> dict[tuple[str, ...], str]:
-        """The publishers that are meant, by the option that names them; the usual ones need not be there."""
+        """The labels of publishers that the settings name, by option; those of the defaults need not exist."""
         return {("urls", name): label for name, label in self.urls.items()} if "urls" in self.model_fields_set else {}
 
     @property
     def tells_retraction(self) -> bool:
-        """Whether a retraction is told."""
+        """Whether a retraction is announced."""
         return self.format == "vidd" if self.retractions is None else self.retractions
 
     @property
     def fifo(self) -> bool:
-        """Whether it is a FIFO queue, which its name says."""
+        """Whether it is a FIFO queue, by its name."""
         return self.name.endswith(".fifo")
 
 
@@ -125,7 +125,7 @@ class _Message:
 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
-    """Send it. The token says since when a message is open that nobody knows the fate of."""
+    """Send the message. The token says since when a message is `open`, that is, of unknown outcome."""
     account = context.tools.account(options.account, Account)
     notice = notice_of(context)
     message = _message(options, notice)
@@ -133,7 +133,7 @@ async def publish(options: Options, context: PublishContext) -> Receipt:
     if options.fifo:
         fields |= {"MessageGroupId": _group(options, notice), "MessageDeduplicationId": notice.id}
     earlier = context.publication.token if context.publication.token.get("id") == notice.id else {}
-    # One that is open from before stays so, whatever becomes of this one.
+    # A message that is open from before stays open, whatever the outcome of this one.
     token = {**notice.token, "open": earlier.get("open")}
     now = context.tools.clock.now().isoformat()
     async with client(account, "sqs") as sqs:
@@ -145,35 +145,37 @@ async def publish(options: Options, context: PublishContext) -> Receipt:
             await context.checkpoint(token)
             raise
         except OutcomeUnknown:
-            if not _dropped_by_queue(options, token["open"] or now, context.tools):
+            if not _queue_drops_repetition(options, token["open"] or now, context.tools):
                 raise _unknown(options, notice.id) from None
             raise RetryLater(
-                f"The queue {options.name} gave no answer; the message is sent again, and the queue drops a second one."
+                f"The queue {options.name} gave no answer; vidd will send the message again, and the queue will drop a second"
+                " one.",
+                code=FaultCode.NO_ANSWER,
             ) from None
     confirmed = {"queue": options.name, "message_id": str(answer["MessageId"])}
     return Receipt(facts={**notice.token, **confirmed})
 
 
 async def _send(options: Options, context: PublishContext, sqs: Any, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    async def once() -> Mapping[str, Any]:
-        with asking(f"sending to the queue {options.name}", commits=not options.repeat):
+    async def send() -> Mapping[str, Any]:
+        with map_errors(f"sending to the queue {options.name}", commits=not options.repeat):
             return dict(await sqs.send_message(**request))
 
-    return await (retry(once, sleep=context.tools.clock.sleep) if options.repeat else once())
+    return await (retry(send, sleep=context.tools.clock.sleep) if options.repeat else send())
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
-    """None where it may be sent (again): a queue cannot be asked. OutcomeUnknown where a person must."""
+    """None if the message may be sent (again): a queue cannot be asked. OutcomeUnknown if only a person can find out."""
     token = context.publication.token
     if options.repeat or not token.get("open") or token.get("id") != notice_id(context):
         return None
-    if _dropped_by_queue(options, token["open"], context.tools):
+    if _queue_drops_repetition(options, token["open"], context.tools):
         return None
     raise _unknown(options, token["id"])
 
 
-def _dropped_by_queue(options: Options, since: str, tools: Tools) -> bool:
-    return options.fifo and tools.clock.now() - datetime.fromisoformat(since) < _FIFO_WINDOW
+def _queue_drops_repetition(options: Options, since: str, tools: Tools) -> bool:
+    return options.fifo and tools.clock.now() - datetime.fromisoformat(since) < _DEDUPLICATION
 
 
 def _unknown(options: Options, identity: str) -> OutcomeUnknown:
@@ -184,34 +186,35 @@ def _unknown(options: Options, identity: str) -> OutcomeUnknown:
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Ask for the queue and its limits; nothing is sent."""
+    """Ask for the queue and its limits; send nothing."""
     account = tools.account(options.account, Account)
     async with client(account, "sqs") as sqs:
         url = await _url(options, sqs)
-        with asking(f"looking at the queue {options.name}"):
+        with map_errors(f"looking at the queue {options.name}"):
             answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
     limit = int(answer.get("Attributes", {}).get("MaximumMessageSize", 0))
     if 0 < limit < options.largest:
         raise Refused(
-            f"The queue {options.name} takes {limit} bytes at most: set `largest` to that, or raise its limit."
+            f"The queue {options.name} takes {limit} bytes at most: set `largest` to that, or raise its limit.",
+            code=FaultCode.BAD_SETTINGS,
         )
-    return f"The queue {options.name} can be reached; nothing was sent to try it."
+    return f"The queue {options.name} can be reached; vidd sent nothing to try it."
 
 
 async def _url(options: Options, sqs: Any) -> str:
     if options.queue_url is not None:
         return options.queue_url
-    with asking(f"looking for the queue {options.name}"):
+    with map_errors(f"looking for the queue {options.name}"):
         return str((await sqs.get_queue_url(QueueName=options.queue))["QueueUrl"])
 
 
 def _message(options: Options, notice: Notice) -> _Message:
-    """Refused where a template cannot be rendered, or all together is larger than the queue takes."""
-    body, attributes = _preset(options, notice)
+    """The message; Refused if a template cannot be rendered, or the message is larger than the queue takes."""
+    body, attributes = _body_and_attributes(options, notice)
     more = {name: render(text, notice.fields) for name, text in options.attributes.items()}
-    # An attribute without a value is refused by the queue, and says no more than one that is not there.
-    all_of_them = {name: harmless(value) for name, value in {**attributes, **more, "id": notice.id}.items() if value}
-    message = _Message(harmless(body), all_of_them)
+    # The queue refuses an attribute without a value.
+    filled = {name: harmless(value) for name, value in {**attributes, **more, "id": notice.id}.items() if value}
+    message = _Message(harmless(body), filled)
     if not message.body:
         raise Refused("The body of the message is empty, which no queue takes: correct its template.")
     if message.size > options.largest:
@@ -222,19 +225,19 @@ def _message(options: Options, notice: Notice) -> _Message:
     return message
 
 
-def _preset(options: Options, notice: Notice) -> tuple[str, dict[str, str]]:
-    """The body, and the attributes beside it."""
+def _body_and_attributes(options: Options, notice: Notice) -> tuple[str, dict[str, str]]:
+    """The body and the attributes of the chosen format."""
     uuid = str(notice.fields["uuid"] or "")
     addresses = {name: notice.fields["urls"].get(label) or "" for name, label in options.urls.items()}
     match options.format:
         case "talkbot":
-            told = {**addresses, "uid": uuid}
-            return as_json({"Body": _as_attributes(told)}), told
+            values = {**addresses, "uid": uuid}
+            return as_json({"Body": _as_attributes(values)}), values
         case "transcription":
             return as_json({"Body": {"uuid": uuid, **addresses}}), {}
         case "template":
-            make = render_json if options.body_is == "json" else render
-            return make(options.body or "", notice.fields), {}
+            render_body = render_json if options.body_is == "json" else render
+            return render_body(options.body or "", notice.fields), {}
         case _:
             return notice.body, {name: str(notice.facts[name] or "") for name in ("type", "job", "uuid")}
 
@@ -244,10 +247,10 @@ def _as_attributes(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def _group(options: Options, notice: Notice) -> str:
-    """Up to 128 letters, digits and punctuation; another text becomes its checksum."""
-    made = render(options.group, notice.fields)
-    if re.fullmatch(r"[\x21-\x7e]{1,128}", made):
-        return made
-    if not made:
+    """The message group id: up to 128 letters, digits and punctuation; any other text is replaced by its SHA-256."""
+    group = render(options.group, notice.fields)
+    if re.fullmatch(r"[\x21-\x7e]{1,128}", group):
+        return group
+    if not group:
         raise Refused(f"The group of the queue {quoted(options.name)} is empty: correct `group`.")
-    return hashlib.sha256(made.encode(errors="replace")).hexdigest()
+    return hashlib.sha256(group.encode(errors="replace")).hexdigest()

@@ -1,7 +1,7 @@
-"""Watch an SQS queue for S3 event notifications, with several long polls at once.
+"""Watches an SQS queue for S3 event notifications, with several long polls at once.
 
-A message is deleted only after its arrivals are durable; what cannot be understood goes, with its reason, to the
-dead letters. One about an object of another ending, or of an event not asked for, is acknowledged and dropped.
+A message is deleted only after its arrivals are durable. A message that cannot be parsed becomes a dead letter with its
+reason. Events that the settings do not ask for, or of objects with another suffix, are acknowledged and dropped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from vidd.aio.bounded import gather_bounded
 from vidd.errors import RetryLater
 from vidd.integrations.aws.account import Account, client
-from vidd.integrations.aws.errors import asking
+from vidd.integrations.aws.errors import map_errors
 from vidd.integrations.aws.s3_event import ObjectEvent, read_message
 from vidd.integrations.aws.s3_uri import s3_uri
 from vidd.model.job import Arrival
@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Options(Base):
-    """Which queue, and what of it counts."""
+    """Which queue, and what of it is_wanted."""
 
     account: str = Field(description="The S3 account the queue belongs to.")
     queue_url: str | None = Field(None, description="The queue's address.")
@@ -47,23 +47,23 @@ class Options(Base):
     )
 
     @model_validator(mode="after")
-    def _one_queue(self) -> Options:
+    def _names_queue(self) -> Options:
         if (self.queue_url is None) is (self.queue is None):
             raise ValueError("give either queue_url or queue")
         return self
 
 
-def counts(options: Options, event: ObjectEvent) -> bool:
-    """Whether an event is of a kind, and about an object of an ending, that was asked for."""
-    if not any(fnmatchcase(event.name, one.removeprefix("s3:")) for one in options.events):
+def is_wanted(options: Options, event: ObjectEvent) -> bool:
+    """Whether the settings ask for this kind of event and for this suffix."""
+    if not any(fnmatchcase(event.name, pattern.removeprefix("s3:")) for pattern in options.events):
         return False
     if event.key.endswith("/"):
-        return False  # the marker of a folder, as the AWS console makes them
+        return False  # the AWS console makes such an object for a folder
     return not options.suffixes or event.key.lower().endswith(tuple(suffix.lower() for suffix in options.suffixes))
 
 
 def arrival_of(options: Options, event: ObjectEvent) -> Arrival:
-    """An event as an arrival."""
+    """The arrival of an event."""
     facts = {
         "bucket": event.bucket,
         "key": event.key,
@@ -82,31 +82,31 @@ def arrival_of(options: Options, event: ObjectEvent) -> Arrival:
 
 
 async def watch(options: Options, context: SourceContext) -> None:
-    """Poll until cancelled. Refused where the queue or the account cannot be used as they are."""
+    """Poll until cancelled. Refused if the queue or the account cannot be used as they are."""
     account = context.tools.account(options.account, Account)
     async with client(account, "sqs", read_timeout=options.wait + 15) as sqs:
-        polls = _Polls(options, context, sqs)
+        polls = _Poller(options, context, sqs)
         await gather_bounded(options.polls, range(options.polls), polls.poll)
 
 
 @dataclass
-class _Polls:
-    """The polls of one queue. `in_hand` counts the messages received whose arrivals are not durable yet."""
+class _Poller:
+    """The polls of one queue. `unrecorded` counts the messages received whose arrivals are not durable yet."""
 
     options: Options
     context: SourceContext
     sqs: Any
     queue_url: str | None = None
-    in_hand: int = 0
+    unrecorded: int = 0
     failed: int = 0
     caught_up: bool = False
 
     async def poll(self, _number: int) -> None:
-        """Take, hand in, delete; a lost connection is waited out."""
+        """Receive messages, record their arrivals, delete them; wait while the queue cannot be reached."""
         while True:
             try:
                 messages = await self._receive()
-                await self._take(messages)
+                await self._process(messages)
             except _Unreached as lost:
                 self.failed += 1
                 self.context.down(lost.fault.sentence)
@@ -115,7 +115,7 @@ class _Polls:
     async def _receive(self) -> list[dict[str, Any]]:
         options = self.options
         try:
-            with asking("reading the queue"):
+            with map_errors("reading the queue"):
                 url = self.queue_url or options.queue_url
                 if url is None:
                     url = str((await self.sqs.get_queue_url(QueueName=options.queue))["QueueUrl"])
@@ -123,7 +123,7 @@ class _Polls:
                 answer = await self.sqs.receive_message(
                     QueueUrl=url,
                     MaxNumberOfMessages=options.batch,
-                    # The first looks are short, so that a queue with nothing in it is known as such soon.
+                    # The first polls are short, so that vidd soon knows that an empty queue is empty.
                     WaitTimeSeconds=int(options.wait if self.caught_up else min(1.0, options.wait)),
                 )
         except RetryLater as fault:
@@ -132,29 +132,29 @@ class _Polls:
         self.context.up()
         return list(answer.get("Messages", ()))
 
-    async def _take(self, messages: list[dict[str, Any]]) -> None:
+    async def _process(self, messages: list[dict[str, Any]]) -> None:
         if not messages:
-            if not self.in_hand:
+            if not self.unrecorded:
                 self.caught_up = True
                 self.context.caught_up()
             return
-        self.in_hand += len(messages)
+        self.unrecorded += len(messages)
         try:
-            await self._hand_in(messages)
+            await self._record(messages)
         finally:
-            self.in_hand -= len(messages)
+            self.unrecorded -= len(messages)
         await self._delete(messages)
 
-    async def _hand_in(self, messages: list[dict[str, Any]]) -> None:
+    async def _record(self, messages: list[dict[str, Any]]) -> None:
         arrivals: dict[str, Arrival] = {}
         for message in messages:
             body = str(message.get("Body", ""))
             reading = read_message(body)
             if reading.faults:
-                shown = body.encode(errors="backslashreplace").decode()
-                await self.context.dead_letter(shown, f"This message was put aside: {'; '.join(reading.faults)}.")
+                printed = body.encode(errors="backslashreplace").decode()
+                await self.context.dead_letter(printed, f"vidd put this message aside: {'; '.join(reading.faults)}.")
             for event in reading.events:
-                if counts(self.options, event):
+                if is_wanted(self.options, event):
                     arrivals.setdefault(event.identity, arrival_of(self.options, event))
                 else:
                     _log.debug("event dropped", source=self.context.name, key=event.key, event_name=event.name)
@@ -162,19 +162,19 @@ class _Polls:
             await self.context.admit(list(arrivals.values()))
 
     async def _delete(self, messages: list[dict[str, Any]]) -> None:
-        """Acknowledge. One that cannot be comes again, and its arrivals are known then."""
+        """Acknowledge messages. One that is not acknowledged comes again; its arrivals are known by then."""
         entries = [
             {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]} for number, message in enumerate(messages)
         ]
         try:
-            with asking("acknowledging messages"):
+            with map_errors("acknowledging messages"):
                 await self.sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
         except RetryLater as fault:
             raise _Unreached(fault) from fault
 
 
 class _Unreached(Exception):
-    """The queue, and not the store, said "again later"."""
+    """The queue cannot be reached; a RetryLater of the store is not caught."""
 
     def __init__(self, fault: RetryLater) -> None:
         super().__init__(fault.sentence)
@@ -185,7 +185,7 @@ async def check(options: Options, tools: Tools) -> str:
     """Ask for the queue and its attributes."""
     account = tools.account(options.account, Account)
     async with client(account, "sqs") as sqs:
-        with asking("looking at the queue"):
+        with map_errors("looking at the queue"):
             url = options.queue_url or (await sqs.get_queue_url(QueueName=options.queue))["QueueUrl"]
             answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
     waiting = answer.get("Attributes", {}).get("ApproximateNumberOfMessages", "?")

@@ -16,7 +16,7 @@ from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.disk_space import check_free_space
 from vidd.integrations.aws.account import head
-from vidd.integrations.aws.s3_tree import Listed, listed
+from vidd.integrations.aws.s3_tree import ListedObject, list_objects
 from vidd.integrations.datasets.download import bring
 from vidd.integrations.datasets.model import mark_to_json
 from vidd.integrations.datasets.plan import ROOT, Found, Seen, TaskPlan
@@ -71,26 +71,26 @@ class Workshop:
     async def _seen(self, version: Version, task: str, document: TaskDocument, frames: Sequence[FrameDocument]) -> Seen:
         here = self.open
         root = f"{ROOT}/{version.group}/{task}/"
-        there = await listed(here.s3, here.bucket, root, here.sleep)
+        there = await list_objects(here.s3, here.bucket, root, here.sleep)
         pictures = {key: one for frame in frames if (key := frame.picture) and (one := there.get(key)) is not None}
         if away := [key for frame in frames if (key := frame.picture) and not key.startswith(root)]:
             around = os.path.commonpath([key.rpartition("/")[0] for key in away])
-            found = await listed(here.s3, here.bucket, f"{around}/" if around else "", here.sleep)
+            found = await list_objects(here.s3, here.bucket, f"{around}/" if around else "", here.sleep)
             pictures |= {key: found[key] for key in away if key in found}
         lacking = any(frame.picture not in pictures for frame in frames)
         film = await self._listed(document.film) if document.film is not None and lacking else None
         return Seen(there, pictures, film, self.is_here)
 
-    async def _listed(self, key: str) -> Listed | None:
+    async def _listed(self, key: str) -> ListedObject | None:
         here = self.open
 
         async def look() -> dict[str, Any] | None:
             return await head(here.s3, here.bucket, key)
 
         found = await retry(look, sleep=here.sleep)
-        return Listed(int(found["ContentLength"]), str(found["ETag"]).strip('"')) if found is not None else None
+        return ListedObject(int(found["ContentLength"]), str(found["ETag"]).strip('"')) if found is not None else None
 
-    def is_here(self, key: str, one: Listed) -> bool:
+    def is_here(self, key: str, one: ListedObject) -> bool:
         """Whether this object was made by an attempt that was cut off later."""
         path = self.tree / key
         if not path.is_file() or path.stat().st_size != one.size:
@@ -126,7 +126,7 @@ class Workshop:
     async def _fetch(self, plan: TaskPlan, frames: Sequence[Frame], room: Path) -> dict[int, Path]:
         """The pictures that a child must see, by the frames' numbers."""
         places: dict[int, Path] = {}
-        wanted: list[tuple[str, Path, Listed | None]] = []
+        wanted: list[tuple[str, Path, ListedObject | None]] = []
         for one in frames:
             if not _needs_picture(one) or (one.image is None and one.source is None):
                 continue
@@ -139,13 +139,13 @@ class Workshop:
                 places[number] = room / str(number)
                 wanted.append((key, places[number], found))
 
-        async def one_of_them(row: tuple[str, Path, Listed | None]) -> None:
+        async def one_of_them(row: tuple[str, Path, ListedObject | None]) -> None:
             await self._bring(*row)
 
         await gather_bounded(self.at_once, wanted, one_of_them)
         return places
 
-    async def _bring(self, key: str, path: Path, found: Listed | None) -> None:
+    async def _bring(self, key: str, path: Path, found: ListedObject | None) -> None:
         here, context = self.open, self.context
         if found is None:
             raise Refused(f"{key!a} is not in the bucket: put it there again")

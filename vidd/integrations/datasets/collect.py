@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.shield import in_thread
 from vidd.files.disk_space import retry_if_full
-from vidd.integrations.aws.s3_tree import Listed, listed
+from vidd.integrations.aws.s3_tree import ListedObject, list_objects
 from vidd.integrations.datasets.build import TREE
 from vidd.integrations.datasets.model import digest
 from vidd.integrations.datasets.plan import ROOT, key_differs
@@ -61,7 +61,7 @@ class Gathering:
         """Make what differs. `send` is what is not in the bucket, `drop` what is there and is not wanted any more."""
         workshop, version = self._workshop, self._version
         here = workshop.open
-        there = await listed(here.s3, here.bucket, self.root, here.sleep)
+        there = await list_objects(here.s3, here.bucket, self.root, here.sleep)
         page = await in_thread(workshop.ledger.read, WHOLE)
         made_of = self._made_of()
         lacking = {
@@ -104,7 +104,7 @@ class Gathering:
     def _chosen(self) -> list[tuple[str, str, str, str, str]]:
         return sorted((row for rows in self._samples.values() for row in rows), key=lambda row: row[1])
 
-    def _has(self, there: Mapping[str, Listed], key: str, one: Listed | None) -> bool:
+    def _has(self, there: Mapping[str, ListedObject], key: str, one: ListedObject | None) -> bool:
         if one is None:
             return False
         return there.get(key) == one or self._workshop.is_here(key, one)

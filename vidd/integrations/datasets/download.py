@@ -12,26 +12,26 @@ from vidd.aio.retry import retry
 from vidd.aio.shield import in_thread
 from vidd.errors import Refused, RetryLater
 from vidd.files.disk_space import retry_if_full
-from vidd.integrations.aws.account import shown
-from vidd.integrations.aws.errors import ABSENT, asking, code_of
+from vidd.integrations.aws.account import object_name
+from vidd.integrations.aws.errors import ABSENT, code_of, map_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vidd.integrations.aws.s3_tree import Listed
+    from vidd.integrations.aws.s3_tree import ListedObject
     from vidd.integrations.datasets.options import Open
 
 _PIECE = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-async def bring(here: Open, key: str, path: Path, listed: Listed) -> None:
+async def bring(here: Open, key: str, path: Path, listed: ListedObject) -> None:
     """Write the object as it was `listed` to `path`; Refused where it is gone or another by now."""
-    name, s3 = shown(here.bucket, key), here.s3
+    name, s3 = object_name(here.bucket, key), here.s3
 
     async def once() -> None:
         total = hashlib.md5(usedforsecurity=False)
-        with asking(f"reading {name}"), retry_if_full():
+        with map_errors(f"reading {name}"), retry_if_full():
             try:
                 answer = await s3.get_object(Bucket=here.bucket, Key=key)
             except ClientError as error:

@@ -56,7 +56,7 @@ async def opened(options: Place, tools: Tools) -> AsyncIterator[Open]:
 async def asked(options: Place, tools: Tools) -> str:
     """Ask for the documents and the bucket; a sentence of what was found."""
     async with opened(options, tools) as here:
-        with aws_errors.asking(f"looking at the bucket {here.bucket}"):
+        with aws_errors.map_errors(f"looking at the bucket {here.bucket}"):
             await here.s3.list_objects_v2(Bucket=here.bucket, MaxKeys=1)
         waiting = len(await here.documents.pending())
         return f"The documents and the bucket {here.bucket} can be read: {waiting} data sets are pending."

@@ -13,7 +13,7 @@ from vidd.model.augmentation import chosen, recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vidd.integrations.aws.s3_tree import Listed
+    from vidd.integrations.aws.s3_tree import ListedObject
     from vidd.integrations.datasets.annotations import FrameDocument, TaskDocument
     from vidd.integrations.datasets.labels import Mark
     from vidd.integrations.datasets.model import Version
@@ -37,12 +37,12 @@ class Manner:
 class Seen:
     """What is there: objects of the task, its frames' stored `pictures` and its `film`, all as listed; `local` files besides."""
 
-    there: Mapping[str, Listed]
-    pictures: Mapping[str, Listed]
-    film: Listed | None
-    local: Callable[[str, Listed], bool]
+    there: Mapping[str, ListedObject]
+    pictures: Mapping[str, ListedObject]
+    film: ListedObject | None
+    local: Callable[[str, ListedObject], bool]
 
-    def has(self, key: str, one: Listed | None) -> bool:
+    def has(self, key: str, one: ListedObject | None) -> bool:
         """Whether this very object is in the bucket, or lies here to be sent."""
         return one is not None and (self.there.get(key) == one or self.local(key, one))
 
@@ -277,7 +277,7 @@ class TaskPlan:
         return {"outside": outside, "unlisted": unlisted}
 
 
-def key_differs(there: Listed | None, size: int, etag: str) -> bool:
+def key_differs(there: ListedObject | None, size: int, etag: str) -> bool:
     """Whether an object is not there, or is another."""
     return there is None or (there.size, there.etag) != (size, etag)
 

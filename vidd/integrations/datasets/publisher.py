@@ -19,7 +19,7 @@ from vidd.errors import Refused
 from vidd.files.content_type import content_type
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_target import Target, safe_key
-from vidd.integrations.aws.s3_tree import Resume, TreeUpload, Wanted
+from vidd.integrations.aws.s3_tree import OpenUploads, TreeFile, TreeUpload
 from vidd.integrations.aws.s3_uri import web_address
 from vidd.integrations.datasets.documents import COMPLETE, PENDING
 from vidd.integrations.datasets.options import Open, Place, asked, opened
@@ -96,7 +96,7 @@ class _Publication:
         changes = await in_thread(self._changing, document)
         if changes is not None:
             await self._bring(changes, document)
-        self._meter.tell()
+        self._meter.report()
         did = {name: self._token["did"].get(name, 0) for name in _COUNTED}
         account = self.context.tools.account(self.options.account, Account)
         url = web_address(account, self.here.bucket, f"{self._root}/{self.version.id}/")
@@ -178,14 +178,14 @@ class _Publication:
         upload = TreeUpload(
             self.here.s3,
             self.here.bucket,
-            {key: Wanted(self._tree / key, size, self._target(key)) for key, size, _ in rows},
+            {key: TreeFile(self._tree / key, size, self._target(key)) for key, size, _ in rows},
             roots=[root],
             part_size=int(self.options.part_size),
             at_once=self.options.at_once,
             sleep=self.here.sleep,
         )
-        await upload.look()
-        done = await upload.bring(self._meter, Resume(dict(self._token["parts"]), self._save_part))
+        await upload.list_existing()
+        done = await upload.run(self._meter, OpenUploads(dict(self._token["parts"]), self._save_part))
         self._count(**done.to_json())
 
     def _target(self, key: str) -> Target:
@@ -215,7 +215,7 @@ class _Publication:
             at_once=self.options.at_once,
             sleep=self.here.sleep,
         )
-        await upload.drop(keys)
+        await upload.delete(keys)
         await in_thread(partial(self._forget, task, keys))
         self._count(dropped=len(keys))
 

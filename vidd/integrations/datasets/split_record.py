@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.files.atomic import sync
 from vidd.files.disk_space import retry_if_full
-from vidd.integrations.aws.s3_tree import Listed
+from vidd.integrations.aws.s3_tree import ListedObject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +32,10 @@ class Page:
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     shares: list[float] | None = None
 
-    def is_made(self, key: str, fingerprint: str) -> Listed | None:
+    def is_made(self, key: str, fingerprint: str) -> ListedObject | None:
         """The object that was made of this, as a listing would show it."""
         found = self.made.get(key)
-        return Listed(found[1], found[2]) if found is not None and found[0] == fingerprint else None
+        return ListedObject(found[1], found[2]) if found is not None and found[0] == fingerprint else None
 
 
 class Ledger:

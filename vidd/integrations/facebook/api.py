@@ -24,7 +24,7 @@ from vidd.aio.retry import retry
 from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.facebook.errors import GraphError, fate_of, graph_error
 from vidd.settings.types import Duration, Options
-from vidd.transfer.http import asking, authorities, patience
+from vidd.transfer.http import idle_timeout, map_errors, ssl_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -212,7 +212,7 @@ class _Multipart:
 @contextmanager
 def _answered(doing: str, *, commits: bool) -> Iterator[None]:
     try:
-        with asking(doing):
+        with map_errors(doing):
             yield
     except RetryLater as fault:
         if commits and not isinstance(fault.__cause__, aiohttp.ClientConnectorError):
@@ -225,7 +225,7 @@ def _answered(doing: str, *, commits: bool) -> Iterator[None]:
 @asynccontextmanager
 async def graph(account: Account, name: str, clock: Clock, *, wait_after_400: float = 21600.0) -> AsyncIterator[Graph]:
     """Open a session for an account; `wait_after_400` is in seconds."""
-    timeout = patience(account.connect_timeout, account.read_timeout)
-    trust = authorities(account.ca) if account.ca is not None else True
+    timeout = idle_timeout(account.connect_timeout, account.read_timeout)
+    trust = ssl_context(account.ca) if account.ca is not None else True
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=trust)) as web:
         yield Graph(web, account, name, clock, wait_after_400)

@@ -86,5 +86,5 @@ class Sending:
         )
         transfer = Transfer(self._api, session, self._path, size=self._size, meter=meter, note=self._note)
         await transfer.run()
-        meter.tell()
+        meter.report()
         return transfer.session

@@ -16,7 +16,7 @@ from vidd.aio.retry import retry
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.facebook.api import Chunk
 from vidd.integrations.facebook.errors import GraphError
-from vidd.transfer.read_ahead import pieces
+from vidd.transfer.read_ahead import read_chunks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -130,7 +130,7 @@ class Transfer:
         return await self._graph.upload(form, page=self._graph.page, doing=self._doing, chunk=chunk)
 
     async def _pieces(self, file: int, at: int, end: int) -> AsyncIterator[bytes | bytearray]:
-        async for piece in pieces(file, at, end, name=self._path.name):
+        async for piece in read_chunks(file, at, end, name=self._path.name):
             yield piece
             self._meter.add(len(piece))
 

@@ -17,7 +17,7 @@ from vidd.aio.retry import retry
 from vidd.display_text import printable
 from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.google.auth import GoogleAccount, Tokens
-from vidd.transfer.http import asking, retry_after
+from vidd.transfer.http import map_errors, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -131,7 +131,7 @@ class Api:
     async def _once(self, method: str, url: str, doing: str, *, repeatable: bool, **request: Any) -> Answer:
         whole = isinstance(request["data"], bytes | None)
         try:
-            with asking(doing):
+            with map_errors(doing):
                 async with (
                     self._session(keep=repeatable and whole) as session,
                     session.request(method, url, allow_redirects=False, **request) as answer,

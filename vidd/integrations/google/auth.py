@@ -22,7 +22,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from vidd.aio.retry import retry
 from vidd.errors import Refused, RetryLater
 from vidd.settings.types import Duration, Options
-from vidd.transfer.http import asking, authorities, patience, retry_after
+from vidd.transfer.http import idle_timeout, map_errors, retry_after, ssl_context
 
 if TYPE_CHECKING:
     from vidd.ports import Clock
@@ -37,7 +37,7 @@ _ASSERTION = 3600
 
 
 # Most requests have a session of their own, and reading the system's authorities takes tens of milliseconds.
-_trust = lru_cache(maxsize=8)(authorities)
+_trust = lru_cache(maxsize=8)(ssl_context)
 
 
 class GoogleAccount(Options):
@@ -83,7 +83,7 @@ class GoogleAccount(Options):
         """
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=_trust(self.ca), enable_cleanup_closed=_LINGERS),
-            timeout=patience(self.connect_timeout, self.read_timeout),
+            timeout=idle_timeout(self.connect_timeout, self.read_timeout),
         )
 
 
@@ -129,7 +129,7 @@ class Tokens:
         now = self.clock.now()
         url, form = self._form(now)
         doing = f"the sign-in of the account {self.name} at Google"
-        with asking(doing):
+        with map_errors(doing):
             async with self.account.session() as session, session.post(url, data=form) as answer:
                 body = _parsed(await answer.read())
                 after = retry_after(answer.headers.get("Retry-After"), now)

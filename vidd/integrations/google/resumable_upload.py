@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.aio.idle_timeout import IdleTimeout
 from vidd.aio.retry import retry
 from vidd.errors import RetryLater
-from vidd.transfer.read_ahead import pieces
+from vidd.transfer.read_ahead import read_chunks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -83,7 +83,7 @@ class ResumableUpload:
     def _stand_at(self, held: int) -> None:
         self._held = held
         self.meter.done = held
-        self.meter.tell()
+        self.meter.report()
 
     async def _send(self) -> Standing:
         first, end = self._held, min(self.size, self._held + self.chunk)
@@ -105,7 +105,7 @@ class ResumableUpload:
         return _standing(self.api, answer, self.size, self.doing)
 
     async def _bytes(self, file: int, first: int, end: int, silence: IdleTimeout) -> AsyncIterator[bytes | bytearray]:
-        async for data in pieces(file, first, end, name=self.path.name):
+        async for data in read_chunks(file, first, end, name=self.path.name):
             yield data
             self.meter.add(len(data))
             silence.touch()

@@ -1,7 +1,7 @@
-"""An account at a CMS that speaks GraphQL: its addresses, and how to get in.
+"""An account at a CMS with a GraphQL API: its addresses and credentials.
 
-A session of aiohttp belongs to one connection and is closed with it. It carries a token as a header, or the cookie of
-a login such as Keystone's `authenticateUserWithPassword` (keystonejs.com, "Authentication").
+Each connection has an aiohttp session of its own. The session carries a token as a header, or the cookie of a login
+such as Keystone's `authenticateUserWithPassword` (keystonejs.com, "Authentication").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from yarl import URL
 
 from vidd.ports import Tools
 from vidd.settings.types import Duration, Options
-from vidd.transfer.http import authorities, patience, shown
+from vidd.transfer.http import idle_timeout, public_url, ssl_context
 
 _LOGIN = (
     "mutation ($email: String!, $password: String!) {"
@@ -30,7 +30,7 @@ _LOGIN = (
 
 
 class Account(Options):
-    """A CMS, and who we are there: nobody, the bearer of a token, or somebody with a password."""
+    """A CMS, and the credentials for it: none, a token, or an e-mail address and a password."""
 
     kind: Literal["cms"] = Field("cms", description="A CMS that speaks GraphQL.")
     url: str = Field(pattern=r"^https?://[^\s@]+$", description="Where its GraphQL answers queries.")
@@ -63,14 +63,14 @@ class Account(Options):
 
     @field_validator("token")
     @classmethod
-    def _is_a_line(cls, token: SecretStr | None) -> SecretStr | None:
+    def _one_line(cls, token: SecretStr | None) -> SecretStr | None:
         text = token.get_secret_value() if token else "-"
         if not (text and text.isascii() and text.isprintable()):
             raise ValueError("a token is one line of ASCII")
         return token
 
     @model_validator(mode="after")
-    def _one_way_in(self) -> Account:
+    def _one_credential(self) -> Account:
         if (self.email is None) is not (self.password is None):
             raise ValueError("email and password go together: give both or neither")
         if self.email is not None and self.token is not None:
@@ -79,26 +79,26 @@ class Account(Options):
 
     @property
     def socket_url(self) -> str:
-        """Where subscriptions are."""
+        """The address of subscriptions."""
         return self.ws_url or "ws" + self.url.removeprefix("http")
 
     @property
-    def place(self) -> str:
-        """The CMS as sentences name it."""
-        return shown(self.url)
+    def display_url(self) -> str:
+        """The address for sentences, without secrets."""
+        return public_url(self.url)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be told."""
+        """The texts that no sentence may contain."""
         return tuple(secret.get_secret_value() for secret in (self.token, self.password) if secret is not None)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header of the token."""
-        return self.bearing(self.token.get_secret_value()) if self.token else {}
+        """The headers of every request."""
+        return self.auth_header(self.token.get_secret_value()) if self.token else {}
 
-    def bearing(self, token: str) -> dict[str, str]:
-        """A token as a header."""
+    def auth_header(self, token: str) -> dict[str, str]:
+        """The header that carries a token."""
         return {self.header: f"{self.scheme} {token}".strip()}
 
     @property
@@ -107,27 +107,26 @@ class Account(Options):
         if self.token is None or self.init_token is None:
             return {}
         token = self.token.get_secret_value()
-        return {self.init_token: self.bearing(token)[self.header] if self.init_token == self.header else token}
+        return {self.init_token: self.auth_header(token)[self.header] if self.init_token == self.header else token}
 
 
 @asynccontextmanager
-async def session(account: Account, tools: Tools, **more: Any) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session of its own, closed at the end. Refused where the certificates cannot be read."""
-    context = await asyncio.to_thread(authorities, tools.path(account.ca) if account.ca else None)
-    # An address made of numbers, as in a laboratory's network, has cookies too.
+async def session(account: Account, tools: Tools) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session that is closed at the end. Refused if the certificates cannot be read."""
+    context = await asyncio.to_thread(ssl_context, tools.path(account.ca) if account.ca else None)
+    # `unsafe` keeps cookies of a host that is named by its IP address, as in a laboratory's network.
     jar = aiohttp.CookieJar(unsafe=True)
     headers: Mapping[str, str] = {"User-Agent": "vidd", **account.headers}
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=context),
         cookie_jar=jar,
         headers=headers,
-        timeout=patience(account.connect_timeout, account.timeout),
-        **more,
-    ) as made:
-        yield made
+        timeout=idle_timeout(account.connect_timeout, account.timeout),
+    ) as opened:
+        yield opened
 
 
 def has_cookie(web: aiohttp.ClientSession, url: str) -> bool:
-    """Whether the session would send a cookie there."""
-    plain = urlsplit(url)._replace(scheme="https" if url.startswith(("https", "wss")) else "http")
-    return bool(web.cookie_jar.filter_cookies(URL(plain.geturl())))
+    """Whether the session would send a cookie to this address."""
+    http_url = urlsplit(url)._replace(scheme="https" if url.startswith(("https", "wss")) else "http")
+    return bool(web.cookie_jar.filter_cookies(URL(http_url.geturl())))

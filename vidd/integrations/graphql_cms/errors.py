@@ -1,4 +1,4 @@
-"""What a GraphQL server's refusals mean: errors in answers, close codes of its WebSocket, statuses of its handshake.
+"""What the errors of a GraphQL server mean: errors in answers, WebSocket close codes, HTTP statuses, lost connections.
 
 Errors are {"message", "path", "extensions": {"code"}} (GraphQL specification, "Errors"); one without a path is about
 the request, one with a path about a field that failed while it was answered. Close codes are those of the protocol
@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from vidd.display_text import printable
-from vidd.errors import Fault, Refused, RetryLater
+from vidd.errors import Fault, FaultCode, Refused, RetryLater
 
 _NOT_ALLOWED = {
     "UNAUTHENTICATED",
@@ -44,32 +44,37 @@ _CLOSED: Mapping[int, tuple[type[Fault], str]] = {
 }  # fmt: skip
 
 
+_CREDENTIALS = "correct the token, or the e-mail and password, of its account"
+
+
 class NotAllowed(Refused):
-    """The server knows what was asked and refuses these credentials."""
+    """The server refuses these credentials."""
+
+    default_code = FaultCode.UNAUTHORIZED
 
 
-def words_of(errors: Iterable[Any], hide: Sequence[str] = ()) -> str:
+def join_messages(errors: Iterable[Any], secrets: Sequence[str] = ()) -> str:
     """The messages of GraphQL errors, each once, without secrets, no longer than a line."""
     found: list[str] = []
     for error in errors:
         said = error.get("message") if isinstance(error, Mapping) else error
-        text = printable(" ".join(without(str(said), hide).split()), 160)
+        text = printable(" ".join(hide_secrets(str(said), secrets).split()), 160)
         if text not in found:
             found.append(text)
     return "; ".join(found[:3]) + ("; …" if len(found) > 3 else "")
 
 
-def without(text: str, hide: Sequence[str]) -> str:
-    """A foreign text without what is secret."""
-    for secret in sorted(hide, key=len, reverse=True):
+def hide_secrets(text: str, secrets: Sequence[str]) -> str:
+    """A foreign text with each of `secrets` replaced."""
+    for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= 4:
             text = text.replace(secret, "[hidden]")
     return text
 
 
-def fault_of_errors(errors: Sequence[Any], doing: str, *, hide: Sequence[str] = ()) -> Fault:
-    """The fate of an answer that has errors and no data. `doing` is for sentences: "asking for the objects"."""
-    said = words_of(errors, hide)
+def fault_of_errors(errors: Sequence[Any], doing: str, *, secrets: Sequence[str] = ()) -> Fault:
+    """The fault of an answer that has errors and no data. `doing` is for sentences: "asking for the objects"."""
+    said = join_messages(errors, secrets)
     known = [error for error in errors if isinstance(error, Mapping)]
     codes = {
         str((error.get("extensions") or {}).get("code", ""))
@@ -79,58 +84,75 @@ def fault_of_errors(errors: Sequence[Any], doing: str, *, hide: Sequence[str] = 
     if codes & _NOT_ALLOWED:
         return NotAllowed(f"The CMS does not allow {doing} ({said}): {_CREDENTIALS}.")
     if known and all(error.get("path") for error in known):
-        return RetryLater(f"The CMS failed at {doing} ({said}); it is tried again.")
-    return Refused(f"The CMS refuses {doing} ({said}): correct the document in the settings, or the CMS.")
+        return RetryLater(f"The CMS failed at {doing} ({said}); vidd will retry.")
+    return Refused(
+        f"The CMS refuses {doing} ({said}): correct the document in the settings, or the CMS.", code=FaultCode.REJECTED
+    )
 
 
-_CREDENTIALS = "correct the token, or the e-mail and password, of its account"
-
-
-def fault_of_close(code: int | None, reason: str, doing: str, *, hide: Sequence[str] = ()) -> Fault:
-    """The fate of a connection that the server closed; `code` is None where it broke without one."""
+def fault_of_close(code: int | None, reason: str, doing: str, *, secrets: Sequence[str] = ()) -> Fault:
+    """The fault of a connection that the server closed; `code` is None if it broke without a close code."""
     if code is None or code in {1005, 1006}:
-        return RetryLater(f"The connection to the CMS broke at {doing}; it is made again.")
-    said = printable(" ".join(without(reason, hide).split()), 160)
-    told = f" and said {said!r}" if said else ""
+        return RetryLater(
+            f"The connection to the CMS broke at {doing}; vidd will make it again.", code=FaultCode.UNREACHABLE
+        )
+    said = printable(" ".join(hide_secrets(reason, secrets).split()), 160)
+    reason_given = f" and said {said!r}" if said else ""
     if code in {4401, 4403}:
-        return NotAllowed(f"The CMS closed the connection with {code}{told} at {doing}: {_CREDENTIALS}.")
+        return NotAllowed(f"The CMS closed the connection with {code}{reason_given} at {doing}: {_CREDENTIALS}.")
     fate, meaning = _CLOSED.get(code, (Refused if 4400 <= code < 4500 else RetryLater, "it gives no known reason"))
     if fate is Refused:
         return Refused(
-            f"The CMS closed the connection with {code}{told} at {doing} ({meaning}): correct {_document(code)}."
+            f"The CMS closed the connection with {code}{reason_given} at {doing} ({meaning}): correct {_culprit(code)}.",
+            code=FaultCode.REJECTED,
         )
-    return RetryLater(f"The CMS closed the connection with {code}{told} at {doing} ({meaning}); it is made again.")
+    return RetryLater(
+        f"The CMS closed the connection with {code}{reason_given} at {doing} ({meaning}); vidd will make it again."
+    )
 
 
-def _document(code: int) -> str:
+def _culprit(code: int) -> str:
     return "`protocol` of the source" if code == 4406 else "the subscription in the settings, or the CMS"
 
 
 def fault_of_status(status: int, doing: str, said: str = "", *, after: float | None = None) -> Fault:
-    """The fate of an answer of HTTP that is no success."""
-    words = f" ({said})" if said else ""
+    """The fault of an HTTP answer that is not a success."""
+    details = f" ({said})" if said else ""
     if status in {401, 403}:
-        return NotAllowed(f"The CMS does not allow ({status}) {doing}{words}: {_CREDENTIALS}.")
+        return NotAllowed(f"The CMS does not allow ({status}) {doing}{details}: {_CREDENTIALS}.")
     if status in {408, 425, 429} or status >= 500:
-        return RetryLater(f"The CMS answered {status} at {doing}{words}; it is tried again.", after=after)
+        code = FaultCode.RATE_LIMITED if status == 429 else FaultCode.UNAVAILABLE
+        return RetryLater(f"The CMS answered {status} at {doing}{details}; vidd will retry.", after=after, code=code)
     if 300 <= status < 400:
-        return Refused(f"The CMS redirects ({status}) at {doing}: give its account the address that it leads to.")
+        return Refused(
+            f"The CMS redirects ({status}) at {doing}: give its account the address that it leads to.",
+            code=FaultCode.BAD_SETTINGS,
+        )
     if status in {404, 405, 410, 426}:
-        return Refused(f"There is no GraphQL ({status}) at {doing}: correct the address of the account.")
-    return Refused(f"The CMS answered {status} at {doing}{words}: correct the account, or what is asked.")
+        return Refused(
+            f"There is no GraphQL ({status}) at {doing}: correct the address of the account.", code=FaultCode.NOT_FOUND
+        )
+    return Refused(
+        f"The CMS answered {status} at {doing}{details}: correct the account, or what is asked.",
+        code=FaultCode.REJECTED,
+    )
 
 
-def fault_of_connection(error: Exception, doing: str) -> Fault:
-    """The fate of a connection that could not be made, or was lost before an answer."""
+def fault_of_connection(error: BaseException | None, doing: str) -> Fault:
+    """The fault of a connection that could not be made, or was lost before an answer."""
     match error:
         case aiohttp.WSServerHandshakeError():
             return fault_of_status(error.status, doing)
         case aiohttp.ClientConnectorCertificateError():
             return Refused(
-                f"The CMS's certificate is not trusted at {doing}: name its authority with `ca` of the account."
+                f"The CMS's certificate is not trusted at {doing}: name its authority with `ca` of the account.",
+                code=FaultCode.BAD_SETTINGS,
             )
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return Refused(f"The address at {doing} is none: correct `url` or `ws_url` of the account.")
+            return Refused(
+                f"The address at {doing} is not a URL: correct `url` or `ws_url` of the account.",
+                code=FaultCode.BAD_SETTINGS,
+            )
         case aiohttp.ClientConnectorError():
-            return RetryLater(f"The CMS cannot be reached for {doing}; it is tried again.")
-    return RetryLater(f"The connection to the CMS was lost at {doing}; it is tried again.")
+            return RetryLater(f"vidd cannot reach the CMS for {doing} and will retry.", code=FaultCode.UNREACHABLE)
+    return RetryLater(f"The connection to the CMS was lost at {doing}; vidd will retry.", code=FaultCode.UNREACHABLE)

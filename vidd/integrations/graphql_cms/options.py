@@ -1,4 +1,4 @@
-"""The settings of a source of kind `cms`, and the arrival that an upload becomes by them."""
+"""The settings of a source of kind `cms`, and the arrival that they make of an upload."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from vidd.display_text import printable
 from vidd.errors import Refused
-from vidd.integrations.graphql_cms.items import Paging, Question
+from vidd.integrations.graphql_cms.items import Paging, QuerySpec
 from vidd.integrations.graphql_cms.queries import check_document
 from vidd.integrations.graphql_cms.records import Fields, Upload
-from vidd.integrations.graphql_cms.websocket import Manner, Protocol
+from vidd.integrations.graphql_cms.websocket import ConnectionOptions, Protocol
 from vidd.model.job import Arrival
 from vidd.settings.templates import check_template, render
 from vidd.settings.types import Duration
@@ -67,50 +67,50 @@ class Options(Base):
     @model_validator(mode="after")
     def _documents_fit(self) -> Options:
         fields = self.fields
-        needed = [fields.id, fields.file_id, fields.uploaded_at]
+        selected = [fields.id, fields.file_id, fields.uploaded_at]
         if fields.folder_id and (fields.folder_needed or "folder_id" in fields.model_fields_set):
-            needed.append(fields.folder_id)
+            selected.append(fields.folder_id)
         paged = self.paging
         variables = [self.since_variable, *(paged.variables if paged else ()), *self.variables]
-        given = [name for name in variables if name]
+        set_variables = [name for name in variables if name]
         try:
             what = "query"
-            check_document(self.query, what, selects=(self.objects, *needed), variables=given)
+            check_document(self.query, what, selects=(self.objects, *selected), variables=set_variables)
             if self.subscription:
                 what = "subscription"
-                check_document(self.subscription, what, selects=(self.event, *needed))
+                check_document(self.subscription, what, selects=(self.event, *selected))
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from None
         return self
 
     @property
-    def question(self) -> Question:
-        """How it is asked for what is there."""
-        return Question(self.query, self.objects, self.fields.id, self.variables, self.since_variable, self.paging)
+    def query_spec(self) -> QuerySpec:
+        """The query for the list of uploads."""
+        return QuerySpec(self.query, self.objects, self.fields.id, self.variables, self.since_variable, self.paging)
 
     @property
-    def manner(self) -> Manner:
-        """How the subscription is kept."""
-        return Manner(self.protocol, self.ping, self.pong, self.greeting)
+    def connection_options(self) -> ConnectionOptions:
+        """The options of the subscription's connection."""
+        return ConnectionOptions(self.protocol, self.ping, self.pong, self.greeting)
 
 
 def arrival_of(options: Options, source: str, upload: Upload) -> Arrival:
-    """A whole upload as an arrival. Refused where a template cannot be filled, or makes no address."""
-    named = {"id": upload.id, "file_id": upload.file_id, "folder_id": upload.folder_id, "uploaded_at": upload.stamp}
-    # A template that names what there is not is refused; "None" would be a folder of that name.
-    named = {name: value for name, value in named.items() if value is not None}
-    given = {**upload.fields, **named}
-    location = render(options.recording, given).strip()
+    """The arrival of a complete upload. Refused if a template cannot be rendered, or gives no address."""
+    known = {"id": upload.id, "file_id": upload.file_id, "folder_id": upload.folder_id, "uploaded_at": upload.timestamp}
+    # A template that names a missing field is refused; with None it would name a folder "None".
+    known = {name: value for name, value in known.items() if value is not None}
+    template_fields = {**upload.fields, **known}
+    location = render(options.recording, template_fields).strip()
     if not location.isprintable() or " " in location or ".." in location.split("/"):
         raise Refused(f"the address {printable(location, 120)!r} that `recording` makes of it is none")
     return Arrival(
         key=f"cms:{source}:{upload.identity}",
         location=location,
-        name=render(options.name, given).strip(),
-        # What the CMS calls its fields must not be taken for what a step reads, such as size or checksum; and a name
-        # with underscores is no talk's.
+        name=render(options.name, template_fields).strip(),
+        # A field of the CMS must not be taken for a fact that steps read, such as size or checksum; and a job's name
+        # with underscores must not be taken for a talk's.
         facts={
-            **named,
+            **known,
             "object": dict(upload.fields),
             "talk": None,
             **({"account": options.fetch_account} if options.fetch_account else {}),

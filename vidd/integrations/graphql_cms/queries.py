@@ -1,4 +1,4 @@
-"""What can be told of a GraphQL document without asking a server: its operation, its variables, what it selects."""
+"""Checks a GraphQL document without asking a server: its operation, its variables, the fields it selects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from graphql import (
 
 
 def check_document(text: str, operation: str, *, selects: Iterable[str], variables: Iterable[str] = ()) -> None:
-    """ValueError where it cannot be read, is another operation, leaves a path unselected, or wants other variables.
+    """ValueError if the document cannot be parsed, is another operation, does not select a path, or has other variables.
 
-    A path's names are response keys (an alias, where the field has one).
+    The names of a path are response keys: a field's alias, if it has one.
     """
     try:
         document = parse(text)
@@ -28,21 +28,14 @@ def check_document(text: str, operation: str, *, selects: Iterable[str], variabl
         why = error.message.removeprefix("Syntax Error: ").rstrip(".")
         raise ValueError(f"the document is no GraphQL: {why} (line {line})") from None
     operations = [definition for definition in document.definitions if isinstance(definition, OperationDefinitionNode)]
-    if [one.operation.value for one in operations] != [operation]:
+    if [definition.operation.value for definition in operations] != [operation]:
         raise ValueError(f"the document must be one {operation}")
     given = set(variables)
-    wanted = {
-        variable_definition.variable.name.value: variable_definition
-        for variable_definition in operations[0].variable_definitions or ()
-    }
-    for name in sorted(given - wanted.keys()):
+    declared = {definition.variable.name.value: definition for definition in operations[0].variable_definitions or ()}
+    for name in sorted(given - declared.keys()):
         raise ValueError(f"the document has no variable ${name}")
-    for name, variable_definition in wanted.items():
-        if (
-            name not in given
-            and variable_definition.default_value is None
-            and isinstance(variable_definition.type, NonNullTypeNode)
-        ):
+    for name, definition in declared.items():
+        if name not in given and definition.default_value is None and isinstance(definition.type, NonNullTypeNode):
             raise ValueError(f"nothing gives the document its variable ${name}: add it to `variables`")
     selected = response_keys(document)
     for path in selects:
@@ -52,7 +45,7 @@ def check_document(text: str, operation: str, *, selects: Iterable[str], variabl
 
 
 def response_keys(document: DocumentNode) -> set[str]:
-    """All names that answers to a document may have."""
+    """All names that an answer to the document may have."""
     keys: set[str] = set()
 
     class Collector(Visitor):

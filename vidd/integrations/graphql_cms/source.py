@@ -1,9 +1,8 @@
-"""A CMS that speaks GraphQL: every video uploaded to it arrives, whether vidd was listening at that moment or not.
+"""Watches a CMS with a GraphQL API: every video uploaded to it arrives, whether or not vidd was listening then.
 
-A subscription tells of uploads as they happen, and promises nothing about those in between two connections. So each
-connection, once its subscription stands, is followed by a question for all that is there, and again after a moment and
-then every `catch_up`; what is known already is known by its key. Where there is no subscription to be had, the
-questions go on alone.
+A subscription reports uploads as they happen, but nothing about those between two connections. So once a subscription
+stands, vidd queries the list of uploads, again after a moment and then every `catch_up`; an upload that is known is
+recognised by its key. Without a subscription, vidd only queries.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from vidd.display_text import printable
 from vidd.errors import Fault, Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.graphql import connected
-from vidd.integrations.graphql_cms.items import listed
+from vidd.integrations.graphql_cms.items import list_pages
 from vidd.integrations.graphql_cms.options import Options, arrival_of
-from vidd.integrations.graphql_cms.poller import CmsWatch
-from vidd.integrations.graphql_cms.records import Improper, read_upload, written
+from vidd.integrations.graphql_cms.poller import CmsPoller
+from vidd.integrations.graphql_cms.records import NotAnUpload, read_upload, stable_json
 from vidd.integrations.graphql_cms.websocket import subscribed
 from vidd.ports import Listed
 
@@ -28,79 +27,80 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "audit", "check", "watch"]
 
-_REFUSAL = 1.0
-"""Seconds a CMS has to turn a subscription down while it is checked."""
+_REFUSAL_TIME = 1.0
+"""Seconds that the check waits for a CMS to refuse the subscription."""
 
 
 async def watch(options: Options, context: SourceContext) -> None:
-    """Listen and ask until cancelled; never returns. Refused where there is no such account."""
-    await CmsWatch(options, context).run()
+    """Subscribe and query until cancelled. Refused if there is no such account."""
+    await CmsPoller(options, context).run()
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Ask for the objects and for the subscription; Refused names all that is missing of both."""
+    """Try the query and the subscription; Refused names every fault of both."""
     account = tools.account(options.account, Account)
     if options.fetch_account is not None and options.fetch_account not in tools.accounts:
         raise Refused(
             f"There is no account {options.fetch_account!r} to fetch with: correct fetch_account of the source."
         )
     faults: list[str] = []
-    said: list[str] = []
+    sentences: list[str] = []
     for ask in (_check_query, _check_subscription):
         try:
-            said.append(await ask(options, account, tools))
+            sentences.append(await ask(options, account, tools))
         except Fault as fault:
             faults.append(fault.sentence)
     if faults:
         raise Refused(" ".join(faults))
-    return f"{account.place}: " + "; ".join(said) + "."
+    return f"{account.display_url}: " + "; ".join(sentences) + "."
 
 
 async def _check_query(options: Options, account: Account, tools: Tools) -> str:
-    async with connected(account, tools) as cms, aclosing(listed(cms, options.question, None)) as pages:
+    async with connected(account, tools) as cms, aclosing(list_pages(cms, options.query_spec, None)) as pages:
         page = await anext(pages)
-    if page.faults:
-        raise Refused(f"The CMS answers the query only in part ({page.faults}): correct it, or the CMS.")
-    lacking = 0
+    if page.errors:
+        raise Refused(f"The CMS answers the query only in part ({page.errors}): correct it, or the CMS.")
+    incomplete = 0
     for value in page.objects:
         try:
             upload = read_upload(value, options.fields)
-            lacking += upload.lacks is not None
-            if not upload.lacks:
+            incomplete += upload.missing is not None
+            if not upload.missing:
                 arrival_of(options, "", upload)
-        except Improper as reason:
+        except NotAnUpload as reason:
             raise Refused(
                 f"Among the objects is one that is no upload: {reason}. Correct `fields` of the source."
             ) from None
     more = " on the first page" if options.paging else ""
-    return f"{len(page.objects)} objects are listed{more}, {lacking} of them not whole yet"
+    return f"{len(page.objects)} objects are listed{more}, {incomplete} of them not complete yet"
 
 
 async def _check_subscription(options: Options, account: Account, tools: Tools) -> str:
     if not options.subscription:
         return "there is no subscription to ask for"
-    async with subscribed(account, tools, options.subscription, options.manner) as line:
+    async with subscribed(account, tools, options.subscription, options.connection_options) as subscription:
         try:
-            # A refusal comes at once, an event comes when there is one.
-            async with asyncio.timeout(_REFUSAL):
-                await line.batch()
+            # A refusal comes at once; an event may take for ever.
+            async with asyncio.timeout(_REFUSAL_TIME):
+                await subscription.batch()
         except TimeoutError:
             pass
-    return f"the subscription stands, over {line.protocol}"
+    return f"the subscription stands, over {subscription.protocol}"
 
 
 async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:
-    """What the CMS lists now."""
+    """Everything the CMS lists now."""
     account = tools.account(options.account, Account)
     found: dict[str, Listed] = {}
     async with connected(account, tools) as cms:
-        async for page in listed(cms, options.question, None):
-            if page.faults:
-                raise RetryLater(f"The CMS answered only in part: {page.faults}.")
+        async for page in list_pages(cms, options.query_spec, None):
+            if page.errors:
+                raise RetryLater(f"The CMS answered only in part: {page.errors}.")
             for value in page.objects:
-                one = _listed(options, name, value)
-                if one is not None:
-                    found[one.arrival.key if one.arrival else one.name] = one
+                listed_upload = _listed(options, name, value)
+                if listed_upload is not None:
+                    key = listed_upload.arrival.key if listed_upload.arrival else listed_upload.name
+                    found[key] = listed_upload
     return list(found.values())
 
 
@@ -109,10 +109,10 @@ def _listed(options: Options, source: str, value: Any) -> Listed | None:
         upload = read_upload(value, options.fields)
         if options.begin is not None and upload.at is not None and upload.at < options.begin:
             return None
-        if upload.lacks:
-            return Listed(upload.id, why=f"It waits for its {upload.lacks}.", waits=True)
+        if upload.missing:
+            return Listed(upload.id, why=f"It waits for its {upload.missing}.", waits=True)
         return Listed(upload.id, arrival_of(options, source, upload))
-    except Improper as reason:
-        return Listed(printable(written(value), 80), why=f"It is no upload: {reason}.")
+    except NotAnUpload as reason:
+        return Listed(printable(stable_json(value), 80), why=f"It is no upload: {reason}.")
     except Refused as refusal:
         return Listed(upload.id, why=refusal.sentence)

@@ -1,61 +1,58 @@
 """A GraphQL subscription over a WebSocket: `graphql-transport-ws`, or the older `graphql-ws`.
 
-gql speaks both. Each subscription is a connection, a transport and a session of its own, which are thrown away
-together: gql's reconnecting client can wait for ever after it has subscribed before the acknowledgement.
+gql speaks both protocols. Each subscription has a connection, a transport and a session of its own, which end together:
+gql's reconnecting client can wait for ever if a connection breaks between subscribing and the acknowledgement.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import aiohttp
 from gql import GraphQLRequest
-from gql.transport.aiohttp_websockets import AIOHTTPWebsocketsTransport
 from gql.transport.exceptions import (
     TransportConnectionFailed,
     TransportError,
-    TransportProtocolError,
     TransportQueryError,
     TransportServerError,
 )
-from graphql import ExecutionResult
+from gql.transport.websockets_protocol import WebsocketsProtocolTransportBase
 
 from vidd.display_text import printable
-from vidd.errors import Fault, RetryLater
+from vidd.errors import Fault, FaultCode, RetryLater
 from vidd.integrations.graphql_cms.account import Account
+from vidd.integrations.graphql_cms.adapter import WebSocketAdapter
 from vidd.integrations.graphql_cms.errors import (
     NotAllowed,
     fault_of_close,
     fault_of_connection,
     fault_of_errors,
-    without,
-    words_of,
+    hide_secrets,
+    join_messages,
 )
 from vidd.integrations.graphql_cms.graphql import Cms, connected
 from vidd.ports import Tools
 
 Protocol = Literal["auto", "graphql-transport-ws", "graphql-ws"]
 _PROTOCOLS = ("graphql-transport-ws", "graphql-ws")
-_FAREWELL = 2.0
-"""Seconds for the other side to say goodbye; one that is gone never does."""
+_CLOSE_TIMEOUT = 2.0
+"""Seconds for the other side to answer the close; one that is gone never does."""
 _OPENING, _LISTENING = "opening the subscription", "listening to the subscription"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One event: its data (None where there is none), and words about what failed in it."""
+class SubscriptionEvent:
+    """One event: its data (None if it has none), and as a text the errors of the fields that failed."""
 
     data: Mapping[str, Any] | None
-    faults: str | None = None
+    errors: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ConnectionOptions:
     """How a subscription is kept. Times are seconds; `ping` 0 sends none."""
 
     protocol: Protocol = "auto"
@@ -64,87 +61,41 @@ class Manner:
     greeting: float = 15.0
 
 
-@dataclass
-class _Closing:
-    """What the server said when it closed the connection; gql drops it."""
+class _Transport(WebsocketsProtocolTransportBase):
+    """gql's two protocols over an adapter of ours."""
 
-    code: int | None = None
-    reason: str = ""
-
-    def listener(self) -> type[aiohttp.ClientWebSocketResponse]:
-        """The class of WebSockets that note it here."""
-        closing = self
-
-        class Noting(aiohttp.ClientWebSocketResponse):
-            async def receive(self, timeout: float | None = None) -> Any:
-                message: Any = await super().receive(timeout)
-                if message.type is aiohttp.WSMsgType.CLOSE:
-                    closing.code, closing.reason = message.data, message.extra or ""
-                return message
-
-        return Noting
-
-
-class _Transport(AIOHTTPWebsocketsTransport):
-    """gql's, which also takes messages that are JSON but none of the protocol, and says when it has subscribed."""
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
-        self.subscribed = asyncio.Event()
-
-    async def _send_query(self, request: GraphQLRequest) -> int:
-        number = await super()._send_query(request)
-        self.subscribed.set()
-        return number
-
-    def _parse_answer(self, answer: str) -> tuple[str, int | None, ExecutionResult | None]:
-        if (refusal := _refusal_of(answer)) is not None:
-            raise TransportServerError(refusal)
-        try:
-            return super()._parse_answer(answer)
-        except (AttributeError, IndexError, TypeError, RecursionError) as error:
-            # Else the task that reads would fall, and whoever listens would wait for ever.
-            raise TransportProtocolError(f"Server did not return a GraphQL result: {answer}") from error
-
-
-def _refusal_of(answer: str) -> str | None:
-    """What Directus says in place of a close code where it refuses the greeting (directus.io, "Real-time")."""
-    if not answer.startswith('{"type":"auth"'):
-        return None
-    with suppress(ValueError, RecursionError):
-        said = json.loads(answer)
-        if said.get("status") == "error":
-            error = said.get("error")
-            return str(error.get("message") if isinstance(error, dict) else error)
-    return None
+    def __init__(self, adapter: WebSocketAdapter, **options: Any) -> None:
+        # The base class uses the adapter before it sets it: gql's own transports do the same.
+        self.adapter = adapter
+        super().__init__(adapter=adapter, **options)
 
 
 class Subscription:
     """A subscription that stands: `batch` waits for events. Made by `subscribed`."""
 
-    def __init__(self, cms: Cms, manner: Manner, closing: _Closing) -> None:
+    def __init__(self, cms: Cms, options: ConnectionOptions) -> None:
         self.cms = cms
-        self._closing, self._hide = closing, cms.account.secrets
-        self._heard: asyncio.Queue[Told | Fault] = asyncio.Queue()
+        self._secrets = cms.account.secrets
+        self._events: asyncio.Queue[SubscriptionEvent | Fault] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
         account = cms.account
+        self._adapter = WebSocketAdapter(
+            cms.web, account.socket_url, ping=options.ping or None, close_timeout=_CLOSE_TIMEOUT
+        )
         self._transport = _Transport(
-            account.socket_url,
-            session=cms.web,
-            subprotocols=list(_PROTOCOLS) if manner.protocol == "auto" else [manner.protocol],
-            heartbeat=manner.ping or None,
-            ping_interval=manner.ping or None,
-            pong_timeout=manner.pong,
+            self._adapter,
+            subprotocols=list(_PROTOCOLS) if options.protocol == "auto" else [options.protocol],
+            ping_interval=options.ping or None,
+            pong_timeout=options.pong,
             connect_timeout=account.connect_timeout,
-            ack_timeout=manner.greeting,
-            close_timeout=_FAREWELL,
-            websocket_close_timeout=_FAREWELL,
+            ack_timeout=options.greeting,
+            close_timeout=_CLOSE_TIMEOUT,
             init_payload=account.greeting,
         )
 
     @property
     def protocol(self) -> str:
-        """The one that was agreed on."""
+        """The protocol that was agreed on."""
         return str(self._transport.subprotocol)
 
     async def open(self, document: str) -> None:
@@ -153,93 +104,103 @@ class Subscription:
             await self._transport.connect()
         except (TransportError, TimeoutError) as error:
             raise self._fault(error, _OPENING) from None
-        reading = self._transport.receive_data_task
+        receiving = self._transport.receive_data_task
         self._reader = asyncio.create_task(self._read(document), name="subscription")
-        if reading is not None:
-            reading.add_done_callback(lambda _: self._end_soon())
-        sent = asyncio.create_task(self._transport.subscribed.wait())
+        if receiving is not None:
+            receiving.add_done_callback(lambda _: self._end_soon())
+        sent = asyncio.create_task(self._adapter.subscribed.wait())
         await asyncio.wait({sent, self._reader}, return_when=asyncio.FIRST_COMPLETED)
         sent.cancel()
 
-    async def batch(self) -> list[Told]:
+    async def batch(self) -> list[SubscriptionEvent]:
         """The events there are, at least one. Raises the fault that ended the subscription, once all are taken."""
-        heard = [await self._heard.get()]
-        while not self._heard.empty():
-            heard.append(self._heard.get_nowait())
-        told = [one for one in heard if isinstance(one, Told)]
-        last = heard[-1]
+        received = [await self._events.get()]
+        while not self._events.empty():
+            received.append(self._events.get_nowait())
+        events = [event for event in received if isinstance(event, SubscriptionEvent)]
+        last = received[-1]
         if isinstance(last, Fault):
-            if not told:
+            if not events:
                 raise last
-            self._heard.put_nowait(last)
-        return told
+            self._events.put_nowait(last)
+        return events
 
     async def close(self) -> None:
-        """Say goodbye, for a moment, and let go."""
-        for task in (self._reader, self._transport.receive_data_task):
-            if task is not None:
-                task.cancel()
+        """Close the connection; wait for the other side only for a moment."""
         tasks = [task for task in (self._reader, self._transport.receive_data_task) if task is not None]
+        for task in tasks:
+            task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=_FAREWELL)
+            await asyncio.wait(tasks, timeout=_CLOSE_TIMEOUT)
         with suppress(TransportError, TimeoutError):
-            await asyncio.wait_for(self._transport.close(), 2 * _FAREWELL)
+            await asyncio.wait_for(self._transport.close(), 2 * _CLOSE_TIMEOUT)
 
     async def _read(self, document: str) -> None:
         try:
             async for result in self._transport.subscribe(GraphQLRequest(document)):
-                self._heard.put_nowait(
-                    Told(result.data, words_of(result.errors, self._hide) if result.errors else None)
-                )
+                errors = join_messages(result.errors, self._secrets) if result.errors else None
+                self._events.put_nowait(SubscriptionEvent(result.data, errors))
         except (TransportError, TimeoutError) as error:
-            self._heard.put_nowait(self._fault(error, _LISTENING))
+            self._events.put_nowait(self._fault(error, _LISTENING))
         else:
-            self._heard.put_nowait(RetryLater("The CMS ended the subscription; it is asked for again."))
+            self._events.put_nowait(RetryLater("The CMS ended the subscription; vidd will subscribe again."))
 
     def _end_soon(self) -> None:
-        """Nothing is read any more. Why is told to whoever listens; a listener that is told nothing is ended too."""
+        """The transport receives no more. It tells the reader why; a reader that is not told is cancelled."""
         if self._reader is not None and not self._reader.done():
-            asyncio.get_running_loop().call_later(3 * _FAREWELL, self._reader.cancel)
-            self._reader.add_done_callback(self._ended)
+            asyncio.get_running_loop().call_later(3 * _CLOSE_TIMEOUT, self._reader.cancel)
+            self._reader.add_done_callback(self._report_close)
 
-    def _ended(self, reader: asyncio.Task[None]) -> None:
+    def _report_close(self, reader: asyncio.Task[None]) -> None:
         if reader.cancelled():
-            self._heard.put_nowait(
-                fault_of_close(self._closing.code, self._closing.reason, _LISTENING, hide=self._hide)
-            )
+            self._events.put_nowait(self._closed(_LISTENING))
+
+    def _closed(self, doing: str) -> Fault:
+        return fault_of_close(self._adapter.close_code, self._adapter.close_reason, doing, secrets=self._secrets)
 
     def _fault(self, error: Exception, doing: str) -> Fault:
-        hide, code = self._hide, self._closing.code
-        said = printable(" ".join(without(str(error), hide).split()), 160)
+        if isinstance(error, TransportQueryError):
+            return fault_of_errors(error.errors or [str(error)], "the subscription", secrets=self._secrets)
+        if isinstance(error, TransportConnectionFailed):
+            lost = self._adapter.close_code is None and isinstance(error.__cause__, Exception)
+            return fault_of_connection(error.__cause__, doing) if lost else self._closed(doing)
+        refusal = str(error) if isinstance(error, TransportServerError) else self._adapter.refusal
+        if refusal is not None and doing is _OPENING:
+            said = self._printed(refusal)
+            return NotAllowed(f"The CMS refused the greeting of the subscription ({said}): correct its account.")
+        return self._protocol_fault(error, doing)
+
+    def _protocol_fault(self, error: Exception, doing: str) -> RetryLater:
         match error:
-            case TransportQueryError():
-                return fault_of_errors(error.errors or [str(error)], "the subscription", hide=hide)
-            case TransportConnectionFailed() if code is None and isinstance(error.__cause__, Exception):
-                return fault_of_connection(error.__cause__, doing)
-            case TransportConnectionFailed():
-                return fault_of_close(code, self._closing.reason, doing, hide=hide)
-            case TransportServerError() if doing is _OPENING:
-                return NotAllowed(
-                    f"The CMS turned the greeting of the subscription down ({said}): correct its account."
-                )
             case TransportServerError():
-                sentence = "The CMS has fallen silent: it answers no ping. The connection is made again."
+                return RetryLater(
+                    "The CMS answers no ping; vidd will make the connection again.", code=FaultCode.UNREACHABLE
+                )
             case TimeoutError():
-                sentence = f"The CMS did not acknowledge the greeting at {doing} in time; it is tried again."
+                return RetryLater(
+                    f"The CMS did not acknowledge the greeting at {doing} in time; vidd will retry.",
+                    code=FaultCode.NO_ANSWER,
+                )
             case _:
-                sentence = f"The CMS said something that is not of the protocol at {doing} ({said}); it is tried again."
-        return RetryLater(sentence)
+                said = self._printed(str(error))
+                return RetryLater(
+                    f"The CMS sent a message that is not of the protocol at {doing} ({said}); vidd will retry."
+                )
+
+    def _printed(self, text: str) -> str:
+        return printable(" ".join(hide_secrets(text, self._secrets).split()), 160)
 
 
 @asynccontextmanager
-async def subscribed(account: Account, tools: Tools, document: str, manner: Manner) -> AsyncIterator[Subscription]:
+async def subscribed(
+    account: Account, tools: Tools, document: str, options: ConnectionOptions
+) -> AsyncIterator[Subscription]:
     """A subscription that stands; its `cms` can be asked in the same session. All of it ends with the block."""
-    closing = _Closing()
-    async with connected(account, tools, ws_response_class=closing.listener()) as cms:
+    async with connected(account, tools) as cms:
         await cms.log_in()
-        line = Subscription(cms, manner, closing)
+        subscription = Subscription(cms, options)
         try:
-            await line.open(document)
-            yield line
+            await subscription.open(document)
+            yield subscription
         finally:
-            await line.close()
+            await subscription.close()

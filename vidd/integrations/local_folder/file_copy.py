@@ -71,7 +71,7 @@ async def take_over(path: str, facts: Mapping[str, Any], landing: PartialDownloa
         meter.add(before.st_size)
         return True
     await landing.check(before.st_size, {})
-    await landing.settle()
+    await landing.commit()
     return False
 
 

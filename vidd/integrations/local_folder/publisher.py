@@ -67,7 +67,7 @@ async def publish(options: Options, context: PublishContext) -> Receipt:
                 await in_thread(tree_place.clear, part)
         except OSError as error:
             raise disk_fault(error, f"writing {target}") from error
-    meter.tell()
+    meter.report()
     return _receipt(options, context, token)
 
 

@@ -36,7 +36,7 @@ async def fetched(directory: Path, context: StepContext) -> Outcome:
     """Copy what is below a directory into the job's, as the tree `source`."""
     meter = ProgressMeter("fetch", "download", progress=context.progress, observe=context.tools.observe)
     await take_tree(directory, context.directory / _TREE, meter, context.tools.encoder.disk_reserve)
-    meter.tell()
+    meter.report()
     return Outcome((await in_thread(tree_artifact, "source", context.directory, _TREE),))
 
 

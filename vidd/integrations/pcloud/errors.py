@@ -1,7 +1,7 @@
 """What pCloud's answers mean (docs.pcloud.com/errors).
 
-An answer has status 200 and a `result`: 0 is success, 1xxx a call that makes no sense, 2xxx a wish that cannot be
-fulfilled, 4xxx that there were too many, 5xxx that pCloud failed, 7xxx a link that is no more.
+An answer has status 200 and a `result`: 0 is success, 1xxx a malformed call, 2xxx a call that cannot be fulfilled, 4xxx
+too many calls, 5xxx a failure of pCloud, 7xxx a link that no longer exists.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from vidd.display_text import printable
-from vidd.errors import Fault, Refused, RetryLater
+from vidd.errors import Fault, FaultCode, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,7 +19,7 @@ NO_FILE = frozenset({2009, 2055})
 NO_FOLDER = frozenset({2002, 2005})
 NOT_EMPTY = 2006
 LOGIN = frozenset({1000, 2000, 2094, 2095})
-"""Not logged in, wrong, expired or revoked."""
+"""Not logged in; or the log-in is wrong, expired or revoked."""
 
 _FULL = 2008
 _BROKEN = 2041
@@ -27,52 +27,62 @@ _WAIT_WHEN_FULL, _WAIT_WHEN_BUSY = 900.0, 300.0
 
 
 class _Rule(NamedTuple):
-    """Answers with these results, or without one with these statuses, are refusals with this sentence."""
+    """An answer with one of these results, or without a result one of these statuses, is refused for this reason."""
 
+    code: FaultCode
     results: frozenset[int]
     statuses: frozenset[int]
     sentence: str
 
 
-def _rule(results: Collection[int], sentence: str, *statuses: int) -> _Rule:
-    return _Rule(frozenset(results), frozenset(statuses), sentence)
+def _rule(code: FaultCode, results: Collection[int], sentence: str, *statuses: int) -> _Rule:
+    return _Rule(code, frozenset(results), frozenset(statuses), sentence)
 
 
 _REFUSALS = (
     _rule(
+        FaultCode.UNAUTHORIZED,
         {1022, 2297},
         "pCloud wants a second factor from the account {account!r}, which a daemon has not: give a token in place of user"
         " and password.",
     ),
     _rule(
+        FaultCode.UNAUTHORIZED,
         LOGIN,
         "pCloud does not accept the log-in of the account {account!r} ({said}) for {doing}: correct its token, or user and"
         " password, and see whether its region (us or eu) is the one it was made in.",
         401,
     ),
     _rule(
+        FaultCode.NOT_FOUND,
         NO_FILE,
         "There is no such file ({said}) at {doing}: it was deleted, or is not for the account {account!r} to see; correct"
         " its id, or upload it again.",
     ),
     _rule(
+        FaultCode.NOT_FOUND,
         NO_FOLDER,
         "There is no such folder ({said}) at {doing}: it was deleted, or is not for the account {account!r} to see;"
         " correct its id, or make the folder.",
     ),
     _rule(
+        FaultCode.FORBIDDEN,
         {2003},
         "The account {account!r} may not do this on pCloud ({said}): {doing}. Share it with the account, with the right to"
         " change it.",
         403,
     ),
-    _rule({2001, 2010}, "pCloud takes no such name ({said}) at {doing}: have it named otherwise."),
+    _rule(
+        FaultCode.BAD_INPUT,
+        {2001, 2010},
+        "pCloud does not accept the name ({said}) at {doing}: choose another name.",
+    ),
 )
 
 
 @dataclass
 class PCloudError(Exception):
-    """An answer that is no success: its `result`, or where it had none its status. `wait` is Retry-After in seconds."""
+    """An answer that is not a success: its `result`, or 0 and its `status`. `wait` is Retry-After in seconds."""
 
     result: int
     message: str = ""
@@ -81,35 +91,37 @@ class PCloudError(Exception):
 
     @property
     def said(self) -> str:
-        """The answer for a sentence."""
+        """Result and message, for a sentence."""
         return printable(f"{self.result or self.status} {self.message}".strip(" ."), 200)
 
 
-def fate_of(error: PCloudError, doing: str, account: str) -> Fault:
-    """The fate of an error at `doing`, for the account of this name."""
-    return _passing(error, doing, account) or _refusal(error, doing, account)
+def fault_of(error: PCloudError, doing: str, account: str) -> Fault:
+    """The fault of an error at `doing`; `account` is the account's name in the settings."""
+    return _temporary(error, doing, account) or _refusal(error, doing, account)
 
 
-def _passing(error: PCloudError, doing: str, account: str) -> RetryLater | None:
+def _temporary(error: PCloudError, doing: str, account: str) -> RetryLater | None:
     if error.result == _FULL:
         return RetryLater(
-            f"The pCloud account {account!r} is full, which stopped {doing}: free some space, it goes on by itself.",
+            f"The pCloud account {account!r} is full, which stopped {doing}: free some space; vidd will continue by itself.",
             after=_WAIT_WHEN_FULL,
             counts=False,
+            code=FaultCode.QUOTA,
         )
     if error.result // 1000 == 4 or error.status == 429:
         return RetryLater(
-            f"pCloud wants to be let alone for a while ({error.said}) at {doing}; it is tried again.",
+            f"pCloud limits the number of calls ({error.said}) at {doing}; vidd will retry.",
             after=error.wait or _WAIT_WHEN_BUSY,
             counts=False,
+            code=FaultCode.RATE_LIMITED,
         )
     if error.result // 1000 == 5 or error.result == _BROKEN or error.status in {408, 425} or error.status >= 500:
-        return RetryLater(f"pCloud failed ({error.said}) at {doing}; it is tried again.", after=error.wait)
+        return RetryLater(f"pCloud failed ({error.said}) at {doing}; vidd will retry.", after=error.wait)
     return None
 
 
 def _refusal(error: PCloudError, doing: str, account: str) -> Refused:
     for rule in _REFUSALS:
         if error.result in rule.results or (not error.result and error.status in rule.statuses):
-            return Refused(rule.sentence.format(said=error.said, doing=doing, account=account))
-    return Refused(f"pCloud refused {doing} ({error.said}): correct what it names.")
+            return Refused(rule.sentence.format(said=error.said, doing=doing, account=account), code=rule.code)
+    return Refused(f"pCloud refused {doing} ({error.said}): correct what it names.", code=FaultCode.REJECTED)

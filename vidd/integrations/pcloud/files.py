@@ -1,4 +1,4 @@
-"""Files and folders on pCloud (docs.pcloud.com, methods of file, folder and streaming; structures/metadata)."""
+"""Files and folders on pCloud (docs.pcloud.com: methods of file, folder and streaming; structures/metadata)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import quoted, size_in_words
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.integrations.pcloud.errors import NO_FILE, NO_FOLDER, NOT_EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vidd.integrations.pcloud.api import Cloud
+    from vidd.integrations.pcloud.api import Client
 
 _LONGEST_NAME = 1023
-_SUMS = ("sha256", "sha1", "md5")
+_ALGORITHMS = ("sha256", "sha1", "md5")
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it is now. `hash` is pCloud's own number, the same for the same bytes and nowhere else of use."""
+    """A file in its state of now. `hash` is pCloud's own number: equal bytes have the same."""
 
     id: int
     folder: int
@@ -31,7 +31,7 @@ class File:
 
 @dataclass(frozen=True)
 class Listing:
-    """What is below a folder: files, and the ids of folders, by their paths from there."""
+    """The files, and the ids of the folders, below the folder `id`, by their paths from there."""
 
     id: int
     files: dict[str, File] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Listing:
 
 
 def file_of(metadata: Mapping[str, Any]) -> File:
-    """The file that metadata describe."""
+    """The file that pCloud's metadata describe."""
     return File(
         int(metadata["fileid"]),
         int(metadata.get("parentfolderid", 0)),
@@ -49,126 +49,127 @@ def file_of(metadata: Mapping[str, Any]) -> File:
     )
 
 
-def sums_of(answer: Mapping[str, Any]) -> dict[str, str]:
-    """The checksums in hex by algorithm, the best first: SHA-1 always, SHA-256 in Europe, MD5 in America."""
-    return {name: str(answer[name]).lower() for name in _SUMS if answer.get(name)}
+def checksums_of(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Checksums (hex) by algorithm, the best first: SHA-1 always, SHA-256 in Europe, MD5 in the US."""
+    return {name: str(answer[name]).lower() for name in _ALGORITHMS if answer.get(name)}
 
 
-def checked_name(name: str) -> str:
-    """A name as it is; Refused where pCloud takes no such name (docs.pcloud.com/structures/filenames.html)."""
+def check_name(name: str) -> str:
+    """The name, unchanged; Refused if pCloud takes no such name (docs.pcloud.com/structures/filenames.html)."""
     if name in {"", ".", ".."} or set(name) & {"/", "\\", "\0"} or len(name.encode(errors="replace")) > _LONGEST_NAME:
         raise Refused(
-            f"The name {quoted(name)} is none for pCloud: it must not be empty, hold a slash, a backslash or NUL, or be"
-            " 1024 bytes long; have it named otherwise."
+            f"pCloud takes no file called {quoted(name)}: a name must not be empty, hold a slash, a backslash or NUL, or be"
+            " 1024 bytes long; choose another name."
         )
     return name
 
 
-async def who(cloud: Cloud) -> str:
+async def describe_account(client: Client) -> str:
     """Whose account it is and how full, as a sentence."""
 
-    def read(answer: Mapping[str, Any]) -> str:
+    def parse(answer: Mapping[str, Any]) -> str:
         used, quota = (size_in_words(float(answer[name])) for name in ("usedquota", "quota"))
-        return f"The pCloud account {cloud.name!r} ({answer['email']}) can be reached; {used} of {quota} are used."
+        return f"The pCloud account {client.name!r} ({answer['email']}) can be reached; {used} of {quota} are used."
 
-    return await cloud.ask("userinfo", f"asking whose account {cloud.name!r} is", read)
+    return await client.call("userinfo", f"asking whose account {client.name!r} is", parse)
 
 
-async def stat(cloud: Cloud, which: Mapping[str, str | int]) -> File:
-    """The file of a `fileid` or a `path`; Refused where there is none."""
-    doing = f"looking for the file {_shown(which)} on pCloud"
-    # A path that leads nowhere is called an invalid name here, not a missing file.
-    found = await cloud.find("stat", doing, {*NO_FILE, *NO_FOLDER, 2001}, _file, **which)
+async def stat(client: Client, identifier: Mapping[str, str | int]) -> File:
+    """The file with a `fileid` or a `path`; Refused if there is none."""
+    doing = f"looking for the file {_printed(identifier)} on pCloud"
+    # For a path that leads nowhere pCloud answers 2001 (invalid name), not that the file is missing.
+    found = await client.call_or_none("stat", doing, {*NO_FILE, *NO_FOLDER, 2001}, _parse_file, **identifier)
     if found is None:
         raise Refused(
-            f"There is no file {_shown(which)} on pCloud that the account {cloud.name!r} can see: it was deleted, or its id"
-            " is of another account or region; correct it, or upload the file again."
+            f"There is no file {_printed(identifier)} on pCloud that the account {client.name!r} can see: it was deleted, or"
+            " its id is of another account or region; correct it, or upload the file again.",
+            code=FaultCode.NOT_FOUND,
         )
     return found
 
 
-def _file(answer: Mapping[str, Any]) -> File:
+def _parse_file(answer: Mapping[str, Any]) -> File:
     return file_of(answer["metadata"])
 
 
-def _shown(which: Mapping[str, str | int]) -> str:
-    return str(which["fileid"]) if "fileid" in which else quoted(str(which["path"]))
+def _printed(identifier: Mapping[str, str | int]) -> str:
+    return str(identifier["fileid"]) if "fileid" in identifier else quoted(str(identifier["path"]))
 
 
-def _with_sums(answer: Mapping[str, Any]) -> tuple[File, dict[str, str]]:
-    return _file(answer), sums_of(answer)
+def _parse_checksums(answer: Mapping[str, Any]) -> tuple[File, dict[str, str]]:
+    return _parse_file(answer), checksums_of(answer)
 
 
-async def checksums(cloud: Cloud, file: File) -> tuple[File, dict[str, str]] | None:
-    """The file as it is now with its checksums; None where it is gone."""
+async def checksum_file(client: Client, file: File) -> tuple[File, dict[str, str]] | None:
+    """The file in its state of now and its checksums (hex by algorithm); None if it is gone."""
     doing = f"asking for the checksum of the file {file.id} ({quoted(file.name)}) on pCloud"
-    return await cloud.find("checksumfile", doing, NO_FILE, _with_sums, fileid=file.id)
+    return await client.call_or_none("checksumfile", doing, NO_FILE, _parse_checksums, fileid=file.id)
 
 
-async def links(cloud: Cloud, file: File) -> list[str]:
+async def download_links(client: Client, file: File) -> list[str]:
     """Addresses the file can be downloaded from for a while, the best first; at least one."""
-    scheme = cloud.account.base.partition("://")[0]
+    scheme = client.account.base_url.partition("://")[0]
 
-    def read(answer: Mapping[str, Any]) -> list[str]:
+    def parse(answer: Mapping[str, Any]) -> list[str]:
         first, *others = answer["hosts"]
         return [f"{scheme}://{host}{answer['path']}" for host in (first, *others)]
 
     doing = f"asking for a link to the file {file.id} ({quoted(file.name)}) on pCloud"
-    return await cloud.ask("getfilelink", doing, read, fileid=file.id)
+    return await client.call("getfilelink", doing, parse, fileid=file.id)
 
 
-async def listing(cloud: Cloud, folder: int, *, deep: bool = True) -> Listing | None:
-    """What is in a folder, and with `deep` all that is below it; None where there is no such folder."""
+async def list_folder(client: Client, folder: int, *, deep: bool = True) -> Listing | None:
+    """The content of a folder, with `deep` that of all folders below it; None if there is no such folder."""
     doing = f"listing the folder {folder} on pCloud"
     more = {"recursive": 1} if deep else {}
-    return await cloud.find(
-        "listfolder", doing, NO_FOLDER, lambda answer: _listed(folder, answer), folderid=folder, **more
+    return await client.call_or_none(
+        "listfolder", doing, NO_FOLDER, lambda answer: _parse_listing(folder, answer), folderid=folder, **more
     )
 
 
-def _listed(folder: int, answer: Mapping[str, Any]) -> Listing:
+def _parse_listing(folder: int, answer: Mapping[str, Any]) -> Listing:
     found = Listing(folder)
-    waiting: list[tuple[str, list[Mapping[str, Any]]]] = [("", answer["metadata"]["contents"])]
-    while waiting:
-        above, rows = waiting.pop()
+    pending: list[tuple[str, list[Mapping[str, Any]]]] = [("", answer["metadata"]["contents"])]
+    while pending:
+        parent, rows = pending.pop()
         for row in rows:
-            path = f"{above}{row['name']}"
+            path = f"{parent}{row['name']}"
             if row.get("isfolder"):
                 found.folders[path] = int(row["folderid"])
-                waiting.append((f"{path}/", row.get("contents", [])))
+                pending.append((f"{path}/", row.get("contents", [])))
             else:
                 found.files[path] = file_of(row)
     return found
 
 
-async def make_folder(cloud: Cloud, above: int, name: str) -> int:
-    """The id of the folder of this name in another, made where there is none."""
-    doing = f"making the folder {quoted(name)} in the folder {above} on pCloud"
-    return await cloud.ask(
+async def create_folder(client: Client, parent: int, name: str) -> int:
+    """The id of the folder of this name in another; it is created if there is none."""
+    doing = f"making the folder {quoted(name)} in the folder {parent} on pCloud"
+    return await client.call(
         "createfolderifnotexists",
         doing,
         lambda answer: int(answer["metadata"]["folderid"]),
-        folderid=above,
-        name=checked_name(name),
+        folderid=parent,
+        name=check_name(name),
     )
 
 
-async def rename(cloud: Cloud, file: int, folder: int, name: str) -> File:
-    """Give a file its place, atomically, in place of one that has it. Repeated, it changes nothing more."""
+async def rename(client: Client, file: int, folder: int, name: str) -> File:
+    """Move a file to `name` in `folder`, atomically, over a file that is there. Harmless to repeat."""
     doing = f"giving the file {file} its name {quoted(name)} in the folder {folder} on pCloud"
-    renamed = await cloud.ask("renamefile", doing, _file, fileid=file, tofolderid=folder, toname=name)
+    renamed = await client.call("renamefile", doing, _parse_file, fileid=file, tofolderid=folder, toname=name)
     if renamed.name != name:
-        raise Refused(f"pCloud calls {quoted(name)} {quoted(renamed.name)}: have it named in a way that pCloud keeps.")
+        raise Refused(f"pCloud calls {quoted(name)} {quoted(renamed.name)}: choose a name that pCloud keeps.")
     return renamed
 
 
-async def delete_file(cloud: Cloud, file: File) -> None:
-    """Delete a file; one that is gone already is as good. It stays in pCloud's trash for a while."""
+async def delete_file(client: Client, file: File) -> None:
+    """Delete a file, if it is there. It stays in pCloud's trash for a while."""
     doing = f"deleting the file {file.id} ({quoted(file.name)}) on pCloud"
-    await cloud.find("deletefile", doing, NO_FILE, dict, fileid=file.id)
+    await client.call_or_none("deletefile", doing, NO_FILE, dict, fileid=file.id)
 
 
-async def delete_folder(cloud: Cloud, folder: int) -> None:
-    """Delete a folder that is empty; one that is not, or is gone already, is let be."""
+async def delete_empty_folder(client: Client, folder: int) -> None:
+    """Delete a folder, if it is there and empty."""
     doing = f"deleting the folder {folder} on pCloud"
-    await cloud.find("deletefolder", doing, {*NO_FOLDER, NOT_EMPTY}, dict, folderid=folder)
+    await client.call_or_none("deletefolder", doing, {*NO_FOLDER, NOT_EMPTY}, dict, folderid=folder)

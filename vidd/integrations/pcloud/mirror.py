@@ -1,7 +1,7 @@
-"""Make what is below a folder on pCloud what it should be: folders made, changed files replaced, equal ones left alone.
+"""Mirrors files below a folder on pCloud: creates folders, replaces files that changed, leaves equal files alone.
 
-Each file is replaced by itself and atomically. Everything here can be repeated, and a repetition sends only what is
-not there yet.
+Each file is replaced by itself and atomically. Everything here can be repeated, and a repetition sends only what is not
+there yet.
 """
 
 from __future__ import annotations
@@ -11,41 +11,41 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from vidd.aio.bounded import gather_bounded
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.files.digest import digest_of
 from vidd.integrations.pcloud.files import (
     File,
     Listing,
-    checked_name,
-    checksums,
+    check_name,
+    checksum_file,
+    create_folder,
+    delete_empty_folder,
     delete_file,
-    delete_folder,
-    listing,
-    make_folder,
+    list_folder,
 )
-from vidd.integrations.pcloud.upload import ALGORITHM, Sending, Upload, is_part, part_name
+from vidd.integrations.pcloud.upload import ALGORITHM, FileUpload, Uploader, is_part, part_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from vidd.integrations.pcloud.api import Cloud
+    from vidd.integrations.pcloud.api import Client
     from vidd.transfer.progress_meter import ProgressMeter
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file that is to be there: where it lies here, and its size in bytes."""
+class LocalFile:
+    """A file to be mirrored: its path here, and its size in bytes."""
 
     source: Path
     size: int
 
 
 @dataclass
-class Done:
-    """What it took: files and bytes that went over the line, files that were equal already, files dropped.
+class MirrorResult:
+    """The files and bytes that were sent, the files that were equal already, the files that were deleted (`dropped`).
 
-    `files` are those that are there now, by path.
+    `files` are the mirrored files on pCloud, by path.
     """
 
     sent: int = 0
@@ -55,170 +55,173 @@ class Done:
     files: dict[str, File] = field(default_factory=dict)
 
 
-def within(path: str, roots: Iterable[str]) -> bool:
-    """Whether a path is below one of these directories; "" is the directory that all are in."""
+def is_within(path: str, roots: Iterable[str]) -> bool:
+    """Whether a path is one of these directories or below it; "" is the directory that all are in."""
     return any(not root or path == root or path.startswith(f"{root}/") for root in roots)
 
 
 class Mirror:
-    """`wanted` are files by path below `folder`, which is there. Below `roots` nothing else stays, once `drop` is asked.
+    """`files` are by path below the folder with the id `folder`, which exists; `roots` are the paths of trees there.
 
-    `parallel` files are compared or sent at once.
+    `parallel` files are compared or sent at once. Only below `roots` are files ever deleted.
     """
 
     def __init__(
-        self, cloud: Cloud, folder: int, wanted: Mapping[str, Wanted], *, roots: Sequence[str], parallel: int
+        self, client: Client, folder: int, files: Mapping[str, LocalFile], *, roots: Sequence[str], parallel: int
     ) -> None:
-        for path in wanted:
+        for path in files:
             for name in PurePosixPath(path).parts:
-                checked_name(name)
-        self._cloud, self._folder, self._wanted = cloud, folder, wanted
+                check_name(name)
+        self._client, self._folder, self._files = client, folder, files
         self._roots, self._parallel = roots, parallel
-        self._sums: dict[str, str] = {}
-        self.there = Listing(folder)
+        self._sha1s: dict[str, str] = {}
+        self.existing = Listing(folder)
 
-    async def look(self) -> None:
-        """See what is there; Refused where the folder is not."""
-        found = await listing(self._cloud, self._folder)
+    async def list_existing(self) -> None:
+        """List what is in the folder; Refused if there is no such folder."""
+        found = await list_folder(self._client, self._folder)
         if found is None:
             raise Refused(
-                f"There is no folder {self._folder} on pCloud that the account {self._cloud.name!r} can see: correct its id,"
-                " or make it."
+                f"There is no folder {self._folder} on pCloud that the account {self._client.name!r} can see: correct its id,"
+                " or make it.",
+                code=FaultCode.NOT_FOUND,
             )
-        self.there = found
+        self.existing = found
 
-    async def equal(self) -> set[str]:
-        """The paths whose files are there with these bytes."""
-        same: set[str] = set()
+    async def equal_paths(self) -> set[str]:
+        """The paths at which pCloud has a file with the equal bytes."""
+        equal: set[str] = set()
 
         async def compare(path: str) -> None:
-            found = await checksums(self._cloud, self.there.files[path])
-            if found is not None and found[1].get(ALGORITHM) == await self._sum(path):
-                same.add(path)
+            found = await checksum_file(self._client, self.existing.files[path])
+            if found is not None and found[1].get(ALGORITHM) == await self._sha1(path):
+                equal.add(path)
 
-        await gather_bounded(self._parallel, self.alike(), compare)
-        return same
+        await gather_bounded(self._parallel, self.same_size_paths(), compare)
+        return equal
 
-    def alike(self) -> list[str]:
-        """The paths whose files are there in their size."""
-        there = self.there.files
-        return [path for path, one in self._wanted.items() if path in there and there[path].size == one.size]
+    def same_size_paths(self) -> list[str]:
+        """The paths at which pCloud has a file of the equal size."""
+        existing = self.existing.files
+        return [path for path, file in self._files.items() if path in existing and existing[path].size == file.size]
 
-    async def _sum(self, path: str) -> str:
-        if path not in self._sums:
-            self._sums[path] = await digest_of(self._wanted[path].source, ALGORITHM)
-        return self._sums[path]
+    async def _sha1(self, path: str) -> str:
+        if path not in self._sha1s:
+            self._sha1s[path] = await digest_of(self._files[path].source, ALGORITHM)
+        return self._sha1s[path]
 
-    async def bring(self, meter: ProgressMeter, job: str) -> Done:
-        """Send what is not there, and give each file its name."""
-        same = await self.equal()
-        missing = [path for path in self._wanted if path not in same]
-        await self._make_folders(missing)
-        meter.total = sum(self._wanted[path].size for path in missing)
-        done = Done(equal=len(same), files={path: self.there.files[path] for path in same})
-        upload = Upload(self._cloud, meter, job)
+    async def upload(self, meter: ProgressMeter, job: str) -> MirrorResult:
+        """Send the files that are missing or differ, each renamed to its place."""
+        equal = await self.equal_paths()
+        missing = [path for path in self._files if path not in equal]
+        await self._create_folders(missing)
+        meter.total = sum(self._files[path].size for path in missing)
+        result = MirrorResult(equal=len(equal), files={path: self.existing.files[path] for path in equal})
+        uploader = Uploader(self._client, meter, job)
 
         async def send(path: str) -> None:
-            above, _, name = path.rpartition("/")
-            one = self._wanted[path]
-            folder = self.there.folders[above] if above else self._folder
-            begun = self.there.files.get(f"{above}/{part_name(job, path)}" if above else part_name(job, path))
-            sending = Sending(one.source, one.size, await self._sum(path), folder, name)
-            done.files[path] = await upload.run(sending, path, begun)
-            done.sent += 1
+            parent, _, name = path.rpartition("/")
+            file = self._files[path]
+            folder = self.existing.folders[parent] if parent else self._folder
+            earlier = self.existing.files.get(f"{parent}/{part_name(job, path)}" if parent else part_name(job, path))
+            upload = FileUpload(file.source, file.size, await self._sha1(path), folder, name)
+            result.files[path] = await uploader.run(upload, path, earlier)
+            result.sent += 1
 
         await gather_bounded(self._parallel, missing, send)
-        done.sent_bytes = meter.done
-        return done
+        result.sent_bytes = meter.done
+        return result
 
-    async def _make_folders(self, paths: Iterable[str]) -> None:
-        """Those that these files need, level by level, since each needs the id of the one it is in."""
-        needed = {str(above) for path in paths for above in PurePosixPath(path).parents} - {"."}
+    async def _create_folders(self, paths: Iterable[str]) -> None:
+        """Create the folders that these files need, level by level: each needs the id of its parent."""
+        needed = {str(parent) for path in paths for parent in PurePosixPath(path).parents} - {"."}
         levels: dict[int, list[str]] = {}
-        for path in sorted(needed - self.there.folders.keys()):
+        for path in sorted(needed - self.existing.folders.keys()):
             levels.setdefault(path.count("/"), []).append(path)
 
         async def make(path: str) -> None:
-            above, _, name = path.rpartition("/")
-            folder = self.there.folders[above] if above else self._folder
-            self.there.folders[path] = await make_folder(self._cloud, folder, name)
+            parent, _, name = path.rpartition("/")
+            folder = self.existing.folders[parent] if parent else self._folder
+            self.existing.folders[path] = await create_folder(self._client, folder, name)
 
         for _, level in sorted(levels.items()):
             await gather_bounded(self._parallel, level, make)
 
-    def stale(self, gone: Collection[str] | None = None) -> list[str]:
-        """The paths of files below the roots that should not be there; what any job is sending just now is none of them.
+    def stale_paths(self, gone: Collection[str] | None = None) -> list[str]:
+        """The paths of files below the roots that are not among `files`; with `gone`, only of those in `gone`.
 
-        With `gone`, only those among these.
+        Part files are left out: any job may be sending them just now.
         """
         return [
             path
-            for path in self.there.files
-            if path not in self._wanted
-            and within(path, self._roots)
+            for path in self.existing.files
+            if path not in self._files
+            and is_within(path, self._roots)
             and not is_part(path.rpartition("/")[2])
             and (gone is None or path in gone)
         ]
 
-    async def drop(self, done: Done, gone: Collection[str] | None = None) -> None:
-        """Delete what is stale, and the folders that are empty by that. Nothing outside the roots is touched."""
-        stale = self.stale(gone)
-        await gather_bounded(self._parallel, stale, lambda path: delete_file(self._cloud, self.there.files[path]))
-        done.dropped = len(stale)
-        needed = {str(above) for path in self._wanted for above in PurePosixPath(path).parents}
-        emptied = {str(above) for path in stale for above in PurePosixPath(path).parents}
+    async def delete_stale(self, result: MirrorResult, gone: Collection[str] | None = None) -> None:
+        """Delete stale files and the folders that become empty. Nothing outside the roots is touched."""
+        stale = self.stale_paths(gone)
+        await gather_bounded(self._parallel, stale, lambda path: delete_file(self._client, self.existing.files[path]))
+        result.dropped = len(stale)
+        needed = {str(parent) for path in self._files for parent in PurePosixPath(path).parents}
+        emptied = {str(parent) for path in stale for parent in PurePosixPath(path).parents}
         empty = [
             path
-            for path in self.there.folders
+            for path in self.existing.folders
             if path not in needed
-            and any(_below(path, root) for root in self._roots)
+            and any(_is_below(path, root) for root in self._roots)
             and (gone is None or path in emptied)
         ]
-        # The deepest first; one in which somebody put something meanwhile is not empty, and stays.
+        # The deepest first. A folder into which somebody put something meanwhile is not empty and stays.
         for path in sorted(empty, key=lambda path: -path.count("/")):
-            await delete_folder(self._cloud, self.there.folders[path])
+            await delete_empty_folder(self._client, self.existing.folders[path])
 
-    async def tidy(self, done: Done, job: str) -> None:
-        """Delete what earlier attempts of this job left unfinished and was of no use to this one."""
-        used = {file.id for file in done.files.values()}
-        left = [file for file in self.there.files.values() if is_part(file.name, job) and file.id not in used]
-        await gather_bounded(self._parallel, left, lambda file: delete_file(self._cloud, file))
+    async def delete_parts(self, result: MirrorResult, job: str) -> None:
+        """Delete part files that earlier attempts of this job left and this one did not use."""
+        used = {file.id for file in result.files.values()}
+        left = [file for file in self.existing.files.values() if is_part(file.name, job) and file.id not in used]
+        await gather_bounded(self._parallel, left, lambda file: delete_file(self._client, file))
 
 
-def _below(path: str, root: str) -> bool:
+def _is_below(path: str, root: str) -> bool:
     return not root or path.startswith(f"{root}/")
 
 
-async def folder_at(cloud: Cloud, above: int, path: str) -> int:
-    """The id of the folder at a path below another, made where it is missing."""
+async def folder_id(client: Client, parent: int, path: str) -> int:
+    """The id of the folder at a path below the folder `parent`; it is created if missing."""
     for name in PurePosixPath(path).parts:
-        above = await make_folder(cloud, above, name)
-    return above
+        parent = await create_folder(client, parent, name)
+    return parent
 
 
 def common_root(directories: Iterable[str]) -> str:
     """The deepest directory that all of these are in, or are."""
-    several = [PurePosixPath(directory).parts for directory in directories]
+    split = [PurePosixPath(directory).parts for directory in directories]
     shared: list[str] = []
-    for names in zip(*several, strict=False):
+    for names in zip(*split, strict=False):
         if len(set(names)) > 1:
             break
         shared.append(names[0])
     return "/".join(shared)
 
 
-async def unmirror(cloud: Cloud, folder: int, put: Mapping[str, tuple[int, int]], *, parallel: int) -> list[str]:
-    """Delete the files that were put below a folder, where they still are what they were; returns the paths of those kept.
+async def delete_unchanged(
+    client: Client, folder: int, put: Mapping[str, tuple[int, int]], *, parallel: int
+) -> list[str]:
+    """Delete the files that were put below a folder, if they are unchanged; returns the paths of those that are not.
 
-    `put` are (id, hash) by path. Folders that are empty then go as well, but not `folder` itself.
+    `put` has (id, hash) by path. Folders that become empty are deleted as well, but not `folder` itself.
     """
-    there = await listing(cloud, folder)
-    if there is None:
+    existing = await list_folder(client, folder)
+    if existing is None:
         return []
-    ours = [path for path, file in there.files.items() if put.get(path) == (file.id, file.hash)]
-    kept = [path for path in put if path in there.files and path not in ours]
-    await gather_bounded(parallel, ours, lambda path: delete_file(cloud, there.files[path]))
-    above = {str(parent) for path in put for parent in PurePosixPath(path).parents} - {"."}
-    for path in sorted(above & there.folders.keys(), key=lambda path: -path.count("/")):
-        await delete_folder(cloud, there.folders[path])
-    return kept
+    unchanged = [path for path, file in existing.files.items() if put.get(path) == (file.id, file.hash)]
+    changed = [path for path in put if path in existing.files and path not in unchanged]
+    await gather_bounded(parallel, unchanged, lambda path: delete_file(client, existing.files[path]))
+    parents = {str(parent) for path in put for parent in PurePosixPath(path).parents} - {"."}
+    for path in sorted(parents & existing.folders.keys(), key=lambda path: -path.count("/")):
+        await delete_empty_folder(client, existing.folders[path])
+    return changed

@@ -1,12 +1,11 @@
-"""Publish into a folder on pCloud: files, and trees as they lie, with only what changed going over the line.
+"""Publishes files and directory trees into a folder on pCloud; only files that changed are sent.
 
-Each file is uploaded under a name of its own, compared, and renamed to its place, over what was there. Its id there is
-then another one; the ids of folders stay. Nothing is made twice: a lost answer is looked for, and what is equal is let be.
+Each file is uploaded under a part name, compared, and renamed to its place, over the file that was there. The file then
+has another id; the ids of folders stay. After a lost answer vidd looks for the file, so nothing is uploaded twice.
 """
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,12 +15,13 @@ from pydantic import AfterValidator, Field
 
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.files.tree import leaves
-from vidd.integrations.pcloud.api import Account, Cloud, cloud
-from vidd.integrations.pcloud.files import checked_name, listing, who
-from vidd.integrations.pcloud.mirror import Done, Mirror, Wanted, common_root, folder_at, unmirror
-from vidd.integrations.pcloud.state_encoding import pack, unpack
+from vidd.integrations.pcloud.account import Account
+from vidd.integrations.pcloud.api import connect
+from vidd.integrations.pcloud.files import check_name, describe_account, list_folder
+from vidd.integrations.pcloud.mirror import LocalFile, Mirror, MirrorResult, common_root, delete_unchanged, folder_id
+from vidd.integrations.pcloud.state_encoding import compress_json, expand_json
 from vidd.model.publication import Receipt
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
@@ -29,8 +29,9 @@ from vidd.settings.types import Options as Base
 from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
+    from vidd.integrations.pcloud.api import Client
     from vidd.model.media import Artifact
     from vidd.ports import PublishContext, Tools
 
@@ -65,32 +66,34 @@ class Options(Base):
 
 @dataclass(frozen=True)
 class _Plan:
-    """`wanted` and `roots` (of trees) are below `common`, which is below the folder that `folder` names.
+    """`files` and `roots` (of trees) are below `common`, which is below the folder that `folder` names.
 
-    `gone` are files that were put there before and are wanted no more.
+    `gone` are files that were published before and are no longer in the trees.
     """
 
     folder: str
     common: str
-    wanted: Mapping[str, Wanted]
+    files: Mapping[str, LocalFile]
     roots: tuple[str, ...]
     gone: frozenset[str]
 
     @property
-    def place(self) -> str:
+    def target(self) -> str:
+        """Folder and common directory, which the token keeps."""
         return f"{self.folder} {self.common}"
 
     @property
     def size(self) -> int:
-        return sum(one.size for one in self.wanted.values())
+        """Bytes of all files."""
+        return sum(file.size for file in self.files.values())
 
 
-def _below(text: str, what: str) -> str:
-    """A path as it is, without slashes at its ends; Refused where a part of it is none for pCloud."""
+def _relative_path(text: str, what: str) -> str:
+    """The path without slashes at its ends; Refused if pCloud takes no file or folder of that name."""
     path = text.strip().strip("/")
     for name in path.split("/") if path else ():
         try:
-            checked_name(name)
+            check_name(name)
         except Refused as refusal:
             raise Refused(f"{refusal.sentence} It comes from the template of {what}.") from None
     return path
@@ -98,161 +101,159 @@ def _below(text: str, what: str) -> str:
 
 def _plan(options: Options, context: PublishContext) -> _Plan:
     chosen = context.chosen(options.files, trees=True)
-    wanted: dict[str, Wanted] = {}
-    roots, places, gone = [], [], []
+    planned: dict[str, LocalFile] = {}
+    roots, directories, gone = [], [], []
     for artifact in chosen:
         suffix = PurePath(artifact.path).suffix if artifact.tree is None else ""
         part = f"-{artifact.role}" if len(chosen) > 1 else ""
         fields = fields_of(context.job, context.talk, context.facts, role=artifact.role, part=part, suffix=suffix)
         if artifact.tree is None:
-            place = _below(render(options.name, fields), "name")
-            files = {place: Wanted(context.directory / artifact.path, artifact.size)}
-            places.append(str(PurePosixPath(place).parent) if "/" in place else "")
+            path = _relative_path(render(options.name, fields), "name")
+            files = {path: LocalFile(context.directory / artifact.path, artifact.size)}
+            directories.append(str(PurePosixPath(path).parent) if "/" in path else "")
         else:
-            root = _below(render(options.path, fields), "path")
-            files = _files(context, artifact, root)
+            root = _relative_path(render(options.path, fields), "path")
+            files = _tree_files(context, artifact, root)
             roots.append(root)
-            places.append(root)
+            directories.append(root)
             gone += [f"{root}/{path}" if root else path for path in context.gone.get(artifact.role, ())]
         for path, file in files.items():
-            if path in wanted or not path:
+            if path in planned or not path:
                 raise Refused(
                     f"Two files would be {quoted(path)} in the pCloud folder: put {{{{ role }}}} into name or path."
                 )
-            wanted[path] = file
+            planned[path] = file
     folder = render(options.folder, fields_of(context.job, context.talk, context.facts)).strip()
-    common = common_root(places)
+    common = common_root(directories)
     skip = len(common) + 1 if common else 0
-    files = {path[skip:]: file for path, file in wanted.items()}
-    return _Plan(folder, common, files, tuple(r[skip:] for r in roots), frozenset(path[skip:] for path in gone))
+    files = {path[skip:]: file for path, file in planned.items()}
+    return _Plan(folder, common, files, tuple(root[skip:] for root in roots), frozenset(path[skip:] for path in gone))
 
 
-def _files(context: PublishContext, tree: Artifact, root: str) -> dict[str, Wanted]:
+def _tree_files(context: PublishContext, tree: Artifact, root: str) -> dict[str, LocalFile]:
     directory = context.directory / tree.path
     found = leaves(directory)
     if not found:
-        raise Refused(f"The directory {tree.role!r} holds no file, and nothing is published in place of something.")
-    above = f"{root}/" if root else ""
-    return {f"{above}{leaf.path}": Wanted(directory / leaf.path, leaf.size) for leaf in found}
+        raise Refused(f"The directory {tree.role!r} is empty; vidd will not replace published files with nothing.")
+    prefix = f"{root}/" if root else ""
+    return {f"{prefix}{leaf.path}": LocalFile(directory / leaf.path, leaf.size) for leaf in found}
 
 
-@asynccontextmanager
-async def _open(options: Options, tools: Tools) -> AsyncIterator[Cloud]:
-    async with cloud(tools.account(options.account, Account), options.account, tools.clock) as api:
-        yield api
-
-
-async def _folder(api: Cloud, plan: _Plan) -> int:
-    """The id of the folder that the plan's paths are below, made where it is missing and has a path."""
+async def _folder_id(client: Client, plan: _Plan) -> int:
+    """The id of the folder that the plan's paths are below; a folder named by a path is created if missing."""
     if plan.folder.isascii() and plan.folder.isdecimal():
-        return await folder_at(api, int(plan.folder), plan.common)
+        return await folder_id(client, int(plan.folder), plan.common)
     if plan.folder.startswith("/"):
-        return await folder_at(api, 0, f"{_below(plan.folder, 'folder')}/{plan.common}")
+        return await folder_id(client, 0, f"{_relative_path(plan.folder, 'folder')}/{plan.common}")
     raise Refused(
-        f"The template of the folder made {quoted(plan.folder)}, which is no pCloud folder: it must be an id (digits) or a"
-        " path that begins with a slash; see whether what it names is known of this job."
+        f"The template of the folder gave {quoted(plan.folder)}, which is no pCloud folder: it must be an id (digits) or a"
+        " path that begins with a slash; check that this job has the facts that the template names."
     )
 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
-    """Make the folder what it should be. The token says which one it is, and what a retraction must know."""
+    """Mirror the files into the folder. The token says which folder it is, and what a retraction must know."""
     plan = await in_thread(_plan, options, context)
-    async with _open(options, context.tools) as api:
-        folder = await _folder(api, plan)
-        await context.checkpoint({"place": plan.place, "folder": folder})
-        mirror = _mirror(options, api, plan, folder)
-        await mirror.look()
+    async with connect(context.tools, options.account) as client:
+        folder = await _folder_id(client, plan)
+        await context.checkpoint({"place": plan.target, "folder": folder})
+        mirror = _mirror(options, client, plan, folder)
+        await mirror.list_existing()
         meter = ProgressMeter("pcloud", "upload", progress=context.progress, observe=context.tools.observe)
-        done = await mirror.bring(meter, context.job.id)
-        meter.tell()
-        await mirror.tidy(done, context.job.id)
+        result = await mirror.upload(meter, context.job.id)
+        meter.report()
+        await mirror.delete_parts(result, context.job.id)
         if options.delete or plan.gone:
-            await mirror.drop(done, None if options.delete else plan.gone)
-        return await _receipt(options, context, plan, folder, done)
+            await mirror.delete_stale(result, None if options.delete else plan.gone)
+        return await _receipt(options, context, plan, folder, result)
 
 
-# A mirror sends only what changed, and knows by the context what it had put there and has no more.
+# A mirror sends only what changed, and the context says which files are gone.
 replace_files = publish
 
 
-def _mirror(options: Options, api: Cloud, plan: _Plan, folder: int) -> Mirror:
-    return Mirror(api, folder, plan.wanted, roots=plan.roots, parallel=options.parallel)
+def _mirror(options: Options, client: Client, plan: _Plan, folder: int) -> Mirror:
+    return Mirror(client, folder, plan.files, roots=plan.roots, parallel=options.parallel)
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
-    """Ask whether every file is there with its bytes, and with `delete` none that should not; None where it is not so."""
+    """The receipt if every file is there with its bytes and, with `delete`, no other; else None."""
     plan = await in_thread(_plan, options, context)
     token = context.publication.token
-    if token.get("place") != plan.place:
+    if token.get("place") != plan.target:
         return None
-    async with _open(options, context.tools) as api:
+    async with connect(context.tools, options.account) as client:
         folder = int(token["folder"])
-        mirror = _mirror(options, api, plan, folder)
-        found = await listing(api, folder)
+        mirror = _mirror(options, client, plan, folder)
+        found = await list_folder(client, folder)
         if found is None:
             return None
-        mirror.there = found
-        if len(mirror.alike()) < len(plan.wanted) or (options.delete and mirror.stale()):
+        mirror.existing = found
+        if len(mirror.same_size_paths()) < len(plan.files) or (options.delete and mirror.stale_paths()):
             return None
-        if len(await mirror.equal()) < len(plan.wanted):
+        if len(await mirror.equal_paths()) < len(plan.files):
             return None
-        done = Done(equal=len(plan.wanted), files={path: found.files[path] for path in plan.wanted})
-        await mirror.tidy(done, context.job.id)
-        return await _receipt(options, context, plan, folder, done)
+        result = MirrorResult(equal=len(plan.files), files={path: found.files[path] for path in plan.files})
+        await mirror.delete_parts(result, context.job.id)
+        return await _receipt(options, context, plan, folder, result)
 
 
-async def _receipt(options: Options, context: PublishContext, plan: _Plan, folder: int, done: Done) -> Receipt:
+async def _receipt(
+    options: Options, context: PublishContext, plan: _Plan, folder: int, result: MirrorResult
+) -> Receipt:
     if options.retract == "delete":
-        put = pack({path: (file.id, file.hash) for path, file in done.files.items()})
-        await context.checkpoint({"place": plan.place, "folder": folder, "put": put})
+        put = compress_json({path: (file.id, file.hash) for path, file in result.files.items()})
+        await context.checkpoint({"place": plan.target, "folder": folder, "put": put})
     account = context.tools.account(options.account, Account)
     url = f"{_PAGES[account.region]}/#/filemanager?folder={folder}"
     facts: dict[str, Any] = {
         "account": options.account,
         "folder": folder,
-        "files": len(plan.wanted),
+        "files": len(plan.files),
         "bytes": plan.size,
-        "sent": done.sent,
-        "sent_bytes": done.sent_bytes,
-        "equal": done.equal,
-        "dropped": done.dropped,
+        "sent": result.sent,
+        "sent_bytes": result.sent_bytes,
+        "equal": result.equal,
+        "dropped": result.dropped,
     }
-    if not plan.roots and len(done.files) == 1:
-        # Jobs that put single files into the same folder are told apart by their names; ids change with each replacement.
-        [file] = done.files.values()
+    if not plan.roots and len(result.files) == 1:
+        # Jobs that put single files into the same folder differ by their names; ids change with each replacement.
+        [file] = result.files.values()
         facts |= {"file": file.id, "name": file.name}
         url += f"&name={quote(file.name)}"
     return Receipt(url=url, facts=facts)
 
 
 async def retract(options: Options, context: PublishContext) -> str:
-    """Delete the files, where that is wanted and they are still what was put there."""
+    """Delete the files, if the settings want that and the files are unchanged."""
     receipt = context.publication.receipt
-    where = f"What is in the pCloud folder {receipt.facts.get('folder')}" if receipt else "What was put there by hand"
+    subject = f"What is in the pCloud folder {receipt.facts.get('folder')}" if receipt else "What was put there by hand"
     if options.retract == "keep":
-        return f"{where} was kept, as the settings say."
+        return f"{subject} was kept, as the settings say."
     token = context.publication.token
     if "put" not in token:
-        raise Refused(f"{where} was published without noting which files they are: delete them by hand.")
-    put = {path: (int(file), int(number)) for path, (file, number) in unpack(token["put"]).items()}
-    async with _open(options, context.tools) as api:
-        kept = await unmirror(api, int(token["folder"]), put, parallel=options.parallel)
-    if kept:
+        raise Refused(f"{subject} was published without noting which files they are: delete them by hand.")
+    put = {path: (int(file), int(number)) for path, (file, number) in expand_json(token["put"]).items()}
+    async with connect(context.tools, options.account) as client:
+        changed = await delete_unchanged(client, int(token["folder"]), put, parallel=options.parallel)
+    if changed:
         raise Refused(
-            f"Of {len(put)} files in the pCloud folder {token['folder']} {len(kept)} are others by now and were left there,"
-            f" such as {quoted(kept[0])}."
+            f"Of {len(put)} files in the pCloud folder {token['folder']} {len(changed)} have changed since, such as"
+            f" {quoted(changed[0])}; vidd left those there.",
+            code=FaultCode.CONFLICT,
         )
     return f"{len(put)} files in the pCloud folder {token['folder']} were deleted."
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Ask whose account it is, and for the folder where its id does not depend on the job."""
-    async with _open(options, tools) as api:
-        said = await who(api)
+    """Ask whose account it is, and for the folder if its id does not depend on the job."""
+    async with connect(tools, options.account) as client:
+        sentence = await describe_account(client)
         if options.folder.isdecimal():
-            if await listing(api, int(options.folder), deep=False) is None:
+            if await list_folder(client, int(options.folder), deep=False) is None:
                 raise Refused(
-                    f"There is no pCloud folder {options.folder} for the account {options.account!r}: correct its id."
+                    f"There is no pCloud folder {options.folder} for the account {options.account!r}: correct its id.",
+                    code=FaultCode.NOT_FOUND,
                 )
-            said += f" The folder {options.folder} is there."
-    return said
+            sentence += f" The folder {options.folder} is there."
+    return sentence

@@ -1,4 +1,4 @@
-"""Long lists as short text, for what is kept of a publication and is nobody's to read."""
+"""Compresses JSON to base64 text, for internal publication state that nobody reads."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import zlib
 from typing import Any
 
 
-def pack(value: Any) -> str:
-    """JSON, deflated, as base64."""
+def compress_json(value: Any) -> str:
+    """JSON, deflated (zlib), as base64."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
-def unpack(text: str) -> Any:
-    """The opposite of `pack`."""
+def expand_json(text: str) -> Any:
+    """The value that `compress_json` made `text` of."""
     return json.loads(zlib.decompress(base64.b64decode(text)))
