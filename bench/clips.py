@@ -91,17 +91,17 @@ def last_published(place: Path, number: int) -> datetime:
 def running(clips: list[Path], place: Path) -> Run:
     """Clips put into the folder of a running daemon."""
     config = configure(place)
-    with daemon(config) as one:
+    with daemon(config) as started:
         begun = datetime.now(UTC)
         put(clips, place / "in")
         while not (place / "out").is_dir() or sum(not p.name.startswith(".") for p in (place / "out").iterdir()) < len(
             clips
         ):
-            if one.child.poll() is not None or (datetime.now(UTC) - begun).total_seconds() > _PATIENCE:
-                raise SystemExit(f"not every clip came out:\n{one.log.read_text()[-2000:]}")
+            if started.child.poll() is not None or (datetime.now(UTC) - begun).total_seconds() > _PATIENCE:
+                raise SystemExit(f"not every clip came out:\n{started.log.read_text()[-2000:]}")
             time.sleep(0.05)
         time.sleep(0.3)
-    return Run((last_published(place, len(clips)) - begun).total_seconds(), one.ended["cpu"] - one.cpu)
+    return Run((last_published(place, len(clips)) - begun).total_seconds(), started.ended["cpu"] - started.cpu)
 
 
 def cold(clips: list[Path], place: Path) -> Run:
@@ -116,10 +116,10 @@ def cold(clips: list[Path], place: Path) -> Run:
 
 def settled(clip: Path, place: Path) -> float:
     """Seconds from the last byte of a new clip to its job."""
-    with daemon(configure(place)) as one:
+    with daemon(configure(place)) as started:
         begun = datetime.now(UTC)
         shutil.copyfile(clip, place / "in" / clip.name)
-        while not one.line("job moved"):
+        while not started.line("job moved"):
             time.sleep(0.05)
         with sqlite3.connect(place / "journal.sqlite") as journal:
             created = journal.execute("SELECT created FROM jobs").fetchone()[0]
@@ -212,8 +212,8 @@ def main() -> None:
         ["", "wall s", "CPU s", "wall ratio", "CPU ratio"],
         rows,
     )
-    for size, value in where.items():
-        table(f"Where it goes, {size}, one run from cold", ["", "wall", "CPU"], value)
+    for size, rows in where.items():
+        table(f"Where it goes, {size}, one run from cold", ["", "wall", "CPU"], rows)
 
 
 if __name__ == "__main__":

@@ -82,13 +82,13 @@ def fill(shelf: Path, number: int) -> None:
     """So many videos that were uploaded long ago."""
     videos = (
         {
-            "id": f"old{one:06}",
+            "id": f"old{index:06}",
             "pCloudAnnotationsFolderId": "1",
-            "pCloudFileId": str(one),
-            "uploadedAt": f"2025-01-01T{one // 3600 % 24:02}:{one // 60 % 60:02}:{one % 60:02}.000Z",
-            "title": f"Video {one}",
+            "pCloudFileId": str(index),
+            "uploadedAt": f"2025-01-01T{index // 3600 % 24:02}:{index // 60 % 60:02}:{index % 60:02}.000Z",
+            "title": f"Video {index}",
         }
-        for one in range(number)
+        for index in range(number)
     )
     shelf.write_text("".join(json.dumps(video) + "\n" for video in videos))
 
@@ -230,21 +230,21 @@ async def upload(place: Path, url: str, uploads: int) -> list[Row]:
     async with files() as address:
         config = place / "vidd.toml"
         config.write_text(_SETTINGS.format(state=place / "state", port=free_port(), cms=url, files=address))
-        with daemon(config) as one:
+        with daemon(config) as started:
             ready = asyncio.Event()
-            listening = asyncio.create_task(listen(one.address, began, uploads, ready))
+            listening = asyncio.create_task(listen(started.address, began, uploads, ready))
             async with asyncio.timeout(_PATIENCE + uploads), aiohttp.ClientSession() as session:
                 await ready.wait()
-                await up(session, one.address)
-                used = cpu(one.pid)
+                await up(session, started.address)
+                used = cpu(started.pid)
                 for number in range(uploads):
                     moment = time.perf_counter()
                     video = (await ask(session, url, _UPLOAD, number=number))["createVideoObject"]
                     sent[video["id"]] = moment
                     await asyncio.sleep(0.1)
                 await listening
-            used = cpu(one.pid) - used
-            memory = rss(one.pid)
+            used = cpu(started.pid) - used
+            memory = rss(started.pid)
     waits = sorted((began[name] - sent[name]) * 1000 for name in sent)
     points = statistics.quantiles(waits, n=100)
     return [

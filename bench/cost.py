@@ -74,7 +74,7 @@ class LaxStore(SqliteStore):
 
 
 def _arrivals(number: int) -> list[Arrival]:
-    names = [f"clip-{one:06}.mp4" for one in range(number)]
+    names = [f"clip-{index:06}.mp4" for index in range(number)]
     return [Arrival(f"file:/in/{name}", f"file:///in/{name}", name, {"size": 1}) for name in names]
 
 
@@ -195,10 +195,10 @@ def measure(number: int, rounds: int) -> list[list[str]]:
             with tempfile.TemporaryDirectory(prefix="vidd-bench-") as root, Path(os.devnull).open("w") as nowhere:
                 log.set_up("info", stream=nowhere)
                 jobs = number * 5 if "500" in name else number
-                got[name].append(tuple(one / jobs for one in way(Path(root))))
+                got[name].append(tuple(cost / jobs for cost in way(Path(root))))
     rows = []
-    for name, value in got.items():
-        wall, used = (statistics.median(one[at] for one in value) for at in (0, 1))
+    for name, runs in got.items():
+        wall, used = (statistics.median(run[at] for run in runs) for at in (0, 1))
         rows.append([name, f"{used * 1000:.2f}", f"{wall * 1000:.2f}", f"{1 / wall:.0f}"])
     return rows
 

@@ -101,8 +101,8 @@ async def measure(url: str, uri: str, root: Path, options: argparse.Namespace) -
     maker = Maker(lab, root / "state")
     before = rss(os.getpid())
     runs = [await make(maker, version, "first"), await make(maker, version, "nothing changed")]
-    one = lab.db.AnnotationFrame.find_one({"taskId": tasks[0], "frameId": 2})
-    lab.db.AnnotationFrame.update_one({"_id": one["_id"]}, {"$set": {"boxes": [box("car", 5, 5, 50, 50)]}})
+    frame = lab.db.AnnotationFrame.find_one({"taskId": tasks[0], "frameId": 2})
+    lab.db.AnnotationFrame.update_one({"_id": frame["_id"]}, {"$set": {"boxes": [box("car", 5, 5, 50, 50)]}})
     runs.append(await make(maker, version, "one box"))
     most = rss(os.getpid(), "VmHWM") - before
     lab.close()

@@ -163,14 +163,14 @@ def compare(options: argparse.Namespace) -> None:
                 found["taking the frames"].append(Cost(run.seconds * part, run.cpu * part))
         finally:
             server.kill()
-    whole = median(one.seconds for one in found["taking the frames"])
+    whole = median(run.seconds for run in found["taking the frames"])
     rows = [
         [
             way,
-            f"{median(one.seconds for one in made):.1f}",
-            f"{median(one.cpu for one in made):.1f}",
-            f"{100 * median(one.seconds for one in made) / whole:.2f} %",
-            f"{max(one.memory for one in made):.0f}" if any(one.memory for one in made) else "",
+            f"{median(run.seconds for run in made):.1f}",
+            f"{median(run.cpu for run in made):.1f}",
+            f"{100 * median(run.seconds for run in made) / whole:.2f} %",
+            f"{max(run.memory for run in made):.0f}" if any(run.memory for run in made) else "",
         ]
         for way, made in found.items()
     ]

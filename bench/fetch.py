@@ -210,9 +210,9 @@ def main() -> None:
         for where in ("front", "end"):
             runs = compare(root, where, span, asked)
             for way in _WAYS:
-                sent, requests = (statistics.median(one[place] for one in runs[way]) for place in (1, 2))
+                sent, requests = (statistics.median(run[place] for run in runs[way]) for place in (1, 2))
                 wall, used = (
-                    statistics.median(getattr(one[0], what) for one in runs[way]) for what in ("seconds", "cpu")
+                    statistics.median(getattr(run[0], what) for run in runs[way]) for what in ("seconds", "cpu")
                 )
                 cells = [
                     f"{sent / _MEGA:.1f}",

@@ -151,13 +151,13 @@ def main() -> None:
         for _ in range(options.rounds):
             for way, words in ways.items():
                 found[way].append(once(words, source, options.rate))
-    floor = median(one.run.cpu for one in found[_PEER])
+    floor = median(result.run.cpu for result in found[_PEER])
     rows = [
         [
             way,
-            f"{median(one.run.cpu for one in made):.1f}",
-            f"{median(one.run.seconds for one in made):.1f}",
-            f"{median(one.run.cpu for one in made) / floor:.2f}",
+            f"{median(result.run.cpu for result in made):.1f}",
+            f"{median(result.run.seconds for result in made):.1f}",
+            f"{median(result.run.cpu for result in made) / floor:.2f}",
             f"{made[0].size:.1f}",
             f"{made[0].psnr:.2f}",
         ]

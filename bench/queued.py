@@ -41,7 +41,7 @@ async def admit(place: Path, number: int) -> Row:
     store = SqliteStore(place / "intake.sqlite")
     settings_of_pipeline = {"programme": None, "steps": [{"name": "trim", "kind": "trim", "options": {}}] * 3}
     intake = Intake(store, LocalQueue(), {"talks": settings_of_pipeline}, SystemClock(), lambda _event: None)
-    names = [f"clip-{one:05}.mp4" for one in range(number)]
+    names = [f"clip-{index:05}.mp4" for index in range(number)]
     arrivals = [Arrival(f"file:/in/{name}", f"file:///in/{name}", name, {"size": 1}) for name in names]
     await store.open()
     begun = time.perf_counter()
@@ -75,17 +75,17 @@ async def _ask(place: Path, method: str, path: str) -> Any:
 
 def come_in(place: Path, config: Path, files: list[Path]) -> list[Row]:
     """Files that are put into the folder of a daemon that is paused; afterwards all of them are in the journal."""
-    with daemon(config) as one:
+    with daemon(config) as started:
         asyncio.run(_ask(place, "POST", "/api/pause"))
-        _until("the first look", lambda: '"watcher up"' in one.log.read_text())
-        empty = rss(one.pid)
-        used, begun = cpu(one.pid), time.perf_counter()
+        _until("the first look", lambda: '"watcher up"' in started.log.read_text())
+        empty = rss(started.pid)
+        used, begun = cpu(started.pid), time.perf_counter()
         for file in files:
             os.link(file, place / "in" / file.name)
         put = time.perf_counter() - begun
         _until("intake", lambda: _journal(place, "SELECT count(*) FROM jobs")[0][0] == len(files), 0.1)
-        seconds, used = time.perf_counter() - begun, cpu(one.pid) - used
-        full = rss(one.pid)
+        seconds, used = time.perf_counter() - begun, cpu(started.pid) - used
+        full = rss(started.pid)
     return [
         [f"folder of {len(files)} files put there in {put:.1f} s", f"{len(files) / seconds:.0f} arrivals/s", "≥ 500"],
         ["  CPU of the daemon for it", f"{used:.2f} s", ""],
@@ -98,21 +98,21 @@ def come_back(config: Path) -> Row:
     """How long starts take that find all of them."""
     seconds = []
     for _ in range(_RESTARTS):
-        with daemon(config) as one:
-            seconds.append(one.seconds)
-    shown = " ".join(f"{second:.2f}" for second in seconds)
+        with daemon(config) as started:
+            seconds.append(started.seconds)
+    shown = " ".join(f"{duration:.2f}" for duration in seconds)
     return [f"restart to ready, median of {shown}", f"{statistics.median(seconds):.2f} s", "≤ 2 s"]
 
 
-def after(one: Started, place: Path, files: int) -> list[Row]:
+def after(started: Started, place: Path, files: int) -> list[Row]:
     """What a start is like that found all of them."""
     health = asyncio.run(_ask(place, "GET", "/health"))
     if health["queue"] != files or not health["paused"]:
         raise SystemExit(f"{health['queue']} of {files} jobs are queued after the restart")
-    _until("the look after the restart", lambda: '"watcher up"' in one.log.read_text())
+    _until("the look after the restart", lambda: '"watcher up"' in started.log.read_text())
     return [
-        ["  CPU until ready", f"{one.cpu:.2f} s", ""],
-        ["RSS after the restart", f"{rss(one.pid):.0f} MB", "≤ 150 MB"],
+        ["  CPU until ready", f"{started.cpu:.2f} s", ""],
+        ["RSS after the restart", f"{rss(started.pid):.0f} MB", "≤ 150 MB"],
     ]
 
 
@@ -126,7 +126,7 @@ web.run_app(app, host="127.0.0.1", port=%d, print=None)
 """
 
 
-async def ask_health(one: Started, files: int) -> list[Row]:
+async def ask_health(started: Started, files: int) -> list[Row]:
     """Ask while two recordings are encoded, in turns with a bare aiohttp server that has nothing else to do."""
     port = free_port()
     took: dict[str, list[float]] = {"vidd": [], "bare": []}
@@ -136,7 +136,7 @@ async def ask_health(one: Started, files: int) -> list[Row]:
         async with aiohttp.ClientSession() as web:
             await _answers(web, f"http://127.0.0.1:{port}/health")
             for _ in range(_REQUESTS):
-                for name, address in (("vidd", one.address), ("bare", f"http://127.0.0.1:{port}")):
+                for name, address in (("vidd", started.address), ("bare", f"http://127.0.0.1:{port}")):
                     begun = time.perf_counter()
                     async with web.get(f"{address}/health") as answer:
                         text = await answer.text()
@@ -146,7 +146,7 @@ async def ask_health(one: Started, files: int) -> list[Row]:
     finally:
         bare.terminate()
         await bare.wait()
-    if json.loads(last["vidd"])["queue"] < files or len(ffmpegs(one.pid)) < 2:
+    if json.loads(last["vidd"])["queue"] < files or len(ffmpegs(started.pid)) < 2:
         raise SystemExit("the encodes ended before the last request: make the recordings longer")
     ours, floor = (statistics.quantiles(took[name], n=100) for name in ("vidd", "bare"))
     return [
@@ -172,20 +172,20 @@ def ffmpegs(pid: int) -> list[int]:
     return [int(child) for child in children if "ffmpeg" in Path(f"/proc/{child}/comm").read_text()]
 
 
-def drain(one: Started, place: Path, number: int) -> list[Row]:
+def drain(started: Started, place: Path, number: int) -> list[Row]:
     """Jobs that do nothing, and the memory while they go."""
     done = "SELECT count(*) FROM jobs WHERE state = 'refused'"
     _until("the encodes", lambda: _journal(place, done)[0][0] > 0, 0.1)
-    begun, used, seen = time.perf_counter(), cpu(one.pid), [rss(one.pid)]
+    begun, used, seen = time.perf_counter(), cpu(started.pid), [rss(started.pid)]
     for part in range(1, 5):
         _until("the drain", lambda part=part: _journal(place, done)[0][0] >= number * part / 4, 0.1)
-        seen.append(rss(one.pid))
-    seconds, used = time.perf_counter() - begun, cpu(one.pid) - used
-    most = rss(one.pid, "VmHWM")
+        seen.append(rss(started.pid))
+    seconds, used = time.perf_counter() - begun, cpu(started.pid) - used
+    most = rss(started.pid, "VmHWM")
     return [
         [f"{number} jobs drained (refused)", f"{number / seconds:.0f} jobs/s", ""],
         ["  CPU of the daemon for one", f"{used / number * 1000:.1f} ms", ""],
-        ["RSS at 0, 25, 50, 75, 100 % of them", " ".join(f"{one:.0f}" for one in seen) + " MB", "flat"],
+        ["RSS at 0, 25, 50, 75, 100 % of them", " ".join(f"{size:.0f}" for size in seen) + " MB", "flat"],
         ["RSS, most ever", f"{most:.0f} MB", "≤ 150 MB"],
     ]
 
@@ -195,7 +195,7 @@ def measure(place: Path, number: int, number_drained: int, seconds: float) -> li
     shelf = place / "shelf"
     shelf.mkdir()
     long_ago = time.time() - 3600
-    files = [shelf / f"clip-{one:05}.mp4" for one in range(number)]
+    files = [shelf / f"clip-{index:05}.mp4" for index in range(number)]
     for file in files:
         file.touch()
         os.utime(file, (long_ago, long_ago))
@@ -205,17 +205,17 @@ def measure(place: Path, number: int, number_drained: int, seconds: float) -> li
     rows += come_in(state, config, files)
     rows.append(come_back(config))
     config.write_text(config.read_text() + urgent)
-    with daemon(config) as one:
-        rows += after(one, state, len(files))
+    with daemon(config) as started:
+        rows += after(started, state, len(files))
         recording = shelf / f"Main_talk_000000_{round(seconds):06}.mp4"
         make_clip(recording, "1920x1080", seconds)
         for name in ("a", "b"):
             os.link(recording, state / "urgent" / f"{name}-{recording.name}")
         _until("the recordings", lambda: _journal(state, "SELECT count(*) FROM jobs")[0][0] == number + 2)
         asyncio.run(_ask(state, "POST", "/api/resume"))
-        _until("the encodes", lambda: len(ffmpegs(one.pid)) == 2)
-        rows += asyncio.run(ask_health(one, len(files)))
-        rows += drain(one, state, number_drained)
+        _until("the encodes", lambda: len(ffmpegs(started.pid)) == 2)
+        rows += asyncio.run(ask_health(started, len(files)))
+        rows += drain(started, state, number_drained)
     return rows
 
 

@@ -197,8 +197,8 @@ def main() -> None:
     runs: dict[tuple[str, str], list[Run]] = {}
     with tempfile.TemporaryDirectory(dir=asked.dir) as name:
         directory = Path(name)
-        for one in ("out", "server/bench"):
-            (directory / one).mkdir(parents=True)
+        for name in ("out", "server/bench"):
+            (directory / name).mkdir(parents=True)
         _file(directory / "out/big.mp4", size)
         with _server(rclone, directory / "server") as url:
             for number in range(asked.rounds):

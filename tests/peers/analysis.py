@@ -98,7 +98,7 @@ def floor(words: argparse.Namespace) -> None:
     directory, areas = Path(words.input_dir), []
     for number, folder in enumerate(scene_folders(directory)):
         frames = pickle.loads((folder / words.input_pkl).read_bytes())
-        posed = [[in_space(one) for one in frame] for frame in frames]
+        posed = [[in_space(person) for person in frame] for frame in frames]
         (folder / "corrected_3d_poses.pkl").write_bytes(pickle.dumps(posed))
         points = [person for frame in posed for person in frame]
         area = dict.fromkeys(("min_x", "max_x", "min_y", "max_y", "min_z", "max_z"), 0.0)
@@ -126,16 +126,16 @@ def arrange(words: argparse.Namespace) -> None:
         two, three = [], []
         for at, (frame, posed) in enumerate(zip(flat, deep, strict=True)):
             poses = [
-                {"id": 0, "BBox": one, "keypoints": [{"x": (one[0] + one[2]) / 2, "y": y} for y in (one[1], one[3])], "score": 0.9}
-                for one in frame
+                {"id": 0, "BBox": box, "keypoints": [{"x": (box[0] + box[2]) / 2, "y": y} for y in (box[1], box[3])], "score": 0.9}
+                for box in frame
             ]  # fmt: skip
             poses3d = [
                 {
                     "id": 0,
-                    "BBox": [*map(min, zip(*one, strict=True)), *map(max, zip(*one, strict=True))],
-                    "keypoints": [dict(zip("xyz", joint, strict=True)) for joint in one],
+                    "BBox": [*map(min, zip(*joints, strict=True)), *map(max, zip(*joints, strict=True))],
+                    "keypoints": [dict(zip("xyz", joint, strict=True)) for joint in joints],
                 }
-                for one in posed
+                for joints in posed
             ]
             two.append({"frame_no": start + at, "no_person": len(poses), "poses": poses})
             three.append({"frame_no": start + at, "no_person": len(poses3d), "poses": poses3d})
@@ -155,17 +155,17 @@ def arrange(words: argparse.Namespace) -> None:
             ]}
             for scene in scenes
         ]  # fmt: skip
-        for one in bare:
-            put(out / boxes / f"scene_{one['scene_no']:03}{tail}.json", one)
+        for scene in bare:
+            put(out / boxes / f"scene_{scene['scene_no']:03}{tail}.json", scene)
         put(out / kind / "poses.json", {"scenes": scenes})
         put(out / boxes / "BBs.json", {"scenes": bare})
         for folder in (out / kind, out / boxes):
             index = []
             for path in sorted(folder.glob("scene_*.json")):
-                one = json.loads(path.read_text())
-                more = {k: v for k, v in areas[one["scene_no"]].items() if k != "scene"} if kind == "3d_poses" else {}
+                scene = json.loads(path.read_text())
+                more = {k: v for k, v in areas[scene["scene_no"]].items() if k != "scene"} if kind == "3d_poses" else {}
                 place = f"/annotationdata/{folder.name}/{path.name}"
-                index.append({**{k: one[k] for k in ("scene_no", "start_frame", "end_frame")}, "path": place, **more})
+                index.append({**{k: scene[k] for k in ("scene_no", "start_frame", "end_frame")}, "path": place, **more})
             put(folder / "index.json", index)
 
 

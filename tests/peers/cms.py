@@ -120,10 +120,10 @@ class Query:
             return []
         found = list(cms.shelf.videos.values())
         if take is not None:
-            found.sort(key=lambda one: one["uploadedAt"] or "")
-        found = [one for one in found if since is None or (one["uploadedAt"] or "") >= since]
+            found.sort(key=lambda video: video["uploadedAt"] or "")
+        found = [video for video in found if since is None or (video["uploadedAt"] or "") >= since]
         most = min(take, cms.most) if take is not None else None
-        return [VideoObject.of(one) for one in found[skip : None if most is None else skip + most]]
+        return [VideoObject.of(video) for video in found[skip : None if most is None else skip + most]]
 
 
 @strawberry.type

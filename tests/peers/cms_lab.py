@@ -166,8 +166,8 @@ class Lab:
             thread.join(300)
 
     def _upload_all(self, number: int, every: float) -> None:
-        for one in range(number):
-            self.upload(one)
+        for index in range(number):
+            self.upload(index)
             time.sleep(every)
 
     def out(self) -> dict[str, bytes]:
@@ -177,7 +177,7 @@ class Lab:
 
 def expected(number: int) -> dict[str, bytes]:
     """What is to be published of so many uploads."""
-    videos = [a_video(one) for one in range(number)]
+    videos = [a_video(index) for index in range(number)]
     return {f"{video['id']}.mp4": content(video["pCloudFileId"]) for video in videos}
 
 

@@ -302,7 +302,7 @@ class PCloud(Service):
             said["parentfolderid"] = folder.parent
         if depth > 0:
             files = [self._meta(folder, file) for file in folder.files.values()]
-            said["contents"] = [self._meta_folder(one, depth=depth - 1) for one in folder.folders.values()] + files
+            said["contents"] = [self._meta_folder(inner, depth=depth - 1) for inner in folder.folders.values()] + files
         return said
 
     def _stat(self, given: Mapping[str, str]) -> dict[str, Any]:
@@ -394,7 +394,7 @@ class PCloud(Service):
                 data = await self._read(_pieces(part), given, part.filename)
                 made.append(self._store(given, part.filename, data))
         answer: dict[str, Any] = {
-            "fileids": [file.id for _, file in made], "metadata": [self._meta(*one) for one in made],
+            "fileids": [file.id for _, file in made], "metadata": [self._meta(*entry) for entry in made],
         }  # fmt: skip
         if self.tells_sums:
             answer["checksums"] = [self._sums(file.data) for _, file in made]

@@ -31,7 +31,7 @@ def published(daemon: Running, times: int) -> dict:
     def look():
         jobs = daemon.jobs()
         found = daemon.ask(f"/api/jobs/{jobs[0]['id']}")[1] if jobs else {"history": ()}
-        assert "refused" not in [one["state"] for one in found["history"]], found["reason"]
-        return found if sum(one["state"] == "published" for one in found["history"]) == times else None
+        assert "refused" not in [entry["state"] for entry in found["history"]], found["reason"]
+        return found if sum(entry["state"] == "published" for entry in found["history"]) == times else None
 
     return until(look, f"it is published {times} times")

@@ -56,7 +56,7 @@ async def test_a_file_becomes_one_of_the_jobs_own(tmp_path, original):
 async def test_a_file_of_another_disk_is_copied_and_stays_as_it_was(tmp_path, original, no_links):
     before = original.stat()
     said = []
-    context = replace(a_fetch(tmp_path, original.as_uri()), progress=lambda *one: said.append(one))
+    context = replace(a_fetch(tmp_path, original.as_uri()), progress=lambda *progress: said.append(progress))
     await fetch.run(fetch.Options(), context)
     copy = tmp_path / "job/source.mp4"
     assert copy.read_bytes() == DATA

@@ -13,9 +13,10 @@ from footage import clips
 from peers.ranged_file import ranged_file
 
 from vidd.errors import Refused, RetryLater
+from vidd.files import disk_space
 from vidd.model.span import needs_all
 from vidd.steps import fetch
-from vidd.transfer import partial_download, sparse_download
+from vidd.transfer import sparse_download
 
 MIB = 2**20
 START, END = 240.0, 360.0
@@ -91,7 +92,7 @@ async def test_the_double_gives_its_parts_to_ffmpeg_as_to_vidd(recordings, data)
 
 
 async def test_the_disk_holds_only_what_was_read_and_the_reserve_counts_only_that(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(partial_download.shutil, "disk_usage", lambda _: SimpleNamespace(free=MIB + len(data) // 2))
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: SimpleNamespace(free=MIB + len(data) // 2))
     async with ranged_file(data) as web:
         facts = in_part(tmp_path, await fetch.run(SMALL, a_fetch(tmp_path, web.url, reserve=MIB)), data)
     used = (tmp_path / "job/source.mp4").stat().st_blocks * 512
@@ -103,10 +104,10 @@ async def test_progress_is_told_of_what_the_cut_needs(tmp_path, data):
     async with ranged_file(data) as web:
         context = a_fetch(tmp_path, web.url)
         tools = replace(context.tools, observe=moved.append)
-        context = replace(context, progress=lambda *one: told.append(one), tools=tools)
+        context = replace(context, progress=lambda *progress: told.append(progress), tools=tools)
         facts = in_part(tmp_path, await fetch.run(SMALL, context), data)
     assert told[-1][:3] == (facts["there"], facts["there"], "bytes")
-    assert sum(one.size for one in moved) == facts["read"]
+    assert sum(event.size for event in moved) == facts["read"]
 
 
 async def test_a_talk_without_an_end_is_read_to_the_end_of_the_file(tmp_path, recordings, data):
@@ -335,7 +336,7 @@ LIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("tamper", LIES, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("tamper", LIES, ids=lambda function: function.__name__)
 async def test_a_server_that_lies_is_asked_for_the_whole(tmp_path, data, tamper):
     async with ranged_file(data) as web:
 

@@ -54,13 +54,13 @@ async def test_an_object_comes_whole_and_says_how_far_it_is(bucket, server, tmp_
     said, moved = [], []
     context = a_fetch(tmp_path, server, s3_uri(bucket.name, "talk.mp4"))
     context = replace(
-        context, progress=lambda *one: said.append(one), tools=replace(context.tools, observe=moved.append)
+        context, progress=lambda *progress: said.append(progress), tools=replace(context.tools, observe=moved.append)
     )
     outcome = await fetch.run(SMALL, context)
     assert fetched(tmp_path) == DATA
     assert outcome.artifacts[0].facts["etag"] == hashlib.md5(DATA).hexdigest()
     assert said[-1][:3] == (len(DATA), len(DATA), "bytes")
-    assert sum(one.size for one in moved) == len(DATA)
+    assert sum(event.size for event in moved) == len(DATA)
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ _OUT_OF_MEMORY = re.compile(
 class Exit(Options):
     """What an exit means. A text is the fate alone: `3 = "again"`."""
 
-    fate: Literal["ok", "again", "refused"] = Field(description="ok; again later; or refused, for good.")
+    fate: Literal["ok", "again", "refused"] = Field(description="ok; again: retry later; refused: fail for good.")
     sentence: str = Field("", description="What happened and what to do, for the operator.")
-    after: Duration | None = Field(None, gt=0, description="Of again: how long to wait, at least.")
+    after: Duration | None = Field(None, gt=0, description="With again: the shortest wait before the retry.")
 
     @model_validator(mode="before")
     @classmethod

@@ -43,22 +43,23 @@ class Output(Options):
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
-    path: Template = Field(description="Where it is, below the job's directory; a template.")
+    path: Template = Field(description="Template of its path below the job's directory.")
     role: str = Field(
         "",
         pattern=r"^[\w.-]{0,60}$",
-        description="Its role for later steps and publishers; without one it is only checked.",
+        description="Its role for later steps and publishers; without a role it is only checked.",
     )
     files: str = Field(
-        "", description="Of a directory: which files are looked at, such as *.json or body/*/*.glb; all."
+        "",
+        description="Pattern of the files of a directory that are checked, such as *.json or body/*/*.glb; default: all.",
     )
-    count: int = Field(1, ge=0, description="How many of them there must be at least.")
-    parses: bool = Field(False, alias="json", description="They must be JSON.")
+    count: int = Field(1, ge=0, description="The smallest number of files.")
+    parses: bool = Field(False, alias="json", description="The files must be JSON.")
     shape: Annotated[str, AfterValidator(_known_shape)] = Field(
-        "", alias="schema", description="They must be JSON of this shape, such as scene_poses."
+        "", alias="schema", description="The files must be JSON of this shape, such as scene_poses."
     )
-    content_type: str = Field("", description="The content type of a file; by its name where unset.")
-    fresh: bool = Field(True, description="Remove what is there of it before the program runs.")
+    content_type: str = Field("", description="Content type of a file; default: by its name.")
+    fresh: bool = Field(True, description="Remove the output of an earlier run before the program runs.")
 
 
 class ExpectedOutputs:

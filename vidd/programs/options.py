@@ -39,31 +39,39 @@ class ProgramOptions(Options):
 
     argv: tuple[Template, ...] = Field(
         min_length=1,
-        description="The program and its words; each stays one word, and one that comes out empty is left out.",
+        description="The program and its arguments; each template gives one argument, and an empty one is left out.",
     )
-    extra: tuple[str, ...] = Field((), description="More words after argv, as they are; a rework adds to them.")
+    extra: tuple[str, ...] = Field((), description="More arguments after argv, not templates; a rework adds to them.")
     prefix: tuple[Template, ...] = Field(
         (),
-        description="Words before argv, such as conda run --no-capture-output -n NAME, or docker run --rm --init IMAGE.",
+        description="Arguments before argv, such as conda run --no-capture-output -n NAME, or docker run --rm --init IMAGE.",
     )
-    directory: Template = Field("", description="Where it runs, from the job's directory; unset: there.")
-    environment: dict[Variable, Template] = Field({}, description="Variables for it, besides PATH, HOME and the like.")
-    inherit: tuple[Variable, ...] = Field((), description="Variables of the daemon's own that it gets too.")
+    directory: Template = Field(
+        "", description="Template of its working directory, from the job's directory; default: that."
+    )
+    environment: dict[Variable, Template] = Field(
+        {}, description="Environment variables, besides PATH, HOME and the like."
+    )
+    inherit: tuple[Variable, ...] = Field(
+        (), description="Names of the daemon's own variables that the program gets, too."
+    )
     secrets: dict[Variable, str] = Field(
         {}, description="Variables that hold a secret of an account, written account.key; never shown, never logged."
     )
-    limit: Duration = Field(6 * 3600.0, gt=0, description="How long it may take.")
-    stall: Duration | None = Field(None, gt=0, description="How long it may say nothing; without it, for ever.")
-    grace: Duration = Field(10.0, gt=0, description="Between SIGINT, SIGTERM and SIGKILL when it is ended.")
+    limit: Duration = Field(6 * 3600.0, gt=0, description="Longest run time.")
+    stall: Duration | None = Field(None, gt=0, description="Longest time without output; default: no limit.")
+    grace: Duration = Field(
+        10.0, gt=0, description="Time between SIGINT, SIGTERM and SIGKILL when vidd ends the program."
+    )
     stop: tuple[Template, ...] = Field(
-        (), description="A command after one that was ended early, such as docker rm --force NAME."
+        (), description="A command to run after vidd ended the program early, such as docker rm --force NAME."
     )
-    memory: Size | None = Field(None, description="Bytes of address space it may have; no limit where unset.")
-    progress: Progress = Field(Progress(), description="Where its lines say how far it is.")
+    memory: Size | None = Field(None, description="Limit of its address space in bytes; default: none.")
+    progress: Progress = Field(Progress(), description="How to read progress from its lines.")
     exits: dict[str, Exit] = Field(
-        {}, description="What exit codes and signals mean, over the usual: ok, again, refused."
+        {}, description="What exit codes and signals mean, beyond the defaults: ok, again, refused."
     )
-    log: Size = Field(Size(16 << 20), ge=1 << 16, description="How much of what it says is kept in the job's log.")
+    log: Size = Field(Size(16 << 20), ge=1 << 16, description="Size limit of the log of its output.")
 
     @field_validator("exits")
     @classmethod

@@ -26,9 +26,9 @@ class Progress(Options):
     )
     fields: dict[Number, str] = Field(
         {},
-        description="For lines that are JSON objects: the member that has percent, or done and total; dots lead down.",
+        description="For lines that are JSON objects: the paths (with dots) of percent, or of done and total.",
     )
-    unit: str = Field("", max_length=20, description="What done and total count, such as frames.")
+    unit: str = Field("", max_length=20, description="The unit of done and total, such as frames.")
 
     @field_validator("pattern")
     @classmethod

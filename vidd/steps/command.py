@@ -35,19 +35,21 @@ class Options(ProgramOptions):
     """
 
     source: str = Field(
-        "", description="Role of the file it works on; unset: the talk where there is one, else the source."
+        "", description="Role of the file it works on; default: the talk if there is one, else the source."
     )
-    probe: bool = Field(True, description="Look at the video before, and refuse what is none; leaves the fact video.")
+    probe: bool = Field(
+        True, description="Probe the video first and refuse a file that is not one; leaves the fact video."
+    )
     place: dict[str, Template] = Field(
-        {}, description="Roles, and where below the job's directory their files are for the time of the run."
+        {}, description="Paths below the job's directory, by role, at which files are linked during the run."
     )
-    make: tuple[Template, ...] = Field((), description="Directories below the job's that are made before.")
+    make: tuple[Template, ...] = Field((), description="Directories below the job's that are created first.")
     slot: Literal["commands", "gpus", "encodes"] = Field(
-        "commands", description="Which of [limits] it takes a place of."
+        "commands", description="The limit of [limits] of which a run holds a slot."
     )
-    outputs: tuple[Output, ...] = Field((), description="What it must have made; with a role it goes on.")
+    outputs: tuple[Output, ...] = Field((), description="The outputs it must make; those with a role become artifacts.")
     rework: Literal["anew", "over"] = Field(
-        "anew", description="In a rework: anew makes the outputs from nothing, over works on those of the last run."
+        "anew", description="In a rework: anew starts without outputs, over works on those of the last run."
     )
 
 

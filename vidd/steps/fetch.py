@@ -50,13 +50,13 @@ class Options(Base):
     """How the file comes in."""
 
     account: str | None = Field(
-        None, description="Account for s3 and pcloud addresses; without it, the one the arrival names."
+        None, description="Account for s3 and pcloud addresses; default: the account that the arrival names."
     )
     verify: bool = Field(True, description="Compare checksums: an ETag that is an MD5, and the arrival's `checksum`.")
-    chunk: Size = Field(Size(16 * 2**20), ge=2**20, le=2**30, description="Size of a part that a resume keeps.")
-    parallel: int = Field(4, ge=1, le=16, description="Parts fetched at once.")
-    ranged: bool = Field(True, description="Read only what the cut needs, where nothing else is done with the file.")
-    margin: Duration = Field(1.0, ge=1, le=600, description="How much before and after the talk is read with it.")
+    chunk: Size = Field(Size(16 * 2**20), ge=2**20, le=2**30, description="Size of the chunks that a resume keeps.")
+    parallel: int = Field(4, ge=1, le=16, description="Chunks fetched at once.")
+    ranged: bool = Field(True, description="Fetch only what the cut needs, if no other step needs the file.")
+    margin: Duration = Field(1.0, ge=1, le=600, description="How much to fetch before and after the talk.")
 
 
 def local_name(name: str) -> str:
@@ -152,7 +152,7 @@ async def _fetch_span(
         except RemoteFileChanged:
             download.discard()
     # Several servers behind one address may each have an ETag of their own for the same file.
-    download.discard(whole="It changed twice while parts of it were read.")
+    download.discard(reason="It changed twice while parts of it were read.")
     raise RetryLater(
         "The file was replaced twice while vidd read parts of it; vidd will fetch all of it.", code=FaultCode.CONFLICT
     )

@@ -105,7 +105,7 @@ class _Stream:
     def _restart(self, validator: str | None) -> None:
         self.meter.back(self.position)
         self.position, self.validator = 0, validator
-        self.download.open({"url": self.url, "validator": validator}, anew=True)
+        self.download.open({"url": self.url, "validator": validator}, restart=True)
 
     async def _write_body(self, answer: aiohttp.ClientResponse) -> None:
         block = bytearray()

@@ -24,12 +24,12 @@ class PartialDownload(PartFile[int]):
         self.chunk = chunk
         self.done: set[int] = set()
 
-    def open(self, pin: Mapping[str, Any], *, anew: bool = False) -> None:
-        """Resume an earlier attempt at the same `pin` (JSON that names the file's state), or start from nothing."""
+    def open(self, pin: Mapping[str, Any], *, restart: bool = False) -> None:
+        """Resume an earlier attempt at the same `pin` (JSON that names the file's state), or start from nothing, with `restart` in any case."""
         self.close()
         self._pin = {**pin, "chunk": self.chunk}
         earlier_pin, done = self.load_state()
-        self.done = done if earlier_pin == self._pin and not anew else set()
+        self.done = done if earlier_pin == self._pin and not restart else set()
         with retry_if_full():
             self._open_part()
             if not self.done:

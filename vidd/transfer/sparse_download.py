@@ -70,9 +70,9 @@ class SparseDownload(PartFile[ByteRange]):
         self.present = merged(self.present, written)
         return {"pin": self._pin, "there": self.present}
 
-    def discard(self, whole: str | None = None) -> None:
-        """Remove the part file and its notes. `whole` says why the next attempt, too, should fetch all of the file."""
+    def discard(self, reason: str | None = None) -> None:
+        """Remove the part file and its notes. `reason` says why the next attempt, too, should fetch all of the file."""
         super().discard()
         self.present = []
-        if whole is not None:
-            self._save({"whole": whole})
+        if reason is not None:
+            self._save({"whole": reason})

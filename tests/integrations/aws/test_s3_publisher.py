@@ -144,7 +144,7 @@ async def test_an_answer_lost_after_the_commit_is_found_by_asking(bucket, proxy,
     with pytest.raises(OutcomeUnknown, match="look whether it is there"):
         await s3_publisher.publish(the_options(bucket), desk.context)
     receipt = await s3_publisher.reconcile(the_options(bucket), desk.context)
-    sent = [one for one in proxy.seen if commits(*one.split(" ", 1))]
+    sent = [line for line in proxy.seen if commits(*line.split(" ", 1))]
     assert await bucket.get("01job/talk.mp4") == data
     assert receipt.facts["size"] == len(data)
     assert len(sent) <= 2
@@ -162,11 +162,11 @@ async def test_a_completion_whose_answer_is_lost_is_not_sent_again(bucket, proxy
     proxy.next_time(completes, "drop reply")
     with pytest.raises(OutcomeUnknown):
         await s3_publisher.publish(the_options(bucket), desk.context)
-    assert len([one for one in proxy.seen if completes(*one.split(" ", 1))]) == 1
+    assert len([line for line in proxy.seen if completes(*line.split(" ", 1))]) == 1
     proxy.seen.clear()
     receipt = await s3_publisher.reconcile(the_options(bucket), desk.context)
     assert receipt.facts["size"] == len(BIG)
-    assert all(one.startswith("HEAD ") for one in proxy.seen)
+    assert all(line.startswith("HEAD ") for line in proxy.seen)
 
 
 async def test_a_server_error_at_the_commit_leaves_a_doubt_and_busy_does_not(bucket, proxy, tmp_path):
@@ -355,8 +355,8 @@ async def test_progress_ends_at_the_size_and_counts_every_byte_once(bucket, prox
     context = replace(desk.context, progress=lambda *said: seen.append(said))
     await s3_publisher.publish(the_options(bucket), context)
     assert seen[-1][:3] == (len(BIG), len(BIG), "bytes")
-    assert sum(one.size for one in moved) == len(BIG)
-    assert {(one.kind, one.way) for one in moved} == {("s3", "upload")}
+    assert sum(event.size for event in moved) == len(BIG)
+    assert {(event.kind, event.way) for event in moved} == {("s3", "upload")}
 
 
 async def test_progress_is_not_misled_by_a_part_sent_twice(bucket, proxy, tmp_path):

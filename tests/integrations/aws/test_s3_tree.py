@@ -117,7 +117,7 @@ async def test_only_what_changed_is_sent_even_where_the_size_is_the_same(bucket,
     proxy.seen.clear()
     changed = {**FILES, "2d_poses/scene_000_poses.json": b'{"scene_no": 1}', "new.json": b"{}"}
     await s3_publisher.publish(the_options(bucket), with_tree(desk, changed).context)
-    assert sorted(one.rpartition("/")[2] for one in proxy.of("PUT")) == ["new.json", "scene_000_poses.json"]
+    assert sorted(path.rpartition("/")[2] for path in proxy.of("PUT")) == ["new.json", "scene_000_poses.json"]
     assert await there(bucket) == changed
 
 
@@ -130,7 +130,7 @@ async def test_more_than_a_thousand_objects_are_listed_page_by_page_and_compared
     proxy.seen.clear()
     receipt = await s3_publisher.publish(the_options(bucket), desk.context)
     assert (receipt.facts["equal"], receipt.facts["sent_bytes"]) == (1010, 0)
-    assert {one.partition(" ")[0] for one in proxy.seen} == {"GET"}
+    assert {line.partition(" ")[0] for line in proxy.seen} == {"GET"}
     assert len(proxy.seen) <= 3
 
 

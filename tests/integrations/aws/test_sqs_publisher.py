@@ -208,7 +208,7 @@ async def test_a_lost_answer_of_a_standard_queue_leads_to_the_same_id_again(queu
     proxy.next_time(send, "drop reply")
     receipt = await publish(telling(tmp_path, proxy.url), queue)
     found = await queue.all()
-    assert [attributes(one)["id"] for one in found] == [receipt.facts["id"]] * 2
+    assert [attributes(message)["id"] for message in found] == [receipt.facts["id"]] * 2
     assert found[0]["Body"] == found[1]["Body"]
 
 
@@ -223,7 +223,7 @@ async def test_after_a_restart_the_same_id_is_sent_again(queue, server, proxy, t
     await publish(tried, queue)
     found = await queue.all()
     assert len(found) > 1
-    assert len({(one["Body"], attributes(one)["id"]) for one in found}) == 1
+    assert len({(message["Body"], attributes(message)["id"]) for message in found}) == 1
 
 
 async def test_a_fifo_queue_holds_one_message_after_a_lost_answer(fifo, proxy, tmp_path):
@@ -238,7 +238,10 @@ async def test_a_fifo_queue_holds_one_message_after_a_lost_answer(fifo, proxy, t
 async def test_another_edition_is_another_message(fifo, server, tmp_path):
     for edition in (1, 2, 2):
         await publish(telling(tmp_path, server, edition=edition), fifo)
-    assert [attributes(one)["id"] for one in await fifo.all()] == ["06abcdefghijkmnp_sqs_1", "06abcdefghijkmnp_sqs_2"]
+    assert [attributes(message)["id"] for message in await fifo.all()] == [
+        "06abcdefghijkmnp_sqs_1",
+        "06abcdefghijkmnp_sqs_2",
+    ]
 
 
 async def test_a_group_that_no_queue_takes_becomes_its_checksum(fifo, server, tmp_path):

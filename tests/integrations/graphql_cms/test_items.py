@@ -31,7 +31,7 @@ async def test_a_long_list_is_read_to_its_end(cms, context):
     async with watching(by_pages(), context):
         await context.until(lambda: context.looks)
     assert context.names == [f"cm{number:06}" for number in range(10)]
-    assert {one["take"] for one in cms.shelf.asked} == {4}
+    assert {query["take"] for query in cms.shelf.asked} == {4}
 
 
 async def test_a_cms_that_gives_fewer_than_it_is_asked_for_is_read_to_its_end(cms, context):
@@ -58,7 +58,7 @@ async def test_what_is_deleted_between_two_pages_hides_nothing(cms, context):
 async def test_a_cms_that_does_not_follow_the_pages_is_said(cms, tmp_path):
     videos = [a_video(number) for number in range(4)]
     cms.answers += [web.json_response({"data": {"videoObjects": videos}}) for _ in range(6)]
-    with pytest.raises(RetryLater, match="another at each page"):
+    with pytest.raises(RetryLater, match="changed between pages"):
         await source.audit(by_pages(), the_tools(tmp_path, cms.url), "uploads")
     assert cms.answers == []
 

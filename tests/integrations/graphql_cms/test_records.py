@@ -46,14 +46,14 @@ def test_times_are_read_as_cmss_write_them(text, moment):
 
 def test_the_same_moment_is_the_same_upload_however_it_is_written():
     written = [
-        read_upload(a_video(1, uploadedAt=one), Fields()).identity for one in ("2026-11-03T08:00:01Z", 1793692801)
+        read_upload(a_video(1, uploadedAt=time), Fields()).identity for time in ("2026-11-03T08:00:01Z", 1793692801)
     ]
     assert written == ["cm000001@2026-11-03T08:00:01Z"] * 2
 
 
 def test_a_time_that_cannot_be_read_still_tells_uploads_apart():
     upload = read_upload(a_video(1, uploadedAt="day 3"), Fields())
-    assert (upload.identity, upload.at, upload.lacks) == ("cm000001@day 3", None, None)
+    assert (upload.identity, upload.at, upload.missing) == ("cm000001@day 3", None, None)
 
 
 def test_numbers_are_ids_too():
@@ -72,13 +72,13 @@ def test_numbers_are_ids_too():
     ],
 )
 def test_an_upload_knows_what_it_lacks(changes, lacks):
-    assert read_upload(a_video(1, **changes), Fields()).lacks == lacks
+    assert read_upload(a_video(1, **changes), Fields()).missing == lacks
 
 
 def test_an_upload_may_wait_for_its_folder_too():
     upload = read_upload(a_video(1, pCloudAnnotationsFolderId=None, pCloudFileId=None), Fields(folder_needed=True))
-    assert upload.lacks == "file id and its folder id"
-    assert read_upload(a_video(1), Fields(folder_needed=True)).lacks is None
+    assert upload.missing == "file id and its folder id"
+    assert read_upload(a_video(1), Fields(folder_needed=True)).missing is None
 
 
 @pytest.mark.parametrize(

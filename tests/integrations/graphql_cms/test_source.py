@@ -192,7 +192,7 @@ async def test_after_the_first_look_only_what_is_new_or_waits_is_asked_for(cms, 
         await context.look()
         context.tools.clock.forward(6 * 3600)
         await context.look()
-    asked = [one["since"] for one in cms.shelf.asked]
+    asked = [query["since"] for query in cms.shelf.asked]
     assert asked == [
         "1970-01-01T00:00:00.000Z",
         "2026-05-01T09:00:00Z",
@@ -249,7 +249,7 @@ async def test_uploads_before_the_beginning_are_left_alone(cms, context):
     async with watching(options, context):
         await context.until(lambda: context.looks)
     assert context.names == ["cm000002"]
-    assert [one.name for one in await source.audit(options, context.tools, "uploads")] == ["cm000002"]
+    assert [listed.name for listed in await source.audit(options, context.tools, "uploads")] == ["cm000002"]
 
 
 async def test_without_a_subscription_it_asks_and_asks(cms, context):
@@ -345,8 +345,8 @@ async def test_a_schema_without_the_list_is_said_and_the_uploads_arrive_by_the_s
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (lambda: web.Response(text="<html>"), "is no answer of GraphQL"),
-        (lambda: web.json_response([1]), "is no answer of GraphQL"),
+        (lambda: web.Response(text="<html>"), "is not a GraphQL answer"),
+        (lambda: web.json_response([1]), "is not a GraphQL answer"),
         (lambda: web.json_response({"data": {"other": []}}), "has no list at 'videoObjects' (it has other)"),
         (lambda: web.json_response({"data": {"videoObjects": 7}}), "has no list at 'videoObjects'"),
         (lambda: web.Response(status=503), "answered 503"),
@@ -390,7 +390,7 @@ async def test_a_question_about_the_settings_finds_everything_as_it_should_be(cm
     cms.shelf.put(a_video(1))
     cms.shelf.put(a_video(2, pCloudFileId=None))
     sentence = await source.check(the_options(), context.tools)
-    assert "2 objects are listed, 1 of them not whole yet" in sentence
+    assert "2 objects are listed, 1 of them not complete yet" in sentence
     assert "the subscription stands, over graphql-transport-ws" in sentence
 
 
@@ -400,8 +400,8 @@ async def test_the_audit_lists_what_would_arrive_and_what_is_in_its_way(tmp_path
         shelf.put(video)
     async with a_cms(shelf) as cms:
         listed = await source.audit(the_options(), the_tools(tmp_path, cms.url), "uploads")
-    by_name = {one.name[:8]: one for one in listed}
+    by_name = {upload.name[:8]: upload for upload in listed}
     assert by_name["cm000001"].arrival.key == "cms:uploads:cm000001@2026-11-03T08:00:01Z"
     assert (by_name["cm000002"].waits, by_name["cm000002"].why) == (True, "It waits for its file id.")
-    ((other,)) = [one for one in listed if not one.name.startswith("cm")]
+    ((other,)) = [upload for upload in listed if not upload.name.startswith("cm")]
     assert (other.arrival, other.waits, other.why) == (None, False, "It is no upload: it has no 'id'.")

@@ -16,14 +16,14 @@ PINGS = ConnectionOptions(ping=0.1, pong=0.1)
 DOCUMENT = "subscription { videoObjectCreated { id } }"
 
 
-async def fault_at(server, tmp_path, manner=QUICK, *, heard=None, **account) -> Fault:
+async def fault_at(server, tmp_path, options=QUICK, *, heard=None, **account) -> Fault:
     """The fault a subscription ends with; what it told before goes to `heard`."""
     heard = [] if heard is None else heard
     tools = the_tools(tmp_path, server.url)
     try:
         async with (
             asyncio.timeout(20),
-            subscribed(Account(url=server.url, **account), tools, DOCUMENT, manner) as line,
+            subscribed(Account(url=server.url, **account), tools, DOCUMENT, options) as line,
         ):
             while True:
                 heard += await line.batch()
@@ -207,7 +207,7 @@ async def test_a_subscription_that_the_server_ends_is_asked_for_again(tmp_path):
 
     async with bare(script) as server:
         fault = await fault_at(server, tmp_path)
-    assert fault.sentence == "The CMS ended the subscription; it is asked for again."
+    assert fault.sentence == "The CMS ended the subscription; vidd will subscribe again."
 
 
 async def test_what_came_before_the_end_is_still_told(tmp_path):
@@ -220,7 +220,7 @@ async def test_what_came_before_the_end_is_still_told(tmp_path):
     async with bare(script) as server:
         heard = []
         fault = await fault_at(server, tmp_path, heard=heard)
-    assert [one.data["number"] for one in heard] == [0, 1, 2]
+    assert [event.data["number"] for event in heard] == [0, 1, 2]
     assert "restarting" in fault.sentence
 
 
@@ -239,7 +239,7 @@ async def test_a_server_that_is_not_there_is_tried_again(tmp_path):
         pass
     fault = await fault_at(server, tmp_path)
     assert isinstance(fault, RetryLater)
-    assert "cannot be reached" in fault.sentence
+    assert "cannot reach" in fault.sentence
 
 
 async def test_a_certificate_counts_once_its_authority_is_named(tmp_path):

@@ -108,7 +108,7 @@ async def test_a_token_that_is_not_taken_is_refused_at_once(service, result):
 
 async def test_too_many_log_ins_wait(service):
     service.misstep("POST", "^/userinfo$", "status", status=200, body=says(4000))
-    with pytest.raises(RetryLater, match="let alone for a while") as busy:
+    with pytest.raises(RetryLater, match="limits the number of calls") as busy:
         await asked(by_password(service))
     assert (busy.value.after, busy.value.counts) == (300, False)
 
@@ -128,7 +128,7 @@ async def test_a_certificate_of_nobody_known_is_refused(service):
 
 
 async def test_a_server_out_of_reach_is_asked_again_later():
-    with pytest.raises(RetryLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot reach the server"):
         await asked(Account(token=TOKEN, url="https://127.0.0.1:9"))
 
 

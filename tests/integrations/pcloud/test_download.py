@@ -102,7 +102,7 @@ async def test_a_server_that_is_slow_but_never_silent_is_waited_for(service, upl
 
 async def test_links_that_never_hold_are_left_for_later(service, uploaded, tmp_path):
     service.cuts = [0] * 99
-    with pytest.raises(RetryLater, match=r"connection was lost|no longer holds"):
+    with pytest.raises(RetryLater, match=r"connection was lost|link has expired"):
         await fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, service, f"pcloud:{uploaded.id}"))
     assert service.count("getfilelink") == 2
 

@@ -96,7 +96,7 @@ async def test_only_what_changed_is_replaced_even_where_the_size_is_the_same(ser
 async def test_a_file_is_replaced_by_a_rename_of_one_that_is_whole_and_never_written_over(service, desk):
     service.put(f"{HERE}/2d_poses/index.json", b"[1]")
     await pcloud_publisher.publish(the_options(), desk.context)
-    [file] = [one for path, one in service.folder(HERE).walk() if path == "2d_poses/index.json"]
+    [file] = [file for path, file in service.folder(HERE).walk() if path == "2d_poses/index.json"]
     assert file.revisions == [b"[1]"]
     assert (part_name("01job", "2d_poses/index.json"), "index.json") in service.renames
     uploaded = {before for before, _ in service.renames}
@@ -144,7 +144,7 @@ class TestWhatIsNoLongerThere:
         assert service.tree(HERE).keys() == {"2d_poses/index.json", part_name("02job", "x.json")}
 
     async def test_an_empty_tree_is_no_wish_to_drop_everything(self, service, published):
-        with pytest.raises(Refused, match="holds no file"):
+        with pytest.raises(Refused, match="is empty"):
             await pcloud_publisher.publish(the_options(delete=True), add_tree(published, {}).context)
         assert len(service.tree(HERE)) == 6
 
@@ -277,8 +277,8 @@ async def test_a_full_account_waits_and_uses_up_no_attempt(service, desk):
         (2005, Refused, "no such folder"),
         (1000, Refused, "correct its token"),
         (2094, Refused, "see whether its region"),
-        (2001, Refused, "takes no such name"),
-        (4000, RetryLater, "let alone for a while"),
+        (2001, Refused, "does not accept the name"),
+        (4000, RetryLater, "limits the number of calls"),
         (5001, RetryLater, "pCloud failed"),
         (2041, RetryLater, "pCloud failed"),
         (1039, Refused, "correct what it names"),
@@ -304,7 +304,7 @@ async def test_a_folder_that_is_not_there_is_refused_by_its_id(service, desk):
         ("", "which is no pCloud folder: it must be an id"),
         ("results", "which is no pCloud folder: it must be an id"),
         ("{{ facts.nothing }}", "names an unknown field"),
-        ("/a/../b", "is none for pCloud"),
+        ("/a/../b", "takes no file called"),
         ("/a/b\\c", "a backslash"),
     ],
 )
@@ -375,7 +375,7 @@ async def test_what_somebody_replaced_is_not_taken_back(service, desk):
     receipt = await pcloud_publisher.publish(options, desk.context)
     service.put(f"{HERE}/2d_poses/index.json", b"theirs")
     context = replace(desk.context, publication=desk.context.publication.evolve(receipt=receipt), artifacts={})
-    with pytest.raises(Refused, match=r"1 are others by now and were left there, such as '2d_poses/index\.json'"):
+    with pytest.raises(Refused, match=r"1 have changed since, such as '2d_poses/index\.json'"):
         await pcloud_publisher.retract(options, context)
     assert service.tree(HERE) == {"2d_poses/index.json": b"theirs"}
 
@@ -404,7 +404,7 @@ async def test_the_memory_does_not_grow_with_a_file(service, desk, monkeypatch):
     monkeypatch.setattr(service, "_take", swallow)
     tracemalloc.start()
     try:
-        with pytest.raises(RetryLater, match="is sent again"):
+        with pytest.raises(RetryLater, match="will send it again"):
             await pcloud_publisher.publish(the_options(), desk.context)
         assert tracemalloc.get_traced_memory()[1] < 12 * 2**20
     finally:

@@ -37,9 +37,9 @@ class Account(Options):
         None, pattern=r"^https?://[^\s@]+$", description="Address of an S3 server that is not AWS."
     )
     sqs_endpoint_url: str | None = Field(
-        None, pattern=r"^https?://[^\s@]+$", description="Address of its SQS; without it, endpoint_url."
+        None, pattern=r"^https?://[^\s@]+$", description="Address of its SQS; default: `endpoint_url`."
     )
-    bucket: str | None = Field(None, min_length=1, description="The bucket where a publisher names none.")
+    bucket: str | None = Field(None, min_length=1, description="Bucket for publishers that name none.")
     region: str | None = Field(None, description="Region; without it, the environment's, or us-east-1 off AWS.")
     access_key: str | None = Field(None, description="Access key id; without it, the environment's or the host's role.")
     secret_key: SecretStr | None = Field(None, description="Secret access key.")
@@ -52,11 +52,11 @@ class Account(Options):
     environment: str | None = Field(
         None,
         pattern=r"^[A-Z][A-Z0-9_]*$",
-        description="Beginning of the variables that give what is not given here: DO_SPACES means DO_SPACES_KEY,"
+        description="Prefix of environment variables for what is not set here: DO_SPACES means DO_SPACES_KEY,"
         " DO_SPACES_SECRET, DO_SPACES_REGION, DO_SPACES_ENDPOINT and DO_SPACES_BUCKET.",
     )
     connect_timeout: Duration = Field(10.0, gt=0, description="Longest time to wait for a connection.")
-    read_timeout: Duration = Field(60.0, gt=0, description="Longest silence in the middle of an answer.")
+    read_timeout: Duration = Field(60.0, gt=0, description="Longest wait for the next bytes of an answer.")
 
     @model_validator(mode="before")
     @classmethod

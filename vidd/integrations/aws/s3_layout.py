@@ -44,7 +44,7 @@ class Layout(Base):
         description="Template of what the keys of a tree's files begin with, such as annotations/{{ facts.folder_id }}.",
     )
     files: tuple[str, ...] = Field((), description="Roles of the files and trees; none means all that the steps made.")
-    at_once: int = Field(8, ge=1, le=32, description="Files of trees looked at or sent at once.")
+    at_once: int = Field(8, ge=1, le=32, description="Files of trees compared or sent at once.")
     content_type: str | None = Field(None, description="Content type; without it, the file's own.")
     metadata: dict[str, _Template] = Field(default_factory=dict, description="Templates of metadata, by name.")
     cache_control: str | None = Field(None, description="Cache-Control header.")
@@ -52,7 +52,7 @@ class Layout(Base):
     storage_class: str | None = Field(None, description="Storage class, such as STANDARD_IA.")
     part_size: Size = Field(Size(16 * 2**20), ge=5 * 2**20, le=5 * 2**30, description="Size of a part.")
     overwrite: Literal["ours"] | bool = Field(
-        "ours", description='"ours" replaces only what this job, or the one it replaces, put there; true anything.'
+        "ours", description='"ours": replace only objects of this job or of the job it replaces; true: any object.'
     )
 
     def in_bucket(self, account: Account) -> str:

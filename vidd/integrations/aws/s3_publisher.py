@@ -46,16 +46,18 @@ class Options(Layout):
     account: str = Field(description="The S3 account.")
     delete: bool = Field(
         False,
-        description="Drop objects below a tree's prefix that it does not have, where this job or, by `overwrite`, "
-        "any job marked them.",
+        description="Delete objects below a tree's prefix that the tree does not have, if they are this job's or, with `overwrite`, "
+        "any job's.",
     )
-    link: Literal["public", "presigned"] = Field("public", description="What the receipt's link is.")
+    link: Literal["public", "presigned"] = Field("public", description="The kind of link in the receipt.")
     public_url: _Address | None = Field(
         None, description="Template of the link, with `key` (encoded); without it, the endpoint's or AWS's own form."
     )
-    expires: Duration = Field(604800.0, gt=0, le=604800, description="How long a presigned link holds; 7 days at most.")
+    expires: Duration = Field(
+        604800.0, gt=0, le=604800, description="How long a presigned link is valid; 7 days at most."
+    )
     parallel: int = Field(4, ge=1, le=16, description="Parts sent at once.")
-    retract: Literal["keep", "delete"] = Field("keep", description="What taking a talk back does with its objects.")
+    retract: Literal["keep", "delete"] = Field("keep", description="What a retraction does with the objects.")
 
 
 @asynccontextmanager

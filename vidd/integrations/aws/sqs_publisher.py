@@ -44,23 +44,26 @@ class Options(NoticeOptions):
     queue: str | None = Field(None, description="The queue's name, in place of its address.")
     format: Literal["vidd", "talkbot", "transcription", "template"] = Field(
         "vidd",
-        description="What is sent: the job's facts as JSON; the addresses as attributes and body (talkbot) or as a body "
-        "alone (transcription), for consumers of Talkbot's queues; or `body`.",
+        description="The message: the job's facts as JSON (vidd); the addresses as attributes and body (talkbot) or as the "
+        "body alone (transcription), for consumers of Talkbot's queues; or `body` (template).",
     )
     body: _Template | None = Field(None, description='The body, with format = "template".')
-    body_is: Literal["json", "text"] = Field("json", description="What `body` makes; JSON is checked.")
+    body_is: Literal["json", "text"] = Field("json", description="Content type of `body`; JSON is checked.")
     attributes: dict[_Name, _Template] = Field(default_factory=dict, description="More attributes, by name.")
     urls: dict[str, str] = Field(
         default={"youtube_url": "youtube", "vimeo_url": "vimeo", "s3_url": "library"},
-        description="For talkbot and transcription: the label of the publisher whose address each one is.",
+        description="For talkbot and transcription: the label of the publisher that each address is of.",
     )
-    group: _Template = Field("{{ uuid or job.id }}", description="What a FIFO queue keeps in order among itself.")
+    group: _Template = Field(
+        "{{ uuid or job.id }}",
+        description="Template of the message group: a FIFO queue keeps the order within a group.",
+    )
     retractions: bool | None = Field(
         None,
-        description='Tell when a person takes the talk back (state is retracted); by default with format = "vidd".',
+        description='Send a message when the talk is retracted (state = retracted); default: only with format = "vidd".',
     )
     repeat: bool = Field(
-        True, description="Send again, with the same id, after a lost answer; otherwise a person must look."
+        True, description="After a lost answer, send again with the same id; otherwise a person must look."
     )
     largest: Size = Field(
         Size(256 * 2**10), ge=1024, le=2**20, description="The queue's limit for a message with its attributes."

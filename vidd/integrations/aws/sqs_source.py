@@ -40,10 +40,12 @@ class Options(Base):
     polls: int = Field(2, ge=1, le=16, description="Long polls at once.")
     wait: Duration = Field(20.0, ge=0, le=20, description="How long a poll waits for messages.")
     batch: int = Field(10, ge=1, le=10, description="Messages taken at once.")
-    events: tuple[str, ...] = Field(("ObjectCreated:*",), description="Events that count; others are dropped.")
+    events: tuple[str, ...] = Field(
+        ("ObjectCreated:*",), description="Patterns of the events that arrive; others are dropped."
+    )
     suffixes: tuple[str, ...] = Field(
         (".mp4", ".mov", ".mkv", ".webm", ".ts", ".m4v", ".avi", ".mxf"),
-        description="Endings of keys that count, whatever their case; others are dropped. Empty: all.",
+        description="Suffixes of keys that arrive, in any case; others are dropped. Empty: all.",
     )
 
     @model_validator(mode="after")

@@ -32,25 +32,27 @@ _LOGIN = (
 class Account(Options):
     """A CMS, and the credentials for it: none, a token, or an e-mail address and a password."""
 
-    kind: Literal["cms"] = Field("cms", description="A CMS that speaks GraphQL.")
-    url: str = Field(pattern=r"^https?://[^\s@]+$", description="Where its GraphQL answers queries.")
+    kind: Literal["cms"] = Field("cms", description="The kind of account.")
+    url: str = Field(pattern=r"^https?://[^\s@]+$", description="Address of its GraphQL queries.")
     ws_url: str | None = Field(
-        None, pattern=r"^wss?://[^\s@]+$", description="Where its subscriptions are; without it, `url` as ws or wss."
+        None, pattern=r"^wss?://[^\s@]+$", description="Address of its subscriptions; default: `url` as ws or wss."
     )
     ca: Path | None = Field(None, description="File of certificates to trust besides the system's.")
     token: SecretStr | None = Field(None, description="A token, sent with every request.")
-    header: str = Field("Authorization", pattern=r"^[A-Za-z0-9-]+$", description="The header that carries it.")
-    scheme: str = Field("Bearer", description="The word before it; empty: none.")
+    header: str = Field("Authorization", pattern=r"^[A-Za-z0-9-]+$", description="The header that carries the token.")
+    scheme: str = Field("Bearer", description="The word before the token; empty: none.")
     init_token: str | None = Field(
         None,
-        description="Name in the payload of connection_init that carries the token too, for CMSs that read it there.",
+        description="Name of a field in the payload of connection_init that carries the token, too.",
     )
-    email: str | None = Field(None, description="Whom to log in as, in place of a token.")
+    email: str | None = Field(None, description="E-mail address to log in with, in place of a token.")
     password: SecretStr | None = Field(None, description="The password.")
     login: str = Field(_LOGIN, description="The mutation that logs in; its variables are $email and $password.")
-    login_lasts: Duration = Field(1800.0, gt=0, description="After so long it is logged in again before a query.")
+    login_lasts: Duration = Field(
+        1800.0, gt=0, description="Age of a login after which vidd logs in again before a query."
+    )
     connect_timeout: Duration = Field(15.0, gt=0, description="Longest time to wait for a connection.")
-    timeout: Duration = Field(60.0, gt=0, description="Longest silence in the middle of an answer.")
+    timeout: Duration = Field(60.0, gt=0, description="Longest wait for the next bytes of an answer.")
 
     @field_validator("login")
     @classmethod

@@ -26,11 +26,17 @@ _NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 class Paging(Options):
     """How to ask by pages for a long list. The query must sort it by the time of upload, the oldest first."""
 
-    size: int = Field(500, ge=2, le=100_000, description="How many objects a page has.")
-    size_variable: str = Field(pattern=_NAME, description="The query's variable for that, such as take or first.")
-    offset_variable: str | None = Field(None, pattern=_NAME, description="The variable for how many to skip.")
-    cursor_variable: str | None = Field(None, pattern=_NAME, description="The variable for where the last page ended.")
-    cursor: str | None = Field(None, description="The path of that in the answer, such as videos.pageInfo.endCursor.")
+    size: int = Field(500, ge=2, le=100_000, description="Objects per page.")
+    size_variable: str = Field(pattern=_NAME, description="The query's variable for the size, such as take or first.")
+    offset_variable: str | None = Field(
+        None, pattern=_NAME, description="The variable for the number of objects to skip."
+    )
+    cursor_variable: str | None = Field(
+        None, pattern=_NAME, description="The variable for the cursor of the page before."
+    )
+    cursor: str | None = Field(
+        None, description="The path of the cursor in the answer, such as videos.pageInfo.endCursor."
+    )
 
     @property
     def variables(self) -> tuple[str, ...]:

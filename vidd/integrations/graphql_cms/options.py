@@ -27,42 +27,43 @@ _Template = Annotated[str, AfterValidator(check_template)]
 class Options(Base):
     """Settings of a source of kind `cms`. Templates may name id, file_id, folder_id, uploaded_at and whatever is selected."""
 
-    account: str = Field(description="The CMS, by the name of its account.")
-    pipeline: str | None = Field(None, description="Where its uploads go.")
+    account: str = Field(description="The account of the CMS.")
+    pipeline: str | None = Field(None, description="The pipeline of its uploads.")
     subscription: str = Field(
         f"subscription {{ videoObjectCreated {{ {_FIELDS} }} }}",
-        description="What tells of an upload; empty: nothing does, and it is only asked.",
+        description="The subscription that reports uploads; empty: none, vidd only queries.",
     )
     event: str = Field(
         "videoObjectCreated", pattern=_PATH, description="The path of the object, or a list, in an event."
     )
-    query: str = Field(f"query {{ videoObjects {{ {_FIELDS} }} }}", description="What lists all uploads.")
+    query: str = Field(f"query {{ videoObjects {{ {_FIELDS} }} }}", description="The query that lists all uploads.")
     objects: str = Field("videoObjects", pattern=_PATH, description="The path of the list in the answer.")
-    fields: Fields = Field(Fields(), description="Where an object has what is needed of it.")
-    variables: dict[str, Any] = Field({}, description="Variables of the query that stay the same.")
+    fields: Fields = Field(Fields(), description="The paths of the fields of an object.")
+    variables: dict[str, Any] = Field({}, description="Constant variables of the query.")
     since_variable: str | None = Field(
-        None, description="The query's variable for the time from which to list; without it, all is listed each time."
+        None,
+        description="The query's variable for the time from which to list; without it, every query lists everything.",
     )
-    paging: Paging | None = Field(None, description="How a long list is asked for by pages.")
-    begin: AwareDatetime | None = Field(
-        None, description="Uploads before this time are left alone; without it, everything that is listed is work."
-    )
-    recording: _Template = Field("pcloud:{{ file_id }}", description="Where the file is fetched from.")
-    name: _Template = Field("{{ id }}.mp4", description="The job's name.")
-    fetch_account: str | None = Field(None, description="The account to fetch with, where the step does not name one.")
+    paging: Paging | None = Field(None, description="How to ask for a long list by pages.")
+    begin: AwareDatetime | None = Field(None, description="vidd ignores uploads before this time; default: none.")
+    recording: _Template = Field("pcloud:{{ file_id }}", description="Template of the address of the file.")
+    name: _Template = Field("{{ id }}.mp4", description="Template of the job's name.")
+    fetch_account: str | None = Field(None, description="The account to fetch with, if the fetch step names none.")
     protocol: Protocol = Field("auto", description="The subscription's protocol; auto offers both.")
-    ping: Duration = Field(20.0, ge=0, description="How often the other side is asked for a sign of life; 0: never.")
-    pong: Duration = Field(10.0, gt=0, description="How long that sign may take.")
-    greeting: Duration = Field(15.0, gt=0, description="How long the other side may take to accept the connection.")
-    catch_up: Duration = Field(300.0, gt=0, description="How often to ask for what was missed.")
-    recheck: Duration = Field(60.0, gt=0, description="How often to look at uploads that are not whole yet.")
-    overlap: Duration = Field(3600.0, ge=0, description="How far before what is known to ask, with since_variable.")
-    whole: Duration = Field(
-        21600.0, gt=0, description="How often to ask for everything all the same, and at the start."
+    ping: Duration = Field(20.0, ge=0, description="Interval of pings; 0: none.")
+    pong: Duration = Field(10.0, gt=0, description="Longest wait for the answer to a ping.")
+    greeting: Duration = Field(15.0, gt=0, description="Longest wait for the acknowledgement of a connection.")
+    catch_up: Duration = Field(300.0, gt=0, description="Interval of queries for uploads that the subscription missed.")
+    recheck: Duration = Field(60.0, gt=0, description="Interval of queries while uploads are incomplete.")
+    overlap: Duration = Field(
+        3600.0, ge=0, description="With since_variable: how far before the newest known upload a query begins."
     )
-    longest_wait: Duration = Field(60.0, gt=0, description="The longest wait before another connection.")
-    refused_wait: Duration = Field(900.0, gt=0, description="The same, where the CMS refuses it.")
-    priority: int = Field(0, description="The highest is worked on first.")
+    whole: Duration = Field(
+        21600.0, gt=0, description="With since_variable: interval of queries for everything; the first is at the start."
+    )
+    longest_wait: Duration = Field(60.0, gt=0, description="Longest wait before vidd connects again.")
+    refused_wait: Duration = Field(900.0, gt=0, description="The same, after the CMS refused the connection.")
+    priority: int = Field(0, description="Priority of the jobs; the highest goes first.")
 
     @model_validator(mode="after")
     def _documents_fit(self) -> Options:

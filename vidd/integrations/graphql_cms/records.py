@@ -27,14 +27,14 @@ class Fields(Options):
     """The paths of the fields that vidd needs of an object."""
 
     id: str = Field("id", pattern=_PATH, description="The object's id.")
-    file_id: str = Field("pCloudFileId", pattern=_PATH, description="The id of its file; one without waits for it.")
+    file_id: str = Field("pCloudFileId", pattern=_PATH, description="The id of its file; an upload without it waits.")
     folder_id: str | None = Field(
         "pCloudAnnotationsFolderId",
         pattern=_PATH,
         description="The id of the folder for its results; it may be missing.",
     )
-    folder_needed: bool = Field(False, description="Whether one without its folder waits for it too.")
-    uploaded_at: str = Field("uploadedAt", pattern=_PATH, description="When it was uploaded; one without waits for it.")
+    folder_needed: bool = Field(False, description="Whether an upload without its folder waits, too.")
+    uploaded_at: str = Field("uploadedAt", pattern=_PATH, description="The time of upload; an upload without it waits.")
 
 
 class NotAnUpload(Exception):

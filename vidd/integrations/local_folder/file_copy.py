@@ -82,7 +82,7 @@ async def _copy(path: str, size: int, landing: PartialDownload, meter: ProgressM
     except OSError as error:
         name = printable(str(path), 200)
         raise Refused(f"The file {name} cannot be read ({error.strerror}): correct its permissions.") from None
-    landing.open({"path": os.fsencode(path).hex()}, anew=True)
+    landing.open({"path": os.fsencode(path).hex()}, restart=True)
     try:
         offset = 0
         while piece := await in_thread(os.pread, source, _PIECE, offset):

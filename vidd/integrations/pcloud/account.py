@@ -27,7 +27,7 @@ class Account(Options):
     )
     ca: Path | None = Field(None, description="File of certificates to trust besides the system's.")
     connect_timeout: Duration = Field(15.0, gt=0, description="Longest time to wait for a connection.")
-    read_timeout: Duration = Field(120.0, gt=0, description="Longest silence in the middle of a call.")
+    read_timeout: Duration = Field(120.0, gt=0, description="Longest wait for the next bytes of a call.")
 
     @field_validator("token")
     @classmethod

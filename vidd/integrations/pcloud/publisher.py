@@ -47,21 +47,21 @@ class Options(Base):
     account: str = Field(description="The pCloud account.")
     folder: _Folder = Field(
         description="Template of the folder: its id, such as {{ facts.folder_id }}, or its path from the top, such as"
-        " /results/{{ job.id }}, which is made if missing."
+        " /results/{{ job.id }}, which is created if missing."
     )
     name: _Template = Field(
         "{{ name | file_name }}{{ part }}{{ suffix }}",
         description="Template of a file's path below it; `part` tells several apart (-rendition-720p), `suffix` is like .mp4.",
     )
     path: _Template = Field(
-        "", description="Template of the path below it that a tree's files go to; the folder itself otherwise."
+        "", description="Template of the path below it for a tree's files; default: the folder itself."
     )
     files: tuple[str, ...] = Field((), description="Roles of the files and trees; none means all that the steps made.")
     parallel: int = Field(8, ge=1, le=64, description="Files compared or sent at once.")
     delete: bool = Field(
-        False, description="Drop files below a tree's path that the tree does not have. Nothing else is ever touched."
+        False, description="Delete files below a tree's path that the tree does not have. Nothing else is ever deleted."
     )
-    retract: Literal["keep", "delete"] = Field("keep", description="What taking back does with the files.")
+    retract: Literal["keep", "delete"] = Field("keep", description="What a retraction does with the files.")
 
 
 @dataclass(frozen=True)
