@@ -197,8 +197,8 @@ def main() -> None:
     runs: dict[tuple[str, str], list[Run]] = {}
     with tempfile.TemporaryDirectory(dir=asked.dir) as name:
         directory = Path(name)
-        for name in ("out", "server/bench"):
-            (directory / name).mkdir(parents=True)
+        for folder in ("out", "server/bench"):
+            (directory / folder).mkdir(parents=True)
         _file(directory / "out/big.mp4", size)
         with _server(rclone, directory / "server") as url:
             for number in range(asked.rounds):

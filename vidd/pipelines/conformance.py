@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vidd.integrations.mail import account as smtp_account
     from vidd.integrations.mail import publisher as mail_publisher
     from vidd.integrations.mongodb import account as mongodb_account
-    from vidd.integrations.pcloud import api as pcloud_account
+    from vidd.integrations.pcloud import account as pcloud_account
     from vidd.integrations.pcloud import publisher as pcloud_publisher
     from vidd.integrations.sheet import publisher as sheet_publisher
     from vidd.integrations.sheet import source as sheet_source

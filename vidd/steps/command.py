@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from vidd.ports import StepContext, Tools
 
 
-
 class Options(ProgramOptions):
     """Settings of a step of kind `command`.
 
