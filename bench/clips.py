@@ -154,7 +154,7 @@ def parts(size: str, number: int, root: Path) -> list[list[str]]:
             f"{of['verify']:.0f} ms",
             f"{span['children'] - ffmpeg:.0f} ms both",
         ],
-        ["  sync and rename", f"{of['place']:.1f} ms", ""],
+        ["  sync and rename", f"{of['rename']:.1f} ms", ""],
         ["  link to the source", f"{of['fetch']:.1f} ms", ""],
         ["  link, sum, sync, rename to out", f"{of['publish']:.1f} ms", ""],
         [f"  {calls['commit']:.0f} commits to the journal", f"{of['commit']:.1f} ms", ""],

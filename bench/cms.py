@@ -109,7 +109,7 @@ async def until_it_answers(url: str) -> None:
                 return
 
 
-class SourceContext(EngineSourceContext):
+class CountingSourceContext(EngineSourceContext):
     """The daemon's, which also says when a look is over."""
 
     looked = asyncio.Event()
@@ -135,8 +135,15 @@ async def look(place: Path, url: str, *, again: bool = False) -> tuple[float, in
     settings = {"programme": None, "steps": [{"name": "fetch", "kind": "fetch", "options": {}}] * 3}
     intake = Intake(store, LocalQueue(), {"cms": settings}, clock, lambda _event: None)
     tools = Tools(place, Encoder(Path("ffmpeg")), clock, {"lab": Account(url=url)}, memory=store)
-    context = SourceContext(
-        "uploads", "cms", tools=tools, store=store, intake=intake, watchers=watchers, programme_read=lambda _name: None
+    context = CountingSourceContext(
+        "uploads",
+        "cms",
+        tools=tools,
+        store=store,
+        intake=intake,
+        watchers=watchers,
+        programme_read=lambda _name: None,
+        observers=[],
     )
     context.looked = asyncio.Event()
     task = asyncio.create_task(source.watch(source.Options(account="lab", subscription=""), context))

@@ -24,7 +24,7 @@ from common import cpu, table
 
 from vidd import log
 from vidd.engine.clock import SystemClock
-from vidd.engine.context import Stage
+from vidd.engine.context import EngineContext
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
@@ -33,7 +33,7 @@ from vidd.model.event import Event
 from vidd.model.job import Arrival
 from vidd.model.media import Outcome
 from vidd.model.publication import Receipt
-from vidd.ports import Bench, Encoder, Plan, PlannedPublisher, PlannedStep, PublishContext, Store, Tools
+from vidd.ports import Encoder, Plan, PlannedPublisher, PlannedStep, PublishContext, StepContext, Store, Tools
 from vidd.processes import run as process
 from vidd.queues.local import LocalQueue
 from vidd.stores.memory import MemoryStore
@@ -45,7 +45,7 @@ _AT_ONCE, _BATCH = 16, 500
 _SETTINGS = {"programme": None, "steps": [{"name": "nothing", "kind": "nothing", "options": {}}] * 3}
 
 
-async def _step(_context: Bench) -> Outcome:
+async def _step(_context: StepContext) -> Outcome:
     return Outcome(facts={"done": True})
 
 
@@ -103,7 +103,7 @@ async def engine(store: Store, root: Path, number: int) -> tuple[float, float]:
     workspace = Workspace(root / "jobs")
     workspace.root.mkdir(exist_ok=True)
     limits = {"encodes": 2, "uploads": 4}
-    stage = Stage(store, Slots(limits), workspace, tools, lambda _settings: _PLAN, observe)
+    stage = EngineContext(store, Slots(limits), workspace, tools, lambda _settings: _PLAN, observe)
     intake = Intake(store, queue, {"p": _SETTINGS}, clock, observe)
     await store.open()
     arrivals = _arrivals(number)

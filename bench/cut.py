@@ -30,7 +30,7 @@ from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.media.probe.client import probe_report
 from vidd.model.job import Job
 from vidd.model.media import Artifact, Media
-from vidd.ports import Bench, Encoder, Tools
+from vidd.ports import Encoder, StepContext, Tools
 from vidd.steps import trim
 
 _FADE, _START = 3.0, 61.4
@@ -107,7 +107,7 @@ async def ours(source: Path, directory: Path, seconds: float, fade: float) -> No
     artifacts = {"source": Artifact("source", os.path.relpath(source, directory), media.size, media=media)}
     options = trim.Options(fade=fade, crf=23, audio_bitrate=128_000, open_gops=True)
     try:
-        outcome = await trim.run(options, Bench(job, directory, tools, None, artifacts, {}, lambda *_: None))
+        outcome = await trim.run(options, StepContext(job, directory, tools, None, artifacts, {}, lambda *_: None))
     finally:
         await tools.encoder.shared.close()
     if outcome.facts["lane"] not in {"edges", "copy"}:

@@ -33,7 +33,7 @@ from pydantic import ByteSize, TypeAdapter
 
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.model.job import Job
-from vidd.ports import Bench, Encoder, Tools
+from vidd.ports import Encoder, StepContext, Tools
 from vidd.steps import fetch
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def work(url: str, directory: Path, start: float, end: float, *, ranged: b
     now = datetime.now(UTC)
     tools = Tools(directory, Encoder(default_ffmpeg()), Clock())
     job = Job("b", "b", "p", "s", url, "a.mp4", now, now, facts={"start": start, "end": end}, settings=_SETTINGS)
-    bench = Bench(job, directory, tools, None, {}, {}, lambda *_: None)
+    bench = StepContext(job, directory, tools, None, {}, {}, lambda *_: None)
     outcome = await fetch.run(fetch.Options(ranged=ranged), bench)
     if ("window" in outcome.artifacts[0].facts) is not ranged:
         raise SystemExit(f"not what was to be measured: {outcome.artifacts[0].facts}")

@@ -29,7 +29,7 @@ from cut import Clock, make
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.model.job import Job
 from vidd.model.media import Artifact
-from vidd.ports import Bench, Encoder, Tools
+from vidd.ports import Encoder, StepContext, Tools
 from vidd.steps import frames
 
 _PEER = "OpenCV into x264"
@@ -88,7 +88,7 @@ async def ours(source: Path, directory: Path, rate: float, *, prune: bool) -> in
     tools = Tools(directory, Encoder(default_ffmpeg(), nice=0), Clock())
     artifacts = {"source": Artifact("source", source.name, source.stat().st_size)}
     options = frames.Options(rate=rate, images=True, quality=90, preset="veryfast", prune=prune)
-    outcome = await frames.run(options, Bench(job, place, tools, None, artifacts, {}, lambda *_: None))
+    outcome = await frames.run(options, StepContext(job, place, tools, None, artifacts, {}, lambda *_: None))
     return int(outcome.facts["frames"])
 
 

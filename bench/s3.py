@@ -33,7 +33,7 @@ from vidd.integrations.aws.account import Account
 from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication
-from vidd.ports import Bench, Encoder, PublishContext, Tools
+from vidd.ports import Encoder, PublishContext, StepContext, Tools
 from vidd.steps import fetch
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def _work(way: str, url: str, directory: Path, key: str) -> float:
         )  # fmt: skip
         await s3_publisher.publish(s3_publisher.Options(account="peer", bucket="bench", key=key), context)
     else:
-        await fetch.run(fetch.Options(), Bench(job, directory, tools, None, {}, {}, lambda *_: None))
+        await fetch.run(fetch.Options(), StepContext(job, directory, tools, None, {}, {}, lambda *_: None))
     return time.perf_counter() - begun
 
 

@@ -19,7 +19,9 @@ from typing import Any
 from vidd import log
 from vidd.daemon.app import Daemon
 from vidd.integrations.local_folder import publisher as local_folder_publisher
+from vidd.media.encode import full_cut
 from vidd.media.probe.client import Prober
+from vidd.media.smartcut import smart_cut
 from vidd.settings.schema import read_settings
 from vidd.steps import fetch, trim
 from vidd.stores.sqlite.database import Database
@@ -27,9 +29,10 @@ from vidd.stores.sqlite.database import Database
 PARTS = (
     (fetch, "run", "fetch"),
     (Prober, "probe", "probe"),
-    (trim, "encode", "encode"),
+    (smart_cut, "encode", "encode"),
+    (full_cut, "encode", "encode"),
     (trim, "verify", "verify"),
-    (trim, "put_in_place", "place"),
+    (trim, "commit", "rename"),
     (local_folder_publisher, "publish", "publish"),
     (Database, "write", "commit"),
     (Database, "read", "query"),

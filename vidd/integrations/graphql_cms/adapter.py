@@ -15,6 +15,8 @@ import aiohttp
 from gql.transport.common.adapters import AdapterConnection
 from gql.transport.exceptions import TransportConnectionFailed, TransportProtocolError
 
+from vidd.integrations.graphql_cms.errors import ConnectionEnd
+
 _CLOSED = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.ERROR}
 _NO_CONTENT = {aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG}
 
@@ -22,8 +24,7 @@ _NO_CONTENT = {aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG}
 class WebSocketAdapter(AdapterConnection):
     """A WebSocket in a session of aiohttp. `ping` and `close_timeout` are seconds; `ping` None sends no pings.
 
-    After the connection has ended, `close_code` and `close_reason` are what the server gave; `refusal` is what a server
-    said that refuses the login by a message. `subscribed` is set once the subscription was sent.
+    `end` says how the connection ended. `subscribed` is set once the subscription was sent.
     """
 
     def __init__(self, web: aiohttp.ClientSession, url: str, *, ping: float | None, close_timeout: float) -> None:
@@ -31,9 +32,7 @@ class WebSocketAdapter(AdapterConnection):
         self._web, self._ping, self._close_timeout = web, ping, close_timeout
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self.subscribed = asyncio.Event()
-        self.close_code: int | None = None
-        self.close_reason = ""
-        self.refusal: str | None = None
+        self.end = ConnectionEnd()
 
     async def connect(self) -> None:
         try:
@@ -64,7 +63,7 @@ class WebSocketAdapter(AdapterConnection):
         while message.type in _NO_CONTENT:
             message = await self._socket.receive()
         if message.type is aiohttp.WSMsgType.CLOSE:
-            self.close_code, self.close_reason = message.data, message.extra or ""
+            self.end.code, self.end.reason = message.data, message.extra or ""
         if message.type in _CLOSED:
             raise TransportConnectionFailed("The connection was closed")
         if message.type is not aiohttp.WSMsgType.TEXT:
@@ -78,8 +77,8 @@ class WebSocketAdapter(AdapterConnection):
             message = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise TransportProtocolError(f"Server did not return a GraphQL result: {text}") from error
-        self.refusal = _login_refusal(message)
-        if self.refusal is not None or not _is_readable(message):
+        self.end.refusal = _login_refusal(message)
+        if self.end.refusal is not None or not _is_readable(message):
             raise TransportProtocolError(f"Server did not return a GraphQL result: {text}")
 
     async def close(self) -> None:

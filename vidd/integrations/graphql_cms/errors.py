@@ -1,4 +1,4 @@
-"""What the errors of a GraphQL server mean: errors in answers, WebSocket close codes, HTTP statuses, lost connections.
+"""What the errors of a GraphQL server and of gql mean: in answers, close codes, HTTP statuses, lost connections.
 
 Errors are {"message", "path", "extensions": {"code"}} (GraphQL specification, "Errors"); one without a path is about
 the request, one with a path about a field that failed while it was answered. Close codes are those of the protocol
@@ -8,9 +8,11 @@ the request, one with a path about a field that failed while it was answered. Cl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from gql.transport.exceptions import TransportConnectionFailed, TransportQueryError, TransportServerError
 
 from vidd.display_text import printable
 from vidd.errors import Fault, FaultCode, Refused, RetryLater
@@ -58,7 +60,7 @@ def join_messages(errors: Iterable[Any], secrets: Sequence[str] = ()) -> str:
     found: list[str] = []
     for error in errors:
         said = error.get("message") if isinstance(error, Mapping) else error
-        text = printable(" ".join(hide_secrets(str(said), secrets).split()), 160)
+        text = _printed(str(said), secrets)
         if text not in found:
             found.append(text)
     return "; ".join(found[:3]) + ("; …" if len(found) > 3 else "")
@@ -96,7 +98,7 @@ def fault_of_close(code: int | None, reason: str, doing: str, *, secrets: Sequen
         return RetryLater(
             f"The connection to the CMS broke at {doing}; vidd will make it again.", code=FaultCode.UNREACHABLE
         )
-    said = printable(" ".join(hide_secrets(reason, secrets).split()), 160)
+    said = _printed(reason, secrets)
     reason_given = f" and said {said!r}" if said else ""
     if code in {4401, 4403}:
         return NotAllowed(f"The CMS closed the connection with {code}{reason_given} at {doing}: {_CREDENTIALS}.")
@@ -138,7 +140,7 @@ def fault_of_status(status: int, doing: str, said: str = "", *, after: float | N
     )
 
 
-def fault_of_connection(error: BaseException | None, doing: str) -> Fault:
+def fault_of_connection(error: Exception, doing: str) -> Fault:
     """The fault of a connection that could not be made, or was lost before an answer."""
     match error:
         case aiohttp.WSServerHandshakeError():
@@ -156,3 +158,43 @@ def fault_of_connection(error: BaseException | None, doing: str) -> Fault:
         case aiohttp.ClientConnectorError():
             return RetryLater(f"vidd cannot reach the CMS for {doing} and will retry.", code=FaultCode.UNREACHABLE)
     return RetryLater(f"The connection to the CMS was lost at {doing}; vidd will retry.", code=FaultCode.UNREACHABLE)
+
+
+@dataclass(slots=True)
+class ConnectionEnd:
+    """How a WebSocket ended: the server's close code (None without one) and reason, or the message that refused the login."""
+
+    code: int | None = None
+    reason: str = ""
+    refusal: str | None = None
+
+
+def fault_of_subscription(
+    error: Exception, end: ConnectionEnd, doing: str, *, opening: bool, secrets: Sequence[str] = ()
+) -> Fault:
+    """The fault of an error that gql's transport raised; `opening`: before the server acknowledged the greeting."""
+    if isinstance(error, TransportQueryError):
+        return fault_of_errors(error.errors or [str(error)], "the subscription", secrets=secrets)
+    if isinstance(error, TransportConnectionFailed):
+        if end.code is None and isinstance(error.__cause__, Exception):
+            return fault_of_connection(error.__cause__, doing)
+        return fault_of_close(end.code, end.reason, doing, secrets=secrets)
+    refusal = str(error) if isinstance(error, TransportServerError) else end.refusal
+    if refusal is not None and opening:
+        said = _printed(refusal, secrets)
+        return NotAllowed(f"The CMS refused the greeting of the subscription ({said}): correct its account.")
+    match error:
+        case TransportServerError():
+            sentence, code = "The CMS answers no ping; vidd will make the connection again.", FaultCode.UNREACHABLE
+        case TimeoutError():
+            sentence = f"The CMS did not acknowledge the greeting at {doing} in time; vidd will retry."
+            code = FaultCode.NO_ANSWER
+        case _:
+            said = _printed(str(error), secrets)
+            sentence = f"The CMS sent a message that is not of the protocol at {doing} ({said}); vidd will retry."
+            code = FaultCode.UNAVAILABLE
+    return RetryLater(sentence, code=code)
+
+
+def _printed(text: str, secrets: Sequence[str]) -> str:
+    return printable(" ".join(hide_secrets(text, secrets).split()), 160)

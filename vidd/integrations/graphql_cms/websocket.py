@@ -13,26 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gql import GraphQLRequest
-from gql.transport.exceptions import (
-    TransportConnectionFailed,
-    TransportError,
-    TransportQueryError,
-    TransportServerError,
-)
+from gql.transport.exceptions import TransportError
 from gql.transport.websockets_protocol import WebsocketsProtocolTransportBase
 
-from vidd.display_text import printable
-from vidd.errors import Fault, FaultCode, RetryLater
+from vidd.errors import Fault, RetryLater
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.adapter import WebSocketAdapter
-from vidd.integrations.graphql_cms.errors import (
-    NotAllowed,
-    fault_of_close,
-    fault_of_connection,
-    fault_of_errors,
-    hide_secrets,
-    join_messages,
-)
+from vidd.integrations.graphql_cms.errors import fault_of_close, fault_of_subscription, join_messages
 from vidd.integrations.graphql_cms.graphql import Cms, connected
 from vidd.ports import Tools
 
@@ -153,42 +140,11 @@ class Subscription:
 
     def _report_close(self, reader: asyncio.Task[None]) -> None:
         if reader.cancelled():
-            self._events.put_nowait(self._closed(_LISTENING))
-
-    def _closed(self, doing: str) -> Fault:
-        return fault_of_close(self._adapter.close_code, self._adapter.close_reason, doing, secrets=self._secrets)
+            end = self._adapter.end
+            self._events.put_nowait(fault_of_close(end.code, end.reason, _LISTENING, secrets=self._secrets))
 
     def _fault(self, error: Exception, doing: str) -> Fault:
-        if isinstance(error, TransportQueryError):
-            return fault_of_errors(error.errors or [str(error)], "the subscription", secrets=self._secrets)
-        if isinstance(error, TransportConnectionFailed):
-            lost = self._adapter.close_code is None and isinstance(error.__cause__, Exception)
-            return fault_of_connection(error.__cause__, doing) if lost else self._closed(doing)
-        refusal = str(error) if isinstance(error, TransportServerError) else self._adapter.refusal
-        if refusal is not None and doing is _OPENING:
-            said = self._printed(refusal)
-            return NotAllowed(f"The CMS refused the greeting of the subscription ({said}): correct its account.")
-        return self._protocol_fault(error, doing)
-
-    def _protocol_fault(self, error: Exception, doing: str) -> RetryLater:
-        match error:
-            case TransportServerError():
-                return RetryLater(
-                    "The CMS answers no ping; vidd will make the connection again.", code=FaultCode.UNREACHABLE
-                )
-            case TimeoutError():
-                return RetryLater(
-                    f"The CMS did not acknowledge the greeting at {doing} in time; vidd will retry.",
-                    code=FaultCode.NO_ANSWER,
-                )
-            case _:
-                said = self._printed(str(error))
-                return RetryLater(
-                    f"The CMS sent a message that is not of the protocol at {doing} ({said}); vidd will retry."
-                )
-
-    def _printed(self, text: str) -> str:
-        return printable(" ".join(hide_secrets(text, self._secrets).split()), 160)
+        return fault_of_subscription(error, self._adapter.end, doing, opening=doing is _OPENING, secrets=self._secrets)
 
 
 @asynccontextmanager
