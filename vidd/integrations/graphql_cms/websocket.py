@@ -7,19 +7,21 @@ gql's reconnecting client can wait for ever if a connection breaks between subsc
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import aiohttp
 from gql import GraphQLRequest
-from gql.transport.exceptions import TransportError
+from gql.transport.common.adapters import AdapterConnection
+from gql.transport.exceptions import TransportConnectionFailed, TransportError, TransportProtocolError
 from gql.transport.websockets_protocol import WebsocketsProtocolTransportBase
 
 from vidd.errors import Fault, RetryLater
 from vidd.integrations.graphql_cms.account import Account
-from vidd.integrations.graphql_cms.adapter import WebSocketAdapter
-from vidd.integrations.graphql_cms.errors import fault_of_close, fault_of_subscription, join_messages
+from vidd.integrations.graphql_cms.errors import ConnectionEnd, fault_of_close, fault_of_subscription, join_messages
 from vidd.integrations.graphql_cms.graphql import Cms, connected
 from vidd.ports import Tools
 
@@ -28,6 +30,8 @@ _PROTOCOLS = ("graphql-transport-ws", "graphql-ws")
 _CLOSE_TIMEOUT = 2.0
 """Seconds for the other side to answer the close; one that is gone never does."""
 _OPENING, _LISTENING = "opening the subscription", "listening to the subscription"
+_CLOSED = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.ERROR}
+_NO_CONTENT = {aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,105 @@ class ConnectionOptions:
     greeting: float = 15.0
 
 
+class _Adapter(AdapterConnection):
+    """The WebSocket below gql's transport, in a session of aiohttp. `ping` is seconds; None sends no pings.
+
+    gql's own adapter drops close code and reason, and passes on messages that its parser does not expect and that end its
+    reading task; this one keeps the former in `end` and rejects the latter.
+
+    `subscribed` is set once the subscription was sent.
+    """
+
+    def __init__(self, web: aiohttp.ClientSession, url: str, *, ping: float | None) -> None:
+        super().__init__(url, None)
+        self._web, self._ping = web, ping
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self.subscribed = asyncio.Event()
+        self.end = ConnectionEnd()
+
+    async def connect(self) -> None:
+        try:
+            self._socket = await self._web.ws_connect(
+                self.url,
+                protocols=self.subprotocols or (),
+                heartbeat=self._ping,
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT),
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise TransportConnectionFailed("Connect failed") from error
+
+    async def send(self, message: str) -> None:
+        if self._socket is None:
+            raise TransportConnectionFailed("The connection is closed")
+        try:
+            await self._socket.send_str(message)
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransportConnectionFailed(f"Sending failed: {type(error).__name__}") from error
+        if json.loads(message)["type"] in {"subscribe", "start"}:
+            self.subscribed.set()
+
+    async def receive(self) -> str:
+        """The next text message. TransportProtocolError if it is not of the protocol."""
+        if self._socket is None:
+            raise TransportConnectionFailed("The connection is closed")
+        message: Any = await self._socket.receive()
+        while message.type in _NO_CONTENT:
+            message = await self._socket.receive()
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            self.end.code, self.end.reason = message.data, message.extra or ""
+        if message.type in _CLOSED:
+            raise TransportConnectionFailed("The connection was closed")
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            raise TransportProtocolError("Binary data received")
+        self._check(message.data)
+        text: str = message.data
+        return text
+
+    def _check(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise TransportProtocolError(f"Server did not return a GraphQL result: {text}") from error
+        self.end.refusal = _login_refusal(message)
+        if self.end.refusal is not None or not _is_readable(message):
+            raise TransportProtocolError(f"Server did not return a GraphQL result: {text}")
+
+    async def close(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            with suppress(aiohttp.ClientError, OSError):
+                await socket.close()
+
+    @property
+    def response_headers(self) -> dict[str, str]:
+        """The one header of the handshake that gql reads: the protocol that was agreed on."""
+        protocol = self._socket.protocol if self._socket is not None else None
+        return {"Sec-WebSocket-Protocol": protocol} if protocol else {}
+
+
+def _login_refusal(message: Any) -> str | None:
+    """What Directus says if it refuses the greeting, instead of closing the connection (directus.io, "Real-time")."""
+    if not isinstance(message, dict) or message.get("type") != "auth" or message.get("status") != "error":
+        return None
+    error = message.get("error")
+    return str(error.get("message") if isinstance(error, dict) else error)
+
+
+def _is_readable(message: Any) -> bool:
+    """Whether gql's parser can read a message: it indexes the errors of an `error` without a look at them."""
+    if not isinstance(message, dict):
+        return False
+    payload = message.get("payload")
+    if message.get("type") == "error":
+        return bool(payload)
+    errors = payload.get("errors") if isinstance(payload, dict) else None
+    return errors is None or isinstance(errors, list)
+
+
 class _Transport(WebsocketsProtocolTransportBase):
     """gql's two protocols over an adapter of ours."""
 
-    def __init__(self, adapter: WebSocketAdapter, **options: Any) -> None:
+    def __init__(self, adapter: _Adapter, **options: Any) -> None:
         # The base class uses the adapter before it sets it: gql's own transports do the same.
         self.adapter = adapter
         super().__init__(adapter=adapter, **options)
@@ -66,9 +165,7 @@ class Subscription:
         self._events: asyncio.Queue[SubscriptionEvent | Fault] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
         account = cms.account
-        self._adapter = WebSocketAdapter(
-            cms.web, account.socket_url, ping=options.ping or None, close_timeout=_CLOSE_TIMEOUT
-        )
+        self._adapter = _Adapter(cms.web, account.socket_url, ping=options.ping or None)
         self._transport = _Transport(
             self._adapter,
             subprotocols=list(_PROTOCOLS) if options.protocol == "auto" else [options.protocol],
