@@ -48,7 +48,7 @@ def a_job(location, *, name="talk.mp4", facts=None, **changes) -> Job:
     return replace(job, **changes)
 
 
-def a_bench(directory: Path, job: Job, tools: Tools, progress=lambda *_: None) -> StepContext:
+def a_step_context(directory: Path, job: Job, tools: Tools, progress=lambda *_: None) -> StepContext:
     directory.mkdir(exist_ok=True)
     return StepContext(job, directory, tools, None, {}, {}, progress)
 
@@ -89,7 +89,7 @@ class Desk:
         )  # fmt: skip
 
 
-class QuietInlet:
+class RecordingSourceContext:
     """Keeps what a source hands in. `admitted` is set with every admission, `idle` when the source has caught up."""
 
     def __init__(self, tools, *, pipeline=None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 
-from builders.aws import QuietInlet
+from builders.aws import RecordingSourceContext
 from builders.engine import HeldClock
 from vidd.integrations.graphql_cms import source
 from vidd.integrations.graphql_cms.account import Account
@@ -19,7 +19,7 @@ QUERY_PAGES = """query ($take: Int!, $skip: Int!) {
 }"""
 
 
-class CmsInlet(QuietInlet):
+class CmsSourceContext(RecordingSourceContext):
     """Keeps what the source hands in; its pauses last until `wake`. `looks` counts the whole looks."""
 
     def __init__(self, tools):

@@ -15,7 +15,7 @@ from peers.servers import ministack
 from PIL import Image, ImageDraw
 from pymongo import MongoClient
 
-from builders.aws import Bucket, Desk, a_bench, a_job, the_tools
+from builders.aws import Bucket, Desk, a_job, a_step_context, the_tools
 from vidd.integrations.aws.account import client
 from vidd.integrations.datasets import publisher, step
 
@@ -167,7 +167,7 @@ class Maker:
         job = a_job(f"data-set:{version}", facts={"data_set_version": version})
         directory = self.state / f"job-{self.jobs}"
         directory.mkdir(parents=True)
-        return a_bench(directory, replace(job, id=f"job{self.jobs}"), self.tools)
+        return a_step_context(directory, replace(job, id=f"job{self.jobs}"), self.tools)
 
     async def build(self, version, context=None, **changes):
         context = context or self.context(version)

@@ -2,7 +2,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from builders.aws import Desk, a_bench, a_job, the_tools
+from builders.aws import Desk, a_job, a_step_context, the_tools
 from builders.engine import job
 
 from vidd.engine.workspace import Workspace
@@ -106,7 +106,7 @@ def test_a_publisher_that_takes_no_trees_is_given_none_and_told_where_one_is_nam
 
 def test_a_step_gets_the_directory_of_a_tree_and_the_file_of_a_file_and_not_the_other(tmp_path):
     desk = a_desk(tmp_path)
-    context = replace(a_bench(tmp_path, job(), desk.tools), artifacts=desk.artifacts)
+    context = replace(a_step_context(tmp_path, job(), desk.tools), artifacts=desk.artifacts)
     assert context.tree("annotations") == tmp_path / "out"
     with pytest.raises(Refused, match="this step works on one file"):
         context.file("annotations")

@@ -162,7 +162,7 @@ async def test_files_are_where_the_program_wants_them_for_the_time_of_the_run_on
 @pytest.mark.parametrize("path", ["../out", "/etc/out", "", "a/../../b", "a\nb"])
 async def test_no_path_leads_out_of_the_jobs_directory(tmp_path, walk, path):
     made = context(tmp_path, walk, facts={"path": path})
-    with pytest.raises(Refused, match="none below the job's directory"):
+    with pytest.raises(Refused, match="not below the job's directory"):
         await run(shell(":", outputs=({"path": "{{ path }}"},)), made)
 
 
@@ -409,9 +409,7 @@ def test_options_come_back_from_what_is_stored_with_a_job():
 async def test_a_check_names_what_is_missing(tmp_path):
     tools = context(tmp_path)[0].tools
     assert await command.check(command.Options(argv=("sh",)), tools) == "sh can be run."
-    assert (
-        await command.check(command.Options(argv=("{{ talk.id }}",)), tools) == "Which program is run, the job decides."
-    )
+    assert await command.check(command.Options(argv=("{{ talk.id }}",)), tools) == "Each job names the program to run."
     for wrong in (
         {"argv": ("no-such",)},
         {"argv": ("sh",), "directory": "/no"},
@@ -447,7 +445,7 @@ def test_lines_without_an_end_and_bars_that_are_drawn_anew_stay_bounded_and_hide
     assert max(map(len, heard)) <= 16384 * 2
     assert "key-1" not in "".join(heard)
     assert b"key-1" not in (tmp_path / "log").read_bytes().replace(b"\n", b"")
-    assert spoken.heard == 0 + len(b"\r10%\r20%\n\x1b[31mred\x1b[0m\n") + len(endless)
+    assert spoken.bytes_received == 0 + len(b"\r10%\r20%\n\x1b[31mred\x1b[0m\n") + len(endless)
     spoken.log.close()
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders.aws import a_bench, a_job, names_in, the_tools
+from builders.aws import a_job, a_step_context, names_in, the_tools
 
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.local_folder import file_copy
@@ -34,7 +34,7 @@ def no_links(monkeypatch):
 def a_fetch(tmp_path, location, **changes):
     reserve = changes.pop("reserve", 0)
     job = a_job(location, **changes)
-    return a_bench(tmp_path / "job", job, the_tools(tmp_path, reserve=reserve))
+    return a_step_context(tmp_path / "job", job, the_tools(tmp_path, reserve=reserve))
 
 
 async def test_a_file_becomes_one_of_the_jobs_own(tmp_path, original):

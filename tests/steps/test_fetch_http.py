@@ -4,7 +4,7 @@ import os
 from datetime import UTC, datetime
 
 import pytest
-from builders.aws import a_bench, a_job, names_in, the_tools
+from builders.aws import a_job, a_step_context, names_in, the_tools
 from peers.web_files import web_file
 
 from vidd.errors import Refused, RetryLater
@@ -16,7 +16,7 @@ SMALL = fetch.Options(chunk=2**20)
 
 
 def a_fetch(tmp_path, url, reserve=0, **changes):
-    return a_bench(tmp_path / "job", a_job(url, **changes), the_tools(tmp_path, reserve=reserve))
+    return a_step_context(tmp_path / "job", a_job(url, **changes), the_tools(tmp_path, reserve=reserve))
 
 
 def fetched(tmp_path):
@@ -123,7 +123,7 @@ async def test_the_promised_size_and_sum_are_compared(tmp_path):
         right = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
         await fetch.run(SMALL, a_fetch(tmp_path, web.url, facts={"checksum": right, "size": len(DATA)}))
         for wrong in ({"size": len(DATA) + 1}, {"checksum": "md5:00"}):
-            with pytest.raises(RetryLater, match="fetched again"):
+            with pytest.raises(RetryLater, match="fetch the file again"):
                 await fetch.run(SMALL, a_fetch(tmp_path, web.url, facts=wrong))
             assert names_in(tmp_path / "job") == ["source.mp4"]
 
@@ -182,7 +182,7 @@ async def test_a_redirect_is_followed_to_http_only(tmp_path):
 
 
 async def test_a_server_out_of_reach_is_asked_again_later(tmp_path):
-    with pytest.raises(RetryLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot reach"):
         await fetch.run(SMALL, a_fetch(tmp_path, "http://127.0.0.1:9/x.mp4"))
 
 

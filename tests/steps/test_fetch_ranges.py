@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from builders.aws import a_bench, a_job, names_in, the_tools
+from builders.aws import a_job, a_step_context, names_in, the_tools
 from footage import clips
 from peers.ranged_file import ranged_file
 
@@ -46,7 +46,7 @@ def data(recordings):
 
 def a_fetch(tmp_path, url, *, facts=CUT, settings=None, reserve=0, **changes):
     job = a_job(url, facts=facts, settings=settings or a_pipeline(), **changes)
-    return a_bench(tmp_path / "job", job, the_tools(tmp_path, reserve=reserve))
+    return a_step_context(tmp_path / "job", job, the_tools(tmp_path, reserve=reserve))
 
 
 def in_part(tmp_path, outcome, data):

@@ -5,7 +5,7 @@ import json
 from contextlib import nullcontext
 
 import pytest
-from builders.aws import Bucket, a_bench, a_job, an_account, names_in, the_tools
+from builders.aws import Bucket, a_job, a_step_context, an_account, names_in, the_tools
 from footage import clips
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack, rclone_s3
@@ -57,7 +57,7 @@ async def proxy(server):
 
 def a_fetch(tmp_path, url, location, **facts):
     job = a_job(location, facts={"account": "library", **CUT, **facts}, settings=SETTINGS)
-    return a_bench(tmp_path / "job", job, the_tools(tmp_path, library=an_account(url)))
+    return a_step_context(tmp_path / "job", job, the_tools(tmp_path, library=an_account(url)))
 
 
 def in_part(tmp_path, outcome, data):
@@ -161,7 +161,7 @@ def test_an_answer_must_be_of_the_same_state_and_lie_where_it_was_asked_for(answ
     far = S3File(None, PinnedObject("b", "k", 999, "one", None, None))
     right = {"ETag": '"one"', "ContentLength": 10, "ContentRange": "bytes 100-109/999"}
     with pytest.raises(why) if why else nullcontext():
-        assert far._expected({**right, **answer}, 100, 110) == 10
+        assert far._expected_size({**right, **answer}, 100, 110) == 10
 
 
 async def test_a_server_that_does_not_enforce_if_match_is_watched(tmp_path, data):

@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from builders.aws import Bucket, a_bench, a_job, an_account, names_in, the_tools
+from builders.aws import Bucket, a_job, a_step_context, an_account, names_in, the_tools
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack, rclone_s3
 
@@ -37,7 +37,7 @@ async def proxy(server):
 
 def a_fetch(tmp_path, url, location, *, reserve=0, **facts):
     job = a_job(location, facts={"account": "library", **facts})
-    return a_bench(tmp_path / "job", job, the_tools(tmp_path, reserve=reserve, library=an_account(url)))
+    return a_step_context(tmp_path / "job", job, the_tools(tmp_path, reserve=reserve, library=an_account(url)))
 
 
 def fetched(tmp_path):
@@ -199,7 +199,7 @@ async def test_an_object_too_large_for_the_disk_is_waited_for(bucket, server, tm
 
 
 async def test_a_provider_out_of_reach_is_asked_again_later(tmp_path):
-    with pytest.raises(RetryLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot reach"):
         await fetch.run(SMALL, a_fetch(tmp_path, "http://127.0.0.1:9", "s3://b/k.mp4"))
 
 
@@ -256,5 +256,5 @@ class TestAnotherMake:
                     await proxy.hanging.wait()
                     await Bucket(an_account(url), "library").put("talk.mp4", DATA[::-1])
                     proxy.released.set()
-                    with pytest.raises(Refused, match="replaced while it was fetched"):
+                    with pytest.raises(Refused, match="replaced while vidd fetched it"):
                         await running

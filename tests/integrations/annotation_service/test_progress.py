@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
-from builders.aws import QuietInlet, a_job, the_tools
+from builders.aws import RecordingSourceContext, a_job, the_tools
 from builders.mongodb import account, mongodb
 from pymongo import MongoClient
 
@@ -22,7 +22,7 @@ SETTINGS = {
 }
 
 
-class SourceContext(QuietInlet):
+class SourceContext(RecordingSourceContext):
     """Hands a mirror its events."""
 
     @contextmanager

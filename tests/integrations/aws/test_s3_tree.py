@@ -179,7 +179,7 @@ class TestWhatIsNoLongerThere:
         assert (await there(bucket)).keys() == {"2d_poses/index.json", "by-hand.txt", "other.json"}
 
     async def test_an_empty_tree_is_no_wish_to_drop_everything(self, bucket, desk):
-        with pytest.raises(Refused, match="holds no file"):
+        with pytest.raises(Refused, match="is empty"):
             await s3_publisher.publish(the_options(bucket, delete=True), with_tree(desk, {}).context)
         assert len(await there(bucket)) == 7
 

@@ -274,7 +274,7 @@ async def test_where_a_second_message_does_harm_a_clear_answer_still_leads_to_an
 async def test_a_fifo_queue_is_trusted_to_drop_a_second_one_for_less_than_five_minutes(fifo, proxy, tmp_path):
     proxy.next_time(send, "drop reply")
     tried = telling(tmp_path, proxy.url)
-    with pytest.raises(RetryLater, match="the queue drops a second one"):
+    with pytest.raises(RetryLater, match="the queue will drop a second one"):
         await publish(tried, fifo, repeat=False)
     clock = tried._made["tools"].clock
     clock.advance(200)
@@ -320,7 +320,7 @@ async def test_a_queue_that_does_not_exist_is_refused(queue, server, tmp_path):
 
 async def test_a_check_asks_for_the_queue_and_sends_nothing(queue, server, tmp_path):
     kept = tools(tmp_path, library=an_account(server))
-    assert "can be reached; nothing was sent" in await sqs_publisher.check(options(queue), kept)
+    assert "can be reached; vidd sent nothing" in await sqs_publisher.check(options(queue), kept)
     assert await queue.all() == []
 
 

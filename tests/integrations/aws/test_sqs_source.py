@@ -3,7 +3,7 @@ import json
 from contextlib import suppress
 
 import pytest
-from builders.aws import Bucket, QuietInlet, an_account, the_tools
+from builders.aws import Bucket, RecordingSourceContext, an_account, the_tools
 from peers.faulty_proxy import faulty_proxy
 from peers.servers import ministack
 
@@ -61,7 +61,7 @@ async def queue(server, request):
 
 
 def the_inlet(tmp_path, url):
-    return QuietInlet(the_tools(tmp_path, library=an_account(url)))
+    return RecordingSourceContext(the_tools(tmp_path, library=an_account(url)))
 
 
 def the_options(queue, **changes):

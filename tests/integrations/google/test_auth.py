@@ -257,7 +257,7 @@ async def test_a_connection_that_was_left_idle_and_closed_costs_nothing(service,
 async def test_a_server_that_was_never_reached_leaves_no_doubt(service, certificate, clock):
     account = signed_in(service, certificate)
     api = google("channel", account, (YOUTUBE,), clock)
-    with pytest.raises(RetryLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot reach the server"):
         await api.call("POST", "https://127.0.0.1:9/who", doing="making it", body={}, repeatable=False)
 
 

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from builders.cms import CmsInlet, the_options, the_tools, watching
+from builders.cms import CmsSourceContext, the_options, the_tools, watching
 from peers.cms import a_cms, a_video
 from pydantic import ValidationError
 
@@ -31,23 +31,23 @@ async def hears_and_asks(cms, context, options=None):
 
 
 async def test_a_token_goes_with_every_request(cms, tmp_path):
-    context = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token"))
+    context = CmsSourceContext(the_tools(tmp_path, cms.url, token="s3cret-token"))
     await hears_and_asks(cms, context)
     assert cms.greetings == [{}]
 
 
 async def test_a_token_can_go_into_the_greeting_too(cms, tmp_path):
-    context = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token", init_token="access_token"))
+    context = CmsSourceContext(the_tools(tmp_path, cms.url, token="s3cret-token", init_token="access_token"))
     await hears_and_asks(cms, context)
     assert cms.greetings == [{"access_token": "s3cret-token"}]
-    context = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token", init_token="Authorization"))
+    context = CmsSourceContext(the_tools(tmp_path, cms.url, token="s3cret-token", init_token="Authorization"))
     await hears_and_asks(cms, context)
     assert cms.greetings[-1] == {"Authorization": "Bearer s3cret-token"}
 
 
 async def test_a_token_that_is_refused_is_said_tried_again_after_long_waits_and_taken_once_it_is_right(cms, tmp_path):
     cms.token = "another-token"
-    context = CmsInlet(the_tools(tmp_path, cms.url, token="s3cret-token"))
+    context = CmsSourceContext(the_tools(tmp_path, cms.url, token="s3cret-token"))
     async with watching(the_options(refused_wait="15m"), context):
         await context.until(lambda: context.downs and context.pauses)
         assert not context.is_up
@@ -68,19 +68,19 @@ async def test_a_token_that_is_refused_is_said_tried_again_after_long_waits_and_
 
 
 async def test_somebody_with_a_password_logs_in_and_is_known_by_the_cookie(cms, tmp_path):
-    context = CmsInlet(the_tools(tmp_path, cms.url, **LOGIN))
+    context = CmsSourceContext(the_tools(tmp_path, cms.url, **LOGIN))
     await hears_and_asks(cms, context)
     assert cms.logins == ["vidd@example.org"]
 
 
 async def test_a_cms_that_sets_no_cookie_is_given_its_session_as_a_token(cms, tmp_path):
     cms.sets_cookie = False
-    context = CmsInlet(the_tools(tmp_path, cms.url, **LOGIN))
+    context = CmsSourceContext(the_tools(tmp_path, cms.url, **LOGIN))
     await hears_and_asks(cms, context)
 
 
 async def test_a_wrong_password_is_said_without_telling_it(cms, tmp_path):
-    context = CmsInlet(the_tools(tmp_path, cms.url, email="vidd@example.org", password="tr0ub4dor"))
+    context = CmsSourceContext(the_tools(tmp_path, cms.url, email="vidd@example.org", password="tr0ub4dor"))
     async with watching(the_options(), context):
         await context.until(lambda: context.downs and context.pauses)
     assert "refuses logging in as vidd@example.org (Authentication failed.)" in context.downs[0]
@@ -90,7 +90,7 @@ async def test_a_wrong_password_is_said_without_telling_it(cms, tmp_path):
 
 
 async def test_a_session_that_has_lasted_is_begun_anew_before_it_shows_an_empty_list(cms, tmp_path):
-    context = CmsInlet(the_tools(tmp_path, cms.url, **LOGIN, login_lasts="30m"))
+    context = CmsSourceContext(the_tools(tmp_path, cms.url, **LOGIN, login_lasts="30m"))
     async with watching(the_options(), context):
         await context.until(lambda: context.looks)
         cms.token = "the next session"

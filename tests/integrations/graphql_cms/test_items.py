@@ -1,6 +1,6 @@
 import pytest
 from aiohttp import web
-from builders.cms import QUERY_PAGES, CmsInlet, the_options, the_tools, watching
+from builders.cms import QUERY_PAGES, CmsSourceContext, the_options, the_tools, watching
 from peers.cms import a_cms, a_video
 from pydantic import ValidationError
 
@@ -20,7 +20,7 @@ async def cms():
 
 @pytest.fixture
 def context(cms, tmp_path):
-    return CmsInlet(the_tools(tmp_path, cms.url))
+    return CmsSourceContext(the_tools(tmp_path, cms.url))
 
 
 def by_pages(**changes):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 import strawberry
 from aiohttp import web
-from builders.cms import QUERY_SINCE, CmsInlet, the_options, the_tools, watching
+from builders.cms import QUERY_SINCE, CmsSourceContext, the_options, the_tools, watching
 from peers.cms import GRAPHQL_WS_PROTOCOL, Query, Shelf, Subscription, a_cms, a_video
 
 from vidd.errors import RetryLater
@@ -20,7 +20,7 @@ async def cms():
 
 @pytest.fixture
 def context(cms, tmp_path):
-    return CmsInlet(the_tools(tmp_path, cms.url))
+    return CmsSourceContext(the_tools(tmp_path, cms.url))
 
 
 async def heard(cms):
@@ -134,7 +134,7 @@ async def test_an_object_that_is_uploaded_anew_is_new_work(cms, context):
 async def test_an_upload_without_its_file_waits_for_it_and_shows_even_after_a_restart(cms, tmp_path):
     memory = ShortMemory()
     cms.shelf.put(a_video(1, pCloudFileId=None))
-    first = CmsInlet(the_tools(tmp_path, cms.url, memory=memory))
+    first = CmsSourceContext(the_tools(tmp_path, cms.url, memory=memory))
     options = the_options(query=QUERY_SINCE, since_variable="since", recheck="1m")
     async with watching(options, first):
         await first.until(lambda: first.looks)
@@ -146,7 +146,7 @@ async def test_an_upload_without_its_file_waits_for_it_and_shows_even_after_a_re
     assert first.arrivals == []
     assert "2 uploads wait" in first.notes[-1]
     assert first.pauses[-1] == 60.0
-    second = CmsInlet(the_tools(tmp_path, cms.url, memory=memory))
+    second = CmsSourceContext(the_tools(tmp_path, cms.url, memory=memory))
     second.tools.clock.forward(7200)
     async with watching(options, second):
         await second.until(lambda: second.looks)
@@ -229,13 +229,13 @@ async def test_what_could_not_be_recorded_is_asked_for_again(cms, tmp_path):
     memory = ShortMemory()
     cms.shelf.put(a_video(1))
     options = the_options(query=QUERY_SINCE, since_variable="since")
-    broken = CmsInlet(the_tools(tmp_path, cms.url, memory=memory))
+    broken = CmsSourceContext(the_tools(tmp_path, cms.url, memory=memory))
     broken.refuse = RetryLater("The store is down.")
     async with asyncio.timeout(20):
         with pytest.raises(RetryLater, match="store is down"):
             await source.watch(options, broken)
     assert await memory.recall("cms:uploads") == {}
-    whole = CmsInlet(the_tools(tmp_path, cms.url, memory=memory))
+    whole = CmsSourceContext(the_tools(tmp_path, cms.url, memory=memory))
     async with watching(options, whole):
         await whole.until(lambda: whole.looks)
     assert whole.names == ["cm000001"]
@@ -266,7 +266,7 @@ async def test_without_a_subscription_it_asks_and_asks(cms, context):
 @pytest.mark.parametrize("protocol", ["auto", "graphql-ws"])
 async def test_the_older_protocol_is_spoken_where_the_cms_knows_no_other(tmp_path, protocol):
     async with a_cms(protocols=(GRAPHQL_WS_PROTOCOL,)) as cms:
-        context = CmsInlet(the_tools(tmp_path, cms.url))
+        context = CmsSourceContext(the_tools(tmp_path, cms.url))
         options = the_options(protocol=protocol)
         async with watching(options, context):
             await heard(cms)
@@ -293,7 +293,7 @@ async def test_an_object_that_is_none_is_put_aside_once_however_often_it_is_list
     cms.shelf.put(a_video(2))
 
     async def watched():
-        context = CmsInlet(the_tools(tmp_path, cms.url, memory=memory))
+        context = CmsSourceContext(the_tools(tmp_path, cms.url, memory=memory))
         async with watching(the_options(), context):
             await context.until(lambda: context.looks)
             await context.look()
@@ -322,7 +322,7 @@ class Empty:
 async def test_a_schema_without_the_subscription_is_said_and_the_uploads_arrive_by_asking(tmp_path):
     async with a_cms(schema=strawberry.Schema(query=Query)) as cms:
         cms.shelf.put(a_video(1))
-        context = CmsInlet(the_tools(tmp_path, cms.url))
+        context = CmsSourceContext(the_tools(tmp_path, cms.url))
         async with watching(the_options(), context):
             await context.until(lambda: context.looks and not context.is_up)
             cms.shelf.put(a_video(2), tell=False)
@@ -333,7 +333,7 @@ async def test_a_schema_without_the_subscription_is_said_and_the_uploads_arrive_
 
 async def test_a_schema_without_the_list_is_said_and_the_uploads_arrive_by_the_subscription(tmp_path):
     async with a_cms(schema=strawberry.Schema(query=Empty, subscription=Subscription)) as cms:
-        context = CmsInlet(the_tools(tmp_path, cms.url))
+        context = CmsSourceContext(the_tools(tmp_path, cms.url))
         async with watching(the_options(), context):
             await heard(cms)
             await context.until(lambda: context.downs)

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from builders.cms import CmsInlet, the_options, the_tools, watching
+from builders.cms import CmsSourceContext, the_options, the_tools, watching
 from peers.bare_socket import bare
 from peers.certificates import make_certificate
 from peers.cms import a_video
@@ -278,7 +278,7 @@ async def test_the_watcher_survives_all_of_it_with_a_new_connection_each_time(tm
 
     async with bare(closing(1012), garbage, closing(4403), well) as server:
         server.listed = [a_video(1)]
-        context = CmsInlet(the_tools(tmp_path, server.url))
+        context = CmsSourceContext(the_tools(tmp_path, server.url))
         async with asyncio.timeout(30), watching(the_options(ping=0), context):
             while len(server.lines) < 4:
                 context.wake()
@@ -301,7 +301,7 @@ async def test_a_cms_that_tells_nothing_but_nonsense_is_not_asked_all_the_time(t
             await line.say({"type": "next", "id": "1", "payload": {"data": {"videoObjectCreated": None}}})
 
     async with bare(nonsense) as server:
-        context = CmsInlet(the_tools(tmp_path, server.url))
+        context = CmsSourceContext(the_tools(tmp_path, server.url))
         async with watching(the_options(ping=0), context):
             await context.until(lambda: context.pauses == [5.0])
             go.release()

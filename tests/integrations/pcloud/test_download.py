@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from builders.aws import a_bench, a_job, names_in
+from builders.aws import a_job, a_step_context, names_in
 from builders.pcloud import an_account, by_password, certificate, no_line_left, service, the_tools
 from peers.pcloud import says
 
@@ -25,7 +25,7 @@ def uploaded(service):
 def a_fetch(tmp_path, service, location, *, name="talk.mp4", reserve=0, **facts):
     tools = the_tools(tmp_path, service)
     tools = replace(tools, encoder=replace(tools.encoder, disk_reserve=reserve))
-    return a_bench(tmp_path / "job", a_job(location, name=name, facts={"account": "cloud", **facts}), tools)
+    return a_step_context(tmp_path / "job", a_job(location, name=name, facts={"account": "cloud", **facts}), tools)
 
 
 def fetched(tmp_path, name="source.mp4"):
