@@ -89,7 +89,7 @@ class Mirror:
         self.existing = found
 
     async def equal_paths(self) -> set[str]:
-        """The paths at which pCloud has a file with the equal bytes."""
+        """The paths at which pCloud has a file with the same bytes."""
         equal: set[str] = set()
 
         async def compare(path: str) -> None:
@@ -101,7 +101,7 @@ class Mirror:
         return equal
 
     def same_size_paths(self) -> list[str]:
-        """The paths at which pCloud has a file of the equal size."""
+        """The paths at which pCloud has a file of the same size."""
         existing = self.existing.files
         return [path for path, file in self._files.items() if path in existing and existing[path].size == file.size]
 
