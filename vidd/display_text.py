@@ -18,7 +18,9 @@ def quoted(text: str, longest: int = 160) -> str:
 
 def _escaped(text: str) -> str:
     clean = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in clean)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in clean
+    )
 
 
 def size_in_words(size: float) -> str:

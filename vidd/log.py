@@ -60,7 +60,7 @@ def hide(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping):
         return {str(name): hide(one, str(name)) for name, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [hide(one) for one in value]
+        return [hide(item) for item in value]
     return value
 
 

@@ -121,9 +121,9 @@ async def test_events_come_as_they_happen_and_end_with_the_daemon():
         DaemonClient(socket=port.path) as daemon,
     ):
         told = []
-        async for one in daemon.events():
-            told.append(one)
-            if one.name == "hello":
+        async for event in daemon.events():
+            told.append(event)
+            if event.name == "hello":
                 control.hub.note(JobMoved(job, State.READY))
             else:
                 ending = asyncio.create_task(port.stop())

@@ -302,12 +302,12 @@ def test_a_pipeline_is_stored_with_every_default_and_comes_back_as_a_plan(tmp_pa
     plan = resolve(stored)
     assert [step.name for step in plan.steps] == ["fetch", "trim"]
     assert [step.pool for step in plan.steps] == ["fetches", "encodes"]
-    assert [(one.name, one.required) for one in plan.publishers] == [
+    assert [(publisher.name, publisher.required) for publisher in plan.publishers] == [
         ("s3", True),
         ("folder", True),
         ("folder-2", False),
     ]
-    assert [(one.name, one.is_email, one.tells_retraction) for one in plan.notices] == [
+    assert [(notice.name, notice.is_email, notice.tells_retraction) for notice in plan.notices] == [
         ("speakers", True, False),
         ("hook", False, True),
     ]
@@ -382,7 +382,7 @@ def test_what_a_publisher_takes_is_known_from_its_options(tmp_path, monkeypatch)
     monkeypatch.setenv("VIDD_ACCOUNTS__LIBRARY__SECRET_KEY", SECRET)
     text = WHOLE.replace('path = "a"', 'path = "a"\nfiles = ["talk"]')
     plan = resolve(make_ready(read_settings(written(tmp_path, text))).pipelines["talks"])
-    assert [tuple(one.roles) for one in plan.publishers] == [(), ("talk",), ()]
+    assert [tuple(publisher.roles) for publisher in plan.publishers] == [(), ("talk",), ()]
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,10 @@ def test_a_plan_keeps_the_notices_of_failures_apart(tmp_path):
     )
     stored = make_ready(read_settings(path)).pipelines["x"]
     plan = resolve(stored)
-    assert ([one.name for one in plan.notices], [one.name for one in plan.failures]) == (["mail"], ["mail-2"])
+    assert ([notice.name for notice in plan.notices], [failure.name for failure in plan.failures]) == (
+        ["mail"],
+        ["mail-2"],
+    )
     assert failure_notices(stored) == {"mail-2"}
 
 

@@ -159,7 +159,7 @@ async def test_describe_has_all_that_its_templates_may_name_and_leaves_what_it_s
 
 def test_a_talk_has_the_members_that_are_told():
     (sentence,) = told("{{ talk.zzz }}")
-    assert set(re.split(r", ", sentence.partition("there are ")[2])) == {one.name for one in fields(Talk)}
+    assert set(re.split(r", ", sentence.partition("there are ")[2])) == {field.name for field in fields(Talk)}
 
 
 def test_a_template_within_a_table_is_found_once_and_where_it_is():

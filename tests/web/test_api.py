@@ -370,8 +370,8 @@ def _resolve(schema):
 def _agree(schema, value, where):
     schema = _resolve(schema)
     if schema.get("type") == "array":
-        for number, one in enumerate(value):
-            _agree(schema["items"], one, f"{where}[{number}]")
+        for number, item in enumerate(value):
+            _agree(schema["items"], item, f"{where}[{number}]")
     elif "properties" in schema:
         assert set(value) == set(schema["properties"]), where
         for name, one in value.items():

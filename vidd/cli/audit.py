@@ -40,15 +40,15 @@ def totals(found: Any) -> str:
 
 def _lines(found: Any) -> list[str]:
     lines = []
-    for one in found["sources"]:
+    for source in found["sources"]:
         for name in _LISTS:
-            listed = one["lists"][name]
+            listed = source["lists"][name]
             for each in listed[:_SHOWN]:
                 jobs = ", ".join(f"{job['id']} {job['state']}" for job in each["jobs"])
-                words = [name.replace("_", " "), one["source"], each["name"], jobs, each["why"] or ""]
+                words = [name.replace("_", " "), source["source"], each["name"], jobs, each["why"] or ""]
                 lines.append("  ".join(word for word in words if word))
             if len(listed) > _SHOWN:
                 lines.append(
-                    f"{name.replace('_', ' ')}  {one['source']}  … and {len(listed) - _SHOWN} more: --json lists all"
+                    f"{name.replace('_', ' ')}  {source['source']}  … and {len(listed) - _SHOWN} more: --json lists all"
                 )
     return lines

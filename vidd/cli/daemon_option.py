@@ -79,15 +79,18 @@ _COMMON = [
 def asks_daemon(command: Callable[Concatenate[Whom, P], None]) -> Callable[..., None]:
     """A command whose first parameter is a `Whom`: it gets the four options that say so, after its own."""
     hints = get_type_hints(command, include_extras=True)
-    own = [one.replace(annotation=hints[one.name]) for one in inspect.signature(command).parameters.values()][1:]
+    own = [
+        parameter.replace(annotation=hints[parameter.name])
+        for parameter in inspect.signature(command).parameters.values()
+    ][1:]
 
     @wraps(command)
     def run(**given: Any) -> None:
-        command(Whom(*(given.pop(one.name) for one in _COMMON)), **given)  # type: ignore[call-arg]  # typer sees to it
+        command(Whom(*(given.pop(parameter.name) for parameter in _COMMON)), **given)  # type: ignore[call-arg]  # typer sees to it
 
     parameters = [*own, *_COMMON]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 

@@ -119,13 +119,13 @@ async def told(daemon: DaemonClient, view: View, job: str | None = None) -> Asyn
     last: str | None = None
     while True:
         try:
-            async for one in daemon.events(last):
-                last = one.id or last
-                about = one.data.get("job") if isinstance(one.data, dict) else None
+            async for event in daemon.events(last):
+                last = event.id or last
+                about = event.data.get("job") if isinstance(event.data, dict) else None
                 about = about["id"] if isinstance(about, dict) else about
                 if job is None or about == job:
-                    view.tell(one.name, one.data)
-                yield one.name, one.data
+                    view.tell(event.name, event.data)
+                yield event.name, event.data
         except RetryLater:
             continue
         return

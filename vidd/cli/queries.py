@@ -28,8 +28,8 @@ def jobs(
     if as_json:
         say_json(found)
         return
-    for one in found["jobs"]:
-        say(job_line(one))
+    for job in found["jobs"]:
+        say(job_line(job))
     if not found["jobs"]:
         say("There are no such jobs.")
 
@@ -123,5 +123,5 @@ def _asides(found: Any) -> list[str]:
             f"{found['incomplete']} published, but not all told or changed: "
             "vidd retry --state published says why, and tries it again"
         )
-    notes = [one["note"] for one in found["watchers"].values() if one.get("note")]
+    notes = [watcher["note"] for watcher in found["watchers"].values() if watcher.get("note")]
     return [*(["It is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting, *notes]

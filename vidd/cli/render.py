@@ -44,7 +44,7 @@ def _made_lines(made: Mapping[str, Any]) -> list[str]:
     lines = [f"    {made['role']}: {made['path']}, {check['summary']}"]
     if check.get("lane"):
         lines.append(f"      {check['lane']}: {check['why']}")
-    return lines + [f"      {one['does']}: {one['sentence']}" for one in check["findings"]]
+    return lines + [f"      {finding['does']}: {finding['sentence']}" for finding in check["findings"]]
 
 
 def job_page(job: Mapping[str, Any]) -> str:
@@ -54,9 +54,11 @@ def job_page(job: Mapping[str, Any]) -> str:
     for step in job.get("steps", ()):
         lines.append(f"  step {step['name']}: {step['seconds']:.1f} s")
         lines += [line for made in step["artifacts"] for line in _made_lines(made)]
-    for one in job.get("publications", ()):
-        where = (one["receipt"] or {}).get("url") or one["reason"] or ""
-        lines.append(f"  {'notice' if one['notice'] else 'publisher'} {one['name']}: {one['state']} {where}".rstrip())
-    lines += [f"  note {one}" for one in job.get("notes", ())]
+    for publication in job.get("publications", ()):
+        where = (publication["receipt"] or {}).get("url") or publication["reason"] or ""
+        lines.append(
+            f"  {'notice' if publication['notice'] else 'publisher'} {publication['name']}: {publication['state']} {where}".rstrip()
+        )
+    lines += [f"  note {note}" for note in job.get("notes", ())]
     lines += [f"  {one['at']}  {one['state']}  {one['reason'] or ''}".rstrip() for one in job.get("history", ())]
     return "\n".join(lines)

@@ -58,15 +58,15 @@ def _meant(whom: Whom, state: str, pipeline: str | None, *, yes: bool) -> list[s
     """The ids of all jobs in a state, oldest first, once a person has seen how many they are, and why."""
     listed = whom.get("/api/jobs", state=state, pipeline=pipeline, limit=_MOST)["jobs"]
     # Of what is published only that has something to make good of which it says so.
-    found = [one for one in listed if one["state"] != "published" or one["reason"]]
+    found = [job for job in listed if job["state"] != "published" or job["reason"]]
     if found and not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("nobody can be asked here: say --yes")
-        for reason, count in Counter(one["reason"] for one in found).most_common(_REASONS):
+        for reason, count in Counter(job["reason"] for job in found).most_common(_REASONS):
             say(f"{count:>5} x {reason or 'without a reason'}")
         which = "the newest " if len(listed) == _MOST else ""
         typer.confirm(f"Retry {which}{len(found)} jobs that are {state}?", abort=True)
-    return [one["id"] for one in reversed(found)]
+    return [job["id"] for job in reversed(found)]
 
 
 def _several(whom: Whom, wanted: Sequence[str], *, fresh: bool, as_json: bool) -> None:

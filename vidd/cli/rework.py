@@ -107,15 +107,18 @@ def _outlook(told: Mapping[str, Any]) -> list[str]:
     begins = f"edition {told['of']}, kept until {told['kept_until']}" if told["of"] else "nothing: none is kept"
     lines = [f"{told['job']}: edition {told['edition']}, begins with {begins}"]
     lines += [
-        f"  step {one['name']}: {'runs, ' + one['why'] if one['runs'] else 'stays as it was'}" for one in told["steps"]
+        f"  step {step['name']}: {'runs, ' + step['why'] if step['runs'] else 'stays as it was'}"
+        for step in told["steps"]
     ]
-    for one in told["files"]:
-        many = f"{one['files']} files" if one["files"] is not None else f"{one['size']} bytes"
-        lines.append(f"  may change: {one['role']} ({one['path']}, {many})")
-    for one in told["publishers"]:
+    for file in told["files"]:
+        many = f"{file['files']} files" if file["files"] is not None else f"{file['size']} bytes"
+        lines.append(f"  may change: {file['role']} ({file['path']}, {many})")
+    for publisher in told["publishers"]:
         does = (
-            "replaces what changed and drops what there is no more" if one["replaces"] else "cannot replace what is out"
+            "replaces what changed and drops what there is no more"
+            if publisher["replaces"]
+            else "cannot replace what is out"
         )
-        lines.append(f"  publisher {one['name']}: {does}")
+        lines.append(f"  publisher {publisher['name']}: {does}")
     lines += [f"  notice {name}: goes out once more" for name in told["notices"]]
     return lines

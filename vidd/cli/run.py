@@ -67,13 +67,13 @@ def check(
     where = config_path(config) or "no file: the embedded ones"
     findings = [Finding("settings", True, f"{where}."), *asyncio.run(_inspect(ready, online=online))]
     if as_json:
-        say_json([{"about": one.about, "ok": one.ok, "sentence": one.sentence} for one in findings])
+        say_json([{"about": finding.about, "ok": finding.ok, "sentence": finding.sentence} for finding in findings])
     else:
-        for one in findings:
-            say(f"{'ok  ' if one.ok else 'FAIL'} {one.about}: {one.sentence}")
-    if not all(one.ok for one in findings):
+        for finding in findings:
+            say(f"{'ok  ' if finding.ok else 'FAIL'} {finding.about}: {finding.sentence}")
+    if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
 
 async def _inspect(ready: Ready, *, online: bool) -> list[Finding]:
-    return [one async for one in inspect(ready, online=online)]
+    return [finding async for finding in inspect(ready, online=online)]

@@ -266,11 +266,13 @@ def toml_path(where: tuple[int | str, ...]) -> str:
 def faults_of(error: ValidationError, where: tuple[int | str, ...] = ()) -> list[str]:
     """Each fault of a validation as `path: sentence`, never with the value of a secret."""
     faults = []
-    for one in error.errors(include_url=False, include_input=False, include_context=False):
+    for detail in error.errors(include_url=False, include_input=False, include_context=False):
         sentence = (
-            "there is no such key" if one["type"] == "extra_forbidden" else one["msg"].removeprefix("Value error, ")
+            "there is no such key"
+            if detail["type"] == "extra_forbidden"
+            else detail["msg"].removeprefix("Value error, ")
         )
-        faults.append(f"{toml_path((*where, *one['loc']))}: {sentence}")
+        faults.append(f"{toml_path((*where, *detail['loc']))}: {sentence}")
     return faults
 
 
@@ -306,7 +308,7 @@ def read_settings(path: Path | None, over: Mapping[str, Any] | None = None) -> S
     try:
         settings = Settings(**table)
     except ValidationError as error:
-        found = [_elsewhere(one, table) or one for one in faults_of(error)]
+        found = [_elsewhere(fault, table) or fault for fault in faults_of(error)]
         raise SettingsFault(strange + found, _without_faults(table, error)) from None
     if strange:
         raise SettingsFault(strange, settings)
@@ -334,8 +336,8 @@ def state_directory(path: Path | None) -> Path:
 
 def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings | None:
     """What can be used when each faulty key is taken out; None where that cannot be told."""
-    for one in error.errors(include_url=False, include_input=False, include_context=False):
-        *way, key = one["loc"]
+    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+        *way, key = detail["loc"]
         place: Any = table
         for part in way:
             place = place.get(part) if isinstance(place, dict) else None

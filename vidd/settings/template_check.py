@@ -29,7 +29,7 @@ _PERSON = frozenset({"name", "email"})
 _MEMBERS: Mapping[str, Collection[str]] = {
     "job": frozenset({"id", "pipeline", "source", "name", "created", "state", "reason"}),
     "failure": frozenset({"step", "said", "log"}),
-    "talk": frozenset(one.name for one in fields(Talk)),
+    "talk": frozenset(field.name for field in fields(Talk)),
     "recipient": _PERSON,
     "sender": _PERSON,
 }
@@ -56,7 +56,7 @@ def templates_in(options: BaseModel) -> Iterator[tuple[Where, str, MayName]]:
 def _templates(annotation: Any, value: Any, where: Where) -> Iterator[tuple[Where, str, MayName]]:
     marks = [one for one in getattr(annotation, "__metadata__", ()) if isinstance(one, MayName)]
     if isinstance(value, str):
-        yield from ((where, value, one) for one in marks)
+        yield from ((where, value, mark) for mark in marks)
     if isinstance(value, BaseModel):
         yield from (((*where, *more), text, may) for more, text, may in templates_in(value))
         return

@@ -71,8 +71,8 @@ async def show_job(request: web.Request) -> web.Response:
             **job_json(job, progress=control.progress().get(job.id, ()), link=link_of(publications)),
             "key": job.key,
             "facts": dict(job.facts),
-            "steps": [step_json(one, job.settings) for one in steps],
-            "publications": [publication_json(one) for one in publications],
+            "steps": [step_json(step, job.settings) for step in steps],
+            "publications": [publication_json(publication) for publication in publications],
             "notes": notes_of(talk, steps, publications),
             "history": [
                 {"at": moment(at), "state": state, "reason": reason}

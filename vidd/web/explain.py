@@ -108,7 +108,7 @@ def _resume(case: _Case) -> Explanation:
 def _seen(case: _Case) -> Explanation:
     if case.paused:
         return _resume(case)
-    down = next((one for one in case.watchers.values() if one.kind == "sheet" and not one.up), None)
+    down = next((watcher for watcher in case.watchers.values() if watcher.kind == "sheet" and not watcher.up), None)
     if down:
         because = f"the programme's source {down.name} is down: {down.reason or 'no reason is known'}"
         return case.answer("its talk to be looked up", because, f"make what {down.name} reads reachable", case.cancel)
@@ -168,18 +168,18 @@ _SETTLED = frozenset({PublicationState.DONE, PublicationState.RETRACTED})
 
 
 def _most_stuck(publications: Sequence[Publication]) -> Publication | None:
-    open_ones = [one for one in publications if one.state not in _SETTLED]
-    return min(open_ones, key=lambda one: _MOST_STUCK.index(one.state), default=None)
+    open_ones = [publication for publication in publications if publication.state not in _SETTLED]
+    return min(open_ones, key=lambda publication: _MOST_STUCK.index(publication.state), default=None)
 
 
 def _notices(case: _Case) -> list[Publication]:
     """Those that the job waits for: what tells of a failure goes its own way."""
     told = failure_notices(case.job.settings)
-    return [one for one in case.publications if one.notice and one.name not in told]
+    return [publication for publication in case.publications if publication.notice and publication.name not in told]
 
 
 def _publishing(case: _Case) -> Explanation:
-    effects = [one for one in case.publications if not one.notice]
+    effects = [publication for publication in case.publications if not publication.notice]
     stuck = _most_stuck(effects) or _most_stuck(_notices(case))
     if stuck:
         return _sending(case, stuck)
@@ -190,7 +190,14 @@ def _published(case: _Case) -> Explanation:
     stuck = _most_stuck(_notices(case))
     if stuck:
         return _sending(case, stuck)
-    stale = next((one for one in case.publications if one.state is PublicationState.DONE and one.reason), None)
+    stale = next(
+        (
+            publication
+            for publication in case.publications
+            if publication.state is PublicationState.DONE and publication.reason
+        ),
+        None,
+    )
     if stale:
         because = f"{stale.name} ({stale.kind}) is out, but not as its row says: {stale.reason}"
         return case.answer(f"a change of {stale.name}", because, f"correct what it says, then {case.retry}")
@@ -216,7 +223,12 @@ def _refused(case: _Case) -> Explanation:
 def _unsure(case: _Case) -> Explanation:
     told = failure_notices(case.job.settings)
     lost = next(
-        (one for one in case.publications if one.state is PublicationState.UNSURE and one.name not in told), None
+        (
+            publication
+            for publication in case.publications
+            if publication.state is PublicationState.UNSURE and publication.name not in told
+        ),
+        None,
     )
     if lost:
         return _sending(case, lost)

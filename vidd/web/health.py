@@ -42,7 +42,7 @@ def health_json(health: Health, census: Census) -> dict[str, Any]:
         "running": health.running,
         "jobs": census.by_state,
         "incomplete": sum(census.incomplete.values()),
-        "watchers": {name: _watcher_json(one) for name, one in sorted(health.watchers.items())},
+        "watchers": {name: _watcher_json(watcher) for name, watcher in sorted(health.watchers.items())},
         "disk_free": health.disk_free,
         "ffmpeg": {"version": health.ffmpeg.version, "missing": list(health.ffmpeg.missing)},
     }

@@ -19,12 +19,12 @@ def notes_of(talk: Talk | None, steps: Iterable[StepRecord], publications: Itera
         left_out = step.outcome.facts.get("left_out")
         for one in left_out if isinstance(left_out, list) else ():
             notes += [f"{step.name}: {one.get('name')}: {one['why']}"] if isinstance(one, dict) and "why" in one else []
-    for one in publications:
-        facts: Mapping[str, Any] = one.receipt.facts if one.receipt else {}
-        notes += [f"{one.name}: {note}" for note in _listed(facts)]
+    for publication in publications:
+        facts: Mapping[str, Any] = publication.receipt.facts if publication.receipt else {}
+        notes += [f"{publication.name}: {note}" for note in _listed(facts)]
     return notes
 
 
 def _listed(facts: Mapping[str, Any]) -> Iterator[str]:
     found = facts.get("notes")
-    yield from (str(one) for one in found) if isinstance(found, list) else ()
+    yield from (str(note) for note in found) if isinstance(found, list) else ()

@@ -20,7 +20,7 @@ def _file(name: str) -> tuple[bytes, str]:
 def _serve(request: web.Request, name: str) -> web.Response:
     body, tag = _file(name)
     headers = {"Cache-Control": "no-cache", "ETag": f'"{tag}"'}
-    if any(one.value == tag for one in request.if_none_match or ()):
+    if any(etag.value == tag for etag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     return web.Response(body=body, content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8", headers=headers)
 

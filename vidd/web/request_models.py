@@ -161,7 +161,7 @@ def _fault(error: ValidationError) -> Problem:
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     if faults[0]["type"] == "json_invalid":
         return Problem(400, f"The body is no JSON: {faults[0]['msg'].removeprefix('Invalid JSON: ')}.")
-    errors = [{"at": "/" + "/".join(str(part) for part in one["loc"]), "why": one["msg"]} for one in faults[:20]]
+    errors = [{"at": "/" + "/".join(str(part) for part in fault["loc"]), "why": fault["msg"]} for fault in faults[:20]]
     return Problem(422, f"The body is not as it should be: {errors[0]['at']}: {errors[0]['why']}.", errors=errors)
 
 

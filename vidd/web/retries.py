@@ -36,4 +36,4 @@ async def retry_jobs(request: web.Request) -> web.Response:
 async def _selected(control: ControlApi, asked: Retrial) -> list[str]:
     found = await control.store.jobs(states=asked.states, pipeline=asked.pipeline, limit=asked.limit)
     # Of what is published only that has something to make good of which it says so.
-    return [one.id for one in reversed(found) if one.state is not State.PUBLISHED or one.reason]
+    return [job.id for job in reversed(found) if job.state is not State.PUBLISHED or job.reason]

@@ -78,7 +78,10 @@ def _check_json(artifact: Artifact, policy: Policy) -> dict[str, Any] | None:
     record = artifact.facts.get("check")
     if record is None:
         return None
-    found = [{"kind": one.kind, "does": one.does, "sentence": one.sentence} for one in findings(record, policy)]
+    found = [
+        {"kind": finding.kind, "does": finding.does, "sentence": finding.sentence}
+        for finding in findings(record, policy)
+    ]
     return {**record, "summary": summary(artifact), "findings": found}
 
 
@@ -92,15 +95,15 @@ def step_json(record: StepRecord, settings: Mapping[str, Any]) -> dict[str, Any]
         "facts": dict(record.outcome.facts),
         "artifacts": [
             {
-                "role": one.role,
-                "path": one.path,
-                "size": one.size,
-                "content_type": one.content_type,
-                "media": one.media.to_json() if one.media else None,
-                "files": one.tree.files if one.tree else None,
-                "check": _check_json(one, policy),
+                "role": artifact.role,
+                "path": artifact.path,
+                "size": artifact.size,
+                "content_type": artifact.content_type,
+                "media": artifact.media.to_json() if artifact.media else None,
+                "files": artifact.tree.files if artifact.tree else None,
+                "check": _check_json(artifact, policy),
             }
-            for one in record.outcome.artifacts
+            for artifact in record.outcome.artifacts
         ],
     }
 
@@ -125,5 +128,5 @@ def publication_json(publication: Publication) -> dict[str, Any]:
 
 def link_of(publications: Iterable[Publication]) -> str | None:
     """Where the job's video can be seen: the first receipt's address that is no notice's."""
-    receipts = (one.receipt for one in publications if not one.notice and one.receipt)
-    return next((one.url for one in receipts if one.url), None)
+    receipts = (publication.receipt for publication in publications if not publication.notice and publication.receipt)
+    return next((receipt.url for receipt in receipts if receipt.url), None)

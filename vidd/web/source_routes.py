@@ -34,7 +34,7 @@ async def fronts(request: web.Request, handler: Do) -> web.StreamResponse:
     method = "GET" if request.method == "HEAD" else request.method
     front, named = next((each for each in found if each[0].method == method), (None, {}))
     if front is None:
-        raise web.HTTPMethodNotAllowed(request.method, sorted({one.method for one, _ in found}))
+        raise web.HTTPMethodNotAllowed(request.method, sorted({source_route.method for source_route, _ in found}))
     try:
         reply = await front.answer(Call(named, dict(request.query), await _fields(request)))
     except Declined as no:

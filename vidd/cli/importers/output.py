@@ -63,5 +63,5 @@ def toml(value: str | float | Sequence[str]) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Sequence):
-        return f"[{', '.join(toml(one) for one in value)}]"
+        return f"[{', '.join(toml(item) for item in value)}]"
     return str(value)
