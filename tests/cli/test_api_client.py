@@ -93,7 +93,7 @@ async def test_somebody_else_at_that_address_is_told_apart(text, kind):
     runner, url = await answering(other)
     async with DaemonClient(url=url) as daemon:
         for asking in (daemon.get("/health"), daemon.post("/api/pause"), anext(daemon.events())):
-            with pytest.raises(Refused, match="is no vidd"):
+            with pytest.raises(Refused, match="is not vidd"):
                 await asking
     await runner.cleanup()
 
@@ -105,7 +105,7 @@ async def test_an_act_without_an_answer_is_known_to_nobody():
 
     runner, url = await answering(drop)
     async with DaemonClient(url=url) as daemon:
-        with pytest.raises(OutcomeUnknown, match="look with vidd jobs"):
+        with pytest.raises(OutcomeUnknown, match="vidd jobs shows whether it acted"):
             await daemon.post("/api/jobs", {"location": "/a"})
         with pytest.raises(RetryLater, match="stopped answering"):
             await daemon.get("/api/jobs")

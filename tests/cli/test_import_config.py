@@ -63,7 +63,7 @@ def test_one_receiver_a_port_as_text_and_no_password_are_understood():
     text = text.replace('\n    - "one@univ-st-etienne.fr"\n    - "Two <two@example.com>"', " one@example.org")
     made = translate(text)
     made.check()
-    table = tomllib.loads(made.whole)
+    table = tomllib.loads(made.document)
     assert table["accounts"]["post"]["security"] == "tls"
     assert "user" not in table["accounts"]["post"]
     assert table["pipelines"]["cms"]["notify"][0]["to"] == ["one@example.org"]

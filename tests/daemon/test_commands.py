@@ -47,7 +47,7 @@ def test_a_job_is_submitted_watched_cancelled_paused_retried_and_followed(place,
     follows = [place.start_vidd("follow", job), place.start_vidd("follow", job, "--json")]
     until(lambda: daemon.ask("/api/jobs")[1]["jobs"][0]["state"] == "ready", "it stays where it is")
     lines = [one.stdout.readline() for one in follows]
-    assert place.vidd("resume") == (0, "Jobs start again.\n", "")
+    assert place.vidd("resume") == (0, "vidd starts jobs again.\n", "")
     with follows[0] as plain, follows[1] as as_json:
         told = lines[0] + plain.stdout.read(), lines[1] + as_json.stdout.read()
         assert (plain.wait(), as_json.wait()) == (0, 0)
@@ -109,7 +109,7 @@ def test_what_an_outage_left_behind_is_taken_up_by_one_command(place, daemon, cl
     ids = [one["id"] for one in json.loads(place.vidd("jobs", "--json")[1])["jobs"]]
 
     code, _, error = place.vidd("retry", "--state", "refused")
-    assert (code, "nobody can be asked here: say --yes" in error) == (2, True)
+    assert (code, "there is no terminal to ask at: give --yes" in error) == (2, True)
     for words in (
         (),
         (ids[0], "--state", "refused"),
@@ -120,7 +120,7 @@ def test_what_an_outage_left_behind_is_taken_up_by_one_command(place, daemon, cl
     assert place.vidd("retry", "--state", "unsure", "--yes") == (0, "There are no such jobs.\n", "")
 
     code, out, error = place.vidd("retry", ids[0], "zzzz", ids[1])
-    assert (code, out.splitlines()[-1]) == (1, "2 of 3 jobs were taken up again.")
+    assert (code, out.splitlines()[-1]) == (1, "vidd retries 2 of 3 jobs.")
     assert error.startswith("vidd: zzzz: There is no job 'zzzz'")
     code, out, _ = place.vidd("retry", "--state", "refused", "--pipeline", "talks", "--yes", "--json")
     answer = json.loads(out)

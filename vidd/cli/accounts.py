@@ -1,4 +1,4 @@
-"""`vidd accounts`: what an account can reach, asked without a daemon."""
+"""`vidd accounts`: shows what an account can reach, without a daemon."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from vidd.cli.common import ConfigOption, JsonOption, StateOption, fail, finish, say, say_json, settings_of
+from vidd.cli.common import (
+    ConfigOption,
+    JsonOption,
+    StateOption,
+    fail,
+    load_settings,
+    print_json,
+    print_text,
+    run_to_end,
+)
 from vidd.engine.clock import SystemClock
 from vidd.errors import Fault, Refused
 from vidd.integrations.facebook.api import Account, graph
@@ -23,10 +32,10 @@ from vidd.pipelines.faults import Faults
 from vidd.pipelines.validation import accounts_of
 
 _VARIABLE = "VIDD_FACEBOOK_USER_TOKEN"
-_MOST = 10_000
+_MAX_PAGES = 10_000
 _NEW_TOKEN = (
-    "let Meta's Graph API Explorer give you one with pages_show_list, pages_read_engagement and pages_manage_posts "
-    f"(README, Accounts), and set {_VARIABLE} to it."
+    "get one with pages_show_list, pages_read_engagement and pages_manage_posts from Meta's Graph API Explorer "
+    f"(docs/how-to/facebook.md), and set {_VARIABLE} to it."
 )
 
 accounts = typer.Typer(no_args_is_help=True, help="What an account can reach, and what its settings need.")
@@ -39,7 +48,7 @@ def _top() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that a person may manage. `account` is the name its settings could have."""
+    """A page that the token's owner may manage. `account` is a name for its table in the settings."""
 
     id: str
     name: str
@@ -50,25 +59,25 @@ class Page:
 @accounts.command()
 def facebook(
     account: Annotated[
-        str | None, typer.Option("--account", help="Ask with this account of the settings, and with its token.")
+        str | None, typer.Option("--account", help="Use this account of the settings, and its token.")
     ] = None,
     config: ConfigOption = None,
     state: StateOption = None,
     *,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show the page tokens whole.")] = False,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show the page tokens in full.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the pages of a person's token (VIDD_FACEBOOK_USER_TOKEN, or asked for) with their page tokens."""
     try:
-        meant, name = (_named(account, settings_of(config, state)), account) if account else (None, "")
-        asked = _with_token(meant)
+        own, name = (_find_account(account, load_settings(config, state)), account) if account else (None, "")
+        used = _with_token(own)
     except Fault as fault:
         raise fail(fault) from None
-    whose = f"the token of [accounts.{name}]" if asked is meant else "the user token"
-    pages = finish(_pages(asked, name or "", whose))
+    whose = f"the token of [accounts.{name}]" if used is own else "the user token"
+    pages = run_to_end(_pages(used, name or "", whose))
     shown = [page.token if reveal else masked(page.token) for page in pages]
     if as_json:
-        say_json(
+        print_json(
             [
                 {"page": page.id, "name": page.name, "token": token, "account": page.account}
                 for page, token in zip(pages, shown, strict=True)
@@ -76,19 +85,21 @@ def facebook(
         )
         return
     if not pages:
-        say("This token can manage no page: its owner needs a role there, and the token the right pages_show_list.")
+        print_text(
+            "This token can manage no page: its owner needs a role on one, and the token the right pages_show_list."
+        )
         return
     for page, token in zip(pages, shown, strict=True):
-        say(f"{page.id:<18}  {token:<16}  {page.name}")
-    say("\n" + settings_for(pages))
+        print_text(f"{page.id:<18}  {token:<16}  {page.name}")
+    print_text("\n" + settings_for(pages))
 
 
 def masked(token: str) -> str:
-    """A token so that a person knows it again and nobody can use it."""
+    """The beginning and the end of a token."""
     return f"{token[:4]}…{token[-4:]}" if len(token) > 16 else "…"
 
 
-def _named(name: str, settings: object) -> Account:
+def _find_account(name: str, settings: object) -> Account:
     faults = Faults()
     found = accounts_of(settings, faults).get(name)  # type: ignore[arg-type]
     if isinstance(found, Account):
@@ -98,13 +109,13 @@ def _named(name: str, settings: object) -> Account:
 
 
 def _with_token(account: Account | None) -> Account:
-    """The account to ask with: a token of the environment comes before the account's own."""
+    """The account to use: a token of the environment comes before the account's own."""
     given = os.environ.get(_VARIABLE, "").strip()
     if not given and account is not None:
         return account
     if not given:
         if not sys.stdin.isatty():
-            raise Refused(f"There is no token to ask with: set {_VARIABLE}, or name an account by --account.")
+            raise Refused(f"There is no token: set {_VARIABLE}, or name an account by --account.")
         given = str(typer.prompt("Facebook user token", hide_input=True)).strip()
     if not given.isascii() or not given.isprintable():
         raise Refused(f"A token is one line of ASCII: correct {_VARIABLE}.")
@@ -118,9 +129,9 @@ async def _pages(account: Account, name: str, whose: str) -> list[Page]:
     pages = []
     async with graph(account, name, SystemClock()) as api:
         try:
-            async for row in api.listed("me/accounts", doing=doing, fields="id,name,access_token", most=_MOST):
+            async for row in api.listed("me/accounts", doing=doing, fields="id,name,access_token", most=_MAX_PAGES):
                 page, title = str(row["id"]), str(row.get("name", ""))
-                pages.append(Page(page, title, str(row.get("access_token", "")), _free(title, page, taken)))
+                pages.append(Page(page, title, str(row.get("access_token", "")), _account_name(title, page, taken)))
         except GraphError as error:
             if error.code == 100:
                 raise Refused(
@@ -134,8 +145,8 @@ async def _pages(account: Account, name: str, whose: str) -> list[Page]:
     return pages
 
 
-def _free(title: str, page: str, taken: set[str]) -> str:
-    """A name for an account that also fits into a variable's name."""
+def _account_name(title: str, page: str, taken: set[str]) -> str:
+    """A name for an account that also fits into the name of an environment variable."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     if not name or name in taken:
@@ -145,7 +156,7 @@ def _free(title: str, page: str, taken: set[str]) -> str:
 
 
 def settings_for(pages: Sequence[Page]) -> str:
-    """The settings for these pages, one for each stage, without their tokens."""
+    """Settings for these pages, a page for each stage, without their tokens."""
     lines = []
     for page in pages:
         lines += [

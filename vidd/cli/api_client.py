@@ -1,4 +1,4 @@
-"""A running daemon, asked over its socket, or over TCP with a token. The same API as `/api/openapi.json` says."""
+"""Client of a running daemon, over its socket or over TCP with a token; the API is that of `/api/openapi.json`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from aiohttp import (
 )
 from pydantic import SecretStr
 
-from vidd.errors import OutcomeUnknown, Refused, RetryLater
+from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
 
-_ANSWER = ClientTimeout(total=60, sock_connect=10)
-_STREAM = ClientTimeout(total=None, sock_connect=10, sock_read=60)
-_LONGEST = 64 * 1024 * 1024
-_LINE = 1024 * 1024
+_ANSWER_TIMEOUT = ClientTimeout(total=60, sock_connect=10)
+_STREAM_TIMEOUT = ClientTimeout(total=None, sock_connect=10, sock_read=60)
+_MAX_BODY = 64 * 1024 * 1024
+_MAX_LINE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One server-sent event; `id` is what `events(last=...)` goes on from."""
+class ServerEvent:
+    """A server-sent event; `events(last=id)` continues after it."""
 
     id: str | None
     name: str
@@ -41,7 +41,7 @@ class Told:
 class DaemonClient:
     """Used as `async with DaemonClient(socket=...) as daemon`, or with `url` and a token.
 
-    Refused carries the daemon's own sentence, and says how to start one where none answers.
+    Raises Refused with the daemon's own sentence, and with the code NO_DAEMON where none answers.
     """
 
     def __init__(
@@ -55,58 +55,60 @@ class DaemonClient:
 
     @property
     def where(self) -> str:
-        """What is asked, for sentences."""
+        """The socket or the address, for sentences."""
         return str(self._socket or self._url)
 
     async def __aenter__(self) -> Self:
-        """Make ready; nothing is asked yet."""
+        """Open a session; nothing is sent yet."""
         connector = UnixConnector(str(self._socket)) if self._socket else TCPConnector()
         headers = {"Host": "localhost"} if self._socket else {}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        self._session = ClientSession(connector=connector, headers=headers, read_bufsize=_LINE)
+        self._session = ClientSession(connector=connector, headers=headers, read_bufsize=_MAX_LINE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Give the connections back."""
+        """Close the session."""
         if self._session:
             await self._session.close()
 
     async def get(self, path: str, **query: str | int | None) -> Any:
-        """The JSON at a path. Refused, or RetryLater where the daemon says so."""
+        """The JSON at a path. Raises Refused, or RetryLater where the daemon says so."""
         given = {name: str(value) for name, value in query.items() if value is not None}
         try:
-            async with self._open.get(
-                self._url + path, params=given, timeout=_ANSWER, allow_redirects=False
+            async with self._opened.get(
+                self._url + path, params=given, timeout=_ANSWER_TIMEOUT, allow_redirects=False
             ) as response:
                 return await self._read(response)
         except (ClientError, TimeoutError, OSError) as error:
-            raise self._lost(error) from None
+            raise self._fault_of(error) from None
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None) -> Any:
-        """Ask the daemon to act; `key` makes asking twice the same as once. OutcomeUnknown where no answer came."""
+        """Post, and return the JSON of the answer; with `key` a repetition changes nothing. OutcomeUnknown if no answer came."""
         headers = {"Idempotency-Key": key} if key else {}
         try:
-            async with self._open.post(
-                self._url + path, json=dict(body or {}), headers=headers, timeout=_ANSWER, allow_redirects=False
+            async with self._opened.post(
+                self._url + path, json=dict(body or {}), headers=headers, timeout=_ANSWER_TIMEOUT, allow_redirects=False
             ) as response:
                 return await self._read(response)
         except (ClientError, TimeoutError, OSError) as error:
-            fault = self._lost(error)
+            fault = self._fault_of(error)
             if isinstance(fault, RetryLater):
                 raise OutcomeUnknown(
-                    f"The daemon at {self.where} was asked and did not answer: look with vidd jobs whether it acted."
+                    f"The daemon at {self.where} did not answer: vidd jobs shows whether it acted."
                 ) from None
             raise fault from None
 
-    async def events(self, last: str | None = None) -> AsyncIterator[Told]:
-        """What happens, until the daemon stops; RetryLater where it falls silent."""
+    async def events(self, last: str | None = None) -> AsyncIterator[ServerEvent]:
+        """The daemon's events, until it stops. Raises RetryLater if the stream breaks off or falls silent."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
         try:
-            async with self._open.get(self._url + "/api/events", headers=headers, timeout=_STREAM) as response:
+            async with self._opened.get(
+                self._url + "/api/events", headers=headers, timeout=_STREAM_TIMEOUT
+            ) as response:
                 if response.content_type != "text/event-stream":
                     await self._read(response)
-                    raise self._foreign()
+                    raise self._not_vidd()
                 fields: dict[str, str] = {}
                 async for raw in response.content:
                     line = raw.decode().rstrip("\r\n")
@@ -115,26 +117,26 @@ class DaemonClient:
                         fields[name] = value.removeprefix(" ")
                         continue
                     if "event" in fields:
-                        yield Told(fields.get("id"), fields["event"], json.loads(fields["data"]))
+                        yield ServerEvent(fields.get("id"), fields["event"], json.loads(fields["data"]))
                     fields = {}
         except (ClientError, TimeoutError, OSError) as error:
-            raise self._lost(error) from None
+            raise self._fault_of(error) from None
 
     @property
-    def _open(self) -> ClientSession:
+    def _opened(self) -> ClientSession:
         if self._session is None:
-            raise RuntimeError("used outside of its async with")
+            raise RuntimeError("use DaemonClient in an async with")
         return self._session
 
     async def _read(self, response: ClientResponse) -> Any:
         if response.content_type not in {"application/json", "application/problem+json"}:
-            raise self._foreign()
-        if (response.content_length or 0) > _LONGEST:
-            raise self._foreign()
+            raise self._not_vidd()
+        if (response.content_length or 0) > _MAX_BODY:
+            raise self._not_vidd()
         try:
             document = json.loads(await response.read())
         except ValueError:
-            raise self._foreign() from None
+            raise self._not_vidd() from None
         if response.content_type == "application/json":
             return document
         sentence = str(document.get("detail") or document.get("title"))
@@ -145,14 +147,20 @@ class DaemonClient:
             raise OutcomeUnknown(sentence)
         raise Refused(sentence)
 
-    def _foreign(self) -> Refused:
-        return Refused(f"What answers at {self.where} is no vidd: correct the address.")
+    def _not_vidd(self) -> Refused:
+        return Refused(f"The server at {self.where} is not vidd: correct the address.", code=FaultCode.NOT_FOUND)
 
-    def _lost(self, error: Exception) -> Refused | RetryLater:
+    def _fault_of(self, error: Exception) -> Refused | RetryLater:
         if isinstance(error, InvalidURL | NonHttpUrlClientError):
-            return Refused(f"{self._url!r} is no address: write it like http://127.0.0.1:8080.")
+            return Refused(f"{self._url!r} is not an address: write it like http://127.0.0.1:8080.")
         if isinstance(error, ClientConnectorError):
             if isinstance(error.os_error, PermissionError):
-                return Refused(f"You may not use the socket {self.where}: ask as root, or as vidd's own user or group.")
-            return Refused(f"No daemon answers at {self.where}: start it with vidd run, or name its --state-dir.")
-        return RetryLater(f"The daemon at {self.where} stopped answering: ask again.")
+                return Refused(
+                    f"You may not use the socket {self.where}: run the command as root, or as vidd's own user or group.",
+                    code=FaultCode.FORBIDDEN,
+                )
+            return Refused(
+                f"No daemon answers at {self.where}: start it with vidd run, or name its --state-dir.",
+                code=FaultCode.NO_DAEMON,
+            )
+        return RetryLater(f"The daemon at {self.where} stopped answering: try again.")

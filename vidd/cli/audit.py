@@ -1,4 +1,4 @@
-"""`vidd audit`: whether everything that is there was taken in and processed, once."""
+"""`vidd audit`: whether everything that the sources list was taken in and processed, once."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from typing import Annotated, Any
 
 import typer
 
-from vidd.cli.common import JsonOption, say, say_json
-from vidd.cli.daemon_option import Whom, asks_daemon
+from vidd.cli.common import JsonOption, print_json, print_text
+from vidd.cli.daemon_option import DaemonOptions, with_daemon
 
 _LISTS = ("missing", "duplicate", "refused", "waiting", "under_way")
-_SHOWN = 100
+_MAX_LISTED = 100
 
 
-@asks_daemon
+@with_daemon
 def audit(
-    whom: Whom,
+    daemon: DaemonOptions,
     *,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Only sources of this pipeline.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold what the sources list now against the jobs. Exit 0 only when all of it is processed, once."""
-    found = whom.get("/api/audit", source=source, pipeline=pipeline)
+    """Compare what the sources list now with the jobs. Exit 0 only when all of it is processed, once."""
+    found = daemon.get("/api/audit", source=source, pipeline=pipeline)
     if as_json:
-        say_json(found)
+        print_json(found)
     else:
-        say("\n".join([totals(found), *_lines(found)]))
+        print_text("\n".join([totals(found), *_lines(found)]))
     if not found["ok"]:
         raise typer.Exit(1)
 
 
 def totals(found: Any) -> str:
-    """The one line: how much was seen, processed, processed twice, missed; the rest only where there is some."""
+    """The line of totals: seen, processed, duplicate, missing; the rest only where there is some."""
     usual = [f"{name}={found[name]}" for name in ("seen", "processed", "duplicate", "missing")]
     rest = [f"{name}={found[name]}" for name in ("under_way", "refused", "waiting") if found[name]]
     return " ".join([*usual, *rest])
@@ -43,12 +43,12 @@ def _lines(found: Any) -> list[str]:
     for source in found["sources"]:
         for name in _LISTS:
             listed = source["lists"][name]
-            for each in listed[:_SHOWN]:
-                jobs = ", ".join(f"{job['id']} {job['state']}" for job in each["jobs"])
-                words = [name.replace("_", " "), source["source"], each["name"], jobs, each["why"] or ""]
+            for finding in listed[:_MAX_LISTED]:
+                jobs = ", ".join(f"{job['id']} {job['state']}" for job in finding["jobs"])
+                words = [name.replace("_", " "), source["source"], finding["name"], jobs, finding["why"] or ""]
                 lines.append("  ".join(word for word in words if word))
-            if len(listed) > _SHOWN:
+            if len(listed) > _MAX_LISTED:
                 lines.append(
-                    f"{name.replace('_', ' ')}  {source['source']}  … and {len(listed) - _SHOWN} more: --json lists all"
+                    f"{name.replace('_', ' ')}  {source['source']}  … and {len(listed) - _MAX_LISTED} more: --json lists all"
                 )
     return lines

@@ -1,4 +1,4 @@
-"""Commands that have a running daemon act: the same words as its API."""
+"""Commands that make a running daemon act: cancel, retract, approve, resolve, resend, reject, pause, resume."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from typing import Annotated
 
 import typer
 
-from vidd.cli.common import JsonOption, say, say_job, say_json
-from vidd.cli.daemon_option import JobArgument, Whom, asks_daemon, of
+from vidd.cli.common import JsonOption, print_job, print_json, print_text
+from vidd.cli.daemon_option import DaemonOptions, JobArgument, quote_id, with_daemon
 
 
-def _act(verb: str, sentence: str) -> Callable[..., None]:
-    def command(whom: Whom, job: JobArgument, *, as_json: JsonOption = False) -> None:
-        say_job(whom.post(f"/api/jobs/{of(job)}/{verb}"), as_json=as_json)
+def _job_command(verb: str, sentence: str) -> Callable[..., None]:
+    def command(daemon: DaemonOptions, job: JobArgument, *, as_json: JsonOption = False) -> None:
+        print_job(daemon.post(f"/api/jobs/{quote_id(job)}/{verb}"), as_json=as_json)
 
     command.__name__, command.__doc__ = verb, sentence
-    return asks_daemon(command)
+    return with_daemon(command)
 
 
-cancel = _act("cancel", "Stop a job; what runs for it is ended.")
-retract = _act("retract", "Take back what is out: each publisher does it by what it stored.")
-approve = _act("approve", "Let a held job go out.")
+cancel = _job_command("cancel", "Stop a job and end what runs for it.")
+retract = _job_command("retract", "Take back what a job published; each publisher removes what its receipt names.")
+approve = _job_command("approve", "Let a held job go out.")
 
 
-@asks_daemon
+@with_daemon
 def resolve(
-    whom: Whom,
+    daemon: DaemonOptions,
     job: JobArgument,
     *,
     published: Annotated[
-        str | None, typer.Option("--published", metavar="URL", help="It arrived, and is there.")
+        str | None, typer.Option("--published", metavar="URL", help="It arrived, and is at this address.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="It did not arrive: send it again.")] = False,
     name: Annotated[str | None, typer.Option(help="Which publication, where several are unsure.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what became of an unsure publication, after a look at the other side."""
+    """Tell vidd what became of an unsure publication, after a look at the other side."""
     if (published is None) is not again:
-        raise typer.BadParameter("say either --published URL or --again")
+        raise typer.BadParameter("give either --published URL or --again")
     body = {"published": published, "again": again, "name": name}
-    say_job(whom.post(f"/api/jobs/{of(job)}/resolve", body), as_json=as_json)
+    print_job(daemon.post(f"/api/jobs/{quote_id(job)}/resolve", body), as_json=as_json)
 
 
-@asks_daemon
+@with_daemon
 def resend(
-    whom: Whom,
+    daemon: DaemonOptions,
     job: JobArgument,
     *,
     notice: Annotated[
@@ -54,36 +54,36 @@ def resend(
     as_json: JsonOption = False,
 ) -> None:
     """Send a published job's mails, or other notices, once more."""
-    say_job(whom.post(f"/api/jobs/{of(job)}/resend", {"names": notice or []}), as_json=as_json)
+    print_job(daemon.post(f"/api/jobs/{quote_id(job)}/resend", {"names": notice or []}), as_json=as_json)
 
 
-@asks_daemon
+@with_daemon
 def reject(
-    whom: Whom,
+    daemon: DaemonOptions,
     job: JobArgument,
     *,
     reason: Annotated[str, typer.Option(help="Why, for whoever asks later.")],
     as_json: JsonOption = False,
 ) -> None:
     """Stop a held job and keep the reason."""
-    say_job(whom.post(f"/api/jobs/{of(job)}/reject", {"reason": reason}), as_json=as_json)
+    print_job(daemon.post(f"/api/jobs/{quote_id(job)}/reject", {"reason": reason}), as_json=as_json)
 
 
-def _switch(verb: str, sentence: str, done: str) -> Callable[..., None]:
-    def command(whom: Whom, *, as_json: JsonOption = False) -> None:
-        found = whom.post(f"/api/{verb}")
+def _queue_command(verb: str, sentence: str, done: str) -> Callable[..., None]:
+    def command(daemon: DaemonOptions, *, as_json: JsonOption = False) -> None:
+        found = daemon.post(f"/api/{verb}")
         if as_json:
-            say_json(found)
+            print_json(found)
         else:
-            say(done)
+            print_text(done)
 
     command.__name__, command.__doc__ = verb, sentence
-    return asks_daemon(command)
+    return with_daemon(command)
 
 
-pause = _switch(
+pause = _queue_command(
     "pause",
-    "Finish what runs, start nothing; kept across restarts.",
-    "Paused: what runs goes on, nothing new starts until vidd resume.",
+    "Finish what runs and start nothing new, also after a restart.",
+    "vidd is paused: what runs goes on, and nothing new starts until vidd resume.",
 )
-resume = _switch("resume", "Start jobs again.", "Jobs start again.")
+resume = _queue_command("resume", "Start jobs again.", "vidd starts jobs again.")

@@ -1,8 +1,4 @@
-"""What every command shares: its common options, how it prints, and how it ends.
-
-Exit codes: 0 done · 1 refused, or a job did not get through · 2 the settings or the command line cannot be used ·
-3 no daemon answers · 4 asked in vain for now, try again · 130 interrupted.
-"""
+"""What every command shares: its common options, how it prints, and how it ends."""
 
 from __future__ import annotations
 
@@ -15,14 +11,15 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from vidd.cli.exit_codes import ExitCode, exit_code
 from vidd.cli.render import job_line
 from vidd.display_text import printable
-from vidd.errors import Fault, RetryLater
+from vidd.errors import Fault
 from vidd.pipelines.validation import with_faults_of_kinds
 from vidd.settings.schema import Settings, SettingsFault, read_settings
 
 T = TypeVar("T")
-_USUAL = Path("/etc/vidd/vidd.toml")
+_DEFAULT_CONFIG = Path("/etc/vidd/vidd.toml")
 
 ConfigOption = Annotated[
     Path | None,
@@ -31,16 +28,16 @@ ConfigOption = Annotated[
 StateOption = Annotated[
     Path | None, typer.Option("--state-dir", help="The state directory, in place of the one in the settings.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def config_path(path: Path | None) -> Path | None:
-    """The file that is meant, or None for the embedded settings."""
-    return path or (_USUAL if _USUAL.exists() else None)
+    """The settings file: `path`, else the one in /etc if it exists, else None for the embedded settings."""
+    return path or (_DEFAULT_CONFIG if _DEFAULT_CONFIG.exists() else None)
 
 
-def settings_of(path: Path | None, state: Path | None) -> Settings:
-    """The settings with the state directory of the command line."""
+def load_settings(path: Path | None, state: Path | None) -> Settings:
+    """The settings, with the state directory of the command line. SettingsFault with every fault found."""
     if state is not None:
         os.environ["VIDD_DAEMON__STATE"] = str(state.resolve())
     try:
@@ -49,38 +46,34 @@ def settings_of(path: Path | None, state: Path | None) -> Settings:
         raise with_faults_of_kinds(fault) from None
 
 
-def say(text: str) -> None:
-    """A line for people, without anything that moves a terminal's cursor."""
+def print_text(text: str) -> None:
+    """Print lines for people, without anything that moves a terminal's cursor."""
     typer.echo("\n".join(printable(line) for line in text.split("\n")))
 
 
-def say_job(job: Any, *, as_json: bool) -> None:
-    """A job, as a line for people or as JSON."""
+def print_job(job: Any, *, as_json: bool) -> None:
+    """Print a job, as a line for people or as JSON."""
     if as_json:
-        say_json(job)
+        print_json(job)
     else:
-        say(job_line(job))
+        print_text(job_line(job))
 
 
-def say_json(document: Any) -> None:
-    """One line of JSON."""
+def print_json(document: Any) -> None:
+    """Print one line of JSON."""
     typer.echo(json.dumps(document, default=str, ensure_ascii=False))
 
 
 def fail(fault: Fault) -> typer.Exit:
-    """Print a refusal and choose the exit code."""
-    if isinstance(fault, SettingsFault):
-        for line in fault.faults:
-            typer.echo(f"vidd: {line}", err=True)
-        return typer.Exit(2)
-    typer.echo(f"vidd: {fault.sentence}", err=True)
-    if fault.sentence.startswith("No daemon answers"):
-        return typer.Exit(3)
-    return typer.Exit(4 if isinstance(fault, RetryLater) else 1)
+    """Print what is wrong; returns the exception that ends the command with the fault's exit code."""
+    lines = fault.faults if isinstance(fault, SettingsFault) else [fault.sentence]
+    for line in lines:
+        typer.echo(f"vidd: {line}", err=True)
+    return typer.Exit(exit_code(fault))
 
 
-def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command to its end; a fault becomes a sentence and an exit code."""
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine; a fault becomes a sentence and an exit code."""
     try:
         return asyncio.run(work)
     except Fault as fault:
@@ -93,4 +86,4 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
             raise fail(found) from None
         raise
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None

@@ -1,6 +1,6 @@
-"""Whom a command asks: the daemon of a state directory, by its socket, or one elsewhere, by its address.
+"""The options that say which daemon a command asks: that of a state directory, by its socket, or one elsewhere, by its address.
 
-Nothing but the state directory is read of the settings: whoever asks a daemon need not have its accounts.
+Only the state directory is read of the settings: whoever asks a daemon need not have its accounts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import quote
 import typer
 
 from vidd.cli.api_client import DaemonClient
-from vidd.cli.common import ConfigOption, StateOption, config_path, finish
+from vidd.cli.common import ConfigOption, StateOption, config_path, run_to_end
 from vidd.daemon.app import SOCKET
 from vidd.settings.schema import state_directory
 
@@ -32,8 +32,8 @@ JobArgument = Annotated[str, typer.Argument(help="The job's id, or the end of it
 
 
 @dataclass(frozen=True, slots=True)
-class Whom:
-    """What the command line says of it."""
+class DaemonOptions:
+    """What the command line says of the daemon to ask."""
 
     config: Path | None
     state: Path | None
@@ -41,31 +41,31 @@ class Whom:
     token: str | None
 
     def client(self) -> DaemonClient:
-        """The daemon, to be entered."""
+        """A client of that daemon, to be entered."""
         if self.url:
             return DaemonClient(url=self.url, token=self.token)
         state = self.state.resolve() if self.state else state_directory(config_path(self.config))
         return DaemonClient(socket=state / SOCKET)
 
-    def ask(self, asking: Callable[[DaemonClient], Awaitable[Any]]) -> Any:
-        """What it answers; a fault ends the command."""
+    def call(self, query: Callable[[DaemonClient], Awaitable[Any]]) -> Any:
+        """Run `query` with a client and return its result; a fault ends the command."""
 
         async def work() -> Any:
-            async with self.client() as daemon:
-                return await asking(daemon)
+            async with self.client() as client:
+                return await query(client)
 
-        return finish(work())
+        return run_to_end(work())
 
     def get(self, path: str, **query: str | int | None) -> Any:
-        """The JSON at a path."""
-        return self.ask(lambda daemon: daemon.get(path, **query))
+        """The JSON at a path of the API."""
+        return self.call(lambda client: client.get(path, **query))
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, key: str | None = None) -> Any:
-        """What came of asking it to act."""
-        return self.ask(lambda daemon: daemon.post(path, body, key=key))
+        """Post to a path of the API; returns the JSON of the answer."""
+        return self.call(lambda client: client.post(path, body, key=key))
 
 
-_COMMON = [
+_OPTIONS = [
     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
     for name, option in (
         ("config_", ConfigOption),
@@ -76,24 +76,23 @@ _COMMON = [
 ]
 
 
-def asks_daemon(command: Callable[Concatenate[Whom, P], None]) -> Callable[..., None]:
-    """A command whose first parameter is a `Whom`: it gets the four options that say so, after its own."""
+def with_daemon(command: Callable[Concatenate[DaemonOptions, P], None]) -> Callable[..., None]:
+    """Decorates a command whose first parameter is a `DaemonOptions`: it gets the four options for it, after its own."""
     hints = get_type_hints(command, include_extras=True)
-    own = [
-        parameter.replace(annotation=hints[parameter.name])
-        for parameter in inspect.signature(command).parameters.values()
-    ][1:]
+    parameters = list(inspect.signature(command).parameters.values())[1:]
+    own = [parameter.replace(annotation=hints[parameter.name]) for parameter in parameters]
 
     @wraps(command)
     def run(**given: Any) -> None:
-        command(Whom(*(given.pop(parameter.name) for parameter in _COMMON)), **given)  # type: ignore[call-arg]  # typer sees to it
+        daemon = DaemonOptions(*(given.pop(option.name) for option in _OPTIONS))
+        command(daemon, **given)  # type: ignore[call-arg]  # typer passes what the signature below says
 
-    parameters = [*own, *_COMMON]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    shown = [*own, *_OPTIONS]
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return run
 
 
-def of(job: str) -> str:
-    """A job's id as a part of an address, whatever was typed."""
+def quote_id(job: str) -> str:
+    """A job's id as a part of a path, whatever was typed."""
     return quote(job, safe="")

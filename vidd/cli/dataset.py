@@ -1,4 +1,4 @@
-"""Ask for a data set."""
+"""`vidd dataset`: asks for a data set."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from vidd.cli.common import JsonOption, say_job
-from vidd.cli.daemon_option import Whom, asks_daemon, of
+from vidd.cli.common import JsonOption, print_job
+from vidd.cli.daemon_option import DaemonOptions, quote_id, with_daemon
 
 
-@asks_daemon
+@with_daemon
 def dataset(
-    whom: Whom,
+    daemon: DaemonOptions,
     version: Annotated[str, typer.Argument(help="The _id of an AnnotationDatasetVersion.")],
     *,
     key: Annotated[
@@ -20,7 +20,7 @@ def dataset(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have a version of a data set made, or brought up to date: only what changed is made and sent."""
+    """Build a version of a data set, or bring it up to date: vidd makes and sends only what changed."""
     body = {"data_version_id": version, **({"auth_key": key} if key else {})}
-    found = whom.post("/api/data-sets", body)
-    say_job(whom.get(f"/api/jobs/{of(found['job'])}"), as_json=as_json)
+    found = daemon.post("/api/data-sets", body)
+    print_job(daemon.get(f"/api/jobs/{quote_id(found['job'])}"), as_json=as_json)

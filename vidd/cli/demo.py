@@ -1,4 +1,4 @@
-"""`vidd demo`: the real daemon on a recording it makes itself."""
+"""`vidd demo`: runs the real daemon on a recording that it makes itself."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ import typer
 from vidd.aio.shield import shield_to_end
 from vidd.cli import demo_fixture
 from vidd.cli.api_client import DaemonClient
-from vidd.cli.common import JsonOption, finish, say, say_json
-from vidd.cli.follow import View, follow_one, view_of
+from vidd.cli.common import JsonOption, print_json, print_text, run_to_end
+from vidd.cli.exit_codes import ExitCode
+from vidd.cli.follow import View, choose_view, follow_job
 from vidd.daemon.app import SOCKET
 from vidd.errors import Refused
 from vidd.media.probe.client import probe_report
 from vidd.processes.child import setpriv
 
-_START = 60.0
-_FIND = 120.0
-_ROOM = 512 * 1024**2
+_START_TIMEOUT = 60.0
+_INTAKE_TIMEOUT = 120.0
+_MIN_FREE = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +58,28 @@ class Result:
 
 def demo(
     directory: Annotated[
-        Path | None, typer.Option("--dir", help="Where to put everything; a new one otherwise.")
+        Path | None, typer.Option("--dir", help="Where to put everything; without it, a new one.")
     ] = None,
     *,
     stay: Annotated[bool, typer.Option("--stay", help="Leave the daemon running until Ctrl-C.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the whole path: make a recording, run the daemon on it, say what came out. Exit 0 when it is published."""
+    """Make a recording, run the daemon on it, and show what came out. Exit 0 when it is published."""
     try:
-        result = finish(_demo(directory, stay=stay, as_json=as_json))
+        result = run_to_end(_demo(directory, stay=stay, as_json=as_json))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(130) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     if result.state != "published":
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as probing:
+        probing.bind(("127.0.0.1", 0))
+        return int(probing.getsockname()[1])
 
 
-def _place(directory: Path | None) -> Path:
+def _prepare(directory: Path | None) -> Path:
     if directory is None:
         return Path(tempfile.mkdtemp(prefix="vidd-demo-"))
     directory = directory.resolve()
@@ -112,17 +113,17 @@ async def _demo(directory: Path | None, *, stay: bool, as_json: bool) -> Result:
     started = time.monotonic()
     task = asyncio.current_task()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Said outright: a shell starts what it puts into the background with SIGINT ignored.
+        # A shell starts background commands with SIGINT ignored, so Python has installed no handler of its own.
         asyncio.get_running_loop().add_signal_handler(number, lambda: task.cancel() if task else None)
-    place = _place(directory)
-    if shutil.disk_usage(place).free < _ROOM:
-        raise Refused(f"{place} has less than 512 MiB free: name a directory with more room by --dir.")
-    sheet = place / "programme.csv"
-    recording = place / "in" / demo_fixture.NAME
+    root = _prepare(directory)
+    if shutil.disk_usage(root).free < _MIN_FREE:
+        raise Refused(f"{root} has less than 512 MiB free: name a directory with more room by --dir.")
+    sheet = root / "programme.csv"
+    recording = root / "in" / demo_fixture.NAME
     recording.parent.mkdir()
-    tell = _quiet if as_json else say
-    with view_of(as_json=as_json) as view:
-        tell(f"Making a recording of {demo_fixture.SECONDS} s in {place} …")
+    report = _silent if as_json else print_text
+    with choose_view(as_json=as_json) as view:
+        report(f"Making a recording of {demo_fixture.SECONDS} s in {root} …")
 
         def progress(done: float) -> None:
             about = {
@@ -132,49 +133,49 @@ async def _demo(directory: Path | None, *, stay: bool, as_json: bool) -> Result:
                 "total": float(demo_fixture.SECONDS),
                 "unit": "s",
             }
-            view.tell("progress", {**about, "fraction": min(1.0, done / demo_fixture.SECONDS), "speed": None})
+            view.show("progress", {**about, "fraction": min(1.0, done / demo_fixture.SECONDS), "speed": None})
 
         await demo_fixture.make_recording(recording, progress)
-        view.tell("step", {"job": "demo", "step": "recording", "fate": "done"})
+        view.show("step", {"job": "demo", "step": "recording", "fate": "done"})
         demo_fixture.write_programme(sheet)
-        demo_fixture.link_or_copy(recording, recording.with_name(demo_fixture.EXCLUDED_NAME))
+        demo_fixture.link_recording(recording, recording.with_name(demo_fixture.EXCLUDED_NAME))
         before = demo_fixture.read_rows(sheet)
         port = _free_port()
         url = f"http://127.0.0.1:{port}/"
-        tell(f"Starting the daemon; its page is {url}")
-        async with _daemon(demo_fixture.write_settings(place, port), place / "vidd.log") as child:
-            job = await _until_published(place, child, view)
-            result = await _result(place, sheet, url, job, time.monotonic() - started)
+        report(f"Starting the daemon; its page is {url}")
+        async with _daemon(demo_fixture.write_settings(root, port), root / "vidd.log") as child:
+            job = await _until_published(root, child, view)
+            result = await _result(root, sheet, url, job, time.monotonic() - started)
             if not as_json:
-                _tell_result(result, before, demo_fixture.read_rows(sheet), place)
+                _print_result(result, before, demo_fixture.read_rows(sheet), root)
             else:
-                say_json(result.to_json())
+                print_json(result.to_json())
             if stay:
-                tell("The daemon goes on until you press Ctrl-C.")
+                report("The daemon goes on until you press Ctrl-C.")
                 await child.wait()
     return result
 
 
-def _quiet(_text: str) -> None:
-    """With --json the last line is the answer, and nothing else is for people."""
+def _silent(_text: str) -> None:
+    """Print nothing: with --json only the result is printed."""
 
 
-async def _until_published(place: Path, child: asyncio.subprocess.Process, view: View) -> dict[str, Any]:
-    async with DaemonClient(socket=place / SOCKET) as daemon:
+async def _until_published(root: Path, child: asyncio.subprocess.Process, view: View) -> dict[str, Any]:
+    async with DaemonClient(socket=root / SOCKET) as daemon:
         try:
-            async with asyncio.timeout(_START):
-                while not (place / SOCKET).exists():
+            async with asyncio.timeout(_START_TIMEOUT):
+                while not (root / SOCKET).exists():
                     if child.returncode is not None:
-                        raise Refused(f"The daemon ended at once; {place / 'vidd.log'} says why.")
+                        raise Refused(f"The daemon ended at once; {root / 'vidd.log'} says why.")
                     await asyncio.sleep(0.1)
-            async with asyncio.timeout(_FIND):
+            async with asyncio.timeout(_INTAKE_TIMEOUT):
                 talk = await _job_of(daemon, demo_fixture.TALK)
         except TimeoutError:
-            raise Refused(f"The daemon did not take the recording up; {place / 'vidd.log'} says why.") from None
-        job = await follow_one(daemon, view, talk["id"])
-        async with asyncio.timeout(_FIND):
+            raise Refused(f"The daemon did not take the recording up; {root / 'vidd.log'} says why.") from None
+        job = await follow_job(daemon, view, talk["id"])
+        async with asyncio.timeout(_INTAKE_TIMEOUT):
             excluded = await _job_of(daemon, demo_fixture.EXCLUDED)
-            await follow_one(daemon, view, excluded["id"])
+            await follow_job(daemon, view, excluded["id"])
         return job
 
 
@@ -186,25 +187,25 @@ async def _job_of(daemon: DaemonClient, talk: str) -> dict[str, Any]:
         await asyncio.sleep(0.2)
 
 
-async def _result(place: Path, sheet: Path, url: str, job: dict[str, Any], seconds: float) -> Result:
+async def _result(root: Path, sheet: Path, url: str, job: dict[str, Any], seconds: float) -> Result:
     video = unquote(urlsplit(job["link"]).path) if job.get("link") else None
     duration = None
     if video is not None:
         duration = (await probe_report(Path(video)))["video"][0]["duration"]
-    mails = sorted(str(path) for path in (place / "outbox").glob("*.eml"))
+    mails = sorted(str(path) for path in (root / "outbox").glob("*.eml"))
     state, reason = job["state"], job["reason"]
     return Result(state, reason, video, duration, mails, str(sheet), url, round(seconds, 1))
 
 
-def _tell_result(result: Result, before: list[dict[str, str]], after: list[dict[str, str]], place: Path) -> None:
-    say(f"\n{result.state} after {result.seconds:.0f} s{f': {result.reason}' if result.reason else ''}")
+def _print_result(result: Result, before: list[dict[str, str]], after: list[dict[str, str]], root: Path) -> None:
+    print_text(f"\n{result.state} after {result.seconds:.0f} s{f': {result.reason}' if result.reason else ''}")
     if result.video:
-        say(f"  video  {result.video}\n         {result.duration_s:.2f} s")
+        print_text(f"  video  {result.video}\n         {result.duration_s:.2f} s")
     for path in result.mails:
         mail = BytesParser(policy=policy.default).parsebytes(Path(path).read_bytes())
-        say(f"  mail   {path}\n         to {mail['To']}: {mail['Subject']}")
-    say(f"  sheet  {result.sheet}")
+        print_text(f"  mail   {path}\n         to {mail['To']}: {mail['Subject']}")
+    print_text(f"  sheet  {result.sheet}")
     for old, new in zip(before, after, strict=False):
         was = old["status"] or "(empty)"
-        say(f"         {new['title']}: {was} → {new['status'] or '(empty)'} {new['link']}".rstrip())
-    say(f"  page   {result.url} (while the daemon runs: vidd demo --stay)\n  all of it is in {place}")
+        print_text(f"         {new['title']}: {was} → {new['status'] or '(empty)'} {new['link']}".rstrip())
+    print_text(f"  page   {result.url} (while the daemon runs: vidd demo --stay)\n  all of it is in {root}")

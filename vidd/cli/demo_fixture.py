@@ -1,4 +1,4 @@
-"""What the demonstration is made of: a recording, a programme, and settings on the embedded defaults."""
+"""The input of `vidd demo`: a recording, a programme, and settings on the embedded defaults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = (
         "Three people show how a recording becomes a published talk without anybody touching it.",
         "Ada Lovelace; Grace Hopper; Katherine Johnson",
         "ada@example.org; grace@example.org; katherine@example.org",
-        "Main EngineContext",
+        "Main Stage",
         "",
         "",
         "",
@@ -37,7 +37,7 @@ ROWS = (
         "The speaker asked not to be published.",
         "Anon",
         "",
-        "Main EngineContext",
+        "Main Stage",
         "1",
         "",
         "",
@@ -57,7 +57,7 @@ ROWS = (
 
 
 def recording_args(ffmpeg: Path, output: Path) -> list[str]:
-    """A test picture with a running clock and a beep every second: 90 s, 1920x1080, 25 frames a second."""
+    """Ffmpeg's arguments for a test pattern with a clock and a beep every second: 90 s, 1920x1080, 25 frames a second."""
     return [
         *(str(ffmpeg), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
         *("-f", "lavfi", "-i", f"testsrc=size=1920x1080:rate=25:duration={SECONDS}"),
@@ -69,21 +69,21 @@ def recording_args(ffmpeg: Path, output: Path) -> list[str]:
 
 
 async def make_recording(output: Path, progress: Callable[[float], None]) -> None:
-    """Make the recording beside its place, so that the watched folder sees it only when it is whole."""
+    """Make the recording under a hidden name and rename it, so that the watched folder sees only the complete file."""
     part = output.with_name(f".{output.name}.part")
     child = await asyncio.create_subprocess_exec(
         *recording_args(default_ffmpeg(), part), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     if child.stdout is None or child.stderr is None:
-        raise RuntimeError("the pipes were asked for")
+        raise RuntimeError("ffmpeg was started without pipes")
     try:
         async for line in child.stdout:
             key, _, value = line.decode().strip().partition("=")
             if key == "out_time_us" and value.isdigit():
                 progress(int(value) / 1e6)
-        said = (await child.stderr.read()).decode(errors="replace").strip()
+        errors = (await child.stderr.read()).decode(errors="replace").strip()
         if await child.wait():
-            raise Refused(f"ffmpeg could not make the recording ({said[-200:]}).")
+            raise Refused(f"ffmpeg could not make the recording ({errors[-200:]}).")
     finally:
         if child.returncode is None:
             child.kill()
@@ -92,7 +92,7 @@ async def make_recording(output: Path, progress: Callable[[float], None]) -> Non
 
 
 def write_programme(path: Path) -> None:
-    """The sheet: a talk that is recorded, one that is excluded, one that has not been given."""
+    """Write the programme: a talk that is recorded, one that is excluded, one that has not been given."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(HEADINGS)
@@ -100,13 +100,13 @@ def write_programme(path: Path) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The sheet's rows by heading."""
+    """The rows of the programme by heading."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def write_settings(directory: Path, port: int) -> Path:
-    """The embedded settings with this state directory and port."""
+    """Write the embedded settings with this state directory and port; returns the file."""
     path = directory / "vidd.toml"
     text = embedded().replace('state = "/var/lib/vidd"', f'state = "{directory}"')
     text = text.replace('listen = "127.0.0.1:8080"', f'listen = "127.0.0.1:{port}"')
@@ -114,6 +114,6 @@ def write_settings(directory: Path, port: int) -> Path:
     return path
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """The same recording under another name."""
+def link_recording(source: Path, target: Path) -> None:
+    """Link the recording under another name."""
     os.link(source, target)

@@ -1,10 +1,10 @@
-"""`vidd follow`: bars where a person looks, plain lines where a program reads."""
+"""`vidd follow`: progress bars on a terminal, plain lines or JSON for programs."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated, Any, Protocol
 
 import typer
@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from vidd.cli.api_client import DaemonClient
-from vidd.cli.common import JsonOption, finish, say, say_json
-from vidd.cli.daemon_option import Whom, asks_daemon, of
+from vidd.cli.common import JsonOption, print_json, print_text, run_to_end
+from vidd.cli.daemon_option import DaemonOptions, quote_id, with_daemon
 from vidd.cli.render import clock, job_line
 from vidd.errors import RetryLater
 
@@ -21,20 +21,20 @@ RESTING = frozenset({"published", "refused", "unsure", "excluded", "cancelled", 
 
 
 class View(Protocol):
-    """Something that shows what is told."""
+    """Shows the daemon's events."""
 
-    def tell(self, name: str, data: Any) -> None:
-        """Show one event of the daemon."""
+    def show(self, name: str, data: Any) -> None:
+        """Show an event."""
 
 
 class Lines:
-    """A line for each state, and for each tenth of a part's way."""
+    """A line for each new state, and for each tenth of a part's progress."""
 
-    def __init__(self, out: Callable[[str], None] = say) -> None:
+    def __init__(self, out: Callable[[str], None] = print_text) -> None:
         self._out = out
         self._tenths: dict[tuple[str, str], int] = {}
 
-    def tell(self, name: str, data: Any) -> None:
+    def show(self, name: str, data: Any) -> None:
         if name == "job":
             self._out(job_line({**data["job"], "progress": ()}))
         elif name == "progress" and data["fraction"] is not None:
@@ -47,19 +47,19 @@ class Lines:
 class JsonLines:
     """Every event as a line of JSON."""
 
-    def tell(self, name: str, data: Any) -> None:
-        say_json({"event": name, **data})
+    def show(self, name: str, data: Any) -> None:
+        print_json({"event": name, **data})
 
 
 class Bars:
-    """One bar for each part that runs, with percent, speed and what is left."""
+    """A bar for each part that runs, with percent, speed and remaining time."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._names: dict[str, str] = {}
 
-    def tell(self, name: str, data: Any) -> None:
+    def show(self, name: str, data: Any) -> None:
         if name == "job":
             self._names[data["job"]["id"]] = data["job"]["name"]
             self._progress.console.print(job_line({**data["job"], "progress": ()}), markup=False, highlight=False)
@@ -100,22 +100,17 @@ def _bars(console: Console) -> Any:
         yield Bars(progress)
 
 
-@contextmanager
-def _plain(view: View) -> Any:
-    yield view
-
-
-def view_of(*, as_json: bool) -> AbstractContextManager[View]:
-    """The view that fits whoever reads."""
+def choose_view(*, as_json: bool) -> AbstractContextManager[View]:
+    """Bars on a terminal, lines elsewhere, JSON where asked for."""
     if as_json:
-        return _plain(JsonLines())
+        return nullcontext(JsonLines())
     if sys.stdout.isatty():
         return _bars(Console())
-    return _plain(Lines())
+    return nullcontext(Lines())
 
 
-async def told(daemon: DaemonClient, view: View, job: str | None = None) -> AsyncIterator[tuple[str, Any]]:
-    """Everything the daemon tells (of one job), shown and handed on; starts again where the connection fell."""
+async def follow_events(daemon: DaemonClient, view: View, job: str | None = None) -> AsyncIterator[tuple[str, Any]]:
+    """Show the daemon's events (of one job) and yield all of them; connects again where the connection broke."""
     last: str | None = None
     while True:
         try:
@@ -124,46 +119,46 @@ async def told(daemon: DaemonClient, view: View, job: str | None = None) -> Asyn
                 about = event.data.get("job") if isinstance(event.data, dict) else None
                 about = about["id"] if isinstance(about, dict) else about
                 if job is None or about == job:
-                    view.tell(event.name, event.data)
+                    view.show(event.name, event.data)
                 yield event.name, event.data
         except RetryLater:
             continue
         return
 
 
-async def follow_one(daemon: DaemonClient, view: View, job_id: str) -> dict[str, Any]:
-    """Show a job until it rests; returns it as it then is."""
-    found: dict[str, Any] = await daemon.get(f"/api/jobs/{of(job_id)}")
-    view.tell("job", {"job": found})
+async def follow_job(daemon: DaemonClient, view: View, job_id: str) -> dict[str, Any]:
+    """Show a job until it comes to a state in RESTING; returns it as it then is."""
+    found: dict[str, Any] = await daemon.get(f"/api/jobs/{quote_id(job_id)}")
+    view.show("job", {"job": found})
     if found["state"] not in RESTING:
-        async for name, data in told(daemon, view, found["id"]):
+        async for name, data in follow_events(daemon, view, found["id"]):
             moved = name == "job" and data["job"]["id"] == found["id"] and data["job"]["state"] in RESTING
-            # After the greeting nothing is missed: what happened before it is in the store by now.
+            # From the hello event on nothing is missed, and what happened before it is in the store by now.
             if name in {"hello", "reset"} or moved:
-                found = await daemon.get(f"/api/jobs/{of(job_id)}")
+                found = await daemon.get(f"/api/jobs/{quote_id(job_id)}")
                 if found["state"] in RESTING:
                     break
     return found
 
 
-@asks_daemon
+@with_daemon
 def follow(
-    whom: Whom,
-    job: Annotated[str | None, typer.Argument(help="One job, until it rests; all of them without.")] = None,
+    daemon: DaemonOptions,
+    job: Annotated[str | None, typer.Argument(help="Follow this job until it rests; without it, all jobs.")] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Watch jobs live. With a job: exit 0 when it is published, 1 when it rests elsewhere."""
 
     async def work() -> dict[str, Any] | None:
-        async with whom.client() as daemon:
-            with view_of(as_json=as_json) as view:
+        async with daemon.client() as client:
+            with choose_view(as_json=as_json) as view:
                 if job is not None:
-                    return await follow_one(daemon, view, job)
-                async for _ in told(daemon, view):
+                    return await follow_job(client, view, job)
+                async for _ in follow_events(client, view):
                     pass
         return None
 
-    found = finish(work())
+    found = run_to_end(work())
     if found is not None and found["state"] != "published":
         raise typer.Exit(1)

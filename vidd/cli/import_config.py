@@ -1,4 +1,4 @@
-"""`vidd import-config`: another system's settings as vidd.toml."""
+"""`vidd import-config`: translates another system's settings to vidd.toml."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 
 from vidd.cli.common import fail
 from vidd.cli.importers import KINDS
-from vidd.cli.importers.output import Made
+from vidd.cli.importers.output import ImportedSettings
 from vidd.errors import Fault
 from vidd.settings.schema import SettingsFault
 
-_LONGEST = 2**20
+_MAX_BYTES = 2**20
 
 
 def import_config(
@@ -25,17 +25,17 @@ def import_config(
     if kind not in KINDS:
         raise typer.BadParameter(f"{kind!r} is not known; known: {', '.join(KINDS)}", param_hint="KIND")
     try:
-        made: Made = import_module(KINDS[kind]).translate(_read(file))
-        made.check()
+        settings: ImportedSettings = import_module(KINDS[kind]).translate(_read(file))
+        settings.check()
     except Fault as fault:
         raise fail(fault) from None
-    # As it is: printable() would change what a program reads.
-    typer.echo(made.whole, nl=False)
+    # printable() would change what a program reads.
+    typer.echo(settings.document, nl=False)
 
 
 def _read(file: Path) -> str:
     try:
-        if file.stat().st_size > _LONGEST:
+        if file.stat().st_size > _MAX_BYTES:
             raise SettingsFault([f"{file}: is too long for settings"])
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:

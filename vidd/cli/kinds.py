@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vidd.cli.command_tree import tree_of
-from vidd.cli.common import JsonOption, fail, say, say_json
+from vidd.cli.common import JsonOption, fail, print_json, print_text
 from vidd.cli.pages import describe_kind, list_kinds, write_pages
 from vidd.errors import Fault, Refused
 from vidd.pipelines.reference import FAMILIES, find_kinds, kinds_of
@@ -28,9 +28,9 @@ def kinds(
     except Fault as fault:
         raise fail(fault) from None
     if as_json:
-        say_json([asdict(kind) for kind in found])
+        print_json([asdict(kind) for kind in found])
     else:
-        say("\n\n".join(describe_kind(kind) for kind in found) if name else list_kinds())
+        print_text("\n\n".join(describe_kind(kind) for kind in found) if name else list_kinds())
 
 
 def reference(

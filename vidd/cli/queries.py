@@ -1,4 +1,4 @@
-"""Commands that ask a running daemon: the same words as its API."""
+"""Commands that query a running daemon: jobs, show, log, explain, health; and `vidd submit`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from vidd.cli.common import JsonOption, say, say_job, say_json
-from vidd.cli.daemon_option import JobArgument, Whom, asks_daemon, of
+from vidd.cli.common import JsonOption, print_job, print_json, print_text
+from vidd.cli.daemon_option import DaemonOptions, JobArgument, quote_id, with_daemon
 from vidd.cli.render import job_line, job_page
 from vidd.settings.types import time_in_file
 
 
-@asks_daemon
+@with_daemon
 def jobs(
-    whom: Whom,
+    daemon: DaemonOptions,
     *,
     state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state, such as refused.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Only jobs of this pipeline.")] = None,
@@ -24,55 +24,58 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, newest first."""
-    found = whom.get("/api/jobs", state=state, pipeline=pipeline, talk=talk, limit=limit)
+    found = daemon.get("/api/jobs", state=state, pipeline=pipeline, talk=talk, limit=limit)
     if as_json:
-        say_json(found)
+        print_json(found)
         return
     for job in found["jobs"]:
-        say(job_line(job))
+        print_text(job_line(job))
     if not found["jobs"]:
-        say("There are no such jobs.")
+        print_text("There are no such jobs.")
 
 
-@asks_daemon
-def show(whom: Whom, job: JobArgument, *, as_json: JsonOption = False) -> None:
+@with_daemon
+def show(daemon: DaemonOptions, job: JobArgument, *, as_json: JsonOption = False) -> None:
     """Show one job: steps, publications, receipts, history."""
-    found = whom.get(f"/api/jobs/{of(job)}")
+    found = daemon.get(f"/api/jobs/{quote_id(job)}")
     if as_json:
-        say_json(found)
+        print_json(found)
     else:
-        say(job_page(found))
+        print_text(job_page(found))
 
 
-@asks_daemon
+@with_daemon
 def log(
-    whom: Whom,
+    daemon: DaemonOptions,
     job: JobArgument,
     *,
-    most: Annotated[int, typer.Option("--bytes", help="At most so much, the last of it.", min=1, max=1 << 24)] = 65536,
+    most: Annotated[int, typer.Option("--bytes", help="The last so many bytes.", min=1, max=1 << 24)] = 65536,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the programs of a job's command steps said."""
-    found = whom.get(f"/api/jobs/{of(job)}/log", bytes=most)
+    """Show the output of the programs that a job's command steps ran."""
+    found = daemon.get(f"/api/jobs/{quote_id(job)}/log", bytes=most)
     if as_json:
-        say_json(found)
+        print_json(found)
     else:
-        say(found["text"].rstrip("\n") or "No program of this job's has said anything, or it is too long ago.")
+        print_text(
+            found["text"].rstrip("\n")
+            or "The log is empty: no program of this job has printed anything, or its log was removed."
+        )
 
 
-@asks_daemon
-def explain(whom: Whom, job: JobArgument, *, as_json: JsonOption = False) -> None:
-    """Say what a job waits for, why, since when, and who can unblock it."""
-    found = whom.get(f"/api/jobs/{of(job)}/explain")
+@with_daemon
+def explain(daemon: DaemonOptions, job: JobArgument, *, as_json: JsonOption = False) -> None:
+    """Explain what a job waits for, why, since when, and who can unblock it."""
+    found = daemon.get(f"/api/jobs/{quote_id(job)}/explain")
     if as_json:
-        say_json(found)
+        print_json(found)
     else:
-        say(found["sentence"])
+        print_text(found["sentence"])
 
 
-@asks_daemon
+@with_daemon
 def submit(
-    whom: Whom,
+    daemon: DaemonOptions,
     what: Annotated[str, typer.Argument(help="A file, s3://bucket/key, pcloud:<file id> or https://….")],
     *,
     pipeline: Annotated[str | None, typer.Option(help="Which pipeline; needed where there are several.")] = None,
@@ -82,7 +85,7 @@ def submit(
     ] = None,
     end: Annotated[str | None, typer.Option(help="Where it ends.")] = None,
     account: Annotated[str | None, typer.Option(help="The account to fetch with.")] = None,
-    priority: Annotated[int, typer.Option(help="More is more urgent.")] = 0,
+    priority: Annotated[int, typer.Option(help="The highest is worked on first.")] = 0,
     key: Annotated[str | None, typer.Option(help="An idempotency key of your own.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,29 +102,29 @@ def submit(
         "priority": priority,
         "facts": {name: value for name, value in facts.items() if value is not None},
     }
-    say_job(whom.post("/api/jobs", body, key=key), as_json=as_json)
+    print_job(daemon.post("/api/jobs", body, key=key), as_json=as_json)
 
 
-@asks_daemon
-def health(whom: Whom, *, as_json: JsonOption = False) -> None:
-    """Say how the daemon is; exit 1 where it is not well."""
-    found = whom.get("/health")
+@with_daemon
+def health(daemon: DaemonOptions, *, as_json: JsonOption = False) -> None:
+    """Show the daemon's health; exit 1 where something is wrong."""
+    found = daemon.get("/health")
     if as_json:
-        say_json(found)
+        print_json(found)
     else:
-        say("\n".join([*(found["reasons"] or ["All is well."]), *_asides(found)]))
+        print_text("\n".join([*(found["reasons"] or ["All is well."]), *_remarks(found)]))
     if not found["ok"]:
         raise typer.Exit(1)
 
 
-def _asides(found: Any) -> list[str]:
-    """What is no fault of the daemon's, but waits for a person."""
+def _remarks(found: Any) -> list[str]:
+    """What is no fault of the daemon, but waits for a person."""
     states = {state: found["jobs"].get(state) for state in ("refused", "unsure", "held")}
     waiting = [f"{count} {state}: vidd jobs --state {state}" for state, count in states.items() if count]
     if found["incomplete"]:
         waiting.append(
-            f"{found['incomplete']} published, but not all told or changed: "
-            "vidd retry --state published says why, and tries it again"
+            f"{found['incomplete']} published, but a notice or a change did not go out: "
+            "vidd retry --state published says why, and retries it"
         )
     notes = [watcher["note"] for watcher in found["watchers"].values() if watcher.get("note")]
-    return [*(["It is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting, *notes]
+    return [*(["vidd is paused: vidd resume starts jobs again."] if found["paused"] else []), *waiting, *notes]

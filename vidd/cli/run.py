@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from vidd import log
-from vidd.cli.common import ConfigOption, JsonOption, StateOption, config_path, fail, finish, say, say_json, settings_of
+from vidd.cli.common import (
+    ConfigOption,
+    JsonOption,
+    StateOption,
+    config_path,
+    fail,
+    load_settings,
+    print_json,
+    print_text,
+    run_to_end,
+)
+from vidd.cli.exit_codes import ExitCode
 from vidd.daemon.app import Daemon
 from vidd.daemon.preflight import Finding, inspect
 from vidd.errors import Fault
@@ -30,49 +41,51 @@ def run(
     config: ConfigOption = None,
     state: StateOption = None,
     *,
-    until_idle: Annotated[bool, typer.Option("--until-idle", help="Drain what is there, then end with 0.")] = False,
-    for_: Annotated[str | None, typer.Option("--for", help="End after so long, such as 55m.")] = None,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Work on what is there, then end with 0.")] = False,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="End after so long, such as 55m.")
+    ] = None,
 ) -> None:
-    """Run the daemon: watch, work, publish, until it is told to stop."""
+    """Run the daemon: watch, work, publish, until a signal stops it."""
     seconds = _seconds(for_)
 
     def read() -> Settings:
-        return settings_of(config, state)
+        return load_settings(config, state)
 
     async def work() -> None:
         settings = read()
         log.set_up(settings.daemon.log)
         await Daemon(settings, read).run(until_idle=until_idle, seconds=seconds)
 
-    finish(work())
+    run_to_end(work())
 
 
 def check(
     config: ConfigOption = None,
     state: StateOption = None,
     *,
-    online: Annotated[bool, typer.Option("--online", help="Ask every account, queue, bucket and server too.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Also ask every account, queue, bucket and server.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the settings, ffmpeg and the state directory, and with --online the other sides."""
+    """Check the settings, ffmpeg and the state directory, and with --online the outside systems."""
     try:
-        ready = make_ready(settings_of(config, state))
+        ready = make_ready(load_settings(config, state))
     except SettingsFault as fault:
         if as_json:
-            say_json([{"about": "settings", "ok": False, "sentence": one} for one in fault.faults])
-            raise typer.Exit(2) from None
+            print_json([{"about": "settings", "ok": False, "sentence": sentence} for sentence in fault.faults])
+            raise typer.Exit(ExitCode.SETTINGS) from None
         raise fail(fault) from None
     except Fault as fault:
         raise fail(fault) from None
     where = config_path(config) or "no file: the embedded ones"
     findings = [Finding("settings", True, f"{where}."), *asyncio.run(_inspect(ready, online=online))]
     if as_json:
-        say_json([{"about": finding.about, "ok": finding.ok, "sentence": finding.sentence} for finding in findings])
+        print_json([{"about": finding.about, "ok": finding.ok, "sentence": finding.sentence} for finding in findings])
     else:
         for finding in findings:
-            say(f"{'ok  ' if finding.ok else 'FAIL'} {finding.about}: {finding.sentence}")
+            print_text(f"{'ok  ' if finding.ok else 'FAIL'} {finding.about}: {finding.sentence}")
     if not all(finding.ok for finding in findings):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 async def _inspect(ready: Ready, *, online: bool) -> list[Finding]:

@@ -25,7 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.model.check_policy import Does, Policy
 from vidd.settings.types import Duration, Options, Size
 
@@ -40,6 +40,8 @@ class SettingsFault(Refused):
 
     `rest` are the settings without what is faulty in their shape, so that the kinds can be asked for more faults.
     """
+
+    default_code = FaultCode.BAD_SETTINGS
 
     def __init__(self, faults: list[str], rest: Settings | None = None) -> None:
         super().__init__("The settings cannot be used: " + "; ".join(faults))

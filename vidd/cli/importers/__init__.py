@@ -1,6 +1,6 @@
-"""The settings of systems that vidd takes the place of, as vidd.toml.
+"""Translate the settings of systems that vidd replaces to vidd.toml.
 
-To add one: a file here with `translate(text)`, which returns `Made`, a line below, and a line in the README.
+To add a system: a module here with `translate(text)`, which returns `ImportedSettings`, and a line below.
 """
 
 KINDS = {

@@ -1,4 +1,4 @@
-"""The content processor's config.cfg: its MongoDB, its bucket, where content lies, and the key of its callers."""
+"""Translates the content processor's config.cfg: MongoDB, bucket, content directory, and the key of its callers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from configparser import Error, RawConfigParser
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from vidd.cli.importers.output import Made, toml
+from vidd.cli.importers.output import ImportedSettings, toml
 from vidd.settings.schema import SettingsFault
 
 if TYPE_CHECKING:
@@ -93,32 +93,32 @@ account = "contents"
 """
 
 
-def translate(text: str) -> Made:
+def translate(text: str) -> ImportedSettings:
     """The settings; SettingsFault with everything in the file that cannot be used."""
-    given = _Given(text)
-    host = given.word("IP", "server_ip")
+    config = _Config(text)
+    host = config.text("IP", "server_ip")
     port, per_task, cores = (
-        given.number(section, name, most)
+        config.number(section, name, most)
         for section, name, most in (
             ("MongoDB", "port", 65535),
             ("Content", "frames_per_task", 100_000),
             ("Cores", "cpu_cores", 1024),
         )
     )
-    database, bucket = given.word("MongoDB", "db_name"), given.word("S3", "bucket_name")
-    root = given.word("Folders", "content_upload", "content_base")
+    database, bucket = config.text("MongoDB", "db_name"), config.text("S3", "bucket_name")
+    root = config.text("Folders", "content_upload", "content_base")
     region, access, user = (
-        given.word(*where, wanted=False)
+        config.text(*where, required=False)
         for where in (("S3", "region"), ("S3", "access_key_id"), ("MongoDB", "user_name"))
     )
-    begin = given.word("Folders", "content_base_s3", wanted=False).strip("/") or "contents"
+    begin = config.text("Folders", "content_base_s3", required=False).strip("/") or "contents"
     if "{" in begin:
-        given.faults.append("Folders.content_base_s3: has a brace, which would be a template")
-    given.check()
-    login = bool(user and given.has("MongoDB", "password"))
-    signed = bool(access and given.has("S3", "secret_access_key"))
-    made = _TEMPLATE.format(
-        notes="".join(f"# Not taken over: {toml(name)[1:-1]}\n" for name in given.strange()),
+        config.faults.append("Folders.content_base_s3: has a brace, which would be a template")
+    config.check()
+    login = bool(user and config.has("MongoDB", "password"))
+    signed = bool(access and config.has("S3", "secret_access_key"))
+    document = _TEMPLATE.format(
+        notes="".join(f"# Not taken over: {toml(name)[1:-1]}\n" for name in config.unknown()),
         cores=cores,
         uri=toml(f"mongodb://{f'[{host}]' if ':' in host else host}:{port}/{quote(database, safe='')}"),
         database=toml(database),
@@ -133,11 +133,11 @@ def translate(text: str) -> Made:
     secrets = {_CALLER: "what callers send as auth_key (App.API_key of config.cfg)"}
     secrets |= {_PASSWORD: f"the password of {user}, as in config.cfg"} if login else {}
     secrets |= {_SECRET: "the secret key of the bucket's account, as in config.cfg"} if signed else {}
-    return Made(made, secrets)
+    return ImportedSettings(document, secrets)
 
 
-class _Given:
-    """What the file says, and the faults found in it. What stands there is not repeated: it may be a secret."""
+class _Config:
+    """The values of the file, and the faults found in it. No fault repeats a value: it may be a secret."""
 
     def __init__(self, text: str) -> None:
         self._cfg = RawConfigParser(strict=True)
@@ -150,35 +150,35 @@ class _Given:
             raise SettingsFault([f"config.cfg: is not of sections with names and values{where}"]) from None
 
     def has(self, section: str, name: str) -> bool:
-        """Whether something stands there."""
-        return bool(self._plain(section, name))
+        """Whether the key has a value."""
+        return bool(self._value(section, name))
 
-    def _plain(self, section: str, name: str) -> str:
+    def _value(self, section: str, name: str) -> str:
         return self._cfg.get(section, name, fallback="").strip().strip("'\"")
 
-    def word(self, section: str, *names: str, wanted: bool = True) -> str:
-        """The first of these that is there, in one line."""
+    def text(self, section: str, *names: str, required: bool = True) -> str:
+        """The value of the first of these names that has one, of one line; "" and a fault if a required one is missing."""
         for name in names:
-            found = self._plain(section, name)
+            found = self._value(section, name)
             if found and not found.isprintable():
                 self.faults.append(f"{section}.{name}: is no line of text")
                 return ""
             if found:
                 return found
-        if wanted:
+        if required:
             self.faults.append(f"{section}.{names[0]}: is not there")
         return ""
 
     def number(self, section: str, name: str, most: int) -> int:
         """A whole number, 1 to `most`."""
-        text = self._plain(section, name)
+        text = self._value(section, name)
         if not (text.isascii() and text.isdigit() and len(text) < 10) or not 1 <= int(text) <= most:
             self.faults.append(f"{section}.{name}: is no number from 1 to {most}")
             return 0
         return int(text)
 
-    def strange(self) -> Sequence[str]:
-        """What is there and means nothing to vidd: whole sections, or names in those it knows."""
+    def unknown(self) -> Sequence[str]:
+        """The sections, and the keys of known sections, that vidd does not know."""
         found = [section for section in self._cfg.sections() if section not in _KNOWN]
         found += [
             f"{section}.{name}"

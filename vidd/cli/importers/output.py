@@ -1,4 +1,4 @@
-"""Settings made from another system's, and what their author must add to them."""
+"""The result of an import: a vidd.toml, and the secrets that it lacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidd.settings.schema import Settings
 
 
 class _FromTable(Settings):
-    """Settings into which the environment of whoever imports them does not mix."""
+    """Settings from a table alone, without the environment of whoever imports them."""
 
     @classmethod
     def settings_customise_sources(
@@ -30,7 +30,7 @@ class _FromTable(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ImportedSettings:
     """A vidd.toml without its secrets. `secrets` are the environment variables that carry them, each with its meaning."""
 
     text: str
@@ -42,15 +42,15 @@ class Made:
         for name in self.secrets:
             # VIDD_ACCOUNTS__POST__PASSWORD is accounts.post.password.
             *way, key = name.removeprefix("VIDD_").lower().split("__")
-            place: dict[str, Any] = table
+            inner: dict[str, Any] = table
             for part in way:
-                place = place[part]
-            place[key] = "a secret"
+                inner = inner[part]
+            inner[key] = "a secret"
         make_ready(_FromTable(**table))
 
     @property
-    def whole(self) -> str:
-        """The text, with the secrets named at its head."""
+    def document(self) -> str:
+        """The text, headed by the names of the secrets."""
         names = [f"#   {name}   {meaning}" for name, meaning in self.secrets.items()]
         head = (
             ["# Secrets are not in here. Set them in the environment, or as credentials:", *names, ""] if names else []

@@ -1,6 +1,6 @@
-"""PREMIERE's config.yaml: its `email` block says who is told, by which mail server.
+"""Translates PREMIERE's config.yaml, whose `email` block says who gets mail, by which server.
 
-PyYAML reads it: it is kept alive, small, and its safe loader makes nothing but plain values of a foreign file.
+PyYAML's safe loader makes nothing but plain values of a foreign file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from vidd.cli.importers.output import Made, toml
+from vidd.cli.importers.output import ImportedSettings, toml
 from vidd.files.file_uri import parse_address
 from vidd.settings.schema import SettingsFault
 
@@ -56,22 +56,22 @@ The video {{{{ job.name }}}} is processed{{% if link %}}:
 """
 
 
-def translate(text: str) -> Made:
+def translate(text: str) -> ImportedSettings:
     """The settings; SettingsFault with everything in the file that cannot be used."""
-    email, strange = _email(text)
+    email, unknown = _email(text)
     faults: list[str] = []
     sender = _address(email.get("from_addr"), "email.from_addr", faults)
     given = email.get("to_addrs")
     listed = given if isinstance(given, list) else [given]
-    to = [_address(one, f"email.to_addrs[{at}]", faults) for at, one in enumerate(listed)]
+    to = [_address(address, f"email.to_addrs[{at}]", faults) for at, address in enumerate(listed)]
     host, port, password = email.get("smtp_server"), _port(email.get("smtp_port"), faults), email.get("password")
     if not isinstance(host, str) or not host or not host.isprintable() or " " in host:
         faults.append("email.smtp_server: is no name of a server")
     if faults:
         raise SettingsFault(faults)
     has_login = password not in (None, "")
-    made = _TEMPLATE.format(
-        notes="".join(f"# Not taken over: {name}\n" for name in strange),
+    document = _TEMPLATE.format(
+        notes="".join(f"# Not taken over: {name}\n" for name in unknown),
         host=toml(str(host)),
         port=port,
         # It asked for STARTTLS at every port; at 465 a server expects TLS from the first byte.
@@ -80,11 +80,11 @@ def translate(text: str) -> Made:
         sender=toml(f"PREMIERE <{sender}>"),
         to=toml(to),
     )
-    return Made(made, {_PASSWORD: f"the password of {sender}, as in config.yaml"} if has_login else {})
+    return ImportedSettings(document, {_PASSWORD: f"the password of {sender}, as in config.yaml"} if has_login else {})
 
 
 def _email(text: str) -> tuple[Mapping[str, Any], list[str]]:
-    """The block, and the paths of what is not known."""
+    """The `email` block, and the paths of the keys that vidd does not know."""
     try:
         document = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -96,9 +96,9 @@ def _email(text: str) -> tuple[Mapping[str, Any], list[str]]:
     if not isinstance(document, dict) or not isinstance(document.get("email"), dict):
         raise SettingsFault(["email: is not there; PREMIERE's config.yaml has a block of this name"])
     email = document["email"]
-    strange = [str(name) for name in document if name != "email"]
-    strange += [f"email.{name}" for name in email if name not in _KNOWN]
-    return email, [toml(name)[1:-1] for name in strange]
+    unknown = [str(name) for name in document if name != "email"]
+    unknown += [f"email.{name}" for name in email if name not in _KNOWN]
+    return email, [toml(name)[1:-1] for name in unknown]
 
 
 def _address(value: Any, where: str, faults: list[str]) -> str:
