@@ -109,7 +109,7 @@ def test_all_faults_are_told_at_once(tmp_path):
 
 def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path):
     ended = imported(tmp_path, b"\xff\xfe\x00")
-    assert (ended.exit_code, "is no UTF-8 text" in ended.stderr) == (2, True)
+    assert (ended.exit_code, "is not UTF-8 text" in ended.stderr) == (2, True)
     ended = CliRunner().invoke(app, ["import-config", "premiere", str(tmp_path / "nowhere.yaml")])
     assert (ended.exit_code, "cannot be read" in ended.stderr) == (2, True)
     assert imported(tmp_path, b"#" * (2**20 + 1)).exit_code == 2

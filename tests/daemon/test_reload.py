@@ -49,7 +49,7 @@ def test_a_bad_file_is_refused_and_the_old_settings_stay(place, clip):
         daemon.signal(signal.SIGHUP)
         (said,) = until(lambda: daemon.said("settings refused"), "it says so")
         assert said["level"] == "error"
-        assert "pipelines.talks.steps[0].fade: 'often' is no duration" in said["reason"]
+        assert "pipelines.talks.steps[0].fade: 'often' is not a duration" in said["reason"]
         assert "pipelines.talks.steps[0].fad: there is no such key" in said["reason"]
         place.drop(clip)
         daemon.job("published")

@@ -71,8 +71,8 @@ def test_all_faults_of_the_settings_are_listed_with_their_places(place):
     assert code == 2
     assert lines == [
         "vidd: VIDD_LIMITZ__ENCODES: no setting begins like this environment variable",
-        "vidd: daemon.grace: 'a while' is no duration; write it like 90s, 15m, 6h or 1h30m",
-        "vidd: daemon.log: 'loud' is no level; use debug, info, warning or error",
+        "vidd: daemon.grace: 'a while' is not a duration; write it like 90s, 15m, 6h or 1h30m",
+        "vidd: daemon.log: 'loud' is not a level; use debug, info, warning or error",
         "vidd: surprise: there is no such key",
         "vidd: pipelines.talks.steps[0].fad: there is no such key",
         f"vidd: pipelines.talks.notify[0].kind: there is no kind 'pigeon' here; there are {', '.join(sorted(PUBLISHERS))}",
@@ -87,7 +87,7 @@ def test_all_faults_of_the_settings_are_listed_with_their_places(place):
             "0.0.0.0:0",
             "vidd: Other machines can reach 0.0.0.0: add [daemon] tokens, or listen on 127.0.0.1, before vidd can start.",
         ),
-        ("127.0.0.1", "vidd: daemon.listen: '127.0.0.1' is no address; write it like 127.0.0.1:8080"),
+        ("127.0.0.1", "vidd: daemon.listen: '127.0.0.1' is not an address; write it like 127.0.0.1:8080"),
     ],
 )
 def test_an_address_that_is_none_or_open_to_others_is_refused(place, listen, sentence):

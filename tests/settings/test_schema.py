@@ -11,7 +11,7 @@ from vidd.model.publication import failure_notices
 from vidd.pipelines.registry import STEPS
 from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import make_ready
-from vidd.settings.schema import SettingsFault, read_settings
+from vidd.settings.schema import NOT_SETTINGS, SettingsFault, read_settings
 from vidd.settings.types import parse_duration, time_in_file
 
 SECRET = "hunter2-and-more"
@@ -218,7 +218,7 @@ def test_templates_and_labels_that_name_what_there_is_not_are_faults(tmp_path):
         "pipelines.talks.notify[2].body",
         "pipelines.talks.notify[3].urls.youtube_url",
     ]
-    assert found[0].endswith("names talk.titel, which there is not (did you mean title?)")
+    assert found[0].endswith("names talk.titel, which does not exist (did you mean title?)")
     assert found[4].endswith("the pipeline has no publisher labelled 'libary', it has library")
 
 
@@ -279,8 +279,14 @@ def test_an_environment_variable_that_is_no_setting_is_a_fault(tmp_path, monkeyp
     assert faults(tmp_path, WHOLE) == ["VIDD_DEAMON__LISTEN: no setting begins like this environment variable"]
 
 
+@pytest.mark.parametrize("name", sorted(NOT_SETTINGS))
+def test_a_variable_that_vidd_reads_elsewhere_is_no_fault(tmp_path, monkeypatch, name):
+    monkeypatch.setenv(name, "a value")
+    assert read_settings(written(tmp_path, WHOLE)).daemon
+
+
 def test_a_file_that_is_no_toml_or_not_there_is_a_fault(tmp_path):
-    assert "is no TOML" in faults(tmp_path, "[daemon\n")[0]
+    assert "is not TOML" in faults(tmp_path, "[daemon\n")[0]
     with pytest.raises(SettingsFault, match="No such file"):
         read_settings(tmp_path / "nothing.toml")
 
@@ -355,7 +361,7 @@ def test_another_policy_has_nothing_made_anew(tmp_path, monkeypatch):
     [
         ('black = "maybe"', "pipelines.talks.check.black: Input should be 'refuse', 'hold' or 'note'"),
         ('blakc = "note"', "pipelines.talks.check.blakc: there is no such key"),
-        ('silent_for = "soon"', "pipelines.talks.check.silent_for: 'soon' is no duration"),
+        ('silent_for = "soon"', "pipelines.talks.check.silent_for: 'soon' is not a duration"),
         ("loudness_from = -5", "pipelines.talks.check: loudness_from (-5) must be below loudness_to (-9)"),
     ],
 )

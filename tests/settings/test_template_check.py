@@ -52,9 +52,9 @@ def test_what_is_there_or_may_be_missing_is_no_slip(template):
         ("{{ titel }}", "the template names an unknown field titel (did you mean title?)"),
         ("{{ zzz }}", f"the template names an unknown field zzz; there are {', '.join(sorted(KNOWN))}"),
         ("{% if zzz %}x{% endif %}", "the template names an unknown field zzz; there are"),
-        ("{{ talk.stagee }}", "the template names talk.stagee, which there is not (did you mean stage?)"),
-        ("{{ talk['titel'] }}", "the template names talk.titel, which there is not"),
-        ("{{ job.pipelin }}", "the template names job.pipelin, which there is not (did you mean pipeline?)"),
+        ("{{ talk.stagee }}", "the template names talk.stagee, which does not exist (did you mean stage?)"),
+        ("{{ talk['titel'] }}", "the template names talk.titel, which does not exist"),
+        ("{{ job.pipelin }}", "the template names job.pipelin, which does not exist (did you mean pipeline?)"),
     ],
 )
 def test_a_slip_is_told_with_what_was_meant(template, said):
@@ -64,7 +64,7 @@ def test_a_slip_is_told_with_what_was_meant(template, said):
 
 def test_an_address_of_a_publisher_that_is_not_in_the_pipeline_is_told():
     (sentence,) = told("{{ urls.yotube }} {{ urls.library }}", KNOWN | {"urls"})
-    assert sentence == "the template names urls.yotube, which there is not (did you mean youtube?)"
+    assert sentence == "the template names urls.yotube, which does not exist (did you mean youtube?)"
 
 
 def test_where_a_step_does_not_say_what_it_leaves_only_members_are_judged():

@@ -41,4 +41,4 @@ def _read(file: Path) -> str:
     except OSError as error:
         raise SettingsFault([f"{file}: cannot be read ({error.strerror})"]) from None
     except UnicodeDecodeError:
-        raise SettingsFault([f"{file}: is no UTF-8 text"]) from None
+        raise SettingsFault([f"{file}: is not UTF-8 text"]) from None

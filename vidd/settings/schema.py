@@ -1,9 +1,8 @@
-"""The shape of vidd.toml. Kinds stay open tables here; `kinds.py` gives each to its own model."""
+"""The schema of vidd.toml. A table with a `kind` stays open here; `vidd.pipelines` gives it to the kind's own model."""
 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -30,15 +30,24 @@ from vidd.model.check_policy import Does, Policy
 from vidd.settings.types import Duration, Options, Size
 
 PREFIX = "VIDD_"
-_NOT_SETTINGS = frozenset(
-    {"VIDD_CONFIG", "VIDD_URL", "VIDD_TOKEN", "VIDD_STATE", "VIDD_FACEBOOK_USER_TOKEN", "VIDD_COMMAND"}
+NOT_SETTINGS = frozenset(
+    {
+        "VIDD_COMMAND",
+        "VIDD_CONFIG",
+        "VIDD_DATASET_KEY",
+        "VIDD_FACEBOOK_USER_TOKEN",
+        "VIDD_STATE",
+        "VIDD_TOKEN",
+        "VIDD_URL",
+    }
 )
+"""Environment variables that begin like settings and are none: the command line's, and the mark of vidd's children."""
 
 
 class SettingsFault(Refused):
     """Settings that cannot be used: every fault with its TOML path.
 
-    `rest` are the settings without what is faulty in their shape, so that the kinds can be asked for more faults.
+    `rest` are the settings without the keys whose shape is wrong, so that the kinds can check the others.
     """
 
     default_code = FaultCode.BAD_SETTINGS
@@ -70,14 +79,14 @@ class Daemon(Options):
     def _host_and_port(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{value!r} is no address; write it like 127.0.0.1:8080")
+            raise ValueError(f"{value!r} is not an address; write it like 127.0.0.1:8080")
         return value
 
     @field_validator("log")
     @classmethod
     def _level(cls, value: str) -> str:
         if value.lower() not in {"debug", "info", "warning", "error"}:
-            raise ValueError(f"{value!r} is no level; use debug, info, warning or error")
+            raise ValueError(f"{value!r} is not a level; use debug, info, warning or error")
         return value.lower()
 
     @property
@@ -167,7 +176,7 @@ class Check(Options):
     soundless: Does = Field(_DEFAULTS.soundless, description="No audio track at all.")
 
     @model_validator(mode="after")
-    def _from_quiet_to_loud(self) -> Self:
+    def _check_order(self) -> Self:
         if self.loudness_from >= self.loudness_to:
             raise ValueError(f"loudness_from ({self.loudness_from:g}) must be below loudness_to ({self.loudness_to:g})")
         return self
@@ -194,7 +203,7 @@ class Pipeline(Options):
 
 
 class _Credentials(PydanticBaseSettingsSource):
-    """Files of $CREDENTIALS_DIRECTORY, named as the environment is: `accounts__library__secret_key`, `daemon__tokens`."""
+    """Files of $CREDENTIALS_DIRECTORY, named like the environment variables: `accounts__library__secret_key`, `daemon__tokens`."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's promise
         return None, field_name, False
@@ -209,15 +218,15 @@ class _Credentials(PydanticBaseSettingsSource):
             if not tables or tables[0] not in Settings.model_fields:
                 continue
             text = file.read_text().strip()
-            place = found
+            inner = found
             for table in tables:
-                place = place.setdefault(table, {})
-            place[key] = text.split("\n") if key == "tokens" else text
+                inner = inner.setdefault(table, {})
+            inner[key] = text.split("\n") if key == "tokens" else text
         return found
 
 
-class _FromAllSides(BaseSettings):
-    """What the environment says goes before credentials, and these before the file."""
+class _LayeredSettings(BaseSettings):
+    """Settings from the environment, over those of credentials, over those of the file."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, case_sensitive=False)
 
@@ -233,7 +242,7 @@ class _FromAllSides(BaseSettings):
         return env_settings, _Credentials(settings_cls), init_settings
 
 
-class Settings(_FromAllSides):
+class Settings(_LayeredSettings):
     """All of vidd.toml."""
 
     model_config = SettingsConfigDict(extra="forbid")
@@ -249,7 +258,7 @@ class Settings(_FromAllSides):
     pipelines: dict[str, Pipeline] = Field({}, description="What vidd does with them, by names of your own.")
 
 
-class _DaemonOnly(_FromAllSides):
+class _DaemonOnly(_LayeredSettings):
     """`[daemon]`, and nothing else of vidd.toml."""
 
     model_config = SettingsConfigDict(extra="ignore")
@@ -267,28 +276,32 @@ def toml_path(where: tuple[int | str, ...]) -> str:
 
 def faults_of(error: ValidationError, where: tuple[int | str, ...] = ()) -> list[str]:
     """Each fault of a validation as `path: sentence`, never with the value of a secret."""
-    faults = []
-    for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        sentence = (
-            "there is no such key"
-            if detail["type"] == "extra_forbidden"
-            else detail["msg"].removeprefix("Value error, ")
-        )
-        faults.append(f"{toml_path((*where, *detail['loc']))}: {sentence}")
-    return faults
+    return [
+        f"{toml_path((*where, *detail['loc']))}: {_sentence_of(detail)}"
+        for detail in error.errors(include_url=False, include_input=False)
+    ]
 
 
-def _strange_variables() -> list[str]:
+def _sentence_of(detail: ErrorDetails) -> str:
+    """A fault in words: our own where a validator raised it, else pydantic's."""
+    if detail["type"] == "extra_forbidden":
+        return "there is no such key"
+    if detail["type"] in {"value_error", "assertion_error"}:
+        return str(detail["ctx"]["error"])
+    return detail["msg"]
+
+
+def _unknown_variables() -> list[str]:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     return [
         f"{name}: no setting begins like this environment variable"
         for name in sorted(os.environ)
-        if name.startswith(PREFIX) and name not in _NOT_SETTINGS and name.split("__")[0].upper() not in known
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS and name.split("__")[0].upper() not in known
     ]
 
 
-def _table(path: Path | None) -> dict[str, Any]:
-    """A file as TOML has it, or the embedded one; SettingsFault where it cannot be read."""
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    """The tables of a file, or of the embedded settings. SettingsFault if it cannot be read."""
     if path is None:
         return tomllib.loads(embedded())
     try:
@@ -296,56 +309,58 @@ def _table(path: Path | None) -> dict[str, Any]:
     except OSError as error:
         raise SettingsFault([f"{path}: cannot be read ({error.strerror})"]) from error
     except UnicodeDecodeError as error:
-        raise SettingsFault([f"{path}: is no UTF-8 text"]) from error
+        raise SettingsFault([f"{path}: is not UTF-8 text"]) from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsFault([f"{path}: is no TOML ({error})"]) from error
+        raise SettingsFault([f"{path}: is not TOML ({error})"]) from error
 
 
 def read_settings(path: Path | None, over: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of a file (or the embedded ones), with the environment over them; SettingsFault with every fault."""
-    table = _table(path)
+    """The settings of a file (or the embedded ones), overridden by the environment. SettingsFault with every fault."""
+    table = _read_toml(path)
     for name, value in (over or {}).items():
         table.setdefault("daemon", {})[name] = value
-    strange = _strange_variables()
+    unknown = _unknown_variables()
     try:
         settings = Settings(**table)
     except ValidationError as error:
-        found = [_elsewhere(fault, table) or fault for fault in faults_of(error)]
-        raise SettingsFault(strange + found, _without_faults(table, error)) from None
-    if strange:
-        raise SettingsFault(strange, settings)
+        details = error.errors(include_url=False, include_input=False)
+        pairs = zip(details, faults_of(error), strict=True)
+        found = [_account_elsewhere(detail, table) or fault for detail, fault in pairs]
+        raise SettingsFault(unknown + found, _without_faults(table, error)) from None
+    if unknown:
+        raise SettingsFault(unknown, settings)
     return settings
 
 
-def _elsewhere(fault: str, table: Mapping[str, Any]) -> str | None:
-    """What is meant by an account without a kind that is only in the environment or a credential."""
-    match = re.fullmatch(r"accounts\.([^.]+)\.kind: Field required", fault)
-    if match is None or match[1] in table.get("accounts", {}):
-        return None
-    return (
-        f"accounts.{match[1]}: there is no such account in the settings, only a part of it in the environment or among the "
-        "credentials: name the settings (--config), or take that away"
-    )
+def _account_elsewhere(detail: ErrorDetails, table: Mapping[str, Any]) -> str | None:
+    """The sentence for an account that is in the environment or the credentials alone, and so has no kind."""
+    match detail:
+        case {"type": "missing", "loc": ("accounts", str(name), "kind")} if name not in table.get("accounts", {}):
+            return (
+                f"accounts.{name}: there is no such account in the settings, only a part of it in the environment or "
+                "among the credentials: name the settings (--config), or take that away"
+            )
+    return None
 
 
 def state_directory(path: Path | None) -> Path:
-    """Where the daemon of these settings keeps its socket. Other tables may be faulty, or lack what only the daemon is given."""
+    """The state directory of these settings, where the socket is. Other tables may be faulty, or lack secrets that only the daemon has."""
     try:
-        return _DaemonOnly(**_table(path)).daemon.state
+        return _DaemonOnly(**_read_toml(path)).daemon.state
     except ValidationError as error:
         raise SettingsFault(faults_of(error)) from None
 
 
 def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings | None:
-    """What can be used when each faulty key is taken out; None where that cannot be told."""
+    """The settings without the faulty keys; None if they cannot be used without them."""
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
         *way, key = detail["loc"]
-        place: Any = table
+        inner: Any = table
         for part in way:
-            place = place.get(part) if isinstance(place, dict) else None
-        if not isinstance(place, dict):
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        if not isinstance(inner, dict):
             return None
-        place.pop(key, None)
+        inner.pop(key, None)
     try:
         return Settings(**table)
     except ValidationError:
@@ -353,5 +368,5 @@ def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings |
 
 
 def embedded() -> str:
-    """The text of the settings that need no file: the same as etc/vidd.toml."""
+    """The text of the embedded settings, which is etc/vidd.toml."""
     return (Path(__file__).parents[1] / "data" / "vidd.toml").read_text()

@@ -1,7 +1,7 @@
-"""The fields that templates name, looked for in the settings: a slip is found before a job has run for hours.
+"""Checks the fields that the templates of the settings name, so that a slip is found before a job has run for hours.
 
-What can be known beforehand are names, and the members of what vidd itself gives; where a template asks whether a field
-is there (`is defined`, `default`), it may be missing.
+Known beforehand are the names of fields, and the members of those that vidd itself gives. A field that a template tests
+(`is defined`, `default`) may be missing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Where = tuple[int | str, ...]
 
 USUAL = frozenset({"job", "talk", "name", "facts", "failure", "rework"})
-"""What every template may name, as `texts.fields_of` gives it."""
+"""The fields of every template, as `templates.fields_of` gives them."""
 
 _PERSON = frozenset({"name", "email"})
 _MEMBERS: Mapping[str, Collection[str]] = {
@@ -33,12 +33,12 @@ _MEMBERS: Mapping[str, Collection[str]] = {
     "recipient": _PERSON,
     "sender": _PERSON,
 }
-_ASKS = frozenset({"defined", "undefined", "default", "d"})
+_EXISTENCE_TESTS = frozenset({"defined", "undefined", "default", "d"})
 
 
 @dataclass(frozen=True)
 class MayName:
-    """In the annotation of an option that is a template: what it may name besides the usual and the steps' facts."""
+    """Annotates an option that is a template: the fields it may name besides USUAL and the steps' facts."""
 
     names: frozenset[str]
 
@@ -47,14 +47,14 @@ class MayName:
 
 
 def templates_in(options: BaseModel) -> Iterator[tuple[Where, str, MayName]]:
-    """The templates of an options model, wherever they are in it."""
+    """The templates in an options model, each with its path and the fields it may name."""
     for name, annotation in get_type_hints(type(options), include_extras=True).items():
         if name in type(options).model_fields:
             yield from _templates(annotation, getattr(options, name), (name,))
 
 
 def _templates(annotation: Any, value: Any, where: Where) -> Iterator[tuple[Where, str, MayName]]:
-    marks = [one for one in getattr(annotation, "__metadata__", ()) if isinstance(one, MayName)]
+    marks = [mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, MayName)]
     if isinstance(value, str):
         yield from ((where, value, mark) for mark in marks)
     if isinstance(value, BaseModel):
@@ -64,8 +64,8 @@ def _templates(annotation: Any, value: Any, where: Where) -> Iterator[tuple[Wher
     if get_origin(annotation) is Annotated:
         yield from _templates(inner[0], value, where)
     elif get_origin(annotation) in {Union, UnionType}:
-        for one in inner:
-            yield from _templates(one, value, where)
+        for member in inner:
+            yield from _templates(member, value, where)
     elif isinstance(value, tuple) and inner:
         for at, entry in enumerate(value):
             yield from _templates(inner[0], entry, (*where, at))
@@ -75,30 +75,30 @@ def _templates(annotation: Any, value: Any, where: Where) -> Iterator[tuple[Wher
 
 
 def unknown_in(template: str, known: Collection[str] | None, labels: Collection[str]) -> list[str]:
-    """A sentence for each field that a template names and that will not be there.
+    """A sentence for each field that a template names and that will not exist.
 
-    `known` are the names there are, None where that cannot be told; `labels` are those of the pipeline's publishers.
+    `known` are the names of fields, None if they are not all known; `labels` are those of the pipeline's publishers.
     """
     syntax = syntax_of(template)
-    own = {one.name for one in syntax.find_all(nodes.Name) if one.ctx == "store"}
-    asked = {_path(one.node) for one in syntax.find_all((nodes.Test, nodes.Filter)) if one.name in _ASKS}
+    own = {node.name for node in syntax.find_all(nodes.Name) if node.ctx == "store"}
+    tested = {_path(node.node) for node in syntax.find_all((nodes.Test, nodes.Filter)) if node.name in _EXISTENCE_TESTS}
     found = []
     if known is not None:
-        strange = meta.find_undeclared_variables(syntax) - set(known) - {path[0] for path in asked if path}
-        found += [f"the template names an unknown field {name}{_hint(name, known)}" for name in sorted(strange)]
+        unknown = meta.find_undeclared_variables(syntax) - set(known) - {path[0] for path in tested if path}
+        found += [f"the template names an unknown field {name}{_hint(name, known)}" for name in sorted(unknown)]
     members = {**_MEMBERS, "urls": labels}
-    for one in syntax.find_all((nodes.Getattr, nodes.Getitem)):
-        path = _path(one)
-        if len(path) != 2 or path in asked or path[0] in own or path[0] not in members:
+    for access in syntax.find_all((nodes.Getattr, nodes.Getitem)):
+        path = _path(access)
+        if len(path) != 2 or path in tested or path[0] in own or path[0] not in members:
             continue
         base, name = path
         if name not in members[base]:
-            found.append(f"the template names {base}.{name}, which there is not{_hint(name, members[base])}")
+            found.append(f"the template names {base}.{name}, which does not exist{_hint(name, members[base])}")
     return list(dict.fromkeys(found))
 
 
 def _path(node: Any) -> tuple[str, ...]:
-    """`talk.title` and `talk["title"]` as ("talk", "title"); empty where it is none of names alone."""
+    """`talk.title` and `talk["title"]` as ("talk", "title"); empty if it is not made of names alone."""
     if isinstance(node, nodes.Name):
         return (node.name,)
     if isinstance(node, nodes.Getattr):

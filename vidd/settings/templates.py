@@ -1,4 +1,4 @@
-"""Texts from templates: jinja2 in its sandbox, unknown fields refused by name."""
+"""Renders the templates of the settings: jinja2 in its sandbox; an unknown field is refused by name."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import unicodedata
 from dataclasses import asdict, is_dataclass
 from datetime import date
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, UndefinedError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 
 from vidd.errors import Refused
 from vidd.model.job import FAILURE
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
     from vidd.model.job import Job
 
-_LONGEST = 100_000
+_MAX_CHARACTERS = 100_000
 
 
 def file_name(text: str) -> str:
-    """A text as one harmless path component: no separators, no leading dot or dash, 120 bytes at most."""
+    """A text as one harmless path component: no separators, no leading dot or dash, 120 bytes of UTF-8 at most."""
     flat = unicodedata.normalize("NFC", str(text))
     flat = re.sub(r"[^\w.\- ]+", "-", flat).strip(" .-")
     flat = re.sub(r"[\s-]+", "-", flat)
@@ -41,7 +42,7 @@ def file_name(text: str) -> str:
 
 
 class _Json(str):
-    """A piece of JSON, which is written as it is."""
+    """JSON that goes into the text as it is."""
 
     __slots__ = ()
 
@@ -57,24 +58,47 @@ def _as_data(value: Any) -> Any:
         return asdict(value)
     if isinstance(value, date):
         return value.isoformat()
-    raise TypeError(f"a {type(value).__name__} is nothing that JSON knows")
+    raise TypeError(f"JSON has no type for a {type(value).__name__}")
 
 
-def _within_json(value: Any) -> str:
-    """A text as it stands between quotation marks, anything else as JSON has it; what `tojson` made as it is."""
+def _escape_for_json(value: Any) -> str:
+    """A text as it stands between JSON's quotation marks, any other value as JSON; what `tojson` made as it is."""
     if isinstance(value, _Json):
         return value
     text = _to_json("" if value is None else value)
     return text[1:-1] if value is None or isinstance(value, str) else text
 
 
-def for_slack(value: Any) -> str:
-    """A text that is no markup of Slack's (docs.slack.dev, "Formatting message text"): no links, no @channel."""
+def escape_for_slack(value: Any) -> str:
+    """A text without Slack's markup (docs.slack.dev, "Formatting message text"): no links, no @channel."""
     return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+class UnknownField(UndefinedError):
+    """A template names a field that there is not; with `is_member`, a member of another value."""
+
+    def __init__(self, message: str, *, name: str, is_member: bool) -> None:
+        super().__init__(message)
+        self.name = name
+        self.is_member = is_member
+
+
+class _Strict(StrictUndefined):
+    """A StrictUndefined that raises UnknownField, which says in fields what jinja2 says in a sentence."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, hint: str | None = None, obj: Any = missing, name: str | None = None, exc: Any = UndefinedError
+    ) -> None:
+        # The sandbox gives an exception of its own for what is unsafe.
+        if exc is UndefinedError and name is not None:
+            exc = partial(UnknownField, name=str(name), is_member=obj is not missing)
+        super().__init__(hint, obj, name, exc)
+
+
 def _environment(**more: Any) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, **more)
+    environment = ImmutableSandboxedEnvironment(undefined=_Strict, keep_trailing_newline=True, **more)
     environment.filters["words"] = names_in_words
     environment.filters["file_name"] = file_name
     environment.filters["tojson"] = _to_json
@@ -84,8 +108,8 @@ def _environment(**more: Any) -> ImmutableSandboxedEnvironment:
 _ENVIRONMENTS = {
     "plain": _environment(autoescape=False),
     "html": _environment(autoescape=True),
-    "json": _environment(autoescape=False, finalize=_within_json),
-    "slack": _environment(autoescape=False, finalize=for_slack),
+    "json": _environment(autoescape=False, finalize=_escape_for_json),
+    "slack": _environment(autoescape=False, finalize=escape_for_slack),
 }
 
 
@@ -95,7 +119,7 @@ def _compiled(template: str, form: str) -> Template:
 
 
 def check_template(template: str) -> str:
-    """A template as it is, or ValueError where it cannot be read."""
+    """The template. ValueError if jinja2 cannot read it."""
     try:
         _compiled(template, "plain")
     except TemplateSyntaxError as error:
@@ -104,26 +128,26 @@ def check_template(template: str) -> str:
 
 
 def syntax_of(template: str) -> nodes.Template:
-    """How a template that can be read is built."""
+    """The syntax tree of a template."""
     return _ENVIRONMENTS["plain"].parse(template)
 
 
 def render(template: str, fields: Mapping[str, Any], *, html: bool = False) -> str:
-    """The text; Refused with the template's own words where a field is unknown or the template does harm."""
-    return _rendered(template, fields, "html" if html else "plain")
+    """The text. Refused if a field is unknown, or the template does what the sandbox forbids."""
+    return _render(template, fields, "html" if html else "plain")
 
 
 def render_slack(template: str, fields: Mapping[str, Any]) -> str:
-    """A text for Slack: the template's own markup counts, that of the fields does not. Refused as by `render`."""
-    return _rendered(template, fields, "slack")
+    """A text for Slack, in which the markup of the fields is escaped. Refused as by `render`."""
+    return _render(template, fields, "slack")
 
 
 def render_json(template: str, fields: Mapping[str, Any]) -> str:
-    """JSON: no field can break out of its quotation marks; one without them goes through `tojson`.
+    """A JSON document: fields are escaped between quotation marks, and elsewhere go through `tojson`.
 
-    Refused as by `render`, and where what comes out is no JSON (RFC 8259).
+    Refused as by `render`, and if the result is not JSON (RFC 8259).
     """
-    text = _rendered(template, fields, "json")
+    text = _render(template, fields, "json")
     try:
         json.loads(text, parse_constant=_no_constant)
     except ValueError as error:
@@ -138,38 +162,36 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"JSON has no {name}")
 
 
-def _rendered(template: str, fields: Mapping[str, Any], form: str) -> str:
+def _render(template: str, fields: Mapping[str, Any], form: str) -> str:
     try:
         text = _compiled(template, form).render(fields)
-    except UndefinedError as error:
-        raise Refused(f"The template {template[:60]!r} names an unknown field{_named(error, fields)}.") from None
+    except UnknownField as error:
+        raise Refused(f"The template {template[:60]!r} names an unknown field{_hint(error, fields)}.") from None
     except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError) as error:
         raise Refused(f"The template {template[:60]!r} cannot be used: {error}.") from None
-    if len(text) > _LONGEST:
-        raise Refused(f"The template {template[:60]!r} made more than {_LONGEST} characters.")
+    if len(text) > _MAX_CHARACTERS:
+        raise Refused(f"The template {template[:60]!r} made more than {_MAX_CHARACTERS} characters.")
     return text
 
 
-def _named(error: UndefinedError, fields: Mapping[str, Any]) -> str:
-    """Which field it was, and what it may have been meant for; the error has its name between the last quotes."""
-    quoted = re.findall(r"'([^']*)'", error.message or "")
-    name = quoted[-1] if quoted else "without a name"
-    if not (error.message or "").endswith("is undefined"):
-        return f" .{name}, which what stands before it does not have"
-    near = get_close_matches(name, fields, n=1)
-    return f" {name} (did you mean {near[0]}?)" if near else f" {name}; known: {', '.join(sorted(fields))}"
+def _hint(error: UnknownField, fields: Mapping[str, Any]) -> str:
+    """The field's name, and which one may have been meant."""
+    if error.is_member:
+        return f" .{error.name}, which the value before the dot does not have"
+    near = get_close_matches(error.name, fields, n=1)
+    return f" {error.name} (did you mean {near[0]}?)" if near else f" {error.name}; known: {', '.join(sorted(fields))}"
 
 
 def title_among(fields: Mapping[str, Any]) -> str:
-    """The title among the `fields_of` a job: the steps', or else the talk's, or else the file's name."""
+    """The title among the `fields_of` a job: that of the steps, else of the talk, else the file's name."""
     return str(fields.get("title") or fields["talk"].title or fields["name"])
 
 
 def fields_of(job: Job, talk: Talk | None, facts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """What a template may name: `job`, `talk`, `name` (the file's, without its end), the steps' facts, and more.
+    """The fields that a template may name: `job`, `talk`, `name` (of the file, without its suffix), the steps' facts, and more.
 
-    `facts` are those of the arrival with the steps' over them, so that one can be named that a source brought. `failure`
-    has the step in which the job failed, what its program said last, and where its log is; `rework` is that of the job.
+    `facts` are those of the steps over those of the arrival. `failure` has the step in which the job failed, the last
+    lines of its program, and the path of its log; `rework` is that of the job.
     """
     return {
         "job": {

@@ -1,4 +1,4 @@
-"""What all options models share: unknown keys are refused, durations and sizes are written as people write them."""
+"""The base of all options models, and the types of durations and sizes as people write them (90s, 64MiB)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def parse_duration(value: Any) -> Any:
     text = value.strip().lower()
     parts = _DURATION.findall(text)
     if not parts or _DURATION.sub("", text).strip():
-        raise ValueError(f"{value!r} is no duration; write it like 90s, 15m, 6h or 1h30m")
+        raise ValueError(f"{value!r} is not a duration; write it like 90s, 15m, 6h or 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def time_in_file(text: str) -> float:
-    """Seconds from a file's start, from a clock as players show it (1:02:30.5, 2:30), from seconds, or a duration."""
+    """Seconds from a file's start, from a time as players show it (1:02:30.5, 2:30), a number of seconds, or a duration."""
     match = _CLOCK.fullmatch(text.strip())
     if match is None:
         return float(parse_duration(text))
@@ -37,6 +37,6 @@ Size = Annotated[ByteSize, PlainSerializer(int)]
 
 
 class Options(BaseModel):
-    """The settings of one kind."""
+    """A table of the settings. A key that it does not know is a fault."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -637,7 +637,7 @@ async def test_the_check_says_how_long_a_sting_is(tmp_path):
     [
         (
             {"heading": "{{ talk.nickname }}"},
-            r"names an unknown field \.nickname, which what stands before it does not have",
+            r"names an unknown field \.nickname, which the value before the dot does not have",
         ),
         ({"text": "On 中文"}, r"DejaVuSans\.ttf cannot show 中 .* of the title card"),
         ({"heading": "", "text": " "}, "The templates of the title card give no text"),
