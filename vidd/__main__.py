@@ -58,6 +58,7 @@ for command in (
     queries.health,
     audit.audit,
     kinds.kinds,
+    kinds.schema,
 ):
     app.command()(command)
 app.command(name="import-config")(cli_import_config.import_config)

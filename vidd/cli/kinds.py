@@ -1,7 +1,8 @@
-"""`vidd kinds`: the kinds that settings can name, with their options; and the hidden `vidd reference`, which writes the pages."""
+"""`vidd kinds` and `vidd schema`: what settings can have; and the hidden `vidd reference`, which writes docs/reference."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from vidd.cli.command_tree import tree_of
 from vidd.cli.common import JsonOption, fail, print_json, print_text
 from vidd.cli.pages import describe_kind, list_kinds, write_pages
 from vidd.errors import Fault, Refused
+from vidd.pipelines.json_schema import settings_schema
 from vidd.pipelines.reference import FAMILIES, find_kinds, kinds_of
 
 
@@ -40,3 +42,8 @@ def reference(
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in write_pages(tree_of(context)).items():
         (directory / name).write_text(text)
+
+
+def schema() -> None:
+    """Print the JSON Schema of vidd.toml, for editors that check and complete TOML (taplo)."""
+    typer.echo(json.dumps(settings_schema(), indent=2, ensure_ascii=False))
