@@ -8,15 +8,14 @@ import typer
 
 from vidd import __version__
 from vidd.cli import accounts, audit, commands, dataset, demo, follow, kinds, queries, retry, rework, run
-from vidd.cli import import_config as cli_import_config
+from vidd.cli.exit_codes import SHORT
+from vidd.cli.import_config import import_config
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="An arriving video becomes a published talk, unattended and exactly once.",
-    epilog="Exit codes: 0 done; 1 refused or failed; 2 settings or command line wrong; 3 no daemon answers; "
-    "4 not now, try again; 130 interrupted.",
+    epilog=f"Exit codes: {'; '.join(f'{code.value} {name}' for code, name in SHORT.items())}.",
 )
 
 
@@ -61,8 +60,9 @@ for command in (
     kinds.schema,
 ):
     app.command()(command)
-app.command(name="import-config")(cli_import_config.import_config)
+app.command(name="import-config")(import_config)
 app.command(hidden=True)(kinds.reference)
+app.command(hidden=True)(kinds.man)
 app.add_typer(accounts.accounts, name="accounts")
 
 

@@ -1,4 +1,7 @@
+import shutil
+import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -7,6 +10,7 @@ from vidd.__main__ import app
 from vidd.pipelines.reference import FAMILIES, Option, kinds_of, options_of, sections, type_in_words
 from vidd.settings.types import Duration, Size
 
+ROOT = Path(__file__).parents[2]
 KINDS = [kind for family in FAMILIES for kind in kinds_of(family)]
 
 
@@ -84,3 +88,23 @@ def test_the_pages_are_the_same_each_time(tmp_path):
     assert "| `--until-idle` |" in first["command-line.md"]
     assert "`POST /api/jobs/{id}/retry`" in first["http-api.md"]
     assert "| `vidd_jobs` | gauge | `pipeline`, `state` |" in first["metrics.md"]
+
+
+def test_the_man_page_is_what_vidd_man_prints():
+    assert run("man").stdout == (ROOT / "etc/vidd.1").read_text(), "run: vidd man > etc/vidd.1"
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="needs Debian package: man-db")
+def test_the_man_page_can_be_read():
+    shown = subprocess.run(
+        ["man", "--warnings", "-l", str(ROOT / "etc/vidd.1")], capture_output=True, text=True, check=True
+    )
+    assert shown.stderr == ""
+    assert "vidd retry [OPTIONS] [JOBS...]" in shown.stdout
+
+
+def test_the_shell_completes_commands_and_options(monkeypatch):
+    monkeypatch.setenv("_VIDD_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "vidd ret")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert CliRunner().invoke(app, prog_name="vidd").output.split() == ["retry", "retract"]

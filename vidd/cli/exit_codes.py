@@ -27,6 +27,16 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.TRY_AGAIN: "Not now; the same command may succeed later.",
     ExitCode.INTERRUPTED: "Interrupted (Ctrl-C).",
 }
+SHORT: Mapping[ExitCode, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.REFUSED: "refused or failed",
+    ExitCode.SETTINGS: "settings or command line wrong",
+    ExitCode.NO_DAEMON: "no daemon answers",
+    ExitCode.TRY_AGAIN: "not now, try again",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+"""The meanings for the end of `vidd --help`."""
+
 _BY_CODE: Mapping[FaultCode, ExitCode] = {
     FaultCode.BAD_SETTINGS: ExitCode.SETTINGS,
     FaultCode.NO_DAEMON: ExitCode.NO_DAEMON,

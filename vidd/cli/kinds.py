@@ -1,4 +1,4 @@
-"""`vidd kinds` and `vidd schema`: what settings can have; and the hidden `vidd reference`, which writes docs/reference."""
+"""`vidd kinds` and `vidd schema`: what settings can have; hidden: `vidd reference` and `vidd man`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from vidd.cli.command_tree import tree_of
 from vidd.cli.common import JsonOption, fail, print_json, print_text
+from vidd.cli.man_page import man_page
 from vidd.cli.pages import describe_kind, list_kinds, write_pages
 from vidd.errors import Fault, Refused
 from vidd.pipelines.json_schema import settings_schema
@@ -47,3 +48,8 @@ def reference(
 def schema() -> None:
     """Print the JSON Schema of vidd.toml, for editors that check and complete TOML (taplo)."""
     typer.echo(json.dumps(settings_schema(), indent=2, ensure_ascii=False))
+
+
+def man(context: typer.Context) -> None:
+    """Print the man page vidd(1)."""
+    typer.echo(man_page(tree_of(context)), nl=False)

@@ -79,13 +79,7 @@ def settings_schema() -> Schema:
             definitions[_name(kind)] = _kind(kind, definition_of(model_of(family, kind.name)))
         definitions[FAMILIES[family]] = _by_kind(row)
     root = copy.deepcopy(definition_of(Settings))
-    for table, family in (("store", "stores"), ("queue", "queues")):
-        root["properties"][table] = _reference(FAMILIES[family], root["properties"][table])
-    for table in ("accounts", "sources"):
-        root["properties"][table]["additionalProperties"] = _reference(FAMILIES[table])
-    pipeline = definitions["Pipeline"]
-    for part, family in _PARTS.items():
-        pipeline["properties"][part]["items"] = _reference(FAMILIES[family])
+    _refer_to_kinds(root["properties"], definitions["Pipeline"]["properties"])
     # Each is copied above into the table of its kind.
     for unused in ("Table", *(name_of(model) for model in models)):
         definitions.pop(unused, None)
@@ -95,6 +89,15 @@ def settings_schema() -> Schema:
         **{key: value for key, value in root.items() if key != "title"},
         "definitions": dict(sorted(definitions.items())),
     }
+
+
+def _refer_to_kinds(root: Schema, pipeline: Schema) -> None:
+    for table in ("store", "queue"):
+        root[table] = _reference(table, root[table])
+    for table in ("accounts", "sources"):
+        root[table]["additionalProperties"] = _reference(FAMILIES[table])
+    for part, family in _PARTS.items():
+        pipeline[part]["items"] = _reference(FAMILIES[family])
 
 
 def _reference(name: str, described: Mapping[str, Any] | None = None) -> Schema:
