@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from vidd.errors import Refused
-from vidd.model.job import Job, State, new_id
+from vidd.model.job import SHORTEST_END, Job, State, new_id
 from vidd.web.control_port import Ffmpeg, Health, Watcher
 from vidd.web.event_hub import Hub
 from vidd.web.explain import explain
@@ -68,7 +68,11 @@ class ShelfStore:
             self.histories.setdefault(job.id, []).append((job.changed, job.state, job.reason))
 
     async def job(self, job_id):
-        found = [job for key, job in self.shelf.items() if key.startswith(job_id)]
+        found = [
+            job
+            for key, job in self.shelf.items()
+            if key == job_id or (len(job_id) >= SHORTEST_END and key.endswith(job_id))
+        ]
         return found[0] if len(found) == 1 else None
 
     async def jobs(self, *, states=(), pipeline=None, talk=None, limit=None):
@@ -153,7 +157,9 @@ class FakeControl:
         return replace(self.well, paused=self.paused)
 
     async def audit(self, source, pipeline):
-        found = [one for one in self.audits if source in {None, one.source} and pipeline in {None, one.pipeline}]
+        found = [
+            audit for audit in self.audits if source in {None, audit.source} and pipeline in {None, audit.pipeline}
+        ]
         if not found:
             raise Refused("No such source can list what it has; those that can: uploads.")
         return found
@@ -206,7 +212,7 @@ class FakeControl:
             raise Refused(f"There is no source {source!r}: there is recordings.")
         self.woken.append(source)
 
-    def fronts(self):
+    def source_routes(self):
         return self.brought
 
     def progress(self):

@@ -1,10 +1,13 @@
 import io
 import json
+import re
+from dataclasses import replace
 from datetime import timedelta
 
 import aiohttp
 import pytest
 from builders.web import HEALTHY, NOON, TOKEN, FakeControl, a_job, open_port
+from openapi_spec_validator import validate
 
 from vidd.cli.render import job_page
 from vidd.model.audit import Audit, Finding
@@ -12,9 +15,12 @@ from vidd.model.event import Progressed
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Artifact, Outcome, StepRecord
 from vidd.model.publication import Publication, PublicationState, Receipt
+from vidd.ports import SourceRoute
+from vidd.web import response_models
 from vidd.web.openapi import SCHEMAS, document
 from vidd.web.server import ROUTES, make_app
 
+FRONTS = (SourceRoute("POST", "/api/tell/{id}", None, "Tells.", {"type": "object"}),)
 MEANT = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -88,6 +94,15 @@ async def test_signed_locations_and_upload_sessions_are_not_told(control, ask):
     assert "session" not in await response.text()
 
 
+async def test_a_job_is_found_by_the_end_of_its_id_where_no_other_ends_so(control, ask):
+    first, second = a_job(id="0aaaaaaaa1234"), a_job(id="0bbbbbbbb1234")
+    control.store.put(first, second)
+    assert (await ask("GET", "/api/jobs/a1234"))[1]["id"] == first.id
+    for ambiguous in ("1234", "234", "0aaaa"):
+        status, problem, _ = await ask("GET", f"/api/jobs/{ambiguous}")
+        assert (status, "more than one id ends so" in problem["detail"]) == (404, True)
+
+
 async def test_jobs_are_found_by_state_pipeline_talk_and_number(control, ask):
     control.store.put(a_job(State.READY), a_job(State.WAITING, talk="t1"), a_job(State.REFUSED, pipeline="cms"))
     found = {}
@@ -107,7 +122,7 @@ async def test_progress_is_shown_with_the_job_that_makes_it(control, ask):
     job = a_job(State.WORKING)
     control.store.put(job)
     control.parts[job.id] = [Progressed(job.id, "trim", 3.0, 12.0, "s", 1.5)]
-    _, answer, _ = await ask("GET", f"/api/jobs/{job.id[:12]}")
+    _, answer, _ = await ask("GET", f"/api/jobs/{job.id[-12:]}")
     assert answer["progress"] == [
         {"part": "trim", "done": 3.0, "total": 12.0, "unit": "s", "fraction": 0.25, "speed": 1.5}
     ]
@@ -174,8 +189,7 @@ async def test_several_jobs_are_taken_up_again_and_one_that_cannot_be_keeps_back
     assert [one["job"] for one in answer["not_retried"]] == ["zzzz", working.id]
     assert "There is no job 'zzzz'" in answer["not_retried"][0]["why"]
     assert control.store.shelf[first.id].settings == {"fresh": True, "replace": False}
-    schema = document()["paths"]["/api/retry"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
-    _agree(schema, answer, "/api/retry")
+    hold_to_document(answer, "/api/retry", "post")
 
 
 async def test_all_jobs_in_a_state_are_taken_up_again_the_oldest_first(control, ask):
@@ -363,23 +377,32 @@ async def test_every_route_is_in_the_openapi_document_and_vice_versa():
     assert told == there == {(route.method, route.path) for route in ROUTES}
 
 
-def _resolve(schema):
-    return SCHEMAS[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+async def test_the_openapi_document_is_one_and_every_reference_in_it_leads_somewhere():
+    told = document(FRONTS)
+    validate(told)
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(told)))
+    assert named == set(SCHEMAS)
 
 
-def _agree(schema, value, where):
-    schema = _resolve(schema)
-    if schema.get("type") == "array":
-        for number, item in enumerate(value):
-            _agree(schema["items"], item, f"{where}[{number}]")
-    elif "properties" in schema:
-        assert set(value) == set(schema["properties"]), where
-        for name, one in value.items():
-            _agree(schema["properties"][name], one, f"{where}.{name}")
+@pytest.mark.parametrize("path", ["/api/jobs/{id}", "/api/jobs/{id}/retry"])
+def test_the_openapi_document_says_that_a_job_is_found_by_the_end_of_its_id(path):
+    [operation] = document()["paths"][path].values()
+    assert "the end of it" in operation["parameters"][0]["description"]
+
+
+def hold_to_document(answer, path, method="get"):
+    """The answer has the members, and just those, of the model that the document names."""
+    operation = document()["paths"][path][method]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    model = getattr(response_models, schema["$ref"].rpartition("/")[2])
+    assert json.loads(model.model_validate_json(json.dumps(answer)).model_dump_json(by_alias=True)) == answer, path
 
 
 async def test_answers_have_just_the_members_that_the_openapi_document_names(control, ask):
     job = a_full_job(control)
+    made = control.store.records[job.id][0].outcome.artifacts[0]
+    checked = replace(made, facts={"check": {"id": "1", "duration": 60.0, "black": [], "loudness": []}})
+    control.store.records[job.id] = [StepRecord(job.id, "trim", "trim", "f", Outcome((made, checked)), 1.5)]
     control.parts[job.id] = [Progressed(job.id, "trim", 1.0, 2.0, "s")]
     control.store.letters = [(NOON, "recordings", "no JSON", "<xml>")]
     control.audits = [an_audit()]
@@ -387,13 +410,14 @@ async def test_answers_have_just_the_members_that_the_openapi_document_names(con
         "/api/jobs",
         f"/api/jobs/{job.id}",
         f"/api/jobs/{job.id}/explain",
+        f"/api/jobs/{job.id}/log",
         "/api/dead-letters",
         "/api/audit",
         "/health",
+        "/livez",
     ):
         _, answer, _ = await ask("GET", path)
-        operation = document()["paths"][path.replace(job.id, "{id}")]["get"]
-        _agree(operation["responses"]["200"]["content"]["application/json"]["schema"], answer, path)
+        hold_to_document(answer, path.replace(job.id, "{id}"))
 
 
 async def test_every_answer_is_kept_from_frames_sniffing_caches_and_foreign_scripts(control, ask):
@@ -412,6 +436,7 @@ async def test_a_rework_can_be_looked_at_before_it_is_done(control, ask):
     control.store.put(job)
     status, told, _ = await ask("POST", f"/api/jobs/{job.id}/rework", json={"step": "analyse", "dry_run": True})
     assert (status, told["steps"][0]["runs"]) == (200, True)
+    assert response_models.Outlook.model_validate(told).from_ == "analyse"
     status, told, _ = await ask("POST", f"/api/jobs/{job.id}/rework", json={"undo": True, "dry_run": True})
     assert (status, told["of"]) == (200, 1)
     assert control.store.shelf[job.id].state is State.PUBLISHED

@@ -43,7 +43,7 @@ async def test_a_move_is_told_as_it_happens():
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         assert (await one(stream))[0] == "hello"
         job = a_job(State.WORKING, name="line\none </script>")
-        control.hub.note(JobMoved(job, State.READY))
+        control.hub.observe(JobMoved(job, State.READY))
         name, data, number = await one(stream)
         assert (name, data["before"], data["job"]["name"]) == ("job", "ready", "line\none </script>")
         assert number
@@ -55,11 +55,11 @@ async def test_who_comes_back_is_told_what_was_missed():
     async with open_port(control) as (_, url), aiohttp.ClientSession(url) as session:
         async with session.get("/api/events") as stream:
             await one(stream)
-            control.hub.note(JobMoved(first, State.READY))
+            control.hub.observe(JobMoved(first, State.READY))
             *_, last = await one(stream)
-        control.hub.note(JobMoved(second, State.READY))
-        control.hub.note(Progressed(second.id, "trim", 1.0, 2.0, "s"))
-        control.hub.note(JobMoved(third, State.READY))
+        control.hub.observe(JobMoved(second, State.READY))
+        control.hub.observe(Progressed(second.id, "trim", 1.0, 2.0, "s"))
+        control.hub.observe(JobMoved(third, State.READY))
         async with session.get("/api/events", headers={"Last-Event-ID": last}) as stream:
             told = [(await one(stream))[1]["job"]["id"] for _ in range(2)]
     assert told == [second.id, third.id]
@@ -79,12 +79,12 @@ async def test_who_comes_back_too_late_is_told_to_read_everything_again(last):
 async def test_a_message_that_fell_out_of_the_ring_is_answered_with_reset():
     hub = Hub(ring=3)
     with hub.subscribe() as listener:
-        hub.note(JobMoved(a_job(State.WORKING), State.READY))
+        hub.observe(JobMoved(a_job(State.WORKING), State.READY))
         await listener.next(1)
         old = (await listener.next(1)).id
     told = []
     for _ in range(4):
-        hub.note(JobMoved(a_job(State.WORKING), State.READY))
+        hub.observe(JobMoved(a_job(State.WORKING), State.READY))
         with hub.subscribe(old) as listener:
             told.append((await listener.next(1)).name)
     assert told == ["job", "job", "job", "reset"]
@@ -107,10 +107,10 @@ async def test_a_listener_that_does_not_read_is_cut_off_and_the_others_are_not()
         slow = await session.get("/api/events")
         await one(slow)
         for _ in range(200):
-            control.hub.note(JobMoved(a_job(State.WORKING, name="n" * 4096), State.READY))
+            control.hub.observe(JobMoved(a_job(State.WORKING, name="n" * 4096), State.READY))
         async with session.get("/api/events") as quick:
             await one(quick)
-            control.hub.note(JobMoved(a_job(State.WORKING, name="after"), State.READY))
+            control.hub.observe(JobMoved(a_job(State.WORKING, name="after"), State.READY))
             assert (await one(quick))[1]["job"]["name"] == "after"
         with pytest.raises((aiohttp.ClientError, asyncio.IncompleteReadError)):
             await until_cut(slow)
@@ -120,7 +120,7 @@ async def test_a_full_queue_holds_no_more_than_its_depth():
     hub = Hub(depth=4)
     listener = hub.subscribe()
     for _ in range(50):
-        hub.note(JobMoved(a_job(State.WORKING), State.READY))
+        hub.observe(JobMoved(a_job(State.WORKING), State.READY))
     assert listener.ended
     assert len(listener._waiting) == 0
     with pytest.raises(Ended):
@@ -141,12 +141,12 @@ async def test_progress_is_told_at_most_four_times_a_second_and_its_end_always()
     with hub.subscribe() as listener:
         await listener.next(1)
         for done in range(1, 10):
-            hub.note(Progressed("j", "trim", done, 9.0, "s"))
+            hub.observe(Progressed("j", "trim", done, 9.0, "s"))
             time[0] += 0.1
         told = []
-        while happening := await listener.next(0.01):
-            told.append(happening.data()["done"])
-            assert happening.id is None
+        while event := await listener.next(0.01):
+            told.append(event.data()["done"])
+            assert event.id is None
     assert told == [1, 4, 7, 9]
 
 
@@ -154,9 +154,9 @@ async def test_what_nobody_follows_is_not_told():
     hub = Hub()
     with hub.subscribe() as listener:
         await listener.next(1)
-        hub.note(BytesMoved("s3", "upload", 10))
-        hub.note(StepEnded("j", "talks", "trim", "trim", 1.0, "done"))
-        hub.note(WatcherMoved("recordings", "folder", up=False, restarts=0, reason="gone"))
+        hub.observe(BytesMoved("s3", "upload", 10))
+        hub.observe(StepEnded("j", "talks", "trim", "trim", 1.0, "done"))
+        hub.observe(WatcherMoved("recordings", "folder", up=False, restarts=0, reason="gone"))
         assert [(await listener.next(1)).name for _ in range(2)] == ["step", "watcher"]
 
 

@@ -26,7 +26,7 @@ def sent(state, name="youtube", **more):
     ("state", "more", "sentence"),
     [
         (State.SEEN, {}, "Waiting for its talk to be looked up because it has just arrived"),
-        (State.READY, {}, "Waiting for a free place because other jobs are running or are more urgent"),
+        (State.READY, {}, "Waiting for a free slot because other jobs are running or are more urgent"),
         (State.WORKING, {}, "Waiting for its steps to end because they are running"),
         (State.HELD, {}, "Waiting for a person's approval because its steps are done"),
         (State.PUBLISHING, {}, "Waiting for its last state to be saved because every publisher has a receipt"),

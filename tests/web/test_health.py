@@ -7,7 +7,7 @@ from builders.web import HEALTHY, NOON, FakeControl, a_job, open_port
 
 from vidd.model.job import State
 from vidd.web.control_port import Ffmpeg, Watcher
-from vidd.web.job_counts import Counting
+from vidd.web.job_counts import JobCounter
 
 
 async def read(url):
@@ -67,21 +67,21 @@ async def test_an_unwell_daemon_says_503_and_why():
 
 async def test_asking_often_counts_the_jobs_once_a_second():
     control, time = FakeControl(), [0.0]
-    counting = Counting(control.store, monotonic=lambda: time[0])
+    counting = JobCounter(control.store, monotonic=lambda: time[0])
     for _ in range(100):
-        await counting.look()
+        await counting.count()
     assert control.store.counted == 1
     control.store.put(a_job(State.READY))
     time[0] = 1.5
-    assert (await counting.look()).counts == {("talks", State.READY): 1}
-    assert (await counting.look()).oldest == NOON
+    assert (await counting.count()).counts == {("talks", State.READY): 1}
+    assert (await counting.count()).oldest == NOON
 
 
 async def test_while_the_jobs_are_counted_others_get_the_count_before():
     control, time, may = FakeControl(), [0.0], asyncio.Event()
     control.store.put(a_job(State.READY))
-    counting = Counting(control.store, monotonic=lambda: time[0])
-    before = await counting.look()
+    counting = JobCounter(control.store, monotonic=lambda: time[0])
+    before = await counting.count()
 
     async def slow():
         await may.wait()
@@ -89,9 +89,21 @@ async def test_while_the_jobs_are_counted_others_get_the_count_before():
 
     control.store.counts = slow
     time[0] = 5.0
-    counter = asyncio.create_task(counting.look())
+    counter = asyncio.create_task(counting.count())
     await asyncio.sleep(0)
     async with asyncio.timeout(1):
-        assert await counting.look() is before
+        assert await counting.count() is before
     may.set()
     assert (await counter).counts == {}
+
+
+async def test_the_port_is_alive_whatever_the_health():
+    control = FakeControl()
+    control.well = replace(HEALTHY, ok=False, reasons=("The disk is full.",))
+    control.store.trouble = "MongoDB has no primary."
+    async with (
+        open_port(control, listen="0.0.0.0:0") as (_, url),
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/livez") as response,
+    ):
+        assert (response.status, await response.json()) == (200, {"ok": True})

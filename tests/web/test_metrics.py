@@ -20,7 +20,7 @@ from vidd.model.event import (
 from vidd.model.job import State
 from vidd.model.publication import Publication, PublicationState
 from vidd.web.control_port import Watcher
-from vidd.web.job_counts import Census
+from vidd.web.job_counts import JobCounts
 from vidd.web.metrics import Metrics
 
 
@@ -35,8 +35,8 @@ def read(text):
 def after(*events, health=HEALTHY, census=None, now=NOON):
     metrics = Metrics()
     for event in events:
-        metrics.note(event)
-    return read(metrics.scrape(health, census or Census(), now))
+        metrics.observe(event)
+    return read(metrics.scrape(health, census or JobCounts(), now))
 
 
 SENT = Publication("j", "library", "s3", NOON, state=PublicationState.DONE)
@@ -81,7 +81,7 @@ def test_nobody_counts_progress():
 def test_the_gauges_are_those_of_the_scrape():
     watchers = {"in": Watcher("in", "sqs", up=True, last_event=NOON)}
     health = replace(HEALTHY, paused=True, queue=7, watchers=watchers)
-    census = Census({("talks", State.WAITING): 5}, oldest=NOON - timedelta(seconds=90), incomplete={"talks": 2})
+    census = JobCounts({("talks", State.WAITING): 5}, oldest=NOON - timedelta(seconds=90), incomplete={"talks": 2})
     found = after(health=health, census=census)
     assert found["vidd_jobs", "talks", "waiting"] == 5
     assert found["vidd_jobs", "ready", "talks"] == 0
@@ -98,8 +98,8 @@ def test_the_gauges_are_those_of_the_scrape():
 def test_what_is_gone_is_no_longer_told():
     metrics = Metrics()
     watchers = {"in": Watcher("in", "sqs", up=True)}
-    metrics.scrape(replace(HEALTHY, watchers=watchers), Census({("old", State.READY): 1}), NOON)
-    found = read(metrics.scrape(HEALTHY, Census(), NOON))
+    metrics.scrape(replace(HEALTHY, watchers=watchers), JobCounts({("old", State.READY): 1}), NOON)
+    found = read(metrics.scrape(HEALTHY, JobCounts(), NOON))
     assert ("vidd_watcher_up", "in", "sqs") not in found
     assert ("vidd_jobs", "old", "ready") not in found
 
@@ -115,3 +115,23 @@ async def test_metrics_are_served_in_the_text_format():
     ):
         assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert read(await response.read())["vidd_queue_oldest_age_seconds",] == 300
+
+
+def test_labelled_counters_are_there_at_zero_before_anything_is_counted():
+    metrics = Metrics()
+    steps, publish, notify = [{"kind": "trim"}], [{"kind": "s3"}], [{"kind": "mail"}]
+    metrics.expect({"talks": {"steps": steps, "publish": publish, "notify": notify}})
+    found = read(metrics.scrape(HEALTHY, JobCounts(), NOON))
+    for series in (
+        ("vidd_jobs_finished_total", "published", "talks"),
+        ("vidd_jobs_finished_total", "refused", "talks"),
+        ("vidd_retries_total", "job"),
+        ("vidd_retries_total", "mail"),
+        ("vidd_publications_total", "done", "s3"),
+        ("vidd_moved_bytes_total", "s3", "upload"),
+        ("vidd_encode_cpu_seconds_total", "trim"),
+    ):
+        assert found[series] == 0, series
+    metrics.observe(Retried("mail", "later"))
+    metrics.expect({"talks": {"steps": steps, "publish": publish, "notify": notify}})
+    assert read(metrics.scrape(HEALTHY, JobCounts(), NOON))["vidd_retries_total", "mail"] == 1

@@ -32,17 +32,19 @@ async def test_a_job_that_moves_shows_up_without_a_reload():
         await tab.run("window.mark = 1")
         job = a_job(State.WORKING, talk="7f3c")
         control.store.put(job)
-        control.hub.note(JobMoved(job, State.READY))
+        control.hub.observe(JobMoved(job, State.READY))
         await tab.until(f"{row(job)}.innerText.includes('working') && {row(job)}.innerText.includes('7f3c')")
-        control.hub.note(Progressed(job.id, "trim", 3.0, 12.0, "s", 2.44))
+        control.hub.observe(Progressed(job.id, "trim", 3.0, 12.0, "s", 2.44))
         await tab.until(f"{row(job)}.querySelector('progress').value === 0.25")
         assert "25 %, 2.4\u00d7" in await tab.run(f"{row(job)}.innerText")
-        control.hub.note(JobMoved(job.evolve(state=State.PUBLISHING), State.WORKING))
+        control.hub.observe(JobMoved(job.evolve(state=State.PUBLISHING), State.WORKING))
         receipt = Receipt("https://library.example/talk.mp4")
         sent = Publication(job.id, "library", "s3", NOON, state=PublicationState.DONE, receipt=receipt)
-        control.hub.note(PublicationMoved(sent, "talks"))
+        control.hub.observe(PublicationMoved(sent, "talks"))
         await tab.until(f"{row(job)}.querySelector('a').href === 'https://library.example/talk.mp4'")
-        control.hub.note(JobMoved(job.evolve(state=State.PUBLISHING).evolve(state=State.PUBLISHED), State.PUBLISHING))
+        control.hub.observe(
+            JobMoved(job.evolve(state=State.PUBLISHING).evolve(state=State.PUBLISHED), State.PUBLISHING)
+        )
         await tab.until(f"{row(job)}.innerText.includes('published')")
         assert await tab.run("document.getElementById('told').textContent") == "keynote.mp4: published"
         assert await tab.run("window.mark") == 1
@@ -142,13 +144,13 @@ async def test_files_that_are_looked_at_follow_the_job_and_foreign_words_in_them
         control.store.records[job.id] = made(job, role=HOSTILE[0], check={**CHECK, "why": HOSTILE[0]})
         held = job.evolve(state=State.HELD)
         control.store.put(held)
-        control.hub.note(JobMoved(held, State.WORKING))
+        control.hub.observe(JobMoved(held, State.WORKING))
         await tab.until(f"{row(job)}.querySelector('.files').innerText.includes('in sync')")
         assert await tab.run(f"{row(job)}.querySelector('.files .name').textContent") == HOSTILE[0]
         assert await tab.run("document.querySelectorAll('#rows img').length") == 0
         control.store.records[job.id] = made(job, check=None)
         control.store.put(held.evolve(state=State.PUBLISHING))
-        control.hub.note(JobMoved(held.evolve(state=State.PUBLISHING), State.HELD))
+        control.hub.observe(JobMoved(held.evolve(state=State.PUBLISHING), State.HELD))
         await tab.until(f"{row(job)}.querySelector('.files').innerText.includes('98 MB')")
         assert tab.errors == []
 
@@ -217,7 +219,7 @@ async def test_a_pause_and_an_unwell_daemon_are_said_at_the_top():
         await tab.until("document.getElementById('health-text').innerText.startsWith('All is well')")
         control.paused = True
         control.well = control.well.__class__(ok=False, version="0", since=NOON, reasons=("The disk is full.",))
-        control.hub.tell("daemon", lambda: {"paused": True})
+        control.hub.send("daemon", lambda: {"paused": True})
         await tab.until("document.getElementById('reasons').innerText === 'The disk is full.'")
         assert await tab.run("document.getElementById('paused').hidden") is False
 

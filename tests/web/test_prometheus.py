@@ -26,7 +26,7 @@ def a_busy_desk():
         Retried("s3", "503"),
         WatcherMoved("in", "sqs", up=True, restarts=1),
     ):
-        desk.metrics.note(event)
+        desk.metrics.observe(event)
     return desk
 
 

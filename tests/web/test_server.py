@@ -9,7 +9,7 @@ from builders.web import TOKEN, FakeControl, a_job, free_port, open_port
 
 from vidd.errors import Refused
 from vidd.model.job import State
-from vidd.web.auth import Door, Listen, parse_listen
+from vidd.web.auth import AccessRules, Listen, parse_listen
 from vidd.web.server import Port
 
 MEANT = {"Authorization": f"Bearer {TOKEN}"}
@@ -63,10 +63,21 @@ async def test_acting_through_the_socket_takes_no_token():
 async def test_where_others_can_reach_it_reading_takes_a_token_and_health_does_not():
     async with open_port(FakeControl(), listen="0.0.0.0:0") as (_, url):
         found = {}
-        for path in ("/health", "/", "/page.js", "/api/openapi.json", "/api/jobs", "/metrics", "/api/events", "/none"):
+        for path in (
+            "/health",
+            "/livez",
+            "/",
+            "/page.js",
+            "/api/openapi.json",
+            "/api/jobs",
+            "/metrics",
+            "/api/events",
+            "/none",
+        ):
             found[path] = (await status_of(url + path))[0]
         assert found == {
             "/health": 200,
+            "/livez": 200,
             "/": 200,
             "/page.js": 200,
             "/api/openapi.json": 200,
@@ -103,11 +114,11 @@ async def test_a_page_of_another_name_that_points_here_reads_nothing(host, statu
 
 def test_it_does_not_listen_where_others_reach_it_without_a_token():
     with pytest.raises(Refused, match="add \\[daemon\\] tokens"):
-        Door(Listen("0.0.0.0", 8080), ())
+        AccessRules(Listen("0.0.0.0", 8080), ())
     with pytest.raises(Refused, match="add \\[daemon\\] tokens"):
-        Door(Listen("media.example", 8080), ())
+        AccessRules(Listen("media.example", 8080), ())
     with pytest.raises(Refused, match="openssl rand"):
-        Door(Listen("127.0.0.1", 8080), ("short",))
+        AccessRules(Listen("127.0.0.1", 8080), ("short",))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +177,7 @@ async def test_a_socket_that_somebody_answers_on_is_left_alone(tmp_path):
 async def test_a_file_in_the_sockets_place_is_not_removed(tmp_path):
     path = tmp_path / "vidd.sock"
     path.write_text("mine")
-    with pytest.raises(Refused, match="is no socket"):
+    with pytest.raises(Refused, match="is not a socket"):
         await Port(FakeControl()).start(None, path)
     assert path.read_text() == "mine"
 

@@ -59,7 +59,7 @@ async def test_what_a_source_declines_is_a_problem(port):
 
 
 @pytest.mark.parametrize(
-    ("body", "sentence"), [("{", "The body is no JSON"), ("[1]", "but no object"), ("\udcff", None)]
+    ("body", "sentence"), [("{", "The body is neither JSON"), ("[1]", "but not an object"), ("\udcff", None)]
 )
 async def test_a_body_that_is_no_fields_is_a_problem(port, body, sentence):
     data = body.encode(errors="surrogateescape")

@@ -50,7 +50,7 @@ async def test_how_the_daemon_is_can_be_asked_before_anything_was_counted():
 
 
 async def test_how_the_daemon_is_can_be_asked_while_a_count_gets_no_answer(monkeypatch):
-    monkeypatch.setattr("vidd.web.job_counts._PATIENCE", 0.05)
+    monkeypatch.setattr("vidd.web.job_counts._TIMEOUT", 0.05)
     control = FakeControl()
     control.store.put(a_job(State.WORKING))
     async with open_port(control) as (_, url):
@@ -60,6 +60,6 @@ async def test_how_the_daemon_is_can_be_asked_while_a_count_gets_no_answer(monke
             await asyncio.Event().wait()
 
         control.store.counts = counts
-        monkeypatch.setattr("vidd.web.job_counts._FRESH", 0)
+        monkeypatch.setattr("vidd.web.job_counts._MAX_AGE", 0)
         async with asyncio.timeout(10):
             assert (await read(url, "/health"))[2]["jobs"] == {"working": 1}

@@ -292,6 +292,7 @@ class Daemon:
         self._engine.slots.resize(_limits(new))
         self.runner.resize(new.limits.jobs)
         self._intake.pipelines = ready.pipelines
+        self.control.metrics.expect(ready.pipelines)
         self._watching.start(self._ready)
         _log.info("settings read", pipelines=list(ready.pipelines), after_restart=fixed)
 

@@ -89,7 +89,8 @@ class Control:
         self.clock: Clock = engine.tools.clock
         self.hub = Hub()
         self.metrics = Metrics()
-        self.observers = (self.hub.note, self.metrics.note, self._progresses.note)
+        self.metrics.expect(intake.pipelines)
+        self.observers = (self.hub.observe, self.metrics.observe, self._progresses.note)
 
     async def health(self) -> control_port.Health:
         watchers = {
@@ -122,7 +123,7 @@ class Control:
             ffmpeg=control_port.Ffmpeg(self.capabilities.version, tuple(self.capabilities.missing)),
         )
 
-    def fronts(self) -> Sequence[SourceRoute]:
+    def source_routes(self) -> Sequence[SourceRoute]:
         return self._fronts
 
     async def explain(self, job: Job) -> Explanation:

@@ -1,4 +1,4 @@
-"""`/api/…`: what there is, and what a person or a program can do about it."""
+"""The handlers of `/api/…`: jobs, dead letters, and what a person or a program can do about them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from vidd.model.job import Job, State
-from vidd.web.control_port import DESK
+from vidd.errors import Fault
+from vidd.model.job import IllegalMove, Job, State
+from vidd.ports import Conflict
+from vidd.web.control_port import CONTROL, ControlApi
 from vidd.web.notes import notes_of
+from vidd.web.problem import Problem
 from vidd.web.request_models import (
-    Again,
-    Nothing,
-    Rejection,
-    Resending,
-    Resolution,
-    Rework,
-    Submission,
-    Wake,
+    EmptyRequest,
+    RejectRequest,
+    ResendRequest,
+    ResolveRequest,
+    RetryJobsRequest,
+    RetryRequest,
+    ReworkRequest,
+    SubmitRequest,
+    WakeRequest,
     body_of,
     idempotency_key,
+    job_named,
     job_of,
     limit_of,
     states_of,
@@ -30,26 +35,26 @@ from vidd.web.serializers import job_json, link_of, moment, publication_json, st
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_HAS_LINK = frozenset({State.PUBLISHING, State.PUBLISHED, State.WAITING})
+_STATES_WITH_LINK = frozenset({State.PUBLISHING, State.PUBLISHED, State.WAITING})
 
 
-def answer(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """JSON."""
+def json_response(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON answer."""
     return web.json_response(text=json.dumps(document, default=str), status=status, headers=headers)
 
 
-async def shown(request: web.Request, job: Job) -> dict[str, Any]:
-    """A job as lists show it."""
-    control = request.app[DESK]
-    link = link_of(await control.store.publications(job.id)) if job.state in _HAS_LINK else None
+async def render_job(request: web.Request, job: Job) -> dict[str, Any]:
+    """A job as lists show it, with its progress and link."""
+    control = request.app[CONTROL]
+    link = link_of(await control.store.publications(job.id)) if job.state in _STATES_WITH_LINK else None
     return job_json(job, progress=control.progress().get(job.id, ()), link=link)
 
 
 async def list_jobs(request: web.Request) -> web.Response:
-    """Jobs, newest first."""
+    """`GET /api/jobs`: jobs, newest first."""
     limit = limit_of(request, 100)
     name = request.query.get("name")
-    jobs = await request.app[DESK].store.jobs(
+    jobs = await request.app[CONTROL].store.jobs(
         states=states_of(request),
         pipeline=request.query.get("pipeline"),
         talk=request.query.get("talk"),
@@ -57,16 +62,16 @@ async def list_jobs(request: web.Request) -> web.Response:
     )
     if name is not None:
         jobs = [job for job in jobs if name in {job.name, job.name.rpartition(".")[0], job.facts.get("id")}][:limit]
-    return answer({"jobs": [await shown(request, job) for job in jobs], "limit": limit})
+    return json_response({"jobs": [await render_job(request, job) for job in jobs], "limit": limit})
 
 
 async def show_job(request: web.Request) -> web.Response:
-    """One job with all that is known of it."""
-    control, job = request.app[DESK], await job_of(request)
+    """`GET /api/jobs/{id}`: a job with its steps, publications and history."""
+    control, job = request.app[CONTROL], await job_of(request)
     publications, steps = await control.store.publications(job.id), await control.store.steps(job.id)
     programme = job.settings.get("programme")
     talk = await control.store.talk(programme, job.talk) if programme and job.talk else None
-    return answer(
+    return json_response(
         {
             **job_json(job, progress=control.progress().get(job.id, ()), link=link_of(publications)),
             "key": job.key,
@@ -83,133 +88,158 @@ async def show_job(request: web.Request) -> web.Response:
 
 
 async def explain_job(request: web.Request) -> web.Response:
-    """What a job waits for."""
+    """`GET /api/jobs/{id}/explain`."""
     job = await job_of(request)
-    told = await request.app[DESK].explain(job)
-    return answer(
+    explanation = await request.app[CONTROL].explain(job)
+    return json_response(
         {
             "job": job.id,
             "state": job.state,
-            "waiting_for": told.waiting_for,
-            "because": told.because,
-            "since": moment(told.since),
-            "next_try": moment(told.next_try),
-            "unblock": list(told.unblock),
-            "sentence": told.sentence,
+            "waiting_for": explanation.waiting_for,
+            "because": explanation.because,
+            "since": moment(explanation.since),
+            "next_try": moment(explanation.next_try),
+            "unblock": list(explanation.unblock),
+            "sentence": explanation.sentence,
         }
     )
 
 
 async def show_log(request: web.Request) -> web.Response:
-    """What a job's programs said, the last of it."""
+    """`GET /api/jobs/{id}/log`: the end of the output of a job's programs."""
     job, most = await job_of(request), limit_of(request, 65536, name="bytes", most=16 << 20)
-    text, whole = await request.app[DESK].log(job.id, most)
-    return answer({"job": job.id, "text": text, "whole": whole})
+    text, whole = await request.app[CONTROL].log(job.id, most)
+    return json_response({"job": job.id, "text": text, "whole": whole})
 
 
 async def list_dead_letters(request: web.Request) -> web.Response:
-    """What could not be understood, newest first."""
+    """`GET /api/dead-letters`, newest first."""
     limit = limit_of(request, 100)
-    letters = await request.app[DESK].store.dead_letters(limit)
-    told = [
+    letters = await request.app[CONTROL].store.dead_letters(limit)
+    listed = [
         {"at": moment(at), "source": source, "reason": reason, "body": body} for at, source, reason, body in letters
     ]
-    return answer({"dead_letters": told, "limit": limit})
+    return json_response({"dead_letters": listed, "limit": limit})
 
 
 async def submit_job(request: web.Request) -> web.Response:
-    """Take a recording in: 201 for a new job, 200 for the one that has this key already."""
-    key, asked = idempotency_key(request), await body_of(request, Submission)
-    job, new = await request.app[DESK].submit(
-        location=asked.location,
-        name=asked.name,
-        pipeline=asked.pipeline,
-        facts=asked.facts,
-        priority=asked.priority,
+    """`POST /api/jobs`: 201 for a new job, 200 for the one that has this key already."""
+    key, body = idempotency_key(request), await body_of(request, SubmitRequest)
+    job, new = await request.app[CONTROL].submit(
+        location=body.location,
+        name=body.name,
+        pipeline=body.pipeline,
+        facts=body.facts,
+        priority=body.priority,
         key=key,
     )
-    return answer(await shown(request, job), status=201 if new else 200, headers={"Location": f"/api/jobs/{job.id}"})
+    return json_response(
+        await render_job(request, job), status=201 if new else 200, headers={"Location": f"/api/jobs/{job.id}"}
+    )
 
 
 async def retry_job(request: web.Request) -> web.Response:
-    """Take a job up again."""
-    job, asked = await job_of(request), await body_of(request, Again)
-    control = request.app[DESK]
-    retried = await control.retry(job.id, fresh_settings=asked.fresh_settings, replace=asked.replace)
-    return answer(await shown(request, retried))
+    """`POST /api/jobs/{id}/retry`."""
+    job, body = await job_of(request), await body_of(request, RetryRequest)
+    control = request.app[CONTROL]
+    retried = await control.retry(job.id, fresh_settings=body.fresh_settings, replace=body.replace)
+    return json_response(await render_job(request, retried))
 
 
 async def rework_job(request: web.Request) -> web.Response:
-    """Make another edition of a job's results, or bring back the one before; or say what that would do."""
-    job, asked = await job_of(request), await body_of(request, Rework)
-    control = request.app[DESK]
-    if asked.undo:
-        done, outlook = await control.undo(job.id, dry_run=asked.dry_run)
+    """`POST /api/jobs/{id}/rework`: rework a job, undo the last rework, or answer what that would do."""
+    job, body = await job_of(request), await body_of(request, ReworkRequest)
+    control = request.app[CONTROL]
+    if body.undo:
+        done, outlook = await control.undo(job.id, dry_run=body.dry_run)
     else:
         done, outlook = await control.rework(
-            job.id, step=asked.step, changes=asked.set, extra=asked.extra, dry_run=asked.dry_run
+            job.id, step=body.step, changes=body.set, extra=body.extra, dry_run=body.dry_run
         )
-    return answer(await shown(request, done) if outlook is None else outlook)
+    return json_response(await render_job(request, done) if outlook is None else outlook)
 
 
 async def resolve_job(request: web.Request) -> web.Response:
-    """A person says what became of an unsure publication."""
-    job, asked = await job_of(request), await body_of(request, Resolution)
-    control = request.app[DESK]
-    return answer(await shown(request, await control.commands.resolve(job, published=asked.published, name=asked.name)))
+    """`POST /api/jobs/{id}/resolve`: a person has looked what became of an unsure publication."""
+    job, body = await job_of(request), await body_of(request, ResolveRequest)
+    control = request.app[CONTROL]
+    return json_response(
+        await render_job(request, await control.commands.resolve(job, published=body.published, name=body.name))
+    )
 
 
 async def resend_job(request: web.Request) -> web.Response:
-    """Send a published job's notices once more."""
-    job, asked = await job_of(request), await body_of(request, Resending)
-    return answer(await shown(request, await request.app[DESK].commands.resend(job, asked.names)))
+    """`POST /api/jobs/{id}/resend`."""
+    job, body = await job_of(request), await body_of(request, ResendRequest)
+    return json_response(await render_job(request, await request.app[CONTROL].commands.resend(job, body.names)))
 
 
 async def retract_job(request: web.Request) -> web.Response:
-    """Take back what is out."""
-    job, _ = await job_of(request), await body_of(request, Nothing)
-    return answer(await shown(request, await request.app[DESK].commands.retract(job)))
+    """`POST /api/jobs/{id}/retract`."""
+    job, _ = await job_of(request), await body_of(request, EmptyRequest)
+    return json_response(await render_job(request, await request.app[CONTROL].commands.retract(job)))
 
 
 async def cancel_job(request: web.Request) -> web.Response:
-    """Stop a job."""
-    job, _ = await job_of(request), await body_of(request, Nothing)
-    return answer(await shown(request, await request.app[DESK].commands.cancel(job)))
+    """`POST /api/jobs/{id}/cancel`."""
+    job, _ = await job_of(request), await body_of(request, EmptyRequest)
+    return json_response(await render_job(request, await request.app[CONTROL].commands.cancel(job)))
 
 
 async def approve_job(request: web.Request) -> web.Response:
-    """Let a held job out."""
-    job, _ = await job_of(request), await body_of(request, Nothing)
-    return answer(await shown(request, await request.app[DESK].commands.approve(job)))
+    """`POST /api/jobs/{id}/approve`."""
+    job, _ = await job_of(request), await body_of(request, EmptyRequest)
+    return json_response(await render_job(request, await request.app[CONTROL].commands.approve(job)))
 
 
 async def reject_job(request: web.Request) -> web.Response:
-    """Stop a held job."""
-    job, asked = await job_of(request), await body_of(request, Rejection)
-    return answer(await shown(request, await request.app[DESK].commands.reject(job, asked.reason)))
+    """`POST /api/jobs/{id}/reject`."""
+    job, body = await job_of(request), await body_of(request, RejectRequest)
+    return json_response(await render_job(request, await request.app[CONTROL].commands.reject(job, body.reason)))
 
 
 async def pause(request: web.Request) -> web.Response:
-    """Start nothing new."""
-    await body_of(request, Nothing)
+    """`POST /api/pause`."""
+    await body_of(request, EmptyRequest)
     return await _pause(request, paused=True)
 
 
 async def resume(request: web.Request) -> web.Response:
-    """Go on."""
-    await body_of(request, Nothing)
+    """`POST /api/resume`."""
+    await body_of(request, EmptyRequest)
     return await _pause(request, paused=False)
 
 
 async def _pause(request: web.Request, *, paused: bool) -> web.Response:
-    control = request.app[DESK]
+    control = request.app[CONTROL]
     await (control.pause() if paused else control.resume())
-    control.hub.tell("daemon", lambda: {"paused": paused})
-    return answer({"paused": paused})
+    control.hub.send("daemon", lambda: {"paused": paused})
+    return json_response({"paused": paused})
 
 
 async def wake(request: web.Request) -> web.Response:
-    """Ask sources to look now."""
-    asked = await body_of(request, Wake)
-    await request.app[DESK].wake(asked.source)
-    return answer({"woken": asked.source})
+    """`POST /api/wake`: let sources look now."""
+    body = await body_of(request, WakeRequest)
+    await request.app[CONTROL].wake(body.source)
+    return json_response({"woken": body.source})
+
+
+async def retry_jobs(request: web.Request) -> web.Response:
+    """`POST /api/retry`: retry several jobs; one that cannot be retried does not stop the others."""
+    body, control = await body_of(request, RetryJobsRequest), request.app[CONTROL]
+    retried, refused = [], []
+    for job_id in body.jobs or await _select_jobs(control, body):
+        try:
+            job = await job_named(control, job_id)
+            job = await control.retry(job.id, fresh_settings=body.fresh_settings)
+        except (Problem, Fault, IllegalMove, Conflict) as refusal:
+            refused.append({"job": job_id, "why": str(refusal)})
+        else:
+            retried.append(await render_job(request, job))
+    return json_response({"retried": retried, "not_retried": refused})
+
+
+async def _select_jobs(control: ControlApi, body: RetryJobsRequest) -> list[str]:
+    found = await control.store.jobs(states=body.states, pipeline=body.pipeline, limit=body.limit)
+    # A published job has something to retry only where it has a reason.
+    return [job.id for job in reversed(found) if job.state is not State.PUBLISHED or job.reason]

@@ -1,4 +1,4 @@
-"""`/api/audit`: what the sources' other sides have, held against the jobs."""
+"""`/api/audit`: what the sources list now, compared with the jobs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from aiohttp import web
 
 from vidd.model.audit import Audit, Finding
-from vidd.web.api import answer
-from vidd.web.control_port import DESK
+from vidd.web.api import json_response
+from vidd.web.control_port import CONTROL
 
 COUNTS = ("seen", "processed", "duplicate", "missing", "under_way", "refused", "waiting")
 LISTS = ("duplicate", "missing", "under_way", "refused", "waiting")
 
 
-def _finding_json(one: Finding) -> dict[str, Any]:
+def _finding_json(finding: Finding) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "why": one.why,
-        "jobs": [{"id": job.id, "state": job.state, "source": job.source} for job in one.jobs],
+        "name": finding.name,
+        "why": finding.why,
+        "jobs": [{"id": job.id, "state": job.state, "source": job.source} for job in finding.jobs],
     }
 
 
@@ -29,10 +29,10 @@ def _counts(audit: Audit) -> dict[str, int]:
 
 def audits_json(audits: Sequence[Audit]) -> dict[str, Any]:
     """Totals, and each source with its lists; what is processed is only counted."""
-    each = [_counts(audit) for audit in audits]
+    by_audit = [_counts(audit) for audit in audits]
     return {
         "ok": all(audit.ok for audit in audits),
-        **{name: sum(counts[name] for counts in each) for name in COUNTS},
+        **{name: sum(counts[name] for counts in by_audit) for name in COUNTS},
         "sources": [
             {
                 "source": audit.source,
@@ -40,14 +40,14 @@ def audits_json(audits: Sequence[Audit]) -> dict[str, Any]:
                 "pipeline": audit.pipeline,
                 "ok": audit.ok,
                 **counts,
-                "lists": {name: [_finding_json(one) for one in getattr(audit, name)] for name in LISTS},
+                "lists": {name: [_finding_json(finding) for finding in getattr(audit, name)] for name in LISTS},
             }
-            for audit, counts in zip(audits, each, strict=True)
+            for audit, counts in zip(audits, by_audit, strict=True)
         ],
     }
 
 
 async def show_audit(request: web.Request) -> web.Response:
-    """Ask the sources that can tell what they have."""
+    """`GET /api/audit`: ask the sources that can list what they have."""
     query = request.query
-    return answer(audits_json(await request.app[DESK].audit(query.get("source"), query.get("pipeline"))))
+    return json_response(audits_json(await request.app[CONTROL].audit(query.get("source"), query.get("pipeline"))))

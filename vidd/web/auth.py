@@ -1,7 +1,7 @@
-"""Who may ask. The socket's file permissions speak for whoever comes through it; over TCP a bearer token does.
+"""Access to the port: by the socket's file permissions, or over TCP by a bearer token.
 
-On a loopback address reading is free, for names that cannot be somebody else's (DNS rebinding); acting always takes
-a token, since any page in a browser on this machine can post there.
+On a loopback address GET needs no token, if the Host header names this machine (against DNS rebinding); POST always
+needs one, since any page in a browser on this machine can post there.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from vidd.errors import Refused
-from vidd.web.problem import Do, Problem
+from vidd.web.problem import Handler, Problem
 
-OPEN: web.AppKey[set[Do]] = web.AppKey("open")
+OPEN: web.AppKey[set[Handler]] = web.AppKey("open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,14 @@ class Listen:
 
 
 def parse_listen(text: str) -> Listen:
-    """`127.0.0.1:8080`, `[::1]:8080` or `name:8080`; Refused for anything else."""
+    """Parse `127.0.0.1:8080`, `[::1]:8080` or `name:8080`. Refused for anything else."""
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
     if not host or port is None or parts.path or parts.username or parts.query:
-        raise Refused(f"The address {text!r} is no host:port: write it like 127.0.0.1:8080 in [daemon] listen.")
+        raise Refused(f"The address {text!r} is not host:port: write it like 127.0.0.1:8080 in [daemon] listen.")
     return Listen(host, port)
 
 
@@ -56,8 +56,8 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-class Door:
-    """The rules for one listening address. Refused where others could reach it and there is no token to ask for."""
+class AccessRules:
+    """The rules for a listening address. Refused if other machines could reach it and there is no token."""
 
     def __init__(self, listen: Listen, tokens: Sequence[str]) -> None:
         if any(len(token.strip()) < 16 for token in tokens):
@@ -73,15 +73,15 @@ class Door:
         self._loopback = listen.loopback
         self._hosts = {listen.host.lower(), "localhost", socket.gethostname().lower()}
 
-    def knows(self, authorization: str | None) -> bool:
-        """Whether this is one of the tokens; it takes the same time for all of them."""
+    def has_token(self, authorization: str | None) -> bool:
+        """Whether the header has one of the tokens, compared in constant time."""
         scheme, _, token = (authorization or "").partition(" ")
         given = _digest(token.strip())
         found = [hmac.compare_digest(given, known) for known in self._tokens]
         return scheme.lower() == "bearer" and any(found)
 
-    def is_called(self, host: str) -> bool:
-        """Whether a Host header names this address: a known name, or a number, which nobody can rebind."""
+    def is_own_name(self, host: str) -> bool:
+        """Whether a Host header names this machine: by a known name, or by an IP address, which nobody can rebind."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
@@ -94,12 +94,12 @@ class Door:
             return False
         return True
 
-    def ask(self, request: web.Request, *, is_open: bool) -> None:
-        """Let a request in, or raise the Problem that says why not."""
-        if self.knows(request.headers.get("Authorization")):
+    def check(self, request: web.Request, *, is_open: bool) -> None:
+        """Raise the Problem that says why a request is not allowed; return if it is."""
+        if self.has_token(request.headers.get("Authorization")):
             return
         host = request.headers.get("Host")
-        if host is not None and not self.is_called(host):
+        if host is not None and not self.is_own_name(host):
             raise Problem(421, f"This daemon is not called {host!r}: use its address, or send a token.")
         reads = request.method in {"GET", "HEAD"}
         if is_open or (reads and self._loopback):
@@ -107,32 +107,32 @@ class Door:
         if not self._tokens:
             raise Problem(
                 403,
-                "Over TCP this takes a token, and none is set: use the socket in the state directory, as the vidd "
-                "command does, or set [daemon] tokens.",
+                "Authentication required, and no token is set: use the socket in the state directory, as the vidd "
+                "command does, or set `[daemon] tokens`.",
             )
         raise Problem(
             401,
-            "This takes one of the tokens of [daemon] tokens: send it as Authorization: Bearer TOKEN.",
+            "Authentication required: send `Authorization: Bearer <token>` with a token from `[daemon] tokens`.",
             headers={"WWW-Authenticate": 'Bearer realm="vidd"'},
         )
 
 
-DOOR: web.AppKey[Door] = web.AppKey("door")
+ACCESS: web.AppKey[AccessRules] = web.AppKey("access")
 
 
 def _through_socket(request: web.Request) -> bool:
-    its = request.transport.get_extra_info("socket") if request.transport else None
-    return its is not None and its.family == socket.AF_UNIX
+    connection = request.transport.get_extra_info("socket") if request.transport else None
+    return connection is not None and connection.family == socket.AF_UNIX
 
 
-def admitted(request: web.Request, *, is_open: bool) -> None:
-    """Ask at the door, unless the request came through the socket."""
+def check_access(request: web.Request, *, is_open: bool) -> None:
+    """Apply the access rules, unless the request came through the socket. Raises Problem."""
     if not _through_socket(request):
-        request.app[DOOR].ask(request, is_open=is_open)
+        request.app[ACCESS].check(request, is_open=is_open)
 
 
 @web.middleware
-async def guard(request: web.Request, handler: Do) -> web.StreamResponse:
-    """Let nobody in who may not ask this."""
-    admitted(request, is_open=request.match_info.handler in request.app[OPEN])
+async def require_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer a request only if the access rules allow it."""
+    check_access(request, is_open=request.match_info.handler in request.app[OPEN])
     return await handler(request)

@@ -1,4 +1,4 @@
-"""What the port needs from the daemon. The composition root sits at this control; the tests put somebody else there."""
+"""ControlApi: what the port needs from the daemon."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """One supervised source; `last_event` is when it last saw something, `note` what a person may want to know all the same."""
+    """A supervised source. `last_event`: when it last saw something. `note`: what a person may want to know though it is up."""
 
     name: str
     kind: str
@@ -35,7 +35,7 @@ class Watcher:
 
 @dataclass(frozen=True, slots=True)
 class Ffmpeg:
-    """The ffmpeg in use, and the names of what it lacks. `version` is None where it cannot be run."""
+    """The ffmpeg in use, and what it lacks. `version` is None if it cannot be run."""
 
     version: str | None
     missing: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Ffmpeg:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the daemon is. `reasons` are sentences, empty when `ok`; `disk_free` is bytes; `queue` waits, `running` runs."""
+    """The daemon's health. `reasons`: sentences, empty when `ok`. `disk_free`: bytes. `queue`, `running`: numbers of jobs."""
 
     ok: bool
     version: str
@@ -85,8 +85,8 @@ class CommandsApi(Protocol):
 class ControlApi(Protocol):
     """The daemon as the port sees it.
 
-    What acts on a job is given a whole id of a job that exists. It raises `IllegalMove` where the job's state does
-    not lead there, `Conflict` where somebody else was first, and `Refused` with a sentence.
+    Methods that act on a job get the complete id of a job that exists. They raise `IllegalMove` if the job's state does
+    not allow it, `Conflict` if somebody else was first, and `Refused` with a sentence.
     """
 
     store: Store
@@ -99,13 +99,13 @@ class ControlApi(Protocol):
         """What needs nothing but the job."""
 
     async def health(self) -> Health:
-        """How the daemon is, from memory: it is asked many times a second."""
+        """The daemon's health, from memory: it is asked for many times a second."""
 
     async def explain(self, job: Job) -> Explanation:
         """What a job waits for."""
 
     async def log(self, job_id: str, most: int) -> tuple[str, bool]:
-        """The last so many bytes of what a job's programs said, and whether that is all; "" where none was run."""
+        """The last `most` bytes of the output of a job's programs, and whether that is all of it."""
 
     async def submit(
         self,
@@ -119,44 +119,44 @@ class ControlApi(Protocol):
     ) -> tuple[Job, bool]:
         """The job of this arrival, and whether it is new.
 
-        The same key is the same job, and Refused where it stands for another location or pipeline; None leaves
-        the key to the daemon.
+        The same key is the same job. Raises Refused if the key belongs to another location or pipeline. None leaves the
+        key to the daemon.
         """
 
     async def retry(self, job_id: str, *, fresh_settings: bool, replace: bool = False) -> Job:
-        """Take a job up again, with the settings stored with it or with those of now.
+        """Retry a job, with the settings stored with it or with the present ones.
 
-        `replace`: where another job has brought the talk out, this one takes its place.
+        `replace`: where another job has published the talk, this one replaces its publications.
         """
 
     async def rework(
         self, job_id: str, *, step: str | None, changes: Mapping[str, Any], extra: Sequence[str], dry_run: bool
     ) -> tuple[Job, dict[str, Any] | None]:
-        """Run a job again from a step, with changed options and added arguments, and have what is out follow.
+        """Run a job again from a step, with changed options and more arguments, and update what is published.
 
-        With `dry_run` nothing is done, and what would be is the second of the two.
+        With `dry_run` nothing changes, and the second value is the outlook.
         """
 
     async def undo(self, job_id: str, *, dry_run: bool) -> tuple[Job, dict[str, Any] | None]:
-        """Bring back the results of before the last rework; `dry_run` as for a rework."""
+        """Bring back the results from before the last rework; `dry_run` as for a rework."""
 
     async def pause(self) -> None:
         """Start nothing new; what runs goes on."""
 
     async def resume(self) -> None:
-        """The opposite of `pause`."""
+        """Start jobs again."""
 
     async def wake(self, source: str | None) -> None:
-        """Ask a source, or all of them, to look now; Refused where there is none of that name."""
+        """Let a source, or all of them, look now. Refused if there is no such source."""
 
     async def audit(self, source: str | None, pipeline: str | None) -> Sequence[Audit]:
-        """Hold what sources list against the jobs; Refused where there is no such source, or it cannot list."""
+        """Compare what sources list with the jobs. Refused if there is no such source, or it cannot list."""
 
-    def fronts(self) -> Sequence[SourceRoute]:
-        """The routes that sources bring now."""
+    def source_routes(self) -> Sequence[SourceRoute]:
+        """The routes that sources bring at present."""
 
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
-        """How far what runs is, by job id."""
+        """The progress of what runs, by job id."""
 
 
-DESK: web.AppKey[ControlApi] = web.AppKey("control")
+CONTROL: web.AppKey[ControlApi] = web.AppKey("control")

@@ -1,7 +1,7 @@
-"""What happens, told to whoever listens now, and kept for a while for who comes back.
+"""Broadcasts the daemon's events to the listeners of `/api/events`, and keeps the newest for those who reconnect.
 
-An id is `<run>-<number>`: another run's id, or one that fell out of the ring, is answered with `reset`, and the
-listener reads everything again. Progress is told at most four times a second for each part, and is not kept.
+An id is `<run>-<number>`. An id of another run, or of an event that is no longer kept, is answered with `reset`, and the
+listener reads everything again. Progress goes out at most four times a second for each part, and is not kept.
 """
 
 from __future__ import annotations
@@ -31,62 +31,62 @@ from vidd.web.serializers import job_json, progress_json, publication_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BREATH = 0.25
+_PROGRESS_INTERVAL = 0.25
 _NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class Ended(Exception):
-    """Nothing more comes: the port stops, or the listener was too slow."""
+    """No more events come: the port stops, or the listener was too slow."""
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One message. `id` is None for what is not kept; `data` makes the JSON when it is sent."""
+class ServerEvent:
+    """An event as it is sent. `id` is None if it is not kept; `data` makes the JSON when it is sent."""
 
     id: str | None
     name: str
     data: Callable[[], Any]
 
     def encode(self) -> bytes:
-        """As server-sent events have it."""
+        """The event in the format of server-sent events."""
         head = f"id: {self.id}\n" if self.id else ""
         return f"{head}event: {self.name}\ndata: {json.dumps(self.data(), default=str)}\n\n".encode()
 
 
 class Subscription:
-    """One listener's queue, of a bounded depth. One that is full has ended: nobody waits for a slow listener."""
+    """A listener's queue of bounded depth. It ends when it is full: nobody waits for a slow listener."""
 
     def __init__(self, hub: Hub, depth: int) -> None:
         self._hub = hub
         self._depth = depth
-        self._waiting: deque[Happening] = deque()
+        self._waiting: deque[ServerEvent] = deque()
         self._something = asyncio.Event()
         self.ended = False
 
     def __enter__(self) -> Self:
-        """Listen."""
+        """The subscription."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop listening."""
         self._hub.leave(self)
 
-    def offer(self, happening: Happening) -> None:
-        """Queue one, or end."""
+    def put(self, event: ServerEvent) -> None:
+        """Queue an event, or end if the queue is full."""
         if len(self._waiting) >= self._depth:
             self.end()
             return
-        self._waiting.append(happening)
+        self._waiting.append(event)
         self._something.set()
 
     def end(self) -> None:
-        """Let the listener go, with what was queued."""
+        """End the subscription and drop what is queued."""
         self.ended = True
         self._waiting.clear()
         self._something.set()
 
-    async def next(self, patience: float) -> Happening | None:
-        """The next one; None after so many seconds of silence; Ended when nothing more comes."""
+    async def next(self, patience: float) -> ServerEvent | None:
+        """The next event; None after `patience` seconds without one. Raises Ended if no more come."""
         try:
             async with asyncio.timeout(patience):
                 await self._something.wait()
@@ -94,16 +94,16 @@ class Subscription:
             return None
         if self.ended:
             raise Ended
-        happening = self._waiting.popleft()
+        event = self._waiting.popleft()
         if not self._waiting:
             self._something.clear()
-        return happening
+        return event
 
 
 class Hub:
-    """An Observer that tells everybody who listens.
+    """Sends the events it observes to its listeners.
 
-    `ring` is how many messages are kept, `depth` how many may wait for one listener, `seats` how many may listen.
+    `ring`: how many events are kept. `depth`: how many may wait for a listener. `seats`: how many may listen.
     """
 
     def __init__(
@@ -111,26 +111,26 @@ class Hub:
     ) -> None:
         self._run = secrets.token_hex(4)
         self._number = 0
-        self._ring: deque[Happening] = deque(maxlen=ring)
+        self._ring: deque[ServerEvent] = deque(maxlen=ring)
         self._depth, self._seats, self._monotonic = depth, seats, monotonic
         self._listeners: set[Subscription] = set()
-        self._spoken: dict[str, dict[str, float]] = {}
+        self._sent_at: dict[str, dict[str, float]] = {}
 
-    def note(self, event: Event) -> None:
-        """Tell an event, where it is one that people follow."""
+    def observe(self, event: Event) -> None:
+        """Send an event, if it is one that people follow."""
         match event:
             case JobMoved():
-                self._spoken.pop(event.job.id, None)
-                self.tell("job", lambda: {"job": job_json(event.job), "before": event.before})
+                self._sent_at.pop(event.job.id, None)
+                self.send("job", lambda: {"job": job_json(event.job), "before": event.before})
             case Progressed():
                 if self._due(event):
-                    self._tell(Happening(None, "progress", lambda: {"job": event.job, **progress_json(event)}))
+                    self._broadcast(ServerEvent(None, "progress", lambda: {"job": event.job, **progress_json(event)}))
             case PublicationMoved():
-                self.tell("publication", lambda: publication_json(event.publication))
+                self.send("publication", lambda: publication_json(event.publication))
             case StepStarted():
-                self.tell("step", lambda: {"job": event.job, "step": event.step, "kind": event.kind, "fate": None})
+                self.send("step", lambda: {"job": event.job, "step": event.step, "kind": event.kind, "fate": None})
             case StepEnded():
-                self.tell(
+                self.send(
                     "step",
                     lambda: {
                         "job": event.job,
@@ -141,9 +141,9 @@ class Hub:
                     },
                 )
             case Retried():
-                self.tell("retry", lambda: {"kind": event.kind, "reason": event.reason})
+                self.send("retry", lambda: {"kind": event.kind, "reason": event.reason})
             case WatcherMoved():
-                self.tell(
+                self.send(
                     "watcher",
                     lambda: {"name": event.name, "kind": event.kind, "up": event.up, "reason": event.reason},
                 )
@@ -151,53 +151,53 @@ class Hub:
                 pass
 
     def _due(self, event: Progressed) -> bool:
-        now, parts = self._monotonic(), self._spoken.setdefault(event.job, {})
+        now, parts = self._monotonic(), self._sent_at.setdefault(event.job, {})
         ended = event.fraction == 1.0
-        if not ended and now - parts.get(event.part, -_BREATH) < _BREATH:
+        if not ended and now - parts.get(event.part, -_PROGRESS_INTERVAL) < _PROGRESS_INTERVAL:
             return False
         parts[event.part] = now
         return True
 
-    def tell(self, name: str, data: Callable[[], Any]) -> None:
-        """Tell something, and keep it for who comes back."""
+    def send(self, name: str, data: Callable[[], Any]) -> None:
+        """Send an event, and keep it for listeners who reconnect."""
         self._number += 1
-        happening = Happening(f"{self._run}-{self._number}", name, data)
-        self._ring.append(happening)
-        self._tell(happening)
+        event = ServerEvent(f"{self._run}-{self._number}", name, data)
+        self._ring.append(event)
+        self._broadcast(event)
 
-    def _tell(self, happening: Happening) -> None:
+    def _broadcast(self, event: ServerEvent) -> None:
         for listener in tuple(self._listeners):
-            listener.offer(happening)
+            listener.put(event)
             if listener.ended:
                 self._listeners.discard(listener)
 
     def subscribe(self, last: str | None = None) -> Subscription:
-        """Listen, from after the message `last` where it is still kept; RetryLater where all seats are taken."""
+        """Subscribe, from after the event `last` if it is still kept. RetryLater if too many listen."""
         if len(self._listeners) >= self._seats:
             raise RetryLater(f"{self._seats} listeners follow the events already: end one of them first.", after=30)
         missed = self._since(last)
         subscription = Subscription(self, self._depth + len(missed))
-        for happening in missed:
-            subscription.offer(happening)
+        for event in missed:
+            subscription.put(event)
         self._listeners.add(subscription)
         return subscription
 
-    def _since(self, last: str | None) -> list[Happening]:
+    def _since(self, last: str | None) -> list[ServerEvent]:
         here = f"{self._run}-{self._number}"
         if not last:
-            return [Happening(here, "hello", dict)]
+            return [ServerEvent(here, "hello", dict)]
         run, _, number = last.partition("-")
         oldest = self._number - len(self._ring)
         if run != self._run or not _NUMBER.fullmatch(number) or not oldest <= int(number) <= self._number:
-            return [Happening(here, "reset", dict)]
+            return [ServerEvent(here, "reset", dict)]
         return list(self._ring)[int(number) - oldest :]
 
     def leave(self, subscription: Subscription) -> None:
-        """Stop telling this one."""
+        """Remove a subscription."""
         self._listeners.discard(subscription)
 
     def end(self) -> None:
-        """Let everybody go who listens now."""
+        """End all subscriptions."""
         for listener in self._listeners:
             listener.end()
         self._listeners.clear()

@@ -1,4 +1,4 @@
-"""What a job waits for, why, since when, when it is tried again, and what a person can do: one pure function."""
+"""Explains what a job waits for: why, since when, when vidd will retry, and what a person can do. Pure."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _MOST_STUCK = (
     PublicationState.PENDING,
 )
 
-_GOING = {
+_WAITING_FOR = {
     PublicationState.PENDING: "{what} to begin",
     PublicationState.STARTED: "{what} to end",
     PublicationState.SENT: "the other side's answer to {what}",
 }
 
-_OPENING = frozenset(
+_SENTENCE_OPENERS = frozenset(
     ["A", "An", "At", "In", "It", "Its", "No", "Nobody", "Nothing", "Of", "On", "Something", "The", "There", "This"]
 )
 
@@ -39,15 +39,15 @@ def _clock(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _within(sentence: str) -> str:
-    """A sentence as it goes on after "because": names keep their capital, the words that open a sentence do not."""
+def _after_because(sentence: str) -> str:
+    """A sentence as it continues after "because": without the capital of its first word, unless that is a name."""
     first, space, rest = sentence.partition(" ")
-    return f"{first.lower()}{space}{rest}" if first in _OPENING else sentence
+    return f"{first.lower()}{space}{rest}" if first in _SENTENCE_OPENERS else sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`waiting_for` is None when the job is done with. `unblock` names what a person can do, the best first."""
+    """What a job waits for; `waiting_for` is None for nothing. `unblock`: what a person can do, the best first."""
 
     waiting_for: str | None
     because: str
@@ -58,7 +58,7 @@ class Explanation:
     @property
     def sentence(self) -> str:
         """All of it in one line."""
-        because = _within(self.because.rstrip("."))
+        because = _after_because(self.because.rstrip("."))
         head = (
             f"Waiting for {self.waiting_for} because {because}"
             if self.waiting_for
@@ -74,7 +74,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """All that is known of a job."""
+    """A job and what is known of it."""
 
     job: Job
     publications: Sequence[Publication]
@@ -121,8 +121,8 @@ def _seen(case: _Case) -> Explanation:
 def _ready(case: _Case) -> Explanation:
     if case.paused:
         return _resume(case)
-    because = "other jobs are running or are more urgent; it starts by itself when a place is free"
-    return case.answer("a free place", because, case.cancel)
+    because = "other jobs are running or are more urgent; vidd starts it when a slot is free"
+    return case.answer("a free slot", because, case.cancel)
 
 
 def _working(case: _Case) -> Explanation:
@@ -139,18 +139,18 @@ def _held(case: _Case) -> Explanation:
     return case.answer("a person's approval", because, f"vidd approve {case.job.id}", reject)
 
 
-def _sending(case: _Case, one: Publication) -> Explanation:
-    what = f"the notice {one.name}" if one.notice else f"the publisher {one.name}"
-    because = f"{one.name} ({one.kind}): {one.reason or SENDING_MEANING[one.state]}"
-    since = one.changed
+def _explain_publication(case: _Case, publication: Publication) -> Explanation:
+    what = f"the notice {publication.name}" if publication.notice else f"the publisher {publication.name}"
+    because = f"{publication.name} ({publication.kind}): {publication.reason or SENDING_MEANING[publication.state]}"
+    since = publication.changed
     # A published job cannot be cancelled any more.
     cancel = (case.cancel,) if State.CANCELLED in MOVES[case.job.state] else ()
     retry = case.retry
-    match one.state:
+    match publication.state:
         case PublicationState.UNSURE:
             resolve = f"vidd resolve {case.job.id}"
-            then = f"look at the other side of {one.name}; if it is there, {resolve} --published URL; if not, {resolve} --again"
-            waits = f"a person to look whether {one.name} arrived"
+            then = f"look at the other side of {publication.name}; if it is there, {resolve} --published URL; if not, {resolve} --again"
+            waits = f"a person to look whether {publication.name} arrived"
             return case.answer(waits, because, then, f"{retry} asks the other side once more", *cancel, since=since)
         case PublicationState.REFUSED:
             fresh = f"after a change of the settings, {retry} --fresh-settings"
@@ -158,38 +158,38 @@ def _sending(case: _Case, one: Publication) -> Explanation:
         case PublicationState.WAITING:
             if case.paused:
                 return _resume(case)
-            return case.answer(what, because, f"{retry} tries now", *cancel, since=since, next_try=one.until)
+            return case.answer(what, because, f"{retry} tries now", *cancel, since=since, next_try=publication.until)
         case _:
-            going = _GOING[one.state].format(what=what)
-            return case.answer(going, because, *cancel, since=since)
+            waiting_for = _WAITING_FOR[publication.state].format(what=what)
+            return case.answer(waiting_for, because, *cancel, since=since)
 
 
-_SETTLED = frozenset({PublicationState.DONE, PublicationState.RETRACTED})
+_FINISHED = frozenset({PublicationState.DONE, PublicationState.RETRACTED})
 
 
 def _most_stuck(publications: Sequence[Publication]) -> Publication | None:
-    open_ones = [publication for publication in publications if publication.state not in _SETTLED]
-    return min(open_ones, key=lambda publication: _MOST_STUCK.index(publication.state), default=None)
+    unfinished = [publication for publication in publications if publication.state not in _FINISHED]
+    return min(unfinished, key=lambda publication: _MOST_STUCK.index(publication.state), default=None)
 
 
 def _notices(case: _Case) -> list[Publication]:
-    """Those that the job waits for: what tells of a failure goes its own way."""
-    told = failure_notices(case.job.settings)
-    return [publication for publication in case.publications if publication.notice and publication.name not in told]
+    """The notices that the job waits for; it does not wait for notices of failures."""
+    failures = failure_notices(case.job.settings)
+    return [publication for publication in case.publications if publication.notice and publication.name not in failures]
 
 
 def _publishing(case: _Case) -> Explanation:
     effects = [publication for publication in case.publications if not publication.notice]
     stuck = _most_stuck(effects) or _most_stuck(_notices(case))
     if stuck:
-        return _sending(case, stuck)
+        return _explain_publication(case, stuck)
     return case.answer("its last state to be saved", "every publisher has a receipt")
 
 
 def _published(case: _Case) -> Explanation:
     stuck = _most_stuck(_notices(case))
     if stuck:
-        return _sending(case, stuck)
+        return _explain_publication(case, stuck)
     stale = next(
         (
             publication
@@ -199,7 +199,7 @@ def _published(case: _Case) -> Explanation:
         None,
     )
     if stale:
-        because = f"{stale.name} ({stale.kind}) is out, but not as its row says: {stale.reason}"
+        because = f"{stale.name} ({stale.kind}) is published, but not as its row says: {stale.reason}"
         return case.answer(f"a change of {stale.name}", because, f"correct what it says, then {case.retry}")
     return case.answer(None, "it is published and all its notices went out")
 
@@ -221,17 +221,17 @@ def _refused(case: _Case) -> Explanation:
 
 
 def _unsure(case: _Case) -> Explanation:
-    told = failure_notices(case.job.settings)
+    failures = failure_notices(case.job.settings)
     lost = next(
         (
             publication
             for publication in case.publications
-            if publication.state is PublicationState.UNSURE and publication.name not in told
+            if publication.state is PublicationState.UNSURE and publication.name not in failures
         ),
         None,
     )
     if lost:
-        return _sending(case, lost)
+        return _explain_publication(case, lost)
     look = f"look at the other side; then vidd resolve {case.job.id} --published URL, or --again"
     return case.answer("a person to look whether it arrived", case.reason(), look)
 
@@ -243,7 +243,7 @@ def _excluded(case: _Case) -> Explanation:
 
 
 def _cancelled(case: _Case) -> Explanation:
-    return case.answer(None, case.reason(), f"{case.retry} takes it up again")
+    return case.answer(None, case.reason(), f"{case.retry} starts it again")
 
 
 _BY_STATE = {
@@ -271,6 +271,6 @@ def explain(
     programme: Programme | None = None,
     progress: Sequence[Progressed] = (),
 ) -> Explanation:
-    """What `job` waits for. `programme` is its pipeline's, `progress` what the daemon knows of its running parts."""
+    """What `job` waits for. `programme` is that of its pipeline, `progress` that of its running parts."""
     case = _Case(job, publications, watchers or {}, paused, now, programme, progress)
     return _BY_STATE[job.state](case)

@@ -1,4 +1,4 @@
-"""`/health` and `/metrics`: how the daemon is, for curl, load balancers and Prometheus."""
+"""`/health`, `/livez` and `/metrics`: the daemon's health, for curl, load balancers and Prometheus."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from vidd.web.control_port import DESK
-from vidd.web.job_counts import Counting
+from vidd.web.control_port import CONTROL
+from vidd.web.job_counts import JobCounter
 from vidd.web.serializers import moment
 
 if TYPE_CHECKING:
     from vidd.web.control_port import Health, Watcher
-    from vidd.web.job_counts import Census
+    from vidd.web.job_counts import JobCounts
 
-COUNTING: web.AppKey[Counting] = web.AppKey("counting")
+COUNTER: web.AppKey[JobCounter] = web.AppKey("counting")
 
 
 def _watcher_json(watcher: Watcher) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def _watcher_json(watcher: Watcher) -> dict[str, Any]:
     }
 
 
-def health_json(health: Health, census: Census) -> dict[str, Any]:
+def health_json(health: Health, counts: JobCounts) -> dict[str, Any]:
     """The document of `/health`."""
     return {
         "ok": health.ok,
@@ -40,8 +40,8 @@ def health_json(health: Health, census: Census) -> dict[str, Any]:
         "paused": health.paused,
         "queue": health.queue,
         "running": health.running,
-        "jobs": census.by_state,
-        "incomplete": sum(census.incomplete.values()),
+        "jobs": counts.by_state,
+        "incomplete": sum(counts.incomplete.values()),
         "watchers": {name: _watcher_json(watcher) for name, watcher in sorted(health.watchers.items())},
         "disk_free": health.disk_free,
         "ffmpeg": {"version": health.ffmpeg.version, "missing": list(health.ffmpeg.missing)},
@@ -49,17 +49,22 @@ def health_json(health: Health, census: Census) -> dict[str, Any]:
 
 
 async def show_health(request: web.Request) -> web.Response:
-    """200 when all is well, 503 with the reasons when not."""
-    # Counting may be what finds out that the store is away.
-    census = await request.app[COUNTING].look()
-    health = await request.app[DESK].health()
-    text = json.dumps(health_json(health, census), indent=2)
+    """`GET /health`: 200 when all is well, 503 with the reasons when not."""
+    # Counted first, since that may find out that the store is away.
+    counts = await request.app[COUNTER].count()
+    health = await request.app[CONTROL].health()
+    text = json.dumps(health_json(health, counts), indent=2)
     return web.json_response(text=f"{text}\n", status=200 if health.ok else 503)
 
 
+async def show_liveness(_request: web.Request) -> web.Response:
+    """`GET /livez`: 200 as long as the event loop answers, whatever the health."""
+    return web.json_response({"ok": True})
+
+
 async def show_metrics(request: web.Request) -> web.Response:
-    """The text format of Prometheus."""
-    control = request.app[DESK]
-    census = await request.app[COUNTING].look()
-    text = control.metrics.scrape(await control.health(), census, control.clock.now())
+    """`GET /metrics`: Prometheus' text format."""
+    control = request.app[CONTROL]
+    counts = await request.app[COUNTER].count()
+    text = control.metrics.scrape(await control.health(), counts, control.clock.now())
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -1,4 +1,4 @@
-"""How many jobs there are, counted at most once a second however often it is asked."""
+"""Counts jobs for `/health` and `/metrics`, at most once a second."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from vidd.errors import RetryLater
 from vidd.model.job import State
 from vidd.ports import Store
 
-_FRESH = 1.0
-_PATIENCE = 2.0
-"""Seconds a count may take before the one before it has to do."""
+_MAX_AGE = 1.0
+_TIMEOUT = 2.0
+"""Seconds a count may take; after that the count before it serves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class JobCounts:
     """Jobs by pipeline and state, and when the oldest that could start arrived.
 
-    `incomplete` are the published ones, by pipeline, of which a notice or a change did not go out.
+    `incomplete`: published jobs by pipeline of which a notice or a change did not go out.
     """
 
     counts: Mapping[tuple[str, State], int] = field(default_factory=dict)
@@ -38,31 +38,31 @@ class Census:
         return total
 
 
-class Counting:
-    """Asks the store. While one count is under way, or the store is away, others are given the one before it."""
+class JobCounter:
+    """Counts by the store. While a count is under way, or the store is away, callers get the count before it."""
 
     def __init__(self, store: Store, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store, self._monotonic = store, monotonic
-        self._census: Census | None = None
+        self._newest: JobCounts | None = None
         self._taken = 0.0
         self._lock = asyncio.Lock()
 
-    async def look(self) -> Census:
-        """The newest census, at most a second old, or as old as the count under way."""
-        if self._census and (self._lock.locked() or self._monotonic() - self._taken < _FRESH):
-            return self._census
+    async def count(self) -> JobCounts:
+        """The newest counts, at most a second old, or as old as the count under way."""
+        if self._newest and (self._lock.locked() or self._monotonic() - self._taken < _MAX_AGE):
+            return self._newest
         async with self._lock:
-            if self._census and self._monotonic() - self._taken < _FRESH:
-                return self._census
-            # How the daemon is must be told above all while the store is away.
+            if self._newest and self._monotonic() - self._taken < _MAX_AGE:
+                return self._newest
+            # /health must answer above all while the store is away.
             if self._store.trouble is None:
                 with suppress(RetryLater, TimeoutError):
-                    async with asyncio.timeout(_PATIENCE):
-                        self._census = await self._count()
+                    async with asyncio.timeout(_TIMEOUT):
+                        self._newest = await self._ask_store()
             self._taken = self._monotonic()
-            return self._census or Census()
+            return self._newest or JobCounts()
 
-    async def _count(self) -> Census:
+    async def _ask_store(self) -> JobCounts:
         counts = await self._store.counts()
         oldest = await self._store.oldest((State.SEEN, State.READY))
-        return Census(counts, oldest, await self._store.incomplete())
+        return JobCounts(counts, oldest, await self._store.incomplete())

@@ -1,4 +1,4 @@
-"""What Prometheus reads. Counters and histograms follow the events; gauges are set when they are scraped."""
+"""The metrics of `/metrics`. Counters and histograms follow the events; gauges are set at each scrape."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from vidd.web.control_port import Health
-    from vidd.web.job_counts import Census
+    from vidd.web.job_counts import JobCounts
 
 Type = Literal["counter", "gauge", "histogram"]
 
@@ -104,10 +104,10 @@ METRICS: tuple[Described, ...] = (
 
 
 class Metrics:
-    """An Observer with a registry of its own, so that several can live in one process."""
+    """Counts events in a registry of its own, so that several daemons can live in one process."""
 
     def __init__(self) -> None:
-        # A second series for each counter says nothing that its reset at a restart does not.
+        # The *_created series say no more than a counter's reset at a restart does.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -163,7 +163,7 @@ class Metrics:
                 for publication_state in PublicationState:
                     self._publications.labels(row["kind"], publication_state)
 
-    def note(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """Count an event."""
         match event:
             case JobMoved():
@@ -192,9 +192,9 @@ class Metrics:
         counter.inc(max(0, restarts - self._restarts_seen.get((name, kind), 0)))
         self._restarts_seen[name, kind] = restarts
 
-    def scrape(self, health: Health, census: Census, now: datetime) -> bytes:
-        """Set the gauges and give the text format 0.0.4."""
-        self._set_jobs(health, census, now)
+    def scrape(self, health: Health, counts: JobCounts, now: datetime) -> bytes:
+        """Set the gauges; returns the metrics in the text format 0.0.4."""
+        self._set_jobs(health, counts, now)
         self._up.clear()
         self._last.clear()
         for watcher in health.watchers.values():
@@ -209,13 +209,13 @@ class Metrics:
         self._build.labels(health.version, platform.python_version(), health.ffmpeg.version or "").set(1)
         return generate_latest(self.registry)
 
-    def _set_jobs(self, health: Health, census: Census, now: datetime) -> None:
+    def _set_jobs(self, health: Health, counts: JobCounts, now: datetime) -> None:
         self._jobs.clear()
         self._incomplete.clear()
-        for pipeline in {pipeline for pipeline, _ in census.counts}:
+        for pipeline in {pipeline for pipeline, _ in counts.counts}:
             for state in State:
-                self._jobs.labels(pipeline, state).set(census.counts.get((pipeline, state), 0))
-            self._incomplete.labels(pipeline).set(census.incomplete.get(pipeline, 0))
+                self._jobs.labels(pipeline, state).set(counts.counts.get((pipeline, state), 0))
+            self._incomplete.labels(pipeline).set(counts.incomplete.get(pipeline, 0))
         self._depth.set(health.queue)
-        age = (now - census.oldest).total_seconds() if census.oldest else 0.0
+        age = (now - counts.oldest).total_seconds() if counts.oldest else 0.0
         self._oldest.set(max(0.0, age))

@@ -1,4 +1,4 @@
-"""What went well but not as it was asked for: a shortened title, a cell that a person keeps, a cut that had to be encoded."""
+"""The notes of a job: what did not go exactly as asked for, such as a shortened title or a cut that had to be encoded."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 def notes_of(talk: Talk | None, steps: Iterable[StepRecord], publications: Iterable[Publication]) -> list[str]:
-    """Sentences, each with what it is about: the talk's row, a step or a publication."""
-    notes = [f"{talk.facts.get('row', 'the row')}: {one}" for one in _listed(talk.facts)] if talk else []
+    """Sentences, each headed by the talk's row, the step or the publication that it is about."""
+    notes = [f"{talk.facts.get('row', 'the row')}: {note}" for note in _listed(talk.facts)] if talk else []
     for step in steps:
         left_out = step.outcome.facts.get("left_out")
-        for one in left_out if isinstance(left_out, list) else ():
-            notes += [f"{step.name}: {one.get('name')}: {one['why']}"] if isinstance(one, dict) and "why" in one else []
+        items = left_out if isinstance(left_out, list) else []
+        described = [item for item in items if isinstance(item, dict) and "why" in item]
+        notes += [f"{step.name}: {item.get('name')}: {item['why']}" for item in described]
     for publication in publications:
         facts: Mapping[str, Any] = publication.receipt.facts if publication.receipt else {}
         notes += [f"{publication.name}: {note}" for note in _listed(facts)]

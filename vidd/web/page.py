@@ -1,4 +1,4 @@
-"""The page: files without any data in them, so they can be read without a token. The script asks the API."""
+"""The page: files without data, which need no token. The script asks the API."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def _serve(request: web.Request, name: str) -> web.Response:
 
 
 async def show_page(request: web.Request) -> web.Response:
-    """The page itself."""
+    """`GET /`."""
     return _serve(request, "page.html")
 
 
 async def show_style(request: web.Request) -> web.Response:
-    """How it looks."""
+    """`GET /page.css`."""
     return _serve(request, "page.css")
 
 
 async def show_script(request: web.Request) -> web.Response:
-    """What it does."""
+    """`GET /page.js`."""
     return _serve(request, "page.js")
 
 
 async def show_words(request: web.Request) -> web.Response:
-    """How it says numbers and times."""
+    """`GET /words.js`: how the page writes numbers and times."""
     return _serve(request, "words.js")

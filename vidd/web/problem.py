@@ -1,4 +1,4 @@
-"""Every error is `application/problem+json` (RFC 9457): a status, and a sentence somebody can act on."""
+"""Errors as `application/problem+json` (RFC 9457): a status, and a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vidd.errors import Fault, OutcomeUnknown, RetryLater
 from vidd.model.job import IllegalMove
 from vidd.ports import Conflict
 
-Do = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _log = structlog.get_logger("vidd.web")
 
@@ -28,7 +28,7 @@ _SENTENCES = {
 
 
 class Problem(Exception):
-    """An answer that is an error. `members` are added to the document, `headers` to the answer."""
+    """An answer that is an error. `members` are added to the document, `headers` to the response."""
 
     def __init__(
         self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
@@ -37,7 +37,7 @@ class Problem(Exception):
         self.status, self.detail, self.headers, self.members = status, detail, headers, members
 
     def response(self) -> web.Response:
-        """As an answer."""
+        """The problem as a response."""
         document: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -89,8 +89,8 @@ def _from_race(error: IllegalMove | Conflict) -> Problem:
 
 
 @web.middleware
-async def problems(request: web.Request, handler: Do) -> web.StreamResponse:
-    """Turn whatever is raised into a problem document; a defect is logged and only its reference is told."""
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every exception with a problem document; a defect is logged, and the answer has only its reference."""
     try:
         return await handler(request)
     except Problem as known:
@@ -104,7 +104,7 @@ async def problems(request: web.Request, handler: Do) -> web.StreamResponse:
     except (IllegalMove, Conflict) as error:
         problem = _from_race(error)
     except Exception:
-        # The port's edge: a defect ends as an answer, unless there is nobody left to answer.
+        # A defect ends here as an answer, unless the client is gone.
         if request.transport is None or request.transport.is_closing():
             raise
         problem = _from_defect(request)

@@ -1,4 +1,4 @@
-"""The nouns as JSON. What can be used to act in somebody's name (tokens, signed queries, passwords) stays inside."""
+"""Jobs, steps and publications as JSON, without what could be used to act for somebody (tokens, signed queries, passwords)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def moment(time: datetime | None) -> str | None:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else None
 
 
-def shown_location(location: str) -> str:
+def public_location(location: str) -> str:
     """A location without user, password and query: a signed address is as good as a key."""
     try:
         parts = urlsplit(location)
@@ -58,7 +58,7 @@ def job_json(job: Job, *, progress: Iterable[Progressed] = (), link: str | None 
         "pipeline": job.pipeline,
         "source": job.source,
         "name": job.name,
-        "location": shown_location(job.location),
+        "location": public_location(job.location),
         "talk": job.talk,
         "state": job.state,
         "meaning": MEANING[job.state],
@@ -69,12 +69,12 @@ def job_json(job: Job, *, progress: Iterable[Progressed] = (), link: str | None 
         "priority": job.priority,
         "attempt": job.attempt,
         "link": link,
-        "progress": [progress_json(one) for one in progress],
+        "progress": [progress_json(part) for part in progress],
     }
 
 
 def _check_json(artifact: Artifact, policy: Policy) -> dict[str, Any] | None:
-    """The record of a file's check, with a line that sums it up, and what was found by the policy."""
+    """The record of a file's check with its summary, and its findings under the policy."""
     record = artifact.facts.get("check")
     if record is None:
         return None
@@ -127,6 +127,6 @@ def publication_json(publication: Publication) -> dict[str, Any]:
 
 
 def link_of(publications: Iterable[Publication]) -> str | None:
-    """Where the job's video can be seen: the first receipt's address that is no notice's."""
+    """The address of the job's video: the first one in a receipt of a publisher."""
     receipts = (publication.receipt for publication in publications if not publication.notice and publication.receipt)
     return next((receipt.url for receipt in receipts if receipt.url), None)

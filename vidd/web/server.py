@@ -1,4 +1,4 @@
-"""The port: its routes, and the two places where it listens."""
+"""The web port: its routes, and the TCP address and the socket on which it listens."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ import errno
 import socket
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
 from vidd.errors import Refused
-from vidd.web import api, audit, events, health, openapi, page, retries
-from vidd.web.auth import DOOR, OPEN, Door, Listen, guard, parse_listen
-from vidd.web.control_port import DESK, ControlApi
-from vidd.web.job_counts import Counting
-from vidd.web.problem import problems
-from vidd.web.route import Route
-from vidd.web.source_routes import fronts
+from vidd.web import api, audit, events, health, openapi, page
+from vidd.web.auth import ACCESS, OPEN, AccessRules, Listen, parse_listen, require_access
+from vidd.web.control_port import CONTROL, ControlApi
+from vidd.web.job_counts import JobCounter
+from vidd.web.problem import Handler, problems
+from vidd.web.source_routes import source_routes
 from vidd.web.store_guard import store_needed
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the port. `is_open`: it asks for no token, wherever the port listens. `head`: HEAD may be asked too."""
+
+    method: str
+    path: str
+    handler: Handler
+    is_open: bool = False
+    head: bool = True
+
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/", page.show_page, is_open=True),
@@ -27,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/page.js", page.show_script, is_open=True),
     Route("GET", "/words.js", page.show_words, is_open=True),
     Route("GET", "/health", health.show_health, is_open=True),
+    Route("GET", "/livez", health.show_liveness, is_open=True),
     Route("GET", "/metrics", health.show_metrics),
     Route("GET", "/api/openapi.json", openapi.show_openapi, is_open=True),
     Route("GET", "/api/jobs", api.list_jobs),
@@ -43,7 +56,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/jobs/{id}/approve", api.approve_job),
     Route("POST", "/api/jobs/{id}/reject", api.reject_job),
     Route("GET", "/api/audit", audit.show_audit),
-    Route("POST", "/api/retry", retries.retry_jobs),
+    Route("POST", "/api/retry", api.retry_jobs),
     Route("GET", "/api/dead-letters", api.list_dead_letters),
     Route("GET", "/api/events", events.follow_events, head=False),
     Route("POST", "/api/pause", api.pause),
@@ -51,8 +64,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/wake", api.wake),
 )
 
-_BODY = 1024 * 1024
-_GRACE = 5.0
+_MAX_BODY = 1024 * 1024
+_SHUTDOWN_TIMEOUT = 5.0
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -71,20 +84,22 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
     response.headers["Server"] = "vidd"
 
 
-def make_app(control: ControlApi, *, door: Door | None = None, heartbeat: float = 15.0) -> web.Application:
-    """The application; `heartbeat` is in seconds."""
-    app = web.Application(middlewares=[problems, fronts, guard, store_needed], client_max_size=_BODY)
-    app[DESK] = control
-    app[DOOR] = door or Door(Listen("127.0.0.1", 0), ())
-    app[OPEN] = {route.do for route in ROUTES if route.is_open}
-    app[health.COUNTING] = Counting(control.store)
+def make_app(control: ControlApi, *, access: AccessRules | None = None, heartbeat: float = 15.0) -> web.Application:
+    """The aiohttp application; `heartbeat` is in seconds."""
+    app = web.Application(
+        middlewares=[problems, source_routes, require_access, store_needed], client_max_size=_MAX_BODY
+    )
+    app[CONTROL] = control
+    app[ACCESS] = access or AccessRules(Listen("127.0.0.1", 0), ())
+    app[OPEN] = {route.handler for route in ROUTES if route.is_open}
+    app[health.COUNTER] = JobCounter(control.store)
     app[events.HEARTBEAT] = heartbeat
     app[events.STOPPING] = asyncio.Event()
     for route in ROUTES:
         if route.method == "GET":
-            app.router.add_get(route.path, route.do, allow_head=route.head)
+            app.router.add_get(route.path, route.handler, allow_head=route.head)
         else:
-            app.router.add_route(route.method, route.path, route.do)
+            app.router.add_route(route.method, route.path, route.handler)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_end_streams)
     return app
@@ -92,7 +107,7 @@ def make_app(control: ControlApi, *, door: Door | None = None, heartbeat: float 
 
 async def _end_streams(app: web.Application) -> None:
     app[events.STOPPING].set()
-    app[DESK].hub.end()
+    app[CONTROL].hub.end()
 
 
 class Port:
@@ -105,11 +120,11 @@ class Port:
         self.address: tuple[str, int] | None = None
 
     async def start(self, listen: str | None, socket_path: Path | None, tokens: Sequence[str] = ()) -> None:
-        """Listen. Refused where an address is taken, cannot be had, or is open to others without a token."""
+        """Listen. Refused if an address is taken or cannot be used, or if other machines could reach it without a token."""
         where = parse_listen(listen) if listen else None
-        door = Door(where or Listen("127.0.0.1", 0), tokens)
-        app = make_app(self._control, door=door, heartbeat=self._heartbeat)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE)
+        access = AccessRules(where or Listen("127.0.0.1", 0), tokens)
+        app = make_app(self._control, access=access, heartbeat=self._heartbeat)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await self._runner.setup()
         try:
             if socket_path:
@@ -133,23 +148,23 @@ class Port:
         )
 
     async def _listen_on_socket(self, runner: web.AppRunner, path: Path) -> None:
-        _clear(path)
-        its = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        _remove_stale_socket(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            its.bind(str(path))
+            listener.bind(str(path))
             # Nobody can connect before it listens, so there is no moment at which it is open to others.
             path.chmod(0o660)
         except OSError as error:
-            its.close()
+            listener.close()
             why = str(error) if error.errno is None else error.strerror
             raise Refused(
                 f"vidd cannot make its socket {path}: {why}; choose another (or shorter) [daemon] state."
             ) from None
         self._socket = (path, path.stat().st_ino)
-        await web.SockSite(runner, its).start()
+        await web.SockSite(runner, listener).start()
 
     async def stop(self) -> None:
-        """Stop listening, end the streams at once, let answers under way go out, and take the socket away."""
+        """Stop listening, end the streams at once, finish answers under way, and remove the socket."""
         if self._runner:
             await self._runner.cleanup()
         if self._socket:
@@ -159,21 +174,23 @@ class Port:
         self._runner = self._socket = self.address = None
 
 
-def _clear(path: Path) -> None:
-    """Take away a socket nobody listens on; Refused where somebody does, or where it is something else."""
+def _remove_stale_socket(path: Path) -> None:
+    """Remove a socket that nobody listens on. Refused if somebody does, or if the file is no socket."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise Refused(f"{path} is no socket: move it away, vidd puts its own there.")
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(1.0)
+        raise Refused(f"{path} is not a socket: move it away, vidd puts its own there.")
+    with socket.socket(socket.AF_UNIX) as probing:
+        probing.settimeout(1.0)
         try:
-            asking.connect(str(path))
+            probing.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
             return
         except OSError as error:
-            raise Refused(f"Whoever listens on {path} cannot be asked ({error}): end it, or move the socket.") from None
+            raise Refused(
+                f"The process that listens on {path} does not answer ({error}): end it, or move the socket."
+            ) from None
     raise Refused(f"Another vidd listens on {path}: stop it first, or choose another [daemon] state.")
