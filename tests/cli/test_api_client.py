@@ -124,7 +124,7 @@ async def test_events_come_as_they_happen_and_end_with_the_daemon():
         async for event in daemon.events():
             told.append(event)
             if event.name == "hello":
-                control.hub.note(JobMoved(job, State.READY))
+                control.hub.observe(JobMoved(job, State.READY))
             else:
                 ending = asyncio.create_task(port.stop())
         await ending
@@ -138,7 +138,7 @@ async def test_events_go_on_from_where_they_were_left():
         following = daemon.events()
         last = (await anext(following)).id
         await following.aclose()
-        control.hub.note(JobMoved(a_job(State.WORKING), State.READY))
+        control.hub.observe(JobMoved(a_job(State.WORKING), State.READY))
         following = daemon.events(last)
         assert (await anext(following)).name == "job"
         await following.aclose()
