@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vidd import __version__
-from vidd.cli import accounts, audit, commands, dataset, demo, follow, kinds, queries, retry, rework, run
+from vidd.cli import accounts, audit, commands, dataset, demo, follow, kinds, probe, queries, retry, rework, run
 from vidd.cli.exit_codes import SHORT
 from vidd.cli.import_config import import_config
 
@@ -56,6 +56,7 @@ for command in (
     commands.resume,
     queries.health,
     audit.audit,
+    probe.probe,
     kinds.kinds,
     kinds.schema,
 ):

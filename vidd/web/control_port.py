@@ -58,25 +58,25 @@ class Health:
 
 
 class CommandsApi(Protocol):
-    """What a person may ask of a job, as `engine.commands` does it.
+    """What a person may do with a job; `vidd.engine.commands` implements it.
 
-    Raises `IllegalMove` if the job's state does not lead there, `Conflict` if somebody else was first, `Refused` otherwise.
+    Raises `IllegalMove` if the job's state does not allow it, `Conflict` if somebody else was first, `Refused` otherwise.
     """
 
     async def resolve(self, job: Job, *, published: str | None, name: str | None = None) -> Job:
-        """Say of an unsure publication where it is to be seen, or with None that it did not arrive."""
+        """Record where an unsure publication is, or with None that it did not arrive."""
 
     async def resend(self, job: Job, names: Sequence[str] = ()) -> Job:
-        """Send notices that went out once more; without names, those that write to people."""
+        """Send notices that went out once more; without names, the mails."""
 
     async def retract(self, job: Job) -> Job:
-        """Take back what is out."""
+        """Take back what a job published."""
 
     async def cancel(self, job: Job) -> Job:
         """Stop a job."""
 
     async def approve(self, job: Job) -> Job:
-        """Let a held job out."""
+        """Let a held job go out."""
 
     async def reject(self, job: Job, reason: str) -> Job:
         """Stop a held job, and keep the reason."""
@@ -96,7 +96,7 @@ class ControlApi(Protocol):
 
     @property
     def commands(self) -> CommandsApi:
-        """What needs nothing but the job."""
+        """The commands that need nothing but the job."""
 
     async def health(self) -> Health:
         """The daemon's health, from memory: it is asked for many times a second."""
