@@ -133,7 +133,7 @@ async def test_an_object_has_all_that_its_key_may_name(sent):
 def test_a_file_on_pcloud_has_all_that_its_place_may_name(sent):
     options = pcloud_publisher.Options(account="a", folder="1")
     given = {name: naming(names_in(options, name)) for name in ("folder", "name", "path")}
-    assert pcloud_publisher._plan(pcloud_publisher.Options(account="a", **given), sent).wanted
+    assert pcloud_publisher._plan(pcloud_publisher.Options(account="a", **given), sent).files
 
 
 def test_what_a_source_brought_may_be_named_and_cannot_be_judged():
