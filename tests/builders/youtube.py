@@ -21,7 +21,7 @@ from vidd.ports import Encoder, PublishContext, Tools
 PIECE = 256 * 1024
 MOVIE = bytes(range(256)) * 3000
 TALK = Talk("t1", "On things", "All of them.", (Speaker("Ada"),), stage="Main")
-FACTS = {"title": "On things", "description": "Ada\n\nAll of them.", "tags": ["Ada", "Main EngineContext"]}
+FACTS = {"title": "On things", "description": "Ada\n\nAll of them.", "tags": ["Ada", "Main Stage"]}
 
 
 class Clock:

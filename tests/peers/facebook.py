@@ -148,7 +148,7 @@ class Facebook(Service):
         self.page_size = 25
         self._number = 1000
 
-    def page(self, node: str = "1001", name: str = "Main EngineContext", token: str = "EAAPAGETOKEN1001SECRET") -> Node:
+    def page(self, node: str = "1001", name: str = "Main Stage", token: str = "EAAPAGETOKEN1001SECRET") -> Node:
         """A page with a token of its own."""
         self.nodes[node] = Node(node, name)
         self.tokens[token] = node

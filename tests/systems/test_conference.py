@@ -112,8 +112,8 @@ HEADINGS = [
     "status",
 ]
 HEADINGS += ["link", "library link"]
-ROW = ["t1", "On <Looms>", "How they weave.", "Ada; Grace", "ada@t1.example; grace@t1.example", "Main EngineContext"]
-OTHER = ["t2", "Kept back", "", "Ada", "ada@t2.example", "Main EngineContext", "1"]
+ROW = ["t1", "On <Looms>", "How they weave.", "Ada; Grace", "ada@t1.example; grace@t1.example", "Main Stage"]
+OTHER = ["t2", "Kept back", "", "Ada", "ada@t2.example", "Main Stage", "1"]
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def conference(place):
         facebook.page()
         key = sheets.oauth.add_service_account(f"{sheets.url}/token", "robot@project.example", scopes=(SHEETS, READING))
         (place.root / "robot.json").write_text(key)
-        tab = sheets.book().add("Main EngineContext", [HEADINGS, ROW, OTHER], height=20, width=16)
+        tab = sheets.book().add("Main Stage", [HEADINGS, ROW, OTHER], height=20, width=16)
         place.config.write_text(
             SETTINGS.format(
                 root=place.root, s3=s3, youtube=youtube.url, facebook=facebook.url, sheets=sheets.url,
@@ -175,8 +175,8 @@ def test_a_talk_goes_everywhere_follows_its_row_and_is_taken_back(place, clip):
         assert job["link"] == link
         assert (video.snippet["title"], video.status["privacyStatus"]) == ("On \u2039Looms\u203a", "public")
         assert video.snippet["description"] == "Ada and Grace\n\nHow they weave."
-        assert {"Ada", "Grace", "Main EngineContext"} < set(video.snippet["tags"])
-        [playlist] = world.youtube.titled("Main EngineContext")
+        assert {"Ada", "Grace", "Main Stage"} < set(video.snippet["tags"])
+        [playlist] = world.youtube.titled("Main Stage")
         assert [one[1] for one in playlist.items] == [video.id]
         assert "Ada and Grace" in film.description
         assert (film.sha256, len(keys(world))) == (video.arrived.sum, 1)

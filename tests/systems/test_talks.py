@@ -67,7 +67,7 @@ path = "programme.csv"
 """
 SECRETS = {"VIDD_ACCOUNTS__LIBRARY__SECRET_KEY": "SECRETEXAMPLE", "VIDD_ACCOUNTS__POST__PASSWORD": "s3cret"}
 # This MiniStack does not encode the keys of its events, so a plus would not come through; test_s3_event.py has it.
-NAME = "Centre EngineContext ü_t1_000000_000003.mp4"
+NAME = "Centre Stage ü_t1_000000_000003.mp4"
 
 
 class Cloud:

@@ -18,9 +18,9 @@ PAGES = 120
 def service(tmp_path_factory):
     service = Facebook()
     for number in range(PAGES):
-        service.page(str(1001 + number), f"EngineContext {number}", f"EAAB-page-token-{1001 + number}-wxyz")
+        service.page(str(1001 + number), f"Stage {number}", f"EAAB-page-token-{1001 + number}-wxyz")
     service.nodes["1003"].name = 'Große "Bühne"'
-    service.nodes["1004"].name = "EngineContext 0"
+    service.nodes["1004"].name = "Stage 0"
     service.nodes["1005"].name = "舞台"
     service.user(USER, [str(1001 + number) for number in range(PAGES)])
     certificate = make_certificate(tmp_path_factory.mktemp("certificate"))
@@ -53,7 +53,7 @@ def test_all_pages_are_listed_with_masked_tokens(service, settings):
     told = run(settings, "--account", "person")
     assert told.exit_code == 0
     lines = told.stdout.splitlines()[:PAGES]
-    assert lines[0].split() == ["1001", "EAAB…wxyz", "EngineContext", "0"]
+    assert lines[0].split() == ["1001", "EAAB…wxyz", "Stage", "0"]
     assert lines[-1].split()[0] == str(1000 + PAGES)
     assert "page-token" not in told.output
     assert USER not in told.output
@@ -64,7 +64,7 @@ def test_tokens_are_shown_whole_only_when_asked_for(settings):
     (first, *_), shown = (
         json.loads(run(settings, "--account", "person", "--json", *more).stdout) for more in ([], ["--reveal"])
     )
-    assert first == {"page": "1001", "name": "EngineContext 0", "token": "EAAB…wxyz", "account": "stage_0"}
+    assert first == {"page": "1001", "name": "Stage 0", "token": "EAAB…wxyz", "account": "stage_0"}
     assert shown[0]["token"] == "EAAB-page-token-1001-wxyz"
     assert "EAAB-page-token-1001-wxyz" in run(settings, "--account", "person", "--reveal").stdout
 
@@ -78,7 +78,7 @@ def test_the_settings_it_writes_can_be_read_and_hold_no_token(settings):
     assert len(table["accounts"]) == PAGES
     (publisher,) = table["pipelines"]["talks"]["publish"]
     assert publisher["accounts"]['Große "Bühne"'] == "groe_buhne"
-    assert publisher["accounts"]["EngineContext 0"] == "stage_0"
+    assert publisher["accounts"]["Stage 0"] == "stage_0"
     assert "page-token" not in told.partition("\n\n")[2]
 
 

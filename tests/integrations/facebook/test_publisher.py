@@ -31,7 +31,7 @@ TALK = Talk(
     "t1",
     title="On Looms",
     description="How they weave.",
-    stage="Main EngineContext",
+    stage="Main Stage",
     speakers=(Speaker("Ada"), Speaker("Grace", "g@example.org")),
 )
 
@@ -397,31 +397,29 @@ async def test_a_video_that_is_processed_for_too_long_is_shown_to_a_person(servi
 
 
 async def test_each_stage_has_its_page(service, desk):
-    service.page("2002", "Side EngineContext", "EAASIDETOKEN")
+    service.page("2002", "Side Stage", "EAASIDETOKEN")
     desk.tools.accounts["side"] = an_account(service, token="EAASIDETOKEN", page="2002")
-    options = the_options(accounts={"Side EngineContext": "side"})
+    options = the_options(accounts={"Side Stage": "side"})
     await to_the_end(desk, options)
     assert (len(service.published("1001")), len(service.published("2002"))) == (1, 0)
-    other = Desk(
-        a_job("file:///y.mp4", id="02job"), desk.directory, desk.tools, talk=replace(TALK, stage="Side EngineContext")
-    )
+    other = Desk(a_job("file:///y.mp4", id="02job"), desk.directory, desk.tools, talk=replace(TALK, stage="Side Stage"))
     other.add("talk", "out.mp4", FILE)
     receipt, _ = await to_the_end(other, options)
     assert receipt.facts["page"] == "2002"
     assert len(service.published("2002")) == 1
-    with pytest.raises(Refused, match="stage 'Main EngineContext'"):
+    with pytest.raises(Refused, match="stage 'Main Stage'"):
         await attempt(
             Desk(a_job("x"), desk.directory, desk.tools, talk=TALK), facebook_publisher.Options(accounts={"x": "side"})
         )
 
 
 async def test_a_talk_that_changed_its_stage_meanwhile_is_asked_for_on_its_first_page(service, desk):
-    service.page("2002", "Side EngineContext", "EAASIDETOKEN")
+    service.page("2002", "Side Stage", "EAASIDETOKEN")
     desk.tools.accounts["side"] = an_account(service, token="EAASIDETOKEN", page="2002")
-    options = the_options(accounts={"Side EngineContext": "side"})
+    options = the_options(accounts={"Side Stage": "side"})
     with pytest.raises(RetryLater):
         await attempt(desk, options)
-    desk.talk = replace(TALK, stage="Side EngineContext")
+    desk.talk = replace(TALK, stage="Side Stage")
     receipt, _ = await to_the_end(desk, options)
     assert receipt.facts["page"] == "1001"
     assert service.published("2002") == []
@@ -526,10 +524,10 @@ async def test_a_video_is_taken_back_by_its_id_and_a_second_time_without_harm(se
 
 
 async def test_the_check_says_which_page_answers(service, desk):
-    assert await facebook_publisher.check(OPTIONS, desk.tools) == "The page Main EngineContext (1001) can be reached."
-    service.page("2002", "Side EngineContext", "EAASIDETOKEN")
+    assert await facebook_publisher.check(OPTIONS, desk.tools) == "The page Main Stage (1001) can be reached."
+    service.page("2002", "Side Stage", "EAASIDETOKEN")
     desk.tools.accounts["stage-a"] = an_account(service, token="EAASIDETOKEN")
-    with pytest.raises(Refused, match=r"that of 'Side EngineContext' \(2002\), not of the page 1001"):
+    with pytest.raises(Refused, match=r"that of 'Side Stage' \(2002\), not of the page 1001"):
         await facebook_publisher.check(OPTIONS, desk.tools)
     desk.tools.accounts["stage-a"] = an_account(service, page=None)
     with pytest.raises(Refused, match="names no page"):
@@ -588,14 +586,14 @@ def test_settings_without_an_account_or_with_an_unknown_one_are_named(tmp_path, 
     path.write_text(
         '[accounts.main_stage]\nkind = "facebook"\npage = "1 001"\n[sources.in]\nkind = "folder"\npath = "in"\n'
         '[[pipelines.talks.publish]]\nkind = "facebook"\n'
-        '[[pipelines.talks.publish]]\nkind = "facebook"\naccounts = { "Side EngineContext" = "side" }\n'
+        '[[pipelines.talks.publish]]\nkind = "facebook"\naccounts = { "Side Stage" = "side" }\n'
     )
     with pytest.raises(SettingsFault) as caught:
         make_ready(read_settings(path))
     faults = "\n".join(caught.value.faults)
     assert "accounts.main_stage.page: " in faults
     assert re.search(r"pipelines\.talks\.publish\S*: .*give account, or accounts by stage", faults)
-    assert "publish[1].accounts.Side EngineContext: there is no [accounts.side]" in faults
+    assert "publish[1].accounts.Side Stage: there is no [accounts.side]" in faults
     assert TOKEN not in faults
 
 

@@ -102,7 +102,7 @@ def test_googles_client_sees_processing_and_updates_the_whole_part(client, doubl
 def test_googles_client_makes_playlists_and_pages_through_them(client, double):
     video = finished(upload(client))["id"]
     for number in range(7):
-        body = {"snippet": {"title": f"EngineContext {number}"}, "status": {"privacyStatus": "public"}}
+        body = {"snippet": {"title": f"Stage {number}"}, "status": {"privacyStatus": "public"}}
         made = client.playlists().insert(part="snippet,status", body=body).execute()
     item = {"snippet": {"playlistId": made["id"], "resourceId": {"kind": "youtube#video", "videoId": video}}}
     client.playlistItems().insert(part="snippet", body=item).execute()
@@ -111,7 +111,7 @@ def test_googles_client_makes_playlists_and_pages_through_them(client, double):
         answer = request.execute()
         titles += [one["snippet"]["title"] for one in answer["items"]]
         request = client.playlists().list_next(request, answer)
-    assert titles == [f"EngineContext {number}" for number in range(7)]
+    assert titles == [f"Stage {number}" for number in range(7)]
     there = client.playlistItems().list(part="contentDetails", playlistId=made["id"], videoId=video).execute()["items"]
     assert [one["contentDetails"]["videoId"] for one in there] == [video]
     client.playlistItems().delete(id=there[0]["id"]).execute()

@@ -46,7 +46,7 @@ async def test_a_talk_goes_out_with_its_words_in_chunks_and_into_the_stages_play
     assert video.snippet == {
         "title": "On things",
         "description": "Ada\n\nAll of them.",
-        "tags": ["vidd-01ABCDEF", "Ada", "Main EngineContext"],
+        "tags": ["vidd-01ABCDEF", "Ada", "Main Stage"],
         "categoryId": "22",
     }
     assert video.status["privacyStatus"] == "unlisted"

@@ -305,11 +305,11 @@ async def test_a_row_that_is_gone_is_refused_and_one_that_is_put_back_is_written
 
 
 async def test_one_tab_for_each_stage(context):
-    other = context.book.add("EngineContext B", [["Programme of stage B"], ["link", "id"], ["", "u-1"]], width=5)
+    other = context.book.add("Stage B", [["Programme of stage B"], ["link", "id"], ["", "u-1"]], width=5)
     await context.follow(TalkStatus("u-1", Status.PUBLISHED, "https://u"), TalkStatus("t-1", Status.FAILED))
     assert other.texts() == [["Programme of stage B"], ["link", "id", "status"], ["https://u", "u-1", "published"]]
     assert context.tab.texts()[1][2] == "failed"
-    other.title = "EngineContext B, renamed"
+    other.title = "Stage B, renamed"
     await context.follow(TalkStatus("u-1", Status.FAILED))
     assert other.texts()[2][2] == "failed"
 
@@ -399,7 +399,7 @@ async def test_what_google_will_never_take_is_refused_with_its_words(context):
 
 
 async def test_a_tab_that_lost_its_heading_leaves_the_programme_as_it_was(context, tmp_path):
-    other = context.book.add("EngineContext B", [["uuid"], ["u-1"]])
+    other = context.book.add("Stage B", [["uuid"], ["u-1"]])
     context = HeldInlet(tmp_path, now=NOON)
     context.tools = context.tools
     async with watching(source.watch(source.Options(**GOOGLE), context), context):
@@ -416,7 +416,7 @@ async def test_a_tab_that_lost_its_heading_leaves_the_programme_as_it_was(contex
 
 
 async def test_recordings_on_this_machine_need_a_directory_that_is_named(context, tmp_path):
-    context.book.add("EngineContext B", [["uuid", "ready", "recording"], ["u-1", "yes", "journal.sqlite"]])
+    context.book.add("Stage B", [["uuid", "ready", "recording"], ["u-1", "yes", "journal.sqlite"]])
     context = HeldInlet(tmp_path, now=NOON)
     context.tools = context.tools
     async with watching(source.watch(source.Options(**GOOGLE), context), context):

@@ -80,8 +80,8 @@ class Run:
                 rows.append([f"{stage}-{number}", f"row {stage}.{number}", f"first {stage}.{number}", "", "", ""])
                 if self.rolls.random() < 0.3:
                     rows.append(["", f"pause {stage}.{number}", "", "", "", ""])
-            self.far.book().add(f"EngineContext {stage}", rows, height=len(rows) + 2, width=len(HEADINGS))
-            tab = self.far.book().tab(f"EngineContext {stage}")
+            self.far.book().add(f"Stage {stage}", rows, height=len(rows) + 2, width=len(HEADINGS))
+            tab = self.far.book().tab(f"Stage {stage}")
             for number, row in enumerate(rows[1:], 1):
                 tab.cells[number].tag = row[1]
                 for column, heading in enumerate(HEADINGS[:3]):
