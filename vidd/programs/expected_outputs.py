@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.files.tree import leaves, tree_artifact
 from vidd.model.media import Artifact
 from vidd.programs.json_check import check_json
@@ -115,7 +115,10 @@ def within(directory: Path, text: str) -> Path:
     """A path below the job's directory; Refused if it leads out of it."""
     pure = PurePosixPath(text.strip())
     if not pure.parts or pure.is_absolute() or ".." in pure.parts or not text.isprintable():
-        raise Refused(f"The path {quoted(text)} is not below the job's directory: correct its template.")
+        raise Refused(
+            f"The path {quoted(text)} is not below the job's directory: correct its template.",
+            code=FaultCode.BAD_SETTINGS,
+        )
     return directory / pure
 
 

@@ -107,10 +107,13 @@ def call_of(
     """The call of these settings for one job; Refused if it cannot be made. `count_outputs`: see `Call`."""
     where = context.directory / render(options.directory, fields).strip()
     if not where.is_dir():
-        raise Refused(f"There is no directory {printable(str(where))} to run it in: correct the step's directory.")
+        raise Refused(
+            f"There is no directory {printable(str(where))} to run it in: correct the step's directory.",
+            code=FaultCode.BAD_SETTINGS,
+        )
     own = _words(options.argv, fields)
     if not own:
-        raise Refused("The step's argv comes out empty: correct its templates.")
+        raise Refused("The step's argv comes out empty: correct its templates.", code=FaultCode.BAD_SETTINGS)
     inherited = {name: os.environ[name] for name in options.inherit if name in os.environ}
     return Call(
         name=_display_name(own),
@@ -134,7 +137,10 @@ def call_of(
 def _words(templates: Sequence[str], fields: Mapping[str, Any]) -> list[str]:
     words = [render(text, fields) for text in templates]
     if any("\0" in word for word in words):
-        raise Refused("A word of the command holds a zero byte, which no program can be given: correct its template.")
+        raise Refused(
+            "A word of the command holds a zero byte, which no program can be given: correct its template.",
+            code=FaultCode.BAD_SETTINGS,
+        )
     return [word for word in words if word]
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vidd.aio.shield import in_thread
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,7 +37,9 @@ async def read_chunks(file: int, start: int, end: int, *, name: str) -> AsyncIte
         while start < end:
             chunk = await ahead if isinstance(ahead, asyncio.Task) else ahead
             if not chunk:
-                raise Refused(f"The file {name!a} became shorter while vidd sent it: run the job anew.")
+                raise Refused(
+                    f"The file {name!a} became shorter while vidd sent it: run the job anew.", code=FaultCode.CONFLICT
+                )
             start += len(chunk)
             if start < end:
                 ahead = read(start)

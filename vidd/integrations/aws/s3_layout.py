@@ -116,7 +116,10 @@ class Plan:
     def _target(self, key: str, kind: str, fields: Mapping[str, Any]) -> Target:
         options, job = self._options, self._context.job
         if safe_key(key) in self._keys:
-            raise Refused(f"Two files would be {object_name(self._bucket, key)}: put {{{{ role }}}} into the key.")
+            raise Refused(
+                f"Two files would be {object_name(self._bucket, key)}: put {{{{ role }}}} into the key.",
+                code=FaultCode.BAD_SETTINGS,
+            )
         self._keys.add(key)
         extra = {
             "ContentType": options.content_type or kind,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.files.digest import digest_of
 from vidd.integrations.aws.account import object_name
 
@@ -85,7 +85,10 @@ def safe_key(key: str) -> str:
     elif not key.isprintable():
         problem = "has characters that cannot be printed"
     if problem:
-        raise Refused(f"The key {key[:80]!a} {problem}: use the file_name filter in the template of the key.")
+        raise Refused(
+            f"The key {key[:80]!a} {problem}: use the file_name filter in the template of the key.",
+            code=FaultCode.BAD_SETTINGS,
+        )
     return key
 
 

@@ -219,11 +219,14 @@ def _message(options: Options, notice: Notice) -> _Message:
     filled = {name: harmless(value) for name, value in {**attributes, **more, "id": notice.id}.items() if value}
     message = _Message(harmless(body), filled)
     if not message.body:
-        raise Refused("The body of the message is empty, which no queue takes: correct its template.")
+        raise Refused(
+            "The body of the message is empty, which no queue takes: correct its template.", code=FaultCode.BAD_SETTINGS
+        )
     if message.size > options.largest:
         raise Refused(
             f"The message has {message.size} bytes, and the queue {options.name} takes "
-            f"{int(options.largest)} ({size_in_words(options.largest)}): shorten it, or set `largest` if the queue takes more."
+            f"{int(options.largest)} ({size_in_words(options.largest)}): shorten it, or set `largest` if the queue takes more.",
+            code=FaultCode.BAD_SETTINGS,
         )
     return message
 
@@ -255,5 +258,7 @@ def _group(options: Options, notice: Notice) -> str:
     if re.fullmatch(r"[\x21-\x7e]{1,128}", group):
         return group
     if not group:
-        raise Refused(f"The group of the queue {quoted(options.name)} is empty: correct `group`.")
+        raise Refused(
+            f"The group of the queue {quoted(options.name)} is empty: correct `group`.", code=FaultCode.BAD_SETTINGS
+        )
     return hashlib.sha256(group.encode(errors="replace")).hexdigest()

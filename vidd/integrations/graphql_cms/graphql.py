@@ -16,7 +16,7 @@ import aiohttp
 
 from vidd.aio.shield import in_thread
 from vidd.display_text import printable
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account, has_cookie, session
 from vidd.integrations.graphql_cms.errors import (
     NotAllowed,
@@ -121,7 +121,8 @@ async def _read(reply: aiohttp.ClientResponse, doing: str) -> bytes:
         body += piece
         if len(body) > _MAX_ANSWER:
             raise Refused(
-                f"The CMS answered more than {_MAX_ANSWER // 2**20} MiB at {doing}: ask for it by pages (`paging`)."
+                f"The CMS answered more than {_MAX_ANSWER // 2**20} MiB at {doing}: ask for it by pages (`paging`).",
+                code=FaultCode.BAD_SETTINGS,
             )
     return bytes(body)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.graphql_cms.graphql import Cms
 from vidd.integrations.graphql_cms.records import dig, stable_json
 from vidd.settings.types import Options
@@ -108,7 +108,8 @@ async def _page(cms: Cms, spec: QuerySpec, variables: Mapping[str, Any]) -> tupl
         raise RetryLater(f"The CMS failed at {_DOING} ({answer.errors}); vidd will ask again.")
     fields = ", ".join(answer.data) or "nothing"
     raise Refused(
-        f"The CMS's answer has no list at {spec.objects!r} (it has {fields}): correct `objects` of the source."
+        f"The CMS's answer has no list at {spec.objects!r} (it has {fields}): correct `objects` of the source.",
+        code=FaultCode.BAD_SETTINGS,
     )
 
 
@@ -124,7 +125,10 @@ async def _by_cursor(
         if cursor is None or cursor == "" or not page.objects:
             return
         if stable_json(cursor) in seen:
-            raise Refused(f"The CMS gives the same pages again and again at {_DOING}: correct `paging` of the source.")
+            raise Refused(
+                f"The CMS gives the same pages again and again at {_DOING}: correct `paging` of the source.",
+                code=FaultCode.BAD_SETTINGS,
+            )
         seen.add(stable_json(cursor))
         variables[str(paging.cursor_variable)] = cursor
 

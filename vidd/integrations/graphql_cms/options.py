@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from vidd.display_text import printable
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.integrations.graphql_cms.items import Paging, QuerySpec
 from vidd.integrations.graphql_cms.queries import check_document
 from vidd.integrations.graphql_cms.records import Fields, Upload
@@ -103,7 +103,10 @@ def arrival_of(options: Options, source: str, upload: Upload) -> Arrival:
     template_fields = {**upload.fields, **known}
     location = render(options.recording, template_fields).strip()
     if not location.isprintable() or " " in location or ".." in location.split("/"):
-        raise Refused(f"the address {printable(location, 120)!r} that `recording` makes of it is none")
+        raise Refused(
+            f"the address {printable(location, 120)!r} that `recording` makes of it is none",
+            code=FaultCode.BAD_SETTINGS,
+        )
     return Arrival(
         key=f"cms:{source}:{upload.identity}",
         location=location,

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import printable
-from vidd.errors import Fault, Refused, RetryLater
+from vidd.errors import Fault, FaultCode, Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.graphql import connected
 from vidd.integrations.graphql_cms.items import list_pages
@@ -41,7 +41,8 @@ async def check(options: Options, tools: Tools) -> str:
     account = tools.account(options.account, Account)
     if options.fetch_account is not None and options.fetch_account not in tools.accounts:
         raise Refused(
-            f"There is no account {options.fetch_account!r} to fetch with: correct fetch_account of the source."
+            f"There is no account {options.fetch_account!r} to fetch with: correct fetch_account of the source.",
+            code=FaultCode.BAD_SETTINGS,
         )
     faults: list[str] = []
     sentences: list[str] = []
@@ -59,7 +60,9 @@ async def _check_query(options: Options, account: Account, tools: Tools) -> str:
     async with connected(account, tools) as cms, aclosing(list_pages(cms, options.query_spec, None)) as pages:
         page = await anext(pages)
     if page.errors:
-        raise Refused(f"The CMS answers the query only in part ({page.errors}): correct it, or the CMS.")
+        raise Refused(
+            f"The CMS answers the query only in part ({page.errors}): correct it, or the CMS.", code=FaultCode.REJECTED
+        )
     incomplete = 0
     for value in page.objects:
         try:
@@ -69,7 +72,8 @@ async def _check_query(options: Options, account: Account, tools: Tools) -> str:
                 arrival_of(options, "", upload)
         except NotAnUpload as reason:
             raise Refused(
-                f"Among the objects is one that is no upload: {reason}. Correct `fields` of the source."
+                f"Among the objects is one that is no upload: {reason}. Correct `fields` of the source.",
+                code=FaultCode.BAD_SETTINGS,
             ) from None
     more = " on the first page" if options.paging else ""
     return f"{len(page.objects)} objects are listed{more}, {incomplete} of them not complete yet"

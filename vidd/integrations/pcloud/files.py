@@ -159,7 +159,10 @@ async def rename(client: Client, file: int, folder: int, name: str) -> File:
     doing = f"giving the file {file} its name {quoted(name)} in the folder {folder} on pCloud"
     renamed = await client.call("renamefile", doing, _parse_file, fileid=file, tofolderid=folder, toname=name)
     if renamed.name != name:
-        raise Refused(f"pCloud calls {quoted(name)} {quoted(renamed.name)}: choose a name that pCloud keeps.")
+        raise Refused(
+            f"pCloud calls {quoted(name)} {quoted(renamed.name)}: choose a name that pCloud keeps.",
+            code=FaultCode.REJECTED,
+        )
     return renamed
 
 

@@ -95,7 +95,9 @@ def _relative_path(text: str, what: str) -> str:
         try:
             check_name(name)
         except Refused as refusal:
-            raise Refused(f"{refusal.sentence} It comes from the template of {what}.") from None
+            raise Refused(
+                f"{refusal.sentence} It comes from the template of {what}.", code=FaultCode.BAD_SETTINGS
+            ) from None
     return path
 
 
@@ -120,7 +122,8 @@ def _plan(options: Options, context: PublishContext) -> _Plan:
         for path, file in files.items():
             if path in planned or not path:
                 raise Refused(
-                    f"Two files would be {quoted(path)} in the pCloud folder: put {{{{ role }}}} into name or path."
+                    f"Two files would be {quoted(path)} in the pCloud folder: put {{{{ role }}}} into name or path.",
+                    code=FaultCode.BAD_SETTINGS,
                 )
             planned[path] = file
     folder = render(options.folder, fields_of(context.job, context.talk, context.facts)).strip()
@@ -147,7 +150,8 @@ async def _folder_id(client: Client, plan: _Plan) -> int:
         return await folder_id(client, 0, f"{_relative_path(plan.folder, 'folder')}/{plan.common}")
     raise Refused(
         f"The template of the folder gave {quoted(plan.folder)}, which is no pCloud folder: it must be an id (digits) or a"
-        " path that begins with a slash; check that this job has the facts that the template names."
+        " path that begins with a slash; check that this job has the facts that the template names.",
+        code=FaultCode.BAD_SETTINGS,
     )
 
 
@@ -232,7 +236,10 @@ async def retract(options: Options, context: PublishContext) -> str:
         return f"{subject} was kept, as the settings say."
     token = context.publication.token
     if "put" not in token:
-        raise Refused(f"{subject} was published without noting which files they are: delete them by hand.")
+        raise Refused(
+            f"{subject} was published without noting which files they are: delete them by hand.",
+            code=FaultCode.NOT_FOUND,
+        )
     put = {path: (int(file), int(number)) for path, (file, number) in expand_json(token["put"]).items()}
     async with connect(context.tools, options.account) as client:
         changed = await delete_unchanged(client, int(token["folder"]), put, parallel=options.parallel)

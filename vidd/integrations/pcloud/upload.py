@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from vidd.aio.retry import retry
 from vidd.display_text import quoted
-from vidd.errors import OutcomeUnknown, Refused, RetryLater
+from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.pcloud.api import parsing
 from vidd.integrations.pcloud.files import (
     File,
@@ -120,7 +120,8 @@ class Uploader:
             file = os.open(upload.source, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise Refused(
-                f"vidd cannot read the file {quoted(upload.source.name)} ({error.strerror}): run the job anew."
+                f"vidd cannot read the file {quoted(upload.source.name)} ({error.strerror}): run the job anew.",
+                code=FaultCode.NOT_FOUND,
             ) from None
         with closing(os.fdopen(file, "rb", buffering=0)):
             answer = await self._send_content(file, upload, part, doing)
