@@ -9,7 +9,7 @@ from peers.cms import a_video
 from vidd.errors import Fault, Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.errors import NotAllowed
-from vidd.integrations.graphql_cms.websocket import ConnectionOptions, subscribed
+from vidd.integrations.graphql_cms.websocket import ConnectionOptions, subscribe
 
 QUICK = ConnectionOptions(ping=0)
 PINGS = ConnectionOptions(ping=0.1, pong=0.1)
@@ -23,7 +23,7 @@ async def fault_at(server, tmp_path, options=QUICK, *, heard=None, **account) ->
     try:
         async with (
             asyncio.timeout(20),
-            subscribed(Account(url=server.url, **account), tools, DOCUMENT, options) as line,
+            subscribe(Account(url=server.url, **account), tools, DOCUMENT, options) as line,
         ):
             while True:
                 heard += await line.batch()

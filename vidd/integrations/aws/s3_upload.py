@@ -65,7 +65,7 @@ class Upload:
             await self._put_object()
         else:
             await self._multipart()
-        return await self._verified()
+        return await self._verify()
 
     async def resume(self, earlier: Mapping[str, Any]) -> None:
         """Resume an upload that an earlier attempt began, or abort it if it is of another file or key.
@@ -256,7 +256,7 @@ class Upload:
         loop = asyncio.get_running_loop()
         return lambda size: _count_in_loop(loop, self.meter.add, size)
 
-    async def _verified(self) -> dict[str, Any]:
+    async def _verify(self) -> dict[str, Any]:
         """The object's answer to HEAD; RetryLater if its size is not the file's."""
         found = await self._head()
         if found is None or int(found["ContentLength"]) != self.manifest.size:

@@ -43,7 +43,7 @@ class Answer:
 
 
 class Cms:
-    """A CMS in one session of aiohttp, logged in if the account has a password. Made by `connected`."""
+    """A CMS in one session of aiohttp, logged in if the account has a password. Made by `connect`."""
 
     def __init__(self, account: Account, tools: Tools, web: aiohttp.ClientSession) -> None:
         self.account, self.web = account, web
@@ -109,7 +109,7 @@ class Cms:
 
 
 @asynccontextmanager
-async def connected(account: Account, tools: Tools) -> AsyncIterator[Cms]:
+async def connect(account: Account, tools: Tools) -> AsyncIterator[Cms]:
     """A CMS to ask, in a session of its own that ends with the block."""
     async with session(account, tools) as web:
         yield Cms(account, tools, web)

@@ -14,12 +14,12 @@ from vidd.aio.wait import sleep_or_event
 from vidd.errors import Fault, Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.delivery import Delivery
-from vidd.integrations.graphql_cms.graphql import Cms, connected
+from vidd.integrations.graphql_cms.graphql import Cms, connect
 from vidd.integrations.graphql_cms.items import Page, list_pages
 from vidd.integrations.graphql_cms.memory import CmsMemory
 from vidd.integrations.graphql_cms.options import Options, arrival_of
 from vidd.integrations.graphql_cms.records import Upload, dig
-from vidd.integrations.graphql_cms.websocket import Subscription, SubscriptionEvent, subscribed
+from vidd.integrations.graphql_cms.websocket import Subscription, SubscriptionEvent, subscribe
 from vidd.model.retry import RetryRule, next_try
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class CmsPoller:
         async with AsyncExitStack() as stack:
             try:
                 subscription = await stack.enter_async_context(
-                    subscribed(
+                    subscribe(
                         self.account, self.context.tools, self.options.subscription, self.options.connection_options
                     )
                 )
@@ -135,7 +135,7 @@ class CmsPoller:
         while True:
             async with AsyncExitStack() as stack:
                 try:
-                    cms = await stack.enter_async_context(connected(self.account, self.context.tools))
+                    cms = await stack.enter_async_context(connect(self.account, self.context.tools))
                 except Fault as fault:
                     self.delivery.report("query", fault.sentence)
                 else:

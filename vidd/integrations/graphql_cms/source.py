@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from vidd.display_text import printable
 from vidd.errors import Fault, FaultCode, Refused, RetryLater
 from vidd.integrations.graphql_cms.account import Account
-from vidd.integrations.graphql_cms.graphql import connected
+from vidd.integrations.graphql_cms.graphql import connect
 from vidd.integrations.graphql_cms.items import list_pages
 from vidd.integrations.graphql_cms.options import Options, arrival_of
 from vidd.integrations.graphql_cms.poller import CmsPoller
 from vidd.integrations.graphql_cms.records import NotAnUpload, read_upload, stable_json
-from vidd.integrations.graphql_cms.websocket import subscribed
+from vidd.integrations.graphql_cms.websocket import subscribe
 from vidd.ports import Listed
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ async def check(options: Options, tools: Tools) -> str:
 
 
 async def _check_query(options: Options, account: Account, tools: Tools) -> str:
-    async with connected(account, tools) as cms, aclosing(list_pages(cms, options.query_spec, None)) as pages:
+    async with connect(account, tools) as cms, aclosing(list_pages(cms, options.query_spec, None)) as pages:
         page = await anext(pages)
     if page.errors:
         raise Refused(
@@ -82,7 +82,7 @@ async def _check_query(options: Options, account: Account, tools: Tools) -> str:
 async def _check_subscription(options: Options, account: Account, tools: Tools) -> str:
     if not options.subscription:
         return "there is no subscription to ask for"
-    async with subscribed(account, tools, options.subscription, options.connection_options) as subscription:
+    async with subscribe(account, tools, options.subscription, options.connection_options) as subscription:
         try:
             # A refusal comes at once; an event may take for ever.
             async with asyncio.timeout(_REFUSAL_TIME):
@@ -96,7 +96,7 @@ async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:
     """Everything the CMS lists now."""
     account = tools.account(options.account, Account)
     found: dict[str, Listed] = {}
-    async with connected(account, tools) as cms:
+    async with connect(account, tools) as cms:
         async for page in list_pages(cms, options.query_spec, None):
             if page.errors:
                 raise RetryLater(f"The CMS answered only in part: {page.errors}.")

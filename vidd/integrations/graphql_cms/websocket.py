@@ -22,7 +22,7 @@ from gql.transport.websockets_protocol import WebsocketsProtocolTransportBase
 from vidd.errors import Fault, RetryLater
 from vidd.integrations.graphql_cms.account import Account
 from vidd.integrations.graphql_cms.errors import ConnectionEnd, fault_of_close, fault_of_subscription, join_messages
-from vidd.integrations.graphql_cms.graphql import Cms, connected
+from vidd.integrations.graphql_cms.graphql import Cms, connect
 from vidd.ports import Tools
 
 Protocol = Literal["auto", "graphql-transport-ws", "graphql-ws"]
@@ -157,7 +157,7 @@ class _Transport(WebsocketsProtocolTransportBase):
 
 
 class Subscription:
-    """A subscription that stands: `batch` waits for events. Made by `subscribed`."""
+    """A subscription that stands: `batch` waits for events. Made by `subscribe`."""
 
     def __init__(self, cms: Cms, options: ConnectionOptions) -> None:
         self.cms = cms
@@ -245,11 +245,11 @@ class Subscription:
 
 
 @asynccontextmanager
-async def subscribed(
+async def subscribe(
     account: Account, tools: Tools, document: str, options: ConnectionOptions
 ) -> AsyncIterator[Subscription]:
     """A subscription that stands; its `cms` can be asked in the same session. All of it ends with the block."""
-    async with connected(account, tools) as cms:
+    async with connect(account, tools) as cms:
         await cms.log_in()
         subscription = Subscription(cms, options)
         try:
