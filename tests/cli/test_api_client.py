@@ -128,7 +128,7 @@ async def test_events_come_as_they_happen_and_end_with_the_daemon():
             else:
                 ending = asyncio.create_task(port.stop())
         await ending
-    assert [one.name for one in told] == ["hello", "job"]
+    assert [event.name for event in told] == ["hello", "job"]
     assert told[1].data["job"]["name"] == "a\nb é"
 
 

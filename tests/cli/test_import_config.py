@@ -97,7 +97,7 @@ def test_what_is_not_known_is_said(tmp_path):
 def test_a_file_that_cannot_be_used_is_refused_with_what_is_wrong_in_it(text, fault):
     with pytest.raises(SettingsFault) as refused:
         translate(text)
-    assert any(fault in one for one in refused.value.faults)
+    assert any(fault in sentence for sentence in refused.value.faults)
     assert "s3cret" not in refused.value.sentence
 
 
@@ -214,7 +214,7 @@ def test_a_config_cfg_that_cannot_be_used_is_refused_with_what_is_wrong_in_it(ol
     assert old in ANNOTATION
     with pytest.raises(SettingsFault) as refused:
         annotation.translate(ANNOTATION.replace(old, new, 1))
-    assert any(fault in one for one in refused.value.faults), refused.value.faults
+    assert any(fault in sentence for sentence in refused.value.faults), refused.value.faults
     assert "s3cret" not in refused.value.sentence
 
 

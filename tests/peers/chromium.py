@@ -106,7 +106,7 @@ async def open_tab(url):
             root = line.decode().split("ws://")[1].split("/")[0]
             async with aiohttp.ClientSession() as session:
                 async with session.get(f"http://{root}/json/list") as response:
-                    page = next(one for one in await response.json() if one["type"] == "page")
+                    page = next(target for target in await response.json() if target["type"] == "page")
                 tab = Tab(await session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0))
                 for part in ("Runtime", "Log", "Page"):
                     await tab.call(f"{part}.enable")

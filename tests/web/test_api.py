@@ -185,8 +185,8 @@ async def test_several_jobs_are_taken_up_again_and_one_that_cannot_be_keeps_back
     asked = {"jobs": [first.id, "zzzz", working.id, second.id], "fresh_settings": True}
     status, answer, _ = await ask("POST", "/api/retry", json=asked)
     assert status == 200
-    assert [one["id"] for one in answer["retried"]] == [first.id, second.id]
-    assert [one["job"] for one in answer["not_retried"]] == ["zzzz", working.id]
+    assert [job["id"] for job in answer["retried"]] == [first.id, second.id]
+    assert [refusal["job"] for refusal in answer["not_retried"]] == ["zzzz", working.id]
     assert "There is no job 'zzzz'" in answer["not_retried"][0]["why"]
     assert control.store.shelf[first.id].settings == {"fresh": True, "replace": False}
     hold_to_document(answer, "/api/retry", "post")
@@ -198,10 +198,10 @@ async def test_all_jobs_in_a_state_are_taken_up_again_the_oldest_first(control, 
     told, untold = a_job(State.PUBLISHED), a_job(State.PUBLISHED, reason="Published, but not told: mail: no.")
     control.store.put(*refused, other, told, untold)
     _, answer, _ = await ask("POST", "/api/retry", json={"states": ["refused"], "pipeline": "talks"})
-    assert [one["id"] for one in answer["retried"]] == [job.id for job in refused]
+    assert [job["id"] for job in answer["retried"]] == [job.id for job in refused]
     assert control.store.shelf[other.id].state is State.REFUSED
     _, answer, _ = await ask("POST", "/api/retry", json={"states": ["published", "refused"]})
-    assert [one["id"] for one in answer["retried"]] == [other.id, untold.id]
+    assert [job["id"] for job in answer["retried"]] == [other.id, untold.id]
     assert answer["not_retried"] == []
 
 
@@ -362,9 +362,9 @@ async def test_an_audit_tells_totals_and_what_is_not_as_it_should_be(control, as
     assert (status, found["ok"]) == (200, False)
     assert counts == {"seen": 4, "processed": 4, "duplicate": 2, "missing": 2, "under_way": 0}
     _, found, _ = await ask("GET", "/api/audit?source=uploads&pipeline=cms")
-    (one,) = found["sources"]
-    assert one["lists"]["missing"] == [{"name": "c", "why": "No job.", "jobs": []}]
-    assert [job["state"] for job in one["lists"]["duplicate"][0]["jobs"]] == ["published", "published"]
+    (source,) = found["sources"]
+    assert source["lists"]["missing"] == [{"name": "c", "why": "No job.", "jobs": []}]
+    assert [job["state"] for job in source["lists"]["duplicate"][0]["jobs"]] == ["published", "published"]
     status, problem, _ = await ask("GET", "/api/audit?source=nobody")
     assert status == 422
     assert "No such source" in problem["detail"]
@@ -453,10 +453,10 @@ async def test_what_a_jobs_programs_said_can_be_read_to_its_end(control, ask):
 
 @pytest.mark.parametrize("name", ["cm8ek.mp4", "cm8ek"])
 async def test_jobs_are_found_by_the_name_of_their_file_or_the_id_of_their_source(control, ask, name):
-    one, other = (
+    named, other = (
         a_job(State.PUBLISHED, name="cm8ek.mp4", facts={"id": "cm8ek"}),
         a_job(State.PUBLISHED, name="other.mp4"),
     )
-    control.store.put(one, other)
+    control.store.put(named, other)
     _, told, _ = await ask("GET", f"/api/jobs?name={name}&limit=1")
-    assert [job["id"] for job in told["jobs"]] == [one.id]
+    assert [job["id"] for job in told["jobs"]] == [named.id]

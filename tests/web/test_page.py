@@ -46,7 +46,7 @@ async def test_a_job_that_moves_shows_up_without_a_reload():
             JobMoved(job.evolve(state=State.PUBLISHING).evolve(state=State.PUBLISHED), State.PUBLISHING)
         )
         await tab.until(f"{row(job)}.innerText.includes('published')")
-        assert await tab.run("document.getElementById('told').textContent") == "keynote.mp4: published"
+        assert await tab.run("document.getElementById('announcement').textContent") == "keynote.mp4: published"
         assert await tab.run("window.mark") == 1
         assert tab.errors == []
 
@@ -121,12 +121,12 @@ async def test_the_files_of_a_job_are_shown_with_what_their_check_found():
     control.store.records[job.id] = made(job)
     async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.until("document.querySelectorAll('#rows tr').length === 2")
-        assert await tab.run(f"{FILES}.map((one) => one.hidden).join()") == "true,false"
+        assert await tab.run(f"{FILES}.map((part) => part.hidden).join()") == "true,false"
         await tab.run(f"{row(job)}.querySelector('summary').click()")
         await tab.until(f"{row(job)}.querySelectorAll('.files li').length === 1")
         assert (await tab.run(f"{row(job)}.querySelector('.files li').innerText")).split("\n") == [
             "talk 10:00, h264 1280x720, 25 pictures/s, 15000 pictures, aac -23.1 LUFS, peak -2.0 dBFS, in sync to 3 ms, 98.0 MB",
-            "Encoded whole: The quick cut did not stand its check: a picture is missing.",
+            "Encoded in full: The quick cut did not stand its check: a picture is missing.",
             "A person decides: The picture is black from 1:01 to 3:20 (2 min 19 s).",
             "Noted: The picture stands still from 4:10 to 9:50 (5 min 40 s).",
         ]
@@ -229,12 +229,12 @@ async def test_where_a_token_is_asked_the_page_asks_for_it():
     control.store.put(a_job(State.READY))
     async with open_port(control, listen="0.0.0.0:0") as (_, url), open_tab(url) as tab:
         for token, then in (
-            ("wrong", "document.getElementById('door-fault').innerText.startsWith('That is not')"),
-            (TOKEN, "document.querySelectorAll('#rows tr').length === 1 && document.getElementById('door').hidden"),
+            ("wrong", "document.getElementById('sign-in-fault').innerText.startsWith('That is not')"),
+            (TOKEN, "document.querySelectorAll('#rows tr').length === 1 && document.getElementById('sign-in').hidden"),
         ):
-            await tab.until("!document.getElementById('door').hidden")
+            await tab.until("!document.getElementById('sign-in').hidden")
             await tab.run(f"document.getElementById('token').value = {token!r}")
-            await tab.run("document.querySelector('#door button').click()")
+            await tab.run("document.querySelector('#sign-in button').click()")
             await tab.until(then)
 
 

@@ -173,7 +173,7 @@ class Api:
         if status == 401:
             return f"sign in again and put the new refresh token into [accounts.{name}]"
         if status == 403:
-            return f"give the account {name} the right to do this, or sign it in with all scopes the README names"
+            return f"give the account {name} the right to do this, or sign it in with all scopes that docs/how-to/youtube.md names"
         if status == 404:
             return "it was deleted, or the setting that names it is wrong"
         return "correct what it names"

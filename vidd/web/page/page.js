@@ -6,11 +6,11 @@ const rows = new Map();
 const GROUPS = {
   all: ["All", () => true],
   person: ["Needs a person", (job) => ["refused", "unsure", "held"].includes(job.state) || (job.state === "published" && job.reason)],
-  going: ["In progress", (job) => ["seen", "ready", "working", "publishing", "waiting"].includes(job.state)],
+  running: ["In progress", (job) => ["seen", "ready", "working", "publishing", "waiting"].includes(job.state)],
   done: ["Done", (job) => ["published", "excluded", "cancelled"].includes(job.state)],
 };
 const WITHOUT_FILES = ["seen", "ready", "excluded"];
-const DOES = { refuse: "Refused", hold: "A person decides", note: "Noted" };
+const ACTIONS = { refuse: "Refused", hold: "A person decides", note: "Noted" };
 let group = "all";
 let lastId = null;
 let refreshing = null;
@@ -27,14 +27,14 @@ async function ask(path, headers = {}) {
 
 class Locked extends Error {}
 
-async function json(path) {
+async function getJson(path) {
   const response = await ask(path);
   if (!response.ok && path !== "/health") throw new Error((await response.json()).detail);
   return response.json();
 }
 
 async function refresh() {
-  const [health, list, letters] = await Promise.all([json("/health"), json("/api/jobs?limit=200"), json("/api/dead-letters?limit=100")]);
+  const [health, list, letters] = await Promise.all([getJson("/health"), getJson("/api/jobs?limit=200"), getJson("/api/dead-letters?limit=100")]);
   showHealth(health);
   showLetters(letters.dead_letters, letters.limit);
   jobs.clear();
@@ -45,7 +45,7 @@ async function refresh() {
 function refreshSoon() {
   refreshing ??= setTimeout(async () => {
     refreshing = null;
-    try { showHealth(await json("/health")); } catch { /* the stream's end says it */ }
+    try { showHealth(await getJson("/health")); } catch { /* the stream's end says it */ }
   }, 500);
 }
 
@@ -53,7 +53,7 @@ async function follow() {
   const response = await ask("/api/events", lastId ? { "Last-Event-ID": lastId } : {});
   if (!response.ok) throw new Error((await response.json()).detail);
   await refresh();
-  at("door").hidden = true;
+  at("sign-in").hidden = true;
   document.body.classList.remove("locked");
   put(at("live"), "Live");
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -63,31 +63,31 @@ async function follow() {
     if (done) return;
     const messages = (rest + value).split("\n\n");
     rest = messages.pop();
-    messages.forEach(read);
+    messages.forEach(parse);
   }
 }
 
-function read(message) {
+function parse(message) {
   const fields = {};
   for (const line of message.split("\n")) {
     const cut = line.indexOf(":");
     if (cut > 0) fields[line.slice(0, cut)] = line.slice(cut + 1).trim();
   }
   if (fields.id) lastId = fields.id;
-  if (fields.event) happen(fields.event, JSON.parse(fields.data));
+  if (fields.event) handle(fields.event, JSON.parse(fields.data));
 }
 
-function happen(event, data) {
-  if (event === "job") moved(data);
-  else if (event === "progress") went(data);
-  else if (event === "publication") arrived(data);
-  else if (event === "step" && data.fate) ended(data.job, data.step);
+function handle(event, data) {
+  if (event === "job") updateJob(data);
+  else if (event === "progress") updateProgress(data);
+  else if (event === "publication") updatePublication(data);
+  else if (event === "step" && data.fate) dropProgress(data.job, data.step);
   else if (event === "reset") refresh();
   else if (event === "daemon") { at("paused").hidden = !data.paused; refreshSoon(); }
   else if (event === "watcher") refreshSoon();
 }
 
-function moved({ job, before }) {
+function updateJob({ job, before }) {
   const known = jobs.get(job.id);
   const progress = known?.state === job.state ? known.progress : [];
   const next = { ...job, progress, link: job.link ?? known?.link ?? null };
@@ -99,34 +99,34 @@ function moved({ job, before }) {
     others.slice(0, 199).forEach(([id, other]) => jobs.set(id, other));
   }
   showJobs();
-  if (job.state !== before) put(at("told"), `${job.name}: ${job.state}`);
+  if (job.state !== before) put(at("announcement"), `${job.name}: ${job.state}`);
   refreshSoon();
 }
 
-function went({ job: id, ...part }) {
+function updateProgress({ job: id, ...part }) {
   const job = jobs.get(id);
   if (!job) return;
-  job.progress = [...job.progress.filter((one) => one.part !== part.part), part];
+  job.progress = [...job.progress.filter((other) => other.part !== part.part), part];
   showRow(job);
 }
 
-function arrived({ job: id, name, receipt, notice }) {
+function updatePublication({ job: id, name, receipt, notice }) {
   if (!receipt) return;
   if (!notice && jobs.has(id)) jobs.get(id).link ??= receipt.url;
-  ended(id, name);
+  dropProgress(id, name);
 }
 
-function ended(id, part) {
+function dropProgress(id, part) {
   const job = jobs.get(id);
   if (!job) return;
-  job.progress = job.progress.filter((one) => one.part !== part);
+  job.progress = job.progress.filter((other) => other.part !== part);
   showRow(job);
 }
 
 function showHealth(health) {
-  const going = `${health.running} running, ${health.queue} waiting for a place`;
+  const counts = `${health.running} running, ${health.queue} waiting for a slot`;
   at("health").className = health.ok ? "good" : "bad";
-  put(at("health-text"), health.ok ? `All is well: ${going}` : `Something is wrong: ${going}`);
+  put(at("health-text"), health.ok ? `All is well: ${counts}` : `Something is wrong: ${counts}`);
   at("reasons").hidden = health.reasons.length === 0;
   at("reasons").replaceChildren(...health.reasons.map((reason) => make("li", reason)));
   at("paused").hidden = !health.paused;
@@ -176,9 +176,9 @@ function showJobs() {
   const shown = [...jobs.values()].filter(GROUPS[group][1]);
   for (const id of rows.keys()) if (!jobs.has(id)) rows.delete(id);
   shown.forEach(showRow);
-  const wanted = shown.map((job) => rows.get(job.id));
-  const there = at("rows").children;
-  if (wanted.length !== there.length || wanted.some((row, place) => there[place] !== row)) at("rows").replaceChildren(...wanted);
+  const wantedRows = shown.map((job) => rows.get(job.id));
+  const present = at("rows").children;
+  if (wantedRows.length !== present.length || wantedRows.some((row, index) => present[index] !== row)) at("rows").replaceChildren(...wantedRows);
   at("table").hidden = shown.length === 0;
   at("empty").hidden = shown.length > 0;
   put(at("empty"), jobs.size ? "None of the jobs is of this kind." : "No jobs yet. Put a recording where a watcher looks, or run: vidd submit FILE");
@@ -215,13 +215,13 @@ function filesPart(id) {
   return part;
 }
 
-// Asked for when somebody looks, and again when the job has moved since.
+// Fetched when somebody opens it, and again when the job has changed since.
 async function showFiles(part, job) {
   const shows = `${job.state} ${job.changed}`;
   if (!part.open || part.dataset.shows === shows) return;
   part.dataset.shows = shows;
   try {
-    const { steps } = await json(`/api/jobs/${job.id}`);
+    const { steps } = await getJson(`/api/jobs/${job.id}`);
     const items = steps.flatMap((step) => step.artifacts).map(fileItem);
     part.lastChild.replaceChildren(...(items.length ? items : [make("li", "No file has been made yet.", "quiet")]));
   } catch (fault) {
@@ -234,12 +234,12 @@ async function showFiles(part, job) {
 function fileItem({ role, size, check }) {
   const item = make("li");
   item.append(foreign(role, "name"), " ", foreign(check?.summary ?? sizeWords(size), "quiet"));
-  if (check?.why) item.append(foreign(check.lane === "full" ? `Encoded whole: ${check.why}` : check.why, "finding note"));
-  for (const { does, sentence } of check?.findings ?? []) item.append(foreign(`${DOES[does]}: ${sentence}`, `finding ${does}`));
+  if (check?.why) item.append(foreign(check.lane === "full" ? `Encoded in full: ${check.why}` : check.why, "finding note"));
+  for (const { does, sentence } of check?.findings ?? []) item.append(foreign(`${ACTIONS[does]}: ${sentence}`, `finding ${does}`));
   return item;
 }
 
-// A cell is made again only when what it shows has changed: focus and selection stay where they are.
+// A cell is rebuilt only when what it shows has changed, so that focus and selection stay.
 function fill(cell, shows, parts) {
   if (cell.dataset.shows === shows) return;
   cell.dataset.shows = shows;
@@ -263,7 +263,7 @@ function linked(job) {
 function aboutParts(job) {
   const parts = [];
   const running = ["working", "publishing"].includes(job.state) ? job.progress : [];
-  for (const part of running) parts.push(...farParts(part));
+  for (const part of running) parts.push(...progressParts(part));
   if (job.reason) parts.push(foreign(job.reason));
   if (job.until && job.state === "waiting") parts.push(" ", make("span", `Next try ${clock(job.until)}.`, "quiet whole"));
   if (parts.length === 0 && job.state !== "published") parts.push(make("span", job.meaning, "quiet"));
@@ -271,7 +271,7 @@ function aboutParts(job) {
   return parts;
 }
 
-function farParts(part) {
+function progressParts(part) {
   const words = [];
   if (part.fraction !== null) words.push(`${Math.floor(part.fraction * 100)} %`);
   else words.push(part.unit === "bytes" ? sizeWords(part.done) : `${Math.floor(part.done)} s`);
@@ -289,20 +289,20 @@ setInterval(() => {
   for (const row of rows.values()) put(row.children[4], ago(row.children[4].dataset.since));
 }, 30000);
 
-at("door").addEventListener("submit", (event) => {
+at("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem("token", at("token").value);
-  stay();
+  connect();
 });
 
-async function stay() {
+async function connect() {
   for (;;) {
     try {
       await follow();
     } catch (fault) {
       if (fault instanceof Locked) return lock();
     }
-    put(at("live"), "The daemon does not answer; asking again…");
+    put(at("live"), "The daemon does not answer; trying again…");
     at("health").className = "bad";
     put(at("health-text"), "Out of touch");
     await new Promise((resolve) => setTimeout(resolve, 2000));
@@ -310,12 +310,12 @@ async function stay() {
 }
 
 function lock() {
-  put(at("door-fault"), sessionStorage.getItem("token") ? "That is not one of its tokens." : "");
+  put(at("sign-in-fault"), sessionStorage.getItem("token") ? "That is not one of its tokens." : "");
   sessionStorage.removeItem("token");
-  at("door").hidden = false;
+  at("sign-in").hidden = false;
   document.body.classList.add("locked");
   at("token").focus();
   put(at("health-text"), "Locked");
 }
 
-stay();
+connect();

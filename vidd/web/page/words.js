@@ -1,20 +1,20 @@
-// Names, numbers and times as a person reads them.
+// Writes names, numbers and times for people.
 //
-// Every text from outside goes in through textContent and stands in its own direction (bdi): a name cannot be markup,
-// and cannot turn its surroundings round.
+// Every text from outside goes in through textContent, in a bdi element: a name cannot be markup, and its direction does
+// not affect the text around it.
 
 export function make(tag, text, name) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (name) made.className = name;
-  return made;
+  const element = document.createElement(tag);
+  if (text !== undefined) element.textContent = text;
+  if (name) element.className = name;
+  return element;
 }
 
 export function foreign(text, name) {
   return make("bdi", text, name);
 }
 
-// A file's name, which may be broken where its parts end.
+// A file's name, in which lines may break after _ and -.
 export function fileName(text) {
   const name = make("bdi", undefined, "name");
   for (const part of text.split(/(?<=[_-])/)) name.append(part, make("wbr"));
@@ -50,6 +50,6 @@ export function ago(time) {
   return new Date(time).toLocaleDateString();
 }
 
-export function times(count, one, many) {
-  return `${count} ${count === 1 ? one : many}`;
+export function times(count, singular, plural) {
+  return `${count} ${count === 1 ? singular : plural}`;
 }
