@@ -1,10 +1,10 @@
-"""Foreign texts, such as file names, as a sentence, a log or a terminal may hold them."""
+"""Makes foreign texts, such as file names, safe for sentences, logs and terminals."""
 
 from __future__ import annotations
 
 
 def printable(text: str, longest: int | None = None) -> str:
-    """The text with its control characters, direction marks and stray bytes as escapes; cut in its middle if too long."""
+    """The text with control characters, direction marks and stray bytes as escapes, cut in the middle if longer than `longest`."""
     shown = text if text.isprintable() else _escaped(text)
     if longest is None or len(shown) <= longest:
         return shown
@@ -12,7 +12,7 @@ def printable(text: str, longest: int | None = None) -> str:
 
 
 def quoted(text: str, longest: int = 160) -> str:
-    """The same in quotation marks, for names in sentences."""
+    """`printable` in quotation marks, for names in sentences."""
     return f"'{printable(text, longest)}'"
 
 
@@ -24,5 +24,5 @@ def _escaped(text: str) -> str:
 
 
 def size_in_words(size: float) -> str:
-    """Bytes as people read them: 12 MiB, 1.5 GiB."""
+    """A number of bytes for people: 12 MiB, 1.5 GiB."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

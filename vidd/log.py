@@ -1,6 +1,6 @@
-"""Logs, set up in one place: lines of JSON for the journal, key=value for a terminal, secrets for nobody.
+"""Sets up logging: lines of JSON for the journal, key=value for a terminal, secrets hidden.
 
-`event` is a constant; what differs is a field. Libraries that use `logging` come out the same way.
+`event` is a constant, and what differs is a field. Libraries that use `logging` go the same way.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _SECRET = re.compile(
     r"passw|passphrase|secret|token|authori[sz]ation|credential|cookie|signature|private_?key|api_?key|access_?key",
     re.IGNORECASE,
 )
-_IN_TEXT = (
+_SECRETS_IN_TEXT = (
     (re.compile(r"(?<=://)[^/\s@]+@"), f"{HIDDEN}@"),
     (re.compile(r"(?i)\b(bearer|basic) [\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
     (re.compile(r"(?i)([?&](?:[\w-]*(?:signature|token|credential|secret|password|key))=)[^&\s\"']+"), rf"\1{HIDDEN}"),
 )
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-_LOUD = (
+_VERBOSE = (
     "aiobotocore",
     "aiosqlite",
     "asyncio",
@@ -47,18 +47,18 @@ Line = MutableMapping[str, Any]
 
 
 def hide(value: Any, key: str = "") -> Any:
-    """The value without what is secret: by its key's name, by its type, and in texts by what an address has."""
+    """The value without secrets: by the key's name, by the type, and in texts by patterns such as user:password@host."""
     if _SECRET.search(key) and value is not None and not isinstance(value, bool | int | float):
         return HIDDEN
-    # By what it can do, not by its type: the log is below everything and must not import pydantic.
+    # By its method, not by its type: the log is below everything else and must not import pydantic.
     if hasattr(value, "get_secret_value"):
         return HIDDEN
     if isinstance(value, str):
-        for pattern, instead in _IN_TEXT:
-            value = pattern.sub(instead, value)
+        for pattern, replacement in _SECRETS_IN_TEXT:
+            value = pattern.sub(replacement, value)
         return value
     if isinstance(value, Mapping):
-        return {str(name): hide(one, str(name)) for name, one in value.items()}
+        return {str(name): hide(member, str(name)) for name, member in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [hide(item) for item in value]
     return value
@@ -78,7 +78,7 @@ def _as_key_value(_logger: Any, _method: str, line: Line) -> str:
 
 def _word(value: Any, *, quote: bool = True) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    # A file's name may hold whatever moves a terminal's cursor.
+    # A file's name may hold control sequences of a terminal.
     text = printable(text)
     return (
         json.dumps(text, ensure_ascii=False)
@@ -88,7 +88,7 @@ def _word(value: Any, *, quote: bool = True) -> str:
 
 
 class _Json:
-    """One line of JSON, for the journal with the level in front as sd-daemon(3) has it."""
+    """Renders a line of JSON, for the journal with the priority in front as in sd-daemon(3)."""
 
     def __init__(self, *, journal: bool) -> None:
         self._journal = journal
@@ -101,16 +101,16 @@ class _Json:
 def in_journal(stream: TextIO) -> bool:
     """Whether systemd's journal reads this stream (systemd.exec(5), JOURNAL_STREAM)."""
     try:
-        its = os.fstat(stream.fileno())
+        stat = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
-    return os.environ.get("JOURNAL_STREAM") == f"{its.st_dev}:{its.st_ino}"
+    return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
 
 
 def set_up(level: str = "info", *, stream: TextIO | None = None, terminal: bool | None = None) -> None:
-    """Send all logs to `stream` (standard error). ValueError where the level is none of LEVELS."""
+    """Send all logs to `stream` (by default standard error). ValueError if the level is not in LEVELS."""
     if level.lower() not in LEVELS:
-        raise ValueError(f"{level!r} is no log level: choose one of {', '.join(LEVELS)}")
+        raise ValueError(f"{level!r} is not a log level: choose one of {', '.join(LEVELS)}")
     stream = stream or sys.stderr
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -132,7 +132,7 @@ def set_up(level: str = "info", *, stream: TextIO | None = None, terminal: bool 
     root = logging.getLogger()
     root.handlers[:] = [out]
     root.setLevel(level.upper())
-    for name in _LOUD:
+    for name in _VERBOSE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[
