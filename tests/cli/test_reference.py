@@ -2,8 +2,10 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 from typer.testing import CliRunner
 
 from vidd.__main__ import app
@@ -50,6 +52,10 @@ def test_the_example_of_a_kind_is_toml_with_its_comments_taken_off_too(kind):
         (tuple[Size, ...], "list of sizes"),
         (dict[str, int], "table of whole numbers by name"),
         (int | str, "whole number or text"),
+        (Annotated[int, Field(ge=1, le=32)], "whole number, 1 to 32"),
+        (Annotated[Duration, Field(gt=0, le=3600)], "duration, above 0s, at most 1h"),
+        (Annotated[str, Field(min_length=1)], "text, not empty"),
+        (Literal["auto", "full"], '"auto" or "full"'),
     ],
 )
 def test_a_type_is_said_in_words(annotation, words):

@@ -140,13 +140,14 @@ class Operation:
 
 _UNIONS = {Union, types.UnionType}
 _LISTS = {tuple, list, set, frozenset}
-_BOUNDS: Sequence[tuple[type, str, str]] = (
-    (at.Ge, "ge", "{} or more"),
-    (at.Gt, "gt", "above {}"),
-    (at.Le, "le", "at most {}"),
-    (at.Lt, "lt", "below {}"),
-    (at.MultipleOf, "multiple_of", "a multiple of {}"),
-)
+_BOUNDS: Mapping[str, str] = {
+    "ge": "{} or more",
+    "gt": "above {}",
+    "le": "at most {}",
+    "lt": "below {}",
+    "multiple_of": "a multiple of {}",
+}
+"""Attributes of annotated_types' marks, in words."""
 _BY_VALIDATOR: Mapping[Any, str] = {
     parse_duration: "duration",
     check_template: "template",
@@ -237,9 +238,6 @@ def _is_container(annotation: Any) -> bool:
 
 
 def _bounds(metadata: Sequence[Any], base: str, *, counts: bool) -> Iterator[str]:
-    low: list[str] = []
-    high: list[str] = []
-
     def amount(value: Any) -> str:
         if base == "duration":
             return duration_in_words(value)
@@ -247,15 +245,17 @@ def _bounds(metadata: Sequence[Any], base: str, *, counts: bool) -> Iterator[str
             return size_in_toml(value)
         return f"{value:g}" if isinstance(value, float) else str(value)
 
+    found = {name: amount(getattr(mark, name)) for mark in metadata for name in _BOUNDS if hasattr(mark, name)}
+    if {"ge", "le"} <= found.keys():
+        yield f"{found.pop('ge')} to {found.pop('le')}"
+    for name, words in _BOUNDS.items():
+        if name in found:
+            yield words.format(found[name])
     for mark in metadata:
-        for kind, name, words in _BOUNDS:
-            if isinstance(mark, kind):
-                low.append(words.format(amount(getattr(mark, name))))
         if isinstance(mark, at.MinLen):
-            low.append("not empty" if mark.min_length == 1 and not counts else f"at least {mark.min_length}")
+            yield "not empty" if mark.min_length == 1 and not counts else f"at least {mark.min_length}"
         if isinstance(mark, at.MaxLen):
-            high.append(f"at most {mark.max_length}{'' if counts else ' characters'}")
-    yield from [*low, *high]
+            yield f"at most {mark.max_length}{'' if counts else ' characters'}"
 
 
 _SECONDS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
