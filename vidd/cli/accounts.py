@@ -75,12 +75,12 @@ def facebook(
         raise fail(fault) from None
     whose = f"the token of [accounts.{name}]" if used is own else "the user token"
     pages = run_to_end(_pages(used, name or "", whose))
-    shown = [page.token if reveal else masked(page.token) for page in pages]
+    tokens = [page.token if reveal else masked(page.token) for page in pages]
     if as_json:
         print_json(
             [
                 {"page": page.id, "name": page.name, "token": token, "account": page.account}
-                for page, token in zip(pages, shown, strict=True)
+                for page, token in zip(pages, tokens, strict=True)
             ]
         )
         return
@@ -89,7 +89,7 @@ def facebook(
             "This token can manage no page: its owner needs a role on one, and the token the right pages_show_list."
         )
         return
-    for page, token in zip(pages, shown, strict=True):
+    for page, token in zip(pages, tokens, strict=True):
         print_text(f"{page.id:<18}  {token:<16}  {page.name}")
     print_text("\n" + settings_for(pages))
 
@@ -110,16 +110,16 @@ def _find_account(name: str, settings: object) -> Account:
 
 def _with_token(account: Account | None) -> Account:
     """The account to use: a token of the environment comes before the account's own."""
-    given = os.environ.get(_VARIABLE, "").strip()
-    if not given and account is not None:
+    token = os.environ.get(_VARIABLE, "").strip()
+    if not token and account is not None:
         return account
-    if not given:
+    if not token:
         if not sys.stdin.isatty():
             raise Refused(f"There is no token: set {_VARIABLE}, or name an account by --account.")
-        given = str(typer.prompt("Facebook user token", hide_input=True)).strip()
-    if not given.isascii() or not given.isprintable():
+        token = str(typer.prompt("Facebook user token", hide_input=True)).strip()
+    if not token.isascii() or not token.isprintable():
         raise Refused(f"A token is one line of ASCII: correct {_VARIABLE}.")
-    secret = SecretStr(given)
+    secret = SecretStr(token)
     return account.model_copy(update={"token": secret}) if account else Account(token=secret)
 
 

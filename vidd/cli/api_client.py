@@ -74,10 +74,10 @@ class DaemonClient:
 
     async def get(self, path: str, **query: str | int | None) -> Any:
         """The JSON at a path. Raises Refused, or RetryLater where the daemon says so."""
-        given = {name: str(value) for name, value in query.items() if value is not None}
+        params = {name: str(value) for name, value in query.items() if value is not None}
         try:
             async with self._opened.get(
-                self._url + path, params=given, timeout=_ANSWER_TIMEOUT, allow_redirects=False
+                self._url + path, params=params, timeout=_ANSWER_TIMEOUT, allow_redirects=False
             ) as response:
                 return await self._read(response)
         except (ClientError, TimeoutError, OSError) as error:

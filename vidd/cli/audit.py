@@ -45,8 +45,8 @@ def _lines(found: Any) -> list[str]:
             listed = source["lists"][name]
             for finding in listed[:_MAX_LISTED]:
                 jobs = ", ".join(f"{job['id']} {job['state']}" for job in finding["jobs"])
-                words = [name.replace("_", " "), source["source"], finding["name"], jobs, finding["why"] or ""]
-                lines.append("  ".join(word for word in words if word))
+                cells = [name.replace("_", " "), source["source"], finding["name"], jobs, finding["why"] or ""]
+                lines.append("  ".join(cell for cell in cells if cell))
             if len(listed) > _MAX_LISTED:
                 lines.append(
                     f"{name.replace('_', ' ')}  {source['source']}  … and {len(listed) - _MAX_LISTED} more: --json lists all"

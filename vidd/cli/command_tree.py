@@ -49,12 +49,12 @@ def commands_of(group: Any, path: str = "") -> Iterator[Command]:
         if hasattr(command, "commands"):
             yield from commands_of(command, where)
             continue
-        shown = [parameter for parameter in command.params if not parameter.hidden and parameter.name != "help"]
+        visible = [parameter for parameter in command.params if not parameter.hidden and parameter.name != "help"]
         yield Command(
             where,
             _line(command.help),
-            tuple(_parameter(parameter) for parameter in shown if parameter.name not in _COMMON),
-            tuple(_parameter(parameter) for parameter in shown if parameter.name in _COMMON),
+            tuple(_parameter(parameter) for parameter in visible if parameter.name not in _COMMON),
+            tuple(_parameter(parameter) for parameter in visible if parameter.name in _COMMON),
         )
 
 
@@ -74,8 +74,10 @@ def _parameter(parameter: Any) -> Parameter:
         spelling = f"{value}..." if many else value
         spelling = spelling if parameter.required else f"[{spelling}]"
     default = parameter.default
-    shown = "" if default in {None, False} or callable(default) else str(default)
-    return Parameter(spelling, is_option, _line(parameter.help), shown, parameter.envvar or "", parameter.required)
+    default_text = "" if default in {None, False} or callable(default) else str(default)
+    return Parameter(
+        spelling, is_option, _line(parameter.help), default_text, parameter.envvar or "", parameter.required
+    )
 
 
 def _line(text: str | None) -> str:

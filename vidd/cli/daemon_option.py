@@ -26,7 +26,7 @@ UrlOption = Annotated[
     str | None, typer.Option("--url", envvar="VIDD_URL", help="A daemon elsewhere, such as http://host:8080.")
 ]
 TokenOption = Annotated[
-    str | None, typer.Option("--token", envvar="VIDD_TOKEN", help="Its token; better given in VIDD_TOKEN.")
+    str | None, typer.Option("--token", envvar="VIDD_TOKEN", help="Its token; better arguments in VIDD_TOKEN.")
 ]
 JobArgument = Annotated[str, typer.Argument(help="The job's id, or the end of it.")]
 
@@ -83,13 +83,13 @@ def with_daemon(command: Callable[Concatenate[DaemonOptions, P], None]) -> Calla
     own = [parameter.replace(annotation=hints[parameter.name]) for parameter in parameters]
 
     @wraps(command)
-    def run(**given: Any) -> None:
-        daemon = DaemonOptions(*(given.pop(option.name) for option in _OPTIONS))
-        command(daemon, **given)  # type: ignore[call-arg]  # typer passes what the signature below says
+    def run(**arguments: Any) -> None:
+        daemon = DaemonOptions(*(arguments.pop(option.name) for option in _OPTIONS))
+        command(daemon, **arguments)  # type: ignore[call-arg]  # typer passes what the signature below says
 
-    shown = [*own, *_OPTIONS]
-    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # what typer reads
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    signature = [*own, *_OPTIONS]
+    run.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in signature}
     return run
 
 

@@ -78,9 +78,9 @@ class Bars:
             title = f"{data['part']:<9} {self._names.get(data['job'], data['job'])[:40]}"
             self._tasks[part] = self._progress.add_task(title, total=data["total"], speed="", left="")
         speed, total = data["speed"], data["total"]
-        words = "" if not speed else f"{speed:.1f}x" if data["unit"] == "s" else f"{speed / 1e6:.0f} MB/s"
+        speed_text = "" if not speed else f"{speed:.1f}x" if data["unit"] == "s" else f"{speed / 1e6:.0f} MB/s"
         left = clock((total - data["done"]) / speed) if speed and total else ""
-        self._progress.update(self._tasks[part], completed=data["done"], total=total, speed=words, left=left)
+        self._progress.update(self._tasks[part], completed=data["done"], total=total, speed=speed_text, left=left)
 
     def _drop(self, job: str, part: str | None = None) -> None:
         for key in [key for key in self._tasks if key[0] == job and part in (None, key[1])]:

@@ -76,8 +76,8 @@ class AccessRules:
     def has_token(self, authorization: str | None) -> bool:
         """Whether the header has one of the tokens, compared in constant time."""
         scheme, _, token = (authorization or "").partition(" ")
-        given = _digest(token.strip())
-        found = [hmac.compare_digest(given, known) for known in self._tokens]
+        digest = _digest(token.strip())
+        found = [hmac.compare_digest(digest, known) for known in self._tokens]
         return scheme.lower() == "bearer" and any(found)
 
     def is_own_name(self, host: str) -> bool:

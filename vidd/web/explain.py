@@ -232,8 +232,8 @@ def _unsure(case: _Case) -> Explanation:
     )
     if lost:
         return _explain_publication(case, lost)
-    look = f"look at the other side; then vidd resolve {case.job.id} --published URL, or --again"
-    return case.answer("a person to look whether it arrived", case.reason(), look)
+    action = f"look at the other side; then vidd resolve {case.job.id} --published URL, or --again"
+    return case.answer("a person to look whether it arrived", case.reason(), action)
 
 
 def _excluded(case: _Case) -> Explanation:

@@ -194,8 +194,8 @@ def limit_of(request: web.Request, usual: int, *, name: str = "limit", most: int
 
 def states_of(request: web.Request) -> list[State]:
     """The states of the query's `state`, repeated or with commas. Raises Problem 422."""
-    words = [word.strip() for value in request.query.getall("state", []) for word in value.split(",") if word.strip()]
-    unknown: list[Any] = [word for word in words if word not in set(State)]
+    names = [name.strip() for value in request.query.getall("state", []) for name in value.split(",") if name.strip()]
+    unknown: list[Any] = [name for name in names if name not in set(State)]
     if unknown:
         raise Problem(422, f"There is no state {unknown[0][:60]!r}: there are {', '.join(State)}.")
-    return [State(word) for word in words]
+    return [State(name) for name in names]

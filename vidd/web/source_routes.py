@@ -66,15 +66,17 @@ def operations(found: Sequence[SourceRoute]) -> dict[str, dict[str, Any]]:
 
 
 def _routes_at(found: Sequence[SourceRoute], path: str) -> list[tuple[SourceRoute, Mapping[str, str]]]:
-    asked = path.split("/")
+    parts_of_path = path.split("/")
     matched: list[tuple[SourceRoute, Mapping[str, str]]] = []
     for route in found:
         parts = route.path.split("/")
         named = {
-            part[1:-1]: unquote(word) for part, word in zip(parts, asked, strict=False) if part.startswith("{") and word
+            part[1:-1]: unquote(word)
+            for part, word in zip(parts, parts_of_path, strict=False)
+            if part.startswith("{") and word
         }
         if [named.get(part[1:-1], part) if part.startswith("{") else part for part in parts] == list(
-            map(unquote, asked)
+            map(unquote, parts_of_path)
         ):
             matched.append((route, named))
     return matched

@@ -61,8 +61,8 @@ def translate(text: str) -> ImportedSettings:
     email, unknown = _email(text)
     faults: list[str] = []
     sender = _address(email.get("from_addr"), "email.from_addr", faults)
-    given = email.get("to_addrs")
-    listed = given if isinstance(given, list) else [given]
+    recipients = email.get("to_addrs")
+    listed = recipients if isinstance(recipients, list) else [recipients]
     to = [_address(address, f"email.to_addrs[{at}]", faults) for at, address in enumerate(listed)]
     host, port, password = email.get("smtp_server"), _port(email.get("smtp_port"), faults), email.get("password")
     if not isinstance(host, str) or not host or not host.isprintable() or " " in host:
