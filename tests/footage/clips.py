@@ -3,6 +3,7 @@
 import array
 import subprocess
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import av
 
+from vidd.media.ffmpeg.hooks import StepHooks
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.model.job import Job
 from vidd.model.media import Artifact
@@ -17,6 +19,7 @@ from vidd.ports import Encoder, StepContext, Tools
 
 FFMPEG = default_ffmpeg()
 ENCODER = Encoder(FFMPEG, nice=0, threads=1, stall=30.0)
+HOOKS = StepHooks(nullcontext, lambda *_: None, lambda _: None)
 BITS = 12
 # Twelve columns say the picture's number in binary, dark or bright; 8 pixels wide, so that an encoder keeps them.
 NUMBERED = "geq=lum='if(mod(floor(N/pow(2,floor(X/8))),2),235,16)':cb=128:cr=128"

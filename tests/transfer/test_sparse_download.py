@@ -157,7 +157,7 @@ async def test_a_step_that_reads_more_than_a_part_is_kept_from_one(shapes, tmp_p
         (("-movflags", "frag_keyframe+empty_moov", "-f", "mp4"), "fragmented"),
         (("-f", "matroska"), "no MP4 or MOV"),
         (("-f", "mpegts"), "no MP4 or MOV"),
-        (("-vn", "-f", "mp4"), "no picture"),
+        (("-vn", "-f", "mp4"), "no video"),
     ],
 )
 async def test_what_has_no_index_that_is_known_is_fetched_whole(shapes, tmp_path, words, why):

@@ -31,7 +31,7 @@ from vidd.media.loudness.levels import Levels, measure_levels
 from vidd.media.loudness.normalization import Loudness, LoudnessMeter
 from vidd.media.probe.client import probe, seek_to
 from vidd.media.smartcut.plan import SmartCutUnavailable
-from vidd.media.smartcut.smart_cut import edges
+from vidd.media.smartcut.smart_cut import SmartCutOptions, smart_cut
 from vidd.media.verify.verify import Expected, Origin, audio_ends, count_missing_frames, verify, video_end
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
@@ -208,29 +208,21 @@ class _Trim:
 
     async def _smart_cut(self, branding: Branding) -> tuple[Media, dict[str, Any], IntroOutro]:
         options, context, name = self.options, self.context, self.context.job.name
-        async with context.slot():
-            done = await edges(
-                context.tools.encoder,
-                self.source,
-                self.part,
-                self.media,
-                self.cut,
-                name=name,
-                crf=options.crf,
-                preset=options.preset,
-                audio_bitrate=options.audio_bitrate,
-                progress=context.progress,
-                observe=context.tools.observe,
-                open_gops=options.open_gops,
-                dress=branding,
-                kept=context.tools.path(CLIP_CACHE),
-            )
-        expected = self._expected(*self.media.video[0].shown, done.around)
-        expected = replace(expected, frames=done.pictures, joins=done.joins, max_drift=_MOST_DRIFT)
+        result = await smart_cut(
+            context.tools.encoder,
+            CutSource(self.source, self.media, self.cut),
+            self.part,
+            EncodeSettings(options.crf, options.preset, options.audio_bitrate, context.tools.encoder.threads),
+            StepHooks.of(context),
+            name=name,
+            options=SmartCutOptions(options.open_gops, branding, context.tools.path(CLIP_CACHE)),
+        )
+        expected = self._expected(*self.media.video[0].shown, result.parts)
+        expected = replace(expected, frames=result.frames, joins=result.joins, max_drift=_MOST_DRIFT)
         made, check = await verify(context.tools.encoder, self.part, expected, name)
-        strategy = {"lane": done.plan.lane, "why": done.plan.reason, "forecast": round(done.plan.seconds, 1)}
-        record = {**check.to_json(), "missing": 0, **strategy, "sound_encoded": list(done.sound)}
-        return made, record, done.around
+        strategy = {"lane": result.plan.strategy, "why": result.plan.reason, "forecast": round(result.plan.seconds, 1)}
+        record = {**check.to_json(), "missing": 0, **strategy, "sound_encoded": list(result.audio_reasons)}
+        return made, record, result.parts
 
     async def _full_cut(self, branding: Branding) -> tuple[Media, dict[str, Any], IntroOutro]:
         options, context, encoder = self.options, self.context, self.context.tools.encoder

@@ -193,7 +193,7 @@ ODD = {
         a_track(dref=box(b"dref", struct.pack(">II", 0, 1), box(b"url ", bytes(4)))), "another file",
     ),
     "delays of minutes": (a_track(ctts=table(b"ctts", HOUR * 25, 9999, columns=2)), "long after"),
-    "only sound": (a_track(handler=b"soun"), "no picture"),
+    "only sound": (a_track(handler=b"soun"), "no video"),
     "bytes behind the end": (a_track(offset=2**40), "behind its end"),
 }  # fmt: skip
 

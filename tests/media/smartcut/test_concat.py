@@ -8,11 +8,11 @@ import pytest
 from footage import clips
 
 from vidd.errors import RetryLater
-from vidd.media.ffmpeg.args.common import Cut
+from vidd.media.ffmpeg.args.common import Cut, CutSource, EncodeSettings
 from vidd.media.probe.client import probe
-from vidd.media.smartcut.concat import PicturePart, SoundTrack, put_together
+from vidd.media.smartcut.concat import AudioPart, VideoPart, concatenate
 from vidd.media.smartcut.plan import SmartCutUnavailable
-from vidd.media.smartcut.smart_cut import edges
+from vidd.media.smartcut.smart_cut import smart_cut
 
 SCALE = 12800
 SECOND = SCALE
@@ -40,15 +40,15 @@ def bytes_of(path: Path) -> list[bytes]:
 async def test_parts_that_were_encoded_alike_meet_without_a_lost_picture_or_a_changed_byte(tmp_path):
     files = [part(tmp_path / f"{number}.mp4", 25 * number, output=H264) for number in range(3)]
     sound = clips.recording(tmp_path / "sound.mp4", seconds=3)
-    made = await put_together(
-        [PicturePart(path, at=number * SECOND) for number, path in enumerate(files)],
-        [SoundTrack(sound, 0, "deu")],
+    made = await concatenate(
+        [VideoPart(path, at=number * SECOND) for number, path in enumerate(files)],
+        [AudioPart(sound, 0, "deu")],
         tmp_path / "made.mp4",
         scale=SCALE,
         name="x",
     )
     path = tmp_path / "made.mp4"
-    assert (made.pictures, made.starts, made.joins) == ((25, 25, 25), (0.0, 1.0, 2.0), (1.0, 2.0))
+    assert (made.frames, made.starts, made.joins) == ((25, 25, 25), (0.0, 1.0, 2.0), (1.0, 2.0))
     assert clips.numbers(path) == list(range(75))
     assert [time for time, _ in clips.pictures(path)] == pytest.approx([number / 25 for number in range(75)], abs=1e-6)
     assert bytes_of(path) == [byte for file in files for byte in bytes_of(file)]
@@ -71,9 +71,9 @@ async def test_parts_of_other_settings_have_parameter_sets_of_their_own(tmp_path
         outputs = [(*HEVC, "-x265-params", f"{QUIET}:{more}") for more in ("ref=4:bframes=4", "bframes=2", "bframes=0")]
         names = [(1, 1, 29), None, (2, 2, 30)]
     files = [part(tmp_path / f"{number}.mp4", 25 * number, output=output) for number, output in enumerate(outputs)]
-    parts = [PicturePart(path, at=at * SECOND, names=names[at]) for at, path in enumerate(files)]
+    parts = [VideoPart(path, at=at * SECOND, ids=names[at]) for at, path in enumerate(files)]
     path = tmp_path / "made.mp4"
-    await put_together(parts, [], path, scale=SCALE, name="x", like=1)
+    await concatenate(parts, [], path, scale=SCALE, name="x", like=1)
     assert clips.numbers(path) == list(range(75))
     assert complaints(path) == ""
 
@@ -81,23 +81,18 @@ async def test_parts_of_other_settings_have_parameter_sets_of_their_own(tmp_path
 async def test_a_talk_of_which_only_the_edges_were_encoded_gets_a_sting_before_it(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=8, output=(*H264, "-c:a", "aac"))
     media, talk = await probe(clips.ENCODER, source), tmp_path / "talk.mp4"
-    made = await edges(
+    made = await smart_cut(
         clips.ENCODER,
-        source,
+        CutSource(source, media, Cut(1.3, 6.5, 0)),
         talk,
-        media,
-        Cut(1.3, 6.5, 0),
+        EncodeSettings(10, "ultrafast", 64_000, threads=1),
+        clips.HOOKS,
         name="x",
-        crf=10,
-        preset="ultrafast",
-        audio_bitrate=64_000,
-        progress=lambda *_: None,
-        observe=lambda _: None,
     )
-    assert made.plan.lane == "edges"
+    assert made.plan.strategy == "edges"
     sting = part(tmp_path / "sting.mp4", 1000, output=(*H264, "-x264-params", "sps-id=5"))
     path = tmp_path / "made.mp4"
-    await put_together([PicturePart(sting), PicturePart(talk, at=SECOND)], [], path, scale=SCALE, name="x", like=1)
+    await concatenate([VideoPart(sting), VideoPart(talk, at=SECOND)], [], path, scale=SCALE, name="x", like=1)
     assert clips.numbers(path) == [*range(1000, 1025), *range(33, 163)]
     assert complaints(path) == ""
 
@@ -110,13 +105,13 @@ async def test_parts_that_cannot_be_one_track_are_refused_with_a_sentence_and_le
     clips.ffmpeg("-i", sound, "-vn", "-c", "copy", tmp_path / "only.mp4")
     path = tmp_path / "made.mp4"
     for second, at, sentence in [
-        (like, SECOND, "different parameter sets of the same name"),
+        (like, SECOND, "different parameter sets with the same id"),
         (other, SECOND, "different codecs"),
         (one, SECOND // 2, "do not come one after another"),
         (tmp_path / "only.mp4", SECOND, r"no picture in only\.mp4"),
     ]:
         with pytest.raises(SmartCutUnavailable, match=sentence):
-            await put_together([PicturePart(one), PicturePart(second, at=at)], [], path, scale=SCALE, name="x")
+            await concatenate([VideoPart(one), VideoPart(second, at=at)], [], path, scale=SCALE, name="x")
         assert not path.exists()
 
 
@@ -125,6 +120,6 @@ async def test_a_full_disk_is_waited_for_and_says_nothing_about_the_parts(tmp_pa
     path = tmp_path / "made.mp4"
     path.symlink_to("/dev/full")
     with pytest.raises(RetryLater, match="disk was full while the parts were joined: free some space") as raised:
-        await put_together([PicturePart(files[0]), PicturePart(files[1], at=SECOND)], [], path, scale=SCALE, name="x")
+        await concatenate([VideoPart(files[0]), VideoPart(files[1], at=SECOND)], [], path, scale=SCALE, name="x")
     assert not raised.value.counts
     assert not path.is_symlink()

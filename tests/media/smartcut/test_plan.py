@@ -13,9 +13,9 @@ INDEX = Index(
     time_base=Fraction(1, 100),
     begin=Fraction(0),
     codec="h264",
-    pictures=400,
+    frames=400,
     keyframes=tuple(Keyframe(at, "idr") for at in range(200, 2000, 200)),
-    clean=(*range(204, 1800, 4), 1797),
+    clean_ends=(*range(204, 1800, 4), 1797),
     first=200,
     last=1796,
     bytes=1000,
@@ -29,13 +29,25 @@ def planned(index: Index = INDEX, cut: Cut = CUT):
 
 def test_what_fades_is_encoded_to_the_first_keyframe_after_and_from_the_last_place_before():
     made = planned()
-    assert (made.lane, made.copy_from, made.copy_to, made.head, made.tail) == ("edges", 400, 1700, True, True)
+    assert (made.strategy, made.copy_from, made.copy_to, made.lead_in, made.lead_out) == (
+        "edges",
+        400,
+        1700,
+        True,
+        True,
+    )
     assert "Only 3.0 s at the edges of 16.0 s" in made.reason
 
 
 def test_without_fades_a_keyframe_at_the_start_means_copying():
     made = planned(cut=Cut(2.0, 18.0))
-    assert (made.lane, made.copy_from, made.copy_to, made.head, made.tail) == ("copy", 200, 1797, False, False)
+    assert (made.strategy, made.copy_from, made.copy_to, made.lead_in, made.lead_out) == (
+        "copy",
+        200,
+        1797,
+        False,
+        False,
+    )
 
 
 def test_a_forecast_grows_with_what_is_encoded():
@@ -43,8 +55,8 @@ def test_a_forecast_grows_with_what_is_encoded():
 
 
 def test_where_the_last_pictures_are_decoded_later_than_such_beyond_the_end_the_tail_starts_before_them():
-    made = planned(replace(INDEX, clean=INDEX.clean[:-3]), Cut(2.0, 18.0))
-    assert (made.lane, made.copy_to, made.head, made.tail) == ("edges", 1788, False, True)
+    made = planned(replace(INDEX, clean_ends=INDEX.clean_ends[:-3]), Cut(2.0, 18.0))
+    assert (made.strategy, made.copy_to, made.lead_in, made.lead_out) == ("edges", 1788, False, True)
 
 
 @pytest.mark.parametrize(
@@ -52,33 +64,36 @@ def test_where_the_last_pictures_are_decoded_later_than_such_beyond_the_end_the_
     [
         ({"keyframes": INDEX.keyframes[:1]}, "no keyframe between the fades"),
         ({"keyframes": (Keyframe(1400, "idr"),)}, "Keyframes are so rare that 13.0 s of 16.0 s"),
-        ({"keyframes": tuple(replace(keyframe, torn=True) for keyframe in INDEX.keyframes)}, "decodes by itself"),
+        ({"keyframes": tuple(replace(keyframe, overlapped=True) for keyframe in INDEX.keyframes)}, "decodes by itself"),
         ({"keyframes": tuple(replace(keyframe, kind="recovery") for keyframe in INDEX.keyframes)}, "open GOP"),
-        ({"clean": ()}, "No place was found"),
+        ({"clean_ends": ()}, "No place was found"),
         ({"obstacle": "The moon is full."}, "The moon is full."),
     ],
 )
 def test_a_whole_encode_has_its_reason(changes, sentence):
     made = planned(replace(INDEX, **changes))
-    assert made.lane == "full"
+    assert made.strategy == "full"
     assert sentence in made.reason
 
 
 def test_a_keyframe_that_goes_on_from_others_is_taken_once_enough_come_before_it():
     keyframes = (
-        Keyframe(400, "recovery", 1, low=396, before=5, needs=9),
-        Keyframe(600, "recovery", 1, low=596, before=55, needs=9),
+        Keyframe(400, "recovery", 1, first_leading=396, frames_before=5, frames_needed=9),
+        Keyframe(600, "recovery", 1, first_leading=596, frames_before=55, frames_needed=9),
     )
     made = planned(replace(INDEX, keyframes=keyframes))
-    assert (made.copy_from, made.head_to) == (600, 596)
+    assert (made.copy_from, made.lead_in_to) == (600, 596)
 
 
 def test_open_gops_can_be_left_to_a_whole_encode():
-    keyframes = (Keyframe(400, "idr"), Keyframe(600, "recovery", 1, low=596, before=55, needs=9))
+    keyframes = (
+        Keyframe(400, "idr"),
+        Keyframe(600, "recovery", 1, first_leading=596, frames_before=55, frames_needed=9),
+    )
     index = replace(INDEX, keyframes=keyframes)
-    assert planned(index).lane == "edges"
+    assert planned(index).strategy == "edges"
     made = plan(index, CUT, pixels=1280 * 720, rate=25, open_gops=False)
-    assert made.lane == "full"
+    assert made.strategy == "full"
     assert "open GOP" in made.reason
 
 

@@ -13,10 +13,10 @@ import pytest
 from footage import clips
 
 from vidd.errors import RetryLater
-from vidd.media.ffmpeg.args.common import Cut
+from vidd.media.ffmpeg.args.common import Cut, CutSource, EncodeSettings
 from vidd.media.probe.client import probe
 from vidd.media.smartcut.plan import SmartCutUnavailable
-from vidd.media.smartcut.smart_cut import Made, edges
+from vidd.media.smartcut.smart_cut import SmartCut, smart_cut
 from vidd.steps import trim
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 25)
@@ -77,20 +77,15 @@ def make(directory: Path, source: Source, seconds: float = 8.0) -> Path:
     return path
 
 
-async def cut(source: Path, start: float, end: float, fade: float = 1.0) -> tuple[Path, Made]:
+async def cut(source: Path, start: float, end: float, fade: float = 1.0) -> tuple[Path, SmartCut]:
     media, output = await probe(clips.ENCODER, source), source.parent / "made.mp4"
-    made = await edges(
+    made = await smart_cut(
         clips.ENCODER,
-        source,
+        CutSource(source, media, Cut(start, end, fade)),
         output,
-        media,
-        Cut(start, end, fade),
+        EncodeSettings(10, "ultrafast", 160_000, threads=1),
+        clips.HOOKS,
         name=source.name,
-        crf=10,
-        preset="ultrafast",
-        audio_bitrate=160_000,
-        progress=lambda *_: None,
-        observe=lambda _: None,
     )
     return output, made
 
@@ -156,8 +151,8 @@ async def test_between_the_edges_every_packet_is_the_sources_own(tmp_path, kind)
     path, made = await cut(source, start, end)
     theirs, ours = packets(source), packets(path)
     wanted = sorted(time - Fraction("1.3") for time, _ in theirs if Fraction("1.3") <= time < Fraction("6.5"))
-    assert made.plan.lane == "edges"
-    assert made.pictures == len(wanted)
+    assert made.plan.strategy == "edges"
+    assert made.frames == len(wanted)
     # Each picture at its time, to the half tick that the start is rounded by, and in the same distances.
     shown = sorted(time for time, _ in ours)
     assert [float(time) for time in shown] == pytest.approx([float(one) for one in wanted], abs=0.0006)
@@ -177,7 +172,7 @@ async def test_a_cut_from_the_beginning_loses_none_of_the_first_pictures(tmp_pat
     source = make(tmp_path, SOURCES[kind])
     path, made = await cut(source, 0, 6.5, fade=0.5)
     wanted = [float(time) for time, _ in packets(source) if time < Fraction("6.5")]
-    assert made.pictures == len(wanted)
+    assert made.frames == len(wanted)
     assert sorted(float(time) for time, _ in packets(path)) == pytest.approx(sorted(wanted), abs=0.0006)
 
 
@@ -226,7 +221,7 @@ BEEP = "aevalsrc='if(lt(mod(t,1),0.2),sin(6283*t),0)':sample_rate=48000"
 async def test_sound_and_picture_stay_together_over_both_joins(tmp_path, output):
     source = make(tmp_path, Source(output, picture=FLASH, sound=BEEP))
     path, made = await cut(source, 1.3, 7.3, fade=0.5)
-    assert [bool(one) for one in made.sound] == ["libmp3lame" in output]
+    assert [bool(one) for one in made.audio_reasons] == ["libmp3lame" in output]
     frames, samples = clips.pictures(path), clips.sound(path)
     for second in range(1, 6):
         begin = second - 0.3 - 0.1
@@ -256,7 +251,7 @@ async def test_copied_aac_meets_its_edges_without_a_seam(tmp_path):
     source = make(tmp_path, Source(sound="aevalsrc='0.3*sin(2764*t)+0.2*sin(9000*t)':sample_rate=48000"))
     path, made = await cut(source, 1.3, 6.5)
     shares = noise_share(path, source, 1.3, Cut(1.3, 6.5, 1.0))
-    assert made.sound == ("",)
+    assert made.audio_reasons == ("",)
     assert len(clips.sound(path)) == round(5.2 * 48000)
     assert min(shares[1:-1]) > 25
     assert min(shares[13:-13]) > 60
@@ -270,8 +265,8 @@ async def test_several_tracks_are_cut_each_in_its_way_and_keep_their_languages(t
         *("-metadata:s:a:1", "language=deu", two),
     )
     path, made = await cut(two, 1.3, 6.5)
-    assert made.sound[0] == ""
-    assert "not AAC" in made.sound[1]
+    assert made.audio_reasons[0] == ""
+    assert "not AAC" in made.audio_reasons[1]
     media = await probe(clips.ENCODER, path)
     assert [one.language for one in media.audio] == [None, "deu"]
     assert [one.duration for one in media.audio] == pytest.approx([5.2, 5.2], abs=0.03)
@@ -280,7 +275,7 @@ async def test_several_tracks_are_cut_each_in_its_way_and_keep_their_languages(t
 async def test_without_sound_there_is_none(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=8, tracks=0, output=(*X264, "-bf", 2))
     path, made = await cut(source, 1.3, 6.5)
-    assert made.sound == ()
+    assert made.audio_reasons == ()
     assert (await probe(clips.ENCODER, path)).audio == ()
 
 
@@ -293,7 +288,7 @@ async def test_sound_that_starts_late_and_ends_early_stays_where_it_was(tmp_path
     )
     path, made = await cut(source, 1.0, 7.0)
     # There is silence before it, since players that pass over edit lists would begin with the first sample.
-    assert made.sound == ("The sound begins later than the picture, so silence is put before it.",)
+    assert made.audio_reasons == ("The audio begins later than the video, so silence is put before it.",)
     assert clips.loudness(path, 1.3) < 0.001
     assert clips.loudness(path, 1.7) > 0.05
     with av.open(str(path)) as file:
@@ -305,7 +300,7 @@ async def test_sound_that_starts_late_and_ends_early_stays_where_it_was(tmp_path
 async def test_a_cut_without_fades_from_a_keyframe_copies_everything(tmp_path):
     source = make(tmp_path, SOURCES["H.264 without B pictures"])
     path, made = await cut(source, 2, 6.2, fade=0)
-    assert (made.plan.lane, made.joins, made.pictures) == ("copy", (), 105)
+    assert (made.plan.strategy, made.joins, made.frames) == ("copy", (), 105)
     assert {one for _, one in packets(path)} < {one for _, one in packets(source)}
     assert clips.numbers(path) == list(range(50, 155))
     assert complaints(path) == ""
@@ -314,7 +309,7 @@ async def test_a_cut_without_fades_from_a_keyframe_copies_everything(tmp_path):
 async def test_a_cut_without_fades_between_keyframes_encodes_only_its_beginning(tmp_path):
     source = make(tmp_path, SOURCES["H.264 with B pictures"])
     path, made = await cut(source, 1.5, 6.2, fade=0)
-    assert made.plan.lane == "edges"
+    assert made.plan.strategy == "edges"
     assert clips.numbers(path) == [number for number in range(200) if 1.5 <= number / 25 < 6.2]
     assert complaints(path) == ""
 

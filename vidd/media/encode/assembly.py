@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from vidd.files.disk_space import check_free_space
-from vidd.media.smartcut.concat import PicturePart, SoundTrack, put_together
+from vidd.media.smartcut.concat import AudioPart, VideoPart, concatenate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ async def assemble(
 ) -> tuple[float, ...]:
     """Write `output` from the checkpoints, with the audio tracks of the source `media` and the clips of `parts`.
 
-    Returns where parts meet and where the encode was resumed (seconds). Faults as `put_together`.
+    Returns where parts meet and where the encode was resumed (seconds). Faults as `concatenate`.
     """
     segments = checkpoints.segments
     check_free_space(output.parent, encoder.disk_reserve, sum(segment.size for segment in segments))
@@ -76,14 +76,14 @@ async def join_parts(
     parts: IntroOutro | None = None,
 ) -> None:
     """Write `output` from video files and one audio file, whose tracks are those of the source `media`."""
-    begin, before, after = 0, list[PicturePart](), list[PicturePart]()
+    begin, before, after = 0, list[VideoPart](), list[VideoPart]()
     if parts:
         begin = parts.begin
         # The last frame may be shown exactly where the encode ends, since times are rounded.
         late = max(0, files[-1].last + 1 - (parts.end - begin))
-        before = [PicturePart(clip.path, clip.at, clip.ids) for clip in parts.before]
-        after = [PicturePart(clip.path, clip.at + late, clip.ids) for clip in parts.after]
-    talk = [PicturePart(file.path, file.at + begin) for file in files]
+        before = [VideoPart(clip.path, clip.at, clip.ids) for clip in parts.before]
+        after = [VideoPart(clip.path, clip.at + late, clip.ids) for clip in parts.after]
+    talk = [VideoPart(file.path, file.at + begin) for file in files]
     languages = [track.language for track in media.audio if track.codec != "unknown"]
-    tracks = [SoundTrack(audio, number, language) for number, language in enumerate(languages) if audio]
-    await put_together([*before, *talk, *after], tracks, output, scale=scale, name=name, like=len(before))
+    tracks = [AudioPart(audio, number, language) for number, language in enumerate(languages) if audio]
+    await concatenate([*before, *talk, *after], tracks, output, scale=scale, name=name, like=len(before))

@@ -1,4 +1,4 @@
-"""Put encoded parts together into one MP4 file, losslessly: pictures one after another, sound tracks beside them."""
+"""Concatenates encoded video files into one MP4 file without encoding them again, with audio tracks beside them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class PicturePart:
-    """A file whose picture (H.264 or HEVC) is a part of the result. `at` is where its time 0 lies in the result (ticks).
+class VideoPart:
+    """A file whose video (H.264, HEVC or AV1) is a part of the result. Its time 0 is at `at` in the result (ticks).
 
-    Parts that were encoded alike have the same parameter sets. Others need names that no other part uses: an H.264
-    encoder is told its own (`-x264-params sps-id=7`), those of HEVC are given here as `names` (VPS and SPS 0 to 15, PPS
-    one of `nal.LONG_IDS`). A talk cut by its edges has taken the highest names that its source left free.
+    Parts that were encoded alike have the same parameter sets. Others need ids that no other part uses: an H.264
+    encoder is told its own (`-x264-params sps-id=7`), those of HEVC are given here as `ids` (VPS and SPS 0 to 15, PPS
+    one of `nal.LONG_IDS`). A smart cut takes the highest ids that its source left free.
     """
 
     path: Path
     at: int = 0
-    names: tuple[int, int, int] | None = None
+    ids: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class SoundTrack:
-    """A sound track of the result: track `number` (0 is the first) of a file whose time 0 is the result's."""
+class AudioPart:
+    """An audio track of the result: track `number` (0 is the first) of a file whose time 0 is the result's."""
 
     path: Path
     number: int = 0
@@ -36,35 +36,33 @@ class SoundTrack:
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
-    """What was put together: how many pictures each part has, and when its first one is shown (seconds)."""
+class Concatenation:
+    """What was joined: how many frames each part has, and when its first frame is shown (seconds)."""
 
-    pictures: tuple[int, ...]
+    frames: tuple[int, ...]
     starts: tuple[float, ...]
 
     @property
     def joins(self) -> tuple[float, ...]:
-        """Where the parts meet (seconds), as the `joins` of `verify.Wanted`."""
+        """Where the parts meet (seconds), as the `joins` of `verify.Expected`."""
         return self.starts[1:]
 
 
-async def put_together(
-    parts: Sequence[PicturePart], sounds: Sequence[SoundTrack], output: Path, *, scale: int, name: str, like: int = 0
-) -> Together:
+async def concatenate(
+    parts: Sequence[VideoPart], audio: Sequence[AudioPart], output: Path, *, scale: int, name: str, like: int = 0
+) -> Concatenation:
     """Write `output` from these parts, in their order; times are ticks, `scale` a second.
 
-    Each part lasts until the next begins. The result has shape, colours and profile of the part `like`, so all must
-    have its size. `name` is what the operator knows the source by. SmartCutUnavailable, with a sentence, where the parts
-    cannot be one track; RetryLater as the cutter. Whatever goes wrong, `output` is gone.
+    Each part lasts until the next begins. The result has the size, colours and profile of the part `like`, so all must
+    have its size. `name` is what the operator knows the source by. SmartCutUnavailable if the parts cannot be one track;
+    RetryLater as `Cutter`. Unless it succeeds, `output` is gone afterwards.
     """
-    cutter = Cutter(
-        parts[0].path, name, (*(picture_part.path for picture_part in parts), *(sound.path for sound in sounds))
-    )
+    cutter = Cutter(parts[0].path, name, (*(part.path for part in parts), *(track.path for track in audio)))
     try:
         answer = await cutter.ask(
-            "together",
-            parts=[(str(picture_part.path), picture_part.at, picture_part.names) for picture_part in parts],
-            sounds=[(str(sound.path), sound.number, sound.language) for sound in sounds],
+            "concatenate",
+            parts=[(str(part.path), part.at, part.ids) for part in parts],
+            audio=[(str(track.path), track.number, track.language) for track in audio],
             scale=scale,
             like=like,
             output=str(output),
@@ -74,4 +72,4 @@ async def put_together(
         raise
     finally:
         await cutter.close()
-    return Together(tuple(answer["pictures"]), tuple(one / scale for one in answer["first"]))
+    return Concatenation(tuple(answer["frames"]), tuple(tick / scale for tick in answer["first"]))

@@ -1,6 +1,6 @@
-"""Which way a cut is made, and why: by copying, by encoding only its edges, or by encoding all of it. Pure.
+"""Chooses how a cut is made, and says why: by copying, by encoding only its edges, or by encoding all of it. Pure.
 
-Times of pictures are ticks of the stream's own clock, so that nothing is rounded before it must be.
+Times of frames are ticks of the stream's own clock, so that nothing is rounded before it must be.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from vidd.media.ffmpeg.args.common import Cut
 
-Lane = Literal["copy", "edges", "full"]
+Strategy = Literal["copy", "edges", "full"]
 
-# Wanted times are decimal and those of pictures are fractions: half a microsecond is nobody's intention.
+# Wanted times are decimal and those of frames are fractions: half a microsecond is nobody's intention.
 _SLACK = Fraction(1, 1_000_000)
-# Where more than this share would be encoded anyway, one encode of all is simpler and about as quick.
-_SENSIBLE_SHARE = 0.6
+# Above this share of encoded video, one encode of all is simpler and about as fast.
+_MOST_ENCODED = 0.6
 # Pixels a second that a processor decodes and encodes, and bytes a second it copies; only for the forecast.
 _PIXELS, _BYTES = 45e6, 250e6
 _FEWEST_TICKS = 10_000
@@ -30,7 +30,7 @@ _MOST_TICKS = 2**31 - 1
 
 
 class SmartCutUnavailable(Exception):
-    """The edges of this cut cannot be encoded apart; the sentence says why. All of it can be encoded instead."""
+    """A smart cut of this file is not possible; the sentence says why. All of it can be encoded instead."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -39,37 +39,37 @@ class SmartCutUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """A picture that copying may start with.
+    """A frame that copying may start with, shown at `pts`, with so many `leading` frames (decoded later, shown earlier).
 
-    `kind`: idr, bla, cra (HEVC, may have leading pictures), recovery and renewing (H.264 without IDR), other. `torn` says that a
-    picture decoded before it is shown after it. `low` is when the first of its leading pictures is shown, or it itself,
-    and `before` how many of the cut's pictures come before that. A recovery keyframe `needs` so many before it (0:
-    nothing can be joined to it).
+    `kind`: idr, bla, cra (HEVC, may have leading frames), recovery and refresh (H.264 without IDR), other. It is
+    `overlapped` if a frame decoded before it is shown after it. `first_leading` is when the first of its leading frames
+    is shown, or it itself, and `frames_before` is how many frames of the cut come before that. Before a recovery
+    keyframe, `frames_needed` frames must be encoded (0: nothing can be joined to it).
     """
 
     pts: int
     kind: str
     leading: int = 0
-    torn: bool = False
-    low: int = 0
-    before: int = 0
-    needs: int = 0
+    overlapped: bool = False
+    first_leading: int = 0
+    frames_before: int = 0
+    frames_needed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
     """What is known of the packets around a cut; ticks of `time_base`. `obstacle` is why nothing can be copied.
 
-    `first` and `last` are the times of the cut's own first and last picture. `clean` are the times, in order, before
-    which a copy may end: all pictures decoded earlier are shown earlier too. The last may be just after `last`.
+    `first` and `last` are the times of the cut's own first and last frame. `clean_ends` are the times, in order, before
+    which a copy may end: all frames decoded earlier are shown earlier too. The last may be just after `last`.
     """
 
     time_base: Fraction
     begin: Fraction
     codec: str
-    pictures: int
+    frames: int
     keyframes: tuple[Keyframe, ...]
-    clean: tuple[int, ...]
+    clean_ends: tuple[int, ...]
     first: int
     last: int
     bytes: int
@@ -77,34 +77,34 @@ class Index:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Index:
-        """As the child tells it."""
+        """From the child's answer."""
         return cls(
             **{
                 **data,
                 "time_base": Fraction(data["time_base"]),
                 "begin": Fraction(data["begin"]),
                 "keyframes": tuple(Keyframe(*keyframe) for keyframe in data["keyframes"]),
-                "clean": tuple(data["clean"]),
+                "clean_ends": tuple(data["clean_ends"]),
             }
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a cut is made. Pictures before `copy_from` and from `copy_to` on are encoded; None where nothing is copied.
+    """How a cut is made. Frames before `copy_from` and from `copy_to` on are encoded; None if nothing is copied.
 
-    `head_to` is before `copy_from` where the keyframe has leading pictures that each need one in its place.
-    `seconds` is a forecast of processor time.
+    The lead-in ends at `lead_in_to`, which is before `copy_from` if the keyframe has leading frames that must be
+    replaced. `seconds` is a forecast of processor time.
     """
 
-    lane: Lane
+    strategy: Strategy
     reason: str
     seconds: float
     copy_from: int | None = None
-    head_to: int | None = None
+    lead_in_to: int | None = None
     copy_to: int | None = None
-    head: bool = False
-    tail: bool = False
+    lead_in: bool = False
+    lead_out: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -112,7 +112,7 @@ class Plan:
 
 
 def ticks(time_base: Fraction, begin: Fraction, cut: Cut) -> Ticks:
-    """The result's clock: the source's own, made finer where it is coarse; SmartCutUnavailable where MP4 cannot hold it."""
+    """The result's clock: the source's own, made finer if it is coarse; SmartCutUnavailable if MP4 cannot hold it."""
     if time_base.numerator != 1 or not 1 <= time_base.denominator <= _MOST_TICKS:
         raise SmartCutUnavailable(f"The file's clock has ticks of {time_base} s, which MP4 cannot hold.")
     finer = 1
@@ -123,7 +123,7 @@ def ticks(time_base: Fraction, begin: Fraction, cut: Cut) -> Ticks:
 
 
 def bounds(time_base: Fraction, begin: Fraction, cut: Cut) -> tuple[int, int]:
-    """The first tick that belongs to the cut, and the first that does not any more."""
+    """The first tick of the cut, and the first after it."""
     return (
         ceil((begin + decimal(cut.start) - _SLACK) / time_base),
         ceil((begin + decimal(cut.end) - _SLACK) / time_base),
@@ -131,14 +131,14 @@ def bounds(time_base: Fraction, begin: Fraction, cut: Cut) -> tuple[int, int]:
 
 
 def plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = True) -> Plan:
-    """Choose the lane. `pixels` are those of one picture, `rate` is pictures a second.
+    """Choose the strategy. `pixels` are those of one frame, `rate` is frames a second.
 
-    `open_gops` allows to copy H.264 whose keyframes are no IDR pictures. Chromium plays it from the start to the end,
-    but stops with an error where somebody seeks to such a keyframe, in the source as in the result.
+    `open_gops` allows to copy H.264 whose keyframes are no IDR frames. Chromium plays it from start to end, but stops
+    with an error after a seek to such a keyframe, in the source as in the result.
     """
-    whole = cut.length * rate * pixels / _PIXELS
+    full = cut.length * rate * pixels / _PIXELS
     if index.obstacle:
-        return Plan("full", index.obstacle, whole)
+        return Plan("full", index.obstacle, full)
     faded_in = ceil((index.begin + decimal(cut.start + cut.fade) - _SLACK) / index.time_base)
     faded_out = int((index.begin + decimal(cut.end - cut.fade) + _SLACK) // index.time_base)
     starts = [
@@ -149,37 +149,37 @@ def plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = 
     if not starts and not cut.fade and index.keyframes and index.keyframes[-1].pts == index.first == index.last:
         starts = [index.keyframes[-1]]
     if not starts:
-        return Plan("full", _no_start(index, faded_in), whole)
+        return Plan("full", _why_no_start(index, faded_in), full)
     start = starts[0]
-    ends = [one for one in index.clean if start.pts < one <= faded_out or (not cut.fade and one == index.last + 1)]
+    ends = [pts for pts in index.clean_ends if start.pts < pts <= faded_out or (not cut.fade and pts == index.last + 1)]
     if not ends:
         return Plan(
-            "full", "No place was found after the first keyframe where copying could end before the fade-out.", whole
+            "full", "No place was found after the first keyframe where copying could end before the fade-out.", full
         )
     end = ends[-1]
-    head, tail = start.pts > index.first, end <= index.last
+    lead_in, lead_out = start.pts > index.first, end <= index.last
     first, last = index.first * index.time_base, index.last * index.time_base
-    encoded = float(start.pts * index.time_base - first) + (float(last - end * index.time_base) if tail else 0.0)
-    if encoded > _SENSIBLE_SHARE * cut.length:
+    encoded = float(start.pts * index.time_base - first) + (float(last - end * index.time_base) if lead_out else 0.0)
+    if encoded > _MOST_ENCODED * cut.length:
         return Plan(
-            "full", f"Keyframes are so rare that {encoded:.1f} s of {cut.length:.1f} s would be encoded anyway.", whole
+            "full", f"Keyframes are so rare that {encoded:.1f} s of {cut.length:.1f} s would be encoded anyway.", full
         )
-    cost = (encoded + (1.0 if head or tail else 0.0)) * rate * pixels / _PIXELS + index.bytes / _BYTES + 0.3
-    if not head and not tail:
+    cost = (encoded + (1.0 if lead_in or lead_out else 0.0)) * rate * pixels / _PIXELS + index.bytes / _BYTES + 0.3
+    if not lead_in and not lead_out:
         why = "The cut starts with a keyframe and nothing fades, so all packets are copied."
         return Plan("copy", why, cost, start.pts, start.pts, end)
-    why = f"Only {encoded:.1f} s at the edges of {cut.length:.1f} s are encoded; the pictures between are copied."
-    head_to = start.low if start.kind == "recovery" else start.pts
-    return Plan("edges", why, cost, start.pts, head_to, end, head, tail)
+    why = f"Only {encoded:.1f} s at the edges of {cut.length:.1f} s are encoded; the frames between are copied."
+    lead_in_to = start.first_leading if start.kind == "recovery" else start.pts
+    return Plan("edges", why, cost, start.pts, lead_in_to, end, lead_in, lead_out)
 
 
 def _may_start(keyframe: Keyframe) -> bool:
     if keyframe.kind == "recovery":
-        return not keyframe.torn and 0 < keyframe.needs <= keyframe.before
-    return not keyframe.torn and keyframe.kind in {"idr", "bla", "cra"}
+        return not keyframe.overlapped and 0 < keyframe.frames_needed <= keyframe.frames_before
+    return not keyframe.overlapped and keyframe.kind in {"idr", "bla", "cra"}
 
 
-def _no_start(index: Index, faded_in: int) -> str:
+def _why_no_start(index: Index, faded_in: int) -> str:
     later = [keyframe for keyframe in index.keyframes if keyframe.pts >= faded_in]
     if not later:
         return "There is no keyframe between the fades, so nothing could be copied."

@@ -1,193 +1,220 @@
-"""A cut at nearly the speed of copying: its edges, which fade, are encoded, and all packets between are copied."""
+"""Smart cut: encodes only the edges of a cut, which fade, and copies all packets between them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import Refused
 from vidd.files.atomic import temporary_directory
 from vidd.media.bitstream.nal import LONG_IDS
-from vidd.media.branding.intro_outro import NO_BRANDING, ClipEncoder, IntroOutro
+from vidd.media.branding.intro_outro import NO_BRANDING, Branding, ClipEncoder, IntroOutro
 from vidd.media.ffmpeg.args import edge
-from vidd.media.ffmpeg.args.common import CutSource, EncodeSettings
 from vidd.media.ffmpeg.args.intro_outro import ClipFormat
 from vidd.media.ffmpeg.process import encode
 from vidd.media.ffmpeg.timebase import Ticks, decimal
-from vidd.media.smartcut.audio_tracks import Sounding
+from vidd.media.smartcut.audio_tracks import AudioEncoder
 from vidd.media.smartcut.client import Cutter
 from vidd.media.smartcut.plan import Index, Keyframe, Plan, SmartCutUnavailable, plan, ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from vidd.media.branding.intro_outro import Branding, ParameterSetIds
-    from vidd.media.ffmpeg.args.common import Cut
-    from vidd.model.event import Event
-    from vidd.model.media import Media
+    from vidd.media.branding.intro_outro import ParameterSetIds
+    from vidd.media.ffmpeg.args.common import CutSource, EncodeSettings
+    from vidd.media.ffmpeg.hooks import StepHooks
     from vidd.ports import Encoder
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What was done: the plan, where in the result the pieces meet (seconds), how many pictures it must have.
+class SmartCutOptions:
+    """`open_gops` is that of `plan.plan`; intros and outros of the `branding` stay in `cache` for other talks."""
 
-    `sound` says for each track why all of it was encoded; an empty text where only what fades was. `around` is what
-    lies around the talk, and where the talk lies.
+    open_gops: bool = True
+    branding: Branding = NO_BRANDING
+    cache: Path | None = None
+
+
+DEFAULTS = SmartCutOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class SmartCut:
+    """What was done: the plan, where in the result the parts meet (seconds), and how many frames it must have.
+
+    `audio_reasons` says for each track why all of it was encoded; it is empty where only what fades was. `parts` are the
+    clips around the talk, and where the talk lies.
     """
 
     plan: Plan
     joins: tuple[float, ...]
-    pictures: int
-    sound: tuple[str, ...]
-    around: IntroOutro
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return asdict(self)
+    frames: int
+    audio_reasons: tuple[str, ...]
+    parts: IntroOutro
 
 
-async def edges(
+async def smart_cut(
     encoder: Encoder,
-    source: Path,
+    source: CutSource,
     output: Path,
-    media: Media,
-    cut: Cut,
+    settings: EncodeSettings,
+    hooks: StepHooks,
     *,
     name: str,
-    crf: int,
-    preset: str,
-    audio_bitrate: int,
-    progress: Callable[[float, float | None, str, float | None], None],
-    observe: Callable[[Event], None],
-    open_gops: bool = True,
-    dress: Branding = NO_BRANDING,
-    kept: Path | None = None,
-) -> Made:
-    """Cut by copying all but the edges into `output`; SmartCutUnavailable, with a sentence, where that cannot be done here.
+    options: SmartCutOptions = DEFAULTS,
+) -> SmartCut:
+    """Cut `source` into `output`; `name` is what the operator knows it by.
 
-    `open_gops` is that of `plan.plan`; `kept` is where stings of `dress` stay for other talks. RetryLater as
-    `run.encode` and the probe; whatever goes wrong, `output` is gone.
+    SmartCutUnavailable if the cut cannot be made without encoding all of it. Refused and RetryLater as `encode` and
+    `probe`. Unless it succeeds, `output` is gone afterwards.
     """
-    cutter = Cutter(source, name)
+    cutter, cut = Cutter(source.path, name), source.cut
     try:
-        answer = await cutter.ask("scan", cut=[cut.start, cut.end, cut.fade])
-        index = Index.from_json(answer["index"])
-        video = media.video[0]
-        chosen = plan(index, cut, pixels=video.width * video.height, rate=video.rate or 25.0, open_gops=open_gops)
-        _check(chosen)
-        clock = ticks(index.time_base, index.begin, cut)
-        with temporary_directory(output) as room:
-            work = _Pieces(encoder, source, room, media, cut, crf, preset, audio_bitrate, progress, observe)
-            names = _names(index.codec, answer["taken"], 3 + len(dress.clips))
-            made = await work.pictures(chosen, index, clock, answer, names)
-            wardrobe = ClipEncoder(encoder, kept or room, room, observe)
-            form = ClipFormat(video, work.look(index, answer), clock.scale, answer["reordered"], crf, preset)
-            end = max(round(decimal(cut.length) * clock.scale), clock.of(index.last) + 1)
-            around = await wardrobe.encode_video(
-                dress, form, names[3:], end, cautious=not chosen.head and _throws(chosen, index)
-            )
-            sounding = Sounding(encoder, work.run, source, room, media, cut, audio_bitrate)
-            # Not the wanted start but the result's own, on whose clock the pictures are.
-            start = Fraction(clock.origin, clock.scale)
-            beside = {number: await wardrobe.encode_audio(around, audio) for number, audio in sounding.tracks}
-            sounds, heard = await sounding.sounds(
-                cutter, start, name, around=around, beside=beside, changes=dress.gains
-            )
-            await cutter.ask(
-                "join",
-                at=around.begin,
-                before=[(str(one.path), one.at, one.ids) for one in around.before],
-                after=[(str(one.path), one.at, one.ids) for one in around.after],
-                edges=made,
-                bridged=work.bridged(chosen, index) is not None,
-                plan=chosen.to_json(),
-                ticks=[clock.scale, clock.finer, clock.origin],
-                sounds=sounds,
-                output=str(output),
-            )
-            progress(cut.length, cut.length, "s", None)
+        async with hooks.slot():
+            answer = await cutter.ask("scan", cut=[cut.start, cut.end, cut.fade])
+            index = Index.from_json(answer["index"])
+            chosen = _choose(index, source, open_gops=options.open_gops)
+            with temporary_directory(output) as directory:
+                parts = _Parts(encoder, source, settings, hooks, directory, chosen, index, answer)
+                return await parts.make(cutter, output, name, options)
     except BaseException:
         output.unlink(missing_ok=True)
         raise
     finally:
         await cutter.close()
-    ends = [place for place, there in ((chosen.head_to, chosen.head), (chosen.copy_to, chosen.tail)) if there]
-    inside = (clock.seconds(one) + around.begin / clock.scale for one in ends if one is not None)
-    joins = tuple(sorted((*around.joins, *inside)))
-    return Made(chosen, joins, index.pictures + around.frames, heard, around)
+
+
+def _choose(index: Index, source: CutSource, *, open_gops: bool) -> Plan:
+    """The plan of a smart cut; SmartCutUnavailable if all must be encoded."""
+    video = source.media.video[0]
+    pixels, rate = video.width * video.height, video.rate or 25.0
+    chosen = plan(index, source.cut, pixels=pixels, rate=rate, open_gops=open_gops)
+    if chosen.strategy == "full":
+        raise SmartCutUnavailable(chosen.reason)
+    return chosen
 
 
 @dataclass(frozen=True)
-class _Pieces:
+class _Parts:
+    """The encoded parts of one cut, made in `directory`; `scan` is what the child found out about the packets."""
+
     encoder: Encoder
-    source: Path
-    room: Path
-    media: Media
-    cut: Cut
-    crf: int
-    preset: str
-    audio_bitrate: int
-    progress: Callable[[float, float | None, str, float | None], None]
-    observe: Callable[[Event], None]
+    source: CutSource
+    settings: EncodeSettings
+    hooks: StepHooks
+    directory: Path
+    plan: Plan
+    index: Index
+    scan: dict[str, Any]
 
-    def look(self, index: Index, answer: dict[str, Any]) -> edge.VideoFormat:
-        """What all that is encoded must be like."""
-        return edge.VideoFormat(index.codec, self.media.video[0].pixel_format, answer["profile"])
-
-    async def pictures(
-        self, chosen: Plan, index: Index, clock: Ticks, answer: dict[str, Any], free: list[ParameterSetIds]
-    ) -> list[tuple[str | None, ParameterSetIds]]:
-        """Encode head and tail: where they are, and the names of their parameter sets."""
-        look = self.look(index, answer)
-        made: list[tuple[str | None, ParameterSetIds]] = []
-        begin, low, end = (one or 0 for one in (chosen.copy_from, chosen.head_to, chosen.copy_to))
-        over = self.bridged(chosen, index)
-        idr = over.before - over.needs if over else None
-        spans = (
-            ("head", chosen.head, index.first, low),
-            ("lead", low < begin, low, begin),
-            ("tail", chosen.tail, end, index.last + 1),
+    async def make(self, cutter: Cutter, output: Path, name: str, options: SmartCutOptions) -> SmartCut:
+        """Encode everything that cannot be copied, and join it with what can."""
+        index, cut, branding = self.index, self.source.cut, options.branding
+        clock = ticks(index.time_base, index.begin, cut)
+        ids = _free_ids(index.codec, self.scan["taken"], 3 + len(branding.clips))
+        edges = await self._encode_edges(clock, ids)
+        clips = ClipEncoder(self.encoder, options.cache or self.directory, self.directory, self.hooks.observe)
+        parts = await self._encode_clips(clips, branding, clock, ids[3:])
+        audio = AudioEncoder(self.encoder, self.source, self.settings, self.directory, self._run)
+        # Not the wanted start but that of the result, whose clock the frames are on.
+        start = Fraction(clock.origin, clock.scale)
+        around = {number: await clips.encode_audio(parts, track) for number, track in audio.tracks}
+        tracks = await audio.make(cutter, start, name, parts=parts, around=around, gains=branding.gains)
+        await cutter.ask(
+            "join",
+            at=parts.begin,
+            before=[(str(clip.path), clip.at, clip.ids) for clip in parts.before],
+            after=[(str(clip.path), clip.at, clip.ids) for clip in parts.after],
+            edges=edges,
+            open_gop=self._open_gop_keyframe is not None,
+            plan=self.plan.to_json(),
+            ticks=[clock.scale, clock.finer, clock.origin],
+            audio=[track.to_json() for track in tracks],
+            output=str(output),
         )
-        for (word, wanted, first, beyond), names in zip(spans, free, strict=False):
-            path = self.room / f"{word}.mp4"
-            made.append((str(path) if wanted else None, names))
-            if wanted:
-                keyframe = max((one for one in answer["decodable"] if one <= first), default=answer["decodable"][0])
-                plain = word != "tail" and _throws(chosen, index)
-                piece = edge.EdgeSpan(
-                    first,
-                    beyond,
-                    keyframe,
-                    names[1],
-                    answer["reordered"] and not plain,
-                    idr if word == "head" else None,
-                    word == "lead",
-                )
-                argv = edge.video_args(
-                    CutSource(self.source, self.media, self.cut),
-                    path,
-                    piece,
-                    look,
-                    EncodeSettings(self.crf, self.preset, self.audio_bitrate, self.encoder.threads),
-                    ticks=clock,
-                    time_base=index.time_base,
-                )
-                await self.run(argv, path, float((beyond - first) * index.time_base))
-        return made
+        self.hooks.progress(cut.length, cut.length, "s", None)
+        reasons = tuple(track.reason for track in tracks)
+        return SmartCut(self.plan, self._joins(clock, parts), index.frames + parts.frames, reasons, parts)
 
-    @staticmethod
-    def bridged(chosen: Plan, index: Index) -> Keyframe | None:
-        """The keyframe that copying starts with, where it goes on from what comes before it."""
-        found = [
-            keyframe for keyframe in index.keyframes if keyframe.pts == chosen.copy_from and keyframe.kind == "recovery"
-        ]
-        return found[0] if found else None
+    def _joins(self, clock: Ticks, parts: IntroOutro) -> tuple[float, ...]:
+        chosen = self.plan
+        edges = ((chosen.lead_in_to, chosen.lead_in), (chosen.copy_to, chosen.lead_out))
+        inside = (
+            clock.seconds(pts) + parts.begin / clock.scale for pts, encoded in edges if encoded and pts is not None
+        )
+        return tuple(sorted((*parts.joins, *inside)))
 
-    async def run(self, argv: list[str], path: Path, duration: float) -> None:
-        """Let ffmpeg make a piece; SmartCutUnavailable where it does not."""
+    async def _encode_clips(
+        self, clips: ClipEncoder, branding: Branding, clock: Ticks, ids: list[ParameterSetIds]
+    ) -> IntroOutro:
+        index, cut, settings = self.index, self.source.cut, self.settings
+        clip_format = ClipFormat(
+            self.source.media.video[0],
+            self._video_format,
+            clock.scale,
+            self.scan["reordered"],
+            settings.crf,
+            settings.preset,
+        )
+        end = max(round(decimal(cut.length) * clock.scale), clock.of(index.last) + 1)
+        cautious = not self.plan.lead_in and self._starts_with_drop
+        return await clips.encode_video(branding, clip_format, ids, end, cautious=cautious)
+
+    async def _encode_edges(self, clock: Ticks, ids: list[ParameterSetIds]) -> list[tuple[str | None, ParameterSetIds]]:
+        """Encode lead-in, replacements of leading frames, and lead-out: their files (None: not needed) and ids."""
+        chosen, index, decodable = self.plan, self.index, self.scan["decodable"]
+        begin, low, end = chosen.copy_from or 0, chosen.lead_in_to or 0, chosen.copy_to or 0
+        keyframe = self._open_gop_keyframe
+        idr = keyframe.frames_before - keyframe.frames_needed if keyframe else None
+        after_drop = self._starts_with_drop
+        spans = {
+            "lead_in": (chosen.lead_in, edge.EdgeSpan(index.first, low, 0, 0, not after_drop, idr=idr)),
+            "leading": (low < begin, edge.EdgeSpan(low, begin, 0, 0, not after_drop, intra=True)),
+            "lead_out": (chosen.lead_out, edge.EdgeSpan(end, index.last + 1, 0, 0, reordered=True)),
+        }
+        edges: list[tuple[str | None, ParameterSetIds]] = []
+        for (part, (needed, span)), own_ids in zip(spans.items(), ids, strict=False):
+            path = self.directory / f"{part}.mp4"
+            edges.append((str(path) if needed else None, own_ids))
+            if not needed:
+                continue
+            argv = edge.video_args(
+                self.source,
+                path,
+                replace(
+                    span,
+                    keyframe=max((pts for pts in decodable if pts <= span.start), default=decodable[0]),
+                    name=own_ids[1],
+                    reordered=self.scan["reordered"] and span.reordered,
+                ),
+                self._video_format,
+                self.settings,
+                ticks=clock,
+                time_base=index.time_base,
+            )
+            await self._run(argv, path, float((span.end - span.start) * index.time_base))
+        return edges
+
+    @property
+    def _video_format(self) -> edge.VideoFormat:
+        return edge.VideoFormat(self.index.codec, self.source.media.video[0].pixel_format, self.scan["profile"])
+
+    @property
+    def _open_gop_keyframe(self) -> Keyframe | None:
+        """The keyframe that copying starts with, if it refers to frames before it (H.264, open GOP)."""
+        keyframes = self.index.keyframes
+        found = (key for key in keyframes if key.pts == self.plan.copy_from and key.kind == "recovery")
+        return next(found, None)
+
+    @property
+    def _starts_with_drop(self) -> bool:
+        """Whether copying starts with a frame at which a decoder drops what it has not shown yet."""
+        # The sequence that starts with a CRA picture does (H.265 C.5.2.2).
+        return any(key.pts == self.plan.copy_from and key.kind != "idr" for key in self.index.keyframes)
+
+    async def _run(self, argv: list[str], path: Path, duration: float) -> None:
+        """Have ffmpeg make a part of so many seconds; SmartCutUnavailable if it cannot."""
         try:
             await encode(
                 self.encoder,
@@ -195,43 +222,30 @@ class _Pieces:
                 output=path,
                 duration=duration,
                 progress=lambda *_: None,
-                observe=self.observe,
+                observe=self.hooks.observe,
                 kind="trim",
             )
         except Refused as refused:
-            # This ffmpeg may have no encoder of the source's kind, which the full encode does not need.
+            # This ffmpeg may have no encoder of the source's codec, which a full cut does not need.
             raise SmartCutUnavailable(refused.sentence) from None
 
 
-def _check(chosen: Plan) -> None:
-    if chosen.lane == "full":
-        raise SmartCutUnavailable(chosen.reason)
-
-
-def _throws(chosen: Plan, index: Index) -> bool:
-    """Whether what is copied starts with a picture at which a decoder throws away what it has not shown yet."""
-    # The sequence that starts with a CRA picture does (H.265 C.5.2.2).
-    return any(keyframe.pts == chosen.copy_from and keyframe.kind != "idr" for keyframe in index.keyframes)
-
-
-def _names(codec: str, taken: list[list[int]], count: int) -> list[ParameterSetIds]:
-    """Names for the parameter sets of what is encoded that the source does not use: VPS, SPS, PPS."""
-    vps, sps, pps = (set(one) for one in taken)
+def _free_ids(codec: str, taken: list[list[int]], count: int) -> list[ParameterSetIds]:
+    """Ids (VPS, SPS, PPS) that the source does not use, for the parameter sets of encoded parts."""
+    vps, sps, pps = (set(ids) for ids in taken)
     if codec == "av1":
         return [(0, 0, 0)] * count
     if codec == "h264":
-        found = [(0, number, number) for number in range(31, -1, -1) if number not in sps | pps]
+        free = [(0, number, number) for number in range(31, -1, -1) if number not in sps | pps]
     else:
-        found = list(
+        free = list(
             zip(
                 (number for number in range(15, -1, -1) if number not in vps),
                 (number for number in range(15, -1, -1) if number not in sps),
-                (long_id for long_id in LONG_IDS if long_id not in pps),
+                (number for number in LONG_IDS if number not in pps),
                 strict=False,
             )
         )
-    if len(found) < count:
-        raise SmartCutUnavailable(
-            "The source uses so many parameter sets that not all of the encoder's find a free name."
-        )
-    return found[:count]
+    if len(free) < count:
+        raise SmartCutUnavailable("The source uses so many parameter sets that the encoder's do not all get a free id.")
+    return free[:count]

@@ -1,4 +1,4 @@
-"""Where packets of sound lie, counted in samples. Never imported by the daemon."""
+"""Computes where packets of audio lie, counted in samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vidd.media.bitstream import aac
 
-# Where one has no time, it is asked for, and not believed to the type checker.
+# PyAV types the time of a packet as never None, but it may be.
 Packet: TypeAlias = Any
 
 _BACK = (0.5, 5.0, 30.0, 300.0)
@@ -27,7 +27,7 @@ _BACK = (0.5, 5.0, 30.0, 300.0)
 class Grid:
     """Where packets lie, in samples: the first of all those near the cut, and the one after the last."""
 
-    kind: aac.Format
+    format: aac.Format
     first: int
     beyond: int
 
@@ -41,9 +41,9 @@ class Grid:
 
 
 def place_of(packet: Packet, ticks: tuple[int, int]) -> int:
-    """Where a packet lies, in samples; SmartCutUnavailable where it does not say. `ticks` are those of `ticks_of`."""
+    """Where a packet lies, in samples; SmartCutUnavailable if it has no time. `ticks` are those of `ticks_of`."""
     if packet.pts is None:
-        raise SmartCutUnavailable("Some packets of the sound do not say when they are heard.")
+        raise SmartCutUnavailable("Some audio packets have no time.")
     place: int = (packet.pts * ticks[0] + ticks[1] // 2) // ticks[1]
     return place
 
@@ -54,7 +54,7 @@ def ticks_of(stream: Any, rate: int) -> tuple[int, int]:
     return samples.numerator, samples.denominator
 
 
-def near(container: Any, stream: Any, start: Fraction) -> Iterator[Packet]:
+def packets_near(container: Any, stream: Any, start: Fraction) -> Iterator[Packet]:
     """The packets from the last one before `start` seconds on, or some before that."""
     for other in container.streams:
         other.discard = Discard.default if other.index == stream.index else Discard.all
@@ -73,6 +73,6 @@ def near(container: Any, stream: Any, start: Fraction) -> Iterator[Packet]:
             yield packet
             yield from flow
             return
-    # The sound starts late: what was found last is its first packet.
+    # The audio starts late: what was found last is its first packet.
     rewind(container, stream)
     yield from (packet for packet in container.demux(stream) if packet.size)

@@ -1,9 +1,9 @@
-"""AAC whose packets are copied, all but those under the fades. Never imported by the daemon.
+"""Copies the packets of an AAC track, and encodes those under the fades.
 
-A packet decodes to the half of its own window and the half of the one before, so its sound is right only where both
-were encoded of the same sound on the same grid of 1024 samples. So the edges are encoded on the source's grid, and
-the packet beside a seam reaches over it, where the fade is at its full. What is heard before and after the talk is
-encoded together with its edges, so that there is one grid from the beginning to the end.
+A packet decodes to the half of its own window and the half of the one before, so its audio is right only where both
+were encoded from the same audio on the same grid of 1024 samples. So the edges are encoded on the source's grid, and
+the packet beside a seam reaches over it, where the gain of the fade is 1. The audio of clips before and after the talk
+is encoded together with the edges, so that there is one grid from the beginning to the end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vidd.media.ffmpeg.args.common import format_seconds
 from vidd.media.probe.worker.reader import open_media
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker import pcm
-from vidd.media.smartcut.worker.aac_grid import Grid, near, place_of, ticks_of
+from vidd.media.smartcut.worker.aac_grid import Grid, packets_near, place_of, ticks_of
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from vidd.media.ffmpeg.args.common import Cut
 
-# Where one has no time, it is asked for, and not believed to the type checker.
+# PyAV types the time of a packet as never None, but it may be.
 Packet: TypeAlias = Any
 
 _SKIP_MANUAL = 1 << 29
@@ -39,10 +39,10 @@ _FEWEST_COPIED = 8
 _MOST_BITS = 576_000
 
 
-class Seamed:
+class SeamedAudio:
     """One track. `start` is where the cut starts on the file's clock (seconds, exact).
 
-    `around` are files (WAV, of the track's rate and channels) with what is heard before and after the cut, or None.
+    `around` are files (WAV, of the track's rate and channels) with the audio of the clips before and after the cut, or None.
     """
 
     def __init__(
@@ -60,21 +60,21 @@ class Seamed:
         self._path, self._name, self._track, self._cut, self._language = path, name, track, cut, language
         self._start = start
         self._bits = bits
-        self.grid = grid = self._looked_through()
-        rate, silent = grid.kind.rate, pcm.silence(grid.kind.channels)
-        self._before, self._after = (pcm.read(one) if one else silent for one in around)
-        if any(len(one.planes) != grid.kind.channels for one in (self._before, self._after)):
-            raise SmartCutUnavailable("What is heard around the talk has other channels than the talk.")
+        self.grid = grid = self._read_grid()
+        rate, silent = grid.format.rate, pcm.silence(grid.format.channels)
+        self._before, self._after = (pcm.read(file) if file else silent for file in around)
+        if any(len(samples.planes) != grid.format.channels for samples in (self._before, self._after)):
+            raise SmartCutUnavailable("The audio of the clips around the talk has other channels than the talk.")
         self._begin, self._end = round(start * rate), round(self._exact_end() * rate)
         if grid.first > self._begin + FRAME:
             # Players that pass over edit lists would play it too early.
-            raise SmartCutUnavailable("The sound begins later than the picture, so silence is put before it.")
+            raise SmartCutUnavailable("The audio begins later than the video, so silence is put before it.")
         self._place_seams()
 
     def _place_seams(self) -> None:
         """The result's packets are from `_low - FRAME` to `_high`, those from `_from` to `_to` are copied."""
         grid, before, after = self.grid, self._before.count, self._after.count
-        fade = round(self._cut.fade * grid.kind.rate)
+        fade = round(self._cut.fade * grid.format.rate)
         own = max(grid.first, grid.before(self._begin)), min(grid.beyond, grid.after(self._end))
         self._low = grid.before(self._begin - before) if before else own[0]
         self._high = grid.after(self._end + after) if after else own[1]
@@ -85,98 +85,100 @@ class Seamed:
         self._from = max(self._from, first if before else own[0] - FRAME)
         self._to = min(self._to, last if after else own[1])
         if self._to - self._from < _FEWEST_COPIED * FRAME:
-            raise SmartCutUnavailable("Between the fades there is too little sound to copy.")
+            raise SmartCutUnavailable("Between the fades there is too little audio to copy.")
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
         container = stack.enter_context(open_media(self._path, self._name))
         stream = container.streams.audio[self._track]
-        made = out.add_stream_from_template(stream, opaque=True)
-        made.codec_context.codec_tag = "mp4a"
-        if not made.codec_context.extradata:
-            made.codec_context.extradata = self.grid.kind.header
-        made.time_base = Fraction(1, self.grid.kind.rate)
-        made.metadata.clear()
+        track = out.add_stream_from_template(stream, opaque=True)
+        track.codec_context.codec_tag = "mp4a"
+        if not track.codec_context.extradata:
+            track.codec_context.extradata = self.grid.format.header
+        track.time_base = Fraction(1, self.grid.format.rate)
+        track.metadata.clear()
         if self._language:
-            made.metadata["language"] = self._language
-        return self._muxed(made)
+            track.metadata["language"] = self._language
+        return self._mux(track)
 
-    def _muxed(self, made: Any) -> Iterator[tuple[float, Packet]]:
-        rate = self.grid.kind.rate
-        for place, data in self._pieces():
+    def _mux(self, track: Any) -> Iterator[tuple[float, Packet]]:
+        rate = self.grid.format.rate
+        for place, data in self._result_packets():
             packet = av.Packet(data)
-            packet.stream, packet.time_base = made, Fraction(1, rate)
+            packet.stream, packet.time_base = track, Fraction(1, rate)
             packet.pts = packet.dts = place - self._begin + self._before.count
             packet.duration = min(FRAME, self._end + self._after.count - place)
             packet.is_keyframe = True
             yield packet.pts / rate, packet
 
-    def _pieces(self) -> Iterator[tuple[int, bytes]]:
+    def _result_packets(self) -> Iterator[tuple[int, bytes]]:
         """The packets of the result by their place."""
         if self._from > self._low - FRAME:
-            yield from self._encoded(self._low, self._from + 2 * FRAME, self._low - FRAME, self._from)
+            yield from self._encode(self._low, self._from + 2 * FRAME, self._low - FRAME, self._from)
         for place, packet in self._packets(self._from, self._to):
             yield place, aac.without_header(bytes(packet))
         if self._to < self._high:
-            yield from self._encoded(self._to - 2 * FRAME, self._high + FRAME, self._to, self._high)
+            yield from self._encode(self._to - 2 * FRAME, self._high + FRAME, self._to, self._high)
 
-    def _encoded(self, low: int, high: int, wanted: int, beyond: int) -> Iterator[tuple[int, bytes]]:
-        """Encode the sound from `low` to `high`; of the packets made, those from `wanted` to `beyond`."""
-        rate = self.grid.kind.rate
+    def _encode(self, low: int, high: int, wanted: int, beyond: int) -> Iterator[tuple[int, bytes]]:
+        """Encode the audio from `low` to `high`; of the packets made, those from `wanted` to `beyond`."""
+        rate = self.grid.format.rate
         encoder: Any = av.CodecContext.create("aac", "w")
         encoder.sample_rate, encoder.layout, encoder.format = rate, self._layout, "fltp"
         encoder.time_base = Fraction(1, rate)
         encoder.bit_rate = self._bits
         place = low - FRAME  # the first packet is decoded to what comes before the first sample
-        for frame in (*self._heard(low, high), None):
+        for frame in (*self._frames(low, high), None):
             for packet in encoder.encode(frame):
                 if wanted <= place < beyond:
                     yield place, bytes(packet)
                 place += FRAME
 
-    def _heard(self, low: int, high: int) -> Iterator[Any]:
-        """All that is heard from `low` to `high`, a packet's worth at a time: the talk, and what is around it."""
+    def _frames(self, low: int, high: int) -> Iterator[Any]:
+        """The audio from `low` to `high`, a packet's worth at a time: the talk, and the clips around it."""
         own = max(low, self.grid.first, self.grid.before(self._begin)), min(high, self.grid.beyond)
-        talk = self._faded(*own) if own[0] < own[1] else iter(())
-        silent = [bytes(4 * FRAME)] * self.grid.kind.channels
+        talk = self._fade(*own) if own[0] < own[1] else iter(())
+        silent = [bytes(4 * FRAME)] * self.grid.format.channels
         place, planes = next(talk, (high, silent))
         for at in range(low, high, FRAME):
             while place < at:
                 place, planes = next(talk, (high, silent))
             frame = av.AudioFrame(format="fltp", layout=self._layout, samples=FRAME, align=1)
-            frame.sample_rate, frame.pts, frame.time_base = self.grid.kind.rate, at, Fraction(1, self.grid.kind.rate)
-            for plane, data in zip(frame.planes, self._beside(at, planes if place == at else silent), strict=True):
+            frame.sample_rate, frame.pts, frame.time_base = (
+                self.grid.format.rate,
+                at,
+                Fraction(1, self.grid.format.rate),
+            )
+            for plane, data in zip(frame.planes, self._with_clips(at, planes if place == at else silent), strict=True):
                 plane.update(data)
             yield frame
 
-    def _beside(self, at: int, planes: list[bytes]) -> list[bytes]:
-        """The samples from place `at` on, with those of what is around the talk in the place of the talk's neighbours."""
+    def _with_clips(self, at: int, planes: list[bytes]) -> list[bytes]:
+        """The samples from place `at` on, with those of the clips in the place of what surrounds the talk in the source."""
         before, after = self._before, self._after
         if before.count and at < self._begin:
             count = min(FRAME, self._begin - at)
             shift = before.count - self._begin
-            kept = (plane[4 * count :] for plane in planes)
-            planes = [
-                more + one for more, one in zip(before.between(at + shift, at + shift + count), kept, strict=True)
-            ]
+            clip = before.between(at + shift, at + shift + count)
+            planes = [samples + plane[4 * count :] for samples, plane in zip(clip, planes, strict=True)]
         if after.count and at + FRAME > self._end:
             count = min(FRAME, at + FRAME - self._end)
             beyond = at + FRAME - self._end
-            kept = (plane[: 4 * (FRAME - count)] for plane in planes)
-            planes = [one + more for more, one in zip(after.between(beyond - count, beyond), kept, strict=True)]
+            clip = after.between(beyond - count, beyond)
+            planes = [plane[: 4 * (FRAME - count)] + samples for samples, plane in zip(clip, planes, strict=True)]
         return planes
 
-    def _faded(self, low: int, high: int) -> Iterator[tuple[int, list[bytes]]]:
-        """The talk's own sound with its fades: each packet's place, and the samples of its channels."""
+    def _fade(self, low: int, high: int) -> Iterator[tuple[int, list[bytes]]]:
+        """The talk's own audio with its fades: each packet's place, and the samples of its channels."""
         graph: Graph | None = None
-        for at, frame in self._decoded(low, high):
-            graph = graph or self._fades(frame)
-            frame.pts, frame.time_base = at - self._begin, Fraction(1, self.grid.kind.rate)
+        for at, frame in self._decode(low, high):
+            graph = graph or self._fade_graph(frame)
+            frame.pts, frame.time_base = at - self._begin, Fraction(1, self.grid.format.rate)
             graph.push(frame)
             faded: Any = graph.pull()
             yield at, [bytes(plane)[: 4 * FRAME] for plane in faded.planes]
 
-    def _fades(self, frame: Any) -> Graph:
+    def _fade_graph(self, frame: Any) -> Graph:
         graph, cut = Graph(), self._cut
         length, last = format_seconds(cut.fade), format_seconds(cut.length - cut.fade)
         fades = (f"t=in:st=0:d={length}", f"t=out:st={last}:d={length}") if cut.fade > 0 else ()
@@ -194,15 +196,15 @@ class Seamed:
         ).configure()
         return graph
 
-    def _decoded(self, low: int, high: int) -> Iterator[tuple[int, Any]]:
-        """The sound of the packets from `low` to before `high`, a packet's worth at a time."""
+    def _decode(self, low: int, high: int) -> Iterator[tuple[int, Any]]:
+        """The audio of the packets from `low` to before `high`, a packet's worth at a time."""
         with open_media(self._path, self._name) as container:
             context: Any = container.streams.audio[self._track].codec_context
             context.flags2 |= _SKIP_MANUAL  # a frame for each packet, so that places can be counted
             for place, packet in self._packets(low - 2 * FRAME, high, container):
                 frames = packet.decode()
                 if len(frames) != 1 or frames[0].samples != FRAME:
-                    raise SmartCutUnavailable("The sound's packets do not hold 1024 samples each.")
+                    raise SmartCutUnavailable("The audio packets do not hold 1024 samples each.")
                 if place >= low:
                     yield place, frames[0]
 
@@ -213,8 +215,8 @@ class Seamed:
                 yield from self._packets(low, high, container)
             return
         stream = source.streams.audio[self._track]
-        ticks, first = ticks_of(stream, self.grid.kind.rate), self.grid.first
-        for packet in near(source, stream, Fraction(low, self.grid.kind.rate)):
+        ticks, first = ticks_of(stream, self.grid.format.rate), self.grid.first
+        for packet in packets_near(source, stream, Fraction(low, self.grid.format.rate)):
             place = first + (place_of(packet, ticks) - first + FRAME // 2) // FRAME * FRAME
             if place >= high:
                 return
@@ -224,12 +226,12 @@ class Seamed:
     def _exact_end(self) -> Fraction:
         return self._start + Fraction(format_seconds(self._cut.length))
 
-    def _looked_through(self) -> Grid:
+    def _read_grid(self) -> Grid:
         with open_media(self._path, self._name) as container:
             stream = container.streams.audio[self._track]
             context = stream.codec_context
             if context is None or context.name != "aac":
-                raise SmartCutUnavailable("The sound is not AAC.")
+                raise SmartCutUnavailable("The audio is not AAC.")
             # An edge that has been encoded twice needs no fewer bits than what is copied beside it.
             self._bits = min(max(context.bit_rate or 0, self._bits), _MOST_BITS)
             self._layout = context.layout.name
@@ -238,8 +240,8 @@ class Seamed:
             ticks, beyond = ticks_of(stream, rate), int(self._exact_end() * rate) + FRAME
             # Times in whole milliseconds, or of another clock, are rounded by a tick; over hours it must not add up.
             slack = 0 if ticks == (1, 1) else 3 + ticks[0] // ticks[1]
-            first = sum_ = count = 0
-            for packet in near(container, stream, self._start - Fraction(1, 10)):
+            first = total = count = 0
+            for packet in packets_near(container, stream, self._start - Fraction(1, 10)):
                 at = place_of(packet, ticks)
                 if not count:
                     first, kind = at, kind or aac.format_of_packet(bytes(packet))
@@ -247,12 +249,12 @@ class Seamed:
                     break
                 off = at - first - count * FRAME
                 if packet.is_corrupt or not -slack <= off <= slack:
-                    raise SmartCutUnavailable("The sound has a hole or runs unevenly.")
-                sum_ += off
+                    raise SmartCutUnavailable("The audio has a hole or runs unevenly.")
+                total += off
                 count += 1
             if kind is None or kind.rate != rate or kind.channels != context.channels:
-                raise SmartCutUnavailable("The sound is not plain AAC.")
+                raise SmartCutUnavailable("The audio is not plain AAC.")
             if not count:
-                raise SmartCutUnavailable("The cut holds no sound.")
-            origin = first + round(Fraction(sum_) / count)
+                raise SmartCutUnavailable("The cut holds no audio.")
+            origin = first + round(Fraction(total) / count)
             return Grid(kind, origin, origin + count * FRAME)

@@ -1,4 +1,4 @@
-"""Sound tracks for the joiner: taken from a file where they were encoded whole. Never imported by the daemon."""
+"""Takes an audio track that was encoded whole from its file, for the muxer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
 
-# Where one has no time, it is asked for, and not believed to the type checker.
+# PyAV types the time of a packet as never None, but it may be.
 Packet: TypeAlias = Any
 
 
-class Whole:
-    """A track that was encoded whole, as it is."""
+class EncodedAudio:
+    """Track `number` of a file, unchanged."""
 
     def __init__(self, path: Path, number: int, language: str | None) -> None:
         self._path, self._number, self._language = path, number, language
@@ -28,15 +28,15 @@ class Whole:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
         container: InputContainer = stack.enter_context(av.open(str(self._path)))
         stream: AudioStream = container.streams.audio[self._number]
-        made = out.add_stream_from_template(stream, opaque=True)
-        made.metadata.clear()
+        track = out.add_stream_from_template(stream, opaque=True)
+        track.metadata.clear()
         if self._language:
-            made.metadata["language"] = self._language
+            track.metadata["language"] = self._language
 
         def packets() -> Iterator[tuple[float, Packet]]:
             for packet in container.demux(stream):
                 if packet.size and packet.dts is not None:
-                    packet.stream = made
+                    packet.stream = track
                     yield float(packet.dts * packet.time_base), packet
 
         return packets()

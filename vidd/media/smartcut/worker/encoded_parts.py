@@ -1,10 +1,8 @@
-"""A picture track made of encoded files only: the segments of a talk, or a sting, the talk and a closing card.
+"""Joins encoded files into one video track: the segments of a talk, or an intro, the talk and a closing card.
 
 Nothing is encoded: each part keeps its samples, and begins with a keyframe that needs nothing before it. Parts that
-were encoded in different ways have different parameter sets, which then need names (ids) of their own: H.264 is given
-its name by its encoder (`-x264-params sps-id=7`), HEVC here.
-
-Used in the cutter's child only; the daemon asks for it with `vidd.media.smartcut.concat`.
+were encoded in different ways have different parameter sets, which then need ids of their own: the encoder of H.264
+writes them (`-x264-params sps-id=7`), those of HEVC are written here.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import av
 
 from vidd.media.bitstream import nal, obu, parameter_sets
 from vidd.media.smartcut.plan import SmartCutUnavailable
-from vidd.media.smartcut.worker.timing import Picture, Timing
+from vidd.media.smartcut.worker.timing import Sample, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,25 +25,25 @@ if TYPE_CHECKING:
 
     from av.container import OutputContainer
 
-# Where one has no time, it is asked for, and not believed to the type checker.
+# PyAV types the time of a packet as never None, but it may be.
 Packet: TypeAlias = Any
 
 TAGS = {"h264": "avc1", "hevc": "hvc1", "av1": "av01"}
 
 
 class Part:
-    """One file's picture. `at` is where the file's time 0 lies on the result's clock, which has `scale` ticks a second.
+    """The video of one file, whose time 0 is at `at` on the result's clock of `scale` ticks a second.
 
-    `names` (VPS, SPS, PPS) are those that HEVC sets get; None leaves them, as it must be where a file has several of a
-    kind. SmartCutUnavailable where the file holds no picture that could be joined.
+    The parameter sets of HEVC get these `ids` (VPS, SPS, PPS); None leaves them, as it must be if a file has several of
+    a kind. SmartCutUnavailable if the file holds no video that can be joined.
     """
 
-    def __init__(self, path: Path, *, scale: int, at: int = 0, names: tuple[int, int, int] | None = None) -> None:
-        self.path, self._at, self._names = path, at, names
+    def __init__(self, path: Path, *, scale: int, at: int = 0, ids: tuple[int, int, int] | None = None) -> None:
+        self.path, self._at, self._ids = path, at, ids
         self.order, self.last = array("q"), 1
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise SmartCutUnavailable(f"There is no picture in {path.name}.")
+                raise SmartCutUnavailable(f"There is no video in {path.name}.")
             stream = container.streams.video[0]
             context = stream.codec_context
             self.codec, self.header = context.codec.canonical_name, context.extradata or b""
@@ -54,33 +52,33 @@ class Part:
             ticks: Any = stream.time_base
             self._ticks = ((ticks * scale).numerator, (ticks * scale).denominator)
             sets, self._size = parameter_sets.sets_of_header(self.codec, self.header)
-            self.sets = parameter_sets.Sets(*(tuple(map(self._named, kind)) for kind in sets.all))
-            self._look(container, stream)
+            self.sets = parameter_sets.Sets(*(tuple(map(self._rename, units)) for units in sets.all))
+            self._read_times(container, stream)
 
-    def pictures(self, *, closed: bool) -> Iterator[Picture]:
-        """In the order they are decoded; `closed` ends them so that another sequence of HEVC can follow."""
-        plain = self._size == 4 and not self._renamed
+    def samples(self, *, end_sequence: bool) -> Iterator[Sample]:
+        """In the order they are decoded; with `end_sequence` another sequence of HEVC can follow."""
+        unchanged = self._size == 4 and not self._renamed
         with av.open(str(self.path)) as container:
             for number, packet in enumerate(_samples(container, container.streams.video[0])):
                 data: Packet | bytes = packet
-                if not plain:
-                    data = nal.to_sample(self._named(one) for one in nal.split_by_length(bytes(packet), self._size))
-                if closed and self.codec == "hevc" and number + 1 == len(self.order):
+                if not unchanged:
+                    data = nal.to_sample(self._rename(unit) for unit in nal.split_by_length(bytes(packet), self._size))
+                if end_sequence and self.codec == "hevc" and number + 1 == len(self.order):
                     data = bytes(data) + nal.to_sample([nal.END_OF_SEQUENCE_HEVC])
-                yield Picture(self._time(packet), data, packet.is_keyframe)
+                yield Sample(self._time(packet), data, packet.is_keyframe)
 
-    def _look(self, container: Any, stream: Any) -> None:
+    def _read_times(self, container: Any, stream: Any) -> None:
         shown: int | None = None
         for packet in _samples(container, stream):
             if not self.order and not packet.is_keyframe:
-                raise SmartCutUnavailable(f"The picture in {self.path.name} does not begin with a keyframe.")
+                raise SmartCutUnavailable(f"The video in {self.path.name} does not begin with a keyframe.")
             time = self._time(packet)
             self.order.append(time)
             if shown is None or time > shown:
                 shown, (num, den) = time, self._ticks
                 self.last = max(1, packet.duration * num // den)
         if shown is None:
-            raise SmartCutUnavailable(f"There is no picture in {self.path.name}.")
+            raise SmartCutUnavailable(f"There is no video in {self.path.name}.")
 
     def _time(self, packet: Packet) -> int:
         num, den = self._ticks
@@ -89,16 +87,16 @@ class Part:
 
     @property
     def _renamed(self) -> bool:
-        return self.codec == "hevc" and self._names is not None
+        return self.codec == "hevc" and self._ids is not None
 
-    def _named(self, unit: bytes) -> bytes:
-        return nal.rename_hevc(unit, *self._names) if self._names and self.codec == "hevc" else unit
+    def _rename(self, unit: bytes) -> bytes:
+        return nal.rename_hevc(unit, *self._ids) if self._ids and self.codec == "hevc" else unit
 
 
 class Parts:
-    """The picture of the result: all parts, one after another. `like` is the one whose shape and colours it has.
+    """The video track of a result: all parts, one after another, with the size and colours of the part `like`.
 
-    SmartCutUnavailable where the parts cannot be one track.
+    SmartCutUnavailable if the parts cannot be one track.
     """
 
     def __init__(self, parts: Sequence[Part], *, scale: int, like: int = 0) -> None:
@@ -111,22 +109,22 @@ class Parts:
         for part in parts:
             order.extend(part.order)
         self.timing = Timing(order, scale)
-        if any(one == other for one, other in pairwise(self.timing.shown)):
-            raise SmartCutUnavailable("Two pictures have the same time.")
+        if any(earlier == later for earlier, later in pairwise(self.timing.shown)):
+            raise SmartCutUnavailable("Two frames have the same time.")
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
         template = stack.enter_context(av.open(str(self._like.path))).streams.video[0]
-        made = out.add_stream_from_template(template, opaque=True)
-        made.codec_context.extradata = self._header()
-        made.codec_context.codec_tag = TAGS[self._like.codec]
-        made.time_base = Fraction(1, self.timing.scale)
-        made.metadata.clear()
-        return self.timing.packets(self._pictures(), made, self._parts[-1].last)
+        track = out.add_stream_from_template(template, opaque=True)
+        track.codec_context.extradata = self._header()
+        track.codec_context.codec_tag = TAGS[self._like.codec]
+        track.time_base = Fraction(1, self.timing.scale)
+        track.metadata.clear()
+        return self.timing.packets(self._samples(), track, self._parts[-1].last)
 
-    def _pictures(self) -> Iterator[Picture]:
+    def _samples(self) -> Iterator[Sample]:
         for part in self._parts:
-            yield from part.pictures(closed=part is not self._parts[-1])
+            yield from part.samples(end_sequence=part is not self._parts[-1])
 
     def _header(self) -> bytes:
         like, sets = self._like, self._like.sets
@@ -134,10 +132,10 @@ class Parts:
             return obu.av1c(like.header, [part.header for part in self._parts], sets.sps)
         for part in self._parts:
             sets += part.sets
-        names = parameter_sets.ids_h264(sets) if like.codec == "h264" else parameter_sets.ids_hevc(sets)
-        kinds = [kind for kind in sets.all if kind]
-        if any(len(name) != len(kind) for name, kind in zip(names, kinds, strict=True)):
-            raise SmartCutUnavailable("Two parts have different parameter sets of the same name.")
+        ids = parameter_sets.ids_h264(sets) if like.codec == "h264" else parameter_sets.ids_hevc(sets)
+        used = [units for units in sets.all if units]
+        if any(len(numbers) != len(units) for numbers, units in zip(ids, used, strict=True)):
+            raise SmartCutUnavailable("Two parts have different parameter sets with the same id.")
         if like.codec == "h264":
             return parameter_sets.avcc(sets, parameter_sets.avcc_extension(like.header))
         return parameter_sets.hvcc(sets, like.header)

@@ -1,7 +1,7 @@
 """Scans a cut's packets and joins its parts for `vidd.media.smartcut.client`.
 
-`python -P -m vidd.media.smartcut.worker.main` answers `scan`, `listen` and `join`, in this order for one cut, since what
-the first two find out stays for the join; `together` needs nothing before it.
+`python -P -m vidd.media.smartcut.worker.main` answers `scan`, `audio` and `join`, in this order for one cut, since what
+the first two find out stays for the join; `concatenate` needs nothing before it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from vidd.media.ffmpeg.args.common import Cut
 from vidd.media.ffmpeg.timebase import Ticks
 from vidd.media.smartcut.plan import Plan, SmartCutUnavailable
 from vidd.media.smartcut.worker import muxer, packet_scan
-from vidd.media.smartcut.worker.aac_seam import Seamed
-from vidd.media.smartcut.worker.encoded_audio import Whole
+from vidd.media.smartcut.worker.aac_seam import SeamedAudio
+from vidd.media.smartcut.worker.encoded_audio import EncodedAudio
 from vidd.media.smartcut.worker.encoded_parts import Part, Parts
 from vidd.processes.worker import serve
 
@@ -35,21 +35,21 @@ class SmartCutWorker:
 
     def __init__(self) -> None:
         self._scan: Scan | None = None
-        self._seams: dict[int, Seamed] = {}
+        self._seams: dict[int, SeamedAudio] = {}
 
     def scan(self, question: dict[str, Any]) -> dict[str, Any]:
         """The `index` of the packets around the cut, and what an encoder must know to make more of the same."""
         self._scan, index = packet_scan.scan(Path(question["path"]), question["name"], Cut(*question["cut"]))
-        return {"index": index} | packet_scan.look(self._scan)
+        return {"index": index} | packet_scan.encoder_hints(self._scan)
 
-    def listen(self, question: dict[str, Any]) -> dict[str, Any]:
+    def audio(self, question: dict[str, Any]) -> dict[str, Any]:
         """For each track that must be encoded whole, the reason (`encode`); the others are copied between the fades."""
         path, cut, start = Path(question["path"]), Cut(*question["cut"]), Fraction(question["start"])
         reasons: dict[str, str] = {}
         for number, language, before, after in question["tracks"]:
             around = (Path(before) if before else None, Path(after) if after else None)
             try:
-                self._seams[number] = Seamed(
+                self._seams[number] = SeamedAudio(
                     path, question["name"], number, start, cut, language=language, bits=question["bits"], around=around
                 )
             except SmartCutUnavailable as unavailable:
@@ -61,12 +61,14 @@ class SmartCutWorker:
         if self._scan is None:
             raise RuntimeError("join comes after scan")
         codec, at, ticks = self._scan.codec, question["at"], Ticks(*question["ticks"])
-        edges = [muxer.Edge(Path(path), codec, tuple(names), at) if path else None for path, names in question["edges"]]
+        edges = [
+            muxer.EncodedEdge(Path(path), codec, tuple(ids), at) if path else None for path, ids in question["edges"]
+        ]
         before, after = (
-            [Part(Path(path), scale=ticks.scale, at=begin, names=tuple(names)) for path, begin, names in question[side]]
+            [Part(Path(path), scale=ticks.scale, at=begin, ids=tuple(ids)) for path, begin, ids in question[side]]
             for side in ("before", "after")
         )
-        kind = muxer.Bridged if question["bridged"] else muxer.Track
+        kind = muxer.OpenGopTrack if question["open_gop"] else muxer.VideoTrack
         track = kind(
             Path(question["path"]),
             question["name"],
@@ -77,27 +79,27 @@ class SmartCutWorker:
             before=before,
             after=after,
         )
-        sounds = [
-            self._seams[number] if path is None else Whole(Path(path), number, language)
-            for path, number, language in question["sounds"]
+        audio = [
+            self._seams[number] if path is None else EncodedAudio(Path(path), number, language)
+            for path, number, language in question["audio"]
         ]
-        muxer.join(Path(question["output"]), [track, *sounds], scale=ticks.scale)
+        muxer.join(Path(question["output"]), [track, *audio], scale=ticks.scale)
         return {"frames": len(track.timing.order), "delay": track.timing.delay}
 
-    def together(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Join encoded parts; how many `pictures` each has, and when its `first` is shown (ticks)."""
+    def concatenate(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Join encoded parts; how many `frames` each has, and when its `first` is shown (ticks)."""
         scale = question["scale"]
-        sounds = [Whole(Path(path), number, language) for path, number, language in question["sounds"]]
+        audio = [EncodedAudio(Path(path), number, language) for path, number, language in question["audio"]]
         try:
             parts = [
-                Part(Path(path), scale=scale, at=at, names=tuple(names) if names else None)
-                for path, at, names in question["parts"]
+                Part(Path(path), scale=scale, at=at, ids=tuple(ids) if ids else None)
+                for path, at, ids in question["parts"]
             ]
             track = Parts(parts, scale=scale, like=question["like"])
-            muxer.join(Path(question["output"]), [track, *sounds], scale=scale)
+            muxer.join(Path(question["output"]), [track, *audio], scale=scale)
         except nal.BadUnits as bad:
             raise SmartCutUnavailable(f"The parts cannot be joined ({bad}).") from None
-        return {"pictures": [len(part.order) for part in parts], "first": [min(part.order) for part in parts]}
+        return {"frames": [len(part.order) for part in parts], "first": [min(part.order) for part in parts]}
 
 
 def refusing(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Handler:
@@ -118,8 +120,8 @@ if __name__ == "__main__":
     serve(
         {
             "scan": refusing(_worker.scan),
-            "listen": refusing(_worker.listen),
+            "audio": refusing(_worker.audio),
             "join": refusing(_worker.join),
-            "together": refusing(_worker.together),
+            "concatenate": refusing(_worker.concatenate),
         }
     )

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
-    """How a head meets a keyframe that goes on from it: its number and order, and how many pictures lead it.
+class ReferenceMarking:
+    """What a non-IDR keyframe expects of the frames before it: its number and order, how many leading frames it has.
 
-    `held` are the pictures that are references when it comes, by how many numbers they are before it.
+    `held` are the frames that are references when it is decoded, by how many numbers they are before it.
     """
 
     number: int
@@ -33,110 +33,113 @@ class Meeting:
     leading: int
     held: tuple[int, ...] = ()
 
-    def since(self, over: slice_header.Sps) -> int:
-        """How many pictures there must be from the head's last IDR picture on, so that the keyframe's number is next.
+    def frames_needed(self, sps: slice_header.Sps) -> int:
+        """How many frames the lead-in must have from its last IDR frame on, so that the keyframe's number is next.
 
-        And so many that all references there can be are of them: those after the keyframe may put some away by number.
+        They are enough for all references to be among them, since frames after the keyframe may unmark some by number.
         """
-        ring, least = 1 << over.number_bits, over.references + 4
+        ring, least = 1 << sps.number_bits, sps.references + 4
         return self.number + -(-max(0, least - self.number) // ring) * ring
 
-    def markings(self, over: slice_header.Sps) -> list[str]:
-        """What each of those pictures forgets, so that in the end just those are held that are in the source."""
-        count = self.since(over)
+    def markings(self, sps: slice_header.Sps) -> list[str]:
+        """The references that each of those frames unmarks, as bits, so that in the end the same are held as in the source.
+
+        BadUnits if a reference would have to be older than the lead-in.
+        """
+        count = self.frames_needed(sps)
         kept = {count - age for age in self.held}
-        if any(one < 0 for one in kept) or (count - 1) not in kept:
-            raise BadUnits("a reference is older than its head")
+        if any(index < 0 for index in kept) or (count - 1) not in kept:
+            raise BadUnits("a reference is older than the lead-in")
         held: list[int] = []
         markings = []
         for at in range(count):
-            forgotten = [one for one in held if one not in kept]
-            markings.append(
-                "1" + "".join(exp_golomb(1) + exp_golomb(at - one - 1) for one in forgotten) + exp_golomb(0)
-                if at
-                else ""
-            )
-            held = [*(one for one in held if one in kept), at]
+            unmarked = [index for index in held if index not in kept]
+            operations = "".join(exp_golomb(1) + exp_golomb(at - index - 1) for index in unmarked)
+            markings.append("1" + operations + exp_golomb(0) if at else "")
+            held = [*(index for index in held if index in kept), at]
         return markings
 
-    def orders(self, over: slice_header.Sps) -> list[int]:
-        """The orders of those pictures: from 0 in even steps, so that the keyframe's is the next but the leading ones."""
-        count = self.since(over)
-        if over.order != 0:
+    def orders(self, sps: slice_header.Sps) -> list[int]:
+        """The orders of those frames: even numbers from 0, so that the keyframe's is the next after the leading frames.
+
+        BadUnits if that is not possible.
+        """
+        count = self.frames_needed(sps)
+        if sps.order != 0:
             return [2 * at for at in range(count)]
-        ring = 1 << over.order_bits
+        ring = 1 << sps.order_bits
         last = 2 * (count - 1)
         total = last + (self.order - 2 * (self.leading + 1) - last) % ring
         orders = [at * total // max(1, count - 1) // 2 * 2 for at in range(count)]
         orders[-1] = total if count > 1 else 0
         steps = [later - earlier for earlier, later in pairwise(orders)]
         if total % 2 or (count == 1 and total) or any(not 0 < step < ring // 2 for step in steps):
-            raise BadUnits("its keyframe's place among the pictures cannot be reached")
+            raise BadUnits("the keyframe's order cannot be reached")
         return orders
 
 
 class References:
-    """Which pictures are references, by their numbers without wrapping, as a stream's pictures pass (8.2.5)."""
+    """Which frames are references, by their numbers without wrapping, while a stream is decoded (8.2.5)."""
 
     def __init__(self) -> None:
         self._held: list[int] = []
         self._last = 0
 
-    def ages(self, number: int, over: slice_header.Sps) -> tuple[int, ...]:
-        """By how many numbers the references are before a picture with this one."""
-        here = self._whole(number, over)
-        return tuple(here - one for one in self._held)
+    def ages(self, number: int, sps: slice_header.Sps) -> tuple[int, ...]:
+        """By how many numbers the references are before a frame with this number."""
+        here = self._unwrap(number, sps)
+        return tuple(here - number for number in self._held)
 
-    def take(self, slice_: slice_header.Slice, over: slice_header.Sps) -> None:
-        """The next picture in the order of decoding."""
+    def take(self, slice_: slice_header.Slice, sps: slice_header.Sps) -> None:
+        """Take the next frame in the order of decoding."""
         if slice_.idr:
             self._held, self._last = [], 0
         if not slice_.reference:
             return
-        here = self._whole(slice_.number, over)
+        here = self._unwrap(slice_.number, sps)
         if slice_.forgets is not None:
-            self._held = [each for each in self._held if here - each not in slice_.forgets]
-        elif len(self._held) >= max(1, over.references):
+            self._held = [number for number in self._held if here - number not in slice_.forgets]
+        elif len(self._held) >= max(1, sps.references):
             self._held.remove(min(self._held))
         self._held.append(here)
         self._last = here
 
-    def _whole(self, number: int, over: slice_header.Sps) -> int:
-        return self._last + (number - self._last) % (1 << over.number_bits)
+    def _unwrap(self, number: int, sps: slice_header.Sps) -> int:
+        return self._last + (number - self._last) % (1 << sps.number_bits)
 
 
-def meeting(
+def reference_marking(
     sets: parameter_sets.Sets, units: list[bytes], leading: int, references: References | None = None
-) -> tuple[slice_header.Sps, Meeting]:
-    """How one meets the keyframe that these units are; and its sequence. BadUnits or KeyError where that is unknown."""
+) -> tuple[slice_header.Sps, ReferenceMarking]:
+    """The SPS of the keyframe that these units are, and its reference marking; BadUnits or KeyError if unknown."""
     sequences, pictures = slice_header.parameters_by_id(sets)
     parts = slice_header.slices_of(units)
     if any(unit[0] & 31 in {2, 3, 4} for unit in units) or not parts:
-        raise BadUnits("its slices come in parts")
+        raise BadUnits("its slices are partitioned")
     slice_ = slice_header.parse_slice(parts[0], sequences, pictures, with_data=False)
-    over = sequences[pictures[slice_header.pps_id_of(parts[0])].sequence]
+    sps = sequences[pictures[slice_header.pps_id_of(parts[0])].sequence]
     if not slice_.reference or any(
         slice_header.parse_slice(part, sequences, pictures, with_data=False).kind != 2 for part in parts
     ):
-        raise BadUnits("its keyframe is not all intra")
-    return over, Meeting(
-        slice_.number, slice_.order, leading, references.ages(slice_.number, over) if references else ()
+        raise BadUnits("the keyframe is not all intra")
+    return sps, ReferenceMarking(
+        slice_.number, slice_.order, leading, references.ages(slice_.number, sps) if references else ()
     )
 
 
-class Encoded:
-    """What the encoder made for a bridge: its sets under its own names, and the slices' headers read with them."""
+class EncodedFrames:
+    """Frames of an encoder, whose slices are written again under the SPS of the source."""
 
-    def __init__(self, sets: parameter_sets.Sets, over: slice_header.Sps) -> None:
-        self._over = over
+    def __init__(self, sets: parameter_sets.Sets, sps: slice_header.Sps) -> None:
+        self._sps = sps
         self._known = slice_header.parameters_by_id(sets)
-        (mine,) = self._known[0].values()
+        (own,) = self._known[0].values()
         same = ("size", "chroma", "depth", "frames_only")
-        if any(getattr(mine, one) != getattr(over, one) for one in same) or mine.references > over.references:
-            raise SmartCutUnavailable("The encoder's pictures do not fit under the source's own parameters.")
-        self.sets = parameter_sets.Sets((), (), tuple(slice_header.with_sps_id(one, over.name) for one in sets.pps))
+        if any(getattr(own, field) != getattr(sps, field) for field in same) or own.references > sps.references:
+            raise SmartCutUnavailable("The encoder's frames do not fit the source's parameter sets.")
+        self.sets = parameter_sets.Sets((), (), tuple(slice_header.with_sps_id(pps, sps.name) for pps in sets.pps))
 
-    def renumbered(
+    def renumber(
         self,
         units: Iterable[bytes],
         number: int,
@@ -146,11 +149,11 @@ class Encoded:
         like: slice_header.Slice | None = None,
         marking: str = "",
     ) -> list[bytes]:
-        """A picture's units with other numbers, or in the place of another picture."""
+        """A frame's units with other numbers, or in the place of another frame."""
         return [
             slice_header.write_slice(
                 slice_header.parse_slice(unit, *self._known),
-                self._over,
+                self._sps,
                 number=number,
                 order=order,
                 name=name,
@@ -163,54 +166,54 @@ class Encoded:
         ]
 
 
-class Passing:
-    """The source's pictures as they pass before the keyframe."""
+class ReferenceTracker:
+    """Follows the references of the source up to the keyframe."""
 
     def __init__(self, sets: parameter_sets.Sets) -> None:
         self._sequences, self._pictures = slice_header.parameters_by_id(sets)
-        self.held = References()
+        self.references = References()
 
     def take(self, units: list[bytes]) -> None:
-        """The next picture's units."""
+        """Take the units of the next frame."""
         first = slice_header.slices_of(units)[0]
-        over = self._sequences[self._pictures[slice_header.pps_id_of(first)].sequence]
-        self.held.take(slice_header.parse_slice(first, self._sequences, self._pictures, with_data=False), over)
+        sps = self._sequences[self._pictures[slice_header.pps_id_of(first)].sequence]
+        self.references.take(slice_header.parse_slice(first, self._sequences, self._pictures, with_data=False), sps)
 
 
-def head(
-    pictures: Iterable[tuple[int, list[bytes]]],
+def renumber_lead_in(
+    frames: Iterable[tuple[int, list[bytes]]],
     count: int,
-    made: Encoded,
-    over: slice_header.Sps,
-    meeting: Meeting,
+    encoded: EncodedFrames,
+    sps: slice_header.Sps,
+    marking: ReferenceMarking,
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """The head's pictures (time, units), numbered so that the keyframe is the next; there are `count`."""
-    since, orders, markings = meeting.since(over), meeting.orders(over), meeting.markings(over)
+    """The `count` frames of the lead-in (time, units), numbered so that the keyframe's number is the next."""
+    since, orders, markings = marking.frames_needed(sps), marking.orders(sps), marking.markings(sps)
     last, at, name = count - since, 0, 0
-    for place, (pts, units) in enumerate(pictures):
+    for place, (pts, units) in enumerate(frames):
         idr = any(unit[0] & 31 == 5 for unit in units)
-        if idr != (place in {0, last}) or not all(one[0] >> 5 & 3 for one in slice_header.slices_of(units)):
-            raise SmartCutUnavailable("The encoder did not make the head of a join as it was asked to.")
+        if idr != (place in {0, last}) or not all(slice_[0] >> 5 & 3 for slice_ in slice_header.slices_of(units)):
+            raise SmartCutUnavailable("The encoder did not make the lead-in as it was told to.")
         if idr:
             at, name = 0, int(place > 0)
         if place >= last:
-            yield pts, made.renumbered(units, at, orders[at], name=name, marking=markings[at])
+            yield pts, encoded.renumber(units, at, orders[at], name=name, marking=markings[at])
         else:
-            yield pts, made.renumbered(units, at, 2 * at, name=name)
+            yield pts, encoded.renumber(units, at, 2 * at, name=name)
         at += 1
 
 
-def stand_ins(
-    pictures: Iterable[tuple[int, list[bytes]]],
-    made: Encoded,
+def replace_leading(
+    frames: Iterable[tuple[int, list[bytes]]],
+    encoded: EncodedFrames,
     sets: parameter_sets.Sets,
     originals: dict[int, list[bytes]],
 ) -> dict[int, bytes]:
-    """Samples that take the places of leading pictures, by time."""
+    """Samples that replace the leading frames, by time."""
     known = slice_header.parameters_by_id(sets)
     found = {}
-    for pts, units in pictures:
+    for pts, units in frames:
         like = slice_header.parse_slice(slice_header.slices_of(originals[pts])[0], *known, with_data=False)
-        kept = [unit for unit in units if unit[0] & 31 == 5]
-        found[pts] = nal.to_sample(made.renumbered(kept, like.number, like.order, like=like))
+        slices = [unit for unit in units if unit[0] & 31 == 5]
+        found[pts] = nal.to_sample(encoded.renumber(slices, like.number, like.order, like=like))
     return found

@@ -1,4 +1,4 @@
-"""What the cutter's child finds out about the packets of a cut, without decoding. Never imported by the daemon."""
+"""Scans the packets around a cut, without decoding them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import av
 from vidd.media.bitstream import nal, obu, parameter_sets, slice_header
 from vidd.media.probe.worker.reader import EXACT_CONTAINERS, PROGRESSIVE, open_media, video_streams
 from vidd.media.smartcut.plan import SmartCutUnavailable, bounds
-from vidd.media.smartcut.worker.open_gop import meeting
+from vidd.media.smartcut.worker.open_gop import reference_marking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from vidd.media.ffmpeg.args.common import Cut
 
-# Where one has no time, it is asked for, and not believed to the type checker.
+# PyAV types the time of a packet as never None, but it may be.
 Packet: TypeAlias = Any
 
 CODECS = ("h264", "hevc", "av1")
-# What the encoders can make again, by pixel format.
+# The pixel formats that the encoders can make again.
 PIXELS = {
     "h264": ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le"),
     "hevc": ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le"),
@@ -36,12 +36,16 @@ PIXELS = {
 }
 _BACK = (0.0, 1.0, 5.0, 20.0, 60.0, 300.0)
 _FULL_RANGE = 2
-_IN_FIELDS = "The pictures are coded in fields (interlaced)."
+_IN_FIELDS = "The frames are coded in fields (interlaced)."
 
 
 @dataclass
 class Scan:
-    """The packets around a cut, in the order they are decoded: numbers in arrays, so that hours need little memory."""
+    """The packets around a cut, in the order they are decoded: numbers in arrays, so that hours need little memory.
+
+    The cut is from `first` to before `beyond` (ticks). `kinds` are the kinds of keyframes, `needs` the number of frames
+    that an open GOP needs before it, both by index of the packet. `last` is the cut's last frame.
+    """
 
     codec: str
     time_base: Fraction
@@ -67,22 +71,22 @@ def units_of(scan: Scan, data: bytes) -> list[bytes]:
 
 
 def scan(path: Path, name: str, cut: Cut) -> tuple[Scan, dict[str, Any]]:
-    """Look through the packets of a cut: the numbers, and what `Index.from_json` takes."""
+    """The packets of a cut, and what `Index.from_json` takes; SmartCutUnavailable if the file cannot be cut so."""
     with open_media(path, name) as container:
         stream = video_streams(container)[0]
-        found = _opened(container, stream, cut)
+        found = _start_scan(container, stream, cut)
         for back in _BACK:
-            if _look(container, stream, found, back):
+            if _read(container, stream, found, back):
                 break
         else:
             raise SmartCutUnavailable("No keyframe was found before the start of the cut.")
-    return found, _told(found)
+    return found, _index_of(found)
 
 
-def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
+def _start_scan(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
     if container.format.name.split(",")[0] not in EXACT_CONTAINERS:
         raise SmartCutUnavailable(
-            f"The container ({container.format.name}) does not say for sure when each picture is shown."
+            f"The container ({container.format.name}) does not say for sure when each frame is shown."
         )
     context = stream.codec_context
     codec, pixels = context.codec.canonical_name, context.pix_fmt or "unknown"
@@ -93,7 +97,9 @@ def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
     if not stream.time_base:
         raise SmartCutUnavailable("The stream has no clock.")
     if cut.fade and context.color_range == _FULL_RANGE and not pixels.startswith("yuvj"):
-        raise SmartCutUnavailable(f"The pictures use the full range of values ({pixels}), whose black no fade knows.")
+        raise SmartCutUnavailable(
+            f"The frames use the full range of values ({pixels}), whose black the fades do not know."
+        )
     if context.field_order > PROGRESSIVE:
         raise SmartCutUnavailable(_IN_FIELDS)
     begin = Fraction(container.start_time or 0, av.time_base)
@@ -105,8 +111,8 @@ def _opened(container: InputContainer, stream: VideoStream, cut: Cut) -> Scan:
     return Scan(codec, stream.time_base, begin, first, beyond, sets, length_size, context.extradata or b"")
 
 
-def _look(container: InputContainer, stream: VideoStream, found: Scan, back: float) -> bool:
-    """Read from the keyframe before the cut to its end; False where none came early enough."""
+def _read(container: InputContainer, stream: VideoStream, found: Scan, back: float) -> bool:
+    """Read from the keyframe before the cut to its end; False if none came early enough."""
     start = found.first - int(back / found.time_base)
     from_begin = start <= (stream.start_time or 0)
     if from_begin:
@@ -122,7 +128,7 @@ def _look(container: InputContainer, stream: VideoStream, found: Scan, back: flo
                 return False
             if packet.pts > found.first and not from_begin:
                 return False
-        _note(found, packet)
+        _add(found, packet)
         if len(found.pts) == 1 and found.kinds[0] == "refresh" and not from_begin:
             return False
     return bool(found.pts)
@@ -138,12 +144,12 @@ def rewind(container: InputContainer, stream: Any) -> None:
 
 
 def packets(container: InputContainer, stream: VideoStream, found: Scan) -> Iterator[Packet]:
-    """The packets with pictures, up to the first that is decoded after the end; SmartCutUnavailable where one has no time."""
+    """The packets up to the first that is decoded after the end; SmartCutUnavailable if one is damaged or has no time."""
     for packet in container.demux(stream):
         if not packet.size:
             continue
         if packet.pts is None:
-            raise SmartCutUnavailable("Some packets do not say when their picture is shown.")
+            raise SmartCutUnavailable("Some packets do not say when their frame is shown.")
         if packet.dts is not None and packet.dts >= found.beyond:
             return
         if packet.has_sidedata("new_extradata") or packet.has_sidedata("param_change"):
@@ -151,12 +157,12 @@ def packets(container: InputContainer, stream: VideoStream, found: Scan) -> Iter
         if packet.is_corrupt:
             raise SmartCutUnavailable("Some packets are damaged.")
         if packet.is_discard and found.first <= packet.pts < found.beyond:
-            raise SmartCutUnavailable("The file says of some pictures within the cut that they are not to be shown.")
+            raise SmartCutUnavailable("The file hides some frames within the cut.")
         yield packet
 
 
 def from_keyframe(container: InputContainer, stream: VideoStream, found: Scan, begin: int) -> Iterator[Packet]:
-    """The packets from the keyframe shown at `begin` on; SmartCutUnavailable where it is not met again."""
+    """The packets from the keyframe shown at `begin` on; SmartCutUnavailable if it is not found again."""
     for back in _BACK:
         at = begin - int(back / found.time_base)
         if at <= (stream.start_time or 0):
@@ -176,7 +182,7 @@ def from_keyframe(container: InputContainer, stream: VideoStream, found: Scan, b
     raise SmartCutUnavailable("The keyframe that copying starts with was not found again.")
 
 
-def _note(found: Scan, packet: Packet) -> None:
+def _add(found: Scan, packet: Packet) -> None:
     if packet.is_keyframe:
         try:
             units = units_of(found, bytes(packet))
@@ -189,41 +195,41 @@ def _note(found: Scan, packet: Packet) -> None:
         kind = {"h264": nal.kind_h264, "hevc": nal.kind_hevc, "av1": obu.kind}[found.codec](units)
         found.kinds[len(found.pts)] = kind
         if kind == "recovery":
-            found.needs[len(found.pts)] = _needs(found, units)
+            found.needs[len(found.pts)] = _frames_needed(found, units)
     if found.first <= packet.pts < found.beyond and (found.last is None or packet.pts > found.last):
         found.last, found.duration = packet.pts, packet.duration or 0
     found.pts.append(packet.pts)
     found.sizes.append(packet.size)
 
 
-def _needs(found: Scan, units: list[bytes]) -> int:
-    """How many pictures must come before a keyframe that goes on from others; 0 where it cannot be told."""
+def _frames_needed(found: Scan, units: list[bytes]) -> int:
+    """How many frames must come before a keyframe of an open GOP; 0 if that is unknown."""
     try:
-        over, met = meeting(found.sets, units, 0)
-        return met.since(over)
+        sps, marking = reference_marking(found.sets, units, 0)
+        return marking.frames_needed(sps)
     except (nal.BadUnits, KeyError):
         return 0
 
 
-def _told(found: Scan) -> dict[str, Any]:
+def _index_of(found: Scan) -> dict[str, Any]:
     pts, first, beyond = found.pts, found.first, found.beyond
-    wanted = array("q", sorted(one for one in pts if first <= one < beyond))
+    wanted = array("q", sorted(time for time in pts if first <= time < beyond))
     obstacle = None
     if not wanted:
-        obstacle = "The cut holds no picture."
-    elif any(one == other for one, other in pairwise(wanted)):
-        obstacle = "Two pictures have the same time."
-    elif found.codec == "h264" and any(_may_have_fields(one) for one in found.sets.sps):
-        # Where each field is a sample of its own, the reader does not tell.
+        obstacle = "The cut holds no frame."
+    elif any(earlier == later for earlier, later in pairwise(wanted)):
+        obstacle = "Two frames have the same time."
+    elif found.codec == "h264" and any(_may_have_fields(sps) for sps in found.sets.sps):
+        # The reader does not say whether each field is a sample of its own.
         obstacle = _IN_FIELDS
-    keys, clean = _boundaries(found)
+    keyframes, clean_ends = _boundaries(found)
     return {
         "time_base": str(found.time_base),
         "begin": str(found.begin),
         "codec": found.codec,
-        "pictures": len(wanted),
-        "keyframes": keys,
-        "clean": clean,
+        "frames": len(wanted),
+        "keyframes": keyframes,
+        "clean_ends": clean_ends,
         "first": wanted[0] if wanted else 0,
         "last": wanted[-1] if wanted else 0,
         "bytes": sum(found.sizes),
@@ -238,42 +244,49 @@ def _may_have_fields(unit: bytes) -> bool:
         return False
 
 
-# How many places to end copying are told, counted from the last.
-_PLACES = 4096
+# How many times at which copying may end are reported, counted from the last.
+_MOST_CLEAN_ENDS = 4096
 
 
 def _boundaries(found: Scan) -> tuple[list[tuple[int, str, int, bool, int, int, int]], list[int]]:
-    """The keyframes; and the times before which a copy may end, since all decoded earlier is shown earlier."""
+    """The keyframes, as the fields of `plan.Keyframe`; and the times before which a copy may end.
+
+    A copy may end before a time if all frames decoded earlier are shown earlier.
+    """
     pts = found.pts
-    keys: list[tuple[int, str, int, bool, int, int, int]] = []
-    latest, highs = None, array("q")
-    for one in pts:
-        latest = one if latest is None or one > latest else latest
-        highs.append(latest)
-    places = sorted(found.kinds)
-    for number, at in enumerate(places):
-        until = places[number + 1] if number + 1 < len(places) else len(pts)
-        leading = sum(one < pts[at] for one in pts[at + 1 : until])
-        low = min((one for one in pts[at:until] if one < pts[at]), default=pts[at])
-        torn = at > 0 and highs[at - 1] > low
-        before = sum(found.first <= one < low for one in pts) if found.needs.get(at) else 0
-        keys.append((pts[at], found.kinds[at], leading, torn, low, before, found.needs.get(at, 0)))
-    inside = [at for at, one in enumerate(pts) if one < found.beyond]
-    clean: list[int] = []
-    if inside and highs[inside[-1]] < found.beyond:
-        clean.append(highs[inside[-1]] + 1)
-    lowest = None
-    for at in range(len(pts) - 1, 0, -1):
-        lowest = pts[at] if lowest is None or pts[at] < lowest else lowest
-        if highs[at - 1] < lowest < found.beyond:
-            clean.append(lowest)
-            if len(clean) >= _PLACES:
+    keyframes: list[tuple[int, str, int, bool, int, int, int]] = []
+    latest, latest_until = None, array("q")
+    for time in pts:
+        latest = time if latest is None or time > latest else latest
+        latest_until.append(latest)
+    indices = sorted(found.kinds)
+    for index, following in zip(indices, [*indices[1:], len(pts)], strict=True):
+        leading = sum(time < pts[index] for time in pts[index + 1 : following])
+        first_leading = min((time for time in pts[index:following] if time < pts[index]), default=pts[index])
+        overlapped = index > 0 and latest_until[index - 1] > first_leading
+        needed = found.needs.get(index, 0)
+        before = sum(found.first <= time < first_leading for time in pts) if needed else 0
+        keyframes.append((pts[index], found.kinds[index], leading, overlapped, first_leading, before, needed))
+    inside = [index for index, time in enumerate(pts) if time < found.beyond]
+    clean_ends: list[int] = []
+    if inside and latest_until[inside[-1]] < found.beyond:
+        clean_ends.append(latest_until[inside[-1]] + 1)
+    earliest = None
+    for index in range(len(pts) - 1, 0, -1):
+        earliest = pts[index] if earliest is None or pts[index] < earliest else earliest
+        if latest_until[index - 1] < earliest < found.beyond:
+            clean_ends.append(earliest)
+            if len(clean_ends) >= _MOST_CLEAN_ENDS:
                 break
-    return [key for key in keys if key[0] >= found.first], clean[::-1]
+    return [keyframe for keyframe in keyframes if keyframe[0] >= found.first], clean_ends[::-1]
 
 
-def look(found: Scan) -> dict[str, Any]:
-    """What the encoder must know to make more of the same: profile (profile_idc), and the names that are taken."""
+def encoder_hints(found: Scan) -> dict[str, Any]:
+    """What an encoder must know to make more of the same.
+
+    `profile` (profile_idc), the ids of parameter sets that are `taken` (VPS, SPS, PPS), whether frames are `reordered`,
+    and the times of keyframes that decoding may start at (`decodable`).
+    """
     profile = found.sets.sps[0][1] if found.codec == "h264" and found.sets.sps else 0
     if found.codec == "h264":
         sps, pps = parameter_sets.ids_h264(found.sets)
@@ -281,8 +294,8 @@ def look(found: Scan) -> dict[str, Any]:
     elif found.codec == "av1":
         taken = [[], [], []]
     else:
-        taken = [sorted(one) for one in parameter_sets.ids_hevc(found.sets)]
+        taken = [sorted(ids) for ids in parameter_sets.ids_hevc(found.sets)]
     reordered = any(later < earlier for earlier, later in pairwise(found.pts))
-    # What decodes from other keyframes is not whole at once, such as where each picture renews a column (intra refresh).
-    places = sorted(found.pts[at] for at, kind in found.kinds.items() if kind != "refresh")
-    return {"profile": profile, "taken": taken, "reordered": reordered, "decodable": places or [found.pts[0]]}
+    # The first frames decoded from an intra refresh are not complete.
+    decodable = sorted(found.pts[index] for index, kind in found.kinds.items() if kind != "refresh")
+    return {"profile": profile, "taken": taken, "reordered": reordered, "decodable": decodable or [found.pts[0]]}

@@ -1,4 +1,4 @@
-"""Sound in memory, for the seams of copied AAC: what a clip sounds like. Never imported by the daemon."""
+"""Holds the audio of a clip in memory, for the seams of copied AAC."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Samples:
 
     def between(self, begin: int, end: int) -> list[bytes]:
         """Each channel's samples from `begin` to before `end`, which may reach beyond both ends: silence is there."""
-        low, high = (min(max(0, one), self.count) for one in (begin, end))
+        low, high = (min(max(0, sample), self.count) for sample in (begin, end))
         before, behind = bytes((min(end, 0) - min(begin, 0)) * _BYTES), max(0, end - max(begin, self.count))
         return [before + plane[low * _BYTES : high * _BYTES] + bytes(behind * _BYTES) for plane in self.planes]
 
 
 def silence(channels: int) -> Samples:
-    """No sound at all."""
+    """No audio at all."""
     return Samples((b"",) * channels, 0)
 
 
