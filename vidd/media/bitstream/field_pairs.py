@@ -35,21 +35,21 @@ class FieldPairs:
             units = nal.split_by_length(data, self._size) if self._size else nal.split_by_start_code(data)
             if more := [unit for unit in units if unit[0] & 31 in {7, 8}]:
                 self._sets += parameter_sets.sets_of_units("h264", more)
-            sequences, pictures = slice_header.parameters_by_id(self._sets)
-            if sequences and all(sequence.frames_only for sequence in sequences.values()):
+            sps_by_id, pps_by_id = slice_header.parameters_by_id(self._sets)
+            if sps_by_id and all(sequence.frames_only for sequence in sps_by_id.values()):
                 self._h264 = False
                 return False
-            parities = {_parity(slice_, sequences, pictures) for slice_ in slice_header.slices_of(units)}
+            parities = {_parity(slice_, sps_by_id, pps_by_id) for slice_ in slice_header.slices_of(units)}
         except (nal.BadUnits, KeyError, IndexError):
             return False
         return len(parities) == 1 and None not in parities
 
 
-def _parity(unit: bytes, sequences: dict[int, slice_header.Sps], pictures: dict[int, slice_header.Pps]) -> int | None:
+def _parity(unit: bytes, sps_by_id: dict[int, slice_header.Sps], pps_by_id: dict[int, slice_header.Pps]) -> int | None:
     """0 for a slice of a top field, 1 for a slice of a bottom field, None for a slice of a frame."""
     bits = nal.Bits(unit[:64], 1)
     bits.read_ue()
     bits.read_ue()
-    over = sequences[pictures[bits.read_ue()].sequence]
-    bits.read(2 * over.planes_apart + over.number_bits)
-    return bits.read(1) if not over.frames_only and bits.read(1) else None
+    sps = sps_by_id[pps_by_id[bits.read_ue()].sequence]
+    bits.read(2 * sps.planes_apart + sps.number_bits)
+    return bits.read(1) if not sps.frames_only and bits.read(1) else None

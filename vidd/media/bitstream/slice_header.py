@@ -130,44 +130,44 @@ class Slice:
     data: bytes | str
 
 
-def parse_slice(unit: bytes, sequences: dict[int, Sps], pictures: dict[int, Pps], *, with_data: bool = True) -> Slice:
+def parse_slice(unit: bytes, sps_by_id: dict[int, Sps], pps_by_id: dict[int, Pps], *, with_data: bool = True) -> Slice:
     """Read a slice; its data is needed only to write it again. BadUnits or KeyError if that is not possible."""
     idr, reference = unit[0] & 31 == _FIVE, unit[0] >> 5 & 3
     part = unit if with_data else unit[:400]
     bits = Bits(part, 1)
     bits.read_ue()
     kind = bits.read_ue() % 5
-    about = pictures[bits.read_ue()]
-    over = sequences[about.sequence]
-    if over.planes_apart or not over.frames_only or over.order == 1:
+    pps = pps_by_id[bits.read_ue()]
+    sps = sps_by_id[pps.sequence]
+    if sps.planes_apart or not sps.frames_only or sps.order == 1:
         raise BadUnits("its frames are coded as fields, or numbered in a rare way")
     start_end = bits.position
-    number = bits.read(over.number_bits)
+    number = bits.read(sps.number_bits)
     if idr:
         bits.read_ue()
-    order = bits.read(over.order_bits) if over.order == 0 else 0
-    if over.order == 0 and about.order_present:
+    order = bits.read(sps.order_bits) if sps.order == 0 else 0
+    if sps.order == 0 and pps.order_present:
         bits.read_se()
     middle_start = bits.position
-    if about.redundant:
+    if pps.redundant:
         bits.read_ue()
-    _references(bits, about, over, kind)
+    _references(bits, pps, sps, kind)
     middle_end = bits.position
     forgets = _forgets(bits, idr=idr) if reference else None
     marking_end = bits.position
-    if about.cabac and kind not in {2, 4}:
+    if pps.cabac and kind not in {2, 4}:
         bits.read_ue()
     bits.read_se()
     if kind in {3, 4}:
         raise BadUnits("it has switching slices")
-    if about.deblocking and bits.read_ue() != 1:
+    if pps.deblocking and bits.read_ue() != 1:
         bits.read_se()
         bits.read_se()
     end = bits.position
     text = bits.text
     data: bytes | str = ""
     if with_data:
-        data = unescape(unit)[1 + (end + 7) // 8 :] if about.cabac else bit_text(unit[1:])[end:]
+        data = unescape(unit)[1 + (end + 7) // 8 :] if pps.cabac else bit_text(unit[1:])[end:]
     return Slice(
         reference,
         idr,
@@ -198,10 +198,10 @@ def _forgets(bits: Bits, *, idr: bool) -> tuple[int, ...] | None:
     return tuple(forgets)
 
 
-def _references(bits: Bits, about: Pps, over: Sps, kind: int) -> None:
+def _references(bits: Bits, pps: Pps, sps: Sps, kind: int) -> None:
     if kind == 1:
         bits.read(1)
-    active = list(about.active)
+    active = list(pps.active)
     if kind in {0, 1, 3} and bits.read(1):
         active[0] = bits.read_ue() + 1
         if kind == 1:
@@ -211,8 +211,8 @@ def _references(bits: Bits, about: Pps, over: Sps, kind: int) -> None:
         if bits.read(1):
             while bits.read_ue() != 3:
                 bits.read_ue()
-    if (about.weighted and kind in {0, 3}) or (about.weighted_both == 1 and kind == 1):
-        _weights(bits, active[:lists], (1, 2) if over.chroma else (1,))
+    if (pps.weighted and kind in {0, 3}) or (pps.weighted_both == 1 and kind == 1):
+        _weights(bits, active[:lists], (1, 2) if sps.chroma else (1,))
 
 
 def _weights(bits: Bits, active: list[int], planes: tuple[int, ...]) -> None:
@@ -228,7 +228,7 @@ def _weights(bits: Bits, active: list[int], planes: tuple[int, ...]) -> None:
 
 def write_slice(
     slice_: Slice,
-    over: Sps,
+    sps: Sps,
     *,
     number: int,
     order: int,
@@ -244,11 +244,11 @@ def write_slice(
     idr, reference, marking = slice_.idr, slice_.reference, marking or slice_.marking
     if like is not None:
         idr, reference, marking = False, like.reference, like.marking
-    head = slice_.start + f"{number % (1 << over.number_bits):0{over.number_bits}b}"
+    head = slice_.start + f"{number % (1 << sps.number_bits):0{sps.number_bits}b}"
     if idr:
         head += exp_golomb(name)
-    if over.order == 0:
-        head += f"{order % (1 << over.order_bits):0{over.order_bits}b}"
+    if sps.order == 0:
+        head += f"{order % (1 << sps.order_bits):0{sps.order_bits}b}"
     head += slice_.middle + marking + slice_.rest
     first = bytes([reference << 5 | (_FIVE if idr else 1)])
     if isinstance(slice_.data, str):

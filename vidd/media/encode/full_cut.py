@@ -77,7 +77,7 @@ class FullCut:
             talk = [EncodedVideo(video, 0, found["last"])]
             tracks = audio if audio_args else None
             await join_parts(talk, tracks, self.source.media, output, scale=parts.scale, name=self.name, parts=parts)
-        return EncodeResult(complaints, parts.joins, found["pictures"] + parts.frames)
+        return EncodeResult(complaints, parts.joins, found["frames"] + parts.frames)
 
     async def _encode(self, argv: list[str], output: Path) -> str:
         async with self.hooks.slot():

@@ -37,7 +37,7 @@ class SegmentDirectory:
                 fault = fault or "its clock is another"
             if fault:
                 raise SmartCutUnavailable(f"A segment is not as it must be: {fault}.")
-            segment = Segment(path.name, self._at, self._after, first, last, found["pictures"])
+            segment = Segment(path.name, self._at, self._after, first, last, found["frames"])
             self.taken.append(await self._checkpoints.add_segment(path, segment))
             self._after = last
 

@@ -20,7 +20,7 @@ _ENOUGH = 3
 def segment(path: Path, name: str) -> dict[str, Any]:
     """What a segment holds.
 
-    The number of frames (`pictures`), when the `first` and the `last` are shown (ticks, `scale` a second; 0 if the clock
+    The number of `frames`, when the `first` and the `last` are shown (ticks, `scale` a second; 0 if the clock
     is no whole number of ticks a second), and what is wrong with it (`fault`, empty if nothing is).
     """
     with open_media(path, name) as container, av.logging.Capture(local=False) as logs:
@@ -38,7 +38,7 @@ def segment(path: Path, name: str) -> dict[str, Any]:
         complaints = [text.strip() for level, _, text in logs if level <= av.logging.ERROR]
         time_base = stream.time_base
         return {
-            "pictures": len(times),
+            "frames": len(times),
             "first": min(times, default=0),
             "last": max(times, default=0),
             "scale": time_base.denominator if time_base and time_base.numerator == 1 else 0,

@@ -2,9 +2,9 @@
 
 ITU-T H.264 8.2.1 (picture order count), 8.2.5 (reference marking).
 
-A non-IDR keyframe does not reset frame numbering, and its leading pictures may be used as references. So the lead-in
+A non-IDR keyframe does not reset frame numbering, and its leading frames may be used as references. So the lead-in
 is encoded apart, then renumbered here under the source's own sequence parameters so that the keyframe's number is the
-next, and each leading picture is replaced by an intra picture that bears its numbers.
+next, and each leading frame is replaced by an intra frame with its numbers.
 """
 
 from __future__ import annotations
@@ -112,14 +112,14 @@ def reference_marking(
     sets: parameter_sets.Sets, units: list[bytes], leading: int, references: References | None = None
 ) -> tuple[slice_header.Sps, ReferenceMarking]:
     """The SPS of the keyframe that these units are, and its reference marking; BadUnits or KeyError if unknown."""
-    sequences, pictures = slice_header.parameters_by_id(sets)
+    sps_by_id, pps_by_id = slice_header.parameters_by_id(sets)
     parts = slice_header.slices_of(units)
     if any(unit[0] & 31 in {2, 3, 4} for unit in units) or not parts:
         raise BadUnits("its slices are partitioned")
-    slice_ = slice_header.parse_slice(parts[0], sequences, pictures, with_data=False)
-    sps = sequences[pictures[slice_header.pps_id_of(parts[0])].sequence]
+    slice_ = slice_header.parse_slice(parts[0], sps_by_id, pps_by_id, with_data=False)
+    sps = sps_by_id[pps_by_id[slice_header.pps_id_of(parts[0])].sequence]
     if not slice_.reference or any(
-        slice_header.parse_slice(part, sequences, pictures, with_data=False).kind != 2 for part in parts
+        slice_header.parse_slice(part, sps_by_id, pps_by_id, with_data=False).kind != 2 for part in parts
     ):
         raise BadUnits("the keyframe is not all intra")
     return sps, ReferenceMarking(
@@ -170,14 +170,14 @@ class ReferenceTracker:
     """Follows the references of the source up to the keyframe."""
 
     def __init__(self, sets: parameter_sets.Sets) -> None:
-        self._sequences, self._pictures = slice_header.parameters_by_id(sets)
+        self._sps_by_id, self._pps_by_id = slice_header.parameters_by_id(sets)
         self.references = References()
 
     def take(self, units: list[bytes]) -> None:
         """Take the units of the next frame."""
         first = slice_header.slices_of(units)[0]
-        sps = self._sequences[self._pictures[slice_header.pps_id_of(first)].sequence]
-        self.references.take(slice_header.parse_slice(first, self._sequences, self._pictures, with_data=False), sps)
+        sps = self._sps_by_id[self._pps_by_id[slice_header.pps_id_of(first)].sequence]
+        self.references.take(slice_header.parse_slice(first, self._sps_by_id, self._pps_by_id, with_data=False), sps)
 
 
 def renumber_lead_in(
