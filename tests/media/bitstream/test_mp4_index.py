@@ -116,7 +116,7 @@ async def test_an_index_behind_eight_hours_is_found_without_reading_them():
 async def test_sound_beside_the_picture_is_needed_from_before_the_keyframe():
     sound = a_track(handler=b"soun", offset=BEGIN + HOUR * 25000, stss=b"")
     found = await of_moov(a_track(offset=BEGIN), sound, media=2 * HOUR * 25000)
-    cut = [one for one in found if one[0] > BEGIN + HOUR * 25000 + 10**6]
+    cut = [byte_range for byte_range in found if byte_range[0] > BEGIN + HOUR * 25000 + 10**6]
     assert cut[0][0] == BEGIN + HOUR * 25000 + int(995.5 * 25) * SAMPLE
     assert cut[0][1] >= BEGIN + HOUR * 25000 + 1011 * 25000
 
@@ -134,7 +134,7 @@ async def test_sound_of_a_fixed_size_is_taken_by_the_chunk_whatever_its_units():
         scale=48000,
     )
     found = await of_moov(a_track(offset=BEGIN), sound, media=HOUR * (25000 + 192000))
-    cut = [one for one in found if one[0] > at + 10**6]
+    cut = [byte_range for byte_range in found if byte_range[0] > at + 10**6]
     assert cut[0] == (at + 995 * 192000, at + 1012 * 192000)
 
 
@@ -142,7 +142,7 @@ async def test_a_track_that_begins_later_is_looked_for_where_its_edit_puts_it():
     late = box(b"elst", struct.pack(">IIIiIIiI", 0, 2, 100_000, -1, 0x10000, HOUR * 1000, 0, 0x10000))
     sound = a_track(handler=b"soun", offset=BEGIN + HOUR * 25000, stss=b"", elst=late)
     found = await of_moov(a_track(offset=BEGIN), sound, media=2 * HOUR * 25000)
-    cut = [one for one in found if one[0] > BEGIN + HOUR * 25000 + 10**6]
+    cut = [byte_range for byte_range in found if byte_range[0] > BEGIN + HOUR * 25000 + 10**6]
     assert cut[0][0] == BEGIN + HOUR * 25000 + int(895.5 * 25) * SAMPLE
 
 

@@ -34,12 +34,12 @@ async def whole(source: Path, times: Times = TIMES, lane: str = "edges", why: st
     lanes = await both(source, times, **options)
     assert (lanes["auto"].lane, lanes["full"].lane) == (lane, "full")
     assert why in lanes["auto"].why
-    for one in lanes.values():
-        assert (one.seen.said, one.lost, one.altered) == ("", 0, 0)
-        assert (one.start, one.end) == pytest.approx((0, 0), abs=0.0015)
-        assert one.ramp <= 0.03
-        assert one.offset <= 0.02
-        assert one.likeness >= 35
+    for lane_cut in lanes.values():
+        assert (lane_cut.seen.said, lane_cut.lost, lane_cut.altered) == ("", 0, 0)
+        assert (lane_cut.start, lane_cut.end) == pytest.approx((0, 0), abs=0.0015)
+        assert lane_cut.ramp <= 0.03
+        assert lane_cut.offset <= 0.02
+        assert lane_cut.likeness >= 35
     return lanes
 
 
@@ -58,7 +58,9 @@ async def test_where_keyframes_are_too_few_all_is_encoded(tmp_path, kind):
     await whole(source, lane="full", why=why)
 
 
-@pytest.mark.parametrize(("start", "end"), [(0.0, 6.9), (0.3, 7.7), (1.3, 8.0), (0.0, 8.0)], ids=lambda one: f"{one:g}")
+@pytest.mark.parametrize(
+    ("start", "end"), [(0.0, 6.9), (0.3, 7.7), (1.3, 8.0), (0.0, 8.0)], ids=lambda seconds: f"{seconds:g}"
+)
 async def test_a_cut_may_start_in_the_first_gop_and_end_in_the_last(tmp_path, plain, start, end):
     source = tmp_path / "in.mp4"
     source.hardlink_to(plain)
@@ -261,8 +263,8 @@ BESIDE = {
 async def test_what_stands_beside_picture_and_sound_is_left_out(tmp_path, plain, kind):
     suffix, beside, output = BESIDE[kind]
     text = tmp_path / "text"
-    text.write_text(next((one for one in beside if "\n" in one), ""))
-    words = [text if "\n" in one else one for one in beside]
+    text.write_text(next((part for part in beside if "\n" in part), ""))
+    words = [text if "\n" in part else part for part in beside]
     source = tmp_path / f"in.{suffix}"
     await run("-loglevel", "error", "-i", plain, *words, "-map", "0", "-c", "copy", *output, source)
     await whole(source)

@@ -41,7 +41,7 @@ async def test_a_recording_is_described(prober, tmp_path):
     assert video.rate == pytest.approx(30000 / 1001)
     assert media.duration == pytest.approx(120 * 1001 / 30000, abs=0.01)
     assert media.size == (tmp_path / "in.mp4").stat().st_size
-    assert [(one.codec, one.rate, one.channels) for one in media.audio] == [("aac", 48000, 1)] * 2
+    assert [(track.codec, track.rate, track.channels) for track in media.audio] == [("aac", 48000, 1)] * 2
 
 
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
@@ -103,7 +103,7 @@ async def test_a_cover_is_no_video(prober, tmp_path):
         *("-i", tmp_path / "cover.png", "-i", tmp_path / "talk.mp4", "-map", 0, "-map", 1, "-c", "copy"),
         *("-disposition:v:0", "attached_pic", tmp_path / "both.mp4"),
     )
-    assert [one.codec for one in (await prober.probe(tmp_path / "both.mp4")).video] == ["h264"]
+    assert [video.codec for video in (await prober.probe(tmp_path / "both.mp4")).video] == ["h264"]
 
 
 async def test_broken_files_are_refused_with_a_sentence_and_the_child_lives_on(prober, tmp_path):

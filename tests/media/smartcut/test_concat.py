@@ -54,7 +54,7 @@ async def test_parts_that_were_encoded_alike_meet_without_a_lost_picture_or_a_ch
     assert bytes_of(path) == [byte for file in files for byte in bytes_of(file)]
     assert complaints(path) == ""
     media = await probe(clips.ENCODER, path)
-    assert [(one.language, round(one.duration, 2)) for one in media.audio] == [("deu", 3.0)]
+    assert [(track.language, round(track.duration, 2)) for track in media.audio] == [("deu", 3.0)]
     assert media.duration == pytest.approx(3.0, abs=0.03)
 
 

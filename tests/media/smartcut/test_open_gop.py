@@ -34,7 +34,7 @@ def test_a_head_forgets_what_the_source_had_forgotten():
                 held.remove(at - bits.read_ue() - 1)
         held.append(at)
         assert len(held) <= 4
-    assert sorted(marking.frames_needed(sps) - one for one in held) == [1, 2, 5]
+    assert sorted(marking.frames_needed(sps) - index for index in held) == [1, 2, 5]
 
 
 def test_a_reference_from_before_the_head_cannot_be_held():

@@ -155,7 +155,7 @@ async def test_between_the_edges_every_packet_is_the_sources_own(tmp_path, kind)
     assert made.frames == len(wanted)
     # Each picture at its time, to the half tick that the start is rounded by, and in the same distances.
     shown = sorted(time for time, _ in ours)
-    assert [float(time) for time in shown] == pytest.approx([float(one) for one in wanted], abs=0.0006)
+    assert [float(time) for time in shown] == pytest.approx([float(time) for time in wanted], abs=0.0006)
     assert {time - other for time, other in zip(shown, wanted, strict=True)} == {shown[0] - wanted[0]}
     low, high = made.joins
     assert [one for time, one in ours if low - 1e-4 <= time < high - 1e-4] == [
@@ -221,7 +221,7 @@ BEEP = "aevalsrc='if(lt(mod(t,1),0.2),sin(6283*t),0)':sample_rate=48000"
 async def test_sound_and_picture_stay_together_over_both_joins(tmp_path, output):
     source = make(tmp_path, Source(output, picture=FLASH, sound=BEEP))
     path, made = await cut(source, 1.3, 7.3, fade=0.5)
-    assert [bool(one) for one in made.audio_reasons] == ["libmp3lame" in output]
+    assert [bool(reason) for reason in made.audio_reasons] == ["libmp3lame" in output]
     frames, samples = clips.pictures(path), clips.sound(path)
     for second in range(1, 6):
         begin = second - 0.3 - 0.1
@@ -268,8 +268,8 @@ async def test_several_tracks_are_cut_each_in_its_way_and_keep_their_languages(t
     assert made.audio_reasons[0] == ""
     assert "not AAC" in made.audio_reasons[1]
     media = await probe(clips.ENCODER, path)
-    assert [one.language for one in media.audio] == [None, "deu"]
-    assert [one.duration for one in media.audio] == pytest.approx([5.2, 5.2], abs=0.03)
+    assert [track.language for track in media.audio] == [None, "deu"]
+    assert [track.duration for track in media.audio] == pytest.approx([5.2, 5.2], abs=0.03)
 
 
 async def test_without_sound_there_is_none(tmp_path):
@@ -323,8 +323,8 @@ async def test_rotation_shape_and_colours_stay_as_they_were(tmp_path):
     clips.ffmpeg("-display_rotation", 90, "-i", upright, "-c", "copy", source)
     path, _ = await cut(source, 1.3, 6.5)
     shapes = set()
-    for one in (source, path):
-        with av.open(str(one)) as file:
+    for recording in (source, path):
+        with av.open(str(recording)) as file:
             stream = file.streams.video[0]
             for frame in file.decode(video=0):
                 shapes.add(

@@ -84,14 +84,18 @@ async def test_a_quick_cut_whose_sound_moved_is_made_anew(tmp_path, monkeypatch)
     made, check = await outcome(damaged.recording(tmp_path / "in.mp4", seconds=16.0))
     assert made.facts["lane"] == "full"
     assert "audio and video are 50 ms further apart than in the source" in check["why"]
-    assert all(abs(one["sound"]) < 0.005 for one in check["offset"])
+    assert all(abs(point["sound"]) < 0.005 for point in check["offset"])
 
 
 def spoil(path, at):
     """Overwrite the picture that is shown at this time."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        packet = next(one for one in container.demux(stream) if float(one.pts * one.time_base) >= at and one.size > 200)
+        packet = next(
+            packet
+            for packet in container.demux(stream)
+            if float(packet.pts * packet.time_base) >= at and packet.size > 200
+        )
         place, size = packet.pos, packet.size
     with path.open("r+b") as file:
         file.seek(place + 8)

@@ -34,13 +34,13 @@ def test_speech_is_found_to_the_sample(milliseconds):
 
 def test_speech_at_another_volume_and_with_noise_in_it_is_found():
     chance = random.Random(2)
-    changed = [round(one * 0.1 + chance.gauss(0, 20)) for one in PIECE]
+    changed = [round(sample * 0.1 + chance.gauss(0, 20)) for sample in PIECE]
     assert av_sync.audio_lag(changed, SOURCE, RATE)[0] == pytest.approx(0, abs=0.002)
 
 
 def test_sound_whose_waves_were_made_up_anew_is_found_by_its_loudness():
     chance = random.Random(3)
-    made_up = [abs(one) * chance.choice([-1, 1]) for one in PIECE]
+    made_up = [abs(sample) * chance.choice([-1, 1]) for sample in PIECE]
     assert av_sync.audio_lag(made_up, SOURCE, RATE + 400)[0] == pytest.approx(0.05, abs=0.005)
 
 

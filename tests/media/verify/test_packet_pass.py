@@ -107,9 +107,9 @@ async def test_sound_that_moved_is_measured_at_the_start_the_middle_the_joins_an
     clips.ffmpeg("-ss", 4, "-i", source, "-t", 16, *damaged.ENCODED, *damaged.AAC, "-filter:a", fades, made)
     wanted = Expected(16, 16, 96, 64, 1, joins=(5.0,), origin=Origin(source, 4.0, fade=2.0))
     _, check = await verify(clips.ENCODER, made, wanted, "made.mp4")
-    assert [one["at"] for one in check.offset] == [1.0, 4.4, 7.4, 13.8]
-    assert [one["sound"] for one in check.offset] == pytest.approx([0.06] * 4, abs=0.003)
-    assert [one["picture"] for one in check.offset] == pytest.approx([0.0] * 4, abs=0.001)
+    assert [point["at"] for point in check.offset] == [1.0, 4.4, 7.4, 13.8]
+    assert [point["sound"] for point in check.offset] == pytest.approx([0.06] * 4, abs=0.003)
+    assert [point["picture"] for point in check.offset] == pytest.approx([0.0] * 4, abs=0.001)
 
 
 async def test_pictures_that_moved_are_measured_by_what_is_seen(tmp_path):
@@ -118,9 +118,9 @@ async def test_pictures_that_moved_are_measured_by_what_is_seen(tmp_path):
     later = "tpad=start=5:start_mode=clone"
     clips.ffmpeg("-ss", 4, "-i", source, *damaged.ENCODED, *damaged.AAC, "-filter:v", later, "-t", 12, made)
     _, check = await verify(clips.ENCODER, made, Expected(12, 12, 96, 64, 1, origin=Origin(source, 4.0)), "made.mp4")
-    assert {one["by"] for one in check.offset} == {"seen"}
+    assert {point["by"] for point in check.offset} == {"seen"}
     # The first picture is where it was; it is repeated, and all that follow are late.
-    assert [one["picture"] for one in check.offset] == pytest.approx([0.0, 0.2, 0.2], abs=0.001)
+    assert [point["picture"] for point in check.offset] == pytest.approx([0.0, 0.2, 0.2], abs=0.001)
 
 
 class TestExaminers:

@@ -46,7 +46,7 @@ def test_pictures_that_are_the_same_are_a_stretch_and_black_ones_are_not():
 def levels(*pairs):
     return [
         (round(0.1 * number, 1), level)
-        for number, level in enumerate([one for level, count in pairs for one in [level] * count], 1)
+        for number, level in enumerate([value for level, count in pairs for value in [level] * count], 1)
     ]
 
 
