@@ -137,7 +137,7 @@ class Lab:
         async with client(self.bucket.account, "s3") as s3:
             pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket.name, Prefix=prefix)
             async for page in pages:
-                found |= {one["Key"]: one["ETag"].strip('"') for one in page.get("Contents", ())}
+                found |= {content["Key"]: content["ETag"].strip('"') for content in page.get("Contents", ())}
         return found
 
     async def empty(self):
@@ -176,7 +176,7 @@ class Maker:
     def desk(self, context, outcome):
         return Desk(
             context.job, context.directory, self.tools,
-            artifacts={one.role: one for one in outcome.artifacts}, facts=dict(outcome.facts),
+            artifacts={artifact.role: artifact for artifact in outcome.artifacts}, facts=dict(outcome.facts),
         )  # fmt: skip
 
     async def make(self, version, **changes):
@@ -192,10 +192,10 @@ __all__ = ["LABELS", "SIZE", "SPLIT", "Lab", "Maker", "augmentations", "box", "f
 def told(lab, version, tasks):
     """All that the documents say, but for the times."""
     document = lab.document(version)
-    for one in document["exportFormats"].values():
-        one.pop("lastUpdatedAt", None)
-        one.pop("createdAt", None)
-    return document, [lab.frames(one) for one in tasks], list(lab.db.AnnotationTask.find())
+    for export_format in document["exportFormats"].values():
+        export_format.pop("lastUpdatedAt", None)
+        export_format.pop("createdAt", None)
+    return document, [lab.frames(task) for task in tasks], list(lab.db.AnnotationTask.find())
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def sampled(directory: Path, tasks, *, films=False, images=True, facts=None, enc
         listed.append(Task(number, name, video, len(pictures), first, len(rows) - 1))
     high, wide = tasks[0][0].shape[:2]
     found = TaskList("Cam1", 5.0, 25.0, Fraction(1, 25), wide, high, len(tasks[0]), listed)
-    (directory / "manifest.jsonl").write_text("".join(json.dumps(one.to_json()) + "\n" for one in rows))
+    (directory / "manifest.jsonl").write_text("".join(json.dumps(row.to_json()) + "\n" for row in rows))
     (directory / "task_list.json").write_text(json.dumps(found.to_json()))
     watched = Watched(directory, source, name="Cam1.mp4", facts=facts, encoder=encoder)
     context = watched.with_artifacts(

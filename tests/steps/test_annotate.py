@@ -56,8 +56,12 @@ async def check(settings, context):
 
 def found(directory):
     return [
-        (one["task"], one["index"], sorted((box["label"], round(box["x"]), round(box["y"])) for box in one["boxes"]))
-        for one in annotations(directory)
+        (
+            annotation["task"],
+            annotation["index"],
+            sorted((box["label"], round(box["x"]), round(box["y"])) for box in annotation["boxes"]),
+        )
+        for annotation in annotations(directory)
     ]
 
 
@@ -243,7 +247,7 @@ async def test_somebody_who_stands_there_is_found_and_a_picture_too_small_for_pe
     small = walker(size=(50, 50))
     context, _ = sampled(tmp_path / "a", [[walker(), walker(x=330)]])
     await run(options({"kind": "people"}), context)
-    boxes = [one["boxes"] for one in annotations(tmp_path / "a")]
+    boxes = [annotation["boxes"] for annotation in annotations(tmp_path / "a")]
     for x, found_boxes in zip((150, 330), boxes, strict=True):
         [box] = found_boxes
         assert abs(box["x"] + box["w"] / 2 - x) < 20
@@ -321,7 +325,7 @@ async def test_other_labels_begin_anew_what_was_interrupted(tmp_path):
     assert (job / ".annotate" / "seen" / "000000.jsonl").exists()
     names.write_text("rot\ngreen\nblue\n")
     await run(settings, context)
-    labels = [box["label"] for one in annotations(job) for box in one["boxes"]]
+    labels = [box["label"] for annotation in annotations(job) for box in annotation["boxes"]]
     assert "rot" in labels
     assert "red" not in labels
 
@@ -334,7 +338,7 @@ async def test_a_cascade_is_found_in_the_state_directory(tmp_path):
     settings = options({"kind": "faces", "cascade": "models/mine.xml"})
     assert "cascade mine.xml" in await check(settings, context)
     await run(settings, context)
-    assert [box["label"] for one in annotations(tmp_path) for box in one["boxes"]] == ["face"]
+    assert [box["label"] for annotation in annotations(tmp_path) for box in annotation["boxes"]] == ["face"]
 
 
 @pytest.mark.parametrize(
@@ -414,7 +418,7 @@ async def test_a_program_answers_for_each_frame(tmp_path):
     outcome = await run(settings, context)
     wanted = [("task-0-Cam1", 1), ("task-0-Cam1", 3), ("task-1-Cam1", 1), ("task-1-Cam1", 3)]
     seen = annotations(tmp_path / "job")
-    assert [(one["task"], one["index"]) for one in seen] == wanted
+    assert [(annotation["task"], annotation["index"]) for annotation in seen] == wanted
     # It is as wide as the frame allows: 128 pixels.
     assert seen[1]["boxes"] == [{"x": 3, "y": 2, "w": 125, "h": 4, "label": "thing", "confidence": 0.5}]
     assert outcome.facts["boxes"] == 4

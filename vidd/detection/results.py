@@ -32,7 +32,7 @@ def ask(orders: dict[str, Any]) -> dict[str, Any]:
     Of a program that was killed the last line may not be whole: what is no answer to a question is dropped here.
     """
     room, tree, manifest = Path(orders["room"]), Path(orders["tree"]), Path(orders["manifest"])
-    left = {(one.task, one.index) for samples in by_task(manifest) for one in samples}
+    left = {(sample.task, sample.index) for samples in by_task(manifest) for sample in samples}
     total = len(left)
     _keep(room, left)
     with Path(orders["asked"]).open("w") as file:
@@ -40,10 +40,10 @@ def ask(orders: dict[str, Any]) -> dict[str, Any]:
             name = samples[0].task
             film = tree / name / f"{name}.mp4"
             whole = str(film) if film.is_file() else None
-            for one in samples:
-                picture = tree / name / f"{one.index}.jpg"
-                row = {"task": name, "index": one.index, "picture": str(picture) if picture.is_file() else None}
-                if (name, one.index) in left:
+            for sample in samples:
+                picture = tree / name / f"{sample.index}.jpg"
+                row = {"task": name, "index": sample.index, "picture": str(picture) if picture.is_file() else None}
+                if (name, sample.index) in left:
                     file.write(json.dumps({**row, "film": whole}) + "\n")
     return {"frames": total, "left": len(left)}
 
@@ -70,7 +70,7 @@ def _keep(room: Path, left: set[tuple[str, int]]) -> None:
 def gather(orders: dict[str, Any]) -> dict[str, Any]:
     """Sort the answers by task; Refused by line where one is no answer, and by frame where one is missing or is told twice."""
     room, manifest = Path(orders["room"]), Path(orders["manifest"])
-    wanted = {(one.task, one.index) for samples in by_task(manifest) for one in samples}
+    wanted = {(sample.task, sample.index) for samples in by_task(manifest) for sample in samples}
     answers: dict[tuple[str, int], Seen] = {}
     for where, seen in _told(sorted((room / KEPT).glob("*.jsonl")), broken=False):
         frame = (seen.task, seen.index)
@@ -90,7 +90,7 @@ def gather(orders: dict[str, Any]) -> dict[str, Any]:
         )
     shelf, size = Shelf(room), _size(Path(orders["list"]))
     for number, samples in enumerate(by_task(manifest)):
-        shelf.put(number, samples, [_cut(answers[one.task, one.index], size) for one in samples], [])
+        shelf.put(number, samples, [_cut(answers[sample.task, sample.index], size) for sample in samples], [])
     return shelf.gather(manifest)
 
 
@@ -101,8 +101,8 @@ def _size(listed: Path) -> tuple[float, float]:
 
 
 def _cut(seen: Seen, size: tuple[float, float]) -> Seen:
-    boxes = [one.within(*size) for one in seen.boxes]
-    return Seen(seen.task, seen.index, [one for one in boxes if one is not None])
+    boxes = [box.within(*size) for box in seen.boxes]
+    return Seen(seen.task, seen.index, [box for box in boxes if box is not None])
 
 
 def _told(paths: Sequence[Path], *, broken: bool) -> Iterator[tuple[str, Seen]]:

@@ -119,7 +119,7 @@ def augmentation(kind: str, bounds: Sequence[float] | None = None) -> Augmentati
         return Augmentation(kind, known.low, known.high)
     if len(bounds) != 2:
         raise ValueError(f"the range of {kind} is a number from which and one to which it goes")
-    low, high = sorted(float(one) for one in bounds)
+    low, high = sorted(float(bound) for bound in bounds)
     if not known.least <= low <= high <= known.most:
         raise ValueError(f"{kind} goes from {known.least:g} to {known.most:g} ({known.unit})")
     return Augmentation(kind, low, high)
@@ -163,11 +163,11 @@ def geometry(how: Recipe, width: int, height: int) -> Geometry:
 def moved(boxes: Sequence[Box], where: Geometry) -> list[Box]:
     """The boxes after the change, each around its own corners, cut at the edges; those of which too little is left go."""
     found = []
-    for one in boxes:
-        corners = [where.point(one.x + w, one.y + h) for w in (0, one.w) for h in (0, one.h)]
+    for box in boxes:
+        corners = [where.point(box.x + w, box.y + h) for w in (0, box.w) for h in (0, box.h)]
         across, down = [x for x, _ in corners], [y for _, y in corners]
         left, top = min(across), min(down)
-        whole = Box(left, top, max(across) - left, max(down) - top, one.label, one.confidence)
+        whole = Box(left, top, max(across) - left, max(down) - top, box.label, box.confidence)
         cut = whole.within(where.width, where.height)
         if cut is not None and min(cut.w, cut.h) >= 1 and cut.w * cut.h >= LEAST_LEFT * whole.w * whole.h:
             found.append(cut)

@@ -39,8 +39,8 @@ def augmentations_of(groups: Iterable[Mapping[str, Any]]) -> list[Augmentation]:
     """
     found: dict[str, Augmentation] = {}
     for group in groups:
-        for one in group.get("properties") or ():
-            name, values = str(one.get("id")), list(one.get("values") or ())
+        for property_ in group.get("properties") or ():
+            name, values = str(property_.get("id")), list(property_.get("values") or ())
             if name.endswith("_DUPLICATE") or not values or values[0] is False or values[0] is None:
                 continue
             if name not in _KINDS:
@@ -57,10 +57,10 @@ def bounds_of(name: str) -> tuple[float, float]:
 
 
 def _range(name: str, values: list[Any]) -> tuple[float, float]:
-    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in values):
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         raise ValueError(f"the values of {name} must be numbers")
     least, most = bounds_of(name)
-    if not all(least <= one <= most for one in values):
+    if not all(least <= value <= most for value in values):
         raise ValueError(f"the values of {name} go from {least:g} to {most:g}")
-    numbers = [one / _DIVISORS.get(name, 1) for one in values]
+    numbers = [value / _DIVISORS.get(name, 1) for value in values]
     return min(numbers), max(numbers)

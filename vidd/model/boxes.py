@@ -50,7 +50,7 @@ class Seen:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
-        return {"task": self.task, "index": self.index, "boxes": [one.to_json() for one in self.boxes]}
+        return {"task": self.task, "index": self.index, "boxes": [box.to_json() for box in self.boxes]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Seen:
@@ -60,7 +60,7 @@ class Seen:
             raise ValueError("task must be a text and index a whole number")  # noqa: TRY004 - it is data, not our call
         if not isinstance(boxes, list):
             raise ValueError("boxes must be a list")  # noqa: TRY004
-        return cls(task, index, [box_of(one) for one in boxes])
+        return cls(task, index, [box_of(box) for box in boxes])
 
 
 def box_of(data: Any) -> Box:

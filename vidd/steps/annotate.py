@@ -82,14 +82,14 @@ async def check(options: Options, tools: Tools) -> str:
     """Whether each version's program is there, or its model can be loaded and answers for a blank picture."""
     said: dict[int, str] = {}
     own: dict[int, Any] = {}
-    for version, one in sorted(options.versions.items()):
-        if isinstance(one, Program):
+    for version, detector in sorted(options.versions.items()):
+        if isinstance(detector, Program):
             try:
-                said[version] = check_program(one, tools).rstrip(".")
+                said[version] = check_running(detector, tools).rstrip(".")
             except Refused as refused:
                 raise Refused(f"Version {version} cannot be used. {refused.sentence}") from None
         else:
-            own[version] = _settings(one, tools)
+            own[version] = _settings(detector, tools)
     if own:
         said |= await _checked(own, options, tools)
     return "; ".join(f"{version}: {said[version]}" for version in sorted(said)) + "."
@@ -217,12 +217,12 @@ class _Looking:
         if not isinstance(self._detector, Program):
             settings = _settings(self._detector, self._context.tools)
             files = [Path(settings[name]) for name in _FILES if settings.get(name)]
-            known += [[one.stat().st_size, one.stat().st_mtime_ns] for one in files if one.is_file()]
+            known += [[path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()]
         return hashlib.blake2b(json.dumps(known).encode(), digest_size=16).hexdigest()
 
 
 async def _checked(own: dict[int, Any], options: Options, tools: Tools) -> dict[int, str]:
-    needed = {"cv2"} | ({"onnxruntime"} if any(one["kind"] == "onnx" for one in own.values()) else set())
+    needed = {"cv2"} | ({"onnxruntime"} if any(value["kind"] == "onnx" for value in own.values()) else set())
     missing = sorted(name for name in needed if find_spec(name) is None)
     if missing:
         raise Refused(f"The detectors need {' and '.join(missing)}: install vidd[annotate].")

@@ -57,7 +57,7 @@ class MemoryStore(ShortMemory):
     async def job(self, job_id: str) -> Job | None:
         if job_id in self._jobs:
             return self._jobs[job_id]
-        found = [job for one, job in self._jobs.items() if len(job_id) >= SHORTEST_END and one.endswith(job_id)]
+        found = [job for key, job in self._jobs.items() if len(job_id) >= SHORTEST_END and key.endswith(job_id)]
         return found[0] if len(found) == 1 else None
 
     async def job_of_key(self, key: str) -> Job | None:

@@ -241,7 +241,7 @@ async def test_a_video_without_people_needs_no_bodies(tmp_path):
 
 async def test_each_directory_can_be_handed_on_as_a_tree_of_its_own(made):
     outcome = await analysis_results_step.run(options(each=True), made)
-    assert {one.role: one.tree.files for one in outcome.artifacts} == {
+    assert {artifact.role: artifact.tree.files for artifact in outcome.artifacts} == {
         "annotations": 95, "2d_poses": 5, "3d_poses": 5, "2d_BoundingBoxes": 5, "3d_BoundingBoxes": 5, "body": 75,
     }  # fmt: skip
 

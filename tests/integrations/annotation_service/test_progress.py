@@ -60,8 +60,8 @@ class Watched:
         await self.says(Progressed(self.job.id, part, done, 10.0, "frames", None), **wanted)
 
     async def put_out(self, kind, name, state, reason=None, **wanted):
-        one = Publication(self.job.id, name, kind, self.job.changed, state=state, reason=reason)
-        await self.says(PublicationMoved(one, "annotation"), **wanted)
+        publication = Publication(self.job.id, name, kind, self.job.changed, state=state, reason=reason)
+        await self.says(PublicationMoved(publication, "annotation"), **wanted)
 
 
 @pytest.fixture

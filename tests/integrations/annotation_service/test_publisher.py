@@ -64,7 +64,7 @@ class Shelf:
             asked |= {"rework": {"edition": edition}}
         job = replace(a_job("file:///cam.mp4", name="cam.mp4", facts=asked), id=job_id)
         desk = Desk(job, directory, the_tools(self.directory, base=self.account))
-        desk.add("manifest", "manifest.jsonl", "".join(json.dumps(one.to_json()) + "\n" for one in rows).encode())
+        desk.add("manifest", "manifest.jsonl", "".join(json.dumps(row.to_json()) + "\n" for row in rows).encode())
         desk.add("task_list", "task_list.json", json.dumps(listed.to_json()).encode())
         desk.artifacts["tasks"] = tree_artifact("tasks", directory, "tasks")
         if boxes is not None:
@@ -104,7 +104,7 @@ async def test_all_documents_of_an_upload_have_the_services_fields(shelf):
     assert shelf.frame(first, 1)["imageUrl"] == f"{PLACE}task-0-cam/1.jpg"
     assert shelf.frame(first, 2)["imageUrl"] is None
     boxes = shelf.frame(first, 2)["boxes"]
-    assert [(one["boundaries"]["label"], one["boundaries"]["autoLable_confidance"]) for one in boxes] == [
+    assert [(box["boundaries"]["label"], box["boundaries"]["autoLable_confidance"]) for box in boxes] == [
         ("person", 0.9), ("car", 0.5),
     ]  # fmt: skip
     assert shelf.frame(first, 3)["boxes"] == []
@@ -137,7 +137,7 @@ async def test_a_newer_job_takes_the_place_of_the_tasks_and_an_older_one_cannot_
 
 async def test_what_a_lost_answer_left_behind_is_swept_once_it_is_known_to_have_arrived(shelf):
     await annotation_service_publisher.publish(OPTIONS, shelf.context("01job")[0])
-    old = [str(one["_id"]) for one in shelf.tasks()]
+    old = [str(task["_id"]) for task in shelf.tasks()]
     newer, desk = shelf.context("02job")
     await annotation_service_publisher.publish(OPTIONS, newer)
     assert desk.token == {"old": old}
@@ -164,7 +164,7 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
     )
 
     def labels(index):
-        return [(one["id"], one["boundaries"]["label"]) for one in shelf.frame(task, index)["boxes"]]
+        return [(box["id"], box["boundaries"]["label"]) for box in shelf.frame(task, index)["boxes"]]
 
     assert [labels(index) for index in (1, 2, 3, 4)] == [[(7, "mine"), (8, "new")], [], [(1, "new")], [(7, "mine")]]
     assert [{**one, "AutoAnnotationVersion": 2} for one in before] == shelf.tasks()
@@ -226,8 +226,8 @@ async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing
     receipt = await annotation_service_publisher.replace_files(OPTIONS, context)
     assert receipt.facts["frames"] == 12
     # The edition that shows already can be shown once more.
-    assert await annotation_service_publisher.replace_files(OPTIONS, context) == receipt
-    labels = [[one["boundaries"]["label"] for one in shelf.frame(task, index)["boxes"]] for index in (1, 2, 3, 4)]
+    assert await annotation_service_publisher.replace(OPTIONS, context) == receipt
+    labels = [[box["boundaries"]["label"] for box in shelf.frame(task, index)["boxes"]] for index in (1, 2, 3, 4)]
     assert labels == [["woman", "new"], ["new"], [], []]
     assert shelf.frame(task, 3)["commentBoxes"] == [{"text": "look"}]
     assert shelf.tasks() == [
@@ -262,8 +262,8 @@ async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_be
             await annotation_service_publisher.allow(OPTIONS, other)
         return
     await annotation_service_publisher.allow(OPTIONS, other)
-    await annotation_service_publisher.replace_files(OPTIONS, replace(other, sent=None))
-    assert [one["frameCount"] for one in shelf.tasks()] == [3] * 4
+    await annotation_service_publisher.replace(OPTIONS, replace(other, sent=None))
+    assert [task["frameCount"] for task in shelf.tasks()] == [3] * 4
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
 
 

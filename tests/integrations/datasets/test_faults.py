@@ -67,7 +67,7 @@ async def test_a_database_that_dies_in_the_middle_is_waited_for_and_the_rest_goe
     with pytest.raises(RetryLater, match="MongoDB"):
         await publisher.publish(maker.options(publisher), context)
     server.start()
-    assert [one["state"] for one in lab.document(version)["taskStatus"]["tasks"]] == ["complete", "pending"]
+    assert [task["state"] for task in lab.document(version)["taskStatus"]["tasks"]] == ["complete", "pending"]
     desk.token = desk.checkpoints[-1]
     receipt = await publisher.publish(maker.options(publisher), desk.context)
     assert receipt.facts["sent"] == 2 * (18 + 3) + 3

@@ -41,9 +41,13 @@ def many(number=200):
         wide, high = drawn.choice([(640, 360), (1920, 1080), (333, 777)])
         marks = [
             Mark(
-                drawn.uniform(-50, wide), drawn.uniform(-50, high), drawn.uniform(1, wide), drawn.uniform(1, high), one
+                drawn.uniform(-50, wide),
+                drawn.uniform(-50, high),
+                drawn.uniform(1, wide),
+                drawn.uniform(1, high),
+                choice,
             )
-            for one in drawn.choices("abcd", k=drawn.randrange(5))
+            for choice in drawn.choices("abcd", k=drawn.randrange(5))
         ]
         frames.append(Marked(f"{at}.jpg", wide, high, marks))
     return frames
@@ -113,13 +117,13 @@ def read_coco(path, frames, classes):
 
 def test_pycocotools_reads_images_classes_and_boxes(tmp_path):
     read = read_coco(tmp_path / "coco.json", FRAMES, CLASSES)
-    assert {one["id"]: one["name"] for one in read.cats.values()} == {
+    assert {cat["id"]: cat["name"] for cat in read.cats.values()} == {
         1: "Lap Sponge (state=Stacked)",
         3: "Tray",
         4: 'A "b" <c> & d (é=x\ny)',
     }
-    assert [(one["file_name"], one["width"], one["height"]) for one in read.imgs.values()] == [
-        (one.name, one.width, one.height) for one in FRAMES
+    assert [(img["file_name"], img["width"], img["height"]) for img in read.imgs.values()] == [
+        (frame.name, frame.width, frame.height) for frame in FRAMES
     ]
     [tray] = read.loadAnns(read.getAnnIds(catIds=read.getCatIds(catNms=["Tray"])))
     assert (tray["bbox"], tray["area"], tray["iscrowd"], tray["score"]) == ([0, 300, 40, 60], 2400, 0, 0.25)
@@ -142,7 +146,7 @@ def test_pycocotools_finds_each_of_many_boxes_on_its_frame(tmp_path):
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
-        results = [{**one, "score": 1.0} for one in read.anns.values()]
+        results = [{**ann, "score": 1.0} for ann in read.anns.values()]
         evaluation = COCOeval(read, read.loadRes(results), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()

@@ -102,7 +102,7 @@ async def changed(lab, maker, version, before):
     now = await lab.objects()
     new = {key for key in now if now[key] != before.get(key)}
     whole = f"dataset/{lab.group}/{version}/"
-    return {one for one in new if not one.startswith(whole)}, before.keys() - now.keys()
+    return {key for key in new if not key.startswith(whole)}, before.keys() - now.keys()
 
 
 async def test_a_changed_box_changes_the_texts_of_its_frame_and_nothing_else(lab, maker):
@@ -110,7 +110,7 @@ async def test_a_changed_box_changes_the_texts_of_its_frame_and_nothing_else(lab
     version = lab.version(task, augmentationTypes=augmentations(FLIP_HORIZONTAL=[True]))
     await maker.make(version)
     before = await lab.objects()
-    chosen = next(one for one in lab.frames(task) if one["datasetVersions"][0]["augmentationImages"])
+    chosen = next(frame for frame in lab.frames(task) if frame["datasetVersions"][0]["augmentationImages"])
     lab.db.AnnotationFrame.update_one({"_id": chosen["_id"]}, {"$set": {"boxes": [box("car", 0, 0, 32, 18)]}})
     new, gone = await changed(lab, maker, version, before)
     k = chosen["frameId"]
@@ -156,8 +156,8 @@ async def test_a_task_that_is_taken_out_leaves_with_its_objects_and_its_frames_f
     new, gone = await changed(lab, maker, version, before)
     assert new == set()
     assert gone == {key for key in before if f"/{goes}/" in key}
-    assert [one["datasetVersions"] for one in lab.frames(goes)] == [[]] * 6
-    assert [one["task"] for one in lab.document(version)["taskStatus"]["tasks"]] == [str(stays)]
+    assert [frame["datasetVersions"] for frame in lab.frames(goes)] == [[]] * 6
+    assert [task["task"] for task in lab.document(version)["taskStatus"]["tasks"]] == [str(stays)]
 
 
 async def test_pictures_from_a_film_stay_with_their_frames_when_their_task_leaves(lab, maker):
@@ -167,7 +167,7 @@ async def test_pictures_from_a_film_stay_with_their_frames_when_their_task_leave
     lab.db.AnnotationDatasetVersion.update_one({}, {"$set": {"taskList": [stays]}})
     await maker.make(version)
     left = await lab.objects(f"dataset/{lab.group}/{goes}/")
-    named = {one[name] for one in lab.frames(goes) for name in ("imageUrl", "thumbnailUrl")}
+    named = {frame[name] for frame in lab.frames(goes) for name in ("imageUrl", "thumbnailUrl")}
     assert set(left) == named
     assert len(named) == 6
 
@@ -195,7 +195,7 @@ async def test_two_versions_of_a_group_share_the_pictures_and_neither_takes_them
     sent, _ = await maker.make(second)
     assert sent["sent"] == 6 + 3
     entries = lab.frame(task, 1)["datasetVersions"]
-    assert [str(one["versionId"]) for one in entries] == [first, second]
+    assert [str(entry["versionId"]) for entry in entries] == [first, second]
     before = await lab.objects()
     lab.db.AnnotationDatasetVersion.update_one({"versionNo": "1"}, {"$set": {"taskList": [more]}})
     _, gone = await changed(lab, maker, first, before)
@@ -252,7 +252,7 @@ async def test_a_tenth_of_the_frames_gets_each_augmentation_and_the_boxes_move_a
     assert (await lab.bucket.get(one["textFiles"])).splitlines()[0] == b"0 0.800000 0.200000 0.200000 0.200000 "
     assert max(Image.open(io.BytesIO(await lab.bucket.get(one["thumbnailUrl"]))).size) <= 250
     counts = lab.document(version)["taskStatus"]["tasks"][0]["augmentationFileCounts"]
-    assert {name: each["count"] for name, each in counts.items()} == dict.fromkeys(found, 3)
+    assert {name: count["count"] for name, count in counts.items()} == dict.fromkeys(found, 3)
     assert lab.document(version)["imageCount"] == 30 + 12
 
 
@@ -265,7 +265,7 @@ async def test_without_labels_the_lines_have_the_boxes_own(lab, maker):
         b"car 0.200000 0.200000 0.200000 0.200000 \n"
     )
     coco = json.loads(await lab.bucket.get(f"dataset/{lab.group}/{version}/coco.json"))
-    assert [one["name"] for one in coco["categories"]] == ["car", "person (pose=standing)"]
+    assert [category["name"] for category in coco["categories"]] == ["car", "person (pose=standing)"]
 
 
 async def test_the_lists_of_the_whole_can_be_read_and_the_samples_are_pictures_with_their_texts(lab, maker):
@@ -275,15 +275,15 @@ async def test_the_lists_of_the_whole_can_be_read_and_the_samples_are_pictures_w
     whole = f"dataset/{lab.group}/{version}/"
     root = ET.fromstring(await lab.bucket.get(f"{whole}cvat.xml"))
     images = root.findall("image")
-    assert [one.get("name") for one in images] == [f"dataset/{lab.group}/{task}/{k}/{k}.jpg" for k in range(1, 13)]
+    assert [image.get("name") for image in images] == [f"dataset/{lab.group}/{task}/{k}/{k}.jpg" for k in range(1, 13)]
     drawn = images[0].find("box")
     assert [drawn.get(side) for side in ("label", "xtl", "ytl", "xbr", "ybr")] == [
         "person", "200.00", "90.00", "240.00", "150.00",
     ]  # fmt: skip
     assert drawn.find("attribute").text == "standing"
     coco = json.loads(await lab.bucket.get(f"{whole}coco.json"))
-    named = {one["id"]: one["name"] for one in coco["categories"]}
-    assert {named[one["category_id"]] for one in coco["annotations"]} == {"person (pose=standing)"}
+    named = {category["id"]: category["name"] for category in coco["categories"]}
+    assert {named[annotation["category_id"]] for annotation in coco["annotations"]} == {"person (pose=standing)"}
     with zipfile.ZipFile(io.BytesIO(await lab.bucket.get(f"{whole}samples.zip"))) as packed:
         assert packed.testzip() is None
         assert len(packed.namelist()) == 24
@@ -301,7 +301,7 @@ async def test_marks_that_are_there_stay_until_the_split_is_another(lab, maker):
     assert lab.frame(task, 1)["datasetVersions"][0]["datasetType"] == 3
     lab.db.AnnotationDatasetVersion.update_one({}, {"$set": {"splitCount": [{"percentage": 100}]}})
     await maker.make(version)
-    assert {one["datasetVersions"][0]["datasetType"] for one in lab.frames(task)} == {1}
+    assert {frame["datasetVersions"][0]["datasetType"] for frame in lab.frames(task)} == {1}
 
 
 async def test_boxes_outside_of_the_picture_and_of_no_label_are_named_and_what_is_on_it_counts(lab, maker):
@@ -328,7 +328,7 @@ async def test_of_tasks_at_fault_each_says_why_and_the_others_are_put_out(lab, m
     assert "(2 tasks are.)" in refused.value.sentence
     status = lab.document(version)["taskStatus"]
     assert status["state"] == "pending"
-    said = {one["task"]: (one["state"], one["error"]) for one in status["tasks"]}
+    said = {task["task"]: (task["state"], task["error"]) for task in status["tasks"]}
     assert said[str(good)] == ("complete", "none")
     assert said[str(empty)][0] == said[str(broken)][0] == "pending"
     assert "the picture of frame 3 is not in the bucket" in said[str(broken)][1]
@@ -337,7 +337,7 @@ async def test_of_tasks_at_fault_each_says_why_and_the_others_are_put_out(lab, m
     lab.db.AnnotationDatasetVersion.update_one({}, {"$set": {"taskList": [good, broken]}})
     await maker.make(version)
     assert lab.document(version)["taskStatus"]["state"] == "complete"
-    assert {one["error"] for one in lab.document(version)["taskStatus"]["tasks"]} == {"none"}
+    assert {task["error"] for task in lab.document(version)["taskStatus"]["tasks"]} == {"none"}
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ async def test_a_picture_that_cannot_be_read_and_a_film_that_is_too_short_are_na
     version = lab.version(bad, short)
     with pytest.raises(Refused):
         await maker.make(version)
-    said = {one["task"]: one["error"] for one in lab.document(version)["taskStatus"]["tasks"]}
+    said = {task["task"]: task["error"] for task in lab.document(version)["taskStatus"]["tasks"]}
     assert "the picture of frame 2 cannot be read" in said[str(bad)]
     assert "its video has 3 frames, and there is a frame 4" in said[str(short)]
 
@@ -454,7 +454,7 @@ async def test_what_was_made_before_a_kill_is_not_made_again_and_the_end_is_the_
         with pytest.raises(KeyboardInterrupt):
             await publisher.publish(maker.options(publisher), desk.context)
     assert lab.document(version)["taskStatus"]["state"] == "pending"
-    states = [one["state"] for one in lab.document(version)["taskStatus"]["tasks"]]
+    states = [task["state"] for task in lab.document(version)["taskStatus"]["tasks"]]
     assert states == ["complete", "pending", "pending"]
     await publisher.publish(maker.options(publisher), desk.context)
     first = await lab.objects(), told(lab, version, tasks)

@@ -146,7 +146,7 @@ async def test_a_file_of_certificates_that_is_none_is_refused(tmp_path):
 def test_an_account_that_cannot_work_is_refused_without_its_secret(wrong):
     with pytest.raises(ValidationError) as refused:
         Account(**wrong)
-    said = str([one["msg"] for one in refused.value.errors()])
+    said = str([error["msg"] for error in refused.value.errors()])
     assert SECRET not in said
 
 

@@ -14,10 +14,10 @@ from vidd.stores.sqlite.store import SqliteStore, _versions
 
 @pytest.fixture
 async def store(tmp_path):
-    one = SqliteStore(tmp_path / "journal.sqlite")
-    await one.open()
-    yield one
-    await one.close()
+    sqlite_store = SqliteStore(tmp_path / "journal.sqlite")
+    await sqlite_store.open()
+    yield sqlite_store
+    await sqlite_store.close()
 
 
 async def test_what_was_saved_is_there_for_the_next_daemon(tmp_path):
@@ -92,12 +92,12 @@ async def test_a_full_disk_is_again_later_and_leaves_the_journal_whole(store):
 
 
 async def test_what_was_asked_before_the_end_is_done(tmp_path):
-    one = SqliteStore(tmp_path / "journal.sqlite")
-    await one.open()
-    writes = [asyncio.ensure_future(one.set_flag(str(number), "yes")) for number in range(20)]
+    sqlite_store = SqliteStore(tmp_path / "journal.sqlite")
+    await sqlite_store.open()
+    writes = [asyncio.ensure_future(sqlite_store.set_flag(str(number), "yes")) for number in range(20)]
     await asyncio.sleep(0)
-    await one.close()
+    await sqlite_store.close()
     await asyncio.gather(*writes)
-    await one.open()
-    assert await one.get_flag("19") == "yes"
-    await one.close()
+    await sqlite_store.open()
+    assert await sqlite_store.get_flag("19") == "yes"
+    await sqlite_store.close()

@@ -31,8 +31,8 @@ def frames(tree: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Pixe
     """
     name = samples[0].task
     room, film = tree / name, tree / name / f"{name}.mp4"
-    if all((room / f"{one.index}.jpg").is_file() for one in samples):
-        yield from ((one, image(room / f"{one.index}.jpg")) for one in samples)
+    if all((room / f"{sample.index}.jpg").is_file() for sample in samples):
+        yield from ((sample, image(room / f"{sample.index}.jpg")) for sample in samples)
     elif film.is_file():
         yield from _of_film(film, samples)
     else:
@@ -53,12 +53,12 @@ def image(path: Path) -> Pixels | None:
 def _of_film(film: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Pixels | None]]:
     pictures = _pictures(film)
     at = 0
-    for one in samples:
+    for sample in samples:
         picture = None
-        while at < one.index:
+        while at < sample.index:
             picture = next(pictures, None)
             at += 1
-        yield one, picture
+        yield sample, picture
 
 
 def _pictures(film: Path) -> Iterator[Pixels]:

@@ -81,7 +81,7 @@ def _look(detector: Detector, tree: Path, samples: list[Sample], telling: _Telli
         readable = [(sample, picture) for sample, picture in some if picture is not None]
         unreadable += [sample.index for sample, picture in some if picture is None]
         boxes = detector([picture for _, picture in readable]) if readable else []
-        seen += [Seen(one.task, one.index, its) for (one, _), its in zip(readable, boxes, strict=True)]
+        seen += [Seen(sample.task, sample.index, its) for (sample, _), its in zip(readable, boxes, strict=True)]
         telling.add(len(some))
     return seen, unreadable
 

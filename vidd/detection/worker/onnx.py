@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 # They have no base of their own but Exception.
 _FAULTS = tuple(
-    one for one in vars(said).values() if isinstance(one, type) and issubclass(one, Exception) and one is not Exception
+    value
+    for value in vars(said).values()
+    if isinstance(value, type) and issubclass(value, Exception) and value is not Exception
 )
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 _NO_ROOM = ("bad alloc", "allocate memory", "out of memory", "Failed to allocate")
@@ -54,7 +56,7 @@ class Model:
         self.about = f"{self._path.name}, {len(self._labels) or '?'} labels, {width}x{height}, read as {reads}"
 
     def __call__(self, pictures: Sequence[Pixels]) -> list[list[Box]]:
-        frames = [fitted(one, *self._size) for one in pictures]
+        frames = [fitted(picture, *self._size) for picture in pictures]
         outputs = self._answers(self._tensor(frames))
         if self._layout is None:
             self._layout = layout_of(outputs.shape, len(self._labels), self._settings.layout)
@@ -95,7 +97,7 @@ class Model:
 
     def _tensor(self, frames: Sequence[Fitted]) -> Any:
         kind = _TYPES[self._input.type]
-        stack = np.stack([one.picture for one in frames])
+        stack = np.stack([frame.picture for frame in frames])
         if self._settings.colours == "bgr":
             stack = stack[..., ::-1]
         if not self._turned:
@@ -111,13 +113,13 @@ class Model:
             answers = self._session.run([self._output()] if self._settings.output else None, {self._input.name: tensor})
         except _FAULTS as fault:
             raise _fate(f"The model {self._path.name} cannot be run", fault) from None
-        boxes = next((one for one in answers if getattr(one, "ndim", 0) == 3), answers[0])
+        boxes = next((answer for answer in answers if getattr(answer, "ndim", 0) == 3), answers[0])
         if not isinstance(boxes, np.ndarray) or boxes.dtype.kind != "f":
             raise Refused(f"The output of {self._path.name} holds no numbers with fractions: name another output.")
         return boxes.astype(np.float32)
 
     def _output(self) -> str:
-        there = [one.name for one in self._session.get_outputs()]
+        there = [output.name for output in self._session.get_outputs()]
         if self._settings.output not in there:
             raise Refused(f"{self._path.name} has no output {self._settings.output!r}, it has {', '.join(there)}.")
         return self._settings.output
@@ -149,7 +151,7 @@ class Model:
         except (ValueError, SyntaxError):
             return []
         values = [names[at] for at in sorted(names)] if isinstance(names, dict) else names
-        return [str(one) for one in values] if isinstance(values, list) else []
+        return [str(value) for value in values] if isinstance(values, list) else []
 
     def _form(self) -> tuple[bool, tuple[int, int]]:
         """Whether colours come last, and width and height of its picture."""

@@ -40,7 +40,7 @@ class Walkers:
         self._descriptor.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
 
     def __call__(self, pictures: Sequence[Pixels]) -> list[list[Box]]:
-        return [self._look(one) for one in pictures]
+        return [self._look(picture) for picture in pictures]
 
     def _look(self, picture: Pixels) -> list[Box]:
         settings = self._settings
@@ -81,7 +81,7 @@ class Cascade:
             raise Refused(f"{path} is no cascade that OpenCV can read: name another.")
 
     def __call__(self, pictures: Sequence[Pixels]) -> list[list[Box]]:
-        return [self._look(one) for one in pictures]
+        return [self._look(picture) for picture in pictures]
 
     def _look(self, picture: Pixels) -> list[Box]:
         settings = self._settings
@@ -123,4 +123,4 @@ def _boxes(
         Box(x / factor, y / factor, w / factor, h / factor, label, score).within(width, height)
         for (x, y, w, h), score in zip(sides, scores, strict=True)
     ]
-    return sorted((one for one in found if one is not None), key=lambda box: -box.confidence)
+    return sorted((box for box in found if box is not None), key=lambda box: -box.confidence)

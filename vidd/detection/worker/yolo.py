@@ -54,11 +54,11 @@ def layout_of(shape: Sequence[int], labels: int, wanted: str) -> Layout:
     """
     if len(shape) != 3:
         raise Refused(f"Its output is {_by(shape)}, and boxes come in three dimensions: name another output.")
-    fitting = [one for one in _readings(shape, labels) if wanted in ("auto", one.name)]
+    fitting = [reading for reading in _readings(shape, labels) if wanted in ("auto", reading.name)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        names = " or as ".join(one.name for one in fitting)
+        names = " or as ".join(reading.name for reading in fitting)
         raise Refused(f"Its output of {_by(shape)} can be read as {names}: set layout, or the labels.")
     known = f"{labels} labels" if labels else "no labels"
     raise Refused(f"Its output of {_by(shape)} does not fit {known} and the layout {wanted}: correct one of them.")

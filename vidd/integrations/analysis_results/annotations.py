@@ -127,7 +127,7 @@ class Results:
                     self._place(path), f"its frames {found[0]} to {found[1]} are not those of {KINDS[0].name}"
                 )
             self.people = max(
-                self.people, *(sum(bool(one["BBox"]) for one in frame["poses"]) for frame in scene["frames"])
+                self.people, *(sum(bool(pose["BBox"]) for pose in frame["poses"]) for frame in scene["frames"])
             )
             if kind.shape == "poses3d":
                 self.spaces.append(_space(scene))
@@ -150,7 +150,7 @@ class Results:
     def _together(self, kind: Kind) -> None:
         path, files = self.root / kind.name / kind.together, self._files(kind)
         if not path.exists():
-            self._write(path, b'{"scenes": [' + b", ".join(one.read_bytes().strip() for one in files) + b"]}")
+            self._write(path, b'{"scenes": [' + b", ".join(file.read_bytes().strip() for file in files) + b"]}")
             return
         scenes = self._read(path, kind.shape)["scenes"]
         self._agree(path, [(scene["start_frame"], scene["end_frame"]) for scene in scenes])

@@ -80,7 +80,7 @@ def read_call(fields: Mapping[str, Any], auth_key: str) -> ContentCall:
     try:
         return ContentCall.model_validate({name: _read(name, value) for name, value in fields.items()})
     except ValidationError as error:
-        raise Declined(400, " ".join(_fault(one) for one in error.errors())) from None
+        raise Declined(400, " ".join(_fault(detail) for detail in error.errors())) from None
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,11}")

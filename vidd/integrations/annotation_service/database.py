@@ -78,7 +78,7 @@ def _boxed(one: Boxed, known: Document | None) -> ReplaceOne[Document] | UpdateO
         ) from None
     if boxes == list(known.get("boxes") or ()):
         return None
-    found = [mark_of(each) for each in boxes[len(boxes) - len(one.found) :]]
+    found = [mark_of(box) for box in boxes[len(boxes) - len(one.found) :]]
     return UpdateOne({"_id": known["_id"]}, {"$set": {"boxes": boxes, "isEmpty": False, f"{OURS}.found": found}})
 
 
@@ -114,7 +114,7 @@ class AnnotationBase:
     async def task_ids(self, upload: str) -> list[Any]:
         """The ids of an upload's tasks."""
         with asking("reading tasks", self._name):
-            return [one["_id"] async for one in self._db[TASKS].find({"uploadId": key(upload)}, {"_id": 1})]
+            return [document["_id"] async for document in self._db[TASKS].find({"uploadId": key(upload)}, {"_id": 1})]
 
     async def is_taken(self, upload: str, directory: str, called: str) -> bool:
         """Whether another upload has files that are called like this: tasks of it say so, or it is to have some."""
@@ -123,8 +123,8 @@ class AnnotationBase:
             if await self._db[UPLOADS].find_one({"_id": others, f"{OURS}.shelf": f"{directory}/{called}"}, {"_id": 1}):
                 return True
             first = task_name(0, called)
-            async for one in self._db[TASKS].find({"taskName": first, "uploadId": others}, {"S3_url": 1}):
-                if f"/{directory}/{first}/" in f"/{unquote(str(one.get('S3_url') or ''))}":
+            async for document in self._db[TASKS].find({"taskName": first, "uploadId": others}, {"S3_url": 1}):
+                if f"/{directory}/{first}/" in f"/{unquote(str(document.get('S3_url') or ''))}":
                     return True
         return False
 
@@ -132,10 +132,10 @@ class AnnotationBase:
         """Whether people have worked on its tasks: on a frame's boxes, or so that a task says it."""
         with asking("looking what people did", self._name):
             tasks = await self._db[TASKS].find({"uploadId": key(upload)}).to_list(None)
-            if any(is_touched(one) for one in tasks):
+            if any(is_touched(task) for task in tasks):
                 return True
             # What stands there may be anything: it is looked at here.
-            mine = {"taskId": {"$in": [one["_id"] for one in tasks]}}
+            mine = {"taskId": {"$in": [task["_id"] for task in tasks]}}
             async for frame in self._db[FRAMES].find(mine):
                 if is_worked_on(frame):
                     return True
@@ -185,8 +185,8 @@ class AnnotationBase:
         """The uploads that are under way, and for which no job has spoken, or one of this home."""
         with asking("looking for uploads that were left", self._name):
             mine = {"status": UNDER_WAY, "$or": [{OURS: None}, {f"{OURS}.home": home}]}
-            async for one in self._db[UPLOADS].find(mine):
-                yield one
+            async for document in self._db[UPLOADS].find(mine):
+                yield document
 
     async def put_frames(self, frames: Iterable[Document]) -> None:
         """Write frames by their `_id`; what is there is replaced."""
@@ -195,7 +195,7 @@ class AnnotationBase:
                 try:
                     await self._db[FRAMES].insert_many(batch, ordered=False)
                 except BulkWriteError as error:
-                    if any(one["code"] not in DUPLICATE for one in error.details["writeErrors"]):
+                    if any(write_error["code"] not in DUPLICATE for write_error in error.details["writeErrors"]):
                         raise
                     # Those of a try before; quicker than replacing them one by one.
                     await self._db[FRAMES].delete_many({"_id": {"$in": [one["_id"] for one in batch]}})
@@ -224,14 +224,14 @@ class AnnotationBase:
             await self._finish(upload, project, changes, session)
             async for task, boxed in tasks:
                 known = {
-                    one["frameId"]: one
-                    async for one in self._db[FRAMES].find(
+                    document["frameId"]: document
+                    async for document in self._db[FRAMES].find(
                         {"taskId": task},
                         dict.fromkeys(("frameId", "taskId", "boxes", "isEmpty", OURS), 1),
                         session=session,
                     )
                 }
-                writes = [write for one in boxed if (write := _boxed(one, known.get(one.number))) is not None]
+                writes = [write for frame in boxed if (write := _boxed(frame, known.get(frame.number))) is not None]
                 if writes:
                     await self._db[FRAMES].bulk_write(writes, ordered=False, session=session)
             await self._db[TASKS].update_many(

@@ -121,9 +121,9 @@ def offer_of(settings: Mapping[str, Any]) -> Offer:
     steps = [(row["kind"], row["options"]) for row in settings.get("steps", ())]
     per_task = next((options.get("per_task", _PER_TASK) for kind, options in steps if kind == "frames"), _PER_TASK)
     detectors = [options for kind, options in steps if kind == "annotate"]
-    if not detectors or any(one.get("version") is not None for one in detectors):
+    if not detectors or any(detector.get("version") is not None for detector in detectors):
         return Offer(int(per_task), None)
-    return Offer(int(per_task), frozenset(int(version) for one in detectors for version in one["versions"]))
+    return Offer(int(per_task), frozenset(int(version) for detector in detectors for version in detector["versions"]))
 
 
 def task_document(
@@ -227,7 +227,7 @@ def drawn(frame: Mapping[str, Any]) -> list[Any]:
     if not isinstance(boxes, list):
         raise ValueError("its boxes are no list")  # noqa: TRY004 - what is wrong is the document
     known = ours.get("found") if isinstance(ours, dict) else None
-    return [one for one in boxes if not _is_found(one) or (known is not None and mark_of(one) not in known)]
+    return [box for box in boxes if not _is_found(box) or (known is not None and mark_of(box) not in known)]
 
 
 def _is_found(box: Any) -> bool:
@@ -256,7 +256,7 @@ def with_boxes(frame: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> 
     """A frame's boxes once a detector found these: in place of those that one found before; what people drew stays."""
     kept = drawn(frame)
     ids = [one.get("id") for one in kept if isinstance(one, dict)]
-    last = max((one for one in ids if isinstance(one, int)), default=0)
+    last = max((id_ for id_ in ids if isinstance(id_, int)), default=0)
     return kept + [box_document(number, one) for number, one in enumerate(found, last + 1)]
 
 

@@ -45,12 +45,12 @@ def frames_of(listed: TaskList, manifest: Path, annotations: Path | None, tree: 
             task = named.pop(name, None)
             frames = [
                 Framed(
-                    one,
-                    boxes.of(one),
-                    _there(tree, f"{name}/{one.index}.jpg"),
-                    _there(tree, f"{name}/{one.index}_thumbnail.jpg"),
+                    sample,
+                    boxes.of(sample),
+                    _there(tree, f"{name}/{sample.index}.jpg"),
+                    _there(tree, f"{name}/{sample.index}_thumbnail.jpg"),
                 )
-                for one in group
+                for sample in group
             ]
             if task is None or len(frames) != task.frames:
                 raise Refused(f"The manifest and the list of tasks differ in {name!r}: run the step frames again.")

@@ -71,8 +71,8 @@ async def publish(options: Options, context: PublishContext) -> Receipt:
 
     The token holds the tasks that are replaced, whose frames are removed once nothing leads to them.
     """
-    async with _writing(options, context) as one:
-        return await one.publish()
+    async with _writing(options, context) as writing:
+        return await writing.publish()
 
 
 async def allow(options: Options, context: PublishContext) -> None:
@@ -81,21 +81,21 @@ async def allow(options: Options, context: PublishContext) -> None:
     Refused where a newer job works on the upload; and, of another edition, where its tasks are others than those that people
     have worked on.
     """
-    async with _writing(options, context) as one:
-        await one.allow(anew=edition_of(context.job) > 1)
+    async with _writing(options, context) as writing:
+        await writing.allow(anew=edition_of(context.job) > 1)
 
 
 async def replace_files(options: Options, context: PublishContext) -> Receipt:
     """Show the documents of this edition in place of those of the one before; the same tasks stay, with other boxes."""
     # Its receipt stays until it is replaced, and with it that it is out.
-    async with _writing(options, replaces(context, sent=context.checkpoint)) as one:
-        return await one.replace()
+    async with _writing(options, replaces(context, sent=context.checkpoint)) as writing:
+        return await writing.replace()
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """The receipt, where the upload says that this edition of the job is what it shows."""
-    async with _writing(options, context) as one:
-        return await one.reconcile()
+    async with _writing(options, context) as writing:
+        return await writing.reconcile()
 
 
 @asynccontextmanager
@@ -164,9 +164,10 @@ class _Writing:
         """Whether the tasks that are there have the frames of these."""
         there = await self.base.tasks(str(self.request.upload))
         shown = [
-            (one.get("taskName"), one.get("frameStart"), one.get("frameEnd"), one.get("frameCount")) for one in there
+            (task.get("taskName"), task.get("frameStart"), task.get("frameEnd"), task.get("frameCount"))
+            for task in there
         ]
-        return shown == [(one.name, one.first + 1, one.last + 1, one.frames) for one in self.listed.tasks]
+        return shown == [(task.name, task.first + 1, task.last + 1, task.frames) for task in self.listed.tasks]
 
     async def reconcile(self) -> Receipt | None:
         """Ask whether it shows; what is left of what it replaced is removed."""
@@ -205,9 +206,9 @@ class _Writing:
     async def _put_tasks(self) -> None:
         base, request = self.base, self.request
         tasks = await self._put_frames(_place(self.options, self.context))
-        new = {one["_id"] for one in tasks}
-        old = [one for one in await base.task_ids(str(request.upload)) if one not in new]
-        await self.context.sent({"old": [str(one) for one in old]})
+        new = {task["_id"] for task in tasks}
+        old = [task_id for task_id in await base.task_ids(str(request.upload)) if task_id not in new]
+        await self.context.sent({"old": [str(task_id) for task_id in old]})
         try:
             await base.put_upload(str(request.upload), str(request.project), tasks, self._changes)
         except Refused:
@@ -228,9 +229,9 @@ class _Writing:
             if row is None:
                 return  # the other one met a fault in it
             task = key(id_of(request.job, row.task.number))
-            await self.base.put_frames([self._frame(task, row, one, place) for one in row.frames])
+            await self.base.put_frames([self._frame(task, row, frame, place) for frame in row.frames])
             url = f"{place}{quote(row.task.video)}" if row.task.video else None
-            samples = [one.sample for one in row.frames]
+            samples = [frame.sample for frame in row.frames]
             document = task_document(request, self.listed, row.task, samples, url=url, now=now)
             tasks[row.task.number] = {"_id": task, **document}
             done += len(row.frames)
@@ -244,7 +245,7 @@ class _Writing:
 
     async def _put_boxes(self) -> None:
         request, base = self.request, self.base
-        there = {one["taskName"]: one["_id"] for one in await base.tasks(str(request.upload))}
+        there = {task["taskName"]: task["_id"] for task in await base.tasks(str(request.upload))}
         missing = [task.name for task in self.listed.tasks if task.name not in there]
         if missing:
             raise Refused(
@@ -260,7 +261,9 @@ class _Writing:
         async with aclosing(each(self._files())) as rows:
             async for row in rows:
                 task = there[row.task.name]
-                frames = [Boxed(one.sample.index, one.boxes, self._frame(task, row, one, place)) for one in row.frames]
+                frames = [
+                    Boxed(frame.sample.index, frame.boxes, self._frame(task, row, frame, place)) for frame in row.frames
+                ]
                 yield task, frames
                 done += len(frames)
                 self._tell(done)
@@ -305,7 +308,7 @@ def _place(options: Options, context: PublishContext) -> str:
     """The address before each file of the tree, by the receipt of who put it out."""
     receipts = context.receipts
     if options.files:
-        receipts = {name: one for name, one in receipts.items() if name == options.files}
+        receipts = {name: receipt for name, receipt in receipts.items() if name == options.files}
     for receipt in receipts.values():
         for one in (*receipt.facts.get("trees", ()), *receipt.facts.get("files", ())):
             if one.get("role") == options.tree and (url := one.get("url") or receipt.url):

@@ -36,4 +36,4 @@ def as_original(asked: ContentCall, tasks: Sequence[Mapping[str, Any]]) -> Reply
     """The original's answer to what is done: the tasks without their ids, or a word where only boxes were wanted."""
     if asked.request_type == ONLY_BOXES:
         return Reply(200, '"success"')
-    return Reply(200, [{name: value for name, value in one.items() if name not in _HIDDEN} for one in tasks])
+    return Reply(200, [{name: value for name, value in task.items() if name not in _HIDDEN} for task in tasks])

@@ -57,7 +57,7 @@ class Workshop:
         """Make what a task lacks. Refused with what is wrong with it, as the end of a sentence."""
         documents = self.open.documents
         document = await documents.task(task)
-        frames = [one async for one in documents.frames(task, version.id)]
+        frames = [frame async for frame in documents.frames(task, version.id)]
         if not frames:
             raise Refused("it has no frames: take it out of the version's taskList, or make its frames")
         seen = await self._seen(version, task, document, frames)
@@ -71,8 +71,10 @@ class Workshop:
     async def _seen(self, version: Version, task: str, document: TaskDocument, frames: Sequence[FrameDocument]) -> Seen:
         here = self.open
         root = f"{ROOT}/{version.group}/{task}/"
-        there = await list_objects(here.s3, here.bucket, root, here.sleep)
-        pictures = {key: one for frame in frames if (key := frame.picture) and (one := there.get(key)) is not None}
+        there = await listed(here.s3, here.bucket, root, here.sleep)
+        pictures = {
+            key: listing for frame in frames if (key := frame.picture) and (listing := there.get(key)) is not None
+        }
         if away := [key for frame in frames if (key := frame.picture) and not key.startswith(root)]:
             around = os.path.commonpath([key.rpartition("/")[0] for key in away])
             found = await list_objects(here.s3, here.bucket, f"{around}/" if around else "", here.sleep)
@@ -103,7 +105,7 @@ class Workshop:
         await in_thread(_empty, room)
         fetched = await self._fetch(plan, frames, room)
         film = None
-        if any(one.image is None and one.source is None for one in frames):
+        if any(frame.image is None and frame.source is None for frame in frames):
             film = room / "film"
             await self._bring(str(plan.document.film), film, plan.seen.film)
         orders = {
@@ -114,7 +116,7 @@ class Workshop:
             "largest": self.manner.largest,
             "labels": plan.version.labels,
             "drawn_on": list(plan.document.drawn_on) if plan.document.drawn_on else None,
-            "frames": [_order(one, fetched.get(one.document.number)) for one in frames],
+            "frames": [_order(frame, fetched.get(frame.document.number)) for frame in frames],
         }
 
         def heard(said: Mapping[str, Any]) -> None:
@@ -126,14 +128,14 @@ class Workshop:
     async def _fetch(self, plan: TaskPlan, frames: Sequence[Frame], room: Path) -> dict[int, Path]:
         """The pictures that a child must see, by the frames' numbers."""
         places: dict[int, Path] = {}
-        wanted: list[tuple[str, Path, ListedObject | None]] = []
-        for one in frames:
-            if not _needs_picture(one) or (one.image is None and one.source is None):
+        wanted: list[tuple[str, Path, Listed | None]] = []
+        for frame in frames:
+            if not _needs_picture(frame) or (frame.image is None and frame.source is None):
                 continue
-            number, here = one.document.number, self.tree / one.keys.image
-            key = one.keys.image if one.image is not None else str(one.source)
-            found = plan.seen.there.get(key) if one.image is not None else plan.seen.pictures[key]
-            if one.image is not None and (found is None or found.etag != one.image):
+            number, here = frame.document.number, self.tree / frame.keys.image
+            key = frame.keys.image if frame.image is not None else str(frame.source)
+            found = plan.seen.there.get(key) if frame.image is not None else plan.seen.pictures[key]
+            if frame.image is not None and (found is None or found.etag != frame.image):
                 places[number] = here
             else:
                 places[number] = room / str(number)
@@ -181,7 +183,7 @@ class Workshop:
 
 def _needs_picture(one: Frame) -> bool:
     wanted = one.want
-    pixels = "image" in wanted or "small" in wanted or any("image" in each for each in wanted["changed"].values())
+    pixels = "image" in wanted or "small" in wanted or any("image" in value for value in wanted["changed"].values())
     return pixels or one.size is None
 
 
@@ -192,7 +194,7 @@ def _order(one: Frame, picture: Path | None) -> dict[str, Any]:
         "index": one.document.number if from_film else None,
         "picture": str(picture) if picture else None,
         "size": one.size,
-        "marks": [mark_to_json(each) for each in one.document.marks],
+        "marks": [mark_to_json(mark) for mark in one.document.marks],
         "want": one.want,
     }
 

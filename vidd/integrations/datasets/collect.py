@@ -45,15 +45,15 @@ class Gathering:
 
     def add(self, plan: TaskPlan) -> None:
         """Take in a task that is made."""
-        lines = [json.dumps(plan.row(one), sort_keys=True) + "\n" for one in plan.frames]
+        lines = [json.dumps(plan.row(frame), sort_keys=True) + "\n" for frame in plan.frames]
         with retry_if_full(), self._path.open("a") as file:
             file.writelines(lines)
         for line in lines:
             self._sum.update(line.encode())
-        for one in plan.frames:
-            key, text = one.keys.image, one.keys.text
+        for frame in plan.frames:
+            key, text = frame.keys.image, frame.keys.text
             rank = digest(self._workshop.manner.seed, "sample", key)
-            self._samples[one.part].append((rank, key, str(one.image), text, plan.page.made[text][2]))
+            self._samples[frame.part].append((rank, key, str(frame.image), text, plan.page.made[text][2]))
         for part, most in enumerate(self._version.shares, 1):
             self._samples[part] = sorted(self._samples[part])[: round(most * _SAMPLES)]
 

@@ -35,7 +35,7 @@ class Rows:
         with self._path.open() as file:
             for line in file:
                 row = json.loads(line)
-                yield Marked(row["key"], row["w"], row["h"], [Mark(*one) for one in row["marks"]])
+                yield Marked(row["key"], row["w"], row["h"], [Mark(*mark) for mark in row["marks"]])
 
 
 class Whole:
@@ -44,7 +44,7 @@ class Whole:
     def __init__(self, orders: Mapping[str, Any], say: Callable[..., None]) -> None:
         self._orders, self._say = orders, say
         self._room, self._rows = Path(orders["room"]), Rows(Path(orders["rows"]))
-        given = [Wanted(*one) for one in orders["labels"]]
+        given = [Wanted(*label) for label in orders["labels"]]
         self._classes = Classes(given) if given else Classes.of(self._rows)
 
     def run(self) -> None:

@@ -44,7 +44,9 @@ class Documents:
         version = version_of(found)
         with asking("looking for the versions of a group", self._name):
             group = self._versions.find({"dataSetGroupId": found["dataSetGroupId"]}, {"versionNo": 1})
-            twins = [str(one["_id"]) async for one in group if str(one.get("versionNo")) == version.number]
+            twins = [
+                str(document["_id"]) async for document in group if str(document.get("versionNo")) == version.number
+            ]
         if (first := min(twins, default=version.id)) < version.id:
             raise Refused(
                 f"The data set version {version.id} has the versionNo {version.number} of another one of its group ({first}),"
@@ -56,7 +58,7 @@ class Documents:
         """The versions that wait to be made, oldest first."""
         with asking("looking for pending data sets", self._name):
             found = self._versions.find({"taskStatus.state": PENDING}, {"_id": 1}, sort=[("_id", 1)])
-            return [str(one["_id"]) async for one in found]
+            return [str(document["_id"]) async for document in found]
 
     async def ready(self) -> None:
         """The index that the frames of a task are found by."""
@@ -70,7 +72,7 @@ class Documents:
         if found is None:
             raise Refused(f"there is no task {task_id}: take it out of the version's taskList")
         sides = [found.get(name) for name in ("videoResolutionWidth", "videoResolutionHeight")]
-        size = [float(one) for one in sides if isinstance(one, int | float) and one > 0]
+        size = [float(side) for side in sides if isinstance(side, int | float) and side > 0]
         return TaskDocument(
             str(found.get("taskName") or task_id),
             self._key(found.get("S3_url")),
@@ -82,7 +84,7 @@ class Documents:
         """The tasks that say that they are in the version."""
         with asking("looking for the tasks of a data set", self._name):
             found = self._tasks.find({"datasetVersions.versionId": any_id(version_id)}, {"_id": 1})
-            return [str(one["_id"]) async for one in found]
+            return [str(document["_id"]) async for document in found]
 
     async def frames(self, task_id: str, version_id: str) -> AsyncIterator[FrameDocument]:
         """The frames of a task, by their numbers; Refused, after them, where some make no sense."""
@@ -93,9 +95,9 @@ class Documents:
             )
             before = 0
             async with aclosing(_each(found)) as documents:
-                async for one in documents:
+                async for document in documents:
                     try:
-                        frame = self._frame(one, version_id, before)
+                        frame = self._frame(document, version_id, before)
                     except Refused as fault:
                         faults.append(fault.sentence)
                         continue
@@ -117,7 +119,9 @@ class Documents:
         if number == before:
             raise Refused(f"it has two frames with the frameId {before}: take one of them away")
         entries = one.get("datasetVersions")
-        mine = [each for each in entries or () if isinstance(each, dict) and str(each.get("versionId")) == version_id]
+        mine = [
+            entry for entry in entries or () if isinstance(entry, dict) and str(entry.get("versionId")) == version_id
+        ]
         marks = []
         for at, box in enumerate(one.get("boxes") or ()):
             try:
@@ -141,15 +145,17 @@ class Documents:
         document = await self.find(version.id) or {}
         status = document.get("taskStatus") or {}
         listed = status.get("tasks")
-        known = {str(one["task"]): one for one in listed if isinstance(one, dict) and "task" in one} if listed else {}
+        known = (
+            {str(task["task"]): task for task in listed if isinstance(task, dict) and "task" in task} if listed else {}
+        )
         if anew is None and status.get("state") == COMPLETE:
             return
         again = frozenset(anew or ())
         rows = [
-            {**known.get(one, {}), "task": one, "state": PENDING, "error": "none"}
-            if one in again or known.get(one, {}).get("state") != COMPLETE
-            else {**known[one], "task": one}
-            for one in version.tasks
+            {**known.get(task, {}), "task": task, "state": PENDING, "error": "none"}
+            if task in again or known.get(task, {}).get("state") != COMPLETE
+            else {**known[task], "task": task}
+            for task in version.tasks
         ]
         with asking("beginning a data set", self._name):
             await self._versions.update_one(
@@ -175,7 +181,7 @@ class Documents:
         """The keys that the frames of a task name as their pictures."""
         with asking("looking for pictures", self._name):
             found = self._frames.find({"taskId": any_id(task_id)}, {"imageUrl": 1}, batch_size=_BATCH)
-            return {key async for one in found if (key := self._key(one.get("imageUrl"))) is not None}
+            return {key async for document in found if (key := self._key(document.get("imageUrl"))) is not None}
 
     async def leave(self, version_id: str, task_id: str, gone: Sequence[str]) -> None:
         """A task and its frames are no part of the version any more, and do not name what is `gone`."""

@@ -64,22 +64,26 @@ class Classes:
     def from_documents(cls, documents: Iterable[Mapping[str, Any]]) -> Classes:
         """Of an AnnotationDatasetVersion's `labelAttributeList`. ValueError where an entry has no label."""
         found = []
-        for one in documents:
-            if not isinstance(one.get("mainLabel"), str):
+        for document in documents:
+            if not isinstance(document.get("mainLabel"), str):
                 raise ValueError("an entry of labelAttributeList has no mainLabel")  # noqa: TRY004 - it is data
-            found.append(Wanted(one["mainLabel"], dict(one.get("attributes") or {}), bool(one.get("isEnabled", True))))
+            found.append(
+                Wanted(
+                    document["mainLabel"], dict(document.get("attributes") or {}), bool(document.get("isEnabled", True))
+                )
+            )
         return cls(found)
 
     @classmethod
     def of(cls, frames: Iterable[Marked]) -> Classes:
         """All that there are on these frames, by label and attributes in alphabetical order."""
-        found = {one.name: one for one in (Wanted(m.label, dict(m.attributes)) for f in frames for m in f.marks)}
+        found = {entry.name: entry for entry in (Wanted(m.label, dict(m.attributes)) for f in frames for m in f.marks)}
         return cls([found[name] for name in sorted(found)])
 
     def place(self, mark: Mark) -> int | None:
         """The class of a mark, from 0: the first whose label and attributes are the mark's; None where it is of none."""
-        for place, one in enumerate(self.wanted):
-            if one.enabled and one.label == mark.label and one.attributes == mark.attributes:
+        for place, entry in enumerate(self.wanted):
+            if entry.enabled and entry.label == mark.label and entry.attributes == mark.attributes:
                 return place
         return None
 
@@ -88,7 +92,7 @@ def mark_of(document: Mapping[str, Any]) -> Mark | None:
     """A mark of an AnnotationFrame's box; None where it is no rectangle with an extent."""
     found = document.get("boundaries") or {}
     sides = [found.get(name) for name in ("x", "y", "w", "h")]
-    numbers = [float(one) for one in sides if isinstance(one, int | float) and not isinstance(one, bool)]
+    numbers = [float(side) for side in sides if isinstance(side, int | float) and not isinstance(side, bool)]
     if len(numbers) < 4 or not all(map(isfinite, numbers)) or min(numbers[2:]) <= 0:
         return None
     if found.get("type", "rectangle") != "rectangle" or not isinstance(found.get("label"), str):

@@ -43,13 +43,13 @@ class Version:
     @property
     def format(self) -> str:
         """What the documents call the lines of its texts: where no label is wanted, each box has its own."""
-        return "YOLO" if any(one.enabled for one in self.classes.wanted) else "DEFAULT"
+        return "YOLO" if any(entry.enabled for entry in self.classes.wanted) else "DEFAULT"
 
     @property
     def labels(self) -> list[list[Any]]:
         """The classes as plain JSON types; none where none is wanted."""
         wanted = self.classes.wanted if self.format == "YOLO" else ()
-        return [[one.label, dict(one.attributes), one.enabled] for one in wanted]
+        return [[entry.label, dict(entry.attributes), entry.enabled] for entry in wanted]
 
 
 def version_of(document: Mapping[str, Any]) -> Version:
@@ -91,17 +91,17 @@ def _check_formats(given: Any, *names: str) -> None:
     shown = {"exportFormats": given}
     if isinstance(given, dict):
         shown = {f"exportFormats.{name}": given.get(name) for name in names}
-    for name, one in shown.items():
-        if one is not None and not isinstance(one, dict):
-            told = quoted(str(one)[:80])
+    for name, value in shown.items():
+        if value is not None and not isinstance(value, dict):
+            told = quoted(str(value)[:80])
             raise ValueError(f"its {name} is {told}: make it an object, or leave it out")
 
 
 def _classes(given: Any) -> Classes:
     rows = given or []
-    if not isinstance(rows, list) or not all(isinstance(one, dict) for one in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("its labelAttributeList is no list of labels")
-    return Classes.from_documents([{**one, "attributes": _plain(one.get("attributes"))} for one in rows])
+    return Classes.from_documents([{**row, "attributes": _plain(row.get("attributes"))} for row in rows])
 
 
 def _augmentations(given: Any) -> list[Augmentation]:
@@ -124,7 +124,7 @@ def mark_from(box: Any) -> Mark:
 def scaled(marks: Iterable[Mark], drawn_on: Sequence[float] | None, width: int, height: int) -> list[Mark]:
     """The boxes on a picture of this size, where they were drawn on one of another."""
     across, down = (width / drawn_on[0], height / drawn_on[1]) if drawn_on else (1.0, 1.0)
-    return [replace(one, x=one.x * across, y=one.y * down, w=one.w * across, h=one.h * down) for one in marks]
+    return [replace(mark, x=mark.x * across, y=mark.y * down, w=mark.w * across, h=mark.h * down) for mark in marks]
 
 
 def mark_to_json(mark: Mark) -> list[Any]:
@@ -197,7 +197,7 @@ def parts(frames: Sequence[int], marked: Mapping[int, int], shares: Sequence[flo
     """In which part (1 train, 2 validation, 3 test) each frame is. Who is `marked` stays; the others fill what lacks most."""
     found = {frame: part for frame, part in marked.items() if 1 <= part <= 3}
     counts = Counter(found[frame] for frame in frames if frame in found)
-    for frame in sorted((one for one in frames if one not in found), key=lambda one: digest(seed, one)):
+    for frame in sorted((frame for frame in frames if frame not in found), key=lambda frame: digest(seed, frame)):
         part = max(range(1, len(shares) + 1), key=lambda one: (shares[one - 1] * len(frames) - counts[one], -one))
         found[frame] = part
         counts[part] += 1

@@ -86,13 +86,15 @@ class TaskPlan:
         self.seen, self.page, self._manner = found.seen, found.page, manner
         task, frames = found.task, found.frames
         self.root = f"{ROOT}/{version.group}/{task}/"
-        numbers = [one.number for one in frames]
+        numbers = [frame.number for frame in frames]
         in_part = parts(numbers, self._marked(frames), version.shares, f"{manner.seed}:{version.group}:{task}")
-        drawn = [(one, self._drawn(one, numbers)) for one in version.augmentations]
-        self.frames = [self._frame(one, in_part[one.number], self._changes(one.number, drawn)) for one in frames]
-        self._by_number = {one.document.number: one for one in self.frames}
-        for one in self.frames:
-            self._look(one)
+        drawn = [(augmentation, self._drawn(augmentation, numbers)) for augmentation in version.augmentations]
+        self.frames = [
+            self._frame(frame, in_part[frame.number], self._changes(frame.number, drawn)) for frame in frames
+        ]
+        self._by_number = {frame.document.number: frame for frame in self.frames}
+        for frame in self.frames:
+            self._look(frame)
 
     def _name(self, number: int) -> str:
         """The same in all versions of a group, so that they change a frame alike."""
@@ -105,14 +107,14 @@ class TaskPlan:
 
     def _changes(self, number: int, drawn: Sequence[tuple[Augmentation, frozenset[str]]]) -> list[Recipe]:
         name = self._name(number)
-        return [recipe(one, name, self._manner.seed) for one, names in drawn if name in names]
+        return [recipe(augmentation, name, self._manner.seed) for augmentation, names in drawn if name in names]
 
     def _marked(self, frames: Sequence[FrameDocument]) -> dict[int, int]:
         """The parts that frames say they are in; none count where the version's shares are others by now."""
         if self.page.shares not in (None, list(self.version.shares)):
             return {}
         known = range(1, len(self.version.shares) + 1)
-        said = {one.number: (one.entry or {}).get("datasetType") for one in frames}
+        said = {frame.number: (frame.entry or {}).get("datasetType") for frame in frames}
         return {number: int(part) for number, part in said.items() if isinstance(part, int | float) and part in known}
 
     def _frame(self, one: FrameDocument, part: int, changes: Sequence[Recipe]) -> Frame:
@@ -153,7 +155,7 @@ class TaskPlan:
         if not what:
             one.want[name] = key
             return
-        how = next(each for each in one.changes if each.kind == what)
+        how = next(change for change in one.changes if change.kind == what)
         order = one.want["changed"].setdefault(what, {"how": how.to_json()})
         order[of] = key
         if of != "text":
@@ -164,7 +166,7 @@ class TaskPlan:
         """(what it is, its key, what it is made of) of all objects but the picture; None where that is not known yet."""
         keys, manner, image = one.keys, self._manner, one.image
         boxes = [
-            [mark_to_json(each) for each in one.document.marks],
+            [mark_to_json(mark) for mark in one.document.marks],
             self.version.labels,
             list(self.document.drawn_on or ()),
         ]
@@ -188,28 +190,28 @@ class TaskPlan:
 
     def orders(self) -> list[Frame]:
         """The frames that something is to be made of."""
-        return [one for one in self.frames if not one.idle]
+        return [frame for frame in self.frames if not frame.idle]
 
     def settle(self, number: int, size: Sequence[int], made: Mapping[str, Sequence[Any]]) -> None:
         """Note what was made of a frame."""
-        one = self._by_number[number]
-        one.size = (size[0], size[1])
-        self.page.sizes[number] = one.size
+        frame = self._by_number[number]
+        frame.size = (size[0], size[1])
+        self.page.sizes[number] = frame.size
         if "image" in made:
-            key, length, one.image = made["image"]
-            self.page.made[key] = (one.made_of, length, str(one.image))
-        for name, key, fingerprint in self._others(one):
+            key, length, frame.image = made["image"]
+            self.page.made[key] = (frame.made_of, length, str(frame.image))
+        for name, key, fingerprint in self._others(frame):
             if name in made and fingerprint is not None:
                 self.page.made[key] = (fingerprint, made[name][1], made[name][2])
 
     def wanted(self) -> list[str]:
         """The keys of all objects of the task, in the order of its frames."""
-        return [key for one in self.frames for key in (one.keys.image, *(each[1] for each in self._others(one)))]
+        return [key for frame in self.frames for key in (frame.keys.image, *(each[1] for each in self._others(frame)))]
 
     def to_send(self) -> list[list[Any]]:
         """(key, size, sum) of the objects that are not in the bucket yet."""
         made, there = self.page.made, self.seen.there
-        sources = {one.source for one in self.frames}
+        sources = {frame.source for frame in self.frames}
         own = [(key, made[key][1], made[key][2]) for key in self.wanted() if key in made and key not in sources]
         return [[key, size, etag] for key, size, etag in own if key_differs(there.get(key), size, etag)]
 
@@ -222,12 +224,12 @@ class TaskPlan:
         """What the version says of a task that is whole."""
         made = self.page.made
         files: dict[str, dict[str, int]] = {}
-        for one in self.frames:
-            for how in one.changes:
+        for frame in self.frames:
+            for how in frame.changes:
                 entry = files.setdefault(how.kind, {"count": 0, "size": 0})
                 entry["count"] += 1
-                entry["size"] += made[one.keys.changed(how.kind)[0]][1]
-        total = sum(self._size_of(one.keys.image) for one in self.frames)
+                entry["size"] += made[frame.keys.changed(how.kind)[0]][1]
+        total = sum(self._size_of(frame.keys.image) for frame in self.frames)
         return {"imageCount": len(self.frames), "imageDataSize": total, "augmentationFileCounts": files}
 
     def _size_of(self, key: str) -> int:
@@ -238,8 +240,8 @@ class TaskPlan:
         """What frames are to say, of those that do not say it yet."""
         return [
             change
-            for one in self.frames
-            if (change := self._change(one)).urls or not _says(one.document.entry, change.entry)
+            for frame in self.frames
+            if (change := self._change(frame)).urls or not _says(frame.document.entry, change.entry)
         ]
 
     def _change(self, one: Frame) -> FrameChange:
@@ -262,16 +264,16 @@ class TaskPlan:
     def row(self, one: Frame) -> dict[str, Any]:
         """A frame as the lists of the whole data set have it."""
         width, height = one.size or (0, 0)
-        marks = [mark_to_json(each) for each in scaled(one.document.marks, self.document.drawn_on, width, height)]
+        marks = [mark_to_json(mark) for mark in scaled(one.document.marks, self.document.drawn_on, width, height)]
         return {"key": one.keys.image, "w": width, "h": height, "part": one.part, "marks": marks}
 
     def doubts(self) -> dict[str, int]:
         """How many boxes lie partly or wholly outside of their picture, or are of no label of the version."""
         classes, drawn_on = self.version.classes if self.version.labels else None, self.document.drawn_on
         outside = unlisted = 0
-        for one in self.frames:
-            size = drawn_on or one.size or (0, 0)
-            for mark in one.document.marks:
+        for frame in self.frames:
+            size = drawn_on or frame.size or (0, 0)
+            for mark in frame.document.marks:
                 outside += not _inside(mark, *size)
                 unlisted += classes is not None and classes.place(mark) is None
         return {"outside": outside, "unlisted": unlisted}

@@ -109,7 +109,7 @@ class _Publication:
     def _changing(self, document: Mapping[str, Any]) -> list[str] | None:
         """The tasks that something is to be done about; None where all is as it should be."""
         status = document.get("taskStatus") or {}
-        said = {str(one.get("task")): one for one in status.get("tasks") or () if isinstance(one, dict)}
+        said = {str(task.get("task")): task for task in status.get("tasks") or () if isinstance(task, dict)}
         busy = [line for line in _lines(self._plan) if not _is_idle(line, said)]
         if not busy and status.get("state") == COMPLETE:
             return None
@@ -275,8 +275,11 @@ def _totals(line: Mapping[str, Any]) -> dict[str, int]:
     if not counts:
         return {}
     changed = list(counts.get("augmentationFileCounts", {}).values())
-    images = counts["imageCount"] + sum(one["count"] for one in changed)
-    return {"imageCount": images, "size": counts["imageDataSize"] + sum(one["size"] for one in changed)}
+    images = counts["imageCount"] + sum(augmentation_file_count["count"] for augmentation_file_count in changed)
+    return {
+        "imageCount": images,
+        "size": counts["imageDataSize"] + sum(augmentation_file_count["size"] for augmentation_file_count in changed),
+    }
 
 
 def _digest(path: Path) -> str:

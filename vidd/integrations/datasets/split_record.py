@@ -46,7 +46,7 @@ class Ledger:
 
     def tasks(self) -> list[str]:
         """The tasks that have a page."""
-        names = [one.stem for one in self._directory.glob("*.json")] if self._directory.is_dir() else []
+        names = [path.stem for path in self._directory.glob("*.json")] if self._directory.is_dir() else []
         return sorted(name.removeprefix("task-") for name in names if name.startswith("task-"))
 
     def _path(self, task: str) -> Path:
@@ -58,8 +58,8 @@ class Ledger:
             data: Mapping[str, Any] = json.loads(self._path(task).read_text())
             if data["shape"] != _SHAPE:
                 return Page()
-            made = {key: (one[0], int(one[1]), one[2]) for key, one in data["made"].items()}
-            sizes = {int(number): (int(one[0]), int(one[1])) for number, one in data["sizes"].items()}
+            made = {key: (value[0], int(value[1]), value[2]) for key, value in data["made"].items()}
+            sizes = {int(number): (int(size[0]), int(size[1])) for number, size in data["sizes"].items()}
             return Page(made, sizes, data["shares"])
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return Page()

@@ -119,7 +119,7 @@ class _Making:
             "counts": plan.counts(),
             "send": plan.to_send(),
             "drop": lost,
-            "changes": [one.to_json() for one in plan.changes()],
+            "changes": [change.to_json() for change in plan.changes()],
             "join": self._version.id not in plan.document.versions,
         }
 

@@ -141,20 +141,20 @@ def _code_of(error: errors.PyMongoError | BSONError) -> int:
     """The code that decides: any other before that of a key which is known."""
     if isinstance(error, errors.DocumentTooLarge):
         return _TOO_LARGE
-    codes = [int(one.get("code") or 0) for one in _answers(error)]
+    codes = [int(answer.get("code") or 0) for answer in _answers(error)]
     return next((code for code in codes if code not in DUPLICATE), codes[0] if codes else 0)
 
 
 def _said(error: errors.PyMongoError | BSONError) -> str:
     code = _code_of(error)
-    return next((str(one.get("errmsg", "")) for one in _answers(error) if one.get("code") == code), "")
+    return next((str(answer.get("errmsg", "")) for answer in _answers(error) if answer.get("code") == code), "")
 
 
 def known_of(error: errors.BulkWriteError) -> set[int] | None:
     """Of an unordered bulk write, the places whose key another document has; None where it failed in another way, too."""
     if _code_of(error) not in DUPLICATE:
         return None
-    return {int(one["index"]) for one in _answers(error)}
+    return {int(answer["index"]) for answer in _answers(error)}
 
 
 @contextmanager

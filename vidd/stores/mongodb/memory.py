@@ -72,7 +72,10 @@ class MongoMemory:
     async def dead_letters(self, limit: int = 100) -> list[tuple[datetime, str, str, str]]:
         with self._link.asking("looking at dead letters"):
             found = self._link["dead_letters"].find(sort=[("_id", DESCENDING)], limit=limit)
-            return [(unstamp(one["at"]), one["source"], one["reason"], one["body"]) async for one in found]
+            return [
+                (unstamp(document["at"]), document["source"], document["reason"], document["body"])
+                async for document in found
+            ]
 
 
 def _field(name: str) -> str:

@@ -139,7 +139,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
     async def _find(self, where: Document, sort: Sequence[tuple[str, int]] = (), *, limit: int = 0) -> list[Job]:
         with self._link.asking("looking for jobs"):
             found = self._link["jobs"].find(where, only(job_columns()), sort=list(sort) or None, limit=limit)
-            return [job_from_row(row_of(one, job_columns())) async for one in found]
+            return [job_from_row(row_of(document, job_columns())) async for document in found]
 
     async def jobs(
         self,
@@ -158,13 +158,13 @@ class MongoStore(MongoMemory, MongoProgrammes):
         with self._link.asking("looking at all jobs"):
             where = {"pipeline": {"$in": list(pipelines)}}
             found = self._link["jobs"].find(where, only(entry_columns()), sort=OLDEST)
-            return [entry_from_row(row_of(one, entry_columns())) async for one in found]
+            return [entry_from_row(row_of(document, entry_columns())) async for document in found]
 
     async def unfinished(self) -> list[tuple[str, int]]:
         with self._link.asking("looking for unfinished jobs"):
             where = {"state": {"$in": state_values(sorted(UNFINISHED))}}
             found = self._link["jobs"].find(where, {"priority": 1}, sort=[("priority", DESCENDING), *OLDEST])
-            return [(one["_id"], one["priority"]) async for one in found]
+            return [(document["_id"], document["priority"]) async for document in found]
 
     async def due(self, now: datetime) -> list[Job]:
         return await self._find({"state": State.WAITING.value, "until": {"$lte": stamp(now)}}, [("until", ASCENDING)])
@@ -224,19 +224,21 @@ class MongoStore(MongoMemory, MongoProgrammes):
 
     async def counts(self) -> dict[tuple[str, State], int]:
         found = await self._group({}, {"pipeline": "$pipeline", "state": "$state"})
-        return {(one["_id"]["pipeline"], State(one["_id"]["state"])): one["number"] for one in found}
+        return {
+            (document["_id"]["pipeline"], State(document["_id"]["state"])): document["number"] for document in found
+        }
 
     async def incomplete(self) -> dict[str, int]:
         where = {"state": State.PUBLISHED.value, "reason": {"$type": "string"}}
-        return {one["_id"]: one["number"] for one in await self._group(where, "$pipeline")}
+        return {document["_id"]: document["number"] for document in await self._group(where, "$pipeline")}
 
     async def _group(self, where: Document, by: Any) -> list[Document]:
         with self._link.asking("counting jobs"):
             number = {"$group": {"_id": by, "number": {"$sum": 1}}}
-            return [one async for one in self._link["jobs"].aggregate([{"$match": where}, number])]
+            return [document async for document in self._link["jobs"].aggregate([{"$match": where}, number])]
 
     async def steps(self, job_id: str) -> list[StepRecord]:
-        return [step_from_row(row_of(one, step_columns())) for one in await self._in_order("steps", job_id)]
+        return [step_from_row(row_of(document, step_columns())) for document in await self._in_order("steps", job_id)]
 
     async def record_step(self, record: StepRecord) -> None:
         place = {"job": record.job, "name": record.name}
@@ -248,7 +250,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
 
     async def publications(self, job_id: str) -> list[Publication]:
         found = await self._in_order("publications", job_id)
-        return [publication_from_row(row_of(one, publication_columns())) for one in found]
+        return [publication_from_row(row_of(document, publication_columns())) for document in found]
 
     async def save_publication(self, publication: Publication, *, expect: PublicationState | None) -> None:
         place, row = {"job": publication.job, "name": publication.name}, publication_to_row(publication)
@@ -273,7 +275,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
     async def _in_order(self, collection: str, job_id: str) -> list[Document]:
         with self._link.asking("looking at a job's records"):
             found = self._link[collection].find({"job": job_id}, sort=[("order", ASCENDING), ("_id", ASCENDING)])
-            return [one async for one in found]
+            return [document async for document in found]
 
     async def _next(self, collection: str, job_id: str) -> int:
         last = await self._link[collection].find_one({"job": job_id}, {"order": 1}, sort=[("order", DESCENDING)])

@@ -21,9 +21,9 @@ def coco(frames: Iterable[Marked], classes: Classes, *, name: str = "") -> Itera
     yield f'{{"info": {json.dumps(info)}, "licenses": [], "categories": '
     yield json.dumps(
         [
-            {"id": place, "name": one.name, "supercategory": one.label}
-            for place, one in enumerate(classes.wanted, 1)
-            if one.enabled
+            {"id": place, "name": entry.name, "supercategory": entry.label}
+            for place, entry in enumerate(classes.wanted, 1)
+            if entry.enabled
         ]
     )
     yield ', "images": ['

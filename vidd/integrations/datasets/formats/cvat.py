@@ -39,10 +39,10 @@ def cvat(frames: Iterable[Marked], classes: Classes, *, name: str = "") -> Itera
 def _labels(classes: Classes) -> Iterator[str]:
     """CVAT knows a label once, with all the values that its attributes may have."""
     known: dict[str, dict[str, dict[str, None]]] = {}
-    for one in classes.wanted:
-        if one.enabled:
-            attributes = known.setdefault(one.label, {})
-            for name, value in one.attributes.items():
+    for entry in classes.wanted:
+        if entry.enabled:
+            attributes = known.setdefault(entry.label, {})
+            for name, value in entry.attributes.items():
                 attributes.setdefault(name, {})[_line(value)] = None
     for label, attributes in known.items():
         yield f"        <label>\n          <name>{_text(label)}</name>\n          <type>rectangle</type>\n"

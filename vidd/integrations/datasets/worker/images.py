@@ -32,12 +32,12 @@ class Task:
     def __init__(self, orders: Mapping[str, Any], say: Callable[..., None]) -> None:
         self._orders, self._say = orders, say
         self._room = Path(orders["room"])
-        self._classes = Classes([Wanted(*one) for one in orders["labels"]])
+        self._classes = Classes([Wanted(*label) for label in orders["labels"]])
 
     def run(self) -> None:
         """Make all of it, and say of each frame what there is now."""
         frames: Sequence[Mapping[str, Any]] = self._orders["frames"]
-        of_film = self._of_film([one for one in frames if one["index"] is not None])
+        of_film = self._of_film([frame for frame in frames if frame["index"] is not None])
         with retry_if_full():
             for frame in frames:
                 self._frame(frame, next(of_film) if frame["index"] is not None else None)
@@ -59,12 +59,12 @@ class Task:
         marks = self._marks(frame, *size)
         if "text" in wanted:
             made["text"] = self._write(wanted["text"], self._text(marks, *size).encode())
-        for name, one in wanted["changed"].items():
-            made |= self._changed(name, one, picture, size, marks)
+        for name, value in wanted["changed"].items():
+            made |= self._changed(name, value, picture, size, marks)
         self._say(frame=frame["number"], size=size, made=made)
 
     def _marks(self, frame: Mapping[str, Any], width: int, height: int) -> list[Mark]:
-        return scaled((Mark(*one) for one in frame["marks"]), self._orders["drawn_on"], width, height)
+        return scaled((Mark(*mark) for mark in frame["marks"]), self._orders["drawn_on"], width, height)
 
     def _text(self, marks: Sequence[Mark], width: int, height: int) -> str:
         frame = Marked("", width, height, marks)
