@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from vidd.__main__ import app
-from vidd.model.augmentation_types import PROPERTIES, bounds_of
+from vidd.model.augmentation import PROPERTIES, bounds_of
 from vidd.model.check_policy import Policy
 from vidd.pipelines.registry import ACCOUNTS, PUBLISHERS, SOURCES, STEPS, model_of, module_of
 from vidd.pipelines.validation import make_ready

@@ -7,8 +7,19 @@ import sys
 
 import pytest
 
-from vidd.model.augmentation import KINDS, Augmentation, Geometry, Recipe, augmentation, chosen, geometry, moved, recipe
-from vidd.model.augmentation_types import augmentations_of
+from vidd.model.augmentation import (
+    KINDS,
+    PROPERTIES,
+    Augmentation,
+    Geometry,
+    Recipe,
+    augmentation,
+    augmentations_of,
+    geometry,
+    move_boxes,
+    recipe,
+    select_frames,
+)
 from vidd.model.boxes import Box
 
 FRAMES = [f"task-{task}-a/{index}" for task in range(3) for index in range(1, 101)]
@@ -19,33 +30,33 @@ def of(kind, amount=0.0, across=0.5, down=0.5):
 
 
 def sides(boxes):
-    return [tuple(round(side, 3) for side in (one.x, one.y, one.w, one.h)) for one in boxes]
+    return [tuple(round(side, 3) for side in (box.x, box.y, box.w, box.h)) for box in boxes]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_augmentation_changes_a_tenth_of_the_frames_and_others_than_the_next(kind):
-    taken = chosen(FRAMES, augmentation(kind), seed=7)
+    taken = select_frames(FRAMES, augmentation(kind), seed=7)
     assert len(taken) == 30
     assert taken == [name for name in FRAMES if name in set(taken)]
-    other = next(one for one in KINDS if one != kind)
-    assert taken != chosen(FRAMES, augmentation(other), seed=7)
-    assert taken != chosen(FRAMES, augmentation(kind), seed=8)
+    other = next(name for name in KINDS if name != kind)
+    assert taken != select_frames(FRAMES, augmentation(other), seed=7)
+    assert taken != select_frames(FRAMES, augmentation(kind), seed=8)
 
 
 @pytest.mark.parametrize(("frames", "changed"), [(0, 0), (1, 1), (4, 1), (15, 2), (120, 12)])
 def test_of_few_frames_one_is_changed_at_least(frames, changed):
-    assert len(chosen(FRAMES[:frames], augmentation("rotate"), seed=1)) == changed
+    assert len(select_frames(FRAMES[:frames], augmentation("rotate"), seed=1)) == changed
 
 
 def test_neither_the_order_nor_another_frame_changes_what_is_drawn():
-    one = augmentation("rotate")
+    wanted = augmentation("rotate")
     mixed = FRAMES[:]
     random.Random(1).shuffle(mixed)
-    taken = set(chosen(FRAMES, one, seed=3))
-    assert set(chosen(mixed, one, seed=3)) == taken
-    assert len(set(chosen([*FRAMES, "task-3-a/1"], one, seed=3)) ^ taken) <= 1
-    assert recipe(one, FRAMES[5], 3) == recipe(one, FRAMES[5], 3)
-    assert len({recipe(one, name, 3).amount for name in FRAMES}) > 290
+    taken = set(select_frames(FRAMES, wanted, seed=3))
+    assert set(select_frames(mixed, wanted, seed=3)) == taken
+    assert len(set(select_frames([*FRAMES, "task-3-a/1"], wanted, seed=3)) ^ taken) <= 1
+    assert recipe(wanted, FRAMES[5], 3) == recipe(wanted, FRAMES[5], 3)
+    assert len({recipe(wanted, name, 3).amount for name in FRAMES}) > 290
 
 
 def test_the_same_is_drawn_in_every_process():
@@ -68,8 +79,8 @@ def test_amounts_are_within_the_range(kind):
 @pytest.mark.parametrize(
     ("kind", "bounds", "sentence"),
     [
-        ("mosaic", None, "there is no augmentation 'mosaic'; there are blur-average"),
-        ("rotate", [1], "a number from which and one to which"),
+        ("mosaic", None, "there is no augmentation 'mosaic'; there are blur-gaussian"),
+        ("rotate", [1], "the range of rotate must be two numbers: from, to"),
         ("rotate", [-200, 5], r"rotate goes from -180 to 180 \(degrees clockwise\)"),
         ("crop", [0, float("nan")], "crop goes from 0 to 0.9"),
     ],
@@ -105,13 +116,13 @@ def test_a_range_may_come_the_wrong_way_round():
 def test_boxes_go_with_the_picture(how, box, size):
     where = geometry(how, 100, 60)
     assert (where.width, where.height) == size
-    assert sides(moved([Box(10, 20, 20, 10, "car", 0.5)], where)) == [box]
+    assert sides(move_boxes([Box(10, 20, 20, 10, "car", 0.5)], where)) == [box]
 
 
 def test_turned_by_ninety_degrees_in_two_ways_a_box_is_the_same():
     box = Box(40, 22, 20, 10, "car")
-    around = moved([box], geometry(of("rotate", 90), 100, 100))
-    assert sides(around) == sides(moved([box], geometry(of("rotate-90"), 100, 100)))
+    around = move_boxes([box], geometry(of("rotate", 90), 100, 100))
+    assert sides(around) == sides(move_boxes([box], geometry(of("rotate-90"), 100, 100)))
 
 
 @pytest.mark.parametrize(
@@ -120,11 +131,11 @@ def test_turned_by_ninety_degrees_in_two_ways_a_box_is_the_same():
 def test_a_box_goes_with_less_than_three_tenths_of_it_left(left, kept):
     # Only a change moves boxes out of the picture; a shift stands for any.
     where = Geometry(1, 0, left, 0, 1, 0, 90, 60)
-    assert len(moved([Box(0, 0, 20, 10, "car")], where)) == kept
+    assert len(move_boxes([Box(0, 0, 20, 10, "car")], where)) == kept
 
 
 def test_a_sliver_of_less_than_a_pixel_goes():
-    assert moved([Box(0, 0, 0.9, 10, "car")], geometry(of("flip-vertical"), 100, 60)) == []
+    assert move_boxes([Box(0, 0, 0.9, 10, "car")], geometry(of("flip-vertical"), 100, 60)) == []
 
 
 def asked(*properties):
@@ -171,3 +182,8 @@ def test_a_data_sets_document_says_which_are_wanted_and_how_much():
 def test_a_document_that_asks_for_what_there_is_not_is_told_so(name, values, sentence):
     with pytest.raises(ValueError, match=sentence):
         asked((name, values))
+
+
+def test_a_document_can_ask_for_every_kind_by_one_property():
+    values = {name: [1, 2] for name in PROPERTIES}
+    assert sorted(wanted.kind for wanted in asked(*values.items())) == sorted(KINDS)

@@ -1,7 +1,7 @@
-"""Pictures of a data set made into more: which frames are changed, how, and where their boxes are then; no I/O.
+"""Augmentations of a data set: which frames are changed, how, and where their boxes are afterwards; no I/O.
 
-Everything is drawn from the seed, the augmentation and the frame's own name, so that a frame is changed in the same way
-whatever other frames there are, and in whatever order.
+Everything is drawn from the seed, the kind of augmentation and the frame's own name, so that a frame is changed in the
+same way whatever other frames there are, and in whatever order. `augmentations_of` reads which ones a document asks for.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 from vidd.model.boxes import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 SHARE = 0.1
-"""Of the frames, how many each augmentation changes."""
+"""The part of the frames that each augmentation changes."""
 
 LEAST_LEFT = 0.3
-"""Of a box, how much must still be on the picture."""
+"""The part of a box's area that must still be on the frame; a box with less is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the amount of an augmentation is, from where to where it may go, and what it usually is."""
+    """The amount of a kind: its unit, the range that is allowed (`least` to `most`), and the usual one (`low` to `high`)."""
 
     unit: str
     least: float
@@ -47,20 +47,36 @@ KINDS: Mapping[str, Bounds] = {
     "shear-y": Bounds("degrees", -80, 80, -10, 10),
     "crop": Bounds("part of each side that goes", 0, 0.9, 0.05, 0.2),
     "blur-gaussian": Bounds("standard deviation in pixels", 0, 20, 0.5, 2),
-    "blur-average": Bounds("pixels", 1, 50, 2, 5),
-    "blur-median": Bounds("pixels", 1, 50, 3, 7),
     "noise-gaussian": Bounds("standard deviation of 255", 0, 128, 5, 20),
-    "noise-laplace": Bounds("scale of 255", 0, 128, 5, 20),
     "brightness-add": Bounds("of 255", -255, 255, -40, 40),
-    "brightness-multiply": Bounds("factor", 0, 4, 0.7, 1.3),
-    "contrast-gamma": Bounds("exponent", 0.1, 5, 0.7, 1.5),
-    "contrast-sigmoid": Bounds("gain", 0.1, 30, 3, 10),
     "hue-add": Bounds("degrees", -180, 180, -20, 20),
     "saturation-add": Bounds("of 255", -255, 255, -40, 40),
-    "saturation-multiply": Bounds("factor", 0, 4, 0.5, 1.5),
     "grayscale": Bounds("share of grey", 0, 1, 0.5, 1),
-    "sharpen": Bounds("share of what is sharpened", 0, 1, 0.2, 0.8),
 }
+"""Every kind, each reached by one property of a data set's document (`PROPERTIES`)."""
+
+_KIND_OF_PROPERTY = {
+    "FLIP_HORIZONTAL": "flip-horizontal",
+    "FLIP_VERTICAL": "flip-vertical",
+    "CLOCKWISE": "rotate-90",
+    "UPSIDE_DOWN": "rotate-180",
+    "COUNTER_CLOCKWISE": "rotate-270",
+    "PERCENTAGE_SCALE": "rotate",
+    "SHEAR_HORIZONTAL": "shear-x",
+    "SHEAR_VERTICAL": "shear-y",
+    "GRAYSCALE_PERCENTAGE": "grayscale",
+    "BLUR": "blur-gaussian",
+    "HUE_DEGREES": "hue-add",
+    "SATURATION_DEGREES": "saturation-add",
+    "CROP_PERCENTAGE": "crop",
+    "NOISE_PERCENTAGE": "noise-gaussian",
+    "BRIGHTNESS_DEGREES": "brightness-add",
+}
+PROPERTIES = tuple(_KIND_OF_PROPERTY)
+"""The ids of properties in `augmentationTypes.IMAGE_LEVEL` of an AnnotationDatasetVersion."""
+
+# The original system takes a fifth of the percentage that a document gives for a crop.
+_DIVISORS = {"GRAYSCALE_PERCENTAGE": 100, "CROP_PERCENTAGE": 500}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +90,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The change of one picture: its amount, where a cut lies (0 to 1 in both directions), and a seed for what is noise."""
+    """The change of one frame: its amount, where a crop lies (0 to 1 in both directions), and the seed of noise."""
 
     kind: str
     amount: float
@@ -88,13 +104,13 @@ class Recipe:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
-        """The opposite of `to_json`."""
+        """From the fields that `to_json` writes."""
         return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where points go, x' = a x + b y + c and y' = d x + e y + f, in pixels from the upper left edge; and the new size."""
+    """An affine map, x' = a x + b y + c and y' = d x + e y + f, in pixels from the upper left edge; and the new size."""
 
     a: float
     b: float
@@ -106,86 +122,132 @@ class Geometry:
     height: int
 
     def point(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point goes."""
+        """The point that x, y is mapped to."""
         return self.a * x + self.b * y + self.c, self.d * x + self.e * y + self.f
 
 
 def augmentation(kind: str, bounds: Sequence[float] | None = None) -> Augmentation:
-    """An augmentation of a known kind; without `bounds` (from, to) as much as is usual. ValueError where it cannot be."""
+    """An augmentation of a known kind, with the usual range where no `bounds` (from, to) are given.
+
+    ValueError for an unknown kind or a range that is not allowed.
+    """
     known = KINDS.get(kind)
     if known is None:
         raise ValueError(f"there is no augmentation {kind!r}; there are {', '.join(sorted(KINDS))}")
     if bounds is None or known is _NONE:
         return Augmentation(kind, known.low, known.high)
     if len(bounds) != 2:
-        raise ValueError(f"the range of {kind} is a number from which and one to which it goes")
+        raise ValueError(f"the range of {kind} must be two numbers: from, to")
     low, high = sorted(float(bound) for bound in bounds)
     if not known.least <= low <= high <= known.most:
         raise ValueError(f"{kind} goes from {known.least:g} to {known.most:g} ({known.unit})")
     return Augmentation(kind, low, high)
 
 
-def chosen(frames: Sequence[str], one: Augmentation, seed: int, share: float = SHARE) -> list[str]:
-    """The frames that are changed so, at least one of any; in the order they came. Another frame more changes few of them."""
+def augmentations_of(groups: Iterable[Mapping[str, Any]]) -> list[Augmentation]:
+    """The augmentations of a document's `augmentationTypes.IMAGE_LEVEL`, each kind once, in the document's order.
+
+    A property has an `id`, and as `values` whether it is wanted, or the range (from, to). A property without values, or
+    with the id of a slider's second handle (`…_DUPLICATE`), asks for nothing.
+    ValueError, with the property's id, for an unknown property or a range that is not allowed.
+    """
+    found: dict[str, Augmentation] = {}
+    for group in groups:
+        for prop in group.get("properties") or ():
+            name, values = str(prop.get("id")), list(prop.get("values") or ())
+            if name.endswith("_DUPLICATE") or not values or values[0] is False or values[0] is None:
+                continue
+            if name not in _KIND_OF_PROPERTY:
+                raise ValueError(f"there is no augmentation {name!r}; there are {', '.join(sorted(_KIND_OF_PROPERTY))}")
+            kind = _KIND_OF_PROPERTY[name]
+            found.setdefault(kind, augmentation(kind, _range(name, values) if KINDS[kind].unit else None))
+    return list(found.values())
+
+
+def bounds_of(name: str) -> tuple[float, float]:
+    """The least and the greatest value that a property may have, in its own units."""
+    known, divisor = KINDS[_KIND_OF_PROPERTY[name]], _DIVISORS.get(name, 1)
+    return known.least * divisor, known.most * divisor
+
+
+def select_frames(frames: Sequence[str], wanted: Augmentation, seed: int, share: float = SHARE) -> list[str]:
+    """The frames that get this augmentation, in the order given; at least one of any number.
+
+    A frame more or less changes the selection by one frame at most.
+    """
     number = min(len(frames), max(1, round(len(frames) * share)))
-    lots = sorted((_lot(seed, one.kind, name), name) for name in set(frames))
-    taken = {name for _, name in lots[:number]}
-    return [name for name in frames if name in taken]
+    ranked = sorted((_rank(seed, wanted.kind, name), name) for name in set(frames))
+    selected = {name for _, name in ranked[:number]}
+    return [name for name in frames if name in selected]
 
 
-def recipe(one: Augmentation, frame: str, seed: int) -> Recipe:
-    """How this frame is changed."""
-    drawn = Random(_lot(seed, one.kind, frame, "recipe"))  # noqa: S311 - the same again is what is wanted
-    amount = one.low + (one.high - one.low) * drawn.random()
-    return Recipe(one.kind, round(amount, 6), round(drawn.random(), 6), round(drawn.random(), 6), drawn.getrandbits(32))
+def recipe(wanted: Augmentation, frame: str, seed: int) -> Recipe:
+    """How this frame is changed; the same for the same arguments."""
+    random = Random(_rank(seed, wanted.kind, frame, "recipe"))  # noqa: S311 - it must be reproducible
+    amount = wanted.low + (wanted.high - wanted.low) * random.random()
+    across, down = round(random.random(), 6), round(random.random(), 6)
+    return Recipe(wanted.kind, round(amount, 6), across, down, random.getrandbits(32))
 
 
 def geometry(how: Recipe, width: int, height: int) -> Geometry:
-    """Where the points of a picture of this size go; most changes leave them where they are."""
-    turns = {
+    """How points of a frame of this size move; kinds that only change colours leave them in place."""
+    exact = {
         "flip-horizontal": Geometry(-1, 0, width, 0, 1, 0, width, height),
         "flip-vertical": Geometry(1, 0, 0, 0, -1, height, width, height),
         "rotate-90": Geometry(0, -1, height, 1, 0, 0, height, width),
         "rotate-180": Geometry(-1, 0, width, 0, -1, height, width, height),
         "rotate-270": Geometry(0, 1, 0, -1, 0, width, height, width),
     }
-    if how.kind in turns:
-        return turns[how.kind]
+    if how.kind in exact:
+        return exact[how.kind]
     if how.kind == "rotate":
-        return _turned(radians(how.amount), width, height)
+        return _rotation(radians(how.amount), width, height)
     if how.kind == "crop":
-        return _cut(how, width, height)
-    by = tan(radians(how.amount))
-    across, down = by if how.kind == "shear-x" else 0.0, by if how.kind == "shear-y" else 0.0
+        return _crop(how, width, height)
+    slope = tan(radians(how.amount))
+    across, down = slope if how.kind == "shear-x" else 0.0, slope if how.kind == "shear-y" else 0.0
     return Geometry(1, across, -across * height / 2, down, 1, -down * width / 2, width, height)
 
 
-def moved(boxes: Sequence[Box], where: Geometry) -> list[Box]:
-    """The boxes after the change, each around its own corners, cut at the edges; those of which too little is left go."""
+def move_boxes(boxes: Sequence[Box], where: Geometry) -> list[Box]:
+    """The boxes after the change: around their moved corners, cut at the frame's edges.
+
+    A box of which less than `LEAST_LEFT`, or less than a pixel, remains is dropped.
+    """
     found = []
     for box in boxes:
         corners = [where.point(box.x + w, box.y + h) for w in (0, box.w) for h in (0, box.h)]
         across, down = [x for x, _ in corners], [y for _, y in corners]
         left, top = min(across), min(down)
-        whole = Box(left, top, max(across) - left, max(down) - top, box.label, box.confidence)
-        cut = whole.within(where.width, where.height)
-        if cut is not None and min(cut.w, cut.h) >= 1 and cut.w * cut.h >= LEAST_LEFT * whole.w * whole.h:
+        moved = Box(left, top, max(across) - left, max(down) - top, box.label, box.confidence)
+        cut = moved.within(where.width, where.height)
+        if cut is not None and min(cut.w, cut.h) >= 1 and cut.w * cut.h >= LEAST_LEFT * moved.w * moved.h:
             found.append(cut)
     return found
 
 
-def _turned(angle: float, width: int, height: int) -> Geometry:
-    """Around the middle of the picture; y goes down, so that a positive angle is clockwise."""
+def _range(name: str, values: list[Any]) -> tuple[float, float]:
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        raise ValueError(f"the values of {name} must be numbers")
+    least, most = bounds_of(name)
+    if not all(least <= value <= most for value in values):
+        raise ValueError(f"the values of {name} go from {least:g} to {most:g}")
+    numbers = [value / _DIVISORS.get(name, 1) for value in values]
+    return min(numbers), max(numbers)
+
+
+def _rotation(angle: float, width: int, height: int) -> Geometry:
+    """Around the middle of the frame; y goes down, so that a positive angle is clockwise."""
     c, s, x, y = cos(angle), sin(angle), width / 2, height / 2
     return Geometry(c, -s, x - c * x + s * y, s, c, y - s * x - c * y, width, height)
 
 
-def _cut(how: Recipe, width: int, height: int) -> Geometry:
+def _crop(how: Recipe, width: int, height: int) -> Geometry:
     wide, high = (max(1, round(side * (1 - how.amount))) for side in (width, height))
     left, top = round((width - wide) * how.across), round((height - high) * how.down)
     return Geometry(1, 0, -left, 0, 1, -top, wide, high)
 
 
-def _lot(seed: int, *words: str) -> int:
+def _rank(seed: int, *words: str) -> int:
     text = "\0".join([str(seed), *words])
     return int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big")

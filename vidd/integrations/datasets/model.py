@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.integrations.datasets.labels import Classes, Mark, mark_of
-from vidd.model.augmentation import Augmentation
-from vidd.model.augmentation_types import augmentations_of
+from vidd.model.augmentation import Augmentation, augmentations_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

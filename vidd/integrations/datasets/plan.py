@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.errors import Refused
 from vidd.integrations.datasets.annotations import FrameChange
 from vidd.integrations.datasets.model import Keys, digest, mark_to_json, parts, scaled
-from vidd.model.augmentation import chosen, recipe
+from vidd.model.augmentation import recipe, select_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,7 +103,7 @@ class TaskPlan:
     def _drawn(self, one: Augmentation, numbers: Sequence[int]) -> frozenset[str]:
         manner = self._manner
         names = [self._name(number) for number in numbers]
-        return frozenset(chosen(names, one, manner.seed, manner.share) if manner.share else ())
+        return frozenset(select_frames(names, one, manner.seed, manner.share) if manner.share else ())
 
     def _changes(self, number: int, drawn: Sequence[tuple[Augmentation, frozenset[str]]]) -> list[Recipe]:
         name = self._name(number)

@@ -15,11 +15,11 @@ from vidd.files.disk_space import retry_if_full
 from vidd.integrations.datasets.formats.yolo import default, yolo
 from vidd.integrations.datasets.labels import Classes, Mark, Marked, Wanted
 from vidd.integrations.datasets.model import scaled
-from vidd.media.frames.worker.image_tasks import UNREADABLE, read_image, why_unreadable
-from vidd.media.frames.worker.jpeg import save_thumbnail, to_image
-from vidd.media.frames.worker.normalize import Normalizer
-from vidd.media.probe.worker.reader import open_media, video_streams
-from vidd.model.augmentation import Recipe, geometry, moved
+from vidd.media.frames.worker.image_tasks import UNREADABLE, read, why_unreadable
+from vidd.media.frames.worker.jpeg import picture_of, save_small
+from vidd.media.frames.worker.normalize import Upright
+from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.model.augmentation import Recipe, geometry, move_boxes
 from vidd.model.boxes import Box
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Task:
             made[f"{name} image"] = self._save(one["image"], new, self._orders["quality"])
             made[f"{name} small"] = self._small(one["small"], new)
         if "text" in one:
-            boxes = moved(self._classed(marks, size[0], size[1]), where)
+            boxes = move_boxes(self._classed(marks, size[0], size[1]), where)
             there = [Mark(box.x, box.y, box.w, box.h, box.label) for box in boxes]
             text = default(Marked("", where.width, where.height, there))
             made[f"{name} text"] = self._write(one["text"], text.encode())
@@ -158,10 +158,10 @@ def _augmented(picture: Image.Image, how: Recipe) -> Image.Image:
     try:
         import numpy as np  # noqa: PLC0415 - who wants no augmentations needs none of it
 
-        from vidd.detection.worker.test_time_augmentation import augmented  # noqa: PLC0415
+        from vidd.integrations.datasets.worker.augmentation import augment  # noqa: PLC0415
     except ImportError as error:
         raise Refused(f"augmentations need {error.name!r}, which is not installed: install vidd[annotate]") from None
-    return Image.fromarray(augmented(np.asarray(picture), how))
+    return Image.fromarray(augment(np.asarray(picture), how))
 
 
 def _is_plain(data: bytes) -> bool:
