@@ -101,8 +101,8 @@ def posted(daemon, path, fields):
 
 
 POINTS = {
-    "before the second task's files": ("vidd.integrations.datasets.build:Workshop.child", "before", 2),
-    "after a task's page": ("vidd.integrations.datasets.split_record:Ledger.write", "after", 1),
+    "before the second task's files": ("vidd.integrations.datasets.build:Builder.run_worker", "before", 2),
+    "after a task's page": ("vidd.integrations.datasets.build_record:BuildRecord.write", "after", 1),
     "in the middle of the objects": ("vidd.integrations.aws.s3_upload:Upload.run", "after", 7),
     "before a task's frames": ("vidd.integrations.datasets.documents:Documents.change_frames", "before", 2),
     "after a task is complete": ("vidd.integrations.datasets.documents:Documents.finish_task", "after", 1),
@@ -197,7 +197,7 @@ def test_one_at_fault_is_refused_with_its_reason_and_goes_on_after_a_retry(place
     asyncio.run(lab.bucket.delete("contents/up/task-20-cam/3.jpg"))
     with place.daemon() as daemon:
         job = daemon.job("refused")
-        assert "the picture of frame 3 is not in the bucket" in job["reason"]
+        assert "the image of frame 3 is not in the bucket" in job["reason"]
         states = [one["state"] for one in lab.document(version)["taskStatus"]["tasks"]]
         assert states == ["complete", "complete", "pending"]
         until(lambda: daemon.ask("/health")[1]["watchers"]["data_sets"].get("note"), "the source names it")

@@ -272,18 +272,18 @@ def test_a_forced_call_is_a_new_job_though_the_document_was_not_told_of_the_last
         ({"frame_rate": -1}, 400, "frame_rate cannot be '-1'"),
         ({"frame_rate": 10_000}, 400, "frame_rate cannot be '10000'"),
         ({"frame_rate": "--5"}, 400, "frame_rate cannot be '--5'"),
-        ({"content_path": "a" * 300 + ".mp4"}, 422, "is longer than any file's name"),
+        ({"content_path": "a" * 300 + ".mp4"}, 422, "is longer than a file name"),
         ({"frame_rate": "five"}, 400, "frame_rate cannot be 'five'"),
-        ({"frame_rate": 31}, 422, "31 frames a second are asked for, and 'cam.mp4' has 30"),
+        ({"frame_rate": 31}, 422, "The call asks for 31 frames a second, and 'cam.mp4' has 30"),
         ({"force_write": 2}, 400, "force_write cannot be '2'"),
         ({"request_type": 3}, 400, "request_type cannot be '3'"),
         ({"content_type": 9}, 400, "content_type cannot be '9'"),
         ({"auto_anno_version": 1}, 422, "Request type 0 makes tasks without annotations"),
-        ({"request_type": 1}, 422, "say by auto_anno_version which version"),
+        ({"request_type": 1}, 422, "send the version, 1 or more, as auto_anno_version"),
         ({"request_type": 2, "auto_anno_version": 1}, 409, "The upload has no tasks yet"),
         ({"content_path": "../vidd.toml"}, 422, "leads out of the content root"),
         ({"content_path": "/etc/passwd"}, 422, "leads out of the content root"),
-        ({"content_path": "p1/link.mp4"}, 422, "leads out of the content root, or over a link"),
+        ({"content_path": "p1/link.mp4"}, 422, "leads out of the content root, or through a link"),
         ({"content_path": "p1/none.mp4"}, 422, "There is no file"),
         ({"content_path": "p1/words.txt"}, 422, "is no video by its name"),
         ({"content_path": "p1/words.mp4"}, 422, "is a text and no video"),
@@ -496,7 +496,7 @@ def test_the_original_is_answered_as_it_was(place, service):
         assert (status, [one["taskName"] for one in told]) == (200, [f"task-{n}-cam" for n in range(4)])
         assert not {"_id", "projectId", "uploadId", "taskId", "vidd"} & told[0].keys()
         assert curl(daemon, service.fields(upload))[0:2] == (
-            200, {"error": "The upload has tasks already: send force_write 1 to make them anew."}
+            200, {"error": "The upload has tasks already: send force_write 1 to replace them."}
         )  # fmt: skip
         assert curl(daemon, service.fields(upload, auth_key="x"))[0] == 401
         daemon.stopped()
@@ -601,7 +601,7 @@ def test_what_people_did_in_an_upload_that_was_left_stays(place, service):
     service.db.AnnotationFrame.insert_one(frame)
     with running(place) as daemon:
         note = until(lambda: daemon.ask("/health")[1]["watchers"]["calls"].get("note"), "it is noted")
-        assert f"'{left}' (people have worked on the tasks it has" in note
+        assert f"'{left}' (people have worked on its tasks" in note
         assert (service.tasks(left), service.frames(task)) == ([task], [frame])
         assert curl(daemon, service.fields(left, force_write=1))[0] == 202
         assert done(service, left)["taskCount"] == 4

@@ -1,1 +1,1 @@
-"""Where the truth is kept."""
+"""The stores of jobs, steps, publications, talks and flags: memory, SQLite, MongoDB."""

@@ -1,4 +1,4 @@
-"""A store that forgets everything at the end, for tests and trials."""
+"""A store in memory, for tests and trials: it is empty after a restart."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class MemoryStore(ShortMemory):
         """Nothing to open."""
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to close."""
 
     async def admit(self, jobs: Sequence[Job]) -> list[Job]:
         fresh = new_ones(jobs, self._keys)
@@ -57,8 +57,10 @@ class MemoryStore(ShortMemory):
     async def job(self, job_id: str) -> Job | None:
         if job_id in self._jobs:
             return self._jobs[job_id]
-        found = [job for key, job in self._jobs.items() if len(job_id) >= SHORTEST_END and key.endswith(job_id)]
-        return found[0] if len(found) == 1 else None
+        if len(job_id) < SHORTEST_END:
+            return None
+        ending = [job for job in self._jobs.values() if job.id.endswith(job_id)]
+        return ending[0] if len(ending) == 1 else None
 
     async def job_of_key(self, key: str) -> Job | None:
         return next((job for job in self._jobs.values() if job.key == key), None)

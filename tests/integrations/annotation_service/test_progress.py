@@ -9,8 +9,8 @@ from builders.aws import RecordingSourceContext, a_job, the_tools
 from builders.mongodb import account, mongodb
 from pymongo import MongoClient
 
-from vidd.integrations.annotation_service.database import annotation_base
-from vidd.integrations.annotation_service.progress import Mirror
+from vidd.integrations.annotation_service.database import annotation_database
+from vidd.integrations.annotation_service.progress import UploadMirror
 from vidd.model.event import JobMoved, Progressed, PublicationMoved
 from vidd.model.job import State
 from vidd.model.publication import Publication, PublicationState
@@ -72,8 +72,8 @@ async def watched(account, tmp_path):
     context = SourceContext(the_tools(tmp_path))
     facts = {"upload_id": "u1", "request_type": 1, "auto_anno_version": 1}
     job = a_job("file:///cam.mp4", facts=facts, settings=SETTINGS)
-    async with annotation_base(account, "base") as base:
-        running = asyncio.ensure_future(Mirror(base, context, 0.0).run(lambda: asyncio.sleep(0)))
+    async with annotation_database(account, "base") as database:
+        running = asyncio.ensure_future(UploadMirror(database, context, 0.0).run(lambda: asyncio.sleep(0)))
         async with asyncio.timeout(20):
             await context.idle.wait()
         yield Watched(context, uploads, job)

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from vidd.errors import Refused, RetryLater
 from vidd.files.tree import tree_artifact
 from vidd.integrations.annotation_service import publisher as annotation_service_publisher
-from vidd.integrations.annotation_service.database import annotation_base
+from vidd.integrations.annotation_service.database import annotation_database
 from vidd.model.frame_manifest import Sample, Task, TaskList, task_name
 from vidd.model.publication import PublicationState, Receipt
 
@@ -269,7 +269,7 @@ async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_be
 
 async def test_a_job_is_not_allowed_where_a_newer_one_works_on_the_upload(shelf):
     await annotation_service_publisher.publish(OPTIONS, shelf.context("02job")[0])
-    with pytest.raises(Refused, match="a newer job works on it: nothing of this one is sent"):
+    with pytest.raises(Refused, match="a newer job works on it: nothing of this job was sent"):
         await annotation_service_publisher.allow(OPTIONS, shelf.context("01job")[0])
     await annotation_service_publisher.allow(OPTIONS, shelf.context("02job")[0])
     await annotation_service_publisher.allow(OPTIONS, shelf.context("03job")[0])
@@ -295,9 +295,9 @@ async def test_a_frame_whose_boxes_make_no_sense_gets_none_and_is_named(shelf, b
 @pytest.mark.parametrize(
     ("boxes", "sentence"),
     [
-        ([(0, 9, [a_box()])], "are of no frame of the manifest"),
-        ([(1, 1, [a_box()]), (0, 1, [a_box()])], "out of its order"),
-        ([(0, 1, [a_box()]), (0, 2, [{"x": 1}])], "Line 2 of the annotations is not as it should be"),
+        ([(0, 9, [a_box()])], "match no frame of the manifest"),
+        ([(1, 1, [a_box()]), (0, 1, [a_box()])], "not in its order"),
+        ([(0, 1, [a_box()]), (0, 2, [{"x": 1}])], "Line 2 of the annotations is not valid"),
     ],
 )
 async def test_annotations_of_another_making_are_refused_and_nothing_shows(shelf, boxes, sentence):
@@ -318,7 +318,7 @@ async def test_a_manifest_that_is_cut_off_is_refused(shelf):
 
 async def test_an_upload_that_is_gone_and_files_that_nobody_put_out_are_refused(shelf):
     context, _ = shelf.context()
-    with pytest.raises(Refused, match="No publisher says where it put the tasks"):
+    with pytest.raises(Refused, match="No publisher has sent the tasks"):
         await annotation_service_publisher.publish(OPTIONS, replace(context, receipts={}))
     shelf.db.AnnotationContentUpload.delete_many({})
     with pytest.raises(Refused, match="The upload is gone"):
@@ -332,7 +332,7 @@ async def test_a_job_that_comes_too_late_leaves_no_frames_behind_but_those_that_
     before = shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))
     shelf.db.AnnotationContentUpload.update_one({}, {"$set": {"vidd.job": "02job"}})
     for late in (shelf.context("00job")[0], first):
-        with pytest.raises(Refused, match="a newer job works on it: nothing of this one is shown"):
+        with pytest.raises(Refused, match="a newer job works on it: nothing of this job was written"):
             await annotation_service_publisher.publish(OPTIONS, late)
         assert (shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))) == before
 
@@ -365,10 +365,10 @@ async def test_a_transaction_that_fails_in_the_middle_shows_nothing(tmp_path, se
 
 
 async def test_an_upload_is_spoken_for_by_its_newest_job_and_its_progress_does_not_fall(shelf):
-    async with annotation_base(shelf.account, "base") as base:
+    async with annotation_database(shelf.account, "base") as database:
 
         async def told(job, **changes):
-            await base.tell(str(shelf.upload), job, changes)
+            await database.update_upload(str(shelf.upload), job, changes)
             found = shelf.document()
             return found["vidd"]["job"], found["status"], found["progress"]
 

@@ -14,7 +14,7 @@ from vidd.integrations.annotation_service.documents import box_document
 from vidd.integrations.datasets.formats.coco import coco
 from vidd.integrations.datasets.formats.cvat import cvat
 from vidd.integrations.datasets.formats.yolo import default, yolo
-from vidd.integrations.datasets.labels import Classes, Mark, Marked, Wanted, mark_of
+from vidd.integrations.datasets.labels import Classes, LabelClass, Mark, MarkedFrame, parse_mark
 
 LIST = [
     {"mainLabel": "Lap Sponge", "attributes": {"state": "Stacked"}, "isEnabled": True, "count": 3},
@@ -28,9 +28,9 @@ SINGLE = Mark(0, 0, 10, 10, "Lap Sponge", {"state": "Single"})
 TRAY = Mark(-10, 300, 50, 100, "Tray", confidence=0.25)
 STRANGE = Mark(1, 2, 3, 4, 'A "b" <c> & d', {"é": "x\ny"})
 FRAMES = [
-    Marked("task-0-a/1/1.jpg", 640, 360, [STACKED, SINGLE, TRAY]),
-    Marked("task-0-a/2/2.jpg", 640, 360, []),
-    Marked('task "0" <&>/3.jpg', 1920, 1080, [STRANGE, Mark(2000, 0, 5, 5, "Tray")]),
+    MarkedFrame("task-0-a/1/1.jpg", 640, 360, [STACKED, SINGLE, TRAY]),
+    MarkedFrame("task-0-a/2/2.jpg", 640, 360, []),
+    MarkedFrame('task "0" <&>/3.jpg', 1920, 1080, [STRANGE, Mark(2000, 0, 5, 5, "Tray")]),
 ]
 
 
@@ -49,7 +49,7 @@ def many(number=200):
             )
             for choice in drawn.choices("abcd", k=drawn.randrange(5))
         ]
-        frames.append(Marked(f"{at}.jpg", wide, high, marks))
+        frames.append(MarkedFrame(f"{at}.jpg", wide, high, marks))
     return frames
 
 
@@ -62,7 +62,7 @@ def on(frame, mark):
 
 def there(frame, classes):
     """The marks that are to go out: their class and what lies on the frame."""
-    found = [(classes.place(mark), on(frame, mark)) for mark in frame.marks]
+    found = [(classes.index_of(mark), on(frame, mark)) for mark in frame.marks]
     return [(place, box) for place, box in found if place is not None and box[2] > box[0] and box[3] > box[1]]
 
 
@@ -74,18 +74,21 @@ def test_a_line_is_the_class_and_the_box_in_parts_of_the_frame():
 
 
 def test_a_label_alone_is_no_match_its_attributes_must_be_the_same():
-    marks = [replace(STACKED, attributes=one) for one in ({}, {"state": "stacked"}, {"state": "Stacked", "b": "1"})]
-    assert yolo(Marked("a", 640, 360, marks), CLASSES) == ""
-    assert CLASSES.place(replace(TRAY, attributes={"state": "Stacked"})) is None
+    marks = [
+        replace(STACKED, attributes=attributes)
+        for attributes in ({}, {"state": "stacked"}, {"state": "Stacked", "b": "1"})
+    ]
+    assert yolo(MarkedFrame("a", 640, 360, marks), CLASSES) == ""
+    assert CLASSES.index_of(replace(TRAY, attributes={"state": "Stacked"})) is None
 
 
 def test_of_two_entries_that_are_the_same_the_first_counts_and_one_that_is_off_keeps_its_place():
-    classes = Classes([Wanted("a", {}, enabled=False), Wanted("a", {}), Wanted("a", {})])
-    assert yolo(Marked("a", 10, 10, [Mark(0, 0, 5, 5, "a")]), classes).startswith("1 ")
+    classes = Classes([LabelClass("a", {}, enabled=False), LabelClass("a", {}), LabelClass("a", {})])
+    assert yolo(MarkedFrame("a", 10, 10, [Mark(0, 0, 5, 5, "a")]), classes).startswith("1 ")
 
 
 def test_without_labels_the_text_has_their_names():
-    frame = Marked("a", 640, 360, [STACKED, Mark(0, 0, 640, 360, "two\nlines")])
+    frame = MarkedFrame("a", 640, 360, [STACKED, Mark(0, 0, 640, 360, "two\nlines")])
     lines = default(frame).splitlines()
     assert [line.rsplit(maxsplit=4)[0] for line in lines] == ["Lap Sponge", "two lines"]
     assert default(frame).endswith("0.500000 0.500000 1.000000 1.000000 \n")
@@ -93,13 +96,13 @@ def test_without_labels_the_text_has_their_names():
 
 def test_every_text_can_be_read_again_to_a_hundredth_of_a_pixel():
     frames = many()
-    classes = Classes.of(frames)
+    classes = Classes.of_frames(frames)
     lines = 0
     for frame in frames:
         read = [line.split() for line in yolo(frame, classes).splitlines()]
         for (place, box), words in zip(there(frame, classes), read, strict=True):
             across, down, wide, high = (float(word) for word in words[1:])
-            assert all(0 <= one <= 1 for one in (across, down, wide, high))
+            assert all(0 <= value <= 1 for value in (across, down, wide, high))
             centre = across * frame.width, down * frame.height
             half = wide * frame.width / 2, high * frame.height / 2
             again = (centre[0] - half[0], centre[1] - half[1], centre[0] + half[0], centre[1] + half[1])
@@ -134,13 +137,13 @@ def test_pycocotools_reads_images_classes_and_boxes(tmp_path):
 
 def test_pycocotools_finds_each_of_many_boxes_on_its_frame(tmp_path):
     frames = many()
-    classes = Classes.of(frames)
+    classes = Classes.of_frames(frames)
     read = read_coco(tmp_path / "coco.json", frames, classes)
     for number, frame in enumerate(frames, 1):
         boxes = read.loadAnns(read.getAnnIds(imgIds=[number]))
-        for (place, box), one in zip(there(frame, classes), boxes, strict=True):
-            x, y, w, h = one["bbox"]
-            assert one["category_id"] == place + 1
+        for (place, box), annotation in zip(there(frame, classes), boxes, strict=True):
+            x, y, w, h = annotation["bbox"]
+            assert annotation["category_id"] == place + 1
             assert (x, y, x + w, y + h) == pytest.approx(box, abs=0.01)
     # Each box found as itself is a perfect detection to the evaluation that others use.
     from pycocotools.cocoeval import COCOeval
@@ -166,7 +169,8 @@ def read_cvat(text):
     assert root.findtext("version") == "1.1"
     labels = {
         label.findtext("name"): {
-            one.findtext("name"): one.findtext("values").split("\n") for one in label.iter("attribute")
+            attribute.findtext("name"): attribute.findtext("values").split("\n")
+            for attribute in label.iter("attribute")
         }
         for label in root.iter("label")
     }
@@ -176,7 +180,7 @@ def read_cvat(text):
             (
                 box.get("label"),
                 [float(box.get(side)) for side in ("xtl", "ytl", "xbr", "ybr")],
-                {one.get("name"): one.text for one in box.findall("attribute")},
+                {attribute.get("name"): attribute.text for attribute in box.findall("attribute")},
                 box.get("source"),
             )
             for box in image.findall("box")
@@ -211,27 +215,27 @@ def test_cvat_finds_its_labels_images_and_boxes():
 
 def test_cvat_finds_each_of_many_boxes():
     frames = many()
-    classes = Classes.of(frames)
+    classes = Classes.of_frames(frames)
     _, images = read_cvat("".join(cvat(frames, classes)))
     for frame, (_, name, _, _, boxes) in zip(frames, images, strict=True):
         assert name == frame.name
         for (place, box), (label, sides, _, _) in zip(there(frame, classes), boxes, strict=True):
-            assert label == classes.wanted[place].label
+            assert label == classes.entries[place].label
             assert sides == pytest.approx(box, abs=0.006)
 
 
 def test_what_xml_cannot_say_does_not_spoil_the_file():
-    frame = Marked("a\x00.jpg", 10, 10, [Mark(0, 0, 5, 5, "b\x1b\ud800")])
-    _, [image] = read_cvat("".join(cvat([frame], Classes.of([frame]))))
+    frame = MarkedFrame("a\x00.jpg", 10, 10, [Mark(0, 0, 5, 5, "b\x1b\ud800")])
+    _, [image] = read_cvat("".join(cvat([frame], Classes.of_frames([frame]))))
     assert image[1] == "a�.jpg"
     assert image[4][0][0] == "b��"
 
 
 def test_all_three_are_the_same_for_a_box_of_the_documents():
     document = box_document(1, {"x": 10, "y": 20, "w": 30, "h": 40, "label": "car", "confidence": 0.5})
-    assert mark_of(document) == Mark(10, 20, 30, 40, "car", {}, 0.5)
+    assert parse_mark(document) == Mark(10, 20, 30, 40, "car", {}, 0.5)
     document["boundaries"]["attributeValues"] = {"state": "parked"}
-    assert mark_of(document).attributes == {"state": "parked"}
+    assert parse_mark(document).attributes == {"state": "parked"}
 
 
 @pytest.mark.parametrize(
@@ -241,8 +245,8 @@ def test_all_three_are_the_same_for_a_box_of_the_documents():
 def test_what_is_no_rectangle_is_left_out(change):
     document = box_document(1, {"x": 10, "y": 20, "w": 30, "h": 40, "label": "car", "confidence": 0.5})
     document["boundaries"] |= change
-    assert mark_of(document) is None
-    assert mark_of({}) is None
+    assert parse_mark(document) is None
+    assert parse_mark({}) is None
 
 
 def test_a_list_of_labels_without_a_label_is_told():

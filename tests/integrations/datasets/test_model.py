@@ -6,39 +6,39 @@ import pytest
 from bson import ObjectId
 
 from vidd.integrations.datasets.labels import Mark
-from vidd.integrations.datasets.model import Keys, mark_from, mark_to_json, parts, scaled
+from vidd.integrations.datasets.model import Keys, assign_parts, mark_from, mark_to_json, scale_marks
 
 FRAMES = range(1, 121)
 SHARES = (0.7, 0.2, 0.1)
 
 
 def test_parts_are_as_large_as_their_shares():
-    assert Counter(parts(FRAMES, {}, SHARES, "seed").values()) == {1: 84, 2: 24, 3: 12}
+    assert Counter(assign_parts(FRAMES, {}, SHARES, "seed").values()) == {1: 84, 2: 24, 3: 12}
 
 
 def test_a_new_frame_moves_no_other_one():
-    before = parts(FRAMES, {}, SHARES, "seed")
-    after = parts([*FRAMES, 121], before, SHARES, "seed")
+    before = assign_parts(FRAMES, {}, SHARES, "seed")
+    after = assign_parts([*FRAMES, 121], before, SHARES, "seed")
     assert {frame: after[frame] for frame in FRAMES} == before
 
 
 def test_another_seed_draws_others_and_the_same_one_the_same():
-    assert parts(FRAMES, {}, SHARES, "seed") == parts(FRAMES, {}, SHARES, "seed")
-    assert parts(FRAMES, {}, SHARES, "seed") != parts(FRAMES, {}, SHARES, "other")
+    assert assign_parts(FRAMES, {}, SHARES, "seed") == assign_parts(FRAMES, {}, SHARES, "seed")
+    assert assign_parts(FRAMES, {}, SHARES, "seed") != assign_parts(FRAMES, {}, SHARES, "other")
 
 
 def test_keys_are_those_of_the_front_end():
     keys = Keys("dataset/g/t/", "1.2", 7)
-    assert (keys.image, keys.small, keys.text) == (
+    assert (keys.image, keys.thumbnail, keys.text) == (
         "dataset/g/t/7/7.jpg",
         "dataset/g/t/7/7_thumbnail.jpg",
         "dataset/g/t/7/1.2_7.txt",
     )
-    assert keys.changed("crop")[2] == "dataset/g/t/7/augmentations/1.2_crop_7.txt"
+    assert keys.augmented("crop")[2] == "dataset/g/t/7/augmentations/1.2_crop_7.txt"
 
 
 def test_boxes_drawn_on_a_smaller_picture_are_where_they_were():
-    (there,) = scaled([Mark(10, 10, 20, 20, "car")], (100, 50), 200, 100)
+    (there,) = scale_marks([Mark(10, 10, 20, 20, "car")], (100, 50), 200, 100)
     assert (there.x, there.y, there.w, there.h) == (20, 20, 40, 40)
 
 

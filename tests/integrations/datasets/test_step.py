@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageStat
 from vidd.errors import Refused
 from vidd.integrations.aws.s3_uri import web_address
 from vidd.integrations.datasets import publisher
-from vidd.integrations.datasets.build import Workshop
+from vidd.integrations.datasets.build import Builder
 from vidd.integrations.datasets.documents import Documents
 
 __all__ = ["account", "maker", "mongodb", "s3"]
@@ -64,7 +64,7 @@ async def test_a_version_becomes_objects_and_documents_and_is_complete(lab, make
         assert str(entry["versionId"]) == version
         assert entry["textFiles"] == {"YOLO": f"{root}{frame['frameId']}/1_{frame['frameId']}.txt"}
         parts.append(entry["datasetType"])
-    assert [parts.count(one) for one in (1, 2, 3)] == [14, 4, 2]
+    assert [parts.count(part) for part in (1, 2, 3)] == [14, 4, 2]
     coco = json.loads(await lab.bucket.get(f"dataset/{lab.group}/{version}/coco.json"))
     assert len(coco["images"]) == 20
     assert len(coco["annotations"]) == 40
@@ -184,7 +184,10 @@ async def test_pictures_of_other_kinds_go_out_upright_and_as_jpeg_and_are_made_o
     version = lab.version(task)
     await maker.make(version)
     found = [Image.open(io.BytesIO(await lab.bucket.get(f"dataset/{lab.group}/{task}/{k}/{k}.jpg"))) for k in (1, 2)]
-    assert [(one.format, one.mode, one.size) for one in found] == [("JPEG", "RGB", SIZE[::-1]), ("JPEG", "RGB", SIZE)]
+    assert [(image.format, image.mode, image.size) for image in found] == [
+        ("JPEG", "RGB", SIZE[::-1]),
+        ("JPEG", "RGB", SIZE),
+    ]
     assert (await maker.make(version))[0]["sent"] == 0
 
 
@@ -221,11 +224,11 @@ async def test_pictures_come_from_the_film_where_none_are_stored_and_are_those_o
 
 async def test_films_and_pictures_are_found_by_the_addresses_that_documents_have(lab, maker):
     stored, filmed = await lab.task(3), await lab.task(3, first=40, filmed=True)
-    for one in (*lab.frames(stored), lab.db.AnnotationTask.find_one({"_id": filmed})):
-        name = "imageUrl" if "imageUrl" in one else "S3_url"
+    for document in (*lab.frames(stored), lab.db.AnnotationTask.find_one({"_id": filmed})):
+        name = "imageUrl" if "imageUrl" in document else "S3_url"
         collection = lab.db.AnnotationFrame if name == "imageUrl" else lab.db.AnnotationTask
-        address = web_address(lab.bucket.account, lab.bucket.name, one[name])
-        collection.update_one({"_id": one["_id"]}, {"$set": {name: address}})
+        address = web_address(lab.bucket.account, lab.bucket.name, document[name])
+        collection.update_one({"_id": document["_id"]}, {"$set": {name: address}})
     version = lab.version(stored, filmed)
     assert (await maker.make(version))[0]["sent"] == 6 * 3 + 3
     assert lab.frame(stored, 1)["imageUrl"].startswith("http://")
@@ -239,18 +242,18 @@ async def test_a_tenth_of_the_frames_gets_each_augmentation_and_the_boxes_move_a
     await maker.make(version)
     found = {}
     for frame in lab.frames(task):
-        for name, one in (frame["datasetVersions"][0]["augmentationImages"] or {}).items():
-            found.setdefault(name, []).append((frame["frameId"], one))
+        for name, entry in (frame["datasetVersions"][0]["augmentationImages"] or {}).items():
+            found.setdefault(name, []).append((frame["frameId"], entry))
     assert {name: len(ones) for name, ones in found.items()} == dict.fromkeys(
         ("flip-vertical", "rotate-90", "crop", "grayscale"), 3
     )
-    number, one = found["rotate-90"][0]
-    turned = Image.open(io.BytesIO(await lab.bucket.get(one["imageUrl"])))
+    number, entry = found["rotate-90"][0]
+    turned = Image.open(io.BytesIO(await lab.bucket.get(entry["imageUrl"])))
     assert turned.size == (SIZE[1], SIZE[0])
     back = ImageChops.difference(turned.transpose(Image.Transpose.ROTATE_90), picture(number))
     assert max(ImageStat.Stat(back).rms) < 12
-    assert (await lab.bucket.get(one["textFiles"])).splitlines()[0] == b"0 0.800000 0.200000 0.200000 0.200000 "
-    assert max(Image.open(io.BytesIO(await lab.bucket.get(one["thumbnailUrl"]))).size) <= 250
+    assert (await lab.bucket.get(entry["textFiles"])).splitlines()[0] == b"0 0.800000 0.200000 0.200000 0.200000 "
+    assert max(Image.open(io.BytesIO(await lab.bucket.get(entry["thumbnailUrl"]))).size) <= 250
     counts = lab.document(version)["taskStatus"]["tasks"][0]["augmentationFileCounts"]
     assert {name: count["count"] for name, count in counts.items()} == dict.fromkeys(found, 3)
     assert lab.document(version)["imageCount"] == 30 + 12
@@ -315,7 +318,7 @@ async def test_boxes_outside_of_the_picture_and_of_no_label_are_named_and_what_i
     version = lab.version(task)
     _, facts = await maker.make(version)
     assert await lab.bucket.get(f"dataset/{lab.group}/{task}/1/1_1.txt") == b"0 0.050000 0.200000 0.100000 0.200000 \n"
-    assert [one["why"].partition(" ")[0] for one in facts["left_out"]] == ["2", "2"]
+    assert [note["why"].partition(" ")[0] for note in facts["left_out"]] == ["2", "2"]
 
 
 async def test_of_tasks_at_fault_each_says_why_and_the_others_are_put_out(lab, maker):
@@ -331,7 +334,7 @@ async def test_of_tasks_at_fault_each_says_why_and_the_others_are_put_out(lab, m
     said = {task["task"]: (task["state"], task["error"]) for task in status["tasks"]}
     assert said[str(good)] == ("complete", "none")
     assert said[str(empty)][0] == said[str(broken)][0] == "pending"
-    assert "the picture of frame 3 is not in the bucket" in said[str(broken)][1]
+    assert "the image of frame 3 is not in the bucket" in said[str(broken)][1]
     assert len(await lab.objects(f"dataset/{lab.group}/{good}/")) == 12
     await lab.bucket.put("contents/up/task-20-cam/3.jpg", jpeg(23))
     lab.db.AnnotationDatasetVersion.update_one({}, {"$set": {"taskList": [good, broken]}})
@@ -343,11 +346,11 @@ async def test_of_tasks_at_fault_each_says_why_and_the_others_are_put_out(lab, m
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        ({"boxes": [box(x="left")]}, "box 1 of frame 2 makes no sense (it is no rectangle with a label"),
-        ({"boxes": [box(x=float("nan"))]}, "box 1 of frame 2 makes no sense (it is no rectangle with a label"),
-        ({"boxes": [{"id": 1}]}, "box 1 of frame 2 makes no sense (it is no rectangle with a label"),
-        ({"boxes": [box(label="")]}, "box 1 of frame 2 makes no sense (it is no rectangle with a label"),
-        ({"frameId": 0}, "has no frameId that counts from 1 (0)"),
+        ({"boxes": [box(x="left")]}, "box 1 of frame 2 is not valid (it is no rectangle with a label"),
+        ({"boxes": [box(x=float("nan"))]}, "box 1 of frame 2 is not valid (it is no rectangle with a label"),
+        ({"boxes": [{"id": 1}]}, "box 1 of frame 2 is not valid (it is no rectangle with a label"),
+        ({"boxes": [box(label="")]}, "box 1 of frame 2 is not valid (it is no rectangle with a label"),
+        ({"frameId": 0}, "is no number from 1 on (0)"),
         ({"frameId": 1}, "two frames with the frameId 1"),
         ({"imageUrl": None}, "frame 2 has no imageUrl, and the task no S3_url"),
     ],
@@ -367,7 +370,7 @@ async def test_all_frames_of_a_task_that_make_no_sense_are_named_at_once_a_few_b
     with pytest.raises(Refused) as refused:
         await maker.make(lab.version(task))
     told = refused.value.sentence
-    assert [number for number in range(1, 10) if f"box 1 of frame {number} makes no sense" in told] == [3, 4, 5, 6, 7]
+    assert [number for number in range(1, 10) if f"box 1 of frame {number} is not valid" in told] == [3, 4, 5, 6, 7]
     assert "; and 2 more" in told
 
 
@@ -379,7 +382,7 @@ async def test_a_picture_that_cannot_be_read_and_a_film_that_is_too_short_are_na
     with pytest.raises(Refused):
         await maker.make(version)
     said = {task["task"]: task["error"] for task in lab.document(version)["taskStatus"]["tasks"]}
-    assert "the picture of frame 2 cannot be read" in said[str(bad)]
+    assert "the image of frame 2 cannot be read" in said[str(bad)]
     assert "its video has 3 frames, and there is a frame 4" in said[str(short)]
 
 
@@ -388,8 +391,8 @@ async def test_a_picture_that_cannot_be_read_and_a_film_that_is_too_short_are_na
     [
         ({"taskList": []}, "has no tasks in its taskList"),
         ({"taskList": ["../x"]}, "names a task that is no id"),
-        ({"dataSetGroupId": "a/b"}, "has no dataSetGroupId that keys could hold"),
-        ({"versionNo": None}, "has no versionNo that keys could hold"),
+        ({"dataSetGroupId": "a/b"}, "The dataSetGroupId of the data set version"),
+        ({"versionNo": None}, "The versionNo of the data set version"),
         ({"splitCount": [{"percentage": -1}]}, "its splitCount has -1 where a percentage should be"),
         ({"splitCount": [10, 20, 30, 40]}, "more than three parts"),
         ({"splitCount": "70/30"}, "its splitCount is '70/30': make it a list of percentages"),
@@ -413,7 +416,9 @@ async def test_two_versions_of_a_group_have_numbers_of_their_own(lab, maker):
     first, second, other = lab.version(task), lab.version(task), lab.version(task, dataSetGroupId="another")
     await maker.make(first)
     before = await lab.objects()
-    with pytest.raises(Refused, match=f"has the versionNo 1 of another one of its group \\({first}\\), whose texts"):
+    with pytest.raises(
+        Refused, match=f"has the versionNo 1 of another version of its group \\({first}\\), whose text files"
+    ):
         await maker.make(second)
     assert await lab.objects() == before
     await maker.make(first)
@@ -430,18 +435,18 @@ async def test_what_was_made_before_a_kill_is_not_made_again_and_the_end_is_the_
     version = lab.version(*tasks, augmentationTypes=augmentations(NOISE_PERCENTAGE=[5, 20]), number="7")
     made = []
 
-    async def killed(self, what, orders, heard, *, real=Workshop.child):
-        made.append(orders.get("name", what))
+    async def killed(self, task, orders, record, *, real=Builder.run_worker):
+        made.append(orders.get("name", task))
         if len(made) == 3:
             raise KeyboardInterrupt
-        await real(self, what, orders, heard)
+        await real(self, task, orders, record)
 
-    monkeypatch.setattr(Workshop, "child", killed)
+    monkeypatch.setattr(Builder, "run_worker", killed)
     context = maker.context(version)
     with pytest.raises(KeyboardInterrupt):
         await maker.build(version, context)
     _, outcome = await maker.build(version, context)
-    assert made == ["task-0-cam", "task-10-cam", "task-20-cam", "task-20-cam", "whole"]
+    assert made == ["task-0-cam", "task-10-cam", "task-20-cam", "task-20-cam", "exports"]
     desk = maker.desk(context, outcome)
 
     async def cut(self, rows, *more, real=Documents.change_frames):

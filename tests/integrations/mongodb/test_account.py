@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError, ConfigurationError
 
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.mongodb.account import Account, database
-from vidd.integrations.mongodb.errors import asking, fault_of, known_of
+from vidd.integrations.mongodb.errors import duplicate_positions, fault_of, map_errors
 from vidd.pipelines.validation import make_ready
 from vidd.ports import Conflict
 from vidd.settings.schema import read_settings
@@ -22,7 +22,7 @@ SECRET = "pa%40ss-of-mongo"
 
 async def say_hello(account, name="lab"):
     async with database(account, name) as db:
-        with asking("greeting", name):
+        with map_errors("greeting", name):
             await db.greetings.insert_one({"_id": "hello"})
             return await db.greetings.find_one({"_id": "hello"})
 
@@ -47,8 +47,8 @@ async def test_of_many_at_once_those_are_told_whose_key_was_there(account):
     async with database(account, "lab") as db:
         await db.greetings.insert_one({"_id": 1})
         with pytest.raises(BulkWriteError) as caught:
-            await db.greetings.bulk_write([InsertOne({"_id": one}) for one in (0, 1, 2)], ordered=False)
-        assert known_of(caught.value) == {1}
+            await db.greetings.bulk_write([InsertOne({"_id": number}) for number in (0, 1, 2)], ordered=False)
+        assert duplicate_positions(caught.value) == {1}
         assert await db.greetings.count_documents({}) == 3
 
 

@@ -33,9 +33,9 @@ async def opened(account, who=None):
 @pytest.fixture
 async def store(server):
     """A store on a server of its own, which is asked for no longer than two seconds."""
-    one = await opened(an_account(server.uri, timeout=2))
-    yield one
-    await one.close()
+    store = await opened(an_account(server.uri, timeout=2))
+    yield store
+    await store.close()
 
 
 async def until_done(call):
@@ -80,7 +80,7 @@ async def test_of_two_who_record_the_same_arrivals_at_once_exactly_one_does(acco
         made = await asyncio.gather(
             *(store.admit([job(f"{which}-{key}", key=key) for key in keys]) for which, store in enumerate(stores))
         )
-        assert sorted(one.key for fresh in made for one in fresh) == sorted(keys)
+        assert sorted(job.key for fresh in made for job in fresh) == sorted(keys)
     assert len(await stores[0].jobs()) == 200
     for store in stores:
         await store.close()
@@ -94,7 +94,7 @@ async def test_of_two_who_move_a_job_at_once_exactly_one_does(account):
             *(store.save(job(f"job-{number}", state=State.READY), expect=State.SEEN) for store in stores),
             return_exceptions=True,
         )
-        assert sorted(type(one).__name__ for one in moved) == ["Conflict", "NoneType"]
+        assert sorted(type(result).__name__ for result in moved) == ["Conflict", "NoneType"]
         assert len(await stores[0].history(f"job-{number}")) == 2
     for store in stores:
         await store.close()
@@ -102,7 +102,7 @@ async def test_of_two_who_move_a_job_at_once_exactly_one_does(account):
 
 async def test_a_second_vidd_waits_until_the_first_has_let_go_of_the_database(account):
     first = await opened(account, "a:/var/lib/vidd")
-    with pytest.raises(RetryLater, match=r"The vidd of a:/var/lib/vidd works on the database"):
+    with pytest.raises(RetryLater, match=r"The vidd of a:/var/lib/vidd owns the database"):
         await opened(account, "b:/var/lib/vidd")
     await first.close()
     second = await opened(account, "b:/var/lib/vidd")
@@ -117,9 +117,9 @@ async def test_the_same_vidd_takes_its_database_up_again_at_once_after_a_crash(a
 
 
 async def test_a_vidd_that_has_been_silent_is_taken_for_dead_and_does_nothing_any_more(account, monkeypatch):
-    monkeypatch.setattr("vidd.stores.mongodb.connection._BEAT", 0.2)
+    monkeypatch.setattr("vidd.stores.mongodb.connection._HEARTBEAT", 0.2)
     dead = await opened(account, "a:/var/lib/vidd")
-    monkeypatch.setattr("vidd.stores.mongodb.connection._SILENT", 0.5)
+    monkeypatch.setattr("vidd.stores.mongodb.connection._OWNER_TIMEOUT", 0.5)
     # As if it had been cut off: its next sign of life comes after the other one's start.
     async with database(account, "lab") as db:
         await db.meta.update_one({"_id": "owner"}, {"$set": {"who": "a:/cut/off"}})
@@ -146,10 +146,10 @@ async def test_a_server_killed_in_the_middle_of_admissions_forgets_none_and_doub
     task = asyncio.create_task(hand_in())
     await killed_twice(store, server, lambda: len(fresh), (100, 300))
     await task
-    assert [one.id for one in fresh] == [one.id for batch in batches for one in batch]
-    assert {one.id for one in await store.jobs()} == {one.id for one in fresh}
-    for one in fresh[::50]:
-        assert len(await store.history(one.id)) == 1
+    assert [job.id for job in fresh] == [job.id for batch in batches for job in batch]
+    assert {job.id for job in await store.jobs()} == {job.id for job in fresh}
+    for stored in fresh[::50]:
+        assert len(await store.history(stored.id)) == 1
 
 
 async def killed_twice(store, server, done, when):
@@ -224,23 +224,23 @@ async def test_a_save_whose_answer_never_came_is_known_for_ones_own_when_it_is_m
 async def test_a_publication_cut_off_in_the_middle_is_saved_once(tmp_path, server):
     with Network().running() as network:
         port = network.way_to(server.port)
-        one = await opened(an_account(f"mongodb://127.0.0.1:{port}/?directConnection=true", timeout=2))
-        await one.admit([job("a")])
+        store = await opened(an_account(f"mongodb://127.0.0.1:{port}/?directConnection=true", timeout=2))
+        await store.admit([job("a")])
         first = Publication("a", "s3", "s3", START)
         started = first.evolve(state=PublicationState.STARTED, begun=True, changed=START + timedelta(seconds=1))
         network.become("silent")
         with pytest.raises(RetryLater):
-            await one.save_publication(first, expect=None)
-        assert one.trouble is not None
+            await store.save_publication(first, expect=None)
+        assert store.trouble is not None
         network.become("whole")
-        await until_done(lambda: one.save_publication(first, expect=None))
+        await until_done(lambda: store.save_publication(first, expect=None))
         network.become("cut")
         with pytest.raises(RetryLater):
-            await one.save_publication(started, expect=PublicationState.PENDING)
+            await store.save_publication(started, expect=PublicationState.PENDING)
         network.become("whole")
-        await until_done(lambda: one.save_publication(started, expect=PublicationState.PENDING))
-        assert await one.publications("a") == [started]
-        await one.close()
+        await until_done(lambda: store.save_publication(started, expect=PublicationState.PENDING))
+        assert await store.publications("a") == [started]
+        await store.close()
 
 
 async def test_a_reading_that_was_cut_in_the_middle_is_not_seen_and_swept_later(store, server):
@@ -249,11 +249,11 @@ async def test_a_reading_that_was_cut_in_the_middle_is_not_seen_and_swept_later(
     with pytest.raises(RetryLater):
         await store.put_talks("sheet", [talk("new")], START + timedelta(seconds=1))
     server.behave()
-    assert [one.id for one in await until_done(lambda: store.talks("sheet"))] == ["old"]
+    assert [talk.id for talk in await until_done(lambda: store.talks("sheet"))] == ["old"]
     assert await store.talk("sheet", "new") is None
-    assert await store._link["talks"].count_documents({}) == 2
-    await store.sweep(datetime.now(UTC))
-    assert await store._link["talks"].count_documents({}) == 1
+    assert await store._connection["talks"].count_documents({}) == 2
+    await store.delete_orphans(datetime.now(UTC))
+    assert await store._connection["talks"].count_documents({}) == 1
     assert (await store.talk("sheet", "old")).id == "old"
 
 
@@ -299,9 +299,9 @@ async def test_words_may_have_any_name(account):
 
 async def test_the_check_says_who_works_on_the_database(account, tmp_path):
     tools, options = the_tools(tmp_path, lab=account), Settings(account="lab")
-    assert await check(options, tools) == f"The database {account.database!r} can be read, and no vidd works on it."
+    assert await check(options, tools) == f"The database {account.database!r} can be read, and no vidd owns it."
     store = await opened(account, "a:/var/lib/vidd")
-    assert "the vidd of a:/var/lib/vidd works on it" in await check(options, tools)
+    assert "the vidd of a:/var/lib/vidd owns it" in await check(options, tools)
     await store.close()
     with pytest.raises(Refused, match=r"add \[accounts\.other\]"):
         await check(Settings(account="other"), tools)

@@ -1,1 +1,1 @@
-"""The annotation service: its call, its MongoDB documents, its answers."""
+"""The annotation service: its HTTP call, its documents in MongoDB, its answers."""

@@ -1,4 +1,4 @@
-"""What the annotation service is asked for, checked field by field (the content processor's call)."""
+"""Validates the annotation service's call, field by field, and its rules (those of the content processor)."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ if TYPE_CHECKING:
 
     from vidd.integrations.annotation_service.documents import Offer
 
-# Bytes, as Linux has them for one name and for a whole path.
-_LONGEST, _LONGEST_PATH = 255, 4095
-_FILMS = {".avi", ".mp4", ".mkv", ".mov"}
+# Linux's limits, in bytes, of a name and of a path.
+_MAX_NAME, _MAX_PATH = 255, 4095
+_VIDEO_SUFFIXES = {".avi", ".mp4", ".mkv", ".mov"}
 
 
-def _plain(text: str) -> str:
+def _visible(text: str) -> str:
     if not text.strip() or printable(text) != text:
-        raise ValueError("it is empty, or has characters that are not to be seen")
+        raise ValueError("it is empty, or has invisible characters")
     return text.strip()
 
 
-_Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+_Text = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_visible)]
 
 
 class ContentCall(BaseModel):
-    """The fields of the call, without the key."""
+    """The fields of the call, except the key."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
 
     upload_id: _Text = Field(description="The AnnotationContentUpload it is for.")
     project_id: _Text = Field(description="The AnnotationProject of the tasks.")
-    frame_rate: int = Field(gt=0, le=1000, description="How many frames of a second are taken.")
-    content_path: _Text = Field(description="Where the file lies below the content root.")
-    force_write: Literal[0, 1] = Field(description="1 makes tasks anew that there are already.")
+    frame_rate: int = Field(gt=0, le=1000, description="How many frames per second become frames of tasks.")
+    content_path: _Text = Field(description="The path of the content below the content root.")
+    force_write: Literal[0, 1] = Field(description="1 replaces tasks that exist already.")
     auto_anno_version: int = Field(ge=0, le=1_000_000, description="Which automatic annotation; 0 for none.")
     request_type: Literal[0, 1, 2] = Field(description="0: tasks; 1: tasks and annotations; 2: annotations alone.")
     content_type: Literal[1, 2] = Field(1, description="1: a video; 2: images, as a zip file or a directory.")
 
     @property
     def images(self) -> bool:
-        """Whether it is about images."""
+        """Whether the content is images."""
         return self.content_type == IMAGES
 
     def facts(self) -> dict[str, Any]:
-        """For the job."""
+        """The facts of its job."""
         return {**self.model_dump(), "talk": None}
 
 
@@ -66,36 +66,34 @@ SCHEMA: Mapping[str, Any] = {
 
 
 def type_of(path: str) -> int:
-    """The content type that a file name tells."""
-    return VIDEO if PurePosixPath(path).suffix.lower() in _FILMS else IMAGES
+    """The content type that a file name suggests."""
+    return VIDEO if PurePosixPath(path).suffix.lower() in _VIDEO_SUFFIXES else IMAGES
 
 
 def read_call(fields: Mapping[str, Any], auth_key: str) -> ContentCall:
-    """The call. Declined with 401 for another key, 400 for what is missing or no such value, one sentence for all of it."""
+    """The call. Declined with 401 for a wrong key, and 400, with all faults in one text, for fields that are missing or wrong."""
     given = fields.get("auth_key")
     if given is None or given == "":
         raise Declined(400, "auth_key is missing: send the key of the settings.")
     if not hmac.compare_digest(str(given).encode(errors="replace"), auth_key.encode()):
-        raise Declined(401, "auth_key is not the key of the settings.")
+        raise Declined(401, "auth_key is not the key of the settings: send the right one.")
     try:
-        return ContentCall.model_validate({name: _read(name, value) for name, value in fields.items()})
+        return ContentCall.model_validate({name: _convert(name, value) for name, value in fields.items()})
     except ValidationError as error:
         raise Declined(400, " ".join(_fault(detail) for detail in error.errors())) from None
 
 
-_WHOLE = re.compile(r"-?[0-9]{1,11}")
+_INTEGER = re.compile(r"-?[0-9]{1,11}")
 _NUMBERS = {"frame_rate", "force_write", "auto_anno_version", "request_type", "content_type"}
 
 
-def _read(name: str, value: Any) -> Any:
-    """A form has texts where JSON has numbers."""
+def _convert(name: str, value: Any) -> Any:
+    """A field as JSON has it, since a form sends numbers as text."""
     if name not in _NUMBERS:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    # To JSON true is no 1, and to Python it is.
-    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value.strip()) else _no_truth(value)
-
-
-def _no_truth(value: Any) -> Any:
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        return int(value)
+    # Python takes True for 1, which JSON does not.
     return str(value).lower() if isinstance(value, bool) else value
 
 
@@ -107,9 +105,9 @@ def _fault(error: Mapping[str, Any]) -> str:
 
 
 def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, offer: Offer) -> None:
-    """The service's rules of what may be asked of an upload that has so many `tasks` now. Declined with 409 or 422."""
+    """The service's rules of what may be asked of an upload that has this number of `tasks`. Declined with 409 or 422."""
     if (project := upload.get("projectId")) not in {None, ""} and str(project) != call.project_id:
-        raise Declined(422, f"The upload is one of the project {quoted(str(project)[:80])}: send that as project_id.")
+        raise Declined(422, f"The upload belongs to the project {quoted(str(project)[:80])}: send that as project_id.")
     if call.request_type == ONLY_TASKS and call.auto_anno_version:
         raise Declined(422, "Request type 0 makes tasks without annotations: send auto_anno_version 0 with it.")
     if call.request_type != ONLY_TASKS:
@@ -117,16 +115,16 @@ def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, offer:
     if call.request_type == ONLY_BOXES:
         _check_tasks(upload, tasks, offer)
     elif tasks and not call.force_write:
-        raise Declined(409, "The upload has tasks already: send force_write 1 to make them anew.")
+        raise Declined(409, "The upload has tasks already: send force_write 1 to replace them.")
 
 
 def _check_version(version: int, upload: Mapping[str, Any], offer: Offer) -> None:
     if not version:
-        raise Declined(422, "Request types 1 and 2 annotate: say by auto_anno_version which version, 1 or more.")
+        raise Declined(422, "Request types 1 and 2 annotate: send the version, 1 or more, as auto_anno_version.")
     if offer.versions is not None and version not in offer.versions:
         known = ", ".join(map(str, sorted(offer.versions)))
         raise Declined(422, f"There is no version {version} of automatic annotation here, only {known}.")
-    # One that was not done made no boxes, whatever version it was asked for.
+    # An upload that is not done has no boxes, whatever version was requested.
     stored = _stored(upload, "request_annotation_version", 0) if upload.get("status") == DONE else 0
     if version <= stored:
         raise Declined(409, f"The upload is annotated by version {stored} already: send an auto_anno_version above it.")
@@ -144,7 +142,7 @@ def _check_tasks(upload: Mapping[str, Any], tasks: int, offer: Offer) -> None:
 
 
 def _stored(upload: Mapping[str, Any], name: str, unset: int) -> int:
-    """A number of the upload's document, which other systems write, too."""
+    """A number of the upload's document, which other systems write too."""
     value = upload.get(name)
     if value is None or value == "":
         return unset
@@ -155,24 +153,29 @@ def _stored(upload: Mapping[str, Any], name: str, unset: int) -> int:
 
 
 def content_at(call: ContentCall, root: Path, prefix: str = "") -> Path:
-    """The file or directory that is meant, below `root`, for which `prefix` may stand in the call. Declined with 422 where it leads elsewhere or is not there; blocking."""
+    """The file or directory of the call, below `root`, which the call may write as `prefix`. Blocks.
+
+    Declined with 422 where the path leads out of `root`, or nothing suitable is there.
+    """
     asked, shown = PurePosixPath(call.content_path), quoted(call.content_path)
     if prefix and asked.is_relative_to(prefix):
         asked = asked.relative_to(prefix)
     base = root.resolve()
     path = base / (asked.relative_to(base) if asked.is_absolute() and asked.is_relative_to(base) else asked)
     if ".." in asked.parts or path.resolve() != path or not path.is_relative_to(base):
-        raise Declined(422, f"content_path {shown} leads out of the content root, or over a link: name a file in it.")
-    if any(len(part.encode()) > _LONGEST for part in path.parts) or len(str(path).encode()) > _LONGEST_PATH:
-        raise Declined(422, f"content_path {shown} is longer than any file's name can be: name a file that is there.")
+        raise Declined(
+            422, f"content_path {shown} leads out of the content root, or through a link: name a file in it."
+        )
+    if any(len(part.encode()) > _MAX_NAME for part in path.parts) or len(str(path).encode()) > _MAX_PATH:
+        raise Declined(422, f"content_path {shown} is longer than a file name can be: name a file that exists.")
     if path == base:
         raise Declined(422, f"content_path {shown} is the content root itself: name a file or a directory in it.")
     if call.images:
         if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")):
             raise Declined(422, f"There is no zip file or directory {shown} below the content root.")
         return path
-    if path.suffix.lower() not in _FILMS:
-        raise Declined(422, f"{shown} is no video by its name: {', '.join(sorted(_FILMS))} are worked on.")
+    if path.suffix.lower() not in _VIDEO_SUFFIXES:
+        raise Declined(422, f"{shown} is no video by its name: vidd takes {', '.join(sorted(_VIDEO_SUFFIXES))}.")
     if not path.is_file():
         raise Declined(422, f"There is no file {shown} below the content root.")
     return path

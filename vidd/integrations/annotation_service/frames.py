@@ -1,4 +1,4 @@
-"""The frames of an upload with their boxes and images, task by task: never more in memory than one task has."""
+"""Reads the frames of an upload with their boxes and images, one task at a time to save memory."""
 
 from __future__ import annotations
 
@@ -16,68 +16,68 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class Framed(NamedTuple):
-    """A frame, the boxes in it, and the paths of its image and the small one below the tree of tasks, where they are."""
+class UploadFrame(NamedTuple):
+    """A frame, its boxes, and the paths of its image and thumbnail below the tree of tasks; None where there is none."""
 
     sample: Sample
     boxes: Sequence[Mapping[str, Any]]
     image: str | None
-    small: str | None
+    thumbnail: str | None
 
 
-class Tasked(NamedTuple):
+class UploadTask(NamedTuple):
     """A task and its frames."""
 
     task: Task
-    frames: Sequence[Framed]
+    frames: Sequence[UploadFrame]
 
 
-def frames_of(listed: TaskList, manifest: Path, annotations: Path | None, tree: Path) -> Iterator[Tasked]:
-    """Read the manifest and, beside it, the annotations, which must be in its order. Blocks while it reads.
+def read_tasks(listed: TaskList, manifest: Path, annotations: Path | None, tree: Path) -> Iterator[UploadTask]:
+    """Read the manifest, and the annotations, which must be in the same order. Blocks.
 
-    Refused where the files do not go together: then one of them is of another making.
+    Refused where the files do not match: then they are of different runs.
     """
-    named = {one.name: one for one in listed.tasks}
+    unread = {task.name: task for task in listed.tasks}
     boxes = _Boxes(annotations)
     with manifest.open() as lines:
         for group in grouped(lines):
             name = group[0].task
-            task = named.pop(name, None)
+            task = unread.pop(name, None)
             frames = [
-                Framed(
+                UploadFrame(
                     sample,
-                    boxes.of(sample),
-                    _there(tree, f"{name}/{sample.index}.jpg"),
-                    _there(tree, f"{name}/{sample.index}_thumbnail.jpg"),
+                    boxes.of_frame(sample),
+                    _existing(tree, f"{name}/{sample.index}.jpg"),
+                    _existing(tree, f"{name}/{sample.index}_thumbnail.jpg"),
                 )
                 for sample in group
             ]
             if task is None or len(frames) != task.frames:
                 raise Refused(f"The manifest and the list of tasks differ in {name!r}: run the step frames again.")
-            yield Tasked(task, frames)
+            yield UploadTask(task, frames)
     boxes.check_end()
-    if named:
-        raise Refused(f"The manifest has no frame of the task {next(iter(named))!r}: run the step frames again.")
+    if unread:
+        raise Refused(f"The manifest has no frame of the task {next(iter(unread))!r}: run the step frames again.")
 
 
-async def each(rows: Iterator[Tasked]) -> AsyncGenerator[Tasked, None]:
-    """The same, one by one, read in a thread."""
-    while (row := await in_thread(next, rows, None)) is not None:
-        yield row
+async def iterate_in_thread(tasks: Iterator[UploadTask]) -> AsyncGenerator[UploadTask, None]:
+    """The same tasks, read in a thread."""
+    while (task := await in_thread(next, tasks, None)) is not None:
+        yield task
 
 
-def _there(tree: Path, path: str) -> str | None:
+def _existing(tree: Path, path: str) -> str | None:
     return path if (tree / path).is_file() else None
 
 
 class _Boxes:
-    """The annotations, read along with the manifest."""
+    """The boxes of the annotations, read along with the manifest."""
 
     def __init__(self, path: Path | None) -> None:
         self._lines = iter(()) if path is None else _lines(path)
         self._next = next(self._lines, None)
 
-    def of(self, frame: Sample) -> Sequence[Mapping[str, Any]]:
+    def of_frame(self, frame: Sample) -> Sequence[Mapping[str, Any]]:
         """The boxes in a frame."""
         row = self._next
         if row is None or (row["task"], row["index"]) != (frame.task, frame.index):
@@ -87,11 +87,11 @@ class _Boxes:
         return boxes
 
     def check_end(self) -> None:
-        """Refused where boxes are left that are in no frame."""
+        """Refused where boxes are left that belong to no frame."""
         if self._next is not None:
             where = f"{self._next['task']!r}, frame {self._next['index']}"
             raise Refused(
-                f"The annotations of {where} are of no frame of the manifest, or out of its order: annotate again."
+                f"The annotations of {where} match no frame of the manifest, or are not in its order: annotate again."
             )
 
 
@@ -101,5 +101,5 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
             try:
                 row = Seen.from_json(json.loads(line)).to_json()
             except (ValueError, TypeError):
-                raise Refused(f"Line {number} of the annotations is not as it should be: annotate again.") from None
+                raise Refused(f"Line {number} of the annotations is not valid: annotate again.") from None
             yield row

@@ -1,4 +1,4 @@
-"""What the annotation service's callers are answered: vidd's words, or the original's."""
+"""Answers of the annotation service: vidd's own, and those of the original system."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ FORM = (
 )
 
 
-def told(job: Job) -> dict[str, Any]:
-    """A job, and where more is to be learnt of it."""
+def job_reply(job: Job) -> dict[str, Any]:
+    """A job, and the links to more about it."""
     links = {"job": f"/api/jobs/{job.id}", "explain": f"/api/jobs/{job.id}/explain", "events": "/api/events"}
     return {"job": job.id, "state": job.state, "upload": job.facts["upload_id"], "links": links}
 
 
-def as_original(asked: ContentCall, tasks: Sequence[Mapping[str, Any]]) -> Reply:
-    """The original's answer to what is done: the tasks without their ids, or a word where only boxes were wanted."""
+def original_reply(asked: ContentCall, tasks: Sequence[Mapping[str, Any]]) -> Reply:
+    """The original system's answer to a finished call: its tasks without ids, or "success" where only boxes were asked for."""
     if asked.request_type == ONLY_BOXES:
         return Reply(200, '"success"')
     return Reply(200, [{name: value for name, value in task.items() if name not in _HIDDEN} for task in tasks])

@@ -1,8 +1,8 @@
-"""The annotation service's call: POST /api/processContent makes a job of an upload, and its document says how it stands.
+"""Takes calls of the annotation service (POST /api/processContent), and writes the state of their jobs into its documents.
 
-The call is the content processor's, by form or JSON. It is answered at once with the job; with `compatible` as the
-original did, after all is done and with its status codes. Progress and failures are written into the upload's document
-as they happen, and once more for everything when the daemon starts.
+The call is the content processor's, as a form or JSON. vidd answers at once with the job; with `compatible`, as the original
+did, after the job is done and with the original's status codes. Progress and failures are written into the upload's
+document as they happen, and for all uploads when the daemon starts.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 from pydantic import Field
 
 from vidd.display_text import quoted
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.annotation_service.api import SCHEMA, ContentCall, read_call
-from vidd.integrations.annotation_service.database import AnnotationBase, annotation_base
-from vidd.integrations.annotation_service.jobs import Taking, Terms
-from vidd.integrations.annotation_service.progress import Mirror
-from vidd.integrations.annotation_service.replies import FORM, as_original, told
+from vidd.integrations.annotation_service.database import AnnotationDatabase, annotation_database
+from vidd.integrations.annotation_service.jobs import Content, JobMaker
+from vidd.integrations.annotation_service.progress import UploadMirror
+from vidd.integrations.annotation_service.replies import FORM, job_reply, original_reply
 from vidd.integrations.mongodb.account import Account
 from vidd.media.probe.client import probe
 from vidd.model.job import ENDED, Job, State
@@ -31,7 +31,7 @@ from vidd.settings.secret import reveal
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
 
-# The port's own pages send no forms, and forbid it.
+# The policy of the port's own pages forbids forms.
 _FORM_POLICY = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 
@@ -40,43 +40,46 @@ class Options(Base):
 
     account: str = Field(description="The account of kind mongodb whose database the front end reads.")
     auth_key: str = Field(description="The key that callers send, as account.key, such as caller.value.")
-    root: Path = Field(description="The content root; from the state directory where it is relative.")
+    root: Path = Field(description="The content root; a relative path is from the state directory.")
     prefix: str = Field(
-        "", description="What content_path may begin with in place of the root, such as ./contents/uploads."
+        "", description="What content_path may begin with instead of the root, such as ./contents/uploads."
     )
-    pipeline: str | None = Field(None, description="Where its jobs go.")
+    pipeline: str | None = Field(None, description="The pipeline of its jobs.")
     compatible: bool = Field(
-        False, description="Answer as the original did: after all is done, errors of logic with 200."
+        False, description="Answer as the original did: after the job is done, and with 200 for declined calls."
     )
     patience: Duration = Field(3600.0, gt=0, description="With compatible: how long a call waits for its job.")
-    tell_every: Duration = Field(1.0, ge=0, description="The least time between two words on progress.")
-    priority: int = Field(0, description="The highest is worked on first.")
+    tell_every: Duration = Field(1.0, ge=0, description="The least time between two writes of progress.")
+    priority: int = Field(0, description="Jobs with the highest priority run first.")
 
 
 async def watch(options: Options, context: SourceContext) -> None:
-    """Say in the documents how jobs stand, until cancelled; take up uploads that were left."""
-    async with annotation_base(context.tools.account(options.account, Account), options.account) as base:
-        await Mirror(base, context, options.tell_every).run(_taking(options, context, base).take_up)
+    """Write the state of jobs into their documents until cancelled, and take up unfinished uploads."""
+    async with annotation_database(context.tools.account(options.account, Account), options.account) as database:
+        mirror = UploadMirror(database, context, options.tell_every)
+        await mirror.run(_job_maker(options, context, database).take_unfinished)
 
 
 def routes(options: Options, context: SourceContext) -> Sequence[SourceRoute]:
     """The call, and a form to try it with."""
     calls = _Calls(options, context)
     return (
-        SourceRoute("POST", "/api/processContent", calls.process, "Make tasks of an upload.", SCHEMA),
+        SourceRoute("POST", "/api/processContent", calls.process, "Makes tasks of an upload.", SCHEMA),
         SourceRoute("GET", "/api/processContent", calls.form, "A form to try the call with."),
     )
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Look for the content root and the key, and ask for the database."""
+    """Look for the content root and the key, and ask the database."""
     reveal(tools, options.auth_key)
     root = tools.path(options.root)
     if not root.is_dir():
-        raise Refused(f"There is no content root {root}: make it, or correct root of the source.")
-    async with annotation_base(tools.account(options.account, Account), options.account) as base:
-        await base.project("0")
-    return f"{root} is there, and the database can be read."
+        raise Refused(
+            f"There is no content root {root}: make it, or correct root of the source.", code=FaultCode.NOT_FOUND
+        )
+    async with annotation_database(tools.account(options.account, Account), options.account) as database:
+        await database.project("0")
+    return f"{root} exists, and the database can be read."
 
 
 class _Calls:
@@ -90,59 +93,60 @@ class _Calls:
         return Reply(200, FORM, "text/html", {"Content-Security-Policy": _FORM_POLICY})
 
     async def process(self, call: Call) -> Reply:
-        """Take a call."""
+        """Answer a call."""
         options = self._options
         asked = read_call(call.fields, reveal(self._context.tools, options.auth_key))
         if not options.compatible:
-            job, _ = await self._taken(asked)
-            return Reply(202, told(job), headers={"Location": f"/api/jobs/{job.id}"})
+            job, _ = await self._take(asked)
+            return Reply(202, job_reply(job), headers={"Location": f"/api/jobs/{job.id}"})
         try:
-            return await self._waited(asked)
-        except Declined as no:
-            # What the original could not do it said with 200, under a key that nobody relied on.
-            return Reply(200, {"error": no.sentence})
+            return await self._take_and_wait(asked)
+        except Declined as declined:
+            # The original answered 200 to a call it could not carry out.
+            return Reply(200, {"error": declined.sentence})
 
-    async def _waited(self, asked: ContentCall) -> Reply:
-        over = asyncio.Event()
-        ends: dict[str, Job] = {}
+    async def _take_and_wait(self, asked: ContentCall) -> Reply:
+        ended = asyncio.Event()
+        ended_jobs: dict[str, Job] = {}
 
         def note(event: Any) -> None:
             job = getattr(event, "job", None)
             if isinstance(job, Job) and job.state in ENDED | {State.PUBLISHED}:
-                ends[job.id] = job
-                over.set()
+                ended_jobs[job.id] = job
+                ended.set()
 
         with self._context.listen(note):
-            job, _ = await self._taken(asked)
+            job, _ = await self._take(asked)
             try:
                 async with asyncio.timeout(self._options.patience):
-                    while job.id not in ends and job.state not in ENDED:
-                        over.clear()
-                        await over.wait()
+                    while job.id not in ended_jobs and job.state not in ENDED:
+                        ended.clear()
+                        await ended.wait()
             except TimeoutError:
-                raise RetryLater(f"The job {job.id} is not done yet; ask again later.", after=60) from None
-        job = ends.get(job.id, job)
+                raise RetryLater(
+                    f"The job {job.id} is not done yet; ask again later.", code=FaultCode.PENDING, after=60
+                ) from None
+        job = ended_jobs.get(job.id, job)
         if job.state is not State.PUBLISHED:
-            raise Declined(422, job.reason or "It came to nothing.")
+            raise Declined(422, job.reason or "The job failed.")
         account = self._context.tools.account(self._options.account, Account)
-        async with annotation_base(account, self._options.account) as base:
-            return as_original(asked, await base.tasks(asked.upload_id))
+        async with annotation_database(account, self._options.account) as database:
+            return original_reply(asked, await database.tasks(asked.upload_id))
 
-    async def _taken(self, asked: ContentCall) -> tuple[Job, bool]:
+    async def _take(self, asked: ContentCall) -> tuple[Job, bool]:
         options, context = self._options, self._context
         account = context.tools.account(options.account, Account)
-        async with annotation_base(account, options.account) as base:
+        async with annotation_database(account, options.account) as database:
             try:
-                return await _taking(options, context, base).take(asked)
-            except Declined as no:
-                # Who reads the documents does not see what the caller was answered.
-                await base.declined(asked.upload_id, no.sentence, context.tools.clock.now())
+                return await _job_maker(options, context, database).take(asked)
+            except Declined as declined:
+                # People who read the documents do not see the answer to the call.
+                await database.decline_upload(asked.upload_id, declined.sentence, context.tools.clock.now())
                 raise
 
 
-def _taking(options: Options, context: SourceContext, base: AnnotationBase) -> Taking:
-    terms = Terms(options.root, options.prefix, options.priority)
-    return Taking(terms, context, base, partial(_check_rate, context))
+def _job_maker(options: Options, context: SourceContext, database: AnnotationDatabase) -> JobMaker:
+    return JobMaker(Content(options.root, options.prefix, options.priority), context, database, _check_rate)
 
 
 async def _check_rate(context: SourceContext, asked: ContentCall, path: Path) -> None:
@@ -155,5 +159,5 @@ async def _check_rate(context: SourceContext, asked: ContentCall, path: Path) ->
     if video.rate and exceeds(asked.frame_rate, video.rate):
         raise Declined(
             422,
-            f"{asked.frame_rate} frames a second are asked for, and {quoted(path.name)} has {video.rate:.5g}: ask for fewer.",
+            f"The call asks for {asked.frame_rate} frames a second, and {quoted(path.name)} has {video.rate:.5g}: ask for fewer.",
         )

@@ -1,1 +1,1 @@
-"""Data sets: frames that people annotated, as objects and lists that a training program reads."""
+"""Data sets: annotated frames as objects and lists that a training program reads."""

@@ -1,4 +1,4 @@
-"""What is read of a data set's tasks and frames, and what is written into them."""
+"""What vidd reads of a data set's tasks and frames, and what it writes into them."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from vidd.integrations.datasets.labels import Mark
 
 @dataclass(frozen=True, slots=True)
 class TaskDocument:
-    """A task: `film` is the key of its video, `drawn_on` the size (pixels) that its boxes were drawn on.
-
-    `versions` are those that it says it is in.
-    """
+    """A task: the key of its `video`, the size in pixels that its boxes were `drawn_on`, the `versions` it says it is in."""
 
     name: str
-    film: str | None
+    video: str | None
     drawn_on: tuple[float, float] | None
     versions: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class FrameDocument:
-    """A frame: `picture` is the key of its stored picture, `entry` what it says of this version, None where nothing."""
+    """A frame: the keys of its stored `image` and `thumbnail`, its `marks`, and its `entry` of this version.
+
+    `has_versions` is False where the document has no list of versions yet.
+    """
 
     id: str
     number: int
-    picture: str | None
-    small: str | None
+    image: str | None
+    thumbnail: str | None
     marks: Sequence[Mark]
     entry: Mapping[str, Any] | None
-    listed: bool
+    has_versions: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FrameChange:
-    """What a frame is to say: `entry` of the version, and `urls` where it had none."""
+    """What vidd writes into a frame: its `entry` of the version, and `urls` that it lacked."""
 
     id: str
     entry: Mapping[str, Any]
     urls: Mapping[str, str] = field(default_factory=dict)
-    listed: bool = True
+    has_versions: bool = True
 
     def to_json(self) -> list[Any]:
-        """As plain JSON types."""
-        return [self.id, dict(self.entry), dict(self.urls), self.listed]
+        """As plain JSON types; `FrameChange(*row)` reads it."""
+        return [self.id, dict(self.entry), dict(self.urls), self.has_versions]

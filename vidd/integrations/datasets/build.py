@@ -1,4 +1,4 @@
-"""Makes one task's files after another, below a job's directory: looks at what is there, fetches pictures, has a child make the rest."""
+"""Builds the files of one task after another, below a job's directory: lists what exists, downloads images, runs a worker."""
 
 from __future__ import annotations
 
@@ -16,186 +16,194 @@ from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.disk_space import check_free_space
 from vidd.integrations.aws.account import head
-from vidd.integrations.aws.s3_tree import ListedObject, list_objects
-from vidd.integrations.datasets.download import bring
+from vidd.integrations.aws.s3_tree import Listed, listed
+from vidd.integrations.datasets.download import download
 from vidd.integrations.datasets.model import mark_to_json
-from vidd.integrations.datasets.plan import ROOT, Found, Seen, TaskPlan
-from vidd.processes.worker_client import WorkerDied, run_worker
+from vidd.integrations.datasets.plan import ROOT, Inventory, TaskInput, TaskPlan
+from vidd.processes.worker_client import Silent, run_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vidd.integrations.datasets.annotations import FrameDocument, TaskDocument
+    from vidd.integrations.datasets.build_record import BuildRecord
+    from vidd.integrations.datasets.connection import Connection
     from vidd.integrations.datasets.model import Version
-    from vidd.integrations.datasets.options import Open
-    from vidd.integrations.datasets.plan import Frame, Manner
-    from vidd.integrations.datasets.split_record import Ledger
+    from vidd.integrations.datasets.plan import BuildSettings, PlannedFrame
     from vidd.ports import StepContext
 
 TREE = "objects"
-_FETCHED, _MADE = ".pictures", ".made.jsonl"
+_WORKER = "vidd.integrations.datasets.worker.main"
+_DOWNLOADS, _ORDERS, _MADE = ".pictures", ".orders.json", ".made.jsonl"
 _MEMORY = 8 << 30
 _QUIET = 600.0
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """Where and how files are made. Keys are paths below `tree`."""
+class Builder:
+    """Builds the tasks of one version. Keys are paths below `tree`."""
 
     context: StepContext
-    open: Open
-    ledger: Ledger
-    manner: Manner
+    connection: Connection
+    record: BuildRecord
+    settings: BuildSettings
     at_once: int
 
     @property
     def tree(self) -> Path:
-        """The directory of the objects that are to be sent."""
+        """The directory of the objects to send."""
         return self.context.directory / TREE
 
-    async def task(self, version: Version, task: str) -> TaskPlan:
-        """Make what a task lacks. Refused with what is wrong with it, as the end of a sentence."""
-        documents = self.open.documents
+    async def build_task(self, version: Version, task: str) -> TaskPlan:
+        """Make what a task lacks. Refused with what is wrong with the task, as the end of a sentence."""
+        documents = self.connection.documents
         document = await documents.task(task)
         frames = [frame async for frame in documents.frames(task, version.id)]
         if not frames:
             raise Refused("it has no frames: take it out of the version's taskList, or make its frames")
-        seen = await self._seen(version, task, document, frames)
-        page = await in_thread(self.ledger.read, task)
-        plan = await in_thread(TaskPlan, version, Found(task, document, frames, seen, page), self.manner)
-        if orders := plan.orders():
-            await self._make(plan, orders)
-            await in_thread(self.ledger.write, task, page)
+        inventory = await self._take_inventory(version, task, document, frames)
+        record = await in_thread(self.record.read, task)
+        plan = await in_thread(TaskPlan, version, TaskInput(task, document, frames, inventory, record), self.settings)
+        if incomplete := plan.incomplete_frames():
+            await self._build_frames(plan, incomplete)
+            await in_thread(self.record.write, task, record)
         return plan
 
-    async def _seen(self, version: Version, task: str, document: TaskDocument, frames: Sequence[FrameDocument]) -> Seen:
-        here = self.open
+    async def _take_inventory(
+        self, version: Version, task: str, document: TaskDocument, frames: Sequence[FrameDocument]
+    ) -> Inventory:
+        here = self.connection
         root = f"{ROOT}/{version.group}/{task}/"
-        there = await listed(here.s3, here.bucket, root, here.sleep)
-        pictures = {
-            key: listing for frame in frames if (key := frame.picture) and (listing := there.get(key)) is not None
-        }
-        if away := [key for frame in frames if (key := frame.picture) and not key.startswith(root)]:
-            around = os.path.commonpath([key.rpartition("/")[0] for key in away])
-            found = await list_objects(here.s3, here.bucket, f"{around}/" if around else "", here.sleep)
-            pictures |= {key: found[key] for key in away if key in found}
-        lacking = any(frame.picture not in pictures for frame in frames)
-        film = await self._listed(document.film) if document.film is not None and lacking else None
-        return Seen(there, pictures, film, self.is_here)
+        objects = await listed(here.s3, here.bucket, root, here.sleep)
+        stored = [frame.image for frame in frames if frame.image]
+        images = {key: objects[key] for key in stored if key in objects}
+        if elsewhere := [key for key in stored if not key.startswith(root)]:
+            directory = os.path.commonpath([key.rpartition("/")[0] for key in elsewhere])
+            found = await listed(here.s3, here.bucket, f"{directory}/" if directory else "", here.sleep)
+            images |= {key: found[key] for key in elsewhere if key in found}
+        needs_video = document.video is not None and any(frame.image not in images for frame in frames)
+        video = await self._find_object(str(document.video)) if needs_video else None
+        return Inventory(objects, images, video, self.is_built)
 
-    async def _listed(self, key: str) -> ListedObject | None:
-        here = self.open
+    async def _find_object(self, key: str) -> Listed | None:
+        here = self.connection
 
-        async def look() -> dict[str, Any] | None:
+        async def ask() -> dict[str, Any] | None:
             return await head(here.s3, here.bucket, key)
 
-        found = await retry(look, sleep=here.sleep)
-        return ListedObject(int(found["ContentLength"]), str(found["ETag"]).strip('"')) if found is not None else None
+        found = await retry(ask, sleep=here.sleep)
+        return Listed(int(found["ContentLength"]), str(found["ETag"]).strip('"')) if found is not None else None
 
-    def is_here(self, key: str, one: ListedObject) -> bool:
-        """Whether this object was made by an attempt that was cut off later."""
+    def is_built(self, key: str, expected: Listed) -> bool:
+        """Whether an earlier, interrupted attempt built this object."""
         path = self.tree / key
-        if not path.is_file() or path.stat().st_size != one.size:
+        if not path.is_file() or path.stat().st_size != expected.size:
             return False
         with path.open("rb") as file:
-            return hashlib.file_digest(file, _md5).hexdigest() == one.etag
+            return hashlib.file_digest(file, _md5).hexdigest() == expected.etag
 
-    async def _make(self, plan: TaskPlan, frames: Sequence[Frame]) -> None:
-        room = self.context.directory / _FETCHED
-        await in_thread(_empty, room)
-        fetched = await self._fetch(plan, frames, room)
-        film = None
+    async def _build_frames(self, plan: TaskPlan, frames: Sequence[PlannedFrame]) -> None:
+        directory = self.context.directory / _DOWNLOADS
+        await in_thread(_make_empty, directory)
+        images = await self._download_images(plan, frames, directory)
+        video = None
         if any(frame.image is None and frame.source is None for frame in frames):
-            film = room / "film"
-            await self._bring(str(plan.document.film), film, plan.seen.film)
+            video = directory / "film"
+            await self._download(str(plan.document.video), video, plan.inventory.video)
         orders = {
-            "room": str(self.tree),
-            "film": str(film) if film else None,
+            "directory": str(self.tree),
+            "video": str(video) if video else None,
             "name": plan.document.name,
-            "quality": self.manner.quality,
-            "largest": self.manner.largest,
+            "quality": self.settings.quality,
+            "largest": self.settings.largest,
             "labels": plan.version.labels,
             "drawn_on": list(plan.document.drawn_on) if plan.document.drawn_on else None,
-            "frames": [_order(frame, fetched.get(frame.document.number)) for frame in frames],
+            "frames": [_frame_order(frame, images.get(frame.document.number)) for frame in frames],
         }
 
-        def heard(said: Mapping[str, Any]) -> None:
-            plan.settle(said["frame"], said["size"], said["made"])
+        def record(answer: Mapping[str, Any]) -> None:
+            plan.record_frame(answer["frame"], answer["size"], answer["made"])
 
-        await self.child("pictures", orders, heard)
-        await in_thread(shutil.rmtree, room)
+        await self.run_worker("frames", orders, record)
+        await in_thread(shutil.rmtree, directory)
 
-    async def _fetch(self, plan: TaskPlan, frames: Sequence[Frame], room: Path) -> dict[int, Path]:
-        """The pictures that a child must see, by the frames' numbers."""
-        places: dict[int, Path] = {}
-        wanted: list[tuple[str, Path, Listed | None]] = []
+    async def _download_images(
+        self, plan: TaskPlan, frames: Sequence[PlannedFrame], directory: Path
+    ) -> dict[int, Path]:
+        """The files of the images that the worker must see, by the frames' numbers."""
+        paths: dict[int, Path] = {}
+        missing: list[tuple[str, Path, Listed | None]] = []
         for frame in frames:
-            if not _needs_picture(frame) or (frame.image is None and frame.source is None):
+            if not frame.needs_image or (frame.image is None and frame.source is None):
                 continue
-            number, here = frame.document.number, self.tree / frame.keys.image
-            key = frame.keys.image if frame.image is not None else str(frame.source)
-            found = plan.seen.there.get(key) if frame.image is not None else plan.seen.pictures[key]
-            if frame.image is not None and (found is None or found.etag != frame.image):
-                places[number] = here
+            number = frame.document.number
+            if frame.image is None:
+                source = str(frame.source)
+                paths[number] = directory / str(number)
+                missing.append((source, paths[number], plan.inventory.images[source]))
+                continue
+            existing = plan.inventory.objects.get(frame.keys.image)
+            if existing is None or existing.etag != frame.image:
+                paths[number] = self.tree / frame.keys.image
             else:
-                places[number] = room / str(number)
-                wanted.append((key, places[number], found))
+                paths[number] = directory / str(number)
+                missing.append((frame.keys.image, paths[number], existing))
 
-        async def one_of_them(row: tuple[str, Path, ListedObject | None]) -> None:
-            await self._bring(*row)
+        async def fetch(row: tuple[str, Path, Listed | None]) -> None:
+            await self._download(*row)
 
-        await gather_bounded(self.at_once, wanted, one_of_them)
-        return places
+        await gather_bounded(self.at_once, missing, fetch)
+        return paths
 
-    async def _bring(self, key: str, path: Path, found: ListedObject | None) -> None:
-        here, context = self.open, self.context
-        if found is None:
-            raise Refused(f"{key!a} is not in the bucket: put it there again")
-        check_free_space(context.directory, context.tools.encoder.disk_reserve, found.size)
-        await bring(here, key, path, found)
-
-    async def get(self, key: str, path: Path, etag: str) -> None:
-        """Fetch an object that is known by its sum."""
-        found = await self._listed(key)
-        if found is None or found.etag != etag:
-            raise Refused(f"{key!a} was replaced while the data set was made: ask for it again")
-        await self._bring(key, path, found)
-
-    async def child(self, what: str, orders: Mapping[str, Any], heard: Callable[[Mapping[str, Any]], None]) -> None:
-        """Have it done, and hear of each thing that was made; Refused or RetryLater with the child's sentence."""
+    async def _download(self, key: str, path: Path, found: Listed | None) -> None:
         context = self.context
-        made = context.directory / _MADE
-        question = {"ask": what, "orders": orders, "made": str(made)}
+        if found is None:
+            raise Refused(f"{key!a} is not in the bucket: put it there again", code=FaultCode.NOT_FOUND)
+        check_free_space(context.directory, context.tools.encoder.disk_reserve, found.size)
+        await download(self.connection, key, path, found)
+
+    async def fetch(self, key: str, path: Path, etag: str) -> None:
+        """Download an object whose checksum is known. Refused where it was replaced."""
+        found = await self._find_object(key)
+        if found is None or found.etag != etag:
+            raise Refused(
+                f"{key!a} was replaced while vidd built the data set: ask for it again", code=FaultCode.CONFLICT
+            )
+        await self._download(key, path, found)
+
+    async def run_worker(
+        self, task: str, orders: Mapping[str, Any], record: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """Have a worker carry out the orders, and `record` each thing it made. Refused or RetryLater with its sentence."""
+        context = self.context
+        orders_file, made_file = context.directory / _ORDERS, context.directory / _MADE
+        await in_thread(orders_file.write_text, json.dumps(orders))
+        files = {"task": task, "orders": str(orders_file), "made": str(made_file)}
         memory = context.tools.encoder.memory or _MEMORY
         try:
-            async with context.slot():
-                await run_worker(
-                    "vidd.integrations.datasets.worker.main", question, context, quiet=_QUIET, memory=memory
-                )
-        except WorkerDied as died:
+            async with context.place():
+                await run_worker(_WORKER, files, context, quiet=_QUIET, memory=memory)
+        except Silent as silent:
             raise RetryLater(
-                f"The files could not be made (exit {died.code}).", code=FaultCode.INTERRUPTED, said=died.stderr
+                f"The worker that makes the files of the data set ended without an answer ({silent}); vidd will retry.",
+                code=FaultCode.INTERRUPTED,
+                said=silent.said,
             ) from None
-        for line in (await in_thread(made.read_text)).splitlines():
-            heard(json.loads(line))
-        made.unlink()
+        for line in (await in_thread(made_file.read_text)).splitlines():
+            record(json.loads(line))
+        orders_file.unlink()
+        made_file.unlink()
 
 
-def _needs_picture(one: Frame) -> bool:
-    wanted = one.want
-    pixels = "image" in wanted or "small" in wanted or any("image" in value for value in wanted["changed"].values())
-    return pixels or one.size is None
-
-
-def _order(one: Frame, picture: Path | None) -> dict[str, Any]:
-    from_film = one.image is None and one.source is None
+def _frame_order(frame: PlannedFrame, image: Path | None) -> dict[str, Any]:
+    from_video = frame.image is None and frame.source is None
     return {
-        "number": one.document.number,
-        "index": one.document.number if from_film else None,
-        "picture": str(picture) if picture else None,
-        "size": one.size,
-        "marks": [mark_to_json(mark) for mark in one.document.marks],
-        "want": one.want,
+        "number": frame.document.number,
+        "index": frame.document.number if from_video else None,
+        "image": str(image) if image else None,
+        "size": frame.size,
+        "marks": [mark_to_json(mark) for mark in frame.document.marks],
+        "missing": frame.missing,
     }
 
 
@@ -203,6 +211,6 @@ def _md5() -> Any:
     return hashlib.md5(usedforsecurity=False)
 
 
-def _empty(room: Path) -> None:
-    shutil.rmtree(room, ignore_errors=True)
-    room.mkdir()
+def _make_empty(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()

@@ -1,4 +1,4 @@
-"""A data set's documents in MongoDB, in the shapes that a front end reads and writes besides."""
+"""Reads and writes the documents of data sets in MongoDB, in the shapes that the front end uses."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.integrations.annotation_service.database import key as any_id
 from vidd.integrations.annotation_service.documents import FRAMES, FRAMES_BY_TASK, TASKS
 from vidd.integrations.datasets.annotations import FrameChange, FrameDocument, TaskDocument
 from vidd.integrations.datasets.model import Version, mark_from, version_of
 from vidd.integrations.mongodb.account import Database, Document
-from vidd.integrations.mongodb.errors import asking
+from vidd.integrations.mongodb.errors import map_errors
 
 PENDING, COMPLETE = "pending", "complete"
 _BATCH = 500
@@ -24,7 +24,10 @@ _FIELDS = ("frameId", "boxes", "imageUrl", "thumbnailUrl", "datasetVersions")
 
 
 class Documents:
-    """Every call may say RetryLater, and may be made again. `key_of` is the key that an address means."""
+    """The documents of one database. Every call may raise RetryLater, and may be repeated.
+
+    `key_of` gives the key of the object that an address names.
+    """
 
     def __init__(self, db: Database, name: str, key_of: Callable[[str], str] = str) -> None:
         self._db, self._name, self._key_of = db, name, key_of
@@ -32,45 +35,50 @@ class Documents:
         self._tasks, self._frames = db[TASKS], db[FRAMES]
 
     async def find(self, version_id: str) -> Document | None:
-        """A version's document."""
-        with asking("looking up a data set version", self._name):
+        """The document of a version; None where there is none."""
+        with map_errors("looking up a data set version", self._name):
             return await self._versions.find_one({"_id": any_id(version_id)})
 
     async def version(self, version_id: str) -> Version:
-        """A version; Refused where there is none, or it cannot be made sense of."""
+        """A version. Refused where there is none, where it is not valid, or where its number is that of an older one."""
         found = await self.find(version_id)
         if found is None:
-            raise Refused(f"There is no data set version {version_id[:80]!a}: give the _id of one.")
+            raise Refused(
+                f"There is no data set version {version_id[:80]!a}: give the _id of one.", code=FaultCode.NOT_FOUND
+            )
         version = version_of(found)
-        with asking("looking for the versions of a group", self._name):
+        with map_errors("looking for the versions of a group", self._name):
             group = self._versions.find({"dataSetGroupId": found["dataSetGroupId"]}, {"versionNo": 1})
             twins = [
                 str(document["_id"]) async for document in group if str(document.get("versionNo")) == version.number
             ]
         if (first := min(twins, default=version.id)) < version.id:
             raise Refused(
-                f"The data set version {version.id} has the versionNo {version.number} of another one of its group ({first}),"
-                " whose texts it would write over: give it a number of its own."
+                f"The data set version {version.id} has the versionNo {version.number} of another version of its group"
+                f" ({first}), whose text files it would overwrite: give it a number of its own.",
+                code=FaultCode.CONFLICT,
             )
         return version
 
     async def pending(self) -> list[str]:
-        """The versions that wait to be made, oldest first."""
-        with asking("looking for pending data sets", self._name):
+        """The versions whose state is pending, oldest first."""
+        with map_errors("looking for pending data sets", self._name):
             found = self._versions.find({"taskStatus.state": PENDING}, {"_id": 1}, sort=[("_id", 1)])
             return [str(document["_id"]) async for document in found]
 
-    async def ready(self) -> None:
-        """The index that the frames of a task are found by."""
-        with asking("making an index", self._name):
+    async def create_index(self) -> None:
+        """Create the index by which the frames of a task are found."""
+        with map_errors("making an index", self._name):
             await self._frames.create_index(FRAMES_BY_TASK)
 
     async def task(self, task_id: str) -> TaskDocument:
-        """A task; Refused where there is none."""
-        with asking("looking up a task", self._name):
+        """A task. Refused where there is none."""
+        with map_errors("looking up a task", self._name):
             found = await self._tasks.find_one({"_id": any_id(task_id)})
         if found is None:
-            raise Refused(f"there is no task {task_id}: take it out of the version's taskList")
+            raise Refused(
+                f"there is no task {task_id}: take it out of the version's taskList", code=FaultCode.NOT_FOUND
+            )
         sides = [found.get(name) for name in ("videoResolutionWidth", "videoResolutionHeight")]
         size = [float(side) for side in sides if isinstance(side, int | float) and side > 0]
         return TaskDocument(
@@ -81,20 +89,20 @@ class Documents:
         )
 
     async def members(self, version_id: str) -> list[str]:
-        """The tasks that say that they are in the version."""
-        with asking("looking for the tasks of a data set", self._name):
+        """The tasks whose documents say that they are in the version."""
+        with map_errors("looking for the tasks of a data set", self._name):
             found = self._tasks.find({"datasetVersions.versionId": any_id(version_id)}, {"_id": 1})
             return [str(document["_id"]) async for document in found]
 
     async def frames(self, task_id: str, version_id: str) -> AsyncIterator[FrameDocument]:
-        """The frames of a task, by their numbers; Refused, after them, where some make no sense."""
+        """The frames of a task, by their numbers. Refused, after the last of them, where some are not valid."""
         faults: list[str] = []
-        with asking("reading frames", self._name):
+        with map_errors("reading frames", self._name):
             found = self._frames.find(
                 {"taskId": any_id(task_id)}, dict.fromkeys(_FIELDS, 1), sort=[("frameId", 1)], batch_size=_BATCH
             )
             before = 0
-            async with aclosing(_each(found)) as documents:
+            async with aclosing(_iterate(found)) as documents:
                 async for document in documents:
                     try:
                         frame = self._frame(document, version_id, before)
@@ -110,60 +118,63 @@ class Documents:
     def _key(self, address: Any) -> str | None:
         return self._key_of(address) or None if isinstance(address, str) else None
 
-    def _frame(self, one: Document, version_id: str, before: int) -> FrameDocument:
-        number = _whole(one.get("frameId"))
+    def _frame(self, document: Document, version_id: str, before: int) -> FrameDocument:
+        number = _whole_number(document.get("frameId"))
         if number is None or number < 1:
             raise Refused(
-                f"the frame {one['_id']} has no frameId that counts from 1 ({one.get('frameId')!r}): correct it"
+                f"the frameId of the frame {document['_id']} is no number from 1 on ({document.get('frameId')!r}): correct it"
             )
         if number == before:
-            raise Refused(f"it has two frames with the frameId {before}: take one of them away")
-        entries = one.get("datasetVersions")
+            raise Refused(f"it has two frames with the frameId {before}: remove one of them")
+        entries = document.get("datasetVersions")
         mine = [
             entry for entry in entries or () if isinstance(entry, dict) and str(entry.get("versionId")) == version_id
         ]
         marks = []
-        for at, box in enumerate(one.get("boxes") or ()):
+        for position, box in enumerate(document.get("boxes") or (), 1):
             try:
                 marks.append(mark_from(box))
             except ValueError as error:
                 raise Refused(
-                    f"box {at + 1} of frame {number} makes no sense ({error}): correct or remove it"
+                    f"box {position} of frame {number} is not valid ({error}): correct or remove it"
                 ) from None
         return FrameDocument(
-            str(one["_id"]),
+            str(document["_id"]),
             number,
-            self._key(one.get("imageUrl")),
-            self._key(one.get("thumbnailUrl")),
+            self._key(document.get("imageUrl")),
+            self._key(document.get("thumbnailUrl")),
             marks,
             mine[0] if mine else None,
             isinstance(entries, list),
         )
 
-    async def begin(self, version: Version, *, anew: Iterable[str] | None = None) -> None:
-        """Say that the version is not whole: all of it where it never was, else the tasks that change (`anew`)."""
+    async def mark_pending(self, version: Version, *, changing: Iterable[str] | None = None) -> None:
+        """Mark the version as pending: all tasks that are not complete, and those that are `changing`.
+
+        Without `changing`, a complete version stays complete.
+        """
         document = await self.find(version.id) or {}
         status = document.get("taskStatus") or {}
         listed = status.get("tasks")
         known = (
             {str(task["task"]): task for task in listed if isinstance(task, dict) and "task" in task} if listed else {}
         )
-        if anew is None and status.get("state") == COMPLETE:
+        if changing is None and status.get("state") == COMPLETE:
             return
-        again = frozenset(anew or ())
+        changed = frozenset(changing or ())
         rows = [
             {**known.get(task, {}), "task": task, "state": PENDING, "error": "none"}
-            if task in again or known.get(task, {}).get("state") != COMPLETE
+            if task in changed or known.get(task, {}).get("state") != COMPLETE
             else {**known[task], "task": task}
             for task in version.tasks
         ]
-        with asking("beginning a data set", self._name):
+        with map_errors("marking a data set as pending", self._name):
             await self._versions.update_one(
                 {"_id": document["_id"]}, {"$set": {"taskStatus": {"state": PENDING, "tasks": rows}}}
             )
 
     async def change_frames(self, version_id: str, changes: Iterable[Sequence[Any]]) -> None:
-        """Write what frames say of the version."""
+        """Write the entries of the version into its frames."""
         batch: list[UpdateOne] = []
         for change in changes:
             batch += _changes(FrameChange(*change), any_id(version_id))
@@ -174,65 +185,65 @@ class Documents:
             await self._write(batch)
 
     async def _write(self, batch: list[UpdateOne]) -> None:
-        with asking("writing frames", self._name):
+        with map_errors("writing frames", self._name):
             await self._frames.bulk_write(batch, ordered=True)
 
-    async def pictures(self, task_id: str) -> set[str]:
-        """The keys that the frames of a task name as their pictures."""
-        with asking("looking for pictures", self._name):
+    async def image_keys(self, task_id: str) -> set[str]:
+        """The keys of the images that the frames of a task name."""
+        with map_errors("looking for images", self._name):
             found = self._frames.find({"taskId": any_id(task_id)}, {"imageUrl": 1}, batch_size=_BATCH)
             return {key async for document in found if (key := self._key(document.get("imageUrl"))) is not None}
 
-    async def leave(self, version_id: str, task_id: str, gone: Sequence[str]) -> None:
-        """A task and its frames are no part of the version any more, and do not name what is `gone`."""
+    async def remove_task(self, version_id: str, task_id: str, dropped: Sequence[str]) -> None:
+        """Take the version out of a task and its frames, and the addresses of `dropped` thumbnails."""
         left = {"$pull": {"datasetVersions": {"versionId": any_id(version_id)}}}
         member = {"datasetVersions.versionId": any_id(version_id)}
-        with asking("taking a task out of a data set", self._name):
+        with map_errors("taking a task out of a data set", self._name):
             await self._frames.update_many({"taskId": any_id(task_id), **member}, left)
-            named = {"taskId": any_id(task_id), "thumbnailUrl": {"$in": list(gone)}}
+            named = {"taskId": any_id(task_id), "thumbnailUrl": {"$in": list(dropped)}}
             await self._frames.update_many(named, {"$unset": {"thumbnailUrl": ""}})
             await self._tasks.update_one({"_id": any_id(task_id), **member}, left)
 
-    async def shared(self, version: Version, task_id: str) -> bool:
-        """Whether another version of the group has the task, too, and so its pictures."""
-        with asking("looking for other versions", self._name):
+    async def is_shared(self, version: Version, task_id: str) -> bool:
+        """Whether another version of the group has the task too, and so shares its images."""
+        with map_errors("looking for other versions", self._name):
             other = {"_id": {"$ne": any_id(version.id)}, "dataSetGroupId": any_id(version.group)}
             return await self._versions.find_one({**other, "taskList": any_id(task_id)}, {"_id": 1}) is not None
 
-    async def join(self, version: Version, task_id: str) -> None:
-        """The task says that it is in the version."""
+    async def add_version(self, version: Version, task_id: str) -> None:
+        """Write into the task that it is in the version."""
         mine = any_id(version.id)
-        with asking("writing a task", self._name):
+        with map_errors("writing a task", self._name):
             entry = {"versionId": mine, "versionNo": version.number}
             lacks = {"_id": any_id(task_id), "datasetVersions.versionId": {"$ne": mine}}
             await self._tasks.update_one({**lacks, "datasetVersions": None}, {"$set": {"datasetVersions": []}})
             await self._tasks.update_one(lacks, {"$push": {"datasetVersions": entry}})
 
-    async def finish_task(self, version_id: str, task_id: str, said: Mapping[str, Any]) -> None:
-        """What the version says of a task: state, error, counts."""
-        with asking("writing how far a data set is", self._name):
+    async def finish_task(self, version_id: str, task_id: str, values: Mapping[str, Any]) -> None:
+        """Write into the version the state, error and counts of a task."""
+        with map_errors("writing the state of a task", self._name):
             await self._versions.update_one(
                 {"_id": any_id(version_id), "taskStatus.tasks.task": task_id},
-                {"$set": {f"taskStatus.tasks.$[mine].{name}": value for name, value in said.items()}},
+                {"$set": {f"taskStatus.tasks.$[mine].{name}": value for name, value in values.items()}},
                 array_filters=[{"mine.task": task_id}],
             )
 
-    async def refused(self, version_id: str, sentence: str) -> None:
-        """Why a version that is pending is not gone on with; until it is begun again."""
-        with asking("writing why a data set is not gone on with", self._name):
-            stuck = {"_id": any_id(version_id), "taskStatus.state": PENDING}
-            await self._versions.update_one(stuck, {"$set": {"taskStatus.error": sentence}})
+    async def write_error(self, version_id: str, sentence: str) -> None:
+        """Write into a pending version why its job ended."""
+        with map_errors("writing why a data set stopped", self._name):
+            pending = {"_id": any_id(version_id), "taskStatus.state": PENDING}
+            await self._versions.update_one(pending, {"$set": {"taskStatus.error": sentence}})
 
     async def progress(self, version: Version, percent: int, now: datetime) -> None:
-        """How far the whole is."""
-        await self._set(version, {f"exportFormats.{version.format}.progress": percent, **_moment(version, now)})
+        """Write how far the version is, in percent."""
+        await self._set(version, {f"exportFormats.{version.format}.progress": percent, **_updated_at(version, now)})
 
-    async def finish(self, version: Version, said: Mapping[str, Any], now: datetime) -> None:
-        """The version is whole: in one write, so that nobody sees half of it called so."""
-        await self._set(version, {**said, "taskStatus.state": COMPLETE, **_moment(version, now)})
+    async def finish(self, version: Version, values: Mapping[str, Any], now: datetime) -> None:
+        """Mark the version as complete, in one write with its `values`."""
+        await self._set(version, {**values, "taskStatus.state": COMPLETE, **_updated_at(version, now)})
 
     async def _set(self, version: Version, values: Mapping[str, Any]) -> None:
-        with asking("writing a data set version", self._name):
+        with map_errors("writing a data set version", self._name):
             await self._versions.update_one({"_id": any_id(version.id)}, {"$set": dict(values)})
 
 
@@ -240,28 +251,28 @@ def _version_in(entry: Any) -> str:
     return str(entry.get("versionId")) if isinstance(entry, dict) else str(entry)
 
 
-def _moment(version: Version, now: datetime) -> dict[str, Any]:
+def _updated_at(version: Version, now: datetime) -> dict[str, Any]:
     return {f"exportFormats.{version.format}.lastUpdatedAt": now}
 
 
-async def _each(found: Any) -> AsyncGenerator[Document, None]:
-    async for one in found:
-        yield one
+async def _iterate(cursor: Any) -> AsyncGenerator[Document, None]:
+    async for document in cursor:
+        yield document
 
 
-def _whole(value: Any) -> int | None:
-    """A whole number, however a front end wrote it."""
+def _whole_number(value: Any) -> int | None:
+    """A whole number, which a front end may have written as 1 or 1.0; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return None
     return int(value)
 
 
 def _changes(change: FrameChange, version: Any) -> list[UpdateOne]:
-    """The writes of one frame; made again, they change nothing."""
+    """The writes of one frame; repeated, they change nothing."""
     entry = {"versionId": version, **change.entry}
     frame = {"_id": any_id(change.id)}
     writes = []
-    if not change.listed:
+    if not change.has_versions:
         writes.append(UpdateOne({**frame, "datasetVersions": None}, {"$set": {"datasetVersions": []}}))
     fields = {f"datasetVersions.$[mine].{name}": value for name, value in change.entry.items()}
     writes += [

@@ -1,4 +1,4 @@
-"""Frames of a data set with what annotators marked on them, and which of it the data set wants; no I/O."""
+"""The boxes that annotators drew, and the classes that a data set wants of them; no I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A box in pixels of its frame, from the upper left; `attributes` are by name. `confidence` is a detector's, else None."""
+    """A box in pixels of its frame, from the upper left, with `attributes` by name; `confidence` is a detector's, else None."""
 
     x: float
     y: float
@@ -23,15 +23,15 @@ class Mark:
     confidence: float | None = None
 
     def within(self, width: float, height: float) -> tuple[float, float, float, float] | None:
-        """Left, top, right, bottom of what lies on a frame of this size; None where nothing does."""
+        """Left, top, right, bottom of the part that lies on a frame of this size; None where no part does."""
         left, top = max(self.x, 0.0), max(self.y, 0.0)
         right, bottom = min(self.x + self.w, width), min(self.y + self.h, height)
         return (left, top, right, bottom) if right > left and bottom > top else None
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """A picture of the data set, by its file's name there, its size in pixels, and what is marked on it."""
+class MarkedFrame:
+    """A frame of the data set: the name of its file there, its size in pixels, and the marks on it."""
 
     name: str
     width: int
@@ -40,8 +40,8 @@ class Marked:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One entry of a data set's list of labels: a label with these attributes and no others."""
+class LabelClass:
+    """One entry of a data set's list of labels: a label with exactly these attributes."""
 
     label: str
     attributes: Mapping[str, str]
@@ -49,47 +49,46 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        """What it is called where a class is one text: `car`, or `car (state=parked)`."""
+        """The class as one text: `car`, or `car (state=parked)`."""
         words = ", ".join(f"{name}={value}" for name, value in sorted(self.attributes.items()))
         return f"{self.label} ({words})" if words else self.label
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The classes of a data set; a class is known by its place in the list, which those that are off keep too."""
+    """The classes of a data set. A class is known by its position in the list; disabled ones keep theirs."""
 
-    wanted: Sequence[Wanted]
+    entries: Sequence[LabelClass]
 
     @classmethod
     def from_documents(cls, documents: Iterable[Mapping[str, Any]]) -> Classes:
-        """Of an AnnotationDatasetVersion's `labelAttributeList`. ValueError where an entry has no label."""
-        found = []
+        """From an AnnotationDatasetVersion's `labelAttributeList`. ValueError where an entry has no label."""
+        entries = []
         for document in documents:
-            if not isinstance(document.get("mainLabel"), str):
+            label = document.get("mainLabel")
+            if not isinstance(label, str):
                 raise ValueError("an entry of labelAttributeList has no mainLabel")  # noqa: TRY004 - it is data
-            found.append(
-                Wanted(
-                    document["mainLabel"], dict(document.get("attributes") or {}), bool(document.get("isEnabled", True))
-                )
-            )
-        return cls(found)
+            attributes, enabled = dict(document.get("attributes") or {}), bool(document.get("isEnabled", True))
+            entries.append(LabelClass(label, attributes, enabled))
+        return cls(entries)
 
     @classmethod
-    def of(cls, frames: Iterable[Marked]) -> Classes:
-        """All that there are on these frames, by label and attributes in alphabetical order."""
-        found = {entry.name: entry for entry in (Wanted(m.label, dict(m.attributes)) for f in frames for m in f.marks)}
-        return cls([found[name] for name in sorted(found)])
+    def of_frames(cls, frames: Iterable[MarkedFrame]) -> Classes:
+        """All labels and attributes on these frames, in alphabetical order."""
+        entries = (LabelClass(mark.label, dict(mark.attributes)) for frame in frames for mark in frame.marks)
+        by_name = {entry.name: entry for entry in entries}
+        return cls([by_name[name] for name in sorted(by_name)])
 
-    def place(self, mark: Mark) -> int | None:
-        """The class of a mark, from 0: the first whose label and attributes are the mark's; None where it is of none."""
-        for place, entry in enumerate(self.wanted):
+    def index_of(self, mark: Mark) -> int | None:
+        """The position, from 0, of the first class with the mark's label and attributes; None where there is none."""
+        for index, entry in enumerate(self.entries):
             if entry.enabled and entry.label == mark.label and entry.attributes == mark.attributes:
-                return place
+                return index
         return None
 
 
-def mark_of(document: Mapping[str, Any]) -> Mark | None:
-    """A mark of an AnnotationFrame's box; None where it is no rectangle with an extent."""
+def parse_mark(document: Mapping[str, Any]) -> Mark | None:
+    """The mark of a box in an AnnotationFrame; None where it is no rectangle with an extent."""
     found = document.get("boundaries") or {}
     sides = [found.get(name) for name in ("x", "y", "w", "h")]
     numbers = [float(side) for side in sides if isinstance(side, int | float) and not isinstance(side, bool)]

@@ -1,13 +1,13 @@
-"""Of one task: which objects it is to have, which of them are there, and what its documents are to say."""
+"""Plans one task of a data set: which objects it needs, which of them exist, and what its documents must say."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.integrations.datasets.annotations import FrameChange
-from vidd.integrations.datasets.model import Keys, digest, mark_to_json, parts, scaled
+from vidd.integrations.datasets.model import Keys, assign_parts, digest, mark_to_json, scale_marks
 from vidd.model.augmentation import recipe, select_frames
 
 if TYPE_CHECKING:
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
     from vidd.integrations.aws.s3_tree import ListedObject
     from vidd.integrations.datasets.annotations import FrameDocument, TaskDocument
+    from vidd.integrations.datasets.build_record import TaskRecord
     from vidd.integrations.datasets.labels import Mark
     from vidd.integrations.datasets.model import Version
-    from vidd.integrations.datasets.split_record import Page
     from vidd.model.augmentation import Augmentation, Recipe
 
 ROOT = "dataset"
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How files are made: `quality` of JPEG, `largest` side of small pictures, `share` of the frames for each augmentation."""
+class BuildSettings:
+    """JPEG `quality`, the `largest` side of thumbnails, the `share` of the frames for each augmentation, the `seed`."""
 
     quality: int
     largest: int
@@ -34,269 +34,313 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is there: objects of the task, its frames' stored `pictures` and its `film`, all as listed; `local` files besides."""
+class Inventory:
+    """What exists: the task's `objects`, its frames' stored `images` and its `video`, as listed.
 
-    there: Mapping[str, ListedObject]
-    pictures: Mapping[str, ListedObject]
-    film: ListedObject | None
-    local: Callable[[str, ListedObject], bool]
+    `is_built` tells whether a listed object lies in the job's directory, to be sent.
+    """
 
-    def has(self, key: str, one: ListedObject | None) -> bool:
-        """Whether this very object is in the bucket, or lies here to be sent."""
-        return one is not None and (self.there.get(key) == one or self.local(key, one))
+    objects: Mapping[str, Listed]
+    images: Mapping[str, Listed]
+    video: Listed | None
+    is_built: Callable[[str, Listed], bool]
+
+    def has(self, key: str, listed: Listed | None) -> bool:
+        """Whether this very object is in the bucket, or is built."""
+        return listed is not None and (self.objects.get(key) == listed or self.is_built(key, listed))
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a plan is made from: the task, its frames, what is there, and what is known of its objects."""
+class TaskInput:
+    """What a plan is made from: the task, its frames, what exists, and the record of its objects."""
 
     task: str
     document: TaskDocument
     frames: Sequence[FrameDocument]
-    seen: Seen
-    page: Page
+    inventory: Inventory
+    record: TaskRecord
 
 
 @dataclass
-class Frame:
-    """A frame on its way: `image` is the sum of its picture, None while it must be made; `want` what must be made."""
+class PlannedFrame:
+    """A frame to build.
+
+    `source` is the key of its stored image, None where the image comes from the task's video; `made_of` the image's
+    fingerprint; `image` the image's checksum, None until it is made. `missing` has the keys of what must be made: `image`,
+    `thumbnail`, `text`, and under `augmentations` the same by kind, with the recipe as `how`.
+    """
 
     document: FrameDocument
     keys: Keys
     source: str | None
     made_of: str
     part: int
-    changes: Sequence[Recipe]
+    recipes: Sequence[Recipe]
     image: str | None = None
     size: tuple[int, int] | None = None
-    want: dict[str, Any] = field(default_factory=lambda: {"changed": {}})
+    missing: dict[str, Any] = field(default_factory=lambda: {"augmentations": {}})
 
     @property
-    def idle(self) -> bool:
-        """Whether there is nothing to make, or to find out."""
-        return self.size is not None and self.want == {"changed": {}}
+    def is_complete(self) -> bool:
+        """Whether nothing must be made, and the size is known."""
+        return self.size is not None and self.missing == {"augmentations": {}}
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether a worker must see the frame's image."""
+        missing = self.missing
+        augmented = any("image" in keys for keys in missing["augmentations"].values())
+        return self.size is None or "image" in missing or "thumbnail" in missing or augmented
+
+
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    """An object that is made from a frame's image: its name in `missing`, its key, its fingerprint once that is known."""
+
+    kind: str
+    name: str
+    key: str
+    fingerprint: str | None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.kind} {self.name}" if self.kind else self.name
 
 
 class TaskPlan:
-    """One task's. `settle` adds to the page what was made."""
+    """The plan of one task. `record_frame` takes in what a worker made."""
 
-    def __init__(self, version: Version, found: Found, manner: Manner) -> None:
-        self.version, self.task, self.document = version, found.task, found.document
-        self.seen, self.page, self._manner = found.seen, found.page, manner
-        task, frames = found.task, found.frames
-        self.root = f"{ROOT}/{version.group}/{task}/"
-        numbers = [frame.number for frame in frames]
-        in_part = parts(numbers, self._marked(frames), version.shares, f"{manner.seed}:{version.group}:{task}")
-        drawn = [(augmentation, self._drawn(augmentation, numbers)) for augmentation in version.augmentations]
+    def __init__(self, version: Version, given: TaskInput, settings: BuildSettings) -> None:
+        self.version, self.task, self.document = version, given.task, given.document
+        self.inventory, self.record, self._settings = given.inventory, given.record, settings
+        self.root = f"{ROOT}/{version.group}/{given.task}/"
+        numbers = [frame.number for frame in given.frames]
+        seed = f"{settings.seed}:{version.group}:{given.task}"
+        parts = assign_parts(numbers, self._known_parts(given.frames), version.shares, seed)
+        selected = [(augmentation, self._select(augmentation, numbers)) for augmentation in version.augmentations]
         self.frames = [
-            self._frame(frame, in_part[frame.number], self._changes(frame.number, drawn)) for frame in frames
+            self._plan(frame, parts[frame.number], self._recipes(frame.number, selected)) for frame in given.frames
         ]
         self._by_number = {frame.document.number: frame for frame in self.frames}
         for frame in self.frames:
-            self._look(frame)
+            self._find_missing(frame)
 
     def _name(self, number: int) -> str:
-        """The same in all versions of a group, so that they change a frame alike."""
+        """A name that is the same in all versions of a group, so that they augment a frame alike."""
         return f"{self.version.group}/{self.task}/{number}"
 
-    def _drawn(self, one: Augmentation, numbers: Sequence[int]) -> frozenset[str]:
-        manner = self._manner
+    def _select(self, augmentation: Augmentation, numbers: Sequence[int]) -> frozenset[str]:
+        settings = self._settings
+        if not settings.share:
+            return frozenset()
         names = [self._name(number) for number in numbers]
-        return frozenset(select_frames(names, one, manner.seed, manner.share) if manner.share else ())
+        return frozenset(select_frames(names, augmentation, settings.seed, settings.share))
 
-    def _changes(self, number: int, drawn: Sequence[tuple[Augmentation, frozenset[str]]]) -> list[Recipe]:
+    def _recipes(self, number: int, selected: Sequence[tuple[Augmentation, frozenset[str]]]) -> list[Recipe]:
         name = self._name(number)
-        return [recipe(augmentation, name, self._manner.seed) for augmentation, names in drawn if name in names]
+        return [recipe(augmentation, name, self._settings.seed) for augmentation, names in selected if name in names]
 
-    def _marked(self, frames: Sequence[FrameDocument]) -> dict[int, int]:
-        """The parts that frames say they are in; none count where the version's shares are others by now."""
-        if self.page.shares not in (None, list(self.version.shares)):
+    def _known_parts(self, frames: Sequence[FrameDocument]) -> dict[int, int]:
+        """The parts that frames say they are in; none where the version's shares have changed."""
+        if self.record.shares not in (None, list(self.version.shares)):
             return {}
-        known = range(1, len(self.version.shares) + 1)
-        said = {frame.number: (frame.entry or {}).get("datasetType") for frame in frames}
-        return {number: int(part) for number, part in said.items() if isinstance(part, int | float) and part in known}
+        valid = range(1, len(self.version.shares) + 1)
+        known = {frame.number: (frame.entry or {}).get("datasetType") for frame in frames}
+        return {number: int(part) for number, part in known.items() if isinstance(part, int | float) and part in valid}
 
-    def _frame(self, one: FrameDocument, part: int, changes: Sequence[Recipe]) -> Frame:
-        keys = Keys(self.root, self.version.number, one.number)
-        if one.picture is not None and (listed := self.seen.pictures.get(one.picture)) is not None:
-            return Frame(one, keys, one.picture, digest("picture", listed.etag), part, changes)
-        if self.seen.film is not None:
-            film = digest("film", self.seen.film.etag, one.number, self._manner.quality)
-            return Frame(one, keys, None, film, part, changes)
-        if one.picture is not None:
+    def _plan(self, frame: FrameDocument, part: int, recipes: Sequence[Recipe]) -> PlannedFrame:
+        inventory, keys = self.inventory, Keys(self.root, self.version.number, frame.number)
+        if frame.image is not None and (listed := inventory.images.get(frame.image)) is not None:
+            return PlannedFrame(frame, keys, frame.image, digest("picture", listed.etag), part, recipes)
+        if inventory.video is not None:
+            made_of = digest("film", inventory.video.etag, frame.number, self._settings.quality)
+            return PlannedFrame(frame, keys, None, made_of, part, recipes)
+        if frame.image is not None:
             raise Refused(
-                f"the picture of frame {one.number} is not in the bucket ({one.picture!a}): put it there again"
+                f"the image of frame {frame.number} is not in the bucket ({frame.image!a}): put it there again",
+                code=FaultCode.NOT_FOUND,
             )
-        if self.document.film is not None:
-            raise Refused(f"its video is not in the bucket ({self.document.film!a}): put it there again")
-        raise Refused(f"frame {one.number} has no imageUrl, and the task no S3_url: give one of them")
+        if self.document.video is not None:
+            raise Refused(
+                f"its video is not in the bucket ({self.document.video!a}): put it there again",
+                code=FaultCode.NOT_FOUND,
+            )
+        raise Refused(f"frame {frame.number} has no imageUrl, and the task no S3_url: give one of them")
 
-    def _look(self, one: Frame) -> None:
-        seen, keys, made_of = self.seen, one.keys, one.made_of
-        there = seen.there.get(keys.image)
-        known = self.page.is_made(keys.image, made_of)
-        if one.source == keys.image and there is not None:
-            one.image = there.etag
-        elif known is not None and seen.has(keys.image, known):
-            one.image = known.etag
-        elif there is not None and one.source is not None and there == seen.pictures[one.source]:
-            one.image = there.etag
-            self.page.made[keys.image] = (made_of, there.size, there.etag)
-        one.size = self.page.sizes.get(one.document.number) if one.image is not None else None
-        if one.image is None:
-            one.want["image"] = keys.image
-        for name, key, fingerprint in self._others(one):
-            if fingerprint is None or not seen.has(key, self.page.is_made(key, fingerprint)):
-                self._wish(one, name, key)
+    def _find_missing(self, frame: PlannedFrame) -> None:
+        inventory, keys, made_of = self.inventory, frame.keys, frame.made_of
+        existing, known = inventory.objects.get(keys.image), self.record.find(keys.image, made_of)
+        if frame.source == keys.image and existing is not None:
+            frame.image = existing.etag
+        elif known is not None and inventory.has(keys.image, known):
+            frame.image = known.etag
+        elif existing is not None and frame.source is not None and existing == inventory.images[frame.source]:
+            frame.image = existing.etag
+            self.record.made[keys.image] = (made_of, existing.size, existing.etag)
+        if frame.image is None:
+            frame.missing["image"] = keys.image
+        else:
+            frame.size = self.record.sizes.get(frame.document.number)
+        for derived in self._derived(frame):
+            if derived.fingerprint is None or not inventory.has(
+                derived.key, self.record.find(derived.key, derived.fingerprint)
+            ):
+                self._request(frame, derived)
 
-    def _wish(self, one: Frame, name: str, key: str) -> None:
-        what, _, of = name.rpartition(" ")
-        if not what:
-            one.want[name] = key
+    def _request(self, frame: PlannedFrame, derived: _Derived) -> None:
+        if not derived.kind:
+            frame.missing[derived.name] = derived.key
             return
-        how = next(change for change in one.changes if change.kind == what)
-        order = one.want["changed"].setdefault(what, {"how": how.to_json()})
-        order[of] = key
-        if of != "text":
-            # A picture and its small one are made in one go.
-            order["image"], order["small"], _ = one.keys.changed(what)
+        how = next(change for change in frame.recipes if change.kind == derived.kind)
+        keys = frame.missing["augmentations"].setdefault(derived.kind, {"how": how.to_json()})
+        keys[derived.name] = derived.key
+        if derived.name != "text":
+            # An image and its thumbnail are made together.
+            keys["image"], keys["thumbnail"], _ = frame.keys.augmented(derived.kind)
 
-    def _others(self, one: Frame) -> list[tuple[str, str, str | None]]:
-        """(what it is, its key, what it is made of) of all objects but the picture; None where that is not known yet."""
-        keys, manner, image = one.keys, self._manner, one.image
+    def _derived(self, frame: PlannedFrame) -> list[_Derived]:
+        """All objects of a frame but its image. The words in fingerprints are those of earlier records."""
+        keys, settings = frame.keys, self._settings
         boxes = [
-            [mark_to_json(mark) for mark in one.document.marks],
+            [mark_to_json(mark) for mark in frame.document.marks],
             self.version.labels,
             list(self.document.drawn_on or ()),
         ]
 
-        def of(*more: Any) -> str | None:
-            return None if image is None else digest(image, *more)
+        def fingerprint(*parts: Any) -> str | None:
+            return None if frame.image is None else digest(frame.image, *parts)
 
         found = [
-            ("small", keys.small, of("small", manner.largest)),
-            ("text", keys.text, of("text", boxes)),
+            _Derived("", "thumbnail", keys.thumbnail, fingerprint("small", settings.largest)),
+            _Derived("", "text", keys.text, fingerprint("text", boxes)),
         ]
-        for how in one.changes:
-            picture, small, text = keys.changed(how.kind)
-            change = how.to_json()
+        for how in frame.recipes:
+            image, thumbnail, text = keys.augmented(how.kind)
+            change, quality = how.to_json(), settings.quality
+            small = fingerprint("changed small", change, quality, settings.largest)
             found += [
-                (f"{how.kind} image", picture, of("changed", change, manner.quality)),
-                (f"{how.kind} small", small, of("changed small", change, manner.quality, manner.largest)),
-                (f"{how.kind} text", text, of("changed text", change, boxes)),
+                _Derived(how.kind, "image", image, fingerprint("changed", change, quality)),
+                _Derived(how.kind, "thumbnail", thumbnail, small),
+                _Derived(how.kind, "text", text, fingerprint("changed text", change, boxes)),
             ]
         return found
 
-    def orders(self) -> list[Frame]:
-        """The frames that something is to be made of."""
-        return [frame for frame in self.frames if not frame.idle]
+    def incomplete_frames(self) -> list[PlannedFrame]:
+        """The frames that a worker must make something of."""
+        return [frame for frame in self.frames if not frame.is_complete]
 
-    def settle(self, number: int, size: Sequence[int], made: Mapping[str, Sequence[Any]]) -> None:
-        """Note what was made of a frame."""
+    def record_frame(self, number: int, size: Sequence[int], made: Mapping[str, Sequence[Any]]) -> None:
+        """Record what a worker made of a frame: (key, size, checksum) by the object's name."""
         frame = self._by_number[number]
         frame.size = (size[0], size[1])
-        self.page.sizes[number] = frame.size
+        self.record.sizes[number] = frame.size
         if "image" in made:
             key, length, frame.image = made["image"]
-            self.page.made[key] = (frame.made_of, length, str(frame.image))
-        for name, key, fingerprint in self._others(frame):
-            if name in made and fingerprint is not None:
-                self.page.made[key] = (fingerprint, made[name][1], made[name][2])
+            self.record.made[key] = (frame.made_of, length, str(frame.image))
+        for derived in self._derived(frame):
+            if derived.full_name in made and derived.fingerprint is not None:
+                _, length, checksum = made[derived.full_name]
+                self.record.made[derived.key] = (derived.fingerprint, length, checksum)
 
-    def wanted(self) -> list[str]:
+    def keys(self) -> list[str]:
         """The keys of all objects of the task, in the order of its frames."""
-        return [key for frame in self.frames for key in (frame.keys.image, *(each[1] for each in self._others(frame)))]
+        found: list[str] = []
+        for frame in self.frames:
+            found += [frame.keys.image, *(derived.key for derived in self._derived(frame))]
+        return found
 
     def to_send(self) -> list[list[Any]]:
-        """(key, size, sum) of the objects that are not in the bucket yet."""
-        made, there = self.page.made, self.seen.there
+        """(key, size, checksum) of the objects that are not in the bucket yet."""
+        made, objects = self.record.made, self.inventory.objects
         sources = {frame.source for frame in self.frames}
-        own = [(key, made[key][1], made[key][2]) for key in self.wanted() if key in made and key not in sources]
-        return [[key, size, etag] for key, size, etag in own if key_differs(there.get(key), size, etag)]
+        own = [(key, made[key][1], made[key][2]) for key in self.keys() if key in made and key not in sources]
+        return [[key, size, etag] for key, size, etag in own if key_differs(objects.get(key), size, etag)]
 
-    def gone(self, *, shared: bool) -> list[str]:
-        """The keys of objects that the task had and is not to have any more; pictures stay where they are `shared`."""
-        wanted = frozenset(self.wanted())
-        return [key for key in self.page.made if key not in wanted and not (shared and is_picture(key))]
+    def obsolete_keys(self, *, shared: bool) -> list[str]:
+        """The keys of objects that the task no longer needs; images stay where another version of the group has them."""
+        needed = frozenset(self.keys())
+        return [key for key in self.record.made if key not in needed and not (shared and is_shared_image(key))]
 
     def counts(self) -> dict[str, Any]:
-        """What the version says of a task that is whole."""
-        made = self.page.made
-        files: dict[str, dict[str, int]] = {}
+        """What the version's document says of a complete task."""
+        made = self.record.made
+        augmented: dict[str, dict[str, int]] = {}
         for frame in self.frames:
-            for how in frame.changes:
-                entry = files.setdefault(how.kind, {"count": 0, "size": 0})
+            for how in frame.recipes:
+                entry = augmented.setdefault(how.kind, {"count": 0, "size": 0})
                 entry["count"] += 1
-                entry["size"] += made[frame.keys.changed(how.kind)[0]][1]
+                entry["size"] += made[frame.keys.augmented(how.kind)[0]][1]
         total = sum(self._size_of(frame.keys.image) for frame in self.frames)
-        return {"imageCount": len(self.frames), "imageDataSize": total, "augmentationFileCounts": files}
+        return {"imageCount": len(self.frames), "imageDataSize": total, "augmentationFileCounts": augmented}
 
     def _size_of(self, key: str) -> int:
-        there = self.seen.there.get(key)
-        return self.page.made[key][1] if key in self.page.made else there.size if there is not None else 0
+        if key in self.record.made:
+            return self.record.made[key][1]
+        existing = self.inventory.objects.get(key)
+        return existing.size if existing is not None else 0
 
     def changes(self) -> list[FrameChange]:
-        """What frames are to say, of those that do not say it yet."""
+        """The changes of all frames whose documents do not say it yet."""
         return [
             change
             for frame in self.frames
-            if (change := self._change(frame)).urls or not _says(frame.document.entry, change.entry)
+            if (change := self._change(frame)).urls or not _has_values(frame.document.entry, change.entry)
         ]
 
-    def _change(self, one: Frame) -> FrameChange:
-        pictures = {}
-        for how in one.changes:
-            picture, small, text = one.keys.changed(how.kind)
-            pictures[how.kind] = {"textFiles": text, "imageUrl": picture, "thumbnailUrl": small}
+    def _change(self, frame: PlannedFrame) -> FrameChange:
+        augmented = {}
+        for how in frame.recipes:
+            image, thumbnail, text = frame.keys.augmented(how.kind)
+            augmented[how.kind] = {"textFiles": text, "imageUrl": image, "thumbnailUrl": thumbnail}
         entry = {
-            "textFiles": {self.version.format: one.keys.text},
-            "augmentationImages": pictures or None,
-            "datasetType": one.part,
+            "textFiles": {self.version.format: frame.keys.text},
+            "augmentationImages": augmented or None,
+            "datasetType": frame.part,
         }
         urls = {}
-        if one.source is None:
-            urls = {"imageUrl": one.keys.image, "thumbnailUrl": one.keys.small}
-        elif one.document.small is None:
-            urls = {"thumbnailUrl": one.keys.small}
-        return FrameChange(one.document.id, entry, urls, one.document.listed)
+        if frame.source is None:
+            urls = {"imageUrl": frame.keys.image, "thumbnailUrl": frame.keys.thumbnail}
+        elif frame.document.thumbnail is None:
+            urls = {"thumbnailUrl": frame.keys.thumbnail}
+        return FrameChange(frame.document.id, entry, urls, frame.document.has_versions)
 
-    def row(self, one: Frame) -> dict[str, Any]:
-        """A frame as the lists of the whole data set have it."""
-        width, height = one.size or (0, 0)
-        marks = [mark_to_json(mark) for mark in scaled(one.document.marks, self.document.drawn_on, width, height)]
-        return {"key": one.keys.image, "w": width, "h": height, "part": one.part, "marks": marks}
+    def row(self, frame: PlannedFrame) -> dict[str, Any]:
+        """A frame's row in the lists of the whole data set."""
+        width, height = frame.size or (0, 0)
+        marks = scale_marks(frame.document.marks, self.document.drawn_on, width, height)
+        rows = [mark_to_json(mark) for mark in marks]
+        return {"key": frame.keys.image, "w": width, "h": height, "part": frame.part, "marks": rows}
 
-    def doubts(self) -> dict[str, int]:
-        """How many boxes lie partly or wholly outside of their picture, or are of no label of the version."""
+    def doubtful_boxes(self) -> dict[str, int]:
+        """How many boxes lie partly or wholly `outside` of their frame, or have a label that the version does not list."""
         classes, drawn_on = self.version.classes if self.version.labels else None, self.document.drawn_on
         outside = unlisted = 0
         for frame in self.frames:
             size = drawn_on or frame.size or (0, 0)
             for mark in frame.document.marks:
-                outside += not _inside(mark, *size)
-                unlisted += classes is not None and classes.place(mark) is None
+                outside += not _is_inside(mark, *size)
+                unlisted += classes is not None and classes.index_of(mark) is None
         return {"outside": outside, "unlisted": unlisted}
 
 
-def key_differs(there: ListedObject | None, size: int, etag: str) -> bool:
-    """Whether an object is not there, or is another."""
-    return there is None or (there.size, there.etag) != (size, etag)
+def key_differs(listed: Listed | None, size: int, etag: str) -> bool:
+    """Whether the bucket lacks an object, or has another one."""
+    return listed is None or (listed.size, listed.etag) != (size, etag)
 
 
-def is_picture(key: str) -> bool:
-    """Whether it is a picture that all versions of a group share, or its small one."""
+def is_shared_image(key: str) -> bool:
+    """Whether it is an image or a thumbnail that all versions of a group share."""
     return key.endswith(".jpg") and "/augmentations/" not in key
 
 
-def _inside(mark: Mark, width: float, height: float) -> bool:
-    # Half a pixel is how exactly people draw.
-    there = mark.within(width, height)
-    if there is None:
+def _is_inside(mark: Mark, width: float, height: float) -> bool:
+    # People draw to about half a pixel.
+    part = mark.within(width, height)
+    if part is None:
         return False
-    left, top, right, bottom = there
+    left, top, right, bottom = part
     return abs(right - left - mark.w) < 0.5 and abs(bottom - top - mark.h) < 0.5
 
 
-def _says(entry: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
-    return entry is not None and all(entry.get(name) == value for name, value in wanted.items())
+def _has_values(entry: Mapping[str, Any] | None, values: Mapping[str, Any]) -> bool:
+    return entry is not None and all(entry.get(name) == value for name, value in values.items())

@@ -1,7 +1,7 @@
-"""Put a data set out, task by task: its objects into the bucket, then what its documents say, and at the very last that it is whole.
+"""Publishes a data set, task by task: its objects into the bucket, then what its documents say, and last that it is complete.
 
-Objects that are in the bucket are not sent again, documents that say it already are not written again. Whatever was cut off
-in the middle can be done once more, so an attempt that got no answer simply goes on after the last finished task.
+Objects that are in the bucket are not sent again, and documents that already say it are not written again. Every step can
+be repeated, so that an attempt without an answer continues after the last finished task.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.shield import in_thread
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.files.content_type import content_type
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_target import Target, safe_key
 from vidd.integrations.aws.s3_tree import OpenUploads, TreeFile, TreeUpload
 from vidd.integrations.aws.s3_uri import web_address
+from vidd.integrations.datasets.build_record import DIRECTORY, WHOLE, BuildRecord
+from vidd.integrations.datasets.connection import Connection, Location, check_connection, connect
 from vidd.integrations.datasets.documents import COMPLETE, PENDING
-from vidd.integrations.datasets.options import Open, Place, asked, opened
 from vidd.integrations.datasets.plan import ROOT
-from vidd.integrations.datasets.split_record import WHOLE, Ledger
 from vidd.model.publication import Receipt
 from vidd.settings.types import Size
 from vidd.transfer.progress_meter import ProgressMeter
@@ -36,35 +36,40 @@ if TYPE_CHECKING:
     from vidd.integrations.datasets.model import Version
     from vidd.ports import PublishContext, Tools
 
-_LEDGERS = "data-sets"
+SLOT = "uploads"
 _COUNTED = ("sent", "sent_bytes", "equal", "dropped")
 
 
-class Options(Place):
-    """The settings of a publisher of kind `data_set`; places are those of the step."""
+class Options(Location):
+    """The settings of a publisher of kind `data_set`; database, account and bucket are those of the step."""
 
     at_once: int = Field(8, ge=1, le=32, description="Objects sent at once.")
-    part_size: Size = Field(Size(16 * 2**20), ge=5 * 2**20, le=5 * 2**30, description="Size of a part of a large one.")
+    part_size: Size = Field(
+        Size(16 * 2**20), ge=5 * 2**20, le=5 * 2**30, description="Size of a part of a large object."
+    )
 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
-    """Bring it there. Refused, with the rest of it out, where tasks are at fault: it does not count as whole then."""
+    """Publish all of it. Refused, with the rest published, where tasks are faulty: the version is not complete then."""
     identity = str(context.facts.get("data_set") or "")
     if not identity or not {"objects", "plan"} <= set(context.artifacts):
-        raise Refused("There is no data set to put out: let a step of kind data_set make it.")
-    async with opened(options, context.tools) as here:
-        version = await here.documents.version(identity)
-        return await _Publication(options, context, here, version).run()
+        raise Refused(
+            "There is no data set to publish: add a step of kind data_set before the publisher.",
+            code=FaultCode.BAD_SETTINGS,
+        )
+    async with connect(options, context.tools) as connection:
+        version = await connection.documents.version(identity)
+        return await _Publication(options, context, connection, version).run()
 
 
 async def reconcile(_options: Options, _context: PublishContext) -> Receipt | None:
-    """None: whatever arrived is found, and not sent again."""
+    """None: `publish` finds whatever arrived, and does not send it again."""
     return None
 
 
 async def check(options: Options, tools: Tools) -> str:
     """Ask for the documents and the bucket."""
-    return await asked(options, tools)
+    return await check_connection(options, tools)
 
 
 @dataclass
@@ -73,15 +78,15 @@ class _Publication:
 
     options: Options
     context: PublishContext
-    here: Open
+    connection: Connection
     version: Version
 
     def __post_init__(self) -> None:
-        """Nothing is touched yet."""
+        """Find the files of the plan; nothing is sent yet."""
         context = self.context
         self._tree = context.directory / context.artifacts["objects"].path
         self._plan = context.directory / context.artifacts["plan"].path
-        self._ledger = Ledger(context.tools.path(_LEDGERS) / self.version.id)
+        self._record = BuildRecord(context.tools.path(DIRECTORY) / self.version.id)
         self._meter = ProgressMeter(
             "data_set", "upload", progress=context.progress, observe=context.tools.observe, total=0
         )
@@ -92,83 +97,84 @@ class _Publication:
         plan = await in_thread(_digest, self._plan)
         known = self.context.publication.token
         self._token = dict(known) if known.get("plan") == plan else {"plan": plan, "done": 0, "did": {}, "parts": {}}
-        document = await self.here.documents.find(self.version.id) or {}
-        changes = await in_thread(self._changing, document)
-        if changes is not None:
-            await self._bring(changes, document)
-        self._meter.report()
+        document = await self.connection.documents.find(self.version.id) or {}
+        changing = await in_thread(self._changing_tasks, document)
+        if changing is not None:
+            await self._send_all(changing, document)
+        self._meter.tell()
         did = {name: self._token["did"].get(name, 0) for name in _COUNTED}
         account = self.context.tools.account(self.options.account, Account)
-        url = web_address(account, self.here.bucket, f"{self._root}/{self.version.id}/")
-        return Receipt(url, {"bucket": self.here.bucket, "prefix": f"{self._root}/", "version": self.version.id, **did})
+        url = web_address(account, self.connection.bucket, f"{self._root}/{self.version.id}/")
+        return Receipt(
+            url, {"bucket": self.connection.bucket, "prefix": f"{self._root}/", "version": self.version.id, **did}
+        )
 
     @property
     def _root(self) -> str:
         return f"{ROOT}/{self.version.group}"
 
-    def _changing(self, document: Mapping[str, Any]) -> list[str] | None:
-        """The tasks that something is to be done about; None where all is as it should be."""
+    def _changing_tasks(self, document: Mapping[str, Any]) -> list[str] | None:
+        """The tasks that must be changed; None where everything is complete."""
         status = document.get("taskStatus") or {}
-        said = {str(task.get("task")): task for task in status.get("tasks") or () if isinstance(task, dict)}
-        busy = [line for line in _lines(self._plan) if not _is_idle(line, said)]
-        if not busy and status.get("state") == COMPLETE:
+        known = {str(task.get("task")): task for task in status.get("tasks") or () if isinstance(task, dict)}
+        changing = [line for line in _lines(self._plan) if not _is_done(line, known)]
+        if not changing and status.get("state") == COMPLETE:
             return None
-        return [line["task"] for line in busy if "task" in line]
+        return [line["task"] for line in changing if "task" in line]
 
-    async def _bring(self, changing: Sequence[str], document: Mapping[str, Any]) -> None:
-        documents, done = self.here.documents, int(self._token["done"])
+    async def _send_all(self, changing: Sequence[str], document: Mapping[str, Any]) -> None:
+        documents, done = self.connection.documents, int(self._token["done"])
         tasks = list(self.version.tasks)
-        later = [task for task in changing if task in tasks and tasks.index(task) >= done]
-        await documents.begin(self.version, anew=later)
-        faulty: list[str] = []
+        remaining = [task for task in changing if task in tasks and tasks.index(task) >= done]
+        await documents.mark_pending(self.version, changing=remaining)
+        faults: list[str] = []
         totals = {"imageCount": 0, "size": 0}
-        busy = frozenset(changing)
         for number, line in enumerate(_lines(self._plan)):
             if "error" in line:
-                faulty.append(line["error"])
+                faults.append(line["error"])
             for name, count in _totals(line).items():
                 totals[name] += count
             if number < done:
                 continue
             if "whole" in line:
-                await self._whole(line)
+                await self._send_whole(line)
                 continue
-            if line["task"] in busy:
-                await self._task(line)
+            if line["task"] in changing:
+                await self._send_task(line)
                 self._token["done"] = number + 1
                 await self.context.checkpoint(self._token)
             await self._progress(number, len(tasks))
-        if faulty:
-            more = f" ({len(faulty)} tasks are.)" if len(faulty) > 1 else ""
-            raise Refused(f"{faulty[0]}{more} All else is out; correct it and retry.")
+        if faults:
+            more = f" ({len(faults)} tasks are.)" if len(faults) > 1 else ""
+            raise Refused(f"{faults[0]}{more} All other tasks are published; correct the fault and retry.")
         await self._finish(document, totals)
 
-    async def _task(self, line: Mapping[str, Any]) -> None:
-        """Objects first, then who speaks of them, and what nobody speaks of any more last."""
-        task, documents = line["task"], self.here.documents
+    async def _send_task(self, line: Mapping[str, Any]) -> None:
+        """Objects first, then the documents that name them; objects that no document names any more are dropped last."""
+        task, documents = line["task"], self.connection.documents
         if "error" in line:
             await documents.finish_task(self.version.id, task, {"state": PENDING, "error": line["error"]})
             return
         if line.get("left"):
-            await documents.leave(self.version.id, task, line["drop"])
+            await documents.remove_task(self.version.id, task, line["drop"])
             await self._drop(task, line["drop"])
-            await in_thread(self._ledger.forget, task)
+            await in_thread(self._record.delete, task)
             return
         await self._send(f"{self._root}/{task}/", line["send"])
         await documents.change_frames(self.version.id, line["changes"])
         if line["join"]:
-            await documents.join(self.version, task)
+            await documents.add_version(self.version, task)
         await self._drop(task, line["drop"])
         await in_thread(self._keep_shares, task)
         await documents.finish_task(self.version.id, task, {"state": COMPLETE, "error": "none", **line["counts"]})
 
     def _keep_shares(self, task: str) -> None:
-        page = self._ledger.read(task)
-        if page.shares != list(self.version.shares):
-            page.shares = list(self.version.shares)
-            self._ledger.write(task, page)
+        record = self._record.read(task)
+        if record.shares != list(self.version.shares):
+            record.shares = list(self.version.shares)
+            self._record.write(task, record)
 
-    async def _whole(self, line: Mapping[str, Any]) -> None:
+    async def _send_whole(self, line: Mapping[str, Any]) -> None:
         await self._send(f"{self._root}/{self.version.id}/", line["send"])
         await self._drop(WHOLE, line["drop"])
 
@@ -176,13 +182,13 @@ class _Publication:
         if not rows:
             return
         upload = TreeUpload(
-            self.here.s3,
-            self.here.bucket,
-            {key: TreeFile(self._tree / key, size, self._target(key)) for key, size, _ in rows},
+            self.connection.s3,
+            self.connection.bucket,
+            {key: Wanted(self._tree / key, size, self._target(key)) for key, size, _ in rows},
             roots=[root],
             part_size=int(self.options.part_size),
             at_once=self.options.at_once,
-            sleep=self.here.sleep,
+            sleep=self.connection.sleep,
         )
         await upload.list_existing()
         done = await upload.run(self._meter, OpenUploads(dict(self._token["parts"]), self._save_part))
@@ -190,8 +196,10 @@ class _Publication:
 
     def _target(self, key: str) -> Target:
         extra = {"ContentType": content_type(key)}
-        # Whatever lies there, the group's own keys are made anew: another system may have begun it.
-        return Target(self.here.bucket, safe_key(key), f"data-set-{self.version.group}", extra=extra, overwrite=True)
+        # The keys of the group are replaced, whoever wrote them: another system may have begun the data set.
+        return Target(
+            self.connection.bucket, safe_key(key), f"data-set-{self.version.group}", extra=extra, overwrite=True
+        )
 
     async def _save_part(self, key: str, state: Mapping[str, Any] | None) -> None:
         if state is None:
@@ -203,53 +211,53 @@ class _Publication:
         await self.context.checkpoint(self._token)
 
     async def _drop(self, task: str, keys: Sequence[str]) -> None:
-        """Only what the ledger says that vidd made is dropped; it forgets it afterwards."""
+        """Delete objects; only those that vidd recorded as its own are ever named."""
         if not keys:
             return
         upload = TreeUpload(
-            self.here.s3,
-            self.here.bucket,
+            self.connection.s3,
+            self.connection.bucket,
             {},
             roots=[],
             part_size=1,
             at_once=self.options.at_once,
-            sleep=self.here.sleep,
+            sleep=self.connection.sleep,
         )
         await upload.delete(keys)
         await in_thread(partial(self._forget, task, keys))
         self._count(dropped=len(keys))
 
     def _forget(self, task: str, keys: Sequence[str]) -> None:
-        page = self._ledger.read(task)
+        record = self._record.read(task)
         for key in keys:
-            page.made.pop(key, None)
-        self._ledger.write(task, page)
+            record.made.pop(key, None)
+        self._record.write(task, record)
 
-    def _count(self, **more: int) -> None:
+    def _count(self, **numbers: int) -> None:
         did = self._token["did"]
-        for name, number in more.items():
+        for name, number in numbers.items():
             did[name] = did.get(name, 0) + number
 
     async def _progress(self, number: int, total: int) -> None:
         percent = min(99, 100 * (number + 1) // max(1, total))
         if percent != self._percent:
             self._percent = percent
-            await self.here.documents.progress(self.version, percent, self.context.tools.clock.now())
+            await self.connection.documents.progress(self.version, percent, self.context.tools.clock.now())
 
     async def _finish(self, document: Mapping[str, Any], totals: Mapping[str, int]) -> None:
-        now, shape = self.context.tools.clock.now(), f"exportFormats.{self.version.format}"
-        said: dict[str, Any] = {**totals, f"{shape}.progress": 100, f"{shape}.fileCount": totals["imageCount"]}
+        now, field = self.context.tools.clock.now(), f"exportFormats.{self.version.format}"
+        values: dict[str, Any] = {**totals, f"{field}.progress": 100, f"{field}.fileCount": totals["imageCount"]}
         if not ((document.get("exportFormats") or {}).get(self.version.format) or {}).get("createdAt"):
-            said[f"{shape}.createdAt"] = now
-        named = {
-            "samples.zip": f"{shape}.sample",
+            values[f"{field}.createdAt"] = now
+        fields = {
+            "samples.zip": f"{field}.sample",
             "coco.json": "exportFormats.COCO.file",
             "cvat.xml": "exportFormats.CVAT.file",
         }
-        page = await in_thread(self._ledger.read, WHOLE)
-        for key in page.made:
-            said[named[key.rpartition("/")[2]]] = key
-        await self.here.documents.finish(self.version, said, now)
+        record = await in_thread(self._record.read, WHOLE)
+        for key in record.made:
+            values[fields[key.rpartition("/")[2]]] = key
+        await self.connection.documents.finish(self.version, values, now)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -258,14 +266,15 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _is_idle(line: Mapping[str, Any], said: Mapping[str, Mapping[str, Any]]) -> bool:
+def _is_done(line: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a line of the plan asks for nothing, by what the document says of its tasks."""
     if line.get("send") or line.get("drop") or line.get("changes") or line.get("join"):
         return False
     if "whole" in line:
         return True
     if "error" in line or line.get("left"):
         return False
-    status = said.get(line["task"], {})
+    status = known.get(line["task"], {})
     wanted = {"state": COMPLETE, "error": "none", **line["counts"]}
     return all(status.get(name) == value for name, value in wanted.items())
 
@@ -274,11 +283,10 @@ def _totals(line: Mapping[str, Any]) -> dict[str, int]:
     counts = line.get("counts")
     if not counts:
         return {}
-    changed = list(counts.get("augmentationFileCounts", {}).values())
-    images = counts["imageCount"] + sum(augmentation_file_count["count"] for augmentation_file_count in changed)
+    augmented = counts.get("augmentationFileCounts", {}).values()
     return {
-        "imageCount": images,
-        "size": counts["imageDataSize"] + sum(augmentation_file_count["size"] for augmentation_file_count in changed),
+        "imageCount": counts["imageCount"] + sum(entry["count"] for entry in augmented),
+        "size": counts["imageDataSize"] + sum(entry["size"] for entry in augmented),
     }
 
 

@@ -1,6 +1,6 @@
-"""Data sets that somebody asks for, by HTTP or by `vidd dataset`; and those whose documents say that they are pending.
+"""Takes requests for data sets: by HTTP, by `vidd dataset`, and from documents that say they are pending.
 
-A version that is being made already is not begun a second time: who asks for it meanwhile is told of the same job.
+vidd never builds a version twice at the same time: a second request gets the job that runs.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ class Options(Base):
     """The settings of a source of kind `data_sets`."""
 
     account: str = Field(description="The MongoDB account with the documents.")
-    pipeline: str = Field(description="The pipeline that makes them.")
+    pipeline: str = Field(description="The pipeline that builds them.")
     auth_key: str | None = Field(
         None, description="Name of a secret (`account.key`) that requests must bring as `auth_key`; without it, none."
     )
-    rescan: Duration = Field(600.0, gt=0, description="How often to look for pending ones.")
+    rescan: Duration = Field(600.0, gt=0, description="How often to look for pending data sets.")
 
 
 async def watch(options: Options, context: SourceContext) -> None:
-    """Take up what is pending, at the start, at `vidd resume`, and now and then."""
-    calls = _Calls(options, context)
+    """Take up pending data sets: at the start, at `vidd resume`, and every `rescan` seconds."""
+    requests = _Requests(options, context)
 
     def note(event: Event) -> None:
         if isinstance(event, JobMoved) and event.job.source == context.name and event.job.state in ENDED:
@@ -59,32 +59,30 @@ async def watch(options: Options, context: SourceContext) -> None:
 
     with context.listen(note):
         while True:
-            await _look(options, context, calls)
+            await _take_pending(options, context, requests)
 
 
-async def _look(options: Options, context: SourceContext, calls: _Calls) -> None:
+async def _take_pending(options: Options, context: SourceContext, requests: _Requests) -> None:
     try:
-        waiting = await calls.take_pending()
+        stopped = await requests.take_pending()
     except RetryLater as fault:
         context.down(fault.sentence)
         await context.pause(min(5.0, options.rescan))
         return
     context.up()
-    context.note(waiting)
+    context.note(stopped)
     context.caught_up()
     await context.pause(options.rescan)
 
 
 def routes(options: Options, context: SourceContext) -> list[SourceRoute]:
-    """What is asked for by HTTP: both ways of the front end, which get an empty answer, and the command line's."""
-    calls = _Calls(options, context)
-    begin = partial(calls.answer, quiet=True)
+    """Two routes for the front end, which expects an empty answer, and one for the command line."""
+    requests = _Requests(options, context)
+    begin = partial(requests.answer, quiet=True)
     return [
-        SourceRoute("POST", "/api/createDataSet", begin, "Makes a data set.", _SCHEMA),
-        SourceRoute(
-            "POST", "/api/editDataSet", begin, "Makes a data set that has changed anew: only what changed.", _SCHEMA
-        ),
-        SourceRoute("POST", "/api/data-sets", calls.answer, "Makes a data set, and names the job.", _SCHEMA),
+        SourceRoute("POST", "/api/createDataSet", begin, "Builds a data set.", _SCHEMA),
+        SourceRoute("POST", "/api/editDataSet", begin, "Builds a data set again: only what changed.", _SCHEMA),
+        SourceRoute("POST", "/api/data-sets", requests.answer, "Builds a data set, and names the job.", _SCHEMA),
     ]
 
 
@@ -98,18 +96,18 @@ async def check(options: Options, tools: Tools) -> str:
     return f"The documents can be read: {len(waiting)} data sets are pending."
 
 
-class _Calls:
-    """Where data sets are asked for."""
+class _Requests:
+    """Starts jobs for the data sets that somebody asks for."""
 
     def __init__(self, options: Options, context: SourceContext) -> None:
         self._options, self._context = options, context
 
     async def answer(self, call: Call, *, quiet: bool = False) -> Reply:
-        """201 with nothing, or 202 with the job; 401 and 404 where nothing is begun."""
-        self._admit(call)
+        """201 with an empty body (`quiet`), or 202 with the job. Declined with 400, 401 or 404."""
+        self._authenticate(call)
         identity = str(call.fields.get("data_version_id") or "").strip()
         if not identity:
-            raise Declined(400, "There is no data_version_id: say which AnnotationDatasetVersion is to be made.")
+            raise Declined(400, "There is no data_version_id: name the AnnotationDatasetVersion to build.")
         account = self._context.tools.account(self._options.account, mongodb_account.Account)
         async with mongodb_account.database(account, self._options.account) as db:
             found = await Documents(db, self._options.account).find(identity)
@@ -118,34 +116,37 @@ class _Calls:
         job, fresh = await self._begin(str(found["_id"]))
         return Reply(201, None, "text/plain") if quiet else Reply(202, {"job": job.id, "fresh": fresh})
 
-    def _admit(self, call: Call) -> None:
+    def _authenticate(self, call: Call) -> None:
         if self._options.auth_key is None:
             return
         wanted = secret.reveal(self._context.tools, self._options.auth_key)
         given = str(call.fields.get("auth_key") or "")
         if not hmac.compare_digest(given.encode(errors="replace"), wanted.encode()):
-            raise Declined(401, "The auth_key is not the one of the settings: send the right one.")
+            raise Declined(401, "The auth_key is wrong: send the one that the settings of the source name.")
 
     async def take_pending(self) -> str | None:
-        """Begin what is pending and has no job; a sentence about those whose job came to nothing, whose documents say why."""
+        """Start a job for each pending version that has none.
+
+        Returns a sentence about the pending versions whose jobs ended; the reason is written into their documents.
+        """
         account = self._context.tools.account(self._options.account, mongodb_account.Account)
         async with mongodb_account.database(account, self._options.account) as db:
             documents = Documents(db, self._options.account)
             pending = await documents.pending()
             known = {_version(job): job for job in await self._context.unsettled()}
-            stuck = [one for one in pending if one in known and known[one].state in ENDED]
-            for identity in stuck:
-                await documents.refused(identity, known[identity].reason or "A person stopped it.")
+            stopped = [version for version in pending if version in known and known[version].state in ENDED]
+            for identity in stopped:
+                await documents.write_error(identity, known[identity].reason or "A person stopped it.")
         for identity in pending:
             if identity not in known:
                 job, _ = await self._begin(identity)
                 _log.info("pending data set taken up", version=identity, job=job.id)
-        if not stuck:
+        if not stopped:
             return None
-        return f"{len(stuck)} pending data sets are not gone on with, such as {stuck[0]}: vidd jobs says why."
+        return f"The jobs of {len(stopped)} pending data sets ended, such as {stopped[0]}: vidd jobs shows why."
 
     async def _begin(self, identity: str) -> tuple[Job, bool]:
-        """The job that makes it now, and whether it is new."""
+        """The job that builds the version, and whether it is new."""
         async with self._context.turn:
             if busy := [job for job in await self._context.unsettled(ended=False) if _version(job) == identity]:
                 return busy[0], False

@@ -1,7 +1,7 @@
-"""A MongoDB account, and a client of it.
+"""A MongoDB account, and its database through a client.
 
-motor is at the end of its life and is imported here only; what it returns is used through `database`. Writes are
-acknowledged by a majority and on its disks, reads see only what no failover can take back.
+Only this module imports motor, which is at the end of its life, so that PyMongo's async client can take its place. Writes
+are acknowledged by a majority and its disks; reads see only what no failover can take back.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
 from vidd.display_text import printable
-from vidd.errors import Refused
-from vidd.integrations.mongodb.errors import asking
+from vidd.integrations.mongodb.errors import bad_account, map_errors
 from vidd.settings.types import Duration, Options
 
 if TYPE_CHECKING:
@@ -42,11 +41,11 @@ class Account(Options):
     database: str = Field("vidd", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="The database.")
     user: str | None = Field(None, min_length=1, description="User, where the connection string has none.")
     password: SecretStr | None = Field(None, description="Password of the user.")
-    tls: bool | None = Field(None, description="Encrypt; without it, as the connection string says.")
-    ca: Path | None = Field(None, description="File of certificates to trust in place of the system's; implies tls.")
-    certificate: Path | None = Field(None, description="File of a client certificate with its key; implies tls.")
+    tls: bool | None = Field(None, description="Use TLS; without this option, as the connection string says.")
+    ca: Path | None = Field(None, description="File of certificates to trust in place of the system's; turns tls on.")
+    certificate: Path | None = Field(None, description="File of a client certificate with its key; turns tls on.")
     timeout: Duration = Field(
-        20.0, gt=0, description="Longest time for one call, with finding the primary and repeating it."
+        20.0, gt=0, description="Time limit of a call, which includes finding the primary and repeating the call."
     )
 
     @field_validator("uri")
@@ -56,34 +55,34 @@ class Account(Options):
         if not text.startswith(_SCHEMES):
             raise ValueError("a connection string begins with mongodb:// or mongodb+srv://")
         if text.startswith("mongodb://"):
-            # The other kind is looked up in the DNS, which is for later.
+            # mongodb+srv:// needs the DNS, which is asked when a client is opened.
             try:
                 parse_uri(text, warn=False)
             except (PyMongoError, ValueError) as error:
-                raise ValueError(_without(text, str(error))) from None
+                raise ValueError(_redact(text, str(error))) from None
         return SecretStr(text)
 
     @model_validator(mode="after")
-    def _both(self) -> Account:
+    def _are_consistent(self) -> Account:
         if (self.user is None) is not (self.password is None):
-            raise ValueError("user and password come together: give both or neither")
+            raise ValueError("user and password belong together: give both or neither")
         if self.tls is False and (self.ca or self.certificate):
-            raise ValueError("ca and certificate are for tls: take tls = false away")
+            raise ValueError("ca and certificate need tls: remove tls = false")
         return self
 
 
-def _without(uri: str, said: str) -> str:
-    """What pymongo says, without what may be secret in the connection string."""
+def _redact(uri: str, text: str) -> str:
+    """A text of pymongo without the login of the connection string."""
     login = uri.partition("://")[2].rpartition("@")[0]
     for secret in (login, *login.split(":")):
-        said = said.replace(secret, "…") if secret else said
-    return printable(said, 200)
+        text = text.replace(secret, "…") if secret else text
+    return printable(text, 200)
 
 
 def _client(account: Account, name: str, loop: asyncio.AbstractEventLoop) -> Client:
-    """A client that has not connected yet; Refused where the account's words are wrong."""
+    """A client that has not connected yet. Refused where the account's settings are wrong."""
     uri = account.uri.get_secret_value()
-    more: dict[str, Any] = {
+    options: dict[str, Any] = {
         "appname": "vidd",
         "tz_aware": True,
         "uuidRepresentation": "standard",
@@ -92,32 +91,29 @@ def _client(account: Account, name: str, loop: asyncio.AbstractEventLoop) -> Cli
         "connectTimeoutMS": min(10_000, int(account.timeout * 1000)),
     }
     if "heartbeatfrequencyms" not in uri.lower():
-        # A primary that says it is none is asked again only with the next beat, which is 10 s off otherwise.
-        more["heartbeatFrequencyMS"] = 2000
+        # After a failover the client finds the new primary with its next heartbeat, by default within 10 s.
+        options["heartbeatFrequencyMS"] = 2000
     if account.user is not None and account.password is not None:
-        more |= {"username": account.user, "password": account.password.get_secret_value()}
+        options |= {"username": account.user, "password": account.password.get_secret_value()}
     if account.tls is not None or account.ca or account.certificate:
-        more["tls"] = account.tls is not False
+        options["tls"] = account.tls is not False
     if account.ca:
-        more["tlsCAFile"] = str(account.ca)
+        options["tlsCAFile"] = str(account.ca)
     if account.certificate:
-        more["tlsCertificateKeyFile"] = str(account.certificate)
+        options["tlsCertificateKeyFile"] = str(account.certificate)
     try:
-        with asking("opening a client", name):
-            return AsyncIOMotorClient(uri, **more, io_loop=loop)
+        with map_errors("opening a client", name):
+            return AsyncIOMotorClient(uri, **options, io_loop=loop)
     except (OSError, ValueError) as error:
-        # A file of certificates that is none, or not there; a port that is no number.
-        said = _without(uri, str(error))
-        raise Refused(
-            f"MongoDB cannot be asked with the account {name!r} ({said}): correct [accounts.{name}]."
-        ) from None
+        # A file of certificates that is missing or broken, or a port that is no number.
+        raise bad_account(_redact(uri, str(error)), name) from None
 
 
 @asynccontextmanager
 async def database(account: Account, name: str) -> AsyncIterator[Database]:
-    """The account's database, through a client of its own that connects when it is first asked.
+    """The account's database, through a client of its own that connects with the first call.
 
-    Every call on it belongs inside `mongo_faults.asking`.
+    Every call on it belongs inside `errors.map_errors`.
     """
     client = await asyncio.to_thread(_client, account, name, asyncio.get_running_loop())
     try:
@@ -132,6 +128,6 @@ async def database(account: Account, name: str) -> AsyncIterator[Database]:
 
 
 def _close(client: Client) -> None:
-    # It says good-bye to the server, who may be away.
+    # The client tells the server that it leaves, and the server may be away.
     with timeout(1.0):
         client.close()

@@ -1,4 +1,7 @@
-"""What errors of MongoDB mean (github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml)."""
+"""The table of MongoDB's errors and what they mean for vidd.
+
+Codes: github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from dns.resolver import NoNameservers
 from pymongo import errors
 
 from vidd.display_text import printable
-from vidd.errors import Fault, Refused, RetryLater
+from vidd.errors import Fault, FaultCode, Refused, RetryLater
 from vidd.ports import Conflict
 
 if TYPE_CHECKING:
@@ -30,10 +33,11 @@ class TooLarge(Refused):
 
 
 class _Rule(NamedTuple):
-    """Answers with these codes have this fate and sentence."""
+    """The fault that answers with these codes mean."""
 
     codes: frozenset[int]
-    fate: Callable[[str], Fault]
+    fault: Callable[..., Fault]
+    code: FaultCode
     sentence: str
 
 
@@ -41,96 +45,119 @@ _RULES = (
     _Rule(
         frozenset({6, 7, 89, 9001, 384, 402, 91, 189, 216, 10058, 10107, 11600, 11602, 13435, 13436}),
         RetryLater,
-        "MongoDB is changing its primary or going down ({code}) at {doing}; it is tried again.",
+        FaultCode.UNAVAILABLE,
+        "MongoDB is changing its primary or going down ({code}) while {doing}; vidd will retry.",
     ),
     _Rule(
         frozenset({24, 43, 46, 50, 64, 100, 112, 133, 134, 175, 202, 237, 246, 251, 262, 290, 365, 462, 11601}),
         RetryLater,
-        "MongoDB is too busy for {doing} ({code}); it is tried again.",
+        FaultCode.BUSY,
+        "MongoDB is too busy for {doing} ({code}); vidd will retry.",
     ),
     _Rule(
         frozenset({14031}),
         partial(RetryLater, counts=False),
-        "MongoDB's disk is full at {doing}: make room, and it goes on by itself.",
+        FaultCode.DISK_FULL,
+        "MongoDB's disk is full (while {doing}): make room; vidd will retry.",
     ),
     _Rule(
         frozenset({11, 18, 334, 8000}),
         Refused,
+        FaultCode.UNAUTHORIZED,
         "MongoDB does not accept the login of the account {name!r}: correct its user and password.",
     ),
     _Rule(
         frozenset({20}),
         Refused,
-        "MongoDB cannot do what {doing} needs: make it a replica set (--replSet and rs.initiate(), one member will do).",
+        FaultCode.BAD_SETTINGS,
+        "MongoDB has no transactions, which {doing} needs: make it a replica set (--replSet and rs.initiate(), one member"
+        " is enough).",
     ),
     _Rule(
         frozenset({13, 31, 33}),
         Refused,
+        FaultCode.FORBIDDEN,
         "The account {name!r} may not do this: {doing}. Give its user readWrite on the database.",
     ),
     _Rule(
         frozenset({10334, 17280, 17419, 17420}),
         TooLarge,
-        "It is more than a document of MongoDB can hold (16 MiB): {doing}.",
+        FaultCode.BAD_INPUT,
+        "It is larger than a document of MongoDB can be (16 MiB): {doing}.",
     ),
 )
 _TOO_LARGE = 10334
 
 
 def fault_of(error: errors.PyMongoError | BSONError, doing: str, name: str) -> Exception:
-    """What an error at `doing` ("keeping a job") means, with the account `name`.
+    """The fault that an error while `doing` ("saving a job") with the account `name` means.
 
-    RetryLater, Refused, or Conflict where another document has the key; anything else is a defect and comes back as it
-    is. What was sent and got no answer is RetryLater too: writes must be such that they may be repeated.
+    RetryLater, Refused, or Conflict where another document has the key; any other error is a defect and is returned as it
+    is. A request without an answer is RetryLater too: every write must be repeatable.
     """
     match error:
         case errors.ServerSelectionTimeoutError():
-            return _unreachable(str(error), doing, name)
+            return _of_unreachable(str(error), doing, name)
         case errors.OperationFailure() | errors.NotPrimaryError() | errors.DocumentTooLarge():
             return _of_answer(error, doing, name)
         case errors.ConnectionFailure() | errors.WaitQueueTimeoutError():
-            return RetryLater(f"The connection to MongoDB was lost at {doing}; it is tried again.")
+            return RetryLater(
+                f"The connection to MongoDB was lost while {doing}; vidd will retry.", code=FaultCode.UNREACHABLE
+            )
         case errors.ConfigurationError() | errors.InvalidURI() | errors.InvalidName():
             return _of_settings(error, doing, name)
     return error
 
 
-def _unreachable(said: str, doing: str, name: str) -> Fault:
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return Refused(f"MongoDB's certificate is not trusted at {doing}: set ca of the account {name!r}.")
-    if any(one in said for one in ("No replica set members match", "No primary", "NotPrimaryError")):
-        return RetryLater(f"MongoDB has no primary for {doing}; it is tried again.")
-    return RetryLater(f"MongoDB cannot be reached for {doing}; it is tried again.")
+def _of_unreachable(text: str, doing: str, name: str) -> Fault:
+    # pymongo puts the reasons of all servers into one text, and gives no code.
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return Refused(
+            f"MongoDB's certificate is not trusted (while {doing}): set ca of the account {name!r}.",
+            code=FaultCode.BAD_SETTINGS,
+        )
+    if any(words in text for words in ("No replica set members match", "No primary", "NotPrimaryError")):
+        return RetryLater(f"MongoDB has no primary for {doing}; vidd will retry.", code=FaultCode.UNAVAILABLE)
+    return RetryLater(f"MongoDB cannot be reached for {doing}; vidd will retry.", code=FaultCode.UNREACHABLE)
 
 
 def _of_settings(error: errors.PyMongoError, doing: str, name: str) -> Fault:
-    # An address of the other kind (mongodb+srv) is looked up in the DNS, which may be away.
+    # The hosts of mongodb+srv:// are looked up in the DNS, which may be away.
     if isinstance(error.__cause__ or error.__context__, Timeout | NoNameservers):
-        return RetryLater(f"MongoDB's address cannot be looked up for {doing}; it is tried again.")
-    said = printable(str(error), 200)
-    return Refused(f"MongoDB cannot be asked with the account {name!r} ({said}): correct [accounts.{name}].")
+        return RetryLater(
+            f"MongoDB's address cannot be looked up for {doing}; vidd will retry.", code=FaultCode.UNREACHABLE
+        )
+    return bad_account(printable(str(error), 200), name)
+
+
+def bad_account(text: str, name: str) -> Refused:
+    """The account's settings are wrong, for this reason."""
+    return Refused(
+        f"MongoDB cannot be used with the account {name!r} ({text}): correct [accounts.{name}].",
+        code=FaultCode.BAD_SETTINGS,
+    )
 
 
 def _of_answer(error: errors.PyMongoError | BSONError, doing: str, name: str) -> Exception:
-    code, said = _code_of(error), _said(error)
-    transient = isinstance(error, errors.PyMongoError) and any(error.has_error_label(label) for label in _TRANSIENT)
-    busy = getattr(error, "timeout", False) or transient
-    if busy and not any(code in rule.codes for rule in _RULES):
-        return RetryLater(f"MongoDB is too busy for {doing} ({code or 'a time limit'}); it is tried again.")
-    return _of_code(code, said, doing, name)
-
-
-def _of_code(code: int, said: str, doing: str, name: str) -> Exception:
-    if code in DUPLICATE:
-        return Conflict(f"something else has the key at {doing}")
+    code = _code_of(error)
     for rule in _RULES:
         if code in rule.codes:
-            return rule.fate(rule.sentence.format(code=code, doing=doing, name=name))
-    return Refused(f"MongoDB refused {doing}: {code} {printable(said, 200)}".rstrip(" .") + ".")
+            return rule.fault(rule.sentence.format(code=code, doing=doing, name=name), code=rule.code)
+    transient = isinstance(error, errors.PyMongoError) and any(error.has_error_label(label) for label in _TRANSIENT)
+    if getattr(error, "timeout", False) or transient:
+        return RetryLater(
+            f"MongoDB is too busy for {doing} ({code or 'a time limit'}); vidd will retry.", code=FaultCode.BUSY
+        )
+    if code in DUPLICATE:
+        return Conflict(f"something else has the key while {doing}")
+    message = next((str(answer.get("errmsg", "")) for answer in _answers(error) if answer.get("code") == code), "")
+    return Refused(
+        f"MongoDB refused {doing}: {code} {printable(message, 200)}".rstrip(" .") + ".", code=FaultCode.REJECTED
+    )
 
 
 def _answers(error: errors.PyMongoError | BSONError) -> list[Mapping[str, Any]]:
-    """What the server said: of a bulk write, all it has against it."""
+    """The server's answer; of a bulk write, all errors in it."""
     details = getattr(error, "details", None) or {}
     if isinstance(error, errors.BulkWriteError):
         return [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
@@ -138,32 +165,27 @@ def _answers(error: errors.PyMongoError | BSONError) -> list[Mapping[str, Any]]:
 
 
 def _code_of(error: errors.PyMongoError | BSONError) -> int:
-    """The code that decides: any other before that of a key which is known."""
+    """The code that decides: of several, one that is not a duplicate key."""
     if isinstance(error, errors.DocumentTooLarge):
         return _TOO_LARGE
     codes = [int(answer.get("code") or 0) for answer in _answers(error)]
     return next((code for code in codes if code not in DUPLICATE), codes[0] if codes else 0)
 
 
-def _said(error: errors.PyMongoError | BSONError) -> str:
-    code = _code_of(error)
-    return next((str(answer.get("errmsg", "")) for answer in _answers(error) if answer.get("code") == code), "")
-
-
-def known_of(error: errors.BulkWriteError) -> set[int] | None:
-    """Of an unordered bulk write, the places whose key another document has; None where it failed in another way, too."""
+def duplicate_positions(error: errors.BulkWriteError) -> set[int] | None:
+    """The positions in an unordered bulk write whose key another document has; None where it failed in another way too."""
     if _code_of(error) not in DUPLICATE:
         return None
     return {int(answer["index"]) for answer in _answers(error)}
 
 
 @contextmanager
-def asking(doing: str, name: str) -> Iterator[None]:
-    """Turn what pymongo raises inside into what it means (`fault_of`)."""
+def map_errors(doing: str, name: str) -> Iterator[None]:
+    """Turn what pymongo raises inside into a fault (`fault_of`)."""
     try:
         yield
     except (errors.PyMongoError, BSONError) as error:
-        meant = fault_of(error, doing, name)
-        if meant is error:
+        fault = fault_of(error, doing, name)
+        if fault is error:
             raise
-        raise meant from error
+        raise fault from error

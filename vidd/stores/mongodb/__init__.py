@@ -1,1 +1,1 @@
-"""The store in MongoDB."""
+"""The store in a MongoDB database."""

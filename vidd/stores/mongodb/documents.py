@@ -1,4 +1,4 @@
-"""The rows of `vidd.model.rows` as documents, and the indexes of their collections."""
+"""Converts the rows of `vidd.model.rows` to documents and back; the indexes of their collections."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ INDEXES = {
 
 
 def state_values(states: Sequence[State]) -> list[str]:
-    """States as they are written."""
+    """The values of states in documents."""
     return [state.value for state in states]
 
 
 def history_line(job: Job, at: datetime) -> list[Any]:
-    """A line of a job's history."""
+    """An entry of a job's history."""
     return [stamp(at), job.state.value, job.reason]
 
 
 def job_document(job: Job, *, without: str = "") -> Document:
-    """A job as a document: the columns of its row, of which the id is the key."""
+    """A job as a document: the columns of its row, with the id as `_id`; `without` leaves one column out."""
     values = dict(zip(job_columns(), job_to_row(job), strict=True))
     values = {"_id": values.pop("id"), **values, "state": job.state.value}
     return {name: value for name, value in values.items() if name != without}
 
 
-def only(columns: Sequence[str]) -> dict[str, int]:
+def projection(columns: Sequence[str]) -> dict[str, int]:
     """The projection that reads these columns."""
     return {name: 1 for name in columns if name != "id"}
 
 
 def row_of(document: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
-    """These columns of a document."""
+    """The values of these columns in a document."""
     return tuple(document["_id" if name == "id" else name] for name in columns)

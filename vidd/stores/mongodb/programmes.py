@@ -1,6 +1,6 @@
-"""The programmes in MongoDB. A reading is written beside the one before and then named in one document.
+"""The programmes in MongoDB. The talks of a reading are written first, and then one document names the reading.
 
-So it is seen whole or not at all without a transaction, and however many talks there are.
+So a reading becomes visible all at once without a transaction, whatever its number of talks.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pymongo import ReturnDocument
 
 from vidd.model.serialization import stamp, talk_from_json, talk_to_json, unstamp
 from vidd.model.talk import Programme, Talk
-from vidd.stores.mongodb.connection import Link
+from vidd.stores.mongodb.connection import Connection
 
 T = TypeVar("T")
 _ORPHANED = timedelta(days=1)
 
 
 class MongoProgrammes:
-    """Readings and the talks of them."""
+    """The programmes and their talks."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     async def put_talks(self, programme: str, talks: Sequence[Talk], read: datetime) -> None:
         reading = f"{stamp(read)} {secrets.token_hex(8)}"
@@ -33,65 +33,70 @@ class MongoProgrammes:
             talk.id: {
                 "_id": {"reading": reading, "id": talk.id},
                 "reading": reading,
-                "position": at,
+                "position": position,
                 "body": json.dumps(talk_to_json(talk)),
             }
-            for at, talk in enumerate(talks)
+            for position, talk in enumerate(talks)
         }
-        with self._link.asking("keeping a programme"):
+        with self._connection.call("writing a programme"):
             if rows:
-                await self._link["talks"].insert_many(rows.values(), ordered=False)
-            before = await self._link["programmes"].find_one_and_update(
+                await self._connection["talks"].insert_many(rows.values(), ordered=False)
+            before = await self._connection["programmes"].find_one_and_update(
                 {"_id": programme},
                 {"$set": {"read": stamp(read), "talks": len(talks), "reading": reading}},
                 upsert=True,
                 return_document=ReturnDocument.BEFORE,
             )
             if before is not None:
-                await self._link["talks"].delete_many({"reading": before["reading"]})
+                await self._connection["talks"].delete_many({"reading": before["reading"]})
 
     async def talk(self, programme: str, talk_id: str) -> Talk | None:
-        async def look(reading: str) -> Talk | None:
-            row = await self._link["talks"].find_one({"_id": {"reading": reading, "id": talk_id}})
+        async def find(reading: str) -> Talk | None:
+            row = await self._connection["talks"].find_one({"_id": {"reading": reading, "id": talk_id}})
             return _talk(row) if row else None
 
-        return await self._of_one_reading(programme, look, done=lambda talk: talk is not None)
+        return await self._read_consistently(programme, find, is_final=lambda talk: talk is not None)
 
     async def talks(self, programme: str) -> list[Talk]:
-        async def look(reading: str) -> list[Talk]:
-            return [_talk(row) async for row in self._link["talks"].find({"reading": reading}).sort("position", 1)]
+        async def find(reading: str) -> list[Talk]:
+            return [
+                _talk(row) async for row in self._connection["talks"].find({"reading": reading}).sort("position", 1)
+            ]
 
-        return await self._of_one_reading(programme, look) or []
+        return await self._read_consistently(programme, find) or []
 
-    async def _of_one_reading(
-        self, programme: str, look: Callable[[str], Awaitable[T]], *, done: Callable[[T], bool] = lambda _: False
+    async def _read_consistently(
+        self, programme: str, find: Callable[[str], Awaitable[T]], *, is_final: Callable[[T], bool] = lambda _: False
     ) -> T | None:
-        """What `look` finds in the present reading, which must still be that one afterwards, unless it is `done`."""
-        with self._link.asking("looking at a programme"):
+        """What `find` finds in the current reading.
+
+        Repeated where another reading became current meanwhile, unless the result `is_final`.
+        """
+        with self._connection.call("reading a programme"):
             reading = await self._reading(programme)
             while reading is not None:
-                found = await look(reading)
-                now = reading if done(found) else await self._reading(programme)
-                if now == reading:
+                found = await find(reading)
+                current = reading if is_final(found) else await self._reading(programme)
+                if current == reading:
                     return found
-                reading = now
+                reading = current
         return None
 
     async def _reading(self, programme: str) -> str | None:
-        row = await self._link["programmes"].find_one({"_id": programme}, {"reading": 1})
+        row = await self._connection["programmes"].find_one({"_id": programme}, {"reading": 1})
         return row["reading"] if row else None
 
     async def programme(self, name: str) -> Programme | None:
-        with self._link.asking("looking at a programme"):
-            row = await self._link["programmes"].find_one({"_id": name})
+        with self._connection.call("reading a programme"):
+            row = await self._connection["programmes"].find_one({"_id": name})
         return Programme(name, unstamp(row["read"]), row["talks"]) if row else None
 
-    async def sweep(self, now: datetime) -> None:
-        """Remove readings that were never named, since whoever wrote them was killed."""
-        with self._link.asking("sweeping programmes"):
-            named = [row["reading"] async for row in self._link["programmes"].find({}, {"reading": 1})]
+    async def delete_orphans(self, now: datetime) -> None:
+        """Delete readings that no programme names, because their writer was killed."""
+        with self._connection.call("deleting old readings"):
+            current = [row["reading"] async for row in self._connection["programmes"].find({}, {"reading": 1})]
             old = stamp(now - _ORPHANED)
-            await self._link["talks"].delete_many({"reading": {"$lt": old, "$nin": named}})
+            await self._connection["talks"].delete_many({"reading": {"$lt": old, "$nin": current}})
 
 
 def _talk(row: dict[str, Any]) -> Talk:

@@ -1,9 +1,9 @@
-"""The store for a MongoDB replica set. No write needs a transaction.
+"""The store in a MongoDB replica set. No write needs a transaction.
 
-What must change together is in one document: a job with its history, a space of words. An admission of many that is
-cut in the middle leaves some of them: nobody was told of it, so all are handed in again, and those that are known by
-then are taken up from here. Writes that get no answer are repeated by the driver under a number that the server knows.
-Where that is not enough either, the call says RetryLater, and the same save again finds out whether it was made.
+What must change together is in one document: a job with its history, a space of words. An admission of many jobs that is
+interrupted records some of them; its caller hands all of them in again, and those that are known by then are returned too.
+The driver repeats writes that get no answer under a number that the server knows. Where that is not enough either, the call
+raises RetryLater, and the same save again finds out whether the first was made.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pydantic import Field
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError
 
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.mongodb.account import Account, Document, database
-from vidd.integrations.mongodb.errors import asking, known_of
+from vidd.integrations.mongodb.errors import duplicate_positions, map_errors
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, PublicationState
@@ -42,8 +42,16 @@ from vidd.model.rows import (
 from vidd.model.serialization import stamp, unstamp
 from vidd.ports import Conflict, Tools
 from vidd.settings.types import Options
-from vidd.stores.mongodb.connection import Link
-from vidd.stores.mongodb.documents import INDEXES, OLDEST, history_line, job_document, only, row_of, state_values
+from vidd.stores.mongodb.connection import Connection
+from vidd.stores.mongodb.documents import (
+    INDEXES,
+    OLDEST,
+    history_line,
+    job_document,
+    projection,
+    row_of,
+    state_values,
+)
 from vidd.stores.mongodb.memory import MongoMemory
 from vidd.stores.mongodb.programmes import MongoProgrammes
 
@@ -55,74 +63,78 @@ _VERSION, _MIGRATION = 1, 120.0
 class Settings(Options):
     """The settings of `[store] kind = "mongo"`."""
 
-    account: str = Field(description="The account of kind mongodb whose database keeps everything.")
+    account: str = Field(description="The account of kind mongodb whose database is the store.")
 
 
 class MongoStore(MongoMemory, MongoProgrammes):
-    """`ports.Store` in one database. `who` as in `Link`."""
+    """`ports.Store` in one database. `owner` as in `Connection`."""
 
-    def __init__(self, account: Account, name: str, who: str | None = None) -> None:
-        super().__init__(Link(account, name, who))
+    def __init__(self, account: Account, name: str, owner: str | None = None) -> None:
+        super().__init__(Connection(account, name, owner))
         self._database = account.database
-        self._doubtful: dict[tuple[str, str], Row] = {}
+        self._unanswered: dict[tuple[str, str], Row] = {}
 
     @property
     def trouble(self) -> str | None:
-        return self._link.trouble
+        return self._connection.trouble
 
     async def open(self) -> None:
         try:
-            await self._link.open()
+            await self._connection.open()
             await self._migrate()
-            await self.sweep(datetime.now(UTC))
+            await self.delete_orphans(datetime.now(UTC))
         except BaseException:
             await self.close()
             raise
 
     async def _migrate(self) -> None:
-        with self._link.opening("opening the store"):
-            found = await self._link["meta"].find_one({"_id": "schema"})
+        with self._connection.startup_call("opening the store"):
+            found = await self._connection["meta"].find_one({"_id": "schema"})
         if found and found["version"] > _VERSION:
             raise Refused(
-                f"The database {self._database!r} was written by a newer vidd: install that version again, or name another."
+                f"The database {self._database!r} was written by a newer vidd: install that version again, or name another"
+                " database.",
+                code=FaultCode.BAD_SETTINGS,
             )
-        with self._link.opening("making indexes", _MIGRATION):
+        with self._connection.startup_call("creating indexes", _MIGRATION):
             for collection, indexes in INDEXES.items():
-                await self._link[collection].create_indexes(list(indexes))
-            await self._link["meta"].update_one({"_id": "schema"}, {"$max": {"version": _VERSION}}, upsert=True)
+                await self._connection[collection].create_indexes(list(indexes))
+            await self._connection["meta"].update_one({"_id": "schema"}, {"$max": {"version": _VERSION}}, upsert=True)
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._connection.close()
 
     async def admit(self, jobs: Sequence[Job]) -> list[Job]:
         if not jobs:
             return []
-        own = {job.id for job in jobs}
-        with self._link.asking("recording jobs"):
+        own_ids = {job.id for job in jobs}
+        with self._connection.call("recording jobs"):
             holders = await self._holders(jobs)
-            fresh = new_ones(jobs, {key for key, holder in holders.items() if holder not in own})
+            fresh = new_ones(jobs, {key for key, holder in holders.items() if holder not in own_ids})
             missing = [job for job in fresh if job.key not in holders]
             if taken := await self._insert(missing) if missing else []:
-                # Who has the key must be certain before anybody is told that it is known.
+                # Before a key is called known, its holder must be certain.
                 holders |= await self._holders(taken)
         if any(job.key not in holders for job in taken):
-            raise RetryLater("Another vidd is recording the same arrival; it is tried again.", counts=False)
+            raise RetryLater(
+                "Another vidd is recording the same arrival; vidd will retry.", counts=False, code=FaultCode.BUSY
+            )
         return [job for job in fresh if holders.get(job.key, job.id) == job.id]
 
     async def _holders(self, jobs: Sequence[Job]) -> dict[str, str]:
         """The ids of the jobs that have these keys."""
-        found = self._link["jobs"].find({"key": {"$in": [job.key for job in jobs]}}, {"key": 1})
+        found = self._connection["jobs"].find({"key": {"$in": [job.key for job in jobs]}}, {"key": 1})
         return {row["key"]: row["_id"] async for row in found}
 
     async def _insert(self, jobs: Sequence[Job]) -> list[Job]:
-        """Those of them whose keys had been recorded meanwhile."""
+        """Insert jobs; returns those whose keys were recorded meanwhile."""
         documents = [{**job_document(job), "history": [history_line(job, job.created)]} for job in jobs]
         try:
-            await self._link["jobs"].insert_many(documents, ordered=False)
+            await self._connection["jobs"].insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            if (known := known_of(error)) is None:
+            if (known := duplicate_positions(error)) is None:
                 raise
-            return [jobs[at] for at in sorted(known)]
+            return [jobs[position] for position in sorted(known)]
         return []
 
     async def job(self, job_id: str) -> Job | None:
@@ -137,8 +149,10 @@ class MongoStore(MongoMemory, MongoProgrammes):
         return found[0] if found else None
 
     async def _find(self, where: Document, sort: Sequence[tuple[str, int]] = (), *, limit: int = 0) -> list[Job]:
-        with self._link.asking("looking for jobs"):
-            found = self._link["jobs"].find(where, only(job_columns()), sort=list(sort) or None, limit=limit)
+        with self._connection.call("looking for jobs"):
+            found = self._connection["jobs"].find(
+                where, projection(job_columns()), sort=list(sort) or None, limit=limit
+            )
             return [job_from_row(row_of(document, job_columns())) async for document in found]
 
     async def jobs(
@@ -155,15 +169,15 @@ class MongoStore(MongoMemory, MongoProgrammes):
         return [] if limit == 0 else await self._find(where, newest, limit=limit or 0)
 
     async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
-        with self._link.asking("looking at all jobs"):
+        with self._connection.call("listing jobs"):
             where = {"pipeline": {"$in": list(pipelines)}}
-            found = self._link["jobs"].find(where, only(entry_columns()), sort=OLDEST)
+            found = self._connection["jobs"].find(where, projection(entry_columns()), sort=OLDEST)
             return [entry_from_row(row_of(document, entry_columns())) async for document in found]
 
     async def unfinished(self) -> list[tuple[str, int]]:
-        with self._link.asking("looking for unfinished jobs"):
+        with self._connection.call("looking for unfinished jobs"):
             where = {"state": {"$in": state_values(sorted(UNFINISHED))}}
-            found = self._link["jobs"].find(where, {"priority": 1}, sort=[("priority", DESCENDING), *OLDEST])
+            found = self._connection["jobs"].find(where, {"priority": 1}, sort=[("priority", DESCENDING), *OLDEST])
             return [(document["_id"], document["priority"]) async for document in found]
 
     async def due(self, now: datetime) -> list[Job]:
@@ -176,50 +190,53 @@ class MongoStore(MongoMemory, MongoProgrammes):
         return await self._least("created", {"state": {"$in": state_values(states)}})
 
     async def _least(self, name: str, where: Document) -> datetime | None:
-        with self._link.asking("looking for the first job"):
-            found = await self._link["jobs"].find_one(where, {name: 1}, sort=[(name, ASCENDING)])
+        with self._connection.call("looking for the first job"):
+            found = await self._connection["jobs"].find_one(where, {name: 1}, sort=[(name, ASCENDING)])
         return unstamp(found[name]) if found else None
 
     async def save(self, job: Job, *, expect: State) -> None:
         change: Document = {"$set": job_document(job, without="_id")}
         if job.state is not expect:
             change["$push"] = {"history": history_line(job, job.changed)}
-        row, jobs = job_to_row(job), self._link["jobs"]
+        row, jobs = job_to_row(job), self._connection["jobs"]
 
         async def write() -> bool:
             where = {"_id": job.id, "state": expect.value}
             return (await jobs.update_one(where, change)).matched_count == 1
 
-        async def look() -> bool:
+        async def is_saved() -> bool:
             found = await self.job(job.id)
             return found is not None and job_to_row(found) == row
 
-        if not await self._certainly((job.id, ""), row, write, look):
+        if not await self._save_once((job.id, ""), row, write, is_saved):
             raise Conflict(f"job {job.id} is no longer {expect}")
 
-    async def _certainly(
+    async def _save_once(
         self,
-        place: tuple[str, str],
+        key: tuple[str, str],
         row: Row,
         write: Callable[[], Awaitable[bool]],
-        look: Callable[[], Awaitable[bool]],
+        is_saved: Callable[[], Awaitable[bool]],
     ) -> bool:
-        """Whether a guarded write was made. One that got no answer may be repeated: if it was made then, `look` finds it."""
+        """Whether a conditional write was made.
+
+        A write without an answer may be repeated with the same row: `is_saved` tells whether the first one was made.
+        """
         try:
-            with self._link.asking("saving"):
+            with self._connection.call("saving"):
                 made = await write()
         except Conflict:
             made = False
         except RetryLater:
-            self._doubtful[place] = row
+            self._unanswered[key] = row
             raise
-        made = made or (self._doubtful.get(place) == row and await look())
-        self._doubtful.pop(place, None)
+        made = made or (self._unanswered.get(key) == row and await is_saved())
+        self._unanswered.pop(key, None)
         return made
 
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
-        with self._link.asking("looking at a job's history"):
-            found = await self._link["jobs"].find_one({"_id": job_id}, {"history": 1}) or {}
+        with self._connection.call("reading a job's history"):
+            found = await self._connection["jobs"].find_one({"_id": job_id}, {"history": 1}) or {}
         return [(unstamp(at), State(state), reason) for at, state, reason in found.get("history", ())]
 
     async def counts(self) -> dict[tuple[str, State], int]:
@@ -233,19 +250,19 @@ class MongoStore(MongoMemory, MongoProgrammes):
         return {document["_id"]: document["number"] for document in await self._group(where, "$pipeline")}
 
     async def _group(self, where: Document, by: Any) -> list[Document]:
-        with self._link.asking("counting jobs"):
+        with self._connection.call("counting jobs"):
             number = {"$group": {"_id": by, "number": {"$sum": 1}}}
-            return [document async for document in self._link["jobs"].aggregate([{"$match": where}, number])]
+            return [document async for document in self._connection["jobs"].aggregate([{"$match": where}, number])]
 
     async def steps(self, job_id: str) -> list[StepRecord]:
         return [step_from_row(row_of(document, step_columns())) for document in await self._in_order("steps", job_id)]
 
     async def record_step(self, record: StepRecord) -> None:
-        place = {"job": record.job, "name": record.name}
-        with self._link.asking("recording a step"):
+        key = {"job": record.job, "name": record.name}
+        with self._connection.call("recording a step"):
             row = dict(zip(step_columns(), step_to_row(record), strict=True))
-            await self._link["steps"].replace_one(
-                {"_id": place}, {**row, "order": await self._next("steps", record.job)}, upsert=True
+            await self._connection["steps"].replace_one(
+                {"_id": key}, {**row, "order": await self._next_order("steps", record.job)}, upsert=True
             )
 
     async def publications(self, job_id: str) -> list[Publication]:
@@ -253,48 +270,51 @@ class MongoStore(MongoMemory, MongoProgrammes):
         return [publication_from_row(row_of(document, publication_columns())) for document in found]
 
     async def save_publication(self, publication: Publication, *, expect: PublicationState | None) -> None:
-        place, row = {"job": publication.job, "name": publication.name}, publication_to_row(publication)
+        key, row = {"job": publication.job, "name": publication.name}, publication_to_row(publication)
         values = {**dict(zip(publication_columns(), row, strict=True)), "state": publication.state.value}
-        kept = self._link["publications"]
+        collection = self._connection["publications"]
 
         async def write() -> bool:
             if expect is None:
-                await kept.insert_one(
-                    {"_id": place, **values, "order": await self._next("publications", publication.job)}
+                await collection.insert_one(
+                    {"_id": key, **values, "order": await self._next_order("publications", publication.job)}
                 )
                 return True
-            where = {"_id": place, "state": expect.value}
-            return (await kept.update_one(where, {"$set": values})).matched_count == 1
+            where = {"_id": key, "state": expect.value}
+            return (await collection.update_one(where, {"$set": values})).matched_count == 1
 
-        async def look() -> bool:
-            return any(publication_to_row(one) == row for one in await self.publications(publication.job))
+        async def is_saved() -> bool:
+            return any(publication_to_row(saved) == row for saved in await self.publications(publication.job))
 
-        if not await self._certainly((publication.job, publication.name), row, write, look):
+        if not await self._save_once((publication.job, publication.name), row, write, is_saved):
             raise Conflict(f"publication {publication.name} of {publication.job} is no longer {expect}")
 
     async def _in_order(self, collection: str, job_id: str) -> list[Document]:
-        with self._link.asking("looking at a job's records"):
-            found = self._link[collection].find({"job": job_id}, sort=[("order", ASCENDING), ("_id", ASCENDING)])
+        with self._connection.call("reading a job's records"):
+            found = self._connection[collection].find({"job": job_id}, sort=[("order", ASCENDING), ("_id", ASCENDING)])
             return [document async for document in found]
 
-    async def _next(self, collection: str, job_id: str) -> int:
-        last = await self._link[collection].find_one({"job": job_id}, {"order": 1}, sort=[("order", DESCENDING)])
+    async def _next_order(self, collection: str, job_id: str) -> int:
+        last = await self._connection[collection].find_one({"job": job_id}, {"order": 1}, sort=[("order", DESCENDING)])
         return int(last["order"]) + 1 if last else 1
 
 
 async def check(options: Settings, tools: Tools) -> str:
-    """Asks the database who works on it."""
+    """Ask the database which vidd owns it."""
     account = tools.account(options.account, Account)
     async with database(account, options.account) as db:
-        with asking("looking at the database", options.account):
+        with map_errors("reading the database", options.account):
             owner = await db["meta"].find_one({"_id": "owner"})
-    works = f"the vidd of {owner['who']} works on it" if owner else "no vidd works on it"
-    return f"The database {account.database!r} can be read, and {works}."
+    owned = f"the vidd of {owner['who']} owns it" if owner else "no vidd owns it"
+    return f"The database {account.database!r} can be read, and {owned}."
 
 
 def make(state: Path, options: Settings, accounts: Mapping[str, Any]) -> MongoStore:
     """The store in the account's database, for the vidd of this host and state directory."""
     account = accounts.get(options.account)
     if not isinstance(account, Account):
-        raise Refused(f"The store needs a mongodb account: correct [accounts.{options.account}], or [store] account.")
+        raise Refused(
+            f"The store needs a mongodb account: correct [accounts.{options.account}], or [store] account.",
+            code=FaultCode.BAD_SETTINGS,
+        )
     return MongoStore(account, options.account, f"{socket.gethostname()}:{state}")

@@ -1,1 +1,1 @@
-"""The store in SQLite."""
+"""The store in a SQLite file."""

@@ -1,4 +1,4 @@
-"""One SQLite file, in a thread of its own: a read or a whole transaction is one way there and one way back."""
+"""A SQLite file in a thread of its own; a read or a whole transaction is one call into the thread."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vidd.errors import RetryLater
+from vidd.stores.sqlite.errors import write_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,32 +19,32 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreig
 
 
 class Database:
-    """One connection, with a write-ahead log and every commit synced. What is asked is done in the order of asking."""
+    """One connection, with a write-ahead log and every commit synced. Calls are carried out in their order."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is touched before `open`."""
+        """The file is not touched before `open`."""
         self._path = path
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection
 
     async def open(self) -> None:
-        """Make or open the file; sqlite3.DatabaseError where it is none."""
+        """Open or create the file. sqlite3.DatabaseError where it is no database."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._path.stem)
 
-        def work() -> None:
-            # Autocommit: transactions begin and end where `write` says so, and nowhere else.
+        def connect() -> None:
+            # Autocommit: only `write` begins and ends transactions.
             self._connection = sqlite3.connect(self._path, isolation_level=None)
             for pragma in _PRAGMAS:
                 self._connection.execute(f"PRAGMA {pragma}")
 
         try:
-            await self._in_thread(work)
+            await self._in_thread(connect)
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
-        """Give everything back, after what was asked before."""
+        """Close the file once all earlier calls are done."""
         thread, self._thread = self._thread, None
         if thread is not None:
             closing = asyncio.get_running_loop().run_in_executor(thread, self._close)
@@ -55,16 +55,19 @@ class Database:
         with suppress(AttributeError):
             self._connection.close()
 
-    async def read(self, sql: str, values: Sequence[Any] = (), each: Callable[[Any], Any] = tuple) -> list[Any]:
-        """The rows of a query, each made into something in the thread: a thousand of them must not hold up the loop."""
-        return await self._in_thread(lambda: [each(row) for row in self._connection.execute(sql, values)])
+    async def read(self, sql: str, values: Sequence[Any] = (), convert: Callable[[Any], Any] = tuple) -> list[Any]:
+        """The rows of a query, converted in the thread, so that many rows do not block the event loop."""
+        return await self._in_thread(lambda: [convert(row) for row in self._connection.execute(sql, values)])
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work`, whole or not at all; a cancelled caller cannot cut it in two. RetryLater where the disk is full."""
+        """Run `work` in a transaction, which a cancelled caller does not interrupt.
+
+        RetryLater where the file cannot be written, such as on a full disk.
+        """
         return await self._in_thread(lambda: self._transaction(work))
 
     async def run(self, script: str) -> None:
-        """Run statements that see to their transactions themselves."""
+        """Run statements that begin and end their transactions themselves."""
         await self._in_thread(lambda: self._connection.executescript(script))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -77,11 +80,10 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             result = work(self._connection)
             self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+        except BaseException as error:
             self._roll_back()
-            raise RetryLater(f"The journal cannot be written ({error}): is the disk full?", counts=False) from error
-        except BaseException:
-            self._roll_back()
+            if isinstance(error, sqlite3.Error) and (fault := write_fault(error)) is not None:
+                raise fault from error
             raise
         return result
 

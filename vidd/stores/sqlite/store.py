@@ -1,7 +1,4 @@
-"""The embedded store: SQLite in WAL mode, every commit synced to the disk before it counts.
-
-Its writes are whole transactions that a cancelled caller cannot cut in two.
-"""
+"""The store in a SQLite file (WAL mode). Every write is a transaction that is synced to the disk before it counts."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, PublicationState
@@ -36,6 +33,7 @@ from vidd.model.talk import Programme, Talk
 from vidd.ports import Conflict
 from vidd.settings.types import Options
 from vidd.stores.sqlite.database import Database
+from vidd.stores.sqlite.errors import open_fault
 
 _ENTRY = entry_columns()
 _JOB = job_columns()
@@ -47,6 +45,7 @@ class Settings(Options):
 
 
 def _versions() -> list[str]:
+    """The scripts of `schema.sql` that lead from each version of the schema to the next."""
     text = files("vidd.stores.sqlite").joinpath("schema.sql").read_text()
     return [part.partition("\n")[2] for part in text.split("-- version ")[1:]]
 
@@ -68,25 +67,26 @@ class SqliteStore:
             await self._migrate()
         except sqlite3.DatabaseError as error:
             await self.close()
-            what_to_do = "make room on its disk" if "full" in str(error) else "restore it from a backup or move it"
-            raise Refused(f"The journal {self._path} cannot be used ({error}): {what_to_do}.") from error
+            raise open_fault(error, self._path) from error
         except Refused:
             await self.close()
             raise
 
     async def _migrate(self) -> None:
-        row = await self._one("PRAGMA user_version")
-        found = int(row[0]) if row else 0
-        versions = _versions()
-        if found > len(versions):
-            raise Refused(f"The journal {self._path} was written by a newer vidd: install that version again.")
-        for number, script in enumerate(versions[found:], start=found + 1):
+        row = await self._first("PRAGMA user_version")
+        version, scripts = int(row[0]) if row else 0, _versions()
+        if version > len(scripts):
+            raise Refused(
+                f"The journal {self._path} was written by a newer vidd: install that version again.",
+                code=FaultCode.BAD_SETTINGS,
+            )
+        for number, script in enumerate(scripts[version:], start=version + 1):
             await self._db.run(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;")
 
     async def close(self) -> None:
         await self._db.close()
 
-    async def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+    async def _first(self, sql: str, values: Sequence[Any] = ()) -> Any:
         rows = await self._db.read(sql, values)
         return rows[0] if rows else None
 
@@ -101,7 +101,8 @@ class SqliteStore:
                 [job_to_row(job) for job in fresh],
             )
             db.executemany(
-                "INSERT INTO history VALUES (?,?,?,?)", [(j.id, stamp(j.created), j.state, j.reason) for j in fresh]
+                "INSERT INTO history VALUES (?,?,?,?)",
+                [(job.id, stamp(job.created), job.state, job.reason) for job in fresh],
             )
             return fresh
 
@@ -137,8 +138,8 @@ class SqliteStore:
             if value is not None:
                 where.append(f"{column} = ?")
                 values.append(value)
-        end = " ORDER BY created DESC, id DESC" + (f" LIMIT {int(limit)}" if limit is not None else "")
-        return await self._select_jobs(" AND ".join(where) + end, values)
+        order = " ORDER BY created DESC, id DESC" + (f" LIMIT {int(limit)}" if limit is not None else "")
+        return await self._select_jobs(" AND ".join(where) + order, values)
 
     async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
         return await self._db.read(
@@ -161,7 +162,7 @@ class SqliteStore:
         return await self._select_jobs("state = 'waiting' AND until <= ? ORDER BY until", (stamp(now),))
 
     async def next_due(self) -> datetime | None:
-        row = await self._one("SELECT min(until) FROM jobs WHERE state = 'waiting'")
+        row = await self._first("SELECT min(until) FROM jobs WHERE state = 'waiting'")
         return unstamp(row[0]) if row and row[0] else None
 
     async def save(self, job: Job, *, expect: State) -> None:
@@ -194,7 +195,7 @@ class SqliteStore:
         )
 
     async def oldest(self, states: Sequence[State]) -> datetime | None:
-        row = await self._one(
+        row = await self._first(
             "SELECT min(created) FROM jobs WHERE state IN (SELECT value FROM json_each(?))", (json.dumps(list(states)),)
         )
         return unstamp(row[0]) if row and row[0] else None
@@ -238,7 +239,7 @@ class SqliteStore:
         await self._db.write(work)
 
     async def put_talks(self, programme: str, talks: Sequence[Talk], read: datetime) -> None:
-        rows = [(programme, talk.id, at, json.dumps(talk_to_json(talk))) for at, talk in enumerate(talks)]
+        rows = [(programme, talk.id, position, json.dumps(talk_to_json(talk))) for position, talk in enumerate(talks)]
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM talks WHERE programme = ?", (programme,))
@@ -248,7 +249,7 @@ class SqliteStore:
         await self._db.write(work)
 
     async def talk(self, programme: str, talk_id: str) -> Talk | None:
-        row = await self._one("SELECT body FROM talks WHERE programme = ? AND id = ?", (programme, talk_id))
+        row = await self._first("SELECT body FROM talks WHERE programme = ? AND id = ?", (programme, talk_id))
         return talk_from_json(json.loads(row[0])) if row else None
 
     async def talks(self, programme: str) -> list[Talk]:
@@ -256,7 +257,7 @@ class SqliteStore:
         return [talk_from_json(json.loads(row[0])) for row in rows]
 
     async def programme(self, name: str) -> Programme | None:
-        row = await self._one("SELECT name, read, talks FROM programmes WHERE name = ?", (name,))
+        row = await self._first("SELECT name, read, talks FROM programmes WHERE name = ?", (name,))
         return Programme(row[0], unstamp(row[1]), row[2]) if row else None
 
     async def put_dead_letter(self, source: str, body: str, reason: str, at: datetime) -> None:
@@ -272,7 +273,7 @@ class SqliteStore:
         return [(unstamp(row[0]), row[1], row[2], row[3]) for row in rows]
 
     async def get_flag(self, name: str) -> str | None:
-        row = await self._one("SELECT value FROM flags WHERE name = ?", (name,))
+        row = await self._first("SELECT value FROM flags WHERE name = ?", (name,))
         return row[0] if row else None
 
     async def set_flag(self, name: str, value: str | None) -> None:
@@ -288,11 +289,11 @@ class SqliteStore:
 
     async def remember(self, space: str, words: Mapping[str, str | None]) -> None:
         kept = [(space, name, value) for name, value in words.items() if value is not None]
-        forgotten = [(space, name) for name, value in words.items() if value is None]
+        removed = [(space, name) for name, value in words.items() if value is None]
 
         def work(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO memory VALUES (?,?,?)", kept)
-            db.executemany("DELETE FROM memory WHERE space = ? AND name = ?", forgotten)
+            db.executemany("DELETE FROM memory WHERE space = ? AND name = ?", removed)
 
         await self._db.write(work)
 

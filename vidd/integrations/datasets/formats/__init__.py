@@ -1,1 +1,1 @@
-"""Annotation formats: YOLO, COCO, CVAT. Pure functions."""
+"""The annotation formats YOLO, COCO and CVAT. Pure functions."""

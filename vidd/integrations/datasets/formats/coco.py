@@ -1,4 +1,4 @@
-"""A data set as COCO's JSON for the detection of objects (cocodataset.org, "Data format"), in pieces."""
+"""Writes a data set as COCO JSON for object detection (cocodataset.org, "Data format")."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from vidd.integrations.datasets.labels import Classes, Marked
+    from vidd.integrations.datasets.labels import Classes, MarkedFrame
 
 
-def coco(frames: Iterable[Marked], classes: Classes, *, name: str = "") -> Iterator[str]:
-    """The text, piece by piece. The frames are gone through twice, so that nobody needs all of them in memory.
+def coco(frames: Iterable[MarkedFrame], classes: Classes, *, name: str = "") -> Iterator[str]:
+    """The text in pieces; iterates over the frames twice, so that they need not all be in memory.
 
-    Images, marks and categories count from 1; a category is its place among the classes and 1.
+    Images, annotations and categories count from 1; a category is the position of its class, plus 1.
     """
     info = {"description": name, "version": "1.0"}
     yield f'{{"info": {json.dumps(info)}, "licenses": [], "categories": '
     yield json.dumps(
         [
-            {"id": place, "name": entry.name, "supercategory": entry.label}
-            for place, entry in enumerate(classes.wanted, 1)
+            {"id": number, "name": entry.name, "supercategory": entry.label}
+            for number, entry in enumerate(classes.entries, 1)
             if entry.enabled
         ]
     )
@@ -36,20 +36,20 @@ def coco(frames: Iterable[Marked], classes: Classes, *, name: str = "") -> Itera
     yield "]}"
 
 
-def _annotations(frames: Iterable[Marked], classes: Classes) -> Iterator[dict[str, Any]]:
+def _annotations(frames: Iterable[MarkedFrame], classes: Classes) -> Iterator[dict[str, Any]]:
     ids = count(1)
     for image, frame in enumerate(frames, 1):
         for mark in frame.marks:
-            place, box = classes.place(mark), mark.within(frame.width, frame.height)
-            if place is None or box is None:
+            index, box = classes.index_of(mark), mark.within(frame.width, frame.height)
+            if index is None or box is None:
                 continue
             left, top, right, bottom = box
             wide, high = right - left, bottom - top
             yield {
                 "id": next(ids),
                 "image_id": image,
-                "category_id": place + 1,
-                "bbox": [round(one, 3) for one in (left, top, wide, high)],
+                "category_id": index + 1,
+                "bbox": [round(side, 3) for side in (left, top, wide, high)],
                 "area": round(wide * high, 3),
                 "segmentation": [],
                 "iscrowd": 0,

@@ -1,7 +1,7 @@
-"""A data set as CVAT reads it: the XML of "CVAT for images 1.1" (docs.cvat.ai, "XML annotation format"), in pieces.
+"""Writes a data set as XML of "CVAT for images 1.1" (docs.cvat.ai, "XML annotation format").
 
-The labels come first, each with the attributes there are and their values, then each picture with its boxes. Whoever
-imports it needs a task whose pictures have these names, and these labels.
+The labels come first, each with its attributes and their values, then each image with its boxes. An import into CVAT needs
+a task whose images have these names, and these labels.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from xml.sax.saxutils import escape, quoteattr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from vidd.integrations.datasets.labels import Classes, Mark, Marked
+    from vidd.integrations.datasets.labels import Classes, Mark, MarkedFrame
 
-# XML 1.0, 2.2: these cannot be written at all.
+# XML 1.0, section 2.2: no XML document can hold these characters.
 _IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def cvat(frames: Iterable[Marked], classes: Classes, *, name: str = "") -> Iterator[str]:
-    """The text, piece by piece; the frames are gone through twice. Marks of no class are left out."""
+def cvat(frames: Iterable[MarkedFrame], classes: Classes, *, name: str = "") -> Iterator[str]:
+    """The text in pieces; iterates over the frames twice. Marks without a class are left out."""
     size = sum(1 for _ in frames)
     yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta>\n    <task>\n'
     yield f"      <name>{_text(name)}</name>\n      <size>{size}</size>\n      <mode>annotation</mode>\n      <labels>\n"
@@ -30,16 +30,16 @@ def cvat(frames: Iterable[Marked], classes: Classes, *, name: str = "") -> Itera
         sides = f'width="{frame.width}" height="{frame.height}"'
         yield f'  <image id="{number}" name={_quoted(frame.name)} {sides}>\n'
         for mark in frame.marks:
-            if classes.place(mark) is not None:
+            if classes.index_of(mark) is not None:
                 yield from _box(mark, frame)
         yield "  </image>\n"
     yield "</annotations>\n"
 
 
 def _labels(classes: Classes) -> Iterator[str]:
-    """CVAT knows a label once, with all the values that its attributes may have."""
+    """CVAT lists a label once, with all the values that its attributes may have."""
     known: dict[str, dict[str, dict[str, None]]] = {}
-    for entry in classes.wanted:
+    for entry in classes.entries:
         if entry.enabled:
             attributes = known.setdefault(entry.label, {})
             for name, value in entry.attributes.items():
@@ -61,13 +61,13 @@ def _attribute(name: str, values: Mapping[str, None]) -> Iterator[str]:
     yield f"              <values>{shown}</values>\n            </attribute>\n"
 
 
-def _box(mark: Mark, frame: Marked) -> Iterator[str]:
+def _box(mark: Mark, frame: MarkedFrame) -> Iterator[str]:
     box = mark.within(frame.width, frame.height)
     if box is None:
         return
     source = "manual" if mark.confidence is None else "auto"
-    places = zip(("xtl", "ytl", "xbr", "ybr"), box, strict=True)
-    sides = " ".join(f'{side}="{place:.2f}"' for side, place in places)
+    corners = zip(("xtl", "ytl", "xbr", "ybr"), box, strict=True)
+    sides = " ".join(f'{side}="{value:.2f}"' for side, value in corners)
     yield f'    <box label={_quoted(mark.label)} source="{source}" occluded="0" {sides} z_order="0">\n'
     for name, value in mark.attributes.items():
         yield f"      <attribute name={_quoted(name)}>{_text(_line(value))}</attribute>\n"
@@ -75,7 +75,7 @@ def _box(mark: Mark, frame: Marked) -> Iterator[str]:
 
 
 def _line(value: object) -> str:
-    """A value of an attribute: in the list of them each has a line."""
+    """The value of an attribute on one line, since the list of values has one a line."""
     return " ".join(str(value).split())
 
 

@@ -1,4 +1,4 @@
-"""What is on a frame as a text: `<class> cx cy w h ` a line, in parts of its sides (YOLO), or with the label's name (DEFAULT)."""
+"""Writes the marks of a frame as text: `<class> cx cy w h ` a line, relative to its sides (YOLO), or with the label (DEFAULT)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vidd.integrations.datasets.labels import Classes, Mark, Marked
+    from vidd.integrations.datasets.labels import Classes, Mark, MarkedFrame
 
 
-def yolo(frame: Marked, classes: Classes) -> str:
-    """A line for each mark of a class; marks of none, and what lies beyond the frame, are left out."""
+def yolo(frame: MarkedFrame, classes: Classes) -> str:
+    """A line for each mark that has a class; marks without one, and parts outside of the frame, are left out."""
     return "".join(
-        f"{place} {numbers} \n" for mark, numbers in _numbers(frame) if (place := classes.place(mark)) is not None
+        f"{index} {numbers} \n" for mark, numbers in _numbers(frame) if (index := classes.index_of(mark)) is not None
     )
 
 
-def default(frame: Marked) -> str:
-    """A line for each mark, for data sets that name no labels. The last four words of a line are the numbers."""
+def default(frame: MarkedFrame) -> str:
+    """A line for each mark, for data sets without a list of labels. The last four words of a line are the numbers."""
     return "".join(f"{' '.join(mark.label.split())} {numbers} \n" for mark, numbers in _numbers(frame))
 
 
-def _numbers(frame: Marked) -> Iterator[tuple[Mark, str]]:
+def _numbers(frame: MarkedFrame) -> Iterator[tuple[Mark, str]]:
     for mark in frame.marks:
         box = mark.within(frame.width, frame.height)
         if box is not None:

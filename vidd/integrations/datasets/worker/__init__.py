@@ -1,1 +1,1 @@
-"""Reads and writes the images of a data set. Runs in a child: the daemon never imports it."""
+"""Makes the images and lists of a data set. Runs in a child: the daemon never imports it."""

@@ -1,7 +1,7 @@
-"""Makes the files of a data set, in a child of its own: `python -P -m vidd.integrations.datasets.worker.main`.
+"""Makes the files of a data set, in a child: `python -m vidd.integrations.datasets.worker.main ORDERS`.
 
-It answers `pictures` and `whole`: `orders` says what to make, and to the file `made` it writes a line of JSON for each
-frame, or list, that is made.
+The orders are JSON: the `task` (`frames` or `exports`), and `orders`, a file with the rest, since those of a long task are
+longer than a command line may be. The worker writes a line of JSON to the file `made` for each frame or export it made.
 """
 
 from __future__ import annotations
@@ -10,31 +10,28 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidd.integrations.datasets.worker.exports import ExportWriter
+from vidd.integrations.datasets.worker.images import FrameWriter
 from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
     from vidd.processes.worker import Progress
 
 
-def make(question: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """All of it; how much there is."""
-    from vidd.integrations.datasets.completeness import Whole  # noqa: PLC0415
-    from vidd.integrations.datasets.worker.images import Task  # noqa: PLC0415 - only the child opens media
-
-    given = question["orders"]
+def make(orders: Mapping[str, str], say: Callable[..., None]) -> dict[str, Any]:
+    """Carry out the orders; `count` says how many frames or exports were made."""
+    given = json.loads(Path(orders["orders"]).read_text())
     total, count = len(given.get("frames", ())) or None, 0
     with Path(question["made"]).open("w") as made:
 
-        def tell(**more: Any) -> None:
+        def report(**fields: Any) -> None:
             nonlocal count
-            made.write(json.dumps(more) + "\n")
+            made.write(json.dumps(fields) + "\n")
             count += 1
             progress(count, total)
 
-        if question["ask"] == "pictures":
-            Task(given, tell).run()
-        else:
-            Whole(given, tell).run()
+        writer = FrameWriter(given, report) if orders["task"] == "frames" else ExportWriter(given, report)
+        writer.run()
     return {"count": count}
 
 
