@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vidd.model.boxes import Box, Seen
+from vidd.model.boxes import Box, FrameBoxes
 
 GOOD = {"x": 1, "y": 2.5, "w": 3, "h": 4, "label": "car", "confidence": 0.5}
 
@@ -14,14 +14,14 @@ def seen(**changes):
 
 
 def test_what_is_written_is_read_again():
-    one = Seen("task-0-a", 7, [Box(1.0, 2.0, 3.0, 4.0, "car", 0.25)])
-    assert Seen.from_json(one.to_json()) == one
+    frame = FrameBoxes("task-0-a", 7, [Box(1.0, 2.0, 3.0, 4.0, "car", 0.25)])
+    assert FrameBoxes.from_json(frame.to_json()) == frame
 
 
 def test_a_box_without_confidence_is_sure():
     data = seen()
     del data["boxes"][0]["confidence"]
-    assert Seen.from_json(data).boxes[0].confidence == 1.0
+    assert FrameBoxes.from_json(data).boxes[0].confidence == 1.0
 
 
 @pytest.mark.parametrize(
@@ -33,18 +33,18 @@ def test_a_box_without_confidence_is_sure():
         ({"task": "a", "index": True, "boxes": []}, "whole number"),
         ({"task": "a", "index": 1, "boxes": {}}, "boxes must be a list"),
         ({"task": "a", "index": 1, "boxes": [7]}, "no JSON object"),
-        (seen(w=0), "must have an extent"),
+        (seen(w=0), "width and height of a box must be positive"),
         (seen(x=math.nan), "x of a box must be a number"),
         (seen(y="1"), "y of a box must be a number"),
         (seen(h=True), "h of a box must be a number"),
         (seen(label=""), "label of a box"),
         (seen(label="a" * 201), "label of a box"),
-        (seen(confidence=1.5), "confidence goes from 0 to 1"),
+        (seen(confidence=1.5), "confidence of a box must be 0 to 1"),
     ],
 )
 def test_what_is_no_answer_is_told_why(data, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Seen.from_json(data)
+        FrameBoxes.from_json(data)
 
 
 @pytest.mark.parametrize(

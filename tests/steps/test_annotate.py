@@ -193,7 +193,7 @@ async def test_only_the_labels_that_are_wanted_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("made", "settings", "sentence"),
     [
-        ({"layout": "flat"}, {}, "Its output is 1x64"),
+        ({"layout": "flat"}, {}, "The model's output is 1x64"),
         ({}, {"labels": ["a", "b"]}, "1x7x64 does not fit 2 labels"),
         ({"layout": "v5", "classes": 1}, {"labels": ["a"]}, "can be read as v5 or as end: set layout"),
         ({}, {"output": "masks"}, "has no output 'masks', it has output"),
@@ -235,9 +235,9 @@ async def test_the_face_on_a_photograph_is_found(tmp_path):
     settings = options({"kind": "faces"})
     assert "haarcascade_frontalface_default.xml" in await check(settings, context)
     await run(settings, context)
-    [one] = annotations(tmp_path)
-    [face] = one["boxes"]
-    assert (one["index"], face["label"]) == (1, "face")
+    [annotation] = annotations(tmp_path)
+    [face] = annotation["boxes"]
+    assert (annotation["index"], face["label"]) == (1, "face")
     assert face["x"] < 240 < face["x"] + face["w"]
     assert face["y"] < 190 < face["y"] + face["h"]
     assert 0.9 < face["confidence"] <= 1
@@ -264,7 +264,7 @@ async def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_looked_
     broken.write_bytes(broken.read_bytes()[:400])
     outcome = await run(options(squares(model(tmp_path / "squares.onnx"))), context)
     assert found(tmp_path / "job") == SEEN[1:]
-    assert (outcome.facts["unread"], [one["name"] for one in outcome.facts["left_out"]]) == (1, ["task-0-Cam1 1"])
+    assert (outcome.facts["unread"], [note["name"] for note in outcome.facts["left_out"]]) == (1, ["task-0-Cam1 1"])
 
 
 async def test_a_film_that_ends_early_costs_the_frames_it_lacks(tmp_path):
@@ -273,7 +273,7 @@ async def test_a_film_that_ends_early_costs_the_frames_it_lacks(tmp_path):
     film.write_bytes(b"not a film")
     outcome = await run(options(squares(model(tmp_path / "squares.onnx"))), context)
     assert found(tmp_path / "job") == SEEN[2:]
-    assert [one["name"] for one in outcome.facts["left_out"]] == ["task-0-Cam1 1", "task-0-Cam1 2", "task-0-Cam1 3"]
+    assert [note["name"] for note in outcome.facts["left_out"]] == ["task-0-Cam1 1", "task-0-Cam1 2", "task-0-Cam1 3"]
 
 
 async def test_where_no_frame_can_be_read_the_job_is_refused(tmp_path):
@@ -286,7 +286,7 @@ async def test_where_no_frame_can_be_read_the_job_is_refused(tmp_path):
 
 async def test_tasks_with_neither_film_nor_pictures_are_refused(tmp_path):
     context, _ = sampled(tmp_path / "job", PICTURES, images=False)
-    with pytest.raises(Refused, match="neither a film nor a picture of each frame"):
+    with pytest.raises(Refused, match="neither a video nor an image of each frame"):
         await run(options(squares(model(tmp_path / "squares.onnx"))), context)
 
 
@@ -299,7 +299,7 @@ async def test_cancelled_it_leaves_no_child_and_goes_on_after_the_last_whole_tas
         await run(settings, at_frames(context, 12, here.cancel))
     here.uncancel()
     assert children() == []
-    whole = {one.name: one.stat().st_ino for one in (job / ".annotate" / "seen").glob("*.jsonl")}
+    whole = {file.name: file.stat().st_ino for file in (job / ".annotate" / "seen").glob("*.jsonl")}
     assert 1 <= len(whole) < 41
     kept = job / "kept.jsonl"
     kept.hardlink_to(job / ".annotate" / "seen" / "000000.jsonl")
@@ -345,7 +345,7 @@ async def test_a_cascade_is_found_in_the_state_directory(tmp_path):
     ("name", "fate", "sentence"),
     [
         (signal.SIGKILL, RetryLater, "was killed"),
-        (signal.SIGSEGV, Refused, r"crashes over 'Cam1.mp4' \(exit -11\): use another"),
+        (signal.SIGSEGV, Refused, r"crashes on 'Cam1.mp4' \(exit -11\): use another"),
     ],
 )
 async def test_a_child_that_dies_is_told_from_one_that_is_killed(tmp_path, name, fate, sentence):
@@ -429,10 +429,10 @@ async def test_a_program_answers_for_each_frame(tmp_path):
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("garbage", "Line 4 of what the program wrote is no answer"),
-        ("shape", r"Line 4 .*a box must have an extent, and this one is -1 wide"),
-        ("strange", "is of frame 1 of 'task-9-Cam1', and there is none"),
-        ("twice", "once more"),
+        ("garbage", "Line 4 of the program's answers is not valid"),
+        ("shape", r"Line 4 .*the width and height of a box must be positive, and are -1 and 4"),
+        ("strange", "is for frame 1 of 'task-9-Cam1', which does not exist"),
+        ("twice", "is a second answer for frame"),
         ("few", "left out 3 of 6 frames, such as 1 of 'task-1-Cam1'"),
         ("long", "longer than 4194304 bytes"),
         ("exit", "detect.py failed .*no licence"),

@@ -1,1 +1,1 @@
-"""Looks at the sampled frames with a detector, in children of its own. Only they import what it needs (vidd[annotate])."""
+"""Detectors: their settings, and the worker that runs them on sampled frames in a child (vidd[annotate])."""

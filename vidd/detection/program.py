@@ -1,4 +1,4 @@
-"""A detector that is any program: what it is told in the settings, and how far its answers are."""
+"""The settings of a detector that is a user's program, and the progress of its answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from vidd.ports import StepContext
 
-_Word = Annotated[
+_Template = Annotated[
     str, AfterValidator(check_template), MayName("asked", "answers", "tasks", "version", "directory", "attempt")
 ]
 
@@ -23,33 +23,37 @@ _Word = Annotated[
 class Program(ProgramOptions):
     """Any program. It reads JSON lines from `asked`, one for each frame: task, index, picture, film; it writes to `answers`.
 
-    An answer is one line a frame, also where there is nothing on it: task, index, boxes (x, y, w, h, label, confidence).
+    It writes one line for each frame, also for one without boxes: task, index, boxes (x, y, w, h, label, confidence).
     """
 
     kind: Literal["program"]
-    argv: tuple[_Word, ...] = Field(min_length=1, description="The program and its words; asked and answers are files.")
-    prefix: tuple[_Word, ...] = Field((), description="Words before argv, such as conda run -n NAME.")
-    directory: _Word = Field("", description="Where it runs, from the job's directory; unset: there.")
-    environment: dict[Variable, _Word] = Field({}, description="Variables for it, besides PATH, HOME and the like.")
-    stop: tuple[_Word, ...] = Field((), description="A command after one that was ended early.")
+    argv: tuple[_Template, ...] = Field(
+        min_length=1, description="The program and its arguments; {{ asked }} and {{ answers }} are files."
+    )
+    prefix: tuple[_Template, ...] = Field((), description="Arguments before argv, such as conda run -n NAME.")
+    directory: _Template = Field("", description="Its working directory, from the job's directory; unset: the job's.")
+    environment: dict[Variable, _Template] = Field(
+        {}, description="Its environment variables, besides PATH, HOME and the like."
+    )
+    stop: tuple[_Template, ...] = Field((), description="A command to run after the program was ended early.")
 
     @field_validator("argv")
     @classmethod
-    def _told_where(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+    def _names_answers(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
         if not any("answers" in word for word in argv):
             raise ValueError("the program must be told where its answers go: name {{ answers }}")
         return argv
 
 
-class Growing:
-    """How many lines there are in the file that a program writes, read as it grows."""
+class AnswerProgress:
+    """Counts the lines of the file that a program writes, and reports them as progress of the step."""
 
     def __init__(self, context: StepContext, path: Path, done: int, total: int) -> None:
         self._context, self._path, self._done, self._total = context, path, done, total
         self._read = 0
 
     def __call__(self) -> int:
-        """Tell of the lines there are now; how many bytes they have."""
+        """Report the lines so far; returns their size in bytes."""
         if self._path.is_file():
             with self._path.open("rb") as file:
                 file.seek(self._read)

@@ -1,8 +1,8 @@
-"""Look at the sampled frames with a detector: boxes for annotators to begin with.
+"""Runs a detector on the sampled frames, whose boxes annotators start from.
 
-Detectors are numbered, and the job says which one it wants (`auto_anno_version`; 0: none). Whichever it is runs in a child,
-task by task, and goes on after the last whole task when it was killed; a program is asked again only for frames that it
-has not answered for.
+Detectors are numbered, and the job names one (`auto_anno_version`; 0: none). A detector runs in a child, task by task, and
+continues after the last complete task when it was killed; a program is asked again only for frames that it has not
+answered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vidd.aio.shield import in_thread
-from vidd.detection.program import Growing, Program
+from vidd.detection.program import AnswerProgress, Program
 from vidd.detection.settings import Faces, Network, People
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused, RetryLater
@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from vidd.ports import StepContext, Tools
 
 
-_MODULE = "vidd.detection.worker.main"
-_ROOM, _FILE = ".annotate", "annotations.jsonl"
-_FILES = ("model", "labels_file", "cascade")
-_PATIENCE = 120.0
+_WORKER = "vidd.detection.worker.main"
+_DIRECTORY, _FILE = ".annotate", "annotations.jsonl"
+_FILE_OPTIONS = ("model", "labels_file", "cascade")
+_CHECK_LIMIT = 120.0
+# Signals that somebody else sends (the kernel without memory, an operator); they are no fault of detector or frames.
+_KILLED = (-9, -15, -2, -1)
 
 _Detector = Annotated[People | Faces | Network | Program, Field(discriminator="kind")]
 
@@ -49,54 +51,54 @@ _Detector = Annotated[People | Faces | Network | Program, Field(discriminator="k
 class Options(Base):
     """The settings of a step of kind `annotate`."""
 
-    versions: dict[int, _Detector] = Field(min_length=1, description="The detectors, by their versions, from 1 on.")
+    versions: dict[int, _Detector] = Field(
+        min_length=1, description="The detectors by their versions, which count from 1."
+    )
     version: int | None = Field(
-        None, ge=0, description="Which one; unset: what the job's fact auto_anno_version says, and without it none."
+        None, ge=0, description="The version to run; unset: that of the job's fact auto_anno_version, or none."
     )
-    slot: Literal["encodes", "commands", "gpus"] = Field(
-        "encodes", description="Which of [limits] it takes a place of."
-    )
-    stall: Duration = Field(600.0, gt=0, description="How long a detector may take for one frame, or to get ready.")
-    memory: Size = Field(Size(8 << 30), ge=1 << 30, description="Bytes of address space that it may have.")
+    slot: Literal["encodes", "commands", "gpus"] = Field("encodes", description="Which of [limits] it counts for.")
+    stall: Duration = Field(600.0, gt=0, description="How long a detector may take for a frame, or to start.")
+    memory: Size = Field(Size(8 << 30), ge=1 << 30, description="The most bytes of address space of a detector.")
 
     @field_validator("versions")
     @classmethod
-    def _from_one(cls, versions: dict[int, Any]) -> dict[int, Any]:
+    def _count_from_one(cls, versions: dict[int, Any]) -> dict[int, Any]:
         if min(versions) < 1:
-            raise ValueError("versions begin with 1: 0 stands for no annotation")
+            raise ValueError("versions begin with 1: 0 means no annotation")
         return versions
 
     @model_validator(mode="after")
-    def _is_there(self) -> Options:
+    def _version_exists(self) -> Options:
         if self.version and self.version not in self.versions:
             raise ValueError(f"there is no version {self.version} among the versions: name another, or add it")
         return self
 
 
-def pool(options: Options) -> str:
-    """The pool of which a run holds a slot."""
+def slot(options: Options) -> str:
+    """The limit that a run counts for."""
     return options.slot
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Whether each version's program is there, or its model can be loaded and answers for a blank picture."""
-    said: dict[int, str] = {}
+    """Find each version's program, or load its model and run it on a blank frame."""
+    answers: dict[int, str] = {}
     own: dict[int, Any] = {}
     for version, detector in sorted(options.versions.items()):
         if isinstance(detector, Program):
             try:
-                said[version] = check_running(detector, tools).rstrip(".")
+                answers[version] = check_running(detector, tools).rstrip(".")
             except Refused as refused:
-                raise Refused(f"Version {version} cannot be used. {refused.sentence}") from None
+                raise Refused(f"Version {version} cannot be used. {refused.sentence}", code=refused.code) from None
         else:
-            own[version] = _settings(detector, tools)
+            own[version] = _worker_settings(detector, tools)
     if own:
-        said |= await _checked(own, options, tools)
-    return "; ".join(f"{version}: {said[version]}" for version in sorted(said)) + "."
+        answers |= await _check_own(own, options, tools)
+    return "; ".join(f"{version}: {answers[version]}" for version in sorted(answers)) + "."
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
-    """Make `annotations`, JSON lines of `vidd.model.boxes.Seen`, one for each frame with boxes, in the manifest's order."""
+    """Make `annotations`: JSON lines of `vidd.model.boxes.FrameBoxes`, one for each frame with boxes, in the manifest's order."""
     version = _version(options, context)
     if version == 0:
         with retry_if_full():
@@ -105,10 +107,10 @@ async def run(options: Options, context: StepContext) -> Outcome:
     if version not in options.versions:
         known = ", ".join(map(str, sorted(options.versions)))
         raise Refused(f"There is no version {version} of automatic annotation, only {known}: name another, or add it.")
-    looking = _Looking(version, options, context)
-    async with context.slot():
-        made = await looking.run()
-    await in_thread(looking.put)
+    annotation = _Annotation(version, options, context)
+    async with context.place():
+        made = await annotation.run()
+    await in_thread(annotation.commit)
     return _outcome(context, version, made)
 
 
@@ -126,40 +128,40 @@ def _outcome(context: StepContext, version: int, made: Mapping[str, Any]) -> Out
         "annotated": made["annotated"],
         "boxes": made["boxes"],
         "unread": made["unread"],
-        "left_out": [{"name": one, "why": "the frame could not be read."} for one in made["unreadable"]],
+        "left_out": [{"name": name, "why": "the frame could not be read."} for name in made["unreadable"]],
     }
     return Outcome((Artifact("annotations", _FILE, size, "application/jsonl"),), facts)
 
 
-class _Looking:
-    """One job's frames on their way past a detector."""
+class _Annotation:
+    """One job's frames, and the detector that runs on them."""
 
     def __init__(self, version: int, options: Options, context: StepContext) -> None:
         self._version, self._options, self._context = version, options, context
         self._detector = options.versions[version]
-        self._room = context.directory / _ROOM
+        self._directory = context.directory / _DIRECTORY
         self._tree, self._manifest = context.tree("tasks"), context.file("manifest")
         self._list = context.file("task_list")
 
     async def run(self) -> dict[str, Any]:
-        """What was seen, in numbers."""
-        await in_thread(prepare_directory, self._room, await in_thread(self._fingerprint))
+        """Run the detector; returns the totals of frames and boxes."""
+        await in_thread(make_room, self._directory, await in_thread(self._fingerprint))
         if isinstance(self._detector, Program):
-            return await self._program(self._detector)
-        detector = _settings(self._detector, self._context.tools)
-        return await self._order("detect", detector=detector, threads=self._context.tools.encoder.threads)
+            return await self._run_program(self._detector)
+        detector = _worker_settings(self._detector, self._context.tools)
+        return await self._run_worker("detect", detector=detector, threads=self._context.tools.encoder.threads)
 
-    def put(self) -> None:
-        """Give the file its name."""
+    def commit(self) -> None:
+        """Move the file of annotations to its place."""
         with retry_if_full():
-            (self._room / _FILE).replace(self._context.directory / _FILE)
-            shutil.rmtree(self._room)
+            (self._directory / _FILE).replace(self._context.directory / _FILE)
+            shutil.rmtree(self._directory)
 
-    async def _program(self, program: Program) -> dict[str, Any]:
-        asked, answers = self._room / "asked.jsonl", self._room / "answers" / "1.jsonl"
-        there = await self._order("ask", asked=str(asked))
-        if there["left"]:
-            answered = there["frames"] - there["left"]
+    async def _run_program(self, program: Program) -> dict[str, Any]:
+        asked, answers = self._directory / "asked.jsonl", self._directory / "answers" / "1.jsonl"
+        frames = await self._run_worker("ask", asked=str(asked))
+        if frames["left"]:
+            answered = frames["frames"] - frames["left"]
             fields = fields_of(
                 self._context.job,
                 self._context.talk,
@@ -171,15 +173,15 @@ class _Looking:
                 directory=str(self._context.directory),
                 attempt=self._context.job.attempt + 1,
             )
-            growing = Growing(self._context, answers, answered, there["frames"])
-            await call(call_of(program, self._context, fields, growing), self._context)
-            growing()
-        return await self._order("gather")
+            progress = AnswerProgress(self._context, answers, answered, frames["frames"])
+            await call(call_of(program, self._context, fields, progress), self._context)
+            progress()
+        return await self._run_worker("collect")
 
-    async def _order(self, do: str, **more: Any) -> dict[str, Any]:
+    async def _run_worker(self, do: str, **more: Any) -> dict[str, Any]:
         orders = {
-            "ask": do,
-            "room": str(self._room),
+            "do": do,
+            "directory": str(self._directory),
             "tree": str(self._tree),
             "manifest": str(self._manifest),
             "list": str(self._list),
@@ -187,23 +189,23 @@ class _Looking:
         }
         try:
             return await run_worker(
-                _MODULE, orders, self._context, quiet=self._options.stall, memory=int(self._options.memory)
+                _WORKER, orders, self._context, quiet=self._options.stall, memory=int(self._options.memory)
             )
         except Refused:
-            await in_thread(partial(shutil.rmtree, self._room, ignore_errors=True))
+            await in_thread(partial(shutil.rmtree, self._directory, ignore_errors=True))
             raise
         except Hung:
             raise RetryLater(
-                f"Version {self._version} of automatic annotation made no progress for {self._options.stall:g} s and was"
-                " ended: if that was too early, raise stall of the step."
+                f"Version {self._version} of automatic annotation made no progress for {self._options.stall:g} s, so vidd"
+                " ended it: if that was too early, raise stall of the step.",
+                code=FaultCode.STALLED,
             ) from None
-        except WorkerDied as died:
-            raise _dead(
-                died, f"version {self._version} of automatic annotation", quoted(self._context.job.name)
-            ) from None
+        except Silent as silent:
+            detector = f"version {self._version} of automatic annotation"
+            raise _silence_fault(silent, detector, quoted(self._context.job.name)) from None
 
     def _fingerprint(self) -> str:
-        """What stands for all that decides which boxes there are."""
+        """A digest of everything that the boxes depend on."""
         artifacts = self._context.artifacts
         tree = artifacts["tasks"].tree
         with self._manifest.open("rb") as file:
@@ -215,43 +217,48 @@ class _Looking:
             tree.digest if tree else None,
         ]
         if not isinstance(self._detector, Program):
-            settings = _settings(self._detector, self._context.tools)
-            files = [Path(settings[name]) for name in _FILES if settings.get(name)]
+            settings = _worker_settings(self._detector, self._context.tools)
+            files = [Path(settings[name]) for name in _FILE_OPTIONS if settings.get(name)]
             known += [[path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()]
         return hashlib.blake2b(json.dumps(known).encode(), digest_size=16).hexdigest()
 
 
-async def _checked(own: dict[int, Any], options: Options, tools: Tools) -> dict[int, str]:
-    needed = {"cv2"} | ({"onnxruntime"} if any(value["kind"] == "onnx" for value in own.values()) else set())
+async def _check_own(own: dict[int, Any], options: Options, tools: Tools) -> dict[int, str]:
+    needed = {"cv2"} | ({"onnxruntime"} if any(settings["kind"] == "onnx" for settings in own.values()) else set())
     missing = sorted(name for name in needed if find_spec(name) is None)
     if missing:
-        raise Refused(f"The detectors need {' and '.join(missing)}: install vidd[annotate].")
-    question = {"ask": "check", "detectors": own, "threads": tools.encoder.threads}
-    try:
-        found = (await ask_worker(_MODULE, question, timeout=_PATIENCE, memory=int(options.memory)))["found"]
-    except WorkerDied as died:
-        raise _dead(died, "one of the detectors", "a blank picture") from None
+        raise Refused(
+            f"The detectors need {' and '.join(missing)}: install vidd[annotate].", code=FaultCode.NOT_INSTALLED
+        )
+    orders = {"do": "check", "detectors": own, "threads": tools.encoder.threads}
+    lines: list[str] = []
+    argv: list[str | Path] = [sys.executable, "-P", "-m", _WORKER, json.dumps(orders)]
+    ended = await process.run(argv, on_line=lines.append, deadline=_CHECK_LIMIT, memory=int(options.memory))
+    if not lines:
+        raise _silence_fault(Silent(ended.code, ended.stderr), "one of the detectors", "a blank frame")
+    found = answer_of(json.loads(lines[-1]))["found"]
     return {int(version): about for version, about in found.items()}
 
 
-def _settings(detector: People | Faces | Network, tools: Tools) -> dict[str, Any]:
-    """A detector's settings for the child, its paths whole."""
+def _worker_settings(detector: People | Faces | Network, tools: Tools) -> dict[str, Any]:
+    """A detector's settings for the worker, with absolute paths."""
     settings = detector.model_dump(mode="json")
-    for name in _FILES:
-        # OpenCV knows cascades of its own by their names.
+    for name in _FILE_OPTIONS:
+        # The name of a cascade that OpenCV ships is no path.
         if settings.get(name) and (name != "cascade" or tools.path(settings[name]).is_file()):
             settings[name] = str(tools.path(settings[name]))
     return settings
 
 
-def _dead(died: WorkerDied, detector: str, what: str) -> RetryLater | Refused:
-    why = f"exit {died.code}"
-    if died.killed:
+def _silence_fault(silent: Silent, detector: str, frames: str) -> RetryLater | Refused:
+    """The fault of a worker that ended without an answer."""
+    if silent.code in _KILLED:
         return RetryLater(
-            f"The child with {detector} was killed while it looked at {what} ({why}).",
+            f"The child of {detector} was killed while it ran on {frames} ({silent}); vidd will retry.",
             code=FaultCode.INTERRUPTED,
-            said=died.stderr,
+            said=silent.said,
         )
-    if last := died.stderr.rpartition("\n")[2][:300]:
-        why = f"{why}: {last}"
-    return Refused(f"{detector[0].upper()}{detector[1:]} crashes over {what} ({why}): use another.", said=died.stderr)
+    last = silent.said.rpartition("\n")[2][:300]
+    reason = f"{silent}: {last}" if last else str(silent)
+    subject = f"{detector[0].upper()}{detector[1:]}"
+    return Refused(f"{subject} crashes on {frames} ({reason}): use another detector.", said=silent.said)

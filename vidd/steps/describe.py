@@ -1,6 +1,6 @@
-"""Words for the talk: its title, description and tags, from the programme through templates.
+"""Renders a talk's title, description and tags from the programme, through templates.
 
-The facts it leaves (`title`, `description`, `tags`, `speakers`) are what publishers and notices speak of.
+Publishers and notices use the facts that it leaves: `title`, `description`, `tags`, `speakers`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,19 @@ _TAGS = (
 
 
 class Options(Base):
-    """Settings of a step of kind `describe`. Templates may name talk, job, name, speakers and the facts so far."""
+    """Settings of a step of kind `describe`. Templates may name talk, job, name, speakers and the facts of earlier steps."""
 
-    title: _Template = Field("{{ talk.title }}", description="The title; the file's name where it comes out empty.")
-    description: _Template = Field(_DESCRIPTION, description="The description: the speakers, and what they say.")
-    tags: tuple[_Template, ...] = Field(_TAGS, description="Tags; each line that comes out is one.")
+    title: _Template = Field("{{ talk.title }}", description="The title; where it is empty, the file's name.")
+    description: _Template = Field(
+        _DESCRIPTION, description="The description: by default the speakers and the talk's description."
+    )
+    tags: tuple[_Template, ...] = Field(_TAGS, description="Tags: each line of the rendered text is one.")
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
     """The facts `title` (one line), `description`, `tags` (a list) and `speakers` ("A, B and C").
 
-    Refused where a template names what there is not.
+    Refused where a template names an unknown field.
     """
     speakers = speakers_in_words(context.talk)
     fields = fields_of(context.job, context.talk, context.facts, speakers=speakers)
@@ -53,7 +55,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
 
 
 def title_of(name: str) -> str:
-    """A title from a file name: without its end and the times, words parted by spaces; the talk's id if need be."""
+    """A title from a file name: without suffix, talk and times, with spaces for underscores; else the talk's id."""
     stem = PurePosixPath(name).stem
     try:
         talk = parse_recording_name(name).talk

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from vidd.errors import Refused, RetryLater
 from vidd.files.tree import leaves
 from vidd.integrations.analysis_results import step as analysis_results_step
-from vidd.integrations.analysis_results.annotations import Refusal, Results
+from vidd.integrations.analysis_results.annotations import InvalidFile, Results
 from vidd.programs.json_shapes import SHAPES
 
 NAME = "cm8ek9jj2003oqe0cfeqcou7s"
@@ -200,9 +200,9 @@ def test_a_broken_file_is_refused_by_its_name_and_the_place_in_it(tmp_path, whol
     root = shutil.copytree(whole / "annotationdata", tmp_path / "tree")
     shutil.copytree(whole / "body", root / "body")
     harm(root / name)
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(InvalidFile) as caught:
         Results(root, "/annotationdata").arrange()
-    assert re.search(sentence, f"{caught.value.place}: {caught.value.why}")
+    assert re.search(sentence, f"{caught.value.path}: {caught.value.why}")
 
 
 async def test_the_refusal_of_a_step_names_the_broken_file_and_where_to_look(made):
@@ -253,7 +253,7 @@ async def test_links_do_not_bring_foreign_files_among_the_results(made):
 
 
 async def test_looking_that_runs_out_of_memory_is_tried_again(made):
-    with pytest.raises(RetryLater, match="could not be looked at"):
+    with pytest.raises(RetryLater, match="check of the results failed"):
         await analysis_results_step.run(options(memory=8 << 20), made)
 
 

@@ -1,4 +1,4 @@
-"""What a detector is to whoever has frames, and which there are. Never imported by the daemon."""
+"""The interface of a detector, and the one place that makes them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ if TYPE_CHECKING:
 
 
 class Detector(Protocol):
-    """Finds things on pictures. `batch` is how many it takes at once; `about` says in a few words what it is."""
+    """Finds objects on frames. `batch` is how many frames it takes at once; `about` describes it in a few words."""
 
     batch: int
     about: str
 
-    def __call__(self, pictures: Sequence[Pixels]) -> list[list[Box]]:
-        """The boxes on each, in pixels of the picture, the surest first."""
+    def __call__(self, frames: Sequence[Pixels]) -> list[list[Box]]:
+        """The boxes on each frame, in its pixels, the most confident first."""
 
 
-def detector_of(settings: Mapping[str, Any], threads: int) -> Detector:
-    """The detector of these settings, ready; Refused with a sentence where it cannot be had."""
+def make_detector(settings: Mapping[str, Any], threads: int) -> Detector:
+    """The detector of these settings, ready to run. Refused where it cannot be loaded."""
+    # Each needs a library that the others do without.
     match settings["kind"]:
         case "people":
-            from vidd.detection.worker.opencv import Walkers  # noqa: PLC0415 - what is imported is what is needed
+            from vidd.detection.worker.opencv import PeopleDetector  # noqa: PLC0415
 
-            return Walkers(People.model_validate(settings), threads)
+            return PeopleDetector(People.model_validate(settings), threads)
         case "faces":
-            from vidd.detection.worker.opencv import Cascade  # noqa: PLC0415
+            from vidd.detection.worker.opencv import CascadeDetector  # noqa: PLC0415
 
-            return Cascade(Faces.model_validate(settings), threads)
+            return CascadeDetector(Faces.model_validate(settings), threads)
         case _:
-            from vidd.detection.worker.onnx import Model  # noqa: PLC0415
+            from vidd.detection.worker.onnx import OnnxDetector  # noqa: PLC0415
 
-            return Model(Network.model_validate(settings), threads)
+            return OnnxDetector(Network.model_validate(settings), threads)

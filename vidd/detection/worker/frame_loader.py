@@ -1,4 +1,4 @@
-"""The sampled frames as pixels, from their JPEG files where there are any, else from the films. Never imported by the daemon."""
+"""Loads the sampled frames as pixels: from their JPEG files where every frame has one, else from the task's video."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from vidd.display_text import quoted
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,25 +24,25 @@ Image.MAX_IMAGE_PIXELS = 250_000_000
 _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
-def frames(tree: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Pixels | None]]:
+def load_frames(tree: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Pixels | None]]:
     """The frames of one task, in order; None where one cannot be read.
 
-    Refused where the task has neither a film nor pictures.
+    Refused where the task has neither a video nor an image of each frame.
     """
     name = samples[0].task
-    room, film = tree / name, tree / name / f"{name}.mp4"
-    if all((room / f"{sample.index}.jpg").is_file() for sample in samples):
-        yield from ((sample, image(room / f"{sample.index}.jpg")) for sample in samples)
-    elif film.is_file():
-        yield from _of_film(film, samples)
+    directory, video = tree / name, tree / name / f"{name}.mp4"
+    if all((directory / f"{sample.index}.jpg").is_file() for sample in samples):
+        yield from ((sample, _read_image(directory / f"{sample.index}.jpg")) for sample in samples)
+    elif video.is_file():
+        yield from _read_video(video, samples)
     else:
         raise Refused(
-            f"The task {quoted(name)} has neither a film nor a picture of each frame: have its frames made anew."
+            f"The task {quoted(name)} has neither a video nor an image of each frame: run the step frames again.",
+            code=FaultCode.NOT_FOUND,
         )
 
 
-def image(path: Path) -> Pixels | None:
-    """The pixels of an image; None where it cannot be read."""
+def _read_image(path: Path) -> Pixels | None:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
@@ -50,24 +50,24 @@ def image(path: Path) -> Pixels | None:
         return None
 
 
-def _of_film(film: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Pixels | None]]:
-    pictures = _pictures(film)
-    at = 0
+def _read_video(video: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Pixels | None]]:
+    frames = _decode(video)
+    position = 0
     for sample in samples:
-        picture = None
-        while at < sample.index:
-            picture = next(pictures, None)
-            at += 1
-        yield sample, picture
+        frame = None
+        while position < sample.index:
+            frame = next(frames, None)
+            position += 1
+        yield sample, frame
 
 
-def _pictures(film: Path) -> Iterator[Pixels]:
-    """What of a film can be decoded, up to the first damage: after that nobody knows which frame is which."""
+def _decode(video: Path) -> Iterator[Pixels]:
+    """The frames of a video up to the first damage: after that nobody knows which frame is which."""
     try:
-        with av.open(f"file:{film}") as file:
-            stream = file.streams.video[0]
+        with av.open(f"file:{video}") as container:
+            stream = container.streams.video[0]
             stream.codec_context.thread_type = "AUTO"
-            for frame in file.decode(stream):
+            for frame in container.decode(stream):
                 if frame.is_corrupt:
                     return
                 yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)

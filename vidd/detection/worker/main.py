@@ -1,7 +1,9 @@
-"""Looks at frames in a child of its own: `python -P -m vidd.detection.worker.main`.
+"""Runs detectors on frames, in a child: `python -m vidd.detection.worker.main ORDERS`.
 
-It answers `check` (load each of the `detectors` and show it a blank picture), `detect` (look at the frames of all tasks
-that are not yet whole), `ask` (list the frames that a program has not answered yet) and `gather` (read its answers).
+The orders are JSON: `do` is `check` (load each of the `detectors` and run it on a blank frame), `detect` (run the detector
+on the frames of all tasks that are not complete), `ask` (list the frames that a program must look at) or `collect` (read the
+program's answers). The worker writes its progress (`frames`, `of`) as lines of JSON, and last what it `made`, or a
+sentence (`refused`, `again`).
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.detection import results
-from vidd.detection.model_cache import Shelf, by_task
+from vidd.detection.worker.detector import make_detector
+from vidd.detection.worker.program_answers import ask, collect
+from vidd.detection.worker.task_results import TaskResults, read_tasks
 from vidd.errors import Refused
-from vidd.model.boxes import Seen
+from vidd.model.boxes import FrameBoxes
 from vidd.processes.worker import serve
 
 if TYPE_CHECKING:
@@ -22,76 +25,83 @@ if TYPE_CHECKING:
     from vidd.model.frame_manifest import Sample
     from vidd.processes.worker import Progress
 
-_OFTEN = 0.1
+_INTERVAL = 0.1
 
 
-class _Telling:
-    """Says how many frames are done, ten times a second at most."""
+class _Progress:
+    """Reports how many frames are done, ten times a second at most."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total = progress, total
-        self._done, self._told = 0, 0.0
+    def __init__(self, say: Callable[..., None], total: int) -> None:
+        self._say, self._total = say, total
+        self._done, self._reported = 0, 0.0
 
     def add(self, frames: int) -> None:
         self._done += frames
         now = time.monotonic()
-        if self._done >= self._total or now - self._told >= _OFTEN:
-            self._told = now
-            self._progress(self._done, self._total)
+        if self._done >= self._total or now - self._reported >= _INTERVAL:
+            self._reported = now
+            self._say(frames=self._done, of=self._total)
 
 
-def check(orders: dict[str, Any], _: Progress) -> dict[str, Any]:
-    """What each detector is; Refused with the version of the first that cannot be had."""
-    from vidd.detection.worker.detector import detector_of  # noqa: PLC0415 - only the child has what it needs
-
+def check(orders: dict[str, Any]) -> dict[str, Any]:
+    """Describe each detector. Refused with the version of the first that cannot be loaded."""
     found = {}
     for version, settings in orders["detectors"].items():
         try:
-            found[version] = detector_of(settings, orders["threads"]).about
+            found[version] = make_detector(settings, orders["threads"]).about
         except Refused as refused:
             raise Refused(f"Version {version} cannot be used. {refused.sentence}") from None
     return {"found": found}
 
 
-def detect(orders: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Look at all frames, task by task; Refused where no frame can be read."""
-    from vidd.detection.worker.detector import detector_of  # noqa: PLC0415
-
-    manifest, shelf = Path(orders["manifest"]), Shelf(Path(orders["room"]))
-    telling = _Telling(progress, sum(len(samples) for samples in by_task(manifest)))
-    detector = detector_of(orders["detector"], orders["threads"])
-    for number, samples in enumerate(by_task(manifest)):
-        if shelf.has(number):
-            telling.add(len(samples))
+def detect(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+    """Run the detector on all frames, task by task. Refused where no frame can be read."""
+    manifest, results = Path(orders["manifest"]), TaskResults(Path(orders["directory"]))
+    progress = _Progress(say, sum(len(samples) for samples in read_tasks(manifest)))
+    detector = make_detector(orders["detector"], orders["threads"])
+    for number, samples in enumerate(read_tasks(manifest)):
+        if results.has(number):
+            progress.add(len(samples))
             continue
-        seen, unreadable = _look(detector, Path(orders["tree"]), samples, telling)
-        shelf.put(number, samples, seen, unreadable)
-    made = shelf.gather(manifest)
+        boxes, unreadable = _detect_task(detector, Path(orders["tree"]), samples, progress)
+        results.put(number, samples, boxes, unreadable)
+    made = results.join(manifest)
     if made["frames"] and made["unread"] == made["frames"]:
-        raise Refused(f"None of the {made['frames']} frames can be read: have them made anew.")
+        raise Refused(f"None of the {made['frames']} frames can be read: run the step frames again.")
     return made
 
 
-def _look(detector: Detector, tree: Path, samples: list[Sample], telling: _Telling) -> tuple[list[Seen], list[int]]:
-    from vidd.detection.worker.frame_loader import frames  # noqa: PLC0415
+def _detect_task(
+    detector: Detector, tree: Path, samples: list[Sample], progress: _Progress
+) -> tuple[list[FrameBoxes], list[int]]:
+    # `ask` and `collect` work without numpy, which this needs.
+    from vidd.detection.worker.frame_loader import load_frames  # noqa: PLC0415
 
-    seen, unreadable = [], []
-    found = frames(tree, samples)
-    while some := list(islice(found, detector.batch)):
-        readable = [(sample, picture) for sample, picture in some if picture is not None]
-        unreadable += [sample.index for sample, picture in some if picture is None]
-        boxes = detector([picture for _, picture in readable]) if readable else []
-        seen += [Seen(sample.task, sample.index, its) for (sample, _), its in zip(readable, boxes, strict=True)]
-        telling.add(len(some))
-    return seen, unreadable
+    found: list[FrameBoxes] = []
+    unreadable: list[int] = []
+    frames = load_frames(tree, samples)
+    while batch := list(islice(frames, detector.batch)):
+        readable = [(sample, pixels) for sample, pixels in batch if pixels is not None]
+        unreadable += [sample.index for sample, pixels in batch if pixels is None]
+        boxes = detector([pixels for _, pixels in readable]) if readable else []
+        found += [
+            FrameBoxes(sample.task, sample.index, frame_boxes)
+            for (sample, _), frame_boxes in zip(readable, boxes, strict=True)
+        ]
+        progress.add(len(batch))
+    return found, unreadable
 
 
-def _ask(orders: dict[str, Any], _: Progress) -> dict[str, Any]:
-    return results.ask(orders)
-
-
-def _gather(orders: dict[str, Any], _: Progress) -> dict[str, Any]:
-    return results.gather(orders)
+def _carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+    match orders["do"]:
+        case "check":
+            return check(orders)
+        case "detect":
+            return detect(orders, say)
+        case "ask":
+            return ask(orders)
+        case _:
+            return collect(orders)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A detector in an ONNX file. Never imported by the daemon."""
+"""Detects objects with a model in an ONNX file whose output is like YOLO's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as said
+from onnxruntime.capi import onnxruntime_pybind11_state
 
-from vidd.detection.worker.yolo import Fitted, Floats, Layout, candidates, fitted, layout_of, suppressed
-from vidd.errors import Refused, RetryLater
+from vidd.detection.worker.yolo import Floats, Layout, Letterbox, layout_of, letterbox, read_candidates, suppress
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.model.boxes import Box
 
 if TYPE_CHECKING:
@@ -19,64 +19,70 @@ if TYPE_CHECKING:
     from vidd.detection.settings import Network
     from vidd.detection.worker.frame_loader import Pixels
 
-# They have no base of their own but Exception.
-_FAULTS = tuple(
+# The errors of onnxruntime have no common base but Exception.
+_ERRORS = tuple(
     value
-    for value in vars(said).values()
+    for value in vars(onnxruntime_pybind11_state).values()
     if isinstance(value, type) and issubclass(value, Exception) and value is not Exception
 )
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
-_NO_ROOM = ("bad alloc", "allocate memory", "out of memory", "Failed to allocate")
+# onnxruntime gives no code for a lack of memory.
+_NO_MEMORY = ("bad alloc", "allocate memory", "out of memory", "Failed to allocate")
 _ERRORS_ONLY = 3
 
 
-class Model:
-    """A model whose output is like YOLO's; what it says of itself (labels, sizes) is used where the settings leave it open."""
+class OnnxDetector:
+    """A model; its own labels and sizes are used where the settings name none."""
 
     def __init__(self, settings: Network, threads: int) -> None:
         self._settings, self._path = settings, settings.model
         if not self._path.is_file():
-            raise Refused(f"There is no model {self._path}: put it there, or correct model.")
+            raise Refused(f"There is no model {self._path}: put it there, or correct model.", code=FaultCode.NOT_FOUND)
         missing = sorted(set(settings.providers) - set(onnxruntime.get_available_providers()))
         if missing:
             raise Refused(
-                f"onnxruntime has no {missing[0]} here, only {', '.join(onnxruntime.get_available_providers())}."
+                f"onnxruntime has no {missing[0]} here, only {', '.join(onnxruntime.get_available_providers())}: correct"
+                " providers, or install the package of onnxruntime that has it.",
+                code=FaultCode.NOT_INSTALLED,
             )
-        self._session = self._loaded(threads)
+        self._session = self._load(threads)
         self._input = self._session.get_inputs()[0]
-        self._labels = self._named()
-        self._turned, self._size = self._form()
-        fixed = self._input.shape[0]
-        self.batch = fixed if isinstance(fixed, int) else settings.batch
-        self._fixed = isinstance(fixed, int)
+        self._labels = self._read_labels()
+        self._channels_last, self._size = self._input_format()
+        batch = self._input.shape[0]
+        self._fixed_batch = isinstance(batch, int)
+        self.batch = batch if isinstance(batch, int) else settings.batch
         self._layout: Layout | None = None
         width, height = self._size
         self([np.zeros((height, width, 3), np.uint8)])
-        reads = self._layout.name if self._layout else "?"
-        self.about = f"{self._path.name}, {len(self._labels) or '?'} labels, {width}x{height}, read as {reads}"
+        layout = self._layout.name if self._layout else "?"
+        self.about = f"{self._path.name}, {len(self._labels) or '?'} labels, {width}x{height}, read as {layout}"
 
-    def __call__(self, pictures: Sequence[Pixels]) -> list[list[Box]]:
-        frames = [fitted(picture, *self._size) for picture in pictures]
-        outputs = self._answers(self._tensor(frames))
+    def __call__(self, frames: Sequence[Pixels]) -> list[list[Box]]:
+        boxed = [letterbox(frame, *self._size) for frame in frames]
+        outputs = self._run(self._tensor(boxed))
         if self._layout is None:
             self._layout = layout_of(outputs.shape, len(self._labels), self._settings.layout)
         if len(outputs) < len(frames):
-            raise Refused(f"It was shown {len(frames)} pictures and answers for {len(outputs)}: set batch to 1.")
+            raise Refused(
+                f"The model got {len(frames)} frames and answered for {len(outputs)}: set batch to 1.",
+                code=FaultCode.BAD_SETTINGS,
+            )
         return [
-            self._boxes(output, frame, picture)
-            for output, frame, picture in zip(outputs, frames, pictures, strict=False)
+            self._boxes(output, letterboxed, frame)
+            for output, letterboxed, frame in zip(outputs, boxed, frames, strict=False)
         ]
 
-    def _boxes(self, output: Floats, frame: Fitted, picture: Pixels) -> list[Box]:
+    def _boxes(self, output: Floats, letterboxed: Letterbox, frame: Pixels) -> list[Box]:
         settings, layout = self._settings, self._layout
         if layout is None:
             return []
-        found = candidates(output, layout, settings.confidence)
+        found = read_candidates(output, layout, settings.confidence)
         if layout.name != "end":
-            found = suppressed(found, settings.overlap, settings.most)
+            found = suppress(found, settings.overlap, settings.most)
         scale = np.array([*self._size, *self._size], np.float32) if settings.relative else np.float32(1)
-        corners = frame.back(np.asarray(found.corners * scale, np.float32))
-        height, width = picture.shape[:2]
+        corners = letterboxed.to_frame(np.asarray(found.corners * scale, np.float32))
+        height, width = frame.shape[:2]
         boxes = []
         for (left, top, right, bottom), score, number in zip(
             corners.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True
@@ -91,40 +97,46 @@ class Model:
             return str(number)
         if not 0 <= number < len(self._labels):
             raise Refused(
-                f"It found something of class {number}, and there are {len(self._labels)} labels: correct them."
+                f"The model found the class {number}, and there are {len(self._labels)} labels: correct them.",
+                code=FaultCode.BAD_SETTINGS,
             )
         return self._labels[number]
 
-    def _tensor(self, frames: Sequence[Fitted]) -> Any:
+    def _tensor(self, frames: Sequence[Letterbox]) -> Any:
         kind = _TYPES[self._input.type]
-        stack = np.stack([frame.picture for frame in frames])
+        stack = np.stack([frame.pixels for frame in frames])
         if self._settings.colours == "bgr":
             stack = stack[..., ::-1]
-        if not self._turned:
+        if not self._channels_last:
             stack = stack.transpose(0, 3, 1, 2)
-        if self._fixed and len(stack) < self.batch:
+        if self._fixed_batch and len(stack) < self.batch:
             stack = np.concatenate([stack, np.zeros((self.batch - len(stack), *stack.shape[1:]), stack.dtype)])
         if kind is not np.uint8:
             stack = (stack.astype(np.float32) / np.float32(self._settings.divisor)).astype(kind)
         return np.ascontiguousarray(stack)
 
-    def _answers(self, tensor: Any) -> Floats:
+    def _run(self, tensor: Any) -> Floats:
         try:
-            answers = self._session.run([self._output()] if self._settings.output else None, {self._input.name: tensor})
-        except _FAULTS as fault:
-            raise _fate(f"The model {self._path.name} cannot be run", fault) from None
-        boxes = next((answer for answer in answers if getattr(answer, "ndim", 0) == 3), answers[0])
+            outputs = self._session.run(
+                [self._output_name()] if self._settings.output else None, {self._input.name: tensor}
+            )
+        except _ERRORS as error:
+            raise _fault_of(f"The model {self._path.name} cannot be run", error) from None
+        boxes = next((output for output in outputs if getattr(output, "ndim", 0) == 3), outputs[0])
         if not isinstance(boxes, np.ndarray) or boxes.dtype.kind != "f":
-            raise Refused(f"The output of {self._path.name} holds no numbers with fractions: name another output.")
+            raise Refused(f"The output of {self._path.name} holds no floating-point numbers: name another output.")
         return boxes.astype(np.float32)
 
-    def _output(self) -> str:
-        there = [output.name for output in self._session.get_outputs()]
-        if self._settings.output not in there:
-            raise Refused(f"{self._path.name} has no output {self._settings.output!r}, it has {', '.join(there)}.")
+    def _output_name(self) -> str:
+        names = [output.name for output in self._session.get_outputs()]
+        if self._settings.output not in names:
+            raise Refused(
+                f"{self._path.name} has no output {self._settings.output!r}, it has {', '.join(names)}.",
+                code=FaultCode.BAD_SETTINGS,
+            )
         return self._settings.output
 
-    def _loaded(self, threads: int) -> Any:
+    def _load(self, threads: int) -> Any:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
@@ -132,11 +144,11 @@ class Model:
             return onnxruntime.InferenceSession(
                 str(self._path), options, providers=[*self._settings.providers], enable_fallback=False
             )
-        except _FAULTS as fault:
-            raise _fate(f"{self._path} is no model that onnxruntime can load", fault) from None
+        except _ERRORS as error:
+            raise _fault_of(f"{self._path} is no model that onnxruntime can load", error) from None
 
-    def _named(self) -> list[str]:
-        """The labels by the settings, or else as exporters of YOLO write them into the model: a dict of Python's."""
+    def _read_labels(self) -> list[str]:
+        """The labels of the settings, or those in the model's metadata, where exporters of YOLO write a Python dict."""
         settings = self._settings
         if settings.labels_file is not None:
             try:
@@ -150,24 +162,24 @@ class Model:
             names = ast.literal_eval(self._session.get_modelmeta().custom_metadata_map.get("names", "{}"))
         except (ValueError, SyntaxError):
             return []
-        values = [names[at] for at in sorted(names)] if isinstance(names, dict) else names
+        values = [names[number] for number in sorted(names)] if isinstance(names, dict) else names
         return [str(value) for value in values] if isinstance(values, list) else []
 
-    def _form(self) -> tuple[bool, tuple[int, int]]:
-        """Whether colours come last, and width and height of its picture."""
+    def _input_format(self) -> tuple[bool, tuple[int, int]]:
+        """Whether colours are the last dimension, and width and height of the input."""
         shape, kind = self._input.shape, self._input.type
         if len(self._session.get_inputs()) != 1 or len(shape) != 4 or kind not in _TYPES:
             raise Refused(
-                f"{self._path.name} does not take one picture of three colours: it is no detector of this kind."
+                f"{self._path.name} does not take one frame of three colours: it is no detector of this kind."
             )
-        turned = shape[3] == 3 and shape[1] != 3
-        high, wide = (shape[1], shape[2]) if turned else (shape[2], shape[3])
+        channels_last = shape[3] == 3 and shape[1] != 3
+        high, wide = (shape[1], shape[2]) if channels_last else (shape[2], shape[3])
         size = self._settings.size
-        return turned, (wide if isinstance(wide, int) else size, high if isinstance(high, int) else size)
+        return channels_last, (wide if isinstance(wide, int) else size, high if isinstance(high, int) else size)
 
 
-def _fate(sentence: str, fault: Exception) -> RetryLater | Refused:
-    words = " ".join(str(fault).split())[:300]
-    if any(one.lower() in words.lower() for one in _NO_ROOM):
-        return RetryLater(f"{sentence}: there was no memory for it ({words}).")
-    return Refused(f"{sentence}: {words}.")
+def _fault_of(sentence: str, error: Exception) -> RetryLater | Refused:
+    text = " ".join(str(error).split())[:300]
+    if any(words.lower() in text.lower() for words in _NO_MEMORY):
+        return RetryLater(f"{sentence}: there is not enough memory ({text}).", code=FaultCode.INTERRUPTED)
+    return Refused(f"{sentence}: {text}.")

@@ -1,8 +1,8 @@
-"""What detectors of the YOLO family say, in the layouts there are. Never imported by the daemon.
+"""Reads the outputs of detectors of the YOLO family, in their three layouts.
 
-`v5` (YOLOv3 to v7): a row for each candidate: centre, width, height, certainty, and a score for each class. `v8` (v8 to
-v12): a column for each: centre, width, height, and a score for each class; some exports turn it into rows. `end` (v10,
-and exports with suppression inside): rows of corners, score and class, already chosen.
+`v5` (YOLOv3 to v7): a row per candidate: centre, width, height, objectness, and a score per class. `v8` (v8 to v12): a
+column per candidate: centre, width, height, and a score per class; some exports transpose it. `end` (v10, and exports that
+include the suppression): rows of corners, score and class, already selected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import cv2
 import numpy as np
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,119 +22,128 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
 _GREY = 114
-_CANDIDATES = 3000
+_MOST_CANDIDATES = 3000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Candidates: `corners` (left, top, right, bottom) a row, with a score and the number of a class each."""
+class Candidates:
+    """Rows of `corners` (left, top, right, bottom), with the score and the number of a class of each."""
 
     corners: Floats
     scores: Floats
     classes: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
-    def of(self, chosen: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Found:
-        """Those of these numbers."""
-        return Found(self.corners[chosen], self.scores[chosen], self.classes[chosen])
+    def select(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Candidates:
+        """The candidates in these rows."""
+        return Candidates(self.corners[rows], self.scores[rows], self.classes[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How an output is read: its `name` as in the settings, whether rows and columns change places, how many classes."""
+    """How to read an output: its `name` in the settings, whether it is transposed, how many classes it has."""
 
     name: str
-    turned: bool
+    transposed: bool
     classes: int
 
 
 def layout_of(shape: Sequence[int], labels: int, wanted: str) -> Layout:
-    """How an output of this shape (pictures, rows, columns) is read; `labels` is 0 where nobody knows them.
+    """How to read an output of this shape (frames, rows, columns); `labels` is their number, 0 where it is unknown.
 
-    Refused where it cannot be told, or does not fit.
+    Refused where the shape fits no layout, or several.
     """
     if len(shape) != 3:
-        raise Refused(f"Its output is {_by(shape)}, and boxes come in three dimensions: name another output.")
-    fitting = [reading for reading in _readings(shape, labels) if wanted in ("auto", reading.name)]
+        raise Refused(
+            f"The model's output is {_by(shape)}, and boxes come in three dimensions: name another output.",
+            code=FaultCode.BAD_SETTINGS,
+        )
+    fitting = [layout for layout in _fitting_layouts(shape, labels) if wanted in ("auto", layout.name)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        names = " or as ".join(reading.name for reading in fitting)
-        raise Refused(f"Its output of {_by(shape)} can be read as {names}: set layout, or the labels.")
+        names = " or as ".join(layout.name for layout in fitting)
+        raise Refused(
+            f"The model's output of {_by(shape)} can be read as {names}: set layout, or the labels.",
+            code=FaultCode.BAD_SETTINGS,
+        )
     known = f"{labels} labels" if labels else "no labels"
-    raise Refused(f"Its output of {_by(shape)} does not fit {known} and the layout {wanted}: correct one of them.")
+    raise Refused(
+        f"The model's output of {_by(shape)} does not fit {known} and the layout {wanted}: correct one of them.",
+        code=FaultCode.BAD_SETTINGS,
+    )
 
 
-def _readings(shape: Sequence[int], labels: int) -> list[Layout]:
+def _fitting_layouts(shape: Sequence[int], labels: int) -> list[Layout]:
     _, rows, columns = shape
 
-    def fits(across: int, down: int, more: int) -> bool:
-        # Without labels all that can be said is that there are more candidates than there are classes.
-        return across == labels + more if labels else more < across < down
+    def fits(values: int, candidates: int, others: int) -> bool:
+        # Without labels, all that is known is that there are more candidates than classes.
+        return values == labels + others if labels else others < values < candidates
 
-    readings = []
+    layouts = []
     if fits(columns, rows, 5):
-        readings.append(Layout("v5", False, columns - 5))
+        layouts.append(Layout("v5", False, columns - 5))
     if fits(rows, columns, 4):
-        readings.append(Layout("v8", True, rows - 4))
+        layouts.append(Layout("v8", True, rows - 4))
     elif fits(columns, rows, 4):
-        readings.append(Layout("v8", False, columns - 4))
+        layouts.append(Layout("v8", False, columns - 4))
     if columns == 6:
-        readings.append(Layout("end", False, labels))
-    return readings
+        layouts.append(Layout("end", False, labels))
+    return layouts
 
 
-def candidates(output: Floats, layout: Layout, least: float) -> Found:
-    """The candidates of one picture (rows, columns) with a score of at least so much."""
-    rows = output.T if layout.turned else output
+def read_candidates(output: Floats, layout: Layout, threshold: float) -> Candidates:
+    """The candidates of one frame's output (rows, columns) whose score reaches the threshold, the most confident first."""
+    rows = output.T if layout.transposed else output
     if layout.name == "end":
-        found = Found(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64))
+        found = Candidates(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64))
     else:
         scores = rows[:, 5:] * rows[:, 4:5] if layout.name == "v5" else rows[:, 4:]
         classes = scores.argmax(axis=1)
         half = rows[:, 2:4] / 2
         corners = np.hstack([rows[:, :2] - half, rows[:, :2] + half]).astype(np.float32)
-        found = Found(corners, np.take_along_axis(scores, classes[:, None], axis=1)[:, 0], classes)
-    sane = np.isfinite(found.corners).all(axis=1) & (found.corners[:, 2:] > found.corners[:, :2]).all(axis=1)
-    found = found.of(np.flatnonzero(sane & (found.scores >= least)))
-    return found.of(np.argsort(-found.scores, kind="stable")[:_CANDIDATES])
+        found = Candidates(corners, np.take_along_axis(scores, classes[:, None], axis=1)[:, 0], classes)
+    valid = np.isfinite(found.corners).all(axis=1) & (found.corners[:, 2:] > found.corners[:, :2]).all(axis=1)
+    found = found.select(np.flatnonzero(valid & (found.scores >= threshold)))
+    return found.select(np.argsort(-found.scores, kind="stable")[:_MOST_CANDIDATES])
 
 
-def suppressed(found: Found, overlap: float, most: int) -> Found:
-    """Of candidates of one class that share more than `overlap` the surest, at most so many of all."""
+def suppress(found: Candidates, overlap: float, most: int) -> Candidates:
+    """Non-maximum suppression by class: of candidates that overlap by more than `overlap` the best; `most` in all."""
     if not len(found.scores):
         return found
     sides = np.hstack([found.corners[:, :2], found.corners[:, 2:] - found.corners[:, :2]])
     kept = cv2.dnn.NMSBoxesBatched(sides.tolist(), found.scores.tolist(), found.classes.tolist(), 0.0, overlap)
-    chosen = np.asarray(kept, np.int64).reshape(-1)
-    return found.of(chosen[np.argsort(-found.scores[chosen], kind="stable")][:most])
+    rows = np.asarray(kept, np.int64).reshape(-1)
+    return found.select(rows[np.argsort(-found.scores[rows], kind="stable")][:most])
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """A picture in a frame of another shape: `factor` times as large, with so much on the left and at the top."""
+class Letterbox:
+    """A frame scaled by `factor` into another shape, with grey margins of `left` and `top` pixels."""
 
-    picture: Pixels
+    pixels: Pixels
     factor: float
     left: int
     top: int
 
-    def back(self, corners: Floats) -> Floats:
-        """Corners in the frame as corners on the picture."""
-        off = np.array([self.left, self.top, self.left, self.top], np.float32)
-        return np.asarray((corners - off) / self.factor, np.float32)
+    def to_frame(self, corners: Floats) -> Floats:
+        """Corners in the letterbox as corners on the frame."""
+        margin = np.array([self.left, self.top, self.left, self.top], np.float32)
+        return np.asarray((corners - margin) / self.factor, np.float32)
 
 
-def fitted(picture: Pixels, width: int, height: int) -> Fitted:
-    """A picture in the middle of a grey frame of this size, as large as it goes."""
-    high, wide = picture.shape[:2]
+def letterbox(frame: Pixels, width: int, height: int) -> Letterbox:
+    """The frame in the middle of a grey image of this size, as large as fits."""
+    high, wide = frame.shape[:2]
     factor = min(width / wide, height / high)
     size = max(1, round(wide * factor)), max(1, round(high * factor))
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    small = picture if size == (wide, high) else cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
-    frame = np.full((height, width, 3), _GREY, np.uint8)
-    frame[top : top + size[1], left : left + size[0]] = small
-    return Fitted(frame, factor, left, top)
+    scaled = frame if size == (wide, high) else cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
+    pixels = np.full((height, width, 3), _GREY, np.uint8)
+    pixels[top : top + size[1], left : left + size[0]] = scaled
+    return Letterbox(pixels, factor, left, top)
 
 
 def _by(shape: Sequence[int]) -> str:
-    return "x".join(str(one) for one in shape)
+    return "x".join(str(size) for size in shape)

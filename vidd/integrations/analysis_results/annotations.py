@@ -1,14 +1,15 @@
-"""A directory of results of an analysis of people: whether all of it is right, and what can be made of the rest.
+"""Checks a directory of results of the analysis of people, and makes files that are missing and follow from others.
 
-By scene there are poses and boxes, in the plane and in space, and bodies; beside them one file with all scenes and an
-index. Boxes are poses without their joints. What is missing and follows from what is there is made; what is there is
-only looked at. It is run as a program of its own: the files may be large and from anywhere.
+A scene has poses and boxes, in two and three dimensions, and bodies; beside them are one file with all scenes and an index.
+Boxes are poses without their joints. Existing files are checked only. Runs as a program of its own, because the files may be
+large and are not trusted.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,22 +24,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """A directory of one kind: `scene` is a scene's file, `{}` its number; `poses` is the kind whose boxes these are."""
+    """A directory of results.
+
+    `scene` is the name of a scene's file with `{}` for its number, `shape` its shape in `vidd.programs.json_shapes`, `joined` the
+    file with all scenes, `index` the shape of the index. `poses` is the kind whose boxes these are.
+    """
 
     name: str
     scene: str
     shape: str
-    together: str
+    joined: str
     index: str
     poses: str | None = None
 
     def scene_files(self, root: Path) -> list[Path]:
-        """The files of the scenes, in their order; ShapeError where one is missing or not named as it should be."""
-        found = sorted(path for path in (root / self.name).glob("scene_*.json"))
-        for at, path in enumerate(found):
-            wanted = self.scene.format(f"{at:03}")
-            if path.name != wanted:
-                raise ShapeError(f"is {path.name} where {wanted} should be: scenes are numbered from 000 without a gap")
+        """The files of the scenes, in order. Broken where one is missing or has a wrong name."""
+        found = sorted((root / self.name).glob("scene_*.json"))
+        for number, path in enumerate(found):
+            expected = self.scene.format(f"{number:03}")
+            if path.name != expected:
+                raise Broken(f"is {path.name} where {expected} should be: scenes are numbered from 000 without a gap")
         return found
 
 
@@ -53,35 +58,38 @@ _BODY = re.compile(r"scene_\d{3,}/[^/]+_\d+\.(glb|obj)")
 
 
 @dataclass
-class Refusal(Exception):
-    """A file (its place below the directory of results), or what is missing, is not right."""
+class InvalidFile(Exception):
+    """A file, by its `path` below the directory of results, is missing or not valid."""
 
-    place: str
+    path: str
     why: str
 
 
 class Results:
-    """The directory `root` with results; its files are called `prefix`/… in the indexes it gets."""
+    """The directory `root` of results; `prefix` is what the paths in new indexes begin with."""
 
     def __init__(self, root: Path, prefix: str) -> None:
         self.root, self.prefix = root, prefix.rstrip("/")
         self.made: list[str] = []
         self.people = 0
-        # By scene: first frame, last frame; and the space its people take.
+        # Of each scene: its first and last frame, and the space that its people occupy.
         self.scenes: list[tuple[int, int]] = []
         self.spaces: list[dict[str, float]] = []
 
     def arrange(self) -> dict[str, Any]:
-        """Look at all of it, make what is missing; what there is, for the record. Refusal names the first broken file."""
+        """Check all files, and make those that are missing.
+
+        Returns the facts of the step. InvalidFile names the first broken file.
+        """
         kinds = {kind.name: kind for kind in KINDS}
         for kind in KINDS:
             if kind.poses is not None:
-                self._boxes(kind, kinds[kind.poses])
-            self._look(kind)
+                self._make_boxes(kind, kinds[kind.poses])
+            self._check_scenes(kind)
         for kind in KINDS:
-            self._together(kind)
-            self._index(kind)
-        bodies = self._bodies()
+            self._join_scenes(kind)
+            self._make_index(kind)
+        bodies = self._check_bodies()
         frames = self.scenes[-1][1] + 1 if self.scenes else 0
         return {
             "scenes": len(self.scenes),
@@ -91,40 +99,44 @@ class Results:
             "made": self.made,
         }
 
-    def _files(self, kind: Kind) -> list[Path]:
+    def _scene_files(self, kind: Kind) -> list[Path]:
         try:
             found = kind.scene_files(self.root)
-        except ShapeError as broken:
-            raise Refusal(kind.name, f"there {broken}") from None
+        except Broken as broken:
+            raise InvalidFile(kind.name, f"there {broken}") from None
         if not found:
-            raise Refusal(kind.name, f"there is no {kind.scene.format('000')}, nor any other scene")
+            raise InvalidFile(kind.name, f"there is no {kind.scene.format('000')}, nor any other scene")
         return found
 
     def _read(self, path: Path, shape: str) -> Any:
         try:
             return read(path.read_bytes(), shape)
-        except ShapeError as broken:
-            raise Refusal(self._place(path), str(broken)) from None
+        except Broken as broken:
+            raise InvalidFile(self._relative(path), str(broken)) from None
 
-    def _place(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
-    def _look(self, kind: Kind) -> None:
-        """Read the scenes' files one after another: their numbers and frames must be those of the first kind."""
-        files = self._files(kind)
-        for at, path in enumerate(files):
+    def _check_scenes(self, kind: Kind) -> None:
+        """Read the files of the scenes: their numbers and frames must be those of the first kind."""
+        files = self._scene_files(kind)
+        for number, path in enumerate(files):
             scene = self._read(path, f"scene_{kind.shape}")
             found = scene["start_frame"], scene["end_frame"]
-            if scene["scene_no"] != at:
-                raise Refusal(self._place(path), f"its scene_no is {scene['scene_no']}, and its name says {at}")
+            if scene["scene_no"] != number:
+                raise InvalidFile(
+                    self._relative(path), f"its scene_no is {scene['scene_no']}, and its name says {number}"
+                )
             if kind is KINDS[0]:
-                follows = self.scenes[-1][1] + 1 if self.scenes else 0
-                if found[0] != follows:
-                    raise Refusal(self._place(path), f"it starts with frame {found[0]}, and {follows} comes next")
+                expected = self.scenes[-1][1] + 1 if self.scenes else 0
+                if found[0] != expected:
+                    raise InvalidFile(
+                        self._relative(path), f"it starts with frame {found[0]}, and {expected} comes next"
+                    )
                 self.scenes.append(found)
-            elif at >= len(self.scenes) or self.scenes[at] != found:
-                raise Refusal(
-                    self._place(path), f"its frames {found[0]} to {found[1]} are not those of {KINDS[0].name}"
+            elif number >= len(self.scenes) or self.scenes[number] != found:
+                raise InvalidFile(
+                    self._relative(path), f"its frames {found[0]} to {found[1]} are not those of {KINDS[0].name}"
                 )
             self.people = max(
                 self.people, *(sum(bool(pose["BBox"]) for pose in frame["poses"]) for frame in scene["frames"])
@@ -132,13 +144,13 @@ class Results:
             if kind.shape == "poses3d":
                 self.spaces.append(_space(scene))
         if len(files) != len(self.scenes):
-            raise Refusal(kind.name, f"there are {len(files)} scenes, and {KINDS[0].name} has {len(self.scenes)}")
+            raise InvalidFile(kind.name, f"there are {len(files)} scenes, and {KINDS[0].name} has {len(self.scenes)}")
 
-    def _boxes(self, kind: Kind, poses: Kind) -> None:
-        """Make the boxes of scenes that have none: they are the poses without their joints."""
+    def _make_boxes(self, kind: Kind, poses: Kind) -> None:
+        """Make the boxes of scenes that have none, from the poses without their joints."""
         (self.root / kind.name).mkdir(exist_ok=True)
-        for at, path in enumerate(self._files(poses)):
-            target = self.root / kind.name / kind.scene.format(f"{at:03}")
+        for number, path in enumerate(self._scene_files(poses)):
+            target = self.root / kind.name / kind.scene.format(f"{number:03}")
             if target.exists():
                 continue
             scene = json.loads(path.read_bytes())
@@ -147,72 +159,74 @@ class Results:
                     person.pop("keypoints", None)
             self._write(target, json.dumps(scene).encode())
 
-    def _together(self, kind: Kind) -> None:
-        path, files = self.root / kind.name / kind.together, self._files(kind)
+    def _join_scenes(self, kind: Kind) -> None:
+        path, files = self.root / kind.name / kind.joined, self._scene_files(kind)
         if not path.exists():
             self._write(path, b'{"scenes": [' + b", ".join(file.read_bytes().strip() for file in files) + b"]}")
             return
         scenes = self._read(path, kind.shape)["scenes"]
-        self._agree(path, [(scene["start_frame"], scene["end_frame"]) for scene in scenes])
+        self._check_frames(path, [(scene["start_frame"], scene["end_frame"]) for scene in scenes])
 
-    def _index(self, kind: Kind) -> None:
-        path, files = self.root / kind.name / "index.json", self._files(kind)
+    def _make_index(self, kind: Kind) -> None:
+        path, files = self.root / kind.name / "index.json", self._scene_files(kind)
         if path.exists():
             entries = self._read(path, kind.index)
-            self._agree(path, [(entry["start_frame"], entry["end_frame"]) for entry in entries])
+            self._check_frames(path, [(entry["start_frame"], entry["end_frame"]) for entry in entries])
             for entry, file in zip(entries, files, strict=True):
                 if entry["path"].rpartition("/")[2] != file.name:
-                    raise Refusal(self._place(path), f"scene {entry['scene_no']} is {entry['path']}, not {file.name}")
+                    raise InvalidFile(
+                        self._relative(path), f"scene {entry['scene_no']} is {entry['path']}, not {file.name}"
+                    )
             return
         entries = []
-        for at, file in enumerate(files):
-            first, last = self.scenes[at]
+        for number, file in enumerate(files):
+            first, last = self.scenes[number]
             entry = {
-                "scene_no": at,
+                "scene_no": number,
                 "start_frame": first,
                 "end_frame": last,
-                "path": f"{self.prefix}/{self._place(file)}",
+                "path": f"{self.prefix}/{self._relative(file)}",
             }
-            entries.append(entry | (self.spaces[at] if kind.index == "index3d" else {}))
+            entries.append(entry | (self.spaces[number] if kind.index == "index3d" else {}))
         self._write(path, json.dumps(entries, indent=1).encode())
 
-    def _agree(self, path: Path, found: list[tuple[int, int]]) -> None:
+    def _check_frames(self, path: Path, found: list[tuple[int, int]]) -> None:
         if found != self.scenes:
-            raise Refusal(self._place(path), f"it has the scenes {found}, and the files beside it {self.scenes}")
+            raise InvalidFile(self._relative(path), f"it has the scenes {found}, and the files beside it {self.scenes}")
 
     def _write(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)
-        self.made.append(self._place(path))
+        self.made.append(self._relative(path))
 
-    def _bodies(self) -> int:
+    def _check_bodies(self) -> int:
         root = self.root / BODIES
         if not root.is_dir():
             return 0
         count = 0
         for leaf in leaves(root):
-            place = f"{BODIES}/{leaf.path}"
+            path = f"{BODIES}/{leaf.path}"
             if not _BODY.fullmatch(leaf.path):
-                raise Refusal(place, "bodies are called scene_000/PERSON_FRAME.glb")
+                raise InvalidFile(path, "bodies are called scene_000/PERSON_FRAME.glb")
             if int(leaf.path[6 : leaf.path.index("/")]) >= len(self.scenes):
-                raise Refusal(place, f"there are only {len(self.scenes)} scenes")
-            if leaf.path.endswith(".glb") and (why := _not_glb(root / leaf.path, leaf.size)):
-                raise Refusal(place, why)
+                raise InvalidFile(path, f"there are only {len(self.scenes)} scenes")
+            if leaf.path.endswith(".glb") and (why := _glb_fault(root / leaf.path, leaf.size)):
+                raise InvalidFile(path, why)
             count += 1
         return count
 
 
-def _not_glb(path: Path, size: int) -> str | None:
-    """What is wrong with a binary glTF (glTF 2.0, 4.4.2: magic, version, length of all); None where nothing is."""
+def _glb_fault(path: Path, size: int) -> str | None:
+    """What is wrong with the header of a binary glTF (glTF 2.0, section 4.4.2: magic, version, length); None if nothing."""
     with path.open("rb") as file:
         head = file.read(12)
     if head[:4] != b"glTF" or int.from_bytes(head[4:8], "little") != 2:
         return "it is no binary glTF 2.0"
     length = int.from_bytes(head[8:12], "little")
-    return None if length == size else f"it says that it has {length} bytes, and has {size}"
+    return None if length == size else f"its header says that it has {length} bytes, and it has {size}"
 
 
 def _space(scene: Any) -> dict[str, float]:
-    """A metre around where the pelvises are, and from the lowest joint to a metre above the highest; 0 without people."""
+    """The space of a scene's people, in metres: a metre around their pelvises, and above the highest joint; 0 without people."""
     people = [person["keypoints"] for frame in scene["frames"] for person in frame["poses"] if person["keypoints"]]
     if not people:
         return dict.fromkeys(("min_x", "max_x", "min_y", "max_y", "min_z", "max_z"), 0.0)
@@ -228,12 +242,17 @@ def _space(scene: Any) -> dict[str, float]:
     }
 
 
-def _arrange(question: dict[str, Any], _: Progress) -> dict[str, Any]:
-    """What was `found`, or `place` and `why` of the first broken file."""
+def _answer(root: str, prefix: str) -> dict[str, Any]:
     try:
-        return {"found": Results(Path(question["root"]), question["prefix"]).arrange()}
-    except Refusal as refusal:
-        return {"place": refusal.place, "why": refusal.why}
+        return {"found": Results(Path(root), prefix).arrange()}
+    except InvalidFile as invalid:
+        return {"path": invalid.path, "why": invalid.why}
+
+
+def main(root: str, prefix: str) -> int:
+    """Print one line of JSON: what was `found`, or `path` and `why` of the first broken file."""
+    print(json.dumps(_answer(root, prefix)))  # noqa: T201 - this is the program's answer
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The results of an analysis of people as one directory: complete, checked file by file, and handed on as a tree.
+"""Collects the results of an analysis of people into one directory: complete, checked file by file, handed on as a tree.
 
-What the analysis left stays as it is, for a rework goes on with it: the files are put into a directory of their own,
-under second names where the disk has no clones.
+The analysis's own files stay as they are, for a rework continues with them: vidd clones them into a directory of its own, or
+links them where the disk has no clones.
 """
 
 from __future__ import annotations
@@ -37,26 +37,28 @@ _Template = Annotated[str, AfterValidator(check_template), MayName()]
 class Options(Base):
     """Settings of a step of kind `results`. Templates may name job, talk, name and facts."""
 
-    path: _Template = Field(description="The directory that the analysis left its annotations in, below the job's.")
+    path: _Template = Field(description="The directory of the analysis's annotations, below the job's.")
     parts: dict[str, _Template] = Field(
-        {}, description="More directories, by the name they get among them, such as body; they may be missing."
+        {}, description="More directories, by their name in the tree, such as body; they may be missing."
     )
-    leave: tuple[str, ...] = Field(("scenepkl",), description="Names in the directory that are no results.")
-    needs: tuple[str, ...] = Field((), description="Names there must be where there are people, such as body.")
+    leave: tuple[str, ...] = Field(("scenepkl",), description="Names in the directory to leave out.")
+    needs: tuple[str, ...] = Field((), description="Names that must be there if the video has people, such as body.")
     prefix: str = Field(
         "/annotationdata",
         pattern=r"^(/[\w-][\w.-]*)*$",
-        description="What paths begin with in the indexes that are made.",
+        description="What the paths in new indexes begin with.",
     )
     role: str = Field("annotations", pattern=r"^[\w.-]{1,60}$", description="The role of the tree.")
-    each: bool = Field(False, description="Hand each directory on as a tree of its own too, with its name as the role.")
-    limit: Duration = Field(1800.0, gt=0, description="How long looking at all of it may take.")
-    memory: Size = Field(Size(8 << 30), description="Bytes of address space that may take.")
+    each: bool = Field(
+        False, description="Also hand on each directory as a tree of its own, with its name as the role."
+    )
+    limit: Duration = Field(1800.0, gt=0, description="The longest time of the check.")
+    memory: Size = Field(Size(8 << 30), description="The most bytes of address space of the check.")
 
 
 async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind's check has this shape
-    """Nothing outside is needed."""
-    return "Results are looked at with what vidd brings."
+    """Nothing outside of vidd is needed."""
+    return "The check of results needs nothing besides vidd."
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
@@ -69,65 +71,70 @@ async def run(options: Options, context: StepContext) -> Outcome:
     parts = {name: within(context.directory, render(text, fields)) for name, text in options.parts.items()}
     target = context.directory / f"{options.role}.tree"
     with retry_if_full():
-        missing = await in_thread(_gather, options, source, parts, target)
-    found = await _arranged(options, context, target)
+        missing = await in_thread(_collect, options, source, parts, target)
+    found = await _arrange(options, context, target)
     if missing and found["people"]:
         raise Refused(
-            f"There are people in the video, but the analysis left no {quoted(missing[0])}: see its log (vidd log)."
+            f"There are people in the video, but the analysis left no {quoted(missing[0])}: see its log (vidd log).",
+            code=FaultCode.NOT_FOUND,
         )
     return Outcome(tuple(await in_thread(_trees, options, context.directory, target, found)), found)
 
 
 def _trees(options: Options, directory: Path, target: Path, found: dict[str, Any]) -> list[Artifact]:
-    each = sorted(path.name for path in target.iterdir() if path.is_dir()) if options.each else []
-    places = {options.role: target.name} | {name: f"{target.name}/{name}" for name in each}
-    return [tree_artifact(role, directory, place, found) for role, place in places.items()]
+    names = sorted(path.name for path in target.iterdir() if path.is_dir()) if options.each else []
+    paths = {options.role: target.name} | {name: f"{target.name}/{name}" for name in names}
+    return [tree_artifact(role, directory, path, found) for role, path in paths.items()]
 
 
-def _gather(options: Options, source: Path, parts: dict[str, Path], target: Path) -> list[str]:
-    """A directory of its own with all that are results, and what is missing of them; empty files are refused by name."""
+def _collect(options: Options, source: Path, parts: dict[str, Path], target: Path) -> list[str]:
+    """Put all results into the directory `target`; returns the needed names that are missing. Refused for empty files."""
     if not source.is_dir():
-        raise Refused(f"The analysis left no directory {quoted(source.name)}: see its log (vidd log).")
+        raise Refused(
+            f"The analysis left no directory {quoted(source.name)}: see its log (vidd log).", code=FaultCode.NOT_FOUND
+        )
     if target.exists():
         shutil.rmtree(target)
     found = {path.name: path for path in source.iterdir() if path.name not in options.leave}
     found |= {name: path for name, path in parts.items() if path.is_dir()}
     for name, path in sorted(found.items()):
-        files = leaves(path) if path.is_dir() else []
-        for leaf in files:
-            _put(path / leaf.path, target / name / leaf.path)
         if not path.is_dir():
             _put(path, target / name)
+            continue
+        for leaf in leaves(path):
+            _put(path / leaf.path, target / name / leaf.path)
     return [name for name in options.needs if name not in found]
 
 
 def _put(source: Path, target: Path) -> None:
     if source.is_symlink() or not source.stat().st_size:
-        raise Refused(f"{quoted(source.name)} among the results is {'a link' if source.is_symlink() else 'empty'}.")
+        fault = "a link" if source.is_symlink() else "empty"
+        raise Refused(f"{quoted(source.name)} among the results is {fault}: see the program's log (vidd log).")
     target.parent.mkdir(parents=True, exist_ok=True)
     if not clone(source, target):
         os.link(source, target)
 
 
-async def _arranged(options: Options, context: StepContext, target: Path) -> dict[str, Any]:
-    try:
-        answer = await ask_worker(
-            "vidd.integrations.analysis_results.annotations",
-            {"ask": "arrange", "root": str(target), "prefix": options.prefix},
-            timeout=options.limit,
-            memory=int(options.memory),
-            nice=context.tools.encoder.nice,
-        )
-    except WorkerDied as died:
-        why = died.stderr.splitlines()[-1] if died.stderr else "it said nothing"
+async def _arrange(options: Options, context: StepContext, target: Path) -> dict[str, Any]:
+    lines: list[str] = []
+    ended = await process.run(
+        [sys.executable, "-m", "vidd.integrations.analysis_results.annotations", target, options.prefix],
+        on_line=lines.append,
+        deadline=options.limit,
+        nice=context.tools.encoder.nice,
+        memory=int(options.memory),
+    )
+    if ended.code != 0 or not lines:
+        why = ended.stderr.splitlines()[-1] if ended.stderr else "it printed nothing"
         raise RetryLater(
-            f"The results could not be looked at (exit {died.code}: {why}).",
+            f"The check of the results failed (exit {ended.code}: {why}); vidd will retry.",
             code=FaultCode.INTERRUPTED,
-            said=died.stderr,
-        ) from None
+            said=ended.stderr,
+        )
+    answer = json.loads(lines[-1])
     if "found" not in answer:
         raise Refused(
-            f"{quoted(answer['place'])} among the results is broken: {answer['why']}. See the program's log (vidd log),"
+            f"{quoted(answer['path'])} among the results is broken: {answer['why']}. See the program's log (vidd log),"
             " then retry."
         )
     return dict(answer["found"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidd.aio.shield import in_thread
 from vidd.errors import Refused
-from vidd.model.boxes import Seen
+from vidd.model.boxes import FrameBoxes
 from vidd.model.frame_manifest import Sample, Task, TaskList, grouped
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
     with path.open() as lines:
         for number, line in enumerate(lines, 1):
             try:
-                row = Seen.from_json(json.loads(line)).to_json()
+                row = FrameBoxes.from_json(json.loads(line)).to_json()
             except (ValueError, TypeError):
                 raise Refused(f"Line {number} of the annotations is not valid: annotate again.") from None
             yield row
