@@ -357,7 +357,9 @@ async def test_a_child_that_dies_is_told_from_one_that_is_killed(tmp_path, name,
 async def test_a_child_that_hangs_is_ended_and_tried_again_later(tmp_path):
     context, _ = sampled(tmp_path, [[walker()] * 4] * 10)
     hanging = at_frames(context, 1, lambda: os.kill(children()[0], signal.SIGSTOP))
-    with pytest.raises(RetryLater, match=r"^Version 1 of automatic annotation made no progress for 2 s .* raise stall"):
+    with pytest.raises(
+        RetryLater, match=r"^Version 1 of automatic annotation made no progress for 2 s, .* raise stall"
+    ):
         await run(options({"kind": "people"}, stall=2), hanging)
     assert children() == []
 

@@ -42,8 +42,6 @@ _WORKER = "vidd.detection.worker.main"
 _DIRECTORY, _FILE = ".annotate", "annotations.jsonl"
 _FILE_OPTIONS = ("model", "labels_file", "cascade")
 _CHECK_LIMIT = 120.0
-# Signals that somebody else sends (the kernel without memory, an operator); they are no fault of detector or frames.
-_KILLED = (-9, -15, -2, -1)
 
 _Detector = Annotated[People | Faces | Network | Program, Field(discriminator="kind")]
 
@@ -75,8 +73,8 @@ class Options(Base):
         return self
 
 
-def slot(options: Options) -> str:
-    """The limit that a run counts for."""
+def pool(options: Options) -> str:
+    """The pool of which a run holds a slot."""
     return options.slot
 
 
@@ -108,7 +106,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
         known = ", ".join(map(str, sorted(options.versions)))
         raise Refused(f"There is no version {version} of automatic annotation, only {known}: name another, or add it.")
     annotation = _Annotation(version, options, context)
-    async with context.place():
+    async with context.slot():
         made = await annotation.run()
     await in_thread(annotation.commit)
     return _outcome(context, version, made)
@@ -145,7 +143,7 @@ class _Annotation:
 
     async def run(self) -> dict[str, Any]:
         """Run the detector; returns the totals of frames and boxes."""
-        await in_thread(make_room, self._directory, await in_thread(self._fingerprint))
+        await in_thread(prepare_directory, self._directory, await in_thread(self._fingerprint))
         if isinstance(self._detector, Program):
             return await self._run_program(self._detector)
         detector = _worker_settings(self._detector, self._context.tools)
@@ -178,9 +176,9 @@ class _Annotation:
             progress()
         return await self._run_worker("collect")
 
-    async def _run_worker(self, do: str, **more: Any) -> dict[str, Any]:
+    async def _run_worker(self, ask: str, **more: Any) -> dict[str, Any]:
         orders = {
-            "do": do,
+            "ask": ask,
             "directory": str(self._directory),
             "tree": str(self._tree),
             "manifest": str(self._manifest),
@@ -200,9 +198,9 @@ class _Annotation:
                 " ended it: if that was too early, raise stall of the step.",
                 code=FaultCode.STALLED,
             ) from None
-        except Silent as silent:
+        except WorkerDied as died:
             detector = f"version {self._version} of automatic annotation"
-            raise _silence_fault(silent, detector, quoted(self._context.job.name)) from None
+            raise _death_fault(died, detector, quoted(self._context.job.name)) from None
 
     def _fingerprint(self) -> str:
         """A digest of everything that the boxes depend on."""
@@ -230,14 +228,12 @@ async def _check_own(own: dict[int, Any], options: Options, tools: Tools) -> dic
         raise Refused(
             f"The detectors need {' and '.join(missing)}: install vidd[annotate].", code=FaultCode.NOT_INSTALLED
         )
-    orders = {"do": "check", "detectors": own, "threads": tools.encoder.threads}
-    lines: list[str] = []
-    argv: list[str | Path] = [sys.executable, "-P", "-m", _WORKER, json.dumps(orders)]
-    ended = await process.run(argv, on_line=lines.append, deadline=_CHECK_LIMIT, memory=int(options.memory))
-    if not lines:
-        raise _silence_fault(Silent(ended.code, ended.stderr), "one of the detectors", "a blank frame")
-    found = answer_of(json.loads(lines[-1]))["found"]
-    return {int(version): about for version, about in found.items()}
+    question = {"ask": "check", "detectors": own, "threads": tools.encoder.threads}
+    try:
+        answer = await ask_worker(_WORKER, question, timeout=_CHECK_LIMIT, memory=int(options.memory))
+    except WorkerDied as died:
+        raise _death_fault(died, "one of the detectors", "a blank frame") from None
+    return {int(version): about for version, about in answer["found"].items()}
 
 
 def _worker_settings(detector: People | Faces | Network, tools: Tools) -> dict[str, Any]:
@@ -250,15 +246,16 @@ def _worker_settings(detector: People | Faces | Network, tools: Tools) -> dict[s
     return settings
 
 
-def _silence_fault(silent: Silent, detector: str, frames: str) -> RetryLater | Refused:
-    """The fault of a worker that ended without an answer."""
-    if silent.code in _KILLED:
+def _death_fault(died: WorkerDied, detector: str, frames: str) -> RetryLater | Refused:
+    """The fault of a worker that died instead of answering."""
+    reason = f"exit {died.code}"
+    if died.killed:
         return RetryLater(
-            f"The child of {detector} was killed while it ran on {frames} ({silent}); vidd will retry.",
+            f"The child of {detector} was killed while it ran on {frames} ({reason}); vidd will retry.",
             code=FaultCode.INTERRUPTED,
-            said=silent.said,
+            said=died.stderr,
         )
-    last = silent.said.rpartition("\n")[2][:300]
-    reason = f"{silent}: {last}" if last else str(silent)
+    if last := died.stderr.rpartition("\n")[2][:300]:
+        reason = f"{reason}: {last}"
     subject = f"{detector[0].upper()}{detector[1:]}"
-    return Refused(f"{subject} crashes on {frames} ({reason}): use another detector.", said=silent.said)
+    return Refused(f"{subject} crashes on {frames} ({reason}): use another detector.", said=died.stderr)

@@ -167,7 +167,7 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
         return [(box["id"], box["boundaries"]["label"]) for box in shelf.frame(task, index)["boxes"]]
 
     assert [labels(index) for index in (1, 2, 3, 4)] == [[(7, "mine"), (8, "new")], [], [(1, "new")], [(7, "mine")]]
-    assert [{**one, "AutoAnnotationVersion": 2} for one in before] == shelf.tasks()
+    assert [{**task, "AutoAnnotationVersion": 2} for task in before] == shelf.tasks()
     assert shelf.document()["request_annotation_version"] == 2
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
 
@@ -226,12 +226,13 @@ async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing
     receipt = await annotation_service_publisher.replace_files(OPTIONS, context)
     assert receipt.facts["frames"] == 12
     # The edition that shows already can be shown once more.
-    assert await annotation_service_publisher.replace(OPTIONS, context) == receipt
+    assert await annotation_service_publisher.replace_files(OPTIONS, context) == receipt
     labels = [[box["boundaries"]["label"] for box in shelf.frame(task, index)["boxes"]] for index in (1, 2, 3, 4)]
     assert labels == [["woman", "new"], ["new"], [], []]
     assert shelf.frame(task, 3)["commentBoxes"] == [{"text": "look"}]
     assert shelf.tasks() == [
-        {**one, "AutoAnnotationVersion": 5, **({"annotatorId": 7} if one == task else {})} for one in before
+        {**before_task, "AutoAnnotationVersion": 5, **({"annotatorId": 7} if before_task == task else {})}
+        for before_task in before
     ]
     assert shelf.document()["request_annotation_version"] == 5
 
@@ -262,7 +263,7 @@ async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_be
             await annotation_service_publisher.allow(OPTIONS, other)
         return
     await annotation_service_publisher.allow(OPTIONS, other)
-    await annotation_service_publisher.replace(OPTIONS, replace(other, sent=None))
+    await annotation_service_publisher.replace_files(OPTIONS, replace(other, sent=None))
     assert [task["frameCount"] for task in shelf.tasks()] == [3] * 4
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
 

@@ -328,7 +328,7 @@ async def test_of_tasks_at_fault_each_says_why_and_the_others_are_put_out(lab, m
     with pytest.raises(Refused) as refused:
         await maker.make(version)
     assert "it has no frames" in refused.value.sentence
-    assert "(2 tasks are.)" in refused.value.sentence
+    assert "(2 tasks are left out.)" in refused.value.sentence
     status = lab.document(version)["taskStatus"]
     assert status["state"] == "pending"
     said = {task["task"]: (task["state"], task["error"]) for task in status["tasks"]}

@@ -1,9 +1,8 @@
-"""Runs detectors on frames, in a child: `python -m vidd.detection.worker.main ORDERS`.
+"""Runs detectors on frames, in a child: `python -P -m vidd.detection.worker.main`.
 
-The orders are JSON: `do` is `check` (load each of the `detectors` and run it on a blank frame), `detect` (run the detector
-on the frames of all tasks that are not complete), `ask` (list the frames that a program must look at) or `collect` (read the
-program's answers). The worker writes its progress (`frames`, `of`) as lines of JSON, and last what it `made`, or a
-sentence (`refused`, `again`).
+It answers `check` (load each of the `detectors` and run it on a blank frame), `detect` (run the detector on the frames of
+all tasks that are not complete), `ask` (list the frames that a program must look at) and `collect` (read the program's
+answers).
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
 _INTERVAL = 0.1
 
 
-class _Progress:
+class _FrameCount:
     """Reports how many frames are done, ten times a second at most."""
 
-    def __init__(self, say: Callable[..., None], total: int) -> None:
-        self._say, self._total = say, total
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total = progress, total
         self._done, self._reported = 0, 0.0
 
     def add(self, frames: int) -> None:
@@ -40,10 +39,10 @@ class _Progress:
         now = time.monotonic()
         if self._done >= self._total or now - self._reported >= _INTERVAL:
             self._reported = now
-            self._say(frames=self._done, of=self._total)
+            self._progress(self._done, self._total)
 
 
-def check(orders: dict[str, Any]) -> dict[str, Any]:
+def check(orders: dict[str, Any], _: Progress) -> dict[str, Any]:
     """Describe each detector. Refused with the version of the first that cannot be loaded."""
     found = {}
     for version, settings in orders["detectors"].items():
@@ -54,16 +53,16 @@ def check(orders: dict[str, Any]) -> dict[str, Any]:
     return {"found": found}
 
 
-def detect(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
+def detect(orders: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Run the detector on all frames, task by task. Refused where no frame can be read."""
     manifest, results = Path(orders["manifest"]), TaskResults(Path(orders["directory"]))
-    progress = _Progress(say, sum(len(samples) for samples in read_tasks(manifest)))
+    count = _FrameCount(progress, sum(len(samples) for samples in read_tasks(manifest)))
     detector = make_detector(orders["detector"], orders["threads"])
     for number, samples in enumerate(read_tasks(manifest)):
         if results.has(number):
-            progress.add(len(samples))
+            count.add(len(samples))
             continue
-        boxes, unreadable = _detect_task(detector, Path(orders["tree"]), samples, progress)
+        boxes, unreadable = _detect_task(detector, Path(orders["tree"]), samples, count)
         results.put(number, samples, boxes, unreadable)
     made = results.join(manifest)
     if made["frames"] and made["unread"] == made["frames"]:
@@ -72,7 +71,7 @@ def detect(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
 
 
 def _detect_task(
-    detector: Detector, tree: Path, samples: list[Sample], progress: _Progress
+    detector: Detector, tree: Path, samples: list[Sample], count: _FrameCount
 ) -> tuple[list[FrameBoxes], list[int]]:
     # `ask` and `collect` work without numpy, which this needs.
     from vidd.detection.worker.frame_loader import load_frames  # noqa: PLC0415
@@ -88,25 +87,13 @@ def _detect_task(
             FrameBoxes(sample.task, sample.index, frame_boxes)
             for (sample, _), frame_boxes in zip(readable, boxes, strict=True)
         ]
-        progress.add(len(batch))
+        count.add(len(batch))
     return found, unreadable
-
-
-def _carry_out(orders: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
-    match orders["do"]:
-        case "check":
-            return check(orders)
-        case "detect":
-            return detect(orders, say)
-        case "ask":
-            return ask(orders)
-        case _:
-            return collect(orders)
 
 
 if __name__ == "__main__":
     serve(
-        {"check": check, "detect": detect, "ask": _ask, "gather": _gather},
+        {"check": check, "detect": detect, "ask": ask, "collect": collect},
         extra="annotate",
         memory_setting="memory of the step",
     )

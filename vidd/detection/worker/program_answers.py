@@ -22,11 +22,13 @@ from vidd.model.frame_manifest import TaskList
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from vidd.processes.worker import Progress
+
 _LONGEST = 4 << 20
 _ANSWERS = "answers"
 
 
-def ask(orders: dict[str, Any]) -> dict[str, Any]:
+def ask(orders: dict[str, Any], _: Progress) -> dict[str, Any]:
     """Write the frames without an answer to the file `asked`; returns how many frames there are, and how many are `left`.
 
     Valid answers of an earlier run are kept. The last line of a program that was killed may be incomplete: lines that are
@@ -56,7 +58,7 @@ def _keep_answers(directory: Path, frames: set[tuple[str, int]]) -> set[tuple[st
     answered: set[tuple[str, int]] = set()
     part = directory / "whole"
     with part.open("w") as file:
-        for _, answer in _read_answers(earlier, skip_invalid=True):
+        for _where, answer in _read_answers(earlier, skip_invalid=True):
             frame = (answer.task, answer.index)
             if frame in frames and frame not in answered:
                 answered.add(frame)
@@ -70,7 +72,7 @@ def _keep_answers(directory: Path, frames: set[tuple[str, int]]) -> set[tuple[st
     return answered
 
 
-def collect(orders: dict[str, Any]) -> dict[str, Any]:
+def collect(orders: dict[str, Any], _: Progress) -> dict[str, Any]:
     """Sort the answers by task. Refused where a line is not valid, or where a frame has no answer, or two."""
     directory, manifest = Path(orders["directory"]), Path(orders["manifest"])
     frames = {(sample.task, sample.index) for samples in read_tasks(manifest) for sample in samples}

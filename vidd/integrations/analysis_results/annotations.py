@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,17 +241,12 @@ def _space(scene: Any) -> dict[str, float]:
     }
 
 
-def _answer(root: str, prefix: str) -> dict[str, Any]:
+def _arrange(question: dict[str, Any], _: Progress) -> dict[str, Any]:
+    """What was `found`, or `path` and `why` of the first broken file."""
     try:
-        return {"found": Results(Path(root), prefix).arrange()}
+        return {"found": Results(Path(question["root"]), question["prefix"]).arrange()}
     except InvalidFile as invalid:
         return {"path": invalid.path, "why": invalid.why}
-
-
-def main(root: str, prefix: str) -> int:
-    """Print one line of JSON: what was `found`, or `path` and `why` of the first broken file."""
-    print(json.dumps(_answer(root, prefix)))  # noqa: T201 - this is the program's answer
-    return 0
 
 
 if __name__ == "__main__":

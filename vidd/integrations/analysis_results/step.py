@@ -116,22 +116,21 @@ def _put(source: Path, target: Path) -> None:
 
 
 async def _arrange(options: Options, context: StepContext, target: Path) -> dict[str, Any]:
-    lines: list[str] = []
-    ended = await process.run(
-        [sys.executable, "-m", "vidd.integrations.analysis_results.annotations", target, options.prefix],
-        on_line=lines.append,
-        deadline=options.limit,
-        nice=context.tools.encoder.nice,
-        memory=int(options.memory),
-    )
-    if ended.code != 0 or not lines:
-        why = ended.stderr.splitlines()[-1] if ended.stderr else "it printed nothing"
-        raise RetryLater(
-            f"The check of the results failed (exit {ended.code}: {why}); vidd will retry.",
-            code=FaultCode.INTERRUPTED,
-            said=ended.stderr,
+    try:
+        answer = await ask_worker(
+            "vidd.integrations.analysis_results.annotations",
+            {"ask": "arrange", "root": str(target), "prefix": options.prefix},
+            timeout=options.limit,
+            memory=int(options.memory),
+            nice=context.tools.encoder.nice,
         )
-    answer = json.loads(lines[-1])
+    except WorkerDied as died:
+        why = died.stderr.splitlines()[-1] if died.stderr else "it printed nothing"
+        raise RetryLater(
+            f"The check of the results failed (exit {died.code}: {why}); vidd will retry.",
+            code=FaultCode.INTERRUPTED,
+            said=died.stderr,
+        ) from None
     if "found" not in answer:
         raise Refused(
             f"{quoted(answer['path'])} among the results is broken: {answer['why']}. See the program's log (vidd log),"

@@ -9,10 +9,9 @@ because MongoDB is away does not count.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -85,10 +84,10 @@ async def allow(options: Options, context: PublishContext) -> None:
         await writing.allow(is_rework=edition_of(context.job) > 1)
 
 
-async def replace(options: Options, context: PublishContext) -> Receipt:
+async def replace_files(options: Options, context: PublishContext) -> Receipt:
     """Replace the documents of the revision before; tasks that have the same frames stay, and get the new boxes."""
     # Until the replacement is done, the publication stays in the state of the revision before.
-    async with _writing(options, dataclasses.replace(context, sent=context.checkpoint)) as writing:
+    async with _writing(options, replace(context, sent=context.checkpoint)) as writing:
         return await writing.replace()
 
 

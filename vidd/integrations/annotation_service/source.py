@@ -146,7 +146,9 @@ class _Calls:
 
 
 def _job_maker(options: Options, context: SourceContext, database: AnnotationDatabase) -> JobMaker:
-    return JobMaker(Content(options.root, options.prefix, options.priority), context, database, _check_rate)
+    return JobMaker(
+        Content(options.root, options.prefix, options.priority), context, database, partial(_check_rate, context)
+    )
 
 
 async def _check_rate(context: SourceContext, asked: ContentCall, path: Path) -> None:

@@ -20,7 +20,7 @@ from vidd.integrations.aws.s3_tree import Listed, listed
 from vidd.integrations.datasets.download import download
 from vidd.integrations.datasets.model import mark_to_json
 from vidd.integrations.datasets.plan import ROOT, Inventory, TaskInput, TaskPlan
-from vidd.processes.worker_client import Silent, run_worker
+from vidd.processes.worker_client import WorkerDied, run_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 TREE = "objects"
 _WORKER = "vidd.integrations.datasets.worker.main"
-_DOWNLOADS, _ORDERS, _MADE = ".pictures", ".orders.json", ".made.jsonl"
+_DOWNLOADS, _MADE = ".pictures", ".made.jsonl"
 _MEMORY = 8 << 30
 _QUIET = 600.0
 
@@ -176,22 +176,20 @@ class Builder:
     ) -> None:
         """Have a worker carry out the orders, and `record` each thing it made. Refused or RetryLater with its sentence."""
         context = self.context
-        orders_file, made_file = context.directory / _ORDERS, context.directory / _MADE
-        await in_thread(orders_file.write_text, json.dumps(orders))
-        files = {"task": task, "orders": str(orders_file), "made": str(made_file)}
+        made_file = context.directory / _MADE
+        question = {"ask": task, "orders": orders, "made": str(made_file)}
         memory = context.tools.encoder.memory or _MEMORY
         try:
-            async with context.place():
-                await run_worker(_WORKER, files, context, quiet=_QUIET, memory=memory)
-        except Silent as silent:
+            async with context.slot():
+                await run_worker(_WORKER, question, context, quiet=_QUIET, memory=memory)
+        except WorkerDied as died:
             raise RetryLater(
-                f"The worker that makes the files of the data set ended without an answer ({silent}); vidd will retry.",
+                f"The worker that makes the files of the data set died (exit {died.code}); vidd will retry.",
                 code=FaultCode.INTERRUPTED,
-                said=silent.said,
+                said=died.stderr,
             ) from None
         for line in (await in_thread(made_file.read_text)).splitlines():
             record(json.loads(line))
-        orders_file.unlink()
         made_file.unlink()
 
 

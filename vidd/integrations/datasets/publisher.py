@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from vidd.integrations.datasets.model import Version
     from vidd.ports import PublishContext, Tools
 
-SLOT = "uploads"
 _COUNTED = ("sent", "sent_bytes", "equal", "dropped")
 
 
@@ -129,6 +128,7 @@ class _Publication:
         await documents.mark_pending(self.version, changing=remaining)
         faults: list[str] = []
         totals = {"imageCount": 0, "size": 0}
+        changing_tasks = frozenset(changing)
         for number, line in enumerate(_lines(self._plan)):
             if "error" in line:
                 faults.append(line["error"])
@@ -139,13 +139,13 @@ class _Publication:
             if "whole" in line:
                 await self._send_whole(line)
                 continue
-            if line["task"] in changing:
+            if line["task"] in changing_tasks:
                 await self._send_task(line)
                 self._token["done"] = number + 1
                 await self.context.checkpoint(self._token)
             await self._progress(number, len(tasks))
         if faults:
-            more = f" ({len(faults)} tasks are.)" if len(faults) > 1 else ""
+            more = f" ({len(faults)} tasks are left out.)" if len(faults) > 1 else ""
             raise Refused(f"{faults[0]}{more} All other tasks are published; correct the fault and retry.")
         await self._finish(document, totals)
 

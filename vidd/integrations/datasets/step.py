@@ -60,7 +60,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
         return await _Build(options, builder, version).run()
 
 
-def still(_options: Options, _context: StepContext, outcome: Outcome) -> bool:
+def is_still_valid(_options: Options, _context: StepContext, outcome: Outcome) -> bool:
     """Whether the outcome is still valid: a build with faulty tasks is repeated."""
     return not outcome.facts.get("faulty")
 

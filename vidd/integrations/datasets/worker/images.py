@@ -15,10 +15,10 @@ from vidd.files.disk_space import retry_if_full
 from vidd.integrations.datasets.formats.yolo import default, yolo
 from vidd.integrations.datasets.labels import Classes, LabelClass, Mark, MarkedFrame
 from vidd.integrations.datasets.model import scale_marks
-from vidd.media.frames.worker.image_tasks import UNREADABLE, read, why_unreadable
-from vidd.media.frames.worker.jpeg import picture_of, save_small
-from vidd.media.frames.worker.normalize import Upright
-from vidd.media.probe.worker.reader import opened, picture_streams
+from vidd.media.frames.worker.image_tasks import UNREADABLE, read_image, why_unreadable
+from vidd.media.frames.worker.jpeg import save_thumbnail, to_image
+from vidd.media.frames.worker.normalize import Normalizer
+from vidd.media.probe.worker.reader import open_media, video_streams
 from vidd.model.augmentation import Recipe, geometry, move_boxes
 from vidd.model.boxes import Box
 
@@ -114,7 +114,7 @@ class FrameWriter:
 
     def _write_thumbnail(self, key: str, image: Image.Image) -> list[Any]:
         path = self._path(key)
-        save_small(image.copy(), path, self._orders["largest"])
+        save_thumbnail(image.copy(), path, self._orders["largest"])
         return _made(key, path.read_bytes())
 
     def _save(self, key: str, image: Image.Image) -> list[Any]:
@@ -135,16 +135,16 @@ class FrameWriter:
         """The frames of the task's video with these numbers (`index`, from 1), decoded once."""
         if not frames:
             return
-        upright, number, done = Upright(deinterlace=True), 0, 0
-        with opened(Path(self._orders["video"]), self._orders["name"]) as container:
-            streams = picture_streams(container)
+        normalize, number, done = Normalizer(deinterlace=True), 0, 0
+        with open_media(Path(self._orders["video"]), self._orders["name"]) as container:
+            streams = video_streams(container)
             if not streams:
                 raise Refused("its video has no frames")
             try:
                 for decoded in container.decode(streams[0]):
                     number += 1
                     while frames[done]["index"] == number:
-                        yield picture_of(upright(decoded))
+                        yield to_image(normalize(decoded))
                         done += 1
                         if done == len(frames):
                             return
