@@ -583,7 +583,7 @@ def test_an_upload_that_an_earlier_system_left_is_taken_up(place, service):
         assert done(service, left)["taskCount"] == 4
         note = daemon.ask("/health")[1]["watchers"]["calls"]["note"]
         # One that nobody asked anything of is no fault.
-        assert f"'{vague}' (it does not say what was asked for" in note
+        assert f"'{vague}' (it does not hold a complete call" in note
         assert str(quiet) not in note
         later = service.upload(frame_rate=5, sourceFilePath="p1/cam.mp4")
         service.db.AnnotationContentUpload.update_one({"_id": later}, {"$unset": {"vidd": ""}})
