@@ -85,7 +85,7 @@ async def check(options: Options, tools: Tools) -> str:
     for version, detector in sorted(options.versions.items()):
         if isinstance(detector, Program):
             try:
-                answers[version] = check_running(detector, tools).rstrip(".")
+                answers[version] = check_program(detector, tools).rstrip(".")
             except Refused as refused:
                 raise Refused(f"Version {version} cannot be used. {refused.sentence}", code=refused.code) from None
         else:

@@ -37,12 +37,14 @@ class Kind:
     poses: str | None = None
 
     def scene_files(self, root: Path) -> list[Path]:
-        """The files of the scenes, in order. Broken where one is missing or has a wrong name."""
+        """The files of the scenes, in order. ShapeError where one is missing or has a wrong name."""
         found = sorted((root / self.name).glob("scene_*.json"))
         for number, path in enumerate(found):
             expected = self.scene.format(f"{number:03}")
             if path.name != expected:
-                raise Broken(f"is {path.name} where {expected} should be: scenes are numbered from 000 without a gap")
+                raise ShapeError(
+                    f"is {path.name} where {expected} should be: scenes are numbered from 000 without a gap"
+                )
         return found
 
 
@@ -101,8 +103,8 @@ class Results:
     def _scene_files(self, kind: Kind) -> list[Path]:
         try:
             found = kind.scene_files(self.root)
-        except Broken as broken:
-            raise InvalidFile(kind.name, f"there {broken}") from None
+        except ShapeError as error:
+            raise InvalidFile(kind.name, f"there {error}") from None
         if not found:
             raise InvalidFile(kind.name, f"there is no {kind.scene.format('000')}, nor any other scene")
         return found
@@ -110,8 +112,8 @@ class Results:
     def _read(self, path: Path, shape: str) -> Any:
         try:
             return read(path.read_bytes(), shape)
-        except Broken as broken:
-            raise InvalidFile(self._relative(path), str(broken)) from None
+        except ShapeError as error:
+            raise InvalidFile(self._relative(path), str(error)) from None
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

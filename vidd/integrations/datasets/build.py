@@ -16,7 +16,7 @@ from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.disk_space import check_free_space
 from vidd.integrations.aws.account import head
-from vidd.integrations.aws.s3_tree import Listed, listed
+from vidd.integrations.aws.s3_tree import ListedObject, list_objects
 from vidd.integrations.datasets.download import download
 from vidd.integrations.datasets.model import mark_to_json
 from vidd.integrations.datasets.plan import ROOT, Inventory, TaskInput, TaskPlan
@@ -74,27 +74,27 @@ class Builder:
     ) -> Inventory:
         here = self.connection
         root = f"{ROOT}/{version.group}/{task}/"
-        objects = await listed(here.s3, here.bucket, root, here.sleep)
+        objects = await list_objects(here.s3, here.bucket, root, here.sleep)
         stored = [frame.image for frame in frames if frame.image]
         images = {key: objects[key] for key in stored if key in objects}
         if elsewhere := [key for key in stored if not key.startswith(root)]:
             directory = os.path.commonpath([key.rpartition("/")[0] for key in elsewhere])
-            found = await listed(here.s3, here.bucket, f"{directory}/" if directory else "", here.sleep)
+            found = await list_objects(here.s3, here.bucket, f"{directory}/" if directory else "", here.sleep)
             images |= {key: found[key] for key in elsewhere if key in found}
         needs_video = document.video is not None and any(frame.image not in images for frame in frames)
         video = await self._find_object(str(document.video)) if needs_video else None
         return Inventory(objects, images, video, self.is_built)
 
-    async def _find_object(self, key: str) -> Listed | None:
+    async def _find_object(self, key: str) -> ListedObject | None:
         here = self.connection
 
         async def ask() -> dict[str, Any] | None:
             return await head(here.s3, here.bucket, key)
 
         found = await retry(ask, sleep=here.sleep)
-        return Listed(int(found["ContentLength"]), str(found["ETag"]).strip('"')) if found is not None else None
+        return ListedObject(int(found["ContentLength"]), str(found["ETag"]).strip('"')) if found is not None else None
 
-    def is_built(self, key: str, expected: Listed) -> bool:
+    def is_built(self, key: str, expected: ListedObject) -> bool:
         """Whether an earlier, interrupted attempt built this object."""
         path = self.tree / key
         if not path.is_file() or path.stat().st_size != expected.size:
@@ -132,7 +132,7 @@ class Builder:
     ) -> dict[int, Path]:
         """The files of the images that the worker must see, by the frames' numbers."""
         paths: dict[int, Path] = {}
-        missing: list[tuple[str, Path, Listed | None]] = []
+        missing: list[tuple[str, Path, ListedObject | None]] = []
         for frame in frames:
             if not frame.needs_image or (frame.image is None and frame.source is None):
                 continue
@@ -149,13 +149,13 @@ class Builder:
                 paths[number] = directory / str(number)
                 missing.append((frame.keys.image, paths[number], existing))
 
-        async def fetch(row: tuple[str, Path, Listed | None]) -> None:
+        async def fetch(row: tuple[str, Path, ListedObject | None]) -> None:
             await self._download(*row)
 
         await gather_bounded(self.at_once, missing, fetch)
         return paths
 
-    async def _download(self, key: str, path: Path, found: Listed | None) -> None:
+    async def _download(self, key: str, path: Path, found: ListedObject | None) -> None:
         context = self.context
         if found is None:
             raise Refused(f"{key!a} is not in the bucket: put it there again", code=FaultCode.NOT_FOUND)

@@ -37,7 +37,7 @@ class TaskRecord:
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     shares: list[float] | None = None
 
-    def find(self, key: str, fingerprint: str) -> Listed | None:
+    def find(self, key: str, fingerprint: str) -> ListedObject | None:
         """The object that was made of this, as a listing would show it."""
         found = self.made.get(key)
         return ListedObject(found[1], found[2]) if found is not None and found[0] == fingerprint else None

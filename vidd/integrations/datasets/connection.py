@@ -59,7 +59,7 @@ async def connect(options: Location, tools: Tools) -> AsyncIterator[Connection]:
 async def check_connection(options: Location, tools: Tools) -> str:
     """Ask for the documents and the bucket; a sentence that says what was found."""
     async with connect(options, tools) as connection:
-        with aws_errors.asking(f"looking at the bucket {connection.bucket}"):
+        with aws_errors.map_errors(f"looking at the bucket {connection.bucket}"):
             await connection.s3.list_objects_v2(Bucket=connection.bucket, MaxKeys=1)
         waiting = len(await connection.documents.pending())
         return f"The documents and the bucket {connection.bucket} can be read: {waiting} data sets are pending."

@@ -18,20 +18,20 @@ from vidd.integrations.aws.errors import ABSENT, code_of, map_errors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vidd.integrations.aws.s3_tree import Listed
+    from vidd.integrations.aws.s3_tree import ListedObject
     from vidd.integrations.datasets.connection import Connection
 
 _PIECE = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-async def download(connection: Connection, key: str, path: Path, listed: Listed) -> None:
+async def download(connection: Connection, key: str, path: Path, listed: ListedObject) -> None:
     """Write the object to `path`. Refused where it is gone, or no longer the one that was `listed`."""
-    name, s3 = shown(connection.bucket, key), connection.s3
+    name, s3 = object_name(connection.bucket, key), connection.s3
 
     async def attempt() -> None:
         md5, size = hashlib.md5(usedforsecurity=False), 0
-        with asking(f"reading {name}"), retry_if_full():
+        with map_errors(f"reading {name}"), retry_if_full():
             try:
                 answer = await s3.get_object(Bucket=connection.bucket, Key=key)
             except ClientError as error:

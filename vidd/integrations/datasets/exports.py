@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.shield import in_thread
 from vidd.files.disk_space import retry_if_full
-from vidd.integrations.aws.s3_tree import listed
+from vidd.integrations.aws.s3_tree import list_objects
 from vidd.integrations.datasets.build_record import WHOLE
 from vidd.integrations.datasets.model import digest
 from vidd.integrations.datasets.plan import ROOT, key_differs
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vidd.integrations.aws.s3_tree import Listed
+    from vidd.integrations.aws.s3_tree import ListedObject
     from vidd.integrations.datasets.build import Builder
     from vidd.integrations.datasets.model import Version
     from vidd.integrations.datasets.plan import TaskPlan
@@ -70,7 +70,7 @@ class Exports:
     async def build(self) -> dict[str, Any]:
         """Make what differs. `send` has what is not in the bucket, `drop` the keys of exports that are no longer wanted."""
         builder, connection = self._builder, self._builder.connection
-        existing = await listed(connection.s3, connection.bucket, self._root, connection.sleep)
+        existing = await list_objects(connection.s3, connection.bucket, self._root, connection.sleep)
         record = await in_thread(builder.record.read, WHOLE)
         fingerprints = self._fingerprints()
 
@@ -143,7 +143,7 @@ class Exports:
 
 
 def _to_send(
-    keys: Sequence[str], made: Mapping[str, tuple[str, int, str]], existing: Mapping[str, Listed]
+    keys: Sequence[str], made: Mapping[str, tuple[str, int, str]], existing: Mapping[str, ListedObject]
 ) -> list[list[Any]]:
     """(key, size, checksum) of the exports that are not in the bucket yet."""
     rows = [(key, made[key][1], made[key][2]) for key in keys]

@@ -40,12 +40,12 @@ class Inventory:
     `is_built` tells whether a listed object lies in the job's directory, to be sent.
     """
 
-    objects: Mapping[str, Listed]
-    images: Mapping[str, Listed]
-    video: Listed | None
-    is_built: Callable[[str, Listed], bool]
+    objects: Mapping[str, ListedObject]
+    images: Mapping[str, ListedObject]
+    video: ListedObject | None
+    is_built: Callable[[str, ListedObject], bool]
 
-    def has(self, key: str, listed: Listed | None) -> bool:
+    def has(self, key: str, listed: ListedObject | None) -> bool:
         """Whether this very object is in the bucket, or is built."""
         return listed is not None and (self.objects.get(key) == listed or self.is_built(key, listed))
 
@@ -323,7 +323,7 @@ class TaskPlan:
         return {"outside": outside, "unlisted": unlisted}
 
 
-def key_differs(listed: Listed | None, size: int, etag: str) -> bool:
+def key_differs(listed: ListedObject | None, size: int, etag: str) -> bool:
     """Whether the bucket lacks an object, or has another one."""
     return listed is None or (listed.size, listed.etag) != (size, etag)
 

@@ -100,7 +100,7 @@ class _Publication:
         changing = await in_thread(self._changing_tasks, document)
         if changing is not None:
             await self._send_all(changing, document)
-        self._meter.tell()
+        self._meter.report()
         did = {name: self._token["did"].get(name, 0) for name in _COUNTED}
         account = self.context.tools.account(self.options.account, Account)
         url = web_address(account, self.connection.bucket, f"{self._root}/{self.version.id}/")
@@ -184,7 +184,7 @@ class _Publication:
         upload = TreeUpload(
             self.connection.s3,
             self.connection.bucket,
-            {key: Wanted(self._tree / key, size, self._target(key)) for key, size, _ in rows},
+            {key: TreeFile(self._tree / key, size, self._target(key)) for key, size, _ in rows},
             roots=[root],
             part_size=int(self.options.part_size),
             at_once=self.options.at_once,
