@@ -56,14 +56,14 @@ async def test_a_recording_with_one_keyframe_is_encoded_whole_and_says_why(tmp_p
 
 
 async def test_a_quick_cut_that_does_not_stand_its_check_is_made_anew(source, monkeypatch):
-    good = trim.edges
+    good = trim.smart_cut
 
-    async def broken(encoder, path, output, media, cut, **how):
-        made = await good(encoder, path, output, media, cut, **how)
+    async def broken(encoder, source, output, *how, **more):
+        made = await good(encoder, source, output, *how, **more)
         spoil(output, made.joins[0] + 0.3)
         return made
 
-    monkeypatch.setattr(trim, "edges", broken)
+    monkeypatch.setattr(trim, "smart_cut", broken)
     made, check = await outcome(source)
     assert made.facts["lane"] == "full"
     assert check["why"].startswith("The smart cut failed its check: At ") or "decode" in check["why"]
@@ -71,16 +71,16 @@ async def test_a_quick_cut_that_does_not_stand_its_check_is_made_anew(source, mo
 
 
 async def test_a_quick_cut_whose_sound_moved_is_made_anew(tmp_path, monkeypatch):
-    good = trim.edges
+    good = trim.smart_cut
 
-    async def moved(encoder, path, output, media, cut, **how):
-        made = await good(encoder, path, output, media, cut, **how)
+    async def moved(encoder, source, output, *how, **more):
+        made = await good(encoder, source, output, *how, **more)
         late = output.with_name("late.mp4")
         clips.ffmpeg("-i", output, "-c:v", "copy", *damaged.AAC, "-filter:a", "adelay=50,atrim=end=11.8", late)
         late.replace(output)
         return made
 
-    monkeypatch.setattr(trim, "edges", moved)
+    monkeypatch.setattr(trim, "smart_cut", moved)
     made, check = await outcome(damaged.recording(tmp_path / "in.mp4", seconds=16.0))
     assert made.facts["lane"] == "full"
     assert "audio and video are 50 ms further apart than in the source" in check["why"]
