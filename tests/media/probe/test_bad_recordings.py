@@ -14,7 +14,7 @@ from vidd.errors import Refused
 X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-sc_threshold", 0, "-bf", 2)
 PLAIN = (*X264, "-g", 25)
 TIMES = Times(1.3, 6.9, 1.0)
-COPIED = "the pictures between are copied"
+COPIED = "the frames between are copied"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ HDR = (
     f"{QUIET}:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:max-cll=1000,400:"
     "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 )
-COPIED = "the pictures between are copied"
+COPIED = "the frames between are copied"
 
 
 @dataclass(frozen=True)
