@@ -26,7 +26,7 @@ UrlOption = Annotated[
     str | None, typer.Option("--url", envvar="VIDD_URL", help="A daemon elsewhere, such as http://host:8080.")
 ]
 TokenOption = Annotated[
-    str | None, typer.Option("--token", envvar="VIDD_TOKEN", help="Its token; better arguments in VIDD_TOKEN.")
+    str | None, typer.Option("--token", envvar="VIDD_TOKEN", help="Its token; better given in VIDD_TOKEN.")
 ]
 JobArgument = Annotated[str, typer.Argument(help="The job's id, or the end of it.")]
 
