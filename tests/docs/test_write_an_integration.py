@@ -34,7 +34,7 @@ first = "100ms"
 kind = "nextcloud"
 url = "{url}/files"
 user = "vidd"
-password = "told-to-nobody"
+password_file = "cloud.secret"
 
 [sources.list]
 kind = "web_list"
@@ -82,7 +82,7 @@ class Answers(BaseHTTPRequestHandler):
             self.answer(200, self.server.recording, ETag='"1"')
 
     def do_MKCOL(self):
-        self.answer(201 if self.headers["Authorization"] else 401)
+        self.answer(201 if self.headers["Authorization"] == "Basic dmlkZDp0b2xkLXRvLW5vYm9keQ==" else 401)
 
     def do_HEAD(self):
         self.server.requests.append(("HEAD", self.path))
@@ -173,6 +173,7 @@ def test_a_recording_of_the_list_goes_to_nextcloud_once_though_an_answer_is_lost
     install(place.root / "site")
     with serving(clip.read_bytes()) as cloud:
         place.config.write_text(SETTINGS.format(root=place.root, url=cloud.url))
+        (place.root / "cloud.secret").write_text("told-to-nobody\n")
         with place.daemon() as running:
             job = running.job("published")
             [publication] = job["publications"]

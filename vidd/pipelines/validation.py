@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.pipelines.faults import Faults, Where
-from vidd.pipelines.registry import ACCOUNTS, account_module, queue_module, store_module
+from vidd.pipelines.registry import account_module, kinds, queue_module, store_module
 from vidd.pipelines.resolve import pipeline_to_json
 from vidd.ports import Queue, Store
 from vidd.settings.schema import Settings, SettingsFault
@@ -69,7 +69,7 @@ def _with_absolute_paths(account: Any, state: Path) -> Any:
 
 def _secrets(kind: str) -> set[str]:
     """The names of the fields of an account that are secret."""
-    if kind not in ACCOUNTS:
+    if kind not in kinds("accounts"):
         return set()
     fields = account_module(kind).Account.model_fields
     return {name for name, field in fields.items() if "SecretStr" in str(field)}
