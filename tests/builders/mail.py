@@ -122,8 +122,8 @@ class HeldInlet:
 
     async def admit(self, arrivals):
         self.batches.append(len(arrivals))
-        known = {one.key for one in self.arrivals}
-        fresh = [one for one in arrivals if one.key not in known]
+        known = {arrival.key for arrival in self.arrivals}
+        fresh = [arrival for arrival in arrivals if arrival.key not in known]
         self.arrivals += fresh
         return len(fresh)
 

@@ -62,7 +62,7 @@ def rich_workbook(path: Path) -> Path:
 
 def parts(path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as archive:
-        return {one.filename: archive.read(one) for one in archive.infolist()}
+        return {info.filename: archive.read(info) for info in archive.infolist()}
 
 
 def with_parts(path: Path, changed: dict[str, bytes]) -> Path:

@@ -116,7 +116,7 @@ class Desk:
                 self.tools.clock.forward(max(5.0, fault.after or 0.0))
             except Killed:
                 self.kill = None
-        raise AssertionError([one.sentence for one in self.waits])
+        raise AssertionError([wait.sentence for wait in self.waits])
 
     def _done(self, receipt):
         self.publication = replace(self.publication, receipt=receipt)
@@ -148,4 +148,6 @@ def a_desk(double, certificate, directory, *, account=None, tools=None, **option
 
 def creations(double):
     """How many sessions were begun, and how many of them got bytes."""
-    return len(double.called("POST", "upload.*videos")), sum(one.received > 0 for one in double.sessions.all.values())
+    return len(double.called("POST", "upload.*videos")), sum(
+        value.received > 0 for value in double.sessions.all.values()
+    )

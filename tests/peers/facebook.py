@@ -170,7 +170,7 @@ class Facebook(Service):
     def published(self, node: str = "1001") -> list[Film]:
         """What people who look at the page could see, sooner or later."""
         with self.lock:
-            return [one for one in self.films.values() if one.finished and one.node == node]
+            return [film for film in self.films.values() if film.finished and film.node == node]
 
     def count(self, phase: str) -> int:
         return sum(one == phase for one, _ in self.did)
@@ -394,7 +394,7 @@ class Facebook(Service):
         if session.at != film.size:
             raise GraphRefusal(400, 6000, "Video Upload Is Missing.", 1363130)
         labels = json.loads(given.get("custom_labels", "[]"))
-        if not isinstance(labels, list) or any(not isinstance(one, str) or len(one) > 25 for one in labels):
+        if not isinstance(labels, list) or any(not isinstance(label, str) or len(label) > 25 for label in labels):
             raise bad("Param custom_labels must be an array of strings")
         published = _boolean(given.get("published", "true"), "published")
         film.title, film.description, film.labels = given.get("title", ""), given.get("description", ""), labels
@@ -455,8 +455,8 @@ class Facebook(Service):
             films = [one for one in self.published(request.match_info["node"]) if one.published]
             for film in films:
                 film.unlisted -= 1
-            newest = sorted((one for one in films if one.unlisted < 0), key=lambda one: -one.made)
-            return self._paged(request, given, [self._row(one) for one in newest], _FIELDS)
+            newest = sorted((film for film in films if film.unlisted < 0), key=lambda film: -film.made)
+            return self._paged(request, given, [self._row(film) for film in newest], _FIELDS)
 
     def _update(self, request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
         _only(given, _UPDATES)
@@ -486,7 +486,7 @@ def _only(given: Mapping[str, Any], known: frozenset[str]) -> None:
 
 
 def _fields(given: Mapping[str, Any], known: frozenset[str]) -> set[str]:
-    wanted = {one for one in given.get("fields", "").split(",") if one}
+    wanted = {part for part in given.get("fields", "").split(",") if part}
     for name in wanted - known:
         raise bad(f"Tried accessing nonexisting field ({name})")
     return wanted | {"id"}

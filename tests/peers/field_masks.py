@@ -82,7 +82,7 @@ def masked(value: Any, mask: Mask) -> Any:
     if not mask or "*" in mask:
         return value
     if isinstance(value, list):
-        return [masked(one, mask) for one in value]
+        return [masked(item, mask) for item in value]
     if isinstance(value, dict):
         return {key: masked(one, mask[key]) for key, one in value.items() if key in mask}
     return value

@@ -49,7 +49,7 @@ class MailHost:
                 numbers = box.search(None, "ALL")[1][0].split()
                 if len(numbers) >= at_least:
                     bodies = [box.fetch(number, "(RFC822)")[1][0][1] for number in numbers]
-                    return [email.message_from_bytes(one, policy=email.policy.default) for one in bodies]
+                    return [email.message_from_bytes(body, policy=email.policy.default) for body in bodies]
         raise AssertionError(f"{who} has fewer than {at_least} mails after 30 s")
 
 

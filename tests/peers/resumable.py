@@ -52,8 +52,8 @@ class Sessions:
 
     def expire(self) -> None:
         """All sessions are gone."""
-        for one in self.all.values():
-            one.expired = True
+        for value in self.all.values():
+            value.expired = True
 
     async def put(self, request: web.Request) -> web.StreamResponse:
         """PUT to a session's address: bytes, or the question how far they came."""
@@ -80,7 +80,7 @@ class Sessions:
         match = _RANGE.fullmatch(said)
         if match is None:
             raise Fault(400, "badRequest", "Failed to parse Content-Range header.")
-        first, last, total = (int(one) for one in match.groups())
+        first, last, total = (int(group) for group in match.groups())
         length = last - first + 1
         if total != session.size or request.content_length != length or last >= total or length < 1:
             raise Fault(400, "badRequest", "Content-Range, Content-Length and the size do not agree.")

@@ -169,15 +169,15 @@ class Sheets(Service):
     def _batch_get(self, name: str, book: Spreadsheet, query: Mapping[str, list[str]], _body: Any) -> dict[str, Any]:
         render = query.get("valueRenderOption", ["FORMATTED_VALUE"])[0]
         found = []
-        for one in query.get("ranges", []):
-            tab, (top, bottom, left, right) = book.range(one)
+        for range_ in query.get("ranges", []):
+            tab, (top, bottom, left, right) = book.range(range_)
             rows = [[_rendered(cell, render) for cell in row[left:right]] for row in tab.cells[top:bottom]]
             for row in rows:
                 while row and row[-1] == "":
                     row.pop()
             while rows and not rows[-1]:
                 rows.pop()
-            found.append({"range": one, "majorDimension": "ROWS", **({"values": rows} if rows else {})})
+            found.append({"range": range_, "majorDimension": "ROWS", **({"values": rows} if rows else {})})
         return {"spreadsheetId": name, "valueRanges": found}
 
     def _values_update(

@@ -71,12 +71,12 @@ async def smtp_server(*, implicit=None, **settings) -> AsyncIterator[Post]:
         yield post
     finally:
         server.close()
-        for one in protocols:
-            if one.transport:
-                one.transport.abort()
-            if one._handler_coroutine:
-                one._handler_coroutine.cancel()
-                await asyncio.gather(one._handler_coroutine, return_exceptions=True)
+        for protocol in protocols:
+            if protocol.transport:
+                protocol.transport.abort()
+            if protocol._handler_coroutine:
+                protocol._handler_coroutine.cancel()
+                await asyncio.gather(protocol._handler_coroutine, return_exceptions=True)
         await server.wait_closed()
 
 

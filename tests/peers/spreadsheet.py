@@ -156,13 +156,13 @@ class Spreadsheet:
         return next(one for one in self.tabs if one.title == title)
 
     def visible(self) -> list[Tab]:
-        return [one for one in self.tabs if not one.hidden]
+        return [tab for tab in self.tabs if not tab.hidden]
 
     def json(self, ranges: list[str], *, grids: bool) -> dict[str, Any]:
         """A `Spreadsheet` of the API."""
         parts: dict[int, list[tuple[int, int, int, int]]] = {}
-        for one in ranges:
-            tab, box = self.range(one)
+        for range_ in ranges:
+            tab, box = self.range(range_)
             parts.setdefault(tab.id, []).append(box)
         sheets = []
         for index, tab in enumerate(self.tabs):
@@ -212,7 +212,7 @@ class Spreadsheet:
         """All of them in their order, or none. Returns the replies."""
         kept = copy.deepcopy(self.tabs)
         try:
-            replies = [self._apply(number, one) for number, one in enumerate(requests)]
+            replies = [self._apply(number, request) for number, request in enumerate(requests)]
         except Invalid:
             self.tabs = kept
             raise
@@ -240,7 +240,7 @@ class Spreadsheet:
             raise Invalid(f"Invalid requests[{number}].{kind}: {error}") from None
 
     def _tab(self, sheet_id: int | None) -> Tab:
-        found = next((one for one in self.tabs if one.id == (sheet_id or 0)), None)
+        found = next((tab for tab in self.tabs if tab.id == (sheet_id or 0)), None)
         if found is None:
             raise Invalid(f"No grid with id: {sheet_id}")
         return found
@@ -301,10 +301,10 @@ class Spreadsheet:
     def _add_sheet(self, body: dict[str, Any]) -> dict[str, Any]:
         wanted = body.get("properties", {})
         number = wanted.get("sheetId", 1000 + len(self.tabs))
-        if number < 0 or any(one.id == number for one in self.tabs):
+        if number < 0 or any(tab.id == number for tab in self.tabs):
             raise Invalid(f"A sheet with the id {number} already exists or the id is negative.")
         title = wanted.get("title", f"Sheet{len(self.tabs) + 1}")
-        if any(one.title.casefold() == title.casefold() for one in self.tabs):
+        if any(tab.title.casefold() == title.casefold() for tab in self.tabs):
             raise Invalid(f'A sheet with the name "{title}" already exists. Please enter another name.')
         grid = wanted.get("gridProperties", {})
         width, height = grid.get("columnCount", 26), grid.get("rowCount", 1000)

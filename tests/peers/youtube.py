@@ -123,7 +123,7 @@ class YouTube(GoogleService):
 
     def titled(self, title: str) -> list[Playlist]:
         """The playlists of this title."""
-        return [one for one in self.playlists.values() if one.title == title]
+        return [playlist for playlist in self.playlists.values() if playlist.title == title]
 
     def spend(self, asked: Asked) -> None:
         cost = COSTS.get(asked.method.name, 1)
@@ -221,7 +221,7 @@ class YouTube(GoogleService):
                 "videoId", "language", "name", "isDraft",
             }:  # fmt: skip
                 raise Fault(400, "invalidMetadata")
-            known = {(one["snippet"]["language"], one["snippet"]["name"]) for one in video.captions}
+            known = {(caption["snippet"]["language"], caption["snippet"]["name"]) for caption in video.captions}
             if (snippet["language"], snippet["name"]) in known:
                 raise Fault(409, "captionExists")
             if not media.strip():
@@ -235,7 +235,9 @@ class YouTube(GoogleService):
     def _captions_list(self, asked: Asked) -> web.Response:
         video = self._mine(asked, asked.query["videoId"])
         items = [
-            {key: one[key] for key in ("kind", "id", "snippet")} for one in video.captions if self._old(one["made"])
+            {key: caption[key] for key in ("kind", "id", "snippet")}
+            for caption in video.captions
+            if self._old(caption["made"])
         ]
         return web.json_response({"kind": "youtube#captionListResponse", "items": items})
 
@@ -246,10 +248,10 @@ class YouTube(GoogleService):
             raise Fault(400, "unknownPart", f"{asked.parts - _VIDEO_PARTS}")
         if "id" not in asked.query or "maxResults" in asked.query:
             raise Fault(400, "missingRequiredParameter", "This double lists by id, without maxResults.")
-        ids = [one for value in asked.request.query.getall("id") for one in value.split(",")]
+        ids = [part for value in asked.request.query.getall("id") for part in value.split(",")]
         if len(ids) > 50:
             raise Fault(400, "badRequest", "50 ids at most.")
-        found = [self.videos[one] for one in ids if one in self.videos]
+        found = [self.videos[id_] for id_ in ids if id_ in self.videos]
         for video in found:
             if "processingDetails" in asked.parts and video.channel != self.channel_of(asked.grant):
                 raise Fault(403, "forbidden")
@@ -268,7 +270,7 @@ class YouTube(GoogleService):
                 raise Fault(400, "invalidCategoryId", "snippet.categoryId is needed.")
             video.snippet = self._snippet(asked.body)
         if "status" in asked.parts:
-            kept = {name: one for name, one in video.status.items() if name not in _STATUS}
+            kept = {name: value for name, value in video.status.items() if name not in _STATUS}
             video.status = {**kept, **self._status(asked.body, video.status)}
         return web.json_response(video.shown(asked.parts))
 
@@ -301,8 +303,8 @@ class YouTube(GoogleService):
         if len(description.encode()) > 5000 or set("<>") & set(description):
             raise Fault(400, "invalidDescription", "The request metadata specifies an invalid video description.")
         tags = snippet.get("tags", [])
-        counted = sum(len(one) + 2 * (" " in one) for one in tags) + max(0, len(tags) - 1)
-        if counted > 500 or any(not one.strip() or set("<>,") & set(one) for one in tags):
+        counted = sum(len(tag) + 2 * (" " in tag) for tag in tags) + max(0, len(tags) - 1)
+        if counted > 500 or any(not tag.strip() or set("<>,") & set(tag) for tag in tags):
             raise Fault(400, "invalidTags", f"The tags count as {counted} characters.")
         if snippet.get("categoryId", "22") not in _CATEGORIES:
             raise Fault(400, "invalidCategoryId")
@@ -335,11 +337,11 @@ class YouTube(GoogleService):
     def _playlists_list(self, asked: Asked) -> web.Response:
         if asked.query.get("mine") != "true":
             raise Fault(400, "missingRequiredParameter")
-        mine = [one for one in self.playlists.values() if one.channel == self.channel_of(asked.grant)]
+        mine = [playlist for playlist in self.playlists.values() if playlist.channel == self.channel_of(asked.grant)]
         items = [
-            {"kind": "youtube#playlist", "id": one.id, "snippet": {"title": one.title}}
-            for one in mine
-            if self._old(one.made)
+            {"kind": "youtube#playlist", "id": playlist.id, "snippet": {"title": playlist.title}}
+            for playlist in mine
+            if self._old(playlist.made)
         ]
         return self._page(asked, items)
 
@@ -357,8 +359,8 @@ class YouTube(GoogleService):
     def _playlistItems_list(self, asked: Asked) -> web.Response:  # noqa: N802 - the method's name
         playlist = asked.query.get("playlistId", "")
         if playlist == "UU" + self.channel_of(asked.grant)[2:]:
-            mine = [one for one in self.videos.values() if one.channel == self.channel_of(asked.grant)]
-            rows = [(f"UUi{one.id}", one.id, one.made) for one in reversed(mine)]
+            mine = [video for video in self.videos.values() if video.channel == self.channel_of(asked.grant)]
+            rows = [(f"UUi{video.id}", video.id, video.made) for video in reversed(mine)]
         else:
             rows = self._playlist(asked, playlist).items
         wanted = asked.query.get("videoId")
@@ -373,7 +375,7 @@ class YouTube(GoogleService):
             if self._old(made) and wanted in {None, video}
         ]
         kept = asked.parts | {"kind", "id"}
-        return self._page(asked, [{name: one[name] for name in one if name in kept} for one in items])
+        return self._page(asked, [{name: item[name] for name in item if name in kept} for item in items])
 
     def _playlistItems_insert(self, asked: Asked) -> web.Response:  # noqa: N802 - the method's name
         self._parts(asked)
@@ -388,10 +390,10 @@ class YouTube(GoogleService):
         return web.json_response({"kind": "youtube#playlistItem", "id": item, "snippet": snippet})
 
     def _playlistItems_delete(self, asked: Asked) -> web.Response:  # noqa: N802 - the method's name
-        for one in self.playlists.values():
-            kept = [item for item in one.items if item[0] != asked.query["id"]]
-            if len(kept) < len(one.items):
-                one.items = kept
+        for playlist in self.playlists.values():
+            kept = [item for item in playlist.items if item[0] != asked.query["id"]]
+            if len(kept) < len(playlist.items):
+                playlist.items = kept
                 return web.Response(status=204)
         raise Fault(404, "playlistItemNotFound")
 

@@ -72,7 +72,7 @@ def notice_of(context: PublishContext) -> Notice:
     job, talk, token = context.job, context.talk, context.publication.token
     identity = notice_id(context)
     at = str(token["at"]) if token.get("id") == identity else f"{context.tools.clock.now():%Y-%m-%dT%H:%M:%SZ}"
-    names = [one.name for one in talk.speakers if one.name] if talk else []
+    names = [speaker.name for speaker in talk.speakers if speaker.name] if talk else []
     # A notice goes out once the required publishers have their receipts, and the job's own state follows it.
     state = context.event if context.publication.notice else str(job.state)
     why = {"reason": job.reason or ""} if state in FAILED else {}
@@ -83,7 +83,7 @@ def notice_of(context: PublishContext) -> Notice:
         "uuid": talk.id if talk else job.talk,
         "title": title_among(fields),
         "link": context.link,
-        "urls": {name: one.url for name, one in context.receipts.items() if one.url},
+        "urls": {name: receipt.url for name, receipt in context.receipts.items() if receipt.url},
     }
     facts = {
         "type": f"job.{state}", "id": identity, "at": at, "job": job.id, "pipeline": job.pipeline,

@@ -57,7 +57,7 @@ def test_all_pages_are_listed_with_masked_tokens(service, settings):
     assert lines[-1].split()[0] == str(1000 + PAGES)
     assert "page-token" not in told.output
     assert USER not in told.output
-    assert not any(USER in one.path for one in service.calls)
+    assert not any(USER in call.path for call in service.calls)
 
 
 def test_tokens_are_shown_whole_only_when_asked_for(settings):

@@ -143,7 +143,7 @@ async def test_session_and_video_are_saved_before_the_first_byte_goes_out(servic
 async def test_the_token_is_in_no_address_and_not_in_what_is_saved(service, desk):
     await to_the_end(desk)
     assert service.calls
-    assert not any(TOKEN in one.path for one in service.calls)
+    assert not any(TOKEN in call.path for call in service.calls)
     assert TOKEN not in str(desk.checkpoints)
 
 

@@ -239,7 +239,7 @@ async def test_what_may_be_repeated_shares_a_connection_and_all_else_has_one_of_
         await api.call("POST", url, doing="making it", body={}, repeatable=False)
         await api.exchange("POST", url, doing="sending it", data=stream())
         await api.call("GET", url, doing="asking")
-    first, second, single, streamed, last = [one.line for one in service.calls if one.path == "/who"]
+    first, second, single, streamed, last = [call.line for call in service.calls if call.path == "/who"]
     assert first == second == last
     assert len({first, single, streamed}) == 3
 

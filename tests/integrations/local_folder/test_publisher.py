@@ -31,7 +31,7 @@ def options(**changes):
 
 
 def listed(room):
-    return sorted(str(one.relative_to(room / "state" / "out")) for one in (room / "state" / "out").rglob("*.*"))
+    return sorted(str(path.relative_to(room / "state" / "out")) for path in (room / "state" / "out").rglob("*.*"))
 
 
 async def test_a_film_is_put_there_under_a_name_that_a_person_can_read(room):

@@ -32,7 +32,7 @@ def watch(context, **changes):
 
 
 def names(context):
-    return sorted(one.name for one in context.arrivals)
+    return sorted(arrival.name for arrival in context.arrivals)
 
 
 async def test_what_is_there_already_arrives_with_its_uri_size_and_time(tmp_path, drop):
@@ -179,7 +179,7 @@ async def test_an_empty_list_of_suffixes_takes_every_file_even_an_empty_one(tmp_
     put(drop / "notes", b"")
     context = HeldInlet(tmp_path)
     async with watch(context, suffixes=[]):
-        assert [(one.name, one.facts["size"]) for one in context.arrivals] == [("notes", 0)]
+        assert [(arrival.name, arrival.facts["size"]) for arrival in context.arrivals] == [("notes", 0)]
 
 
 async def test_a_folder_that_vanishes_is_said_and_watched_again_when_it_is_back(tmp_path, drop):

@@ -39,11 +39,11 @@ def options(**changes):
 
 def there(room, name="06abcdefghijkmnp/annotations"):
     root = room / "state/out" / name
-    return {str(one.relative_to(root)): one.read_bytes() for one in root.rglob("*") if one.is_file()}
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def beside(room):
-    return sorted(one.name for one in (room / "state/out/06abcdefghijkmnp").iterdir())
+    return sorted(path.name for path in (room / "state/out/06abcdefghijkmnp").iterdir())
 
 
 async def test_a_tree_is_put_there_as_a_directory(room):
@@ -122,7 +122,7 @@ async def test_the_job_replaces_what_it_put_there_itself_and_what_the_job_before
     other = sent(room, {"index.json": b"[1]"}, job=job(id="other"), replaced=second)
     await local_folder_publisher.publish(options(name=name), other.context())
     assert there(room, "fixed/annotations") == {"index.json": b"[1]"}
-    assert sorted(one.name for one in (room / "state/out/fixed").iterdir()) == ["annotations"]
+    assert sorted(path.name for path in (room / "state/out/fixed").iterdir()) == ["annotations"]
 
 
 async def test_what_a_person_changed_in_it_is_not_replaced(room):

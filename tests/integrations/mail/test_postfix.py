@@ -37,7 +37,7 @@ async def inbox(host, who, title):
         count = 1
         while True:
             mails = await asyncio.to_thread(host.delivered, who, count)
-            found = [one for one in mails if title in one["Subject"]]
+            found = [mail for mail in mails if title in mail["Subject"]]
             if found:
                 return found
             count = len(mails) + 1

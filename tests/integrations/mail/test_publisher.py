@@ -41,7 +41,7 @@ def options(**changes):
 
 
 def states(tried):
-    return {address: one["state"] for address, one in tried.token["recipients"].items()}
+    return {address: recipient["state"] for address, recipient in tried.token["recipients"].items()}
 
 
 def body(message, kind="plain"):
@@ -82,7 +82,7 @@ async def test_the_message_id_is_the_same_for_the_same_job_notice_and_recipient(
     ids = [one["Message-ID"] for _, one in post.mails()]
     assert ids[:2] == ids[2:4]
     assert len(set(ids)) == 4
-    assert all(one.endswith("@example.org>") for one in ids)
+    assert all(id_.endswith("@example.org>") for id_ in ids)
 
 
 async def test_a_mail_that_a_person_asked_for_once_more_is_another_mail(tmp_path):
@@ -139,7 +139,7 @@ async def test_copies_go_to_cc_and_bcc_and_only_cc_is_seen(tmp_path):
         )
     seen = dict(post.mails())
     assert post.recipients == ["ada@example.org", "alan@example.org", "c@example.org", "b@example.org"]
-    assert all(one["Cc"] == "c@example.org" and one["Bcc"] is None for one in seen.values())
+    assert all(value["Cc"] == "c@example.org" and value["Bcc"] is None for value in seen.values())
     assert "b@example.org" not in post.taken[3][1].decode()
     assert seen["b@example.org"]["Reply-To"] == "r@example.org"
     assert "Hello Ada Lovelace and Alan Turing," in body(seen["c@example.org"])
@@ -262,7 +262,7 @@ async def test_after_a_crash_in_the_middle_the_rest_is_sent_and_the_open_one_is_
         tried.on_checkpoint = None
         with pytest.raises(OutcomeUnknown, match=r"ada@example\.org"):
             await reconcile(tried)
-    assert [one for one in rude.commands if one.startswith("RCPT")] == [
+    assert [command for command in rude.commands if command.startswith("RCPT")] == [
         "RCPT TO:<ada@example.org>",
         "RCPT TO:<alan@example.org>",
     ]

@@ -67,5 +67,5 @@ async def test_each_wish_has_its_own_answer_and_all_come_from_one_go():
 
     together = Batcher(work)
     results = await asyncio.gather(*(together.ask(wish) for wish in range(5)), return_exceptions=True)
-    assert [str(one) if isinstance(one, Refused) else one for one in results] == [0, 10, "No.", 30, 40]
+    assert [str(result) if isinstance(result, Refused) else result for result in results] == [0, 10, "No.", 30, 40]
     assert goes == [[0], [1, 2, 3, 4]]

@@ -32,7 +32,7 @@ async def publish(path, talk="t-1", **changes):
 
 
 def names(folder):
-    return [one.name for one in folder.iterdir()]
+    return [path.name for path in folder.iterdir()]
 
 
 async def follow(path, *standings, **changes):
@@ -302,7 +302,7 @@ async def test_a_workbook_keeps_formulas_formats_comments_charts_and_values(tmp_
     assert sheet_now["B4"].comment.text == "ask her"
     assert len(sheet_now._charts) == 1
     assert sheet_now.data_validations.dataValidation
-    assert [str(one) for one in sheet_now.merged_cells.ranges] == ["A1:C1"]
+    assert [str(range_) for range_ in sheet_now.merged_cells.ranges] == ["A1:C1"]
     assert len(list(sheet_now.conditional_formatting)) == 1
 
 

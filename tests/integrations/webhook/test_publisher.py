@@ -159,7 +159,7 @@ async def test_another_edition_has_another_id_and_its_own_time(far, account, tmp
     second.tokens = first.tokens
     second._made["tools"].clock.advance(3600)
     await publish(second)
-    assert [one.data["id"].rpartition("_")[2] for one in far.requests] == ["1", "2"]
+    assert [request.data["id"].rpartition("_")[2] for request in far.requests] == ["1", "2"]
     assert far.requests[1].data["at"] == "2026-11-20T13:00:00Z"
     assert len(far.held) == 2
 
@@ -228,7 +228,9 @@ async def test_no_secret_reaches_a_log_an_error_or_the_journal(far, certificate,
         repr(mine),
     ]
     said += [str(mine.model_dump(mode="json")), json.dumps(tried.tokens)]
-    said += [one.getMessage() for one in caplog.records if one.name != "aiohttp.access"]  # that is the receiver's own
+    said += [
+        record.getMessage() for record in caplog.records if record.name != "aiohttp.access"
+    ]  # that is the receiver's own
     for secret in ("T00000000", "XXXXXXXX", "t0ken-of-ours", SECRET, SECRET[6:]):
         assert not [one for one in said if secret in one], secret
 
@@ -340,7 +342,7 @@ async def test_matrix_gets_one_message_however_often_it_is_sent(far, account, tm
         }
     }
     path = f"/_matrix/client/v3/rooms/{ROOM.replace('!', '%21').replace(':', '%3A')}/send/m.room.message/"
-    assert [one.path for one in far.requests] == [f"{path}06abcdefghijkmnp_webhook_1"] * 3
+    assert [request.path for request in far.requests] == [f"{path}06abcdefghijkmnp_webhook_1"] * 3
 
 
 async def test_a_matrix_server_says_in_its_body_how_long_to_wait(far, account, tmp_path):
@@ -373,7 +375,7 @@ async def test_a_template_writes_numbers_lists_and_what_is_missing_as_json(far, 
     await publish(telling(tmp_path, account()), **template(body, content_type="application/vnd.x+json; charset=utf-8"))
     assert far.requests[0].data == {
         "n": 1,
-        "who": [{"name": one.name, "email": one.email} for one in TALK.speakers],
+        "who": [{"name": speaker.name, "email": speaker.email} for speaker in TALK.speakers],
         "none": None,
         "e": "",
     }
@@ -470,7 +472,7 @@ def test_settings_that_cannot_work_are_refused_at_once(setting, words):
 def test_an_address_that_is_none_is_refused_without_showing_it(url):
     with pytest.raises(ValidationError) as fault:
         Account(url=url)
-    assert [one["msg"] for one in fault.value.errors(include_input=False)] == [
+    assert [error["msg"] for error in fault.value.errors(include_input=False)] == [
         "Value error, this is no http or https address without a user in it"
     ]
 

@@ -131,7 +131,7 @@ def test_googles_client_finds_the_newest_uploads_after_the_lag(client, double):
 
     def listed():
         answer = client.playlistItems().list(part="contentDetails,snippet", playlistId=uploads).execute()
-        return [one["contentDetails"]["videoId"] for one in answer["items"]]
+        return [item["contentDetails"]["videoId"] for item in answer["items"]]
 
     assert listed() == []
     clock[0] += 60
@@ -150,7 +150,7 @@ def test_googles_client_sets_a_thumbnail_and_brings_captions(client, double):
     media = MediaInMemoryUpload(words, "application/octet-stream")
     client.captions().insert(part="snippet", body=body, media_body=media).execute()
     listed = client.captions().list(part="snippet", videoId=video).execute()["items"]
-    assert [one["snippet"]["language"] for one in listed] == ["en"]
+    assert [item["snippet"]["language"] for item in listed] == ["en"]
     assert double.videos[video].captions[0]["media"].strip() == words.strip()
     with pytest.raises(HttpError) as raised:
         client.captions().insert(

@@ -52,7 +52,7 @@ async def test_a_talk_goes_out_with_its_words_in_chunks_and_into_the_stages_play
     assert video.status["privacyStatus"] == "unlisted"
     assert video.status["selfDeclaredMadeForKids"] is False
     (playlist,) = double.titled("Main")
-    assert [one[1] for one in playlist.items] == [video.id]
+    assert [item[1] for item in playlist.items] == [video.id]
     assert receipt.facts["playlists"] == [{"title": "Main", "id": playlist.id, "item": playlist.items[0][0]}]
     assert receipt.facts["channel"] == "UC-somebody"
     assert len(double.called("PUT", "upload_id")) == 4  # where it stands, and three chunks
@@ -100,7 +100,7 @@ async def test_it_tells_nobody_before_youtube_has_processed_and_holds_no_place_m
 async def test_it_asks_less_and_less_often_while_it_waits(desk, double):
     double.looks = 40
     await desk.through(most=60)
-    gaps = [one.after for one in desk.waits]
+    gaps = [wait.after for wait in desk.waits]
     assert gaps[0] == 20
     assert gaps == sorted(gaps)
     assert gaps[-1] == 300
@@ -150,7 +150,7 @@ async def test_a_loss_makes_no_second_video_and_needs_nobody(desk, double, loss,
     await desk.through()
     video = only(double)
     (playlist,) = double.titled("Main")
-    assert [one[1] for one in playlist.items] == [video.id]
+    assert [item[1] for item in playlist.items] == [video.id]
     assert creations(double)[1] == 1
 
 
@@ -181,7 +181,7 @@ async def test_jobs_of_one_stage_that_come_at_once_share_a_playlist(desk, double
         desks.append(a_desk(double, certificate, folder, tools=desk.tools))
     receipts = await asyncio.gather(*(one.attempt() for one in desks))
     (playlist,) = double.titled("Main")
-    assert {one[1] for one in playlist.items} == {one.facts["video"] for one in receipts}
+    assert {item[1] for item in playlist.items} == {receipt.facts["video"] for receipt in receipts}
     assert len(playlist.items) == 4
 
 
@@ -268,7 +268,7 @@ async def test_a_session_that_ended_with_a_finished_video_is_found_by_its_marker
     assert creations(double) == (1, 1)
     assert double.videos[receipt.facts["video"]].arrived.sum == hashlib.sha256(MOVIE).hexdigest()
     assert len(double.videos) == 6
-    assert any(not one.counts and "looked for again" in one.sentence for one in desk.waits)
+    assert any(not wait.counts and "looked for again" in wait.sentence for wait in desk.waits)
 
 
 async def test_a_session_that_ended_without_a_video_is_begun_anew_only_after_the_lag(desk, double):
@@ -332,7 +332,7 @@ async def test_each_stage_has_its_account(double, certificate, tmp_path):
     # It stays on its channel when the talk moves to another stage.
     moved = await desk.amend(talk=TALK)
     assert moved.facts["account"] == "side"
-    assert [one["title"] for one in moved.facts["playlists"]] == ["Main"]
+    assert [playlist["title"] for playlist in moved.facts["playlists"]] == ["Main"]
     assert double.titled("Side")[0].items == []
 
 
@@ -382,7 +382,7 @@ async def test_a_playlist_deleted_meanwhile_is_made_anew(desk, double, certifica
     desk2 = a_desk(double, certificate, tmp_path, tools=desk.tools)
     receipt = await desk2.attempt()
     (playlist,) = double.titled("Main")
-    assert [one[1] for one in playlist.items] == [receipt.facts["video"]]
+    assert [item[1] for item in playlist.items] == [receipt.facts["video"]]
 
 
 async def test_a_playlist_that_a_person_made_is_used(desk, double):
@@ -461,7 +461,7 @@ async def test_thumbnail_and_captions_come_once_even_if_their_answers_are_lost(d
     double.misstep("POST", "captions", after=True)
     receipt = await desk.through()
     assert only(double).thumbnail == b"\xff\xd8"
-    assert [one["snippet"]["language"] for one in only(double).captions] == ["en"]
+    assert [caption["snippet"]["language"] for caption in only(double).captions] == ["en"]
     assert receipt.facts["notes"] == []
 
 
@@ -512,7 +512,7 @@ async def test_an_amendment_that_changes_nothing_writes_nothing(desk, double):
     await desk.attempt()
     double.calls.clear()
     await desk.amend()
-    assert {one.method for one in double.calls} == {"GET"}
+    assert {call.method for call in double.calls} == {"GET"}
 
 
 async def test_an_amendment_whose_reply_is_lost_is_made_again(desk, double):
@@ -541,7 +541,7 @@ async def test_a_talk_that_moves_changes_its_playlist(desk, double):
     await desk.attempt()
     await desk.amend(talk=replace(TALK, stage="Side"))
     assert double.titled("Main")[0].items == []
-    assert [one[1] for one in double.titled("Side")[0].items] == [only(double).id]
+    assert [item[1] for item in double.titled("Side")[0].items] == [only(double).id]
 
 
 async def test_taking_back_makes_private_or_deletes_and_may_be_done_twice(desk, double):

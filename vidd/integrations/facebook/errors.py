@@ -121,7 +121,7 @@ def _regained(headers: Mapping[str, str]) -> float | None:
         return float(headers["Retry-After"])
     try:
         usage = json.loads(headers.get("X-Business-Use-Case-Usage", ""))
-        minutes = [float(one["estimated_time_to_regain_access"]) for rows in usage.values() for one in rows]
+        minutes = [float(row["estimated_time_to_regain_access"]) for rows in usage.values() for row in rows]
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return max(minutes, default=0.0) * 60 or None

@@ -46,7 +46,9 @@ def words_of(
     Without `label` the marker is the description's last line. Refused where a template names an unknown field.
     """
     talk = context.talk
-    speakers = names_in_words([" ".join(one.name.split()) for one in talk.speakers if one.name] if talk else [])
+    speakers = names_in_words(
+        [" ".join(speaker.name.split()) for speaker in talk.speakers if speaker.name] if talk else []
+    )
     told = "\n\n".join(part for part in (speakers, talk.description.strip() if talk else "") if part)
     fields = fields_of(context.job, talk, {"speakers": speakers, "description": told, **context.facts})
     fields["title"] = title_among(fields)

@@ -45,10 +45,10 @@ class Film:
         if self.status.get("video_status") != "error":
             return None
         errors = [
-            str(one.get("message", ""))
+            str(error.get("message", ""))
             for phase in ("uploading_phase", "processing_phase", "publishing_phase")
-            for one in self._phase(phase).get("errors") or ()
-            if isinstance(one, dict)
+            for error in self._phase(phase).get("errors") or ()
+            if isinstance(error, dict)
         ]
         return printable(" ".join(filter(None, errors)), 300).rstrip(".") or "no reason given"
 

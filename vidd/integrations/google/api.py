@@ -186,7 +186,7 @@ def google(name: str, account: GoogleAccount, scopes: Sequence[str], clock: Cloc
 
 def _reasons(said: Mapping[str, Any]) -> list[str]:
     listed = said.get("errors")
-    found = [one.get("reason") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    found = [error.get("reason") for error in listed if isinstance(error, dict)] if isinstance(listed, list) else []
     return [printable(one, 60) for one in [*found, said.get("status")] if isinstance(one, str)]
 
 

@@ -162,8 +162,8 @@ def _part(target: Path, context: PublishContext, role: str) -> Path:
 
 def _ours(context: PublishContext, role: str, target: Path) -> list[Mapping[str, Any]]:
     """What the replaced job, or this one before, put into this place."""
-    receipts = [one for one in (context.replaced, context.publication.receipt) if one is not None]
-    files = [file for one in receipts for file in one.facts.get("files", ()) if file["role"] == role]
+    receipts = [receipt for receipt in (context.replaced, context.publication.receipt) if receipt is not None]
+    files = [file for receipt in receipts for file in receipt.facts.get("files", ()) if file["role"] == role]
     # An attempt that died behind the rename has noted what it put there, and has no receipt for it.
     begun = context.publication.token.get("files", {}).get(role)
     noted = [begun] if begun is not None and str(target).endswith(f"/{begun['name']}") else []

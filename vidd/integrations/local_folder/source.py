@@ -72,23 +72,23 @@ class Looks:
         counts at its first look. Notices cannot tell a rename from the start of a slow copy, the mtime can.
         """
         pending, counting = {}, []
-        for one in files:
-            if self.handed.get(one.path) == one:
+        for file in files:
+            if self.handed.get(file.path) == file:
                 continue
-            before, since = self.pending.get(one.path, (None, now))
-            since = since if before == one else now
-            if (before == one and now - since >= self.settle) or now - one.mtime_ns / 1e9 >= self.settle:
-                counting.append(one)
+            before, since = self.pending.get(file.path, (None, now))
+            since = since if before == file else now
+            if (before == file and now - since >= self.settle) or now - file.mtime_ns / 1e9 >= self.settle:
+                counting.append(file)
             else:
-                pending[one.path] = (one, since)
+                pending[file.path] = (file, since)
         self.pending = pending
-        there = {one.path for one in files}
+        there = {file.path for file in files}
         self.handed = {path: one for path, one in self.handed.items() if path in there}
         return counting
 
     def handed_in(self, files: Sequence[Found]) -> None:
         """Remember these; what is forgotten for lack of room is known to the intake by its key."""
-        self.handed |= {one.path: one for one in files}
+        self.handed |= {file.path: file for file in files}
         for path in list(islice(self.handed, max(0, len(self.handed) - _REMEMBERED))):
             del self.handed[path]
 
@@ -162,10 +162,10 @@ async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:  # n
         raise RetryLater(trouble)
     now = tools.clock.now().timestamp()
     return [
-        Listed(Path(one.path).name, why="It has not stood still yet.", waits=True)
-        if now - one.mtime_ns / 1e9 < options.settle
-        else Listed(Path(one.path).name, _arrival(one, options))
-        for one in files
+        Listed(Path(file.path).name, why="It has not stood still yet.", waits=True)
+        if now - file.mtime_ns / 1e9 < options.settle
+        else Listed(Path(file.path).name, _arrival(file, options))
+        for file in files
     ]
 
 

@@ -47,11 +47,11 @@ async def take_tree(source: Path, final: Path, meter: ProgressMeter, reserve: in
     found = await in_thread(leaves, source)
     if not found:
         raise Refused(f"There is no file in the directory {printable(str(source), 200)}: put them there, then retry.")
-    meter.total = sum(one.size for one in found)
+    meter.total = sum(leaf.size for leaf in found)
     check_free_space(final.parent, reserve, meter.total)
-    for one in found:
-        await in_thread(_copy, source, part, one)
-        meter.add(one.size)
+    for leaf in found:
+        await in_thread(_copy, source, part, leaf)
+        meter.add(leaf.size)
     part.rename(final)
     await in_thread(sync, final.parent)
 

@@ -194,7 +194,7 @@ def fault_of(error: Exception, account: Account) -> Fault:
     """The fate of what went wrong before any mail was sent."""
     place = account.place
     fault: Fault = Refused(f"{place} cannot be used ({_reason(error)}): correct the account.")
-    if tls := next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None):
+    if tls := next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None):
         fault = _tls_fault(tls, place)
     elif isinstance(error, smtp.SMTPAuthenticationError) and not 400 <= error.code < 500:
         fault = Refused(f"{place} refused the login of {account.user!r} ({error.code}): correct user and password.")

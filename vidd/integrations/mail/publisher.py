@@ -137,7 +137,7 @@ def _letters(options: Options, context: PublishContext) -> tuple[list[Letter], d
     bad: dict[str, Fault] = {}
     talk, tools, sender = context.talk, context.tools, _sender(options)
     named = names_in_words([speaker.name for speaker in talk.speakers if speaker.name] if talk else [])
-    urls = {name: one.url for name, one in context.receipts.items() if one.url}
+    urls = {name: receipt.url for name, receipt in context.receipts.items() if receipt.url}
     fields = fields_of(context.job, talk, context.facts, link=context.link, urls=urls, speakers=named)
     fields["title"] = title_among(fields)
     fields["sender"] = {"name": sender.name, "email": sender.address}
@@ -158,7 +158,9 @@ def _letters(options: Options, context: PublishContext) -> tuple[list[Letter], d
     html = options.html or _template(options.html_file, tools) or (None if text else _HTML)
     everybody = Person(names_in_words([person.name for person in to if person.name]), "")
     letters: dict[str, Letter] = {}
-    for person, shown, greeted in [(one, [one], one) for one in to] + [(one, to, everybody) for one in cc + bcc]:
+    for person, shown, greeted in [(person, [person], person) for person in to] + [
+        (person, to, everybody) for person in cc + bcc
+    ]:
         mine = {**fields, "recipient": {"name": greeted.name, "email": person.address}}
         if person.address.casefold() in letters:
             continue

@@ -179,7 +179,7 @@ def _speakers(row: _Row) -> tuple[Speaker, ...]:
     longest = max(len(names), len(mails))
     pairs = zip(_filled(names, longest), _filled(mails, longest), strict=True)
     speakers = (Speaker(" ".join(name.split()), _address(mail, row)) for name, mail in pairs)
-    return tuple(one for one in speakers if one.name or one.email)
+    return tuple(speaker for speaker in speakers if speaker.name or speaker.email)
 
 
 def _numbered(row: _Row) -> list[tuple[str, int, str]]:

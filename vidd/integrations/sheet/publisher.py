@@ -22,14 +22,14 @@ class Options(RowOptions):
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
     """Write `published` and the links. Refused where the talk has no row, or two, or a formula stands in the way."""
-    links = {name: one.url for name, one in context.receipts.items() if one.url}
+    links = {name: receipt.url for name, receipt in context.receipts.items() if receipt.url}
     standing = TalkStatus(_talk(context), Status.PUBLISHED, context.link, links)
     return await written(options, context.tools, [standing], notice=True)
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """The receipt where the row already says so, None where it does not."""
-    links = {name: one.url for name, one in context.receipts.items() if one.url}
+    links = {name: receipt.url for name, receipt in context.receipts.items() if receipt.url}
     standing = TalkStatus(_talk(context), Status.PUBLISHED, context.link, links)
     book = options.book(context.tools, options.columns.id)
     place = place_of(await book.read(), standing.talk, options, book)

@@ -21,7 +21,7 @@ from vidd.model.publication import Receipt
 from vidd.model.talk import Status, TalkStatus
 from vidd.ports import Memory, Tools
 
-_OWN = frozenset(one.value for one in Status)
+_OWN = frozenset(status.value for status in Status)
 _NOTE = "vidd: "
 # A row whose id was corrected keeps this of the talk that was not known.
 _NOTHING = Status.NOT_UPLOADED.value
@@ -82,7 +82,7 @@ class _Writing:
         """Write what all of them want; each is answered with its row, or with what is wrong with it."""
         remembered = await self.memory.recall(self.space)
         self.known = {name: Known.from_text(text) for name, text in remembered.items()}
-        standings = _foremost([one for wish in wishes for one in wish.standings])
+        standings = _foremost([standing for wish in wishes for standing in wish.standings])
         for standing in standings.values():
             for names, text in self.options.said(standing):
                 if text is not None:
@@ -90,7 +90,7 @@ class _Writing:
                     self.known[name] = replace(self.known.get(name, Known()), wanted=text)
         # What may stand in a cell after a crash must be known for vidd's own, so it is remembered before it is written.
         self.known = {name: one.setting_out() for name, one in self.known.items()}
-        self.asked = {one.talk for wish in wishes if wish.notice for one in wish.standings}
+        self.asked = {standing.talk for wish in wishes if wish.notice for standing in wish.standings}
         everyone = not all(wish.notice for wish in wishes)
         await self._remember(remembered)
         remembered = {name: one.to_text() for name, one in self.known.items()}
@@ -192,9 +192,13 @@ class _Added:
 def _foremost(standings: Sequence[TalkStatus]) -> dict[str, TalkStatus]:
     """The last word on each talk; but who says that it is published knows more than who saw it on its way there."""
     found: dict[str, TalkStatus] = {}
-    for one in standings:
-        if one.talk not in found or found[one.talk].status is not Status.PUBLISHED or one.status is Status.PUBLISHED:
-            found[one.talk] = one
+    for standing in standings:
+        if (
+            standing.talk not in found
+            or found[standing.talk].status is not Status.PUBLISHED
+            or standing.status is Status.PUBLISHED
+        ):
+            found[standing.talk] = standing
     return found
 
 

@@ -84,7 +84,7 @@ class Account(Options):
     @property
     def secrets(self) -> list[str]:
         """What signs, the present one first."""
-        return [one.get_secret_value() for one in (self.secret, self.old_secret) if one is not None]
+        return [secret.get_secret_value() for secret in (self.secret, self.old_secret) if secret is not None]
 
     @property
     def authorization(self) -> dict[str, str]:

@@ -37,7 +37,9 @@ def signed(identity: str, timestamp: int, body: bytes, secrets: Sequence[str]) -
     content = b".".join([identity.encode(), str(timestamp).encode(), body])
     signatures = [hmac.new(key_of(secret), content, hashlib.sha256).digest() for secret in secrets]
     if signatures:
-        headers["webhook-signature"] = " ".join(f"v1,{base64.b64encode(one).decode()}" for one in signatures)
+        headers["webhook-signature"] = " ".join(
+            f"v1,{base64.b64encode(signature).decode()}" for signature in signatures
+        )
     return headers
 
 

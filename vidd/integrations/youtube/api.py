@@ -166,8 +166,8 @@ class Channel:
 
     async def playlists(self) -> AsyncIterator[dict[str, Any]]:
         """The channel's own playlists."""
-        async for one in self._pages("playlists.list", part="snippet", mine="true"):
-            yield one
+        async for page in self._pages("playlists.list", part="snippet", mine="true"):
+            yield page
 
     async def add_playlist(self, title: str, privacy: str) -> str:
         """Make a playlist; its id. OutcomeUnknown where the answer is lost."""
@@ -178,8 +178,8 @@ class Channel:
     async def items(self, playlist: str, *, video: str | None = None) -> AsyncIterator[dict[str, Any]]:
         """What is in a playlist, or only where this video is in it; of uploads the newest come first."""
         only = {} if video is None else {"videoId": video}
-        async for one in self._pages("playlistItems.list", part="snippet,contentDetails", playlistId=playlist, **only):
-            yield one
+        async for page in self._pages("playlistItems.list", part="snippet,contentDetails", playlistId=playlist, **only):
+            yield page
 
     async def add_item(self, playlist: str, video: str) -> str:
         """Put a video into a playlist; the item's id. OutcomeUnknown where the answer is lost."""
@@ -196,8 +196,8 @@ class Channel:
         token: dict[str, str] = {}
         while True:
             answer = await self._call("GET", method, {"maxResults": _PAGE, **params, **token})
-            for one in _items(answer):
-                yield one
+            for item in _items(answer):
+                yield item
             following = answer.body.get("nextPageToken")
             if not isinstance(following, str):
                 return
@@ -244,4 +244,4 @@ def _gone_is_well() -> Iterator[None]:
 
 def _items(answer: Answer) -> list[dict[str, Any]]:
     items = answer.body.get("items")
-    return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

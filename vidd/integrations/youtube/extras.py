@@ -47,8 +47,8 @@ class Extras:
         name = f"captions {language}"
 
         async def listed() -> str | None:
-            for one in await self.channel.captions(self.video):
-                said = one.get("snippet", {})
+            for caption in await self.channel.captions(self.video):
+                said = caption.get("snippet", {})
                 if said.get("language") == language and str(said.get("trackKind", "standard")).lower() != "asr":
                     return language
             return None
@@ -104,7 +104,7 @@ class Extras:
         """Have the video in the wanted playlists and take it out of those others it was put into `before`."""
         known = {one["title"]: dict(one) for one in before}
         found = [known.get(title) or await self.playlist(playlists, title) for title in wanted]
-        for title, one in known.items():
+        for title, value in known.items():
             if title not in wanted:
-                await self.channel.delete_item(one["item"])
+                await self.channel.delete_item(value["item"])
         return [one for one in found if one]

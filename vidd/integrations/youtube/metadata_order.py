@@ -43,8 +43,8 @@ class Order:
             "selfDeclaredMadeForKids": for_kids,
         }
         return {
-            "snippet": {name: one for name, one in snippet.items() if one is not None},
-            "status": {name: one for name, one in status.items() if one is not None},
+            "snippet": {name: value for name, value in snippet.items() if value is not None},
+            "status": {name: value for name, value in status.items() if value is not None},
         }
 
 
@@ -76,7 +76,7 @@ def playlists_of(context: PublishContext, templates: Sequence[str]) -> list[str]
     """The titles of the playlists it belongs into, each once."""
     fields = fields_of(context.job, context.talk, context.facts)
     titles = [" ".join(render(template, fields).split()) for template in templates]
-    return list(dict.fromkeys(Mending().title(one, PLAYLIST) for one in titles if one))
+    return list(dict.fromkeys(Mending().title(title, PLAYLIST) for title in titles if title))
 
 
 def _time(text: str) -> str:

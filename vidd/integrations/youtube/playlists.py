@@ -83,12 +83,12 @@ class Playlists:
             return found
 
     async def _listed(self, title: str) -> str | None:
-        async for one in self.channel.playlists():
-            if str(one.get("snippet", {}).get("title", "")).strip() == title:
-                return str(one["id"])
+        async for playlist in self.channel.playlists():
+            if str(playlist.get("snippet", {}).get("title", "")).strip() == title:
+                return str(playlist["id"])
         return None
 
     async def _item(self, playlist: str, video: str) -> str | None:
-        async for one in self.channel.items(playlist, video=video):
-            return str(one["id"])
+        async for item in self.channel.items(playlist, video=video):
+            return str(item["id"])
         return None

@@ -66,16 +66,16 @@ async def find_marked(channel: Channel, marker: str, since: datetime) -> str | N
     """The video with this tag, or this word in its description, among the channel's uploads since then."""
     uploads = (await channel.mine())["contentDetails"]["relatedPlaylists"]["uploads"]
     ids: list[str] = []
-    async for one in channel.items(uploads):
-        published = one.get("snippet", {}).get("publishedAt")
+    async for item in channel.items(uploads):
+        published = item.get("snippet", {}).get("publishedAt")
         if isinstance(published, str) and datetime.fromisoformat(published) < since - timedelta(days=1):
             break
-        ids.append(str(one["contentDetails"]["videoId"]))
+        ids.append(str(item["contentDetails"]["videoId"]))
     found = [
-        str(one["id"])
+        str(video["id"])
         for start in range(0, len(ids), 50)
-        for one in await channel.videos(ids[start : start + 50], "snippet,status")
-        if _marked(one, marker) and one.get("status", {}).get("failureReason") != "uploadAborted"
+        for video in await channel.videos(ids[start : start + 50], "snippet,status")
+        if _marked(video, marker) and video.get("status", {}).get("failureReason") != "uploadAborted"
     ]
     return found[-1] if found else None
 

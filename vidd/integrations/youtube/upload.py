@@ -99,7 +99,7 @@ class VideoUpload:
         await self.save()
 
     def _arrived(self, video: str) -> None:
-        kept = {name: one for name, one in self.token.items() if name in _LASTING}
+        kept = {name: value for name, value in self.token.items() if name in _LASTING}
         self.token = {**kept, "video": video, "steps": {}}
 
     async def _look_for_it(self) -> bool:

@@ -60,10 +60,14 @@ def grids(content: bytes, tab: str | None = None) -> tuple[Grid, ...]:
     """The visible tabs, or the one that is named. RetryLater where the file is damaged or half written."""
     with _whole():
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size = sum(one.file_size for one in archive.infolist())
+            size = sum(info.file_size for info in archive.infolist())
         if size <= _LARGEST:
             book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-            names = [one.title for one in book.worksheets if tab == one.title or one.sheet_state == "visible"]
+            names = [
+                worksheet.title
+                for worksheet in book.worksheets
+                if tab == worksheet.title or worksheet.sheet_state == "visible"
+            ]
             if tab is None or tab in names:
                 return tuple(_grid(book[name]) for name in names if tab in {None, name})
     if size > _LARGEST:
@@ -131,11 +135,11 @@ def patched(content: bytes, cells: Sequence[Cell]) -> tuple[bytes, tuple[Cell, .
 def _parts(archive: zipfile.ZipFile) -> dict[str, str]:
     """The part that holds each tab (18.2.19 and the workbook's relationships)."""
     relations, book = (_tree(archive.read(part)) for part in ("xl/_rels/workbook.xml.rels", "xl/workbook.xml"))
-    targets = {one.get("Id"): one.get("Target", "") for one in relations}
-    tabs = (one for one in book.iter() if one.tag.endswith("}sheet"))
+    targets = {relation.get("Id"): relation.get("Target", "") for relation in relations}
+    tabs = (element for element in book.iter() if element.tag.endswith("}sheet"))
     return {
-        one.get("name", ""): posixpath.normpath(posixpath.join("/xl", targets[one.get(_RELATION)])).lstrip("/")
-        for one in tabs
+        tab.get("name", ""): posixpath.normpath(posixpath.join("/xl", targets[tab.get(_RELATION)])).lstrip("/")
+        for tab in tabs
     }
 
 
@@ -152,7 +156,7 @@ def _tag_end(data: bytes, at: int) -> int:
 
 def _gap(old: dict[int, tuple[int, int]], column: int, end: int) -> tuple[int, int]:
     """Where a cell that is not there yet belongs: before the next one at its right, or at the row's end."""
-    after = min((one for one in old if one > column), default=None)
+    after = min((key for key in old if key > column), default=None)
     at = end if after is None else old[after][0]
     return at, at
 
@@ -227,7 +231,7 @@ class _Sheet:
         closed = head.endswith(b"/>")
         pieces = [head[:-2].rstrip() + b">" if closed else head]
         close = end if closed else self.data.rindex(b"</", start, end)
-        for cell in sorted(cells, key=lambda one: one.column):
+        for cell in sorted(cells, key=lambda cell: cell.column):
             first, last = old.get(cell.column) or _gap(old, cell.column, close)
             style = _STYLE.search(self.data[first : _tag_end(self.data, first)]) if last > first else None
             pieces += [self.data[done:first], self._cell(cell, style[1].decode() if style else None)]

@@ -43,10 +43,10 @@ class Journal:
         self.known = {}
 
     async def jobs(self, *, pipeline, talk=None, limit=None):
-        return [one for key, one in self.known.items() if talk in {None, key}]
+        return [value for key, value in self.known.items() if talk in {None, key}]
 
     async def publications(self, job_id):
-        one = next(one for one in self.known.values() if one.id == job_id)
+        one = next(value for value in self.known.values() if value.id == job_id)
         if one.state is not State.PUBLISHED:
             return []
         return [Publication(one.id, "s3", "s3", NOON, state=PublicationState.DONE, receipt=Receipt(link(one.talk)))]
@@ -152,7 +152,7 @@ class Run:
         new = tab.insert_row(self.rolls.randint(2, tab.height))
         if self.rolls.random() < 0.5:
             self.words += 1
-            row = next(number for number, one in enumerate(tab.cells, 1) if one is new)
+            row = next(number for number, cell in enumerate(tab.cells, 1) if cell is new)
             new.tag = f"pause {self.words}"
             tab.type(row, self.at(tab, "token"), new.tag)
             self.ledger[new.tag, "token"] = new.tag

@@ -49,7 +49,7 @@ def test_googles_client_reads_all_tabs_at_once(far, client):
         .batchGet(spreadsheetId="book-1", ranges=["'Day 1'!A1:B9", "'Day 1'!A:A"], valueRenderOption="FORMULA")
         .execute()
     )
-    assert [one["values"] for one in found["valueRanges"]] == [
+    assert [value_range["values"] for value_range in found["valueRanges"]] == [
         [["uuid", "status"], ["t-1", "uploaded"], [7.0, "=B2"]],
         [["uuid"], ["t-1"], [7.0]],
     ]

@@ -204,7 +204,7 @@ class GoogleBook:
         if not requests:
             return True
         answer = await self._batch(turn, requests, [made.copies[one].title for one in sorted(made.touched)])
-        copies = {one.id: one for one in sheets(answer.get("updatedSpreadsheet", {}))}
+        copies = {sheet.id: sheet for sheet in sheets(answer.get("updatedSpreadsheet", {}))}
         told = [made.copies[one].id for one in made.touched]
         return all(copy in copies and hit(copies[copy], self.id_names) for copy in told)
 

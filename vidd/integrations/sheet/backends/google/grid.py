@@ -100,7 +100,7 @@ class Sheet:
 
 def sheets(body: Mapping[str, Any]) -> list[Sheet]:
     """The tabs of a `Spreadsheet`, in their order; those without a grid (charts) are left out."""
-    return [_sheet(one) for one in body.get("sheets", ()) if "gridProperties" in one.get("properties", {})]
+    return [_sheet(sheet) for sheet in body.get("sheets", ()) if "gridProperties" in sheet.get("properties", {})]
 
 
 def _sheet(one: Mapping[str, Any]) -> Sheet:

@@ -81,22 +81,22 @@ def hit(copy: Sheet, id_names: Sequence[str]) -> bool:
     tab = headed(copy, id_names)
     told = dict(_told(copy))
     columns = {column for _, column in told}
-    return all(_meant(tab, spot, one, columns) and copy.spot(*spot).entered == one.was for spot, one in told.items())
+    return all(_meant(tab, spot, note, columns) and copy.spot(*spot).entered == note.was for spot, note in told.items())
 
 
 def harm(copy: Sheet, of: int, id_names: Sequence[str]) -> Iterator[Harm]:
     """What a copy shows to be wrong in the tab `of`: overwritten by mistake, or not made good."""
     tab = headed(copy, id_names)
     told = dict(_told(copy))
-    columns = tab.columns(one.heading for one in told.values())
-    debts = {spot: one for spot, one in told.items() if one.owed is not None}
-    for (row, column), one in told.items():
+    columns = tab.columns(note.heading for note in told.values())
+    debts = {spot: note for spot, note in told.items() if note.owed is not None}
+    for (row, column), note in told.items():
         value = copy.spot(row, column).entered
-        meant = _meant(tab, (row, column), one, columns)
+        meant = _meant(tab, (row, column), note, columns)
         # Two rows without an id and without words are not told apart.
-        if meant and (one.talk or value == one.was):
+        if meant and (note.talk or value == note.was):
             debts.pop((row, column), None)
-        if meant and value == one.was:
+        if meant and value == note.was:
             continue
         # What was overwritten may itself have been a mistake that was about to be made good.
         heading = fold(tab.heading(column))
@@ -110,21 +110,21 @@ def harm(copy: Sheet, of: int, id_names: Sequence[str]) -> Iterator[Harm]:
         )
         if debt is not None:
             value = debts.pop(debt).owed or {}
-        if value != one.wrote:
-            yield _harm(tab, (row, column), value, one, of=of, columns=columns, told=told)
+        if value != note.wrote:
+            yield _harm(tab, (row, column), value, note, of=of, columns=columns, told=told)
     yield from _elsewhere(tab, of, told, columns)
-    for (row, column), one in debts.items():
-        is_heading = tab.layout is not None and bool(one.talk) and one.talk == tab.key(tab.layout.row)
+    for (row, column), note in debts.items():
+        is_heading = tab.layout is not None and bool(note.talk) and note.talk == tab.key(tab.layout.row)
         yield Harm(
             sheet=of,
             row=row,
             column=column,
-            key=one.talk,
-            heading=one.heading,
+            key=note.talk,
+            heading=note.heading,
             is_heading=is_heading,
-            value=one.owed or {},
-            wrote=one.was,
-            others=one.others,
+            value=note.owed or {},
+            wrote=note.was,
+            others=note.others,
             without=frozenset(one.heading for one in told.values()),
         )
 
@@ -135,13 +135,13 @@ def _elsewhere(tab: Headed, of: int, told: Mapping[tuple[int, int], Told], colum
     "Your changes may be altered with respect to collaborator changes" (spreadsheets.batchUpdate).
     """
     rows = {tab.key(row): row for row in range(len(tab.sheet.rows), 0, -1)}
-    for spot, one in told.items():
-        home = tab.layout.column([one.heading]) if tab.layout and one.heading else None
-        if home is None or not one.talk or one.talk not in rows or (rows[one.talk], home) in {spot, *told}:
+    for spot, note in told.items():
+        home = tab.layout.column([note.heading]) if tab.layout and note.heading else None
+        if home is None or not note.talk or note.talk not in rows or (rows[note.talk], home) in {spot, *told}:
             continue
-        value = tab.sheet.spot(rows[one.talk], home).entered
-        if value not in (one.was, one.wrote):
-            yield _harm(tab, (rows[one.talk], home), value, one, of=of, columns=columns, told={})
+        value = tab.sheet.spot(rows[note.talk], home).entered
+        if value not in (note.was, note.wrote):
+            yield _harm(tab, (rows[note.talk], home), value, note, of=of, columns=columns, told={})
 
 
 def _harm(
@@ -191,13 +191,13 @@ def _told(copy: Sheet) -> Iterator[tuple[tuple[int, int], Told]]:
 def put_back(harms: Sequence[Harm], here: Sequence[Headed]) -> dict[Where, Entered]:
     """Where each value belongs now; those that a person has changed since are left out."""
     back: dict[Where, Entered] = {}
-    wrote = {mark(plain(one.wrote)) for one in harms}
+    wrote = {mark(plain(harm.wrote)) for harm in harms}
     # Headings first: they say which column is which for all others; then the ids, which say which row is which.
     ids = {fold(tab.heading(tab.ids)) for tab in here if tab.ids is not None}
-    for one in sorted(harms, key=lambda one: (not one.is_heading, fold(one.heading) not in ids)):
-        place = _heading_now(one, here, back) if one.is_heading else _cell_now(one, here, back, wrote)
+    for harm in sorted(harms, key=lambda harm: (not harm.is_heading, fold(harm.heading) not in ids)):
+        place = _heading_now(harm, here, back) if harm.is_heading else _cell_now(harm, here, back, wrote)
         if place is not None:
-            back[place] = one.value
+            back[place] = harm.value
     return back
 
 

@@ -53,7 +53,7 @@ class Headed:
 
     def columns(self, headings: Iterable[str]) -> set[int]:
         """Where these headings are."""
-        wanted = {fold(one) for one in headings} - {""}
+        wanted = {fold(heading) for heading in headings} - {""}
         width = max((len(row) for row in self.sheet.rows), default=0)
         return {column for column in range(width) if fold(self.heading(column)) in wanted}
 

@@ -59,15 +59,17 @@ class Swap:
 
 def swap(found: Sequence[Sheet], id_names: Sequence[str]) -> Swap:
     """Look at a reading: what is people's, what is vidd's, and what has to be put back."""
-    ours = {copy_id(one.id) for one in found}
-    copies = {one.id: one for one in found if one.id in ours or (one.hidden and one.title.startswith(_TITLE))}
-    people = {one.id: one for one in found if one.id not in copies}
+    ours = {copy_id(sheet.id) for sheet in found}
+    copies = {
+        sheet.id: sheet for sheet in found if sheet.id in ours or (sheet.hidden and sheet.title.startswith(_TITLE))
+    }
+    people = {sheet.id: sheet for sheet in found if sheet.id not in copies}
     by_tab = {sheet: copies[copy_id(sheet)] for sheet in people if copy_id(sheet) in copies}
-    orphans = {copy: one for copy, one in copies.items() if one not in by_tab.values()}
+    orphans = {copy: sheet for copy, sheet in copies.items() if sheet not in by_tab.values()}
     back: dict[Where, Entered] = {}
     settle: set[int] = set()
-    here = [headed(one, id_names) for one in people.values()]
-    for of, copy in [*by_tab.items(), *((-1, one) for one in orphans.values())]:
+    here = [headed(person, id_names) for person in people.values()]
+    for of, copy in [*by_tab.items(), *((-1, orphan) for orphan in orphans.values())]:
         found_harm = list(harm(copy, of, id_names))
         if found_harm:
             settle.add(copy.id)
