@@ -57,11 +57,11 @@ class _Clock:
 
 def _account(kind: str, url: str, ca: Path) -> Any:
     if kind == "youtube":
-        from vidd.integrations.youtube.api import Account as YouTube  # noqa: PLC0415 - each run loads only its own kind
+        from vidd.integrations.youtube.account import Account as YouTube  # noqa: PLC0415 - each run loads only its own kind
 
         person = {"client_id": "c", "client_secret": "s", "refresh_token": "r"}
         return YouTube(**person, token_url=f"{url}/token", api_url=url, ca=ca)
-    from vidd.integrations.facebook.api import Account as Facebook  # noqa: PLC0415 - as above
+    from vidd.integrations.facebook.account import Account as Facebook  # noqa: PLC0415 - as above
 
     return Facebook(page="1", token="t", url=url, video_url=url, ca=ca)
 

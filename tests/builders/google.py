@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peers.oauth import CLIENT_ID, CLIENT_SECRET
 
-from vidd.integrations.google.auth import GoogleAccount
+from vidd.integrations.google.account import GoogleAccount
 
 
 def signed_in(service, certificate, *, refresh_token=None, model=GoogleAccount, **changes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import urlencode, urlsplit
 
@@ -14,7 +15,9 @@ from builders.mail import NOON, HeldClock
 from vidd.errors import OutcomeUnknown, RetryLater
 from vidd.integrations.google.api import Answer, Api
 from vidd.integrations.sheet.backends.google import api as google_api
+from vidd.integrations.sheet.backends.google.account import Account
 from vidd.ports import Encoder, ShortMemory, Tools
+from vidd.ports.shared import Shared
 
 ROBOT = "robot@project.example"
 BOOK = "https://docs.google.com/spreadsheets/d/book-1/edit#gid=7"
@@ -34,7 +37,7 @@ def unserved():
 def signing(far, **changes):
     """An account at a double that is served."""
     key = far.oauth.add_service_account(f"{far.url}/token", ROBOT, scopes=(SHEETS, READING))
-    return google_api.Account(
+    return Account(
         **{
             "service_account": key,
             "sheets_url": far.url,
@@ -65,15 +68,20 @@ def tools_at(far, state, account=None, memory=None, clock=None):
     )
 
 
+def restarted(tools):
+    """The tools after a restart: nothing is left of what the daemon shared."""
+    return replace(tools, encoder=replace(tools.encoder, shared=Shared()))
+
+
 class _Near(Api):
     """Calls a double that is not served at all, which its tokens lead to."""
 
-    async def exchange(self, method, url, *, doing, params=None, data=None, headers=None, repeatable=True):
-        target = urlsplit(url).path + (f"?{urlencode(params)}" if params else "")
+    async def exchange(self, call):
+        target = urlsplit(call.url).path + (f"?{urlencode(call.params)}" if call.params else "")
         try:
-            status, body = self.tokens.far.answer(method, target, headers or {}, data or b"")
+            status, body = self.tokens.far.answer(call.method, target, call.headers or {}, call.data or b"")
         except Lost as error:
-            if repeatable:
+            if call.repeatable:
                 raise RetryLater("The connection was lost.") from error
             raise OutcomeUnknown("The connection was lost.") from error
         found = {} if status != 429 else {"Retry-After": "3"}
@@ -83,8 +91,8 @@ class _Near(Api):
 def near(monkeypatch, far):
     """Have vidd's client call the double directly; returns an account for it."""
 
-    def google(name, _account, _scopes, clock):
-        return _Near(SimpleNamespace(name=name, far=far), clock)
+    def google(name, _account, _scopes, tools):
+        return _Near(SimpleNamespace(name=name, far=far), tools.clock)
 
     monkeypatch.setattr(google_api, "google", google)
-    return google_api.Account(service_account='{"client_email": "robot@project.example"}')
+    return Account(service_account='{"client_email": "robot@project.example"}')

@@ -11,7 +11,7 @@ from builders.engine import job
 from builders.google import signed_in
 from vidd.errors import OutcomeUnknown, RetryLater
 from vidd.integrations.youtube import publisher as youtube_publisher
-from vidd.integrations.youtube.api import Account
+from vidd.integrations.youtube.account import Account
 from vidd.integrations.youtube.publisher import Options
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt

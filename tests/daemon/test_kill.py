@@ -56,7 +56,7 @@ WALKS = {
         "between the upload and its name": {"target": f"{FOLDER}:_place", "when": "before"},
     },
     "from the upload's name to its record": {
-        "between the name and the end of the temporary one": {"target": f"{FOLDER}:sync_directory", "when": "before"},
+        "between the name and the end of the temporary one": {"target": f"{FOLDER}:sync", "when": "before"},
         "between the rename and the record": publication("folder", "done", "before"),
         "after the record, before the notices": publication("folder", "done", "after"),
     },

@@ -9,7 +9,7 @@ from builders.aws import Desk, a_job, the_tools
 
 from vidd.errors import RetryLater
 from vidd.integrations.facebook import publisher as facebook_publisher
-from vidd.integrations.facebook.api import Account
+from vidd.integrations.facebook.account import Account
 from vidd.model.media import Artifact
 
 

@@ -9,13 +9,13 @@ from builders.mail import Sent, artifact, context
 from vidd.integrations.aws import s3_publisher, sqs_publisher
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_layout import Plan
-from vidd.integrations.facebook.text import words_of
+from vidd.integrations.facebook.text import make_text
 from vidd.integrations.local_folder import publisher as local_folder_publisher
 from vidd.integrations.mail import publisher as mail_publisher
 from vidd.integrations.notice import TOLD, notice_of
 from vidd.integrations.pcloud import publisher as pcloud_publisher
 from vidd.integrations.webhook import publisher as webhook_publisher
-from vidd.integrations.youtube.processing import FinishOptions
+from vidd.integrations.youtube import publisher as youtube_publisher
 from vidd.model.publication import Receipt
 from vidd.model.talk import Talk
 from vidd.pipelines.registry import STEPS, module_of
@@ -144,9 +144,9 @@ def test_videos_have_all_that_their_words_may_name(sent):
     facebook = module_of("publishers", "facebook").Options(account="a")
     for what in ("title", "description"):
         given = {"title": "x", "description": "x", what: naming(names_in(facebook, what))}
-        assert words_of(sent, **given, published=True, marker="m", label=True)
-    link = naming(names_in(FinishOptions(), "link"))
-    assert FinishOptions(link=link).address(sent, "v1")
+        assert make_text(sent, **given, published=True, marker="m", label=True)
+    link = naming(names_in(youtube_publisher.Options(account="channel"), "link"))
+    assert youtube_publisher.Options(account="channel", link=link).address(sent, "v1")
 
 
 async def test_describe_has_all_that_its_templates_may_name_and_leaves_what_it_says(tmp_path):

@@ -8,7 +8,7 @@ from peers.certificates import make_certificate
 from peers.receivers import SLACK, Receivers
 
 from vidd.integrations.webhook import publisher as webhook_publisher
-from vidd.integrations.webhook.receiver import Account
+from vidd.integrations.webhook.account import Account
 from vidd.model.job import REPLACES, IllegalMove, State
 from vidd.model.publication import PublicationState
 from vidd.ports import PlannedPublisher

@@ -26,7 +26,8 @@ from vidd.cli.common import (
 )
 from vidd.engine.clock import SystemClock
 from vidd.errors import Fault, Refused
-from vidd.integrations.facebook.api import Account, graph
+from vidd.integrations.facebook.account import Account
+from vidd.integrations.facebook.api import graph
 from vidd.integrations.facebook.errors import GraphError
 from vidd.pipelines.faults import Faults
 from vidd.pipelines.validation import accounts_of
@@ -138,10 +139,10 @@ async def _pages(account: Account, name: str, whose: str) -> list[Page]:
                     "This is a page's own token: give the token of a person who manages the pages."
                 ) from error
             if error.bad_token:
-                raise Refused(f"Facebook does not accept {whose} ({error.said}): {_NEW_TOKEN}") from error
+                raise Refused(f"Facebook does not accept {whose} ({error.summary}): {_NEW_TOKEN}") from error
             if error.lacks_right:
-                raise Refused(f"Facebook does not let {whose} list pages ({error.said}): {_NEW_TOKEN}") from error
-            raise api.fate(error, doing) from error
+                raise Refused(f"Facebook does not let {whose} list pages ({error.summary}): {_NEW_TOKEN}") from error
+            raise api.fault(error, doing) from error
     return pages
 
 

@@ -268,11 +268,11 @@ ACCOUNTS: Mapping[str, AccountEntry] = {
         "password.",
     ),
     "facebook": AccountEntry(
-        module="vidd.integrations.facebook.api",
+        module="vidd.integrations.facebook.account",
         summary="A Facebook page with its access token. `vidd accounts facebook` lists the pages of a user with theirs.",
     ),
     "google": AccountEntry(
-        module="vidd.integrations.sheet.backends.google.api",
+        module="vidd.integrations.sheet.backends.google.account",
         summary="Who edits a Google sheet: best a service account with whose address the spreadsheet is shared.",
     ),
     "mongodb": AccountEntry(
@@ -296,11 +296,11 @@ ACCOUNTS: Mapping[str, AccountEntry] = {
         summary="A mail server, and who vidd is there.",
     ),
     "webhook": AccountEntry(
-        module="vidd.integrations.webhook.receiver",
+        module="vidd.integrations.webhook.account",
         summary="A receiver of webhooks: its address, and the secret that signs what vidd posts.",
     ),
     "youtube": AccountEntry(
-        module="vidd.integrations.youtube.api",
+        module="vidd.integrations.youtube.account",
         summary="A YouTube channel, and who signed in for it.",
     ),
 }

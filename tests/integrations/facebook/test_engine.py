@@ -8,7 +8,7 @@ from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
 
 from vidd.integrations.facebook import publisher as facebook_publisher
-from vidd.integrations.facebook.api import Account
+from vidd.integrations.facebook.account import Account
 from vidd.model.job import State
 from vidd.model.media import Artifact, Outcome
 from vidd.model.retry import RetryRule
@@ -66,7 +66,7 @@ async def test_a_400_then_a_lost_finish_then_a_restart_make_one_video(service, t
         await engine.until(job.id, State.WAITING)
         waiting = await the_publication(engine, job)
         assert (waiting.until - engine.clock.now()).total_seconds() == 6 * 3600
-        assert "goes on at 2026-05-01 18:00 UTC" in waiting.reason
+        assert "vidd will retry at 2026-05-01 18:00 UTC" in waiting.reason
         engine.clock.forward(6 * 3600)
         await engine.until(job.id, State.WAITING, times=2)
     again = an_engine(service, tmp_path, engine.store)

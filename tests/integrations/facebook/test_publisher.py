@@ -16,7 +16,7 @@ from peers.facebook import Facebook, GraphRefusal
 
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.facebook import publisher as facebook_publisher
-from vidd.integrations.facebook.api import Account
+from vidd.integrations.facebook.account import Account
 from vidd.model.retry import RetryRule, next_try
 from vidd.model.talk import Speaker, Talk
 from vidd.pipelines.validation import make_ready
@@ -267,7 +267,7 @@ async def test_a_session_used_by_a_finish_nobody_saw_is_looked_for_once_more(ser
     service.unlisted = 2
     _, said = await to_the_end(desk)
     assert len(service.published()) == 1
-    assert any("once more" in one.sentence for one in said)
+    assert any("vidd will look for the video" in one.sentence for one in said)
 
 
 async def test_two_restarts_in_the_middle_make_one_video(service, desk):
@@ -527,7 +527,7 @@ async def test_the_check_says_which_page_answers(service, desk):
     assert await facebook_publisher.check(OPTIONS, desk.tools) == "The page Main Stage (1001) can be reached."
     service.page("2002", "Side Stage", "EAASIDETOKEN")
     desk.tools.accounts["stage-a"] = an_account(service, token="EAASIDETOKEN")
-    with pytest.raises(Refused, match=r"that of 'Side Stage' \(2002\), not of the page 1001"):
+    with pytest.raises(Refused, match=r"belongs to 'Side Stage' \(2002\), not to the page 1001"):
         await facebook_publisher.check(OPTIONS, desk.tools)
     desk.tools.accounts["stage-a"] = an_account(service, page=None)
     with pytest.raises(Refused, match="names no page"):

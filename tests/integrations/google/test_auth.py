@@ -16,16 +16,20 @@ from peers.oauth import CLIENT_ID, CLIENT_SECRET, FORCE_SSL, SHEETS, YOUTUBE, OA
 from pydantic import ValidationError
 
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
-from vidd.integrations.google.api import NotTaken, QuotaUsedUp, google
-from vidd.integrations.google.auth import GoogleAccount, Tokens
+from vidd.integrations.google.account import GoogleAccount
+from vidd.integrations.google.api import Call, google
+from vidd.integrations.google.auth import TokenCache, Tokens
+from vidd.integrations.google.errors import QuotaExceeded, RequestRejected
+from vidd.ports import Encoder, Tools
 
 
 class Clock(HeldClock):
-    """Stands still, and sleeps at once; `slept` are the waits."""
+    """Stands still, and sleeps at once; `slept` are the waits. `tools` are those of a daemon with this clock."""
 
     def __init__(self):
         super().__init__()
         self.slept = []
+        self.tools = Tools(None, Encoder("ffmpeg"), self)
 
     async def sleep(self, seconds):
         self.slept.append(seconds)
@@ -56,7 +60,7 @@ def robot(service, certificate, **changes):
 
 
 def tokens(account, clock, *scopes):
-    return Tokens("channel", account, scopes or (YOUTUBE,), clock)
+    return Tokens("channel", account, scopes or (YOUTUBE,), clock, clock.tools.shared.get(TokenCache))
 
 
 @pytest.fixture
@@ -171,14 +175,14 @@ async def test_a_bad_day_of_the_token_endpoint_is_waited_out_and_then_it_is_agai
 
 async def test_a_token_that_is_turned_down_is_renewed_once(service, certificate, clock):
     account = signed_in(service, certificate)
-    api = google("channel", account, (YOUTUBE,), clock)
-    assert (await api.call("GET", f"{service.url}/who", doing="asking")).body["subject"] == "somebody"
+    api = google("channel", account, (YOUTUBE,), clock.tools)
+    assert (await api.call(Call("GET", f"{service.url}/who", "asking"))).body["subject"] == "somebody"
     service.oauth.forget()
-    assert (await api.call("GET", f"{service.url}/who", doing="asking")).body["subject"] == "somebody"
+    assert (await api.call(Call("GET", f"{service.url}/who", "asking"))).body["subject"] == "somebody"
     assert len(service.oauth.given) == 2
     service.misstep("GET", "/who", "status", status=401, times=9)
     with pytest.raises(Refused, match="sign in again"):
-        await api.call("GET", f"{service.url}/who", doing="asking")
+        await api.call(Call("GET", f"{service.url}/who", "asking"))
     assert len(service.oauth.given) == 3
 
 
@@ -192,27 +196,27 @@ def an_error(code, reason=None, **more):
     [
         (an_error(403, "rateLimitExceeded"), RetryLater),
         (an_error(403, "userRateLimitExceeded"), RetryLater),
-        (an_error(403, "quotaExceeded"), QuotaUsedUp),
-        (an_error(403, "dailyLimitExceeded"), QuotaUsedUp),
+        (an_error(403, "quotaExceeded"), QuotaExceeded),
+        (an_error(403, "dailyLimitExceeded"), QuotaExceeded),
         (an_error(429, status="RESOURCE_EXHAUSTED"), RetryLater),
-        (an_error(403, "forbidden"), NotTaken),
-        (an_error(404, "playlistNotFound"), NotTaken),
-        (an_error(400, "invalidTitle"), NotTaken),
-        ({"error": "text"}, NotTaken),
+        (an_error(403, "forbidden"), RequestRejected),
+        (an_error(404, "playlistNotFound"), RequestRejected),
+        (an_error(400, "invalidTitle"), RequestRejected),
+        ({"error": "text"}, RequestRejected),
         (an_error(503), RetryLater),
     ],
 )
 async def test_each_answer_has_its_fate(service, certificate, clock, body, fate):
     status = body["error"]["code"] if isinstance(body["error"], dict) else 400
     service.misstep("GET", "/who", "status", status=status, body=body, times=9, headers={"Retry-After": "90"})
-    api = google("channel", signed_in(service, certificate), (YOUTUBE,), clock)
+    api = google("channel", signed_in(service, certificate), (YOUTUBE,), clock.tools)
     with pytest.raises((RetryLater, Refused)) as raised:
-        await api.call("GET", f"{service.url}/who", doing="asking who we are")
+        await api.call(Call("GET", f"{service.url}/who", "asking who we are"))
     assert type(raised.value) is fate
     assert "asking who we are" in raised.value.sentence
     if fate is RetryLater:
         assert raised.value.after == 90
-    if fate is QuotaUsedUp:
+    if fate is QuotaExceeded:
         assert not raised.value.counts
 
 
@@ -220,11 +224,11 @@ async def test_each_answer_has_its_fate(service, certificate, clock, body, fate)
 async def test_what_may_not_be_repeated_and_got_no_answer_leaves_a_doubt(service, certificate, clock, how):
     service.misstep("POST", "/who", after=True, **how)
     account = signed_in(service, certificate, read_timeout=0.3)
-    api = google("channel", account, (YOUTUBE,), clock)
+    api = google("channel", account, (YOUTUBE,), clock.tools)
     with pytest.raises(OutcomeUnknown):
-        await api.call("POST", f"{service.url}/who", doing="making it", body={}, repeatable=False)
+        await api.call(Call("POST", f"{service.url}/who", "making it", body={}, repeatable=False))
     assert len(service.called("POST", "/who")) == 1
-    assert (await api.call("POST", f"{service.url}/who", doing="making it", body={})).status == 200
+    assert (await api.call(Call("POST", f"{service.url}/who", "making it", body={}))).status == 200
 
 
 async def test_what_may_be_repeated_shares_a_connection_and_all_else_has_one_of_its_own(service, certificate, clock):
@@ -233,12 +237,12 @@ async def test_what_may_be_repeated_shares_a_connection_and_all_else_has_one_of_
     async def stream():
         yield b"{}"
 
-    async with google("channel", signed_in(service, certificate), (YOUTUBE,), clock).connected() as api:
-        await api.call("GET", url, doing="asking")
-        await api.call("POST", url, doing="asking", body={})
-        await api.call("POST", url, doing="making it", body={}, repeatable=False)
-        await api.exchange("POST", url, doing="sending it", data=stream())
-        await api.call("GET", url, doing="asking")
+    async with google("channel", signed_in(service, certificate), (YOUTUBE,), clock.tools).connected() as api:
+        await api.call(Call("GET", url, "asking"))
+        await api.call(Call("POST", url, "asking", body={}))
+        await api.call(Call("POST", url, "making it", body={}, repeatable=False))
+        await api.exchange(Call("POST", url, "sending it", data=stream()))
+        await api.call(Call("GET", url, "asking"))
     first, second, single, streamed, last = [call.line for call in service.calls if call.path == "/who"]
     assert first == second == last
     assert len({first, single, streamed}) == 3
@@ -246,19 +250,19 @@ async def test_what_may_be_repeated_shares_a_connection_and_all_else_has_one_of_
 
 async def test_a_connection_that_was_left_idle_and_closed_costs_nothing(service, certificate, clock):
     url = f"{service.url}/who"
-    async with google("channel", signed_in(service, certificate), (YOUTUBE,), clock).connected() as api:
-        await api.call("POST", url, doing="asking", body={})
+    async with google("channel", signed_in(service, certificate), (YOUTUBE,), clock.tools).connected() as api:
+        await api.call(Call("POST", url, "asking", body={}))
         service.misstep("POST", "/who", "drop")
-        assert (await api.call("POST", url, doing="asking", body={})).status == 200
-    first, lost, third = [one.line for one in service.called("POST", "/who")]
+        assert (await api.call(Call("POST", url, "asking", body={}))).status == 200
+    first, lost, third = [call.line for call in service.called("POST", "/who")]
     assert first == lost != third
 
 
 async def test_a_server_that_was_never_reached_leaves_no_doubt(service, certificate, clock):
     account = signed_in(service, certificate)
-    api = google("channel", account, (YOUTUBE,), clock)
+    api = google("channel", account, (YOUTUBE,), clock.tools)
     with pytest.raises(RetryLater, match="cannot reach the server"):
-        await api.call("POST", "https://127.0.0.1:9/who", doing="making it", body={}, repeatable=False)
+        await api.call(Call("POST", "https://127.0.0.1:9/who", "making it", body={}, repeatable=False))
 
 
 async def test_a_certificate_that_is_not_trusted_is_refused(service, certificate, clock):

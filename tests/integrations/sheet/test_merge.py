@@ -9,7 +9,7 @@ from builders.sheet import csv_file
 from vidd.aio.batcher import Batcher
 from vidd.errors import Refused
 from vidd.integrations.sheet import publisher as sheet_publisher
-from vidd.integrations.sheet.merge import Known, Verdict, merged
+from vidd.integrations.sheet.merge import CellRecord, Verdict, merge_cell
 from vidd.model.publication import Receipt
 from vidd.model.talk import Status, TalkStatus
 
@@ -34,15 +34,15 @@ OWN = {"uploaded", "published"}
     ],
 )
 def test_a_persons_word_stays_and_only_news_are_a_conflict(written, theirs, ours, verdict):
-    assert merged(Known(written, (), ours), theirs, OWN, "-") == verdict
+    assert merge_cell(CellRecord(written, (), ours), theirs, OWN, "-") == verdict
 
 
-def test_what_may_have_been_written_before_a_crash_is_known_for_vidds_own():
-    known = Known("uploaded", (), "processing").setting_out()
-    after = Known.from_text(known.to_text())
-    assert merged(Known(after.written, after.trying, "published"), "processing").write == "published"
-    assert known.arrived(Verdict(stands="processing")) == Known("processing", (), "processing")
-    assert known.arrived(Verdict(conflict="processing")) == Known("uploaded", (), "processing")
+def test_what_may_have_been_written_before_a_crash_is_record_for_vidds_own():
+    record = CellRecord("uploaded", (), "processing").begin_write()
+    after = CellRecord.from_text(record.to_text())
+    assert merge_cell(CellRecord(after.written, after.attempted, "published"), "processing").write == "published"
+    assert record.finish_write(Verdict(stands="processing")) == CellRecord("processing", (), "processing")
+    assert record.finish_write(Verdict(conflict="processing")) == CellRecord("uploaded", (), "processing")
 
 
 async def test_in_a_file_a_persons_word_stays_too_and_the_receipt_says_what_vidd_would_write(tmp_path):

@@ -8,14 +8,14 @@ import stat
 
 import openpyxl
 import pytest
-from builders.mail import LINK, Sent, job
+from builders.mail import LINK, Sent, job, tools
 from builders.sheet import aged, csv_file, parts, rich_workbook, with_parts
 
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.sheet import publisher as sheet_publisher
 from vidd.integrations.sheet.backends import csv as backends_csv
 from vidd.integrations.sheet.backends import file, xlsx
-from vidd.integrations.sheet.table import Cell
+from vidd.integrations.sheet.table import CellEdit
 from vidd.model.talk import Status, TalkStatus
 
 URL = "https://video.example.org/t-1"
@@ -25,9 +25,9 @@ def sent(tmp_path, talk_id="t-1", **changes):
     return Sent(tmp_path, kind="sheet", **{"receipts": LINK, "job": job(talk=talk_id), **changes})
 
 
-async def publish(path, talk="t-1", **changes):
+async def publish(path, talk="t-1", given=None, **changes):
     return await sheet_publisher.publish(
-        sheet_publisher.Options(path=path, **changes), sent(path.parent, talk).context()
+        sheet_publisher.Options(path=path, **changes), sent(path.parent, talk, **(given or {})).context()
     )
 
 
@@ -100,7 +100,7 @@ async def test_any_csv_keeps_all_its_other_cells():
         before = out.getvalue().encode()
         row, column = rolls.randint(2, 7), rolls.randint(0, 9)
         text = "".join(rolls.choices(letters, k=4))
-        after, left = backends_csv.patched(before, [Cell("", row, column, text)])
+        after, left = backends_csv.patch(before, [CellEdit("", row, column, text)])
         assert left == ()
         wanted = [list(one) for one in backends_csv.grids(before)[0].rows]
         assert wanted == [one or [""] for one in rows]
@@ -180,7 +180,7 @@ async def test_what_a_person_saves_between_reading_and_rename_is_not_lost(tmp_pa
     path = csv_file(tmp_path / "p.csv", CSV)
     theirs = CSV.replace("Two", "Two, corrected".join('""'))
     saves = [theirs]
-    real = backends_csv.patched
+    real = backends_csv.patch
 
     def save_meanwhile(content, cells):
         if saves:
@@ -191,7 +191,7 @@ async def test_what_a_person_saves_between_reading_and_rename_is_not_lost(tmp_pa
                 csv_file(path, new)
         return real(content, cells)
 
-    monkeypatch.setattr(backends_csv, "patched", save_meanwhile)
+    monkeypatch.setattr(backends_csv, "patch", save_meanwhile)
     await publish(path)
     assert path.read_text() == theirs.replace("t-1,One,,", f"t-1,One,published,{URL}")
     assert names(tmp_path) == ["p.csv"]
@@ -202,7 +202,7 @@ async def test_what_a_person_writes_into_the_old_file_at_the_rename_is_taken_up(
     handle = os.open(path, os.O_WRONLY)
     theirs = CSV.replace("Two", "Too")
     saves = [theirs]
-    real = file.sync_directory
+    real = file.sync
 
     def save_late(directory):
         real(directory)
@@ -210,7 +210,7 @@ async def test_what_a_person_writes_into_the_old_file_at_the_rename_is_taken_up(
             os.pwrite(handle, saves.pop().encode(), 0)
             os.utime(handle, (1, 1))
 
-    monkeypatch.setattr(file, "sync_directory", save_late)
+    monkeypatch.setattr(file, "sync", save_late)
     await publish(path)
     assert path.read_text() == theirs.replace("t-1,One,,", f"t-1,One,published,{URL}")
     os.close(handle)
@@ -218,13 +218,13 @@ async def test_what_a_person_writes_into_the_old_file_at_the_rename_is_taken_up(
 
 async def test_a_sheet_that_changes_all_the_time_is_again_later(tmp_path, monkeypatch):
     path = csv_file(tmp_path / "p.csv", CSV)
-    real = backends_csv.patched
+    real = backends_csv.patch
 
     def save_meanwhile(content, cells):
         csv_file(tmp_path / "new", CSV).rename(path)
         return real(content, cells)
 
-    monkeypatch.setattr(backends_csv, "patched", save_meanwhile)
+    monkeypatch.setattr(backends_csv, "patch", save_meanwhile)
     with pytest.raises(RetryLater, match="is being changed all the time"):
         await publish(path)
     assert path.read_text() == CSV
@@ -233,8 +233,9 @@ async def test_a_sheet_that_changes_all_the_time_is_again_later(tmp_path, monkey
 async def test_forty_talks_published_at_once_all_stand_in_the_sheet(tmp_path):
     talks = [f"t-{number}" for number in range(40)]
     path = csv_file(tmp_path / "p.csv", "uuid,status,link\n" + "".join(f"{talk},,\n" for talk in talks))
+    one_daemon = tools(tmp_path)
     async with asyncio.timeout(60):
-        await asyncio.gather(*(publish(path, talk) for talk in talks))
+        await asyncio.gather(*(publish(path, talk, given={"tools": one_daemon}) for talk in talks))
     assert path.read_text().count("published") == 40
 
 

@@ -16,8 +16,8 @@ from pydantic import SecretStr, ValidationError
 
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.webhook import publisher as webhook_publisher
-from vidd.integrations.webhook.receiver import Account
-from vidd.integrations.webhook.signature import key_of, signed
+from vidd.integrations.webhook.account import Account
+from vidd.integrations.webhook.signature import key_of, signature_headers
 from vidd.model.job import State
 from vidd.model.publication import Publication, Receipt
 
@@ -115,7 +115,7 @@ async def test_the_receiver_can_verify_the_signature_over_the_bytes_that_came(fa
 
 
 def test_a_signature_is_that_of_the_published_example():
-    made = signed(
+    made = signature_headers(
         "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
     )
     assert made["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -140,7 +140,7 @@ async def test_a_token_goes_as_bearer_or_in_the_header_that_is_named(far, accoun
 async def test_a_lost_answer_leads_to_the_same_notice_again_and_the_receiver_holds_one(far, account, tmp_path, action):
     far.misstep("POST", "/hook", action, after=True)
     tried = telling(tmp_path, account(timeout=0.3, secret=SECRET))
-    with pytest.raises(RetryLater, match="gave no answer; the notice is sent again, under the same id"):
+    with pytest.raises(RetryLater, match="gave no answer; vidd will send the notice again, under the same id"):
         await publish(tried)
     tried._made["tools"].clock.advance(90)
     assert await reconcile(tried) is None
@@ -190,7 +190,7 @@ async def test_a_redirect_is_not_followed_and_names_where_it_led(far, account, t
     far.misstep("POST", "/hook", "status", status=308, headers={"Location": where})
     with pytest.raises(Refused) as fault:
         await publish(telling(tmp_path, account()))
-    assert "redirects (308) to new.example.org:8443, which is not followed" in fault.value.sentence
+    assert "redirects (308) to new.example.org:8443, which vidd does not follow" in fault.value.sentence
     assert "key=1" not in fault.value.sentence
     assert "pw" not in fault.value.sentence
     assert len(far.calls) == 1
@@ -426,7 +426,7 @@ async def test_a_check_says_where_it_would_go_and_sends_nothing(far, account, tm
     kept = tools(tmp_path, far=account(secret=SECRET))
     said = await webhook_publisher.check(webhook_publisher.Options(account="far"), kept)
     place = far.url.removeprefix("https://")
-    assert said == f"Notices would go to {place} (vidd, signed); nothing was sent to try it."
+    assert said == f"Notices would go to {place} (vidd, signed); vidd sent nothing."
     assert far.calls == []
 
 

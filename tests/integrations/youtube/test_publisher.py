@@ -12,7 +12,7 @@ from peers.youtube import YouTube
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.youtube import publisher as youtube_publisher
 from vidd.integrations.youtube.publisher import Options
-from vidd.integrations.youtube.text import Mending, counted
+from vidd.integrations.youtube.text import TextFitter, tags_length
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +268,7 @@ async def test_a_session_that_ended_with_a_finished_video_is_found_by_its_marker
     assert creations(double) == (1, 1)
     assert double.videos[receipt.facts["video"]].arrived.sum == hashlib.sha256(MOVIE).hexdigest()
     assert len(double.videos) == 6
-    assert any(not wait.counts and "looked for again" in wait.sentence for wait in desk.waits)
+    assert any(not wait.counts and "will look again" in wait.sentence for wait in desk.waits)
 
 
 async def test_a_session_that_ended_without_a_video_is_begun_anew_only_after_the_lag(desk, double):
@@ -316,7 +316,7 @@ async def test_an_access_token_that_ends_in_the_middle_is_renewed(desk, double):
 async def test_the_wrong_channel_gets_nothing(double, certificate, tmp_path):
     account = an_account(double, certificate, channel="UC-other")
     desk = a_desk(double, certificate, tmp_path, account=account)
-    with pytest.raises(Refused, match="wrong channel is behind the account channel: UC-somebody instead of UC-other"):
+    with pytest.raises(Refused, match="account channel is signed in to the channel UC-somebody instead of UC-other"):
         await desk.attempt()
     assert creations(double) == (0, 0)
 
@@ -338,7 +338,9 @@ async def test_each_stage_has_its_account(double, certificate, tmp_path):
 
 async def test_a_day_that_is_used_up_is_waited_out_and_said(desk, double):
     double.quota = 100
-    with pytest.raises(RetryLater, match="used up the quota of the day at YouTube: it goes on at 2026-05-02") as waits:
+    with pytest.raises(
+        RetryLater, match="used up the quota of the day at YouTube: vidd will continue at 2026-05-02"
+    ) as waits:
         await desk.attempt()
     assert not waits.value.counts
     assert waits.value.after == 19 * 3600 + 1  # midnight in Los Angeles is 07:00 UTC, and it is noon
@@ -353,14 +355,14 @@ async def test_the_quota_is_counted_before_a_call_and_anew_each_day(double, cert
     tools = the_tools(tmp_path, account)
     first = a_desk(double, certificate, tmp_path, tools=tools)
     await first.attempt()
-    units, _ = await youtube_publisher.channel_of("channel", tools).quota.spent()
+    units, _ = await youtube_publisher.open_channel("channel", tools).quota.spent()
     assert units == double.spent
     second = a_desk(double, certificate, tmp_path, tools=tools)
     calls = len(double.called("POST", "/upload"))
     with pytest.raises(RetryLater, match="used up the 3000 units of quota of the day") as waits:
         await second.attempt()
     assert len(double.called("POST", "/upload")) == calls
-    assert (await youtube_publisher.channel_of("channel", tools).quota.spent())[0] == double.spent
+    assert (await youtube_publisher.open_channel("channel", tools).quota.spent())[0] == double.spent
     tools.clock.forward(waits.value.after)
     await second.through()
     assert {name[:10] for name in await tools.memory.recall("youtube quota channel")} == {"2026-05-02"}
@@ -420,7 +422,7 @@ async def test_words_that_do_not_fit_are_mended_and_noted(desk, double):
     ],
 )
 def test_tags_are_counted_as_youtube_counts_them(tags, kept):
-    assert counted(Mending().tags(tags)) == kept
+    assert tags_length(TextFitter().tags(tags)) == kept
 
 
 @pytest.mark.parametrize(
@@ -433,7 +435,7 @@ def test_tags_are_counted_as_youtube_counts_them(tags, kept):
     ],
 )
 def test_a_title_is_cut_at_a_word(text, short):
-    assert Mending().title(text) == short
+    assert TextFitter().title(text) == short
 
 
 async def test_words_that_do_not_fit_may_be_refused_instead(double, certificate, tmp_path):
@@ -469,7 +471,7 @@ async def test_what_youtube_does_not_take_besides_the_video_is_noted(double, cer
     desk = a_desk(double, certificate, tmp_path, thumbnail="poster")
     desk.add("poster", "poster.jpg", b"", "image/jpeg")
     receipt = await desk.attempt()
-    assert "did not take the thumbnail" in receipt.facts["notes"][0]
+    assert "did not accept the thumbnail" in receipt.facts["notes"][0]
 
 
 async def test_a_time_of_publication_is_set(double, certificate, tmp_path):

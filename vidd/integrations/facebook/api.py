@@ -1,7 +1,7 @@
-"""Facebook pages by the Graph API (developers.facebook.com/docs/graph-api): an account, and its calls.
+"""Calls of Facebook's Graph API (developers.facebook.com/docs/graph-api).
 
-Tokens go in the Authorization header, never in an address, and no address that an answer gives is followed: those of
-further pages of a listing hold the token.
+vidd sends tokens in the Authorization header, never in an address, and follows no address that an answer names: the
+addresses of a listing's further pages hold the token.
 """
 
 from __future__ import annotations
@@ -12,60 +12,29 @@ import hmac
 import json
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import aiohttp
-from pydantic import Field, SecretStr, field_validator
 
 from vidd.aio.idle_timeout import IdleTimeout
 from vidd.aio.retry import retry
-from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
-from vidd.integrations.facebook.errors import GraphError, fate_of, graph_error
-from vidd.settings.types import Duration, Options
+from vidd.errors import Fault, FaultCode, OutcomeUnknown, Refused, RetryLater
+from vidd.integrations.facebook.errors import GraphError, fault_of, graph_error
 from vidd.transfer.http import idle_timeout, map_errors, ssl_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
+    from vidd.integrations.facebook.account import Account
     from vidd.ports import Clock
 
-_ADDRESS = r"^https?://[^\s@]+$"
-_LISTED_AT_ONCE = 50
-
-
-class Account(Options):
-    """A Facebook page with its token."""
-
-    kind: Literal["facebook"] = Field("facebook", description="The kind of account.")
-    token: SecretStr = Field(description="The page's access token; `vidd accounts facebook` lists them.")
-
-    @field_validator("token")
-    @classmethod
-    def _one_line(cls, value: SecretStr) -> SecretStr:
-        token = value.get_secret_value().strip()
-        if not token.isascii() or not token.isprintable():
-            raise ValueError("a token is one line of ASCII")
-        return SecretStr(token)
-
-    page: str | None = Field(None, pattern=r"^\d+$", description="The page's id, digits only.")
-    app_secret: SecretStr | None = Field(
-        None, description="Secret of the app the token was made by; where it is set, every call is proved by it."
-    )
-    version: str = Field("v26.0", pattern=r"^v\d+\.\d+$", description="Version of the Graph API.")
-    url: str = Field("https://graph.facebook.com", pattern=_ADDRESS, description="Address of the Graph API.")
-    video_url: str = Field(
-        "https://graph-video.facebook.com", pattern=_ADDRESS, description="Address that videos are uploaded to."
-    )
-    ca: Path | None = Field(None, description="File of certificates to trust besides the system's.")
-    connect_timeout: Duration = Field(15.0, gt=0, description="Longest time to wait for a connection.")
-    read_timeout: Duration = Field(120.0, gt=0, description="Longest silence in the middle of a call.")
+_PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Part of a file on its way: `pieces` yield `size` bytes in all."""
+    """Part of a file to upload: `pieces` yield `size` bytes in all."""
 
     pieces: AsyncIterator[bytes | bytearray]
     size: int
@@ -73,7 +42,10 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Graph:
-    """An account with a session open, made by `graph`. `name` is the account's, for sentences."""
+    """An account with an open session, made by `graph`. `name` is the account's, for sentences.
+
+    `wait_after_400` is in seconds.
+    """
 
     web: aiohttp.ClientSession
     account: Account
@@ -83,40 +55,38 @@ class Graph:
 
     @property
     def page(self) -> str:
-        """The page's id; Refused where the account names none."""
+        """The page's id. Raises Refused where the account names none."""
         if self.account.page is None:
-            raise Refused(f"The account {self.name!r} names no page: set page of [accounts.{self.name}].")
+            raise Refused(
+                f"The account {self.name!r} names no page: set page of [accounts.{self.name}].",
+                code=FaultCode.BAD_SETTINGS,
+            )
         return self.account.page
 
     async def get(self, path: str, *, doing: str, **params: str) -> dict[str, Any]:
-        """Ask; it is repeated a little while the other side fails. GraphError where it is refused."""
-
-        async def once() -> dict[str, Any]:
-            return await self._patiently("GET", f"{self.account.url}/{self.account.version}/{path}", doing, params)
-
-        return await retry(once, sleep=self.clock.sleep)
+        """Read a node or edge, retrying a few times. Raises GraphError where Facebook rejects the call."""
+        return await self._retry("GET", path, doing, params)
 
     async def change(self, method: str, path: str, *, doing: str, **form: str) -> dict[str, Any]:
-        """Change or delete a node, which may be repeated, and is. GraphError where it is refused."""
-
-        async def once() -> dict[str, Any]:
-            return await self._patiently(method, f"{self.account.url}/{self.account.version}/{path}", doing, form)
-
-        return await retry(once, sleep=self.clock.sleep)
+        """Change or delete a node, retrying a few times. Raises GraphError where Facebook rejects the call."""
+        return await self._retry(method, path, doing, form)
 
     async def upload(
         self, form: Mapping[str, str], *, page: str, doing: str, chunk: Chunk | None = None, commits: bool = False
     ) -> dict[str, Any]:
-        """One call of an upload's phase, once. GraphError where it is refused."""
+        """Send one call of an upload's phase, once. Raises GraphError where Facebook rejects it.
+
+        `commits` says that a lost answer leaves the outcome unknown.
+        """
         url = f"{self.account.video_url}/{self.account.version}/{page}/videos"
         return await self._call("POST", url, doing, form, chunk=chunk, commits=commits)
 
     async def listed(self, path: str, *, doing: str, fields: str, most: int) -> AsyncIterator[dict[str, Any]]:
-        """The rows of an edge, page by page, `most` of them."""
+        """The first `most` rows of an edge, read page by page."""
         after: dict[str, str] = {}
         seen = 0
         while seen < most:
-            limit = str(min(_LISTED_AT_ONCE, most - seen))
+            limit = str(min(_PAGE_SIZE, most - seen))
             answer = await self.get(path, doing=doing, fields=fields, limit=limit, **after)
             rows = answer.get("data", [])
             for row in rows:
@@ -128,20 +98,24 @@ class Graph:
                 return
             after = {"after": cursor}
 
-    def fate(self, error: GraphError, doing: str, *, commits: bool = False) -> Fault:
-        """What an error means for who asked."""
-        return fate_of(
+    def fault(self, error: GraphError, doing: str, *, commits: bool = False) -> Fault:
+        """The fault for an error."""
+        return fault_of(
             error, doing, account=self.name, now=self.clock.now(), wait_after_400=self.wait_after_400, commits=commits
         )
 
-    async def _patiently(self, method: str, url: str, doing: str, form: Mapping[str, str]) -> dict[str, Any]:
-        """A call whose passing failures are RetryLater at once, so that it can be repeated."""
-        try:
-            return await self._call(method, url, doing, form)
-        except GraphError as error:
-            if error.status >= 500 or error.transient:
-                raise self.fate(error, doing) from error
-            raise
+    async def _retry(self, method: str, path: str, doing: str, form: Mapping[str, str]) -> dict[str, Any]:
+        url = f"{self.account.url}/{self.account.version}/{path}"
+
+        async def attempt() -> dict[str, Any]:
+            try:
+                return await self._call(method, url, doing, form)
+            except GraphError as error:
+                if error.status >= 500 or error.transient:
+                    raise self.fault(error, doing) from error
+                raise
+
+        return await retry(attempt, sleep=self.clock.sleep)
 
     async def _call(
         self,
@@ -155,69 +129,71 @@ class Graph:
     ) -> dict[str, Any]:
         token = self.account.token.get_secret_value()
         headers = {"Authorization": f"Bearer {token}"}
-        given = dict(form)
+        fields = dict(form)
         if self.account.app_secret is not None:
             secret = self.account.app_secret.get_secret_value()
-            given["appsecret_proof"] = hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
-        how: dict[str, Any] = {"params": given} if method != "POST" else {"data": given}
-        with _answered(doing, commits=commits):
+            fields["appsecret_proof"] = hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
+        content: dict[str, Any] = {"params": fields} if method != "POST" else {"data": fields}
+        with _connection_errors(doing, commits=commits):
             async with asyncio.timeout(None) as limit:
                 if chunk is not None:
-                    headers |= (body := _Multipart(given, chunk, IdleTimeout(limit, self.account.read_timeout))).headers
-                    how = {"data": body.pieces()}
-                async with self.web.request(method, url, headers=headers, allow_redirects=False, **how) as answer:
+                    headers |= (
+                        body := _Multipart(fields, chunk, IdleTimeout(limit, self.account.read_timeout))
+                    ).headers
+                    content = {"data": body.pieces()}
+                async with self.web.request(method, url, headers=headers, allow_redirects=False, **content) as answer:
                     text = await answer.text(errors="replace")
         try:
-            said = json.loads(text)
+            parsed = json.loads(text)
         except ValueError:
-            said = None
-        if answer.status != 200 or not isinstance(said, dict) or "error" in said:
-            error = graph_error(answer.status, said, answer.headers)
-            # A malformed token is quoted by the answer that complains of it.
+            parsed = None
+        if answer.status != 200 or not isinstance(parsed, dict) or "error" in parsed:
+            error = graph_error(answer.status, parsed, answer.headers)
+            # The answer about a malformed token quotes it.
             error.message = error.message.replace(token, "…")
             raise error
-        return said
+        return parsed
 
 
 class _Multipart:
-    """A form with a chunk of a file in it, whose length is known before (RFC 7578).
+    """A form with a chunk of a file, whose length is known beforehand (RFC 7578).
 
-    While it goes out nothing comes back, so `silence` is broken by every piece that was taken.
+    Nothing comes back while it is sent, so every piece that was taken touches `timeout`.
     """
 
-    def __init__(self, form: Mapping[str, str], chunk: Chunk, silence: IdleTimeout) -> None:
+    def __init__(self, form: Mapping[str, str], chunk: Chunk, timeout: IdleTimeout) -> None:
         boundary = uuid4().hex
         fields = "".join(
             f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
             for name, value in form.items()
         )
-        named = 'Content-Disposition: form-data; name="video_file_chunk"; filename="chunk"'
-        self._head = f"{fields}--{boundary}\r\n{named}\r\nContent-Type: application/octet-stream\r\n\r\n".encode()
+        disposition = 'Content-Disposition: form-data; name="video_file_chunk"; filename="chunk"'
+        self._head = f"{fields}--{boundary}\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n".encode()
         self._tail = f"\r\n--{boundary}--\r\n".encode()
-        self._chunk, self._silence = chunk, silence
+        self._chunk, self._timeout = chunk, timeout
         self.headers = {
             "Content-Type": f"multipart/form-data; boundary={boundary}",
             "Content-Length": str(len(self._head) + chunk.size + len(self._tail)),
         }
 
     async def pieces(self) -> AsyncIterator[bytes | bytearray]:
-        """The body."""
+        """The body, piece by piece."""
         yield self._head
         async for piece in self._chunk.pieces:
-            self._silence.touch()
+            self._timeout.touch()
             yield piece
         yield self._tail
 
 
 @contextmanager
-def _answered(doing: str, *, commits: bool) -> Iterator[None]:
+def _connection_errors(doing: str, *, commits: bool) -> Iterator[None]:
     try:
         with map_errors(doing):
             yield
     except RetryLater as fault:
         if commits and not isinstance(fault.__cause__, aiohttp.ClientConnectorError):
             raise OutcomeUnknown(
-                f"The connection was lost in the middle of {doing}: look whether it is there."
+                f"The connection was lost in the middle of {doing}: look at the page whether the video is there."
             ) from fault
         raise
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import printable
-from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
+from vidd.errors import Fault, FaultCode, OutcomeUnknown, Refused, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,13 +35,13 @@ _FILE = {1363022: "it is smaller than 1 KB", 1363023: "it is too large", 1363031
 _WAIT_WHEN_BUSY = 300.0
 
 
-class Wait400(RetryLater):
-    """A 400 that says nothing more: it waits for hours, and what was begun is begun anew."""
+class UnexplainedError(RetryLater):
+    """A 400 without a known code: vidd waits for hours, then begins the upload anew."""
 
 
 @dataclass
 class GraphError(Exception):
-    """An answer that is no success. `wait` is how long the other side asks to be let alone, in seconds."""
+    """An answer that is no success. `wait` is how long Facebook asks to wait, in seconds."""
 
     status: int
     code: int = 0
@@ -52,34 +52,34 @@ class GraphError(Exception):
     wait: float | None = None
 
     @property
-    def said(self) -> str:
-        """The numbers by which Meta's reference explains it, and its words."""
-        numbers = "/".join(str(one) for one in (self.code or self.status, self.subcode) if one)
+    def summary(self) -> str:
+        """The numbers under which Meta's reference lists the error, and its message."""
+        numbers = "/".join(str(number) for number in (self.code or self.status, self.subcode) if number)
         return f"{numbers}: {printable(self.message, 200).rstrip('.')}" if self.message else numbers
 
     @property
     def bad_token(self) -> bool:
-        """Whether the token is not accepted: it expired, was revoked, or is none."""
+        """Whether the token is invalid: expired, revoked, or malformed."""
         return self.code in _TOKEN
 
     @property
     def lacks_right(self) -> bool:
-        """Whether the token is good but lacks a permission."""
+        """Whether the token is valid but lacks a permission."""
         return self.code in _RIGHTS
 
     @property
     def absent(self) -> bool:
-        """Whether the node that was asked for is not there, or not for this token."""
+        """Whether the node does not exist, or not for this token."""
         return self.status == 404 or self.code in _NO_SUCH or (self.code == 100 and self.subcode == 33)
 
     @property
     def session_gone(self) -> bool:
-        """Whether the upload session is unknown, expired or used."""
+        """Whether the upload session is unknown, expired or used up."""
         return self.subcode == _SESSION_GONE
 
     @property
     def offsets(self) -> tuple[int, int] | None:
-        """Where the upload stands, as the answer to a wrong offset says it."""
+        """The next offsets of the upload, from the answer to a wrong offset; None in other answers."""
         if self.subcode != _WRONG_OFFSET:
             return None
         try:
@@ -89,12 +89,12 @@ class GraphError(Exception):
 
 
 def graph_error(status: int, body: Any, headers: Mapping[str, str]) -> GraphError:
-    """The error in an answer; one without any says no more than its status."""
-    said = body.get("error") if isinstance(body, dict) else None
-    wait = _regained(headers)
-    if not isinstance(said, dict):
+    """The error in an answer; without a body it has only the status."""
+    fields = body.get("error") if isinstance(body, dict) else None
+    wait = _wait_of(headers)
+    if not isinstance(fields, dict):
         return GraphError(status if status >= 400 else 502, wait=wait)
-    data = said.get("error_data")
+    data = fields.get("error_data")
     if isinstance(data, str):
         try:
             data = json.loads(data)
@@ -102,21 +102,21 @@ def graph_error(status: int, body: Any, headers: Mapping[str, str]) -> GraphErro
             data = {}
     return GraphError(
         max(status, 400),
-        code=_whole(said.get("code")),
-        subcode=_whole(said.get("error_subcode")),
-        message=str(said.get("error_user_msg") or said.get("message") or ""),
-        transient=said.get("is_transient") is True,
+        code=_to_int(fields.get("code")),
+        subcode=_to_int(fields.get("error_subcode")),
+        message=str(fields.get("error_user_msg") or fields.get("message") or ""),
+        transient=fields.get("is_transient") is True,
         data=data if isinstance(data, dict) else {},
         wait=wait,
     )
 
 
-def _whole(value: Any) -> int:
+def _to_int(value: Any) -> int:
     return value if isinstance(value, int) else int(value) if str(value).isdecimal() else 0
 
 
-def _regained(headers: Mapping[str, str]) -> float | None:
-    """Seconds until the quota is given anew (X-Business-Use-Case-Usage holds minutes), or of Retry-After."""
+def _wait_of(headers: Mapping[str, str]) -> float | None:
+    """Seconds from Retry-After, or until the quota is renewed (X-Business-Use-Case-Usage holds minutes)."""
     if headers.get("Retry-After", "").isdecimal():
         return float(headers["Retry-After"])
     try:
@@ -127,67 +127,81 @@ def _regained(headers: Mapping[str, str]) -> float | None:
     return max(minutes, default=0.0) * 60 or None
 
 
-def fate_of(
+def fault_of(
     error: GraphError, doing: str, *, account: str, now: datetime, wait_after_400: float, commits: bool = False
 ) -> Fault:
-    """The fate of an error at `doing`. `commits` says that a failure in the middle leaves a doubt."""
-    if fault := _passing(error, doing, commits=commits) or _refusal(error, doing, account):
+    """The fault for an error at `doing`. `commits` says that a failure in the middle leaves the outcome unknown."""
+    if fault := _temporary(error, doing, commits=commits) or _refusal(error, doing, account):
         return fault
     if error.status == 400:
         until = (now + timedelta(seconds=wait_after_400)).strftime("%Y-%m-%d %H:%M UTC")
-        return Wait400(
-            f"Facebook answered 400 ({error.said}) at {doing}; it goes on at {until}, as often as [retry] allows.",
+        return UnexplainedError(
+            f"Facebook answered 400 ({error.summary}) at {doing}; vidd will retry at {until}, as often as [retry] allows.",
             after=wait_after_400,
+            code=FaultCode.REJECTED,
         )
-    return Refused(f"Facebook refused {doing} ({error.said}): correct what it names.")
+    return Refused(f"Facebook rejected {doing} ({error.summary}): correct what it names.", code=FaultCode.REJECTED)
 
 
-def _passing(error: GraphError, doing: str, *, commits: bool) -> Fault | None:
+def _temporary(error: GraphError, doing: str, *, commits: bool) -> Fault | None:
     if error.bad_token:
         return None
     if error.code in _BUSY or error.status == 429:
         return RetryLater(
-            f"Facebook's quota is used up ({error.said}) at {doing}; it is tried again.",
+            f"Facebook's quota is used up ({error.summary}) at {doing}; vidd will retry.",
             after=error.wait or _WAIT_WHEN_BUSY,
             counts=False,
+            code=FaultCode.QUOTA,
         )
     if error.code in _FAILED or error.status >= 500 or error.transient:
         if commits:
-            return OutcomeUnknown(f"Facebook failed ({error.said}) in the middle of {doing}: look whether it is there.")
-        return RetryLater(f"Facebook failed ({error.said}) at {doing}; it is tried again.", after=error.wait)
+            return OutcomeUnknown(
+                f"Facebook failed ({error.summary}) in the middle of {doing}: look at the page whether the video is there."
+            )
+        return RetryLater(f"Facebook failed ({error.summary}) at {doing}; vidd will retry.", after=error.wait)
     if error.subcode in _SEND_AGAIN or error.subcode == _WRONG_OFFSET:
-        return RetryLater(f"Facebook did not get all of the bytes ({error.said}) at {doing}; they are sent again.")
+        return RetryLater(f"Facebook did not get all bytes ({error.summary}) at {doing}; vidd will send them again.")
     return None
 
 
 def _refusal(error: GraphError, doing: str, account: str) -> Refused | None:
     if error.bad_token:
         return Refused(
-            f"Facebook does not accept the token of the account {account!r} ({error.said}) for {doing}: get a new "
-            f"one (`vidd accounts facebook` lists them) and set the token of [accounts.{account}]."
+            f"Facebook does not accept the token of the account {account!r} ({error.summary}) for {doing}: get a new "
+            f"one (`vidd accounts facebook` lists them) and set the token of [accounts.{account}].",
+            code=FaultCode.UNAUTHORIZED,
         )
     if "appsecret_proof" in error.message or error.code == _SIGNATURE:
-        return Refused(f"Facebook wants another proof of the app for {doing}: correct app_secret of {account!r}.")
+        return Refused(
+            f"Facebook does not accept the proof of the app for {doing}: correct app_secret of {account!r}.",
+            code=FaultCode.UNAUTHORIZED,
+        )
     return _refusal_of_page(error, doing, account)
 
 
 def _refusal_of_page(error: GraphError, doing: str, account: str) -> Refused | None:
     if error.lacks_right or error.subcode == _NO_RIGHT_TO_UPLOAD:
         return Refused(
-            f"The account {account!r} may not do this at Facebook ({error.said}): {doing}. Give its token's owner "
-            "the right to create content (pages_manage_posts), or correct page and token of the account."
+            f"The account {account!r} may not do this at Facebook ({error.summary}): {doing}. Give its token's owner "
+            "the right to create content (pages_manage_posts), or correct page and token of the account.",
+            code=FaultCode.FORBIDDEN,
         )
     if error.code == _MOVED:
         return Refused(
-            f"The page of the account {account!r} has moved ({error.said}), which {doing} needs: set its new page."
+            f"The page of the account {account!r} has moved ({error.summary}), which {doing} needs: set its new page.",
+            code=FaultCode.BAD_SETTINGS,
         )
     if error.subcode in _FILE:
-        return Refused(f"Facebook does not take the file at {doing}: {_FILE[error.subcode]}; send another one.")
+        return Refused(f"Facebook does not accept the file at {doing}: {_FILE[error.subcode]}; send another file.")
     if error.code in _VERSION:
-        return Refused(f"Facebook no longer knows this version of its API ({error.said}): set version of {account!r}.")
+        return Refused(
+            f"Facebook no longer supports this version of its API ({error.summary}): set version of {account!r}.",
+            code=FaultCode.BAD_SETTINGS,
+        )
     if error.absent:
         return Refused(
-            f"There is nothing for the account {account!r} at {doing} ({error.said}): it was deleted, or the "
-            "account's page is wrong."
+            f"There is nothing for the account {account!r} at {doing} ({error.summary}): it was deleted, or the "
+            "account's page is wrong.",
+            code=FaultCode.NOT_FOUND,
         )
     return None

@@ -1,4 +1,4 @@
-"""What became of a video that was asked to be published: whether it is there, and whether Facebook has processed it."""
+"""Finds a video that vidd asked Facebook to publish, and waits until Facebook has processed it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from vidd.aio.poll_clock import observed_for
-from vidd.errors import OutcomeUnknown, Refused, RetryLater
-from vidd.integrations.facebook.video import Film, look, marked
+from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
+from vidd.integrations.facebook.video import Video, find_marked, get_video
 from vidd.model.publication import Receipt
 from vidd.settings.types import Duration, Options
 
@@ -21,63 +21,70 @@ if TYPE_CHECKING:
 
 
 class WatchOptions(Options):
-    """The settings of a publication to Facebook that speak of looking for the video."""
+    """The settings for finding the video and waiting for its processing."""
 
     settle: Duration = Field(
-        120.0, ge=0, description="How long after the last byte it is not yet believed that a video is not there."
+        120.0,
+        ge=0,
+        description="How late Facebook's lists may be: only after it does vidd take what they lack as absent.",
     )
     look_again: Duration = Field(30.0, gt=0, description="Time between two looks at a video that is being processed.")
     processing: Duration = Field(86400.0, gt=0, description="Longest processing; then a person must look.")
     recent: int = Field(200, gt=0, description="How many of the page's last videos are looked through for the marker.")
 
 
-async def found(options: WatchOptions, api: Graph, token: Mapping[str, Any], *, labels: bool) -> Film | None:
+async def find_video(options: WatchOptions, api: Graph, token: Mapping[str, Any], *, labels: bool) -> Video | None:
     """The video, if its upload was finished: by its id, then by its marker in the page's last videos."""
     marker = token["marker"]
-    film = await look(api, token["video"], labels=labels)
-    if film is not None and (film.taken_up or film.failed or marker in film.labels or marker in film.description):
-        return film
-    return await marked(api, token["page"], marker, labels=labels, most=options.recent)
+    video = await get_video(api, token["video"], labels=labels)
+    if video is not None and (
+        video.is_finished or video.failed or marker in video.labels or marker in video.description
+    ):
+        return video
+    return await find_marked(api, token["page"], marker, labels=labels, most=options.recent)
 
 
-def age(context: PublishContext, token: Mapping[str, Any]) -> float:
-    """Seconds since the video was asked to be published."""
+def seconds_since_finish(context: PublishContext, token: Mapping[str, Any]) -> float:
+    """Seconds since vidd asked Facebook to publish the video."""
     return (context.tools.clock.now() - datetime.fromisoformat(token["finish"])).total_seconds()
 
 
-async def outcome(
-    options: WatchOptions, context: PublishContext, token: Mapping[str, Any], film: Film | None
+async def await_processing(
+    options: WatchOptions, context: PublishContext, token: Mapping[str, Any], video: Video | None
 ) -> Receipt:
-    """The receipt once it is processed; else the wait for that, or the end of it."""
-    if film is not None and film.ready:
-        return receipt_of(token, film)
-    video = film.id if film else token["video"]
-    if film is not None and film.failed:
-        # A person who corrects what was wrong and tries again wants another upload, not this answer once more.
+    """The receipt once Facebook has processed the video; else raises the wait for that, or the fault that ends it."""
+    if video is not None and video.ready:
+        return make_receipt(token, video)
+    name = video.id if video else token["video"]
+    if video is not None and video.failed:
+        # A person who corrects the file and retries wants another upload, not this answer once more.
         await context.checkpoint({})
         raise Refused(
-            f"Facebook could not process the video {video} ({film.failed}): correct the file and retry; what is left of "
-            "it can be deleted from the page."
+            f"Facebook could not process the video {name} ({video.failed}): correct the file and retry; what is left of "
+            "the video can be deleted from the page."
         )
-    seconds, seen = observed_for(token, context.tools.clock.now(), options.look_again)
-    await context.checkpoint(seen)
+    seconds, observed = observed_for(token, context.tools.clock.now(), options.look_again)
+    await context.checkpoint(observed)
     if seconds > options.processing:
         raise OutcomeUnknown(
-            f"Facebook has been processing the video {video} since {token['finish'][:16]}: look at the page "
+            f"Facebook has been processing the video {name} since {token['finish'][:16]}: look at the page "
             f"{token['page']}, whether it can be seen there."
         )
     raise RetryLater(
-        f"Facebook is processing the video {video}; it is looked at again.", after=options.look_again, counts=False
+        f"Facebook is processing the video {name}; vidd will look again.",
+        after=options.look_again,
+        counts=False,
+        code=FaultCode.PENDING,
     )
 
 
-def receipt_of(token: Mapping[str, Any], film: Film) -> Receipt:
-    """The receipt for a video as it is seen."""
+def make_receipt(token: Mapping[str, Any], video: Video) -> Receipt:
+    """The receipt for a video as Facebook shows it."""
     facts = {
-        "video": film.id,
+        "video": video.id,
         "page": token["page"],
         "account": token["account"],
-        "title": film.title,
-        "published": film.published,
+        "title": video.title,
+        "published": video.published,
     }
-    return Receipt(url=film.url(token["page"]), facts=facts)
+    return Receipt(url=video.url(token["page"]), facts=facts)

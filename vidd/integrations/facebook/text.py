@@ -1,4 +1,4 @@
-"""What a video on a page is called, what is said of it, and the marker that says which job's it is."""
+"""Title, description and marker of a video on a page."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LONGEST_TITLE = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """`published` says whether everybody sees the video; `label` is one that only the page's people see."""
+class VideoText:
+    """`published` says whether everybody sees the video; `label` is a label that only the page's people see."""
 
     title: str
     description: str
@@ -27,35 +27,35 @@ class Words:
 
     @property
     def form(self) -> dict[str, str]:
-        """What a finished upload is given (…/docs/graph-api/reference/page/videos, custom_labels are not published)."""
-        given = {"title": self.title, "description": self.description, "published": json.dumps(self.published)}
-        return given | ({"custom_labels": json.dumps([self.label])} if self.label else {})
+        """The form fields that finish an upload (…/docs/graph-api/reference/page/videos; custom_labels are not public)."""
+        fields = {"title": self.title, "description": self.description, "published": json.dumps(self.published)}
+        return fields | ({"custom_labels": json.dumps([self.label])} if self.label else {})
 
 
 def marker_of(context: PublishContext) -> str:
-    """A word for this job, publisher and edition; a label may have no more than 25 characters."""
+    """The word by which vidd finds the video of a job, publisher and revision; a label has at most 25 characters."""
     about = f"{context.job.id}/{context.publication.name}/{context.publication.edition}"
     return f"#vidd{hashlib.sha256(about.encode()).hexdigest()[:16]}"
 
 
-def words_of(
+def make_text(
     context: PublishContext, *, title: str, description: str, published: bool, marker: str, label: bool
-) -> Words:
-    """Title and description by their templates, from the facts of the steps or else from the talk.
+) -> VideoText:
+    """Title and description from their templates, with the facts of the steps or else those of the talk.
 
-    Without `label` the marker is the description's last line. Refused where a template names an unknown field.
+    Without `label` the marker is the description's last line. Raises Refused where a template names an unknown field.
     """
     talk = context.talk
     speakers = names_in_words(
         [" ".join(speaker.name.split()) for speaker in talk.speakers if speaker.name] if talk else []
     )
-    told = "\n\n".join(part for part in (speakers, talk.description.strip() if talk else "") if part)
-    fields = fields_of(context.job, talk, {"speakers": speakers, "description": told, **context.facts})
+    default = "\n\n".join(part for part in (speakers, talk.description.strip() if talk else "") if part)
+    fields = fields_of(context.job, talk, {"speakers": speakers, "description": default, **context.facts})
     fields["title"] = title_among(fields)
-    named = " ".join(render(title, fields).split()) or fields["name"]
-    if len(named) > _LONGEST_TITLE:
-        named = f"{named[: _LONGEST_TITLE - 1]}…"
-    said = render(description, fields).replace("\r\n", "\n").strip()
+    shown = " ".join(render(title, fields).split()) or fields["name"]
+    if len(shown) > _LONGEST_TITLE:
+        shown = f"{shown[: _LONGEST_TITLE - 1]}…"
+    body = render(description, fields).replace("\r\n", "\n").strip()
     if not label:
-        said = f"{said}\n\n{marker}".strip()
-    return Words(named, said, published and not (talk and talk.private), marker if label else None)
+        body = f"{body}\n\n{marker}".strip()
+    return VideoText(shown, body, published and not (talk and talk.private), marker if label else None)

@@ -1,147 +1,108 @@
-"""Signing in at Google: short tokens for a refresh token (RFC 6749, 6) or for a service account's key (RFC 7523).
-
-One token per account and scopes is kept and renewed a minute before its end; who asks meanwhile shares the request.
-"""
+"""Access tokens for a refresh token (RFC 6749, 6) or for a service account's key (RFC 7523)."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-import aiohttp
 from google.auth import crypt, jwt
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import SecretStr
 
 from vidd.aio.retry import retry
-from vidd.errors import Refused, RetryLater
-from vidd.settings.types import Duration, Options
-from vidd.transfer.http import idle_timeout, map_errors, retry_after, ssl_context
+from vidd.errors import RetryLater
+from vidd.integrations.google.errors import bad_key, sign_in_refusal
+from vidd.transfer.http import map_errors, retry_after
 
 if TYPE_CHECKING:
+    from vidd.integrations.google.account import GoogleAccount
     from vidd.ports import Clock
 
 _TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
-# Google wants this audience whatever the address it is asked at (Using OAuth 2.0 for Server to Server Applications).
+# Google expects this audience whatever address it is asked at (Using OAuth 2.0 for Server to Server Applications).
 _AUDIENCE = _TOKEN_URL
-# Before 3.12.8 Python waits half a minute for the farewell of TLS where the other side has stopped reading.
-_LINGERS = sys.version_info < (3, 12, 8)
-_EARLY = timedelta(seconds=60)
-_ASSERTION = 3600
-
-
-# Most requests have a session of their own, and reading the system's authorities takes tens of milliseconds.
-_trust = lru_cache(maxsize=8)(ssl_context)
-
-
-class GoogleAccount(Options):
-    """Who we are at Google: a person who signed in once, or a service account. Kinds add their own settings."""
-
-    client_id: str | None = Field(None, description="The OAuth client's id.")
-    client_secret: SecretStr | None = Field(None, description="The OAuth client's secret.")
-    refresh_token: SecretStr | None = Field(None, description="What signing in once gave, for all times after.")
-    service_account: SecretStr | None = Field(
-        None, description="A service account's key, the whole JSON; service_account_file names the file instead."
-    )
-    token_url: str | None = Field(
-        None, pattern=r"^https?://[^\s@]+$", description="Where tokens are given; Google's own by default."
-    )
-    ca: Path | None = Field(None, description="File of certificates to trust besides the system's.")
-    connect_timeout: Duration = Field(15.0, gt=0, description="Longest time to wait for a connection.")
-    read_timeout: Duration = Field(60.0, gt=0, description="Longest silence in the middle of an answer.")
-
-    @field_validator("client_secret", "refresh_token")
-    @classmethod
-    def _one_line(cls, value: SecretStr | None) -> SecretStr | None:
-        return None if value is None else SecretStr(value.get_secret_value().strip())
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> GoogleAccount:
-        person = (self.client_id, self.client_secret, self.refresh_token)
-        if self.service_account is None and None in person:
-            raise ValueError("give client_id, client_secret and refresh_token, or service_account")
-        if self.service_account is not None and person != (None, None, None):
-            raise ValueError("give either client_id, client_secret and refresh_token, or service_account, not both")
-        return self
-
-    @property
-    def who(self) -> tuple[object, ...]:
-        """What tells accounts apart whose tokens must not be mixed."""
-        return (self.client_id, self.client_secret, self.refresh_token, self.service_account, self.token_url)
-
-    def session(self) -> aiohttp.ClientSession:
-        """A session with the account's timeouts and authorities.
-
-        One who makes it for a single request loses none to a server that hangs up on a connection left idle. aiohttp
-        repeats GET, PUT and DELETE once by itself, whatever the connection, but no stream it has begun to read.
-        """
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_trust(self.ca), enable_cleanup_closed=_LINGERS),
-            timeout=idle_timeout(self.connect_timeout, self.read_timeout),
-        )
+_RENEW_BEFORE = timedelta(seconds=60)
+_ASSERTION_LIFETIME = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class AccessToken:
+    """A token and when it expires."""
+
     token: SecretStr
     until: datetime
 
 
-_Key = tuple[object, ...]
-_kept: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, asyncio.Task[_Given]]] = WeakKeyDictionary()
+class TokenCache:
+    """The access tokens of one daemon, by account and scopes; callers who ask at the same time share one request."""
+
+    def __init__(self) -> None:
+        self._requests: dict[tuple[object, ...], asyncio.Task[AccessToken]] = {}
+
+    async def token(self, tokens: Tokens, *, instead_of: str | None = None) -> str:
+        """A token for these accounts and scopes, renewed a minute before it expires."""
+        key = (*tokens.account.identity, *tokens.scopes)
+        request = self._requests.get(key)
+        if request is None or (request.done() and not _is_valid(request, tokens.clock.now(), instead_of)):
+            request = asyncio.create_task(tokens.request(), name=f"token of {tokens.name}")
+            self._requests[key] = request
+        # A cancelled caller must not take the token from the others who wait for it.
+        return (await asyncio.shield(request)).token.get_secret_value()
+
+    async def close(self) -> None:
+        """Cancel the requests that are under way."""
+        requests, self._requests = list(self._requests.values()), {}
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+
+
+def _is_valid(request: asyncio.Task[AccessToken], now: datetime, rejected: str | None) -> bool:
+    if request.cancelled() or request.exception() is not None:
+        return False
+    given = request.result()
+    return given.until > now + _RENEW_BEFORE and given.token.get_secret_value() != rejected
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of one account for some scopes. `name` is the account's, for sentences."""
+    """The access tokens of one account for some scopes. `name` is the account's, for sentences."""
 
     name: str
     account: GoogleAccount
     scopes: tuple[str, ...]
     clock: Clock
+    cache: TokenCache
 
     async def token(self, *, instead_of: str | None = None) -> str:
-        """A token that holds for a minute at least, and is another than `instead_of`, which was turned down."""
-        asked = _kept.setdefault(asyncio.get_running_loop(), {})
-        key = (*self.account.who, *self.scopes)
-        running = asked.get(key)
-        if running is None or (running.done() and not self._holds(running, instead_of)):
-            running = asked[key] = asyncio.create_task(self._ask(), name=f"token of {self.name}")
-        # One who is cancelled must not take the token from the others who wait for it.
-        return (await asyncio.shield(running)).token.get_secret_value()
+        """A token that is valid for another minute at least; a different one than `instead_of`, which was rejected."""
+        return await self.cache.token(self, instead_of=instead_of)
 
-    def _holds(self, asked: asyncio.Task[_Given], turned_down: str | None) -> bool:
-        if asked.cancelled() or asked.exception() is not None:
-            return False
-        given = asked.result()
-        return given.until > self.clock.now() + _EARLY and given.token.get_secret_value() != turned_down
+    async def request(self) -> AccessToken:
+        """Ask Google for a new token."""
+        return await retry(self._request_once, sleep=self.clock.sleep)
 
-    async def _ask(self) -> _Given:
-        return await retry(self._ask_once, sleep=self.clock.sleep)
-
-    async def _ask_once(self) -> _Given:
+    async def _request_once(self) -> AccessToken:
         now = self.clock.now()
         url, form = self._form(now)
         doing = f"the sign-in of the account {self.name} at Google"
         with map_errors(doing):
             async with self.account.session() as session, session.post(url, data=form) as answer:
-                body = _parsed(await answer.read())
+                body = parse_object(await answer.read())
                 after = retry_after(answer.headers.get("Retry-After"), now)
                 status = answer.status
         if status == 429 or status >= 500:
-            raise RetryLater(f"Google answered {status} at {doing}; it is tried again.", after=after)
+            raise RetryLater(f"Google answered {status} at {doing}; vidd will retry.", after=after)
         if status != 200:
-            raise self._refused(str(body.get("error", status)))
-        token, lives = body.get("access_token"), body.get("expires_in")
-        if not isinstance(token, str) or not isinstance(lives, int):
-            raise RetryLater(f"Google's answer to {doing} holds no token; it is tried again.")
-        return _Given(SecretStr(token), now + timedelta(seconds=lives))
+            raise sign_in_refusal(
+                str(body.get("error", status)), self.name, person=self.account.service_account is None
+            )
+        token, lifetime = body.get("access_token"), body.get("expires_in")
+        if not isinstance(token, str) or not isinstance(lifetime, int):
+            raise RetryLater(f"Google's answer to {doing} holds no token; vidd will retry.")
+        return AccessToken(SecretStr(token), now + timedelta(seconds=lifetime))
 
     def _form(self, now: datetime) -> tuple[str, dict[str, str]]:
         account = self.account
@@ -159,46 +120,22 @@ class Tokens:
         try:
             signer = crypt.RSASigner.from_service_account_info(key)  # type: ignore[no-untyped-call]
         except ValueError as error:
-            raise self._bad_key("its private_key cannot be read") from error
-        signed: bytes = jwt.encode(signer, {**claims, "exp": at + _ASSERTION})  # type: ignore[no-untyped-call]
+            raise bad_key(self.name, "its private_key cannot be read") from error
+        signed: bytes = jwt.encode(signer, {**claims, "exp": at + _ASSERTION_LIFETIME})  # type: ignore[no-untyped-call]
         return url, {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": signed.decode()}
 
     def _key(self, secret: SecretStr) -> dict[str, Any]:
-        key = _parsed(secret.get_secret_value().encode())
+        key = parse_object(secret.get_secret_value().encode())
         missing = [name for name in ("client_email", "private_key") if not isinstance(key.get(name), str)]
         if missing:
-            raise self._bad_key(f"it has no {missing[0]}")
+            raise bad_key(self.name, f"it has no {missing[0]}")
         return key
 
-    def _bad_key(self, why: str) -> Refused:
-        return Refused(
-            f"The service account of the account {self.name} is no key as Google gives it ({why}): "
-            f"put the whole JSON file into [accounts.{self.name}] service_account_file."
-        )
 
-    def _refused(self, error: str) -> Refused:
-        name = self.name
-        if error == "invalid_grant" and self.account.service_account is None:
-            return Refused(
-                f"The refresh token of the account {name} was revoked or expired: "
-                f"sign in again and put the new one into [accounts.{name}]."
-            )
-        if error == "invalid_grant":
-            return Refused(
-                f"Google does not take the key of the service account in [accounts.{name}] (invalid_grant): "
-                "it was deleted, or this machine's clock is wrong."
-            )
-        if error in {"invalid_client", "unauthorized_client"}:
-            return Refused(
-                f"Google does not know the client of the account {name} ({error}): "
-                f"correct client_id and client_secret in [accounts.{name}]."
-            )
-        return Refused(f"Google refuses the account {name} to sign in ({error[:80]!a}): correct [accounts.{name}].")
-
-
-def _parsed(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in an answer's body; an empty one where there is none."""
     try:
-        parsed = json.loads(body)
+        parsed = json.loads(body) if body else {}
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}

@@ -1,6 +1,6 @@
-"""Google's resumable uploads: a session's address, chunks of whole 256 KiB, and the question how far it came.
+"""Google's resumable uploads: chunks of whole 256 KiB into a session that can be asked how far it came.
 
-developers.google.com/youtube/v3/guides/using_resumable_upload_protocol. Whoever has the address of a session may send
+developers.google.com/youtube/v3/guides/using_resumable_upload_protocol. Anybody who has a session's address can send
 to it, so sentences never hold it.
 """
 
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.idle_timeout import IdleTimeout
 from vidd.aio.retry import retry
-from vidd.errors import RetryLater
+from vidd.errors import FaultCode, RetryLater
+from vidd.integrations.google.api import Call
+from vidd.integrations.google.errors import SessionGone
 from vidd.transfer.read_ahead import read_chunks
 
 if TYPE_CHECKING:
@@ -25,24 +27,23 @@ if TYPE_CHECKING:
     from vidd.transfer.progress_meter import ProgressMeter
 
 UNIT = 256 * 1024
-_HELD = re.compile(r"bytes=0-(\d+)")
-
-
-class Gone(Exception):
-    """The session is not known any more: it expired, or it ended and was forgotten."""
+_RECEIVED = re.compile(r"bytes=0-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a session came: `made` is what came of it once all bytes were there, else `held` bytes are."""
+class UploadStatus:
+    """How far a session came: `resource` is what the server made of the file once it was complete; else None."""
 
-    held: int = 0
-    made: dict[str, Any] | None = None
+    received: int = 0
+    resource: dict[str, Any] | None = None
 
 
 @dataclass
 class ResumableUpload:
-    """One file on its way. `before_last()` is called before the bytes go out that may complete it."""
+    """The upload of one file. `before_last()` is called before the bytes that may complete it are sent.
+
+    `chunk` is in bytes, `silence` in seconds without progress.
+    """
 
     api: Api
     session: str
@@ -53,40 +54,37 @@ class ResumableUpload:
     silence: float
     before_last: Callable[[], Awaitable[None]]
     doing: str = "sending the video"
-    _held: int = 0
+    _received: int = 0
     _known: bool = False
 
     async def run(self) -> dict[str, Any]:
-        """Send what is missing; what the server made of it. Gone, or a fault once it made no progress for a while."""
-        return await retry(self._advance, sleep=self.api.clock.sleep, attempts=5, reached=lambda: self._held)
+        """Send what is missing; returns the server's resource. Raises SessionGone, or a fault after lasting failure."""
+        return await retry(self._advance, sleep=self.api.clock.sleep, attempts=5, reached=lambda: self._received)
 
     async def _advance(self) -> dict[str, Any]:
         if not self._known:
-            standing = await self._ask()
-            if standing.made is not None:
-                return standing.made
-            self._stand_at(standing.held)
+            status = await upload_status(self.api, self.session, self.size, self.doing)
+            if status.resource is not None:
+                return status.resource
+            self._set_received(status.received)
         while True:
-            standing = await self._send()
-            if standing.made is not None:
-                self._stand_at(self.size)
-                return standing.made
-            before, self._known = self._held, True
-            self._stand_at(standing.held)
-            if self._held <= before:
+            status = await self._send()
+            if status.resource is not None:
+                self._set_received(self.size)
+                return status.resource
+            before, self._known = self._received, True
+            self._set_received(status.received)
+            if self._received <= before:
                 self._known = False
-                raise RetryLater(f"Google took none of the bytes at {self.doing}; they are sent again.")
+                raise RetryLater(f"Google took none of the bytes at {self.doing}; vidd will send them again.")
 
-    async def _ask(self) -> Standing:
-        return await standing_of(self.api, self.session, self.size, self.doing)
-
-    def _stand_at(self, held: int) -> None:
-        self._held = held
-        self.meter.done = held
+    def _set_received(self, received: int) -> None:
+        self._received = received
+        self.meter.done = received
         self.meter.report()
 
-    async def _send(self) -> Standing:
-        first, end = self._held, min(self.size, self._held + self.chunk)
+    async def _send(self) -> UploadStatus:
+        first, end = self._received, min(self.size, self._received + self.chunk)
         if end == self.size:
             await self.before_last()
         headers = {"Content-Length": str(end - first), "Content-Range": f"bytes {first}-{end - 1}/{self.size}"}
@@ -94,47 +92,49 @@ class ResumableUpload:
         file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             async with asyncio.timeout(self.silence) as limit:
-                body = self._bytes(file, first, end, IdleTimeout(limit, self.silence))
-                answer = await self.api.exchange("PUT", self.session, doing=self.doing, data=body, headers=headers)
+                data = self._bytes(file, first, end, IdleTimeout(limit, self.silence))
+                answer = await self.api.exchange(Call("PUT", self.session, self.doing, data=data, headers=headers))
         except TimeoutError:
             raise RetryLater(
-                f"Google took no bytes for {self.silence:.0f} s at {self.doing}; it goes on later."
+                f"Google took no bytes for {self.silence:.0f} s at {self.doing}; vidd will continue later.",
+                code=FaultCode.STALLED,
             ) from None
         finally:
             os.close(file)
-        return _standing(self.api, answer, self.size, self.doing)
+        return _parse_status(self.api, answer, self.size, self.doing)
 
-    async def _bytes(self, file: int, first: int, end: int, silence: IdleTimeout) -> AsyncIterator[bytes | bytearray]:
+    async def _bytes(self, file: int, first: int, end: int, timeout: IdleTimeout) -> AsyncIterator[bytes | bytearray]:
         async for data in read_chunks(file, first, end, name=self.path.name):
             yield data
             self.meter.add(len(data))
-            silence.touch()
+            timeout.touch()
 
 
-async def standing_of(api: Api, session: str, size: int, doing: str) -> Standing:
-    """Ask a session how far it came; Gone where it is not known."""
+async def upload_status(api: Api, session: str, size: int, doing: str) -> UploadStatus:
+    """Ask a session how far it came. Raises SessionGone where it is no longer known."""
+    call = Call("PUT", session, doing, data=b"", headers={"Content-Range": f"bytes */{size}"})
 
-    async def once() -> Standing:
-        headers = {"Content-Range": f"bytes */{size}"}
-        answer = await api.exchange("PUT", session, doing=doing, data=b"", headers=headers)
-        return _standing(api, answer, size, doing)
+    async def attempt() -> UploadStatus:
+        return _parse_status(api, await api.exchange(call), size, doing)
 
-    return await retry(once, sleep=api.clock.sleep)
+    return await retry(attempt, sleep=api.clock.sleep)
 
 
-def _standing(api: Api, answer: Answer, size: int, doing: str) -> Standing:
+def _parse_status(api: Api, answer: Answer, size: int, doing: str) -> UploadStatus:
     if answer.status in {200, 201}:
         if not isinstance(answer.body.get("id"), str):
-            raise RetryLater(f"Google's answer at {doing} says that all is there, but not as what; it is asked again.")
-        return Standing(size, answer.body)
+            raise RetryLater(
+                f"Google's answer at {doing} says that the upload is complete but names no id; vidd will ask again."
+            )
+        return UploadStatus(size, answer.body)
     if answer.status == 308:
-        match = _HELD.fullmatch(answer.headers.get("Range", ""))
-        held = int(match[1]) + 1 if match else 0
-        if held > size:
-            raise RetryLater(f"Google says at {doing} that it holds more bytes than there are; it is asked again.")
-        return Standing(held)
+        match = _RECEIVED.fullmatch(answer.headers.get("Range", ""))
+        received = int(match[1]) + 1 if match else 0
+        if received > size:
+            raise RetryLater(f"Google's answer at {doing} counts more bytes than the file has; vidd will ask again.")
+        return UploadStatus(received)
     if answer.status in {404, 410}:
-        raise Gone
+        raise SessionGone
     if answer.status == 401:
-        raise RetryLater(f"Google wants a new sign-in at {doing}; it goes on with one.")
+        raise RetryLater(f"Google rejected the access token during {doing}; vidd will refresh it and continue.")
     raise api.fault(answer, doing)

@@ -1,7 +1,7 @@
-"""One cell that both vidd and people write: what vidd wrote last, what stands there, what vidd wants.
+"""Decides what to do with a cell that both vidd and people write: a three-way merge of one cell.
 
-A person's word stays, always. vidd goes on where a person left the cell alone or cleared it; where vidd has something
-new to say and a person's word stands there, that is a conflict, which is shown and not decided.
+A person's text always stays. vidd writes where a person left the cell alone or cleared it; where vidd has something new
+to write and a person's text stands there, that is a conflict, which vidd shows and does not decide.
 """
 
 from __future__ import annotations
@@ -12,41 +12,43 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is remembered of a cell. `trying` are texts that vidd set out to write and may have written."""
+class CellRecord:
+    """What vidd remembers of a cell: the text it last wrote, texts it began to write and may have written, the wanted one."""
 
     written: str | None = None
-    trying: tuple[str, ...] = ()
+    attempted: tuple[str, ...] = ()
     wanted: str | None = None
 
     def to_text(self) -> str:
-        """As it is remembered."""
-        return json.dumps([self.written, list(self.trying), self.wanted], ensure_ascii=False)
+        """The JSON list that is remembered."""
+        return json.dumps([self.written, list(self.attempted), self.wanted], ensure_ascii=False)
 
     @classmethod
-    def from_text(cls, text: str | None) -> Known:
-        """The opposite; one that knows nothing where there is no text."""
+    def from_text(cls, text: str | None) -> CellRecord:
+        """Parse such a text; an empty record where there is none."""
         if text is None:
             return cls()
-        written, trying, wanted = json.loads(text)
-        return cls(written, tuple(trying), wanted)
+        written, attempted, wanted = json.loads(text)
+        return cls(written, tuple(attempted), wanted)
 
-    def setting_out(self) -> Known:
-        """Before what is wanted is written: from here on it may stand there."""
-        if self.wanted in {None, "", self.written, *self.trying}:
+    def begin_write(self) -> CellRecord:
+        """The record before vidd writes the wanted text, which from then on may stand in the cell."""
+        if self.wanted in {None, "", self.written, *self.attempted}:
             return self
-        return replace(self, trying=(*self.trying, str(self.wanted)))
+        return replace(self, attempted=(*self.attempted, str(self.wanted)))
 
-    def arrived(self, verdict: Verdict) -> Known:
-        """After the verdict was carried out."""
-        return Known(verdict.stands, (), self.wanted) if verdict.stands is not None else replace(self, trying=())
+    def finish_write(self, verdict: Verdict) -> CellRecord:
+        """The record after the verdict was carried out."""
+        return (
+            CellRecord(verdict.stands, (), self.wanted) if verdict.stands is not None else replace(self, attempted=())
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`write` is what is to be written, if anything; `conflict` what vidd would say where a person's word stays.
+    """`write` is the text to write, if any; `conflict` the text that vidd would write where a person's stays.
 
-    `stands` is what of vidd's stands in the cell afterwards, None where it is a person's.
+    `stands` is vidd's text in the cell afterwards; None where the text is a person's.
     """
 
     write: str | None = None
@@ -54,18 +56,17 @@ class Verdict:
     conflict: str | None = None
 
 
-def merged(known: Known, theirs: str, own: Collection[str] = (), nothing: str = "") -> Verdict:
-    """What to do with a cell in which `theirs` stands.
+def merge_cell(record: CellRecord, theirs: str, own: Collection[str] = (), blank: str = "") -> Verdict:
+    """What to do with a cell that holds the text `theirs`.
 
-    `own` are words that are taken for vidd's where it is not known to have written any; `nothing` says as much as an
-    empty cell.
+    `own` are texts that count as vidd's where no record says that vidd wrote one; `blank` counts as an empty cell.
     """
-    ours = known.wanted
+    ours = record.wanted
     if ours is None:
         return Verdict()
     if theirs == ours:
         return Verdict(stands=ours)
-    vidds = {known.written, *known.trying} - {None}
-    if theirs.strip() in {"", nothing} or theirs in vidds or (known.written is None and theirs in own):
+    vidds = {record.written, *record.attempted} - {None}
+    if theirs.strip() in {"", blank} or theirs in vidds or (record.written is None and theirs in own):
         return Verdict(write=ours, stands=ours)
-    return Verdict(conflict=None if ours == known.written else ours)
+    return Verdict(conflict=None if ours == record.written else ours)

@@ -1,4 +1,4 @@
-"""Where a sheet is: in a file, or in Google Sheets."""
+"""The options that say where a sheet is: in a file, or in Google Sheets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from vidd.integrations.sheet.backends.file import FileBook
+from vidd.integrations.sheet.backends.file import FileBook, SheetFiles
 from vidd.integrations.sheet.backends.google.api import GoogleBook
 from vidd.integrations.sheet.table import Book
 from vidd.ports import Tools
@@ -35,7 +35,7 @@ class SheetOptions(Options):
         return self
 
     def book(self, tools: Tools, id_names: Sequence[str]) -> Book:
-        """The book. Refused where the file is neither .csv nor .xlsx, or the account is not there."""
+        """The book. Raises Refused where the file is neither .csv nor .xlsx, or the account is missing."""
         if self.path is not None:
-            return FileBook(tools.path(self.path), self.tab)
+            return FileBook(tools.path(self.path), tools.shared.get(SheetFiles), self.tab)
         return GoogleBook(self.spreadsheet or "", self.account or "", tools, id_names, self.tab)

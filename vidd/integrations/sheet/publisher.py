@@ -1,6 +1,6 @@
-"""The talk's row in the sheet says how the talk stands, and where it was published.
+"""Writes the status and the links of a talk into its row of the sheet.
 
-Rows are looked for by the talk's id in the sheet as it is at that moment; all who come at once are served by one writing.
+vidd finds the row by the talk's id in the sheet as it is at that moment; concurrent requests go into one writing.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vidd.errors import Refused
-from vidd.integrations.sheet.rows import RowOptions, place_of, receipt_of, with_ids
-from vidd.integrations.sheet.table import places
-from vidd.integrations.sheet.writer import written
+from vidd.integrations.sheet.rows import RowOptions, find_row, require_ids, row_receipt
+from vidd.integrations.sheet.table import talk_rows
+from vidd.integrations.sheet.writer import write_statuses
 from vidd.model.publication import Receipt
 from vidd.model.talk import Status, TalkStatus
 from vidd.ports import PublishContext, Tools
@@ -21,38 +21,38 @@ class Options(RowOptions):
 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
-    """Write `published` and the links. Refused where the talk has no row, or two, or a formula stands in the way."""
+    """Write `published` and the links. Raises Refused where the talk has no row, or two, or a formula is in the way."""
     links = {name: receipt.url for name, receipt in context.receipts.items() if receipt.url}
-    standing = TalkStatus(_talk(context), Status.PUBLISHED, context.link, links)
-    return await written(options, context.tools, [standing], notice=True)
+    talk_status = TalkStatus(_talk(context), Status.PUBLISHED, context.link, links)
+    return await write_statuses(options, context.tools, [talk_status], notice=True)
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """The receipt where the row already says so, None where it does not."""
     links = {name: receipt.url for name, receipt in context.receipts.items() if receipt.url}
-    standing = TalkStatus(_talk(context), Status.PUBLISHED, context.link, links)
+    talk_status = TalkStatus(_talk(context), Status.PUBLISHED, context.link, links)
     book = options.book(context.tools, options.columns.id)
-    place = place_of(await book.read(), standing.talk, options, book)
-    for names, text in options.said(standing):
-        column = place.layout.column(names)
-        if text and (column is None or place.layout.grid.text(place.row, column) != text):
+    row = find_row(await book.read(), talk_status.talk, options, book)
+    for names, text in options.cell_texts(talk_status):
+        column = row.layout.column(names)
+        if text and (column is None or row.layout.grid.text(row.row, column) != text):
             return None
-    return receipt_of(place, {})
+    return row_receipt(row, {})
 
 
-async def follow(options: Options, standings: Sequence[TalkStatus], tools: Tools) -> None:
-    """Make all rows say how their talks stand, in one writing; a talk that has no row, or two, is passed over."""
-    await written(options, tools, standings)
+async def follow(options: Options, statuses: Sequence[TalkStatus], tools: Tools) -> None:
+    """Write the statuses of all talks in one writing; talks that have no row, or two, are left out."""
+    await write_statuses(options, tools, statuses)
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Read the sheet once and say how many talks it has; Refused where it has no id column."""
+    """Read the sheet once and count its talks. Raises Refused where it has no id column."""
     if options.path is not None and not tools.path(options.path).exists():
         return f"{tools.path(options.path)} is not there yet; it must be when the first talk is published"
     book = options.book(tools, options.columns.id)
     grids = await book.read()
-    with_ids(grids, options, book)
-    return f"{len(places(grids, options.columns.id))} talks have a row"
+    require_ids(grids, options, book)
+    return f"{len(talk_rows(grids, options.columns.id))} talks have a row"
 
 
 def _talk(context: PublishContext) -> str:

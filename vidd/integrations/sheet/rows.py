@@ -1,4 +1,4 @@
-"""A talk's row in a sheet: its columns, what it is to say, and where it is."""
+"""A talk's row in a sheet: its columns, the texts that vidd writes, and how vidd finds the row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.integrations.sheet.options import SheetOptions
 from vidd.integrations.sheet.table import (
     ID_NAMES,
@@ -17,10 +17,10 @@ from vidd.integrations.sheet.table import (
     Book,
     Grid,
     Names,
-    Place,
-    headings_found,
+    TalkRow,
+    describe_headings,
     layouts,
-    places,
+    talk_rows,
 )
 from vidd.model.publication import Receipt
 from vidd.model.talk import TalkStatus
@@ -37,7 +37,7 @@ class Columns(Base):
     link: Names = Field(LINK_NAMES, description="Where the link goes.")
     library: Names = Field(LIBRARY_NAMES, description="Where the link into the library goes.")
 
-    def written(self) -> list[Names]:
+    def write_statuses(self) -> list[Names]:
         """The columns that vidd writes."""
         return [self.status, self.link, self.library]
 
@@ -52,50 +52,56 @@ class RowOptions(SheetOptions):
     )
 
     def labels_named(self) -> dict[tuple[str, ...], str]:
-        """The publishers that are meant, by the option that names them."""
+        """The labels of publishers that the options name, by option."""
         named = {("link_of",): self.link_of, ("library_of",): self.library_of}
         return {where: label for where, label in named.items() if label is not None}
 
-    def said(self, standing: TalkStatus) -> list[tuple[Names, str | None]]:
-        """What the row of a talk is to say, by column."""
-        links = standing.links
-        link = standing.link if self.link_of is None else links.get(self.link_of)
+    def cell_texts(self, talk_status: TalkStatus) -> list[tuple[Names, str | None]]:
+        """The texts of a talk's row, by column; None where there is nothing to write."""
+        links = talk_status.links
+        link = talk_status.link if self.link_of is None else links.get(self.link_of)
         if self.library_of is not None:
             library = links.get(self.library_of)
         else:
             found = [url for name, url in links.items() if _LIBRARY.fullmatch(name)]
             library = found[0] if found and len(links) > 1 and found[0] != link else None
         columns = self.columns
-        return [(columns.status, standing.status.value), (columns.link, link), (columns.library, library)]
+        return [(columns.status, talk_status.status.value), (columns.link, link), (columns.library, library)]
 
 
-def place_of(grids: Sequence[Grid], talk: str, options: RowOptions, book: Book) -> Place:
-    """A talk's row; Refused where there is none, or two."""
-    with_ids(grids, options, book)
-    found = places(grids, options.columns.id).get(talk, [])
+def find_row(grids: Sequence[Grid], talk: str, options: RowOptions, book: Book) -> TalkRow:
+    """A talk's row. Raises Refused where there is none, or two."""
+    require_ids(grids, options, book)
+    found = talk_rows(grids, options.columns.id).get(talk, [])
     if not found:
-        raise Refused(f"The talk {talk!r} has no row in {book.name} any more: put it back, then retry.")
+        raise Refused(
+            f"The talk {talk!r} has no row in {book.name} any more: put the row back, then retry.",
+            code=FaultCode.NOT_FOUND,
+        )
     if len(found) > 1:
-        rows = " and ".join(place.words for place in found)
-        raise Refused(f"The talk {talk!r} has {rows} in {book.name}: leave one of them, then retry.")
+        rows = " and ".join(row.label for row in found)
+        raise Refused(
+            f"The talk {talk!r} has {rows} in {book.name}: leave one of them, then retry.", code=FaultCode.CONFLICT
+        )
     return found[0]
 
 
-def with_ids(grids: Sequence[Grid], options: RowOptions, book: Book) -> None:
-    """Refused where no tab has a column for the talks' ids."""
+def require_ids(grids: Sequence[Grid], options: RowOptions, book: Book) -> None:
+    """Raise Refused where no tab has a column for the talks' ids."""
     if not layouts(grids, options.columns.id):
         raise Refused(
             f"{book.name} has no column {options.columns.id[0]!r} for the talks' ids; the headings found are "
-            f"{headings_found(grids)}: add the column, or name yours under `columns`."
+            f"{describe_headings(grids)}: add the column, or name yours under `columns`."
         )
 
 
-def receipt_of(place: Place, kept: Mapping[str, str]) -> Receipt:
-    """The receipt of a row; `kept` is what vidd would write, by column, where a person's word stays."""
-    facts = {"row": place.row, "tab": place.layout.grid.tab}
-    if kept:
+def row_receipt(row: TalkRow, conflicts: Mapping[str, str]) -> Receipt:
+    """The receipt of a row; `conflicts` are the texts that vidd would write, by column, where a person's text stays."""
+    facts = {"row": row.row, "tab": row.layout.grid.tab}
+    if conflicts:
         notes = [
-            f"The cell under {name} is a person's and stays; vidd would write: {text}" for name, text in kept.items()
+            f"The cell under {name} is a person's and stays; vidd would write: {text}"
+            for name, text in conflicts.items()
         ]
-        facts |= {"kept": dict(kept), "notes": notes}
+        facts |= {"kept": dict(conflicts), "notes": notes}
     return Receipt(facts=facts)

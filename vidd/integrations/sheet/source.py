@@ -1,7 +1,7 @@
-"""The programme's sheet, read again and again: its talks, and its rows that ask for work on a recording.
+"""Watches the programme's sheet: its talks, and its rows that request work on a recording.
 
-What cannot be read leaves the programme as it was: a sheet that is half written or lost its id column must not
-take the talks away from jobs that run.
+A sheet that cannot be read leaves the programme as it was: one that is half written or has lost its id column must not
+take the talks away from running jobs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vidd.errors import Fault, Refused, RetryLater
 from vidd.integrations.sheet.backends.file import make_sheet
 from vidd.integrations.sheet.options import SheetOptions
 from vidd.integrations.sheet.programme import Columns, read_talks
-from vidd.integrations.sheet.table import Grid, Stamp, layouts
+from vidd.integrations.sheet.table import Grid, Version, layouts
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
 from vidd.ports import SourceContext, Tools
@@ -32,8 +32,8 @@ _REMOTE = {"s3", "http", "https"}
 class Options(SheetOptions):
     """Settings of a source of kind `sheet`."""
 
-    refresh: Duration = Field(60.0, gt=0, description="How often it is read again.")
-    settle: Duration = Field(1.0, ge=0, description="How long a file must have stood still before it is believed.")
+    refresh: Duration = Field(60.0, gt=0, description="How often vidd reads the sheet.")
+    settle: Duration = Field(1.0, ge=0, description="How long a file must be unchanged before vidd trusts it.")
     columns: Columns = Field(Columns(), description="The headings, where they are not the usual ones.")
     pipeline: str | None = Field(None, description="Where rows that are ready go.")
     recordings: Path | None = Field(
@@ -43,34 +43,34 @@ class Options(SheetOptions):
 
 
 async def watch(options: Options, context: SourceContext) -> None:
-    """Hand in the programme at every look; never returns. Refused where the file is neither .csv nor .xlsx."""
+    """Hand in the programme at every look; never returns. Raises Refused where the file is neither .csv nor .xlsx."""
     reader = _Reader(options, context)
     while True:
         await context.pause(await reader.look())
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Read the sheet once and say what is in it."""
+    """Read the sheet once and count its talks."""
     if options.path is not None and options.create:
         path = tools.path(options.path)
         if path.suffix.lower() == ".csv" and not path.exists():
-            return f"{path} is not there yet and will be made"
+            return f"{path} does not exist yet; vidd will create it"
     talks = read_talks(await options.book(tools, options.columns.id).read(), options.columns)
     faults = sum(1 for talk in talks if talk.fault)
     return f"{len(talks)} talks, {sum(1 for talk in talks if talk.excluded)} excluded, {faults} with a fault"
 
 
 class _Reader:
-    """One sheet, and what was handed in of it."""
+    """One sheet, and what vidd has handed in of it."""
 
     def __init__(self, options: Options, context: SourceContext) -> None:
         self.options, self.context = options, context
         self.book = options.book(context.tools, options.columns.id)
         self.path = None if options.path is None else context.tools.path(options.path)
-        self.seen: Stamp | None = None
-        self.read: Stamp | None = None
+        self.seen: Version | None = None
+        self.read: Version | None = None
         self.talks: Sequence[Talk] = ()
-        self.asked: set[str] = set()
+        self.admitted: set[str] = set()
         self.create = options.create
         self.tabs = self.headed = 0
 
@@ -79,9 +79,9 @@ class _Reader:
         try:
             if self.create and self.path is not None:
                 await asyncio.to_thread(make_sheet, self.path, _HEADINGS)
-            now = await self.book.stamp()
-            still, self.seen = self._still(now), now
-            if not still:
+            now = await self.book.version()
+            stable, self.seen = self._is_stable(now), now
+            if not stable:
                 return min(self.options.settle, self.options.refresh)
             if now is None or now != self.read:
                 talks = self._talks(await self.book.read())
@@ -94,17 +94,17 @@ class _Reader:
             self.context.down(fault.sentence)
             soon = fault.after if isinstance(fault, RetryLater) else None
             return min(soon or self.options.refresh, self.options.refresh)
-        # One that goes away later is being replaced: an empty one in its place would refuse every talk.
+        # A file that disappears later is being replaced: an empty one in its place would refuse every talk.
         self.create = False
-        # An unchanged sheet is handed in again, so that the programme shows when it was last known to be true.
+        # vidd hands in an unchanged sheet too, so that the programme shows when it was last up to date.
         await self.context.put_talks(self.talks)
-        await self._ask()
+        await self._admit_ready()
         self.context.up()
         self.context.caught_up()
         return self.options.refresh
 
     def _talks(self, grids: Sequence[Grid]) -> list[Talk]:
-        """The talks, unless a tab that is still there lost its ids and all its talks with them."""
+        """The talks. Raises RetryLater where a tab that still exists lost its id column and all its talks with it."""
         talks = read_talks(grids, self.options.columns)
         headed = len(layouts(grids, self.options.columns.id))
         if headed < self.headed and len(grids) >= self.tabs:
@@ -115,39 +115,39 @@ class _Reader:
         self.tabs, self.headed = len(grids), headed
         return talks
 
-    def _still(self, now: Stamp | None) -> bool:
+    def _is_stable(self, now: Version | None) -> bool:
         if now is None or now.changed is None or now == self.seen:
             return True
         return (self.context.tools.clock.now() - now.changed).total_seconds() >= self.options.settle
 
-    async def _ask(self) -> None:
-        """Ask for work on the rows that are ready; each once, until its recording changes."""
+    async def _admit_ready(self) -> None:
+        """Admit the recordings of rows that are ready; each once, until its recording changes."""
         wanted = {
             f"sheet:{self.context.name}:{talk.id}:{talk.recording}": talk
             for talk in self.talks
             if talk.ready and talk.recording and not talk.excluded
         }
-        self.asked &= wanted.keys()
+        self.admitted &= wanted.keys()
         arrivals = []
         for key, talk in wanted.items():
-            if key not in self.asked:
+            if key not in self.admitted:
                 try:
                     arrivals.append(self._arrival(key, talk))
                 except Refused as refusal:
                     await self.context.dead_letter(f"{talk.facts['row']}: {talk.recording}", refusal.sentence)
         if arrivals:
             await self.context.admit(arrivals)
-        self.asked |= wanted.keys()
+        self.admitted |= wanted.keys()
 
     @property
-    def _home(self) -> Path | None:
-        """Where local recordings must lie."""
+    def _recordings(self) -> Path | None:
+        """The directory that local recordings must lie in."""
         beside = None if self.path is None else self.path.parent
-        home = self.options.recordings or beside
-        return None if home is None else self.context.tools.path(home)
+        directory = self.options.recordings or beside
+        return None if directory is None else self.context.tools.path(directory)
 
     def _arrival(self, key: str, talk: Talk) -> Arrival:
-        location = _location(talk.recording or "", self._home)
+        location = _location(talk.recording or "", self._recordings)
         times = {"start": talk.start, "end": talk.end}
         return Arrival(
             key=key,
@@ -160,18 +160,20 @@ class _Reader:
 
 
 def _location(recording: str, root: Path | None) -> str:
-    """A recording as a URI. Refused where a local one lies outside `root`: whoever edits the sheet may not read all."""
+    """A recording as a URI. Raises Refused where a local one is outside `root`: editors of the sheet may not read all files."""
     parts = urlsplit(recording)
     if parts.scheme in _REMOTE:
         return recording
     if "://" in recording and parts.scheme != "file":
-        raise Refused(f"The recording {recording[:120]!r} is neither a path nor an s3, http or https address.")
+        raise Refused(
+            f"The recording {recording[:120]!r} is neither a path nor an s3, http or https address: correct it."
+        )
     if root is None:
         raise Refused(
-            f"The recording {recording[:120]!r} is no address, and `recordings` does not say where files lie."
+            f"The recording {recording[:120]!r} is no address: set `recordings` to the directory of local files."
         )
     path = url2pathname(parts.path) if parts.scheme == "file" else recording
-    real, home = (Path(os.path.realpath(one)) for one in (root / path, root))
+    real, home = (Path(os.path.realpath(directory)) for directory in (root / path, root))
     if "\0" in path or not real.is_relative_to(home):
         raise Refused(f"The recording {recording[:120]!r} does not lie in {home}: move it there, or set `recordings`.")
     return real.as_uri()

@@ -1,8 +1,8 @@
-"""A sheet as rows of texts, whatever it is stored in, and the promise of everything that stores one.
+"""A sheet as rows of texts, and the protocol of the books that store one.
 
-Rows are counted from 1, as a person reads them at the edge of the sheet; columns from 0. A change of a sheet is
-a function from a fresh reading to the cells to write, so whoever stores it can run it again when a person was
-quicker. A talk's row is found by its id, never by its number.
+Rows are counted from 1, as a person reads them at the edge of the sheet; columns from 0. A change of a sheet is a
+function from a fresh reading to the cells to write, so that a book can run it again when a person was quicker. vidd
+finds a talk's row by its id, never by its number.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LINK_NAMES = ("link", "url", "video link")
 LIBRARY_NAMES = ("library link", "library")
 
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
-"""One heading, or several that are accepted, the first one found wins."""
+"""One heading, or several accepted ones of which the first one found counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """One tab, read whole. A CSV file has one, called "". `notes` are those at its cells, by row and column."""
+    """All cells of one tab. The tab of a CSV file is called "". `notes` are the cells' notes, by row and column."""
 
     tab: str
     rows: tuple[tuple[str, ...], ...]
@@ -40,8 +40,8 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A text to be written."""
+class CellEdit:
+    """A text to write into a cell."""
 
     tab: str
     row: int
@@ -50,8 +50,8 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
-    """What is to be said in a note at a cell; "" takes the note away. Sheets that are files have no notes."""
+class NoteEdit:
+    """A text to write into the note of a cell; "" removes the note. Books that are files ignore notes."""
 
     tab: str
     row: int
@@ -59,51 +59,51 @@ class Remark:
     text: str
 
 
-Change = Callable[[Sequence[Grid]], Sequence[Cell | Remark]]
+Change = Callable[[Sequence[Grid]], Sequence[CellEdit | NoteEdit]]
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """Which state a book is in: another `mark` means that it changed. `changed` is when, where one must wait for its end."""
+class Version:
+    """The state of a book: a different `mark` means that it changed. `changed` is when, for books that are written slowly."""
 
     mark: Hashable
     changed: datetime | None = None
 
 
 class Book(Protocol):
-    """What stores a sheet. `name` is for sentences; `address` tells it from all others."""
+    """What stores a sheet. `name` is for sentences; `address` identifies it."""
 
     @property
     def name(self) -> str:
-        """As an operator knows it."""
+        """The name that an operator knows."""
 
     @property
     def address(self) -> str:
-        """Where it is."""
+        """The address that identifies the book."""
 
-    async def stamp(self) -> Stamp | None:
-        """Which state it is in, cheaply; None where only reading it can tell. Refused or RetryLater as reading it."""
+    async def version(self) -> Version | None:
+        """The state of the book, cheaply; None where only reading it can tell. Raises Refused or RetryLater like `read`."""
 
     async def read(self) -> Sequence[Grid]:
-        """All its tabs, or the one that was asked for. Refused, or RetryLater while it cannot be read."""
+        """All tabs, or the one that the settings name. Raises Refused, or RetryLater while the book cannot be read."""
 
-    async def edit(self, change: Change) -> Sequence[Cell]:
-        """Write what `change` asks for and nothing else; durable when it returns. `change` may be asked several times.
+    async def edit(self, change: Change) -> Sequence[CellEdit]:
+        """Write what `change` returns and nothing else; durable when it returns. `change` may be called several times.
 
-        Returns the cells that were left alone because they hold formulas. What `change` raises passes through.
+        Returns the edits left out because their cells hold formulas. What `change` raises passes through.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a tab has its headings. `end` is the first free column at the right."""
+    """The headings of a tab and their row. `end` is the first free column at the right."""
 
     grid: Grid
     row: int
     headings: tuple[str, ...]
 
     def column(self, names: Sequence[str]) -> int | None:
-        """The column of the first of these names that there is, compared without case, `_` and `-`."""
+        """The column of the first of these names that the tab has, compared without case, `_` and `-`."""
         folded = [fold(heading) for heading in self.headings]
         return next((folded.index(fold(name)) for name in names if fold(name) in folded), None)
 
@@ -118,26 +118,26 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TalkRow:
     """A talk's row."""
 
     layout: Layout
     row: int
 
     @property
-    def words(self) -> str:
-        """As an operator looks for it."""
+    def label(self) -> str:
+        """The row as sentences name it."""
         tab = self.layout.grid.tab
         return f"row {self.row} of the tab {tab!r}" if tab else f"row {self.row}"
 
 
 def fold(heading: str) -> str:
-    """A heading as it is compared."""
+    """A heading normalized for comparison."""
     return " ".join(heading.replace("_", " ").replace("-", " ").split()).casefold()
 
 
 def layouts(grids: Sequence[Grid], id_names: Sequence[str]) -> list[Layout]:
-    """The tabs that have an id column. Their headings may stand below a few lines of title."""
+    """The layouts of the tabs that have an id column. The headings may stand below a few lines of title."""
     found = []
     for grid in grids:
         for number, cells in enumerate(grid.rows[:_HEADING_DEPTH], start=1):
@@ -148,20 +148,20 @@ def layouts(grids: Sequence[Grid], id_names: Sequence[str]) -> list[Layout]:
     return found
 
 
-def headings_found(grids: Sequence[Grid]) -> str:
-    """The first lines that could have been headings, for a sentence that says what is missing."""
+def describe_headings(grids: Sequence[Grid]) -> str:
+    """The first non-empty lines, which could be headings, for a sentence that says what is missing."""
     firsts = (next((row for row in grid.rows if any(cell.strip() for cell in row)), ()) for grid in grids)
-    words = [cell.strip()[:40] for row in firsts for cell in row if cell.strip()]
-    return ", ".join(repr(word) for word in words[:30]) or "none"
+    texts = [cell.strip()[:40] for row in firsts for cell in row if cell.strip()]
+    return ", ".join(repr(text) for text in texts[:30]) or "none"
 
 
-def places(grids: Sequence[Grid], id_names: Sequence[str]) -> dict[str, list[Place]]:
-    """Every talk id with its rows, in the order of the sheet; more than one row is the sheet's fault."""
-    rows: dict[str, list[Place]] = {}
+def talk_rows(grids: Sequence[Grid], id_names: Sequence[str]) -> dict[str, list[TalkRow]]:
+    """The rows of every talk id, in the order of the sheet; more than one row is a fault of the sheet."""
+    rows: dict[str, list[TalkRow]] = {}
     for layout in layouts(grids, id_names):
         column = layout.column(id_names)
         for number in layout.below():
             talk = layout.grid.text(number, column).strip() if column is not None else ""
             if talk:
-                rows.setdefault(talk, []).append(Place(layout, number))
+                rows.setdefault(talk, []).append(TalkRow(layout, number))
     return rows

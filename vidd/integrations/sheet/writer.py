@@ -1,183 +1,188 @@
-"""One writing of a sheet, for all who wished something of it, beside the people who write into the same rows.
+"""Writes the statuses and links of talks into their rows, in batches, without overwriting what people wrote there.
 
-What vidd wrote last into a cell is remembered, so that a person's word is told from vidd's own: a person's stays, and
-where vidd has something new to say it is a conflict, shown at the cell and never decided. Whatever was asked for so far
-is compared with the sheet at every writing, so what was lost is made good, and a repeated attempt does no harm.
+vidd remembers what it last wrote into a cell, so that it can tell a person's text from its own. A person's text stays;
+where vidd has something new to write there, that is a conflict, which vidd shows in a note at the cell and never
+decides. Every writing compares all that was requested so far with the sheet, so it repairs what was lost, and a
+repeated attempt does no harm.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from weakref import WeakKeyDictionary
 
 from vidd.aio.batcher import Batcher
 from vidd.errors import Fault, Refused
-from vidd.integrations.sheet.merge import Known, Verdict, merged
-from vidd.integrations.sheet.rows import RowOptions, place_of, receipt_of
-from vidd.integrations.sheet.table import Book, Cell, Grid, Layout, Names, Place, Remark, fold, places
+from vidd.integrations.sheet.merge import CellRecord, Verdict, merge_cell
+from vidd.integrations.sheet.rows import RowOptions, find_row, row_receipt
+from vidd.integrations.sheet.table import Book, CellEdit, Grid, Layout, Names, NoteEdit, TalkRow, fold, talk_rows
 from vidd.model.publication import Receipt
 from vidd.model.talk import Status, TalkStatus
 from vidd.ports import Memory, Tools
 
-_OWN = frozenset(status.value for status in Status)
-_NOTE = "vidd: "
-# A row whose id was corrected keeps this of the talk that was not known.
-_NOTHING = Status.NOT_UPLOADED.value
+_OWN_STATUSES = frozenset(status.value for status in Status)
+_NOTE_PREFIX = "vidd: "
+# A row whose id was corrected still has this status, of the id that was unknown.
+_BLANK = Status.NOT_UPLOADED.value
 
 
 @dataclass(frozen=True)
-class _Wish:
-    """What somebody wants the sheet to say; a notice wants to know where."""
+class _Request:
+    """Statuses to write. The request of a notice is for one talk and is answered with that talk's row."""
 
     options: RowOptions
     book: Book
     memory: Memory
-    standings: tuple[TalkStatus, ...]
+    statuses: tuple[TalkStatus, ...]
     notice: bool
 
 
-async def written(
-    options: RowOptions, tools: Tools, standings: Sequence[TalkStatus], *, notice: bool = False
+async def write_statuses(
+    options: RowOptions, tools: Tools, statuses: Sequence[TalkStatus], *, notice: bool = False
 ) -> Receipt:
-    """Have the rows say how their talks stand; a `notice` is for one talk and gets its row's receipt.
+    """Write the statuses into the talks' rows; a `notice` is for one talk and gets its row's receipt.
 
-    All who come while the sheet is being written are served by the next writing.
+    Requests that come while the sheet is being written go together into the next writing.
     """
     book = options.book(tools, options.columns.id)
-    wish = _Wish(options, book, tools.memory, tuple(standings), notice)
-    desks = _desks.setdefault(asyncio.get_running_loop(), {})
-    return await desks.setdefault((book.address, options.model_dump_json()), Batcher(_serve)).ask(wish)
+    request = _Request(options, book, tools.memory, tuple(statuses), notice)
+    return await tools.shared.get(SheetBatchers).batcher(book.address, options).ask(request)
 
 
-async def _serve(wishes: Sequence[_Wish]) -> list[Receipt | Fault]:
-    newest = wishes[-1]
-    return await _Writing(newest.options, newest.book, newest.memory).serve(wishes)
+class SheetBatchers:
+    """The batchers of all sheets that a daemon writes into, by address and options."""
+
+    def __init__(self) -> None:
+        self._batchers: dict[tuple[str, str], Batcher[_Request, Receipt]] = {}
+
+    def batcher(self, address: str, options: RowOptions) -> Batcher[_Request, Receipt]:
+        """The batcher of one sheet, for requests with the same options."""
+        return self._batchers.setdefault((address, options.model_dump_json()), Batcher(_write))
 
 
-_Desks = dict[tuple[str, str], Batcher[_Wish, Receipt]]
-_desks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Desks] = WeakKeyDictionary()
+async def _write(requests: Sequence[_Request]) -> list[Receipt | Fault]:
+    newest = requests[-1]
+    return await _Writing(newest.options, newest.book, newest.memory).write(requests)
 
 
 @dataclass
 class _Writing:
-    """One writing of the sheet, for several who wished something."""
+    """One writing of the sheet, for several requests."""
 
     options: RowOptions
     book: Book
     memory: Memory
-    known: dict[str, Known] = field(default_factory=dict)
+    known: dict[str, CellRecord] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
-    cells: dict[str, Cell] = field(default_factory=dict)
+    edits: dict[str, CellEdit] = field(default_factory=dict)
     faults: dict[str, Refused] = field(default_factory=dict)
-    found: dict[str, Place] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
+    rows: dict[str, TalkRow] = field(default_factory=dict)
+    noticed: set[str] = field(default_factory=set)
 
     @property
     def space(self) -> str:
         return f"sheet:{self.book.address}"
 
-    async def serve(self, wishes: Sequence[_Wish]) -> list[Receipt | Fault]:
-        """Write what all of them want; each is answered with its row, or with what is wrong with it."""
+    async def write(self, requests: Sequence[_Request]) -> list[Receipt | Fault]:
+        """Write what all of them request; returns for each its row's receipt, or its fault."""
         remembered = await self.memory.recall(self.space)
-        self.known = {name: Known.from_text(text) for name, text in remembered.items()}
-        standings = _foremost([standing for wish in wishes for standing in wish.standings])
-        for standing in standings.values():
-            for names, text in self.options.said(standing):
+        self.known = {name: CellRecord.from_text(text) for name, text in remembered.items()}
+        statuses = _latest_statuses([talk_status for request in requests for talk_status in request.statuses])
+        for talk_status in statuses.values():
+            for names, text in self.options.cell_texts(talk_status):
                 if text is not None:
-                    name = _name(names, standing.talk)
-                    self.known[name] = replace(self.known.get(name, Known()), wanted=text)
-        # What may stand in a cell after a crash must be known for vidd's own, so it is remembered before it is written.
-        self.known = {name: one.setting_out() for name, one in self.known.items()}
-        self.asked = {standing.talk for wish in wishes if wish.notice for standing in wish.standings}
-        everyone = not all(wish.notice for wish in wishes)
+                    name = _name(names, talk_status.talk)
+                    self.known[name] = replace(self.known.get(name, CellRecord()), wanted=text)
+        # After a crash vidd must recognize its own text in a cell, so it remembers the text before it writes it.
+        self.known = {name: record.begin_write() for name, record in self.known.items()}
+        self.noticed = {talk_status.talk for request in requests if request.notice for talk_status in request.statuses}
+        all_rows = not all(request.notice for request in requests)
         await self._remember(remembered)
-        remembered = {name: one.to_text() for name, one in self.known.items()}
-        left = await self.book.edit(lambda grids: self._change(grids, everyone=everyone))
+        remembered = {name: record.to_text() for name, record in self.known.items()}
+        left = await self.book.edit(lambda grids: self._change(grids, all_rows=all_rows))
         for name, verdict in self.verdicts.items():
-            if self.cells.get(name) not in left:
-                self.known[name] = self.known[name].arrived(verdict)
+            if self.edits.get(name) not in left:
+                self.known[name] = self.known[name].finish_write(verdict)
         await self._remember(remembered)
-        return [self._answer(wish, left) for wish in wishes]
+        return [self._answer(request, left) for request in requests]
 
     async def _remember(self, before: Mapping[str, str]) -> None:
-        now = {name: one.to_text() for name, one in self.known.items()}
+        now = {name: record.to_text() for name, record in self.known.items()}
         new = {name: text for name, text in now.items() if before.get(name) != text}
         if new:
             await self.memory.remember(self.space, new)
 
-    def _change(self, grids: Sequence[Grid], *, everyone: bool) -> list[Cell | Remark]:
-        self.verdicts, self.cells, self.faults, self.found = {}, {}, {}, {}
-        added = _Added()
-        cells: list[Cell | Remark] = []
-        rows = places(grids, self.options.columns.id)
-        for talk in self.asked:
+    def _change(self, grids: Sequence[Grid], *, all_rows: bool) -> list[CellEdit | NoteEdit]:
+        self.verdicts, self.edits, self.faults, self.rows = {}, {}, {}, {}
+        added = _AddedColumns()
+        edits: list[CellEdit | NoteEdit] = []
+        rows = talk_rows(grids, self.options.columns.id)
+        for talk in self.noticed:
             try:
-                self.found[talk] = place_of(grids, talk, self.options, self.book)
+                self.rows[talk] = find_row(grids, talk, self.options, self.book)
             except Refused as refusal:
                 self.faults[talk] = refusal
         for talk, found in rows.items():
             if len(found) == 1:
-                cells += self._row(talk, found[0], added, everyone=everyone)
-        return cells
+                edits += self._row(talk, found[0], added, all_rows=all_rows)
+        return edits
 
-    def _row(self, talk: str, place: Place, added: _Added, *, everyone: bool) -> list[Cell | Remark]:
-        cells: list[Cell | Remark] = []
+    def _row(self, talk: str, row: TalkRow, added: _AddedColumns, *, all_rows: bool) -> list[CellEdit | NoteEdit]:
+        edits: list[CellEdit | NoteEdit] = []
         status = self.options.columns.status
-        if everyone and _name(status, talk) not in self.known and not _text(place, status).strip():
-            self.known[_name(status, talk)] = Known(wanted=Status.NOT_UPLOADED.value)
-        said = [names for names in self.options.columns.written() if _name(names, talk) in self.known]
-        if status in said and self.options.columns.link not in said:
-            # The heading of the link is made together with that of the status, so that they stand side by side.
-            said.insert(1, self.options.columns.link)
-        for names in said:
-            column, heading = added.column(place.layout, names)
-            cells += heading
+        if all_rows and _name(status, talk) not in self.known and not _text(row, status).strip():
+            self.known[_name(status, talk)] = CellRecord(wanted=Status.NOT_UPLOADED.value)
+        columns = [names for names in self.options.columns.write_statuses() if _name(names, talk) in self.known]
+        if status in columns and self.options.columns.link not in columns:
+            # The link's heading is added together with the status's, so that they stand side by side.
+            columns.insert(1, self.options.columns.link)
+        for names in columns:
+            column, heading = added.column(row.layout, names)
+            edits += heading
             name = _name(names, talk)
             if name in self.known:
-                cells += self._cell(name, place, column, own=_OWN if names == status else frozenset())
-        return cells
+                edits += self._cell(name, row, column, own=_OWN_STATUSES if names == status else frozenset())
+        return edits
 
-    def _cell(self, name: str, place: Place, column: int, *, own: frozenset[str]) -> list[Cell | Remark]:
-        tab, row, grid = place.layout.grid.tab, place.row, place.layout.grid
-        verdict = self.verdicts[name] = merged(self.known[name], grid.text(row, column), own, _NOTHING)
-        cells: list[Cell | Remark] = []
+    def _cell(self, name: str, talk_row: TalkRow, column: int, *, own: frozenset[str]) -> list[CellEdit | NoteEdit]:
+        grid, row = talk_row.layout.grid, talk_row.row
+        verdict = self.verdicts[name] = merge_cell(self.known[name], grid.text(row, column), own, _BLANK)
+        edits: list[CellEdit | NoteEdit] = []
         if verdict.write is not None:
-            self.cells[name] = Cell(tab, row, column, verdict.write)
-            cells.append(self.cells[name])
+            self.edits[name] = CellEdit(grid.tab, row, column, verdict.write)
+            edits.append(self.edits[name])
         note = grid.notes.get((row, column), "")
         wanted = _note(verdict.conflict)
-        if note != wanted and (not note or note.startswith(_NOTE)):
-            cells.append(Remark(tab, row, column, wanted))
-        return cells
+        if note != wanted and (not note or note.startswith(_NOTE_PREFIX)):
+            edits.append(NoteEdit(grid.tab, row, column, wanted))
+        return edits
 
-    def _answer(self, wish: _Wish, left: Sequence[Cell]) -> Receipt | Fault:
-        if not wish.notice:
+    def _answer(self, request: _Request, left: Sequence[CellEdit]) -> Receipt | Fault:
+        if not request.notice:
             return Receipt()
-        talk = wish.standings[0].talk
+        talk = request.statuses[0].talk
         if talk in self.faults:
             return self.faults[talk]
-        place = self.found[talk]
-        if any((cell.tab, cell.row) == (place.layout.grid.tab, place.row) for cell in left):
-            return Refused(f"In {place.words} of the sheet a formula stands where vidd writes: move it, then retry.")
-        columns = {_name(names, talk): names[0] for names in self.options.columns.written()}
-        kept = {
+        row = self.rows[talk]
+        if any((edit.tab, edit.row) == (row.layout.grid.tab, row.row) for edit in left):
+            return Refused(f"In {row.label} of the sheet a formula stands where vidd writes: move it, then retry.")
+        columns = {_name(names, talk): names[0] for names in self.options.columns.write_statuses()}
+        conflicts = {
             heading: self.verdicts[name].conflict
             for name, heading in columns.items()
             if name in self.verdicts and self.verdicts[name].conflict
         }
-        return receipt_of(place, {heading: str(text) for heading, text in kept.items()})
+        return row_receipt(row, {heading: str(text) for heading, text in conflicts.items()})
 
 
-class _Added:
+class _AddedColumns:
     """The columns that one change adds, by tab."""
 
     def __init__(self) -> None:
         self.columns: dict[tuple[str, str], int] = {}
 
-    def column(self, layout: Layout, names: Names) -> tuple[int, list[Cell]]:
-        """Where a heading is, and the cell that makes it where it is not there yet."""
+    def column(self, layout: Layout, names: Names) -> tuple[int, list[CellEdit]]:
+        """The column of a heading, and the edit that adds the heading where it is missing."""
         column = layout.column(names)
         tab = layout.grid.tab
         if column is not None:
@@ -186,34 +191,34 @@ class _Added:
             return self.columns[tab, names[0]], []
         column = layout.end + sum(1 for other, _ in self.columns if other == tab)
         self.columns[tab, names[0]] = column
-        return column, [Cell(tab, layout.row, column, names[0])]
+        return column, [CellEdit(tab, layout.row, column, names[0])]
 
 
-def _foremost(standings: Sequence[TalkStatus]) -> dict[str, TalkStatus]:
-    """The last word on each talk; but who says that it is published knows more than who saw it on its way there."""
+def _latest_statuses(statuses: Sequence[TalkStatus]) -> dict[str, TalkStatus]:
+    """The last status of each talk; but a published one counts more than those from before it was published."""
     found: dict[str, TalkStatus] = {}
-    for standing in standings:
+    for talk_status in statuses:
         if (
-            standing.talk not in found
-            or found[standing.talk].status is not Status.PUBLISHED
-            or standing.status is Status.PUBLISHED
+            talk_status.talk not in found
+            or found[talk_status.talk].status is not Status.PUBLISHED
+            or talk_status.status is Status.PUBLISHED
         ):
-            found[standing.talk] = standing
+            found[talk_status.talk] = talk_status
     return found
 
 
 def _name(names: Names, talk: str) -> str:
-    """What a cell is remembered by."""
+    """The name that a cell has in the memory."""
     return f"{fold(names[0])}: {talk}"
 
 
 def _note(conflict: str | None) -> str:
-    """What is said at a cell in which a person's word stands."""
+    """The note at a cell that holds a person's text."""
     if conflict is None:
         return ""
-    return f"{_NOTE}somebody wrote this, so it stays. vidd would write: {conflict}\nEmpty the cell to have that."
+    return f"{_NOTE_PREFIX}somebody wrote this, so it stays. vidd would write: {conflict}\nEmpty the cell to have that."
 
 
-def _text(place: Place, names: Names) -> str:
-    column = place.layout.column(names)
-    return "" if column is None else place.layout.grid.text(place.row, column)
+def _text(row: TalkRow, names: Names) -> str:
+    column = row.layout.column(names)
+    return "" if column is None else row.layout.grid.text(row.row, column)

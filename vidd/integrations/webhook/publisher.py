@@ -1,7 +1,7 @@
-"""Tell another program, or a chat, by a request to its address.
+"""Notifies another program or a chat by an HTTP request.
 
-Each notice has an id that stays the same however often it is sent. Where the receiver can drop a second one by it, a
-lost answer leads to a repetition; where it cannot (Slack has no such thing), a person must look.
+Each notice has an id that stays the same however often vidd sends it. Where the receiver can drop a duplicate by its id,
+vidd repeats a notice whose answer was lost; where it cannot (Slack has no such id), a person must look.
 """
 
 from __future__ import annotations
@@ -14,29 +14,51 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field, model_validator
 
 from vidd.display_text import quoted
-from vidd.errors import Refused, RetryLater
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
-from vidd.integrations.webhook.receiver import Account, Answer, Delivery, deliver, trust, unknown
-from vidd.integrations.webhook.signature import hub_signed, signed
+from vidd.integrations.webhook.account import Account
+from vidd.integrations.webhook.delivery import Answer, Delivery, deliver, tls_context
+from vidd.integrations.webhook.errors import outcome_unknown
+from vidd.integrations.webhook.signature import hub_signature_headers, signature_headers
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render, render_json, render_slack
 
-_BACK = "{% if state == 'retracted' %}Taken back: {% endif %}"
-_IF_OUT = "{% if link and state != 'retracted' %}"
+_RETRACTED = "{% if state == 'retracted' %}Taken back: {% endif %}"
+_IF_PUBLISHED = "{% if link and state != 'retracted' %}"
 _ELSE = "{% else %}{{ title }}{% endif %}"
-_WHY = "{% if reason %} ({{ state }}): {{ reason }}{% endif %}"
-_TEXT = _BACK + "{{ title }}{% if speakers %} ({{ speakers }}){% endif %}" + _IF_OUT + ": {{ link }}{% endif %}" + _WHY
+_REASON = "{% if reason %} ({{ state }}): {{ reason }}{% endif %}"
+_TEXT = (
+    _RETRACTED
+    + "{{ title }}{% if speakers %} ({{ speakers }}){% endif %}"
+    + _IF_PUBLISHED
+    + ": {{ link }}{% endif %}"
+    + _REASON
+)
 _SLACK = (
-    "*" + _BACK + _IF_OUT + "<{{ link }}|{{ title }}>" + _ELSE + "*{% if speakers %}\n{{ speakers }}{% endif %}" + _WHY
+    "*"
+    + _RETRACTED
+    + _IF_PUBLISHED
+    + "<{{ link }}|{{ title }}>"
+    + _ELSE
+    + "*{% if speakers %}\n{{ speakers }}{% endif %}"
+    + _REASON
 )
 _MATRIX = (
-    "<strong>" + _BACK + _IF_OUT + '<a href="{{ link }}">{{ title }}</a>' + _ELSE + "</strong>"
-    "{% if speakers %}<br>{{ speakers }}{% endif %}" + _WHY
+    "<strong>" + _RETRACTED + _IF_PUBLISHED + '<a href="{{ link }}">{{ title }}</a>' + _ELSE + "</strong>"
+    "{% if speakers %}<br>{{ speakers }}{% endif %}" + _REASON
 )
 _SECTION, _FALLBACK = 3000, 4000
-_OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection", "authorization", "expect"}
+_RESERVED_HEADERS = {
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "authorization",
+    "expect",
+}
 
 _Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
 _HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
@@ -49,7 +71,7 @@ class Options(NoticeOptions):
     and the steps' facts.
     """
 
-    account: str = Field(description="Who is told, by the name of the account.")
+    account: str = Field(description="The receiver, by the name of its account.")
     format: Literal["vidd", "slack", "matrix", "template"] = Field(
         "vidd", description="What is sent: the job's facts as JSON, a message for Slack or Matrix, or `body`."
     )
@@ -64,7 +86,7 @@ class Options(NoticeOptions):
     room: str | None = Field(None, pattern=r"^![^\s/]+$", description="The Matrix room's id, as !abc:example.org.")
     retractions: bool | None = Field(
         None,
-        description="Tell when a person takes the talk back (state is retracted); by default where the words are vidd's.",
+        description="Tell when a person takes the talk back (state is retracted); by default where the text is vidd's own.",
     )
     hub_signature: bool = Field(False, description="Sign the body as X-Hub-Signature-256 as well.")
     repeat: bool | None = Field(
@@ -74,7 +96,7 @@ class Options(NoticeOptions):
     )
 
     @model_validator(mode="after")
-    def _fitting(self) -> Options:
+    def _check(self) -> Options:
         if (self.body is not None) != (self.format == "template"):
             raise ValueError('body and format = "template" go together: set both or none')
         if (self.room is not None) != (self.format == "matrix"):
@@ -84,71 +106,75 @@ class Options(NoticeOptions):
         if self.repeat is False and (self.format == "matrix" or self.method == "PUT"):
             # RFC 9110, 9.2.2; aiohttp does it too.
             raise ValueError("a PUT may be repeated by its nature: leave repeat out")
-        taken = [name for name in self.headers if name.lower() in _OURS or name.lower().startswith("webhook-")]
-        if taken:
-            raise ValueError(f"the header {taken[0]} is set by vidd: leave it out")
+        reserved = [
+            name for name in self.headers if name.lower() in _RESERVED_HEADERS or name.lower().startswith("webhook-")
+        ]
+        if reserved:
+            raise ValueError(f"the header {reserved[0]} is set by vidd: leave it out")
         return self
 
     @property
     def tells_retraction(self) -> bool:
-        """Whether a retraction is told. Templates that do not look at the state would say that it is out."""
+        """Whether vidd sends a notice of a retraction. A template that ignores the state would say that the talk is online."""
         if self.retractions is not None:
             return self.retractions
         return self.format != "template" and self.text is None and self.html is None
 
     @property
     def repeatable(self) -> bool:
-        """Whether a second one does no harm (a PUT by RFC 9110, 9.2.2)."""
+        """Whether a duplicate does no harm (a PUT by RFC 9110, 9.2.2)."""
         if self.repeat is not None:
             return self.repeat
         return self.format in {"vidd", "matrix"} or self.method == "PUT"
 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
-    """Send it. The token says whether a request is open that nobody knows the fate of."""
+    """Send the notice. The token's `open` says whether a request may have gone out without an answer."""
     account = context.tools.account(options.account, Account)
     notice = notice_of(context)
     delivery = _delivery(options, account, notice, context)
-    await trust(account, context.tools)
-    token = {**notice.token, "to": account.place, "title": notice.fields["title"]}
+    await tls_context(account, context.tools)
+    token = {**notice.token, "to": account.host, "title": notice.fields["title"]}
     await context.checkpoint({**token, "open": True})
     try:
         answer = await deliver(account, context.tools, delivery)
     except (RetryLater, Refused):
         await context.checkpoint({**token, "open": False})
         raise
-    return Receipt(facts={**notice.token, "to": account.place, **_confirmed(options, answer)})
+    return Receipt(facts={**notice.token, "to": account.host, **_receipt_facts(options, answer)})
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
-    """None where it may be sent (again); OutcomeUnknown where one went out that the receiver could not tell from it."""
+    """None where vidd may send the notice (again). Raises OutcomeUnknown where the receiver could not recognize a duplicate."""
     token = context.publication.token
     if options.repeatable or not token.get("open") or token.get("id") != notice_id(context):
         return None
-    raise unknown(str(token["to"]), _look(options, str(token["title"])))
+    raise outcome_unknown(str(token["to"]), _where(options, str(token["title"])))
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Say where it would go. Nothing is sent: whatever arrives there is taken for a notice."""
+    """Say where notices would go. vidd sends nothing: the receiver would take it for a notice."""
     account = tools.account(options.account, Account)
-    await trust(account, tools)
+    await tls_context(account, tools)
     if options.hub_signature and not account.secrets:
         raise _no_secret(options)
     how = "signed" if account.secrets and options.format in {"vidd", "template"} else "not signed"
-    return f"Notices would go to {account.place} ({options.format}, {how}); nothing was sent to try it."
+    return f"Notices would go to {account.host} ({options.format}, {how}); vidd sent nothing."
 
 
-def _look(options: Options, title: str) -> str:
+def _where(options: Options, title: str) -> str:
     if options.format in {"slack", "matrix"}:
         return f"into the channel for {quoted(title, 80)}"
     return f"there for {quoted(title, 80)}"
 
 
 def _no_secret(options: Options) -> Refused:
-    return Refused(f"hub_signature needs a secret: add it to [accounts.{options.account}].")
+    return Refused(
+        f"hub_signature needs a secret: add it to [accounts.{options.account}].", code=FaultCode.BAD_SETTINGS
+    )
 
 
-def _confirmed(options: Options, answer: Answer) -> dict[str, Any]:
+def _receipt_facts(options: Options, answer: Answer) -> dict[str, Any]:
     event = answer.data.get("event_id") if options.format == "matrix" else None
     return {"status": answer.status} | ({"event_id": event[:255]} if isinstance(event, str) else {})
 
@@ -159,17 +185,17 @@ def _delivery(options: Options, account: Account, notice: Notice, context: Publi
     headers = {"Content-Type": kind, **_headers(options, notice.fields)}
     method, path = options.method, ""
     if options.format in {"vidd", "template"}:
-        headers |= signed(notice.id, int(context.tools.clock.now().timestamp()), body, account.secrets)
+        headers |= signature_headers(notice.id, int(context.tools.clock.now().timestamp()), body, account.secrets)
     if options.hub_signature:
         if not account.secrets:
             raise _no_secret(options)
-        headers |= hub_signed(body, account.secrets[0])
+        headers |= hub_signature_headers(body, account.secrets[0])
     if options.format == "matrix":
         # Client-server API, "PUT …/send/{eventType}/{txnId}": the same transaction is the same message.
         room = quote(options.room or "", safe="")
         method, path = "PUT", f"/_matrix/client/v3/rooms/{room}/send/m.room.message/{notice.id}"
-    look = _look(options, str(notice.fields["title"]))
-    return Delivery(method, body, headers, options.repeatable, look, path)
+    where = _where(options, str(notice.fields["title"]))
+    return Delivery(method, body, headers, options.repeatable, where, path)
 
 
 def _content(options: Options, notice: Notice) -> tuple[str, str]:
@@ -191,27 +217,27 @@ def _content(options: Options, notice: Notice) -> tuple[str, str]:
 def _slack(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
     """A message of an incoming webhook (docs.slack.dev, "Sending messages using incoming webhooks")."""
     link = fields["link"]
-    shown = {
+    plain = {
         **fields,
-        # Within <…|…> these would end the link, and a line break its label.
+        # Within <…|…> these characters would end the link, and a line break its label.
         "title": " ".join(str(fields["title"]).split()).replace("|", "¦"),
-        "link": re.sub(r"[|<>\s]", lambda found: quote(found[0]), link) if link else link,
+        "link": re.sub(r"[|<>\s]", lambda match: quote(match[0]), link) if link else link,
     }
-    # The limit of a section's text; it is cut before it is escaped, so that no entity is cut in two.
-    room = {
-        **shown,
-        **{name: _cut(shown[name], 300) for name in ("title", "speakers")},
-        "reason": _cut(shown["reason"], 1000),
+    # A section's text is limited; vidd shortens before it escapes, so that no entity is cut in two.
+    short = {
+        **plain,
+        **{name: _shorten(plain[name], 300) for name in ("title", "speakers")},
+        "reason": _shorten(plain["reason"], 1000),
     }
-    marked = render_slack(options.text or _SLACK, room)
-    if len(marked) > _SECTION:
+    text = render_slack(options.text or _SLACK, short)
+    if len(text) > _SECTION:
         raise Refused(f"The text for Slack is longer than its {_SECTION} characters: shorten `text`.")
-    plain = render_slack(_TEXT, room)
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": marked}}
-    return {"text": plain[:_FALLBACK] if options.text is None else marked, "blocks": [section]}
+    fallback = render_slack(_TEXT, short)
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+    return {"text": fallback[:_FALLBACK] if options.text is None else text, "blocks": [section]}
 
 
-def _cut(text: Any, longest: int) -> str:
+def _shorten(text: Any, longest: int) -> str:
     text = str(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
@@ -226,8 +252,8 @@ def _matrix(options: Options, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _headers(options: Options, fields: Mapping[str, Any]) -> dict[str, str]:
-    made = {name: render(text, fields).strip() for name, text in options.headers.items()}
-    for name, value in made.items():
+    headers = {name: render(text, fields).strip() for name, text in options.headers.items()}
+    for name, value in headers.items():
         if not value.isprintable():
             raise Refused(f"The header {name} would hold a line break or another control: correct its template.")
-    return {name: harmless(value) for name, value in made.items()}
+    return {name: harmless(value) for name, value in headers.items()}

@@ -1,7 +1,4 @@
-"""Signatures of webhooks.
-
-By Standard Webhooks 1.0, "Signature scheme", and the older `X-Hub-Signature-256` of the body alone.
-"""
+"""Signs webhooks: Standard Webhooks 1.0, "Signature scheme", and the older `X-Hub-Signature-256` of the body alone."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ _PREFIX = "whsec_"
 
 
 def key_of(secret: str) -> bytes:
-    """The key that a secret stands for: `whsec_` with base64 after it, or a plain text. ValueError where it is none."""
+    """The key of a secret: `whsec_` and base64, or a plain text. Raises ValueError where it is neither."""
     if not secret.startswith(_PREFIX):
         key = secret.encode()
     else:
@@ -31,7 +28,7 @@ def key_of(secret: str) -> bytes:
     return key
 
 
-def signed(identity: str, timestamp: int, body: bytes, secrets: Sequence[str]) -> dict[str, str]:
+def signature_headers(identity: str, timestamp: int, body: bytes, secrets: Sequence[str]) -> dict[str, str]:
     """The headers of a webhook sent at `timestamp` (Unix seconds), with one signature for each secret."""
     headers = {"webhook-id": identity, "webhook-timestamp": str(timestamp)}
     content = b".".join([identity.encode(), str(timestamp).encode(), body])
@@ -43,6 +40,6 @@ def signed(identity: str, timestamp: int, body: bytes, secrets: Sequence[str]) -
     return headers
 
 
-def hub_signed(body: bytes, secret: str) -> dict[str, str]:
-    """The header that receivers made for GitHub's webhooks look at."""
+def hub_signature_headers(body: bytes, secret: str) -> dict[str, str]:
+    """The header that receivers of GitHub's webhooks check."""
     return {"X-Hub-Signature-256": f"sha256={hmac.new(key_of(secret), body, hashlib.sha256).hexdigest()}"}

@@ -1,24 +1,34 @@
-"""Publish to YouTube: a resumable upload, never begun again while its fate is unknown, told of once it is processed."""
+"""Publishes to YouTube: a resumable upload that is never repeated while its outcome is unknown, then the wait for processing."""
 
 from __future__ import annotations
 
 import re
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.integrations.google.resumable_upload import UNIT
-from vidd.integrations.youtube.api import Channel, channel_of
+from vidd.integrations.youtube.api import Channel, open_channel
+from vidd.integrations.youtube.errors import video_deleted
 from vidd.integrations.youtube.extras import Extras
-from vidd.integrations.youtube.metadata import merged_snippet, with_privacy
-from vidd.integrations.youtube.metadata_order import Order, marker_of, order_of, playlists_of
-from vidd.integrations.youtube.processing import Finish, FinishOptions, Privacy, Template
-from vidd.integrations.youtube.state import gone
+from vidd.integrations.youtube.metadata import (
+    Metadata,
+    make_metadata,
+    marker_of,
+    merge_snippet,
+    playlist_titles,
+    set_privacy,
+)
+from vidd.integrations.youtube.playlists import PlaylistLocks, Playlists
+from vidd.integrations.youtube.processing import Completion
 from vidd.integrations.youtube.upload import VideoUpload
 from vidd.model.publication import Receipt
-from vidd.settings.types import Size
+from vidd.settings.template_check import MayName
+from vidd.settings.templates import check_template, fields_of, render
+from vidd.settings.types import Duration, Size
+from vidd.settings.types import Options as Base
 from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
@@ -27,15 +37,20 @@ if TYPE_CHECKING:
     from vidd.model.media import Artifact
     from vidd.ports import PublishContext, Tools
 
+_LARGEST_THUMBNAIL = 2 * 2**20
 
-class Options(FinishOptions):
-    """Where a talk's video goes, and how it is described there. The words are those of the step `describe`."""
+_Template = Annotated[str, AfterValidator(check_template), MayName()]
+_Privacy = Literal["public", "unlisted", "private"]
+
+
+class Options(Base):
+    """Settings of a publisher of kind `youtube`. Title, description and tags are those of the step `describe`."""
 
     account: str = Field(description="The youtube account.")
     accounts: dict[str, str] = Field(default_factory=dict, description="Other accounts by stage: stage id → account.")
     file: str | None = Field(None, description="Role of the video; none means talk, or the first that a step made.")
-    privacy: Privacy = Field("unlisted", description="Who may see it; a talk marked private is private in any case.")
-    publish_at: Template | None = Field(
+    privacy: _Privacy = Field("unlisted", description="Who may see it; a talk marked private is private in any case.")
+    publish_at: _Template | None = Field(
         None,
         description='Template of the time it becomes public, like 2026-05-01T12:00:00Z; needs privacy = "private".',
     )
@@ -46,29 +61,68 @@ class Options(FinishOptions):
     license: Literal["youtube", "creativeCommon"] | None = Field(None, description="Licence; the channel's otherwise.")
     notify_subscribers: bool = Field(True, description="Whether subscribers are told of a new video.")
     marker: Literal["tag", "description"] = Field(
-        "tag", description="Where the word stands that tells whose job it is."
+        "tag", description="Where the word goes by which vidd finds the job's video."
     )
     misfits: Literal["mend", "refuse"] = Field(
-        "mend", description="What becomes of words YouTube does not take: they are mended and noted, or refused."
+        "mend",
+        description="What happens to texts that YouTube does not accept: vidd changes and notes them, or refuses the job.",
     )
     chunk: Size = Field(
         Size(2**30),
         ge=UNIT,
-        description="Bytes in one request, a multiple of 256 KiB; of one that breaks off YouTube keeps what came.",
+        description="Bytes in one request, a multiple of 256 KiB; YouTube keeps what arrived of a request that breaks off.",
     )
-    retract: Literal["private", "delete"] = Field("private", description="What taking back means.")
+    retract: Literal["private", "delete"] = Field("private", description="What a retraction does with the video.")
+    thumbnail: str | None = Field(None, description="Role of the thumbnail, a JPEG or PNG of 2 MB at most.")
+    captions: dict[str, str] = Field(default_factory=dict, description="Roles of captions and their languages.")
+    playlists: tuple[_Template, ...] = Field(
+        ("{{ talk.stage }}",), description="Templates of playlists, found or made by name; an empty one is none."
+    )
+    playlist_privacy: _Privacy = Field("public", description="Who may see a playlist that is made.")
+    poll: Duration = Field(20.0, gt=0, description="Shortest time until vidd asks again whether it is processed.")
+    poll_longest: Duration = Field(300.0, gt=0, description="Longest time until then; it grows with the waiting.")
+    settle: Duration = Field(
+        120.0,
+        ge=0,
+        description="How late YouTube's lists may be: only after it does vidd take what they lack as absent.",
+    )
+    link: Annotated[str, AfterValidator(check_template), MayName("video")] = Field(
+        "https://youtu.be/{{ video }}", description="Template of the receipt's link."
+    )
 
     @model_validator(mode="after")
-    def _sound(self) -> Options:
+    def _check(self) -> Options:
         if self.publish_at is not None and self.privacy != "private":
             raise ValueError('publish_at needs privacy = "private"; YouTube makes it public then')
         if self.chunk % UNIT:
             raise ValueError(f"chunk must be a multiple of {UNIT} bytes (256 KiB)")
         return self
 
+    def check_side_files(self, context: PublishContext) -> None:
+        """Raise Refused where a thumbnail or captions cannot be used, before anything is sent."""
+        if self.thumbnail:
+            image = context.chosen([self.thumbnail])[0]
+            if image.size > _LARGEST_THUMBNAIL:
+                raise Refused(
+                    f"The thumbnail {image.path!a} is larger than the 2 MB YouTube accepts: make a smaller one."
+                )
+            if image.content_type not in {"image/jpeg", "image/png"}:
+                raise Refused(f"The thumbnail {image.path!a} is no JPEG or PNG: make it one.")
+        if self.captions:
+            context.chosen(list(self.captions))
 
-def _order(options: Options, context: PublishContext) -> Order:
-    return order_of(
+    def channel_playlists(self, tools: Tools, channel: Channel) -> Playlists:
+        """The channel's playlists."""
+        locks = tools.shared.get(PlaylistLocks)
+        return Playlists(channel, tools.memory, tools.clock, locks, self.settle, self.playlist_privacy)
+
+    def address(self, context: PublishContext, video: str) -> str:
+        """The receipt's link."""
+        return render(self.link, fields_of(context.job, context.talk, context.facts, video=video))
+
+
+def _metadata(options: Options, context: PublishContext) -> Metadata:
+    return make_metadata(
         context,
         privacy=options.privacy,
         publish_at=options.publish_at,
@@ -83,7 +137,7 @@ def _video_file(options: Options, context: PublishContext) -> Artifact:
 
 
 def _account_of(options: Options, context: PublishContext) -> str:
-    """What was begun on a channel goes on there, whatever the sheet says now."""
+    """The account of the publication: what began on a channel continues there, whatever the sheet says now."""
     receipt = context.publication.receipt
     begun = context.publication.token.get("account") or (receipt.facts.get("account") if receipt else None)
     stage = context.talk.stage if context.talk else ""
@@ -92,7 +146,7 @@ def _account_of(options: Options, context: PublishContext) -> str:
 
 @asynccontextmanager
 async def _channel(options: Options, context: PublishContext) -> AsyncIterator[Channel]:
-    async with channel_of(_account_of(options, context), context.tools).connected() as channel:
+    async with open_channel(_account_of(options, context), context.tools).connected() as channel:
         yield channel
 
 
@@ -102,25 +156,25 @@ def _upload(options: Options, context: PublishContext, channel: Channel) -> Vide
 
 
 async def _send(options: Options, context: PublishContext, upload: VideoUpload) -> None:
-    """Bring the bytes there, from where an earlier attempt stopped."""
-    channel, order = upload.channel, _order(options, context)
-    options.side_files(context)
+    """Upload the video from where an earlier attempt stopped."""
+    channel, metadata = upload.channel, _metadata(options, context)
+    options.check_side_files(context)
     artifact = _video_file(options, context)
     path = context.directory / artifact.path
     stat = path.stat()
     file = {"role": artifact.role, "size": stat.st_size, "changed": stat.st_mtime_ns}
     me = await channel.mine()
-    if not upload.goes_on(file):
+    if not upload.can_resume(file):
         kind = artifact.content_type if artifact.content_type.startswith("video/") else "application/octet-stream"
-        body = order.body(
+        body = metadata.body(
             category=options.category,
             languages=(options.language, options.audio_language),
             licence=options.license,
             for_kids=options.made_for_kids,
         )
-        token = {"account": channel.name, "channel": me["id"], "file": file, "words": dict(order.words)}
+        token = {"account": channel.name, "channel": me["id"], "file": file, "words": dict(metadata.text)}
         await upload.begin(
-            {**token, "notes": list(order.notes)},
+            {**token, "notes": list(metadata.notes)},
             lambda: channel.begin(body, kind, stat.st_size, notify=options.notify_subscribers),
         )
     meter = ProgressMeter(
@@ -131,71 +185,74 @@ async def _send(options: Options, context: PublishContext, upload: VideoUpload) 
 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
-    """Bring the video there, then wait for YouTube without holding a place: the next try goes on at `reconcile`."""
+    """Upload the video, then wait for YouTube without holding a slot: the next attempt continues in `reconcile`."""
     async with _channel(options, context) as channel:
         upload = _upload(options, context, channel)
         if "video" not in upload.token:
             await _send(options, context, upload)
-        return await Finish(options, context, channel, upload).run()
+        return await Completion(options, context, channel, upload).run()
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
-    """Ask the upload session, then the channel's uploads; None where a session can go on or no video came to be."""
+    """Ask the upload session, then the channel's uploads; None where a session can be resumed or there is no video."""
     async with _channel(options, context) as channel:
         upload = _upload(options, context, channel)
-        if "video" not in upload.token and not await upload.ask():
+        if "video" not in upload.token and not await upload.find():
             return None
-        return await Finish(options, context, channel, upload).run()
+        return await Completion(options, context, channel, upload).run()
 
 
 async def amend(options: Options, context: PublishContext) -> Receipt:
-    """Bring title, description, tags, privacy and playlists up to what the context says now; what did not change stays."""
-    channel = channel_of(_account_of(options, context), context.tools)
-    video = _published(context)
+    """Update title, description, tags, privacy and playlists to what the context says now."""
+    channel = open_channel(_account_of(options, context), context.tools)
+    video = _published_video(context)
     receipt = context.publication.receipt or Receipt()
-    order, written = _order(options, context), receipt.facts.get("words", {})
+    metadata, written = _metadata(options, context), receipt.facts.get("words", {})
     current = await channel.video(video, "snippet,status")
     if current is None:
-        raise gone(video)
+        raise video_deleted(video)
     body: dict[str, Any] = {}
-    snippet = merged_snippet(current["snippet"], written, order.words)
+    snippet = merge_snippet(current["snippet"], written, metadata.text)
     if snippet is not None:
         body["snippet"] = snippet
     privacy = str(current["status"].get("privacyStatus", ""))
-    if order.words["privacy"] not in {written.get("privacy"), privacy}:
-        privacy = str(order.words["privacy"])
-        body["status"] = with_privacy(current["status"], privacy, order.publish_at)
+    if metadata.text["privacy"] not in {written.get("privacy"), privacy}:
+        privacy = str(metadata.text["privacy"])
+        body["status"] = set_privacy(current["status"], privacy, metadata.publish_at)
     if body:
         await channel.update({"id": video, **body})
-    notes = list(order.notes)
-    extras = Extras(channel, video, context.tools.clock, options.settle, {}, notes, _unrecorded)
-    known, wanted = options.lists(context.tools, channel), playlists_of(context, options.playlists)
+    notes = list(metadata.notes)
+    extras = Extras(channel, video, context.tools.clock, options.settle, {}, notes, _save_nothing)
+    known, wanted = options.channel_playlists(context.tools, channel), playlist_titles(context, options.playlists)
     playlists = await extras.only_in(known, wanted, receipt.facts.get("playlists", ()))
-    more = {"words": dict(order.words), "privacy": privacy, "playlists": playlists, "notes": notes}
+    more = {"words": dict(metadata.text), "privacy": privacy, "playlists": playlists, "notes": notes}
     url = receipt.url or options.address(context, video)
     return Receipt(url=url, facts={"account": channel.name, **receipt.facts, "video": video, **more})
 
 
-async def _unrecorded() -> None:
-    """An amendment asks anew each time it is made."""
+async def _save_nothing() -> None:
+    """An amendment has no token: it asks YouTube anew each time."""
 
 
-def _published(context: PublishContext) -> str:
-    """The id of the video that is there; Refused where nothing is known to be."""
+def _published_video(context: PublishContext) -> str:
+    """The id of the published video. Raises Refused where vidd knows of none."""
     receipt = context.publication.receipt
     known = context.publication.token.get("video")
     if receipt is not None:
         named = re.search(r"(?:youtu\.be/|[?&]v=)([\w-]+)", receipt.url or "")
         known = receipt.facts.get("video") or (named[1] if named else known)
     if not known:
-        raise Refused("It is not known which video at YouTube this is: say it with vidd resolve JOB --published URL.")
+        raise Refused(
+            "vidd does not know which video at YouTube this is: say it with vidd resolve JOB --published URL.",
+            code=FaultCode.NOT_FOUND,
+        )
     return str(known)
 
 
 async def retract(options: Options, context: PublishContext) -> str:
-    """Make the video private, or delete it; one that is gone or private already is well."""
-    channel = channel_of(_account_of(options, context), context.tools)
-    video = _published(context)
+    """Make the video private, or delete it; a video that is already deleted or private is no error."""
+    channel = open_channel(_account_of(options, context), context.tools)
+    video = _published_video(context)
     current = await channel.video(video, "status")
     if current is None:
         return f"The video {video} is not at YouTube any more."
@@ -204,16 +261,16 @@ async def retract(options: Options, context: PublishContext) -> str:
         return f"The video {video} was deleted at YouTube."
     status = current["status"]
     if status.get("privacyStatus") != "private" or "publishAt" in status:
-        await channel.update({"id": video, "status": with_privacy(status, "private")})
+        await channel.update({"id": video, "status": set_privacy(status, "private")})
     return f"The video {video} is private at YouTube."
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Ask each account which channel is behind it."""
-    said = []
+    """Ask each account which channel it has."""
+    channels = []
     for name in dict.fromkeys([options.account, *options.accounts.values()]):
-        channel = channel_of(name, tools)
+        channel = open_channel(name, tools)
         me = await channel.mine()
         title = str(me.get("snippet", {}).get("title", ""))
-        said.append(f"The account {name} has the channel {title!a} ({me['id']}).")
-    return " ".join(said)
+        channels.append(f"The account {name} has the channel {title!a} ({me['id']}).")
+    return " ".join(channels)

@@ -1,7 +1,7 @@
-"""YouTube's quota, counted per account and day before each call, so that a day that is used up is known beforehand.
+"""Counts YouTube's quota per account and day before each call, so that vidd knows beforehand when it is used up.
 
-developers.google.com/youtube/v3/determine_quota_cost: 10,000 units a day, anew at midnight Pacific time; uploads are
-counted apart, 100 a day. Older projects pay 1600 units for an upload out of the common ones.
+developers.google.com/youtube/v3/determine_quota_cost: 10,000 units a day, reset at midnight Pacific time; uploads are
+counted separately, 100 a day. Older projects pay 1600 units for an upload out of the common units.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from vidd.integrations.google.api import QuotaUsedUp
+from vidd.integrations.google.errors import QuotaExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,14 +29,17 @@ COSTS: Mapping[str, int] = {
     "videos.insert": 0,
     "videos.update": 50,
 }
-"""Units by method; every other one costs 1."""
+"""Units by method; every other method costs 1."""
 
 _UNITS, _UPLOADS = "units", "uploads"
 
 
 @dataclass(frozen=True)
 class Quota:
-    """What an account may spend a day: `daily` units and `uploads` uploads (None: as many as the units allow)."""
+    """What an account may spend a day: `daily` units and `uploads` uploads (None: as many as the units allow).
+
+    `zone` is the time zone in which the day ends.
+    """
 
     account: str
     daily: int
@@ -47,7 +50,7 @@ class Quota:
     clock: Clock
 
     async def spend(self, method: str) -> None:
-        """Count a call that is about to be made; QuotaUsedUp where the day has no room for it."""
+        """Count a call that is about to be made. Raises QuotaExceeded where the day's quota does not allow it."""
         day = self._today()
         cost = self.costs.get(method, COSTS.get(method, 1))
         if method == "videos.insert" and self.uploads is not None:
@@ -55,20 +58,18 @@ class Quota:
         await self._count(f"{day} {_UNITS}", cost, self.daily, "units of quota")
 
     async def spent(self) -> tuple[int, int]:
-        """The units and the uploads of today."""
+        """The units and the uploads spent today."""
         known = await self.memory.recall(self._space)
         day = self._today()
         return int(known.get(f"{day} {_UNITS}", "0")), int(known.get(f"{day} {_UPLOADS}", "0"))
 
-    def used_up(self, what: str) -> QuotaUsedUp:
-        """The wait until the day is over."""
+    def exceeded(self, what: str) -> QuotaExceeded:
+        """The fault that waits until the day ends."""
         now = self.clock.now()
         end = self._end()
         at = end.astimezone().strftime("%Y-%m-%d %H:%M %Z")
-        sentence = (
-            f"The account {self.account} has used up {what} at YouTube: it goes on at {at}, when the day there ends."
-        )
-        return QuotaUsedUp(sentence, after=(end - now).total_seconds() + 1)
+        sentence = f"The account {self.account} has used up {what} at YouTube: vidd will continue at {at}, when the day there ends."
+        return QuotaExceeded(sentence, after=(end - now).total_seconds() + 1)
 
     @property
     def _space(self) -> str:
@@ -88,7 +89,7 @@ class Quota:
             await self._forget_other_days(name[:10])
         if total > most:
             await self.memory.count(self._space, name, -by)
-            raise self.used_up(f"the {most} {what} of the day")
+            raise self.exceeded(f"the {most} {what} of the day")
 
     async def _forget_other_days(self, day: str) -> None:
         known = await self.memory.recall(self._space)

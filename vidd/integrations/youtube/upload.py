@@ -1,4 +1,4 @@
-"""A video on its way to a channel, as far as the journal's token tells: sent, resumed, looked for, never begun twice.
+"""Uploads a video to a channel in resumable parts, resumes it from the saved token, and never uploads it twice.
 
 The token has `account`, `begun`, `file` and `session` while bytes go out, `closing` once the last of them may have gone,
 `gone` when the session was found to be unknown; from its arrival `video` and `steps`; `words`, `notes` and
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import OutcomeUnknown, RetryLater
-from vidd.integrations.google.api import QuotaUsedUp
-from vidd.integrations.google.resumable_upload import Gone, ResumableUpload, standing_of
+from vidd.errors import FaultCode, OutcomeUnknown, RetryLater
+from vidd.integrations.google.errors import SessionGone
+from vidd.integrations.google.resumable_upload import ResumableUpload, upload_status
+from vidd.integrations.youtube.errors import quota_errors
 from vidd.integrations.youtube.state import find_marked
 
 if TYPE_CHECKING:
@@ -24,60 +25,59 @@ if TYPE_CHECKING:
     from vidd.ports import Clock
     from vidd.transfer.progress_meter import ProgressMeter
 
-_LASTING = frozenset({"account", "begun", "channel", "words", "notes"})
+_PERMANENT = frozenset({"account", "begun", "channel", "words", "notes"})
 
 
 @dataclass
 class VideoUpload:
-    """`checkpoint` makes a token durable; `settle` is how late the channel's lists may be, in seconds."""
+    """One upload. `checkpoint` saves a token; `visibility_delay` is how late the channel's lists may be, in seconds."""
 
     channel: Channel
     token: dict[str, Any]
     checkpoint: Callable[[Mapping[str, Any]], Awaitable[None]]
     marker: str
-    settle: float
+    visibility_delay: float
     clock: Clock
 
     async def save(self) -> None:
-        """Make the token durable."""
+        """Save the token."""
         await self.checkpoint(self.token)
 
-    def goes_on(self, file: Mapping[str, Any]) -> bool:
-        """Whether a session is open for this very file."""
+    def can_resume(self, file: Mapping[str, Any]) -> bool:
+        """Whether a session is open for exactly this file."""
         return "session" in self.token and self.token.get("file") == file
 
     async def begin(self, token: Mapping[str, Any], session: Callable[[], Awaitable[str]]) -> None:
-        """Open a session, and have its address saved before any byte goes out."""
+        """Open a session and save its address before any byte is sent."""
         self.token = {**token, "begun": self.clock.now().isoformat(), "session": await session()}
         await self.save()
 
     async def send(self, path: Path, *, chunk: int, meter: ProgressMeter) -> None:
-        """Send what the session lacks; OutcomeUnknown where it ended when the last bytes may have arrived."""
+        """Send what the session lacks. Raises OutcomeUnknown where it ended when the last bytes may have arrived."""
         size, silence = int(self.token["file"]["size"]), self.channel.account.read_timeout
         upload = ResumableUpload(
             self.channel.api, self.token["session"], path, size, chunk, meter, silence, self._closing
         )
         try:
-            made = await upload.run()
-        except Gone:
-            raise await self._ended() from None
-        except QuotaUsedUp:
-            raise self.channel.quota.used_up("the quota of the day") from None
-        self._arrived(str(made["id"]))
+            with quota_errors(self.channel.quota):
+                resource = await upload.run()
+        except SessionGone:
+            raise await self._session_ended() from None
+        self._set_video(str(resource["id"]))
 
-    async def ask(self) -> bool:
-        """Find out whether the video arrived; False where it provably did not, or the session can go on."""
+    async def find(self) -> bool:
+        """Find out whether the video arrived; False where it provably did not, or the session can be resumed."""
         session = self.token.get("session")
         if not isinstance(session, str):
             return False
         doing = "asking YouTube how far the upload came"
         try:
-            standing = await standing_of(self.channel.api, session, int(self.token["file"]["size"]), doing)
-        except Gone:
-            return await self._look_for_it()
-        if standing.made is None:
+            status = await upload_status(self.channel.api, session, int(self.token["file"]["size"]), doing)
+        except SessionGone:
+            return await self._find_in_channel()
+        if status.resource is None:
             return False
-        self._arrived(str(standing.made["id"]))
+        self._set_video(str(status.resource["id"]))
         await self.save()
         return True
 
@@ -86,39 +86,41 @@ class VideoUpload:
             self.token["closing"] = self.clock.now().isoformat()
             await self.save()
 
-    async def _ended(self) -> RetryLater | OutcomeUnknown:
+    async def _session_ended(self) -> RetryLater | OutcomeUnknown:
         if "closing" in self.token:
             return OutcomeUnknown(
-                "YouTube ended the upload session at the last bytes; the channel's uploads are looked at."
+                "YouTube ended the upload session at the last bytes; vidd will look at the channel's uploads."
             )
         await self._forget()
-        return RetryLater("YouTube ended the upload session before all bytes were there; the upload is begun anew.")
+        return RetryLater(
+            "YouTube ended the upload session before all bytes had arrived; vidd will upload the video anew."
+        )
 
     async def _forget(self) -> None:
         self.token = {}
         await self.save()
 
-    def _arrived(self, video: str) -> None:
-        kept = {name: value for name, value in self.token.items() if name in _LASTING}
-        self.token = {**kept, "video": video, "steps": {}}
+    def _set_video(self, video: str) -> None:
+        permanent = {name: value for name, value in self.token.items() if name in _PERMANENT}
+        self.token = {**permanent, "video": video, "steps": {}}
 
-    async def _look_for_it(self) -> bool:
+    async def _find_in_channel(self) -> bool:
         if "closing" not in self.token:
-            # Without its last bytes no session makes a video.
+            # A session without its last bytes makes no video.
             await self._forget()
             return False
         video = await find_marked(self.channel, self.marker, datetime.fromisoformat(self.token["begun"]))
         if video is not None:
-            self._arrived(video)
+            self._set_video(video)
             await self.save()
             return True
         now = self.clock.now()
         if "gone" not in self.token:
             self.token["gone"] = now.isoformat()
             await self.save()
-        left = self.settle - (now - datetime.fromisoformat(self.token["gone"])).total_seconds()
+        left = self.visibility_delay - (now - datetime.fromisoformat(self.token["gone"])).total_seconds()
         if left > 0:
-            sentence = "YouTube forgot the upload session and lists no such video yet; it is looked for again."
-            raise RetryLater(sentence, after=left, counts=False)
+            sentence = "YouTube forgot the upload session and does not list the video yet; vidd will look again."
+            raise RetryLater(sentence, after=left, counts=False, code=FaultCode.PENDING)
         await self._forget()
         return False

@@ -1,4 +1,4 @@
-"""CSV as people's programs write it, changed field by field so that every other byte stays what it was."""
+"""Reads and changes CSV files; a change leaves every byte outside the changed fields as it was."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vidd.errors import Refused, RetryLater
-from vidd.integrations.sheet.table import Cell, Grid
+from vidd.integrations.sheet.table import CellEdit, Grid
 
 _DELIMITERS = ",;\t"
 
@@ -22,41 +22,41 @@ class _Field:
 
 
 def grids(content: bytes, tab: str | None = None) -> tuple[Grid, ...]:
-    """The one grid of a CSV file. Refused where the letters cannot be read, RetryLater where a quote never ends."""
+    """The one grid of a CSV file. Raises Refused where it is not UTF-8, RetryLater where a quote never ends."""
     if tab is not None:
-        raise Refused(f"A CSV file has no tabs, but the settings ask for the tab {tab!r}: take `tab` away.")
-    text = _decoded(content)
+        raise Refused(f"A CSV file has no tabs, but the settings ask for the tab {tab!r}: remove `tab`.")
+    text = _decode(content)
     rows = (tuple(field.text for field in fields) for fields in _records(text, _delimiter(text)))
     return (Grid("", tuple(rows)),)
 
 
-def patched(content: bytes, cells: Sequence[Cell]) -> tuple[bytes, tuple[Cell, ...]]:
-    """The file with these cells, and the cells left alone, which are none: CSV knows no formulas."""
-    text = _decoded(content)
+def patch(content: bytes, edits: Sequence[CellEdit]) -> tuple[bytes, tuple[CellEdit, ...]]:
+    """The file with these edits, and the edits left out: none, since CSV has no formulas."""
+    text = _decode(content)
     delimiter = _delimiter(text)
     wanted: dict[int, dict[int, str]] = {}
-    for cell in cells:
-        wanted.setdefault(cell.row, {})[cell.column] = cell.text
+    for edit in edits:
+        wanted.setdefault(edit.row, {})[edit.column] = edit.text
     pieces, done = [], 0
     for number, fields in enumerate(_records(text, delimiter), start=1):
         for column, new in sorted(wanted.get(number, {}).items()):
             if column < len(fields):
                 field = fields[column]
-                pieces += [text[done : field.start], _written(new, delimiter, quoted=field.quoted)]
+                pieces += [text[done : field.start], _encode_field(new, delimiter, quoted=field.quoted)]
                 done = field.end
         beyond = {column: new for column, new in wanted.get(number, {}).items() if column >= len(fields)}
         if beyond:
             pieces.append(text[done : fields[-1].end])
             done = fields[-1].end
             for column in range(len(fields), max(beyond) + 1):
-                pieces.append(delimiter + _written(beyond.get(column, ""), delimiter, quoted=False))
+                pieces.append(delimiter + _encode_field(beyond.get(column, ""), delimiter, quoted=False))
     pieces.append(text[done:])
     mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     return mark + "".join(pieces).encode(), ()
 
 
-def _decoded(content: bytes) -> str:
-    # Excel's "Unicode text" is UTF-16; a NUL in the first bytes gives it away where the mark is missing.
+def _decode(content: bytes) -> str:
+    # Excel's "Unicode text" is UTF-16; without a byte order mark, a NUL in the first bytes gives it away.
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:1024]:
         raise Refused("The sheet is UTF-16 or no text at all: save it as 'CSV UTF-8'.")
     try:
@@ -67,7 +67,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter that stands most often, outside quotes, in the first line that has any."""
+    """The most frequent delimiter, outside quotes, of the first line that has any."""
     for line in re.sub(r'"[^"]*"', "", text[:65536]).splitlines():
         best = max(_DELIMITERS, key=line.count)
         if best in line:
@@ -95,7 +95,7 @@ def _records(text: str, delimiter: str) -> Iterator[list[_Field]]:
             fields, number = [], number + 1
 
 
-def _written(text: str, delimiter: str, *, quoted: bool) -> str:
-    if quoted or text != text.strip() or any(letter in text for letter in (delimiter, '"', "\r", "\n")):
+def _encode_field(text: str, delimiter: str, *, quoted: bool) -> str:
+    if quoted or text != text.strip() or any(character in text for character in (delimiter, '"', "\r", "\n")):
         return '"' + text.replace('"', '""') + '"'
     return text

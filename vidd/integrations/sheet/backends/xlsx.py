@@ -1,9 +1,9 @@
-""".xlsx workbooks (ECMA-376): read by openpyxl, changed cell by cell in the sheet's own XML.
+"""Reads .xlsx workbooks (ECMA-376) with openpyxl and changes single cells in the worksheet's own XML.
 
-openpyxl could write too, but it drops what it does not know (text boxes, sparklines, slicers, threaded comments)
-and the results of all formulas, so the next reading would find empty titles. Here every part but the one sheet
-stays byte for byte, and in that sheet everything but the cells that change. A cell is written as an inline
-string (18.3.1.53), which needs no change of the shared strings.
+openpyxl can write too, but drops what it does not know (text boxes, sparklines, slicers, threaded comments) and the
+results of all formulas, so the next reading would find empty titles. vidd leaves every part but the changed worksheets
+byte for byte as it was, and in those everything but the changed cells. It writes a cell as an inline string
+(18.3.1.53), which needs no change of the shared strings.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from openpyxl.utils.cell import column_index_from_string, coordinate_from_string
 from openpyxl.utils.exceptions import InvalidFileException
 
 from vidd.errors import Refused, RetryLater
-from vidd.integrations.sheet.table import Cell, Grid
+from vidd.integrations.sheet.table import CellEdit, Grid
 
-# Extensions that openpyxl passes over are no news: nothing is written by it.
+# openpyxl warns of extensions that it ignores; that does not matter, since it writes nothing.
 warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
 
 _LARGEST = 256 * 1024 * 1024
@@ -46,7 +46,7 @@ _BROKEN = (
 
 
 @contextmanager
-def _whole() -> Iterator[None]:
+def _readable() -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
@@ -57,8 +57,8 @@ def _whole() -> Iterator[None]:
 
 
 def grids(content: bytes, tab: str | None = None) -> tuple[Grid, ...]:
-    """The visible tabs, or the one that is named. RetryLater where the file is damaged or half written."""
-    with _whole():
+    """The visible tabs, or the one that is named. Raises RetryLater where the file is damaged or half written."""
+    with _readable():
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(info.file_size for info in archive.infolist())
         if size <= _LARGEST:
@@ -71,7 +71,7 @@ def grids(content: bytes, tab: str | None = None) -> tuple[Grid, ...]:
             if tab is None or tab in names:
                 return tuple(_grid(book[name]) for name in names if tab in {None, name})
     if size > _LARGEST:
-        raise Refused("The workbook unpacks to more than 256 MiB, no programme is that large: look at what it is.")
+        raise Refused("The workbook unpacks to more than 256 MiB, and no programme is that large: look at what it is.")
     raise Refused(f"The workbook has no tab {tab!r}, it has {', '.join(names)}: correct `tab` or the workbook.")
 
 
@@ -80,17 +80,19 @@ def _grid(sheet: Any) -> Grid:
     sheet.reset_dimensions()
     rows: list[tuple[str, ...]] = []
     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
-        row = _trimmed(tuple(_text(value) for value in values))
+        row = _trim(tuple(_text(value) for value in values))
         if number <= _ROWS:
             rows.append(row)
         elif row:
-            raise Refused(f"The tab {sheet.title!r} has more than {_ROWS} rows, no programme is that long: look at it.")
+            raise Refused(
+                f"The tab {sheet.title!r} has more than {_ROWS} rows, and no programme is that long: look at it."
+            )
     while rows and not rows[-1]:
         rows.pop()
     return Grid(sheet.title, tuple(rows))
 
 
-def _trimmed(row: tuple[str, ...]) -> tuple[str, ...]:
+def _trim(row: tuple[str, ...]) -> tuple[str, ...]:
     end = len(row)
     while end and not row[end - 1]:
         end -= 1
@@ -114,19 +116,19 @@ def _text(value: Any) -> str:
     return "" if text in _ERRORS else text
 
 
-def patched(content: bytes, cells: Sequence[Cell]) -> tuple[bytes, tuple[Cell, ...]]:
-    """The workbook with these cells, and the cells that were left alone because they hold formulas."""
-    left: list[Cell] = []
+def patch(content: bytes, edits: Sequence[CellEdit]) -> tuple[bytes, tuple[CellEdit, ...]]:
+    """The workbook with these edits, and the edits left out because their cells hold formulas."""
+    left: list[CellEdit] = []
     out = io.BytesIO()
-    with _whole(), zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(out, "w") as copy:
+    with _readable(), zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(out, "w") as copy:
         parts = _parts(archive)
-        wanted: dict[str, list[Cell]] = {}
-        for cell in cells:
-            wanted.setdefault(parts[cell.tab], []).append(cell)
+        wanted: dict[str, list[CellEdit]] = {}
+        for edit in edits:
+            wanted.setdefault(parts[edit.tab], []).append(edit)
         for info in archive.infolist():
             data = archive.read(info)
             if info.filename in wanted:
-                data, skipped = _Sheet(data).patched(wanted[info.filename])
+                data, skipped = _Sheet(data).patch(wanted[info.filename])
                 left += skipped
             copy.writestr(info, data, compress_type=info.compress_type)
     return out.getvalue(), tuple(left)
@@ -155,14 +157,14 @@ def _tag_end(data: bytes, at: int) -> int:
 
 
 def _gap(old: dict[int, tuple[int, int]], column: int, end: int) -> tuple[int, int]:
-    """Where a cell that is not there yet belongs: before the next one at its right, or at the row's end."""
+    """Where a missing cell is inserted: before the next cell at its right, or at the row's end."""
     after = min((key for key in old if key > column), default=None)
     at = end if after is None else old[after][0]
     return at, at
 
 
 class _Sheet:
-    """A worksheet part, with the byte offsets of the rows and cells that matter."""
+    """A worksheet part, with the byte offsets of its rows and cells."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -190,8 +192,10 @@ class _Sheet:
             self.rows[self._row] = (at, _tag_end(self.data, at))
             self.cells[self._row] = {}
         elif local == "c":
-            where = attributes.get("r")
-            self._column = column_index_from_string(coordinate_from_string(where)[0]) if where else self._column + 1
+            reference = attributes.get("r")
+            self._column = (
+                column_index_from_string(coordinate_from_string(reference)[0]) if reference else self._column + 1
+            )
             self.cells[self._row][self._column - 1] = (at, _tag_end(self.data, at))
         elif local == "f":
             self.formulas.add((self._row, self._column - 1))
@@ -207,13 +211,13 @@ class _Sheet:
             start = self.cells[self._row][self._column - 1][0]
             self.cells[self._row][self._column - 1] = (start, _tag_end(self.data, at))
 
-    def patched(self, cells: Sequence[Cell]) -> tuple[bytes, list[Cell]]:
-        """The part with these texts, and the cells left alone."""
-        left = [cell for cell in cells if (cell.row, cell.column) in self.formulas]
-        rows: dict[int, list[Cell]] = {}
-        for cell in cells:
-            if (cell.row, cell.column) not in self.formulas:
-                rows.setdefault(cell.row, []).append(cell)
+    def patch(self, edits: Sequence[CellEdit]) -> tuple[bytes, list[CellEdit]]:
+        """The part with these edits, and the edits left out."""
+        left = [edit for edit in edits if (edit.row, edit.column) in self.formulas]
+        rows: dict[int, list[CellEdit]] = {}
+        for edit in edits:
+            if (edit.row, edit.column) not in self.formulas:
+                rows.setdefault(edit.row, []).append(edit)
         pieces, done = [], 0
         for number in sorted(rows):
             start, end = self.rows[number]
@@ -222,27 +226,27 @@ class _Sheet:
         pieces.append(self.data[done:])
         return b"".join(pieces), left
 
-    def _row_with(self, cells: Sequence[Cell]) -> bytes:
-        start, end = self.rows[cells[0].row]
-        old = self.cells[cells[0].row]
+    def _row_with(self, edits: Sequence[CellEdit]) -> bytes:
+        start, end = self.rows[edits[0].row]
+        old = self.cells[edits[0].row]
         done = _tag_end(self.data, start)
         # `spans` is a hint for readers (18.3.1.73); a cell outside it would contradict it.
         head = re.sub(rb"\sspans=(\"[^\"]*\"|'[^']*')", b"", self.data[start:done])
         closed = head.endswith(b"/>")
         pieces = [head[:-2].rstrip() + b">" if closed else head]
         close = end if closed else self.data.rindex(b"</", start, end)
-        for cell in sorted(cells, key=lambda cell: cell.column):
-            first, last = old.get(cell.column) or _gap(old, cell.column, close)
+        for edit in sorted(edits, key=lambda edit: edit.column):
+            first, last = old.get(edit.column) or _gap(old, edit.column, close)
             style = _STYLE.search(self.data[first : _tag_end(self.data, first)]) if last > first else None
-            pieces += [self.data[done:first], self._cell(cell, style[1].decode() if style else None)]
+            pieces += [self.data[done:first], self._cell(edit, style[1].decode() if style else None)]
             done = last
         pieces += [self.data[done:end], f"</{self.prefix}row>".encode() if closed else b""]
         return b"".join(pieces)
 
-    def _cell(self, cell: Cell, style: str | None) -> bytes:
-        where = f"{get_column_letter(cell.column + 1)}{cell.row}"
-        look = f' s="{style}"' if style else ""
-        text = escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", cell.text))
+    def _cell(self, edit: CellEdit, style: str | None) -> bytes:
+        reference = f"{get_column_letter(edit.column + 1)}{edit.row}"
+        style_attribute = f' s="{style}"' if style else ""
+        text = escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", edit.text))
         p = self.prefix
         inline = f'<{p}is><{p}t xml:space="preserve">{text}</{p}t></{p}is>'
-        return f'<{p}c r="{where}"{look} t="inlineStr">{inline}</{p}c>'.encode()
+        return f'<{p}c r="{reference}"{style_attribute} t="inlineStr">{inline}</{p}c>'.encode()

@@ -4,15 +4,14 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from builders.google_sheets import BOOK, GOOGLE, ROBOT, near, served, tools_at, unserved
+from builders.google_sheets import BOOK, GOOGLE, ROBOT, near, restarted, served, tools_at, unserved
 from builders.mail import LINK, NOON, HeldInlet, Sent, job, watching
 from peers.certificates import make_certificate
 from peers.field_masks import Invalid
 
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.sheet import publisher as notice
-from vidd.integrations.sheet import source, writer
-from vidd.integrations.sheet.backends.google import api as google_api
+from vidd.integrations.sheet import source
 from vidd.integrations.sheet.backends.google.api import spreadsheet_id
 from vidd.model.publication import Receipt
 from vidd.model.talk import Status, TalkStatus
@@ -289,15 +288,14 @@ async def test_a_crash_between_writing_and_putting_back_is_healed_at_the_next_st
     with pytest.raises(Killed):
         await context.publish()
     assert context.tab.texts()[1] == ["t-2", "Secrets", "published", URL]
-    writer._desks.clear()
-    google_api._turns.clear()
+    context.tools = restarted(context.tools)
     await context.follow(TalkStatus("t-1", Status.PUBLISHED, URL))
     assert context.tab.texts()[1:] == [["t-2", "Secrets", "t-2 by hand"], ["t-1", "Loops", "published", URL]]
 
 
 async def test_a_row_that_is_gone_is_refused_and_one_that_is_put_back_is_written(context):
     context.tab.delete_row(2)
-    with pytest.raises(Refused, match="'t-1' has no row in the spreadsheet book-1 any more: put it back"):
+    with pytest.raises(Refused, match="'t-1' has no row in the spreadsheet book-1 any more: put the row back"):
         await context.publish()
     context.tab.insert_row(3, "t-1", "Loops")
     await context.publish()
@@ -400,28 +398,28 @@ async def test_what_google_will_never_take_is_refused_with_its_words(context):
 
 async def test_a_tab_that_lost_its_heading_leaves_the_programme_as_it_was(context, tmp_path):
     other = context.book.add("Stage B", [["uuid"], ["u-1"]])
-    context = HeldInlet(tmp_path, now=NOON)
-    context.tools = context.tools
-    async with watching(source.watch(source.Options(**GOOGLE), context), context):
+    inlet = HeldInlet(tmp_path, now=NOON)
+    inlet.tools = context.tools
+    async with watching(source.watch(source.Options(**GOOGLE), inlet), inlet):
         for tab, heading in ((other, "uuid"), (context.tab, "uuid")):
             tab.type(1, 0, "Talk?")
             context.book.version += 1
-            await context.look(60)
-            assert "has lost its column 'uuid'" in context.standing
-            assert len(context.readings) == 1
+            await inlet.look(60)
+            assert "has lost its column 'uuid'" in inlet.standing
+            assert len(inlet.readings) == 1
             tab.type(1, 0, heading)
         context.book.version += 1
-        await context.look(60)
-        assert [talk.id for talk in context.readings[-1]] == ["t-1", "t-2", "u-1"]
+        await inlet.look(60)
+        assert [talk.id for talk in inlet.readings[-1]] == ["t-1", "t-2", "u-1"]
 
 
 async def test_recordings_on_this_machine_need_a_directory_that_is_named(context, tmp_path):
     context.book.add("Stage B", [["uuid", "ready", "recording"], ["u-1", "yes", "journal.sqlite"]])
-    context = HeldInlet(tmp_path, now=NOON)
-    context.tools = context.tools
-    async with watching(source.watch(source.Options(**GOOGLE), context), context):
-        assert "`recordings` does not say" in context.dead[0][1]
-        assert context.arrivals == []
+    inlet = HeldInlet(tmp_path, now=NOON)
+    inlet.tools = context.tools
+    async with watching(source.watch(source.Options(**GOOGLE), inlet), inlet):
+        assert "set `recordings`" in inlet.dead[0][1]
+        assert inlet.arrivals == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import SimpleNamespace
 
-from builders.google_sheets import GOOGLE, near, tools_at, unserved
+from builders.google_sheets import GOOGLE, near, restarted, tools_at, unserved
 from builders.mail import NOON, HeldClock, Sent, job
 from peers.field_masks import Invalid
 from peers.sheets import Lost
@@ -19,8 +19,6 @@ from peers.sheets import Lost
 from vidd.engine.row_sync import RowSync
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.sheet import publisher as sheet_publisher
-from vidd.integrations.sheet import writer
-from vidd.integrations.sheet.backends.google import api as google_api
 from vidd.model.event import JobMoved
 from vidd.model.job import State
 from vidd.model.publication import Publication, PublicationState, Receipt
@@ -246,8 +244,7 @@ class Run:
 
     def start(self):
         """vidd starts: nothing is left of what it had in mind but what it remembers for good."""
-        writer._desks.clear()
-        google_api._turns.clear()
+        self.tools = restarted(self.tools)
         options = sheet_publisher.Options(**GOOGLE)
         stage = SimpleNamespace(store=self.journal, tools=self.tools)
         self.row_sync = RowSync(

@@ -1,61 +1,39 @@
-"""A programme in Google Sheets (developers.google.com/workspace/sheets/api/reference/rest).
+"""A sheet in Google Sheets (developers.google.com/workspace/sheets/api/reference/rest).
 
-All who write into one spreadsheet share one turn at it: whole readings, then one batch, never more than one in two
-seconds. How no person's edit is lost is told in `google_swap`.
+All writers of one spreadsheet take turns: each reads the whole spreadsheet and sends one batch, at most one in two
+seconds. `shadow_copy` explains how no person's edit is lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 
-from pydantic import Field
-
-from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
-from vidd.integrations.google.api import Api, NotTaken, google
-from vidd.integrations.google.auth import GoogleAccount
+from vidd.aio.retry import retry
+from vidd.errors import Fault, FaultCode, OutcomeUnknown, Refused, RetryLater
+from vidd.integrations.google.api import Api, Call, google
+from vidd.integrations.google.errors import RequestRejected
+from vidd.integrations.sheet.backends.google.account import Account
+from vidd.integrations.sheet.backends.google.errors import BatchRejected, spreadsheet_fault
 from vidd.integrations.sheet.backends.google.grid import SHEET_FIELDS, Entered, entered, sheets
-from vidd.integrations.sheet.backends.google.overwrite_detection import Where, hit
-from vidd.integrations.sheet.backends.google.shadow_copy import Swap, making, swap, swapping
-from vidd.integrations.sheet.table import Cell, Change, Grid, Remark, Stamp
+from vidd.integrations.sheet.backends.google.overwrite_detection import CellKey, is_clean
+from vidd.integrations.sheet.backends.google.shadow_copy import Reading, creation_requests, examine, write_requests
+from vidd.integrations.sheet.table import CellEdit, Change, Grid, NoteEdit, Version
 from vidd.ports import Clock, Tools
 
 WRITING = "https://www.googleapis.com/auth/spreadsheets"
 VERSIONS = "https://www.googleapis.com/auth/drive.metadata.readonly"
 PACE = 2.0
 _ROUNDS = 10
-_TURNED_DOWN = 3
-_LONGEST = 20.0
+_REJECTED_BATCHES = 3
+_RETRIES = 6
 _IN_URL = re.compile(r"/spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)")
-_OWN = "vidd:"
-
-
-class Account(GoogleAccount):
-    """Who edits the sheet: best a service account, with whose address the spreadsheet is shared."""
-
-    kind: Literal["google"] = Field("google", description="The kind of account.")
-    sheets_url: str = Field(
-        "https://sheets.googleapis.com", pattern=r"^https?://[^\s@]+$", description="Where the Sheets API is."
-    )
-    drive_url: str = Field(
-        "https://www.googleapis.com", pattern=r"^https?://[^\s@]+$", description="Where the Drive API is."
-    )
-
-    @property
-    def address(self) -> str:
-        """What a spreadsheet must be shared with."""
-        try:
-            key = json.loads(self.service_account.get_secret_value()) if self.service_account else {}
-        except ValueError:
-            key = {}
-        known = key.get("client_email") if isinstance(key, dict) else None
-        return str(known) if known else "the account that signed in"
+_OWN_NOTE = "vidd:"
 
 
 def spreadsheet_id(text: str) -> str:
@@ -65,21 +43,29 @@ def spreadsheet_id(text: str) -> str:
 
 
 class _Turn:
-    """The one place from which a spreadsheet is written, and when that happened last."""
+    """The lock of one spreadsheet, and when vidd last wrote into it."""
 
     def __init__(self, now: datetime) -> None:
         self.lock = asyncio.Lock()
-        # A vidd that was restarted does not know when it wrote last.
+        # A vidd that was restarted does not know when it last wrote.
         self.last = now
 
     async def pause(self, clock: Clock) -> None:
-        """Wait until it may be written again."""
+        """Wait until vidd may write again."""
         wait = (self.last + timedelta(seconds=PACE) - clock.now()).total_seconds()
         if wait > 0:
             await clock.sleep(wait)
 
 
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Turn]] = WeakKeyDictionary()
+class SpreadsheetTurns:
+    """The turns of all spreadsheets that a daemon writes into, by address."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, _Turn] = {}
+
+    def turn(self, address: str, now: datetime) -> _Turn:
+        """The turn of one spreadsheet."""
+        return self._turns.setdefault(address, _Turn(now))
 
 
 class GoogleBook:
@@ -94,8 +80,9 @@ class GoogleBook:
         self.clock = tools.clock
         self.id_names = id_names
         self.tab = tab
+        self._tools = tools
         # Whether the account may ask for versions is found out by asking.
-        self.versions = True
+        self._may_ask_version = True
 
     @property
     def name(self) -> str:
@@ -105,160 +92,141 @@ class GoogleBook:
     def address(self) -> str:
         return f"{self.account.sheets_url}/{self.id}"
 
-    async def stamp(self) -> Stamp | None:
+    async def version(self) -> Version | None:
         """See Book. Drive's version of the file grows with every change (Drive v3, files)."""
-        if not self.versions:
+        if not self._may_ask_version:
             return None
         url = f"{self.account.drive_url}/drive/v3/files/{quote(self.id, safe='')}"
-        doing = f"asking for the version of {self.name}"
+        params = {"fields": "version", "supportsAllDrives": "true"}
+        call = Call("GET", url, f"asking for the version of {self.name}", params)
         try:
-            api = google(self.account_name, self.account, (VERSIONS,), self.clock)
-            answer = await api.call("GET", url, doing=doing, params={"fields": "version", "supportsAllDrives": "true"})
+            answer = await google(self.account_name, self.account, (VERSIONS,), self._tools).call(call)
         except Refused:
-            # Without that right, the sheet is simply read every time; what else is wrong the reading says.
-            self.versions = False
+            # Without that right vidd simply reads the sheet every time; the reading reports whatever else is wrong.
+            self._may_ask_version = False
             return None
         version = answer.body.get("version")
-        return Stamp(str(version)) if version else None
+        return Version(str(version)) if version else None
 
     async def read(self) -> Sequence[Grid]:
         """See Book."""
-        return self._grids(await self._look())
+        return self._grids(await self._read())
 
-    async def edit(self, change: Change) -> Sequence[Cell]:
+    async def edit(self, change: Change) -> Sequence[CellEdit]:
         """See Book."""
-        turns = _turns.setdefault(asyncio.get_running_loop(), {})
-        turn = turns.setdefault(self.address, _Turn(self.clock.now()))
+        turn = self._tools.shared.get(SpreadsheetTurns).turn(self.address, self.clock.now())
         async with turn.lock:
-            unlucky: list[Fault] = []
+            trouble: list[Fault] = []
             for _ in range(_ROUNDS):
-                await turn.pause(self.clock)
                 try:
-                    left = await self._round(turn, change)
-                except (OutcomeUnknown, RetryLater, _Moved) as fault:
-                    unlucky.append(fault)
-                    await self._patience(unlucky)
+                    left = await retry(partial(self._round, turn, change), sleep=self.clock.sleep, attempts=_RETRIES)
+                except (OutcomeUnknown, BatchRejected) as fault:
+                    trouble.append(fault)
+                    if sum(isinstance(fault, BatchRejected) for fault in trouble) > _REJECTED_BATCHES:
+                        raise Refused(fault.sentence, code=fault.code) from fault
                 else:
-                    unlucky.clear()
+                    trouble.clear()
                     if left is not None:
                         return left
             raise RetryLater(
-                f"{self.name[0].upper()}{self.name[1:]} changes all the time: it is tried again.", after=30
-            ) from (unlucky[-1] if unlucky else None)
+                f"{self.name[0].upper()}{self.name[1:]} changes all the time: vidd will retry.",
+                after=30,
+                code=FaultCode.CONFLICT,
+            ) from (trouble[-1] if trouble else None)
 
-    async def _patience(self, unlucky: Sequence[Fault]) -> None:
-        """Wait until the next round makes sense; raises where it does not."""
-        fault = unlucky[-1]
-        if isinstance(fault, _Moved) and sum(isinstance(one, _Moved) for one in unlucky) > _TURNED_DOWN:
-            raise Refused(fault.sentence) from fault
-        if isinstance(fault, RetryLater):
-            if not fault.counts or (fault.after or 0.0) > _LONGEST:
-                raise fault
-            await self.clock.sleep(fault.after or PACE)
-
-    async def _round(self, turn: _Turn, change: Change) -> Sequence[Cell] | None:
-        """Read, and write once; the cells left alone, None where what was written has to be looked at again."""
-        made = await self._look()
+    async def _round(self, turn: _Turn, change: Change) -> Sequence[CellEdit] | None:
+        """Read, and write once; the edits left out, or None where vidd must examine again what it wrote."""
+        await turn.pause(self.clock)
+        reading = await self._read()
         refusal: Fault | None = None
-        left: list[Cell] = []
+        left: list[CellEdit] = []
         try:
-            left = self._plan(made, change(self._grids(made)))
+            left = self._plan(reading, change(self._grids(reading)))
         except Fault as fault:
-            # What an earlier writing left must be put right all the same.
+            # What an earlier writing left wrong must be repaired all the same.
             refusal = fault
-            self._plan(made, ())
-        clean = await self._write(turn, made)
-        if not clean:
+            self._plan(reading, ())
+        if not await self._write(turn, reading):
             return None
         if refusal is not None:
             raise refusal
         return left
 
-    def _plan(self, made: Swap, cells: Sequence[Cell | Remark]) -> list[Cell]:
-        """Note in the swap what is to be written; the cells that are left alone because a formula stands there."""
-        by_title = {sheet.title: sheet for sheet in made.tabs}
-        wanted: dict[Where, Entered] = dict(made.back)
+    def _plan(self, reading: Reading, edits: Sequence[CellEdit | NoteEdit]) -> list[CellEdit]:
+        """Put into the reading what is to be written; returns the edits left out because a formula stands there."""
+        by_title = {sheet.title: sheet for sheet in reading.tabs}
+        wanted: dict[CellKey, Entered] = dict(reading.restore)
         left = []
-        for cell in cells:
-            sheet = by_title[cell.tab]
-            spot = sheet.spot(cell.row, cell.column)
-            where = (sheet.id, cell.row, cell.column)
-            if isinstance(cell, Remark):
-                if spot.note != cell.text and (not spot.note or spot.note.startswith(_OWN)):
-                    made.remarks[where] = cell.text
-            elif spot.computed:
-                left += [cell] if spot.shown != cell.text else []
-            elif spot.shown != cell.text:
-                wanted[where] = entered(cell.text)
-        made.writes = {
-            where: value for where, value in wanted.items() if made.read[where[0]].spot(*where[1:]).entered != value
+        for edit in edits:
+            sheet = by_title[edit.tab]
+            cell = sheet.cell(edit.row, edit.column)
+            key = (sheet.id, edit.row, edit.column)
+            if isinstance(edit, NoteEdit):
+                if cell.note != edit.text and (not cell.note or cell.note.startswith(_OWN_NOTE)):
+                    reading.notes[key] = edit.text
+            elif cell.computed:
+                left += [edit] if cell.shown != edit.text else []
+            elif cell.shown != edit.text:
+                wanted[key] = entered(edit.text)
+        reading.writes = {
+            key: value for key, value in wanted.items() if reading.read[key[0]].cell(*key[1:]).entered != value
         }
         return left
 
-    async def _write(self, turn: _Turn, made: Swap) -> bool:
-        """Send the batch; whether it fell on what it was meant for."""
-        if made.missing:
-            await self._batch(turn, making(made), [])
+    async def _write(self, turn: _Turn, reading: Reading) -> bool:
+        """Send the batch; returns whether it overwrote nothing but what it was meant to."""
+        if reading.missing:
+            await self._batch(turn, creation_requests(reading), [])
             return False
-        requests = swapping(made)
+        requests = write_requests(reading)
         if not requests:
             return True
-        answer = await self._batch(turn, requests, [made.copies[one].title for one in sorted(made.touched)])
+        answer = await self._batch(turn, requests, [reading.copies[sheet].title for sheet in sorted(reading.touched)])
         copies = {sheet.id: sheet for sheet in sheets(answer.get("updatedSpreadsheet", {}))}
-        told = [made.copies[one].id for one in made.touched]
-        return all(copy in copies and hit(copies[copy], self.id_names) for copy in told)
+        written = [reading.copies[sheet].id for sheet in reading.touched]
+        return all(copy in copies and is_clean(copies[copy], self.id_names) for copy in written)
 
     async def _batch(self, turn: _Turn, requests: list[dict[str, Any]], titles: Sequence[str]) -> dict[str, Any]:
         body: dict[str, Any] = {"requests": requests}
         if titles:
             ranges = ["'" + title.replace("'", "''") + "'" for title in titles]
             body |= {"includeSpreadsheetInResponse": True, "responseRanges": ranges}
+        params = {"fields": f"spreadsheetId,updatedSpreadsheet({SHEET_FIELDS})"}
+        url = f"{self._url}:batchUpdate"
         try:
             answer = await self._api.call(
-                "POST",
-                f"{self._url}:batchUpdate",
-                doing=f"writing into {self.name}",
-                params={"fields": f"spreadsheetId,updatedSpreadsheet({SHEET_FIELDS})"},
-                body=body,
-                repeatable=False,
+                Call("POST", url, f"writing into {self.name}", params, body, repeatable=False)
             )
-        except NotTaken as fault:
-            if fault.status == 400:
-                raise _Moved(fault.sentence) from fault
-            raise self._refused(fault) from fault
+        except RequestRejected as rejection:
+            if rejection.status == 400:
+                raise BatchRejected(rejection.sentence) from rejection
+            raise self._fault(rejection) from rejection
         finally:
             turn.last = self.clock.now()
         return answer.body
 
-    async def _look(self) -> Swap:
+    async def _read(self) -> Reading:
         try:
-            answer = await self._api.call(
-                "GET", self._url, doing=f"reading {self.name}", params={"fields": SHEET_FIELDS}
-            )
-        except NotTaken as fault:
-            raise self._refused(fault) from fault
-        return swap(sheets(answer.body), self.id_names)
+            answer = await self._api.call(Call("GET", self._url, f"reading {self.name}", {"fields": SHEET_FIELDS}))
+        except RequestRejected as rejection:
+            raise self._fault(rejection) from rejection
+        return examine(sheets(answer.body), self.id_names)
 
-    def _refused(self, fault: NotTaken) -> Refused:
-        who = self.account.address
-        if fault.status == 403:
-            return Refused(f"Google does not let {who} edit {self.name}: share it with that address as an editor.")
-        if fault.status == 404:
-            return Refused(
-                f"Google knows no spreadsheet {self.id[:60]!a}: correct `spreadsheet`, or share it with {who}."
-            )
-        return fault
+    def _fault(self, rejection: RequestRejected) -> Refused:
+        return spreadsheet_fault(rejection, self.id, name=self.name, address=self.account.address)
 
-    def _grids(self, made: Swap) -> Sequence[Grid]:
+    def _grids(self, reading: Reading) -> Sequence[Grid]:
         if self.tab is not None:
-            found = [sheet.grid for sheet in made.tabs if sheet.title == self.tab]
+            found = [sheet.grid for sheet in reading.tabs if sheet.title == self.tab]
             if not found:
-                titles = ", ".join(sheet.title for sheet in made.tabs if not sheet.hidden)
+                titles = ", ".join(sheet.title for sheet in reading.tabs if not sheet.hidden)
                 raise Refused(
-                    f"{self.name} has no tab {self.tab!r}, it has {titles}: rename it back, or correct `tab`."
+                    f"{self.name[0].upper()}{self.name[1:]} has no tab {self.tab!r}, it has {titles}: rename it back, "
+                    "or correct `tab`.",
+                    code=FaultCode.NOT_FOUND,
                 )
             return found
-        return [sheet.grid for sheet in made.tabs if not sheet.hidden]
+        return [sheet.grid for sheet in reading.tabs if not sheet.hidden]
 
     @property
     def _url(self) -> str:
@@ -266,8 +234,4 @@ class GoogleBook:
 
     @property
     def _api(self) -> Api:
-        return google(self.account_name, self.account, (WRITING,), self.clock)
-
-
-class _Moved(Fault):
-    """Google would not take a batch; most often the sheet has changed since it was read."""
+        return google(self.account_name, self.account, (WRITING,), self._tools)

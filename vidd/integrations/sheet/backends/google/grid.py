@@ -1,7 +1,7 @@
-"""Spreadsheets as the Sheets API answers them (developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheets).
+"""The cells of a spreadsheet, parsed from the answers of the Sheets API (Spreadsheet resource of its v4 reference).
 
-A cell has what was entered (text, number, truth or formula), what it evaluates to, and how that is shown. People go by
-what is shown; whether a cell is still the same is told by what was entered.
+A cell has the value that was entered (text, number, boolean or formula), the value it evaluates to, and how that is
+shown. People go by what is shown; whether a cell is unchanged is told by what was entered.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Entered = Mapping[str, Any]
 
 
 def entered(text: str) -> Entered:
-    """A text as it is written: it stays a text, whatever it looks like."""
+    """A text as an ExtendedValue: it stays a text, whatever it looks like."""
     return {"stringValue": text} if text else {}
 
 
 def plain(value: Entered) -> str:
-    """A value as a text that does not depend on how it is shown."""
+    """A value as text, independent of the cell's format."""
     if "numberValue" in value:
         return f"{value['numberValue']:.15g}"
     if "boolValue" in value:
@@ -38,8 +38,8 @@ def plain(value: Entered) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """A cell: what was entered, `plain` of what it evaluates to, how it is shown, and the note at it."""
+class SheetCell:
+    """A cell as it was read: the entered value, `plain` of its result, the shown text, and its note."""
 
     entered: Entered = field(default_factory=dict)
     plain: str = ""
@@ -48,65 +48,65 @@ class Spot:
 
     @property
     def computed(self) -> bool:
-        """Whether a formula stands here, or spills into here from another cell."""
+        """Whether the cell holds a formula, or the spilled result of another cell's formula."""
         return "formulaValue" in self.entered or (not self.entered and bool(self.plain))
 
 
-NOTHING = Spot()
+EMPTY = SheetCell()
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One tab with all its cells. `height` and `width` are those of its grid; rows count from 1, columns from 0."""
+    """One tab with all its cells. `height` and `width` are its grid's; rows count from 1, columns from 0."""
 
     id: int
     title: str
     hidden: bool
     height: int
     width: int
-    rows: tuple[tuple[Spot, ...], ...]
+    rows: tuple[tuple[SheetCell, ...], ...]
 
-    def spot(self, row: int, column: int) -> Spot:
-        """A cell; an empty one beyond the edge."""
+    def cell(self, row: int, column: int) -> SheetCell:
+        """The cell; an empty one beyond the edge."""
         cells = self.rows[row - 1] if 1 <= row <= len(self.rows) else ()
-        return cells[column] if column < len(cells) else NOTHING
+        return cells[column] if column < len(cells) else EMPTY
 
     @cached_property
     def grid(self) -> Grid:
-        """As people see it."""
+        """The texts that people see, and the notes."""
         notes = {
-            (number, column): spot.note
+            (number, column): cell.note
             for number, row in enumerate(self.rows, 1)
-            for column, spot in enumerate(row)
-            if spot.note
+            for column, cell in enumerate(row)
+            if cell.note
         }
-        return Grid(self.title, tuple(tuple(spot.shown for spot in row) for row in self.rows), notes)
+        return Grid(self.title, tuple(tuple(cell.shown for cell in row) for row in self.rows), notes)
 
     @cached_property
     def plain(self) -> Grid:
-        """As it is whatever the format."""
-        return Grid(self.title, tuple(tuple(spot.plain for spot in row) for row in self.rows))
+        """The texts independent of the cells' formats."""
+        return Grid(self.title, tuple(tuple(cell.plain for cell in row) for row in self.rows))
 
-    def healed(self, values: Mapping[tuple[int, int], Entered]) -> Sheet:
-        """With other values in some cells."""
+    def with_values(self, values: Mapping[tuple[int, int], Entered]) -> Sheet:
+        """A copy with other values in some cells."""
         rows = [list(row) for row in self.rows]
         for (row, column), value in values.items():
             rows += [[] for _ in range(row - len(rows))]
-            rows[row - 1] += [NOTHING] * (column + 1 - len(rows[row - 1]))
+            rows[row - 1] += [EMPTY] * (column + 1 - len(rows[row - 1]))
             text = "" if "formulaValue" in value else plain(value)
-            rows[row - 1][column] = Spot(value, text, text, rows[row - 1][column].note)
+            rows[row - 1][column] = SheetCell(value, text, text, rows[row - 1][column].note)
         return Sheet(self.id, self.title, self.hidden, self.height, self.width, tuple(tuple(row) for row in rows))
 
 
 def sheets(body: Mapping[str, Any]) -> list[Sheet]:
     """The tabs of a `Spreadsheet`, in their order; those without a grid (charts) are left out."""
-    return [_sheet(sheet) for sheet in body.get("sheets", ()) if "gridProperties" in sheet.get("properties", {})]
+    return [_parse_sheet(sheet) for sheet in body.get("sheets", ()) if "gridProperties" in sheet.get("properties", {})]
 
 
-def _sheet(one: Mapping[str, Any]) -> Sheet:
-    properties = one["properties"]
+def _parse_sheet(sheet: Mapping[str, Any]) -> Sheet:
+    properties = sheet["properties"]
     size = properties["gridProperties"]
-    data: Sequence[Mapping[str, Any]] = one.get("data", ())
+    data: Sequence[Mapping[str, Any]] = sheet.get("data", ())
     rows = data[0].get("rowData", ()) if data else ()
     return Sheet(
         id=properties.get("sheetId", 0),
@@ -114,14 +114,14 @@ def _sheet(one: Mapping[str, Any]) -> Sheet:
         hidden=properties.get("hidden", False),
         height=size.get("rowCount", 0),
         width=size.get("columnCount", 0),
-        rows=tuple(tuple(_spot(cell) for cell in row.get("values", ())) for row in rows),
+        rows=tuple(tuple(_parse_cell(cell) for cell in row.get("values", ())) for row in rows),
     )
 
 
-def _spot(cell: Mapping[str, Any]) -> Spot:
+def _parse_cell(cell: Mapping[str, Any]) -> SheetCell:
     if not cell:
-        return NOTHING
-    return Spot(
+        return EMPTY
+    return SheetCell(
         entered={} if cell.get("userEnteredValue") == {"stringValue": ""} else cell.get("userEnteredValue", {}),
         plain=plain(cell.get("effectiveValue", {})),
         shown=cell.get("formattedValue", ""),

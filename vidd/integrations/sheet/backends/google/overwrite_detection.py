@@ -1,7 +1,7 @@
-"""What a hidden copy of a tab (see `google_swap`) shows to be wrong in the tab itself, and where that is by now.
+"""Finds in the hidden copy of a tab (see `shadow_copy`) which cells vidd overwrote by mistake, and where they are by now.
 
-Rows are known by their ids, columns by their headings. Where those are empty or were changed at the same moment, a row is
-known by its other words, and by what vidd wrote into it.
+vidd recognizes rows by their ids and columns by their headings. Where those are empty or were changed at the same
+moment, vidd recognizes a row by its other texts, and by what it wrote into the row itself.
 """
 
 from __future__ import annotations
@@ -12,23 +12,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vidd.integrations.sheet.backends.google.grid import Entered, Sheet, plain
-from vidd.integrations.sheet.backends.google.rows import ALIKE, Headed, headed, likeness, mark, same
+from vidd.integrations.sheet.backends.google.rows import (
+    SIMILAR,
+    HeadedSheet,
+    headed,
+    is_same_row,
+    similarity,
+    text_digest,
+)
 from vidd.integrations.sheet.table import fold
 
-Where = tuple[int, int, int]
+CellKey = tuple[int, int, int]
 """A tab's id, a row from 1, a column from 0."""
 
-
-_At = tuple[int, int]
+_Position = tuple[int, int]
 """A row from 1, a column from 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a copy notes of one cell: whose row and which column vidd meant, what it took to be there, what it wrote.
+class WriteNote:
+    """What a copy records of one write: the talk and heading that vidd meant, the expected and the written value.
 
-    `others` stand for the other words of the row. Where the writing makes good an earlier mistake, `owed` is what
-    belongs into the cell, should this writing have missed it too.
+    `others` are the digests of the row's other texts. Where the write repairs an earlier mistake, `owed` is the value
+    that belongs into the cell, should this write have missed it too. The field names are those of the JSON.
     """
 
     talk: str
@@ -38,29 +44,30 @@ class Told:
     others: Counter[str] = field(default_factory=Counter)
     owed: Entered | None = None
 
-    def note(self) -> str:
-        """As it is written into the copy."""
-        said = {name: getattr(self, name) for name in self.__slots__}
+    def to_text(self) -> str:
+        """The JSON that is written into a note of the copy."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
         return json.dumps(
-            {name: value for name, value in said.items() if value or name != "others"}, ensure_ascii=False
+            {name: value for name, value in fields.items() if value or name != "others"}, ensure_ascii=False
         )
 
     @classmethod
-    def from_note(cls, text: str) -> Told | None:
-        """The opposite; None for what somebody else wrote there."""
+    def from_text(cls, text: str) -> WriteNote | None:
+        """Parse such a note; None for a note that somebody else wrote."""
         try:
-            said = json.loads(text)
-            return cls(**{**said, "others": Counter(said.get("others"))})
+            fields = json.loads(text)
+            return cls(**{**fields, "others": Counter(fields.get("others"))})
         except (ValueError, KeyError, TypeError):
             return None
 
 
 @dataclass(frozen=True, slots=True)
-class Harm:
-    """A cell that vidd overwrote though it was not what vidd took it for. `value` is what belongs there.
+class Overwrite:
+    """A cell that vidd overwrote by mistake. `value` belongs there; `wrote` is what vidd wrote.
 
-    `key` and `heading` tell whose it is; `row`, `column` and `others` (the other words of its row) where those are empty.
-    `without` are the headings that `others` leave out; `beside` is what else was written into the same row, by heading.
+    `key` (the row's id) and `heading` tell which cell it is; where those are empty, `row`, `column` and `others` (digests
+    of the row's other texts) do. `without` are the headings that `others` leave out; `beside` is what vidd also wrote
+    into the same row, by heading.
     """
 
     sheet: int
@@ -76,34 +83,37 @@ class Harm:
     beside: tuple[tuple[str, Entered], ...] = ()
 
 
-def hit(copy: Sheet, id_names: Sequence[str]) -> bool:
-    """Whether a writing fell on nothing but the cells it was meant for, as they were taken to be."""
+def is_clean(copy: Sheet, id_names: Sequence[str]) -> bool:
+    """Whether a batch overwrote only the cells that vidd meant, each with the value that vidd expected."""
     tab = headed(copy, id_names)
-    told = dict(_told(copy))
-    columns = {column for _, column in told}
-    return all(_meant(tab, spot, note, columns) and copy.spot(*spot).entered == note.was for spot, note in told.items())
+    notes = dict(_write_notes(copy))
+    columns = {column for _, column in notes}
+    return all(
+        _is_meant(tab, position, note, columns) and copy.cell(*position).entered == note.was
+        for position, note in notes.items()
+    )
 
 
-def harm(copy: Sheet, of: int, id_names: Sequence[str]) -> Iterator[Harm]:
-    """What a copy shows to be wrong in the tab `of`: overwritten by mistake, or not made good."""
+def find_overwrites(copy: Sheet, of: int, id_names: Sequence[str]) -> Iterator[Overwrite]:
+    """What a copy shows to be wrong in the tab `of`: cells overwritten by mistake, or repairs that failed."""
     tab = headed(copy, id_names)
-    told = dict(_told(copy))
-    columns = tab.columns(note.heading for note in told.values())
-    debts = {spot: note for spot, note in told.items() if note.owed is not None}
-    for (row, column), note in told.items():
-        value = copy.spot(row, column).entered
-        meant = _meant(tab, (row, column), note, columns)
-        # Two rows without an id and without words are not told apart.
+    notes = dict(_write_notes(copy))
+    columns = tab.columns(note.heading for note in notes.values())
+    debts = {position: note for position, note in notes.items() if note.owed is not None}
+    for (row, column), note in notes.items():
+        value = copy.cell(row, column).entered
+        meant = _is_meant(tab, (row, column), note, columns)
+        # Two rows without an id and without texts cannot be told apart.
         if meant and (note.talk or value == note.was):
             debts.pop((row, column), None)
         if meant and value == note.was:
             continue
-        # What was overwritten may itself have been a mistake that was about to be made good.
+        # The overwritten value may itself have been a mistake that vidd was about to repair.
         heading = fold(tab.heading(column))
         debt = next(
             (
-                at
-                for at, owing in debts.items()
+                position
+                for position, owing in debts.items()
                 if owing.was == value and fold(owing.heading) == heading and _is_row(tab, row, owing, columns)
             ),
             None,
@@ -111,11 +121,11 @@ def harm(copy: Sheet, of: int, id_names: Sequence[str]) -> Iterator[Harm]:
         if debt is not None:
             value = debts.pop(debt).owed or {}
         if value != note.wrote:
-            yield _harm(tab, (row, column), value, note, of=of, columns=columns, told=told)
-    yield from _elsewhere(tab, of, told, columns)
+            yield _overwrite(tab, (row, column), value, note, of=of, columns=columns, notes=notes)
+    yield from _moved_writes(tab, of, notes, columns)
     for (row, column), note in debts.items():
         is_heading = tab.layout is not None and bool(note.talk) and note.talk == tab.key(tab.layout.row)
-        yield Harm(
+        yield Overwrite(
             sheet=of,
             row=row,
             column=column,
@@ -125,31 +135,40 @@ def harm(copy: Sheet, of: int, id_names: Sequence[str]) -> Iterator[Harm]:
             value=note.owed or {},
             wrote=note.was,
             others=note.others,
-            without=frozenset(one.heading for one in told.values()),
+            without=frozenset(written.heading for written in notes.values()),
         )
 
 
-def _elsewhere(tab: Headed, of: int, told: Mapping[tuple[int, int], Told], columns: set[int]) -> Iterator[Harm]:
-    """Google may have moved a writing along with the row it was meant for: what it overwrote there.
+def _moved_writes(
+    tab: HeadedSheet, of: int, notes: Mapping[_Position, WriteNote], columns: set[int]
+) -> Iterator[Overwrite]:
+    """What a write overwrote that Google moved along with the row it was meant for.
 
     "Your changes may be altered with respect to collaborator changes" (spreadsheets.batchUpdate).
     """
     rows = {tab.key(row): row for row in range(len(tab.sheet.rows), 0, -1)}
-    for spot, note in told.items():
+    for position, note in notes.items():
         home = tab.layout.column([note.heading]) if tab.layout and note.heading else None
-        if home is None or not note.talk or note.talk not in rows or (rows[note.talk], home) in {spot, *told}:
+        if home is None or not note.talk or note.talk not in rows or (rows[note.talk], home) in {position, *notes}:
             continue
-        value = tab.sheet.spot(rows[note.talk], home).entered
+        value = tab.sheet.cell(rows[note.talk], home).entered
         if value not in (note.was, note.wrote):
-            yield _harm(tab, (rows[note.talk], home), value, note, of=of, columns=columns, told={})
+            yield _overwrite(tab, (rows[note.talk], home), value, note, of=of, columns=columns, notes={})
 
 
-def _harm(
-    tab: Headed, spot: _At, value: Entered, one: Told, *, of: int, columns: set[int], told: Mapping[_At, Told]
-) -> Harm:
-    row, column = spot
-    written = {over: other.wrote for (at, over), other in told.items() if at == row}
-    return Harm(
+def _overwrite(
+    tab: HeadedSheet,
+    position: _Position,
+    value: Entered,
+    note: WriteNote,
+    *,
+    of: int,
+    columns: set[int],
+    notes: Mapping[_Position, WriteNote],
+) -> Overwrite:
+    row, column = position
+    written = {other: beside.wrote for (at, other), beside in notes.items() if at == row}
+    return Overwrite(
         sheet=of,
         row=row,
         column=column,
@@ -157,110 +176,128 @@ def _harm(
         heading=tab.heading(column),
         is_heading=tab.is_heading(row),
         value=value,
-        wrote=one.wrote,
-        others=tab.words(row, columns | written.keys()),
-        without=frozenset(tab.heading(over) for over in columns | written.keys()),
-        beside=tuple((tab.heading(over), text) for over, text in written.items()),
+        wrote=note.wrote,
+        others=tab.text_digests(row, columns | written.keys()),
+        without=frozenset(tab.heading(other) for other in columns | written.keys()),
+        beside=tuple((tab.heading(other), text) for other, text in written.items()),
     )
 
 
-def _meant(tab: Headed, spot: tuple[int, int], one: Told, columns: set[int]) -> bool:
-    """Whether this is the cell that vidd had in mind."""
-    if tab.layout is None or fold(tab.heading(spot[1])) != fold(one.heading):
+def _is_meant(tab: HeadedSheet, position: _Position, note: WriteNote, columns: set[int]) -> bool:
+    """Whether this is the cell that vidd meant to write."""
+    if tab.layout is None or fold(tab.heading(position[1])) != fold(note.heading):
         return False
-    if one.talk and tab.key(spot[0]) == one.talk:
+    if note.talk and tab.key(position[0]) == note.talk:
         return True
-    # What is put back belongs to its row even if a person has just given that another id.
-    return one.owed == one.wrote and _is_row(tab, spot[0], one, columns)
+    # A restored value belongs to its row even if a person has just given the row another id.
+    return note.owed == note.wrote and _is_row(tab, position[0], note, columns)
 
 
-def _is_row(tab: Headed, row: int, one: Told, columns: set[int]) -> bool:
-    if one.talk and (tab.key(row) == one.talk or one.talk in tab.keys):
-        return tab.key(row) == one.talk
-    return (bool(one.talk) or not tab.key(row)) and same(tab.words(row, columns), one.others)
+def _is_row(tab: HeadedSheet, row: int, note: WriteNote, columns: set[int]) -> bool:
+    if note.talk and (tab.key(row) == note.talk or note.talk in tab.keys):
+        return tab.key(row) == note.talk
+    return (bool(note.talk) or not tab.key(row)) and is_same_row(tab.text_digests(row, columns), note.others)
 
 
-def _told(copy: Sheet) -> Iterator[tuple[tuple[int, int], Told]]:
+def _write_notes(copy: Sheet) -> Iterator[tuple[tuple[int, int], WriteNote]]:
     for number, row in enumerate(copy.rows, 1):
-        for column, spot in enumerate(row):
-            told = Told.from_note(spot.note) if spot.note.startswith("{") else None
-            if told is not None:
-                yield (number, column), told
+        for column, cell in enumerate(row):
+            note = WriteNote.from_text(cell.note) if cell.note.startswith("{") else None
+            if note is not None:
+                yield (number, column), note
 
 
-def put_back(harms: Sequence[Harm], here: Sequence[Headed]) -> dict[Where, Entered]:
-    """Where each value belongs now; those that a person has changed since are left out."""
-    back: dict[Where, Entered] = {}
-    wrote = {mark(plain(harm.wrote)) for harm in harms}
-    # Headings first: they say which column is which for all others; then the ids, which say which row is which.
+def restorations(overwrites: Sequence[Overwrite], here: Sequence[HeadedSheet]) -> dict[CellKey, Entered]:
+    """The values to restore, by the cell they belong to now; without cells that a person has changed since."""
+    restore: dict[CellKey, Entered] = {}
+    wrote = {text_digest(plain(overwrite.wrote)) for overwrite in overwrites}
+    # Headings first, because they identify the columns of all others; then the ids, which identify the rows.
     ids = {fold(tab.heading(tab.ids)) for tab in here if tab.ids is not None}
-    for harm in sorted(harms, key=lambda harm: (not harm.is_heading, fold(harm.heading) not in ids)):
-        place = _heading_now(harm, here, back) if harm.is_heading else _cell_now(harm, here, back, wrote)
-        if place is not None:
-            back[place] = harm.value
-    return back
+    for overwrite in sorted(
+        overwrites, key=lambda overwrite: (not overwrite.is_heading, fold(overwrite.heading) not in ids)
+    ):
+        if overwrite.is_heading:
+            key = _find_heading(overwrite, here, restore)
+        else:
+            key = _find_cell(overwrite, here, restore, wrote)
+        if key is not None:
+            restore[key] = overwrite.value
+    return restore
 
 
-def _heading_now(one: Harm, here: Sequence[Headed], back: Mapping[Where, Entered]) -> Where | None:
+def _find_heading(
+    overwrite: Overwrite, here: Sequence[HeadedSheet], restore: Mapping[CellKey, Entered]
+) -> CellKey | None:
     found = [
-        (tab.sheet.id != one.sheet, abs(column - one.column), (tab.sheet.id, tab.layout.row, column))
+        (tab.sheet.id != overwrite.sheet, abs(column - overwrite.column), (tab.sheet.id, tab.layout.row, column))
         for tab in here
         if tab.layout is not None
-        for column, spot in enumerate(tab.sheet.rows[tab.layout.row - 1])
-        if spot.entered == one.wrote and (tab.sheet.id, tab.layout.row, column) not in back
+        for column, cell in enumerate(tab.sheet.rows[tab.layout.row - 1])
+        if cell.entered == overwrite.wrote and (tab.sheet.id, tab.layout.row, column) not in restore
     ]
     return min(found)[2] if found else None
 
 
-def _cell_now(one: Harm, here: Sequence[Headed], back: Mapping[Where, Entered], wrote: set[str]) -> Where | None:
-    keys = {(tab.sheet.id, row): _key_now(tab, row, back) for tab in here for row in range(1, len(tab.sheet.rows) + 1)}
+def _find_cell(
+    overwrite: Overwrite, here: Sequence[HeadedSheet], restore: Mapping[CellKey, Entered], wrote: set[str]
+) -> CellKey | None:
+    keys = {
+        (tab.sheet.id, row): _current_key(tab, row, restore)
+        for tab in here
+        for row in range(1, len(tab.sheet.rows) + 1)
+    }
     known = set(keys.values())
     best: tuple[float, ...] | None = None
-    place = None
+    found = None
     for tab in here:
-        for row, column in _same_writing(one, tab, back):
-            undone = {over: value for (of, at, over), value in back.items() if (of, at) == (tab.sheet.id, row)}
-            others = tab.words(row, {column, *tab.columns(one.without)}, undone)
-            for word in wrote | {mark(plain(value)) for _, value in one.beside}:
-                others.pop(word, None)
-            alike = likeness(one.others, others)
+        for row, column in _written_cells(overwrite, tab, restore):
+            restored = {other: value for (of, at, other), value in restore.items() if (of, at) == (tab.sheet.id, row)}
+            others = tab.text_digests(row, {column, *tab.columns(overwrite.without)}, restored)
+            for digest in wrote | {text_digest(plain(value)) for _, value in overwrite.beside}:
+                others.pop(digest, None)
+            similar = similarity(overwrite.others, others)
             key = keys[tab.sheet.id, row]
-            mine = bool(one.key) and key == one.key
-            if not mine and (alike < ALIKE or (one.key in known if one.key else bool(key) and alike < 1)):
+            is_row = bool(overwrite.key) and key == overwrite.key
+            if not is_row and (
+                similar < SIMILAR or (overwrite.key in known if overwrite.key else bool(key) and similar < 1)
+            ):
                 continue
             rank = (
-                mine,
-                sum(_holds(tab, row, heading, value) for heading, value in one.beside),
-                alike,
-                tab.sheet.id == one.sheet,
-                -abs(column - one.column),
-                -abs(row - one.row),
+                is_row,
+                sum(_holds(tab, row, heading, value) for heading, value in overwrite.beside),
+                similar,
+                tab.sheet.id == overwrite.sheet,
+                -abs(column - overwrite.column),
+                -abs(row - overwrite.row),
             )
             if best is None or rank > best:
-                best, place = rank, (tab.sheet.id, row, column)
-    return place
+                best, found = rank, (tab.sheet.id, row, column)
+    return found
 
 
-def _key_now(tab: Headed, row: int, back: Mapping[Where, Entered]) -> str:
-    undone = None if tab.ids is None else back.get((tab.sheet.id, row, tab.ids))
-    return tab.key(row) if undone is None else plain(undone).strip()
+def _current_key(tab: HeadedSheet, row: int, restore: Mapping[CellKey, Entered]) -> str:
+    restored = None if tab.ids is None else restore.get((tab.sheet.id, row, tab.ids))
+    return tab.key(row) if restored is None else plain(restored).strip()
 
 
-def _holds(tab: Headed, row: int, heading: str, value: Entered) -> bool:
-    return any(tab.sheet.spot(row, column).entered == value for column in tab.columns([heading]))
+def _holds(tab: HeadedSheet, row: int, heading: str, value: Entered) -> bool:
+    return any(tab.sheet.cell(row, column).entered == value for column in tab.columns([heading]))
 
 
-def _same_writing(one: Harm, tab: Headed, back: Mapping[Where, Entered]) -> Iterator[tuple[int, int]]:
+def _written_cells(overwrite: Overwrite, tab: HeadedSheet, restore: Mapping[CellKey, Entered]) -> Iterator[_Position]:
     """The cells of a tab, in the column in question, that hold what vidd wrote by mistake."""
     top = tab.layout.row if tab.layout else 0
     width = max((len(row) for row in tab.sheet.rows), default=0)
     headings = {}
     for column in range(width):
-        undone = back.get((tab.sheet.id, top, column))
-        headings[column] = fold(tab.heading(column) if undone is None else plain(undone))
-    wanted = fold(one.heading)
+        restored = restore.get((tab.sheet.id, top, column))
+        headings[column] = fold(tab.heading(column) if restored is None else plain(restored))
+    wanted = fold(overwrite.heading)
     for column, heading in headings.items():
-        if heading == wanted or (wanted not in headings.values() and (tab.layout or column == one.column)):
+        if heading == wanted or (wanted not in headings.values() and (tab.layout or column == overwrite.column)):
             for row in range(top + 1, len(tab.sheet.rows) + 1):
-                if tab.sheet.spot(row, column).entered == one.wrote and (tab.sheet.id, row, column) not in back:
+                if (
+                    tab.sheet.cell(row, column).entered == overwrite.wrote
+                    and (tab.sheet.id, row, column) not in restore
+                ):
                     yield row, column
