@@ -40,7 +40,7 @@ WALKS = {
     },
     "through the steps": {
         "between the bytes of fetch and their name": {
-            "target": "vidd.integrations.local_folder.file_copy:look",
+            "target": "vidd.integrations.local_folder.file_copy:stat_unchanged",
             "when": "after",
             "nth": 2,
         },
@@ -53,7 +53,7 @@ WALKS = {
         "after it became publishing": saved("publishing"),
         "before the upload": publication("folder", "started", "after"),
         "in the middle of the upload": {"target": "vidd.files.clone:_copy_chunk", "when": "after"},
-        "between the upload and its name": {"target": f"{FOLDER}:_place", "when": "before"},
+        "between the upload and its name": {"target": f"{FOLDER}:_move_into_folder", "when": "before"},
     },
     "from the upload's name to its record": {
         "between the name and the end of the temporary one": {"target": f"{FOLDER}:sync", "when": "before"},

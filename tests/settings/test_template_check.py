@@ -12,7 +12,7 @@ from vidd.integrations.aws.s3_layout import Plan
 from vidd.integrations.facebook.text import make_text
 from vidd.integrations.local_folder import publisher as local_folder_publisher
 from vidd.integrations.mail import publisher as mail_publisher
-from vidd.integrations.notice import TOLD, notice_of
+from vidd.integrations.notice import NOTICE_FIELDS, notice_of
 from vidd.integrations.pcloud import publisher as pcloud_publisher
 from vidd.integrations.webhook import publisher as webhook_publisher
 from vidd.integrations.youtube import publisher as youtube_publisher
@@ -102,8 +102,8 @@ def sent(tmp_path):
 
 def test_a_notice_has_all_that_its_templates_may_name(sent):
     known = notice_of(sent).fields
-    assert set(known) >= {*TOLD, *USUAL}
-    assert names_in(sqs_publisher.Options(account="a", queue="q"), "group") == sorted({*TOLD, *USUAL})
+    assert set(known) >= {*NOTICE_FIELDS, *USUAL}
+    assert names_in(sqs_publisher.Options(account="a", queue="q"), "group") == sorted({*NOTICE_FIELDS, *USUAL})
 
 
 async def test_a_mail_has_all_that_its_templates_may_name(sent):

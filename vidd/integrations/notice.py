@@ -1,4 +1,4 @@
-"""What a notice to another program says of a job, and the id by which its receiver can drop a second one."""
+"""The content of a notice to another program, and the id by which its receiver can drop a duplicate."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
     from vidd.ports import PublishContext
 
-TOLD = ("state", "edition", "uuid", "title", "link", "urls", "id", "at", "speakers", "reason")
-"""What `fields` have besides those that every template may name."""
+NOTICE_FIELDS = ("state", "edition", "uuid", "title", "link", "urls", "id", "at", "speakers", "reason")
+"""The fields of a notice besides those that every template may name."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class NoticeOptions(Options):
-    """What all notices share."""
+    """The options that all notices share."""
 
     on: Literal["published", "failed"] = Field(
         "published",
-        description="Of which outcome it tells: published; or failed, where a job was refused or is unsure.",
+        description="The outcome that it tells of: published; or failed, where a job was refused or is unsure.",
     )
 
 
 @dataclass(frozen=True)
 class Notice:
-    """`id` and `at` (RFC 3339) are the same at every repetition; an edition that a person asked for has others.
+    """`id` and `at` (RFC 3339) are the same at every repetition; a revision that a person asked for has new ones.
 
-    `facts` are the default body; `fields` are what templates may name.
+    `facts` are the default body; `fields` are the fields that templates may name.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Notice:
 
     @property
     def token(self) -> dict[str, Any]:
-        """What a repetition needs of it."""
+        """The part of the publication's token that a repetition needs."""
         return {"id": self.id, "at": self.at}
 
     @property
@@ -59,7 +59,7 @@ class Notice:
 
 
 def notice_id(context: PublishContext) -> str:
-    """One id for each job, notice and edition, of letters, digits, `-` and `_` (a `.` could confuse a signature)."""
+    """The id for a job, notice and revision: letters, digits, `-` and `_` (a `.` would make a signature ambiguous)."""
     name = context.publication.name
     if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", name):
         cleaned = re.sub(r"[^A-Za-z0-9]+", "-", name)[:40].strip("-")
@@ -68,16 +68,16 @@ def notice_id(context: PublishContext) -> str:
 
 
 def notice_of(context: PublishContext) -> Notice:
-    """What there is to say of a job now, under the id and the time of its first attempt."""
+    """The notice of a job as it is now, with the id and the time of the first attempt."""
     job, talk, token = context.job, context.talk, context.publication.token
     identity = notice_id(context)
     at = str(token["at"]) if token.get("id") == identity else f"{context.tools.clock.now():%Y-%m-%dT%H:%M:%SZ}"
     names = [speaker.name for speaker in talk.speakers if speaker.name] if talk else []
-    # A notice goes out once the required publishers have their receipts, and the job's own state follows it.
+    # vidd sends a notice once the required publishers have their receipts; the job's own state changes after it.
     state = context.event if context.publication.notice else str(job.state)
-    why = {"reason": job.reason or ""} if state in FAILED else {}
+    reason = {"reason": job.reason or ""} if state in FAILED else {}
     fields = fields_of(job, talk, context.facts)
-    said = {
+    common = {
         "state": state,
         "edition": context.publication.edition,
         "uuid": talk.id if talk else job.talk,
@@ -87,9 +87,9 @@ def notice_of(context: PublishContext) -> Notice:
     }
     facts = {
         "type": f"job.{state}", "id": identity, "at": at, "job": job.id, "pipeline": job.pipeline,
-        **said, "speakers": names, **why,
+        **common, "speakers": names, **reason,
     }  # fmt: skip
-    fields = {**fields, **said, "reason": "", **why, "id": identity, "at": at, "speakers": names_in_words(names)}
+    fields = {**fields, **common, "reason": "", **reason, "id": identity, "at": at, "speakers": names_in_words(names)}
     return Notice(identity, at, facts, fields)
 
 
@@ -99,5 +99,5 @@ def as_json(data: Mapping[str, Any]) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text with U+FFFD for what neither UTF-8 nor XML 1.0 (2.2) has, and so not every receiver."""
+    """The text with U+FFFD for characters that UTF-8 or XML 1.0 (2.2) lacks, and that some receivers reject."""
     return _CONTROLS.sub("\ufffd", text)

@@ -68,7 +68,7 @@ def local_name(name: str) -> str:
 async def run(options: Options, context: StepContext) -> Outcome:
     """Fetch `job.location`; the file becomes the artifact `source`, a directory of this host a tree of that role."""
     if (directory := await in_thread(tree_copy.directory_of, context.job.location)) is not None:
-        return await tree_copy.fetched(directory, context)
+        return await tree_copy.fetch_tree(directory, context)
     name = local_name(await _source_name(options, context))
     meter = ProgressMeter("fetch", "download", progress=context.progress, observe=context.tools.observe)
     chunk, reserve = int(options.chunk), context.tools.encoder.disk_reserve
@@ -101,7 +101,7 @@ def _has_changed(seen: list[int] | None, context: StepContext) -> bool:
     if seen is None or {"size", "mtime_ns"} & context.job.facts.keys():
         return False
     try:
-        now = file_copy.look(file_copy.path_of(context.job.location), {})
+        now = file_copy.stat_unchanged(file_copy.path_of(context.job.location), {})
     except Refused:
         return False
     return [now.st_size, now.st_mtime_ns] != seen
@@ -226,8 +226,8 @@ async def _copy_file(
 ) -> dict[str, Any]:
     path, facts = file_copy.path_of(context.job.location), context.job.facts
     checksums = _promised_checksums(options, context) or {}
-    before = file_copy.look(path, facts)
-    cloned = await file_copy.take_over(path, facts, download, meter)
+    before = file_copy.stat_unchanged(path, facts)
+    cloned = await file_copy.copy_file(path, facts, download, meter)
     for algorithm, promised in checksums.items():
         if await digest_of(download.final, algorithm) != promised.lower():
             raise Refused(f"The file's {algorithm} is not the one the arrival promised: send it again.")

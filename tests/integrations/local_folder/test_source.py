@@ -211,13 +211,13 @@ async def test_ten_thousand_files_are_handed_in_by_the_batch_and_only_once(tmp_p
 
 
 def test_what_was_handed_in_is_forgotten_once_it_is_gone():
-    looks = local_folder_source.Looks(settle=2.0)
-    one = local_folder_source.Found("/drop/a.mp4", 4, 0)
-    assert looks.still([one], 100.0) == [one]
-    looks.handed_in([one])
-    assert looks.still([one], 101.0) == []
-    looks.still([], 102.0)
-    assert looks.handed == {}
+    state = local_folder_source.FolderState(stable_for=2.0)
+    file = local_folder_source.ListedFile("/drop/a.mp4", 4, 0)
+    assert state.stable([file], 100.0) == [file]
+    state.mark_admitted([file])
+    assert state.stable([file], 101.0) == []
+    state.stable([], 102.0)
+    assert state.admitted == {}
 
 
 async def test_the_check_says_what_is_there(tmp_path, drop):
@@ -227,4 +227,6 @@ async def test_the_check_says_what_is_there(tmp_path, drop):
         await local_folder_source.check(local_folder_source.Options(path="drop"), context.tools)
         == f"{drop} holds 1 recordings"
     )
-    assert "will be made" in await local_folder_source.check(local_folder_source.Options(path="none"), context.tools)
+    assert "vidd will create it" in await local_folder_source.check(
+        local_folder_source.Options(path="none"), context.tools
+    )

@@ -7,7 +7,7 @@ from builders.mail import Sent, artifact, job
 from vidd.errors import Refused, RetryLater
 from vidd.files.tree import tree_artifact
 from vidd.integrations.local_folder import publisher as local_folder_publisher
-from vidd.integrations.local_folder import tree_place
+from vidd.integrations.local_folder import tree_replacement
 from vidd.model.publication import Receipt
 
 FILES = {"index.json": b"[]", "2d_poses/scene_000.json": b"{}", "body/scene_000/1_0.glb": os.urandom(300_000)}
@@ -108,7 +108,7 @@ async def test_an_empty_directory_is_nobodys(room):
 @pytest.mark.parametrize("swap", [True, False], ids=["swapped", "renamed twice"])
 async def test_the_job_replaces_what_it_put_there_itself_and_what_the_job_before_it_did(room, monkeypatch, swap):
     if not swap:
-        monkeypatch.setattr(tree_place, "_exchanged", lambda *_: False)
+        monkeypatch.setattr(tree_replacement, "_exchange", lambda *_: False)
     name = "fixed/{{ role }}"
     first = await local_folder_publisher.publish(options(name=name), sent(room).context())
     less = {"index.json": b"[0]"}
@@ -151,7 +151,7 @@ async def test_a_tree_that_is_another_by_now_is_not_taken_back(room):
     (room / "state/out/06abcdefghijkmnp/annotations/more.json").write_bytes(b"theirs")
     context = tried.context()
     context = replace(context, publication=context.publication.evolve(receipt=receipt), artifacts={})
-    with pytest.raises(Refused, match="is another file by now"):
+    with pytest.raises(Refused, match="is a different file by now"):
         await local_folder_publisher.retract(options(retract="delete"), context)
     assert there(room) == {**FILES, "more.json": b"theirs"}
 
@@ -159,7 +159,7 @@ async def test_a_tree_that_is_another_by_now_is_not_taken_back(room):
 async def test_an_empty_tree_is_refused(room):
     (room / "job/annotations").mkdir()
     made = {"annotations": tree_artifact("annotations", room / "job", "annotations")}
-    with pytest.raises(Refused, match="holds no file"):
+    with pytest.raises(Refused, match="is empty; vidd does not replace"):
         await local_folder_publisher.publish(options(existing="replace"), sent(room, {}, artifacts=made).context())
 
 
@@ -174,7 +174,7 @@ async def test_a_full_disk_leaves_nothing_behind_and_waits(room, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tree_place, "_sync_file_system", full)
+    monkeypatch.setattr(tree_replacement, "_sync_file_system", full)
     with pytest.raises(RetryLater, match="disk was full"):
         await local_folder_publisher.publish(options(), sent(room).context())
     assert beside(room) == []

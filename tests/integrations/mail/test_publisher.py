@@ -367,7 +367,7 @@ async def test_a_login_the_server_does_not_offer_is_refused(tmp_path):
 async def test_an_address_beyond_ascii_needs_a_server_that_knows_it(tmp_path):
     talk = replace(TALK, speakers=(Speaker("Jörg", "jörg@example.org"), TALK.speakers[1]))
     async with smtp_server() as post:
-        with pytest.raises(Refused, match=r"takes no address like jörg@example\.org"):
+        with pytest.raises(Refused, match=r"supports no address like jörg@example\.org"):
             await publish(sent(tmp_path, account(post.port), talk=talk))
     assert post.recipients == ["alan@example.org"]
     async with smtp_server(enable_SMTPUTF8=True) as post:
@@ -379,6 +379,36 @@ async def test_a_domain_beyond_ascii_goes_out_as_the_dns_has_it(tmp_path):
     async with smtp_server() as post:
         await publish(sent(tmp_path, account(post.port)), to=["ada@bücher.example"])
     assert post.recipients == ["ada@xn--bcher-kva.example"]
+
+
+async def test_a_domain_with_a_sharp_s_is_not_taken_for_another_domain(tmp_path):
+    """IDNA 2003 sent it to strasse.de, which may be somebody else's."""
+    talk = replace(TALK, speakers=(Speaker("Ada", "ada@faß.example"),))
+    async with smtp_server() as post:
+        await publish(sent(tmp_path, account(post.port)), to=["ada@straße.example"])
+        await publish(sent(tmp_path, account(post.port), talk=talk))
+    assert post.recipients == ["ada@xn--strae-oqa.example", "ada@xn--fa-hia.example"]
+
+
+@pytest.mark.parametrize("domain", ["bücher", "bücher.local", "bücher.localhost", "bücher.test", "BÜCHER.example"])
+async def test_names_of_a_local_network_are_accepted(tmp_path, domain):
+    async with smtp_server() as post:
+        await publish(sent(tmp_path, account(post.port)), to=[f"ada@{domain}"])
+    assert post.recipients == [f"ada@{domain.lower().replace('bücher', 'xn--bcher-kva')}"]
+
+
+async def test_a_domain_that_the_dns_cannot_have_is_refused(tmp_path):
+    with pytest.raises(Refused, match=r"'ada@-ü\.example' is no e-mail address"):
+        await publish(sent(tmp_path), account=None, to=["ada@-ü.example"])
+
+
+async def test_a_mail_recorded_under_the_domain_as_typed_is_not_sent_twice(tmp_path):
+    state = {"ada@bücher.example": {"state": "sent", "message_id": "<x@example.org>"}}
+    before = Publication(job().id, "mail", "mail", NOON, notice=True, token={"recipients": state})
+    talk = replace(TALK, speakers=(Speaker("Ada", "ada@bücher.example"), TALK.speakers[1]))
+    async with smtp_server() as post:
+        await publish(sent(tmp_path, account(post.port), talk=talk, publication=before))
+    assert post.recipients == ["alan@example.org"]
 
 
 async def test_a_word_that_is_no_address_is_refused_and_the_others_are_told(tmp_path):

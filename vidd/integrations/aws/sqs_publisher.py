@@ -20,7 +20,7 @@ from vidd.display_text import quoted, size_in_words
 from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.aws.account import Account, client
 from vidd.integrations.aws.errors import map_errors
-from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
+from vidd.integrations.notice import NOTICE_FIELDS, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
 from vidd.settings.template_check import MayName
@@ -32,7 +32,7 @@ _DEDUPLICATION = timedelta(minutes=4)
 _MAX_ATTRIBUTES = 10
 _OWN_ATTRIBUTES = {"vidd": 4, "template": 1, "talkbot": 5, "transcription": 1}
 
-_Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
+_Template = Annotated[str, AfterValidator(check_template), MayName(*NOTICE_FIELDS)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
 
 

@@ -1,4 +1,4 @@
-"""Take a local file over: by a hard link where that can be, else by a copy. The file itself is never touched."""
+"""Copies a file of this host into a job's directory, as a clone where the file system can. Never changes the original."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from vidd.aio.shield import in_thread
 from vidd.display_text import printable
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.files.atomic import sync
 from vidd.files.clone import clone
 from vidd.files.disk_space import check_free_space, retry_if_full
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vidd.transfer.partial_download import PartialDownload
     from vidd.transfer.progress_meter import ProgressMeter
 
-# Each thread of the pool keeps the memory of one.
+# Each thread of the pool keeps the memory of one piece.
 _PIECE = 2 * 2**20
 
 
@@ -34,62 +34,67 @@ def path_of(uri: str) -> str:
     return os.fsdecode(unquote_to_bytes(parts.path))
 
 
-def look(path: str, facts: Mapping[str, Any]) -> os.stat_result:
-    """The state of a file that is still what arrived (`size`, `mtime_ns` of the facts); else Refused."""
+def stat_unchanged(path: str, facts: Mapping[str, Any]) -> os.stat_result:
+    """The stat of a file. Raises Refused unless the file is what arrived (`size`, `mtime_ns` of the facts)."""
     name = printable(str(path), 200)
     try:
         found = os.stat(path)  # noqa: PTH116 - a path from a URI, followed to the file itself
     except (FileNotFoundError, NotADirectoryError):
-        raise Refused(f"There is no file {name}: it was moved or deleted since it arrived; put it back.") from None
+        raise Refused(
+            f"There is no file {name}: it was moved or deleted since it arrived; put it back.", code=FaultCode.NOT_FOUND
+        ) from None
     except (PermissionError, OSError, ValueError) as error:
-        raise Refused(f"The file {name} cannot be read ({error}): correct its place or its permissions.") from None
+        raise Refused(f"The file {name} cannot be read ({error}): correct its path or its permissions.") from None
     if not stat.S_ISREG(found.st_mode):
         raise Refused(f"{name} is no regular file: give the file itself.")
     if found.st_size == 0:
         raise Refused(f"The file {name} is empty: send it again.")
     if facts.get("size") not in {None, found.st_size} or facts.get("mtime_ns") not in {None, found.st_mtime_ns}:
-        raise Refused(f"The file {name} changed since it arrived: its new state comes as an arrival of its own.")
+        raise Refused(
+            f"The file {name} changed since it arrived: its new version comes as an arrival of its own.",
+            code=FaultCode.CONFLICT,
+        )
     return found
 
 
-async def take_over(path: str, facts: Mapping[str, Any], landing: PartialDownload, meter: ProgressMeter) -> bool:
-    """Clone or copy the file to `landing.final`, as it was when it arrived; the answer is whether it is a clone."""
-    before = look(path, facts)
+async def copy_file(path: str, facts: Mapping[str, Any], download: PartialDownload, meter: ProgressMeter) -> bool:
+    """Clone or copy the file to `download.final`; returns whether it is a clone. Raises Refused where it has changed."""
+    before = stat_unchanged(path, facts)
     meter.total = before.st_size
-    landing.discard()
-    is_clone = await in_thread(clone, Path(path), landing.part)
+    download.discard()
+    is_clone = await in_thread(clone, Path(path), download.part)
     if not is_clone:
-        await _copy(path, before.st_size, landing, meter)
+        await _copy(path, before.st_size, download, meter)
     try:
-        look(path, {"size": before.st_size, "mtime_ns": before.st_mtime_ns})
+        stat_unchanged(path, {"size": before.st_size, "mtime_ns": before.st_mtime_ns})
     except Refused:
-        landing.discard()
+        download.discard()
         raise
     if is_clone:
-        landing.part.replace(landing.final)
-        await in_thread(sync, landing.directory)
+        download.part.replace(download.final)
+        await in_thread(sync, download.directory)
         meter.add(before.st_size)
         return True
-    await landing.check(before.st_size, {})
-    await landing.commit()
+    await download.check(before.st_size, {})
+    await download.commit()
     return False
 
 
-async def _copy(path: str, size: int, landing: PartialDownload, meter: ProgressMeter) -> None:
-    check_free_space(landing.directory, landing.reserve, size)
+async def _copy(path: str, size: int, download: PartialDownload, meter: ProgressMeter) -> None:
+    check_free_space(download.directory, download.reserve, size)
     try:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         name = printable(str(path), 200)
         raise Refused(f"The file {name} cannot be read ({error.strerror}): correct its permissions.") from None
-    landing.open({"path": os.fsencode(path).hex()}, restart=True)
+    download.open({"path": os.fsencode(path).hex()}, restart=True)
     try:
         offset = 0
         while piece := await in_thread(os.pread, source, _PIECE, offset):
-            await landing.write(offset, piece)
+            await download.write(offset, piece)
             offset += len(piece)
             meter.add(len(piece))
             with retry_if_full():
-                check_free_space(landing.directory, landing.reserve)
+                check_free_space(download.directory, download.reserve)
     finally:
         os.close(source)

@@ -1,7 +1,7 @@
-"""Files in a folder, and trees as directories in it, put there whole or not at all.
+"""Publishes files into a folder, and trees as directories in it, each atomically.
 
-A file is made beside its place and gets its name last, so nobody sees half of one. Its size and SHA-256 are
-recorded before that, so that after a crash in between the file itself proves that it arrived.
+vidd writes a file beside its target and renames it last, so nobody sees half a file. It records size and SHA-256 before
+the rename, so that after a crash in between the file itself proves that it arrived.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from vidd.aio.shield import in_thread
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.files.atomic import sync
 from vidd.files.clone import copy_with_digest, lacks_links
 from vidd.files.disk_space import disk_fault
-from vidd.integrations.local_folder import tree_place
+from vidd.integrations.local_folder.tree_replacement import copy_tree, remove, replace_tree, tree_contents
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
@@ -40,16 +40,16 @@ class Options(Base):
     name: Annotated[str, AfterValidator(check_template), MayName("title", "role", "tail", "suffix")] = Field(
         _NAME, description="A file's name in it, may have folders; fields: title, talk, job, role, tail, suffix, name."
     )
-    files: tuple[str, ...] = Field((), description="The roles to put there; everything the steps made otherwise.")
-    retract: Literal["keep", "delete"] = Field("keep", description="What taking a talk back does with its files.")
+    files: tuple[str, ...] = Field((), description="The roles to publish; everything the steps made otherwise.")
+    retract: Literal["keep", "delete"] = Field("keep", description="What a retraction does with the files.")
     existing: Literal["refuse", "replace"] = Field(
         "refuse",
-        description="What to do where the name is taken by another content; a tree's directory is replaced with all in it.",
+        description="What to do where another file has the name; a tree's directory is replaced with everything in it.",
     )
 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
-    """Put the files there. Refused where a name is taken; RetryLater, without counting, where the disk is full."""
+    """Copy the files into the folder. Raises Refused where a name is taken, RetryLater where the disk is full."""
     chosen = context.chosen(options.files, trees=True)
     total = sum(artifact.size for artifact in chosen)
     meter = ProgressMeter("folder", "upload", progress=context.progress, observe=context.tools.observe, total=total)
@@ -59,58 +59,58 @@ async def publish(options: Options, context: PublishContext) -> Receipt:
         part = _part(target, context, artifact.role)
         try:
             try:
-                token[artifact.role] = {"name": str(name), **await _fill(artifact, context, part, meter)}
+                token[artifact.role] = {"name": str(name), **await _copy(artifact, context, part, meter)}
                 await context.checkpoint({"files": dict(token)})
-                ours = _ours(context, artifact.role, target)
-                await in_thread(_place, part, target, token[artifact.role], options.existing, ours)
+                ours = _own_files(context, artifact.role, target)
+                await in_thread(_move_into_folder, part, target, token[artifact.role], options.existing, ours)
             finally:
-                await in_thread(tree_place.clear, part)
+                await in_thread(remove, part)
         except OSError as error:
             raise disk_fault(error, f"writing {target}") from error
     meter.report()
     return _receipt(options, context, token)
 
 
-# What was put there before gives way as a whole, and only while it is still that.
+# A file of the replaced publication is replaced as a whole, and only while it is still that file.
 replace_files = publish
 
 
-async def _fill(artifact: Artifact, context: PublishContext, part: Path, meter: ProgressMeter) -> dict[str, Any]:
-    """Make `part` hold the artifact; what proves that it arrived."""
+async def _copy(artifact: Artifact, context: PublishContext, part: Path, meter: ProgressMeter) -> dict[str, Any]:
+    """Copy the artifact to `part`; returns size and digest, which prove that it arrived."""
     source = context.directory / artifact.path
     if artifact.tree is None:
         size, digest = await copy_with_digest(source, part, meter.add)
         return {"size": size, "sha256": digest}
-    return asdict(await tree_place.build(source, part, meter.add))
+    return asdict(await copy_tree(source, part, meter.add))
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
-    """The receipt where every file recorded is there with its size and SHA-256, None otherwise."""
+    """The receipt where every recorded file exists with its size and SHA-256; else None."""
     files = context.publication.token.get("files", {})
     roles = {artifact.role for artifact in context.chosen(options.files, trees=True)}
     folder = context.tools.path(options.path)
     for role, file in files.items():
         target = folder / file["name"]
-        if not await asyncio.to_thread(_same, target, file):
+        if not await asyncio.to_thread(_is_same, target, file):
             return None
-        # A daemon that died between the two names of the file left the first one behind.
-        await asyncio.to_thread(tree_place.clear, _part(target, context, role))
+        # A daemon that died between linking the name and removing the temporary one left the latter behind.
+        await asyncio.to_thread(remove, _part(target, context, role))
     return _receipt(options, context, files) if files.keys() == roles else None
 
 
 async def retract(options: Options, context: PublishContext) -> str:
-    """Delete the files, where that is wanted and they are still what was put there. The receipt says which they are."""
+    """Delete the receipt's files, if the options say so and the files are unchanged."""
     receipt = context.publication.receipt
     files: list[Mapping[str, Any]] = list(receipt.facts.get("files", ())) if receipt else []
-    names = ", ".join(str(file["path"]) for file in files) or "what was put there by hand"
+    names = ", ".join(str(file["path"]) for file in files) or "what a person put there"
     if options.retract == "keep":
         return f"{names} was kept, as the settings say."
     for file in files:
         path = Path(file["path"])
         try:
-            if path.exists() and not await asyncio.to_thread(_same, path, file):
-                raise Refused(f"{path} is another file by now: it was left there.")
-            await asyncio.to_thread(tree_place.clear, path)
+            if path.exists() and not await asyncio.to_thread(_is_same, path, file):
+                raise Refused(f"{path} is a different file by now, so vidd left it: delete it by hand if it must go.")
+            await asyncio.to_thread(remove, path)
         except OSError as error:
             raise disk_fault(error, f"deleting {path}") from error
     return f"{names} was deleted."
@@ -139,19 +139,23 @@ def _names(options: Options, context: PublishContext, chosen: list[Artifact]) ->
         fields["tail"] = f"-{file_name(artifact.role)}" if len(chosen) > 1 else ""
         fields["suffix"] = PurePosixPath(artifact.path).suffix if artifact.tree is None else ""
         name = PurePosixPath(render(options.name, fields).strip())
-        wrong = not name.parts or name.is_absolute() or any(ord(letter) < 32 for letter in str(name))
-        if wrong or any(part[0] in ".-" for part in name.parts):
-            raise Refused(f"The name {str(name)[:120]!r} is none for a file in the folder: correct the name template.")
+        invalid = not name.parts or name.is_absolute() or any(ord(character) < 32 for character in str(name))
+        if invalid or any(part[0] in ".-" for part in name.parts):
+            raise Refused(
+                f"The name {str(name)[:120]!r} cannot name a file in the folder: correct the name template.",
+                code=FaultCode.BAD_SETTINGS,
+            )
         if any(_clash(name, artifact, *other) for other in names):
             raise Refused(
-                f"Two files would get the name {str(name)[:120]!r}: put {{{{ role }}}} into the name template."
+                f"Two files would get the name {str(name)[:120]!r}: put {{{{ role }}}} into the name template.",
+                code=FaultCode.BAD_SETTINGS,
             )
         names.append((artifact, name))
     return names
 
 
 def _clash(name: PurePosixPath, artifact: Artifact, other: Artifact, taken: PurePosixPath) -> bool:
-    """Whether two would be in one place, or one of them within the other, which is a tree."""
+    """Whether two artifacts would have the same path, or one would lie within the other, a tree."""
     inside = other.tree is not None and taken in name.parents
     return name == taken or inside or (artifact.tree is not None and name in taken.parents)
 
@@ -160,62 +164,67 @@ def _part(target: Path, context: PublishContext, role: str) -> Path:
     return target.with_name(f".{context.job.id}-{file_name(role)}.part")
 
 
-def _ours(context: PublishContext, role: str, target: Path) -> list[Mapping[str, Any]]:
-    """What the replaced job, or this one before, put into this place."""
+def _own_files(context: PublishContext, role: str, target: Path) -> list[Mapping[str, Any]]:
+    """The recorded files that the replaced job, or an earlier attempt of this one, put at this path."""
     receipts = [receipt for receipt in (context.replaced, context.publication.receipt) if receipt is not None]
     files = [file for receipt in receipts for file in receipt.facts.get("files", ()) if file["role"] == role]
-    # An attempt that died behind the rename has noted what it put there, and has no receipt for it.
-    begun = context.publication.token.get("files", {}).get(role)
-    noted = [begun] if begun is not None and str(target).endswith(f"/{begun['name']}") else []
-    return [file for file in files if Path(file["path"]) == target] + noted
+    # An attempt that died after the rename has recorded the file in its token, and has no receipt.
+    recorded = context.publication.token.get("files", {}).get(role)
+    attempted = [recorded] if recorded is not None and str(target).endswith(f"/{recorded['name']}") else []
+    return [file for file in files if Path(file["path"]) == target] + attempted
 
 
-def _place(part: Path, target: Path, file: Mapping[str, Any], existing: str, ours: Sequence[Mapping[str, Any]]) -> None:
-    """Give the file its name, without taking another file's away unless that is wanted."""
+def _move_into_folder(
+    part: Path, target: Path, file: Mapping[str, Any], existing: str, ours: Sequence[Mapping[str, Any]]
+) -> None:
+    """Rename the file to its target; another file there is replaced only if the options say so."""
     if "count" in file:
-        _place_tree(part, target, file, existing, ours)
+        _move_tree(part, target, file, existing, ours)
         return
-    if existing == "replace" or any(_same(target, one) for one in ours):
+    if existing == "replace" or any(_is_same(target, own) for own in ours):
         part.replace(target)
     else:
         try:
             os.link(part, target)
         except FileExistsError:
-            if not _same(target, file):
+            if not _is_same(target, file):
                 raise _taken(target) from None
         except OSError as error:
             if not lacks_links(error):
                 raise
-            if target.exists() and not _same(target, file):
+            if target.exists() and not _is_same(target, file):
                 raise _taken(target) from None
             part.replace(target)
     sync(target.parent)
 
 
-def _place_tree(
+def _move_tree(
     part: Path, target: Path, file: Mapping[str, Any], existing: str, ours: Sequence[Mapping[str, Any]]
 ) -> None:
-    """A directory that is there already is replaced as a whole, with all that is in it, or not at all."""
-    if _same(target, file):
+    """Rename the tree to its target; a directory there is replaced with everything in it, or not at all."""
+    if _is_same(target, file):
         return
     empty = target.is_dir() and not any(target.iterdir())
-    if os.path.lexists(target) and not (empty or existing == "replace" or any(_same(target, one) for one in ours)):
+    if os.path.lexists(target) and not (empty or existing == "replace" or any(_is_same(target, own) for own in ours)):
         raise _taken(target)
     if os.path.lexists(target) and not target.is_dir():
         target.unlink()
-    tree_place.place(part, target)
+    replace_tree(part, target)
 
 
 def _taken(target: Path) -> Refused:
-    return Refused(f"There is already another file {target}: move it away, or set existing = 'replace', then retry.")
+    return Refused(
+        f"There is already another file {target}: move it away, or set existing = 'replace', then retry.",
+        code=FaultCode.CONFLICT,
+    )
 
 
-def _same(path: Path, file: Mapping[str, Any]) -> bool:
+def _is_same(path: Path, file: Mapping[str, Any]) -> bool:
     try:
         if path.is_symlink():
             return False
         if "count" in file:
-            found = tree_place.contents(path)
+            found = tree_contents(path)
             return found is not None and found.sha256 == file["sha256"]
         if not path.is_file() or path.stat().st_size != file["size"]:
             return False

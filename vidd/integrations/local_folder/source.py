@@ -1,7 +1,7 @@
-"""A folder: every recording that is put there arrives, once it has stood still.
+"""Watches a folder: every recording that is put there arrives once it is unchanged for a while.
 
-The file system's notices only wake the watcher up. What is there is decided by looking, at every notice and at
-least every `rescan`, because notices are missing on network file systems and for names that are not UTF-8.
+The file system's notifications only wake the watcher; it lists the folder at every notification and at least every
+`rescan`, because notifications are missing on network file systems and for names that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Options(Base):
     pipeline: str | None = Field(None, description="Where its files go.")
     suffixes: tuple[str, ...] = Field(_VIDEOS, description="The ends of names that count; an empty list: all files.")
     recursive: bool = Field(False, description="Look into folders in the folder too.")
-    settle: Duration = Field(2.0, ge=0, description="How long a file's size and time must have stood still.")
-    rescan: Duration = Field(30.0, gt=0, description="How often to look where the file system sends no notices.")
+    settle: Duration = Field(2.0, ge=0, description="How long a file's size and time must be unchanged.")
+    rescan: Duration = Field(30.0, gt=0, description="How often to look where the file system sends no notifications.")
     priority: int = Field(0, description="The highest is worked on first.")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file as one look saw it; `path` is free of symbolic links."""
+class ListedFile:
+    """A file as it was listed; `path` is free of symbolic links, `size` in bytes."""
 
     path: str
     size: int
@@ -57,127 +57,127 @@ class Found:
 
 
 @dataclass
-class Looks:
-    """What the looks before this one saw. Both tables are pruned to what is still there."""
+class FolderState:
+    """What earlier listings found. Both tables hold only files that still exist; `stable_for` is in seconds."""
 
-    settle: float
-    pending: dict[str, tuple[Found, float]] = field(default_factory=dict)
-    handed: dict[str, Found] = field(default_factory=dict)
+    stable_for: float
+    pending: dict[str, tuple[ListedFile, float]] = field(default_factory=dict)
+    admitted: dict[str, ListedFile] = field(default_factory=dict)
 
-    def still(self, files: Sequence[Found], now: float) -> list[Found]:
-        """The files of this look that count and have not been handed in; the others are pending.
+    def stable(self, files: Sequence[ListedFile], now: float) -> list[ListedFile]:
+        """The files that are stable and not yet admitted; the others become pending.
 
-        A file counts when two looks `settle` apart saw the same size and mtime. One that was renamed in, or was
-        there before vidd, carries an mtime that is already older than that: it has stood still for as long, and
-        counts at its first look. Notices cannot tell a rename from the start of a slow copy, the mtime can.
+        A file is stable when two listings `stable_for` apart found the same size and mtime. A file that was renamed into
+        the folder, or was there before vidd, has an mtime older than that and is stable at its first listing.
+        Notifications cannot tell a rename from the start of a slow copy; the mtime can.
         """
-        pending, counting = {}, []
+        pending, stable = {}, []
         for file in files:
-            if self.handed.get(file.path) == file:
+            if self.admitted.get(file.path) == file:
                 continue
             before, since = self.pending.get(file.path, (None, now))
             since = since if before == file else now
-            if (before == file and now - since >= self.settle) or now - file.mtime_ns / 1e9 >= self.settle:
-                counting.append(file)
+            if (before == file and now - since >= self.stable_for) or now - file.mtime_ns / 1e9 >= self.stable_for:
+                stable.append(file)
             else:
                 pending[file.path] = (file, since)
         self.pending = pending
         there = {file.path for file in files}
-        self.handed = {path: one for path, one in self.handed.items() if path in there}
-        return counting
+        self.admitted = {path: file for path, file in self.admitted.items() if path in there}
+        return stable
 
-    def handed_in(self, files: Sequence[Found]) -> None:
-        """Remember these; what is forgotten for lack of room is known to the intake by its key."""
-        self.handed |= {file.path: file for file in files}
-        for path in list(islice(self.handed, max(0, len(self.handed) - _REMEMBERED))):
-            del self.handed[path]
+    def mark_admitted(self, files: Sequence[ListedFile]) -> None:
+        """Remember these as admitted; the intake recognizes by its key what is forgotten here for lack of room."""
+        self.admitted |= {file.path: file for file in files}
+        for path in list(islice(self.admitted, max(0, len(self.admitted) - _REMEMBERED))):
+            del self.admitted[path]
 
     def next_look(self, now: float) -> float:
-        """Seconds until a pending file may count; endless where there is none."""
-        return min((max(0.05, since + self.settle - now) for _, since in self.pending.values()), default=inf)
+        """Seconds until a pending file may be stable; infinity where there is none."""
+        return min((max(0.05, since + self.stable_for - now) for _, since in self.pending.values()), default=inf)
 
 
 async def watch(options: Options, context: SourceContext) -> None:
-    """Hand in what stands still; never returns."""
+    """Hand in files that are stable; never returns."""
     folder = context.tools.path(options.path)
-    looks = Looks(options.settle)
-    notices = _Notices(folder, recursive=options.recursive)
-    made = False
+    state = FolderState(options.settle)
+    notifications = _Notifications(folder, recursive=options.recursive)
+    created = False
     try:
         while True:
             wait = options.rescan
             try:
-                if not made:
+                if not created:
                     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-                    made = True
-                # Before the look, so that nothing falls between the look and the first notice.
-                await notices.listen()
-                files, trouble = await asyncio.to_thread(look, folder, options)
+                    created = True
+                # Before the listing, so that no change falls between the listing and the first notification.
+                await notifications.listen()
+                files, trouble = await asyncio.to_thread(list_files, folder, options)
             except OSError as error:
                 context.down(disk_fault(error, f"looking into the folder {folder}").sentence)
             else:
-                wait = min(wait, await _hand_in(files, looks, options, context))
+                wait = min(wait, await _hand_in(files, state, options, context))
                 if trouble:
                     context.down(trouble)
                 else:
                     context.up()
-                if not looks.pending:
+                if not state.pending:
                     context.caught_up()
-            await sleep_or_event(context.pause(wait), notices.bell)
+            await sleep_or_event(context.pause(wait), notifications.event)
     finally:
-        await notices.stop()
+        await notifications.stop()
 
 
-async def _hand_in(files: Sequence[Found], looks: Looks, options: Options, context: SourceContext) -> float:
-    """Hand in what counts; returns the longest that the next look may wait."""
+async def _hand_in(files: Sequence[ListedFile], state: FolderState, options: Options, context: SourceContext) -> float:
+    """Hand in stable files; returns how many seconds the next listing may wait."""
     now = context.tools.clock.now().timestamp()
-    counting = looks.still(files, now)
-    for start in range(0, len(counting), _BATCH):
-        batch = counting[start : start + _BATCH]
-        await context.admit([_arrival(one, options) for one in batch])
-        looks.handed_in(batch)
-    return looks.next_look(now)
+    stable = state.stable(files, now)
+    for start in range(0, len(stable), _BATCH):
+        batch = stable[start : start + _BATCH]
+        await context.admit([_arrival(file, options) for file in batch])
+        state.mark_admitted(batch)
+    return state.next_look(now)
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Look into the folder once and say how much is there."""
+    """List the folder once and count its recordings."""
     folder = tools.path(options.path)
     try:
-        files, trouble = await asyncio.to_thread(look, folder, options)
+        files, trouble = await asyncio.to_thread(list_files, folder, options)
     except FileNotFoundError:
-        return f"{folder} is not there yet and will be made"
+        return f"{folder} does not exist yet; vidd will create it"
     except OSError as error:
         raise disk_fault(error, f"looking into the folder {folder}") from error
     return trouble or f"{folder} holds {len(files)} recordings"
 
 
 async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:  # noqa: ARG001 - a key has no source in it
-    """The recordings that are in the folder now; one that has not stood still yet waits."""
+    """The recordings that are in the folder now; a file that is not stable yet waits."""
     folder = tools.path(options.path)
     try:
-        files, trouble = await asyncio.to_thread(look, folder, options)
+        files, trouble = await asyncio.to_thread(list_files, folder, options)
     except OSError as error:
         raise disk_fault(error, f"looking into the folder {folder}") from error
     if trouble:
         raise RetryLater(trouble)
     now = tools.clock.now().timestamp()
     return [
-        Listed(Path(file.path).name, why="It has not stood still yet.", waits=True)
+        Listed(Path(file.path).name, why="The file is still changing.", waits=True)
         if now - file.mtime_ns / 1e9 < options.settle
         else Listed(Path(file.path).name, _arrival(file, options))
         for file in files
     ]
 
 
-def look(folder: Path, options: Options) -> tuple[list[Found], str | None]:
-    """The recordings there are, and what could not be looked into. OSError where the folder itself cannot be read."""
+def list_files(folder: Path, options: Options) -> tuple[list[ListedFile], str | None]:
+    """The recordings, and what could not be listed. Raises OSError where the folder itself cannot be read."""
     root = os.path.realpath(folder)
     trouble: list[str] = []
-    files = {one.path: one for one in _walk(root, root, options, trouble)}
+    files = {file.path: file for file in _walk(root, root, options, trouble)}
     return list(files.values()), trouble[0] if trouble else None
 
 
-def _walk(directory: str, root: str, options: Options, trouble: list[str]) -> Iterator[Found]:
+def _walk(directory: str, root: str, options: Options, trouble: list[str]) -> Iterator[ListedFile]:
     try:
         with os.scandir(directory) as entries:
             listed = list(entries)
@@ -199,8 +199,8 @@ def _walk(directory: str, root: str, options: Options, trouble: list[str]) -> It
                 yield found
 
 
-def _found(entry: os.DirEntry[str], root: str) -> Found | None:
-    """A regular file in the folder; a symbolic link counts only as the file in the folder that it leads to."""
+def _found(entry: os.DirEntry[str], root: str) -> ListedFile | None:
+    """A regular file; a symbolic link stands for the file it leads to, which must be in the folder."""
     path = entry.path
     if entry.is_symlink():
         path = os.path.realpath(path)
@@ -211,37 +211,37 @@ def _found(entry: os.DirEntry[str], root: str) -> Found | None:
             return None
         stat = Path(path).lstat()
     except OSError:
-        return None  # it went away between the listing and this
-    return Found(path, stat.st_size, stat.st_mtime_ns)
+        return None  # it disappeared after the listing
+    return ListedFile(path, stat.st_size, stat.st_mtime_ns)
 
 
-def _arrival(one: Found, options: Options) -> Arrival:
+def _arrival(file: ListedFile, options: Options) -> Arrival:
     return file_arrival(
-        Path(one.path), size=one.size, mtime_ns=one.mtime_ns, priority=options.priority, pipeline=options.pipeline
+        Path(file.path), size=file.size, mtime_ns=file.mtime_ns, priority=options.priority, pipeline=options.pipeline
     )
 
 
-class _Notices:
-    """The file system's notices of one folder, as a bell."""
+class _Notifications:
+    """The file system's notifications of one folder; each sets `event`."""
 
     def __init__(self, folder: Path, *, recursive: bool) -> None:
-        self.bell = asyncio.Event()
+        self.event = asyncio.Event()
         self._folder, self._recursive = folder, recursive
         self._inode: int | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self) -> None:
-        """See to it that somebody listens to the folder that is there now. OSError where there is none."""
-        self.bell.clear()
+        """Listen to the folder that exists now. Raises OSError where there is none."""
+        self.event.clear()
         inode = self._folder.stat().st_ino
         if self._task is None or self._task.done() or inode != self._inode:
             await self.stop()
             self._inode = inode
-            self._task = asyncio.create_task(self._run(), name=f"notices of {self._folder}")
-            await asyncio.sleep(0)  # its first step opens the notices
+            self._task = asyncio.create_task(self._run(), name=f"notifications of {self._folder}")
+            await asyncio.sleep(0)  # its first step subscribes to the notifications
 
     async def stop(self) -> None:
-        """Nobody listens when it returns."""
+        """Stop listening, and return once that has ended."""
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -249,10 +249,10 @@ class _Notices:
     async def _run(self) -> None:
         try:
             async for _ in awatch(self._folder, watch_filter=None, debounce=400, recursive=self._recursive):
-                self.bell.set()
+                self.event.set()
         except* RuntimeError:
-            # watchfiles gives up at a name that is not UTF-8. The pause keeps a reason that stays from a busy loop.
+            # watchfiles raises this at a name that is not UTF-8. The pause avoids a busy loop while such a name stays.
             await asyncio.sleep(1)
-            self.bell.set()
+            self.event.set()
         except* OSError:
-            pass  # no notices on this file system: the rescan finds what is there
+            pass  # no notifications on this file system: the rescan finds the files

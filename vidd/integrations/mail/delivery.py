@@ -1,21 +1,23 @@
-"""One attempt at a notice's mails, each recipient's fate recorded: `intent` before it goes out, then `sent`.
+"""Delivers the mails of a notice and records each recipient's state: `intent` before a mail is sent, then `sent`.
 
-An intent without an answer stays open. The outbox can be asked whether the mail is there; a mail server cannot, so a
-person must look, and nobody gets a mail twice because somebody else's failed.
+An intent without an answer stays open. vidd can look into the outbox whether the mail is there; it cannot ask a mail
+server, so a person must look. Nobody gets a mail twice because somebody else's failed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vidd.aio.shield import shield_for
 from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
-from vidd.integrations.mail.account import Account, Session, session
-from vidd.integrations.mail.message import Letter
+from vidd.integrations.mail.account import Account
+from vidd.integrations.mail.connection import Session, connect
+from vidd.integrations.mail.message import Message, ascii_domain
 from vidd.integrations.mail.outbox import post
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext
@@ -24,18 +26,18 @@ _GRACE = 10.0
 
 
 @dataclass
-class Round:
-    """One attempt at all of these letters, over the `account`'s server or else into the `outbox`.
+class Delivery:
+    """One attempt to send all messages, over the `account`'s server or else into the `outbox`.
 
-    `resend` says whether an open intent may be sent again. `faults` are by address, some known before: what stands for
-    an address but is none.
+    `resend` says whether vidd may send again where an intent is open. `faults` are by address; those for texts that are
+    no addresses are known beforehand.
 
-    For an outbox the files themselves tell what is out. A mail server cannot be asked, so there `reconcile` never
-    resends, and the engine calls `publish` on an open intent only where `reconcile` did not object.
+    The files of an outbox tell which mails were written. A mail server cannot be asked, so `reconcile` never resends
+    there, and the engine calls `publish` on an open intent only where `reconcile` did not object.
     """
 
     context: PublishContext
-    letters: Sequence[Letter]
+    messages: Sequence[Message]
     sender: str
     account: Account | None
     outbox: Path
@@ -44,94 +46,101 @@ class Round:
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Take up what earlier attempts recorded."""
+        """Load the states that earlier attempts recorded, also those under an address before its domain was encoded."""
         recorded = self.context.publication.token.get("recipients", {})
         self.states = {address: dict(state) for address, state in recorded.items()}
+        for address, state in recorded.items():
+            with suppress(ValueError):
+                self.states.setdefault(ascii_domain(address), dict(state))
 
     async def run(self) -> Receipt:
-        """The receipt once everybody has theirs."""
-        total = len(self.letters) + len(self.faults)
+        """The receipt once every recipient has a mail."""
+        total = len(self.messages) + len(self.faults)
         todo = []
-        for letter in self.letters:
-            state = self._state(letter)
+        for message in self.messages:
+            state = self._state(message)
             if state == "intent" and not self.resend:
-                self.faults[letter.recipient.address] = _unknown(letter)
+                self.faults[message.recipient.address] = _unknown(message)
             elif state != "sent":
-                todo.append(letter)
+                todo.append(message)
         if self.account is None:
-            await self._into_outbox(todo)
+            await self._write_to_outbox(todo)
         else:
-            await self._over(self.account, todo)
+            await self._send_all(self.account, todo)
         self._raise_worst(total)
-        facts: dict[str, Any] = {"recipients": [letter.recipient.address for letter in self.letters]}
-        if not self.letters:
+        facts: dict[str, Any] = {"recipients": [message.recipient.address for message in self.messages]}
+        if not self.messages:
             facts["notes"] = ["Nobody to tell: the talk has no e-mail addresses."]
         elif self.account is None:
-            facts["files"] = [str(self.outbox / letter.file_name) for letter in self.letters]
-        return Receipt(facts=facts | {"message_ids": [letter.message_id for letter in self.letters]})
+            facts["files"] = [str(self.outbox / message.file_name) for message in self.messages]
+        return Receipt(facts=facts | {"message_ids": [message.message_id for message in self.messages]})
 
-    async def _into_outbox(self, letters: Sequence[Letter]) -> None:
-        for letter in letters:
-            await self._record(letter, "intent")
-            await asyncio.to_thread(post, self.outbox, letter)
-            await self._record(letter, "sent")
+    async def _write_to_outbox(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            await self._record(message, "intent")
+            await asyncio.to_thread(post, self.outbox, message)
+            await self._record(message, "sent")
 
-    async def _over(self, account: Account, letters: Sequence[Letter]) -> None:
-        """Send over as few connections as the server leaves us."""
-        waiting = list(letters)
+    async def _send_all(self, account: Account, messages: Sequence[Message]) -> None:
+        """Send over as few connections as the server allows."""
+        waiting = list(messages)
         while waiting:
             try:
-                async with session(account, self.context.tools) as line:
-                    while waiting and line.open:
-                        await self._send(waiting.pop(0), line)
+                async with connect(account, self.context.tools) as session:
+                    while waiting and session.open:
+                        await self._send(waiting.pop(0), session)
             except Fault as fault:
-                # The connection's fault, which holds for everybody who is left.
-                self.faults |= {letter.recipient.address: fault for letter in waiting}
+                # A fault of the connection concerns all that are left.
+                self.faults |= {message.recipient.address: fault for message in waiting}
                 return
 
-    async def _send(self, letter: Letter, line: Session) -> None:
-        address = letter.recipient.address
+    async def _send(self, message: Message, session: Session) -> None:
+        address = message.recipient.address
         try:
-            if not line.takes(address):
-                raise Refused(f"The mail server takes no address like {address}: give that person another one.")
-            await line.envelope(self.sender, address)
-            await self._record(letter, "intent")
-            await shield_for(_GRACE, self._hand_over(letter, line))
+            if not session.supports(address):
+                raise Refused(
+                    f"The mail server supports no address like {address}: give that person a different address."
+                )
+            await session.envelope(self.sender, address)
+            await self._record(message, "intent")
+            await shield_for(_GRACE, self._send_data(message, session))
         except OutcomeUnknown:
-            self.faults[address] = _unknown(letter)
+            self.faults[address] = _unknown(message)
         except Fault as fault:
             self.faults[address] = fault
-            if self._state(letter) == "intent":
-                await self._record(letter, "refused")
-            if line.open:
-                await line.reset()
+            if self._state(message) == "intent":
+                await self._record(message, "refused")
+            if session.open:
+                await session.reset()
 
-    async def _hand_over(self, letter: Letter, line: Session) -> None:
-        answer = await line.data(letter.content)
-        await self._record(letter, "sent", answer=answer[:200])
+    async def _send_data(self, message: Message, session: Session) -> None:
+        answer = await session.data(message.content)
+        await self._record(message, "sent", answer=answer[:200])
 
-    def _state(self, letter: Letter) -> str | None:
-        return self.states.get(letter.recipient.address, {}).get("state")
+    def _state(self, message: Message) -> str | None:
+        return self.states.get(message.recipient.address, {}).get("state")
 
-    async def _record(self, letter: Letter, state: str, **more: str) -> None:
-        self.states[letter.recipient.address] = {"state": state, "message_id": letter.message_id, **more}
-        await self.context.checkpoint({"recipients": {address: dict(one) for address, one in self.states.items()}})
+    async def _record(self, message: Message, state: str, **more: str) -> None:
+        self.states[message.recipient.address] = {"state": state, "message_id": message.message_id, **more}
+        await self.context.checkpoint({"recipients": {address: dict(known) for address, known in self.states.items()}})
 
     def _raise_worst(self, total: int) -> None:
-        """What nobody knows comes first, because only a person can end it; then what may still succeed."""
+        """Raise an unknown outcome first, because only a person can end it; then what may still succeed."""
         for kind in (OutcomeUnknown, RetryLater, Refused):
             faults = [fault for fault in self.faults.values() if isinstance(fault, kind)]
             if faults:
-                words = " ".join(dict.fromkeys(fault.sentence for fault in faults))
-                sentence = f"{words} ({total - len(self.faults)} of {total} mails are out.)" if total > 1 else words
+                sentence = " ".join(dict.fromkeys(fault.sentence for fault in faults))
+                if total > 1:
+                    sentence += f" ({total - len(self.faults)} of {total} mails are out.)"
+                code = faults[0].code
                 if kind is RetryLater:
                     waits = [fault.after for fault in faults if isinstance(fault, RetryLater) and fault.after]
-                    raise RetryLater(sentence, after=max(waits, default=None))
-                raise kind(sentence)
+                    raise RetryLater(sentence, after=max(waits, default=None), code=code)
+                raise kind(sentence, code=code)
 
 
-def _unknown(letter: Letter) -> OutcomeUnknown:
+def _unknown(message: Message) -> OutcomeUnknown:
     return OutcomeUnknown(
-        f"Nobody knows whether {letter.recipient.address} got the mail: look for Message-ID {letter.message_id} in the "
-        "mail server's log, and write yourself if it is not there. vidd does not send it again."
+        f"vidd does not know whether {message.recipient.address} got the mail: look for Message-ID {message.message_id} "
+        "in the mail server's log, and write yourself if it is not there. vidd does not send it again."
     )

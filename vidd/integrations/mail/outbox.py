@@ -1,4 +1,4 @@
-"""A directory of mails as .eml files: the transport that needs no server."""
+"""A directory of mails as .eml files, for settings without a mail server."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from pathlib import Path
 
 from vidd.files.atomic import sync
 from vidd.files.disk_space import disk_fault
-from vidd.integrations.mail.message import Letter
+from vidd.integrations.mail.message import Message
 
 
 def make_outbox(folder: Path) -> None:
-    """See to it that the directory is there."""
+    """Create the directory if it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_fault(error, f"making the outbox {folder}") from error
 
 
-def post(folder: Path, letter: Letter) -> None:
-    """Put a mail there, whole and durable; one with the same Message-ID that is there already stays as it is."""
+def post(folder: Path, message: Message) -> None:
+    """Write a mail into the directory, atomically and durably; a mail with the same Message-ID stays as it is."""
     make_outbox(folder)
-    target = folder / letter.file_name
-    part = folder / f".{letter.file_name}.part"
+    target = folder / message.file_name
+    part = folder / f".{message.file_name}.part"
     if target.exists():
         return
     try:
         with part.open("wb") as handle:
-            handle.write(letter.content)
+            handle.write(message.content)
             handle.flush()
             os.fsync(handle.fileno())
         part.replace(target)

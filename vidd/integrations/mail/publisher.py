@@ -1,4 +1,4 @@
-"""A mail to everybody who should know, one per person."""
+"""Mails a notice to its recipients, one mail per person."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from vidd.display_text import quoted
-from vidd.errors import Fault, Refused
+from vidd.errors import Fault, FaultCode, Refused
 from vidd.files.file_uri import parse_address
-from vidd.integrations.mail.account import Account, session
-from vidd.integrations.mail.delivery import Round
-from vidd.integrations.mail.message import Letter, Person, ascii_domain, message_id, write_letter
+from vidd.integrations.mail.account import Account
+from vidd.integrations.mail.connection import connect
+from vidd.integrations.mail.delivery import Delivery
+from vidd.integrations.mail.message import Draft, Message, Person, ascii_domain, message_id
 from vidd.integrations.mail.outbox import make_outbox
 from vidd.integrations.notice import NoticeOptions
 from vidd.model.publication import Receipt
@@ -35,8 +36,13 @@ _Template = Annotated[
 ]
 
 
-def _mailbox(text: str) -> str:
-    if parse_address(text) is None:
+def _check_mailbox(text: str) -> str:
+    parsed = parse_address(text)
+    try:
+        valid = parsed is not None and bool(ascii_domain(parsed[1]))
+    except ValueError:
+        valid = False
+    if not valid:
         raise ValueError(f"{text!r} is no e-mail address; write it like team@example.org or Team <team@example.org>")
     return text
 
@@ -50,25 +56,25 @@ class Options(NoticeOptions):
 
     account: str | None = Field(None, description="The mail server, by the name of its account; an outbox otherwise.")
     outbox: Path = Field(Path("outbox"), description="Where mails are written as .eml files when there is no account.")
-    sender: Annotated[str, AfterValidator(_mailbox)] = Field(
-        "vidd <vidd@localhost>", description="Whom it is from, as Name <address>."
+    sender: Annotated[str, AfterValidator(_check_mailbox)] = Field(
+        "vidd <vidd@localhost>", description="The sender, as Name <address>."
     )
     to: tuple[_Address, ...] | None = Field(
-        None, description="Whom it goes to, addresses or templates that make some; the talk's speakers otherwise."
+        None, description="The recipients: addresses, or templates that make some; the talk's speakers otherwise."
     )
-    cc: tuple[_Address, ...] = Field((), description="Who gets a copy that everybody sees.")
-    bcc: tuple[_Address, ...] = Field((), description="Who gets a copy that nobody sees.")
+    cc: tuple[_Address, ...] = Field((), description="Recipients of a copy, whom everybody sees.")
+    bcc: tuple[_Address, ...] = Field((), description="Recipients of a copy, whom nobody sees.")
     reply_to: tuple[_Address, ...] = Field((), description="Where answers go, if not to the sender.")
     subject: _Template = Field('Your talk "{{ title }}" is online', description="The subject.")
-    text: _Template | None = Field(None, description="The plain text; a friendly one otherwise.")
+    text: _Template | None = Field(None, description="The plain text; vidd's own otherwise.")
     html: _Template | None = Field(None, description="The same as HTML; none where only the text is set.")
     text_file: Path | None = Field(None, description="A file with the plain text's template.")
     html_file: Path | None = Field(None, description="A file with the HTML template.")
 
     @model_validator(mode="before")
     @classmethod
-    def _words_for_a_failure(cls, values: Any) -> Any:
-        """What is said of a failure where the settings do not say it, and never to the speakers by themselves."""
+    def _failure_defaults(cls, values: Any) -> Any:
+        """Subject and text of a failure mail, where the settings have none. Speakers never get one by default."""
         if not isinstance(values, dict) or values.get("on") != "failed":
             return values
         if values.get("to") is None:
@@ -77,7 +83,7 @@ class Options(NoticeOptions):
         return {"subject": "Failed: {{ title }}", **values} | ({} if own else {"text": _FAILED})
 
     @model_validator(mode="after")
-    def _one_of_each(self) -> Options:
+    def _check_templates(self) -> Options:
         for inline, file in (("text", "text_file"), ("html", "html_file")):
             if getattr(self, inline) is not None and getattr(self, file) is not None:
                 raise ValueError(f"set {inline} or {file}, not both")
@@ -85,36 +91,36 @@ class Options(NoticeOptions):
 
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
-    """Send what has not been sent. OutcomeUnknown, RetryLater or Refused names those who did not get theirs."""
-    return await _round(options, context, resend=True).run()
+    """Send the mails that were not sent yet. Raises OutcomeUnknown, RetryLater or Refused, naming who got none."""
+    return await _delivery(options, context, resend=True).run()
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
-    """Ask the outbox, or finish what is certain and leave the rest to a person. None where nothing went out."""
+    """Look into the outbox; or send what is certain and leave the rest to a person. None where nothing was sent."""
     if not context.publication.token.get("recipients"):
         return None
-    return await _round(options, context, resend=options.account is None).run()
+    return await _delivery(options, context, resend=options.account is None).run()
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Log in and ask for a sign of life, without sending anything."""
+    """Log in and check that the server answers, without sending anything."""
     for path in (options.text_file, options.html_file):
         for slip in unknown_in(_template(path, tools) or "", None, ()):
-            raise Refused(f"In {tools.path(path or '')} {slip}: correct it.")
+            raise Refused(f"In {tools.path(path or '')} {slip}: correct it.", code=FaultCode.BAD_SETTINGS)
     if options.account is None:
         await asyncio.to_thread(make_outbox, tools.path(options.outbox))
         return f"mails go into {tools.path(options.outbox)}"
     account = tools.account(options.account, Account)
-    async with session(account, tools) as line:
-        await line.noop()
-    return f"{account.place} takes mail" + (f" from {account.user}" if account.user else "")
+    async with connect(account, tools) as session:
+        await session.noop()
+    return f"{account.server} takes mail" + (f" from {account.user}" if account.user else "")
 
 
-def _round(options: Options, context: PublishContext, *, resend: bool) -> Round:
-    letters, bad = _letters(options, context)
+def _delivery(options: Options, context: PublishContext, *, resend: bool) -> Delivery:
+    messages, faults = _messages(options, context)
     account = None if options.account is None else context.tools.account(options.account, Account)
     outbox = context.tools.path(options.outbox)
-    return Round(context, letters, _sender(options).address, account, outbox, resend=resend, faults=bad)
+    return Delivery(context, messages, _sender(options).address, account, outbox, resend=resend, faults=faults)
 
 
 def _sender(options: Options) -> Person:
@@ -127,69 +133,88 @@ def _template(path: Path | None, tools: Tools) -> str | None:
     try:
         return check_template(tools.path(path).read_text("utf-8"))
     except OSError as error:
-        raise Refused(f"The template {tools.path(path)} cannot be read ({error.strerror}): correct its path.") from None
+        raise Refused(
+            f"The template {tools.path(path)} cannot be read ({error.strerror}): correct its path.",
+            code=FaultCode.BAD_SETTINGS,
+        ) from None
     except ValueError as error:
-        raise Refused(f"In {tools.path(path)} {error}: correct it.") from None
+        raise Refused(f"In {tools.path(path)} {error}: correct it.", code=FaultCode.BAD_SETTINGS) from None
 
 
-def _letters(options: Options, context: PublishContext) -> tuple[list[Letter], dict[str, Fault]]:
-    """The mails, and what stands for an address but is none."""
-    bad: dict[str, Fault] = {}
-    talk, tools, sender = context.talk, context.tools, _sender(options)
-    named = names_in_words([speaker.name for speaker in talk.speakers if speaker.name] if talk else [])
-    urls = {name: receipt.url for name, receipt in context.receipts.items() if receipt.url}
-    fields = fields_of(context.job, talk, context.facts, link=context.link, urls=urls, speakers=named)
-    fields["title"] = title_among(fields)
-    fields["sender"] = {"name": sender.name, "email": sender.address}
-    # Subject and text see the same fields for a copy as for the mail, only the greeting goes to all at once.
-    if options.to is None:
-        speakers = talk.speakers if talk else ()
-        to = [Person(speaker.name, speaker.email) for speaker in speakers if speaker.email]
-        for text in talk.facts.get("unusable", ()) if talk else ():
-            where = f"in {talk.facts['row']} of the sheet" if talk else ""
-            bad[text] = Refused(f"{quoted(text)} {where} is no e-mail address: correct it, then retry.")
-    else:
-        to = _people(options.to, fields, bad)
+def _messages(options: Options, context: PublishContext) -> tuple[list[Message], dict[str, Fault]]:
+    """The mails, and a fault for each text that is no address."""
+    faults: dict[str, Fault] = {}
+    sender, fields = _sender(options), _fields(options, context)
+    to = _speakers(context, faults) if options.to is None else _people(options.to, fields, faults)
     if not to:
-        return [], bad
-    cc, bcc = _people(options.cc, fields, bad), _people(options.bcc, fields, bad)
-    reply_to = _people(options.reply_to, fields, bad)
-    text = options.text or _template(options.text_file, tools)
-    html = options.html or _template(options.html_file, tools) or (None if text else _HTML)
+        return [], faults
+    cc, bcc = _people(options.cc, fields, faults), _people(options.bcc, fields, faults)
+    reply_to = _people(options.reply_to, fields, faults)
+    text = options.text or _template(options.text_file, context.tools)
+    html = options.html or _template(options.html_file, context.tools) or (None if text else _HTML)
+    # Subject and text of a copy have the same fields as those of the mail, but the greeting names everybody.
     everybody = Person(names_in_words([person.name for person in to if person.name]), "")
-    letters: dict[str, Letter] = {}
-    for person, shown, greeted in [(person, [person], person) for person in to] + [
-        (person, to, everybody) for person in cc + bcc
-    ]:
-        mine = {**fields, "recipient": {"name": greeted.name, "email": person.address}}
-        if person.address.casefold() in letters:
+    messages: dict[str, Message] = {}
+    mails = [(person, [person], person) for person in to] + [(person, to, everybody) for person in cc + bcc]
+    for person, shown, greeted in mails:
+        if person.address.casefold() in messages:
             continue
-        letters[person.address.casefold()] = write_letter(
+        own_fields = {**fields, "recipient": {"name": greeted.name, "email": person.address}}
+        messages[person.address.casefold()] = Draft(
             sender=sender,
             recipient=person,
             to=shown,
             cc=cc,
             reply_to=reply_to,
-            subject=render(options.subject, mine),
-            text=render(text or _TEXT, mine),
-            html=render(html, mine, html=True) if html else None,
-            identity=message_id(sender, *_identity(context), recipient=person.address),
-            date=tools.clock.now(),
-        )
-    return list(letters.values()), bad
+            subject=render(options.subject, own_fields),
+            text=render(text or _TEXT, own_fields),
+            html=render(html, own_fields, html=True) if html else None,
+            message_id=message_id(sender, *_identity(context), recipient=person.address),
+            date=context.tools.clock.now(),
+        ).compose()
+    return list(messages.values()), faults
+
+
+def _fields(options: Options, context: PublishContext) -> dict[str, Any]:
+    """The fields that templates may name, without the recipient's."""
+    talk, sender = context.talk, _sender(options)
+    speakers = names_in_words([speaker.name for speaker in talk.speakers if speaker.name] if talk else [])
+    urls = {name: receipt.url for name, receipt in context.receipts.items() if receipt.url}
+    fields = fields_of(context.job, talk, context.facts, link=context.link, urls=urls, speakers=speakers)
+    fields["title"] = title_among(fields)
+    fields["sender"] = {"name": sender.name, "email": sender.address}
+    return fields
 
 
 def _identity(context: PublishContext) -> list[str]:
-    """What a mail is told by. A server that drops doubles must not drop one that a person asked for once more."""
-    edition = context.publication.edition
-    return [context.job.id, context.publication.name] + ([str(edition)] if edition > 1 else [])
+    """The parts of a Message-ID. A server that drops duplicates must not drop a mail that a person asked for again."""
+    revision = context.publication.edition
+    return [context.job.id, context.publication.name] + ([str(revision)] if revision > 1 else [])
 
 
-def _people(templates: Sequence[str], fields: Mapping[str, Any], bad: dict[str, Fault]) -> list[Person]:
+def _speakers(context: PublishContext, faults: dict[str, Fault]) -> list[Person]:
+    talk = context.talk
+    if talk is None:
+        return []
+    for text in talk.facts.get("unusable", ()):
+        faults[text] = Refused(
+            f"{quoted(text)} in {talk.facts['row']} of the sheet is no e-mail address: correct it, then retry."
+        )
+    people = []
+    for speaker in talk.speakers:
+        if speaker.email:
+            try:
+                people.append(Person(speaker.name, ascii_domain(speaker.email)))
+            except ValueError:
+                faults[speaker.email] = _no_address(speaker.email)
+    return people
+
+
+def _people(templates: Sequence[str], fields: Mapping[str, Any], faults: dict[str, Fault]) -> list[Person]:
     people = []
     for template in templates:
-        made = render(template, fields).replace(";", ",").replace("\n", ",")
-        for name, address in getaddresses([made]):
+        rendered = render(template, fields).replace(";", ",").replace("\n", ",")
+        for name, address in getaddresses([rendered]):
             try:
                 parsed = parse_address(ascii_domain(address))
             except ValueError:
@@ -197,5 +222,9 @@ def _people(templates: Sequence[str], fields: Mapping[str, Any], bad: dict[str, 
             if parsed:
                 people.append(Person(name, parsed[1]))
             elif address or name:
-                bad[address or name] = Refused(f"{address or name!r} is no e-mail address: correct it, then retry.")
+                faults[address or name] = _no_address(address or name)
     return people
+
+
+def _no_address(text: str) -> Refused:
+    return Refused(f"{text!r} is no e-mail address: correct it, then retry.")

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused, RetryLater
-from vidd.integrations.notice import TOLD, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
+from vidd.integrations.notice import NOTICE_FIELDS, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.integrations.webhook.account import Account
 from vidd.integrations.webhook.delivery import Answer, Delivery, deliver, tls_context
 from vidd.integrations.webhook.errors import outcome_unknown
@@ -60,7 +60,7 @@ _RESERVED_HEADERS = {
     "expect",
 }
 
-_Template = Annotated[str, AfterValidator(check_template), MayName(*TOLD)]
+_Template = Annotated[str, AfterValidator(check_template), MayName(*NOTICE_FIELDS)]
 _HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
