@@ -173,7 +173,7 @@ class Facebook(Service):
             return [film for film in self.films.values() if film.finished and film.node == node]
 
     def count(self, phase: str) -> int:
-        return sum(one == phase for one, _ in self.did)
+        return sum(done == phase for done, _ in self.did)
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/{version}/me", self._handler(self._me))
@@ -209,14 +209,14 @@ class Facebook(Service):
         return handle
 
     def _next_trouble(self, phase: str) -> Trouble | None:
-        for one in self.trouble:
-            if one.phase != phase or one.times <= 0:
+        for trouble in self.trouble:
+            if trouble.phase != phase or trouble.times <= 0:
                 continue
-            if one.skip:
-                one.skip -= 1
+            if trouble.skip:
+                trouble.skip -= 1
                 continue
-            one.times -= 1
-            return one
+            trouble.times -= 1
+            return trouble
         return None
 
     async def _trouble(self, request: web.Request, trouble: Trouble) -> web.StreamResponse:
@@ -400,7 +400,7 @@ class Facebook(Service):
         film.title, film.description, film.labels = given.get("title", ""), given.get("description", ""), labels
         film.sha256, film.published, film.fate = session.digest.hexdigest(), published, self.fate
         film.finished, film.looks, film.unlisted = True, self.looks, self.unlisted
-        film.made = max(one.made for one in self.films.values()) + 1
+        film.made = max(other.made for other in self.films.values()) + 1
         # As with the real one, a session is of no use once it was finished.
         del self.sessions[session.id]
         return {"success": True}
@@ -415,7 +415,7 @@ class Facebook(Service):
     def _status(self, film: Film) -> dict[str, Any]:
         done, idle = {"status": "complete"}, {"status": "not_started"}
         if not film.finished:
-            session = next((one for one in self.sessions.values() if one.film is film), None)
+            session = next((candidate for candidate in self.sessions.values() if candidate.film is film), None)
             moved = session.at if session else 0
             if session is None:
                 return {"video_status": "expired", "uploading_phase": {"status": "error"}}
@@ -452,7 +452,7 @@ class Facebook(Service):
     def _list(self, request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
         _only(given, frozenset({"type"}))
         with self.lock:
-            films = [one for one in self.published(request.match_info["node"]) if one.published]
+            films = [video for video in self.published(request.match_info["node"]) if video.published]
             for film in films:
                 film.unlisted -= 1
             newest = sorted((film for film in films if film.unlisted < 0), key=lambda film: -film.made)

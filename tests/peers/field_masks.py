@@ -84,5 +84,5 @@ def masked(value: Any, mask: Mask) -> Any:
     if isinstance(value, list):
         return [masked(item, mask) for item in value]
     if isinstance(value, dict):
-        return {key: masked(one, mask[key]) for key, one in value.items() if key in mask}
+        return {key: masked(item, mask[key]) for key, item in value.items() if key in mask}
     return value

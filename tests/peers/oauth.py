@@ -81,7 +81,7 @@ class OAuth:
         subject = self._people.pop(who, (who, None))[0]
         self._machines.pop(who, None)
         with self._lock:
-            self._tokens = {token: one for token, one in self._tokens.items() if one.subject != subject}
+            self._tokens = {token: given for token, given in self._tokens.items() if given.subject != subject}
 
     def forget(self) -> None:
         """Turn down every access token given so far."""

@@ -77,7 +77,7 @@ def mail_host() -> Iterator[MailHost]:
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
+        return [bound.getsockname()[1] for bound in sockets]
 
 
 @contextmanager
@@ -175,8 +175,8 @@ service auth {{
 def _postfix(base: Path, host: MailHost, postgrey: int) -> list[str]:
     directory = base / "postfix"
     queue, data = base / "queue", base / "data"
-    for one in (directory, queue, data):
-        one.mkdir()
+    for folder in (directory, queue, data):
+        folder.mkdir()
     shutil.chown(data, "postfix")
     nobody = pwd.getpwnam("nobody")
     boxes = ", ".join(f"{{ {who}@example.org = {who}/ }}" for who in PEOPLE)

@@ -187,11 +187,11 @@ class Sheets(Service):
         if option not in {"RAW", "USER_ENTERED"}:
             raise Invalid("'valueInputOption' is required but not specified")
         count = 0
-        for one in body.get("data", []):
-            tab, (top, bottom, left, right) = book.range(one["range"])
-            for down, row in enumerate(one.get("values", [])):
+        for written in body.get("data", []):
+            tab, (top, bottom, left, right) = book.range(written["range"])
+            for down, row in enumerate(written.get("values", [])):
                 if top + down >= bottom or left + len(row) > right:
-                    raise Invalid(f"Requested writing within range [{one['range']}], but tried writing beyond it")
+                    raise Invalid(f"Requested writing within range [{written['range']}], but tried writing beyond it")
                 for over, value in enumerate(row):
                     raw = {"stringValue": value} if isinstance(value, str) else {"numberValue": float(value)}
                     cell = tab.cells[top + down][left + over]

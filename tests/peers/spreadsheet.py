@@ -153,7 +153,7 @@ class Spreadsheet:
         return tab
 
     def tab(self, title: str) -> Tab:
-        return next(one for one in self.tabs if one.title == title)
+        return next(candidate for candidate in self.tabs if candidate.title == title)
 
     def visible(self) -> list[Tab]:
         return [tab for tab in self.tabs if not tab.hidden]
@@ -191,7 +191,7 @@ class Spreadsheet:
         if match is None:
             raise Invalid(f"Unable to parse range: {text}")
         title = (match[1] or match[2]).replace("''", "'")
-        tab = next((one for one in self.tabs if one.title == title), None)
+        tab = next((candidate for candidate in self.tabs if candidate.title == title), None)
         if tab is None:
             raise Invalid(f"Unable to parse range: {text}")
         if match[3] is None:
@@ -245,12 +245,12 @@ class Spreadsheet:
             raise Invalid(f"No grid with id: {sheet_id}")
         return found
 
-    def _box(self, one: Mapping[str, Any]) -> tuple[Tab, int, int, int, int]:
-        tab = self._tab(one.get("sheetId"))
-        top, bottom = one.get("startRowIndex", 0), one.get("endRowIndex", tab.height)
-        left, right = one.get("startColumnIndex", 0), one.get("endColumnIndex", tab.width)
+    def _box(self, area: Mapping[str, Any]) -> tuple[Tab, int, int, int, int]:
+        tab = self._tab(area.get("sheetId"))
+        top, bottom = area.get("startRowIndex", 0), area.get("endRowIndex", tab.height)
+        left, right = area.get("startColumnIndex", 0), area.get("endColumnIndex", tab.width)
         if not (0 <= top < bottom <= tab.height and 0 <= left < right <= tab.width):
-            raise Invalid(f"Range {dict(one)} exceeds grid limits. Max rows: {tab.height}, max columns: {tab.width}")
+            raise Invalid(f"Range {dict(area)} exceeds grid limits. Max rows: {tab.height}, max columns: {tab.width}")
         return tab, top, bottom, left, right
 
     def _update_cells(self, body: dict[str, Any]) -> None:
@@ -314,7 +314,7 @@ class Spreadsheet:
 
     def _delete_sheet(self, body: dict[str, Any]) -> None:
         tab = self._tab(body.get("sheetId"))
-        if not [one for one in self.visible() if one is not tab]:
+        if not [other for other in self.visible() if other is not tab]:
             raise Invalid("You can't remove all the visible sheets in a document.")
         self.tabs.remove(tab)
 

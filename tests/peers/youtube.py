@@ -257,9 +257,9 @@ class YouTube(GoogleService):
                 raise Fault(403, "forbidden")
             if asked.parts & {"status", "processingDetails"}:
                 video.look()
-        seen = [one for one in found if one.status["uploadStatus"] != "deleted"]
+        seen = [video for video in found if video.status["uploadStatus"] != "deleted"]
         return web.json_response(
-            {"kind": "youtube#videoListResponse", "items": [one.shown(asked.parts) for one in seen]}
+            {"kind": "youtube#videoListResponse", "items": [video.shown(asked.parts) for video in seen]}
         )
 
     def _videos_update(self, asked: Asked) -> web.Response:

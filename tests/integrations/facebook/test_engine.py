@@ -53,8 +53,8 @@ def an_engine(service, tmp_path, store=None):
 
 
 async def the_publication(engine, job):
-    (one,) = await engine.store.publications(job.id)
-    return one
+    (publication,) = await engine.store.publications(job.id)
+    return publication
 
 
 async def test_a_400_then_a_lost_finish_then_a_restart_make_one_video(service, tmp_path):

@@ -113,7 +113,7 @@ async def to_the_end(desk, options=OPTIONS, most=30):
         except RetryLater as fault:
             said.append(fault)
             desk.tools.clock.forward(fault.after or 60)
-    raise AssertionError([one.sentence for one in said])
+    raise AssertionError([fault.sentence for fault in said])
 
 
 Desk.begun = False
@@ -127,7 +127,7 @@ async def test_a_talk_arrives_whole_with_its_words_and_its_link(service, desk):
     assert receipt.url == f"https://www.facebook.com/1001/videos/{film.id}/"
     assert receipt.facts["video"] == film.id
     assert receipt.facts["page"] == "1001"
-    assert [one.counts for one in said] == [False]
+    assert [fault.counts for fault in said] == [False]
     assert service.count("finish") == 1
 
 
@@ -190,7 +190,7 @@ async def test_a_video_that_shows_late_is_waited_for_and_not_sent_twice(service,
     _, said = await to_the_end(desk)
     assert len(service.published()) == 1
     assert service.count("start") == 1
-    assert all(not one.counts for one in said)
+    assert all(not fault.counts for fault in said)
 
 
 async def test_a_video_that_is_found_only_by_its_marker_gets_its_receipt(service, desk):
@@ -267,7 +267,7 @@ async def test_a_session_used_by_a_finish_nobody_saw_is_looked_for_once_more(ser
     service.unlisted = 2
     _, said = await to_the_end(desk)
     assert len(service.published()) == 1
-    assert any("vidd will look for the video" in one.sentence for one in said)
+    assert any("vidd will look for the video" in fault.sentence for fault in said)
 
 
 async def test_two_restarts_in_the_middle_make_one_video(service, desk):
@@ -332,7 +332,7 @@ async def test_a_400_that_answers_a_finish_which_took_effect_makes_no_second_vid
         (GraphRefusal(400, 2635, "deprecated version"), "set version of 'stage-a'"),
         (GraphRefusal(400, 6000, "too large", 1363023), "it is too large"),
     ],
-    ids=lambda one: str(one.error["code"]) if isinstance(one, GraphRefusal) else "",
+    ids=lambda case: str(case.error["code"]) if isinstance(case, GraphRefusal) else "",
 )
 async def test_what_a_person_must_correct_is_refused_by_name(service, desk, refusal, words):
     service.goes_wrong("start", "answer", refusal=refusal)
@@ -387,7 +387,7 @@ async def test_a_video_that_cannot_be_processed_is_refused_with_facebooks_reason
     service.fate = "ready"
     receipt, _ = await to_the_end(desk)
     assert receipt.url
-    assert [one.fate for one in service.published()] == ["error", "ready"]
+    assert [film.fate for film in service.published()] == ["error", "ready"]
 
 
 async def test_a_video_that_is_processed_for_too_long_is_shown_to_a_person(service, desk):

@@ -214,11 +214,13 @@ async def test_a_job_that_replaces_another_puts_its_file_in_the_others_place_and
 async def test_a_file_that_is_taken_back_is_kept_or_deleted_as_the_settings_say(room, wanted, left):
     tried = sent(room)
     receipt = await local_folder_publisher.publish(options(), tried.context())
-    one = tried.context().publication.evolve(receipt=receipt)
+    publication = tried.context().publication.evolve(receipt=receipt)
     for _ in range(2):
         assert (
             "deleted"
-            in await local_folder_publisher.retract(options(retract=wanted), replace(tried.context(), publication=one))
+            in await local_folder_publisher.retract(
+                options(retract=wanted), replace(tried.context(), publication=publication)
+            )
         ) is (wanted == "delete")
         assert listed(room) == left
 
@@ -227,7 +229,9 @@ async def test_a_file_that_somebody_changed_is_not_deleted(room):
     tried = sent(room)
     receipt = await local_folder_publisher.publish(options(), tried.context())
     (room / "state" / "out" / "Loops-more-t-1.mp4").write_bytes(b"by hand")
-    one = tried.context().publication.evolve(receipt=receipt)
+    publication = tried.context().publication.evolve(receipt=receipt)
     with pytest.raises(Refused, match="a different file by now"):
-        await local_folder_publisher.retract(options(retract="delete"), replace(tried.context(), publication=one))
+        await local_folder_publisher.retract(
+            options(retract="delete"), replace(tried.context(), publication=publication)
+        )
     assert listed(room) == ["Loops-more-t-1.mp4"]

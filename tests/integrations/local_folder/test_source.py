@@ -40,12 +40,12 @@ async def test_what_is_there_already_arrives_with_its_uri_size_and_time(tmp_path
     context = HeldInlet(tmp_path)
     async with watch(context, pipeline="talks", priority=3):
         pass
-    (one,) = context.arrivals
+    (arrival,) = context.arrivals
     stat = path.stat()
-    assert one.location == path.as_uri()
-    assert one.key == f"{path.as_uri().replace('file://', 'file:')}:4:{stat.st_mtime_ns}"
-    assert one.facts == {"size": 4, "mtime_ns": stat.st_mtime_ns}
-    assert (one.name, one.pipeline, one.priority) == ("a talk.mp4", "talks", 3)
+    assert arrival.location == path.as_uri()
+    assert arrival.key == f"{path.as_uri().replace('file://', 'file:')}:4:{stat.st_mtime_ns}"
+    assert arrival.facts == {"size": 4, "mtime_ns": stat.st_mtime_ns}
+    assert (arrival.name, arrival.pipeline, arrival.priority) == ("a talk.mp4", "talks", 3)
     assert (context.standing, context.quiet) == ("up", 1)
 
 
@@ -56,7 +56,7 @@ async def test_the_audit_lists_what_would_arrive_and_what_has_not_stood_still(tm
     async with watch(context):
         pass
     options = local_folder_source.Options(path="drop", settle="30s")
-    listed = {one.name: one for one in await local_folder_source.audit(options, context.tools, "recordings")}
+    listed = {entry.name: entry for entry in await local_folder_source.audit(options, context.tools, "recordings")}
     assert listed["a.mp4"].arrival == context.arrivals[0]
     assert (listed["b.mp4"].arrival, listed["b.mp4"].waits) == (None, True)
 
@@ -125,10 +125,10 @@ async def test_a_name_survives_whatever_it_is(tmp_path, drop, name):
     put(path)
     async with watch(context):
         pass
-    (one,) = context.arrivals
-    assert unquote_to_bytes(urlsplit(one.location).path) == path
-    assert one.location.isascii()
-    one.name.encode()
+    (arrival,) = context.arrivals
+    assert unquote_to_bytes(urlsplit(arrival.location).path) == path
+    assert arrival.location.isascii()
+    arrival.name.encode()
 
 
 async def test_a_name_that_is_not_utf8_does_not_end_the_watch(tmp_path, drop):

@@ -79,7 +79,7 @@ async def test_the_message_id_is_the_same_for_the_same_job_notice_and_recipient(
         await publish(sent(tmp_path, account(post.port)))
         await publish(sent(tmp_path, account(post.port)))
         await publish(sent(tmp_path, account(post.port), job=job(id="06zzzzzzzzzzzzzz")))
-    ids = [one["Message-ID"] for _, one in post.mails()]
+    ids = [message["Message-ID"] for _, message in post.mails()]
     assert ids[:2] == ids[2:4]
     assert len(set(ids)) == 4
     assert all(id_.endswith("@example.org>") for id_ in ids)
@@ -90,7 +90,7 @@ async def test_a_mail_that_a_person_asked_for_once_more_is_another_mail(tmp_path
     async with smtp_server() as post:
         for edition in (1, 2, 2, 3):
             await publish(sent(tmp_path, account(post.port), publication=again.evolve(edition=edition)), to=["a@b.c"])
-    ids = [one["Message-ID"] for _, one in post.mails()]
+    ids = [message["Message-ID"] for _, message in post.mails()]
     assert ids[1] == ids[2]
     assert len(set(ids)) == 3
     assert ids[0].startswith("<06abcdefghijkmnp.mail.")

@@ -102,15 +102,15 @@ async def test_any_csv_keeps_all_its_other_cells():
         text = "".join(rolls.choices(letters, k=4))
         after, left = backends_csv.patch(before, [CellEdit("", row, column, text)])
         assert left == ()
-        wanted = [list(one) for one in backends_csv.grids(before)[0].rows]
-        assert wanted == [one or [""] for one in rows]
+        wanted = [list(row) for row in backends_csv.grids(before)[0].rows]
+        assert wanted == [row or [""] for row in rows]
         wanted[row - 1] += [""] * (column + 1 - len(wanted[row - 1]))
         wanted[row - 1][column] = text
-        assert [list(one) for one in backends_csv.grids(after)[0].rows] == wanted
+        assert [list(row) for row in backends_csv.grids(after)[0].rows] == wanted
         kept = before.split(end.encode())
         assert after.startswith(kept[0])
         parsed = list(csv.reader(io.StringIO(after.decode(), newline=""), delimiter=delimiter))
-        assert [one or [""] for one in parsed] == wanted
+        assert [row or [""] for row in parsed] == wanted
 
 
 async def test_nothing_is_written_where_the_row_says_so_already(tmp_path):

@@ -23,8 +23,8 @@ def talks(text, **columns):
 
 
 def talk(headings, row, **columns):
-    (one,) = talks(f"uuid,{headings}\nt-1,{row}\n", **columns)
-    return one
+    (found,) = talks(f"uuid,{headings}\nt-1,{row}\n", **columns)
+    return found
 
 
 CSV = (
@@ -61,21 +61,21 @@ async def test_the_programme_is_read_with_all_its_columns(tmp_path):
     ],
 )
 def test_speakers_and_their_addresses_are_paired_by_their_order(speakers, emails, read):
-    one = talk("speakers,emails", f'"{speakers}","{emails}"')
-    assert [(who.name, who.email) for who in one.speakers] == read
+    read_talk = talk("speakers,emails", f'"{speakers}","{emails}"')
+    assert [(who.name, who.email) for who in read_talk.speakers] == read
 
 
 def test_numbered_columns_are_speakers_too():
-    one = talk("Speaker 1,E-Mail 1,Speaker_2,Speaker Email 2", "A,a@x.org,B,b@x.org")
-    assert one.speakers == (Speaker("A", "a@x.org"), Speaker("B", "b@x.org"))
+    read_talk = talk("Speaker 1,E-Mail 1,Speaker_2,Speaker Email 2", "A,a@x.org,B,b@x.org")
+    assert read_talk.speakers == (Speaker("A", "a@x.org"), Speaker("B", "b@x.org"))
 
 
 @pytest.mark.parametrize("bad", ["a@x.org\tBcc: b", "nobody", "a b@x.org", "a@b@c", "<a@x.org", "a@x\x7f.org"])
 def test_what_is_no_address_is_dropped_and_noted(bad):
-    one = talk("speakers,emails", f'"A;B","{bad};b@x.org"')
-    assert [who.email for who in one.speakers] == [None, "b@x.org"]
-    assert "is no e-mail address" in one.facts["notes"][0]
-    assert one.fault is None
+    read_talk = talk("speakers,emails", f'"A;B","{bad};b@x.org"')
+    assert [who.email for who in read_talk.speakers] == [None, "b@x.org"]
+    assert "is no e-mail address" in read_talk.facts["notes"][0]
+    assert read_talk.fault is None
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_what_is_no_address_is_dropped_and_noted(bad):
     ],
 )
 def test_an_address_that_is_none_leaves_the_others_to_their_speakers(emails, read, unusable):
-    one = talk("speakers,emails", f'"A, B, C","{emails}"')
-    assert [who.email for who in one.speakers] == read
-    assert one.facts["unusable"] == unusable
+    read_talk = talk("speakers,emails", f'"A, B, C","{emails}"')
+    assert [who.email for who in read_talk.speakers] == read
+    assert read_talk.facts["unusable"] == unusable
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_a_word_that_is_neither_yes_nor_no_is_not_guessed():
 
 
 def test_two_rows_of_one_id_are_a_fault_that_names_both():
-    (one, other) = talks("uuid,title\nt-1,a\nt-2,b\nt-1,c\n")
-    assert one.id == "t-1"
-    assert "row 2 and row 4" in one.fault
-    assert (one.title, other.fault) == ("", None)
+    (first, other) = talks("uuid,title\nt-1,a\nt-2,b\nt-1,c\n")
+    assert first.id == "t-1"
+    assert "row 2 and row 4" in first.fault
+    assert (first.title, other.fault) == ("", None)
 
 
 def test_a_missing_id_column_is_refused_with_the_headings_found():
@@ -120,13 +120,13 @@ def test_a_missing_id_column_is_refused_with_the_headings_found():
 
 
 def test_headings_may_have_other_names_and_stand_below_a_title():
-    (one,) = talks(
+    (first,) = talks(
         "Programme 2026,,\n,,\nCode,WORKING_TITLE,Vortragende\nt-1,One,A\n",
         id="code",
         title=["x", "working title"],
         speakers="vortragende",
     )
-    assert (one.id, one.title, one.speakers) == ("t-1", "One", (Speaker("A"),))
+    assert (first.id, first.title, first.speakers) == ("t-1", "One", (Speaker("A"),))
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_headings_may_have_other_names_and_stand_below_a_title():
     [("00:01:30", "1:00:00.5", (90.0, 3600.5)), ("000130", "", (90.0, None)), ("", "", (None, None))],
 )
 def test_times_of_the_cut(start, end, read):
-    one = talk("cut start,cut end", f"{start},{end}")
-    assert ((one.start, one.end), one.fault) == (read, None)
+    first = talk("cut start,cut end", f"{start},{end}")
+    assert ((first.start, first.end), first.fault) == (read, None)
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,9 @@ def test_times_that_can_be_read_in_two_ways_are_a_fault(start, end, words):
 
 
 def test_a_priority_that_is_no_number_is_noted():
-    one = talk("priority", "urgent")
-    assert (one.priority, one.fault) == (0, None)
-    assert "'urgent'" in one.facts["notes"][0]
+    first = talk("priority", "urgent")
+    assert (first.priority, first.fault) == (0, None)
+    assert "'urgent'" in first.facts["notes"][0]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ async def test_a_sheet_that_cannot_be_read_leaves_the_programme_as_it_was(tmp_pa
         csv_file(path, CSV + "t-3,New,,,,,,,,\n")
         await context.look()
         assert context.standing == "up"
-        assert [one.id for one in context.readings[-1]] == ["t-1", "t-2", "t-3"]
+        assert [talk.id for talk in context.readings[-1]] == ["t-1", "t-2", "t-3"]
 
 
 async def test_a_sheet_that_vanishes_is_said_and_read_again_when_it_is_back(tmp_path):
@@ -210,7 +210,7 @@ async def test_a_sheet_that_lost_all_its_rows_leaves_the_programme_as_it_was(tmp
         csv_file(path, CSV.splitlines()[0] + "\n")
         await context.look()
         assert "has lost all its rows" in context.standing
-        assert [one.id for one in context.readings[-1]] == ["t-1", "t-2"]
+        assert [talk.id for talk in context.readings[-1]] == ["t-1", "t-2"]
 
 
 async def test_a_sheet_that_is_being_saved_is_read_once_it_stands_still(tmp_path):
@@ -290,8 +290,8 @@ async def test_a_workbooks_visible_tabs_are_one_programme(tmp_path):
     context = HeldInlet(tmp_path)
     async with watch(context, path="p.xlsx"):
         read = context.readings[-1]
-    assert [one.id for one in read] == ["t-1", "t-2", "1234", "u-1"]
-    assert [one.title for one in read][:2] == ["Loops & <more>", "Ünïcode 🎬"]
+    assert [talk.id for talk in read] == ["t-1", "t-2", "1234", "u-1"]
+    assert [talk.title for talk in read][:2] == ["Loops & <more>", "Ünïcode 🎬"]
     assert read[2].facts["columns"]["Total"] == "2026-11-20"
     assert read[0].facts["row"] == "row 3 of the tab 'Day 1'"
 
@@ -304,9 +304,9 @@ async def test_times_typed_into_a_workbook_are_times(tmp_path):
     aged(tmp_path / "p.xlsx")
     context = HeldInlet(tmp_path)
     async with watch(context, path="p.xlsx"):
-        (one,) = context.readings[-1]
-    assert (one.start, one.end, one.excluded, one.fault) == (90.0, 3720.0, True, None)
-    assert one.facts["columns"]["When"] == "2026-11-20 12:00:00"
+        (talk,) = context.readings[-1]
+    assert (talk.start, talk.end, talk.excluded, talk.fault) == (90.0, 3720.0, True, None)
+    assert talk.facts["columns"]["When"] == "2026-11-20 12:00:00"
 
 
 async def test_half_a_workbook_leaves_the_programme_as_it_was(tmp_path):
@@ -328,6 +328,6 @@ async def test_the_check_says_what_is_in_the_sheet(tmp_path):
 
 
 def test_reading_is_of_the_same_talk_whatever_the_order_of_columns():
-    one = talk("title,stage", "Loops,Main")
+    first = talk("title,stage", "Loops,Main")
     (other,) = talks("stage,title,uuid\nMain,Loops,t-1\n")
-    assert replace(one, facts={}) == replace(other, facts={})
+    assert replace(first, facts={}) == replace(other, facts={})

@@ -205,7 +205,7 @@ async def test_a_refusal_carries_a_bounded_piece_of_the_answer_and_none_of_our_s
     assert len(fault.value.sentence) < 400
     assert fault.value.sentence.isprintable()
     assert "[hidden]" in fault.value.sentence
-    assert not any(one in fault.value.sentence for one in ("t0ken", SECRET[6:20], "abcdef123"))
+    assert not any(secret in fault.value.sentence for secret in ("t0ken", SECRET[6:20], "abcdef123"))
 
 
 async def test_no_secret_reaches_a_log_an_error_or_the_journal(far, certificate, tmp_path, caplog):
@@ -232,7 +232,7 @@ async def test_no_secret_reaches_a_log_an_error_or_the_journal(far, certificate,
         record.getMessage() for record in caplog.records if record.name != "aiohttp.access"
     ]  # that is the receiver's own
     for secret in ("T00000000", "XXXXXXXX", "t0ken-of-ours", SECRET, SECRET[6:]):
-        assert not [one for one in said if secret in one], secret
+        assert not [line for line in said if secret in line], secret
 
 
 async def test_nothing_is_open_after_a_certificate_that_is_not_trusted(far, tmp_path):
@@ -489,4 +489,4 @@ async def test_names_that_look_alike_have_ids_of_their_own(far, account, tmp_pat
         notice = Publication(job().id, name, "webhook", NOON, notice=True)
         await publish(telling(tmp_path, account(), publication=notice))
     assert len(far.held) == 4
-    assert all(one.replace("_", "").replace("-", "").isalnum() and one.isascii() for one in far.held)
+    assert all(identity.replace("_", "").replace("-", "").isalnum() and identity.isascii() for identity in far.held)

@@ -80,7 +80,9 @@ def test_googles_client_uploads_in_chunks_over_a_bad_day(client, double):
     assert kept.arrived.kept == MOVIE
     assert kept.arrived.sum == hashlib.sha256(MOVIE).hexdigest()
     assert len(double.videos) == 1
-    assert any(one.headers.get("Content-Range") == f"bytes */{len(MOVIE)}" for one in double.called("PUT", "upload_id"))
+    assert any(
+        call.headers.get("Content-Range") == f"bytes */{len(MOVIE)}" for call in double.called("PUT", "upload_id")
+    )
     assert video["snippet"]["title"] == "A talk"
 
 
@@ -109,11 +111,11 @@ def test_googles_client_makes_playlists_and_pages_through_them(client, double):
     request, titles = client.playlists().list(part="snippet", mine=True), []
     while request is not None:
         answer = request.execute()
-        titles += [one["snippet"]["title"] for one in answer["items"]]
+        titles += [item["snippet"]["title"] for item in answer["items"]]
         request = client.playlists().list_next(request, answer)
     assert titles == [f"Stage {number}" for number in range(7)]
     there = client.playlistItems().list(part="contentDetails", playlistId=made["id"], videoId=video).execute()["items"]
-    assert [one["contentDetails"]["videoId"] for one in there] == [video]
+    assert [item["contentDetails"]["videoId"] for item in there] == [video]
     client.playlistItems().delete(id=there[0]["id"]).execute()
     del double.playlists[made["id"]]
     with pytest.raises(HttpError) as raised:

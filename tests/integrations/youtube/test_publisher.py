@@ -179,7 +179,7 @@ async def test_jobs_of_one_stage_that_come_at_once_share_a_playlist(desk, double
         folder = tmp_path / str(number)
         folder.mkdir()
         desks.append(a_desk(double, certificate, folder, tools=desk.tools))
-    receipts = await asyncio.gather(*(one.attempt() for one in desks))
+    receipts = await asyncio.gather(*(desk.attempt() for desk in desks))
     (playlist,) = double.titled("Main")
     assert {item[1] for item in playlist.items} == {receipt.facts["video"] for receipt in receipts}
     assert len(playlist.items) == 4
@@ -236,9 +236,9 @@ async def test_an_upload_that_stopped_goes_on_with_the_missing_bytes_on_another_
     await desk.through()
     only(double)
     sent = [
-        one.headers["Content-Range"]
-        for one in double.called("PUT", "upload_id")
-        if "*" not in one.headers["Content-Range"]
+        call.headers["Content-Range"]
+        for call in double.called("PUT", "upload_id")
+        if "*" not in call.headers["Content-Range"]
     ]
     assert sent[0].startswith(f"bytes {PIECE}-")
     assert double.called("POST", "/upload") == []

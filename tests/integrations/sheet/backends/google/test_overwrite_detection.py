@@ -44,10 +44,10 @@ class Journal:
         return [value for key, value in self.known.items() if talk in {None, key}]
 
     async def publications(self, job_id):
-        one = next(value for value in self.known.values() if value.id == job_id)
-        if one.state is not State.PUBLISHED:
+        job = next(value for value in self.known.values() if value.id == job_id)
+        if job.state is not State.PUBLISHED:
             return []
-        return [Publication(one.id, "s3", "s3", NOON, state=PublicationState.DONE, receipt=Receipt(link(one.talk)))]
+        return [Publication(job.id, "s3", "s3", NOON, state=PublicationState.DONE, receipt=Receipt(link(job.talk)))]
 
 
 def link(talk):
@@ -196,7 +196,7 @@ class Run:
     def restore(self):
         """The rows that were deleted are put back, and the ids corrected."""
         for token, (number, talk) in self.gone.items():
-            tab = next(one for one in self.far.book().tabs if one.id == number)
+            tab = next(tab for tab in self.far.book().tabs if tab.id == number)
             tab.insert_row(tab.height + 1).tag = token
             for heading, text in (("uuid", talk), ("token", token)):
                 self.ledger[token, heading] = text
@@ -308,8 +308,8 @@ async def test_no_persons_word_is_lost_and_no_row_is_wrong_whatever_happens_mean
             async with asyncio.timeout(30):
                 await run.all()
             found_lost, found_wrong = run.judge()
-            lost += [(seed, *one) for one in found_lost]
-            wrong += [(seed, *one) for one in found_wrong]
+            lost += [(seed, *entry) for entry in found_lost]
+            wrong += [(seed, *entry) for entry in found_wrong]
             writes, edits = writes + len(run.writes), edits + run.words
             pairs = pairwise(run.writes)
             hasty += sum((later - sooner).total_seconds() < 2 for sooner, later in pairs)
