@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vidd.integrations.datasets import publisher as data_set_publisher
     from vidd.integrations.datasets import source as data_sets_source
     from vidd.integrations.datasets import step as data_set_step
-    from vidd.integrations.facebook import api as facebook_account
+    from vidd.integrations.facebook import account as facebook_account
     from vidd.integrations.facebook import publisher as facebook_publisher
     from vidd.integrations.graphql_cms import account as cms_account
     from vidd.integrations.graphql_cms import source as cms_source
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from vidd.integrations.pcloud import publisher as pcloud_publisher
     from vidd.integrations.sheet import publisher as sheet_publisher
     from vidd.integrations.sheet import source as sheet_source
-    from vidd.integrations.sheet.backends.google import api as google_account
+    from vidd.integrations.sheet.backends.google import account as google_account
+    from vidd.integrations.webhook import account as webhook_account
     from vidd.integrations.webhook import publisher as webhook_publisher
-    from vidd.integrations.webhook import receiver as webhook_account
-    from vidd.integrations.youtube import api as youtube_account
+    from vidd.integrations.youtube import account as youtube_account
     from vidd.integrations.youtube import publisher as youtube_publisher
     from vidd.ports.kinds import (
         AccountModule,
