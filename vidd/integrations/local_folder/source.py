@@ -112,7 +112,7 @@ async def watch(options: Options, context: SourceContext) -> None:
                     created = True
                 # Before the listing, so that no change falls between the listing and the first notification.
                 await notifications.listen()
-                files, trouble = await asyncio.to_thread(list_files, folder, options)
+                files, trouble = await asyncio.to_thread(_list_files, folder, options)
             except OSError as error:
                 context.down(disk_fault(error, f"looking into the folder {folder}").sentence)
             else:
@@ -143,7 +143,7 @@ async def check(options: Options, tools: Tools) -> str:
     """List the folder once and count its recordings."""
     folder = tools.path(options.path)
     try:
-        files, trouble = await asyncio.to_thread(list_files, folder, options)
+        files, trouble = await asyncio.to_thread(_list_files, folder, options)
     except FileNotFoundError:
         return f"{folder} does not exist yet; vidd will create it"
     except OSError as error:
@@ -155,7 +155,7 @@ async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:  # n
     """The recordings that are in the folder now; a file that is not stable yet waits."""
     folder = tools.path(options.path)
     try:
-        files, trouble = await asyncio.to_thread(list_files, folder, options)
+        files, trouble = await asyncio.to_thread(_list_files, folder, options)
     except OSError as error:
         raise disk_fault(error, f"looking into the folder {folder}") from error
     if trouble:
@@ -169,7 +169,7 @@ async def audit(options: Options, tools: Tools, name: str) -> list[Listed]:  # n
     ]
 
 
-def list_files(folder: Path, options: Options) -> tuple[list[ListedFile], str | None]:
+def _list_files(folder: Path, options: Options) -> tuple[list[ListedFile], str | None]:
     """The recordings, and what could not be listed. Raises OSError where the folder itself cannot be read."""
     root = os.path.realpath(folder)
     trouble: list[str] = []
