@@ -73,7 +73,7 @@ def _advice(status: int, account: str) -> str:
     if status == 401:
         return f"sign in again and put the new refresh token into [accounts.{account}]"
     if status == 403:
-        return f"give the account {account} the right to do this, or sign it in with all scopes the README names"
+        return f"give the account {account} the right to do this, or sign it in with all scopes that docs/how-to/youtube.md names"
     if status == 404:
         return "it was deleted, or the setting that names it is wrong"
     return "correct what it names"
