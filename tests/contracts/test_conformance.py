@@ -26,7 +26,7 @@ KINDS = [
     for kind, entry in table.items()
 ]
 HELPERS = {
-    "vidd.integrations.aws.sqs_source": {"counts", "arrival_of"},
+    "vidd.integrations.aws.sqs_source": {"is_wanted", "arrival_of"},
     "vidd.steps.describe": {"title_of"},
     "vidd.steps.fetch": {"local_name"},
 }
