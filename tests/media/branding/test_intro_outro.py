@@ -162,15 +162,15 @@ async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_
     }
     straight = await dress(tmp_path, source, **wanted)
     shown = await seen(straight)
-    good = assembly.put_together
+    good = assembly.concatenate
 
     async def full(*_, **__):
         raise RetryLater("The disk was full.")
 
-    monkeypatch.setattr(assembly, "put_together", full)
+    monkeypatch.setattr(assembly, "concatenate", full)
     with pytest.raises(RetryLater, match="The disk was full"):
         await dress(tmp_path, source, **wanted)
-    monkeypatch.setattr(assembly, "put_together", good)
+    monkeypatch.setattr(assembly, "concatenate", good)
     again = await dress(tmp_path, source, **wanted)
     number = straight.check["segments"]["number"]
     assert number > 1
@@ -180,10 +180,10 @@ async def test_a_dressed_talk_that_is_encoded_in_segments_goes_on_with_those_of_
     assert max(map(abs, together(shown, 2.2, 14.8))) <= 0.02
     assert (await seen(again)).pictures == shown.pictures
     logo(tmp_path, colour=(9, 9, 9, 255))
-    monkeypatch.setattr(assembly, "put_together", full)
+    monkeypatch.setattr(assembly, "concatenate", full)
     with pytest.raises(RetryLater):
         await dress(tmp_path, source, **wanted)
-    monkeypatch.setattr(assembly, "put_together", good)
+    monkeypatch.setattr(assembly, "concatenate", good)
     logo(tmp_path)
     assert (await dress(tmp_path, source, **wanted)).check["segments"]["found"] == 0
     assert sorted(path.name for path in tmp_path.glob(".talk*")) == []

@@ -108,7 +108,7 @@ async def test_parts_that_cannot_be_one_track_are_refused_with_a_sentence_and_le
         (like, SECOND, "different parameter sets with the same id"),
         (other, SECOND, "different codecs"),
         (one, SECOND // 2, "do not come one after another"),
-        (tmp_path / "only.mp4", SECOND, r"no picture in only\.mp4"),
+        (tmp_path / "only.mp4", SECOND, r"no video in only\.mp4"),
     ]:
         with pytest.raises(SmartCutUnavailable, match=sentence):
             await concatenate([VideoPart(one), VideoPart(second, at=at)], [], path, scale=SCALE, name="x")
