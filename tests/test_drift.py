@@ -202,6 +202,7 @@ def test_the_reference_settings_name_every_table():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [ROOT / "etc/vidd.toml", *EXAMPLES], ids=lambda path: path.name)
 def test_every_settings_file_that_is_shipped_can_be_used(path, monkeypatch):
     for name in SECRETS.get(path.name, ()):
@@ -432,6 +433,7 @@ def _sleeps(tree, *, polling=False):
         yield from _sleeps(node, polling=polling or isinstance(node, ast.While))
 
 
+@pytest.mark.slow
 def test_the_tests_do_not_sleep_but_between_two_looks():
     paths = (ROOT / "tests").rglob("test_*.py")
     sleepers = [f"{path.name}:{line}" for path in paths for line in _sleeps(ast.parse(path.read_text()))]

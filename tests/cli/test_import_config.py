@@ -77,6 +77,7 @@ def test_what_is_not_known_is_said(tmp_path):
     tomllib.loads(ended.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

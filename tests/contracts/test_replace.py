@@ -46,6 +46,7 @@ def server():
         yield url
 
 
+@pytest.mark.slow
 async def test_s3_gets_exactly_what_changed_and_keeps_what_is_not_ours(tmp_path, server, service):
     bucket = await Bucket(an_account(server), "replaced").make()
     desk = add_tree(a_desk(tmp_path, service), BEFORE)

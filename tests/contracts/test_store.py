@@ -16,6 +16,8 @@ from vidd.stores.memory import MemoryStore
 from vidd.stores.mongodb.store import MongoStore
 from vidd.stores.sqlite.store import SqliteStore
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["account", "mongodb"]
 
 

@@ -8,6 +8,8 @@ import pytest
 from builders.detection import walker
 from peers.daemon import Place, until
 
+pytestmark = pytest.mark.daemon
+
 STEPS = """
 [sources.films]
 kind = "folder"

@@ -7,6 +7,8 @@ from footage.clips import GREY, ffmpeg, recording
 from peers.daemon import until
 from peers.daemon_texts import talk
 
+pytestmark = pytest.mark.daemon
+
 GOOD = {
     "plain": "Main_plain_000000_000001.mp4",
     "dash": "-i_-y_dash_000000_000001.mp4",

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from vidd.__main__ import app
 
+pytestmark = pytest.mark.daemon
+
 
 @pytest.fixture
 def daemon(place):

@@ -15,6 +15,8 @@ from builders.mongodb import account, mongodb
 from peers.daemon import until
 from peers.servers import ministack
 
+pytestmark = pytest.mark.daemon
+
 __all__ = ["account", "mongodb"]
 KEY = "key-of-the-front-end"
 # Of each of six frames three objects, of two augmentations of one of them three more; and the lists of the whole.

@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 import av
 import pytest
 
+pytestmark = pytest.mark.daemon
+
 
 @pytest.fixture
 def directory():

@@ -3,7 +3,10 @@
 import shutil
 import signal
 
+import pytest
 from peers.daemon import until
+
+pytestmark = pytest.mark.daemon
 
 
 def test_a_job_waits_for_room_and_goes_on_when_there_is_some(place, clip):

@@ -14,6 +14,8 @@ from peers.daemon_web import served
 from vidd.model.job import MOVES, State
 from vidd.model.publication import PublicationState
 
+pytestmark = pytest.mark.daemon
+
 STORE = "vidd.stores.sqlite.store:SqliteStore"
 FOLDER = "vidd.integrations.local_folder.publisher"
 

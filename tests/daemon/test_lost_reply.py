@@ -13,6 +13,8 @@ from peers.servers import ministack
 
 from vidd.model.publication import PublicationState
 
+pytestmark = pytest.mark.daemon
+
 TARGETS = {"youtube": YouTubeChannel, "facebook": FacebookPage, "s3": S3}
 DAY = str(26 * 3600)
 SUM = hashlib.sha256(FILM).hexdigest()

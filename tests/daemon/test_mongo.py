@@ -16,6 +16,8 @@ from vidd.model.job import MOVES, State
 from vidd.model.publication import PublicationState
 from vidd.stores.mongodb.store import MongoStore
 
+pytestmark = pytest.mark.daemon
+
 __all__ = ["server"]
 STORE = "vidd.stores.mongodb.store:MongoStore"
 TALKS = ("t1", "t2", "t3")

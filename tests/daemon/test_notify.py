@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pytest
 from peers.daemon import until
 
+pytestmark = pytest.mark.daemon
+
 
 class Manager:
     """What arrives at the notification socket, as (key, value) in the order it came."""

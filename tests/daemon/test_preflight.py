@@ -2,6 +2,8 @@
 
 import socket
 
+import pytest
+
 from vidd.daemon.preflight import inspect
 from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import read_settings
@@ -44,6 +46,7 @@ async def test_the_embedded_settings_are_fit_to_run(tmp_path):
     assert not (tmp_path / "state" / "journal.sqlite").exists()
 
 
+@pytest.mark.slow
 async def test_each_side_that_does_not_answer_is_named_and_no_secret_with_it(tmp_path):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -10,6 +10,8 @@ from peers.analysis import install
 from peers.daemon import until
 from peers.processes import alive
 
+pytestmark = pytest.mark.daemon
+
 STORE = "vidd.stores.sqlite.store:SqliteStore"
 STEP = """
 [[pipelines.talks.steps]]

@@ -3,11 +3,14 @@
 import asyncio
 import signal
 
+import pytest
 from peers.daemon import until
 from peers.daemon_texts import talk
 
 from vidd.daemon.app import Daemon
 from vidd.settings.schema import read_settings
+
+pytestmark = pytest.mark.daemon
 
 ELSEWHERE = ('path = "out"', 'path = "elsewhere"')
 

@@ -2,9 +2,12 @@
 
 from email import message_from_bytes, policy
 
+import pytest
 from peers.analysis import install
 from peers.daemon import until
 from peers.premiere import chain_of, published, text_of
+
+pytestmark = pytest.mark.daemon
 
 NAME = "cm8ek9jj2003oqe0cfeqcou7s"
 DAEMON = """

@@ -7,6 +7,8 @@ from peers.daemon_texts import talk
 
 from vidd.pipelines.registry import PUBLISHERS
 
+pytestmark = pytest.mark.daemon
+
 
 def ended(place, *words, **environment):
     """The exit code and the lines for people of a daemon that ends by itself."""

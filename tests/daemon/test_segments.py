@@ -7,6 +7,8 @@ import pytest
 from footage import clips
 from peers.daemon import Place, until
 
+pytestmark = pytest.mark.daemon
+
 LENGTH = 36  # a keyframe every ten seconds: three segments, and a fourth of six seconds
 
 

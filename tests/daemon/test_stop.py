@@ -6,6 +6,8 @@ import pytest
 from peers.daemon import until
 from peers.daemon_texts import talk
 
+pytestmark = pytest.mark.daemon
+
 
 def two_encodes(place, clip, daemon, speed=0.1):
     """Two jobs whose encodes take 3 s / speed, and a third that waits for a place."""

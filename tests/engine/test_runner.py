@@ -126,6 +126,7 @@ async def test_bad_input_is_refused_with_its_sentence_and_delays_nothing_else(tm
         await engine.until(good.id, State.PUBLISHED)
 
 
+@pytest.mark.slow
 async def test_a_defect_in_a_step_keeps_the_jobs_record_and_says_so(tmp_path):
     async with Engine(tmp_path, steps=[FakeStep("trim", results=[KeyError("width")])]) as engine:
         job = await engine.one()

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidd.model.byte_ranges import merged, missing, pieces, size_of
+from vidd.model.byte_ranges import merged, missing, size_of, split
 
 RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8)
 
@@ -38,6 +38,6 @@ def test_what_is_missing_is_wanted_and_not_there(wanted, there):
 
 @given(RANGES.map(merged), st.integers(1, 20))
 def test_pieces_are_the_same_bytes_and_none_is_longer(ranges, size):
-    found = list(pieces(ranges, size))
+    found = list(split(ranges, size))
     assert bytes_of(found) == bytes_of(ranges)
     assert all(0 < end - start <= size for start, end in found)

@@ -59,6 +59,7 @@ def test_neither_the_order_nor_another_frame_changes_what_is_drawn():
     assert len({recipe(wanted, name, 3).amount for name in FRAMES}) > 290
 
 
+@pytest.mark.slow
 def test_the_same_is_drawn_in_every_process():
     code = (
         "import json; from vidd.model.augmentation import *;"

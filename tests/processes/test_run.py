@@ -63,6 +63,7 @@ async def test_a_line_without_an_end_does_not_fill_the_memory():
     assert max(map(len, pieces)) <= 2 * 65536
 
 
+@pytest.mark.slow
 async def test_two_children_at_once_each_have_their_own_processor_time():
     burn = "import time\nwhile time.process_time() < {}: pass"
     busy, idle = await asyncio.gather(
@@ -98,6 +99,7 @@ async def test_a_program_that_is_not_there_is_refused_by_name():
         await process.run(["/nowhere/ffmpeg"])
 
 
+@pytest.mark.slow
 async def test_a_silent_child_is_ended_and_the_error_says_so():
     task, pids = await started_deaf(
         lambda tell: process.run([PYTHON, "-c", DEAF], on_line=tell, limits=Limits(quiet=0.4, grace=0.1))
@@ -107,6 +109,7 @@ async def test_a_silent_child_is_ended_and_the_error_says_so():
     assert_gone(*pids)
 
 
+@pytest.mark.slow
 async def test_output_is_no_sign_of_life_where_the_caller_knows_a_better_one():
     chatty = ["sh", "-c", "while echo still here; do sleep 0.05; done"]
     async with asyncio.timeout(20):
@@ -114,6 +117,7 @@ async def test_output_is_no_sign_of_life_where_the_caller_knows_a_better_one():
             await process.run(chatty, on_line=lambda _: None, alive=lambda _: 0, limits=Limits(quiet=0.4, grace=0.1))
 
 
+@pytest.mark.slow
 async def test_a_growing_answer_keeps_a_silent_child_alive():
     answers = iter(range(1_000_000))
     ended = await process.run(["sleep", "1"], alive=lambda _: next(answers), limits=Limits(quiet=0.4))
@@ -160,6 +164,7 @@ async def test_cancelling_leaves_nothing_of_the_group_even_where_signals_are_ign
     assert_gone(*pids)
 
 
+@pytest.mark.slow
 async def test_a_second_cancellation_does_not_leave_the_child_behind():
     task, pids = await started_deaf(
         lambda tell: process.run([PYTHON, "-c", DEAF], on_line=tell, limits=Limits(grace=0.3))

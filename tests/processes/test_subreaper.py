@@ -126,6 +126,7 @@ signal.pause()
     assert (tmp_path / "note").read_text() == "bye"
 
 
+@pytest.mark.slow
 async def test_a_sigterm_reaches_children_that_left_the_group(tmp_path):
     # The leader is deaf; its child in another session hears SIGTERM and says so.
     code = """
@@ -195,6 +196,7 @@ async def test_a_program_named_from_its_own_directory_is_found_there(tmp_path):
         await guarded(["./other"], cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_of_the_parent_leaves_no_descendant():
     parent = textwrap.dedent("""
         import asyncio, sys

@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from vidd.errors import Refused, RetryLater
 from vidd.steps import annotate
 
+pytestmark = pytest.mark.media
+
 DEADLINE = 120
 # Six frames in two tasks: a red square, nothing, two squares; a green one, a blue one, nothing.
 BOTH = block(RED, 0, 16)

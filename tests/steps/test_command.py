@@ -53,6 +53,7 @@ def analysis(scripts, *, fault="", at=SCRIPTS[0], **settings):
     return command.Options(**{**words, **settings})
 
 
+@pytest.mark.slow
 async def test_a_chain_of_programs_makes_a_tree_of_results_and_each_says_how_far_it_is(tmp_path, walk, scripts):
     final = "nlf-final-filtered-floorc.pkl"
     results = "{{ directory }}/" + RESULTS
@@ -166,6 +167,7 @@ async def test_no_path_leads_out_of_the_jobs_directory(tmp_path, walk, path):
         await run(shell(":", outputs=({"path": "{{ path }}"},)), made)
 
 
+@pytest.mark.slow
 async def test_what_is_no_video_is_refused_before_anything_is_run(tmp_path):
     (tmp_path / "text.mp4").write_text("This is no video.")
     made = context(tmp_path, tmp_path / "text.mp4")
@@ -185,6 +187,7 @@ async def test_a_program_or_directory_that_is_missing_is_one_sentence(tmp_path, 
         await run(shell("nothing-of-that"), context(tmp_path, walk))
 
 
+@pytest.mark.slow
 async def test_a_crash_is_refused_with_the_last_lines_and_the_log_has_all(tmp_path, walk, scripts):
     with pytest.raises(
         Refused, match=r"premiereFullVideoProcessing\.py failed \(exit 1\): .*RuntimeError: no frames"
@@ -194,6 +197,7 @@ async def test_a_crash_is_refused_with_the_last_lines_and_the_log_has_all(tmp_pa
     assert "RuntimeError: no frames could be decoded" in (tmp_path / "logs/job-1.log").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
@@ -247,6 +251,7 @@ def test_exits_are_named_by_number_or_signal():
             parse_exit_name(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
@@ -271,6 +276,7 @@ async def test_an_output_that_is_missing_or_broken_is_refused_by_name(tmp_path, 
             await run(options, made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "output", "sentence"),
     [
@@ -326,6 +332,7 @@ async def started(options, made, sign: Path) -> asyncio.Task:
     return task
 
 
+@pytest.mark.slow
 async def test_cancelling_a_deaf_program_with_runaway_children_leaves_nothing_alive(tmp_path, walk, scripts):
     made = context(tmp_path, walk)
     pids = made[0].directory / "pcloudresults/pids.json"
@@ -340,6 +347,7 @@ async def test_cancelling_a_deaf_program_with_runaway_children_leaves_nothing_al
     assert "--- ended early" in (tmp_path / "logs/job-1.log").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "sentence"),
     [({"limit": 3.0}, "was not done after 3 s"), ({"stall": 3.0}, "made no progress for 3 s")],
@@ -358,6 +366,7 @@ async def test_a_disk_that_falls_below_the_reserve_ends_the_program_without_coun
     assert not (made[0].directory / "started").exists()
 
 
+@pytest.mark.slow
 async def test_a_command_of_its_own_ends_what_the_program_left_elsewhere(tmp_path, walk):
     options = shell("exec sleep 600", stop=("touch", "{{ directory }}/stopped-{{ name }}"), limit=0.5, grace=0.1)
     made = context(tmp_path, walk)
@@ -368,6 +377,7 @@ async def test_a_command_of_its_own_ends_what_the_program_left_elsewhere(tmp_pat
     assert not (made[0].directory / "again").exists()
 
 
+@pytest.mark.slow
 async def test_progress_comes_from_lines_of_json_too(tmp_path, walk, scripts):
     made = context(tmp_path, walk)
     options = analysis(

@@ -18,6 +18,8 @@ from vidd.model.span import needs_all
 from vidd.steps import fetch
 from vidd.transfer import sparse_download
 
+pytestmark = pytest.mark.peer
+
 MIB = 2**20
 START, END = 240.0, 360.0
 CUT = {"start": START, "end": END}

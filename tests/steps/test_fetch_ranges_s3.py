@@ -19,6 +19,8 @@ from vidd.model.byte_ranges import NotInParts
 from vidd.steps import fetch
 from vidd.transfer.remote_file import RemoteFileChanged
 
+pytestmark = pytest.mark.peer
+
 MIB = 2**20
 CUT = {"start": 120.0, "end": 180.0}
 SMALL = fetch.Options(chunk=MIB, parallel=2)

@@ -13,6 +13,8 @@ from vidd.integrations.aws.account import client
 from vidd.integrations.aws.s3_uri import parse_s3_uri, s3_uri
 from vidd.steps import fetch
 
+pytestmark = pytest.mark.peer
+
 MIB = 2**20
 DATA = os.urandom(5 * MIB + 3)
 SMALL = fetch.Options(chunk=MIB, parallel=2)

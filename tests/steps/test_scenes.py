@@ -13,6 +13,8 @@ from vidd.errors import Refused
 from vidd.media.scenes import args
 from vidd.steps import scenes
 
+pytestmark = pytest.mark.media
+
 CUTS = [(0, 29), (30, 49), (50, 74)]
 
 

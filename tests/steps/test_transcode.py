@@ -12,6 +12,8 @@ from vidd.model.media import Artifact
 from vidd.pipelines.registry import STEPS
 from vidd.steps import transcode
 
+pytestmark = pytest.mark.media
+
 
 def options(*renditions: dict, **more) -> transcode.Options:
     return transcode.Options.model_validate({"renditions": renditions, **more})

@@ -14,6 +14,8 @@ from vidd.pipelines.registry import STEPS
 from vidd.ports import Encoder
 from vidd.steps import trim
 
+pytestmark = pytest.mark.media
+
 
 def name(start: int, end: int) -> str:
     return f"main_0badcafe_0000{start:02}_0000{end:02}.mp4"

@@ -22,6 +22,8 @@ from peers.servers import ministack
 from PIL import Image, ImageColor
 from pymongo import MongoClient
 
+pytestmark = pytest.mark.daemon
+
 __all__ = ["server"]
 KEY = "a key of sixteen letters"
 SETTINGS = """

@@ -6,11 +6,14 @@ import random
 import sys
 import time
 
+import pytest
 from peers.cms_lab import a_lab, expected
 from peers.daemon import until
 
 from vidd.model.job import State
 from vidd.model.publication import PublicationState
+
+pytestmark = pytest.mark.daemon
 
 UPLOADS = int(os.environ.get("CMS_UPLOADS", "100"))
 """CMS_UPLOADS=1000 for the whole of it."""

@@ -6,6 +6,7 @@ from email import message_from_bytes
 from types import SimpleNamespace
 
 import boto3
+import pytest
 from botocore.config import Config
 from peers.certificates import make_certificate
 from peers.daemon import until
@@ -14,6 +15,8 @@ from peers.oauth import CLIENT_ID, CLIENT_SECRET, OAuth
 from peers.servers import ministack
 from peers.sheets import READING, SHEETS, Sheets
 from peers.youtube import YouTube
+
+pytestmark = pytest.mark.daemon
 
 SETTINGS = """
 [daemon]

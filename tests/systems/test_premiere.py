@@ -16,6 +16,8 @@ from peers.premiere import chain_of, published, text_of
 from peers.servers import free_port, ministack
 from peers.smtpd import Post
 
+pytestmark = pytest.mark.daemon
+
 VIDEO = a_video(0)
 FOLDER, FILE = int(VIDEO["pCloudAnnotationsFolderId"]), int(VIDEO["pCloudFileId"])
 SPACES = {

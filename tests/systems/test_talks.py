@@ -13,6 +13,8 @@ from peers.servers import ministack
 
 from vidd.media.probe.client import probe_report
 
+pytestmark = pytest.mark.daemon
+
 SETTINGS = """
 [daemon]
 state = "{root}"

@@ -13,6 +13,8 @@ from vidd.model.job import REPLACES, IllegalMove, State
 from vidd.model.publication import PublicationState
 from vidd.ports import PlannedPublisher
 
+pytestmark = pytest.mark.daemon
+
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):

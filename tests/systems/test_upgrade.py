@@ -41,6 +41,7 @@ from vidd.stores.mongodb.store import MongoStore
 from vidd.stores.sqlite.store import SqliteStore
 
 __all__ = ["account", "mongodb"]
+pytestmark = pytest.mark.daemon
 DATA = Path(__file__).parents[1] / "data" / "v0_1"
 SETTINGS = sorted((DATA / "settings").glob("*.toml"))
 GIVEN = "from the environment"

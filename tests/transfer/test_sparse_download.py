@@ -15,6 +15,8 @@ from vidd.model.byte_ranges import NotInParts, size_of
 from vidd.model.span import Span
 from vidd.steps import trim
 
+pytestmark = pytest.mark.media
+
 SECONDS = 25
 _PICTURE = ("-f", "lavfi", "-i", f"testsrc2=size=320x180:rate=25:duration={SECONDS}")
 _SLOW = ("-f", "lavfi", "-i", f"testsrc2=size=320x180:rate=12:duration={SECONDS}")

@@ -300,6 +300,7 @@ BAD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad[0]} {bad[1]} {str(bad[2])[:60]}")
 async def test_what_cannot_be_done_is_a_problem_document_with_a_sentence(control, ask, bad):
     method, path, body, status = bad

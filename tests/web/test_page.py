@@ -9,7 +9,7 @@ from vidd.model.job import State
 from vidd.model.media import Artifact, Audio, Media, Outcome, StepRecord, Video
 from vidd.model.publication import Publication, PublicationState, Receipt
 
-pytestmark = needs_chromium
+pytestmark = [pytest.mark.browser, needs_chromium]
 
 HOSTILE = [
     "<img src=x onerror=\"document.title='taken'\">.mp4",

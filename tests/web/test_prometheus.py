@@ -10,9 +10,12 @@ from vidd.model.job import State
 
 MEANT = {"Authorization": f"Bearer {TOKEN}"}
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("prometheus") and shutil.which("promtool")), reason="needs Debian package: prometheus"
-)
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.skipif(
+        not (shutil.which("prometheus") and shutil.which("promtool")), reason="needs Debian package: prometheus"
+    ),
+]
 
 
 def a_busy_desk():

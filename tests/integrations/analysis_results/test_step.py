@@ -18,6 +18,8 @@ from vidd.integrations.analysis_results import step as analysis_results_step
 from vidd.integrations.analysis_results.annotations import InvalidFile, Results
 from vidd.programs.json_shapes import SHAPES
 
+pytestmark = pytest.mark.media
+
 NAME = "cm8ek9jj2003oqe0cfeqcou7s"
 FINAL = "nlf-final-filtered-floorc.pkl"
 

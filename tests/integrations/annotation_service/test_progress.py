@@ -83,6 +83,7 @@ async def watched(account, tmp_path):
     client.close()
 
 
+@pytest.mark.slow
 async def test_progress_is_that_of_frames_boxes_and_files_and_the_last_percent_is_for_what_is_seen(watched):
     await watched.moved(State.WORKING, status=0, progress=0)
     await watched.done("fetch", 10.0, progress=0)

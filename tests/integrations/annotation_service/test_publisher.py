@@ -17,6 +17,8 @@ from vidd.integrations.annotation_service.database import annotation_database
 from vidd.model.frame_manifest import Sample, Task, TaskList, task_name
 from vidd.model.publication import PublicationState, Receipt
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["account", "mongodb", "server"]
 OPTIONS = annotation_service_publisher.Options(account="base")
 PLACE = "https://store.example/contents/u/"

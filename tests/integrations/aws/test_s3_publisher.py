@@ -12,6 +12,8 @@ from vidd.integrations.aws import s3_publisher
 from vidd.integrations.aws.s3_target import safe_key
 from vidd.model.talk import Speaker, Talk
 
+pytestmark = pytest.mark.peer
+
 MIB = 2**20
 PARTS = 5 * MIB
 BIG = os.urandom(12 * MIB + 7)

@@ -15,6 +15,8 @@ from vidd.integrations.aws.s3_tree import outermost
 from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import SettingsFault, read_settings
 
+pytestmark = pytest.mark.peer
+
 MIB = 2**20
 FILES = {
     "2d_poses/index.json": b"[]",

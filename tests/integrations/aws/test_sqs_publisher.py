@@ -107,6 +107,7 @@ def send(method, _path):
     return method == "POST"
 
 
+@pytest.mark.slow
 async def test_the_jobs_facts_come_as_json_with_an_id_beside_them(queue, server, tmp_path):
     receipt = await publish(telling(tmp_path, server), queue)
     (message,) = await queue.all()
@@ -226,6 +227,7 @@ async def test_after_a_restart_the_same_id_is_sent_again(queue, server, proxy, t
     assert len({(message["Body"], attributes(message)["id"]) for message in found}) == 1
 
 
+@pytest.mark.slow
 async def test_a_fifo_queue_holds_one_message_after_a_lost_answer(fifo, proxy, tmp_path):
     proxy.next_time(send, "drop reply", times=2)
     await publish(telling(tmp_path, proxy.url), fifo)
@@ -235,6 +237,7 @@ async def test_a_fifo_queue_holds_one_message_after_a_lost_answer(fifo, proxy, t
     assert message["Attributes"]["MessageDeduplicationId"] == "06abcdefghijkmnp_sqs_1"
 
 
+@pytest.mark.slow
 async def test_another_edition_is_another_message(fifo, server, tmp_path):
     for edition in (1, 2, 2):
         await publish(telling(tmp_path, server, edition=edition), fifo)
@@ -271,6 +274,7 @@ async def test_where_a_second_message_does_harm_a_clear_answer_still_leads_to_an
     assert len(await queue.all()) == 1
 
 
+@pytest.mark.slow
 async def test_a_fifo_queue_is_trusted_to_drop_a_second_one_for_less_than_five_minutes(fifo, proxy, tmp_path):
     proxy.next_time(send, "drop reply")
     tried = telling(tmp_path, proxy.url)

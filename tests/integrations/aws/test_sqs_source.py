@@ -13,6 +13,8 @@ from vidd.integrations.aws.account import client
 from vidd.integrations.aws.s3_event import read_message
 from vidd.integrations.aws.sqs_source import arrival_of, is_wanted
 
+pytestmark = pytest.mark.peer
+
 
 @pytest.fixture(scope="module")
 def server():

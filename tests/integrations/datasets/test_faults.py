@@ -10,6 +10,8 @@ from peers.faulty_proxy import faulty_proxy
 from vidd.errors import RetryLater
 from vidd.integrations.datasets import publisher
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["maker", "s3", "server"]
 WHOLE = 3 * 6 + 3
 

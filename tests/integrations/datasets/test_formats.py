@@ -135,6 +135,7 @@ def test_pycocotools_reads_images_classes_and_boxes(tmp_path):
     assert "score" not in read.anns[1]
 
 
+@pytest.mark.slow
 def test_pycocotools_finds_each_of_many_boxes_on_its_frame(tmp_path):
     frames = many()
     classes = Classes.of_frames(frames)

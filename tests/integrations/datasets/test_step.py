@@ -18,6 +18,8 @@ from vidd.integrations.datasets import publisher
 from vidd.integrations.datasets.build import Builder
 from vidd.integrations.datasets.documents import Documents
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["account", "maker", "mongodb", "s3"]
 
 

@@ -60,6 +60,7 @@ def test_all_pages_are_listed_with_masked_tokens(service, settings):
     assert not any(USER in call.path for call in service.calls)
 
 
+@pytest.mark.slow
 def test_tokens_are_shown_whole_only_when_asked_for(settings):
     (first, *_), shown = (
         json.loads(run(settings, "--account", "person", "--json", *more).stdout) for more in ([], ["--reveal"])

@@ -65,6 +65,7 @@ def test_the_providers_own_uploader_brings_a_file_whole(double, video):
     assert double.count("transfer") == 4
 
 
+@pytest.mark.slow
 def test_the_providers_own_uploader_goes_on_at_the_offset_an_error_names(double, video):
     """A chunk is counted and its answer is replaced, so that the client sends it twice and is told where it stands."""
     refusal = GraphRefusal(500, 2, "Service temporarily unavailable", is_transient=True)

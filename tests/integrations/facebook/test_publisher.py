@@ -147,6 +147,7 @@ async def test_the_token_is_in_no_address_and_not_in_what_is_saved(service, desk
     assert TOKEN not in str(desk.checkpoints)
 
 
+@pytest.mark.slow
 async def test_with_an_app_secret_every_call_is_proved(service, desk):
     service.app_secret = "the app's secret"
     with pytest.raises(Refused, match="app_secret"):
@@ -156,6 +157,7 @@ async def test_with_an_app_secret_every_call_is_proved(service, desk):
     assert len(service.published()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["start", "transfer", "finish"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("action", ["drop", "hang", "500", "transient"])
@@ -182,6 +184,7 @@ async def test_a_finish_that_took_effect_is_not_asked_for_again(service, desk):
     assert service.count("start") == 1
 
 
+@pytest.mark.slow
 async def test_a_video_that_shows_late_is_waited_for_and_not_sent_twice(service, desk):
     """After the finish nothing is to be seen, neither by its id nor in the listing, for a minute."""
     service.goes_wrong("finish", "drop", after=True)
@@ -248,6 +251,7 @@ async def test_a_session_that_expires_before_it_is_finished_is_begun_anew(servic
     assert len(service.published()) == 1
 
 
+@pytest.mark.slow
 async def test_a_session_that_expired_under_a_lost_finish_is_begun_anew(service, desk):
     """The finish never arrived; the video is shown as expired, which is no fault of the file."""
     service.goes_wrong("finish", "drop")
@@ -260,6 +264,7 @@ async def test_a_session_that_expired_under_a_lost_finish_is_begun_anew(service,
     assert service.did.count(("start", 200)) == 2
 
 
+@pytest.mark.slow
 async def test_a_session_used_by_a_finish_nobody_saw_is_looked_for_once_more(service, desk):
     """The video is hidden for longer than `settle`; the session's end says that it may be there all the same."""
     service.goes_wrong("finish", "drop", after=True)
@@ -270,6 +275,7 @@ async def test_a_session_used_by_a_finish_nobody_saw_is_looked_for_once_more(ser
     assert any("vidd will look for the video" in fault.sentence for fault in said)
 
 
+@pytest.mark.slow
 async def test_two_restarts_in_the_middle_make_one_video(service, desk):
     class Killed(BaseException):
         pass
@@ -348,6 +354,7 @@ async def test_a_token_that_the_answer_quotes_is_not_repeated(service, desk):
     assert TOKEN not in f"{caught.value} {caught.value.__cause__!r}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [4, 17, 32, 613])
 async def test_a_used_up_quota_waits_as_long_as_facebook_says(service, desk, code):
     usage = '{"1001":[{"type":"pages","call_count":100,"estimated_time_to_regain_access":7}]}'
@@ -390,12 +397,14 @@ async def test_a_video_that_cannot_be_processed_is_refused_with_facebooks_reason
     assert [film.fate for film in service.published()] == ["error", "ready"]
 
 
+@pytest.mark.slow
 async def test_a_video_that_is_processed_for_too_long_is_shown_to_a_person(service, desk):
     service.looks = 10**6
     with pytest.raises(OutcomeUnknown, match="look at the page 1001"):
         await to_the_end(desk, the_options(processing="5m"))
 
 
+@pytest.mark.slow
 async def test_each_stage_has_its_page(service, desk):
     service.page("2002", "Side Stage", "EAASIDETOKEN")
     desk.tools.accounts["side"] = an_account(service, token="EAASIDETOKEN", page="2002")
@@ -477,6 +486,7 @@ def with_receipt(desk, receipt):
     return replace(context, publication=replace(context.publication, receipt=receipt))
 
 
+@pytest.mark.slow
 async def test_a_changed_description_follows_and_an_unchanged_one_is_not_written(service, desk):
     receipt = await published(desk)
     assert await facebook_publisher.amend(OPTIONS, with_receipt(desk, receipt)) == receipt
@@ -564,6 +574,7 @@ def test_a_page_that_answers_400_for_ever_is_given_up_after_a_day():
     assert hours == [6, 12, 18, 24]
 
 
+@pytest.mark.slow
 def test_an_upload_in_one_piece_does_not_go_through_memory(service, tmp_path):
     """The server asks for all of it at once; 2 GB take the same 70 MB."""
     size = 300 * 2**20

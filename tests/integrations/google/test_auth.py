@@ -70,6 +70,7 @@ def transport(certificate):
     http.close()
 
 
+@pytest.mark.slow
 def test_googles_own_client_is_given_tokens_by_both_ways_and_refused_after_a_revocation(certificate, transport):
     service = OAuthService()  # Google's client has only the real time
     with service.serving(certificate):
@@ -124,6 +125,7 @@ async def test_one_who_is_cancelled_leaves_the_token_to_the_others(service, cert
     assert len(service.oauth.given) == 1
 
 
+@pytest.mark.slow
 async def test_a_service_account_signs_for_its_scopes(service, certificate, clock):
     account = robot(service, certificate)
     assert service.oauth.valid(await tokens(account, clock, SHEETS).token(), SHEETS)
@@ -131,6 +133,7 @@ async def test_a_service_account_signs_for_its_scopes(service, certificate, cloc
         await tokens(account, clock, YOUTUBE).token()
 
 
+@pytest.mark.slow
 async def test_a_revoked_refresh_token_is_refused_by_name_and_without_the_secret(service, certificate, clock):
     refresh = service.oauth.sign_in()
     account = signed_in(service, certificate, refresh_token=refresh)

@@ -45,6 +45,7 @@ async def test_a_token_can_go_into_the_greeting_too(cms, tmp_path):
     assert cms.greetings[-1] == {"Authorization": "Bearer s3cret-token"}
 
 
+@pytest.mark.slow
 async def test_a_token_that_is_refused_is_said_tried_again_after_long_waits_and_taken_once_it_is_right(cms, tmp_path):
     cms.token = "another-token"
     context = CmsSourceContext(the_tools(tmp_path, cms.url, token="s3cret-token"))

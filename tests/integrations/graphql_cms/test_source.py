@@ -66,6 +66,7 @@ async def test_what_was_uploaded_before_anybody_listened_arrives_with_the_oldest
     assert context.names == ["cm000001", "cm000002", "cm000003"]
 
 
+@pytest.mark.slow
 async def test_an_upload_that_falls_between_two_connections_arrives_after_the_next(cms, context):
     async with watching(the_options(), context):
         await heard(cms)
@@ -263,6 +264,7 @@ async def test_without_a_subscription_it_asks_and_asks(cms, context):
     assert context.is_up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["auto", "graphql-ws"])
 async def test_the_older_protocol_is_spoken_where_the_cms_knows_no_other(tmp_path, protocol):
     async with a_cms(protocols=(GRAPHQL_WS_PROTOCOL,)) as cms:
@@ -386,6 +388,7 @@ async def test_an_answer_in_part_is_taken_in_and_asked_for_again(cms, context):
     assert context.is_up
 
 
+@pytest.mark.slow
 async def test_a_question_about_the_settings_finds_everything_as_it_should_be(cms, context):
     cms.shelf.put(a_video(1))
     cms.shelf.put(a_video(2, pCloudFileId=None))

@@ -265,6 +265,7 @@ async def test_pings_of_the_server_are_answered(tmp_path):
     assert "thank you" in fault.sentence
 
 
+@pytest.mark.slow
 async def test_the_watcher_survives_all_of_it_with_a_new_connection_each_time(tmp_path):
     async def garbage(line):
         await line.greet()

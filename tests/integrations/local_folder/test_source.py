@@ -131,6 +131,7 @@ async def test_a_name_survives_whatever_it_is(tmp_path, drop, name):
     arrival.name.encode()
 
 
+@pytest.mark.slow
 async def test_a_name_that_is_not_utf8_does_not_end_the_watch(tmp_path, drop):
     context = HeldInlet(tmp_path)
     async with watch(context):
@@ -196,6 +197,7 @@ async def test_a_folder_that_vanishes_is_said_and_watched_again_when_it_is_back(
             await context.until(lambda name=name: name in names(context))
 
 
+@pytest.mark.slow
 async def test_ten_thousand_files_are_handed_in_by_the_batch_and_only_once(tmp_path, drop):
     when = datetime.now(UTC).timestamp() - 60
     for number in range(10_000):

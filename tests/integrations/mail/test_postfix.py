@@ -12,6 +12,8 @@ from vidd.integrations.mail.account import Account
 from vidd.model.talk import Speaker
 from vidd.ports import Encoder, Tools
 
+pytestmark = pytest.mark.peer
+
 OPTIONS = mail_publisher.Options(account="mx", sender="Video team <team@example.org>")
 
 

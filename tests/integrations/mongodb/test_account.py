@@ -16,6 +16,8 @@ from vidd.pipelines.validation import make_ready
 from vidd.ports import Conflict
 from vidd.settings.schema import read_settings
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["account", "mongodb", "server"]
 SECRET = "pa%40ss-of-mongo"
 

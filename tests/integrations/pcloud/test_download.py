@@ -11,6 +11,8 @@ from peers.pcloud import says
 from vidd.errors import Refused, RetryLater
 from vidd.steps import fetch
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["certificate", "no_line_left", "service"]
 MIB = 2**20
 DATA = os.urandom(5 * MIB + 3)

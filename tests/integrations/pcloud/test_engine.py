@@ -17,6 +17,8 @@ from vidd.model.publication import PublicationState
 from vidd.model.retry import RetryRule
 from vidd.ports import PlannedPublisher
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["certificate", "no_line_left", "service"]
 FILES = {f"body/scene_{number % 3:03}/{number}.glb": os.urandom(2000) for number in range(30)}
 

@@ -59,6 +59,7 @@ async def test_what_is_equal_is_not_sent_again(service, desk):
     assert (receipt.facts["sent"], receipt.facts["sent_bytes"], receipt.facts["equal"]) == (0, 0, 5)
 
 
+@pytest.mark.slow
 async def test_two_thousand_files_go_eight_at_a_time_and_a_second_mirror_sends_nothing(tmp_path, service):
     """No upload is answered before eight are under way at once."""
     files = {f"body/scene_{number % 20:03}/{number}.glb": str(number).encode() * 20 for number in range(2000)}
@@ -149,6 +150,7 @@ class TestWhatIsNoLongerThere:
         assert len(service.tree(HERE)) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("action", ["drop", "hang", "500", "5000"])
 @pytest.mark.parametrize(
@@ -223,6 +225,7 @@ async def test_half_a_file_that_was_left_behind_is_replaced_and_what_is_of_no_us
     assert service.tree(HERE) == {**FILES, part_name("02job", "gone.json"): b"another job's"}
 
 
+@pytest.mark.slow
 async def test_a_server_that_takes_no_more_bytes_is_given_up(service, desk):
     desk.tools = the_tools(desk.directory.parent, service, read_timeout=0.4)
     add_tree(desk, {"big.glb": os.urandom(24 * 2**20)})
@@ -245,6 +248,7 @@ async def test_the_checksum_is_asked_for_where_the_upload_does_not_tell_it(servi
     assert service.tree(HERE) == FILES
 
 
+@pytest.mark.slow
 async def test_reconcile_knows_the_receipt_of_what_is_there_and_none_of_what_is_not(service, desk):
     options = the_options(delete=True)
     assert await pcloud_publisher.reconcile(options, desk.context) is None
@@ -270,6 +274,7 @@ async def test_a_full_account_waits_and_uses_up_no_attempt(service, desk):
     assert service.tree(HERE) == FILES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("result", "fate", "sentence"),
     [
@@ -389,6 +394,7 @@ async def test_progress_counts_every_byte_that_is_to_be_sent_once(service, desk)
     assert seen[-1][:3] == (size, size, "bytes")
 
 
+@pytest.mark.slow
 async def test_the_memory_does_not_grow_with_a_file(service, desk, monkeypatch):
     """Of 24 MiB never more than some pieces are held at once, here and in the double together."""
     add_tree(desk, {"big.glb": b""})

@@ -136,6 +136,7 @@ async def test_a_token_goes_as_bearer_or_in_the_header_that_is_named(far, accoun
     assert "Authorization" not in far.requests[1].headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["drop", "hang"])
 async def test_a_lost_answer_leads_to_the_same_notice_again_and_the_receiver_holds_one(far, account, tmp_path, action):
     far.misstep("POST", "/hook", action, after=True)
@@ -208,6 +209,7 @@ async def test_a_refusal_carries_a_bounded_piece_of_the_answer_and_none_of_our_s
     assert not any(secret in fault.value.sentence for secret in ("t0ken", SECRET[6:20], "abcdef123"))
 
 
+@pytest.mark.slow
 async def test_no_secret_reaches_a_log_an_error_or_the_journal(far, certificate, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     mine = Account(url=far.url + SLACK, ca=certificate.file, token="t0ken-of-ours", secret=SECRET, timeout=0.3)

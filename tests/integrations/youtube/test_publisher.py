@@ -185,6 +185,7 @@ async def test_jobs_of_one_stage_that_come_at_once_share_a_playlist(desk, double
     assert len(playlist.items) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skip", [0, 1, 3])
 async def test_a_server_that_hangs_is_left_and_asked_again(double, certificate, tmp_path, skip):
     account = an_account(double, certificate, read_timeout=0.4)
@@ -195,6 +196,7 @@ async def test_a_server_that_hangs_is_left_and_asked_again(double, certificate, 
     assert creations(double) == (1, 1)
 
 
+@pytest.mark.slow
 async def test_a_server_that_takes_no_bytes_is_left(double, certificate, tmp_path):
     account = an_account(double, certificate, read_timeout=0.4)
     desk = a_desk(double, certificate, tmp_path, account=account, chunk=64 * PIECE)
@@ -206,6 +208,7 @@ async def test_a_server_that_takes_no_bytes_is_left(double, certificate, tmp_pat
     assert video.arrived.sum == hashlib.sha256(movie).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("nth", range(5))
 async def test_a_daemon_that_is_killed_at_any_record_goes_on_without_a_second_video(desk, double, when, nth):
@@ -271,6 +274,7 @@ async def test_a_session_that_ended_with_a_finished_video_is_found_by_its_marker
     assert any(not wait.counts and "will look again" in wait.sentence for wait in desk.waits)
 
 
+@pytest.mark.slow
 async def test_a_session_that_ended_without_a_video_is_begun_anew_only_after_the_lag(desk, double):
     double.misstep("PUT", "upload_id", "drop", skip=3, times=99)
     with pytest.raises(RetryLater):
@@ -378,6 +382,7 @@ async def test_uploads_are_counted_apart(double, certificate, tmp_path):
         await again.attempt()
 
 
+@pytest.mark.slow
 async def test_a_playlist_deleted_meanwhile_is_made_anew(desk, double, certificate, tmp_path):
     await desk.attempt()
     double.playlists.clear()
@@ -524,6 +529,7 @@ async def test_an_amendment_whose_reply_is_lost_is_made_again(desk, double):
     assert only(double).snippet["title"] == "Other"
 
 
+@pytest.mark.slow
 async def test_a_talk_that_becomes_private_is_hidden_and_comes_back(desk, double):
     await desk.attempt()
     await desk.amend(talk=replace(TALK, private=True))
@@ -533,12 +539,14 @@ async def test_a_talk_that_becomes_private_is_hidden_and_comes_back(desk, double
     assert receipt.facts["privacy"] == "unlisted"
 
 
+@pytest.mark.slow
 async def test_a_private_talk_is_uploaded_as_private(desk, double):
     desk.talk = replace(TALK, private=True)
     await desk.attempt()
     assert only(double).status["privacyStatus"] == "private"
 
 
+@pytest.mark.slow
 async def test_a_talk_that_moves_changes_its_playlist(desk, double):
     await desk.attempt()
     await desk.amend(talk=replace(TALK, stage="Side"))
@@ -546,6 +554,7 @@ async def test_a_talk_that_moves_changes_its_playlist(desk, double):
     assert [item[1] for item in double.titled("Side")[0].items] == [only(double).id]
 
 
+@pytest.mark.slow
 async def test_taking_back_makes_private_or_deletes_and_may_be_done_twice(desk, double):
     await desk.attempt()
     video = only(double)

@@ -19,6 +19,8 @@ from vidd.model.talk import Speaker, Talk
 from vidd.ports.shared import Shared
 from vidd.steps import trim
 
+pytestmark = pytest.mark.media
+
 START, END, FADE = 1.3, 6.7, 0.5
 X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 25, "-sc_threshold", 0, "-bf", 2)
 X265 = ("libx265", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-tag:v", "hvc1", "-x265-params", "log-level=none")

@@ -39,6 +39,7 @@ def test_words_lie_in_the_middle_within_the_margins():
     assert 36 <= left < 45
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [(640, 360), (360, 640), (96, 64), (1920, 1080)])
 @pytest.mark.parametrize(
     "heading", ["word " * 60, "W" * 300, "%{}:'\\" * 10, '\\\\ {{ }} [in] ; , %d %s %% "quoted" <b>&amp;']

@@ -17,6 +17,8 @@ from vidd.model.event import EncodeEnded
 from vidd.ports import Encoder
 from vidd.steps import transcode, trim
 
+pytestmark = pytest.mark.media
+
 # x264 makes a keyframe every 250 pictures here, so every ten seconds at 25 a second, and there a segment may end.
 START, END = 1.337, 22.6
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", 10, "-c:a", "copy")

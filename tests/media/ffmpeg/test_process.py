@@ -46,6 +46,7 @@ class Run:
 ENDLESS = ("-nostdin", "-v", "error", "-progress", "pipe:1", "-re", "-f", "lavfi", "-i", "color", "-y", "-f", "mp4")
 
 
+@pytest.mark.slow
 async def test_an_output_that_was_begun_is_gone_when_the_work_is_cancelled(tmp_path):
     run = Run(tmp_path)
     begun = asyncio.Event()
@@ -71,6 +72,7 @@ async def test_an_output_that_was_begun_is_gone_when_the_work_is_cancelled(tmp_p
     assert run.events == [EncodeCount(1), EncodeCount(0)]
 
 
+@pytest.mark.slow
 async def test_an_ffmpeg_that_hangs_is_ended_though_it_goes_on_reporting(tmp_path):
     os.mkfifo(tmp_path / "in.ts")
     holding = os.open(tmp_path / "in.ts", os.O_RDWR)
@@ -94,6 +96,7 @@ async def test_an_ffmpeg_that_hangs_is_ended_though_it_goes_on_reporting(tmp_pat
         os.close(holding)
 
 
+@pytest.mark.slow
 async def test_reports_without_progress_are_no_progress(tmp_path):
     chatty = tmp_path / "ffmpeg"
     chatty.write_text(f"""#!{sys.executable}
@@ -149,6 +152,7 @@ async def test_too_little_room_on_the_disk_is_nobodys_failure_and_nothing_starts
     assert run.events == []
 
 
+@pytest.mark.slow
 async def test_a_disk_that_fills_up_meanwhile_ends_the_run(tmp_path, monkeypatch):
     rooms = iter([10 << 30, 1 << 20])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, next(rooms)))

@@ -17,6 +17,8 @@ from vidd.errors import Refused
 from vidd.model.frame_manifest import Sample, TaskList
 from vidd.steps import frames
 
+pytestmark = pytest.mark.media
+
 X264 = ("libx264", "-preset", "veryfast", "-crf", 8, "-g", 30)
 X265 = ("libx265", "-preset", "ultrafast", "-crf", 8, "-x265-params")
 QUIET = "log-level=error:keyint=30"

@@ -16,6 +16,8 @@ from vidd.files.tree import tree_artifact
 from vidd.model.frame_manifest import Sample, TaskList
 from vidd.steps import frames
 
+pytestmark = pytest.mark.media
+
 
 def image(colour, mode="RGB", size=(40, 30), kind="PNG", **more):
     made = io.BytesIO()

@@ -11,6 +11,8 @@ from footage.strategies import Times, both, cut
 
 from vidd.errors import Refused
 
+pytestmark = pytest.mark.media
+
 X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-sc_threshold", 0, "-bf", 2)
 PLAIN = (*X264, "-g", 25)
 TIMES = Times(1.3, 6.9, 1.0)

@@ -17,6 +17,8 @@ from vidd.media.probe.client import Prober, probe_report
 from vidd.model.media import Media
 from vidd.processes.child import setpriv
 
+pytestmark = pytest.mark.media
+
 
 @pytest.fixture
 async def prober():

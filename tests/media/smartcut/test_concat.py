@@ -14,6 +14,8 @@ from vidd.media.smartcut.concat import AudioPart, VideoPart, concatenate
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import smart_cut
 
+pytestmark = pytest.mark.media
+
 SCALE = 12800
 SECOND = SCALE
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", 2, "-g", 20, "-video_track_timescale", SCALE)

@@ -8,6 +8,8 @@ from footage import clips
 from footage.recordings import Recording, make
 from footage.strategies import Lane, Times, both
 
+pytestmark = pytest.mark.media
+
 TIMES = Times(1.3, 13.9, 3.0)
 X264 = ("libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 25, "-sc_threshold", 0)
 OPEN = ("libx264", "-preset", "veryfast", "-crf", 10, "-g", 24, "-x264-params")

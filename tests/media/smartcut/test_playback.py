@@ -18,7 +18,7 @@ from peers.chromium import needs_chromium, open_tab
 from vidd.media.branding.title_card import Card
 from vidd.steps import frames
 
-pytestmark = needs_chromium
+pytestmark = [pytest.mark.browser, needs_chromium]
 
 TIMES = Times(1.3, 10.7, 2.0)
 X264 = ("libx264", "-preset", "veryfast", "-crf", 20, "-g", 25, "-bf", 2)

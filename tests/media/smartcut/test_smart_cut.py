@@ -19,6 +19,8 @@ from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import SmartCut, smart_cut
 from vidd.steps import trim
 
+pytestmark = pytest.mark.media
+
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-keyint_min", 25)
 OPEN = ("-c:v", "libx264", "-preset", "veryfast", "-crf", 10, "-g", 25, "-x264-params")
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", 10, "-g", 25, "-tag:v", "hvc1")

@@ -10,6 +10,8 @@ from vidd.errors import Refused
 from vidd.media.verify.verify import Expected, verify
 from vidd.steps import trim
 
+pytestmark = pytest.mark.media
+
 
 @pytest.fixture
 def source(tmp_path):

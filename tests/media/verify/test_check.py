@@ -21,6 +21,8 @@ from vidd.ports import Encoder, PlannedStep
 from vidd.settings.schema import Check
 from vidd.steps import transcode, trim
 
+pytestmark = pytest.mark.media
+
 ETC = Path(__file__).parents[3] / "etc/examples/talks.toml"
 # The policy for all sixty files is that of etc/examples/talks.toml, which is stricter than the usual one.
 STRICT = Check.model_validate(tomllib.loads(ETC.read_text())["pipelines"]["talks"]["check"]).model_dump()

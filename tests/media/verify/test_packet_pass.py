@@ -15,6 +15,8 @@ from vidd.media.verify import client as verify_client
 from vidd.media.verify.client import Examiners
 from vidd.media.verify.verify import Expected, Origin, inspect, verify
 
+pytestmark = pytest.mark.media
+
 RARE_KEYS = ("-g", 1000, "-keyint_min", 1000, "-sc_threshold", 0)
 
 

@@ -13,6 +13,8 @@ from vidd.media.probe.client import probe
 from vidd.media.verify.verify import Expected, count_missing_frames, verify, video_end
 from vidd.model.media import Media, Video
 
+pytestmark = pytest.mark.media
+
 WANTED = Expected(duration=2.0, total=2.0, width=96, height=64, tracks=1)
 
 

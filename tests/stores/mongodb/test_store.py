@@ -20,6 +20,8 @@ from vidd.ports import Conflict
 from vidd.settings.schema import read_settings
 from vidd.stores.mongodb.store import MongoStore, Settings, check
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["account", "mongodb", "server"]
 DEADLINE = 60.0
 

@@ -122,6 +122,7 @@ async def test_a_full_disk_is_again_later_and_leaves_the_journal_whole(store):
     assert len(await store.admit([job("a", created=START)])) == 1
 
 
+@pytest.mark.slow
 async def test_what_was_asked_before_the_end_is_done(tmp_path):
     sqlite_store = SqliteStore(tmp_path / "journal.sqlite")
     await sqlite_store.open()

@@ -88,6 +88,7 @@ def context(desk):
 # Over TLS, with the sign-in.
 
 
+@pytest.mark.slow
 async def test_the_row_says_published_and_where_and_all_else_stays(far, tmp_path):
     tools = tools_at(far, tmp_path)
     context = Sent(tmp_path, kind="sheet", tools=tools, receipts=LINK, job=job()).context()
@@ -100,6 +101,7 @@ async def test_the_row_says_published_and_where_and_all_else_stays(far, tmp_path
     assert [tab.title for tab in far.book().visible()] == ["Day 1"]
 
 
+@pytest.mark.slow
 async def test_an_unchanged_sheet_is_not_read_again(far, tmp_path):
     context = HeldInlet(tmp_path, now=NOON)
     context.tools = tools_at(far, tmp_path)
@@ -353,6 +355,7 @@ async def test_the_library_has_a_link_of_its_own(context):
     assert context.tab.texts()[2] == ["t-2", "Secrets", "published", "https://f", "https://y"]
 
 
+@pytest.mark.slow
 async def test_two_hundred_talks_due_at_once_make_few_writes_and_all_rows_right(desk):
     talks = [f"t-{number}" for number in range(200)]
     tab = desk.book.add("Day 1", [["uuid", "title", "status", "link"], *([talk, "", "", ""] for talk in talks)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import SimpleNamespace
 
+import pytest
 from builders.google_sheets import GOOGLE, near, restarted, tools_at, unserved
 from builders.mail import NOON, HeldClock, Sent, job
 from peers.field_masks import Invalid
@@ -23,6 +24,8 @@ from vidd.model.event import JobMoved
 from vidd.model.job import State
 from vidd.model.publication import Publication, PublicationState, Receipt
 from vidd.ports import ShortMemory
+
+pytestmark = pytest.mark.peer
 
 ROUNDS = 500
 

@@ -13,6 +13,8 @@ from peers.certificates import make_certificate
 from peers.oauth import OAuth
 from peers.sheets import READING, SHEETS, Sheets
 
+pytestmark = pytest.mark.peer
+
 
 @pytest.fixture
 def far(tmp_path):
