@@ -16,8 +16,8 @@ import structlog
 from vidd.aio.wait import sleep_or_event
 from vidd.engine.slots import Slots
 from vidd.engine.workspace import Workspace
-from vidd.errors import RetryLater
-from vidd.model.event import Event, JobMoved, PublicationMoved
+from vidd.errors import Fault, RetryLater
+from vidd.model.event import Event, FaultRaised, JobMoved, PublicationMoved, fate_of
 from vidd.model.job import Job, State
 from vidd.model.media import Artifact, Media
 from vidd.model.publication import Publication
@@ -73,6 +73,10 @@ class EngineContext:
         """Raise GivenBack where the daemon drains."""
         if self.draining:
             raise GivenBack
+
+    def observe_fault(self, part: str, fault: Fault) -> None:
+        """Count a fault by its fate and code."""
+        self.observe(FaultRaised(part, fate_of(fault), fault.code))
 
     def next_try(self, attempt: int, since: datetime, after: float | None) -> datetime | None:
         """When the next attempt is made, or None when there have been enough."""

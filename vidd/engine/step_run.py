@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vidd.engine.context import EngineContext, GivenBack
-from vidd.errors import OutcomeUnknown, Refused, RetryLater
-from vidd.model.event import Progressed, StepEnded, StepStarted
+from vidd.errors import Fault
+from vidd.model.event import Progressed, StepEnded, StepStarted, fate_of
 from vidd.model.job import Job
 from vidd.model.media import Artifact, Outcome, StepRecord
 from vidd.model.rework import goes_over, rework_of
@@ -119,9 +119,9 @@ async def _step(engine: EngineContext, step: PlannedStep, context: StepContext, 
     except (GivenBack, asyncio.CancelledError):
         fate = "cancelled"
         raise
-    except (RetryLater, Refused, OutcomeUnknown) as fault:
-        fate = "again" if isinstance(fault, RetryLater) else "refused" if isinstance(fault, Refused) else "unknown"
-        fault.step = step.name
+    except Fault as fault:
+        fate, fault.step = fate_of(fault), step.name
+        engine.observe_fault(step.name, fault)
         raise
     finally:
         seconds = time.monotonic() - started - (place.waited - stood)

@@ -10,7 +10,7 @@ from datetime import datetime
 import structlog
 
 from vidd.errors import Fault
-from vidd.model.event import Event, WatcherMoved
+from vidd.model.event import Event, FaultRaised, WatcherMoved, fate_of
 from vidd.model.retry import RetryRule, next_try
 from vidd.ports import Clock
 
@@ -88,6 +88,7 @@ class Watchers:
                 await watch()
                 reason = "It ended by itself."
             except Fault as fault:
+                self._observe(FaultRaised(name, fate_of(fault), fault.code))
                 reason, after = fault.sentence, getattr(fault, "after", None)
             except Exception as error:  # noqa: BLE001 - a defect in one watcher must not end the others
                 _log.exception("watcher fell", watcher=name)

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from vidd.errors import Fault, FaultCode, OutcomeUnknown, RetryLater
 
 if TYPE_CHECKING:
     from vidd.model.job import Job, State
     from vidd.model.publication import Publication
+
+
+class Fate(StrEnum):
+    """What follows from a fault."""
+
+    AGAIN = "again"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+def fate_of(fault: Fault) -> Fate:
+    """The fate of a fault, by its class."""
+    if isinstance(fault, RetryLater):
+        return Fate.AGAIN
+    return Fate.UNKNOWN if isinstance(fault, OutcomeUnknown) else Fate.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +101,15 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultRaised:
+    """A step, a publisher or notice, a watcher, or a job as a whole failed. `part` is its name; for a job `job`."""
+
+    part: str
+    fate: Fate
+    code: FaultCode
+
+
+@dataclass(frozen=True, slots=True)
 class EncodeEnded:
     """An ffmpeg run ended: seconds of media made per second of wall time, and its processor seconds."""
 
@@ -118,6 +145,7 @@ Event = (
     | PublicationMoved
     | BytesMoved
     | Retried
+    | FaultRaised
     | EncodeEnded
     | EncodeCount
     | WatcherMoved
