@@ -93,7 +93,7 @@ class Proxy:
                 return web.Response(status=500)
             case "lost":
                 await self.forward(request, path, share=0.0, head=False)
-                await self.released.wait()
+                await self.hold()
             case "drop reply":
                 await self.forward(request, path, share=0.0, head=False)
             case "cut":

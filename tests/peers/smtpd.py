@@ -53,7 +53,7 @@ class Post:
 @asynccontextmanager
 async def smtp_server(*, implicit=None, **settings) -> AsyncIterator[Post]:
     """aiosmtpd in this loop; `implicit` is the TLS context of a server that speaks TLS from the first byte."""
-    post = Post()
+    post = settings.pop("post", None) or Post()
     loop = asyncio.get_running_loop()
     if settings.pop("login", False):
         settings |= {"auth_required": True, "authenticator": post.authenticate}
