@@ -195,18 +195,18 @@ class Daemon:
             ends.append(asyncio.create_task(asyncio.sleep(seconds), name="time"))
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for one in done:
-                one.result()
+            for task in done:
+                task.result()
         finally:
             await end(*ends)
 
     async def _idle(self) -> None:
         in_vain: dict[str, int] = {}
-        while not all(one.caught_up for one in self._watchers.table.values()):
-            for one in self._watchers.table.values():
-                in_vain[one.name] = in_vain.get(one.name, 0) + 1 if one.down else 0
-                if in_vain[one.name] * _TICK >= _VAIN:
-                    raise Refused(f"The watcher {one.name} cannot look at what there is: {one.reason}")
+        while not all(watcher.caught_up for watcher in self._watchers.table.values()):
+            for watcher in self._watchers.table.values():
+                in_vain[watcher.name] = in_vain.get(watcher.name, 0) + 1 if watcher.down else 0
+                if in_vain[watcher.name] * _TICK >= _VAIN:
+                    raise Refused(f"The watcher {watcher.name} cannot look at what there is: {watcher.reason}")
             await asyncio.sleep(_TICK)
         while True:
             await self.runner.idle(_PATIENCE)

@@ -94,13 +94,23 @@ class Control:
 
     async def health(self) -> control_port.Health:
         watchers = {
-            one.name: control_port.Watcher(
-                one.name, one.kind, one.up, one.restarts, one.last_event, one.reason, one.note
+            watcher.name: control_port.Watcher(
+                watcher.name,
+                watcher.kind,
+                watcher.up,
+                watcher.restarts,
+                watcher.last_event,
+                watcher.reason,
+                watcher.note,
             )
-            for one in self._watchers.table.values()
+            for watcher in self._watchers.table.values()
         }
         free = self._engine.workspace.free()
-        reasons = [f"The watcher {one.name} is down: {one.reason}" for one in self._watchers.table.values() if one.down]
+        reasons = [
+            f"The watcher {watcher.name} is down: {watcher.reason}"
+            for watcher in self._watchers.table.values()
+            if watcher.down
+        ]
         if self.store.trouble is not None:
             reasons.append(f"The store is away, so jobs wait: {self.store.trouble}")
         reasons += [f"ffmpeg: {reason}" for reason in self.capabilities.missing]
@@ -213,7 +223,7 @@ class Control:
     async def _outlook(
         self, job: Job, settings: Mapping[str, Any], first: str | None, kept: Edition | None, edition: int
     ) -> dict[str, Any]:
-        records = {one.name: step_json(one, job.settings)["artifacts"] for one in await self.store.steps(job.id)}
+        records = {step.name: step_json(step, job.settings)["artifacts"] for step in await self.store.steps(job.id)}
         told = outlook(settings, first, kept.number if kept else None, records)
         return {"job": job.id, "edition": edition, **told, "kept_until": moment(kept.until) if kept else None}
 
@@ -234,20 +244,20 @@ class Control:
 
     async def audit(self, source: str | None, pipeline: str | None) -> list[Audit]:
         asked = {
-            name: one
-            for name, one in self._audits.items()
-            if source in (None, name) and pipeline in (None, one.pipeline)
+            name: auditor
+            for name, auditor in self._audits.items()
+            if source in (None, name) and pipeline in (None, auditor.pipeline)
         }
         if not asked:
             known = ", ".join(self._audits) or "none"
             raise Refused(f"No such source can list what it has; those that can: {known}.")
         audits = []
-        for name, one in asked.items():
+        for name, auditor in asked.items():
             # Listed first: what comes in meanwhile has a job by then.
-            listed = await one.ask()
-            named = {arrival.pipeline or one.pipeline for thing in listed if (arrival := thing.arrival)}
+            listed = await auditor.ask()
+            named = {arrival.pipeline or auditor.pipeline for thing in listed if (arrival := thing.arrival)}
             entries = await self.store.entries([each for each in named if each])
-            audits.append(compare(name, one.kind, one.pipeline, listed, entries))
+            audits.append(compare(name, auditor.kind, auditor.pipeline, listed, entries))
         return audits
 
     @property

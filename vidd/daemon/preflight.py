@@ -40,9 +40,9 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
         yield await _ffmpeg(encoder)
         for name, body in ready.pipelines.items():
             plan = resolve(body)
-            steps = " → ".join(one.name for one in plan.steps)
-            out = ", ".join(one.name for one in plan.publishers) or "nothing"
-            told = ", ".join(one.name for one in plan.notices) or "nobody"
+            steps = " → ".join(step.name for step in plan.steps)
+            out = ", ".join(publisher.name for publisher in plan.publishers) or "nothing"
+            told = ", ".join(notice.name for notice in plan.notices) or "nobody"
             yield Finding(f"pipelines.{name}", True, f"{steps}; publishes to {out}; tells {told}.")
         if not ready.sources:
             yield Finding("sources", False, "There is no source, so nothing can arrive: add [sources.<name>].")

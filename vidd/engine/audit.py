@@ -25,11 +25,11 @@ def compare(source: str, kind: str, pipeline: str | None, listed: Iterable[Liste
 
     A job belongs to a thing by its key; and one that somebody else handed in, where it works on the same location.
     """
-    by_key = {one.key: one for one in entries}
+    by_key = {entry.key: entry for entry in entries}
     others: dict[tuple[str, str], list[Entry]] = {}
-    for one in entries:
-        if one.source != source:
-            others.setdefault((one.pipeline, one.location), []).append(one)
+    for entry in entries:
+        if entry.source != source:
+            others.setdefault((entry.pipeline, entry.location), []).append(entry)
     audit = Audit(source, kind, pipeline)
     for thing in listed:
         _sort_in(audit, thing, by_key, others)
@@ -43,14 +43,14 @@ def _sort_in(audit: Audit, thing: Listed, by_key: dict[str, Entry], others: dict
         return
     where = arrival.pipeline or audit.pipeline or ""
     own = by_key.get(key_of(where, arrival))
-    same = [one for one in others.get((where, arrival.location), ()) if one is not own]
+    same = [entry for entry in others.get((where, arrival.location), ()) if entry is not own]
     jobs = (*((own,) if own else ()), *same)
-    going = [one for one in jobs if one.state not in ENDED]
+    going = [job for job in jobs if job.state not in ENDED]
     if len(going) > 1:
         audit.duplicate.append(Finding(thing.name, tuple(going), "It became more than one job."))
     if not jobs:
         audit.missing.append(Finding(thing.name, why="It is there, and no job was made of it."))
-    elif published := [one for one in going if one.state is State.PUBLISHED]:
+    elif published := [job for job in going if job.state is State.PUBLISHED]:
         audit.processed.append(Finding(thing.name, tuple(published)))
     elif going:
         audit.under_way.append(Finding(thing.name, tuple(going), going[0].reason))

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def going_out(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
     """The roles of the media files that publishers take. One that names none takes what was made, else the source."""
     made = [role for role in artifacts if role != "source"] or list(artifacts)
-    wanted = [role for one in plan.publishers for role in (one.roles or made)]
-    return [role for role, one in artifacts.items() if role in wanted and _is_media(one)]
+    wanted = [role for publisher in plan.publishers for role in (publisher.roles or made)]
+    return [role for role, artifact in artifacts.items() if role in wanted and _is_media(artifact)]
 
 
 def _is_media(artifact: Artifact) -> bool:
@@ -49,7 +49,7 @@ async def give_records(engine: EngineContext, job: Job, plan: Plan, made: Made) 
         checked = replace(artifact, media=artifact.media or media, facts=facts)
         made.artifacts[role] = checked
         steps = await engine.store.steps(job.id)
-        for step in [one for one in steps if one.name == _made_by(steps, role)]:
+        for step in [step for step in steps if step.name == _made_by(steps, role)]:
             artifacts = tuple(checked if one.role == role else one for one in step.outcome.artifacts)
             await engine.store.record_step(replace(step, outcome=Outcome(artifacts, step.outcome.facts)))
 
@@ -62,11 +62,11 @@ async def doubts(engine: EngineContext, job: Job, plan: Plan, made: Made) -> str
     held: list[tuple[str, Finding]] = []
     for role in going_out(plan, made.artifacts):
         record = made.artifacts[role].facts.get("check", {})
-        for one in findings(record, policy_of(job.settings, _made_by(steps, role))):
-            if one.does == "refuse":
-                refused.append((role, one))
-            elif one.does == "hold" and record.get("id") not in approved:
-                held.append((role, one))
+        for finding in findings(record, policy_of(job.settings, _made_by(steps, role))):
+            if finding.does == "refuse":
+                refused.append((role, finding))
+            elif finding.does == "hold" and record.get("id") not in approved:
+                held.append((role, finding))
     if refused:
         raise Refused(
             f"The check refused it. {_in_words(refused)} Correct the recording or the talk's times; or allow it under [pipelines.{job.pipeline}.check]"
@@ -88,19 +88,19 @@ def _approved(job_id: str) -> str:
 
 
 def _records(step: StepRecord) -> Iterator[Mapping[str, Any]]:
-    for one in step.outcome.artifacts:
-        if "id" in one.facts.get("check", {}):
-            yield one.facts["check"]
+    for artifact in step.outcome.artifacts:
+        if "id" in artifact.facts.get("check", {}):
+            yield artifact.facts["check"]
 
 
 def _made_by(steps: Sequence[StepRecord], role: str) -> str:
-    makers = [step.name for step in steps if any(one.role == role for one in step.outcome.artifacts)]
+    makers = [step.name for step in steps if any(artifact.role == role for artifact in step.outcome.artifacts)]
     return makers[-1] if makers else ""
 
 
 def _in_words(found: Sequence[tuple[str, Finding]]) -> str:
     """Each sentence once, with the files it holds for."""
     roles: dict[str, list[str]] = {}
-    for role, one in found:
-        roles.setdefault(one.sentence, []).append(role)
+    for role, finding in found:
+        roles.setdefault(finding.sentence, []).append(role)
     return " ".join(f"{', '.join(names)}: {sentence}" for sentence, names in roles.items())

@@ -46,17 +46,21 @@ class Commands:
     async def _take_up(self, job: Job) -> bool:
         """Have what did not get through tried again; False where there is nothing of that."""
         told = failure_notices(job.settings)
-        known = [one for one in await self._engine.store.publications(job.id) if one.name not in told]
-        failed = [
-            one
-            for one in known
-            if one.state in {PublicationState.REFUSED, PublicationState.UNSURE, PublicationState.WAITING}
+        known = [
+            publication for publication in await self._engine.store.publications(job.id) if publication.name not in told
         ]
-        unchanged = [one for one in known if one.state is PublicationState.DONE and one.reason]
-        for one in failed:
-            await self._save(job, one, state=PublicationState.PENDING, **ANEW)
-        for one in unchanged:
-            await self._save(job, one, revision=None, **ANEW)
+        failed = [
+            publication
+            for publication in known
+            if publication.state in {PublicationState.REFUSED, PublicationState.UNSURE, PublicationState.WAITING}
+        ]
+        unchanged = [
+            publication for publication in known if publication.state is PublicationState.DONE and publication.reason
+        ]
+        for publication in failed:
+            await self._save(job, publication, state=PublicationState.PENDING, **ANEW)
+        for publication in unchanged:
+            await self._save(job, publication, revision=None, **ANEW)
         if await self._engine.store.get_flag(retracting(job.id)) is None:
             await self._anew(job, known)
         return bool(failed or unchanged)
@@ -90,7 +94,7 @@ class Commands:
 
     async def undone(self, job: Job) -> Edition:
         """The results that an undo would bring back. Refused where there are none."""
-        earlier = [one for one in await self.kept(job) if one.number < edition_of(job)]
+        earlier = [edition for edition in await self.kept(job) if edition.number < edition_of(job)]
         if not earlier:
             raise Refused(
                 f"No earlier results of the job {job.id} are kept: it was not reworked, its pipeline has no keep, or the"
@@ -106,11 +110,19 @@ class Commands:
 
     async def _anew(self, job: Job, known: Sequence[Publication]) -> None:
         """What was taken back goes out as another edition, and whoever was told so is told of that."""
-        back = [one for one in known if one.state is PublicationState.RETRACTED]
-        told = {one.name for one in known if tells_retraction(one) and one.begun} if back else set()
-        again = [one for one in known if one.state is PublicationState.DONE and retraction_of(one.name) in told]
-        for one in [*back, *again]:
-            await self._save(job, one, **next_edition(one))
+        back = [publication for publication in known if publication.state is PublicationState.RETRACTED]
+        told = (
+            {publication.name for publication in known if tells_retraction(publication) and publication.begun}
+            if back
+            else set()
+        )
+        again = [
+            publication
+            for publication in known
+            if publication.state is PublicationState.DONE and retraction_of(publication.name) in told
+        ]
+        for publication in [*back, *again]:
+            await self._save(job, publication, **next_edition(publication))
 
     async def _replacing(self, job: Job) -> Mapping[str, Any]:
         rival = await rival_of(self._engine.store, job)
@@ -125,30 +137,38 @@ class Commands:
 
         What is unsure is meant before what was refused. Refused where several are meant and none is named by `name`.
         """
-        known = [one for one in await self._engine.store.publications(job.id) if name in {None, one.name}]
-        unsure = [one for one in known if one.state is PublicationState.UNSURE]
-        unsure = unsure or [one for one in known if one.state is PublicationState.REFUSED]
+        known = [
+            publication
+            for publication in await self._engine.store.publications(job.id)
+            if name in {None, publication.name}
+        ]
+        unsure = [publication for publication in known if publication.state is PublicationState.UNSURE]
+        unsure = unsure or [publication for publication in known if publication.state is PublicationState.REFUSED]
         if not unsure:
             of_that = f"the publication {name!r} of" if name else ""
             raise IllegalMove(
                 f"Nothing is unsure about {of_that} the job {job.id}: it is {job.state}.".replace("  ", " ")
             )
         if len(unsure) > 1:
-            names = ", ".join(one.name for one in unsure)
+            names = ", ".join(publication.name for publication in unsure)
             raise Refused(f"Several publications of this job are open ({names}): name the one you looked at (--name).")
-        one = unsure[0]
+        publication = unsure[0]
         if published is not None:
             receipt = Receipt(url=published, facts={"resolved": "A person looked and found it."})
-            await self._save(job, one, state=PublicationState.DONE, receipt=receipt, **ANEW)
+            await self._save(job, publication, state=PublicationState.DONE, receipt=receipt, **ANEW)
         else:
-            again = next((plan.resend_state for plan in self._planned(job) if plan.name == one.name), nothing_remains)
-            await self._save(job, one, state=PublicationState.PENDING, begun=False, token=again(one.token), **ANEW)
-        if one.name in failure_notices(job.settings):
+            again = next(
+                (plan.resend_state for plan in self._planned(job) if plan.name == publication.name), nothing_remains
+            )
+            await self._save(
+                job, publication, state=PublicationState.PENDING, begun=False, token=again(publication.token), **ANEW
+            )
+        if publication.name in failure_notices(job.settings):
             # What the job waits for is another matter; whoever tells of failures sees the change.
             return job
-        if tells_retraction(one):
+        if tells_retraction(publication):
             await self._engine.store.set_flag(retracting(job.id), "")
-        found = f"found {one.name}" if published else f"did not find {one.name}"
+        found = f"found {publication.name}" if published else f"did not find {publication.name}"
         return await self._ready(job, f"A person looked and {found}.")
 
     async def resend(self, job: Job, names: Sequence[str] = ()) -> Job:
@@ -156,10 +176,18 @@ class Commands:
         if job.state is not State.PUBLISHED:
             raise IllegalMove(f"The job {job.id} is {job.state}, not published: its notices are still to come.")
         plan = self._engine.resolve(job.settings)
-        wanted = set(names) or {one.name for one in plan.notices if one.is_email}
+        wanted = set(names) or {notice.name for notice in plan.notices if notice.is_email}
         failures = failure_notices(job.settings)
-        told = [one for one in await self._engine.store.publications(job.id) if one.name not in failures]
-        known = {one.name: one for one in told if one.notice and not tells_retraction(one)}
+        told = [
+            publication
+            for publication in await self._engine.store.publications(job.id)
+            if publication.name not in failures
+        ]
+        known = {
+            publication.name: publication
+            for publication in told
+            if publication.notice and not tells_retraction(publication)
+        }
         missing = wanted - known.keys()
         if missing or not wanted:
             what = ", ".join(sorted(missing)) or "letter"
@@ -170,20 +198,30 @@ class Commands:
             raise IllegalMove(
                 f"The notice {name} is {known[name].state}: vidd explain {job.id} says what can be done about it first."
             )
-        for one in [known[name] for name in wanted]:
-            await self._save(job, one, **next_edition(one))
+        for publication in [known[name] for name in wanted]:
+            await self._save(job, publication, **next_edition(publication))
         return await self._ready(job, f"A person asked for {', '.join(sorted(wanted))} once more.")
 
     async def retract(self, job: Job) -> Job:
         """Take back what is out. What cannot be taken back says so."""
         self._rests(job, "is still under way: cancel it first")
-        told = [one for one in await self._engine.store.publications(job.id) if tells_retraction(one)]
+        told = [
+            publication
+            for publication in await self._engine.store.publications(job.id)
+            if tells_retraction(publication)
+        ]
         if await is_out(self._engine.store, job):
-            for one in [one for one in told if one.state is not PublicationState.PENDING]:
-                await self._save(job, one, **next_edition(one))
-        elif untold := [one for one in told if one.state in {PublicationState.REFUSED, PublicationState.UNSURE}]:
-            for one in untold:
-                await self._save(job, one, state=PublicationState.PENDING, **ANEW)
+            for publication in [
+                publication for publication in told if publication.state is not PublicationState.PENDING
+            ]:
+                await self._save(job, publication, **next_edition(publication))
+        elif untold := [
+            publication
+            for publication in told
+            if publication.state in {PublicationState.REFUSED, PublicationState.UNSURE}
+        ]:
+            for publication in untold:
+                await self._save(job, publication, state=PublicationState.PENDING, **ANEW)
         else:
             raise IllegalMove(f"Nothing of the job {job.id} is out: there is nothing to take back.")
         await self._engine.store.set_flag(retracting(job.id), "")

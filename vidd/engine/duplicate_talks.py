@@ -13,8 +13,11 @@ _JOBS = 50
 
 async def is_out(store: Store, job: Job) -> bool:
     """Whether something of this job may be seen outside."""
-    known = [one for one in await store.publications(job.id) if not one.notice]
-    return any(one.state in _OUT or (one.state is PublicationState.WAITING and one.begun) for one in known)
+    known = [publication for publication in await store.publications(job.id) if not publication.notice]
+    return any(
+        publication.state in _OUT or (publication.state is PublicationState.WAITING and publication.begun)
+        for publication in known
+    )
 
 
 async def successor_of(store: Store, job: Job) -> Job | None:
@@ -30,9 +33,16 @@ async def successor_of(store: Store, job: Job) -> Job | None:
 
 async def out_in_words(store: Store, job: Job) -> str:
     """Where what is out of this job can be seen, and how it is taken back; "" where nothing is."""
-    known = [one for one in await store.publications(job.id) if not one.notice and one.state is PublicationState.DONE]
+    known = [
+        publication
+        for publication in await store.publications(job.id)
+        if not publication.notice and publication.state is PublicationState.DONE
+    ]
     places = ", ".join(
-        f"{one.name} ({one.receipt.url})" if one.receipt and one.receipt.url else one.name for one in known
+        f"{publication.name} ({publication.receipt.url})"
+        if publication.receipt and publication.receipt.url
+        else publication.name
+        for publication in known
     )
     return f" Still out: {places}; vidd retract {job.id} takes it back." if places else ""
 

@@ -108,16 +108,18 @@ class FailureNotices:
     async def _tell(self, job: Job, plan: Plan) -> datetime | None:
         outcome = stamp(job.changed)
         store = self._engine.store
-        known = {one.name: one for one in await store.publications(job.id)}
+        known = {publication.name: publication for publication in await store.publications(job.id)}
         for planned in plan.failures:
-            one = known.get(planned.name)
-            if one is None:
+            publication = known.get(planned.name)
+            if publication is None:
                 first = Publication(
                     job.id, planned.name, planned.kind, changed=self._engine.now(), notice=True, revision=outcome
                 )
                 await shield_to_end(store.save_publication(first, expect=None))
-            elif one.revision != outcome:
-                await shield_to_end(self._engine.move_publication(job, one, **next_edition(one, revision=outcome)))
+            elif publication.revision != outcome:
+                await shield_to_end(
+                    self._engine.move_publication(job, publication, **next_edition(publication, revision=outcome))
+                )
         made = Made()
         for record in await store.steps(job.id):
             made.add(record.outcome)
@@ -131,11 +133,13 @@ class FailureNotices:
     async def _drop(self, job: Job, plan: Plan) -> None:
         """The job went on before everybody was told: what has not gone out is of no use any more."""
         names = {planned.name for planned in plan.failures}
-        for one in await self._engine.store.publications(job.id):
-            if one.name in names and one.state in _OPEN:
+        for publication in await self._engine.store.publications(job.id):
+            if publication.name in names and publication.state in _OPEN:
                 why = "The job went on before this could be told."
                 await shield_to_end(
-                    self._engine.move_publication(job, one, state=PublicationState.REFUSED, reason=why, until=None)
+                    self._engine.move_publication(
+                        job, publication, state=PublicationState.REFUSED, reason=why, until=None
+                    )
                 )
 
     def _after(self, seconds: float) -> datetime:

@@ -163,13 +163,17 @@ class JobRun:
             await self._engine.store.set_flag(retracting(self.job.id), None)
             raise Refused(" ".join([why, *outcome.failed, *outcome.done]))
         told = [] if wish else await tell(self._engine, self.job, plan, talk)
-        if any(one.state is PublicationState.PENDING for one in told):
+        if any(publication.state is PublicationState.PENDING for publication in told):
             raise GivenBack
-        if any(_waits(one) for one in told):
+        if any(_waits(publication) for publication in told):
             await self._wait_for(told)
             return
         await self._engine.store.set_flag(retracting(self.job.id), None)
-        untold = [f"Not told: {one.name}: {one.reason}" for one in told if one.state is not PublicationState.DONE]
+        untold = [
+            f"Not told: {publication.name}: {publication.reason}"
+            for publication in told
+            if publication.state is not PublicationState.DONE
+        ]
         await self._move(State.CANCELLED, " ".join([why, *outcome.done, *untold]))
 
     async def _look_up(self, plan: Plan) -> Talk | None:
@@ -196,9 +200,14 @@ class JobRun:
         return talk
 
     async def _all_sent(self, plan: Plan) -> bool:
-        known = {one.name: one for one in await self._engine.store.publications(self.job.id) if one.state in RESTING}
+        known = {
+            publication.name: publication
+            for publication in await self._engine.store.publications(self.job.id)
+            if publication.state in RESTING
+        }
         return bool(plan.publishers) and all(
-            one.name in known and not self._stale(known[one.name], one) for one in plan.publishers
+            publisher.name in known and not self._stale(known[publisher.name], publisher)
+            for publisher in plan.publishers
         )
 
     def _stale(self, one: Publication, planned: PlannedPublisher) -> bool:
@@ -209,49 +218,55 @@ class JobRun:
     async def _send(self, plan: Plan, talk: Talk | None, made: Made) -> None:
         gone = await rework.gone(self._engine, self.job, made)
         publishing = Publishing(self._engine, self.job, talk, made, gone=gone)
-        planned = sorted(plan.publishers, key=lambda one: one.runs_last)
+        planned = sorted(plan.publishers, key=lambda publisher: publisher.runs_last)
         await publishing.allowed(planned)
         sent: list[Publication] = []
         receipts: dict[str, Receipt] = {}
         for last in (False, True):
             sent += await publishing.all(
-                [one for one in planned if one.runs_last is last], notice=False, receipts=receipts
+                [publisher for publisher in planned if publisher.runs_last is last], notice=False, receipts=receipts
             )
-            if any(one.state is PublicationState.PENDING for one in sent):
+            if any(publication.state is PublicationState.PENDING for publication in sent):
                 raise GivenBack
             if self._stop(sent, planned[: len(sent)]):
                 await self._stop_at(sent, planned[: len(sent)])
                 return
-            receipts = {one.name: one.receipt for one in sent if one.receipt is not None}
+            receipts = {
+                publication.name: publication.receipt for publication in sent if publication.receipt is not None
+            }
         self._engine.go_on()
         notices = await publishing.all(plan.notices, notice=True, receipts=receipts)
-        if any(one.state is PublicationState.PENDING for one in notices):
+        if any(notice.state is PublicationState.PENDING for notice in notices):
             raise GivenBack
-        if any(_waits(one) for one in notices):
+        if any(_waits(notice) for notice in notices):
             await self._wait_for(notices)
             return
         await rework.keep(self._engine, self.job, plan)
         await self._move(State.PUBLISHED, _shortcomings(sent, notices, rework.left_out(self.job, plan)))
 
     def _stop(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
-        short = [one for one, plan in zip(sent, planned, strict=True) if plan.required and self._short(one, plan)]
-        return bool(short) or any(_waits(one) for one in sent)
+        short = [
+            publication
+            for publication, plan in zip(sent, planned, strict=True)
+            if plan.required and self._short(publication, plan)
+        ]
+        return bool(short) or any(_waits(publication) for publication in sent)
 
     def _short(self, one: Publication, planned: PlannedPublisher) -> bool:
         return one.state is not PublicationState.DONE or self._stale(one, planned)
 
     async def _stop_at(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> None:
-        if any(_waits(one) for one in sent):
+        if any(_waits(publication) for publication in sent):
             await self._wait_for(sent)
             return
-        unsure = [one for one in sent if one.state is PublicationState.UNSURE]
-        short = [one for one, plan in zip(sent, planned, strict=True) if self._short(one, plan)]
-        reasons = " ".join(f"{one.name}: {one.reason}" for one in short if one.reason)
+        unsure = [publication for publication in sent if publication.state is PublicationState.UNSURE]
+        short = [publication for publication, plan in zip(sent, planned, strict=True) if self._short(publication, plan)]
+        reasons = " ".join(f"{publication.name}: {publication.reason}" for publication in short if publication.reason)
         await self._move(State.UNSURE if unsure else State.REFUSED, reasons)
 
     async def _wait_for(self, sent: list[Publication]) -> None:
-        waiting = [one for one in sent if _waits(one)]
-        first = min(waiting, key=lambda one: one.until or self._engine.now())
+        waiting = [publication for publication in sent if _waits(publication)]
+        first = min(waiting, key=lambda publication: publication.until or self._engine.now())
         await self._move(State.WAITING, f"{first.name}: {first.reason}", until=first.until)
 
     async def _again(self, fault: RetryLater) -> None:
@@ -287,8 +302,12 @@ def _waits(one: Publication) -> bool:
 
 
 def _shortcomings(sent: Sequence[Publication], notices: Sequence[Publication], left_out: Sequence[str]) -> str | None:
-    untold = [f"{one.name}: {one.reason}" for one in notices if one.state is not PublicationState.DONE]
-    unchanged = [f"{one.name}: {one.reason}" for one in sent if one.state is PublicationState.DONE and one.reason]
+    untold = [f"{notice.name}: {notice.reason}" for notice in notices if notice.state is not PublicationState.DONE]
+    unchanged = [
+        f"{publication.name}: {publication.reason}"
+        for publication in sent
+        if publication.state is PublicationState.DONE and publication.reason
+    ]
     unchanged += [f"{name}: it cannot replace what is out." for name in left_out]
     parts = (("not told", untold), ("not changed", unchanged))
     words = [f"{what}: {' '.join(sentences)}" for what, sentences in parts if sentences]

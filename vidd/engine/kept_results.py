@@ -38,7 +38,7 @@ class Edition:
     @property
     def artifacts(self) -> dict[str, Artifact]:
         """By role, a later step's in place of an earlier one's."""
-        return {one.role: one for record in self.steps for one in record.outcome.artifacts}
+        return {artifact.role: artifact for record in self.steps for artifact in record.outcome.artifacts}
 
 
 class Kept:
@@ -71,13 +71,13 @@ class Kept:
                 "settings": dict(settings),
                 "steps": [
                     {
-                        "name": one.name,
-                        "kind": one.kind,
-                        "fingerprint": one.fingerprint,
-                        "seconds": one.seconds,
-                        "outcome": outcome_to_json(one.outcome),
+                        "name": step.name,
+                        "kind": step.kind,
+                        "fingerprint": step.fingerprint,
+                        "seconds": step.seconds,
+                        "outcome": outcome_to_json(step.outcome),
                     }
-                    for one in steps
+                    for step in steps
                 ],
             }
             (part / _RECORD).write_text(json.dumps(record))
@@ -100,9 +100,14 @@ class Kept:
         record = json.loads((path / _RECORD).read_text())
         steps = [
             StepRecord(
-                job_id, one["name"], one["kind"], one["fingerprint"], outcome_from_json(one["outcome"]), one["seconds"]
+                job_id,
+                step["name"],
+                step["kind"],
+                step["fingerprint"],
+                outcome_from_json(step["outcome"]),
+                step["seconds"],
             )
-            for one in record["steps"]
+            for step in record["steps"]
         ]
         return Edition(int(path.name), path / _FILES, unstamp(record["until"]), record["settings"], steps)
 
@@ -163,18 +168,18 @@ def compare(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict
 
 def trees_of(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, set[str]]:
     """By role, the places of the files of each tree that is there."""
-    trees = {role: directory / one.path for role, one in artifacts.items() if one.tree is not None}
+    trees = {role: directory / artifact.path for role, artifact in artifacts.items() if artifact.tree is not None}
     return {role: {leaf.path for leaf in leaves(path)} for role, path in trees.items() if path.is_dir()}
 
 
 def _files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for one in [one for role, one in artifacts.items() if role != "source"]:
-        path = directory / one.path
-        if one.tree is not None and path.is_dir():
-            found |= {f"{one.path}/{leaf.path}": path / leaf.path for leaf in leaves(path)}
+    for artifact in [artifact for role, artifact in artifacts.items() if role != "source"]:
+        path = directory / artifact.path
+        if artifact.tree is not None and path.is_dir():
+            found |= {f"{artifact.path}/{leaf.path}": path / leaf.path for leaf in leaves(path)}
         elif path.is_file():
-            found[one.path] = path
+            found[artifact.path] = path
     return found
 
 

@@ -60,7 +60,7 @@ class Publishing:
         """Bring each as far as it goes now; returns them as they then stand."""
         if not planned:
             return []
-        known = {one.name: one for one in await self._engine.store.publications(self._job.id)}
+        known = {publication.name: publication for publication in await self._engine.store.publications(self._job.id)}
         replaced = await self._replaced()
         runs = [
             _Sender(
@@ -84,16 +84,22 @@ class Publishing:
     async def allowed(self, planned: Sequence[PlannedPublisher]) -> None:
         """Ask those who can say beforehand that they will not take it; raises what they say."""
         asked = [(plan, plan.allow) for plan in planned if plan.allow is not None]
-        known = {one.name: one for one in await self._engine.store.publications(self._job.id)} if asked else {}
+        known = (
+            {publication.name: publication for publication in await self._engine.store.publications(self._job.id)}
+            if asked
+            else {}
+        )
 
         async def nothing(_token: Mapping[str, Any]) -> None:
             """Nothing goes out."""
 
         for plan, allow in asked:
-            one = known.get(plan.name) or Publication(self._job.id, plan.name, plan.kind, changed=self._engine.now())
+            publication = known.get(plan.name) or Publication(
+                self._job.id, plan.name, plan.kind, changed=self._engine.now()
+            )
             await allow(
                 PublishContext(
-                    publication=one,
+                    publication=publication,
                     progress=lambda *_: None,
                     checkpoint=nothing,
                     sent=nothing,
@@ -104,7 +110,7 @@ class Publishing:
     async def _replaced(self) -> dict[str, Receipt]:
         other = self._job.facts.get(REPLACES)
         known = await self._engine.store.publications(str(other)) if other else []
-        return {one.name: one.receipt for one in known if one.receipt is not None}
+        return {publication.name: publication.receipt for publication in known if publication.receipt is not None}
 
     def _parcel_fields(self, receipts: Mapping[str, Receipt]) -> dict[str, Any]:
         return {

@@ -43,11 +43,19 @@ def tells_retraction(one: Publication) -> bool:
 
 async def tell(engine: EngineContext, job: Job, plan: Plan, talk: Talk | None) -> list[Publication]:
     """Tell that it was taken back, exactly once as any notice, to those who were told that it is out."""
-    known = {one.name: one for one in await engine.store.publications(job.id)}
+    known = {publication.name: publication for publication in await engine.store.publications(job.id)}
     # One that was begun may have arrived.
-    meant = [one for one in plan.notices if one.tells_retraction and one.name in known and known[one.name].begun]
-    told = [replace(one, name=retraction_of(one.name), amend=None) for one in meant]
-    receipts = {one.name: one.receipt for one in known.values() if one.receipt is not None and not one.notice}
+    meant = [
+        notice
+        for notice in plan.notices
+        if notice.tells_retraction and notice.name in known and known[notice.name].begun
+    ]
+    told = [replace(notice, name=retraction_of(notice.name), amend=None) for notice in meant]
+    receipts = {
+        publication.name: publication.receipt
+        for publication in known.values()
+        if publication.receipt is not None and not publication.notice
+    }
     made = Made()
     for record in await engine.store.steps(job.id):
         made.facts.update(record.outcome.facts)
@@ -68,33 +76,33 @@ async def take_back(
     engine: EngineContext, job: Job, plan: Plan, talk: Talk | None, *, but: Sequence[Publication]
 ) -> TakenBack:
     """Take back every publication that has a receipt; one whose address `but` has too was replaced in its place."""
-    stays = {one.receipt.url for one in but if one.receipt is not None}
+    stays = {publication.receipt.url for publication in but if publication.receipt is not None}
     outcome = TakenBack([], [])
-    planned = {one.name: one for one in plan.publishers}
-    for one in await engine.store.publications(job.id):
-        if one.notice or one.state not in {
+    planned = {publisher.name: publisher for publisher in plan.publishers}
+    for publication in await engine.store.publications(job.id):
+        if publication.notice or publication.state not in {
             PublicationState.DONE,
             PublicationState.UNSURE,
             PublicationState.STARTED,
             PublicationState.SENT,
         }:
             continue
-        if one.state is not PublicationState.DONE:
-            outcome.failed.append(f"{one.name} is {one.state}: resolve it first.")
-        elif one.receipt is not None and one.receipt.url in stays:
-            await _settle(engine, job, one, "It was replaced in its place.")
+        if publication.state is not PublicationState.DONE:
+            outcome.failed.append(f"{publication.name} is {publication.state}: resolve it first.")
+        elif publication.receipt is not None and publication.receipt.url in stays:
+            await _settle(engine, job, publication, "It was replaced in its place.")
         else:
-            await _one(engine, planned.get(one.name), _context(engine, job, one, talk), outcome)
+            await _one(engine, planned.get(publication.name), _context(engine, job, publication, talk), outcome)
     return outcome
 
 
 async def _one(
     engine: EngineContext, plan: PlannedPublisher | None, context: PublishContext, outcome: TakenBack
 ) -> None:
-    job, one = context.job, context.publication
+    job, publication = context.job, context.publication
     if plan is None or plan.retract is None:
-        where = f": it is at {one.receipt.url}" if one.receipt and one.receipt.url else ""
-        outcome.failed.append(f"{one.name} cannot be taken back by vidd{where}.")
+        where = f": it is at {publication.receipt.url}" if publication.receipt and publication.receipt.url else ""
+        outcome.failed.append(f"{publication.name} cannot be taken back by vidd{where}.")
         return
     try:
         async with engine.slots.hold(plan.pool, job.priority):
@@ -104,11 +112,11 @@ async def _one(
     except OutcomeUnknown as fault:
         outcome.again = RetryLater(fault.sentence)
     except Refused as fault:
-        outcome.failed.append(f"{one.name}: {fault.sentence}")
+        outcome.failed.append(f"{publication.name}: {fault.sentence}")
     else:
-        _log.info("taken back", job=job.id, what=one.name, outcome=sentence)
+        _log.info("taken back", job=job.id, what=publication.name, outcome=sentence)
         outcome.done.append(sentence)
-        await _settle(engine, job, one, sentence)
+        await _settle(engine, job, publication, sentence)
 
 
 async def _settle(engine: EngineContext, job: Job, one: Publication, sentence: str) -> None:

@@ -84,7 +84,7 @@ async def keep(engine: EngineContext, job: Job, plan: Plan) -> None:
     if plan.keep is None:
         return
     steps = await engine.store.steps(job.id)
-    fetched = [one.path for step in steps if step.kind == _FETCH for one in step.outcome.artifacts]
+    fetched = [artifact.path for step in steps if step.kind == _FETCH for artifact in step.outcome.artifacts]
     wanted = "source" in set(_texts([row["options"] for row in job.settings.get("publish", ())]))
     await asyncio.to_thread(
         kept_of(engine).keep,
@@ -102,11 +102,11 @@ def left_out(job: Job, plan: Plan) -> list[str]:
     """The publishers that cannot bring what is out up to the files of a rework that changed some."""
     changes = rework_of(job).get("compared", {})
     some = any(changes.get(what, 1) for what in ("added", "changed", "removed")) and edition_of(job) > 1
-    return [one.name for one in plan.publishers if some and one.replace_files is None]
+    return [publisher.name for publisher in plan.publishers if some and publisher.replace_files is None]
 
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
-        yield from _texts(each)
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        yield from _texts(item)

@@ -41,7 +41,7 @@ class RowRequests:
     ) -> None:
         self._engine, self._runner, self._intake, self._commands = engine, runner, intake, commands
         self._pipeline, self._programme = pipeline, plan.programme or ""
-        self._amends = any(one.amend for one in plan.publishers)
+        self._amends = any(publisher.amend for publisher in plan.publishers)
         self._seen: dict[str, Talk] = {}
         self._moved: set[str] = set()
         self._unread = True
@@ -176,9 +176,11 @@ class RowRequests:
 
     async def _amend(self, talk: Talk, out: Job) -> None:
         known = await self._engine.store.publications(out.id)
-        amendable = {one.name for one in self._engine.resolve(out.settings).publishers if one.amend}
+        amendable = {publisher.name for publisher in self._engine.resolve(out.settings).publishers if publisher.amend}
         if any(
-            one.state is PublicationState.DONE and one.name in amendable and one.revision != revision_for(out, talk)
-            for one in known
+            publication.state is PublicationState.DONE
+            and publication.name in amendable
+            and publication.revision != revision_for(out, talk)
+            for publication in known
         ):
             await self._runner.requeue(out, "The words of its row in the programme changed.")

@@ -17,7 +17,7 @@ _JOBS = 20
 
 def _foremost(known: Sequence[TalkStatus]) -> list[TalkStatus]:
     """The newest job speaks for its talk, but a talk that is out stays published whatever comes after it."""
-    published = [one for one in known if one.status is Status.PUBLISHED]
+    published = [talk_status for talk_status in known if talk_status.status is Status.PUBLISHED]
     return [*published, *known][:1]
 
 
@@ -60,5 +60,5 @@ class RowSync:
         for talk in talks:
             newest = await self._engine.store.jobs(pipeline=self._pipeline, talk=talk, limit=_JOBS)
             known = [standing_of(job, await self._engine.store.publications(job.id)) for job in newest]
-            standings += _foremost([one for one in known if one is not None])
+            standings += _foremost([talk_status for talk_status in known if talk_status is not None])
         await self._follow(standings, self._engine.tools)

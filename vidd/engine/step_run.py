@@ -28,7 +28,7 @@ class Made:
 
     def add(self, outcome: Outcome) -> None:
         """A later step's file of a role takes the place of an earlier one's."""
-        self.artifacts.update({one.role: one for one in outcome.artifacts})
+        self.artifacts.update({artifact.role: artifact for artifact in outcome.artifacts})
         self.facts.update(outcome.facts)
 
 
@@ -73,8 +73,8 @@ def _ahead(job: Job, plan: Plan) -> set[str]:
 
 
 def _same(old: Outcome, new: Outcome) -> bool:
-    return [(one.role, one.path, one.size) for one in old.artifacts] == [
-        (one.role, one.path, one.size) for one in new.artifacts
+    return [(artifact.role, artifact.path, artifact.size) for artifact in old.artifacts] == [
+        (artifact.role, artifact.path, artifact.size) for artifact in new.artifacts
     ]
 
 

@@ -25,12 +25,12 @@ class Workspace:
 
     async def has(self, job_id: str, artifacts: Iterable[Artifact]) -> bool:
         """Whether these files are still there in their full size, and these trees with all their files."""
-        for one in artifacts:
-            path = self.root / job_id / one.path
-            if one.tree is not None:
-                if not await asyncio.to_thread(is_there, path, one):
+        for artifact in artifacts:
+            path = self.root / job_id / artifact.path
+            if artifact.tree is not None:
+                if not await asyncio.to_thread(is_there, path, artifact):
                     return False
-            elif not path.is_file() or path.stat().st_size != one.size:
+            elif not path.is_file() or path.stat().st_size != artifact.size:
                 return False
         return True
 

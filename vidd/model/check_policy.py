@@ -60,7 +60,7 @@ def policy_of(settings: Mapping[str, Any], step: str) -> Policy:
     """The policy of a step in a job's settings: its own, else its pipeline's, else the usual."""
     own = next((row.get("check") for row in settings.get("steps", ()) if row["name"] == step), None)
     chosen = own or settings.get("check") or {}
-    known = {one.name for one in fields(Policy)}
+    known = {field.name for field in fields(Policy)}
     return Policy(**{name: value for name, value in chosen.items() if name in known})
 
 
@@ -80,7 +80,7 @@ def findings(record: Mapping[str, Any], policy: Policy) -> tuple[Finding, ...]:
         )
         for sentence in sentences
     ]
-    return tuple(sorted(found, key=lambda one: ("refuse", "hold", "note").index(one.does)))
+    return tuple(sorted(found, key=lambda finding: ("refuse", "hold", "note").index(finding.does)))
 
 
 def _first(record: Mapping[str, Any], name: str) -> Any:
@@ -91,9 +91,12 @@ def _long(
     record: Mapping[str, Any], stretches: Sequence[Sequence[float]], least: float, sentence: str
 ) -> Iterator[str]:
     least = min(least, _NEARLY_ALL * record.get("duration", least))
-    long = sorted((one for one in stretches if one[1] - one[0] >= least), key=lambda one: one[0] - one[1])
+    long = sorted(
+        (stretch for stretch in stretches if stretch[1] - stretch[0] >= least),
+        key=lambda stretch: stretch[0] - stretch[1],
+    )
     if long:
-        shown = sorted(long[:_MOST_PLACES], key=lambda one: one[0])
+        shown = sorted(long[:_MOST_PLACES], key=lambda stretch: stretch[0])
         places = ", ".join(f"from {clock(first)} to {clock(last)} ({lasting(last - first)})" for first, last in shown)
         more = f" and {len(long) - len(shown)} times more" if len(long) > len(shown) else ""
         yield sentence.format(places + more)

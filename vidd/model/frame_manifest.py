@@ -46,7 +46,7 @@ class Sample:
 def grouped(lines: Iterable[str]) -> Iterator[list[Sample]]:
     """The frames of each task, of a manifest's lines."""
     samples = (Sample.from_json(json.loads(line)) for line in lines)
-    for _, rows in groupby(samples, key=lambda one: one.task):
+    for _, rows in groupby(samples, key=lambda sample: sample.task):
         yield list(rows)
 
 
@@ -85,7 +85,7 @@ class TaskList:
     @property
     def frames(self) -> int:
         """How many frames all tasks have."""
-        return sum(one.frames for one in self.tasks)
+        return sum(task.frames for task in self.tasks)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -94,7 +94,7 @@ class TaskList:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TaskList:
         """The opposite of `to_json`."""
-        tasks = [Task(**one) for one in data["tasks"]]
+        tasks = [Task(**task) for task in data["tasks"]]
         return cls(**{**data, "time_base": Fraction(data["time_base"]), "tasks": tasks})
 
 

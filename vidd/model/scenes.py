@@ -52,9 +52,9 @@ def snapped(cuts: Sequence[int], keyframes: Sequence[int]) -> list[int]:
     found = []
     for cut in cuts:
         at = bisect_left(keyframes, cut)
-        near = [one for one in keyframes[max(0, at - 1) : at + 1] if one > 0]
+        near = [keyframe for keyframe in keyframes[max(0, at - 1) : at + 1] if keyframe > 0]
         if near:
-            found.append(min(near, key=lambda one: (abs(one - cut), one)))
+            found.append(min(near, key=lambda keyframe: (abs(keyframe - cut), keyframe)))
     return sorted(set(found))
 
 

@@ -29,8 +29,12 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "facts": dict(outcome.facts),
         "artifacts": [
-            {**asdict(one), "media": one.media.to_json() if one.media else None, "facts": dict(one.facts)}
-            for one in outcome.artifacts
+            {
+                **asdict(artifact),
+                "media": artifact.media.to_json() if artifact.media else None,
+                "facts": dict(artifact.facts),
+            }
+            for artifact in outcome.artifacts
         ],
     }
 
@@ -39,7 +43,7 @@ def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
     """The opposite of `outcome_to_json`."""
     return Outcome(
         facts=data["facts"],
-        artifacts=tuple(_artifact_from_json(one) for one in data["artifacts"]),
+        artifacts=tuple(_artifact_from_json(artifact) for artifact in data["artifacts"]),
     )
 
 
@@ -66,5 +70,5 @@ def talk_to_json(talk: Talk) -> dict[str, Any]:
 
 def talk_from_json(data: Mapping[str, Any]) -> Talk:
     """The opposite of `talk_to_json`."""
-    speakers = tuple(Speaker(**one) for one in data["speakers"])
+    speakers = tuple(Speaker(**speaker) for speaker in data["speakers"])
     return Talk(**{**data, "speakers": speakers, "keywords": tuple(data.get("keywords", ()))})

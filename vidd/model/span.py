@@ -77,5 +77,5 @@ def _texts(value: Any) -> Iterator[str]:
         for each in value.values():
             yield from _texts(each)
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _texts(each)
+        for item in value:
+            yield from _texts(item)

@@ -55,7 +55,7 @@ class Talk:
 def revision_of(talk: Talk) -> str:
     """What stands for the words that are published with a talk: another one means that they must be amended."""
     said = (talk.title, talk.description, talk.stage, talk.channel, talk.keywords, talk.private)
-    heard = tuple((one.name, one.email) for one in talk.speakers)
+    heard = tuple((speaker.name, speaker.email) for speaker in talk.speakers)
     return hashlib.sha256(repr((said, heard)).encode(errors="replace")).hexdigest()[:16]
 
 

@@ -31,14 +31,18 @@ def standing_of(job: Job, publications: Sequence[Publication]) -> TalkStatus | N
     """
     if job.talk is None:
         return None
-    sent = [one for one in publications if not one.notice]
-    back = [one for one in sent if one.state is PublicationState.RETRACTED]
+    sent = [publication for publication in publications if not publication.notice]
+    back = [publication for publication in sent if publication.state is PublicationState.RETRACTED]
     if back and (job.state is State.CANCELLED or back == sent):
         return TalkStatus(job.talk, Status.RETRACTED, "")
     if job.state not in _WORDS:
         return None
-    links = {one.name: one.receipt.url for one in sent if one.receipt and one.receipt.url}
-    if sent and all(one.state is PublicationState.DONE for one in sent):
+    links = {
+        publication.name: publication.receipt.url
+        for publication in sent
+        if publication.receipt and publication.receipt.url
+    }
+    if sent and all(publication.state is PublicationState.DONE for publication in sent):
         status = Status.PUBLISHED
     elif sent and job.state in {State.READY, State.WORKING, State.WAITING}:
         status = Status.PROCESSED

@@ -132,7 +132,7 @@ def outlook(
         elif step_entry(row["kind"]).always_rerun:
             why = "it makes words only"
         steps.append({"name": row["name"], "kind": row["kind"], "runs": why is not None, "why": why})
-    runs = {one["name"] for one in steps if one["runs"]}
+    runs = {step["name"] for step in steps if step["runs"]}
     return {
         "from": first,
         "of": of,

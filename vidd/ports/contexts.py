@@ -163,18 +163,18 @@ class PublishContext:
                 raise Refused(f"There is no {missing[0]!r} to publish: the steps made {', '.join(self.artifacts)}.")
             chosen = [self.artifacts[role] for role in roles]
         else:
-            welcome = {role: one for role, one in self.artifacts.items() if trees or one.tree is None}
-            chosen = [one for role, one in welcome.items() if role != "source"] or list(welcome.values())
-        for one in chosen:
-            _refuse_part(one)
+            welcome = {role: artifact for role, artifact in self.artifacts.items() if trees or artifact.tree is None}
+            chosen = [artifact for role, artifact in welcome.items() if role != "source"] or list(welcome.values())
+        for artifact in chosen:
+            _refuse_part(artifact)
             if not trees:
-                _refuse_tree(one, "publisher")
+                _refuse_tree(artifact, "publisher")
         return chosen
 
     @property
     def link(self) -> str | None:
         """Where the published thing can be seen: the first receipt's address."""
-        return next((one.url for one in self.receipts.values() if one.url), None)
+        return next((receipt.url for receipt in self.receipts.values() if receipt.url), None)
 
 
 def _refuse_part(artifact: Artifact) -> None:
