@@ -98,7 +98,7 @@ class RecordingSourceContext:
         self.ups = 0
         self.changed = asyncio.Condition()
         self.idle = asyncio.Event()
-        self.turn = asyncio.Lock()
+        self.lock = asyncio.Lock()
         self.refuse = None
 
     async def _tell(self):

@@ -232,7 +232,7 @@ class Engine:
             resolve=lambda _settings: self.plan,
             observe=self.observe,
             retry=retry or RetryRule(attempts=3, first=10, jitter=0),
-            ask_source=self.asked.append,
+            wake_source=self.asked.append,
         )
         self.intake = Intake(self.store, self.queue, {"talks": settings}, self.clock, self.observe)
         self.runner = Runner(self.context, self.queue, at_once)

@@ -25,13 +25,13 @@ from peers.receivers import SLACK, Receivers
 from peers.smtpd import Post, smtp_server
 from peers.youtube import YouTube
 from pymongo import MongoClient
+from vidd.integrations.webhook.receiver import Account as Receiver
 
 from vidd.files.tree import tree_artifact
 from vidd.integrations.aws.account import client
 from vidd.integrations.facebook.api import Account as FacebookAccount
 from vidd.integrations.mail.account import Account as MailAccount
 from vidd.integrations.pcloud.api import Account as CloudAccount
-from vidd.integrations.webhook.receiver import Account as Receiver
 from vidd.integrations.youtube.api import Account as Channel
 from vidd.model.frame_manifest import Sample, Task, TaskList
 from vidd.model.job import Job

@@ -19,7 +19,7 @@ from peers.servers import ministack
 from vidd.engine.context import EngineContext
 from vidd.engine.publication_run import Publishing
 from vidd.engine.slots import Slots
-from vidd.engine.step_run import Made
+from vidd.engine.step_run import StepResults
 from vidd.engine.workspace import Workspace
 from vidd.model.publication import PublicationState
 from vidd.model.retry import RetryRule
@@ -88,10 +88,10 @@ class Daemon:
         return replace(planned, publish=publish, reconcile=reconcile)
 
     async def attempt(self):
-        results = Made(dict(self.case.artifacts), dict(self.case.facts))
+        results = StepResults(dict(self.case.artifacts), dict(self.case.facts))
         publishing = Publishing(self.engine, self.case.job, TALK, results)
         async with asyncio.timeout(DEADLINE):
-            [publication] = await publishing.all([self.planned()], notice=False, receipts=self.case.receipts)
+            [publication] = await publishing.run_all([self.planned()], notice=False, receipts=self.case.receipts)
         return publication
 
     async def run(self):

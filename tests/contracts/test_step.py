@@ -10,7 +10,6 @@ from builders.mongodb import account, mongodb
 from contracts.step_cases import CASES
 from peers.servers import ministack
 
-from vidd.media.probe.client import close_probers
 from vidd.pipelines.registry import STEPS, model_of, step_entry, step_module
 from vidd.ports.kinds import RevalidatesOutcome
 
@@ -22,12 +21,6 @@ DEADLINE = 120.0
 def aws():
     with ministack() as url:
         yield url
-
-
-@pytest.fixture(autouse=True)
-async def _probers_ended():
-    yield
-    await close_probers()
 
 
 @pytest.fixture(params=CASES)
@@ -103,3 +96,5 @@ async def test_one_that_is_cut_off_and_run_again_gives_the_same_outcome(case, tm
     assert described(outcome, disturbed.directory) == wanted
     assert names(disturbed.directory) == names(undisturbed.directory)
     assert is_valid(case, disturbed, outcome)
+    for context in (undisturbed, disturbed):
+        await context.tools.shared.close()

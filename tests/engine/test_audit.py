@@ -1,6 +1,6 @@
 from builders.engine import arrival, job
 
-from vidd.engine.audit import compare
+from vidd.engine.audit import compare_with_jobs
 from vidd.engine.intake import key_of
 from vidd.model.job import State
 from vidd.ports import Listed
@@ -17,7 +17,7 @@ def its_job(thing, state, job_id="j", **changes):
 
 
 def audited(*listed, jobs=()):
-    return compare("uploads", "cms", "cms", listed, jobs)
+    return compare_with_jobs("uploads", "cms", "cms", listed, jobs)
 
 
 def test_everything_that_is_there_and_published_once_is_well():

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 from builders.engine import Engine, FakePublisher, FakeStep
 
-from vidd.engine.kept_results import Kept
+from vidd.engine.kept_results import KeptResults
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
-from vidd.files.tree import leaves, tree_artifact
+from vidd.files.tree import list_files, tree_artifact
 from vidd.model.job import IllegalMove, State
 from vidd.model.media import Artifact, Outcome
 from vidd.model.publication import PublicationState, Receipt
@@ -39,7 +39,9 @@ class Analysis(FakeStep):
         if result is not None:
             await result(context)
         for name in (
-            [leaf.path for leaf in leaves(context.directory / "out")] if (context.directory / "out").exists() else []
+            [leaf.path for leaf in list_files(context.directory / "out")]
+            if (context.directory / "out").exists()
+            else []
         ):
             (context.directory / "out" / name).unlink()
         for name, text in self.files.items():
@@ -63,7 +65,7 @@ class Far(FakePublisher):
 
     def mirror(self, context):
         root = context.directory / context.artifacts["results"].path
-        files = {leaf.path: (root / leaf.path).read_text() for leaf in leaves(root)}
+        files = {leaf.path: (root / leaf.path).read_text() for leaf in list_files(root)}
         self.moved.append(
             sorted(name for name in files.keys() | self.there.keys() if files.get(name) != self.there.get(name))
         )
@@ -318,7 +320,7 @@ async def test_without_kept_results_all_steps_run_and_nothing_can_be_undone(tmp_
 async def test_what_was_kept_long_enough_goes_but_not_under_a_job_that_works_on_it(tmp_path):
     async with Lab(tmp_path, keep=DAY) as lab:
         job = await lab.published()
-        kept = Kept(tmp_path / "kept")
+        kept = KeptResults(tmp_path / "kept")
         now = lab.engine.clock.now()
         assert [one.number for one in kept.editions(job.id)] == [1]
         lab.engine.clock.forward(DAY + 1)

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from vidd.engine.slots import Slot, Slots
+from vidd.engine.slots import Pool, Slots
 
 
 async def test_no_more_than_the_limit_hold_a_slot():
@@ -19,49 +19,49 @@ async def test_no_more_than_the_limit_hold_a_slot():
     async with asyncio.timeout(5):
         await asyncio.gather(*(one() for _ in range(10)))
     assert most == 2
-    assert slots.named["encodes"].taken == 0
+    assert slots.pools["encodes"].used == 0
 
 
 async def test_the_most_urgent_waiter_is_next_and_equals_keep_their_order():
-    slot, order = Slot(1), []
-    await slot.take(0)
+    slot, order = Pool(1), []
+    await slot.acquire(0)
 
     async def one(name, priority):
-        await slot.take(priority)
+        await slot.acquire(priority)
         order.append(name)
-        slot.give_back()
+        slot.release()
 
     tasks = [asyncio.create_task(one(name, priority)) for name, priority in (("a", 0), ("b", 5), ("c", 0), ("d", 5))]
     await asyncio.sleep(0)
     assert slot.waiting == 4
-    slot.give_back()
+    slot.release()
     async with asyncio.timeout(5):
         await asyncio.gather(*tasks)
     assert order == ["b", "d", "a", "c"]
 
 
 async def test_a_waiter_that_is_cancelled_takes_no_place():
-    slot = Slot(1)
-    await slot.take(0)
-    waiter = asyncio.create_task(slot.take(0))
+    slot = Pool(1)
+    await slot.acquire(0)
+    waiter = asyncio.create_task(slot.acquire(0))
     await asyncio.sleep(0)
     # Given a place and cancelled in the same turn of the loop: the place must come back.
-    slot.give_back()
+    slot.release()
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
-    assert slot.taken == 0
+    assert slot.used == 0
 
 
 async def test_more_places_let_waiters_in_at_once():
     slots = Slots({"mails": 1})
-    await slots.named["mails"].take(0)
-    waiter = asyncio.create_task(slots.named["mails"].take(0))
+    await slots.pools["mails"].acquire(0)
+    waiter = asyncio.create_task(slots.pools["mails"].acquire(0))
     await asyncio.sleep(0)
     slots.resize({"mails": 2})
     async with asyncio.timeout(5):
         await waiter
-    assert slots.named["mails"].taken == 2
+    assert slots.pools["mails"].used == 2
 
 
 async def test_work_without_a_limit_needs_no_place():

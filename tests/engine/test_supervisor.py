@@ -30,7 +30,7 @@ async def kept(watcher):
     clock, events = HeldClock(), []
     watchers = Watchers(clock, events.append)
     watchers.add("in", "folder")
-    return watchers, clock, asyncio.create_task(watchers.keep("in", watcher.watch))
+    return watchers, clock, asyncio.create_task(watchers.keep_running("in", watcher.watch))
 
 
 async def test_a_fallen_watcher_shows_why_and_is_started_again():
@@ -69,7 +69,7 @@ async def test_a_defect_in_one_watcher_names_itself_and_ends_no_other():
     tasks = []
     for name, one in (("broken", broken), ("sound", sound)):
         watchers.add(name, "folder")
-        tasks.append(asyncio.create_task(watchers.keep(name, one.watch)))
+        tasks.append(asyncio.create_task(watchers.keep_running(name, one.watch)))
     await broken.starts()
     await sound.starts()
     watchers.mark("sound", up=True, reason=None)

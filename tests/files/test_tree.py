@@ -7,7 +7,7 @@ from builders.engine import job
 
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
-from vidd.files.tree import Leaf, describe, is_there, leaves, tree_artifact
+from vidd.files.tree import TreeFile, describe, is_unchanged, list_files, tree_artifact
 from vidd.model.media import Artifact, Outcome, Tree
 from vidd.model.serialization import outcome_from_json, outcome_to_json
 
@@ -23,8 +23,8 @@ def fill(root, **files):
 def test_the_files_of_a_tree_are_found_by_path_and_empty_directories_do_not_count(tmp_path):
     fill(tmp_path / "out", body__scene_000__b_json="22", body__a_json="1", index_json="333")
     (tmp_path / "out/empty/within").mkdir(parents=True)
-    assert leaves(tmp_path / "out") == [
-        Leaf("body/a.json", 1), Leaf("body/scene_000/b.json", 2), Leaf("index.json", 3),
+    assert list_files(tmp_path / "out") == [
+        TreeFile("body/a.json", 1), TreeFile("body/scene_000/b.json", 2), TreeFile("index.json", 3),
     ]  # fmt: skip
 
 
@@ -35,10 +35,12 @@ def test_an_artifact_of_a_tree_says_how_many_files_and_bytes_there_are(tmp_path)
 
 
 def test_the_description_does_not_depend_on_the_order_and_cannot_be_forged_by_names():
-    a, b = Leaf("a", 1), Leaf("b", 2)
+    a, b = TreeFile("a", 1), TreeFile("b", 2)
     assert describe([a, b]) == describe([b, a])
-    assert describe([a, b]) != describe([Leaf("a\n2 b", 1)])
-    assert describe([Leaf("a", 1), Leaf("b", 2)]).digest != describe([Leaf("a", 2), Leaf("b", 1)]).digest
+    assert describe([a, b]) != describe([TreeFile("a\n2 b", 1)])
+    assert (
+        describe([TreeFile("a", 1), TreeFile("b", 2)]).digest != describe([TreeFile("a", 2), TreeFile("b", 1)]).digest
+    )
 
 
 @pytest.mark.parametrize("harm", ["removed", "longer", "renamed", "one more", "no directory"])
@@ -66,18 +68,18 @@ def test_a_link_out_of_the_tree_is_refused_by_name_and_not_followed(tmp_path):
     (tmp_path / "secret").write_text("x")
     (tmp_path / "out/link.json").symlink_to(tmp_path / "secret")
     with pytest.raises(Refused, match=r"'link\.json' below out is no regular file"):
-        leaves(tmp_path / "out")
+        list_files(tmp_path / "out")
     (tmp_path / "out/link.json").unlink()
     made = tree_artifact("annotations", tmp_path, "out")
     (tmp_path / "out/up").symlink_to(tmp_path)
-    assert not is_there(tmp_path / "out", made)
+    assert not is_unchanged(tmp_path / "out", made)
 
 
 def test_a_name_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / os.fsdecode(b"bad\xff.json")).touch()
     with pytest.raises(Refused, match=r"no UTF-8 text"):
-        leaves(tmp_path / "out")
+        list_files(tmp_path / "out")
 
 
 def test_a_recorded_tree_comes_back_as_it_was_and_records_of_before_have_none():
@@ -98,10 +100,10 @@ def a_desk(tmp_path):
 
 def test_a_publisher_that_takes_no_trees_is_given_none_and_told_where_one_is_named(tmp_path):
     desk = a_desk(tmp_path)
-    assert [one.role for one in desk.context.chosen([])] == ["source"]
+    assert [one.role for one in desk.context.choose([])] == ["source"]
     with pytest.raises(Refused, match="'annotations' is a directory of 1 files, and this publisher works on one file"):
-        desk.context.chosen(["annotations"])
-    assert [one.role for one in desk.context.chosen([], trees=True)] == ["annotations"]
+        desk.context.choose(["annotations"])
+    assert [one.role for one in desk.context.choose([], trees=True)] == ["annotations"]
 
 
 def test_a_step_gets_the_directory_of_a_tree_and_the_file_of_a_file_and_not_the_other(tmp_path):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from vidd.model.check_policy import Policy, clock, findings, lasting, policy_of, summary
+from vidd.model.check_policy import Policy, describe_file, duration_in_words, findings, policy_of, time_in_words
 from vidd.model.media import Artifact, Audio, Media, Video
 
 NOTHING = {"duration": 600.0, "black": [], "frozen": [], "silent": [[]], "loudness": [None], "offset": []}
@@ -98,27 +98,27 @@ def test_a_checked_file_is_summed_up_in_a_line():
     at = [{"at": 1.0, "sound": 0.002, "picture": 0.0}]
     record = {"pictures": 1562, "offset": at, "joins": [{}, {}], "loudness": [{"integrated": -23.0, "peak": -3.1}]}
     one = Artifact("talk", "talk.mp4", 12_000_000, media=media, facts={"check": record})
-    assert summary(one) == (
+    assert describe_file(one) == (
         "1:02, h264 1280x720, 25 pictures/s, 1562 pictures, aac -23.0 LUFS, peak -3.1 dBFS, in sync to 2 ms,"
         " 2 joins decode, 12.0 MB"
     )
     silent = replace(one, media=replace(media, audio=()), facts={"check": {}})
-    assert summary(silent) == "1:02, h264 1280x720, 25 pictures/s, no sound, 12.0 MB"
-    assert summary(Artifact("words", "words.json", 1000)) == "1.0 kB"
+    assert describe_file(silent) == "1:02, h264 1280x720, 25 pictures/s, no sound, 12.0 MB"
+    assert describe_file(Artifact("words", "words.json", 1000)) == "1.0 kB"
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0, "0:00"), (2.44, "0:02.4"), (59.96, "1:00"), (62.5, "1:02"), (3725, "1:02:05")]
 )
 def test_a_time_in_a_file_is_said_as_players_do(seconds, words):
-    assert clock(seconds) == words
+    assert time_in_words(seconds) == words
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.52, "0.52 s"), (8, "8 s"), (60, "1 min"), (200, "3 min 20 s"), (7530, "2 h 5 min")]
 )
 def test_a_length_is_said_in_words(seconds, words):
-    assert lasting(seconds) == words
+    assert duration_in_words(seconds) == words
 
 
 def test_a_file_without_a_sound_track_is_a_finding_and_by_itself_holds_nobody_up():

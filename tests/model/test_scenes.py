@@ -1,14 +1,14 @@
 import pytest
 
-from vidd.model.scenes import Scene, fault_of, scenes_of, snapped
+from vidd.model.scenes import Scene, coverage_fault, snap_to_keyframes, split_scenes
 
 
 def ranges(cuts, frames, shortest=1):
-    return [(one.start, one.end) for one in scenes_of(cuts, frames, shortest)]
+    return [(one.start, one.end) for one in split_scenes(cuts, frames, shortest)]
 
 
 def test_a_video_without_a_cut_is_one_scene_with_the_number_0():
-    (scene,) = scenes_of([], 75, 10)
+    (scene,) = split_scenes([], 75, 10)
     assert (scene.name, scene.to_json()) == ("scene_000", {"scene_no": 0, "start_frame": 0, "end_frame": 74})
 
 
@@ -26,15 +26,15 @@ def test_a_video_without_a_cut_is_one_scene_with_the_number_0():
 )
 def test_scenes_cover_all_pictures_and_none_is_too_short(cuts, shortest, expected):
     assert ranges(cuts, 75, shortest) == expected
-    assert fault_of(scenes_of(cuts, 75, shortest), 75) is None
+    assert coverage_fault(split_scenes(cuts, 75, shortest), 75) is None
 
 
 def test_cuts_go_to_the_nearest_keyframe_and_not_to_the_first_picture():
     keyframes = [0, 12, 24, 36, 48, 60]
-    assert snapped([30, 50], keyframes) == [24, 48]
-    assert snapped([31, 49, 50], keyframes) == [36, 48]
-    assert snapped([3, 74], keyframes) == [12, 60]
-    assert snapped([30], [0]) == []
+    assert snap_to_keyframes([30, 50], keyframes) == [24, 48]
+    assert snap_to_keyframes([31, 49, 50], keyframes) == [36, 48]
+    assert snap_to_keyframes([3, 74], keyframes) == [12, 60]
+    assert snap_to_keyframes([30], [0]) == []
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_cuts_go_to_the_nearest_keyframe_and_not_to_the_first_picture():
     ],
 )
 def test_a_hole_an_overlap_and_an_early_end_are_found(scenes, fault):
-    assert fault in fault_of(scenes, 75)
+    assert fault in coverage_fault(scenes, 75)

@@ -4,7 +4,7 @@ import pytest
 
 from vidd.errors import Refused
 from vidd.pipelines.resolve import resolve
-from vidd.pipelines.rework_settings import outlook, reworked
+from vidd.pipelines.rework_settings import apply_rework, describe_rework
 from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import read_settings
 
@@ -40,7 +40,7 @@ def settings(tmp_path):
 
 
 def ask(settings, *, edition=2, step=None, changes=None, extra=()):
-    return reworked(settings, "cms", edition, step=step, changes=changes or {}, extra=extra)
+    return apply_rework(settings, "cms", edition, step=step, changes=changes or {}, extra=extra)
 
 
 def fingerprints(settings):
@@ -119,7 +119,7 @@ def test_what_cannot_be_is_one_sentence_with_every_fault(settings, asked, senten
 
 def test_the_outlook_says_what_runs_what_may_change_and_what_becomes_of_it(settings):
     made, first = ask(settings, step="mesh")
-    told = outlook(
+    told = describe_rework(
         made, first, 1, {"analyse": [{"role": "poses"}], "mesh": [{"role": "body"}], "fetch": [{"role": "source"}]}
     )
     assert {one["name"]: one["why"] for one in told["steps"]} == {
@@ -129,7 +129,7 @@ def test_the_outlook_says_what_runs_what_may_change_and_what_becomes_of_it(setti
     assert told["files"] == [{"role": "body"}]
     assert told["notices"] == ["mail"]
     assert [one["name"] for one in told["publishers"]] == ["folder"]
-    everything = outlook(made, first, None, {})
+    everything = describe_rework(made, first, None, {})
     assert {one["why"] for one in everything["steps"]} == {"nothing is kept of the last run"}
-    nothing = outlook(made, None, 1, {})
+    nothing = describe_rework(made, None, 1, {})
     assert [one["name"] for one in nothing["steps"] if one["runs"]] == ["describe"]

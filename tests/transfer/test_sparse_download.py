@@ -11,7 +11,7 @@ from footage import clips
 from vidd.errors import Refused
 from vidd.media.bitstream import mp4_index
 from vidd.media.probe.worker import measure, reader
-from vidd.model.byte_ranges import NotInParts, size_of
+from vidd.model.byte_ranges import NotInParts, total_size
 from vidd.model.span import Span
 from vidd.steps import trim
 
@@ -105,7 +105,7 @@ async def windowed(path: Path, out: Path, start: float, end: float | None, *, no
     for first, last in needed:
         made[first:last] = data[first:last]
     out.write_bytes(made)
-    return size_of(needed) / len(data)
+    return total_size(needed) / len(data)
 
 
 @pytest.mark.parametrize("name", [*MADE, *REMADE])

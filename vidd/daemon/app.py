@@ -16,7 +16,7 @@ import structlog
 from vidd.daemon.control import Control
 from vidd.daemon.startup import start_when_available
 from vidd.daemon.systemd import Notifier
-from vidd.daemon.watchers import Watching, end
+from vidd.daemon.watchers import Watching, cancel_and_wait
 from vidd.engine.clock import SystemClock
 from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext, unexamined
@@ -145,7 +145,7 @@ class Daemon:
             observe=self.observe,
             retry=RetryRule(**settings.retry.model_dump()),
             examine=self._examine,
-            ask_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - it is made further down
+            wake_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - it is made further down
         )
         self.runner = Runner(self._engine, queue, settings.limits.jobs)
         commands = Commands(self._engine, self.runner)
@@ -198,7 +198,7 @@ class Daemon:
             for task in done:
                 task.result()
         finally:
-            await end(*ends)
+            await cancel_and_wait(*ends)
 
     async def _idle(self) -> None:
         in_vain: dict[str, int] = {}
@@ -224,7 +224,7 @@ class Daemon:
         await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
         await self.runner.stop_now()
         await draining
-        await end(hurry)
+        await cancel_and_wait(hurry)
         async with self._reloading:
             await self._watching.stop()
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from vidd import __version__
 from vidd.display_text import quoted, size_in_words
-from vidd.engine.audit import Auditor, compare
+from vidd.engine.audit import Auditor, compare_with_jobs
 from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext
 from vidd.engine.intake import Intake
@@ -25,7 +25,7 @@ from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, Job, State
 from vidd.model.rework import edition_of, rework_of
-from vidd.pipelines.rework_settings import outlook, reworked
+from vidd.pipelines.rework_settings import apply_rework, describe_rework
 from vidd.ports import Clock, Queue, SourceRoute, Store
 from vidd.web import control_port
 from vidd.web.event_hub import Hub
@@ -36,7 +36,7 @@ from vidd.web.serializers import moment, step_json
 _SUBMITTED = "submitted"
 
 
-class Progresses:
+class ProgressTable:
     """An observer that remembers how far each running part is."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Control:
         self.capabilities = capabilities
         self._reserve = reserve
         self._since = engine.now()
-        self._progresses = Progresses()
+        self._progresses = ProgressTable()
         self.store: Store = engine.store
         self.clock: Clock = engine.tools.clock
         self.hub = Hub()
@@ -199,15 +199,15 @@ class Control:
         if not any(rework.get(one) for one in ("step", "set", "extra")):
             return settings
         asked = {"step": rework.get("step"), "changes": rework.get("set", {}), "extra": rework.get("extra", ())}
-        return reworked(settings, job.pipeline, edition_of(job), **asked)[0]
+        return apply_rework(settings, job.pipeline, edition_of(job), **asked)[0]
 
     async def rework(
         self, job_id: str, *, step: str | None, changes: Mapping[str, Any], extra: Sequence[str], dry_run: bool
     ) -> tuple[Job, dict[str, Any] | None]:
         job = await self._job(job_id)
-        kept = await self.commands.kept(job)
+        kept = await self.commands.kept_editions(job)
         edition = edition_of(job) + 1
-        settings, first = reworked(job.settings, job.pipeline, edition, step=step, changes=changes, extra=extra)
+        settings, first = apply_rework(job.settings, job.pipeline, edition, step=step, changes=changes, extra=extra)
         if dry_run:
             return job, await self._outlook(job, settings, first, kept[-1] if kept else None, edition)
         asked = {"set": dict(changes), "extra": list(extra)}
@@ -216,7 +216,7 @@ class Control:
     async def undo(self, job_id: str, *, dry_run: bool) -> tuple[Job, dict[str, Any] | None]:
         job = await self._job(job_id)
         if dry_run:
-            old = await self.commands.undone(job)
+            old = await self.commands.edition_to_restore(job)
             return job, await self._outlook(job, old.settings, None, old, edition_of(job) + 1)
         return await self.commands.undo(job), None
 
@@ -224,7 +224,7 @@ class Control:
         self, job: Job, settings: Mapping[str, Any], first: str | None, kept: Edition | None, edition: int
     ) -> dict[str, Any]:
         records = {step.name: step_json(step, job.settings)["artifacts"] for step in await self.store.steps(job.id)}
-        told = outlook(settings, first, kept.number if kept else None, records)
+        told = describe_rework(settings, first, kept.number if kept else None, records)
         return {"job": job.id, "edition": edition, **told, "kept_until": moment(kept.until) if kept else None}
 
     async def pause(self) -> None:
@@ -240,7 +240,7 @@ class Control:
             raise Refused(f"There is no source {source!r}; there are {', '.join(self._inlets) or 'none'}.")
         for name, context in self._inlets.items():
             if source in (None, name):
-                context.look()
+                context.wake()
 
     async def audit(self, source: str | None, pipeline: str | None) -> list[Audit]:
         asked = {
@@ -257,7 +257,7 @@ class Control:
             listed = await auditor.ask()
             named = {arrival.pipeline or auditor.pipeline for thing in listed if (arrival := thing.arrival)}
             entries = await self.store.entries([each for each in named if each])
-            audits.append(compare(name, auditor.kind, auditor.pipeline, listed, entries))
+            audits.append(compare_with_jobs(name, auditor.kind, auditor.pipeline, listed, entries))
         return audits
 
     @property

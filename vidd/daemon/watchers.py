@@ -56,7 +56,7 @@ class Watching:
     def ask(self, name: str) -> None:
         """Have a source look now, where there is one of that name."""
         if name in self.inlets:
-            self.inlets[name].look()
+            self.inlets[name].wake()
 
     def start(self, ready: Ready) -> None:
         """Begin to watch what these settings name."""
@@ -101,7 +101,7 @@ class Watching:
                     self._keep(name, partial(self._follow, name, row_sync))
 
     def _keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
-        self._sources[name] = asyncio.create_task(self._watchers.keep(name, watch), name=f"watch:{name}")
+        self._sources[name] = asyncio.create_task(self._watchers.keep_running(name, watch), name=f"watch:{name}")
 
     async def _follow(self, name: str, row_sync: RowSync | RowRequests) -> None:
         self._watchers.mark(name, up=True, reason=None, caught_up=self._engine.now())
@@ -120,7 +120,7 @@ class Watching:
 
     async def stop(self) -> None:
         """End all of it, and write what is outstanding."""
-        await end(*self._sources.values())
+        await cancel_and_wait(*self._sources.values())
         for name in self._sources:
             self._watchers.forget(name)
         for row_sync in self._row_syncs:
@@ -143,7 +143,7 @@ class Watching:
             _log.warning("sheet not written", error=str(error))
 
 
-async def end(*tasks: asyncio.Task[Any]) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks and wait until they are over."""
     for task in tasks:
         task.cancel()

@@ -20,7 +20,9 @@ class Auditor:
     ask: Callable[[], Awaitable[Sequence[Listed]]]
 
 
-def compare(source: str, kind: str, pipeline: str | None, listed: Iterable[Listed], entries: Sequence[Entry]) -> Audit:
+def compare_with_jobs(
+    source: str, kind: str, pipeline: str | None, listed: Iterable[Listed], entries: Sequence[Entry]
+) -> Audit:
     """Hold what is listed against the jobs of its pipelines.
 
     A job belongs to a thing by its key; and one that somebody else handed in, where it works on the same location.

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from vidd.engine.context import EngineContext
-    from vidd.engine.step_run import Made
+    from vidd.engine.step_run import StepResults
     from vidd.model.check_policy import Finding
     from vidd.model.job import Job
     from vidd.model.media import Artifact, StepRecord
     from vidd.ports import Plan
 
 
-def going_out(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
+def outgoing_roles(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
     """The roles of the media files that publishers take. One that names none takes what was made, else the source."""
     made = [role for role in artifacts if role != "source"] or list(artifacts)
     wanted = [role for publisher in plan.publishers for role in (publisher.roles or made)]
@@ -37,9 +37,9 @@ def _is_media(artifact: Artifact) -> bool:
     return video and artifact.tree is None
 
 
-async def give_records(engine: EngineContext, job: Job, plan: Plan, made: Made) -> None:
+async def check_outgoing(engine: EngineContext, job: Job, plan: Plan, made: StepResults) -> None:
     """Check what goes out and has not been checked by the step that made it; Refused where it is no good at all."""
-    for role in going_out(plan, made.artifacts):
+    for role in outgoing_roles(plan, made.artifacts):
         artifact = made.artifacts[role]
         known = artifact.facts.get("check", {})
         if "id" in known:
@@ -54,13 +54,13 @@ async def give_records(engine: EngineContext, job: Job, plan: Plan, made: Made) 
             await engine.store.record_step(replace(step, outcome=Outcome(artifacts, step.outcome.facts)))
 
 
-async def doubts(engine: EngineContext, job: Job, plan: Plan, made: Made) -> str | None:
+async def find_reasons_to_hold(engine: EngineContext, job: Job, plan: Plan, made: StepResults) -> str | None:
     """In words, what a person must decide about before this goes out; Refused where the policy refuses it."""
     approved = set((await engine.store.get_flag(_approved(job.id)) or "").split())
     steps = await engine.store.steps(job.id)
     refused: list[tuple[str, Finding]] = []
     held: list[tuple[str, Finding]] = []
-    for role in going_out(plan, made.artifacts):
+    for role in outgoing_roles(plan, made.artifacts):
         record = made.artifacts[role].facts.get("check", {})
         for finding in findings(record, policy_of(job.settings, _made_by(steps, role))):
             if finding.does == "refuse":

@@ -8,14 +8,14 @@ from typing import Any
 
 from vidd.engine import check_gate
 from vidd.engine.context import EngineContext
-from vidd.engine.duplicate_talks import is_out, rival_of
+from vidd.engine.duplicate_talks import find_duplicate, is_public
 from vidd.engine.kept_results import Edition
-from vidd.engine.retraction import retracting, retraction_of, tells_retraction
-from vidd.engine.rework import kept_of
+from vidd.engine.retraction import is_retraction_notice, retraction_flag, retraction_notice_name
+from vidd.engine.rework import kept_results_of
 from vidd.engine.runner import Runner
 from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
-from vidd.model.publication import ANEW, Publication, PublicationState, Receipt, failure_notices, next_edition
+from vidd.model.publication import NEW_SERIES, Publication, PublicationState, Receipt, failure_notices, next_edition
 from vidd.model.rework import REWORK, edition_of
 from vidd.ports import PlannedPublisher, nothing_remains
 
@@ -36,14 +36,14 @@ class Commands:
         `settings` take the place of those it was admitted with. `replace`: where another job has brought the talk out,
         this one takes its place.
         """
-        self._rests(job, "needs no retry")
+        self._check_at_rest(job, "needs no retry")
         facts = await self._replacing(job) if replace else job.facts
-        if not await self._take_up(job) and job.state is State.PUBLISHED:
+        if not await self._retry_failed(job) and job.state is State.PUBLISHED:
             raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
         fresh = {} if settings is None else {"settings": settings}
-        return await self._ready(job, "A person asked for a retry.", facts=facts, **fresh)
+        return await self._queue_again(job, "A person asked for a retry.", facts=facts, **fresh)
 
-    async def _take_up(self, job: Job) -> bool:
+    async def _retry_failed(self, job: Job) -> bool:
         """Have what did not get through tried again; False where there is nothing of that."""
         told = failure_notices(job.settings)
         known = [
@@ -58,11 +58,11 @@ class Commands:
             publication for publication in known if publication.state is PublicationState.DONE and publication.reason
         ]
         for publication in failed:
-            await self._save(job, publication, state=PublicationState.PENDING, **ANEW)
+            await self._save(job, publication, state=PublicationState.PENDING, **NEW_SERIES)
         for publication in unchanged:
-            await self._save(job, publication, revision=None, **ANEW)
-        if await self._engine.store.get_flag(retracting(job.id)) is None:
-            await self._anew(job, known)
+            await self._save(job, publication, revision=None, **NEW_SERIES)
+        if await self._engine.store.get_flag(retraction_flag(job.id)) is None:
+            await self._republish_retracted(job, known)
         return bool(failed or unchanged)
 
     async def rework(self, job: Job, settings: Mapping[str, Any], step: str | None, asked: Mapping[str, Any]) -> Job:
@@ -70,19 +70,19 @@ class Commands:
 
         With None no step runs, and what is kept is published as the settings say now. `asked` is for the record.
         """
-        kept = await self.kept(job)
+        kept = await self.kept_editions(job)
         of = kept[-1].number if kept else None
         now = {"edition": edition_of(job) + 1, "step": step, "of": of, "before": of, **asked}
         return await self._another_edition(job, settings, now, "A person asked for a rework.")
 
     async def undo(self, job: Job) -> Job:
         """Bring the results back that were out before the last rework; what is out follows."""
-        edition, newest = await self.undone(job), (await self.kept(job))[-1]
+        edition, newest = await self.edition_to_restore(job), (await self.kept_editions(job))[-1]
         before = {"of": edition.number, "before": newest.number}
         now = {"edition": edition_of(job) + 1, "step": None, **before, "undo": True}
         return await self._another_edition(job, edition.settings, now, "A person asked to undo the rework.")
 
-    async def kept(self, job: Job) -> list[Edition]:
+    async def kept_editions(self, job: Job) -> list[Edition]:
         """The results that a rework can begin with, the newest last; IllegalMove where the job cannot be reworked now."""
         left = job.state is State.CANCELLED and edition_of(job) > 1
         if job.state not in _REWORKED and not left:
@@ -90,11 +90,11 @@ class Commands:
                 f"The job {job.id} is {job.state}: only what is published, or was refused, or a rework that was"
                 " cancelled, can be reworked."
             )
-        return await asyncio.to_thread(kept_of(self._engine).editions, job.id)
+        return await asyncio.to_thread(kept_results_of(self._engine).editions, job.id)
 
-    async def undone(self, job: Job) -> Edition:
+    async def edition_to_restore(self, job: Job) -> Edition:
         """The results that an undo would bring back. Refused where there are none."""
-        earlier = [edition for edition in await self.kept(job) if edition.number < edition_of(job)]
+        earlier = [edition for edition in await self.kept_editions(job) if edition.number < edition_of(job)]
         if not earlier:
             raise Refused(
                 f"No earlier results of the job {job.id} are kept: it was not reworked, its pipeline has no keep, or the"
@@ -103,29 +103,29 @@ class Commands:
         return earlier[-1]
 
     async def _another_edition(self, job: Job, settings: Mapping[str, Any], now: Mapping[str, Any], reason: str) -> Job:
-        await self._take_up(job)
+        await self._retry_failed(job)
         # Whoever approved the results of before has not seen these.
         await self._engine.store.set_flag(f"approved:{job.id}", None)
-        return await self._ready(job, reason, settings=dict(settings), facts={**job.facts, REWORK: dict(now)})
+        return await self._queue_again(job, reason, settings=dict(settings), facts={**job.facts, REWORK: dict(now)})
 
-    async def _anew(self, job: Job, known: Sequence[Publication]) -> None:
+    async def _republish_retracted(self, job: Job, known: Sequence[Publication]) -> None:
         """What was taken back goes out as another edition, and whoever was told so is told of that."""
         back = [publication for publication in known if publication.state is PublicationState.RETRACTED]
         told = (
-            {publication.name for publication in known if tells_retraction(publication) and publication.begun}
+            {publication.name for publication in known if is_retraction_notice(publication) and publication.begun}
             if back
             else set()
         )
         again = [
             publication
             for publication in known
-            if publication.state is PublicationState.DONE and retraction_of(publication.name) in told
+            if publication.state is PublicationState.DONE and retraction_notice_name(publication.name) in told
         ]
         for publication in [*back, *again]:
             await self._save(job, publication, **next_edition(publication))
 
     async def _replacing(self, job: Job) -> Mapping[str, Any]:
-        rival = await rival_of(self._engine.store, job)
+        rival = await find_duplicate(self._engine.store, job)
         if rival is None:
             return job.facts
         if rival.state in UNFINISHED | {State.WAITING, State.HELD, State.UNSURE}:
@@ -155,21 +155,26 @@ class Commands:
         publication = unsure[0]
         if published is not None:
             receipt = Receipt(url=published, facts={"resolved": "A person looked and found it."})
-            await self._save(job, publication, state=PublicationState.DONE, receipt=receipt, **ANEW)
+            await self._save(job, publication, state=PublicationState.DONE, receipt=receipt, **NEW_SERIES)
         else:
             again = next(
                 (plan.resend_state for plan in self._planned(job) if plan.name == publication.name), nothing_remains
             )
             await self._save(
-                job, publication, state=PublicationState.PENDING, begun=False, token=again(publication.token), **ANEW
+                job,
+                publication,
+                state=PublicationState.PENDING,
+                begun=False,
+                token=again(publication.token),
+                **NEW_SERIES,
             )
         if publication.name in failure_notices(job.settings):
             # What the job waits for is another matter; whoever tells of failures sees the change.
             return job
-        if tells_retraction(publication):
-            await self._engine.store.set_flag(retracting(job.id), "")
+        if is_retraction_notice(publication):
+            await self._engine.store.set_flag(retraction_flag(job.id), "")
         found = f"found {publication.name}" if published else f"did not find {publication.name}"
-        return await self._ready(job, f"A person looked and {found}.")
+        return await self._queue_again(job, f"A person looked and {found}.")
 
     async def resend(self, job: Job, names: Sequence[str] = ()) -> Job:
         """Send notices that went out once more, as another edition; without names, the letters to people."""
@@ -186,7 +191,7 @@ class Commands:
         known = {
             publication.name: publication
             for publication in told
-            if publication.notice and not tells_retraction(publication)
+            if publication.notice and not is_retraction_notice(publication)
         }
         missing = wanted - known.keys()
         if missing or not wanted:
@@ -200,17 +205,17 @@ class Commands:
             )
         for publication in [known[name] for name in wanted]:
             await self._save(job, publication, **next_edition(publication))
-        return await self._ready(job, f"A person asked for {', '.join(sorted(wanted))} once more.")
+        return await self._queue_again(job, f"A person asked for {', '.join(sorted(wanted))} once more.")
 
     async def retract(self, job: Job) -> Job:
         """Take back what is out. What cannot be taken back says so."""
-        self._rests(job, "is still under way: cancel it first")
+        self._check_at_rest(job, "is still under way: cancel it first")
         told = [
             publication
             for publication in await self._engine.store.publications(job.id)
-            if tells_retraction(publication)
+            if is_retraction_notice(publication)
         ]
-        if await is_out(self._engine.store, job):
+        if await is_public(self._engine.store, job):
             for publication in [
                 publication for publication in told if publication.state is not PublicationState.PENDING
             ]:
@@ -221,19 +226,19 @@ class Commands:
             if publication.state in {PublicationState.REFUSED, PublicationState.UNSURE}
         ]:
             for publication in untold:
-                await self._save(job, publication, state=PublicationState.PENDING, **ANEW)
+                await self._save(job, publication, state=PublicationState.PENDING, **NEW_SERIES)
         else:
             raise IllegalMove(f"Nothing of the job {job.id} is out: there is nothing to take back.")
-        await self._engine.store.set_flag(retracting(job.id), "")
-        return await self._ready(job, "A person asked to take it back.")
+        await self._engine.store.set_flag(retraction_flag(job.id), "")
+        return await self._queue_again(job, "A person asked to take it back.")
 
     async def supersede(self, job: Job) -> None:
         """Have what a published job takes the place of taken back."""
         other = await self._engine.store.job(str(job.facts.get(REPLACES, "")))
-        if other is None or other.state not in _GIVES_WAY or not await is_out(self._engine.store, other):
+        if other is None or other.state not in _GIVES_WAY or not await is_public(self._engine.store, other):
             return
-        await self._engine.store.set_flag(retracting(other.id), job.id)
-        await self._ready(other, f"The job {job.id} took its place.")
+        await self._engine.store.set_flag(retraction_flag(other.id), job.id)
+        await self._queue_again(other, f"The job {job.id} took its place.")
 
     async def cancel(self, job: Job) -> Job:
         """Stop a job."""
@@ -256,7 +261,7 @@ class Commands:
         return await self._runner.cancel(job, f"A person rejected it: {reason}")
 
     @staticmethod
-    def _rests(job: Job, otherwise: str) -> None:
+    def _check_at_rest(job: Job, otherwise: str) -> None:
         if job.state in UNFINISHED or job.state is State.HELD:
             raise IllegalMove(f"The job {job.id} is {job.state} and {otherwise}.")
 
@@ -267,7 +272,7 @@ class Commands:
     async def _save(self, job: Job, one: Publication, **changes: Any) -> None:
         await self._engine.move_publication(job, one, **changes)
 
-    async def _ready(self, job: Job, reason: str, **changes: Any) -> Job:
+    async def _queue_again(self, job: Job, reason: str, **changes: Any) -> Job:
         job = await self._engine.move(job, State.READY, reason, attempt=0, tried=None, **changes)
         self._runner.queue(job)
         return job

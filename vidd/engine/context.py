@@ -37,7 +37,7 @@ async def unexamined(_path: Path, artifact: Artifact, _name: str) -> tuple[Media
     return None, {"id": secrets.token_hex(4), "size": artifact.size}
 
 
-class GivenBack(Exception):
+class Draining(Exception):
     """The daemon drains: this job stops here and goes on after the next start."""
 
 
@@ -56,7 +56,7 @@ class EngineContext:
     resolve: Resolve
     observe: Callable[[Event], None]
     retry: RetryRule = field(default_factory=RetryRule)
-    ask_source: Callable[[str], None] = lambda _name: None
+    wake_source: Callable[[str], None] = lambda _name: None
     examine: Examine = unexamined
     drains: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -69,10 +69,10 @@ class EngineContext:
         """The time."""
         return self.tools.clock.now()
 
-    def go_on(self) -> None:
+    def raise_if_draining(self) -> None:
         """Raise GivenBack where the daemon drains."""
         if self.draining:
-            raise GivenBack
+            raise Draining
 
     def observe_fault(self, part: str, fault: Fault) -> None:
         """Count a fault by its fate and code."""
@@ -83,7 +83,7 @@ class EngineContext:
         chance = random.random()  # noqa: S311 - jitter, not a secret
         return next_try(self.retry, attempt=attempt, since=since, now=self.now(), after=after, chance=chance)
 
-    async def insist(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def until_saved(self, write: Callable[[], Awaitable[T]]) -> T:
         """Repeat what must not be forgotten, such as a receipt, while the store is away; until the daemon drains."""
         while True:
             try:
@@ -95,30 +95,30 @@ class EngineContext:
             await sleep_or_event(self.tools.clock.sleep(AWAY), self.drains)
 
     async def move(
-        self, job: Job, state: State, reason: str | None = None, *, insist: bool = False, **changes: Any
+        self, job: Job, state: State, reason: str | None = None, *, wait_for_store: bool = False, **changes: Any
     ) -> Job:
-        """Save a job in another state; `insist` waits for a store that is away."""
+        """Save a job in another state; `wait_for_store` waits for a store that is away."""
         changes = {"until": None, **changes}
         moved = job.evolve(state=state, reason=reason, changed=self.now(), **changes)
 
         async def save() -> None:
             await self.store.save(moved, expect=job.state)
 
-        await (self.insist(save) if insist else save())
+        await (self.until_saved(save) if wait_for_store else save())
         _log.info("job moved", job=job.id, pipeline=job.pipeline, state=state, reason=reason, name=job.name)
         self.observe(JobMoved(moved, job.state))
         return moved
 
     async def move_publication(
-        self, job: Job, one: Publication, *, insist: bool = False, **changes: Any
+        self, job: Job, one: Publication, *, wait_for_store: bool = False, **changes: Any
     ) -> Publication:
-        """Save a publication; `insist` waits for a store that is away."""
+        """Save a publication; `wait_for_store` waits for a store that is away."""
         moved = one.evolve(changed=self.now(), **changes)
 
         async def save() -> None:
             await self.store.save_publication(moved, expect=one.state)
 
-        await (self.insist(save) if insist else save())
+        await (self.until_saved(save) if wait_for_store else save())
         if moved.state is not one.state:
             _log.info("publication moved", job=job.id, to=one.name, state=moved.state, reason=moved.reason)
         self.observe(PublicationMoved(moved, job.pipeline))

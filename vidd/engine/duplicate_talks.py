@@ -11,7 +11,7 @@ _OUT = frozenset({PublicationState.STARTED, PublicationState.SENT, PublicationSt
 _JOBS = 50
 
 
-async def is_out(store: Store, job: Job) -> bool:
+async def is_public(store: Store, job: Job) -> bool:
     """Whether something of this job may be seen outside."""
     known = [publication for publication in await store.publications(job.id) if not publication.notice]
     return any(
@@ -20,18 +20,18 @@ async def is_out(store: Store, job: Job) -> bool:
     )
 
 
-async def successor_of(store: Store, job: Job) -> Job | None:
+async def find_successor(store: Store, job: Job) -> Job | None:
     """The job that took the place of this one and is out, unless it is the other way round by now."""
     if job.talk is None:
         return None
     for other in await store.jobs(pipeline=job.pipeline, talk=job.talk, limit=_JOBS):
         follows = other.facts.get(REPLACES) == job.id and job.facts.get(REPLACES) != other.id
-        if follows and await is_out(store, other):
+        if follows and await is_public(store, other):
             return other
     return None
 
 
-async def out_in_words(store: Store, job: Job) -> str:
+async def describe_public(store: Store, job: Job) -> str:
     """Where what is out of this job can be seen, and how it is taken back; "" where nothing is."""
     known = [
         publication
@@ -47,7 +47,7 @@ async def out_in_words(store: Store, job: Job) -> str:
     return f" Still out: {places}; vidd retract {job.id} takes it back." if places else ""
 
 
-async def rival_of(store: Store, job: Job) -> Job | None:
+async def find_duplicate(store: Store, job: Job) -> Job | None:
     """The job that this one must not double; the older one goes first where neither is out."""
     if job.talk is None:
         return None
@@ -56,6 +56,6 @@ async def rival_of(store: Store, job: Job) -> Job | None:
             continue
         if other.state not in _ENDED and (other.created, other.id) < (job.created, job.id):
             return other
-        if await is_out(store, other):
+        if await is_public(store, other):
             return other
     return None

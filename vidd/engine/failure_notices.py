@@ -15,7 +15,7 @@ from vidd.aio.shield import shield_to_end
 from vidd.aio.wait import sleep_or_event
 from vidd.engine.context import EngineContext
 from vidd.engine.publication_run import Publishing
-from vidd.engine.step_run import Made
+from vidd.engine.step_run import StepResults
 from vidd.errors import Refused, RetryLater
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.job import FAILED, Job
@@ -120,12 +120,12 @@ class FailureNotices:
                 await shield_to_end(
                     self._engine.move_publication(job, publication, **next_edition(publication, revision=outcome))
                 )
-        made = Made()
+        made = StepResults()
         for record in await store.steps(job.id):
             made.add(record.outcome)
         talk = await store.talk(plan.programme, job.talk) if plan.programme and job.talk else None
         receipts = {one.name: one.receipt for one in known.values() if one.receipt is not None and not one.notice}
-        sent = await Publishing(self._engine, job, talk, made, revision=outcome, event=str(job.state)).all(
+        sent = await Publishing(self._engine, job, talk, made, revision=outcome, event=str(job.state)).run_all(
             plan.failures, notice=True, receipts=receipts
         )
         return min((one.until or self._after(_AGAIN) for one in sent if one.state in _OPEN), default=None)

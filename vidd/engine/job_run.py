@@ -11,16 +11,16 @@ import structlog
 
 from vidd.aio.shield import shield_to_end
 from vidd.engine import check_gate, rework
-from vidd.engine.context import EngineContext, GivenBack
-from vidd.engine.duplicate_talks import is_out, out_in_words, rival_of, successor_of
+from vidd.engine.context import Draining, EngineContext
+from vidd.engine.duplicate_talks import describe_public, find_duplicate, find_successor, is_public
 from vidd.engine.publication_run import RESTING, Publishing
-from vidd.engine.retraction import retracting, take_back, tell
-from vidd.engine.step_run import Made, work
+from vidd.engine.retraction import retract, retraction_flag, send_retraction_notices
+from vidd.engine.step_run import StepResults, run_steps
 from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.model.event import Retried
 from vidd.model.job import FAILED, FAILURE, Job, State
 from vidd.model.publication import Publication, PublicationState, Receipt
-from vidd.model.rework import edition_of, is_of_edition, runs_no_step
+from vidd.model.rework import edition_of, is_of_edition, only_publishes
 from vidd.model.talk import Talk, parse_recording_name
 from vidd.ports import Conflict, Plan, PlannedPublisher
 
@@ -42,7 +42,7 @@ class JobRun:
         """Go as far as possible. Returns the job as it then stands; never raises for the job's own faults."""
         try:
             await self._go()
-        except GivenBack:
+        except Draining:
             await self._give_back("The daemon was stopped; it goes on after the next start.")
         except Conflict as error:
             _log.warning("job taken", job=self.job.id, reason=str(error))
@@ -87,11 +87,11 @@ class JobRun:
         return facts
 
     async def _save(self, state: State, reason: str | None, changes: Mapping[str, Any]) -> None:
-        self.job = await self._engine.move(self.job, state, reason, insist=True, **changes)
+        self.job = await self._engine.move(self.job, state, reason, wait_for_store=True, **changes)
 
     async def _go(self) -> None:
         plan = self._engine.resolve(self.job.settings)
-        wish = await self._engine.store.get_flag(retracting(self.job.id))
+        wish = await self._engine.store.get_flag(retraction_flag(self.job.id))
         if wish is not None:
             await self._take_back(plan, wish)
             return
@@ -102,11 +102,11 @@ class JobRun:
             await self._move(State.READY)
         await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
         sent = await self._all_sent(plan)
-        anew = None if sent else await rework.begin(self._engine, self.job, plan)
-        made = await work(self._engine, self.job, plan, talk, sent=sent or runs_no_step(self.job), anew=anew)
-        self._engine.go_on()
+        anew = None if sent else await rework.restore_kept(self._engine, self.job, plan)
+        made = await run_steps(self._engine, self.job, plan, talk, sent=sent or only_publishes(self.job), anew=anew)
+        self._engine.raise_if_draining()
         if not sent:
-            await check_gate.give_records(self._engine, self.job, plan, made)
+            await check_gate.check_outgoing(self._engine, self.job, plan, made)
         # The row may have been excluded meanwhile; one that is gone for a moment is nobody's wish.
         now = await self._engine.store.talk(plan.programme, talk.id) if plan.programme and talk else None
         if await self._kept_back(plan, now):
@@ -114,25 +114,27 @@ class JobRun:
         if not sent and (why := await self._why_held(plan, made)) is not None:
             await self._move(State.HELD, why)
             return
-        await self._move(State.PUBLISHING, facts=None if sent else await rework.compared(self._engine, self.job, made))
+        await self._move(
+            State.PUBLISHING, facts=None if sent else await rework.compare_with_previous(self._engine, self.job, made)
+        )
         await self._send(plan, talk, made)
 
     async def _kept_back(self, plan: Plan, talk: Talk | None) -> bool:
         """Whether the programme or another job forbids that this talk goes out; what is out already stays out."""
         if talk is None:
             return False
-        successor = await successor_of(self._engine.store, self.job)
+        successor = await find_successor(self._engine.store, self.job)
         if successor is not None:
             raise Refused(
                 f"The job {successor.id} ({successor.name}) took the place of this one: vidd retry {self.job.id} --replace if"
                 " it is to be the other way round."
             )
-        if await is_out(self._engine.store, self.job):
+        if await is_public(self._engine.store, self.job):
             return False
         if talk.excluded:
             await self._move(State.EXCLUDED, f"The programme {plan.programme!r} excludes the talk {talk.id}.")
             return True
-        rival = await rival_of(self._engine.store, self.job)
+        rival = await find_duplicate(self._engine.store, self.job)
         if rival is not None:
             raise Refused(
                 f"The talk {talk.id} is {rival.state} already as job {rival.id} ({rival.name}): if this recording is to take"
@@ -140,11 +142,11 @@ class JobRun:
             )
         return False
 
-    async def _why_held(self, plan: Plan, made: Made) -> str | None:
+    async def _why_held(self, plan: Plan, made: StepResults) -> str | None:
         """What a person must decide before it goes out: the review that the pipeline asks for, what the check found."""
         reviewed = not plan.review or await self._engine.store.get_flag(f"approved:{self.job.id}")
         review = None if reviewed else "A person must look at it and approve it."
-        found = await check_gate.doubts(self._engine, self.job, plan, made)
+        found = await check_gate.find_reasons_to_hold(self._engine, self.job, plan, made)
         return " ".join(one for one in (review, found) if one) or None
 
     async def _take_back(self, plan: Plan, wish: str) -> None:
@@ -156,19 +158,19 @@ class JobRun:
             await self._engine.store.talk(plan.programme, self.job.talk) if plan.programme and self.job.talk else None
         )
         follows = await self._engine.store.publications(wish) if wish else []
-        outcome = await take_back(self._engine, self.job, plan, talk, but=follows)
+        outcome = await retract(self._engine, self.job, plan, talk, but=follows)
         if outcome.again is not None:
             raise outcome.again
         if outcome.failed:
-            await self._engine.store.set_flag(retracting(self.job.id), None)
+            await self._engine.store.set_flag(retraction_flag(self.job.id), None)
             raise Refused(" ".join([why, *outcome.failed, *outcome.done]))
-        told = [] if wish else await tell(self._engine, self.job, plan, talk)
+        told = [] if wish else await send_retraction_notices(self._engine, self.job, plan, talk)
         if any(publication.state is PublicationState.PENDING for publication in told):
-            raise GivenBack
+            raise Draining
         if any(_waits(publication) for publication in told):
             await self._wait_for(told)
             return
-        await self._engine.store.set_flag(retracting(self.job.id), None)
+        await self._engine.store.set_flag(retraction_flag(self.job.id), None)
         untold = [
             f"Not told: {publication.name}: {publication.reason}"
             for publication in told
@@ -185,7 +187,7 @@ class JobRun:
         talk = await self._engine.store.talk(plan.programme, talk_id)
         if talk is None:
             if programme is None or programme.read <= self.job.created:
-                self._engine.ask_source(plan.programme)
+                self._engine.wake_source(plan.programme)
                 raise RetryLater(
                     f"The talk {talk_id} is looked up as soon as the programme {plan.programme!r} has been read again.",
                     after=_PROGRAMME_LOOK,
@@ -215,34 +217,34 @@ class JobRun:
         newer = planned.replace_files is not None and not is_of_edition(one.revision, edition_of(self.job))
         return newer and one.state is PublicationState.DONE
 
-    async def _send(self, plan: Plan, talk: Talk | None, made: Made) -> None:
-        gone = await rework.gone(self._engine, self.job, made)
+    async def _send(self, plan: Plan, talk: Talk | None, made: StepResults) -> None:
+        gone = await rework.find_removed_files(self._engine, self.job, made)
         publishing = Publishing(self._engine, self.job, talk, made, gone=gone)
         planned = sorted(plan.publishers, key=lambda publisher: publisher.runs_last)
-        await publishing.allowed(planned)
+        await publishing.check_gates(planned)
         sent: list[Publication] = []
         receipts: dict[str, Receipt] = {}
         for last in (False, True):
-            sent += await publishing.all(
+            sent += await publishing.run_all(
                 [publisher for publisher in planned if publisher.runs_last is last], notice=False, receipts=receipts
             )
             if any(publication.state is PublicationState.PENDING for publication in sent):
-                raise GivenBack
+                raise Draining
             if self._stop(sent, planned[: len(sent)]):
                 await self._stop_at(sent, planned[: len(sent)])
                 return
             receipts = {
                 publication.name: publication.receipt for publication in sent if publication.receipt is not None
             }
-        self._engine.go_on()
-        notices = await publishing.all(plan.notices, notice=True, receipts=receipts)
+        self._engine.raise_if_draining()
+        notices = await publishing.run_all(plan.notices, notice=True, receipts=receipts)
         if any(notice.state is PublicationState.PENDING for notice in notices):
-            raise GivenBack
+            raise Draining
         if any(_waits(notice) for notice in notices):
             await self._wait_for(notices)
             return
-        await rework.keep(self._engine, self.job, plan)
-        await self._move(State.PUBLISHED, _shortcomings(sent, notices, rework.left_out(self.job, plan)))
+        await rework.keep_results(self._engine, self.job, plan)
+        await self._move(State.PUBLISHED, _shortcomings(sent, notices, rework.cannot_replace(self.job, plan)))
 
     def _stop(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
         short = [
@@ -289,7 +291,7 @@ class JobRun:
 
     async def _interrupted(self) -> None:
         if self.cancel_wanted:
-            out = await out_in_words(self._engine.store, self.job)
+            out = await describe_public(self._engine.store, self.job)
             await self._move(State.CANCELLED, f"A person cancelled it while it ran.{out}")
             await self._engine.workspace.remove(self.job.id)
         else:

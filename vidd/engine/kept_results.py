@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vidd.files.disk_space import FULL, retry_if_full
-from vidd.files.tree import leaves
+from vidd.files.tree import list_files
 from vidd.model.media import Artifact, StepRecord
 from vidd.model.serialization import outcome_from_json, outcome_to_json, stamp, unstamp
 
@@ -41,7 +41,7 @@ class Edition:
         return {artifact.role: artifact for record in self.steps for artifact in record.outcome.artifacts}
 
 
-class Kept:
+class KeptResults:
     """The kept editions below `root`. All of it blocks; the engine calls it in threads."""
 
     def __init__(self, root: Path) -> None:
@@ -121,14 +121,14 @@ class Kept:
                 else:
                     _copy(path, target / path.name)
 
-    def note(self, job_id: str, number: int, trees: Mapping[str, Collection[str]]) -> None:
+    def record_published(self, job_id: str, number: int, trees: Mapping[str, Collection[str]]) -> None:
         """Keep which files this edition is about to put out: should it fail, the next one must know."""
         (self.root / job_id / f"{number}.json").write_text(json.dumps({role: sorted(trees[role]) for role in trees}))
 
-    def put_since(self, job_id: str, number: int) -> dict[str, set[str]]:
+    def published_since(self, job_id: str, number: int) -> dict[str, set[str]]:
         """By role, the places of files of trees that this edition put out, or one after it may have."""
         edition = self.edition(job_id, number)
-        found = trees_of(edition.directory, edition.artifacts) if edition is not None else {}
+        found = tree_files(edition.directory, edition.artifacts) if edition is not None else {}
         for path in (self.root / job_id).glob("*.json"):
             if int(path.stem) > number:
                 for role, places in json.loads(path.read_text()).items():
@@ -147,7 +147,7 @@ class Kept:
                 _remove(job)
 
 
-def compare(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict[str, Any]:
+def compare_results(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict[str, Any]:
     """How many files of the results were added, changed, removed, or are the same, byte for byte; and which.
 
     The source is no result.
@@ -166,10 +166,10 @@ def compare(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict
     return {**counts, "unchanged": same, "files": {what: found[:_NAMED] for what, found in names.items()}}
 
 
-def trees_of(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, set[str]]:
+def tree_files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, set[str]]:
     """By role, the places of the files of each tree that is there."""
     trees = {role: directory / artifact.path for role, artifact in artifacts.items() if artifact.tree is not None}
-    return {role: {leaf.path for leaf in leaves(path)} for role, path in trees.items() if path.is_dir()}
+    return {role: {leaf.path for leaf in list_files(path)} for role, path in trees.items() if path.is_dir()}
 
 
 def _files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Path]:
@@ -177,7 +177,7 @@ def _files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Path
     for artifact in [artifact for role, artifact in artifacts.items() if role != "source"]:
         path = directory / artifact.path
         if artifact.tree is not None and path.is_dir():
-            found |= {f"{artifact.path}/{leaf.path}": path / leaf.path for leaf in leaves(path)}
+            found |= {f"{artifact.path}/{leaf.path}": path / leaf.path for leaf in list_files(path)}
         elif path.is_file():
             found[artifact.path] = path
     return found

@@ -14,7 +14,7 @@ import structlog
 
 from vidd.aio.shield import shield_to_end
 from vidd.engine.context import EngineContext
-from vidd.engine.step_run import Made
+from vidd.engine.step_run import StepResults
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.model.event import Progressed, Retried
 from vidd.model.job import REPLACES, Job
@@ -40,7 +40,7 @@ class Publishing:
         engine: EngineContext,
         job: Job,
         talk: Talk | None,
-        made: Made,
+        made: StepResults,
         *,
         revision: str | None = None,
         gone: Mapping[str, Sequence[str]] | None = None,
@@ -54,7 +54,7 @@ class Publishing:
         self._made = made
         self._event = event
 
-    async def all(
+    async def run_all(
         self, planned: Sequence[PlannedPublisher], *, notice: bool, receipts: Mapping[str, Receipt]
     ) -> list[Publication]:
         """Bring each as far as it goes now; returns them as they then stand."""
@@ -63,11 +63,11 @@ class Publishing:
         known = {publication.name: publication for publication in await self._engine.store.publications(self._job.id)}
         replaced = await self._replaced()
         runs = [
-            _Sender(
+            _PublicationRun(
                 self._engine,
                 self._job,
                 plan,
-                {**self._parcel_fields(receipts), "replaced": replaced.get(plan.name)},
+                {**self._context_fields(receipts), "replaced": replaced.get(plan.name)},
                 known.get(plan.name),
                 revision=self._revision,
                 notice=notice,
@@ -81,7 +81,7 @@ class Publishing:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def allowed(self, planned: Sequence[PlannedPublisher]) -> None:
+    async def check_gates(self, planned: Sequence[PlannedPublisher]) -> None:
         """Ask those who can say beforehand that they will not take it; raises what they say."""
         asked = [(plan, plan.allow) for plan in planned if plan.allow is not None]
         known = (
@@ -103,7 +103,7 @@ class Publishing:
                     progress=lambda *_: None,
                     checkpoint=nothing,
                     sent=nothing,
-                    **self._parcel_fields({}),
+                    **self._context_fields({}),
                 )
             )
 
@@ -112,7 +112,7 @@ class Publishing:
         known = await self._engine.store.publications(str(other)) if other else []
         return {publication.name: publication.receipt for publication in known if publication.receipt is not None}
 
-    def _parcel_fields(self, receipts: Mapping[str, Receipt]) -> dict[str, Any]:
+    def _context_fields(self, receipts: Mapping[str, Receipt]) -> dict[str, Any]:
         return {
             "job": self._job,
             "directory": self._engine.workspace.root / self._job.id,
@@ -126,7 +126,7 @@ class Publishing:
         }
 
 
-class _Sender:
+class _PublicationRun:
     """One publication, from where it stands to a receipt or a fate."""
 
     def __init__(
@@ -147,98 +147,100 @@ class _Sender:
         self._context = context
         self._known = known
         self._notice = notice
-        self._one: Publication
+        self._publication: Publication
         self.name = plan.name
 
     async def run(self) -> Publication:
         """Send it unless it rests or its time has not come."""
         if self._known is None:
-            self._one = Publication(
+            self._publication = Publication(
                 self._job.id, self.name, self._plan.kind, changed=self._engine.now(), notice=self._notice
             )
             await shield_to_end(
-                self._engine.insist(lambda: self._engine.store.save_publication(self._one, expect=None))
+                self._engine.until_saved(lambda: self._engine.store.save_publication(self._publication, expect=None))
             )
         else:
-            self._one = self._known
-        if self._of_an_earlier_edition:
-            await self._move(**next_edition(self._one, revision=self._revision))
-        waits = self._one.until is not None and self._one.until > self._engine.now()
-        if waits or (self._one.state in RESTING and not self._outdated):
-            return self._one
+            self._publication = self._known
+        if self._is_of_earlier_edition:
+            await self._move(**next_edition(self._publication, revision=self._revision))
+        waits = self._publication.until is not None and self._publication.until > self._engine.now()
+        if waits or (self._publication.state in RESTING and not self._is_outdated):
+            return self._publication
         async with self._engine.slots.hold(self._plan.pool, self._job.priority):
             if not self._engine.draining:
-                await (self._amend() if self._outdated else self._attempt())
-        return self._one
+                await (self._amend() if self._is_outdated else self._attempt())
+        return self._publication
 
     @property
-    def _of_an_earlier_edition(self) -> bool:
+    def _is_of_earlier_edition(self) -> bool:
         """Whether it is a notice of results that have been made anew since."""
-        told = self._one.state in RESTING or self._one.state is PublicationState.WAITING
+        told = self._publication.state in RESTING or self._publication.state is PublicationState.WAITING
         return self._notice and self._plan.on == "published" and told and not self._is_of_edition
 
     @property
     def _is_of_edition(self) -> bool:
-        return is_of_edition(self._one.revision, edition_of(self._job))
+        return is_of_edition(self._publication.revision, edition_of(self._job))
 
     @property
-    def _outdated(self) -> bool:
-        return self._one.state is PublicationState.DONE and (self._says_else or self._has_else)
+    def _is_outdated(self) -> bool:
+        return self._publication.state is PublicationState.DONE and (self._text_is_outdated or self._files_are_outdated)
 
     @property
-    def _says_else(self) -> bool:
+    def _text_is_outdated(self) -> bool:
         """Whether it is out with other words than those of now."""
-        other = self._revision is not None and self._one.revision != self._revision
+        other = self._revision is not None and self._publication.revision != self._revision
         return other and self._plan.amend is not None
 
     @property
-    def _has_else(self) -> bool:
+    def _files_are_outdated(self) -> bool:
         """Whether it is out with the files of an earlier edition."""
         return self._plan.replace_files is not None and not self._is_of_edition
 
     async def _amend(self) -> None:
         """Bring what is published up to its files and the talk's words; whatever comes of it, the receipt stays."""
         try:
-            receipt = await self._changed()
+            receipt = await self._bring_up_to_date()
         except (RetryLater, OutcomeUnknown) as fault:
             # An unanswered change does no harm when it is made again.
-            await self._amend_again(fault if isinstance(fault, RetryLater) else RetryLater(fault.sentence))
+            await self._retry_change(fault if isinstance(fault, RetryLater) else RetryLater(fault.sentence))
         except Refused as fault:
-            await self._leave(fault.sentence)
+            await self._give_up_change(fault.sentence)
         except Exception as error:  # noqa: BLE001 - as in _attempt
             _log.exception("publisher fell", job=self._job.id, to=self.name)
-            await self._leave(f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}).")
+            await self._give_up_change(f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}).")
         else:
             await self._move(receipt=receipt, reason=None, until=None, attempt=0, tried=None, revision=self._revision)
 
-    async def _changed(self) -> Receipt | None:
-        receipt, says_else = self._one.receipt, self._says_else
-        if self._has_else and self._plan.replace_files is not None:
-            receipt = await self._plan.replace_files(self._make_parcel())
+    async def _bring_up_to_date(self) -> Receipt | None:
+        receipt, says_else = self._publication.receipt, self._text_is_outdated
+        if self._files_are_outdated and self._plan.replace_files is not None:
+            receipt = await self._plan.replace_files(self._make_context())
         if says_else and self._plan.amend is not None:
-            receipt = await self._plan.amend(self._make_parcel())
+            receipt = await self._plan.amend(self._make_context())
         return receipt
 
-    async def _amend_again(self, fault: RetryLater) -> None:
-        now, first = self._engine.now(), self._one.until is None
-        made = 1 if first else self._one.attempt + fault.counts
-        since = now if first or not fault.counts else self._one.tried or now
+    async def _retry_change(self, fault: RetryLater) -> None:
+        now, first = self._engine.now(), self._publication.until is None
+        made = 1 if first else self._publication.attempt + fault.counts
+        since = now if first or not fault.counts else self._publication.tried or now
         until = self._engine.next_try(made if fault.counts else 0, since, fault.after)
         if until is None:
-            await self._leave(f"Given up: {fault.sentence}")
+            await self._give_up_change(f"Given up: {fault.sentence}")
             return
         self._engine.observe(Retried(self._plan.kind, fault.sentence))
         await self._move(reason=fault.sentence, until=until, attempt=made, tried=since)
 
-    async def _leave(self, why: str) -> None:
+    async def _give_up_change(self, why: str) -> None:
         """It stays as it is: words that are a little old do no harm, but old files are not those that were wanted."""
-        await self._move(reason=why, until=None, revision=self._one.revision if self._has_else else self._revision)
+        await self._move(
+            reason=why, until=None, revision=self._publication.revision if self._files_are_outdated else self._revision
+        )
 
     async def _attempt(self) -> None:
         try:
             receipt = await self._receipt()
         except RetryLater as fault:
-            await self._again(fault)
+            await self._retry_later(fault)
         except Refused as fault:
             await self._move(state=PublicationState.REFUSED, reason=fault.sentence, until=None)
         except OutcomeUnknown as fault:
@@ -255,41 +257,41 @@ class _Sender:
             )
 
     async def _receipt(self) -> Receipt:
-        if self._one.begun:
-            found = await self._plan.reconcile(self._make_parcel())
+        if self._publication.begun:
+            found = await self._plan.reconcile(self._make_context())
             if found is not None:
                 return found
         await self._start()
         try:
-            return await self._plan.publish(self._make_parcel())
+            return await self._plan.publish(self._make_context())
         except OutcomeUnknown as unknown:
             _log.warning("reply lost", job=self._job.id, to=self.name, reason=unknown.sentence)
-            found = await self._plan.reconcile(self._make_parcel())
+            found = await self._plan.reconcile(self._make_context())
             if found is None:
                 raise RetryLater(f"{unknown.sentence} It did not arrive, so it is sent again.") from unknown
             return found
 
     async def _start(self) -> None:
-        tried = self._one.tried or self._engine.now()
-        if self._one.state in {PublicationState.STARTED, PublicationState.SENT}:
+        tried = self._publication.tried or self._engine.now()
+        if self._publication.state in {PublicationState.STARTED, PublicationState.SENT}:
             await self._move(state=PublicationState.PENDING)
         # Which edition a notice tells of is known from the first byte, so that it is not taken for an earlier one's.
-        revision = self._revision if self._notice else self._one.revision
+        revision = self._revision if self._notice else self._publication.revision
         await self._move(
             state=PublicationState.STARTED,
             begun=True,
             tried=tried,
-            attempt=self._one.attempt + 1,
+            attempt=self._publication.attempt + 1,
             until=None,
             revision=revision,
         )
 
-    async def _again(self, fault: RetryLater) -> None:
+    async def _retry_later(self, fault: RetryLater) -> None:
         now = self._engine.now()
-        begun = self._one.state in {PublicationState.STARTED, PublicationState.SENT}
+        begun = self._publication.state in {PublicationState.STARTED, PublicationState.SENT}
         # An attempt that did not get further than asking counts as well; one that was nobody's failure does not.
-        made = self._one.attempt + (not begun) if fault.counts else self._one.attempt - begun
-        attempt, since = (made, self._one.tried or now) if fault.counts else (0, now)
+        made = self._publication.attempt + (not begun) if fault.counts else self._publication.attempt - begun
+        attempt, since = (made, self._publication.tried or now) if fault.counts else (0, now)
         until = self._engine.next_try(attempt, since, fault.after)
         if until is None:
             reason = f"Given up after {made} attempts: {fault.sentence}"
@@ -302,9 +304,11 @@ class _Sender:
         await shield_to_end(self._save(changes))
 
     async def _save(self, changes: Mapping[str, Any]) -> None:
-        self._one = await self._engine.move_publication(self._job, self._one, insist=True, **changes)
+        self._publication = await self._engine.move_publication(
+            self._job, self._publication, wait_for_store=True, **changes
+        )
 
-    def _make_parcel(self) -> PublishContext:
+    def _make_context(self) -> PublishContext:
         def progress(done: float, total: float | None, unit: str, speed: float | None) -> None:
             self._engine.observe(Progressed(self._job.id, self.name, done, total, unit, speed))
 
@@ -315,5 +319,5 @@ class _Sender:
             await self._move(state=PublicationState.SENT, token=dict(token))
 
         return PublishContext(
-            publication=self._one, progress=progress, checkpoint=checkpoint, sent=sent, **self._context
+            publication=self._publication, progress=progress, checkpoint=checkpoint, sent=sent, **self._context
         )

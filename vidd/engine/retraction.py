@@ -15,7 +15,7 @@ import structlog
 from vidd.aio.shield import shield_to_end
 from vidd.engine.context import EngineContext
 from vidd.engine.publication_run import Publishing
-from vidd.engine.step_run import Made
+from vidd.engine.step_run import StepResults
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.model.job import Job
 from vidd.model.publication import Publication, PublicationState
@@ -26,22 +26,22 @@ _log = structlog.get_logger()
 _TOLD = " (retracted)"
 
 
-def retracting(job_id: str) -> str:
+def retraction_flag(job_id: str) -> str:
     """The flag that says that a job is to be taken back; its word is the job that takes its place, or "" for none."""
     return f"retract:{job_id}"
 
 
-def retraction_of(notice: str) -> str:
+def retraction_notice_name(notice: str) -> str:
     """The name of the notice that tells those who were told by this one."""
     return f"{notice}{_TOLD}"
 
 
-def tells_retraction(one: Publication) -> bool:
+def is_retraction_notice(one: Publication) -> bool:
     """Whether it is a notice that tells of a retraction."""
     return one.notice and one.name.endswith(_TOLD)
 
 
-async def tell(engine: EngineContext, job: Job, plan: Plan, talk: Talk | None) -> list[Publication]:
+async def send_retraction_notices(engine: EngineContext, job: Job, plan: Plan, talk: Talk | None) -> list[Publication]:
     """Tell that it was taken back, exactly once as any notice, to those who were told that it is out."""
     known = {publication.name: publication for publication in await engine.store.publications(job.id)}
     # One that was begun may have arrived.
@@ -50,21 +50,21 @@ async def tell(engine: EngineContext, job: Job, plan: Plan, talk: Talk | None) -
         for notice in plan.notices
         if notice.tells_retraction and notice.name in known and known[notice.name].begun
     ]
-    told = [replace(notice, name=retraction_of(notice.name), amend=None) for notice in meant]
+    told = [replace(notice, name=retraction_notice_name(notice.name), amend=None) for notice in meant]
     receipts = {
         publication.name: publication.receipt
         for publication in known.values()
         if publication.receipt is not None and not publication.notice
     }
-    made = Made()
+    made = StepResults()
     for record in await engine.store.steps(job.id):
         made.facts.update(record.outcome.facts)
     publishing = Publishing(engine, job, talk, made, event="retracted")
-    return await publishing.all(told, notice=True, receipts=receipts)
+    return await publishing.run_all(told, notice=True, receipts=receipts)
 
 
 @dataclass
-class TakenBack:
+class RetractionOutcome:
     """What came of it, in sentences; `again` is the wait that somebody asked for."""
 
     done: list[str]
@@ -72,12 +72,12 @@ class TakenBack:
     again: RetryLater | None = None
 
 
-async def take_back(
+async def retract(
     engine: EngineContext, job: Job, plan: Plan, talk: Talk | None, *, but: Sequence[Publication]
-) -> TakenBack:
+) -> RetractionOutcome:
     """Take back every publication that has a receipt; one whose address `but` has too was replaced in its place."""
     stays = {publication.receipt.url for publication in but if publication.receipt is not None}
-    outcome = TakenBack([], [])
+    outcome = RetractionOutcome([], [])
     planned = {publisher.name: publisher for publisher in plan.publishers}
     for publication in await engine.store.publications(job.id):
         if publication.notice or publication.state not in {
@@ -97,7 +97,7 @@ async def take_back(
 
 
 async def _one(
-    engine: EngineContext, plan: PlannedPublisher | None, context: PublishContext, outcome: TakenBack
+    engine: EngineContext, plan: PlannedPublisher | None, context: PublishContext, outcome: RetractionOutcome
 ) -> None:
     job, publication = context.job, context.publication
     if plan is None or plan.retract is None:

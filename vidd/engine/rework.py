@@ -8,37 +8,37 @@ from datetime import timedelta
 from typing import Any
 
 from vidd.engine.context import EngineContext
-from vidd.engine.kept_results import Kept, compare, trees_of
-from vidd.engine.step_run import Made
+from vidd.engine.kept_results import KeptResults, compare_results, tree_files
+from vidd.engine.step_run import StepResults
 from vidd.errors import Refused
 from vidd.model.job import Job
-from vidd.model.rework import REWORK, comes_after, edition_of, goes_over, rework_of, runs_no_step
+from vidd.model.rework import REWORK, base_edition, edition_of, only_publishes, previous_edition, rework_of
 from vidd.ports import Plan
 
 _FETCH = "fetch"
 
 
-def kept_of(engine: EngineContext) -> Kept:
+def kept_results_of(engine: EngineContext) -> KeptResults:
     """The results that are kept, beside the jobs' directories."""
-    return Kept(engine.workspace.root.parent / "kept")
+    return KeptResults(engine.workspace.root.parent / "kept")
 
 
-async def begin(engine: EngineContext, job: Job, plan: Plan) -> str | None:
+async def restore_kept(engine: EngineContext, job: Job, plan: Plan) -> str | None:
     """Put the kept results into the job's directory, unless steps of this rework were recorded already.
 
     An attempt that died or failed in between begins once more from what was kept, whatever it left. Returns the step that
     must run then, whatever is recorded of it: what lies there is not what it made.
     """
-    number = goes_over(job)
+    number = base_edition(job)
     if number is None or await _under_way(engine, job, plan):
         return None
-    edition = await asyncio.to_thread(kept_of(engine).edition, job.id, number)
+    edition = await asyncio.to_thread(kept_results_of(engine).edition, job.id, number)
     if edition is None:
-        if runs_no_step(job):
+        if only_publishes(job):
             raise Refused("The results that were kept are gone by now: make them anew with vidd rework --step.")
         return None
-    await asyncio.to_thread(kept_of(engine).restore, edition, engine.workspace.directory(job.id))
-    if runs_no_step(job):
+    await asyncio.to_thread(kept_results_of(engine).restore, edition, engine.workspace.directory(job.id))
+    if only_publishes(job):
         for record in edition.steps:
             await engine.store.record_step(record)
     first: str | None = rework_of(job).get("step")
@@ -54,32 +54,32 @@ async def _under_way(engine: EngineContext, job: Job, plan: Plan) -> bool:
     return planned is not None and first in records and records[first].fingerprint == planned.fingerprint
 
 
-async def compared(engine: EngineContext, job: Job, made: Made) -> Mapping[str, Any] | None:
+async def compare_with_previous(engine: EngineContext, job: Job, made: StepResults) -> Mapping[str, Any] | None:
     """The job's facts with what its rework changed; None where there is nothing to compare, or it was done before."""
-    number, rework = comes_after(job), rework_of(job)
+    number, rework = previous_edition(job), rework_of(job)
     if number is None or "compared" in rework:
         return None
-    kept, directory, artifacts = kept_of(engine), engine.workspace.directory(job.id), dict(made.artifacts)
+    kept, directory, artifacts = kept_results_of(engine), engine.workspace.directory(job.id), dict(made.artifacts)
     edition = await asyncio.to_thread(kept.edition, job.id, number)
     if edition is None:
         return None
-    found = await asyncio.to_thread(compare, edition, directory, artifacts)
-    await asyncio.to_thread(kept.note, job.id, edition_of(job), trees_of(directory, artifacts))
+    found = await asyncio.to_thread(compare_results, edition, directory, artifacts)
+    await asyncio.to_thread(kept.record_published, job.id, edition_of(job), tree_files(directory, artifacts))
     return {**job.facts, REWORK: {**rework, "compared": found}}
 
 
-async def gone(engine: EngineContext, job: Job, made: Made) -> Mapping[str, Sequence[str]]:
+async def find_removed_files(engine: EngineContext, job: Job, made: StepResults) -> Mapping[str, Sequence[str]]:
     """Of each tree, the places of files that the edition before, or one that failed since, had and this one has not."""
-    number = comes_after(job)
+    number = previous_edition(job)
     if number is None:
         return {}
-    now = await asyncio.to_thread(trees_of, engine.workspace.directory(job.id), dict(made.artifacts))
-    known = await asyncio.to_thread(kept_of(engine).put_since, job.id, number)
+    now = await asyncio.to_thread(tree_files, engine.workspace.directory(job.id), dict(made.artifacts))
+    known = await asyncio.to_thread(kept_results_of(engine).published_since, job.id, number)
     # Where all of it is out already, the files are kept and no longer here.
     return {role: sorted(known.get(role, set()) - places) for role, places in now.items()}
 
 
-async def keep(engine: EngineContext, job: Job, plan: Plan) -> None:
+async def keep_results(engine: EngineContext, job: Job, plan: Plan) -> None:
     """Put the results aside for as long as the pipeline says. What was fetched can be fetched again and is left out."""
     if plan.keep is None:
         return
@@ -87,7 +87,7 @@ async def keep(engine: EngineContext, job: Job, plan: Plan) -> None:
     fetched = [artifact.path for step in steps if step.kind == _FETCH for artifact in step.outcome.artifacts]
     wanted = "source" in set(_texts([row["options"] for row in job.settings.get("publish", ())]))
     await asyncio.to_thread(
-        kept_of(engine).keep,
+        kept_results_of(engine).keep,
         job.id,
         edition_of(job),
         engine.workspace.root / job.id,
@@ -98,7 +98,7 @@ async def keep(engine: EngineContext, job: Job, plan: Plan) -> None:
     )
 
 
-def left_out(job: Job, plan: Plan) -> list[str]:
+def cannot_replace(job: Job, plan: Plan) -> list[str]:
     """The publishers that cannot bring what is out up to the files of a rework that changed some."""
     changes = rework_of(job).get("compared", {})
     some = any(changes.get(what, 1) for what in ("added", "changed", "removed")) and edition_of(job) > 1

@@ -15,7 +15,7 @@ import structlog
 
 from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext
-from vidd.engine.duplicate_talks import is_out
+from vidd.engine.duplicate_talks import is_public
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.errors import Fault
@@ -126,7 +126,7 @@ class RowRequests:
             await self._amend(talk, out)
 
     async def _bar(self, talk: Talk, job: Job) -> None:
-        if talk.excluded and job.state in _RESTS and not await is_out(self._engine.store, job):
+        if talk.excluded and job.state in _RESTS and not await is_public(self._engine.store, job):
             await self._runner.requeue(job, "The programme excludes its talk.")
         elif not talk.excluded and job.state is State.EXCLUDED:
             await self._runner.requeue(job, "The programme does not exclude its talk any more.")

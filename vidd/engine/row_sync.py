@@ -9,7 +9,7 @@ from vidd.engine.context import EngineContext
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.publication import PublicationState
 from vidd.model.talk import Status, TalkStatus
-from vidd.model.talk_status import standing_of
+from vidd.model.talk_status import talk_status_of
 from vidd.ports import Follow
 
 _JOBS = 20
@@ -59,6 +59,6 @@ class RowSync:
         standings = []
         for talk in talks:
             newest = await self._engine.store.jobs(pipeline=self._pipeline, talk=talk, limit=_JOBS)
-            known = [standing_of(job, await self._engine.store.publications(job.id)) for job in newest]
+            known = [talk_status_of(job, await self._engine.store.publications(job.id)) for job in newest]
             standings += _foremost([talk_status for talk_status in known if talk_status is not None])
         await self._follow(standings, self._engine.tools)

@@ -10,10 +10,10 @@ import structlog
 
 from vidd.aio.wait import sleep_or_event
 from vidd.engine.context import AWAY, EngineContext
-from vidd.engine.duplicate_talks import out_in_words
+from vidd.engine.duplicate_talks import describe_public
 from vidd.engine.job_run import JobRun
-from vidd.engine.rework import kept_of
-from vidd.engine.slots import Slot
+from vidd.engine.rework import kept_results_of
+from vidd.engine.slots import Pool
 from vidd.errors import RetryLater
 from vidd.model.job import UNFINISHED, Job, State
 from vidd.ports import Conflict, Queue
@@ -30,7 +30,7 @@ class Runner:
     def __init__(self, engine: EngineContext, queue: Queue, at_once: int) -> None:
         self._engine = engine
         self._queue = queue
-        self._places = Slot(at_once)
+        self._places = Pool(at_once)
         self._runs: dict[str, tuple[JobRun, asyncio.Task[Job]]] = {}
         self._again: dict[str, int] = {}
         self._lost: set[str] = set()
@@ -67,7 +67,7 @@ class Runner:
         alive = unfinished | kept | set(self._runs)
         await self._engine.workspace.sweep(alive)
         await self._engine.workspace.sweep_logs(alive, old.timestamp())
-        await asyncio.to_thread(kept_of(self._engine).sweep, self._engine.now(), alive)
+        await asyncio.to_thread(kept_results_of(self._engine).sweep, self._engine.now(), alive)
         self._swept = self._engine.now()
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class Runner:
 
     async def _take(self) -> None:
         while True:
-            await self._places.take(0)
+            await self._places.acquire(0)
             await self._open.wait()
             job_id = await self._queue.get()
             self._starting += 1
@@ -94,7 +94,7 @@ class Runner:
             finally:
                 self._starting -= 1
             if not started:
-                self._places.give_back()
+                self._places.release()
                 self._changed.set()
 
     async def _start(self, job_id: str) -> bool:
@@ -119,7 +119,7 @@ class Runner:
 
     def _ended(self, job_id: str) -> None:
         run, task = self._runs.pop(job_id)
-        self._places.give_back()
+        self._places.release()
         if job_id in self._again:
             self._queue.put(job_id, self._again.pop(job_id))
         if run.job.state is State.WAITING:
@@ -195,7 +195,7 @@ class Runner:
             return run.job
         if job.state is State.CANCELLED:
             return job
-        reason += await out_in_words(self._engine.store, job)
+        reason += await describe_public(self._engine.store, job)
         job = await self._engine.move(job, State.CANCELLED, reason)
         await self._engine.workspace.remove(job.id)
         return job

@@ -9,19 +9,19 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 
-class Slot:
+class Pool:
     """`size` places; a waiter with a higher priority goes first, an earlier one among equals."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.taken = 0
+        self.used = 0
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._count = count()
 
-    async def take(self, priority: int) -> None:
+    async def acquire(self, priority: int) -> None:
         """Wait for a place. A cancelled waiter leaves none taken."""
-        if self.taken < self.size and not self._waiters:
-            self.taken += 1
+        if self.used < self.size and not self._waiters:
+            self.used += 1
             return
         place = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiters, (-priority, next(self._count), place))
@@ -29,12 +29,12 @@ class Slot:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self.give_back()
+                self.release()
             raise
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Hand the place to the next waiter, or free it."""
-        self.taken -= 1
+        self.used -= 1
         self._fill()
 
     def resize(self, size: int) -> None:
@@ -43,10 +43,10 @@ class Slot:
         self._fill()
 
     def _fill(self) -> None:
-        while self._waiters and self.taken < self.size:
+        while self._waiters and self.used < self.size:
             place = heapq.heappop(self._waiters)[2]
             if not place.done():
-                self.taken += 1
+                self.used += 1
                 place.set_result(None)
 
     @property
@@ -59,12 +59,12 @@ class Slots:
     """The named limits of the settings."""
 
     def __init__(self, limits: Mapping[str, int]) -> None:
-        self.named = {name: Slot(size) for name, size in limits.items()}
+        self.pools = {name: Pool(size) for name, size in limits.items()}
 
     def resize(self, limits: Mapping[str, int]) -> None:
         """Other limits from now on; places that are held stay held."""
         for name, size in limits.items():
-            self.named[name].resize(size)
+            self.pools[name].resize(size)
 
     @asynccontextmanager
     async def hold(self, name: str | None, priority: int) -> AsyncIterator[None]:
@@ -72,9 +72,9 @@ class Slots:
         if name is None:
             yield
             return
-        slot = self.named[name]
-        await slot.take(priority)
+        slot = self.pools[name]
+        await slot.acquire(priority)
         try:
             yield
         finally:
-            slot.give_back()
+            slot.release()

@@ -46,8 +46,8 @@ class EngineSourceContext:
         self._watchers = watchers
         self._programme_read = programme_read
         self._observers = observers
-        self._look = asyncio.Event()
-        self.turn = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self.lock = asyncio.Lock()
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -71,7 +71,7 @@ class EngineSourceContext:
     async def job(self, job_id: str) -> Job | None:
         return await self._store.job(job_id)
 
-    async def unsettled(self, *, ended: bool = True) -> Sequence[Job]:
+    async def open_jobs(self, *, ended: bool = True) -> Sequence[Job]:
         states = [state for state in State if state is not State.PUBLISHED and (ended or state not in ENDED)]
         return [job for job in await self._store.jobs(states=states, pipeline=self.pipeline) if job.source == self.name]
 
@@ -108,9 +108,9 @@ class EngineSourceContext:
         # A look can be whole as far as it got: whether the watcher is up is for `up` and `down` to say.
         self._watchers.mark(self.name, caught_up=self.tools.clock.now())
 
-    def look(self) -> None:
-        self._look.set()
+    def wake(self) -> None:
+        self._woken.set()
 
     async def pause(self, seconds: float) -> None:
-        await sleep_or_event(self.tools.clock.sleep(seconds), self._look)
-        self._look.clear()
+        await sleep_or_event(self.tools.clock.sleep(seconds), self._woken)
+        self._woken.clear()

@@ -1,4 +1,4 @@
-"""The steps of one job, in order, each recorded when its files are in place."""
+"""The steps of one job, in order, each recorded when its files are in slot."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vidd.engine.context import EngineContext, GivenBack
+from vidd.engine.context import Draining, EngineContext
 from vidd.errors import Fault
 from vidd.model.event import Progressed, StepEnded, StepStarted, fate_of
 from vidd.model.job import Job
 from vidd.model.media import Artifact, Outcome, StepRecord
-from vidd.model.rework import goes_over, rework_of
+from vidd.model.rework import base_edition, rework_of
 from vidd.model.talk import Talk
 from vidd.ports import Plan, PlannedStep, StepContext
 
 
 @dataclass
-class Made:
+class StepResults:
     """What the steps have left so far."""
 
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
-        """A later step's file of a role takes the place of an earlier one's."""
+        """A later step's file of a role takes the slot of an earlier one's."""
         self.artifacts.update({artifact.role: artifact for artifact in outcome.artifacts})
         self.facts.update(outcome.facts)
 
 
-async def work(
+async def run_steps(
     engine: EngineContext, job: Job, plan: Plan, talk: Talk | None, *, sent: bool, anew: str | None = None
-) -> Made:
+) -> StepResults:
     """Run what has not been recorded, and what is fresh; `sent` says that no publisher needs a file any more.
 
     What is recorded of the step `anew` counts for nothing.
     """
     records = {record.name: record for record in await engine.store.steps(job.id)}
-    made, trusted, ahead = Made(), True, _ahead(job, plan)
+    made, trusted, ahead = StepResults(), True, _steps_before_rework(job, plan)
     for step in plan.steps:
         record = records.get(step.name)
         if step.always_rerun:
             # Words cost nothing and make no files: a new description must not have the talk cut anew.
-            engine.go_on()
+            engine.raise_if_draining()
             made.add(await _run(engine, job, step, talk, made))
             continue
         if sent and record is not None:
@@ -57,29 +57,29 @@ async def work(
             if step.is_still_valid is None or step.is_still_valid(context, record.outcome):
                 made.add(record.outcome)
                 continue
-        engine.go_on()
+        engine.raise_if_draining()
         outcome = await _run(engine, job, step, talk, made)
         made.add(outcome)
         # What comes after a step that ran again was made from its old files, unless it only brought the same once more.
-        trusted = trusted and step.name in ahead and record is not None and _same(record.outcome, outcome)
+        trusted = trusted and step.name in ahead and record is not None and _same_files(record.outcome, outcome)
     return made
 
 
-def _ahead(job: Job, plan: Plan) -> set[str]:
+def _steps_before_rework(job: Job, plan: Plan) -> set[str]:
     """The steps before the first one of a rework that begins with what was kept: what they fetched was not kept."""
     names = [step.name for step in plan.steps]
     first = rework_of(job).get("step")
-    return set(names[: names.index(first)]) if first in names and goes_over(job) is not None else set()
+    return set(names[: names.index(first)]) if first in names and base_edition(job) is not None else set()
 
 
-def _same(old: Outcome, new: Outcome) -> bool:
+def _same_files(old: Outcome, new: Outcome) -> bool:
     return [(artifact.role, artifact.path, artifact.size) for artifact in old.artifacts] == [
         (artifact.role, artifact.path, artifact.size) for artifact in new.artifacts
     ]
 
 
-class _Place:
-    """The place that a step holds while it crowds the machine; `waited` is how long (seconds) it stood for it."""
+class _Slot:
+    """The slot that a step holds while it crowds the machine; `waited` is how long (seconds) it stood for it."""
 
     def __init__(self, engine: EngineContext, job: Job, slot: str | None) -> None:
         self._engine, self._job, self._slot = engine, job, slot
@@ -91,32 +91,34 @@ class _Place:
         came = time.monotonic()
         async with self._engine.slots.hold(self._slot, self._job.priority):
             self.waited += time.monotonic() - came
-            self._engine.go_on()
+            self._engine.raise_if_draining()
             yield
 
 
-async def _run(engine: EngineContext, job: Job, step: PlannedStep, talk: Talk | None, made: Made) -> Outcome:
-    place = _Place(engine, job, step.pool)
+async def _run(engine: EngineContext, job: Job, step: PlannedStep, talk: Talk | None, made: StepResults) -> Outcome:
+    slot = _Slot(engine, job, step.pool)
     context = _context(engine, job, step.name, talk, made)
     if step.takes_own_slot:
-        outcome, seconds = await _step(engine, step, replace(context, slot=place.hold), place)
+        outcome, seconds = await _observe_run(engine, step, replace(context, slot=slot.hold), slot)
     else:
-        async with place.hold():
-            outcome, seconds = await _step(engine, step, context, place)
+        async with slot.hold():
+            outcome, seconds = await _observe_run(engine, step, context, slot)
     record = StepRecord(job.id, step.name, step.kind, step.fingerprint, outcome, seconds)
     # What took an hour is not made again because the store was away for a minute.
-    await engine.insist(lambda: engine.store.record_step(record))
+    await engine.until_saved(lambda: engine.store.record_step(record))
     return outcome
 
 
-async def _step(engine: EngineContext, step: PlannedStep, context: StepContext, place: _Place) -> tuple[Outcome, float]:
+async def _observe_run(
+    engine: EngineContext, step: PlannedStep, context: StepContext, slot: _Slot
+) -> tuple[Outcome, float]:
     job = context.job
     engine.observe(StepStarted(job.id, job.pipeline, step.name, step.kind))
-    started, stood, fate = time.monotonic(), place.waited, "defect"
+    started, stood, fate = time.monotonic(), slot.waited, "defect"
     try:
         outcome = await step.run(context)
         fate = "done"
-    except (GivenBack, asyncio.CancelledError):
+    except (Draining, asyncio.CancelledError):
         fate = "cancelled"
         raise
     except Fault as fault:
@@ -124,12 +126,12 @@ async def _step(engine: EngineContext, step: PlannedStep, context: StepContext, 
         engine.observe_fault(step.name, fault)
         raise
     finally:
-        seconds = time.monotonic() - started - (place.waited - stood)
+        seconds = time.monotonic() - started - (slot.waited - stood)
         engine.observe(StepEnded(job.id, job.pipeline, step.name, step.kind, seconds, fate))
     return outcome, seconds
 
 
-def _context(engine: EngineContext, job: Job, part: str, talk: Talk | None, made: Made) -> StepContext:
+def _context(engine: EngineContext, job: Job, part: str, talk: Talk | None, made: StepResults) -> StepContext:
     def progress(done: float, total: float | None, unit: str, speed: float | None) -> None:
         engine.observe(Progressed(job.id, part, done, total, unit, speed))
 

@@ -77,7 +77,7 @@ class Watchers:
         last = after.last_event.timestamp() if after.last_event else None
         self._observe(WatcherMoved(name, after.kind, after.up, after.restarts, after.reason, last))
 
-    async def keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
+    async def keep_running(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
         """Run a watcher for ever."""
         falls = 0
         while True:

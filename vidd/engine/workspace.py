@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from vidd.files.tree import is_there
+from vidd.files.tree import is_unchanged
 from vidd.model.media import Artifact
 
 
@@ -28,7 +28,7 @@ class Workspace:
         for artifact in artifacts:
             path = self.root / job_id / artifact.path
             if artifact.tree is not None:
-                if not await asyncio.to_thread(is_there, path, artifact):
+                if not await asyncio.to_thread(is_unchanged, path, artifact):
                     return False
             elif not path.is_file() or path.stat().st_size != artifact.size:
                 return False

@@ -22,19 +22,19 @@ CONTENT_TYPE = "inode/directory"
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class TreeFile:
     """A file of a tree: `path` is its place below the tree's directory, `size` is in bytes."""
 
     path: str
     size: int
 
 
-def leaves(root: Path) -> list[Leaf]:
+def list_files(root: Path) -> list[TreeFile]:
     """The files below a directory, by path. Refused where one is no regular file, or has a name that is no text.
 
     A symbolic link is never followed: what it leads to is none of the job's. Blocks while it reads the disk.
     """
-    found: list[Leaf] = []
+    found: list[TreeFile] = []
     waiting = [("", os.fspath(root))]
     while waiting:
         above, directory = waiting.pop()
@@ -44,7 +44,7 @@ def leaves(root: Path) -> list[Leaf]:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((f"{path}/", entry.path))
                 elif entry.is_file(follow_symlinks=False):
-                    found.append(Leaf(path, entry.stat(follow_symlinks=False).st_size))
+                    found.append(TreeFile(path, entry.stat(follow_symlinks=False).st_size))
                 else:
                     raise Refused(
                         f"{quoted(path)} below {root.name} is no regular file (a link, a socket or a device), and only"
@@ -61,7 +61,7 @@ def _name(name: str, root: Path) -> str:
     return name
 
 
-def describe(found: Iterable[Leaf]) -> Tree:
+def describe(found: Iterable[TreeFile]) -> Tree:
     """How many files there are, and the SHA-256 of their sizes and places, one a line in order of the places."""
     digest, count = hashlib.sha256(), 0
     for leaf in sorted(found, key=lambda leaf: leaf.path):
@@ -72,15 +72,15 @@ def describe(found: Iterable[Leaf]) -> Tree:
 
 
 def tree_artifact(role: str, directory: Path, path: str, facts: Mapping[str, Any] | None = None) -> Artifact:
-    """The artifact that is the directory `path` below the job's `directory`, as it is now. Refused as by `leaves`."""
-    found = leaves(directory / path)
+    """The artifact that is the directory `path` below the job's `directory`, as it is now. Refused as by `list_files`."""
+    found = list_files(directory / path)
     size = sum(leaf.size for leaf in found)
     return Artifact(role, path, size, CONTENT_TYPE, facts=facts or {}, tree=describe(found))
 
 
-def is_there(root: Path, artifact: Artifact) -> bool:
+def is_unchanged(root: Path, artifact: Artifact) -> bool:
     """Whether the directory still holds the files of a tree, by their places and sizes."""
     try:
-        return root.is_dir() and describe(leaves(root)) == artifact.tree
+        return root.is_dir() and describe(list_files(root)) == artifact.tree
     except (OSError, Refused):
         return False

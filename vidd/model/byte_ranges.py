@@ -19,7 +19,7 @@ class NotInParts(Exception):
         self.sentence = sentence
 
 
-def merged(*several: Iterable[ByteRange], gap: int = 0) -> list[ByteRange]:
+def merge(*several: Iterable[ByteRange], gap: int = 0) -> list[ByteRange]:
     """All of these as one list; those that are no more than `gap` bytes apart become one."""
     found: list[ByteRange] = []
     for start, end in sorted(one for one in chain(*several) if one[0] < one[1]):
@@ -30,10 +30,10 @@ def merged(*several: Iterable[ByteRange], gap: int = 0) -> list[ByteRange]:
     return found
 
 
-def missing(wanted: Iterable[ByteRange], there: Iterable[ByteRange]) -> list[ByteRange]:
+def subtract(wanted: Iterable[ByteRange], there: Iterable[ByteRange]) -> list[ByteRange]:
     """What of `wanted` is not in `there`."""
-    holes, left = merged(there), []
-    for start, end in merged(wanted):
+    holes, left = merge(there), []
+    for start, end in merge(wanted):
         at = start
         for begin, stop in holes:
             if begin >= end:
@@ -45,7 +45,7 @@ def missing(wanted: Iterable[ByteRange], there: Iterable[ByteRange]) -> list[Byt
     return [one for one in left if one[0] < one[1]]
 
 
-def size_of(byte_ranges: Iterable[ByteRange]) -> int:
+def total_size(byte_ranges: Iterable[ByteRange]) -> int:
     """How many bytes they are together."""
     return sum(end - start for start, end in byte_ranges)
 

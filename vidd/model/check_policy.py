@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vidd.model.media import Artifact
 
-Does = Literal["refuse", "hold", "note"]
+Action = Literal["refuse", "hold", "note"]
 _MOST_PLACES = 3
 # A picture or sound that is missing nearly all the time is missing, however short the file.
 _NEARLY_ALL = 0.95
@@ -30,21 +30,21 @@ class Policy:
     apart since the source.
     """
 
-    black: Does = "hold"
+    black: Action = "hold"
     black_for: float = 120.0
-    frozen: Does = "note"
+    frozen: Action = "note"
     frozen_for: float = 120.0
-    silent: Does = "hold"
+    silent: Action = "hold"
     silent_for: float = 120.0
-    loudness: Does = "note"
+    loudness: Action = "note"
     loudness_from: float = -35.0
     loudness_to: float = -9.0
-    peak: Does = "note"
+    peak: Action = "note"
     peak_to: float = 0.0
-    offset: Does = "hold"
+    offset: Action = "hold"
     offset_to: float = 0.02
-    damage: Does = "note"
-    soundless: Does = "note"
+    damage: Action = "note"
+    soundless: Action = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Finding:
     """One thing that a person may mind; `kind` is the policy's word for it."""
 
     kind: str
-    does: Does
+    does: Action
     sentence: str
 
 
@@ -97,7 +97,10 @@ def _long(
     )
     if long:
         shown = sorted(long[:_MOST_PLACES], key=lambda stretch: stretch[0])
-        places = ", ".join(f"from {clock(first)} to {clock(last)} ({lasting(last - first)})" for first, last in shown)
+        places = ", ".join(
+            f"from {time_in_words(first)} to {time_in_words(last)} ({duration_in_words(last - first)})"
+            for first, last in shown
+        )
         more = f" and {len(long) - len(shown)} times more" if len(long) > len(shown) else ""
         yield sentence.format(places + more)
 
@@ -117,17 +120,17 @@ def _peak(heard: Mapping[str, float] | None, policy: Policy) -> Iterator[str]:
 
 
 def _offset(record: Mapping[str, Any], policy: Policy) -> Iterator[str]:
-    moved = [(moved_apart(one), one["at"]) for one in record.get("offset", ()) if moved_apart(one) is not None]
+    moved = [(av_offset(one), one["at"]) for one in record.get("offset", ()) if av_offset(one) is not None]
     far = [(by, at) for by, at in moved if by is not None and abs(by) > policy.offset_to]
     if far:
         by, at = max(far, key=lambda one: abs(one[0]))
         later = "later" if by > 0 else "earlier"
-        yield f"At {clock(at)} the sound comes {abs(by) * 1000:.0f} ms {later} to its picture than in the source."
+        yield f"At {time_in_words(at)} the sound comes {abs(by) * 1000:.0f} ms {later} to its picture than in the source."
     if record.get("lost"):
         yield "The sound is not found in the source at the places where it was looked for."
 
 
-def moved_apart(point: Mapping[str, Any]) -> float | None:
+def av_offset(point: Mapping[str, Any]) -> float | None:
     """How much later (seconds) sound comes to its picture than in the source, at one point of a record's `offset`."""
     sound, picture = point["sound"], point["picture"]
     return None if sound is None or picture is None else float(sound - picture)
@@ -146,19 +149,19 @@ def _damage(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"{record['damage'][0][:_LONGEST_SHOWN]}{more}"
 
 
-def summary(artifact: Artifact) -> str:
+def describe_file(artifact: Artifact) -> str:
     """A checked file in one line: what it is, how long, how loud, whether it is in sync."""
     record, media = artifact.facts.get("check", {}), artifact.media
     words = []
     if media is not None and media.video:
         video = media.video[0]
         across, down = video.shown
-        words += [clock(media.duration), f"{video.codec} {across}x{down}", f"{video.rate:.4g} pictures/s"]
+        words += [time_in_words(media.duration), f"{video.codec} {across}x{down}", f"{video.rate:.4g} pictures/s"]
     if record.get("pictures"):
         words.append(f"{record['pictures']} pictures")
     if media is not None:
         words.append(_sound_in_words(artifact))
-    apart = [abs(by) for one in record.get("offset", ()) if (by := moved_apart(one)) is not None]
+    apart = [abs(by) for one in record.get("offset", ()) if (by := av_offset(one)) is not None]
     if apart:
         words.append(f"in sync to {1000 * max(apart):.0f} ms")
     if record.get("joins"):
@@ -176,7 +179,7 @@ def _sound_in_words(artifact: Artifact) -> str:
     return f"{many} {heard['integrated']:.1f} LUFS, peak {heard['peak']:.1f} dBFS" if heard else many
 
 
-def clock(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
     """A time in a file: 1:02, 1:02:03, and 0:02.4 where tenths matter."""
     whole, tenths = divmod(round(seconds * 10), 10)
     minutes, rest = divmod(whole, 60)
@@ -185,7 +188,7 @@ def clock(seconds: float) -> str:
     return f"{text}.{tenths}" if tenths and seconds < 60 else text
 
 
-def lasting(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """How long something lasts: 8.5 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 60:
         return f"{seconds:.3g} s"

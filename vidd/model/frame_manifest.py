@@ -43,7 +43,7 @@ class Sample:
         return cls(**data)
 
 
-def grouped(lines: Iterable[str]) -> Iterator[list[Sample]]:
+def group_by_task(lines: Iterable[str]) -> Iterator[list[Sample]]:
     """The frames of each task, of a manifest's lines."""
     samples = (Sample.from_json(json.loads(line)) for line in lines)
     for _, rows in groupby(samples, key=lambda sample: sample.task):

@@ -33,7 +33,7 @@ class PublicationState(StrEnum):
     RETRACTED = "retracted"
 
 
-SENDING_MEANING: Mapping[PublicationState, str] = {
+PUBLICATION_MEANING: Mapping[PublicationState, str] = {
     PublicationState.PENDING: "Nothing has been sent.",
     PublicationState.STARTED: "Bytes may have gone out; there is no receipt yet.",
     PublicationState.SENT: "Everything went out; the answer is outstanding.",
@@ -44,7 +44,7 @@ SENDING_MEANING: Mapping[PublicationState, str] = {
     PublicationState.RETRACTED: "It was there and was taken back.",
 }
 
-SENDING_MOVES: Mapping[PublicationState, frozenset[PublicationState]] = {
+PUBLICATION_MOVES: Mapping[PublicationState, frozenset[PublicationState]] = {
     PublicationState.PENDING: frozenset(
         {
             PublicationState.STARTED,
@@ -125,19 +125,19 @@ class Publication:
     def evolve(self, **changes: Any) -> Publication:
         """A copy with these changes; a change of state must be a legal move."""
         target = changes.get("state", self.state)
-        if target is not self.state and target not in SENDING_MOVES[self.state]:
+        if target is not self.state and target not in PUBLICATION_MOVES[self.state]:
             raise IllegalMove(f"a publication that is {self.state} cannot become {target}")
         return replace(self, **changes)
 
 
-ANEW: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "reason": None}
+NEW_SERIES: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "reason": None}
 """The changes that begin another series of attempts."""
 
 
 def next_edition(one: Publication, *, revision: str | None = None) -> dict[str, Any]:
     """The changes that make a publication its next edition, of which nothing has been sent."""
     nothing: dict[str, Any] = {"token": {}, "receipt": None, "begun": False, "revision": revision}
-    return {**ANEW, **nothing, "state": PublicationState.PENDING, "edition": one.edition + 1}
+    return {**NEW_SERIES, **nothing, "state": PublicationState.PENDING, "edition": one.edition + 1}
 
 
 def failure_notices(settings: Mapping[str, Any]) -> set[str]:

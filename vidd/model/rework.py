@@ -35,19 +35,19 @@ def edition_of(job: Job) -> int:
     return int(rework_of(job).get("edition", 1))
 
 
-def goes_over(job: Job) -> int | None:
+def base_edition(job: Job) -> int | None:
     """The edition whose kept results the present one begins with."""
     of = rework_of(job).get("of")
     return None if of is None else int(of)
 
 
-def comes_after(job: Job) -> int | None:
+def previous_edition(job: Job) -> int | None:
     """The kept edition that was out before the present one, which is not the one it goes over where that is undone."""
     before = rework_of(job).get("before")
     return None if before is None else int(before)
 
 
-def runs_no_step(job: Job) -> bool:
+def only_publishes(job: Job) -> bool:
     """Whether all of it is to publish again what is kept."""
     rework = rework_of(job)
     return bool(rework) and rework.get("step") is None and rework.get("of") is not None

@@ -58,7 +58,7 @@ def entry_from_row(row: Sequence[Any]) -> Entry:
     return Entry(**{**values, "state": State(values["state"])})
 
 
-def new_ones(jobs: Sequence[Job], known: Container[str]) -> list[Job]:
+def new_jobs(jobs: Sequence[Job], known: Container[str]) -> list[Job]:
     """Of jobs that are handed in together, the first of each key that is not known."""
     first: dict[str, Job] = {}
     for job in jobs:

@@ -38,7 +38,7 @@ class Intervals:
         return self.of(end)
 
 
-def sampled(times: Sequence[int], end: int, time_base: Fraction, rate: Fraction) -> Iterator[int]:
+def sample_frames(times: Sequence[int], end: int, time_base: Fraction, rate: Fraction) -> Iterator[int]:
     """The numbers (from 0) of the pictures to take, of all that are shown at `times` (in order; units of `time_base`).
 
     `end` is when the last one ends.
@@ -55,14 +55,14 @@ def sampled(times: Sequence[int], end: int, time_base: Fraction, rate: Fraction)
             yield number
 
 
-def end_of(times: Sequence[int]) -> int:
+def end_time(times: Sequence[int]) -> int:
     """When the last picture of a recording ends: it is shown as long as the others are, on the average."""
     if len(times) < 2:
         return times[0] if times else 0
     return times[-1] + round((times[-1] - times[0]) / (len(times) - 1))
 
 
-def rate_of(times: Sequence[int], time_base: Fraction) -> Fraction:
+def average_rate(times: Sequence[int], time_base: Fraction) -> Fraction:
     """Pictures a second, on the average; 0 where there are fewer than two."""
     span = (times[-1] - times[0]) * time_base if len(times) > 1 else Fraction(0)
     return Fraction(len(times) - 1) / span if span > 0 else Fraction(0)

@@ -33,7 +33,7 @@ class Scene:
         return {"scene_no": self.number, "start_frame": self.start, "end_frame": self.end}
 
 
-def scenes_of(cuts: Sequence[int], frames: int, shortest: int) -> list[Scene]:
+def split_scenes(cuts: Sequence[int], frames: int, shortest: int) -> list[Scene]:
     """The scenes between these first pictures of a scene; one shorter than `shortest` goes to the one before it.
 
     A first scene that is too short takes what comes after it. Without a cut all of it is one scene.
@@ -47,7 +47,7 @@ def scenes_of(cuts: Sequence[int], frames: int, shortest: int) -> list[Scene]:
     ]
 
 
-def snapped(cuts: Sequence[int], keyframes: Sequence[int]) -> list[int]:
+def snap_to_keyframes(cuts: Sequence[int], keyframes: Sequence[int]) -> list[int]:
     """The nearest keyframe of each cut, the earlier one of two; none twice, and not the first picture."""
     found = []
     for cut in cuts:
@@ -58,7 +58,7 @@ def snapped(cuts: Sequence[int], keyframes: Sequence[int]) -> list[int]:
     return sorted(set(found))
 
 
-def fault_of(scenes: Sequence[Scene], frames: int) -> str | None:
+def coverage_fault(scenes: Sequence[Scene], frames: int) -> str | None:
     """What keeps these scenes from covering all pictures, each once; None where nothing does."""
     follows = 0
     for at, scene in enumerate(scenes):

@@ -41,7 +41,7 @@ def talk_span(facts: Mapping[str, Any], talk: Talk | None, name: str) -> Span:
     return Span(named.start, named.end)
 
 
-def needs_all(settings: Mapping[str, Any]) -> str | None:
+def why_whole_source(settings: Mapping[str, Any]) -> str | None:
     """Why a job of these settings needs the whole `source`; None where all that is done with it is to cut the talk out.
 
     What is not known to leave the rest alone is taken to need it.

@@ -24,7 +24,7 @@ _WORDS: Mapping[State, Status] = {
 }
 
 
-def standing_of(job: Job, publications: Sequence[Publication]) -> TalkStatus | None:
+def talk_status_of(job: Job, publications: Sequence[Publication]) -> TalkStatus | None:
     """The row's words; None where the job says nothing about its talk (excluded, cancelled, without a talk).
 
     A job whose publishers all have receipts is published, whatever its notices still wait for.

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from vidd.integrations.notice import NoticeOptions
 from vidd.media.ffmpeg.settings import parse_bit_rate, parse_length, parse_level
 from vidd.model.job import MEANING, MOVES, State
-from vidd.model.publication import SENDING_MEANING, SENDING_MOVES, PublicationState
+from vidd.model.publication import PUBLICATION_MEANING, PUBLICATION_MOVES, PublicationState
 from vidd.pipelines.registry import entry_of, kinds, model_of, module_of
 from vidd.ports.kinds import (
     Amends,
@@ -504,7 +504,9 @@ def publication_states() -> list[Standing]:
     """The states of a publication."""
     return [
         Standing(
-            state, SENDING_MEANING[state], tuple(after for after in PublicationState if after in SENDING_MOVES[state])
+            state,
+            PUBLICATION_MEANING[state],
+            tuple(after for after in PublicationState if after in PUBLICATION_MOVES[state]),
         )
         for state in PublicationState
     ]

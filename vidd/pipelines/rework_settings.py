@@ -21,7 +21,7 @@ _OWN = "own_extra"
 Row = dict[str, Any]
 
 
-def reworked(
+def apply_rework(
     settings: Mapping[str, Any],
     pipeline: str,
     edition: int,
@@ -110,7 +110,7 @@ def _check(made: Mapping[str, Any]) -> None:
         raise Refused(f"That cannot be: {'; '.join(faults)}.")
 
 
-def outlook(
+def describe_rework(
     settings: Mapping[str, Any], first: str | None, of: int | None, records: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> dict[str, Any]:
     """What would happen: which steps run and why, what they made last time, and what becomes of what is out.

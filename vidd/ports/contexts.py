@@ -42,7 +42,7 @@ class SourceContext(Protocol):
         """What a job for its pipeline would get now; empty where there is no such pipeline."""
 
     @property
-    def turn(self) -> AbstractAsyncContextManager[None]:
+    def lock(self) -> AbstractAsyncContextManager[None]:
         """Held around what the watcher and the routes of the source must not do at the same time."""
 
     async def admit(self, arrivals: Sequence[Arrival]) -> int:
@@ -54,7 +54,7 @@ class SourceContext(Protocol):
     async def job(self, job_id: str) -> Job | None:
         """A job, whatever became of it; None where there is none of this id."""
 
-    async def unsettled(self, *, ended: bool = True) -> Sequence[Job]:
+    async def open_jobs(self, *, ended: bool = True) -> Sequence[Job]:
         """The jobs of this source that are not published; unless `ended`, only those that something becomes of by itself."""
 
     def listen(self, note: Callable[[Event], None]) -> AbstractContextManager[None]:
@@ -78,7 +78,7 @@ class SourceContext(Protocol):
     def caught_up(self) -> None:
         """A whole look found nothing that has not been handed in."""
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Have this source look now."""
 
     async def pause(self, seconds: float) -> None:
@@ -151,7 +151,7 @@ class PublishContext:
     gone: Mapping[str, Sequence[str]] = field(default_factory=dict)
     event: str = "published"
 
-    def chosen(self, roles: Sequence[str], *, trees: bool = False) -> list[Artifact]:
+    def choose(self, roles: Sequence[str], *, trees: bool = False) -> list[Artifact]:
         """The artifacts of these roles; with none named, all that steps made, or else the source.
 
         Only who says that `trees` are welcome is given any: to all others a tree that is named is a mistake, and one

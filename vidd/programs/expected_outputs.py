@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused
-from vidd.files.tree import leaves, tree_artifact
+from vidd.files.tree import list_files, tree_artifact
 from vidd.model.media import Artifact
 from vidd.programs.json_check import check_json
 from vidd.settings.template_check import MayName
@@ -140,7 +140,9 @@ def _find_files(path: Path, output: Output, relative: str) -> list[tuple[str, in
         found = [("", path.stat().st_size)]
     else:
         found = [
-            (leaf.path, leaf.size) for leaf in leaves(path) if not output.files or fnmatchcase(leaf.path, output.files)
+            (leaf.path, leaf.size)
+            for leaf in list_files(path)
+            if not output.files or fnmatchcase(leaf.path, output.files)
         ]
     empty = next((name for name, size in found if not size), None)
     if empty is not None:

@@ -26,7 +26,7 @@ from pydantic_settings import (
 )
 
 from vidd.errors import FaultCode, Refused
-from vidd.model.check_policy import Does, Policy
+from vidd.model.check_policy import Action, Policy
 from vidd.settings.types import Duration, Options, Size
 
 PREFIX = "VIDD_"
@@ -150,30 +150,30 @@ _DEFAULTS = Policy()
 class Check(Options):
     """`[pipelines.<name>.check]`, and `check` of a step: the action for each finding, and the threshold at which it counts."""
 
-    black: Does = Field(_DEFAULTS.black, description="Black frames for `black_for` or longer, at a stretch.")
+    black: Action = Field(_DEFAULTS.black, description="Black frames for `black_for` or longer, at a stretch.")
     black_for: Duration = Field(_DEFAULTS.black_for, gt=0, description="How long; intro, outro and cards do not count.")
-    frozen: Does = Field(_DEFAULTS.frozen, description="The same frame for `frozen_for` or longer; slides are that.")
+    frozen: Action = Field(_DEFAULTS.frozen, description="The same frame for `frozen_for` or longer; slides are that.")
     frozen_for: Duration = Field(_DEFAULTS.frozen_for, gt=0, description="How long.")
-    silent: Does = Field(
+    silent: Action = Field(
         _DEFAULTS.silent, description="The first audio track below -60 LUFS for `silent_for` or longer."
     )
     silent_for: Duration = Field(_DEFAULTS.silent_for, gt=0, description="How long.")
-    loudness: Does = Field(
+    loudness: Action = Field(
         _DEFAULTS.loudness, description="Integrated loudness (EBU R128) outside `loudness_from` to `loudness_to`."
     )
     loudness_from: float = Field(_DEFAULTS.loudness_from, description="The lowest, in LUFS.")
     loudness_to: float = Field(_DEFAULTS.loudness_to, description="The highest, in LUFS.")
-    peak: Does = Field(_DEFAULTS.peak, description="Sample peak above `peak_to`.")
+    peak: Action = Field(_DEFAULTS.peak, description="Sample peak above `peak_to`.")
     peak_to: float = Field(_DEFAULTS.peak_to, description="The highest, in dBFS.")
-    offset: Does = Field(
+    offset: Action = Field(
         _DEFAULTS.offset, description="Audio and video moved apart since the source, by more than `offset_to`."
     )
     offset_to: Duration = Field(_DEFAULTS.offset_to, description="How far they may.")
-    damage: Does = Field(
+    damage: Action = Field(
         _DEFAULTS.damage,
         description="Frames missing in the source, or damaged packets in a file that goes out as it came.",
     )
-    soundless: Does = Field(_DEFAULTS.soundless, description="No audio track at all.")
+    soundless: Action = Field(_DEFAULTS.soundless, description="No audio track at all.")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:

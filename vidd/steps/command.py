@@ -16,7 +16,7 @@ from vidd.errors import Refused
 from vidd.files.clone import clone
 from vidd.media.probe.client import probe
 from vidd.model.media import Media, Outcome
-from vidd.model.rework import goes_over
+from vidd.model.rework import base_edition
 from vidd.programs.expected_outputs import ExpectedOutputs, Output, Template, within
 from vidd.programs.options import ProgramOptions, call_of, check_program
 from vidd.programs.program import call
@@ -81,7 +81,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     )
     fields = _fields(options, context) | ({"video": _video(media)} if media else {})
     expected = ExpectedOutputs(options.outputs, context.directory, fields)
-    if not (options.rework == "over" and goes_over(context.job) is not None):
+    if not (options.rework == "over" and base_edition(context.job) is not None):
         await expected.clear()
     for text in options.make:
         within(context.directory, render(text, fields)).mkdir(parents=True, exist_ok=True)

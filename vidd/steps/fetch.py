@@ -24,9 +24,9 @@ from vidd.files.digest import digest_of, promised_checksums
 from vidd.integrations.aws.s3_uri import parse_s3_uri
 from vidd.integrations.local_folder import file_copy, tree_copy
 from vidd.media.bitstream import mp4_index
-from vidd.model.byte_ranges import NotInParts, size_of
+from vidd.model.byte_ranges import NotInParts, total_size
 from vidd.model.media import Artifact, Outcome
-from vidd.model.span import Span, needs_all, talk_span
+from vidd.model.span import Span, talk_span, why_whole_source
 from vidd.settings.types import Duration, Size
 from vidd.settings.types import Options as Base
 from vidd.transfer.http import session
@@ -111,7 +111,7 @@ def _needed_span(options: Options, context: StepContext) -> Span | str:
     """The part of the recording that is needed; or, as a sentence, why all of it is."""
     if not options.ranged:
         return "The settings say so (ranged = false)."
-    if (why := needs_all(context.job.settings)) is not None:
+    if (why := why_whole_source(context.job.settings)) is not None:
         return why
     try:
         span = talk_span(context.job.facts, context.talk, context.job.name)
@@ -171,7 +171,7 @@ async def _read_span(context: StepContext, reader: RangeReader, span: Span, marg
             "start": span.start,
             "end": span.end,
             "size": remote.size,
-            "there": size_of(download.present),
+            "there": total_size(download.present),
             "read": reader.bytes_read,
             "requests": remote.requests,
             "sums": "No checksum was compared, since only parts were read; each was of the same state (ETag or date).",

@@ -25,7 +25,7 @@ from vidd.media.scenes import args
 from vidd.media.scenes.client import SceneReader, missing_detector
 from vidd.media.verify.verify import inspect
 from vidd.model.media import Artifact, Media, Outcome
-from vidd.model.scenes import Scene, fault_of, scenes_of, snapped
+from vidd.model.scenes import Scene, coverage_fault, snap_to_keyframes, split_scenes
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ async def run(options: Options, context: StepContext) -> Outcome:
     splitter = _Splitter(options, context, source, media)
     async with context.slot():
         found = await splitter.detect()
-        scenes = scenes_of(found.cuts, found.frames, options.shortest)
+        scenes = split_scenes(found.cuts, found.frames, options.shortest)
         if options.files == "copy":
             starts = await splitter.nearest_keyframes([scene.start for scene in scenes[1:]])
-            scenes = scenes_of(starts, found.frames, 1)
-        if (fault := fault_of(scenes, found.frames)) is not None:
+            scenes = split_scenes(starts, found.frames, 1)
+        if (fault := coverage_fault(scenes, found.frames)) is not None:
             raise Refused(f"The scenes of {quoted(name)} do not fit together: {fault}.")
         artifact = await splitter.split(scenes)
     facts = {
@@ -115,7 +115,7 @@ class _Splitter:
 
     async def nearest_keyframes(self, cuts: list[int]) -> list[int]:
         """The keyframes nearest to these cuts."""
-        return snapped(cuts, await self._reader.keyframes())
+        return snap_to_keyframes(cuts, await self._reader.keyframes())
 
     async def split(self, scenes: list[Scene]) -> Artifact:
         """Make the files, check them, and put all of them in place."""

@@ -11,7 +11,7 @@ from typing import Any
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, PublicationState
-from vidd.model.rows import new_ones
+from vidd.model.rows import new_jobs
 from vidd.model.talk import Programme, Talk
 from vidd.ports import Conflict, ShortMemory
 from vidd.settings.types import Options
@@ -47,7 +47,7 @@ class MemoryStore(ShortMemory):
         """Nothing to close."""
 
     async def admit(self, jobs: Sequence[Job]) -> list[Job]:
-        fresh = new_ones(jobs, self._keys)
+        fresh = new_jobs(jobs, self._keys)
         for job in fresh:
             self._keys.add(job.key)
             self._jobs[job.id] = job

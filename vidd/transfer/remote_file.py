@@ -12,7 +12,7 @@ from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.errors import FaultCode, RetryLater
 from vidd.files.disk_space import check_free_space
-from vidd.model.byte_ranges import NotInParts, merged, size_of, split
+from vidd.model.byte_ranges import NotInParts, merge, split, total_size
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -121,9 +121,9 @@ class RangeReader:
     async def fetch(self, needed: Sequence[ByteRange]) -> None:
         """Fetch what of these byte ranges is not present."""
         missing = self.download.missing(needed)
-        self._meter.done = size_of(self.download.present)
-        self._meter.total = size_of(merged(needed, self.download.present))
-        check_free_space(self.download.directory, self.download.reserve, size_of(missing))
+        self._meter.done = total_size(self.download.present)
+        self._meter.total = total_size(merge(needed, self.download.present))
+        check_free_space(self.download.directory, self.download.reserve, total_size(missing))
         await gather_bounded(self._parallel, split(missing, self._request_size), self._fetch_range)
 
     async def _fetch_range(self, byte_range: ByteRange) -> None:

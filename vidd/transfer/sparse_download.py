@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.aio.shield import in_thread
 from vidd.files.disk_space import retry_if_full
-from vidd.model.byte_ranges import ByteRange, NotInParts, merged, missing
+from vidd.model.byte_ranges import ByteRange, NotInParts, merge, subtract
 from vidd.transfer._part_file import PartFile
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class SparseDownload(PartFile[ByteRange]):
         if same and not self.part.exists() and self.final.exists():
             # It was finished already, and now more of it is needed.
             self.final.replace(self.part)
-        self.present = merged((a, b) for a, b in notes["there"]) if same and self.part.exists() else []
+        self.present = merge((a, b) for a, b in notes["there"]) if same and self.part.exists() else []
         with retry_if_full():
             self._open_part()
             if not self.present or os.fstat(self._handle).st_size != size:
@@ -56,7 +56,7 @@ class SparseDownload(PartFile[ByteRange]):
 
     def missing(self, needed: Iterable[ByteRange]) -> list[ByteRange]:
         """The parts of `needed` that are still to be fetched."""
-        return missing(needed, self.present)
+        return subtract(needed, self.present)
 
     async def read(self, start: int, end: int) -> bytes:
         """The bytes from `start` to before `end`, which must be present."""
@@ -67,7 +67,7 @@ class SparseDownload(PartFile[ByteRange]):
         await self._note((start, end))
 
     def _merge(self, written: Sequence[ByteRange]) -> Mapping[str, Any]:
-        self.present = merged(self.present, written)
+        self.present = merge(self.present, written)
         return {"pin": self._pin, "there": self.present}
 
     def discard(self, reason: str | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vidd.model.event import Progressed
 from vidd.model.job import MEANING, MOVES, Job, State
-from vidd.model.publication import SENDING_MEANING, Publication, PublicationState, failure_notices
+from vidd.model.publication import PUBLICATION_MEANING, Publication, PublicationState, failure_notices
 
 if TYPE_CHECKING:
     from vidd.model.talk import Programme
@@ -141,7 +141,7 @@ def _held(case: _Case) -> Explanation:
 
 def _explain_publication(case: _Case, publication: Publication) -> Explanation:
     what = f"the notice {publication.name}" if publication.notice else f"the publisher {publication.name}"
-    because = f"{publication.name} ({publication.kind}): {publication.reason or SENDING_MEANING[publication.state]}"
+    because = f"{publication.name} ({publication.kind}): {publication.reason or PUBLICATION_MEANING[publication.state]}"
     since = publication.changed
     # A published job cannot be cancelled any more.
     cancel = (case.cancel,) if State.CANCELLED in MOVES[case.job.state] else ()

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from vidd.model.job import MEANING, State
-from vidd.model.publication import SENDING_MEANING
+from vidd.model.publication import PUBLICATION_MEANING
 from vidd.web import request_models, response_models
 from vidd.web.control_port import CONTROL
 from vidd.web.source_routes import operations
@@ -67,7 +67,7 @@ def _schemas() -> dict[str, Schema]:
             # A client must not break when an answer gets another member.
             del schema["additionalProperties"]
     schemas["State"]["description"] = _meanings(MEANING)
-    schemas["PublicationState"]["description"] = _meanings(SENDING_MEANING)
+    schemas["PublicationState"]["description"] = _meanings(PUBLICATION_MEANING)
     return dict(sorted(schemas.items()))
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from vidd.model.check_policy import findings, policy_of, summary
+from vidd.model.check_policy import describe_file, findings, policy_of
 from vidd.model.job import MEANING
-from vidd.model.publication import SENDING_MEANING
+from vidd.model.publication import PUBLICATION_MEANING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,7 +82,7 @@ def _check_json(artifact: Artifact, policy: Policy) -> dict[str, Any] | None:
         {"kind": finding.kind, "does": finding.does, "sentence": finding.sentence}
         for finding in findings(record, policy)
     ]
-    return {**record, "summary": summary(artifact), "findings": found}
+    return {**record, "summary": describe_file(artifact), "findings": found}
 
 
 def step_json(record: StepRecord, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def publication_json(publication: Publication) -> dict[str, Any]:
         "kind": publication.kind,
         "notice": publication.notice,
         "state": publication.state,
-        "meaning": SENDING_MEANING[publication.state],
+        "meaning": PUBLICATION_MEANING[publication.state],
         "attempt": publication.attempt,
         "reason": publication.reason,
         "until": moment(publication.until),

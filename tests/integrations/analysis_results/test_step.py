@@ -13,7 +13,7 @@ from peers.analysis import install
 from pydantic import ValidationError
 
 from vidd.errors import Refused, RetryLater
-from vidd.files.tree import leaves
+from vidd.files.tree import list_files
 from vidd.integrations.analysis_results import step as analysis_results_step
 from vidd.integrations.analysis_results.annotations import InvalidFile, Results
 from vidd.programs.json_shapes import SHAPES
@@ -74,7 +74,9 @@ def annotations(bench_, name="") -> Path:
 
 def files(root: Path) -> dict[str, object]:
     return {
-        leaf.path: json.loads((root / leaf.path).read_text()) for leaf in leaves(root) if leaf.path.endswith(".json")
+        leaf.path: json.loads((root / leaf.path).read_text())
+        for leaf in list_files(root)
+        if leaf.path.endswith(".json")
     }
 
 
@@ -87,7 +89,7 @@ def change(path: Path, how) -> None:
 async def test_the_tree_has_the_layout_that_the_cms_expects_and_nothing_else(made):
     outcome = await analysis_results_step.run(options(), made)
     (tree,) = outcome.artifacts
-    names = {leaf.path for leaf in leaves(made.directory / tree.path)}
+    names = {leaf.path for leaf in list_files(made.directory / tree.path)}
     scenes = ("000", "001", "002")
     assert {name for name in names if not name.startswith("body/")} == {
         *(f"2d_poses/scene_{n}_poses.json" for n in scenes), "2d_poses/poses.json", "2d_poses/index.json",

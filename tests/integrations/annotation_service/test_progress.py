@@ -30,7 +30,7 @@ class SourceContext(RecordingSourceContext):
         self.note = note
         yield
 
-    async def unsettled(self):
+    async def open_jobs(self):
         return []
 
     async def pause(self, seconds):

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from vidd.media.bitstream import mp4_index
-from vidd.model.byte_ranges import NotInParts, size_of
+from vidd.model.byte_ranges import NotInParts, total_size
 from vidd.model.span import Span
 
 HOUR = 3600
@@ -103,7 +103,7 @@ async def test_the_bytes_between_the_keyframe_before_and_a_little_after_are_need
     (cut,) = found[1:-1]
     # A second that ffmpeg seeks before, one of margin, and the keyframe before that; 64 pictures after the last.
     assert cut == (BEGIN + 996 * 25000, BEGIN + (1010 * 25 + 65) * SAMPLE)
-    assert size_of(found[-1:]) > 300_000
+    assert total_size(found[-1:]) > 300_000
 
 
 async def test_an_index_behind_eight_hours_is_found_without_reading_them():

@@ -11,7 +11,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from vidd.model.frame_manifest import grouped
+from vidd.model.frame_manifest import group_by_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ class Totals:
 def read_tasks(manifest: Path) -> Iterator[list[Sample]]:
     """The frames of each task, in order."""
     with manifest.open() as file:
-        yield from grouped(file)
+        yield from group_by_task(file)
 
 
 class TaskResults:

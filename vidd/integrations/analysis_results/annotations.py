@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidd.files.tree import leaves
+from vidd.files.tree import list_files
 from vidd.processes.worker import serve
 from vidd.programs.json_shapes import ShapeError, read
 
@@ -204,7 +204,7 @@ class Results:
         if not root.is_dir():
             return 0
         count = 0
-        for leaf in leaves(root):
+        for leaf in list_files(root):
             path = f"{BODIES}/{leaf.path}"
             if not _BODY.fullmatch(leaf.path):
                 raise InvalidFile(path, "bodies are called scene_000/PERSON_FRAME.glb")

@@ -18,7 +18,7 @@ from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.clone import clone
 from vidd.files.disk_space import retry_if_full
-from vidd.files.tree import leaves, tree_artifact
+from vidd.files.tree import list_files, tree_artifact
 from vidd.model.media import Artifact, Outcome
 from vidd.processes.worker_client import WorkerDied, ask_worker
 from vidd.programs.expected_outputs import within
@@ -101,7 +101,7 @@ def _collect(options: Options, source: Path, parts: dict[str, Path], target: Pat
         if not path.is_dir():
             _put(path, target / name)
             continue
-        for leaf in leaves(path):
+        for leaf in list_files(path):
             _put(path / leaf.path, target / name / leaf.path)
     return [name for name in options.needs if name not in found]
 

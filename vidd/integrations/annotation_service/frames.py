@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vidd.aio.shield import in_thread
 from vidd.errors import Refused
 from vidd.model.boxes import FrameBoxes
-from vidd.model.frame_manifest import Sample, Task, TaskList, grouped
+from vidd.model.frame_manifest import Sample, Task, TaskList, group_by_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ def read_tasks(listed: TaskList, manifest: Path, annotations: Path | None, tree:
     unread = {task.name: task for task in listed.tasks}
     boxes = _Boxes(annotations)
     with manifest.open() as lines:
-        for group in grouped(lines):
+        for group in group_by_task(lines):
             name = group[0].task
             task = unread.pop(name, None)
             frames = [

@@ -52,7 +52,7 @@ class JobMaker:
 
         Calls are taken one after another, so that two for one upload do not overtake each other.
         """
-        async with self._context.turn:
+        async with self._context.lock:
             return await self._take(asked)
 
     async def _take(self, asked: ContentCall) -> tuple[Job, bool]:
@@ -88,7 +88,7 @@ class JobMaker:
 
     async def _busy(self, asked: ContentCall) -> Job | None:
         """The job that carries out the same call now. Declined where a job carries out another call for the upload."""
-        for job in await self._context.unsettled(ended=False):
+        for job in await self._context.open_jobs(ended=False):
             if job.facts.get("upload_id") == asked.upload_id:
                 if asked.facts().items() <= job.facts.items():
                     return job
@@ -119,7 +119,7 @@ class JobMaker:
     async def take_unfinished(self) -> None:
         """Make jobs of unfinished uploads that have none: of an earlier system, or after the state directory was lost."""
         context = self._context
-        known = {job.facts.get("upload_id") for job in await context.unsettled()}
+        known = {job.facts.get("upload_id") for job in await context.open_jobs()}
         faults: list[str] = []
         for upload in [upload async for upload in self._database.unfinished_uploads(self._home)]:
             job = _own_values(upload).get("job")

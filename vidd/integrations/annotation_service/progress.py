@@ -47,7 +47,7 @@ class UploadMirror:
     async def run(self, take_unfinished: Callable[[], Awaitable[None]]) -> None:
         """Write until cancelled. `take_unfinished` runs at the start, every hour, and when somebody asks the source to look."""
         with self._context.listen(self._note):
-            for job in await self._context.unsettled():
+            for job in await self._context.open_jobs():
                 self._job_moved(job)
             await take_unfinished()
             self._context.up()

@@ -193,7 +193,7 @@ class _Writing:
 
     def _read_tasks(self) -> Iterator[UploadTask]:
         options, context = self.options, self.context
-        tree = context.directory / context.chosen([options.tree], trees=True)[0].path
+        tree = context.directory / context.choose([options.tree], trees=True)[0].path
         boxes = _file(options.annotations, context) if options.annotations in context.artifacts else None
         return read_tasks(self.listed, _file(options.manifest, context), boxes, tree)
 
@@ -307,7 +307,7 @@ def _document_seed(context: PublishContext) -> str:
 
 
 def _file(role: str, context: PublishContext) -> Path:
-    (artifact,) = context.chosen([role])
+    (artifact,) = context.choose([role])
     return context.directory / artifact.path
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from vidd.errors import FaultCode, Refused
 from vidd.files.content_type import content_type
-from vidd.files.tree import leaves
+from vidd.files.tree import list_files
 from vidd.integrations.aws.account import Account, object_name
 from vidd.integrations.aws.s3_target import Target, header_text, safe_key
 from vidd.integrations.aws.s3_tree import TreeFile, TreeUpload
@@ -101,7 +101,7 @@ class Plan:
 
     def __init__(self, options: Layout, account: Account, context: PublishContext) -> None:
         self._options, self._context, self._bucket = options, context, options.in_bucket(account)
-        chosen = context.chosen(options.files, trees=True)
+        chosen = context.choose(options.files, trees=True)
         self._several = len(chosen) > 1
         self._keys: set[str] = set()
         self.files = [self._file(artifact) for artifact in chosen if artifact.tree is None]
@@ -149,7 +149,7 @@ class Plan:
             f"{prefix}{leaf.path}": TreeFile(
                 root / leaf.path, leaf.size, self._target(f"{prefix}{leaf.path}", content_type(leaf.path), fields)
             )
-            for leaf in leaves(root)
+            for leaf in list_files(root)
         }
         if not files:
             raise Refused(

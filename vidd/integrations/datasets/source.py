@@ -55,7 +55,7 @@ async def watch(options: Options, context: SourceContext) -> None:
 
     def note(event: Event) -> None:
         if isinstance(event, JobMoved) and event.job.source == context.name and event.job.state in ENDED:
-            context.look()
+            context.wake()
 
     with context.listen(note):
         while True:
@@ -133,7 +133,7 @@ class _Requests:
         async with mongodb_account.database(account, self._options.account) as db:
             documents = Documents(db, self._options.account)
             pending = await documents.pending()
-            known = {_version(job): job for job in await self._context.unsettled()}
+            known = {_version(job): job for job in await self._context.open_jobs()}
             stopped = [version for version in pending if version in known and known[version].state in ENDED]
             for identity in stopped:
                 await documents.write_error(identity, known[identity].reason or "A person stopped it.")
@@ -147,8 +147,8 @@ class _Requests:
 
     async def _begin(self, identity: str) -> tuple[Job, bool]:
         """The job that builds the version, and whether it is new."""
-        async with self._context.turn:
-            if busy := [job for job in await self._context.unsettled(ended=False) if _version(job) == identity]:
+        async with self._context.lock:
+            if busy := [job for job in await self._context.open_jobs(ended=False) if _version(job) == identity]:
                 return busy[0], False
             now = self._context.tools.clock.now()
             facts = {"data_set_version": identity, "talk": None}

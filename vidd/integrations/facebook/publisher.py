@@ -97,7 +97,7 @@ async def _open(options: Options, tools: Tools, name: str) -> AsyncIterator[Grap
 async def publish(options: Options, context: PublishContext) -> Receipt:
     """Upload and publish the video, and look whether it is processed."""
     async with _open(options, context.tools, _account_of(options, context)) as api:
-        path = context.directory / context.chosen([options.file] if options.file else [])[0].path
+        path = context.directory / context.choose([options.file] if options.file else [])[0].path
         marker = marker_of(context)
         upload = VideoUpload(context, api, path, _text(options, context, marker), marker)
         try:

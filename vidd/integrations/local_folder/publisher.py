@@ -50,7 +50,7 @@ class Options(Base):
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
     """Copy the files into the folder. Raises Refused where a name is taken, RetryLater where the disk is full."""
-    chosen = context.chosen(options.files, trees=True)
+    chosen = context.choose(options.files, trees=True)
     total = sum(artifact.size for artifact in chosen)
     meter = ProgressMeter("folder", "upload", progress=context.progress, observe=context.tools.observe, total=total)
     token: dict[str, Any] = {}
@@ -87,7 +87,7 @@ async def _copy(artifact: Artifact, context: PublishContext, part: Path, meter: 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """The receipt where every recorded file exists with its size and SHA-256; else None."""
     files = context.publication.token.get("files", {})
-    roles = {artifact.role for artifact in context.chosen(options.files, trees=True)}
+    roles = {artifact.role for artifact in context.choose(options.files, trees=True)}
     folder = context.tools.path(options.path)
     for role, file in files.items():
         target = folder / file["name"]

@@ -12,13 +12,12 @@ from vidd.errors import Refused
 from vidd.files.atomic import sync
 from vidd.files.clone import clone
 from vidd.files.disk_space import check_free_space, retry_if_full
-from vidd.files.tree import leaves, tree_artifact
+from vidd.files.tree import TreeFile, list_files, tree_artifact
 from vidd.integrations.local_folder.file_copy import path_of
 from vidd.model.media import Outcome
 from vidd.transfer.progress_meter import ProgressMeter
 
 if TYPE_CHECKING:
-    from vidd.files.tree import Leaf
     from vidd.ports import StepContext
 
 _TREE = "source"
@@ -47,7 +46,7 @@ async def copy_tree(source: Path, final: Path, meter: ProgressMeter, reserve: in
     """
     part = final.with_name(f".{final.name}.part")
     await in_thread(_prepare, part, final)
-    files = await in_thread(leaves, source)
+    files = await in_thread(list_files, source)
     if not files:
         raise Refused(f"There is no file in the directory {printable(str(source), 200)}: put files there, then retry.")
     meter.total = sum(leaf.size for leaf in files)
@@ -66,7 +65,7 @@ def _prepare(part: Path, final: Path) -> None:
         part.mkdir()
 
 
-def _copy(source: Path, part: Path, leaf: Leaf) -> None:
+def _copy(source: Path, part: Path, leaf: TreeFile) -> None:
     target = part / leaf.path
     with retry_if_full():
         target.parent.mkdir(parents=True, exist_ok=True)

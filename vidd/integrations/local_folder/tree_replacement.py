@@ -14,7 +14,7 @@ from vidd.aio.shield import in_thread
 from vidd.errors import Refused
 from vidd.files.atomic import sync
 from vidd.files.clone import copy_with_digest
-from vidd.files.tree import leaves
+from vidd.files.tree import list_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,7 +45,7 @@ async def copy_tree(source: Path, part: Path, progress: Callable[[int], None]) -
     """Make `part` a durable copy of a tree. Raises Refused where the tree has no file. `progress` gets bytes copied."""
     await in_thread(remove, part)
     rows = []
-    for leaf in await in_thread(leaves, source):
+    for leaf in await in_thread(list_files, source):
         # The program that made a tree may run on it again, and must not write into what is already published.
         size, digest = await copy_with_digest(source / leaf.path, part / leaf.path, progress, own=True, durable=False)
         rows.append((leaf.path, size, digest))
@@ -58,7 +58,7 @@ async def copy_tree(source: Path, part: Path, progress: Callable[[int], None]) -
 def tree_contents(root: Path) -> TreeContents | None:
     """The contents of a directory; None where it is missing, or holds anything but files and directories."""
     try:
-        found = leaves(root)
+        found = list_files(root)
     except (NotADirectoryError, FileNotFoundError, Refused):
         return None
     return _summarize((leaf.path, leaf.size, _digest(root / leaf.path)) for leaf in found)

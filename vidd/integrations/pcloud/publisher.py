@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused
-from vidd.files.tree import leaves
+from vidd.files.tree import list_files
 from vidd.integrations.pcloud.account import Account
 from vidd.integrations.pcloud.api import connect
 from vidd.integrations.pcloud.files import check_name, describe_account, list_folder
@@ -102,7 +102,7 @@ def _relative_path(text: str, what: str) -> str:
 
 
 def _plan(options: Options, context: PublishContext) -> _Plan:
-    chosen = context.chosen(options.files, trees=True)
+    chosen = context.choose(options.files, trees=True)
     planned: dict[str, LocalFile] = {}
     roots, directories, gone = [], [], []
     for artifact in chosen:
@@ -135,7 +135,7 @@ def _plan(options: Options, context: PublishContext) -> _Plan:
 
 def _tree_files(context: PublishContext, tree: Artifact, root: str) -> dict[str, LocalFile]:
     directory = context.directory / tree.path
-    found = leaves(directory)
+    found = list_files(directory)
     if not found:
         raise Refused(f"The directory {tree.role!r} is empty; vidd will not replace published files with nothing.")
     prefix = f"{root}/" if root else ""

@@ -57,10 +57,10 @@ class Completion:
             self.channel, video, context.tools.clock, options.settle, token["steps"], token["notes"], self.upload.save
         )
         if options.thumbnail:
-            image = context.chosen([options.thumbnail])[0]
+            image = context.choose([options.thumbnail])[0]
             await extras.thumbnail(context.directory / image.path, image.content_type)
         for role, language in options.captions.items():
-            await extras.captions(language, context.directory / context.chosen([role])[0].path)
+            await extras.captions(language, context.directory / context.choose([role])[0].path)
         playlists = options.channel_playlists(context.tools, self.channel)
         entries = [await extras.playlist(playlists, title) for title in playlist_titles(context, options.playlists)]
         return [entry for entry in entries if entry]

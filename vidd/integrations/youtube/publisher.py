@@ -101,7 +101,7 @@ class Options(Base):
     def check_side_files(self, context: PublishContext) -> None:
         """Raise Refused where a thumbnail or captions cannot be used, before anything is sent."""
         if self.thumbnail:
-            image = context.chosen([self.thumbnail])[0]
+            image = context.choose([self.thumbnail])[0]
             if image.size > _LARGEST_THUMBNAIL:
                 raise Refused(
                     f"The thumbnail {image.path!a} is larger than the 2 MB YouTube accepts: make a smaller one."
@@ -109,7 +109,7 @@ class Options(Base):
             if image.content_type not in {"image/jpeg", "image/png"}:
                 raise Refused(f"The thumbnail {image.path!a} is no JPEG or PNG: make it one.")
         if self.captions:
-            context.chosen(list(self.captions))
+            context.choose(list(self.captions))
 
     def channel_playlists(self, tools: Tools, channel: Channel) -> Playlists:
         """The channel's playlists."""
@@ -133,7 +133,7 @@ def _metadata(options: Options, context: PublishContext) -> Metadata:
 
 def _video_file(options: Options, context: PublishContext) -> Artifact:
     role = options.file or ("talk" if "talk" in context.artifacts else None)
-    return context.chosen([role] if role else [])[0]
+    return context.choose([role] if role else [])[0]
 
 
 def _account_of(options: Options, context: PublishContext) -> str:

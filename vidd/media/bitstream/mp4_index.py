@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vidd.media.bitstream.mp4_boxes import children, find_index
 from vidd.media.bitstream.mp4_tracks import track_of
-from vidd.model.byte_ranges import NotInParts, merged, size_of
+from vidd.model.byte_ranges import NotInParts, merge, total_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,7 @@ def _opening(track: Track, ends: array[int]) -> list[ByteRange]:
         stop = max(stop, seen + _OPENED_FRAMES)
     stop = min(stop, track.count)
     found = track.byte_ranges(begin, stop, ends)
-    while stop - begin > 1 and size_of(found) > _OPENED_BYTES:
+    while stop - begin > 1 and total_size(found) > _OPENED_BYTES:
         stop = begin + (stop - begin) // 2
         found = track.byte_ranges(begin, stop, ends)
     return found if not begin else found + track.byte_ranges(0, 1, ends)
@@ -127,16 +127,16 @@ def _after(track: Track, end: float | None, margin: float) -> int:
 def _near(found: list[ByteRange]) -> list[ByteRange]:
     """Ranges near each other become one request; the more there are, the farther apart they may be."""
     gap = _GAP
-    near = merged(found, gap=gap)
+    near = merge(found, gap=gap)
     while len(near) > _MOST_REQUESTS:
         gap *= 2
-        near = merged(near, gap=gap)
+        near = merge(near, gap=gap)
     return near
 
 
 def _worth_it(found: list[ByteRange], size: int) -> list[ByteRange]:
     if found and found[-1][1] > size:
         raise NotInParts("Its index lists bytes behind its end.")
-    if size_of(found) > _NEARLY_ALL * size:
+    if total_size(found) > _NEARLY_ALL * size:
         raise NotInParts("The cut needs nearly all of it.")
     return found

@@ -31,7 +31,7 @@ from vidd.model.rows import (
     job_columns,
     job_from_row,
     job_to_row,
-    new_ones,
+    new_jobs,
     publication_columns,
     publication_from_row,
     publication_to_row,
@@ -110,7 +110,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
         own_ids = {job.id for job in jobs}
         with self._connection.call("recording jobs"):
             holders = await self._holders(jobs)
-            fresh = new_ones(jobs, {key for key, holder in holders.items() if holder not in own_ids})
+            fresh = new_jobs(jobs, {key for key, holder in holders.items() if holder not in own_ids})
             missing = [job for job in fresh if job.key not in holders]
             if taken := await self._insert(missing) if missing else []:
                 # Before a key is called known, its holder must be certain.

@@ -20,7 +20,7 @@ from vidd.model.rows import (
     job_columns,
     job_from_row,
     job_to_row,
-    new_ones,
+    new_jobs,
     publication_columns,
     publication_from_row,
     publication_to_row,
@@ -94,7 +94,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> list[Job]:
             keys = json.dumps([job.key for job in jobs])
             rows = db.execute("SELECT key FROM jobs WHERE key IN (SELECT value FROM json_each(?))", (keys,))
-            fresh = new_ones(jobs, {row[0] for row in rows})
+            fresh = new_jobs(jobs, {row[0] for row in rows})
             marks = ",".join("?" * len(_JOB))
             db.executemany(
                 f"INSERT INTO jobs ({','.join(_JOB)}) VALUES ({marks})",

@@ -21,7 +21,7 @@ from vidd.errors import Refused
 from vidd.media.bitstream import droppable
 from vidd.media.bitstream.field_pairs import FieldPairs
 from vidd.media.ffmpeg import integrity
-from vidd.model.sampling import Intervals, end_of, exceeds, rate_of, sampled
+from vidd.model.sampling import Intervals, average_rate, end_time, exceeds, sample_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ class FrameSampler:
         self._index = index_frames(stream, prune=prune)
         self.time_base = Fraction(stream.time_base or Fraction(1, 1000))
         times = self._index.times
-        self.source_rate = rate_of(times, self.time_base)
+        self.source_rate = average_rate(times, self.time_base)
         if self._index.untimed:
             average = stream.average_rate or stream.guessed_rate or Fraction(0)
             self.source_rate = Fraction(average)
@@ -104,7 +104,7 @@ class FrameSampler:
             raise Refused(
                 f"The rate is {float(rate):g} frames a second, but {quoted(name)} has only {float(self.source_rate):.5g}: set a lower rate."
             )
-        self.wanted = array("q", sampled(times, end_of(times), self.time_base, rate))
+        self.wanted = array("q", sample_frames(times, end_time(times), self.time_base, rate))
         self.begin = times[0] if times else 0
         self.total: int | None = None if self._index.untimed else len(self.wanted)
         self.dropped = self.lost = 0
