@@ -196,7 +196,7 @@ class Control:
         settings, rework = self._intake.pipelines[self._pipeline(job.pipeline)], rework_of(job)
         if rework.get("undo"):
             return None
-        if not any(rework.get(one) for one in ("step", "set", "extra")):
+        if not any(rework.get(key) for key in ("step", "set", "extra")):
             return settings
         asked = {"step": rework.get("step"), "changes": rework.get("set", {}), "extra": rework.get("extra", ())}
         return apply_rework(settings, job.pipeline, edition_of(job), **asked)[0]
@@ -256,7 +256,7 @@ class Control:
             # Listed first: what comes in meanwhile has a job by then.
             listed = await auditor.ask()
             named = {arrival.pipeline or auditor.pipeline for thing in listed if (arrival := thing.arrival)}
-            entries = await self.store.entries([each for each in named if each])
+            entries = await self.store.entries([pipeline for pipeline in named if pipeline])
             audits.append(compare_with_jobs(name, auditor.kind, auditor.pipeline, listed, entries))
         return audits
 
@@ -270,7 +270,7 @@ class Control:
 
 
 def _end_of(path: Path, most: int) -> tuple[str, bool]:
-    found = b"".join(one.read_bytes() for one in (path.with_name(f"{path.name}.1"), path) if one.is_file())
+    found = b"".join(log.read_bytes() for log in (path.with_name(f"{path.name}.1"), path) if log.is_file())
     return found[-most:].decode("utf-8", "replace"), len(found) <= most
 
 

@@ -56,7 +56,7 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
 
 
 def _state(path: Path) -> Finding:
-    nearest = next(one for one in (path, *path.parents) if one.exists())
+    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
     if os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir():
         return Finding("daemon.state", True, f"{path} can be written.")
     return Finding("daemon.state", False, f"{path} cannot be written: correct its rights or choose another.")

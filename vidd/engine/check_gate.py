@@ -50,7 +50,7 @@ async def check_outgoing(engine: EngineContext, job: Job, plan: Plan, made: Step
         made.artifacts[role] = checked
         steps = await engine.store.steps(job.id)
         for step in [step for step in steps if step.name == _made_by(steps, role)]:
-            artifacts = tuple(checked if one.role == role else one for one in step.outcome.artifacts)
+            artifacts = tuple(checked if output.role == role else output for output in step.outcome.artifacts)
             await engine.store.record_step(replace(step, outcome=Outcome(artifacts, step.outcome.facts)))
 
 

@@ -269,8 +269,8 @@ class Commands:
         plan = self._engine.resolve(job.settings)
         return [*plan.publishers, *plan.notices]
 
-    async def _save(self, job: Job, one: Publication, **changes: Any) -> None:
-        await self._engine.move_publication(job, one, **changes)
+    async def _save(self, job: Job, publication: Publication, **changes: Any) -> None:
+        await self._engine.move_publication(job, publication, **changes)
 
     async def _queue_again(self, job: Job, reason: str, **changes: Any) -> Job:
         job = await self._engine.move(job, State.READY, reason, attempt=0, tried=None, **changes)

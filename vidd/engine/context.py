@@ -110,16 +110,16 @@ class EngineContext:
         return moved
 
     async def move_publication(
-        self, job: Job, one: Publication, *, wait_for_store: bool = False, **changes: Any
+        self, job: Job, publication: Publication, *, wait_for_store: bool = False, **changes: Any
     ) -> Publication:
         """Save a publication; `wait_for_store` waits for a store that is away."""
-        moved = one.evolve(changed=self.now(), **changes)
+        moved = publication.evolve(changed=self.now(), **changes)
 
         async def save() -> None:
-            await self.store.save_publication(moved, expect=one.state)
+            await self.store.save_publication(moved, expect=publication.state)
 
         await (self.until_saved(save) if wait_for_store else save())
-        if moved.state is not one.state:
-            _log.info("publication moved", job=job.id, to=one.name, state=moved.state, reason=moved.reason)
+        if moved.state is not publication.state:
+            _log.info("publication moved", job=job.id, to=publication.name, state=moved.state, reason=moved.reason)
         self.observe(PublicationMoved(moved, job.pipeline))
         return moved

@@ -124,11 +124,18 @@ class FailureNotices:
         for record in await store.steps(job.id):
             made.add(record.outcome)
         talk = await store.talk(plan.programme, job.talk) if plan.programme and job.talk else None
-        receipts = {one.name: one.receipt for one in known.values() if one.receipt is not None and not one.notice}
+        receipts = {
+            publication.name: publication.receipt
+            for publication in known.values()
+            if publication.receipt is not None and not publication.notice
+        }
         sent = await Publishing(self._engine, job, talk, made, revision=outcome, event=str(job.state)).run_all(
             plan.failures, notice=True, receipts=receipts
         )
-        return min((one.until or self._after(_AGAIN) for one in sent if one.state in _OPEN), default=None)
+        return min(
+            (publication.until or self._after(_AGAIN) for publication in sent if publication.state in _OPEN),
+            default=None,
+        )
 
     async def _drop(self, job: Job, plan: Plan) -> None:
         """The job went on before everybody was told: what has not gone out is of no use any more."""

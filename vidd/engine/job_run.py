@@ -147,7 +147,7 @@ class JobRun:
         reviewed = not plan.review or await self._engine.store.get_flag(f"approved:{self.job.id}")
         review = None if reviewed else "A person must look at it and approve it."
         found = await check_gate.find_reasons_to_hold(self._engine, self.job, plan, made)
-        return " ".join(one for one in (review, found) if one) or None
+        return " ".join(doubt for doubt in (review, found) if doubt) or None
 
     async def _take_back(self, plan: Plan, wish: str) -> None:
         """`wish` is the job that takes the place of this one, or "" where a person wants it back."""
@@ -212,10 +212,10 @@ class JobRun:
             for publisher in plan.publishers
         )
 
-    def _stale(self, one: Publication, planned: PlannedPublisher) -> bool:
-        """Whether it is out with the files of an earlier edition, and could have those of this one."""
-        newer = planned.replace_files is not None and not is_of_edition(one.revision, edition_of(self.job))
-        return newer and one.state is PublicationState.DONE
+    def _stale(self, publication: Publication, planned: PlannedPublisher) -> bool:
+        """Whether it is out with the files of an earlier edition, and could have those of the present one."""
+        newer = planned.replace_files is not None and not is_of_edition(publication.revision, edition_of(self.job))
+        return newer and publication.state is PublicationState.DONE
 
     async def _send(self, plan: Plan, talk: Talk | None, made: StepResults) -> None:
         gone = await rework.find_removed_files(self._engine, self.job, made)
@@ -254,8 +254,8 @@ class JobRun:
         ]
         return bool(short) or any(_waits(publication) for publication in sent)
 
-    def _short(self, one: Publication, planned: PlannedPublisher) -> bool:
-        return one.state is not PublicationState.DONE or self._stale(one, planned)
+    def _short(self, publication: Publication, planned: PlannedPublisher) -> bool:
+        return publication.state is not PublicationState.DONE or self._stale(publication, planned)
 
     async def _stop_at(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> None:
         if any(_waits(publication) for publication in sent):
@@ -298,9 +298,9 @@ class JobRun:
             await self._give_back("The daemon was stopped; it goes on after the next start.")
 
 
-def _waits(one: Publication) -> bool:
+def _waits(publication: Publication) -> bool:
     """Whether it is tried again later; what is done waits with a change of it."""
-    return one.until is not None and one.state in {PublicationState.WAITING, PublicationState.DONE}
+    return publication.until is not None and publication.state in {PublicationState.WAITING, PublicationState.DONE}
 
 
 def _shortcomings(sent: Sequence[Publication], notices: Sequence[Publication], left_out: Sequence[str]) -> str | None:

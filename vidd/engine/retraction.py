@@ -36,9 +36,9 @@ def retraction_notice_name(notice: str) -> str:
     return f"{notice}{_TOLD}"
 
 
-def is_retraction_notice(one: Publication) -> bool:
+def is_retraction_notice(publication: Publication) -> bool:
     """Whether it is a notice that tells of a retraction."""
-    return one.notice and one.name.endswith(_TOLD)
+    return publication.notice and publication.name.endswith(_TOLD)
 
 
 async def send_retraction_notices(engine: EngineContext, job: Job, plan: Plan, talk: Talk | None) -> list[Publication]:
@@ -119,13 +119,13 @@ async def _one(
         await _settle(engine, job, publication, sentence)
 
 
-async def _settle(engine: EngineContext, job: Job, one: Publication, sentence: str) -> None:
+async def _settle(engine: EngineContext, job: Job, publication: Publication, sentence: str) -> None:
     await shield_to_end(
-        engine.move_publication(job, one, state=PublicationState.RETRACTED, reason=sentence, until=None)
+        engine.move_publication(job, publication, state=PublicationState.RETRACTED, reason=sentence, until=None)
     )
 
 
-def _context(engine: EngineContext, job: Job, one: Publication, talk: Talk | None) -> PublishContext:
+def _context(engine: EngineContext, job: Job, publication: Publication, talk: Talk | None) -> PublishContext:
     async def keep(_token: Mapping[str, Any]) -> None:
         """Nothing has to be resumed: taking back can be repeated."""
 
@@ -136,7 +136,7 @@ def _context(engine: EngineContext, job: Job, one: Publication, talk: Talk | Non
         talk=talk,
         artifacts={},
         facts={},
-        publication=one,
+        publication=publication,
         receipts={},
         progress=lambda *_: None,
         checkpoint=keep,

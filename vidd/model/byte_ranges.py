@@ -22,7 +22,7 @@ class NotInParts(Exception):
 def merge(*several: Iterable[ByteRange], gap: int = 0) -> list[ByteRange]:
     """All of these as one list; those that are no more than `gap` bytes apart become one."""
     found: list[ByteRange] = []
-    for start, end in sorted(one for one in chain(*several) if one[0] < one[1]):
+    for start, end in sorted(span for span in chain(*several) if span[0] < span[1]):
         if found and start <= found[-1][1] + gap:
             found[-1] = (found[-1][0], max(found[-1][1], end))
         else:
@@ -42,7 +42,7 @@ def subtract(wanted: Iterable[ByteRange], there: Iterable[ByteRange]) -> list[By
                 left.append((at, begin))
                 at = stop
         left.append((at, end))
-    return [one for one in left if one[0] < one[1]]
+    return [span for span in left if span[0] < span[1]]
 
 
 def total_size(byte_ranges: Iterable[ByteRange]) -> int:

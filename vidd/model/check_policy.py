@@ -120,10 +120,10 @@ def _peak(heard: Mapping[str, float] | None, policy: Policy) -> Iterator[str]:
 
 
 def _offset(record: Mapping[str, Any], policy: Policy) -> Iterator[str]:
-    moved = [(av_offset(one), one["at"]) for one in record.get("offset", ()) if av_offset(one) is not None]
+    moved = [(av_offset(offset), offset["at"]) for offset in record.get("offset", ()) if av_offset(offset) is not None]
     far = [(by, at) for by, at in moved if by is not None and abs(by) > policy.offset_to]
     if far:
-        by, at = max(far, key=lambda one: abs(one[0]))
+        by, at = max(far, key=lambda offset: abs(offset[0]))
         later = "later" if by > 0 else "earlier"
         yield f"At {time_in_words(at)} the sound comes {abs(by) * 1000:.0f} ms {later} to its picture than in the source."
     if record.get("lost"):
@@ -161,7 +161,7 @@ def describe_file(artifact: Artifact) -> str:
         words.append(f"{record['pictures']} pictures")
     if media is not None:
         words.append(_sound_in_words(artifact))
-    apart = [abs(by) for one in record.get("offset", ()) if (by := av_offset(one)) is not None]
+    apart = [abs(by) for offset in record.get("offset", ()) if (by := av_offset(offset)) is not None]
     if apart:
         words.append(f"in sync to {1000 * max(apart):.0f} ms")
     if record.get("joins"):

@@ -74,8 +74,8 @@ class Media:
             container=data["container"],
             duration=data["duration"],
             size=data["size"],
-            video=tuple(_video(one) for one in data.get("video", ())),
-            audio=tuple(Audio(**one) for one in data.get("audio", ())),
+            video=tuple(_video(track) for track in data.get("video", ())),
+            audio=tuple(Audio(**track) for track in data.get("audio", ())),
             start=data.get("start", 0.0),
         )
 

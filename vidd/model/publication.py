@@ -134,10 +134,10 @@ NEW_SERIES: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "re
 """The changes that begin another series of attempts."""
 
 
-def next_edition(one: Publication, *, revision: str | None = None) -> dict[str, Any]:
+def next_edition(publication: Publication, *, revision: str | None = None) -> dict[str, Any]:
     """The changes that make a publication its next edition, of which nothing has been sent."""
     nothing: dict[str, Any] = {"token": {}, "receipt": None, "begun": False, "revision": revision}
-    return {**NEW_SERIES, **nothing, "state": PublicationState.PENDING, "edition": one.edition + 1}
+    return {**NEW_SERIES, **nothing, "state": PublicationState.PENDING, "edition": publication.edition + 1}
 
 
 def failure_notices(settings: Mapping[str, Any]) -> set[str]:

@@ -57,9 +57,9 @@ def apply_rework(
     return made, first
 
 
-def _before(steps: Mapping[str, Row], one: str, other: str) -> bool:
+def _before(steps: Mapping[str, Row], step: str, other: str) -> bool:
     names = list(steps)
-    return names.index(one) < names.index(other)
+    return names.index(step) < names.index(other)
 
 
 def _change(made: Mapping[str, Any], pipeline: str, path: str, value: Any) -> str:
@@ -137,7 +137,7 @@ def describe_rework(
         "from": first,
         "of": of,
         "steps": steps,
-        "files": [one for name in names if name in runs and name != "fetch" for one in records.get(name, ())],
+        "files": [file for name in names if name in runs and name != "fetch" for file in records.get(name, ())],
         "publishers": [
             {
                 "name": row["name"],

@@ -120,7 +120,7 @@ class StepContext:
         """The directory of an artifact that is a tree; Refused where no step before made it, or it is a file."""
         artifact = self.artifacts.get(role)
         if artifact is None or artifact.tree is None:
-            made = ", ".join(name for name, one in self.artifacts.items() if one.tree is not None) or "none"
+            made = ", ".join(name for name, other in self.artifacts.items() if other.tree is not None) or "none"
             raise Refused(f"This step works on a directory {role!r}; of those the steps before made {made}.")
         return self.directory / artifact.path
 
