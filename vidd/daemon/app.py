@@ -160,10 +160,7 @@ class Daemon:
             runner=self.runner,
             commands=commands,
             intake=self._intake,
-            watchers=self._watchers,
-            inlets=self._watching.inlets,
-            audits=self._watching.audits,
-            fronts=self._watching.fronts,
+            watching=self._watching,
             capabilities=await capabilities(tools.encoder),
             reserve=lambda: self._ready.settings.limits.disk_reserve,
         )

@@ -9,15 +9,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vidd import __version__
+from vidd.daemon.watchers import Watching
 from vidd.display_text import quoted, size_in_words
-from vidd.engine.audit import Auditor, compare_with_jobs
+from vidd.engine.audit import compare_with_jobs
 from vidd.engine.commands import Commands
 from vidd.engine.context import EngineContext
 from vidd.engine.intake import Intake
 from vidd.engine.kept_results import Edition
 from vidd.engine.runner import Runner
-from vidd.engine.source_context import EngineSourceContext
-from vidd.engine.supervisor import Watchers
 from vidd.errors import Refused
 from vidd.media.ffmpeg.process import Capabilities
 from vidd.model.arrival import file_arrival
@@ -65,10 +64,7 @@ class Control:
         runner: Runner,
         commands: Commands,
         intake: Intake,
-        watchers: Watchers,
-        inlets: Mapping[str, EngineSourceContext],
-        audits: Mapping[str, Auditor],
-        fronts: Sequence[SourceRoute],
+        watching: Watching,
         capabilities: Capabilities,
         reserve: Callable[[], int],
     ) -> None:
@@ -77,10 +73,7 @@ class Control:
         self._runner = runner
         self.commands = commands
         self._intake = intake
-        self._watchers = watchers
-        self._inlets = inlets
-        self._audits = audits
-        self._fronts = fronts
+        self._watching = watching
         self.capabilities = capabilities
         self._reserve = reserve
         self._since = engine.now()
@@ -103,12 +96,12 @@ class Control:
                 watcher.reason,
                 watcher.note,
             )
-            for watcher in self._watchers.table.values()
+            for watcher in self._watching.watchers.table.values()
         }
         free = self._engine.workspace.free()
         reasons = [
             f"The watcher {watcher.name} is down: {watcher.reason}"
-            for watcher in self._watchers.table.values()
+            for watcher in self._watching.watchers.table.values()
             if watcher.down
         ]
         if self.store.trouble is not None:
@@ -134,7 +127,7 @@ class Control:
         )
 
     def source_routes(self) -> Sequence[SourceRoute]:
-        return self._fronts
+        return self._watching.routes
 
     async def explain(self, job: Job) -> Explanation:
         health = await self.health()
@@ -236,20 +229,20 @@ class Control:
         await self.wake(None)
 
     async def wake(self, source: str | None) -> None:
-        if source is not None and source not in self._inlets:
-            raise Refused(f"There is no source {source!r}; there are {', '.join(self._inlets) or 'none'}.")
-        for name, context in self._inlets.items():
+        if source is not None and source not in self._watching.contexts:
+            raise Refused(f"There is no source {source!r}; there are {', '.join(self._watching.contexts) or 'none'}.")
+        for name, context in self._watching.contexts.items():
             if source in (None, name):
                 context.wake()
 
     async def audit(self, source: str | None, pipeline: str | None) -> list[Audit]:
         asked = {
             name: auditor
-            for name, auditor in self._audits.items()
+            for name, auditor in self._watching.auditors.items()
             if source in (None, name) and pipeline in (None, auditor.pipeline)
         }
         if not asked:
-            known = ", ".join(self._audits) or "none"
+            known = ", ".join(self._watching.auditors) or "none"
             raise Refused(f"No such source can list what it has; those that can: {known}.")
         audits = []
         for name, auditor in asked.items():

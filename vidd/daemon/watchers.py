@@ -29,9 +29,10 @@ _log = structlog.get_logger()
 
 
 class Watching:
-    """Starts and stops them; `observers` is the daemon's list of who is told of events, `inlets` are the sources' own.
+    """Starts and stops the sources of the settings; `observers` is the daemon's list of who is told of events.
 
-    `audits` are the sources that can list what is there, `fronts` the routes that sources bring.
+    `contexts` are the sources' contexts by name, `auditors` the sources that can list what is there, `routes` the HTTP
+    routes that sources bring, `watchers` the table of their states.
     """
 
     def __init__(
@@ -45,40 +46,40 @@ class Watching:
         observers: list[Callable[[Event], None]],
     ) -> None:
         self._engine, self._runner, self._intake, self._commands = engine, runner, intake, commands
-        self._watchers, self._observers = watchers, observers
-        self.inlets: dict[str, EngineSourceContext] = {}
-        self.audits: dict[str, Auditor] = {}
-        self.fronts: list[SourceRoute] = []
+        self.watchers, self._observers = watchers, observers
+        self.contexts: dict[str, EngineSourceContext] = {}
+        self.auditors: dict[str, Auditor] = {}
+        self.routes: list[SourceRoute] = []
         self._sources: dict[str, asyncio.Task[None]] = {}
         self._row_syncs: list[RowSync] = []
         self._row_requests: list[RowRequests] = []
 
     def ask(self, name: str) -> None:
         """Have a source look now, where there is one of that name."""
-        if name in self.inlets:
-            self.inlets[name].wake()
+        if name in self.contexts:
+            self.contexts[name].wake()
 
     def start(self, ready: Ready) -> None:
         """Begin to watch what these settings name."""
         for name, (kind, options) in ready.sources.items():
-            self._watchers.add(name, kind)
+            self.watchers.add(name, kind)
             context = EngineSourceContext(
                 name,
                 getattr(options, "pipeline", None),
                 tools=self._engine.tools,
                 store=self._engine.store,
                 intake=self._intake,
-                watchers=self._watchers,
+                watchers=self.watchers,
                 programme_read=self._programme_read,
                 observers=self._observers,
             )
-            self.inlets[name] = context
+            self.contexts[name] = context
             module = source_module(kind)
             if isinstance(module, ServesRoutes):
-                self.fronts += module.routes(options, context)
+                self.routes += module.routes(options, context)
             if isinstance(module, Audits):
                 ask = partial(module.audit, options, self._engine.tools, name)
-                self.audits[name] = Auditor(kind, context.pipeline, ask)
+                self.auditors[name] = Auditor(kind, context.pipeline, ask)
             self._keep(name, partial(module.watch, options, context))
         for pipeline, body in ready.pipelines.items():
             plan = resolve(body)
@@ -89,7 +90,7 @@ class Watching:
                 self._row_requests.append(row_requests)
                 self._observers.append(row_requests.note)
                 name = f"{pipeline}:rows"
-                self._watchers.add(name, "programme")
+                self.watchers.add(name, "programme")
                 self._keep(name, partial(self._follow, name, row_requests))
             for notice in plan.notices:
                 if notice.follow is not None:
@@ -97,14 +98,14 @@ class Watching:
                     self._row_syncs.append(row_sync)
                     self._observers.append(row_sync.note)
                     name = f"{pipeline}.{notice.name}"
-                    self._watchers.add(name, notice.kind)
+                    self.watchers.add(name, notice.kind)
                     self._keep(name, partial(self._follow, name, row_sync))
 
     def _keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
-        self._sources[name] = asyncio.create_task(self._watchers.keep_running(name, watch), name=f"watch:{name}")
+        self._sources[name] = asyncio.create_task(self.watchers.keep_running(name, watch), name=f"watch:{name}")
 
     async def _follow(self, name: str, row_sync: RowSync | RowRequests) -> None:
-        self._watchers.mark(name, up=True, reason=None, caught_up=self._engine.now())
+        self.watchers.mark(name, up=True, reason=None, caught_up=self._engine.now())
         await row_sync.run()
 
     def _programme_read(self, name: str) -> None:
@@ -122,7 +123,7 @@ class Watching:
         """End all of it, and write what is outstanding."""
         await cancel_and_wait(*self._sources.values())
         for name in self._sources:
-            self._watchers.forget(name)
+            self.watchers.forget(name)
         for row_sync in self._row_syncs:
             self._observers.remove(row_sync.note)
             # What the last moves of jobs say must be in the sheet before the daemon goes.
@@ -131,9 +132,9 @@ class Watching:
             self._observers.remove(row_requests.note)
         self._row_requests.clear()
         self._sources.clear()
-        self.inlets.clear()
-        self.audits.clear()
-        self.fronts.clear()
+        self.contexts.clear()
+        self.auditors.clear()
+        self.routes.clear()
         self._row_syncs.clear()
 
     async def _flush(self, row_sync: RowSync) -> None:
