@@ -25,19 +25,15 @@ from peers.receivers import SLACK, Receivers
 from peers.smtpd import Post, smtp_server
 from peers.youtube import YouTube
 from pymongo import MongoClient
-from vidd.integrations.webhook.receiver import Account as Receiver
 
 from vidd.files.tree import tree_artifact
 from vidd.integrations.aws.account import client
-from vidd.integrations.facebook.api import Account as FacebookAccount
-from vidd.integrations.mail.account import Account as MailAccount
-from vidd.integrations.pcloud.api import Account as CloudAccount
-from vidd.integrations.youtube.api import Account as Channel
 from vidd.model.frame_manifest import Sample, Task, TaskList
 from vidd.model.job import Job
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
 from vidd.model.talk import Speaker, Talk
+from vidd.pipelines.registry import account_module
 
 MIB = 2**20
 VIDEO = os.urandom(6 * MIB)
@@ -164,7 +160,7 @@ class ForgetfulPost(Post):
 @asynccontextmanager
 async def smtp(_request, directory):
     async with smtp_server(post=ForgetfulPost()) as post:
-        account = MailAccount(
+        account = account_module("smtp").Account(
             host="127.0.0.1", port=post.port, security="plain", timeout=30, local_hostname="vidd.test"
         )
         yield Case(
@@ -190,7 +186,7 @@ async def webhook(request, directory):
             looked_at(lambda: list(far.held)),
             ["01job_webhook_1"],
             directory / "jobs",
-            accounts={"far": Receiver(url=f"{far.url}/hook", ca=certificate.file, timeout=30)},
+            accounts={"far": account_module("webhook").Account(url=f"{far.url}/hook", ca=certificate.file, timeout=30)},
             lose=lambda how: far.misstep("POST", "/hook", how, after=True),
             hangs=far.hung.is_set,
         )
@@ -206,7 +202,7 @@ async def slack(request, directory):
             looked_at(lambda: [message["text"] for message in far.messages]),
             ["On looms"],
             directory / "jobs",
-            accounts={"far": Receiver(url=far.url + SLACK, ca=certificate.file, timeout=30)},
+            accounts={"far": account_module("webhook").Account(url=far.url + SLACK, ca=certificate.file, timeout=30)},
             lose=lambda how: far.misstep("POST", SLACK, how, after=True),
             hangs=far.hung.is_set,
             can_tell=False,
@@ -305,7 +301,9 @@ async def pcloud(request, directory):
     far = PCloud()
     with far.serving(certificate := request.getfixturevalue("certificate")):
         far.folder("/results")
-        account = CloudAccount(region="eu", token="OAUTHTOKEN4711SECRET", url=far.url, ca=certificate.file)
+        account = account_module("pcloud").Account(
+            region="eu", token="OAUTHTOKEN4711SECRET", url=far.url, ca=certificate.file
+        )
         yield Case(
             "pcloud",
             {"account": "cloud", "folder": str(far.folder("/results").id), "files": ["results"]},
@@ -323,7 +321,7 @@ async def pcloud(request, directory):
 async def youtube(request, directory):
     far = YouTube()
     with far.serving(certificate := request.getfixturevalue("certificate")):
-        account = signed_in(far, certificate, model=Channel, api_url=far.url)
+        account = signed_in(far, certificate, model=account_module("youtube").Account, api_url=far.url)
 
         def follow(clock):
             far.now = far.oauth.now = lambda: clock.now().timestamp()
@@ -347,7 +345,9 @@ async def facebook(request, directory):
     far = Facebook()
     far.page(token=PAGE_TOKEN)
     with far.serving(certificate := request.getfixturevalue("certificate")):
-        account = FacebookAccount(token=PAGE_TOKEN, page="1001", url=far.url, video_url=far.url, ca=certificate.file)
+        account = account_module("facebook").Account(
+            token=PAGE_TOKEN, page="1001", url=far.url, video_url=far.url, ca=certificate.file
+        )
         yield Case(
             "facebook",
             {"account": "page"},

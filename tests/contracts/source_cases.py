@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 
 from vidd.integrations.aws.account import client
-from vidd.integrations.graphql_cms.account import Account as CmsAccount
+from vidd.pipelines.registry import account_module
 from vidd.ports import Call
 from vidd.settings.secret import Account as Secret
 
@@ -88,7 +88,7 @@ async def cms(_request, _directory):
     async with a_cms() as far:
         far.shelf.put(a_video(7))
         options = {"account": "lab", "pipeline": "talks", "catch_up": "100ms"}
-        yield Case("cms", options, {"lab": CmsAccount(url=far.url)})
+        yield Case("cms", options, {"lab": account_module("cms").Account(url=far.url)})
 
 
 @asynccontextmanager
