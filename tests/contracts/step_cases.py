@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from builders.aws import Bucket, a_bench, a_job, the_tools
+from builders.aws import Bucket, a_job, a_step_context, the_tools
 from builders.aws import an_account as an_aws_account
 from builders.datasets import Lab, Maker
 from builders.detection import BLUE, COLOURS, RED, block, model, sampled
@@ -105,7 +105,7 @@ async def fetch(_request, directory):
 
     def context(place):
         place.mkdir(parents=True)
-        return a_bench(place / "job", a_job(original.as_uri()), the_tools(place))
+        return a_step_context(place / "job", a_job(original.as_uri()), the_tools(place))
 
     yield Case("fetch", {}, context)
 
@@ -116,7 +116,7 @@ async def fetch_http(_request, _directory):
 
         def context(place):
             place.mkdir(parents=True)
-            return a_bench(place / "job", a_job(web.url), the_tools(place))
+            return a_step_context(place / "job", a_job(web.url), the_tools(place))
 
         yield Case("fetch", {}, context)
 

@@ -287,7 +287,7 @@ async def test_an_undo_whose_kept_results_are_gone_says_so(tmp_path):
         shutil.rmtree(tmp_path / "kept" / job.id / "1")
         await lab.engine.runner.resume()
         job = await lab.until(job.id, State.REFUSED)
-        assert "are gone by now" in job.reason
+        assert "kept results are gone" in job.reason
 
 
 async def test_what_is_kept_is_not_touched_by_a_program_that_works_on_it(tmp_path):

@@ -6,10 +6,13 @@ import pytest
 from builders.web import HEALTHY, NOON, FakeControl, a_job, open_port
 from prometheus_client.parser import text_string_to_metric_families
 
+from vidd.errors import FaultCode
 from vidd.model.event import (
     BytesMoved,
     EncodeCount,
     EncodeEnded,
+    Fate,
+    FaultRaised,
     JobMoved,
     Progressed,
     PublicationMoved,
@@ -52,6 +55,8 @@ SENT = Publication("j", "library", "s3", NOON, state=PublicationState.DONE)
         (EncodeEnded("trim", 3.0, 12.5), ("vidd_encode_cpu_seconds_total", "trim"), 12.5),
         (BytesMoved("s3", "upload", 99), ("vidd_moved_bytes_total", "s3", "upload"), 99),
         (Retried("s3", "503"), ("vidd_retries_total", "s3"), 1),
+        (FaultRaised("s3", Fate.AGAIN, FaultCode.QUOTA), ("vidd_faults_total", "again", "quota"), 1),
+        (Retried("s3", "503"), ("vidd_faults_total", "again", "quota"), 0),
         (PublicationMoved(SENT, "talks"), ("vidd_publications_total", "done", "s3"), 1),
         (EncodeCount(2), ("vidd_ffmpeg_running",), 2),
         (WatcherMoved("in", "sqs", up=False, restarts=4), ("vidd_watcher_restarts_total", "in", "sqs"), 4),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.model.check_policy import findings, policy_of
 from vidd.model.media import Outcome
 
@@ -70,7 +70,8 @@ async def find_reasons_to_hold(engine: EngineContext, job: Job, plan: Plan, made
     if refused:
         raise Refused(
             f"The check refused it. {_in_words(refused)} Correct the recording or the talk's times; or allow it under [pipelines.{job.pipeline}.check]"
-            f" and vidd retry {job.id} --fresh-settings."
+            f" and vidd retry {job.id} --fresh-settings.",
+            code=FaultCode.REJECTED,
         )
     return f"The check found: {_in_words(held)}" if held else None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vidd.aio.shield import shield_to_end
 from vidd.display_text import printable
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.model.event import Event, JobMoved
 from vidd.model.job import Arrival, Job, new_id
 from vidd.model.talk import parse_recording_name
@@ -75,7 +75,9 @@ class Intake:
     def _job(self, source: str, pipeline: str | None, arrival: Arrival) -> Job:
         if pipeline is None or pipeline not in self.pipelines:
             known = ", ".join(self.pipelines) or "none"
-            raise Refused(f"There is no pipeline {pipeline!r} for this; the settings have: {known}.")
+            raise Refused(
+                f"There is no pipeline {pipeline!r} for this; the settings have: {known}.", code=FaultCode.BAD_SETTINGS
+            )
         now = self._clock.now()
         return Job(
             id=new_id(now),

@@ -16,7 +16,7 @@ from vidd.engine.duplicate_talks import describe_public, find_duplicate, find_su
 from vidd.engine.publication_run import RESTING, Publishing
 from vidd.engine.retraction import retract, retraction_flag, send_retraction_notices
 from vidd.engine.step_run import StepResults, run_steps
-from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
+from vidd.errors import Fault, FaultCode, OutcomeUnknown, Refused, RetryLater
 from vidd.model.event import Retried
 from vidd.model.job import FAILED, FAILURE, Job, State
 from vidd.model.publication import Publication, PublicationState, Receipt
@@ -47,8 +47,10 @@ class JobRun:
         except Conflict as error:
             _log.warning("job taken", job=self.job.id, reason=str(error))
         except RetryLater as fault:
+            self._observe(fault)
             await self._again(fault)
         except (Refused, OutcomeUnknown) as fault:
+            self._observe(fault)
             await self._move(State.REFUSED, fault.sentence, fault=fault)
         except asyncio.CancelledError:
             await asyncio.shield(self._interrupted())
@@ -77,6 +79,11 @@ class JobRun:
         elif facts is not None:
             fresh["facts"] = facts
         await shield_to_end(self._save(state, reason, {"until": until, **fresh}))
+
+    def _observe(self, fault: Fault) -> None:
+        """Count a fault of the job as a whole; a step's is counted where it is raised."""
+        if fault.step is None:
+            self._engine.observe_fault("job", fault)
 
     def _facts(self, fault: Fault | None) -> dict[str, Any]:
         """The job's facts with what is known of this failure, in place of what was known of an earlier one."""
@@ -127,7 +134,8 @@ class JobRun:
         if successor is not None:
             raise Refused(
                 f"The job {successor.id} ({successor.name}) took the place of this one: vidd retry {self.job.id} --replace if"
-                " it is to be the other way round."
+                " it is to be the other way round.",
+                code=FaultCode.CONFLICT,
             )
         if await is_public(self._engine.store, self.job):
             return False
@@ -138,7 +146,8 @@ class JobRun:
         if rival is not None:
             raise Refused(
                 f"The talk {talk.id} is {rival.state} already as job {rival.id} ({rival.name}): if this recording is to take"
-                f" its place, vidd retry {self.job.id} --replace, or write another number under reprocess in its row."
+                f" its place, vidd retry {self.job.id} --replace, or write another number under reprocess in its row.",
+                code=FaultCode.CONFLICT,
             )
         return False
 
@@ -189,13 +198,15 @@ class JobRun:
             if programme is None or programme.read <= self.job.created:
                 self._engine.wake_source(plan.programme)
                 raise RetryLater(
-                    f"The talk {talk_id} is looked up as soon as the programme {plan.programme!r} has been read again.",
+                    f"vidd will look up the talk {talk_id} as soon as it has read the programme {plan.programme!r} again.",
                     after=_PROGRAMME_LOOK,
                     counts=False,
+                    code=FaultCode.PENDING,
                 )
             raise Refused(
                 f"The programme {plan.programme!r}, read at {programme.read:%Y-%m-%d %H:%M:%S} UTC with"
-                f" {programme.talks} rows, has no talk {talk_id!r}: add its row or correct the file's name, then retry."
+                f" {programme.talks} rows, has no talk {talk_id!r}: add its row or correct the file's name, then retry.",
+                code=FaultCode.NOT_FOUND,
             )
         if talk.fault:
             raise Refused(talk.fault)

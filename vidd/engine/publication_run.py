@@ -201,9 +201,13 @@ class _PublicationRun:
         try:
             receipt = await self._bring_up_to_date()
         except (RetryLater, OutcomeUnknown) as fault:
+            self._engine.observe_fault(self.name, fault)
             # An unanswered change does no harm when it is made again.
-            await self._retry_change(fault if isinstance(fault, RetryLater) else RetryLater(fault.sentence))
+            await self._retry_change(
+                fault if isinstance(fault, RetryLater) else RetryLater(fault.sentence, code=fault.code)
+            )
         except Refused as fault:
+            self._engine.observe_fault(self.name, fault)
             await self._give_up_change(fault.sentence)
         except Exception as error:  # noqa: BLE001 - as in _attempt
             _log.exception("publisher fell", job=self._job.id, to=self.name)
@@ -240,10 +244,13 @@ class _PublicationRun:
         try:
             receipt = await self._receipt()
         except RetryLater as fault:
+            self._engine.observe_fault(self.name, fault)
             await self._retry_later(fault)
         except Refused as fault:
+            self._engine.observe_fault(self.name, fault)
             await self._move(state=PublicationState.REFUSED, reason=fault.sentence, until=None)
         except OutcomeUnknown as fault:
+            self._engine.observe_fault(self.name, fault)
             await self._move(state=PublicationState.UNSURE, reason=fault.sentence, until=None)
         except Exception as error:  # noqa: BLE001 - a defect here must not end the other publishers of the job
             _log.exception("publisher fell", job=self._job.id, to=self.name)
@@ -268,7 +275,9 @@ class _PublicationRun:
             _log.warning("reply lost", job=self._job.id, to=self.name, reason=unknown.sentence)
             found = await self._plan.reconcile(self._make_context())
             if found is None:
-                raise RetryLater(f"{unknown.sentence} It did not arrive, so it is sent again.") from unknown
+                raise RetryLater(
+                    f"{unknown.sentence} It did not arrive; vidd will send it again.", code=unknown.code
+                ) from unknown
             return found
 
     async def _start(self) -> None:

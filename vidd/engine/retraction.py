@@ -110,7 +110,7 @@ async def _one(
     except RetryLater as fault:
         outcome.again = fault
     except OutcomeUnknown as fault:
-        outcome.again = RetryLater(fault.sentence)
+        outcome.again = RetryLater(fault.sentence, code=fault.code)
     except Refused as fault:
         outcome.failed.append(f"{publication.name}: {fault.sentence}")
     else:

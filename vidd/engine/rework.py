@@ -10,7 +10,7 @@ from typing import Any
 from vidd.engine.context import EngineContext
 from vidd.engine.kept_results import KeptResults, compare_results, tree_files
 from vidd.engine.step_run import StepResults
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.model.job import Job
 from vidd.model.rework import REWORK, base_edition, edition_of, only_publishes, previous_edition, rework_of
 from vidd.ports import Plan
@@ -35,7 +35,9 @@ async def restore_kept(engine: EngineContext, job: Job, plan: Plan) -> str | Non
     edition = await asyncio.to_thread(kept_results_of(engine).edition, job.id, number)
     if edition is None:
         if only_publishes(job):
-            raise Refused("The results that were kept are gone by now: make them anew with vidd rework --step.")
+            raise Refused(
+                "The kept results are gone: make them again with vidd rework --step.", code=FaultCode.NOT_FOUND
+            )
         return None
     await asyncio.to_thread(kept_results_of(engine).restore, edition, engine.workspace.directory(job.id))
     if only_publishes(job):

@@ -65,7 +65,7 @@ class EngineSourceContext:
             return fresh[0], True
         known = await self._intake.known(arrival.pipeline or self.pipeline or "", arrival)
         if known is None:
-            raise RetryLater("The job of this was not found again; it is tried again.")
+            raise RetryLater("The job for this item could not be found; vidd will retry.")
         return known, False
 
     async def job(self, job_id: str) -> Job | None:

@@ -16,11 +16,14 @@ from prometheus_client import (
     generate_latest,
 )
 
+from vidd.errors import FaultCode
 from vidd.model.event import (
     BytesMoved,
     EncodeCount,
     EncodeEnded,
     Event,
+    Fate,
+    FaultRaised,
     JobMoved,
     PublicationMoved,
     Retried,
@@ -77,6 +80,12 @@ METRICS: tuple[Described, ...] = (
     Described("vidd_encode_cpu_seconds_total", "counter", "Processor seconds of ended ffmpeg runs.", ("kind",)),
     Described("vidd_moved_bytes_total", "counter", "Bytes sent (upload) and received (download).", ("kind", "way")),
     Described("vidd_retries_total", "counter", "Failed attempts that vidd retries.", ("kind",)),
+    Described(
+        "vidd_faults_total",
+        "counter",
+        "Faults of steps, publishers, notices, watchers and jobs: what follows (again, refused, unknown), and why.",
+        ("fate", "code"),
+    ),
     Described("vidd_publications_total", "counter", "Publications that came to a state.", ("kind", "state")),
     Described("vidd_watcher_restarts_total", "counter", "Restarts of a source's watcher.", ("name", "kind")),
     Described("vidd_ffmpeg_running", "gauge", "ffmpeg processes that run now."),
@@ -118,6 +127,10 @@ class Metrics:
         self._cpu = self._counter("encode_cpu_seconds_total")
         self._bytes = self._counter("moved_bytes_total")
         self._retries = self._counter("retries_total")
+        self._faults = self._counter("faults_total")
+        for fate in Fate:
+            for code in FaultCode:
+                self._faults.labels(fate, code)
         self._publications = self._counter("publications_total")
         self._restarts = self._counter("watcher_restarts_total")
         self._restarts_seen: dict[tuple[str, str], int] = {}
@@ -178,14 +191,14 @@ class Metrics:
                 self._bytes.labels(event.kind, event.way).inc(max(0, event.size))
             case Retried():
                 self._retries.labels(event.kind).inc()
+            case FaultRaised():
+                self._faults.labels(event.fate, event.code).inc()
             case PublicationMoved():
                 self._publications.labels(event.publication.kind, event.publication.state).inc()
             case EncodeCount():
                 self._encodes.set(event.running)
             case WatcherMoved():
                 self._count_restarts(event.name, event.kind, event.restarts)
-            case _:
-                pass
 
     def _count_restarts(self, name: str, kind: str, restarts: int) -> None:
         counter = self._restarts.labels(name, kind)

@@ -115,7 +115,13 @@ async def database(account: Account, name: str) -> AsyncIterator[Database]:
 
     Every call on it belongs inside `errors.map_errors`.
     """
-    client = await asyncio.to_thread(_client, account, name, asyncio.get_running_loop())
+    opening = asyncio.ensure_future(asyncio.to_thread(_client, account, name, asyncio.get_running_loop()))
+    try:
+        client = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # The thread goes on; nobody else would close what it opens.
+        opening.add_done_callback(_close_opened)
+        raise
     try:
         yield client.get_database(
             account.database,
@@ -125,6 +131,11 @@ async def database(account: Account, name: str) -> AsyncIterator[Database]:
         )
     finally:
         await asyncio.to_thread(_close, client)
+
+
+def _close_opened(opening: asyncio.Future[Client]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _close(client: Client) -> None:
