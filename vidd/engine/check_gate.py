@@ -1,7 +1,7 @@
-"""Before anything goes out: every file that will has the record of a check, and the policy says what its findings do.
+"""Checks every file before it is published, and applies the policy to what the check found.
 
-A hold is a person's to decide, once for each file that was made: what was approved is known by the record's `id`, which
-another file, though made of the same recording, does not share.
+A held job waits for a person, who decides once per file: an approval names the record's `id`, and another file, even of
+the same recording, has another id.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a person may ask of a job, by the command line, the API or the programme's row."""
+"""What a person may ask of a job: retry, rework, undo, resolve, resend, retract, cancel, approve, reject."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANC
 
 
 class Commands:
-    """Each changes what is recorded and queues the job, whose next run does the rest; a crash in between loses nothing."""
+    """The commands. Each one changes the records and queues the job; the job's next run does the rest, also after a crash."""
 
     def __init__(self, engine: EngineContext, runner: Runner) -> None:
         self._engine = engine
@@ -44,7 +44,7 @@ class Commands:
         return await self._queue_again(job, "A person asked for a retry.", facts=facts, **fresh)
 
     async def _retry_failed(self, job: Job) -> bool:
-        """Have what did not get through tried again; False where there is nothing of that."""
+        """Reset failed publications and failed changes for another series of attempts. Returns False if there are none."""
         told = failure_notices(job.settings)
         known = [
             publication for publication in await self._engine.store.publications(job.id) if publication.name not in told
@@ -76,14 +76,14 @@ class Commands:
         return await self._another_edition(job, settings, now, "A person asked for a rework.")
 
     async def undo(self, job: Job) -> Job:
-        """Bring the results back that were out before the last rework; what is out follows."""
+        """Publish the results of the edition before the last rework again."""
         edition, newest = await self.edition_to_restore(job), (await self.kept_editions(job))[-1]
         before = {"of": edition.number, "before": newest.number}
         now = {"edition": edition_of(job) + 1, "step": None, **before, "undo": True}
         return await self._another_edition(job, edition.settings, now, "A person asked to undo the rework.")
 
     async def kept_editions(self, job: Job) -> list[Edition]:
-        """The results that a rework can begin with, the newest last; IllegalMove where the job cannot be reworked now."""
+        """The kept editions that a rework can start from, the newest last. IllegalMove if the job cannot be reworked now."""
         left = job.state is State.CANCELLED and edition_of(job) > 1
         if job.state not in _REWORKED and not left:
             raise IllegalMove(
@@ -93,7 +93,7 @@ class Commands:
         return await asyncio.to_thread(kept_results_of(self._engine).editions, job.id)
 
     async def edition_to_restore(self, job: Job) -> Edition:
-        """The results that an undo would bring back. Refused where there are none."""
+        """The edition that an undo would publish again. Refused if none is kept."""
         earlier = [edition for edition in await self.kept_editions(job) if edition.number < edition_of(job)]
         if not earlier:
             raise Refused(

@@ -84,7 +84,7 @@ class EngineContext:
         return next_try(self.retry, attempt=attempt, since=since, now=self.now(), after=after, chance=chance)
 
     async def until_saved(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what must not be forgotten, such as a receipt, while the store is away; until the daemon drains."""
+        """Repeat a write that must not be lost, such as a receipt, while the store is away; raises RetryLater once the daemon drains."""
         while True:
             try:
                 return await write()

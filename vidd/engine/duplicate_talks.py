@@ -1,4 +1,4 @@
-"""Whether another job has brought the same talk out already, or is about to: a talk is not published twice."""
+"""Finds the other jobs of the same talk, so that no talk is published twice."""
 
 from __future__ import annotations
 

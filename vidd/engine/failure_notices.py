@@ -1,7 +1,7 @@
-"""Tells of jobs that failed: each notice once for each time a job was refused or became unsure, also after a restart.
+"""Sends failure notices: each one once per time that a job became refused or unsure, also across restarts.
 
-Level-triggered: what counts is the state that is stored, not that somebody saw the move. The outcome that a notice told
-of is kept with its publication (`revision`), so that it is known after a crash, and the next one is the next edition.
+Level-triggered: the stored state decides, not the event. The outcome that a notice told of is stored with its publication
+(`revision`), so vidd knows it after a crash; the next failure is the publication's next edition.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One job from where it stands to where it can get now: look-up, steps, publishers, notices."""
+"""Runs one job as far as it can go now: look-up of its talk, steps, publishers, notices."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LEAVES_NOTHING = frozenset({State.PUBLISHED, State.CANCELLED, State.EXCLUDED})
 
 
 class JobRun:
-    """Owns one job while it runs; `cancel_wanted` tells a person's wish from the daemon's end."""
+    """Owns one job while it runs. `cancel_wanted`: a person cancelled it, as opposed to a daemon that stops."""
 
     def __init__(self, engine: EngineContext, job: Job) -> None:
         self._engine = engine

@@ -1,7 +1,7 @@
-"""Results of published jobs, kept aside for a time: what a rework begins with, is compared with, and is undone by.
+"""Keeps the results of published jobs for a time: a rework starts from them, is compared with them, and is undone by them.
 
-One directory for each edition, `<job>/<edition>`, with the job's files and a record of the steps and settings they came
-of. It gets its name last, so that it is there whole or not at all.
+Each edition of a job's results has a directory `<job>/<edition>` with the job's files and a record of the steps and
+settings that made them. The directory is renamed into place last, so it is complete or missing.
 """
 
 from __future__ import annotations

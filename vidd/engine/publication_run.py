@@ -1,7 +1,7 @@
-"""The publications of one job, side by side, each with its own state, retries and receipt.
+"""Publishes one job: its publishers run concurrently, each with its own state, retries and receipt.
 
-Nothing is sent while it is unknown whether an earlier attempt arrived: whoever began once is asked first. What has a
-receipt is amended where the talk's words are no longer those it was published with.
+A publisher that has started once is asked by `reconcile` whether that attempt arrived before anything is sent again. A
+publication with a receipt is amended if the talk's text has changed since.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Publishing:
     async def run_all(
         self, planned: Sequence[PlannedPublisher], *, notice: bool, receipts: Mapping[str, Receipt]
     ) -> list[Publication]:
-        """Bring each as far as it goes now; returns them as they then stand."""
+        """Run all of them concurrently; returns the publications as they are saved then."""
         if not planned:
             return []
         known = {publication.name: publication for publication in await self._engine.store.publications(self._job.id)}
@@ -82,7 +82,7 @@ class Publishing:
         return [task.result() for task in tasks]
 
     async def check_gates(self, planned: Sequence[PlannedPublisher]) -> None:
-        """Ask those who can say beforehand that they will not take it; raises what they say."""
+        """Call `allow` of the publishers that have it; raises what the first one raises."""
         asked = [(plan, plan.allow) for plan in planned if plan.allow is not None]
         known = (
             {publication.name: publication for publication in await self._engine.store.publications(self._job.id)}

@@ -1,7 +1,7 @@
-"""Takes back what is out: because a person asked for it, or because another job has taken its place.
+"""Retracts a job's publications, because a person asked for it or because another job replaces them.
 
-Whoever was told that it is out is told that a person took it back, by a notice of its own. Where another job took its
-place, that job's notices say all there is to say.
+After a person's request, every notice that told of the publication sends a retraction notice. If another job replaces
+this one, that job's notices are enough.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What the rows of a programme want of the jobs that are there: exclusion, priority, changed words, once more.
+"""Applies what the rows of a programme ask of its jobs: exclusion, priority, changed text, `reprocess`, `resend`.
 
-Level-triggered: a row is looked at when it changed, when a job of its talk moved, and once after every start. What
-was asked for by a mark in a cell (`reprocess`, `resend`) is granted once for each text of the cell; which text that
-was is remembered.
+Level-triggered: vidd checks a row when it changed, when a job of its talk moved, and once after every start. A request in
+a cell (`reprocess`, `resend`) is granted once per text of the cell; the memory has the text that was granted last.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From the queue to running jobs: how many at once, waits that come due, pause, cancel, and the way down."""
+"""Runs queued jobs, a bounded number at once: due waits, pause, cancel, drain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watchers, each kept alive by itself: one that falls is started again after a growing wait, and it shows."""
+"""Keeps the watchers running: one that fails is started again after a growing wait."""
 
 from __future__ import annotations
 

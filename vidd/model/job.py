@@ -1,9 +1,9 @@
 """A job: one arrival going through one pipeline.
 
-Rules. A job is frozen and changes only by `evolve`. Its state moves only along `MOVES`; an illegal move
-raises `IllegalMove` and changes nothing. Nothing leads out of `published` but a person's wish: a notice sent
-again, changed words, taking it back or putting another in its place. Whoever saves a job names the state he expects to find, so that two writers
-cannot both win.
+Rules. A job is frozen and changes only by `evolve`. Its state moves only along `MOVES`; an illegal move raises
+`IllegalMove` and changes nothing. Only a person's request leads out of `published`: a notice sent again, changed text, a
+retraction, a replacement. `save` takes the expected previous state (compare-and-swap), so two concurrent writers cannot
+both succeed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """A publication: one publisher's effect on the outside for one job.
 
-Rules. `started` is saved before the first byte goes out, so a crash always finds out that something may
-have happened. From `started` and `sent` the only way on is the receipt or an answer to "did it arrive?".
-Nothing leads out of `done` but a person's wish: to have it taken back, or a notice sent once more, which is its next
-edition. A receipt may be replaced when what it stands for is amended.
+Rules. `started` is saved before the first byte goes out, so vidd knows after a crash that something may have been
+sent. From `started` and `sent` only a receipt, or the answer to "did it arrive?", leads on. Only a person's request leads
+out of `done`: a retraction, or a notice sent once more, which is its next edition. An amendment may replace the receipt.
 A notice is a publication that comes after the others; its failure never un-publishes a job.
 """
 

@@ -180,8 +180,7 @@ class Metrics:
         """Count an event."""
         match event:
             case JobMoved():
-                if event.job.state in _FINISHED and event.before is not event.job.state:
-                    self._finished.labels(event.job.pipeline, event.job.state).inc()
+                self._count_finished(event)
             case StepEnded():
                 self._step.labels(event.kind, event.fate).observe(event.seconds)
             case EncodeEnded():
@@ -199,6 +198,10 @@ class Metrics:
                 self._encodes.set(event.running)
             case WatcherMoved():
                 self._count_restarts(event.name, event.kind, event.restarts)
+
+    def _count_finished(self, event: JobMoved) -> None:
+        if event.job.state in _FINISHED and event.before is not event.job.state:
+            self._finished.labels(event.job.pipeline, event.job.state).inc()
 
     def _count_restarts(self, name: str, kind: str, restarts: int) -> None:
         counter = self._restarts.labels(name, kind)
