@@ -1,4 +1,4 @@
-"""The steps of one job, in order, each recorded when its files are in slot."""
+"""Runs the steps of one job in order, and records each outcome once its files are in place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StepResults:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
-        """A later step's file of a role takes the slot of an earlier one's."""
+        """A later step's file of a role replaces an earlier one's."""
         self.artifacts.update({artifact.role: artifact for artifact in outcome.artifacts})
         self.facts.update(outcome.facts)
 
@@ -79,7 +79,7 @@ def _same_files(old: Outcome, new: Outcome) -> bool:
 
 
 class _Slot:
-    """The slot that a step holds while it crowds the machine; `waited` is how long (seconds) it stood for it."""
+    """The slot that a step holds while it crowds the machine. `waited` is how long the step waited for it, in seconds."""
 
     def __init__(self, engine: EngineContext, job: Job, slot: str | None) -> None:
         self._engine, self._job, self._slot = engine, job, slot
