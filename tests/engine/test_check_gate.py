@@ -11,7 +11,7 @@ from vidd.model.job import State
 from vidd.model.media import Artifact, Outcome
 
 BLACK = {"duration": 300.0, "black": [[60.0, 200.0]]}
-SENTENCE = "The picture is black from 1:00 to 3:20 (2 min 20 s)."
+SENTENCE = "The video is black from 1:00 to 3:20 (2 min 20 s)."
 
 
 @dataclass

@@ -23,14 +23,14 @@ def test_a_file_without_anything_odd_has_no_findings():
 def test_a_stretch_is_a_finding_from_its_length_on():
     policy = Policy(black="refuse", black_for=5)
     assert told(policy, black=[[10.0, 14.9]]) == []
-    assert told(policy, black=[[10.0, 15.0]]) == [("black", "refuse", "The picture is black from 0:10 to 0:15 (5 s).")]
+    assert told(policy, black=[[10.0, 15.0]]) == [("black", "refuse", "The video is black from 0:10 to 0:15 (5 s).")]
 
 
 def test_the_longest_stretches_are_named_in_their_order_and_the_rest_counted():
     frozen = [[0, 20], [30, 40], [100.0, 175.0], [200, 230], [300, 315]]
     (finding,) = told(Policy(frozen_for=10), frozen=frozen)
     assert finding[2] == (
-        "The picture stands still from 0:00 to 0:20 (20 s), from 1:40 to 2:55 (1 min 15 s), from 3:20 to 3:50 (30 s)"
+        "The video stands still from 0:00 to 0:20 (20 s), from 1:40 to 2:55 (1 min 15 s), from 3:20 to 3:50 (30 s)"
         " and 2 times more."
     )
 
@@ -46,10 +46,10 @@ def test_only_the_track_that_players_play_counts():
 
 def test_too_loud_too_quiet_and_clipped_sound_is_told_with_its_figures():
     assert told(loudness=[LOUD]) == [
-        ("loudness", "note", "The sound has -5.0 LUFS; -35 to -9 are wanted."),
-        ("peak", "note", "The sound reaches 1.2 dBFS, more than 0: it may be clipped."),
+        ("loudness", "note", "The audio has -5.0 LUFS; -35 to -9 are wanted."),
+        ("peak", "note", "The audio reaches 1.2 dBFS, more than 0: it may be clipped."),
     ]
-    assert told(loudness=[{"integrated": -41.2, "peak": -9.0}])[0][2].startswith("The sound has -41.2 LUFS")
+    assert told(loudness=[{"integrated": -41.2, "peak": -9.0}])[0][2].startswith("The audio has -41.2 LUFS")
 
 
 def test_what_is_silent_altogether_is_not_also_too_quiet():
@@ -62,7 +62,7 @@ def test_sound_that_moved_against_its_picture_is_told_by_the_place_where_it_is_w
         {"at": 70.0, "sound": -0.1, "picture": 0.004, "by": "times"},
         {"at": 80.0, "sound": None, "picture": 0.0, "by": "times"},
     ]
-    sentence = "At 1:10 the sound comes 104 ms earlier to its picture than in the source."
+    sentence = "At 1:10 the audio comes 104 ms earlier to its video than in the source."
     assert told(offset=at) == [("offset", "hold", sentence)]
     assert told(Policy(offset_to=0.11), offset=at) == []
 
@@ -72,7 +72,7 @@ def test_sound_that_is_nowhere_in_the_source_is_a_finding():
 
 
 def test_damage_of_the_source_is_noted():
-    assert told(missing=3) == [("damage", "note", "3 pictures of the source are missing: it is damaged.")]
+    assert told(missing=3) == [("damage", "note", "3 frames of the source are missing: it is damaged.")]
     assert told(damage=["At 3.10 s its packets are torn.", "x"])[0][2] == (
         "At 3.10 s its packets are torn. And 1 times more."
     )
@@ -99,11 +99,11 @@ def test_a_checked_file_is_summed_up_in_a_line():
     record = {"pictures": 1562, "offset": at, "joins": [{}, {}], "loudness": [{"integrated": -23.0, "peak": -3.1}]}
     one = Artifact("talk", "talk.mp4", 12_000_000, media=media, facts={"check": record})
     assert describe_file(one) == (
-        "1:02, h264 1280x720, 25 pictures/s, 1562 pictures, aac -23.0 LUFS, peak -3.1 dBFS, in sync to 2 ms,"
+        "1:02, h264 1280x720, 25 frames/s, 1562 frames, aac -23.0 LUFS, peak -3.1 dBFS, in sync to 2 ms,"
         " 2 joins decode, 12.0 MB"
     )
     silent = replace(one, media=replace(media, audio=()), facts={"check": {}})
-    assert describe_file(silent) == "1:02, h264 1280x720, 25 pictures/s, no sound, 12.0 MB"
+    assert describe_file(silent) == "1:02, h264 1280x720, 25 frames/s, no audio, 12.0 MB"
     assert describe_file(Artifact("words", "words.json", 1000)) == "1.0 kB"
 
 
@@ -123,5 +123,5 @@ def test_a_length_is_said_in_words(seconds, words):
 
 def test_a_file_without_a_sound_track_is_a_finding_and_by_itself_holds_nobody_up():
     (found,) = findings({"sound": (), "duration": 60.0}, Policy())
-    assert (found.kind, found.does, found.sentence) == ("soundless", "note", "There is no sound track.")
+    assert (found.kind, found.does, found.sentence) == ("soundless", "note", "There is no audio track.")
     assert findings({"sound": (60.0,), "duration": 60.0}, Policy()) == ()

@@ -71,11 +71,11 @@ async def test_a_checked_file_is_shown_with_its_record_a_line_and_what_the_jobs_
     assert answer["steps"][0]["artifacts"][0]["check"] == {
         **record,
         "summary": "1.2 MB",
-        "findings": [{"kind": "black", "does": "refuse", "sentence": "The picture is black from 0:10 to 0:20 (10 s)."}],
+        "findings": [{"kind": "black", "does": "refuse", "sentence": "The video is black from 0:10 to 0:20 (10 s)."}],
     }
     lines = job_page(answer).splitlines()
     assert "    talk: talk.mp4, 1.2 MB" in lines
-    assert "      refuse: The picture is black from 0:10 to 0:20 (10 s)." in lines
+    assert "      refuse: The video is black from 0:10 to 0:20 (10 s)." in lines
 
 
 async def test_a_job_is_listed_with_its_state_in_words_and_the_link_of_its_receipt(control, ask):

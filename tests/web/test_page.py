@@ -116,7 +116,7 @@ FILES = "[...document.querySelectorAll('.files')]"
 
 async def test_the_files_of_a_job_are_shown_with_what_their_check_found():
     control = FakeControl()
-    job = a_job(State.HELD, reason="The check found: talk: The picture is black.")
+    job = a_job(State.HELD, reason="The check found: talk: The video is black.")
     control.store.put(job, a_job(State.READY))
     control.store.records[job.id] = made(job)
     async with open_port(control) as (_, url), open_tab(url) as tab:
@@ -125,10 +125,10 @@ async def test_the_files_of_a_job_are_shown_with_what_their_check_found():
         await tab.run(f"{row(job)}.querySelector('summary').click()")
         await tab.until(f"{row(job)}.querySelectorAll('.files li').length === 1")
         assert (await tab.run(f"{row(job)}.querySelector('.files li').innerText")).split("\n") == [
-            "talk 10:00, h264 1280x720, 25 pictures/s, 15000 pictures, aac -23.1 LUFS, peak -2.0 dBFS, in sync to 3 ms, 98.0 MB",
+            "talk 10:00, h264 1280x720, 25 frames/s, 15000 frames, aac -23.1 LUFS, peak -2.0 dBFS, in sync to 3 ms, 98.0 MB",
             "Encoded in full: The quick cut did not stand its check: a picture is missing.",
-            "A person decides: The picture is black from 1:01 to 3:20 (2 min 19 s).",
-            "Noted: The picture stands still from 4:10 to 9:50 (5 min 40 s).",
+            "A person decides: The video is black from 1:01 to 3:20 (2 min 19 s).",
+            "Noted: The video stands still from 4:10 to 9:50 (5 min 40 s).",
         ]
         assert tab.errors == []
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Action = Literal["refuse", "hold", "note"]
 _MOST_PLACES = 3
-# A picture or sound that is missing nearly all the time is missing, however short the file.
+# Video or audio that is missing nearly all the time is missing, however short the file.
 _NEARLY_ALL = 0.95
 _LONGEST_SHOWN = 200
 
@@ -25,8 +25,8 @@ _LONGEST_SHOWN = 200
 class Policy:
     """What each kind of finding does, and from where on it is one. Durations are seconds.
 
-    `silent`, `loudness` and `peak` are those of the first sound track, the one that players play. Loudness is the
-    integrated one of EBU R128 (LUFS), the peak that of the samples (dBFS). `offset` is how far sound and picture moved
+    `silent`, `loudness` and `peak` are those of the first audio track, the one that players play. Loudness is the
+    integrated one of EBU R128 (LUFS), the peak that of the samples (dBFS). `offset` is how far audio and video moved
     apart since the source.
     """
 
@@ -69,14 +69,14 @@ def findings(record: Mapping[str, Any], policy: Policy) -> tuple[Finding, ...]:
     found = [
         Finding(kind, getattr(policy, kind), sentence)
         for kind, sentences in (
-            ("black", _long(record, record.get("black", ()), policy.black_for, "The picture is black {}.")),
-            ("frozen", _long(record, record.get("frozen", ()), policy.frozen_for, "The picture stands still {}.")),
+            ("black", _long(record, record.get("black", ()), policy.black_for, "The video is black {}.")),
+            ("frozen", _long(record, record.get("frozen", ()), policy.frozen_for, "The video stands still {}.")),
             ("silent", _long(record, _first(record, "silent") or (), policy.silent_for, "Nothing is heard {}.")),
             ("loudness", _loudness(_first(record, "loudness"), policy)),
             ("peak", _peak(_first(record, "loudness"), policy)),
             ("offset", _offset(record, policy)),
             ("damage", _damage(record)),
-            ("soundless", _soundless(record)),
+            ("soundless", _without_audio(record)),
         )
         for sentence in sentences
     ]
@@ -111,12 +111,12 @@ def _loudness(heard: Mapping[str, float] | None, policy: Policy) -> Iterator[str
         return
     if not policy.loudness_from <= heard["integrated"] <= policy.loudness_to:
         usual = f"{policy.loudness_from:g} to {policy.loudness_to:g} are wanted"
-        yield f"The sound has {heard['integrated']:.1f} LUFS; {usual}."
+        yield f"The audio has {heard['integrated']:.1f} LUFS; {usual}."
 
 
 def _peak(heard: Mapping[str, float] | None, policy: Policy) -> Iterator[str]:
     if heard is not None and heard["peak"] > policy.peak_to:
-        yield f"The sound reaches {heard['peak']:.1f} dBFS, more than {policy.peak_to:g}: it may be clipped."
+        yield f"The audio reaches {heard['peak']:.1f} dBFS, more than {policy.peak_to:g}: it may be clipped."
 
 
 def _offset(record: Mapping[str, Any], policy: Policy) -> Iterator[str]:
@@ -125,25 +125,25 @@ def _offset(record: Mapping[str, Any], policy: Policy) -> Iterator[str]:
     if far:
         by, at = max(far, key=lambda offset: abs(offset[0]))
         later = "later" if by > 0 else "earlier"
-        yield f"At {time_in_words(at)} the sound comes {abs(by) * 1000:.0f} ms {later} to its picture than in the source."
+        yield f"At {time_in_words(at)} the audio comes {abs(by) * 1000:.0f} ms {later} to its video than in the source."
     if record.get("lost"):
-        yield "The sound is not found in the source at the places where it was looked for."
+        yield "The audio is not found in the source at the places where it was looked for."
 
 
 def av_offset(point: Mapping[str, Any]) -> float | None:
-    """How much later (seconds) sound comes to its picture than in the source, at one point of a record's `offset`."""
-    sound, picture = point["sound"], point["picture"]
-    return None if sound is None or picture is None else float(sound - picture)
+    """How much later (seconds) audio comes to its video than in the source, at one point of a record's `offset`."""
+    audio, video = point["sound"], point["picture"]
+    return None if audio is None or video is None else float(audio - video)
 
 
-def _soundless(record: Mapping[str, Any]) -> Iterator[str]:
+def _without_audio(record: Mapping[str, Any]) -> Iterator[str]:
     if "sound" in record and not record["sound"]:
-        yield "There is no sound track."
+        yield "There is no audio track."
 
 
 def _damage(record: Mapping[str, Any]) -> Iterator[str]:
     if record.get("missing"):
-        yield f"{record['missing']} pictures of the source are missing: it is damaged."
+        yield f"{record['missing']} frames of the source are missing: it is damaged."
     if record.get("damage"):
         more = f" And {len(record['damage']) - 1} times more." if len(record["damage"]) > 1 else ""
         yield f"{record['damage'][0][:_LONGEST_SHOWN]}{more}"
@@ -156,11 +156,11 @@ def describe_file(artifact: Artifact) -> str:
     if media is not None and media.video:
         video = media.video[0]
         across, down = video.shown
-        words += [time_in_words(media.duration), f"{video.codec} {across}x{down}", f"{video.rate:.4g} pictures/s"]
+        words += [time_in_words(media.duration), f"{video.codec} {across}x{down}", f"{video.rate:.4g} frames/s"]
     if record.get("pictures"):
-        words.append(f"{record['pictures']} pictures")
+        words.append(f"{record['pictures']} frames")
     if media is not None:
-        words.append(_sound_in_words(artifact))
+        words.append(_audio_in_words(artifact))
     apart = [abs(by) for offset in record.get("offset", ()) if (by := av_offset(offset)) is not None]
     if apart:
         words.append(f"in sync to {1000 * max(apart):.0f} ms")
@@ -170,12 +170,12 @@ def describe_file(artifact: Artifact) -> str:
     return ", ".join(words)
 
 
-def _sound_in_words(artifact: Artifact) -> str:
+def _audio_in_words(artifact: Artifact) -> str:
     tracks = artifact.media.audio if artifact.media else ()
     if not tracks:
-        return "no sound"
+        return "no audio"
     heard = _first(artifact.facts.get("check", {}), "loudness")
-    many = f"{len(tracks)} sound tracks" if len(tracks) > 1 else tracks[0].codec
+    many = f"{len(tracks)} audio tracks" if len(tracks) > 1 else tracks[0].codec
     return f"{many} {heard['integrated']:.1f} LUFS, peak {heard['peak']:.1f} dBFS" if heard else many
 
 
