@@ -40,10 +40,10 @@ def test_cuts_go_to_the_nearest_keyframe_and_not_to_the_first_picture():
 @pytest.mark.parametrize(
     ("scenes", "fault"),
     [
-        ([Scene(0, 0, 29), Scene(1, 31, 74)], "scene_001 has the pictures 31 to 74, and 30 comes next"),
-        ([Scene(0, 0, 29), Scene(1, 29, 74)], "scene_001 has the pictures 29 to 74, and 30 comes next"),
+        ([Scene(0, 0, 29), Scene(1, 31, 74)], "scene_001 has the frames 31 to 74, and 30 comes next"),
+        ([Scene(0, 0, 29), Scene(1, 29, 74)], "scene_001 has the frames 29 to 74, and 30 comes next"),
         ([Scene(0, 0, 29), Scene(2, 30, 74)], "scene_002 has"),
-        ([Scene(0, 0, 29)], "the scenes end with picture 29, and the video with 74"),
+        ([Scene(0, 0, 29)], "the scenes end with frame 29, and the video with 74"),
     ],
 )
 def test_a_hole_an_overlap_and_an_early_end_are_found(scenes, fault):

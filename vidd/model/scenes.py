@@ -59,10 +59,10 @@ def snap_to_keyframes(cuts: Sequence[int], keyframes: Sequence[int]) -> list[int
 
 
 def coverage_fault(scenes: Sequence[Scene], frames: int) -> str | None:
-    """What keeps these scenes from covering all pictures, each once; None where nothing does."""
+    """What keeps these scenes from covering all frames, each once; None where nothing does."""
     follows = 0
     for at, scene in enumerate(scenes):
         if scene.number != at or scene.start != follows or scene.end < scene.start:
-            return f"{scene.name} has the pictures {scene.start} to {scene.end}, and {follows} comes next"
+            return f"{scene.name} has the frames {scene.start} to {scene.end}, and {follows} comes next"
         follows = scene.end + 1
-    return None if follows == frames else f"the scenes end with picture {follows - 1}, and the video with {frames - 1}"
+    return None if follows == frames else f"the scenes end with frame {follows - 1}, and the video with {frames - 1}"
