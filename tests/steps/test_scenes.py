@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from vidd.errors import Refused
 from vidd.media.scenes import args
+from vidd.model.scenes import split_scenes
 from vidd.steps import scenes
 
 pytestmark = pytest.mark.media
@@ -58,7 +59,7 @@ async def test_the_right_pictures_are_in_each_file(tmp_path):
     made, _ = context(tmp_path, video, step="scenes")
     media = await scenes.probe(ENCODER, video, "n")
     parting = scenes._Splitter(options, made, video, media)
-    artifact = await parting.split(scenes.scenes_of(found.cuts, found.frames, 1))
+    artifact = await parting.split(split_scenes(found.cuts, found.frames, 1))
     root = made.directory / artifact.path
     for name, expected in (("scene_000", range(33)), ("scene_001", range(33, 57)), ("scene_002", range(57, 80))):
         assert numbers(root / name / "video.mp4") == list(expected)
@@ -70,7 +71,7 @@ async def test_a_video_of_many_short_scenes_is_parted_in_one_go(tmp_path):
     video = recording(tmp_path / "n.mp4", seconds=8, tracks=0)
     made, _ = context(tmp_path, video, step="scenes")
     parting = scenes._Splitter(scenes.Options(preset="ultrafast"), made, video, await scenes.probe(ENCODER, video, "n"))
-    artifact = await parting.split(scenes.scenes_of(range(2, 200, 2), 200, 1))
+    artifact = await parting.split(split_scenes(range(2, 200, 2), 200, 1))
     assert artifact.tree.files == 100 + 1
     assert numbers(made.directory / artifact.path / "scene_099/video.mp4") == [198, 199]
 
