@@ -32,7 +32,6 @@ _SECRETS_IN_TEXT = (
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _VERBOSE = (
     "aiobotocore",
-    "aiosqlite",
     "asyncio",
     "boto3",
     "botocore",
