@@ -21,8 +21,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.fast)
 
 
-def pytest_configure():
-    """Have the children of this process measured."""
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart():
+    """Have the children of this process measured; pytest-cov begins no earlier where tests run side by side."""
     coverage_environment.pass_on()
 
 
