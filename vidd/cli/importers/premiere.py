@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from vidd.cli.importers.output import ImportedSettings, toml
-from vidd.files.file_uri import parse_address
+from vidd.model.email_address import parse_address
 from vidd.settings.schema import SettingsFault
 
 _KNOWN = ("from_addr", "to_addrs", "smtp_server", "smtp_port", "password")

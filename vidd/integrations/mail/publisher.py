@@ -13,13 +13,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vidd.display_text import quoted
 from vidd.errors import Fault, FaultCode, Refused
-from vidd.files.file_uri import parse_address
 from vidd.integrations.mail.account import Account
 from vidd.integrations.mail.connection import connect
 from vidd.integrations.mail.delivery import Delivery
 from vidd.integrations.mail.message import Draft, Message, Person, ascii_domain, message_id
 from vidd.integrations.mail.outbox import make_outbox
 from vidd.integrations.notice import NoticeOptions
+from vidd.model.email_address import parse_address
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.ports import PublishContext, Tools

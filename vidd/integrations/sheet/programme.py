@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pydantic import Field
 
 from vidd.errors import Refused
-from vidd.files.file_uri import parse_address
 from vidd.integrations.sheet.table import (
     ID_NAMES,
     Grid,
@@ -26,6 +25,7 @@ from vidd.integrations.sheet.table import (
     layouts,
     talk_rows,
 )
+from vidd.model.email_address import parse_address
 from vidd.model.talk import Speaker, Talk, clock_seconds
 from vidd.settings.types import Options
 
