@@ -13,11 +13,11 @@ from vidd.model.augmentation import (
     Augmentation,
     Geometry,
     Recipe,
-    augmentation,
-    augmentations_of,
-    geometry,
+    make_augmentation,
+    make_recipe,
     move_boxes,
-    recipe,
+    parse_augmentations,
+    recipe_geometry,
     select_frames,
 )
 from vidd.model.boxes import Box
@@ -35,45 +35,45 @@ def sides(boxes):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_augmentation_changes_a_tenth_of_the_frames_and_others_than_the_next(kind):
-    taken = select_frames(FRAMES, augmentation(kind), seed=7)
+    taken = select_frames(FRAMES, make_augmentation(kind), seed=7)
     assert len(taken) == 30
     assert taken == [name for name in FRAMES if name in set(taken)]
     other = next(name for name in KINDS if name != kind)
-    assert taken != select_frames(FRAMES, augmentation(other), seed=7)
-    assert taken != select_frames(FRAMES, augmentation(kind), seed=8)
+    assert taken != select_frames(FRAMES, make_augmentation(other), seed=7)
+    assert taken != select_frames(FRAMES, make_augmentation(kind), seed=8)
 
 
 @pytest.mark.parametrize(("frames", "changed"), [(0, 0), (1, 1), (4, 1), (15, 2), (120, 12)])
 def test_of_few_frames_one_is_changed_at_least(frames, changed):
-    assert len(select_frames(FRAMES[:frames], augmentation("rotate"), seed=1)) == changed
+    assert len(select_frames(FRAMES[:frames], make_augmentation("rotate"), seed=1)) == changed
 
 
 def test_neither_the_order_nor_another_frame_changes_what_is_drawn():
-    wanted = augmentation("rotate")
+    wanted = make_augmentation("rotate")
     mixed = FRAMES[:]
     random.Random(1).shuffle(mixed)
     taken = set(select_frames(FRAMES, wanted, seed=3))
     assert set(select_frames(mixed, wanted, seed=3)) == taken
     assert len(set(select_frames([*FRAMES, "task-3-a/1"], wanted, seed=3)) ^ taken) <= 1
-    assert recipe(wanted, FRAMES[5], 3) == recipe(wanted, FRAMES[5], 3)
-    assert len({recipe(wanted, name, 3).amount for name in FRAMES}) > 290
+    assert make_recipe(wanted, FRAMES[5], 3) == make_recipe(wanted, FRAMES[5], 3)
+    assert len({make_recipe(wanted, name, 3).amount for name in FRAMES}) > 290
 
 
 @pytest.mark.slow
 def test_the_same_is_drawn_in_every_process():
     code = (
         "import json; from vidd.model.augmentation import *;"
-        "print(json.dumps(recipe(augmentation('crop'), 'task-0-a/1', 42).to_json()))"
+        "print(json.dumps(make_recipe(make_augmentation('crop'), 'task-0-a/1', 42).to_json()))"
     )
     told = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60).stdout)
-    assert Recipe.from_json(told) == recipe(augmentation("crop"), "task-0-a/1", 42)
+    assert Recipe.from_json(told) == make_recipe(make_augmentation("crop"), "task-0-a/1", 42)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_amounts_are_within_the_range(kind):
     known = KINDS[kind]
     assert known.least <= known.low <= known.high <= known.most
-    amounts = [recipe(augmentation(kind), name, 1).amount for name in FRAMES]
+    amounts = [make_recipe(make_augmentation(kind), name, 1).amount for name in FRAMES]
     assert known.low <= min(amounts) <= max(amounts) <= known.high
 
 
@@ -88,11 +88,11 @@ def test_amounts_are_within_the_range(kind):
 )
 def test_what_cannot_be_is_told(kind, bounds, sentence):
     with pytest.raises(ValueError, match=sentence):
-        augmentation(kind, bounds)
+        make_augmentation(kind, bounds)
 
 
 def test_a_range_may_come_the_wrong_way_round():
-    assert augmentation("rotate", [30, -5]) == Augmentation("rotate", -5, 30)
+    assert make_augmentation("rotate", [30, -5]) == Augmentation("rotate", -5, 30)
 
 
 # A box of 20 x 10 at 10, 20 on a picture of 100 x 60.
@@ -115,15 +115,15 @@ def test_a_range_may_come_the_wrong_way_round():
     ],
 )
 def test_boxes_go_with_the_picture(how, box, size):
-    where = geometry(how, 100, 60)
+    where = recipe_geometry(how, 100, 60)
     assert (where.width, where.height) == size
     assert sides(move_boxes([Box(10, 20, 20, 10, "car", 0.5)], where)) == [box]
 
 
 def test_turned_by_ninety_degrees_in_two_ways_a_box_is_the_same():
     box = Box(40, 22, 20, 10, "car")
-    around = move_boxes([box], geometry(of("rotate", 90), 100, 100))
-    assert sides(around) == sides(move_boxes([box], geometry(of("rotate-90"), 100, 100)))
+    around = move_boxes([box], recipe_geometry(of("rotate", 90), 100, 100))
+    assert sides(around) == sides(move_boxes([box], recipe_geometry(of("rotate-90"), 100, 100)))
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_a_box_goes_with_less_than_three_tenths_of_it_left(left, kept):
 
 
 def test_a_sliver_of_less_than_a_pixel_goes():
-    assert move_boxes([Box(0, 0, 0.9, 10, "car")], geometry(of("flip-vertical"), 100, 60)) == []
+    assert move_boxes([Box(0, 0, 0.9, 10, "car")], recipe_geometry(of("flip-vertical"), 100, 60)) == []
 
 
 def asked(*properties):
-    return augmentations_of(
+    return parse_augmentations(
         [{"id": "a", "properties": [{"id": name, "values": values} for name, values in properties]}]
     )
 
@@ -168,7 +168,7 @@ def test_a_data_sets_document_says_which_are_wanted_and_how_much():
         Augmentation("blur-gaussian", 0, 3),
         Augmentation("noise-gaussian", 5, 5),
     ]
-    assert augmentations_of([{"id": "empty"}, {"properties": None}]) == []
+    assert parse_augmentations([{"id": "empty"}, {"properties": None}]) == []
 
 
 @pytest.mark.parametrize(

@@ -38,4 +38,4 @@ def test_a_name_without_times_is_refused_where_nobody_else_knows_them():
     ],
 )
 def test_a_span_holds_what_lies_within_it(outer, inner, holds):
-    assert outer.holds(inner) is holds
+    assert outer.contains(inner) is holds

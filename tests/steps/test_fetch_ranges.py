@@ -14,7 +14,7 @@ from peers.ranged_file import ranged_file
 
 from vidd.errors import Refused, RetryLater
 from vidd.files import disk_space
-from vidd.model.span import why_whole_source
+from vidd.model.span import reason_to_fetch_all
 from vidd.steps import fetch
 from vidd.transfer import sparse_download
 
@@ -226,7 +226,7 @@ def named(kind, **options):
     ],
 )
 async def test_a_recording_that_is_needed_for_more_than_the_cut_comes_whole(tmp_path, settings):
-    assert why_whole_source(settings)
+    assert reason_to_fetch_all(settings)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ async def test_a_recording_that_is_needed_for_more_than_the_cut_comes_whole(tmp_
     ],
 )
 async def test_a_recording_that_is_only_cut_comes_in_part(tmp_path, settings):
-    assert why_whole_source(settings) is None
+    assert reason_to_fetch_all(settings) is None
 
 
 async def test_what_is_there_in_part_is_given_only_to_who_wants_a_part(tmp_path, data):

@@ -35,7 +35,7 @@ def bits_per_second(artifact: Artifact) -> float:
 async def test_several_renditions_come_from_one_file_each_with_its_size(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", size="160x90")
     outcome = await transcode.run(options(SMALL, LARGE), context(source))
-    sizes = {artifact.role: (artifact.path, *artifact.media.video[0].shown) for artifact in outcome.artifacts}
+    sizes = {artifact.role: (artifact.path, *artifact.media.video[0].display_size) for artifact in outcome.artifacts}
     assert sizes == {
         "rendition-48p": ("rendition-48p.mp4", 86, 48),
         "rendition-90p": ("rendition-90p.mp4", 160, 90),
@@ -71,7 +71,7 @@ async def test_a_phone_held_upright_gets_upright_renditions(tmp_path):
     upright = clips.recording(tmp_path / "upright.mp4", size="160x90")
     clips.ffmpeg("-display_rotation", 90, "-i", upright, "-c", "copy", tmp_path / "in.mp4")
     outcome = await transcode.run(options({**SMALL, "height": 80}), context(tmp_path / "in.mp4"))
-    assert outcome.artifacts[0].media.video[0].shown == (46, 80)
+    assert outcome.artifacts[0].media.video[0].display_size == (46, 80)
 
 
 async def test_a_rendition_higher_than_the_source_is_left_out_and_the_reason_is_told(tmp_path):
@@ -85,14 +85,14 @@ async def test_where_all_are_higher_the_smallest_is_made_at_the_sources_size(tmp
     source = clips.recording(tmp_path / "in.mp4")
     outcome = await transcode.run(options(LARGE, {**LARGE, "height": 180}), context(source))
     (only,) = outcome.artifacts
-    assert (only.role, only.media.video[0].shown) == ("rendition-90p", (96, 64))
+    assert (only.role, only.media.video[0].display_size) == ("rendition-90p", (96, 64))
     assert [note["name"] for note in outcome.facts["left_out"]] == ["180p"]
 
 
 async def test_a_rendition_may_be_higher_than_the_source_where_that_is_asked_for(tmp_path):
     source = clips.recording(tmp_path / "in.mp4", seconds=1)
     outcome = await transcode.run(options(LARGE, upscale=True), context(source))
-    assert outcome.artifacts[0].media.video[0].shown == (136, 90)
+    assert outcome.artifacts[0].media.video[0].display_size == (136, 90)
 
 
 async def test_the_talk_is_taken_where_there_is_one(tmp_path):

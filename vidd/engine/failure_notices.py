@@ -20,7 +20,7 @@ from vidd.errors import Refused, RetryLater
 from vidd.model.event import Event, JobMoved, PublicationMoved
 from vidd.model.job import FAILED, Job
 from vidd.model.publication import Publication, PublicationState, failure_notices, next_edition
-from vidd.model.serialization import stamp
+from vidd.model.serialization import time_to_text
 from vidd.ports import Conflict, Plan
 
 _log = structlog.get_logger()
@@ -106,7 +106,7 @@ class FailureNotices:
             return None
 
     async def _tell(self, job: Job, plan: Plan) -> datetime | None:
-        outcome = stamp(job.changed)
+        outcome = time_to_text(job.changed)
         store = self._engine.store
         known = {publication.name: publication for publication in await store.publications(job.id)}
         for planned in plan.failures:

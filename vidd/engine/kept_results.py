@@ -19,7 +19,7 @@ from typing import Any
 from vidd.files.disk_space import FULL, retry_if_full
 from vidd.files.tree import list_files
 from vidd.model.media import Artifact, StepRecord
-from vidd.model.serialization import outcome_from_json, outcome_to_json, stamp, unstamp
+from vidd.model.serialization import outcome_from_json, outcome_to_json, time_from_text, time_to_text
 
 _RECORD, _FILES = "record.json", "files"
 _NAMED = 50
@@ -67,7 +67,7 @@ class KeptResults:
             _remove(part)
             part.mkdir(parents=True)
             record = {
-                "until": stamp(until),
+                "until": time_to_text(until),
                 "settings": dict(settings),
                 "steps": [
                     {
@@ -109,7 +109,7 @@ class KeptResults:
             )
             for step in record["steps"]
         ]
-        return Edition(int(path.name), path / _FILES, unstamp(record["until"]), record["settings"], steps)
+        return Edition(int(path.name), path / _FILES, time_from_text(record["until"]), record["settings"], steps)
 
     def restore(self, edition: Edition, target: Path) -> None:
         """Put copies of the kept files into a job's directory, each top-level name whole in place of what is there."""

@@ -1,1 +1,1 @@
-"""Nouns and rules. No I/O, standard library only."""
+"""Data classes and rules: jobs, publications, media, talks, events. No I/O; standard library only."""

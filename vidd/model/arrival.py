@@ -1,4 +1,4 @@
-"""The arrival of a local file: the same key whoever saw it, the folder's watcher or a person who submits it."""
+"""Makes the arrival of a local file, with the same key for the folder's watcher and for a person who submits the file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 
 def file_arrival(path: Path, *, size: int, mtime_ns: int, priority: int = 0, pipeline: str | None = None) -> Arrival:
-    """`path` is absolute and free of symbolic links. A file that is written anew arrives anew."""
-    # The URI keeps every byte of a name that is not UTF-8; the name itself is for people, and must be text.
+    """The arrival of the file at `path` (absolute, without symbolic links), of `size` bytes.
+
+    A file that was written again has another key, so it arrives again.
+    """
+    # The URI keeps every byte of a name that is not UTF-8. People read the name, so it must be text.
     location = path.as_uri()
     return Arrival(
         key=f"file:{location.removeprefix('file://')}:{size}:{mtime_ns}",

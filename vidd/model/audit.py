@@ -1,4 +1,4 @@
-"""What a source's other side has, and what became of it."""
+"""The result of an audit: what a source's other side has, and which jobs were made of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vidd.model.job import Entry
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is there; `jobs` are what it became, `why` says why it is where it is."""
+    """One item of the other side. `jobs` are the jobs made of it; `why` says why it is in its list of the `Audit`."""
 
     name: str
     jobs: tuple[Entry, ...] = ()
@@ -18,10 +18,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """A source's. Each thing is in one of the lists; one that became several jobs is among the `duplicate` besides.
+    """The audit of one source. Each item is in one of the lists; an item with several jobs is in `duplicate` as well.
 
-    `processed` is published, `under_way` will be by itself or waits for approval, `refused` waits for a person or was
-    stopped, `waiting` is not whole at the other side yet, `missing` is there and has no job.
+    processed: the job is published.
+    under_way: the job will be published without a person, or waits for approval.
+    refused: the job waits for a person, or was stopped.
+    waiting: the item is not complete at the other side yet.
+    missing: the item is complete and has no job.
     """
 
     source: str
@@ -36,10 +39,10 @@ class Audit:
 
     @property
     def seen(self) -> int:
-        """How many have a job."""
+        """How many items have a job."""
         return len(self.processed) + len(self.under_way) + len(self.refused)
 
     @property
     def ok(self) -> bool:
-        """Whether all that is there is processed, once."""
+        """Whether every item was processed exactly once."""
         return not (self.under_way or self.refused or self.waiting or self.missing or self.duplicate)

@@ -1,7 +1,7 @@
-"""Augmentations of a data set: which frames are changed, how, and where their boxes are afterwards; no I/O.
+"""Augmentations of a data set: which frames change, how, and where their boxes are afterwards; no I/O.
 
-Everything is drawn from the seed, the kind of augmentation and the frame's own name, so that a frame is changed in the
-same way whatever other frames there are, and in whatever order. `augmentations_of` reads which ones a document asks for.
+Every random number depends on the seed, the kind of augmentation and the frame's name alone, so a frame changes in the
+same way whatever other frames there are, and in whatever order. `parse_augmentations` reads a data set's document.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 SHARE = 0.1
-"""The part of the frames that each augmentation changes."""
+"""The share of the frames (0 to 1) that each augmentation changes."""
 
-LEAST_LEFT = 0.3
-"""The part of a box's area that must still be on the frame; a box with less is dropped."""
+MIN_BOX_SHARE = 0.3
+"""The share of a box's area that must still be on the frame; a box with less is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The amount of a kind: its unit, the range that is allowed (`least` to `most`), and the usual one (`low` to `high`)."""
+    """The amount of a kind: its unit, the allowed range (`least` to `most`), and the default range (`low` to `high`)."""
 
     unit: str
     least: float
@@ -53,7 +53,7 @@ KINDS: Mapping[str, Bounds] = {
     "saturation-add": Bounds("of 255", -255, 255, -40, 40),
     "grayscale": Bounds("share of grey", 0, 1, 0.5, 1),
 }
-"""Every kind, each reached by one property of a data set's document (`PROPERTIES`)."""
+"""The kinds of augmentation; each belongs to one property of a data set's document (`PROPERTIES`)."""
 
 _KIND_OF_PROPERTY = {
     "FLIP_HORIZONTAL": "flip-horizontal",
@@ -73,7 +73,7 @@ _KIND_OF_PROPERTY = {
     "BRIGHTNESS_DEGREES": "brightness-add",
 }
 PROPERTIES = tuple(_KIND_OF_PROPERTY)
-"""The ids of properties in `augmentationTypes.IMAGE_LEVEL` of an AnnotationDatasetVersion."""
+"""The property ids in `augmentationTypes.IMAGE_LEVEL` of an AnnotationDatasetVersion."""
 
 # The original system takes a fifth of the percentage that a document gives for a crop.
 _DIVISORS = {"GRAYSCALE_PERCENTAGE": 100, "CROP_PERCENTAGE": 500}
@@ -81,7 +81,7 @@ _DIVISORS = {"GRAYSCALE_PERCENTAGE": 100, "CROP_PERCENTAGE": 500}
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """A kind of change whose amount is drawn from a range."""
+    """A kind of change; the amount for a frame is drawn from `low` to `high`."""
 
     kind: str
     low: float
@@ -90,7 +90,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The change of one frame: its amount, where a crop lies (0 to 1 in both directions), and the seed of noise."""
+    """The change of one frame: the amount, the position of a crop (`across`, `down`: 0 to 1), and the seed of the noise."""
 
     kind: str
     amount: float
@@ -110,7 +110,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """An affine map, x' = a x + b y + c and y' = d x + e y + f, in pixels from the upper left edge; and the new size."""
+    """An affine map, x' = a x + b y + c and y' = d x + e y + f, in pixels from the upper left corner, and the new frame size."""
 
     a: float
     b: float
@@ -122,14 +122,14 @@ class Geometry:
     height: int
 
     def point(self, x: float, y: float) -> tuple[float, float]:
-        """The point that x, y is mapped to."""
+        """The point to which the map moves (x, y)."""
         return self.a * x + self.b * y + self.c, self.d * x + self.e * y + self.f
 
 
-def augmentation(kind: str, bounds: Sequence[float] | None = None) -> Augmentation:
-    """An augmentation of a known kind, with the usual range where no `bounds` (from, to) are given.
+def make_augmentation(kind: str, bounds: Sequence[float] | None = None) -> Augmentation:
+    """An augmentation of this kind, with the range `bounds` (from, to) or the default range.
 
-    ValueError for an unknown kind or a range that is not allowed.
+    Raises ValueError if the kind is unknown or the range is not allowed.
     """
     known = KINDS.get(kind)
     if known is None:
@@ -144,12 +144,12 @@ def augmentation(kind: str, bounds: Sequence[float] | None = None) -> Augmentati
     return Augmentation(kind, low, high)
 
 
-def augmentations_of(groups: Iterable[Mapping[str, Any]]) -> list[Augmentation]:
+def parse_augmentations(groups: Iterable[Mapping[str, Any]]) -> list[Augmentation]:
     """The augmentations of a document's `augmentationTypes.IMAGE_LEVEL`, each kind once, in the document's order.
 
-    A property has an `id`, and as `values` whether it is wanted, or the range (from, to). A property without values, or
-    with the id of a slider's second handle (`…_DUPLICATE`), asks for nothing.
-    ValueError, with the property's id, for an unknown property or a range that is not allowed.
+    A property has an `id` and `values`: either a truth value (on or off) or a range (from, to). A property without values,
+    or with the id of a slider's second handle (`…_DUPLICATE`), asks for nothing.
+    Raises ValueError, with the property's id, if a property is unknown or its range is not allowed.
     """
     found: dict[str, Augmentation] = {}
     for group in groups:
@@ -160,37 +160,37 @@ def augmentations_of(groups: Iterable[Mapping[str, Any]]) -> list[Augmentation]:
             if name not in _KIND_OF_PROPERTY:
                 raise ValueError(f"there is no augmentation {name!r}; there are {', '.join(sorted(_KIND_OF_PROPERTY))}")
             kind = _KIND_OF_PROPERTY[name]
-            found.setdefault(kind, augmentation(kind, _range(name, values) if KINDS[kind].unit else None))
+            found.setdefault(kind, make_augmentation(kind, _range(name, values) if KINDS[kind].unit else None))
     return list(found.values())
 
 
-def bounds_of(name: str) -> tuple[float, float]:
-    """The least and the greatest value that a property may have, in its own units."""
+def allowed_bounds(name: str) -> tuple[float, float]:
+    """The least and the greatest value of a property of a document, in the property's own units."""
     known, divisor = KINDS[_KIND_OF_PROPERTY[name]], _DIVISORS.get(name, 1)
     return known.least * divisor, known.most * divisor
 
 
-def select_frames(frames: Sequence[str], wanted: Augmentation, seed: int, share: float = SHARE) -> list[str]:
-    """The frames that get this augmentation, in the order given; at least one of any number.
+def select_frames(frames: Sequence[str], augmentation: Augmentation, seed: int, share: float = SHARE) -> list[str]:
+    """The names of the frames that get this augmentation, in the order of `frames`; at least one.
 
-    A frame more or less changes the selection by one frame at most.
+    One frame more or less changes the selection by at most one frame.
     """
     number = min(len(frames), max(1, round(len(frames) * share)))
-    ranked = sorted((_rank(seed, wanted.kind, name), name) for name in set(frames))
+    ranked = sorted((_rank(seed, augmentation.kind, name), name) for name in set(frames))
     selected = {name for _, name in ranked[:number]}
     return [name for name in frames if name in selected]
 
 
-def recipe(wanted: Augmentation, frame: str, seed: int) -> Recipe:
-    """How this frame is changed; the same for the same arguments."""
-    random = Random(_rank(seed, wanted.kind, frame, "recipe"))  # noqa: S311 - it must be reproducible
-    amount = wanted.low + (wanted.high - wanted.low) * random.random()
+def make_recipe(augmentation: Augmentation, frame: str, seed: int) -> Recipe:
+    """The change of the frame named `frame`; the same arguments give the same recipe."""
+    random = Random(_rank(seed, augmentation.kind, frame, "recipe"))  # noqa: S311 - it must be reproducible
+    amount = augmentation.low + (augmentation.high - augmentation.low) * random.random()
     across, down = round(random.random(), 6), round(random.random(), 6)
-    return Recipe(wanted.kind, round(amount, 6), across, down, random.getrandbits(32))
+    return Recipe(augmentation.kind, round(amount, 6), across, down, random.getrandbits(32))
 
 
-def geometry(how: Recipe, width: int, height: int) -> Geometry:
-    """How points of a frame of this size move; kinds that only change colours leave them in place."""
+def recipe_geometry(recipe: Recipe, width: int, height: int) -> Geometry:
+    """How the points of a frame of `width` x `height` pixels move; a change of colours alone moves none."""
     exact = {
         "flip-horizontal": Geometry(-1, 0, width, 0, 1, 0, width, height),
         "flip-vertical": Geometry(1, 0, 0, 0, -1, height, width, height),
@@ -198,30 +198,30 @@ def geometry(how: Recipe, width: int, height: int) -> Geometry:
         "rotate-180": Geometry(-1, 0, width, 0, -1, height, width, height),
         "rotate-270": Geometry(0, 1, 0, -1, 0, width, height, width),
     }
-    if how.kind in exact:
-        return exact[how.kind]
-    if how.kind == "rotate":
-        return _rotation(radians(how.amount), width, height)
-    if how.kind == "crop":
-        return _crop(how, width, height)
-    slope = tan(radians(how.amount))
-    across, down = slope if how.kind == "shear-x" else 0.0, slope if how.kind == "shear-y" else 0.0
+    if recipe.kind in exact:
+        return exact[recipe.kind]
+    if recipe.kind == "rotate":
+        return _rotation(radians(recipe.amount), width, height)
+    if recipe.kind == "crop":
+        return _crop(recipe, width, height)
+    slope = tan(radians(recipe.amount))
+    across, down = slope if recipe.kind == "shear-x" else 0.0, slope if recipe.kind == "shear-y" else 0.0
     return Geometry(1, across, -across * height / 2, down, 1, -down * width / 2, width, height)
 
 
-def move_boxes(boxes: Sequence[Box], where: Geometry) -> list[Box]:
-    """The boxes after the change: around their moved corners, cut at the frame's edges.
+def move_boxes(boxes: Sequence[Box], geometry: Geometry) -> list[Box]:
+    """The boxes after the change: each one around its moved corners, clipped to the frame.
 
-    A box of which less than `LEAST_LEFT`, or less than a pixel, remains is dropped.
+    A box is dropped if less than `MIN_BOX_SHARE` of its area, or less than a pixel, remains.
     """
     found = []
     for box in boxes:
-        corners = [where.point(box.x + w, box.y + h) for w in (0, box.w) for h in (0, box.h)]
+        corners = [geometry.point(box.x + w, box.y + h) for w in (0, box.w) for h in (0, box.h)]
         across, down = [x for x, _ in corners], [y for _, y in corners]
         left, top = min(across), min(down)
         moved = Box(left, top, max(across) - left, max(down) - top, box.label, box.confidence)
-        cut = moved.within(where.width, where.height)
-        if cut is not None and min(cut.w, cut.h) >= 1 and cut.w * cut.h >= LEAST_LEFT * moved.w * moved.h:
+        cut = moved.within(geometry.width, geometry.height)
+        if cut is not None and min(cut.w, cut.h) >= 1 and cut.w * cut.h >= MIN_BOX_SHARE * moved.w * moved.h:
             found.append(cut)
     return found
 
@@ -229,7 +229,7 @@ def move_boxes(boxes: Sequence[Box], where: Geometry) -> list[Box]:
 def _range(name: str, values: list[Any]) -> tuple[float, float]:
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         raise ValueError(f"the values of {name} must be numbers")
-    least, most = bounds_of(name)
+    least, most = allowed_bounds(name)
     if not all(least <= value <= most for value in values):
         raise ValueError(f"the values of {name} go from {least:g} to {most:g}")
     numbers = [value / _DIVISORS.get(name, 1) for value in values]
@@ -237,14 +237,14 @@ def _range(name: str, values: list[Any]) -> tuple[float, float]:
 
 
 def _rotation(angle: float, width: int, height: int) -> Geometry:
-    """Around the middle of the frame; y goes down, so that a positive angle is clockwise."""
+    """A rotation about the middle of the frame. y points down, so a positive angle (radians) is clockwise."""
     c, s, x, y = cos(angle), sin(angle), width / 2, height / 2
     return Geometry(c, -s, x - c * x + s * y, s, c, y - s * x - c * y, width, height)
 
 
-def _crop(how: Recipe, width: int, height: int) -> Geometry:
-    wide, high = (max(1, round(side * (1 - how.amount))) for side in (width, height))
-    left, top = round((width - wide) * how.across), round((height - high) * how.down)
+def _crop(recipe: Recipe, width: int, height: int) -> Geometry:
+    wide, high = (max(1, round(side * (1 - recipe.amount))) for side in (width, height))
+    left, top = round((width - wide) * recipe.across), round((height - high) * recipe.down)
     return Geometry(1, 0, -left, 0, 1, -top, wide, high)
 
 

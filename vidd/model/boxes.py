@@ -1,6 +1,6 @@
 """The boxes that a detector found on sampled frames; no I/O.
 
-The file of annotations has JSON lines, one `FrameBoxes` for each frame that has a box, in the manifest's order.
+An annotations file has JSON lines, one `FrameBoxes` for each frame with a box, in the order of the manifest.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_LONGEST_LABEL = 200
+_MAX_LABEL_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box in pixels of its frame; `x`, `y` is the upper left corner, `confidence` is 0 to 1."""
+    """A box in pixels of its frame. (`x`, `y`) is the upper left corner; `confidence` is 0 to 1."""
 
     x: float
     y: float
@@ -27,7 +27,7 @@ class Box:
     confidence: float = 1.0
 
     def within(self, width: float, height: float) -> Box | None:
-        """The part that lies on a frame of this size; None where no part does."""
+        """The part of the box on a frame of this size (pixels); None if the box is off the frame."""
         left, top = max(self.x, 0.0), max(self.y, 0.0)
         right, bottom = min(self.x + self.w, width), min(self.y + self.h, height)
         if right <= left or bottom <= top:
@@ -42,7 +42,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class FrameBoxes:
-    """The boxes on one frame, the `index`-th (from 1) of its task."""
+    """The boxes on one frame, the `index`-th (from 1) of the task named `task`."""
 
     task: str
     index: int
@@ -54,7 +54,7 @@ class FrameBoxes:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FrameBoxes:
-        """From data of a user's program. ValueError that says what is wrong with it."""
+        """Parse what a user's program wrote. Raises ValueError with what is wrong."""
         task, index, boxes = (_field(data, name) for name in ("task", "index", "boxes"))
         if not isinstance(task, str) or isinstance(index, bool) or not isinstance(index, int):
             raise ValueError("task must be a text and index a whole number")  # noqa: TRY004 - the data is wrong, not the call
@@ -64,11 +64,11 @@ class FrameBoxes:
 
 
 def parse_box(data: Any) -> Box:
-    """A box from data of a user's program. ValueError that says what is wrong with it."""
+    """Parse a box that a user's program wrote. Raises ValueError with what is wrong."""
     x, y, w, h = (_number(data, name) for name in ("x", "y", "w", "h"))
     label, confidence = _field(data, "label"), _number({"confidence": 1.0, **data}, "confidence")
-    if not isinstance(label, str) or not label or len(label) > _LONGEST_LABEL:
-        raise ValueError(f"the label of a box must be a text of 1 to {_LONGEST_LABEL} characters")
+    if not isinstance(label, str) or not label or len(label) > _MAX_LABEL_LENGTH:
+        raise ValueError(f"the label of a box must be a text of 1 to {_MAX_LABEL_LENGTH} characters")
     if w <= 0 or h <= 0:
         raise ValueError(f"the width and height of a box must be positive, and are {w:g} and {h:g}")
     if not 0 <= confidence <= 1:

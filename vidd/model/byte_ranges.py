@@ -1,4 +1,4 @@
-"""Stretches of a file: (start, end) in bytes, the end not included. Lists of them are ordered and do not touch."""
+"""Byte ranges of a file: (start, end), without the byte at `end`. A list is in order, and its ranges do not touch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ByteRange = tuple[int, int]
 
 
 class NotInParts(Exception):
-    """The file cannot be read in parts, and is to be fetched whole. The sentence says why."""
+    """vidd cannot read this file in parts, so it must fetch all of it. `sentence` says why."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -20,9 +20,9 @@ class NotInParts(Exception):
 
 
 def merge(*several: Iterable[ByteRange], gap: int = 0) -> list[ByteRange]:
-    """All of these as one list; those that are no more than `gap` bytes apart become one."""
+    """The union of several lists; ranges that are at most `gap` bytes apart become one range."""
     found: list[ByteRange] = []
-    for start, end in sorted(span for span in chain(*several) if span[0] < span[1]):
+    for start, end in sorted(item for item in chain(*several) if item[0] < item[1]):
         if found and start <= found[-1][1] + gap:
             found[-1] = (found[-1][0], max(found[-1][1], end))
         else:
@@ -30,27 +30,27 @@ def merge(*several: Iterable[ByteRange], gap: int = 0) -> list[ByteRange]:
     return found
 
 
-def subtract(wanted: Iterable[ByteRange], there: Iterable[ByteRange]) -> list[ByteRange]:
-    """What of `wanted` is not in `there`."""
-    holes, left = merge(there), []
+def subtract(wanted: Iterable[ByteRange], present: Iterable[ByteRange]) -> list[ByteRange]:
+    """The parts of `wanted` that are not in `present`."""
+    known, missing = merge(present), []
     for start, end in merge(wanted):
         at = start
-        for begin, stop in holes:
+        for begin, stop in known:
             if begin >= end:
                 break
             if stop > at:
-                left.append((at, begin))
+                missing.append((at, begin))
                 at = stop
-        left.append((at, end))
-    return [span for span in left if span[0] < span[1]]
+        missing.append((at, end))
+    return [item for item in missing if item[0] < item[1]]
 
 
 def total_size(byte_ranges: Iterable[ByteRange]) -> int:
-    """How many bytes they are together."""
+    """The number of bytes in all ranges together."""
     return sum(end - start for start, end in byte_ranges)
 
 
 def split(byte_ranges: Iterable[ByteRange], size: int) -> Iterator[ByteRange]:
-    """The same in ranges of `size` bytes at most."""
+    """The same bytes in ranges of at most `size` bytes."""
     for start, end in byte_ranges:
         yield from ((at, min(end, at + size)) for at in range(start, end, size))

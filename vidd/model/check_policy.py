@@ -1,7 +1,7 @@
-"""What is done about what the check of a file found: the policy, the findings, and both in words. Pure.
+"""Applies the policy to the record of a file's check, and describes the findings in sentences; no I/O.
 
-The record of a check says what is there (`vidd.media.verify.report` has its shape). A finding is what of it a person may mind,
-and by the policy it is noted, holds the job until a person has decided, or refuses it.
+The record says what is in the file (`vidd.media.verify.report` has its shape). A finding is something in it that a person
+may object to. By the policy vidd notes a finding, holds the job until a person has decided, or refuses the job.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vidd.model.media import Artifact
 
 Action = Literal["refuse", "hold", "note"]
-_MOST_PLACES = 3
+_MAX_STRETCHES = 3
 # Video or audio that is missing nearly all the time is missing, however short the file.
 _NEARLY_ALL = 0.95
 _LONGEST_SHOWN = 200
@@ -23,11 +23,11 @@ _LONGEST_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What each kind of finding does, and from where on it is one. Durations are seconds.
+    """The action for each kind of finding, and the limits from which something is a finding. Durations are seconds.
 
-    `silent`, `loudness` and `peak` are those of the first audio track, the one that players play. Loudness is the
-    integrated one of EBU R128 (LUFS), the peak that of the samples (dBFS). `offset` is how far audio and video moved
-    apart since the source.
+    `silent`, `loudness` and `peak` are about the first audio track, which players play. Loudness is the integrated
+    loudness of EBU R128 (LUFS), the peak is the sample peak (dBFS). `offset` (seconds) is how far audio and video moved
+    apart, compared with the source.
     """
 
     black: Action = "hold"
@@ -49,7 +49,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a person may mind; `kind` is the policy's word for it."""
+    """Something that a person may object to. `kind` is a field of the `Policy`, `does` the action it has there."""
 
     kind: str
     does: Action
@@ -57,7 +57,7 @@ class Finding:
 
 
 def policy_of(settings: Mapping[str, Any], step: str) -> Policy:
-    """The policy of a step in a job's settings: its own, else its pipeline's, else the usual."""
+    """The policy for files of a step, from a job's settings: the step's, else the pipeline's, else the default."""
     own = next((row.get("check") for row in settings.get("steps", ()) if row["name"] == step), None)
     chosen = own or settings.get("check") or {}
     known = {field.name for field in fields(Policy)}
@@ -65,13 +65,19 @@ def policy_of(settings: Mapping[str, Any], step: str) -> Policy:
 
 
 def findings(record: Mapping[str, Any], policy: Policy) -> tuple[Finding, ...]:
-    """What a check's record holds that the policy speaks of, the most serious first."""
+    """The findings in the record of a check, the most serious first."""
     found = [
         Finding(kind, getattr(policy, kind), sentence)
         for kind, sentences in (
-            ("black", _long(record, record.get("black", ()), policy.black_for, "The video is black {}.")),
-            ("frozen", _long(record, record.get("frozen", ()), policy.frozen_for, "The video stands still {}.")),
-            ("silent", _long(record, _first(record, "silent") or (), policy.silent_for, "Nothing is heard {}.")),
+            ("black", _long_stretches(record, record.get("black", ()), policy.black_for, "The video is black {}.")),
+            (
+                "frozen",
+                _long_stretches(record, record.get("frozen", ()), policy.frozen_for, "The video stands still {}."),
+            ),
+            (
+                "silent",
+                _long_stretches(record, _first(record, "silent") or (), policy.silent_for, "Nothing is heard {}."),
+            ),
             ("loudness", _loudness(_first(record, "loudness"), policy)),
             ("peak", _peak(_first(record, "loudness"), policy)),
             ("offset", _offset(record, policy)),
@@ -87,7 +93,7 @@ def _first(record: Mapping[str, Any], name: str) -> Any:
     return next(iter(record.get(name) or ()), None)
 
 
-def _long(
+def _long_stretches(
     record: Mapping[str, Any], stretches: Sequence[Sequence[float]], least: float, sentence: str
 ) -> Iterator[str]:
     least = min(least, _NEARLY_ALL * record.get("duration", least))
@@ -96,7 +102,7 @@ def _long(
         key=lambda stretch: stretch[0] - stretch[1],
     )
     if long:
-        shown = sorted(long[:_MOST_PLACES], key=lambda stretch: stretch[0])
+        shown = sorted(long[:_MAX_STRETCHES], key=lambda stretch: stretch[0])
         places = ", ".join(
             f"from {time_in_words(first)} to {time_in_words(last)} ({duration_in_words(last - first)})"
             for first, last in shown
@@ -105,18 +111,18 @@ def _long(
         yield sentence.format(places + more)
 
 
-def _loudness(heard: Mapping[str, float] | None, policy: Policy) -> Iterator[str]:
-    # What is silent altogether is said to be silent.
-    if heard is None or heard["integrated"] <= -70:
+def _loudness(measured: Mapping[str, float] | None, policy: Policy) -> Iterator[str]:
+    # The finding `silent` covers a track that is silent from start to end.
+    if measured is None or measured["integrated"] <= -70:
         return
-    if not policy.loudness_from <= heard["integrated"] <= policy.loudness_to:
+    if not policy.loudness_from <= measured["integrated"] <= policy.loudness_to:
         usual = f"{policy.loudness_from:g} to {policy.loudness_to:g} are wanted"
-        yield f"The audio has {heard['integrated']:.1f} LUFS; {usual}."
+        yield f"The audio has {measured['integrated']:.1f} LUFS; {usual}."
 
 
-def _peak(heard: Mapping[str, float] | None, policy: Policy) -> Iterator[str]:
-    if heard is not None and heard["peak"] > policy.peak_to:
-        yield f"The audio reaches {heard['peak']:.1f} dBFS, more than {policy.peak_to:g}: it may be clipped."
+def _peak(measured: Mapping[str, float] | None, policy: Policy) -> Iterator[str]:
+    if measured is not None and measured["peak"] > policy.peak_to:
+        yield f"The audio reaches {measured['peak']:.1f} dBFS, more than {policy.peak_to:g}: it may be clipped."
 
 
 def _offset(record: Mapping[str, Any], policy: Policy) -> Iterator[str]:
@@ -131,7 +137,10 @@ def _offset(record: Mapping[str, Any], policy: Policy) -> Iterator[str]:
 
 
 def av_offset(point: Mapping[str, Any]) -> float | None:
-    """How much later (seconds) audio comes to its video than in the source, at one point of a record's `offset`."""
+    """By how many seconds the audio comes later than in the source, at one point of a record's `offset`.
+
+    None if the audio or the video was not found in the source there.
+    """
     audio, video = point["sound"], point["picture"]
     return None if audio is None or video is None else float(audio - video)
 
@@ -150,12 +159,12 @@ def _damage(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def describe_file(artifact: Artifact) -> str:
-    """A checked file in one line: what it is, how long, how loud, whether it is in sync."""
+    """A checked file in one line: codec, size, duration, loudness, sync."""
     record, media = artifact.facts.get("check", {}), artifact.media
     words = []
     if media is not None and media.video:
         video = media.video[0]
-        across, down = video.shown
+        across, down = video.display_size
         words += [time_in_words(media.duration), f"{video.codec} {across}x{down}", f"{video.rate:.4g} frames/s"]
     if record.get("pictures"):
         words.append(f"{record['pictures']} frames")
@@ -174,13 +183,13 @@ def _audio_in_words(artifact: Artifact) -> str:
     tracks = artifact.media.audio if artifact.media else ()
     if not tracks:
         return "no audio"
-    heard = _first(artifact.facts.get("check", {}), "loudness")
+    measured = _first(artifact.facts.get("check", {}), "loudness")
     many = f"{len(tracks)} audio tracks" if len(tracks) > 1 else tracks[0].codec
-    return f"{many} {heard['integrated']:.1f} LUFS, peak {heard['peak']:.1f} dBFS" if heard else many
+    return f"{many} {measured['integrated']:.1f} LUFS, peak {measured['peak']:.1f} dBFS" if measured else many
 
 
 def time_in_words(seconds: float) -> str:
-    """A time in a file: 1:02, 1:02:03, and 0:02.4 where tenths matter."""
+    """A time in a file, as 1:02 or 1:02:03; below a minute with tenths, as 0:02.4."""
     whole, tenths = divmod(round(seconds * 10), 10)
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -189,7 +198,7 @@ def time_in_words(seconds: float) -> str:
 
 
 def duration_in_words(seconds: float) -> str:
-    """How long something lasts: 8.5 s, 3 min 20 s, 2 h 5 min."""
+    """A duration in seconds, as 8.5 s, 3 min 20 s or 2 h 5 min."""
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""What happened, for whoever watches: metrics, the page, `vidd follow`. An event is never the truth; the store is."""
+"""The events of a daemon, for metrics, the page and `vidd follow`. The store has the truth; an event only announces it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Fate(StrEnum):
-    """What follows from a fault."""
+    """What vidd does after a fault."""
 
     AGAIN = "again"
     REFUSED = "refused"
@@ -60,7 +60,7 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """How far a step or a publication is. `done` and `total` are in `unit` (seconds of media, or bytes)."""
+    """The progress of a step or a publication, named `part`. `done` and `total` are in `unit` (seconds of media, or bytes)."""
 
     job: str
     part: str
@@ -127,7 +127,7 @@ class EncodeCount:
 
 @dataclass(frozen=True, slots=True)
 class WatcherMoved:
-    """A watcher came up, went down (`reason` says why), or saw something."""
+    """A watcher came up, went down (`reason` says why), or saw something. `last_event` is in seconds since 1970."""
 
     name: str
     kind: str

@@ -1,6 +1,6 @@
-"""Which picture of a recording each sampled frame is: a row per frame, grouped into tasks of so many frames; no I/O.
+"""The manifest of sampled frames: for each sample its frame of the recording, and its task; no I/O.
 
-The manifest is a file of JSON lines, one `Sample` each, in the order of time, so that nobody needs all of it in memory.
+The manifest is a file of JSON lines, one `Sample` per line, in order of time, so that a reader can stream it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sampled frame, the `index`-th (from 1) of its task.
+    """One sampled frame, the `index`-th (from 1) of the task named `task`.
 
-    `frame` is its number among the recording's pictures in the order of showing (from 0), `pts` its time stamp there in
-    units of the recording's time base, `time` the same in seconds from the recording's start. `hash` is the SHA-1 of its
-    decoded pixels, as the recording has them. Of images `frame` counts them in the order of their names, and `name` is
-    the image's own.
+    frame: its number (from 0) among the recording's frames in presentation order; among images, in order of their names.
+    pts: its time stamp in units of the recording's time base.
+    time: the same in seconds from the recording's start.
+    hash: the SHA-1 of its decoded pixels, in the size and pixel format of the recording.
+    name: the name of the image; None for a frame of a recording.
     """
 
     task: str
@@ -39,12 +40,12 @@ class Sample:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sample:
-        """The opposite of `to_json`."""
+        """From the fields that `to_json` writes."""
         return cls(**data)
 
 
 def group_by_task(lines: Iterable[str]) -> Iterator[list[Sample]]:
-    """The frames of each task, of a manifest's lines."""
+    """The samples of each task, from the lines of a manifest."""
     samples = (Sample.from_json(json.loads(line)) for line in lines)
     for _, rows in groupby(samples, key=lambda sample: sample.task):
         yield list(rows)
@@ -52,9 +53,10 @@ def group_by_task(lines: Iterable[str]) -> Iterator[list[Sample]]:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """So many frames that one person annotates; `number` from 0. `video` is its film, a path within the tree of tasks.
+    """The frames that one person annotates; `number` counts from 0. `frames` is how many there are.
 
-    `first` and `last` are the numbers of its first and last frame among the recording's pictures (from 0).
+    `video` is the path of its task video within the tree of tasks, None if the task has images. `first` and `last` are the
+    numbers (from 0) of its first and last frame in the recording.
     """
 
     number: int
@@ -67,10 +69,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class TaskList:
-    """All tasks of one upload. `name` is the recording's, `rate` how many frames of a second were asked for.
+    """All tasks of one upload; `name` is the recording's.
 
-    `source_rate` is the recording's own (pictures per second), `time_base` what its `pts` count (seconds), `width` and
-    `height` those of the task videos, `per_task` the most frames in a task. Pictures without a film have a `rate` of 0.
+    rate: the sampled frames per second; 0 for images.
+    source_rate: the frames per second of the recording.
+    time_base: the unit of `pts`, in seconds.
+    width, height: the size of the task videos, in pixels.
+    per_task: the most frames in a task.
     """
 
     name: str
@@ -84,7 +89,7 @@ class TaskList:
 
     @property
     def frames(self) -> int:
-        """How many frames all tasks have."""
+        """The number of frames in all tasks."""
         return sum(task.frames for task in self.tasks)
 
     def to_json(self) -> dict[str, Any]:
@@ -93,11 +98,11 @@ class TaskList:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TaskList:
-        """The opposite of `to_json`."""
+        """From the fields that `to_json` writes."""
         tasks = [Task(**task) for task in data["tasks"]]
         return cls(**{**data, "time_base": Fraction(data["time_base"]), "tasks": tasks})
 
 
 def task_name(number: int, name: str) -> str:
-    """What a task is called, of the recording's file name without its ending: `task-0-Cam1`."""
+    """The name of a task, such as `task-0-Cam1`; `name` is the recording's file name without its extension."""
     return f"task-{number}-{name}"

@@ -1,9 +1,9 @@
 """A job: one arrival going through one pipeline.
 
 Rules. A job is frozen and changes only by `evolve`. Its state moves only along `MOVES`; an illegal move raises
-`IllegalMove` and changes nothing. Only a person's request leads out of `published`: a notice sent again, changed text, a
-retraction, a replacement. `save` takes the expected previous state (compare-and-swap), so two concurrent writers cannot
-both succeed.
+`IllegalMove` and changes nothing. Only a person's request leads out of `published`: to send a notice again, to change the
+text, to retract, to replace. `Store.save` takes the expected previous state (compare-and-swap), so of two concurrent
+writers only one succeeds.
 """
 
 from __future__ import annotations
@@ -67,35 +67,37 @@ MOVES: Mapping[State, frozenset[State]] = {
 }
 
 FAILED = frozenset({State.REFUSED, State.UNSURE})
-"""States in which a job came to nothing so far and a person must do something."""
+"""States of a job that failed; a person must act."""
 
 ENDED = FAILED | {State.EXCLUDED, State.CANCELLED}
-"""States in which a job came to nothing so far; nothing goes on by itself."""
+"""States of a job that is not published and does not continue without a person."""
 
 FAILURE = "failure"
-"""The fact that has what is known of a job's last failure: `step`, what the program `said` last, its `log`."""
+"""The fact about a job's last failure: `step`, the last lines that its program printed (`said`), the path of its `log`."""
 
 REPLACES = "replaces"
-"""The fact that names the job whose publications this one takes the place of."""
+"""The fact with the id of the job whose publications this one replaces."""
 
 SHORTEST_END = 4
-"""How many characters of the end of an id tell a job."""
+"""The fewest characters of the end of an id by which a person may name a job."""
 
 UNFINISHED = frozenset({State.SEEN, State.READY, State.WORKING, State.PUBLISHING})
-"""States a daemon takes up again by itself when it starts; `waiting` comes when its time has come."""
+"""States that a daemon continues when it starts. A `waiting` job continues at its own time."""
 
 
 class IllegalMove(Exception):
-    """A job was asked to go where its state does not lead."""
+    """The state of the job or publication does not lead to the requested state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """What a source saw.
 
-    `key` is the same whenever the same thing is seen again. `location` is a URI (file, s3, https);
-    `name` is the file's own, untrusted name. `facts` are the source's findings: `size` (bytes), `etag`,
-    `version`, `mtime_ns`, `account`, and where the source knows them `talk`, `start`, `end` (seconds).
+    key: the same whenever the source sees the same item again.
+    location: a URI (file, s3, https).
+    name: the file's own name, which is untrusted.
+    facts: what the source knows, such as `size` (bytes), `etag`, `version`, `mtime_ns`, `account`, `talk`, and the talk's
+        `start` and `end` (seconds).
     """
 
     key: str
@@ -108,9 +110,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One arrival in one pipeline. `settings` are the pipeline's, as they were at admission.
+    """One arrival in one pipeline. `settings` are the pipeline's at the time of admission.
 
-    `attempt` counts the failed attempts of the present series, which began at `tried`.
+    `attempt` counts the failed attempts of the present series, which began at `tried`. `until` is when a waiting job
+    continues. `reason` is a sentence for people.
     """
 
     id: str
@@ -133,11 +136,11 @@ class Job:
 
     @property
     def entry(self) -> Entry:
-        """The job in a line."""
+        """The job as one line of a list."""
         return Entry(self.id, self.key, self.pipeline, self.source, self.location, self.name, self.state, self.reason)
 
     def evolve(self, **changes: Any) -> Job:
-        """A copy with these changes; a change of state must be a legal move."""
+        """A copy with these changes. Raises IllegalMove if its state does not lead to the new state."""
         target = changes.get("state", self.state)
         if target is not self.state and target not in MOVES[self.state]:
             raise IllegalMove(f"a job that is {self.state} cannot become {target}")
@@ -146,7 +149,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A job in a line: what tells it from others, and where it stands."""
+    """A job as one line of a list: what identifies it, and its state."""
 
     id: str
     key: str
@@ -159,7 +162,7 @@ class Entry:
 
 
 def new_id(now: datetime) -> str:
-    """A job id that sorts by time and is easy to type: 16 characters of base 32."""
+    """A job id: 16 characters of base 32 that sort by time and are easy to type."""
     number = (int(now.timestamp() * 1000) << 32) | secrets.randbits(32)
     digits = "0123456789abcdefghjkmnpqrstvwxyz"
     return "".join(digits[(number >> shift) & 31] for shift in range(75, -1, -5))

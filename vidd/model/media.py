@@ -1,4 +1,4 @@
-"""What is known of a media file. Times are seconds as float throughout, sizes are bytes."""
+"""Media files, artifacts and the outcomes of steps. Times are in seconds (float), sizes in bytes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One video stream. `width` and `height` are as stored; `rotation` is clockwise degrees for showing it.
+    """One video stream.
 
-    `rate` is the average frame rate; `variable` says that frame distances differ. `frames` is None where
-    the container does not say. `interlaced` says that the first pictures are of two fields. `aspect` is the shape of a
-    stored pixel, width to height. `colours` are primaries, transfer and matrix (ITU-T H.273 code points, 2: it does not
-    say) and the range (1: limited, 2: full, 0: it does not say).
+    width, height: the stored size in pixels; a player turns the frame by `rotation` (degrees clockwise).
+    rate: the average number of frames per second; `variable` means that the distances between frames differ.
+    frames: None if the container does not say.
+    interlaced: whether the first frames consist of two fields.
+    aspect: the shape of a stored pixel, width to height.
+    colours: primaries, transfer, matrix (code points of ITU-T H.273; 2: unspecified), and the range (1: limited, 2: full,
+        0: unspecified).
     """
 
     codec: str
@@ -34,14 +37,14 @@ class Video:
     colours: tuple[int, int, int, int] = (2, 2, 2, 0)
 
     @property
-    def shown(self) -> tuple[int, int]:
-        """Width and height as a person sees them."""
+    def display_size(self) -> tuple[int, int]:
+        """Width and height in pixels after the rotation."""
         return (self.height, self.width) if self.rotation % 180 else (self.width, self.height)
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """One audio stream. `layout` is what ffmpeg calls its channels, such as 5.1; empty where it is not known."""
+    """One audio stream. `rate` is in Hz; `layout` is ffmpeg's name of the channel layout, such as 5.1, or empty."""
 
     codec: str
     rate: int
@@ -54,7 +57,7 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One file: `duration` is the container's, or the longest stream's."""
+    """One media file. `duration` is the container's, or the longest stream's; `size` is in bytes."""
 
     container: str
     duration: float
@@ -69,7 +72,7 @@ class Media:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Media:
-        """The opposite of `to_json`."""
+        """From the fields that `to_json` writes."""
         return cls(
             container=data["container"],
             duration=data["duration"],
@@ -81,13 +84,13 @@ class Media:
 
 
 def _video(data: Mapping[str, Any]) -> Video:
-    # A record of an older vidd says nothing of colours; JSON has no tuples.
+    # A record of an older vidd has no colours. JSON has no tuples.
     return Video(**{**data, "colours": tuple(data.get("colours", (2, 2, 2, 0)))})
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A directory of files: how many there are below it, and the SHA-256 (hex) of their sizes and places."""
+    """A directory of files: how many it holds, and the SHA-256 (hex) of their sizes and paths."""
 
     files: int
     digest: str
@@ -95,10 +98,10 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file a step made. `path` is relative to the job's directory; `role` is unique within a job.
+    """A file that a step made. `path` is relative to the job's directory; `role` is unique within a job.
 
-    Roles: `source` (what was fetched), `talk` (the cut), `rendition-720p` and so on.
-    With `tree` it is a directory and all files below it, which go on as they lie there; `size` is theirs together.
+    Roles: `source` (the fetched file), `talk` (the cut), `rendition-720p` and so on.
+    An artifact with a `tree` is a directory with all files below it; `size` is the sum of their sizes.
     """
 
     role: str
@@ -112,7 +115,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a step leaves: files, and facts (JSON) that later steps, templates and pages can use."""
+    """What a step produced: files, and facts (JSON) for later steps, templates and pages."""
 
     artifacts: tuple[Artifact, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -120,7 +123,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A finished step. `fingerprint` changes when its settings do, so a changed step runs again."""
+    """A finished step. `fingerprint` changes with its settings, so a changed step runs again. `seconds` is how long it ran."""
 
     job: str
     name: str

@@ -1,9 +1,9 @@
-"""A publication: one publisher's effect on the outside for one job.
+"""A publication: the effect of one publisher, for one job, on an outside system.
 
-Rules. `started` is saved before the first byte goes out, so vidd knows after a crash that something may have been
-sent. From `started` and `sent` only a receipt, or the answer to "did it arrive?", leads on. Only a person's request leads
-out of `done`: a retraction, or a notice sent once more, which is its next edition. An amendment may replace the receipt.
-A notice is a publication that comes after the others; its failure never un-publishes a job.
+Rules. vidd saves `started` before the first byte goes out, so it knows after a crash that something may have arrived.
+From `started` and `sent` only a receipt, or the answer to "did it arrive?", leads on. Only a person's request leads out of
+`done`: a retraction, or a notice sent again, which is its next edition. An amendment may replace the receipt. A notice is a
+publication that follows the others; a job stays published if a notice fails.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ PUBLICATION_MOVES: Mapping[PublicationState, frozenset[PublicationState]] = {
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The proof that it arrived: where it can be seen, and what the other side said of it."""
+    """The proof that a publication arrived: its address, and what the other side answered (`facts`)."""
 
     url: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -98,11 +98,16 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """`name` is unique in its pipeline; `token` is what a resume or a reconcile needs (JSON).
+    """One publisher's publication of one job.
 
-    `begun` says that it was `started` at least once, so the other side is asked before anything is sent. `edition`
-    counts how often a person asked for it anew, from 1. `revision` stands for the words it was published with
-    (`talk.revision_of`). A `reason` beside a receipt says why a later change of it failed.
+    name: unique in its pipeline.
+    attempt, tried: the failed attempts of the present series, and when it began.
+    begun: whether it was ever `started`; if so, vidd asks the other side before it sends anything.
+    token: what a resume or a reconcile needs (JSON).
+    reason: why it failed or waits; beside a receipt, why a later change of it failed.
+    until: when vidd tries again.
+    edition: 1, and one more each time a person asks for it again.
+    revision: stands for the text and files it was published with (`vidd.model.rework.revision_for`).
     """
 
     job: str
@@ -122,7 +127,7 @@ class Publication:
     revision: str | None = None
 
     def evolve(self, **changes: Any) -> Publication:
-        """A copy with these changes; a change of state must be a legal move."""
+        """A copy with these changes. Raises IllegalMove if its state does not lead to the new state."""
         target = changes.get("state", self.state)
         if target is not self.state and target not in PUBLICATION_MOVES[self.state]:
             raise IllegalMove(f"a publication that is {self.state} cannot become {target}")
@@ -130,15 +135,15 @@ class Publication:
 
 
 NEW_SERIES: Mapping[str, Any] = {"attempt": 0, "tried": None, "until": None, "reason": None}
-"""The changes that begin another series of attempts."""
+"""The changes that start a new series of attempts."""
 
 
 def next_edition(publication: Publication, *, revision: str | None = None) -> dict[str, Any]:
-    """The changes that make a publication its next edition, of which nothing has been sent."""
-    nothing: dict[str, Any] = {"token": {}, "receipt": None, "begun": False, "revision": revision}
-    return {**NEW_SERIES, **nothing, "state": PublicationState.PENDING, "edition": publication.edition + 1}
+    """The changes that start the next edition of a publication. Nothing of the next edition has been sent."""
+    unsent: dict[str, Any] = {"token": {}, "receipt": None, "begun": False, "revision": revision}
+    return {**NEW_SERIES, **unsent, "state": PublicationState.PENDING, "edition": publication.edition + 1}
 
 
 def failure_notices(settings: Mapping[str, Any]) -> set[str]:
-    """The names of the notices that tell of failures, in the settings stored with a job."""
+    """The names of the failure notices in the settings stored with a job."""
     return {row["name"] for row in settings.get("notify", ()) if row["options"].get("on") == "failed"}

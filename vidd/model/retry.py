@@ -1,4 +1,4 @@
-"""When a failed attempt is made again: one pure function."""
+"""Computes when vidd retries a failed attempt; no I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """Bounds of retrying. Times are seconds; `jitter` is the share of a wait that is random."""
+    """The limits of a series of attempts. Times are in seconds; `jitter` is the random share of a wait (0 to 1)."""
 
     attempts: int = 8
     first: float = 5.0
@@ -20,10 +20,12 @@ class RetryRule:
 def next_try(
     rule: RetryRule, *, attempt: int, since: datetime, now: datetime, after: float | None, chance: float
 ) -> datetime | None:
-    """The time of the next attempt, or None when the rule's bounds are reached.
+    """The time of the next attempt; None once the series has reached a limit of the rule.
 
-    `attempt` is the number of attempts made (0 for a wait that is nobody's failure), `since` when the first was made, `after` the wait that
-    the other side asked for, and `chance` a random number in [0, 1).
+    attempt: the number of failed attempts; 0 for a wait that no failure caused.
+    since: when the first attempt was made.
+    after: the wait in seconds that the other side asked for.
+    chance: a random number in [0, 1).
     """
     if attempt >= rule.attempts or (now - since).total_seconds() >= rule.total:
         return None

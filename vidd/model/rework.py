@@ -1,9 +1,14 @@
-"""A rework: a job that is out is run again from one of its steps, with other options, and what is out follows.
+"""A rework: runs a published job again from one of its steps, with other options, and updates its publications.
 
-Each is another edition of the job's results; the first publication is edition 1. What is known of the present one is a
-fact of the job: `edition`, `step` (from which it runs; None where only publishers change), `of` (the edition whose kept
-results it goes over; None where there are none), `before` (the edition that was out before it, likewise), `undo`, what was
-asked for, and after its steps `compared`.
+Each rework makes another edition of the job's results; the first publication is edition 1. The job's fact `rework` has:
+
+edition: the number of the present edition.
+step: the step from which it runs; None if only publishers change.
+of: the edition whose kept results it starts from; None if none are kept.
+before: the edition that was published before it; None if its results are not kept.
+undo: whether it undoes a rework.
+set, extra: the changes that the person asked for.
+compared: after its steps, how its files differ from the edition before.
 """
 
 from __future__ import annotations
@@ -19,47 +24,50 @@ if TYPE_CHECKING:
     from vidd.model.talk import Talk
 
 REWORK = "rework"
-"""The fact that holds it; in a step's row of the settings, the edition in which that step was asked to run again."""
+"""The name of that fact; in a step's row of the settings, the edition for which a person asked that step to run again."""
 
-_NONE: Mapping[str, Any] = {}
+_NO_REWORK: Mapping[str, Any] = {}
 
 
 def rework_of(job: Job) -> Mapping[str, Any]:
-    """What is known of the job's present rework; empty where it was never reworked."""
+    """The fact of the job's present rework; empty if the job was never reworked."""
     found = job.facts.get(REWORK)
-    return found if isinstance(found, dict) else _NONE
+    return found if isinstance(found, dict) else _NO_REWORK
 
 
 def edition_of(job: Job) -> int:
-    """The edition of the results that the job makes or has made."""
+    """The number of the edition that the job makes or has made."""
     return int(rework_of(job).get("edition", 1))
 
 
 def base_edition(job: Job) -> int | None:
-    """The edition whose kept results the present one begins with."""
+    """The edition whose kept results the present edition starts from."""
     of = rework_of(job).get("of")
     return None if of is None else int(of)
 
 
 def previous_edition(job: Job) -> int | None:
-    """The kept edition that was out before the present one, which is not the one it goes over where that is undone."""
+    """The kept edition that was published before the present one. An undo starts from an older one (`base_edition`)."""
     before = rework_of(job).get("before")
     return None if before is None else int(before)
 
 
 def only_publishes(job: Job) -> bool:
-    """Whether all of it is to publish again what is kept."""
+    """Whether the rework runs no step and publishes the kept results again."""
     rework = rework_of(job)
     return bool(rework) and rework.get("step") is None and rework.get("of") is not None
 
 
 def revision_for(job: Job, talk: Talk | None) -> str | None:
-    """What stands for the talk's words and the edition of the files: another one means that what is out must follow."""
-    words = revision_of(talk) if talk is not None else None
+    """The revision of a publication: a digest of the talk's text, and from edition 2 on the edition of the files.
+
+    A publication with another revision must be updated.
+    """
+    text = revision_of(talk) if talk is not None else None
     edition = edition_of(job)
-    return words if edition == 1 else f"{words or ''}+{edition}"
+    return text if edition == 1 else f"{text or ''}+{edition}"
 
 
 def is_of_edition(revision: str | None, edition: int) -> bool:
-    """Whether something was published with the files of this edition."""
+    """Whether a publication with this revision has the files of this edition."""
     return ((revision or "").rpartition("+")[2] if "+" in (revision or "") else "1") == str(edition)

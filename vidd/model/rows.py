@@ -1,4 +1,4 @@
-"""Jobs, steps and publications as rows of text and numbers."""
+"""Converts jobs, steps and publications to rows of a table (text and numbers) and back."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vidd.model.serialization import (
     outcome_to_json,
     receipt_from_json,
     receipt_to_json,
-    stamp,
-    unstamp,
+    time_from_text,
+    time_to_text,
 )
 
 
 def _time(text: str | None) -> datetime | None:
-    return unstamp(text) if text else None
+    return time_from_text(text) if text else None
 
 
 def job_columns() -> tuple[str, ...]:
@@ -30,36 +30,36 @@ def job_columns() -> tuple[str, ...]:
 
 
 def job_to_row(job: Job) -> tuple[Any, ...]:
-    """The values of `job_columns`."""
+    """The values of a job, in the order of `job_columns`."""
     values = {name: getattr(job, name) for name in job_columns()}
     values |= {"facts": json.dumps(dict(job.facts)), "settings": json.dumps(dict(job.settings))}
-    values |= {"created": stamp(job.created), "changed": stamp(job.changed)}
-    values |= {name: stamp(at) if at else None for name, at in (("until", job.until), ("tried", job.tried))}
+    values |= {"created": time_to_text(job.created), "changed": time_to_text(job.changed)}
+    values |= {name: time_to_text(at) if at else None for name, at in (("until", job.until), ("tried", job.tried))}
     return tuple(values.values())
 
 
 def job_from_row(row: Sequence[Any]) -> Job:
-    """The opposite of `job_to_row`."""
+    """The job of a row that `job_to_row` made."""
     values = dict(zip(job_columns(), row, strict=True))
     values |= {"facts": json.loads(values["facts"]), "settings": json.loads(values["settings"])}
-    values |= {"created": unstamp(values["created"]), "changed": unstamp(values["changed"])}
+    values |= {"created": time_from_text(values["created"]), "changed": time_from_text(values["changed"])}
     values |= {"until": _time(values["until"]), "tried": _time(values["tried"]), "state": State(values["state"])}
     return Job(**values)
 
 
 def entry_columns() -> tuple[str, ...]:
-    """The columns of a job in a line, in the order of its fields."""
+    """The columns of an entry, in the order of its fields."""
     return tuple(Entry.__dataclass_fields__)
 
 
 def entry_from_row(row: Sequence[Any]) -> Entry:
-    """The values of `entry_columns` as an entry."""
+    """The entry of a row with the values of `entry_columns`."""
     values = dict(zip(entry_columns(), row, strict=True))
     return Entry(**{**values, "state": State(values["state"])})
 
 
 def new_jobs(jobs: Sequence[Job], known: Container[str]) -> list[Job]:
-    """Of jobs that are handed in together, the first of each key that is not known."""
+    """The jobs to record: for each key that is not in `known`, the first job with that key."""
     first: dict[str, Job] = {}
     for job in jobs:
         if job.key not in known:
@@ -73,13 +73,13 @@ def step_columns() -> tuple[str, ...]:
 
 
 def step_to_row(record: StepRecord) -> tuple[Any, ...]:
-    """The values of `step_columns`."""
+    """The values of a finished step, in the order of `step_columns`."""
     outcome = json.dumps(outcome_to_json(record.outcome))
     return (record.job, record.name, record.kind, record.fingerprint, outcome, record.seconds)
 
 
 def step_from_row(row: Sequence[Any]) -> StepRecord:
-    """The opposite of `step_to_row`."""
+    """The finished step of a row that `step_to_row` made."""
     job, name, kind, fingerprint, outcome, seconds = row
     return StepRecord(job, name, kind, fingerprint, outcome_from_json(json.loads(outcome)), seconds)
 
@@ -90,16 +90,16 @@ def publication_columns() -> tuple[str, ...]:
 
 
 def publication_to_row(publication: Publication) -> tuple[Any, ...]:
-    """The values of `publication_columns`."""
+    """The values of a publication, in the order of `publication_columns`."""
     values = {name: getattr(publication, name) for name in publication_columns()}
     values["token"] = json.dumps(dict(publication.token))
     values["receipt"] = json.dumps(receipt_to_json(publication.receipt)) if publication.receipt else None
-    values |= {name: stamp(values[name]) if values[name] else None for name in ("changed", "until", "tried")}
+    values |= {name: time_to_text(values[name]) if values[name] else None for name in ("changed", "until", "tried")}
     return tuple(values.values())
 
 
 def publication_from_row(row: Sequence[Any]) -> Publication:
-    """The opposite of `publication_to_row`."""
+    """The publication of a row that `publication_to_row` made."""
     values = dict(zip(publication_columns(), row, strict=True))
     values |= {name: _time(values[name]) for name in ("changed", "until", "tried")}
     values |= {"token": json.loads(values["token"]), "state": PublicationState(values["state"])}

@@ -1,9 +1,9 @@
-"""Which pictures of a recording are the sampled frames: the last one of each whole interval; pure arithmetic.
+"""Selects the sampled frames of a recording: the last frame of each complete interval; no I/O.
 
-At `rate` frames a second the recording is parted into intervals of 1/rate seconds from its first picture on, and of each
-the picture that is shown last is taken. At a steady rate that is a multiple of it, these are the pictures k * n (counted
-from 1). An interval in which no picture begins gives none, so no picture is taken twice; one that the recording
-does not fill gives none either.
+For a sampling rate of `rate` frames per second, vidd divides the recording into intervals of 1/rate seconds, from its first
+frame on, and takes the last frame that begins in each. If the recording has a constant rate of n * `rate`, these are the
+frames n, 2n, 3n … (counted from 1). An interval in which no frame begins gives none, so no frame is taken twice. The last
+interval gives none unless the recording fills it.
 """
 
 from __future__ import annotations
@@ -18,51 +18,51 @@ if TYPE_CHECKING:
 _ROUNDING = Fraction(1, 1000)
 
 
-def exceeds(rate: float | Fraction, source: float | Fraction) -> bool:
-    """Whether more frames a second are asked for than a recording has, which may be known but nearly."""
+def exceeds_rate(rate: float | Fraction, source: float | Fraction) -> bool:
+    """Whether `rate` is higher than the frame rate `source` of a recording, which may be known only approximately."""
     return rate > source * (1 + _ROUNDING)
 
 
 class Intervals:
-    """The intervals of a recording whose first picture is shown at `origin` (units of `time_base`, seconds)."""
+    """The intervals of a recording whose first frame is at `origin`. Times are in units of `time_base` (seconds)."""
 
     def __init__(self, origin: int, time_base: Fraction, rate: Fraction) -> None:
         self._origin, self._time_base, self._rate = origin, time_base, rate
 
-    def of(self, time: int) -> int:
-        """The number of the interval (from 0) in which a picture begins that is shown at `time`."""
+    def index_at(self, time: int) -> int:
+        """The number of the interval (from 0) in which a frame at `time` begins."""
         return int(((time - self._origin) * self._time_base + _ROUNDING) * self._rate)
 
-    def filled(self, end: int) -> int:
-        """How many intervals are over when the recording ends."""
-        return self.of(end)
+    def count_complete(self, end: int) -> int:
+        """How many intervals are complete if the recording ends at `end`."""
+        return self.index_at(end)
 
 
 def sample_frames(times: Sequence[int], end: int, time_base: Fraction, rate: Fraction) -> Iterator[int]:
-    """The numbers (from 0) of the pictures to take, of all that are shown at `times` (in order; units of `time_base`).
+    """The numbers (from 0) of the sampled frames among the frames at `times`.
 
-    `end` is when the last one ends.
+    `times` are in order; they and `end`, the end of the last frame, are in units of `time_base` (seconds).
     """
     if not times:
         return
     intervals = Intervals(times[0], time_base, rate)
-    whole = intervals.filled(end)
+    complete = intervals.count_complete(end)
     for number, time in enumerate(times):
-        mine = intervals.of(time)
-        if mine >= whole:
+        interval = intervals.index_at(time)
+        if interval >= complete:
             return
-        if number + 1 == len(times) or intervals.of(times[number + 1]) > mine:
+        if number + 1 == len(times) or intervals.index_at(times[number + 1]) > interval:
             yield number
 
 
 def end_time(times: Sequence[int]) -> int:
-    """When the last picture of a recording ends: it is shown as long as the others are, on the average."""
+    """The end of the last frame, which is taken to last as long as the average frame; 0 without frames."""
     if len(times) < 2:
         return times[0] if times else 0
     return times[-1] + round((times[-1] - times[0]) / (len(times) - 1))
 
 
 def average_rate(times: Sequence[int], time_base: Fraction) -> Fraction:
-    """Pictures a second, on the average; 0 where there are fewer than two."""
+    """The average number of frames per second; 0 if there are fewer than two frames."""
     span = (times[-1] - times[0]) * time_base if len(times) > 1 else Fraction(0)
     return Fraction(len(times) - 1) / span if span > 0 else Fraction(0)

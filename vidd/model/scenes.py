@@ -1,4 +1,4 @@
-"""A video's scenes as ranges of its pictures, numbered from 0; pure arithmetic."""
+"""Divides a video into scenes, which are ranges of its frames (numbered from 0); no I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Pictures `start` to `end`, both included, of the whole video."""
+    """The frames `start` to `end`, both included, of the whole video."""
 
     number: int
     start: int
@@ -20,23 +20,24 @@ class Scene:
 
     @property
     def name(self) -> str:
-        """scene_000 and so on."""
+        """The name of the scene, such as scene_000."""
         return f"scene_{self.number:03}"
 
     @property
     def length(self) -> int:
-        """How many pictures."""
+        """The number of frames."""
         return self.end - self.start + 1
 
     def to_json(self) -> dict[str, Any]:
-        """As the indexes of results have it."""
+        """As plain JSON types, with the keys of the index files."""
         return {"scene_no": self.number, "start_frame": self.start, "end_frame": self.end}
 
 
 def split_scenes(cuts: Sequence[int], frames: int, shortest: int) -> list[Scene]:
-    """The scenes between these first pictures of a scene; one shorter than `shortest` goes to the one before it.
+    """The scenes of a video with this many frames; each cut is the number of the first frame of a scene.
 
-    A first scene that is too short takes what comes after it. Without a cut all of it is one scene.
+    A scene of fewer than `shortest` frames is joined to the scene before it, the first scene to the one after it. Without
+    a cut the whole video is one scene.
     """
     starts = [0]
     for cut in sorted(set(cuts)):
@@ -48,7 +49,7 @@ def split_scenes(cuts: Sequence[int], frames: int, shortest: int) -> list[Scene]
 
 
 def snap_to_keyframes(cuts: Sequence[int], keyframes: Sequence[int]) -> list[int]:
-    """The nearest keyframe of each cut, the earlier one of two; none twice, and not the first picture."""
+    """The nearest keyframe of each cut, the earlier of two; each keyframe once, and not frame 0."""
     found = []
     for cut in cuts:
         at = bisect_left(keyframes, cut)
@@ -59,7 +60,7 @@ def snap_to_keyframes(cuts: Sequence[int], keyframes: Sequence[int]) -> list[int
 
 
 def coverage_fault(scenes: Sequence[Scene], frames: int) -> str | None:
-    """What keeps these scenes from covering all frames, each once; None where nothing does."""
+    """Why the scenes do not cover all frames exactly once; None if they do."""
     follows = 0
     for at, scene in enumerate(scenes):
         if scene.number != at or scene.start != follows or scene.end < scene.start:

@@ -1,4 +1,4 @@
-"""The nouns as plain JSON types and back, for stores and for the API."""
+"""Converts times, outcomes, receipts and talks to plain JSON types and back, for stores and the API."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def stamp(at: datetime) -> str:
-    """A time as text that sorts like the time itself."""
+def time_to_text(at: datetime) -> str:
+    """A time in UTC as ISO 8601 text with microseconds, which sorts by time."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def unstamp(text: str) -> datetime:
-    """The opposite of `stamp`."""
+def time_from_text(text: str) -> datetime:
+    """The time that `time_to_text` wrote."""
     return datetime.fromisoformat(text)
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
-    """A step's outcome."""
+    """A step's outcome as plain JSON types."""
     return {
         "facts": dict(outcome.facts),
         "artifacts": [
@@ -40,7 +40,7 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
-    """The opposite of `outcome_to_json`."""
+    """The outcome that `outcome_to_json` wrote."""
     return Outcome(
         facts=data["facts"],
         artifacts=tuple(_artifact_from_json(artifact) for artifact in data["artifacts"]),
@@ -54,21 +54,21 @@ def _artifact_from_json(data: Mapping[str, Any]) -> Artifact:
 
 
 def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
-    """A receipt."""
+    """A receipt as plain JSON types."""
     return {"url": receipt.url, "facts": dict(receipt.facts)}
 
 
 def receipt_from_json(data: Mapping[str, Any]) -> Receipt:
-    """The opposite of `receipt_to_json`."""
+    """The receipt that `receipt_to_json` wrote."""
     return Receipt(url=data["url"], facts=data["facts"])
 
 
 def talk_to_json(talk: Talk) -> dict[str, Any]:
-    """A talk with its speakers."""
+    """A talk with its speakers as plain JSON types."""
     return asdict(talk)
 
 
 def talk_from_json(data: Mapping[str, Any]) -> Talk:
-    """The opposite of `talk_to_json`."""
+    """The talk that `talk_to_json` wrote."""
     speakers = tuple(Speaker(**speaker) for speaker in data["speakers"])
     return Talk(**{**data, "speakers": speakers, "keywords": tuple(data.get("keywords", ()))})

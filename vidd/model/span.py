@@ -1,4 +1,4 @@
-"""Where in its recording a talk lies, and whether a job needs more of the recording than that."""
+"""Finds where a talk lies in its recording, and whether a job needs the rest of the recording too."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ if TYPE_CHECKING:
 
     from vidd.model.talk import Talk
 
-# Kinds that are known to open no file, whatever their options.
-_READ_NOTHING = frozenset({"fetch", "describe", "mail", "sheet", "sqs", "webhook"})
+# These kinds open no file, whatever their options.
+_READS_NO_FILE = frozenset({"fetch", "describe", "mail", "sheet", "sqs", "webhook"})
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Seconds from the file's start; no `end` means its own."""
+    """A part of a file, in seconds from its start; `end` None is the end of the file."""
 
     start: float
     end: float | None
 
-    def holds(self, other: Span) -> bool:
-        """Whether the other lies within this one."""
+    def contains(self, other: Span) -> bool:
+        """Whether `other` lies within this span."""
         late = self.end is not None and (other.end is None or other.end > self.end)
         return self.start <= other.start and not late
 
 
 def talk_span(facts: Mapping[str, Any], talk: Talk | None, name: str) -> Span:
-    """The times of the job, else the programme's, else those of the file name; Refused where none has any."""
+    """The span of a talk: from the job's facts, else from the programme, else from the file name.
+
+    Raises Refused if no times are known.
+    """
     known = [(facts.get("start"), facts.get("end"))]
     if talk is not None:
         known.append((talk.start, talk.end))
@@ -41,10 +44,10 @@ def talk_span(facts: Mapping[str, Any], talk: Talk | None, name: str) -> Span:
     return Span(named.start, named.end)
 
 
-def why_whole_source(settings: Mapping[str, Any]) -> str | None:
-    """Why a job of these settings needs the whole `source`; None where all that is done with it is to cut the talk out.
+def reason_to_fetch_all(settings: Mapping[str, Any]) -> str | None:
+    """Why a job with these settings needs all of its `source`, in a sentence; None if it only cuts the talk out of it.
 
-    What is not known to leave the rest alone is taken to need it.
+    A step or publisher needs all of it unless vidd knows that it does not.
     """
     cut = False
     for row in settings.get("steps", ()):
@@ -52,22 +55,22 @@ def why_whole_source(settings: Mapping[str, Any]) -> str | None:
         if kind == "trim" and options.get("source") == "source":
             cut = True
         elif "source" in (*_texts(options), *options.get("place", ())) or not (
-            kind in _READ_NOTHING or _on_what_was_made(options, made=cut)
+            kind in _READS_NO_FILE or _reads_other_file(options, talk_exists=cut)
         ):
             return f"The step {row['name']} may need all of it."
     if not cut:
         return "Nothing is cut out of it."
     for row in (*settings.get("publish", ()), *settings.get("notify", ())):
         options = row["options"]
-        if "source" in _texts(options) or not (row["kind"] in _READ_NOTHING or {"file", "files"} & options.keys()):
+        if "source" in _texts(options) or not (row["kind"] in _READS_NO_FILE or {"file", "files"} & options.keys()):
             return f"The publisher {row['name']} may need all of it."
     return None
 
 
-def _on_what_was_made(options: Mapping[str, Any], *, made: bool) -> bool:
-    """Whether a step names the role of its file. With none named it is the talk, once there is one."""
+def _reads_other_file(options: Mapping[str, Any], *, talk_exists: bool) -> bool:
+    """Whether a step reads a file other than `source`: the role that it names, or by default the talk once it exists."""
     role = options.get("source")
-    return isinstance(role, str) and (bool(role) or made)
+    return isinstance(role, str) and (bool(role) or talk_exists)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The programme's talk, and the file name that says which talk a recording is and where it lies in it."""
+"""Talks of a programme, and the recording's file name that has the talk's id and times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A person on stage; one without an e-mail address gets no mail."""
+    """A speaker; one without an e-mail address gets no mail."""
 
     name: str
     email: str | None = None
@@ -27,9 +27,13 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A row of the programme. `ready` asks for work on `recording` (a path or URI) without a file arriving.
+    """A row of the programme.
 
-    `reprocess` and `resend` hold what a person wrote to ask for it, "" where he did not; another text asks once more.
+    stage: the room or track in which the talk was given.
+    ready: whether to start a job for `recording` (a path or URI) although no file arrives.
+    start, end: seconds from the recording's start.
+    fault: why vidd cannot use the row, in a sentence.
+    reprocess, resend: the text by which a person asked for it; another text asks again, "" asks for nothing.
     """
 
     id: str
@@ -53,15 +57,15 @@ class Talk:
 
 
 def revision_of(talk: Talk) -> str:
-    """What stands for the words that are published with a talk: another one means that they must be amended."""
-    said = (talk.title, talk.description, talk.stage, talk.channel, talk.keywords, talk.private)
-    heard = tuple((speaker.name, speaker.email) for speaker in talk.speakers)
-    return hashlib.sha256(repr((said, heard)).encode(errors="replace")).hexdigest()[:16]
+    """A digest (16 hex digits) of the text that is published with a talk. With another digest, publications must be amended."""
+    texts = (talk.title, talk.description, talk.stage, talk.channel, talk.keywords, talk.private)
+    speakers = tuple((speaker.name, speaker.email) for speaker in talk.speakers)
+    return hashlib.sha256(repr((texts, speakers)).encode(errors="replace")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """What is known of a sheet: when it was last read whole, and how many talks it had."""
+    """The last complete reading of a sheet: when it was, and how many talks the sheet had."""
 
     name: str
     read: datetime
@@ -69,7 +73,7 @@ class Programme:
 
 
 class Status(StrEnum):
-    """The words written into the sheet."""
+    """The status texts that vidd writes into the sheet."""
 
     NOT_UPLOADED = "not uploaded"
     UPLOADED = "uploaded"
@@ -82,7 +86,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TalkStatus:
-    """What a talk's row should say. `link` is the first receipt's address, `links` are all, by publisher."""
+    """The status for a talk's row. `link` is the first receipt's address (None: unchanged), `links` has all by publisher."""
 
     talk: str
     status: Status
@@ -103,7 +107,7 @@ _CLOCK = re.compile(r"(\d{2})(\d{2})(\d{2})", re.ASCII)
 
 
 def clock_seconds(text: str) -> float | None:
-    """HHMMSS as seconds; None where it is no such time (minutes and seconds go to 59)."""
+    """Seconds of a time HHMMSS; None if it is no such time (minutes and seconds go to 59)."""
     match = _CLOCK.fullmatch(text)
     if match is None:
         return None
@@ -114,7 +118,7 @@ def clock_seconds(text: str) -> float | None:
 
 
 def parse_recording_name(name: str) -> RecordingName:
-    """The talk and the times in a recording's file name; Refused with a sentence where it has none."""
+    """Parse a recording's file name. Raises Refused if it has no talk id or no times."""
     fields = PurePosixPath(name).stem.split("_")
     shown = quoted(name)
     if len(fields) < 3:
@@ -124,9 +128,9 @@ def parse_recording_name(name: str) -> RecordingName:
     talk, first, last = fields[-3:]
     start, end = clock_seconds(first), clock_seconds(last)
     if start is None or end is None:
-        wrong = first if start is None else last
+        invalid = first if start is None else last
         raise Refused(
-            f"In the file name {shown}, {quoted(wrong)} is no time HHMMSS: correct the name and send it again."
+            f"In the file name {shown}, {quoted(invalid)} is no time HHMMSS: correct the name and send it again."
         )
     if end <= start:
         raise Refused(f"The file name {shown} says that the talk ends ({last}) before it starts ({first}): swap them.")
@@ -136,13 +140,13 @@ def parse_recording_name(name: str) -> RecordingName:
 
 
 def names_in_words(names: Sequence[str]) -> str:
-    """Names as a sentence has them: "A", "A and B", "A, B and C"."""
+    """Names joined for a sentence: "A", "A and B", "A, B and C"."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def speakers_in_words(talk: Talk | None) -> str:
-    """A talk's speakers as a sentence has them; empty where there are none."""
+    """The names of a talk's speakers joined for a sentence; empty if there are none."""
     names = [" ".join(speaker.name.split()) for speaker in talk.speakers] if talk else []
     return names_in_words([name for name in names if name])

@@ -1,4 +1,4 @@
-"""What a talk's row should say of its job: a table and one rule."""
+"""Derives the status for a talk's row from its job and the job's publications; no I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidd.model.talk import Status, TalkStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_WORDS: Mapping[State, Status] = {
+_STATUS_BY_STATE: Mapping[State, Status] = {
     State.SEEN: Status.UPLOADED,
     State.READY: Status.UPLOADED,
     State.WORKING: Status.PROCESSING,
@@ -25,27 +25,27 @@ _WORDS: Mapping[State, Status] = {
 
 
 def talk_status_of(job: Job, publications: Sequence[Publication]) -> TalkStatus | None:
-    """The row's words; None where the job says nothing about its talk (excluded, cancelled, without a talk).
+    """The status for the talk's row; None if the job has no talk, or is excluded or cancelled with nothing retracted.
 
-    A job whose publishers all have receipts is published, whatever its notices still wait for.
+    A job whose publishers all have receipts is published, even while its notices wait.
     """
     if job.talk is None:
         return None
-    sent = [publication for publication in publications if not publication.notice]
-    back = [publication for publication in sent if publication.state is PublicationState.RETRACTED]
-    if back and (job.state is State.CANCELLED or back == sent):
+    publications = [publication for publication in publications if not publication.notice]
+    retracted = [publication for publication in publications if publication.state is PublicationState.RETRACTED]
+    if retracted and (job.state is State.CANCELLED or retracted == publications):
         return TalkStatus(job.talk, Status.RETRACTED, "")
-    if job.state not in _WORDS:
+    if job.state not in _STATUS_BY_STATE:
         return None
     links = {
         publication.name: publication.receipt.url
-        for publication in sent
+        for publication in publications
         if publication.receipt and publication.receipt.url
     }
-    if sent and all(publication.state is PublicationState.DONE for publication in sent):
+    if publications and all(publication.state is PublicationState.DONE for publication in publications):
         status = Status.PUBLISHED
-    elif sent and job.state in {State.READY, State.WORKING, State.WAITING}:
+    elif publications and job.state in {State.READY, State.WORKING, State.WAITING}:
         status = Status.PROCESSED
     else:
-        status = _WORDS[job.state]
+        status = _STATUS_BY_STATE[job.state]
     return TalkStatus(job.talk, status, next(iter(links.values()), None), links)

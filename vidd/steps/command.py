@@ -124,7 +124,7 @@ def _video(media: Media) -> dict[str, Any]:
     """The facts of a video for a mail: `megabytes` are decimal, `rate` is frames per second."""
     facts: dict[str, Any] = {"size": media.size, "megabytes": round(media.size / 1e6, 2), "duration": media.duration}
     if media.video:
-        width, height = media.video[0].shown
+        width, height = media.video[0].display_size
         facts |= {
             "rate": round(media.video[0].rate, 3),
             "width": width,

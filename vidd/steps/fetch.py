@@ -26,7 +26,7 @@ from vidd.integrations.local_folder import file_copy, tree_copy
 from vidd.media.bitstream import mp4_index
 from vidd.model.byte_ranges import NotInParts, total_size
 from vidd.model.media import Artifact, Outcome
-from vidd.model.span import Span, talk_span, why_whole_source
+from vidd.model.span import Span, reason_to_fetch_all, talk_span
 from vidd.settings.types import Duration, Size
 from vidd.settings.types import Options as Base
 from vidd.transfer.http import session
@@ -93,7 +93,7 @@ def is_still_valid(options: Options, context: StepContext, outcome: Outcome) -> 
     if window is None:
         return not _has_changed(known.get("seen"), context)
     span = _needed_span(options, context)
-    return isinstance(span, Span) and Span(window["start"], window["end"]).holds(span)
+    return isinstance(span, Span) and Span(window["start"], window["end"]).contains(span)
 
 
 def _has_changed(seen: list[int] | None, context: StepContext) -> bool:
@@ -111,7 +111,7 @@ def _needed_span(options: Options, context: StepContext) -> Span | str:
     """The part of the recording that is needed; or, as a sentence, why all of it is."""
     if not options.ranged:
         return "The settings say so (ranged = false)."
-    if (why := why_whole_source(context.job.settings)) is not None:
+    if (why := reason_to_fetch_all(context.job.settings)) is not None:
         return why
     try:
         span = talk_span(context.job.facts, context.talk, context.job.name)

@@ -132,7 +132,7 @@ async def _remove(directories: list[Path]) -> None:
 
 def _choose(options: Options, media: Media) -> tuple[list[Rendition], list[dict[str, str]]]:
     """The renditions that are made, and those left out with the reason. Where all would be left out, the smallest gets the source's size."""
-    height = media.video[0].shown[1]
+    height = media.video[0].display_size[1]
     fit = [size for size in options.renditions if options.upscale or size.height <= height]
     left_out = [
         {"name": rendition.label, "why": f"The source is only {height} lines high."}
@@ -148,7 +148,7 @@ def _choose(options: Options, media: Media) -> tuple[list[Rendition], list[dict[
 
 def _rendition(size: Size, height: int, media: Media) -> Rendition:
     video = media.video[0]
-    across, down = video.shown
+    across, down = video.display_size
     # A 4:2:0 frame has even sides; the even width nearest to the source's proportions.
     width = max(2, (height * across + down) // (2 * down) * 2)
     fps = size.fps if size.fps and size.fps < video.rate else None

@@ -217,7 +217,7 @@ class _Trim:
             name=name,
             options=SmartCutOptions(options.open_gops, branding, context.tools.path(CLIP_CACHE)),
         )
-        expected = self._expected(*self.media.video[0].shown, result.parts)
+        expected = self._expected(*self.media.video[0].display_size, result.parts)
         expected = replace(expected, frames=result.frames, joins=result.joins, max_drift=_MOST_DRIFT)
         made, check = await verify(context.tools.encoder, self.part, expected, name)
         strategy = {"lane": result.plan.strategy, "why": result.plan.reason, "forecast": round(result.plan.seconds, 1)}
@@ -241,7 +241,7 @@ class _Trim:
             name=name,
         )
         result = await cut.make(self.part)
-        width, height = video.shown
+        width, height = video.display_size
         expected = replace(
             self._expected(width // 2 * 2, height // 2 * 2, prepared.parts),
             covered=branding.watermark.covers if branding.watermark else None,

@@ -334,7 +334,7 @@ async def test_around_a_talk_that_was_filmed_upright_all_stands_upright(tmp_path
     clips.recording(tmp_path / "sting.mp4", seconds=1, size="64x96", picture=halves)
     result = await dress(tmp_path, source, lane=lane, sting_before="sting.mp4")
     assert result.facts["lane"] == ("edges" if lane == "auto" else "full"), result.facts["why"]
-    assert result.outcome.artifacts[0].media.video[0].shown == (64, 96)
+    assert result.outcome.artifacts[0].media.video[0].display_size == (64, 96)
     upright = tmp_path / "upright.mp4"
     clips.ffmpeg("-i", result.path, "-t", 2, "-c:v", "libx264", "-crf", 5, upright)
     _, frame = clips.pictures(upright)[12]

@@ -52,7 +52,7 @@ async def test_rotation_is_in_clockwise_degrees(prober, tmp_path, turned):
     clips.ffmpeg("-display_rotation", -turned, "-i", upright, "-c", "copy", tmp_path / "in.mp4")
     video = (await prober.probe(tmp_path / "in.mp4")).video[0]
     assert video.rotation == turned
-    assert video.shown == ((64, 96) if turned % 180 else (96, 64))
+    assert video.display_size == ((64, 96) if turned % 180 else (96, 64))
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])

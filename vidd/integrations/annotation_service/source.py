@@ -25,7 +25,7 @@ from vidd.integrations.annotation_service.replies import FORM, job_reply, origin
 from vidd.integrations.mongodb.account import Account
 from vidd.media.probe.client import probe
 from vidd.model.job import ENDED, Job, State
-from vidd.model.sampling import exceeds
+from vidd.model.sampling import exceeds_rate
 from vidd.ports import Call, Declined, Reply, SourceContext, SourceRoute, Tools
 from vidd.settings.secret import reveal
 from vidd.settings.types import Duration
@@ -158,7 +158,7 @@ async def _check_rate(context: SourceContext, asked: ContentCall, path: Path) ->
         video = (await probe(context.tools.encoder, path, path.name)).video[0]
     except Refused as refused:
         raise Declined(422, refused.sentence) from None
-    if video.rate and exceeds(asked.frame_rate, video.rate):
+    if video.rate and exceeds_rate(asked.frame_rate, video.rate):
         raise Declined(
             422,
             f"The call asks for {asked.frame_rate} frames a second, and {quoted(path.name)} has {video.rate:.5g}: ask for fewer.",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.integrations.datasets.labels import Classes, Mark, parse_mark
-from vidd.model.augmentation import Augmentation, augmentations_of
+from vidd.model.augmentation import Augmentation, parse_augmentations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +109,7 @@ def _classes(given: Any) -> Classes:
 def _augmentations(given: Any) -> list[Augmentation]:
     groups = given.get("IMAGE_LEVEL") if isinstance(given, dict) else None
     try:
-        return augmentations_of(groups or ())
+        return parse_augmentations(groups or ())
     except (AttributeError, TypeError) as error:
         raise ValueError(f"its augmentationTypes cannot be read ({error})") from None
 

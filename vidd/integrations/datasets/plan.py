@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vidd.errors import FaultCode, Refused
 from vidd.integrations.datasets.annotations import FrameChange
 from vidd.integrations.datasets.model import Keys, assign_parts, digest, mark_to_json, scale_marks
-from vidd.model.augmentation import recipe, select_frames
+from vidd.model.augmentation import make_recipe, select_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -138,7 +138,9 @@ class TaskPlan:
 
     def _recipes(self, number: int, selected: Sequence[tuple[Augmentation, frozenset[str]]]) -> list[Recipe]:
         name = self._name(number)
-        return [recipe(augmentation, name, self._settings.seed) for augmentation, names in selected if name in names]
+        return [
+            make_recipe(augmentation, name, self._settings.seed) for augmentation, names in selected if name in names
+        ]
 
     def _known_parts(self, frames: Sequence[FrameDocument]) -> dict[int, int]:
         """The parts that frames say they are in; none where the version's shares have changed."""

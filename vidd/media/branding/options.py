@@ -78,7 +78,7 @@ class BrandingOptions:
         if self.watermark is None:
             return branding, {}
         image, output = context.tools.path(self.watermark.image), directory / "watermark.png"
-        across, down = video.shown
+        across, down = video.display_size
         frame = (across // 2 * 2, down // 2 * 2)  # a full encode has even sides
         placed = await asyncio.to_thread(watermark.prepare, self.watermark, image, output, frame)
         used = {"image": self.watermark.image, "digest": await digest_of(image)}
@@ -130,7 +130,7 @@ def _background(card: Card, part: str, tools: Tools) -> Image | None:
 
 def _display_size(video: Video) -> tuple[int, int]:
     """Width and height of a video as displayed, in square pixels."""
-    across, down = video.shown
+    across, down = video.display_size
     wide, high = map(int, video.aspect.split(":"))
     shape = high / wide if video.rotation % 180 else wide / high
     return max(2, round(across * shape)), down

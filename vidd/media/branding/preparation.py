@@ -106,7 +106,7 @@ def full_tracks(
 
 def _encoded_video(video: Video) -> Video:
     """The video that `video_args` of `args.common` makes of another."""
-    width, height = (side // 2 * 2 for side in video.shown)
+    width, height = (side // 2 * 2 for side in video.display_size)
     wide, high = video.aspect.split(":")
     aspect = f"{high}:{wide}" if video.rotation % 180 else video.aspect
     primaries, transfer, matrix, _ = video.colours

@@ -130,4 +130,4 @@ def _segment_args(pattern: str, starts: Sequence[int], container: str) -> list[s
 
 def _even_filters(video: Video) -> list[str]:
     # 4:2:0 needs even sides; a line less is no resampling.
-    return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+    return ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.display_size) else []

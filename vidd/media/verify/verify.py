@@ -178,8 +178,8 @@ def _check_shape(measured: Mapping[str, Any], media: Media, expected: Expected, 
     tolerance = max(1 / (video.rate or 25), measured["last_distance"]) + 0.001
     _check_length(measured["end"], expected.duration, tolerance, name)
     _check_length(max(media.duration, expected.total), expected.total, max(tolerance, _AAC_PACKET), name)
-    if video.shown != (expected.width, expected.height):
-        raise _unexpected(name, "size", f"{expected.width}x{expected.height}", "{}x{}".format(*video.shown))
+    if video.display_size != (expected.width, expected.height):
+        raise _unexpected(name, "size", f"{expected.width}x{expected.height}", "{}x{}".format(*video.display_size))
     if len(media.audio) != expected.tracks:
         raise _unexpected(name, "number of audio tracks", expected.tracks, len(media.audio))
     if expected.codec is not None and video.codec != expected.codec:

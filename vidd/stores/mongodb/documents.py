@@ -11,7 +11,7 @@ from pymongo import ASCENDING, IndexModel
 from vidd.integrations.mongodb.account import Document
 from vidd.model.job import Job, State
 from vidd.model.rows import job_columns, job_to_row
-from vidd.model.serialization import stamp
+from vidd.model.serialization import time_to_text
 
 OLDEST = [("created", ASCENDING), ("_id", ASCENDING)]
 INDEXES = {
@@ -36,7 +36,7 @@ def state_values(states: Sequence[State]) -> list[str]:
 
 def history_line(job: Job, at: datetime) -> list[Any]:
     """An entry of a job's history."""
-    return [stamp(at), job.state.value, job.reason]
+    return [time_to_text(at), job.state.value, job.reason]
 
 
 def job_document(job: Job, *, without: str = "") -> Document:

@@ -11,7 +11,7 @@ from pymongo import DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from vidd.integrations.mongodb.account import Document
-from vidd.model.serialization import stamp, unstamp
+from vidd.model.serialization import time_from_text, time_to_text
 from vidd.stores.mongodb.connection import Connection
 
 
@@ -69,14 +69,14 @@ class MongoMemory:
 
     async def put_dead_letter(self, source: str, body: str, reason: str, at: datetime) -> None:
         with self._connection.call("recording a dead letter"):
-            letter = {"at": stamp(at), "source": source, "reason": reason, "body": body}
+            letter = {"at": time_to_text(at), "source": source, "reason": reason, "body": body}
             await self._connection["dead_letters"].insert_one(letter)
 
     async def dead_letters(self, limit: int = 100) -> list[tuple[datetime, str, str, str]]:
         with self._connection.call("reading dead letters"):
             found = self._connection["dead_letters"].find(sort=[("_id", DESCENDING)], limit=limit)
             return [
-                (unstamp(document["at"]), document["source"], document["reason"], document["body"])
+                (time_from_text(document["at"]), document["source"], document["reason"], document["body"])
                 async for document in found
             ]
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pymongo import ReturnDocument
 
-from vidd.model.serialization import stamp, talk_from_json, talk_to_json, unstamp
+from vidd.model.serialization import talk_from_json, talk_to_json, time_from_text, time_to_text
 from vidd.model.talk import Programme, Talk
 from vidd.stores.mongodb.connection import Connection
 
@@ -28,7 +28,7 @@ class MongoProgrammes:
         self._connection = connection
 
     async def put_talks(self, programme: str, talks: Sequence[Talk], read: datetime) -> None:
-        reading = f"{stamp(read)} {secrets.token_hex(8)}"
+        reading = f"{time_to_text(read)} {secrets.token_hex(8)}"
         rows = {
             talk.id: {
                 "_id": {"reading": reading, "id": talk.id},
@@ -43,7 +43,7 @@ class MongoProgrammes:
                 await self._connection["talks"].insert_many(rows.values(), ordered=False)
             before = await self._connection["programmes"].find_one_and_update(
                 {"_id": programme},
-                {"$set": {"read": stamp(read), "talks": len(talks), "reading": reading}},
+                {"$set": {"read": time_to_text(read), "talks": len(talks), "reading": reading}},
                 upsert=True,
                 return_document=ReturnDocument.BEFORE,
             )
@@ -89,13 +89,13 @@ class MongoProgrammes:
     async def programme(self, name: str) -> Programme | None:
         with self._connection.call("reading a programme"):
             row = await self._connection["programmes"].find_one({"_id": name})
-        return Programme(name, unstamp(row["read"]), row["talks"]) if row else None
+        return Programme(name, time_from_text(row["read"]), row["talks"]) if row else None
 
     async def delete_orphans(self, now: datetime) -> None:
         """Delete readings that no programme names, because their writer was killed."""
         with self._connection.call("deleting old readings"):
             current = [row["reading"] async for row in self._connection["programmes"].find({}, {"reading": 1})]
-            old = stamp(now - _ORPHANED)
+            old = time_to_text(now - _ORPHANED)
             await self._connection["talks"].delete_many({"reading": {"$lt": old, "$nin": current}})
 
 

@@ -39,7 +39,7 @@ from vidd.model.rows import (
     step_from_row,
     step_to_row,
 )
-from vidd.model.serialization import stamp, unstamp
+from vidd.model.serialization import time_from_text, time_to_text
 from vidd.ports import Conflict, Tools
 from vidd.settings.types import Options
 from vidd.stores.mongodb.connection import Connection
@@ -181,7 +181,9 @@ class MongoStore(MongoMemory, MongoProgrammes):
             return [(document["_id"], document["priority"]) async for document in found]
 
     async def due(self, now: datetime) -> list[Job]:
-        return await self._find({"state": State.WAITING.value, "until": {"$lte": stamp(now)}}, [("until", ASCENDING)])
+        return await self._find(
+            {"state": State.WAITING.value, "until": {"$lte": time_to_text(now)}}, [("until", ASCENDING)]
+        )
 
     async def next_due(self) -> datetime | None:
         return await self._least("until", {"state": State.WAITING.value, "until": {"$type": "string"}})
@@ -192,7 +194,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
     async def _least(self, name: str, where: Document) -> datetime | None:
         with self._connection.call("looking for the first job"):
             found = await self._connection["jobs"].find_one(where, {name: 1}, sort=[(name, ASCENDING)])
-        return unstamp(found[name]) if found else None
+        return time_from_text(found[name]) if found else None
 
     async def save(self, job: Job, *, expect: State) -> None:
         change: Document = {"$set": job_document(job, without="_id")}
@@ -237,7 +239,7 @@ class MongoStore(MongoMemory, MongoProgrammes):
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
         with self._connection.call("reading a job's history"):
             found = await self._connection["jobs"].find_one({"_id": job_id}, {"history": 1}) or {}
-        return [(unstamp(at), State(state), reason) for at, state, reason in found.get("history", ())]
+        return [(time_from_text(at), State(state), reason) for at, state, reason in found.get("history", ())]
 
     async def counts(self) -> dict[tuple[str, State], int]:
         found = await self._group({}, {"pipeline": "$pipeline", "state": "$state"})

@@ -28,7 +28,7 @@ from vidd.model.rows import (
     step_from_row,
     step_to_row,
 )
-from vidd.model.serialization import stamp, talk_from_json, talk_to_json, unstamp
+from vidd.model.serialization import talk_from_json, talk_to_json, time_from_text, time_to_text
 from vidd.model.talk import Programme, Talk
 from vidd.ports import Conflict
 from vidd.settings.types import Options
@@ -102,7 +102,7 @@ class SqliteStore:
             )
             db.executemany(
                 "INSERT INTO history VALUES (?,?,?,?)",
-                [(job.id, stamp(job.created), job.state, job.reason) for job in fresh],
+                [(job.id, time_to_text(job.created), job.state, job.reason) for job in fresh],
             )
             return fresh
 
@@ -159,11 +159,11 @@ class SqliteStore:
         return [(row[0], row[1]) for row in rows]
 
     async def due(self, now: datetime) -> list[Job]:
-        return await self._select_jobs("state = 'waiting' AND until <= ? ORDER BY until", (stamp(now),))
+        return await self._select_jobs("state = 'waiting' AND until <= ? ORDER BY until", (time_to_text(now),))
 
     async def next_due(self) -> datetime | None:
         row = await self._first("SELECT min(until) FROM jobs WHERE state = 'waiting'")
-        return unstamp(row[0]) if row and row[0] else None
+        return time_from_text(row[0]) if row and row[0] else None
 
     async def save(self, job: Job, *, expect: State) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -175,13 +175,15 @@ class SqliteStore:
             if cursor.rowcount != 1:
                 raise Conflict(f"job {job.id} is no longer {expect}")
             if job.state is not expect:
-                db.execute("INSERT INTO history VALUES (?,?,?,?)", (job.id, stamp(job.changed), job.state, job.reason))
+                db.execute(
+                    "INSERT INTO history VALUES (?,?,?,?)", (job.id, time_to_text(job.changed), job.state, job.reason)
+                )
 
         await self._db.write(work)
 
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
         rows = await self._db.read("SELECT at, state, reason FROM history WHERE job = ? ORDER BY rowid", (job_id,))
-        return [(unstamp(row[0]), State(row[1]), row[2]) for row in rows]
+        return [(time_from_text(row[0]), State(row[1]), row[2]) for row in rows]
 
     async def counts(self) -> dict[tuple[str, State], int]:
         rows = await self._db.read("SELECT pipeline, state, count(*) FROM jobs GROUP BY state, pipeline")
@@ -198,7 +200,7 @@ class SqliteStore:
         row = await self._first(
             "SELECT min(created) FROM jobs WHERE state IN (SELECT value FROM json_each(?))", (json.dumps(list(states)),)
         )
-        return unstamp(row[0]) if row and row[0] else None
+        return time_from_text(row[0]) if row and row[0] else None
 
     async def steps(self, job_id: str) -> list[StepRecord]:
         rows = await self._db.read(
@@ -244,7 +246,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM talks WHERE programme = ?", (programme,))
             db.executemany("INSERT OR REPLACE INTO talks VALUES (?,?,?,?)", rows)
-            db.execute("INSERT OR REPLACE INTO programmes VALUES (?,?,?)", (programme, stamp(read), len(rows)))
+            db.execute("INSERT OR REPLACE INTO programmes VALUES (?,?,?)", (programme, time_to_text(read), len(rows)))
 
         await self._db.write(work)
 
@@ -258,11 +260,11 @@ class SqliteStore:
 
     async def programme(self, name: str) -> Programme | None:
         row = await self._first("SELECT name, read, talks FROM programmes WHERE name = ?", (name,))
-        return Programme(row[0], unstamp(row[1]), row[2]) if row else None
+        return Programme(row[0], time_from_text(row[1]), row[2]) if row else None
 
     async def put_dead_letter(self, source: str, body: str, reason: str, at: datetime) -> None:
         def work(db: sqlite3.Connection) -> None:
-            db.execute("INSERT INTO dead_letters VALUES (?,?,?,?)", (stamp(at), source, reason, body))
+            db.execute("INSERT INTO dead_letters VALUES (?,?,?,?)", (time_to_text(at), source, reason, body))
 
         await self._db.write(work)
 
@@ -270,7 +272,7 @@ class SqliteStore:
         rows = await self._db.read(
             "SELECT at, source, reason, body FROM dead_letters ORDER BY rowid DESC LIMIT ?", (limit,)
         )
-        return [(unstamp(row[0]), row[1], row[2], row[3]) for row in rows]
+        return [(time_from_text(row[0]), row[1], row[2], row[3]) for row in rows]
 
     async def get_flag(self, name: str) -> str | None:
         row = await self._first("SELECT value FROM flags WHERE name = ?", (name,))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import cv2
 import numpy as np
 
-from vidd.model.augmentation import Geometry, Recipe, geometry
+from vidd.model.augmentation import Geometry, Recipe, recipe_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ Pixels: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
 def augment(frame: Pixels, how: Recipe) -> Pixels:
     """The frame after the change; the same pixels for the same recipe."""
     height, width = frame.shape[:2]
-    changed = _CHANGES[how.kind](frame, how, geometry(how, width, height))
+    changed = _CHANGES[how.kind](frame, how, recipe_geometry(how, width, height))
     return np.ascontiguousarray(changed, np.uint8)
 
 

@@ -19,7 +19,7 @@ from vidd.media.frames.worker.image_tasks import UNREADABLE, read_image, why_unr
 from vidd.media.frames.worker.jpeg import save_thumbnail, to_image
 from vidd.media.frames.worker.normalize import Normalizer
 from vidd.media.probe.worker.reader import open_media, video_streams
-from vidd.model.augmentation import Recipe, geometry, move_boxes
+from vidd.model.augmentation import Recipe, move_boxes, recipe_geometry
 from vidd.model.boxes import Box
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class FrameWriter:
         return yolo(frame, self._classes) if self._classes.entries else default(frame)
 
     def _augmented_text(self, marks: Sequence[Mark], how: Recipe, width: int, height: int) -> str:
-        where = geometry(how, width, height)
+        where = recipe_geometry(how, width, height)
         boxes = move_boxes(self._boxes(marks, width, height), where)
         moved = [Mark(box.x, box.y, box.w, box.h, box.label) for box in boxes]
         return default(MarkedFrame("", where.width, where.height, moved))

@@ -282,7 +282,7 @@ def _clock_filters(video: Video) -> list[str]:
 
 def _pixel_filters(video: Video) -> list[str]:
     # 4:2:0 needs even sides; a line less is no resampling. Fades end in the black of the limited range.
-    even = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.shown) else []
+    even = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"] if any(side % 2 for side in video.display_size) else []
     return [*even, "scale=out_range=tv", "format=yuv420p"]
 
 

@@ -75,10 +75,10 @@ class ClipFormat:
 
 def fit_size(clip: Video | None, frame: Video) -> tuple[int, int]:
     """The largest width and height at which a clip (None: an image) fits, as displayed, in pixels of the frame."""
-    across, down = frame.shown
+    across, down = frame.display_size
     if clip is None:
         return across, down
-    width, height = clip.shown
+    width, height = clip.display_size
     aspect = Fraction(width, height) * _pixel_aspect(clip) / _pixel_aspect(frame)
     if aspect * down >= across:
         return across, min(down, max(2, round(across / aspect / 2) * 2))
@@ -116,7 +116,7 @@ def video_args(clip: Clip, output: Path, clip_format: ClipFormat, *, threads: in
 def _filters(clip: Clip, clip_format: ClipFormat, source: Video | None) -> list[str]:
     frame = clip_format.video
     width, height = fit_size(source, frame)
-    across, down = frame.shown
+    across, down = frame.display_size
     steady = [f"fps={clip_format.rate}:start_time=0"] if source is not None and clip_format.rate else []
     padded = f"pad={across}:{down}:(ow-iw)/2:(oh-ih)/2"
     return [

@@ -21,7 +21,7 @@ from vidd.errors import Refused
 from vidd.media.bitstream import droppable
 from vidd.media.bitstream.field_pairs import FieldPairs
 from vidd.media.ffmpeg import integrity
-from vidd.model.sampling import Intervals, average_rate, end_time, exceeds, sample_frames
+from vidd.model.sampling import Intervals, average_rate, end_time, exceeds_rate, sample_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ class FrameSampler:
             self.source_rate = Fraction(average)
         if not self.source_rate:
             raise Refused(f"{quoted(name)} has a single frame: send it as an image, or send a longer recording.")
-        if exceeds(rate, self.source_rate):
+        if exceeds_rate(rate, self.source_rate):
             raise Refused(
                 f"The rate is {float(rate):g} frames a second, but {quoted(name)} has only {float(self.source_rate):.5g}: set a lower rate."
             )
@@ -162,12 +162,16 @@ class FrameSampler:
             if intervals is None:
                 self.begin = frame.pts
                 intervals = Intervals(frame.pts, self.time_base, self._rate)
-            if last is not None and intervals.of(frame.pts) > intervals.of(last[1].pts or 0) and next(count) >= skip:
+            if (
+                last is not None
+                and intervals.index_at(frame.pts) > intervals.index_at(last[1].pts or 0)
+                and next(count) >= skip
+            ):
                 yield last
             last = number, frame
         if last is not None and intervals is not None and last[1].pts is not None:
             over = last[1].pts + round(1 / (self.source_rate * self.time_base)) if self.source_rate else last[1].pts
-            if intervals.filled(over) > intervals.of(last[1].pts) and next(count) >= skip:
+            if intervals.count_complete(over) > intervals.index_at(last[1].pts) and next(count) >= skip:
                 yield last
 
 
