@@ -7,7 +7,7 @@ from builders.engine import job
 
 from vidd.engine.workspace import Workspace
 from vidd.errors import Refused
-from vidd.files.tree import TreeFile, describe, is_unchanged, list_files, tree_artifact
+from vidd.files.tree import TreeFile, describe_tree, is_unchanged, list_files, tree_artifact
 from vidd.model.media import Artifact, Outcome, Tree
 from vidd.model.serialization import outcome_from_json, outcome_to_json
 
@@ -36,10 +36,11 @@ def test_an_artifact_of_a_tree_says_how_many_files_and_bytes_there_are(tmp_path)
 
 def test_the_description_does_not_depend_on_the_order_and_cannot_be_forged_by_names():
     a, b = TreeFile("a", 1), TreeFile("b", 2)
-    assert describe([a, b]) == describe([b, a])
-    assert describe([a, b]) != describe([TreeFile("a\n2 b", 1)])
+    assert describe_tree([a, b]) == describe_tree([b, a])
+    assert describe_tree([a, b]) != describe_tree([TreeFile("a\n2 b", 1)])
     assert (
-        describe([TreeFile("a", 1), TreeFile("b", 2)]).digest != describe([TreeFile("a", 2), TreeFile("b", 1)]).digest
+        describe_tree([TreeFile("a", 1), TreeFile("b", 2)]).digest
+        != describe_tree([TreeFile("a", 2), TreeFile("b", 1)]).digest
     )
 
 

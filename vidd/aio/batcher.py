@@ -1,4 +1,4 @@
-"""Batches concurrent requests: while one batch is being worked on, new requests queue and go together in the next."""
+"""Batches concurrent requests: requests that come while a batch runs go together into the next batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Batcher(Generic[Q, R]):
-    """Hands requests to `work` in batches; `work` returns a result or a fault for each request, in the same order."""
+    """Calls `work` with batches of requests. `work` returns a result or a fault for each request, in the same order."""
 
     def __init__(self, work: Callable[[Sequence[Q]], Awaitable[Sequence[R | Fault]]]) -> None:
         self._work = work
@@ -21,27 +21,27 @@ class Batcher(Generic[Q, R]):
         self._waiting: list[tuple[Q, asyncio.Future[R]]] = []
 
     async def ask(self, request: Q) -> R:
-        """The result of one request; raises the fault of the whole batch, or of this request."""
+        """The result of one request. Raises the fault of this request or of its whole batch."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         entry = (request, future)
         self._waiting.append(entry)
         try:
             async with self._lock:
                 if not future.done():
-                    await self._serve()
+                    await self._run_batch()
         finally:
             if entry in self._waiting:
                 self._waiting.remove(entry)
         return await future
 
-    async def _serve(self) -> None:
+    async def _run_batch(self) -> None:
         batch, self._waiting = self._waiting, []
         try:
             results = await self._work([request for request, _ in batch])
         except Fault as fault:
             results = [fault] * len(batch)
         except BaseException:
-            # A cancelled caller must not take the others along: one of them works on the batch instead.
+            # If the caller is cancelled, another caller in the batch runs it instead.
             self._waiting = [*batch, *self._waiting]
             raise
         for (_, future), result in zip(batch, results, strict=True):

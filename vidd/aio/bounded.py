@@ -1,4 +1,4 @@
-"""Bounded concurrency: many items, never more than so many at a time."""
+"""Runs a coroutine for many items with bounded concurrency."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _FATES = (RetryLater, OutcomeUnknown, Refused)
 
 
 async def gather_bounded(count: int, items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
-    """Call `work` for every item, `count` at a time; an item is taken from the iterable when its turn comes.
+    """Call `work` for every item, at most `count` at a time. An item is taken from `items` only when its turn comes.
 
-    The first failure cancels the others and is raised. Where several fail, Refused wins over OutcomeUnknown, and that
-    over RetryLater; an error that is no Fault wins over all three.
+    The first failure cancels the other calls and is raised. If several calls fail at once, an error that is no Fault is
+    raised before Refused, Refused before OutcomeUnknown, and that before RetryLater.
     """
-    todo = iter(items)
+    remaining = iter(items)
 
     async def worker() -> None:
-        for item in todo:
+        for item in remaining:
             await work(item)
 
     try:

@@ -25,11 +25,14 @@ async def create_once(
     clock: Clock,
     doing: str,
 ) -> T:
-    """What `find` finds, or else what `create` creates.
+    """Return what `find` finds, or else what `create` creates.
 
-    `last_attempt` is when an attempt began that got no answer (ISO 8601); `save_attempt` saves that time, or None once
-    it has an answer. Within `visibility_delay` seconds of the last attempt nothing is created: RetryLater, which uses
-    up no attempt.
+    last_attempt: when the last attempt without an answer began (ISO 8601); None if there was none.
+    save_attempt: saves that time before an attempt, and None once the attempt has an answer.
+    visibility_delay: seconds until the server shows what it created.
+    doing: what is created, for the sentence, such as "the creation of the playlist".
+
+    Raises RetryLater, which uses up no attempt, within `visibility_delay` of the last attempt.
     """
     found = await find()
     if found is not None:

@@ -8,7 +8,7 @@ _RESOLUTION = 20
 
 
 class IdleTimeout:
-    """Postpones `timeout` while bytes move, to `longest` seconds after the last ones or up to a twentieth less."""
+    """Postpones `timeout` while bytes move: it expires `longest` seconds after the last bytes, or up to 5 % sooner."""
 
     def __init__(self, timeout: asyncio.Timeout, longest: float) -> None:
         self._timeout, self._longest = timeout, longest
@@ -16,7 +16,7 @@ class IdleTimeout:
         self._next = 0.0
 
     def touch(self) -> None:
-        """Note that bytes moved. Rescheduling costs as much as sending some of them, so it happens only now and then."""
+        """Note that bytes moved. Rescheduling is expensive, so it happens at most `_RESOLUTION` times in `longest` seconds."""
         now = self._loop.time()
         if now >= self._next and not self._timeout.expired():
             self._timeout.reschedule(now + self._longest)

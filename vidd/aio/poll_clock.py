@@ -1,4 +1,4 @@
-"""Measures how long vidd has polled another side, without the time when vidd did not run."""
+"""Measures how long vidd has polled another side, without the time in which vidd did not run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ _PAUSE = timedelta(hours=1)
 def observed_for(state: Mapping[str, Any], now: datetime, interval: float) -> tuple[float, dict[str, Any]]:
     """Seconds since polling began, and the state to save with this poll at `now`.
 
-    Polling begins anew when the last poll is much longer ago than `interval` (seconds): a daemon that was off for days
-    cannot say that the other side took days.
+    The measurement starts again if the last poll is much longer ago than `interval` (seconds), because the daemon was off
+    in between and cannot know how long the other side took.
     """
-    looked = state.get("looked")
-    begins = looked is None or now - datetime.fromisoformat(looked) > _PAUSE + timedelta(seconds=10 * interval)
-    since = now.isoformat() if begins else str(state["since"])
+    last_poll = state.get("looked")
+    starts_again = last_poll is None or now - datetime.fromisoformat(last_poll) > _PAUSE + timedelta(
+        seconds=10 * interval
+    )
+    since = now.isoformat() if starts_again else str(state["since"])
     return (now - datetime.fromisoformat(since)).total_seconds(), {**state, "since": since, "looked": now.isoformat()}

@@ -1,4 +1,4 @@
-"""Work that must not be cut in two by a cancellation."""
+"""Protects work from being interrupted by a cancellation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def shield_to_end(awaitable: Awaitable[T]) -> T:
-    """Await something to its end even while being cancelled; the cancellation is raised after it."""
+    """Await `awaitable` to its end, even if the caller is cancelled; raises the CancelledError after that."""
     task = asyncio.ensure_future(awaitable)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -26,9 +26,9 @@ async def shield_to_end(awaitable: Awaitable[T]) -> T:
 
 
 async def in_thread(call: Callable[..., T], *args: object) -> T:
-    """Like asyncio.to_thread, but a cancelled caller continues only after the thread has ended.
+    """Like asyncio.to_thread, but a cancelled caller waits until the thread has ended.
 
-    Otherwise a file could be closed, and its descriptor reused, while a thread still writes to it.
+    Otherwise the caller could close a file while the thread still writes to its descriptor.
     """
     work = asyncio.ensure_future(asyncio.to_thread(call, *args))
     try:
@@ -43,7 +43,7 @@ async def in_thread(call: Callable[..., T], *args: object) -> T:
 
 
 async def shield_for(seconds: float, work: Coroutine[Any, Any, None]) -> None:
-    """Await something; a cancellation waits up to `seconds` for its end, then cancels it too."""
+    """Await `work`. If the caller is cancelled, `work` gets up to `seconds` to end before it is cancelled too."""
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)

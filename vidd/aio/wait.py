@@ -16,5 +16,5 @@ async def sleep_or_event(sleep: Awaitable[None], event: asyncio.Event) -> None:
     finally:
         for wait in waits:
             wait.cancel()
-        # Awaiting them one by one would take a cancellation of this task for theirs.
+        # Awaited one by one, a cancellation of this task would look like a cancellation of the awaited one.
         await asyncio.wait(waits)

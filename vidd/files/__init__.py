@@ -1,1 +1,1 @@
-"""Files on a local disk: atomic writes, clones, digests, free space, trees."""
+"""Files on a local disk: atomic writes, clones, checksums, free space, directory trees."""

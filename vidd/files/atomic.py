@@ -1,4 +1,4 @@
-"""Atomic writes: a temporary name while a file is made, then a rename that survives a power cut."""
+"""Writes files atomically: under a temporary name first, then by a rename that survives a power cut."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 def temporary_path(final: Path) -> Path:
-    """A temporary name beside the final one, never used before; removes what a killed run left of the same file.
+    """A new temporary path beside `final`; removes the temporary files that a killed run left of the same file.
 
-    A fresh name each time, because an ffmpeg that is just being killed may still write to its own.
+    The name is new each time, because an ffmpeg that is just being killed may still write to its own.
     """
-    for left in final.parent.glob(f".{final.stem}.*.part{final.suffix}*"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
+    for leftover in final.parent.glob(f".{final.stem}.*.part{final.suffix}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            leftover.unlink(missing_ok=True)
     return final.with_name(f".{final.stem}.{secrets.token_hex(4)}.part{final.suffix}")
 
 
 @contextmanager
 def temporary_directory(part: Path) -> Iterator[Path]:
-    """A directory beside a temporary file, for its pieces; `temporary_path` removes what a killed run left."""
+    """A directory beside the temporary file `part`, removed at the end; `temporary_path` removes one that a killed run left."""
     directory = part.with_name(f".{part.name.lstrip('.')}.room")
     directory.mkdir()
     try:
@@ -39,14 +39,14 @@ def temporary_directory(part: Path) -> Iterator[Path]:
 
 
 async def commit(part: Path, final: Path) -> None:
-    """Rename a checked file into place, so that it is there, whole, after a power cut too."""
+    """Rename a checked file to its final path, so that it is complete or missing even after a power cut."""
     await asyncio.to_thread(sync, part)
     part.rename(final)
     await asyncio.to_thread(sync, final.parent)
 
 
 def sync(path: Path) -> None:
-    """Make a file's bytes, or the names in a directory, durable."""
+    """Make the bytes of a file, or the names in a directory, durable (fsync)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Copies of local files: a clone where the file system can, else a second name or the bytes."""
+"""Copies local files: as a clone if the file system can, else as a hard link or byte by byte."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _CHUNK = 4 * 2**20
 
 
 def clone(source: Path, target: Path) -> bool:
-    """Make `target` a file of its own that shares its blocks with `source`; False where the file system cannot.
+    """Make `target` a clone (reflink) of `source`; False if the file system cannot.
 
-    It is no hard link: whoever wrote into the source afterwards would write into the target too.
+    A clone shares the blocks of `source`, but unlike a hard link it keeps its bytes when somebody writes into `source`.
     """
     try:
         with source.open("rb") as reading, target.open("xb") as writing:
@@ -35,12 +35,12 @@ def clone(source: Path, target: Path) -> bool:
 
 
 def lacks_links(error: OSError) -> bool:
-    """Whether this says that the file system makes no second name for a file."""
+    """Whether the error means that the file system cannot make this hard link."""
     return error.errno in _NO_LINKS
 
 
 def clone_or_link(source: Path, target: Path) -> bool:
-    """Make `target` a clone of a file, or else a second name for it; False where the file system has neither."""
+    """Make `target` a clone of `source`, or else a hard link; False if the file system can do neither."""
     if clone(source, target):
         return True
     try:
@@ -55,10 +55,11 @@ def clone_or_link(source: Path, target: Path) -> bool:
 async def copy_with_digest(
     source: Path, part: Path, moved: Callable[[int], None], *, own: bool = False, durable: bool = True
 ) -> tuple[int, str]:
-    """Make `part` hold what `source` does, the cheapest way; returns its size in bytes and its SHA-256 in hex.
+    """Copy `source` to `part` in the cheapest way; returns its size in bytes and its SHA-256 in hex.
 
-    `moved` is told the bytes of every chunk. With `own`, `part` is no second name of the same file. Without `durable`
-    it is not synced.
+    moved: called with the number of bytes of every chunk.
+    own: never make `part` a hard link of `source`.
+    durable: sync `part` to the disk.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""What a file is called on the web, by the end of its name, the same on every machine."""
+"""Maps a file name's extension to its content type, the same on every machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OURS = {
     ".md": "text/markdown", ".srt": "application/x-subrip", ".vtt": "text/vtt",
 }  # fmt: skip
 _KNOWN = MimeTypes()
-"""Python's own table: the machine's would differ from one to the next."""
+"""Python's own table, because the tables of machines differ."""
 
 
 def content_type(name: str) -> str:

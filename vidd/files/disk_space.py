@@ -1,4 +1,4 @@
-"""Free space, and what the disk's errors mean."""
+"""Checks free disk space, and turns errors of the disk into faults."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What a system call says where there is no room left (errno)."""
+"""The errno values of a system call that found no space left."""
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _IMPOSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.ELOOP}
 _PAUSE = 60.0
-"""Seconds until vidd looks for space again."""
+"""Seconds until vidd checks the free space again."""
 
 
 def disk_full(doing: str) -> RetryLater:
-    """The fault of a full disk, which uses up no attempt; `doing` as in "writing /srv/out/a.mp4"."""
+    """The fault of a full disk, which uses up no attempt. `doing` is for the sentence: "writing /srv/out/a.mp4"."""
     return RetryLater(
         f"The disk was full while {doing}: free some space; vidd will continue by itself.",
         after=_PAUSE,
@@ -34,7 +34,7 @@ def disk_full(doing: str) -> RetryLater:
 
 @contextmanager
 def retry_if_full(doing: str = "writing") -> Iterator[None]:
-    """Turn a full disk into RetryLater; every other error stays as it is."""
+    """Raise RetryLater for an OSError of a full disk; other errors pass."""
     try:
         yield
     except OSError as error:
@@ -44,7 +44,7 @@ def retry_if_full(doing: str = "writing") -> Iterator[None]:
 
 
 def disk_fault(error: OSError, doing: str) -> Fault:
-    """What an error of the disk means for whoever was `doing` something, such as "writing /srv/out/a.mp4"."""
+    """The fault for an error of the disk. `doing` is for the sentence: "writing /srv/out/a.mp4"."""
     why = error.strerror or str(error)
     if error.errno in FULL:
         return disk_full(doing)
@@ -58,7 +58,7 @@ def disk_fault(error: OSError, doing: str) -> Fault:
 
 
 def check_free_space(directory: Path, reserve: int, needed: int = 0) -> None:
-    """RetryLater, which uses up no attempt, where the disk would have less than `reserve` bytes left after `needed` more."""
+    """Raise RetryLater, which uses up no attempt, if `needed` more bytes would leave less than `reserve` bytes free."""
     free = shutil.disk_usage(directory).free
     if free - needed < reserve:
         more = f" and {size_in_words(needed)} are needed" if needed else ""

@@ -1,4 +1,4 @@
-"""A cache of files that are made once and used by many jobs, such as an intro in the format of a conference's recordings."""
+"""Caches files that many jobs use, such as an intro in the format of a conference's recordings."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-_MOST_FILES = 32
-"""How many files of a kind a directory keeps; the least recently used one goes first."""
+_MAX_FILES = 32
+"""The most files with one suffix in a directory; vidd removes the least recently used ones."""
 
 
 class FileCache:
-    """Makes each cached file once; whoever needs it meanwhile waits."""
+    """Makes each cached file once; a second caller waits for the first. Get it from `Shared`."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     async def provide(self, cached: Path, path: Path, make: Callable[[Path], Awaitable[None]]) -> None:
-        """Link the file `cached`, made by `make(path)` where it is missing, to `path`.
+        """Link the cached file `cached` to `path`; `make(part)` writes it to a temporary path if it is missing.
 
-        `path` stays whatever becomes of `cached`.
+        `path` stays if `cached` is removed later.
         """
         lock = self._locks.setdefault(cached, asyncio.Lock())
         async with lock:
@@ -53,7 +53,7 @@ def _link(cached: Path, path: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:
-        # Another file system, or one without hard links.
+        # `path` is on another file system, or on one without hard links.
         shutil.copyfile(cached, path)
 
 
@@ -62,5 +62,5 @@ def _remove_oldest(directory: Path, suffix: str) -> None:
     for path in directory.glob(f"[!.]*{suffix}"):
         with suppress(FileNotFoundError):
             aged.append((path.stat().st_mtime_ns, path))
-    for _, path in sorted(aged)[:-_MOST_FILES]:
+    for _, path in sorted(aged)[:-_MAX_FILES]:
         path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""A directory of files that a step hands over as one artifact: what is below it, and how it is known again.
+"""Lists and fingerprints a directory tree that a step hands over as one artifact.
 
-A file's place is its path below the directory with `/` between the parts; directories without files do not count.
+Paths are below the tree's directory, with `/` between the parts. Empty directories do not count.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ CONTENT_TYPE = "inode/directory"
 
 @dataclass(frozen=True, slots=True)
 class TreeFile:
-    """A file of a tree: `path` is its place below the tree's directory, `size` is in bytes."""
+    """A file of a tree: `path` is below the tree's directory, `size` is in bytes."""
 
     path: str
     size: int
 
 
 def list_files(root: Path) -> list[TreeFile]:
-    """The files below a directory, by path. Refused where one is no regular file, or has a name that is no text.
+    """The files below `root`, sorted by path. Blocks while it reads the disk.
 
-    A symbolic link is never followed: what it leads to is none of the job's. Blocks while it reads the disk.
+    Raises Refused if an entry is no regular file or directory, or if its name is not UTF-8. vidd follows no symbolic link,
+    because its target does not belong to the job.
     """
     found: list[TreeFile] = []
-    waiting = [("", os.fspath(root))]
-    while waiting:
-        above, directory = waiting.pop()
+    pending = [("", os.fspath(root))]
+    while pending:
+        above, directory = pending.pop()
         with os.scandir(directory) as entries:
             for entry in entries:
                 path = above + _name(entry.name, root)
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append((f"{path}/", entry.path))
+                    pending.append((f"{path}/", entry.path))
                 elif entry.is_file(follow_symlinks=False):
                     found.append(TreeFile(path, entry.stat(follow_symlinks=False).st_size))
                 else:
@@ -61,26 +62,26 @@ def _name(name: str, root: Path) -> str:
     return name
 
 
-def describe(found: Iterable[TreeFile]) -> Tree:
-    """How many files there are, and the SHA-256 of their sizes and places, one a line in order of the places."""
+def describe_tree(found: Iterable[TreeFile]) -> Tree:
+    """The `Tree` of these files: their number, and the SHA-256 of their sizes and paths in order of the paths."""
     digest, count = hashlib.sha256(), 0
     for leaf in sorted(found, key=lambda leaf: leaf.path):
-        # NUL cannot be in a name, so no name can look like the end of a line and the beginning of another.
+        # A name cannot hold NUL, so no name can look like the end of one entry and the start of the next.
         digest.update(f"{leaf.size} {leaf.path}\0".encode())
         count += 1
     return Tree(count, digest.hexdigest())
 
 
 def tree_artifact(role: str, directory: Path, path: str, facts: Mapping[str, Any] | None = None) -> Artifact:
-    """The artifact that is the directory `path` below the job's `directory`, as it is now. Refused as by `list_files`."""
+    """The artifact of the directory `path` below the job's `directory`. Raises Refused as `list_files` does."""
     found = list_files(directory / path)
     size = sum(leaf.size for leaf in found)
-    return Artifact(role, path, size, CONTENT_TYPE, facts=facts or {}, tree=describe(found))
+    return Artifact(role, path, size, CONTENT_TYPE, facts=facts or {}, tree=describe_tree(found))
 
 
 def is_unchanged(root: Path, artifact: Artifact) -> bool:
-    """Whether the directory still holds the files of a tree, by their places and sizes."""
+    """Whether the directory still holds the files of the artifact's tree, by path and size."""
     try:
-        return root.is_dir() and describe(list_files(root)) == artifact.tree
+        return root.is_dir() and describe_tree(list_files(root)) == artifact.tree
     except (OSError, Refused):
         return False

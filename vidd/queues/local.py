@@ -1,4 +1,4 @@
-"""The embedded queue: ids in this process, most urgent first, oldest first among equals."""
+"""The embedded queue of job ids, in memory: highest priority first, oldest first among equals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vidd.settings.types import Options
 
 
 class Settings(Options):
-    """The settings of `[queue] kind = "local"`: none."""
+    """The settings of `[queue] kind = "local"`: there are none."""
 
 
 class LocalQueue:
@@ -21,17 +21,17 @@ class LocalQueue:
         self._count = count()
 
     def put(self, job_id: str, priority: int) -> None:
-        place = self._waiting.get(job_id)
-        if place is not None and place[0] == -priority:
+        position = self._waiting.get(job_id)
+        if position is not None and position[0] == -priority:
             return
-        # A place that was given up for a better or worse one stays in the queue and is passed over.
+        # An entry with an earlier priority of the same id stays in the queue; `get` skips it.
         self._waiting[job_id] = (-priority, next(self._count))
         self._queue.put_nowait((*self._waiting[job_id], job_id))
 
     async def get(self) -> str:
         while True:
-            *place, job_id = await self._queue.get()
-            if self._waiting.get(job_id) == tuple(place):
+            *position, job_id = await self._queue.get()
+            if self._waiting.get(job_id) == tuple(position):
                 del self._waiting[job_id]
                 return job_id
 

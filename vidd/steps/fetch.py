@@ -20,7 +20,7 @@ from pydantic import Field
 from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.content_type import content_type
-from vidd.files.digest import digest_of, promised_checksums
+from vidd.files.digest import digest_of, expected_checksums
 from vidd.integrations.aws.s3_uri import parse_s3_uri
 from vidd.integrations.local_folder import file_copy, tree_copy
 from vidd.media.bitstream import mp4_index
@@ -225,7 +225,7 @@ async def _copy_file(
     options: Options, context: StepContext, download: PartialDownload, meter: ProgressMeter
 ) -> dict[str, Any]:
     path, facts = file_copy.path_of(context.job.location), context.job.facts
-    checksums = _promised_checksums(options, context) or {}
+    checksums = _expected_checksums(options, context) or {}
     before = file_copy.stat_unchanged(path, facts)
     cloned = await file_copy.copy_file(path, facts, download, meter)
     for algorithm, promised in checksums.items():
@@ -234,9 +234,9 @@ async def _copy_file(
     return {"cloned": cloned, "seen": [before.st_size, before.st_mtime_ns]}
 
 
-def _promised_checksums(options: Options, context: StepContext) -> dict[str, str] | None:
+def _expected_checksums(options: Options, context: StepContext) -> dict[str, str] | None:
     """The checksums the arrival came with (hex by algorithm); None if the settings say that none is compared."""
-    return promised_checksums(dict(context.job.facts)) if options.verify else None
+    return expected_checksums(dict(context.job.facts)) if options.verify else None
 
 
 def _account_name(options: Options, context: StepContext, what: str) -> str:
@@ -273,7 +273,7 @@ async def _fetch_s3(
 ) -> dict[str, Any]:
     from vidd.integrations.aws import s3_download  # noqa: PLC0415 - see _pinned_object
 
-    promised, sleep = _promised_checksums(options, context), context.tools.clock.sleep
+    promised, sleep = _expected_checksums(options, context), context.tools.clock.sleep
     async with _pinned_object(options, context) as (s3, pinned):
         await s3_download.fetch(s3, pinned, download, meter, promised=promised, parallel=options.parallel, sleep=sleep)
     return {"etag": pinned.etag}
@@ -290,7 +290,7 @@ async def _fetch_pcloud(
 ) -> dict[str, Any]:
     from vidd.integrations.pcloud.download import fetch  # noqa: PLC0415 - as above
 
-    job, promised = context.job, _promised_checksums(options, context)
+    job, promised = context.job, _expected_checksums(options, context)
     size, parallel = job.facts.get("size"), options.parallel
     async with _pcloud(options, context) as client:
         return await fetch(client, job.location, download, meter, size=size, promised=promised, parallel=parallel)
@@ -311,7 +311,7 @@ async def _fetch_http(
 ) -> dict[str, Any]:
     facts = context.job.facts
     size = await fetch_url(context.job.location, download, meter, context.tools.clock, etag=facts.get("etag"))
-    await download.check(facts.get("size") or size, _promised_checksums(options, context) or {})
+    await download.check(facts.get("size") or size, _expected_checksums(options, context) or {})
     await download.commit()
     return {}
 

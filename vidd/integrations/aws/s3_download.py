@@ -105,12 +105,12 @@ class _ObjectDownload:
         """Fetch the chunks that are missing; returns the MD5 of the file, if the object names its own."""
         pinned, download = self.pinned, self.download
         md5 = FollowingDigest(download.part, "md5", chunk=download.chunk, size=pinned.size)
-        md5.arrived(*download.done)
+        md5.add_arrived(*download.done)
         missing = [index for index in range(-(-pinned.size // download.chunk)) if index not in download.done]
 
         async def fetch_chunk(index: int) -> None:
             await self._fetch_chunk(index)
-            md5.arrived(index)
+            md5.add_arrived(index)
             await download.finish_chunk(index)
 
         async def fetch_chunks() -> None:

@@ -145,13 +145,13 @@ class _FileDownload:
             name: FollowingDigest(download.part, name, chunk=download.chunk, size=file.size) for name in checksums
         }
         for digest in digests.values():
-            digest.arrived(*download.done)
+            digest.add_arrived(*download.done)
         missing = [index for index in range(-(-file.size // download.chunk)) if index not in download.done]
 
         async def fetch_chunk(index: int) -> None:
             await self._fetch_chunk(index)
             for digest in digests.values():
-                digest.arrived(index)
+                digest.add_arrived(index)
             await download.finish_chunk(index)
 
         async def fetch_chunks() -> None:
