@@ -121,13 +121,13 @@ class RecordingSourceContext:
     async def put_talks(self, talks):
         raise AssertionError("this source has no talks")
 
-    def up(self):
+    def mark_up(self):
         self.ups += 1
 
-    def down(self, reason):
+    def mark_down(self, reason):
         self.downs.append(reason)
 
-    def caught_up(self):
+    def mark_caught_up(self):
         self.idle.set()
 
     async def pause(self, seconds):

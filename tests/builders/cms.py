@@ -41,13 +41,13 @@ class CmsSourceContext(RecordingSourceContext):
         self.is_up = True
         return admitted
 
-    def up(self):
-        super().up()
+    def mark_up(self):
+        super().mark_up()
         self.is_up = True
         self._soon()
 
-    def down(self, reason):
-        super().down(reason)
+    def mark_down(self, reason):
+        super().mark_down(reason)
         self.is_up = False
         self._soon()
 
@@ -55,8 +55,8 @@ class CmsSourceContext(RecordingSourceContext):
         self.notes.append(sentence)
         self._soon()
 
-    def caught_up(self):
-        super().caught_up()
+    def mark_caught_up(self):
+        super().mark_caught_up()
         self.looks += 1
         self._soon()
 

@@ -133,13 +133,13 @@ class HeldInlet:
     async def put_talks(self, talks):
         self.readings.append(list(talks))
 
-    def up(self):
+    def mark_up(self):
         self.standing = "up"
 
-    def down(self, reason):
+    def mark_down(self, reason):
         self.standing = reason
 
-    def caught_up(self):
+    def mark_caught_up(self):
         self.quiet += 1
 
     async def pause(self, seconds):

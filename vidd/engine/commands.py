@@ -17,7 +17,7 @@ from vidd.errors import Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import NEW_SERIES, Publication, PublicationState, Receipt, failure_notices, next_edition
 from vidd.model.rework import REWORK, edition_of
-from vidd.ports import PlannedPublisher, nothing_remains
+from vidd.ports import PlannedPublisher, resend_from_start
 
 _REWORKED = frozenset({State.PUBLISHED, State.REFUSED})
 _GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANCELLED})
@@ -158,7 +158,7 @@ class Commands:
             await self._save(job, publication, state=PublicationState.DONE, receipt=receipt, **NEW_SERIES)
         else:
             again = next(
-                (plan.resend_state for plan in self._planned(job) if plan.name == publication.name), nothing_remains
+                (plan.resend_state for plan in self._planned(job) if plan.name == publication.name), resend_from_start
             )
             await self._save(
                 job,

@@ -1,4 +1,4 @@
-"""Where a source hands in what it saw; the other end of `ports.SourceContext`."""
+"""Takes in what a source hands in: `ports.SourceContext` over the intake, the store and the watchers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vidd.model.talk import Talk
 from vidd.ports import Store, Tools
 
 _log = structlog.get_logger()
-_LONGEST_LETTER = 65536
+_MAX_DEAD_LETTER = 65536
 
 
 class EngineSourceContext:
@@ -85,7 +85,7 @@ class EngineSourceContext:
 
     async def dead_letter(self, body: str, reason: str) -> None:
         _log.warning("dead letter", source=self.name, reason=reason)
-        await self._store.put_dead_letter(self.name, printable(body)[:_LONGEST_LETTER], reason, self.tools.clock.now())
+        await self._store.put_dead_letter(self.name, printable(body)[:_MAX_DEAD_LETTER], reason, self.tools.clock.now())
 
     async def put_talks(self, talks: Sequence[Talk]) -> None:
         now = self.tools.clock.now()
@@ -93,19 +93,19 @@ class EngineSourceContext:
         self._watchers.mark(self.name, up=True, reason=None, last_event=now)
         self._programme_read(self.name)
 
-    def up(self) -> None:
+    def mark_up(self) -> None:
         if not self._watchers.table[self.name].up:
             self._watchers.mark(self.name, up=True, reason=None)
 
-    def down(self, reason: str) -> None:
+    def mark_down(self, reason: str) -> None:
         self._watchers.mark(self.name, up=False, reason=reason)
 
     def note(self, sentence: str | None) -> None:
         if self._watchers.table[self.name].note != sentence:
             self._watchers.mark(self.name, note=sentence)
 
-    def caught_up(self) -> None:
-        # A look can be whole as far as it got: whether the watcher is up is for `up` and `down` to say.
+    def mark_caught_up(self) -> None:
+        # A scan may be complete as far as it got, so this does not change whether the watcher is up.
         self._watchers.mark(self.name, caught_up=self.tools.clock.now())
 
     def wake(self) -> None:

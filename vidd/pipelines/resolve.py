@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from vidd.errors import FaultCode, Refused
 from vidd.pipelines.faults import Faults, Where
 from vidd.pipelines.registry import publisher_entry, publisher_module, step_entry, step_module
-from vidd.ports import Plan, PlannedPublisher, PlannedStep, nothing_remains
+from vidd.ports import Plan, PlannedPublisher, PlannedStep, resend_from_start
 from vidd.ports.kinds import (
     Amends,
     ChoosesPool,
@@ -158,7 +158,7 @@ def _optional(module: Publisher, options: Any) -> dict[str, Any]:
         "replace_files": partial(module.replace_files, options) if isinstance(module, Replaces) else None,
         "retract": partial(module.retract, options) if isinstance(module, Retracts) else None,
         "allow": partial(module.allow, options) if isinstance(module, Gates) else None,
-        "resend_state": module.resend_state if isinstance(module, ResumesAfterPerson) else nothing_remains,
+        "resend_state": module.resend_state if isinstance(module, ResumesAfterPerson) else resend_from_start,
     }
 
 

@@ -1,7 +1,7 @@
-"""The promises between the engine and everything that touches the outside.
+"""The contracts between the engine and everything that touches the outside.
 
-To write a kind (a source, step, publisher or notice), start with `vidd.ports.kinds`: what its module must have and may have.
-`contexts` has what its functions are given, `plan` what the engine makes of it, `store` what keeps the truth.
+To write a kind (a source, step, publisher or notice), start with `vidd.ports.kinds`: what its module must and may have.
+`contexts` has what its functions get, `tools` what they may use, `plan` what the engine runs, `store` the store and queue.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vidd.ports.plan import (
     Retract,
     RunStep,
     Watch,
-    nothing_remains,
+    resend_from_start,
 )
 from vidd.ports.shared import Shared
 from vidd.ports.store import Conflict, Queue, Store
@@ -58,5 +58,5 @@ __all__ = [
     "Store",
     "Tools",
     "Watch",
-    "nothing_remains",
+    "resend_from_start",
 ]

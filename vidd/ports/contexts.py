@@ -1,4 +1,4 @@
-"""What sources, steps and publishers are given."""
+"""The contexts that the engine passes to sources, steps and publishers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.model.event import Event
 from vidd.model.job import Arrival, Job
 from vidd.model.media import Artifact
@@ -19,9 +19,9 @@ from vidd.ports.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One thing that a source's other side has now. `arrival` is what `watch` hands in for it.
+    """One item that a source's other side has now. `arrival` is what `watch` hands in for it.
 
-    Without one, `why` says why there is none: because it `waits` for something, or because it is nothing to work on.
+    Without an arrival, `why` is the reason: the item `waits` for something, or vidd has nothing to do with it.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Listed:
 
 
 class SourceContext(Protocol):
-    """Where a source hands in what it saw."""
+    """Through it a source hands in arrivals and reports how it is."""
 
     name: str
     tools: Tools
@@ -39,58 +39,62 @@ class SourceContext(Protocol):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What a job for its pipeline would get now; empty where there is no such pipeline."""
+        """The settings that a new job of its pipeline would get; empty if there is no such pipeline."""
 
     @property
     def lock(self) -> AbstractAsyncContextManager[None]:
-        """Held around what the watcher and the routes of the source must not do at the same time."""
+        """A lock for what the watcher and the routes of the source must not do at the same time."""
 
     async def admit(self, arrivals: Sequence[Arrival]) -> int:
-        """Record arrivals; returns, once they are durable, how many were new."""
+        """Record arrivals durably; returns how many were new."""
 
     async def take(self, arrival: Arrival) -> tuple[Job, bool]:
-        """Record one arrival; its job, and whether it is new."""
+        """Record one arrival durably; returns its job, and whether the job is new."""
 
     async def job(self, job_id: str) -> Job | None:
-        """A job, whatever became of it; None where there is none of this id."""
+        """The job with this id, in any state; None without one."""
 
     async def open_jobs(self, *, ended: bool = True) -> Sequence[Job]:
-        """The jobs of this source that are not published; unless `ended`, only those that something becomes of by itself."""
+        """The jobs of this source that are not published; without `ended`, none that only a person can continue."""
 
     def listen(self, note: Callable[[Event], None]) -> AbstractContextManager[None]:
-        """Have `note` told of every event of the daemon; it must be quick and must not raise."""
+        """Call `note` with every event of the daemon. `note` must be quick and must not raise."""
 
     async def dead_letter(self, body: str, reason: str) -> None:
-        """Put aside what could not be understood."""
+        """Keep a message that the source could not understand, with the reason."""
 
     async def put_talks(self, talks: Sequence[Talk]) -> None:
-        """Hand in one whole reading of the programme."""
+        """Hand in a complete reading of the programme."""
 
-    def up(self) -> None:
-        """The watcher's connection stands."""
+    def mark_up(self) -> None:
+        """Report that the watcher has its connection."""
 
-    def down(self, reason: str) -> None:
-        """The watcher goes on, but what it watches cannot be reached."""
+    def mark_down(self, reason: str) -> None:
+        """Report that the watcher runs, but cannot reach what it watches; `reason` is a sentence."""
 
     def note(self, sentence: str | None) -> None:
-        """What a person may want to know of a watcher that is well, such as what waits there; None: nothing."""
+        """Tell people something about a watcher that is well, such as what waits there; None removes the note."""
 
-    def caught_up(self) -> None:
-        """A whole look found nothing that has not been handed in."""
+    def mark_caught_up(self) -> None:
+        """Report that the watcher has handed in everything that is there."""
 
     def wake(self) -> None:
-        """Have this source look now."""
+        """Make the source look now, by ending its `pause`."""
 
     async def pause(self, seconds: float) -> None:
-        """Return after so many seconds, or at once when somebody asks this source to look now."""
+        """Return after this many seconds, or as soon as `wake` is called."""
 
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step is given. `artifacts` are by role, in the order they were made; `step` is its name in the pipeline.
+    """The context of a step's run.
 
-    A step that `takes_own_slot` holds `slot()` around the part that crowds the machine; for any other step the engine
-    holds it. `progress` takes what is done, the total (None: not known), their unit and the speed.
+    directory: the job's directory, in which the step writes its files.
+    artifacts: by role, in the order in which the steps made them.
+    facts: what the steps before it left.
+    progress: a function of what is done, the total (None: unknown), their unit, and the speed.
+    slot: a step that `takes_own_slot` holds it around the part that crowds the machine; for other steps the engine does.
+    step: the name of the step in the pipeline.
     """
 
     job: Job
@@ -104,36 +108,45 @@ class StepContext:
     step: str = ""
 
     def file(self, role: str, *, part: bool = False) -> Path:
-        """The path of an artifact; Refused where no step before made it.
+        """The path of an artifact's file. Raises Refused if no earlier step made it, or if it is a directory.
 
-        `part` says that the job's times are all that is needed of it, so that what holds no more will do.
+        With `part`, a file that holds only the time span of the job's talk will do; otherwise Refused is raised for it.
         """
         if role not in self.artifacts:
             made = ", ".join(self.artifacts) or "nothing"
-            raise Refused(f"This step works on {role!r}, but the steps before it made {made}: correct the pipeline.")
+            raise Refused(
+                f"This step works on {role!r}, but the steps before it made {made}: correct the pipeline.",
+                code=FaultCode.BAD_SETTINGS,
+            )
         if not part:
             _refuse_part(self.artifacts[role])
         _refuse_tree(self.artifacts[role], "step")
         return self.directory / self.artifacts[role].path
 
     def tree(self, role: str) -> Path:
-        """The directory of an artifact that is a tree; Refused where no step before made it, or it is a file."""
+        """The directory of an artifact that is a tree. Raises Refused if no earlier step made it, or if it is a file."""
         artifact = self.artifacts.get(role)
         if artifact is None or artifact.tree is None:
             made = ", ".join(name for name, other in self.artifacts.items() if other.tree is not None) or "none"
-            raise Refused(f"This step works on a directory {role!r}; of those the steps before made {made}.")
+            raise Refused(
+                f"This step works on a directory {role!r}; of those the steps before made {made}.",
+                code=FaultCode.BAD_SETTINGS,
+            )
         return self.directory / artifact.path
 
 
 @dataclass(frozen=True)
 class PublishContext:
-    """What a publisher is given. `facts` are the steps'; `receipts` are those of the publishers before a notice.
+    """The context of a publisher's or notice's call.
 
-    `replaced` is the receipt of the publication that this one takes the place of, where its job replaces another. `gone`
-    are, by role, the places of files of a tree that were put out before and are in it no more.
-    `event` is what a notice tells of: `published`, `retracted` (`receipts` say what there was), or the state of a job that failed.
-    `checkpoint(token)` saves what a resume needs before the bytes it speaks of go out; `sent(token)` says that
-    everything went out and only the answer is outstanding.
+    facts: what the job's steps left.
+    receipts: by name, those of the publishers that ran before, for notices and publishers that run last.
+    checkpoint: a function that saves the token a resume needs, before the bytes that the token covers go out.
+    sent: a function that saves the token, and that everything went out and only the answer is outstanding.
+    replaced: the receipt of the publication that this one replaces, if its job replaces another job.
+    gone: by role, the paths of a tree's files that were published before and are no longer in the tree.
+    event: what a notice is about: `published`, `retracted` (`receipts` say what was published), or the state of a job that
+        failed.
     """
 
     job: Job
@@ -152,19 +165,22 @@ class PublishContext:
     event: str = "published"
 
     def choose(self, roles: Sequence[str], *, trees: bool = False) -> list[Artifact]:
-        """The artifacts of these roles; with none named, all that steps made, or else the source.
+        """The artifacts of these roles; without roles, all that steps made, or else the source.
 
-        Only who says that `trees` are welcome is given any: to all others a tree that is named is a mistake, and one
-        that is not named is none of what the steps made.
+        Trees are chosen only with `trees`. Raises Refused if a role does not exist, if a named role is a tree and `trees`
+        is False, or if an artifact holds only a part of the source.
         """
         if roles:
             missing = [role for role in roles if role not in self.artifacts]
             if missing:
-                raise Refused(f"There is no {missing[0]!r} to publish: the steps made {', '.join(self.artifacts)}.")
+                raise Refused(
+                    f"There is no {missing[0]!r} to publish: the steps made {', '.join(self.artifacts)}.",
+                    code=FaultCode.BAD_SETTINGS,
+                )
             chosen = [self.artifacts[role] for role in roles]
         else:
-            welcome = {role: artifact for role, artifact in self.artifacts.items() if trees or artifact.tree is None}
-            chosen = [artifact for role, artifact in welcome.items() if role != "source"] or list(welcome.values())
+            usable = {role: artifact for role, artifact in self.artifacts.items() if trees or artifact.tree is None}
+            chosen = [artifact for role, artifact in usable.items() if role != "source"] or list(usable.values())
         for artifact in chosen:
             _refuse_part(artifact)
             if not trees:
@@ -173,7 +189,7 @@ class PublishContext:
 
     @property
     def link(self) -> str | None:
-        """Where the published thing can be seen: the first receipt's address."""
+        """The address of what was published: that of the first receipt that has one."""
         return next((receipt.url for receipt in self.receipts.values() if receipt.url), None)
 
 
@@ -181,7 +197,8 @@ def _refuse_part(artifact: Artifact) -> None:
     if "window" in artifact.facts:
         raise Refused(
             f"Of the {artifact.role!r} only what the cut needs was fetched, and more is wanted now:"
-            " set ranged = false of the fetch step and retry with the present settings (--fresh-settings)."
+            " set ranged = false of the fetch step and retry with the present settings (--fresh-settings).",
+            code=FaultCode.BAD_SETTINGS,
         )
 
 
@@ -189,5 +206,6 @@ def _refuse_tree(artifact: Artifact, who: str) -> None:
     if artifact.tree is not None:
         raise Refused(
             f"{artifact.role!r} is a directory of {artifact.tree.files} files, and this {who} works on one file:"
-            " name another role."
+            " name another role.",
+            code=FaultCode.BAD_SETTINGS,
         )

@@ -1,4 +1,4 @@
-"""HTTP routes that a source brings: what it is asked, and what it answers. The port itself is `vidd.web`'s."""
+"""HTTP routes of a source: the requests and replies. `vidd.web` serves them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request. `named` are the parts of its path that have a name, `fields` those of its body: a form's texts, or JSON's values."""
+    """A request: `named` are the named parts of its path, `fields` the fields of its body (a form's texts, JSON values)."""
 
     named: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
@@ -18,7 +18,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: `body` is a text as it stands, or what JSON can hold; None is an empty one."""
+    """An answer. `body` is a text, which is sent as it is, or anything that JSON can hold; None sends no body."""
 
     status: int = 200
     body: Any = None
@@ -27,7 +27,7 @@ class Reply:
 
 
 class Declined(Exception):
-    """An answer that is an error: the status (400 to 499), and a sentence somebody can act on."""
+    """Raised for an answer that is an error: the status (400 to 499), and a sentence that says what to do."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -36,10 +36,10 @@ class Declined(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SourceRoute:
-    """A route. A part of `path` in braces is any text without a slash, such as {id}.
+    """A route. A part of `path` in braces, such as {id}, matches any text without a slash.
 
-    It asks for no token of the daemon's: who may ask is for the source to say. `schema` is that of its body (JSON
-    Schema, for the OpenAPI document).
+    The route needs no token of the daemon; the source itself checks who may ask. `schema` is the JSON Schema of its body,
+    for the OpenAPI document.
     """
 
     method: str

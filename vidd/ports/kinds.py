@@ -118,7 +118,7 @@ class Source(Kind, Protocol):
 
         An arrival is acknowledged to the other side (a message deleted, a mark set) only after `context.admit` or
         `context.take` has returned: what vidd has not recorded must arrive again. The same thing seen again has the same
-        `key`. The watcher reports by `context.up`, `context.down`, `context.caught_up`, and sleeps by `context.pause`.
+        `key`. The watcher reports by `context.mark_up`, `context.mark_down`, `context.mark_caught_up`, and sleeps by `context.pause`.
         """
 
 

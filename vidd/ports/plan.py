@@ -1,4 +1,4 @@
-"""A pipeline as the engine runs it: what a kind's module promises, bound to its options."""
+"""The plan of a pipeline as the engine runs it: the functions of each kind's module, bound to their options."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ Watch = Callable[[SourceContext], Awaitable[None]]
 class PlannedStep:
     """A step of a plan. `ports.kinds` describes the functions and the flags.
 
-    `pool` is the pool of which the step holds a slot; `fingerprint` changes when the step's options do, so that it runs
-    again. Without `is_still_valid`, a recorded outcome always serves.
+    pool: the pool of which the step holds a slot; None needs no slot.
+    fingerprint: changes with the step's options, so that a changed step runs again.
+    is_still_valid: whether a recorded outcome still serves; None means that it always does.
     """
 
     name: str
@@ -43,18 +44,19 @@ class PlannedStep:
     is_still_valid: IsStillValid | None = None
 
 
-def nothing_remains(_token: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The usual `resend_state`: the next attempt begins from nothing."""
+def resend_from_start(_token: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The default `resend_state`: an empty token, so that the next attempt starts from the beginning."""
     return {}
 
 
 @dataclass(frozen=True)
 class PlannedPublisher:
-    """A publisher or notice of a plan. `ports.kinds` describes the functions and the flags; one that is None is missing.
+    """A publisher or notice of a plan. `ports.kinds` describes the functions and the flags.
 
-    `on` is the outcome that a notice tells of: `published` or `failed`. A notice with `tells_retraction` is sent once more,
-    with that event, when the job is taken back. `roles` names the artifacts it publishes; empty: all that steps made, or
-    else the source.
+    required: whether the job is published only once this publisher has a receipt.
+    on: the outcome that a notice is about, `published` or `failed`.
+    tells_retraction: whether the notice is sent again, with that event, when the job is retracted.
+    roles: the artifacts it publishes; empty: all that steps made, or else the source.
     """
 
     name: str
@@ -68,7 +70,7 @@ class PlannedPublisher:
     replace_files: ReplaceFiles | None = None
     retract: Retract | None = None
     allow: Allow | None = None
-    resend_state: ResendState = nothing_remains
+    resend_state: ResendState = resend_from_start
     is_email: bool = False
     runs_last: bool = False
     on: str = "published"
@@ -80,8 +82,9 @@ class PlannedPublisher:
 class Plan:
     """A pipeline, resolved from the settings stored with a job.
 
-    `failures` are the notices that tell of failed jobs. `keep` is how many seconds the results of a published job stay,
-    for a rework; None keeps none.
+    review: whether a person must approve the results before they are published.
+    failures: the notices about failed jobs.
+    keep: for how many seconds vidd keeps the results of a published job, for a rework; None keeps none.
     """
 
     programme: str | None

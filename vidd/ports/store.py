@@ -1,4 +1,4 @@
-"""The promise of everything that keeps the truth, and of the queue of ids beside it."""
+"""The contracts of a store, which keeps all records, and of a queue of job ids."""
 
 from __future__ import annotations
 
@@ -14,37 +14,40 @@ from vidd.ports.tools import Memory
 
 
 class Conflict(Exception):
-    """A save found another state than it expected; somebody else was first."""
+    """A save found another state than it expected, because another writer was first."""
 
 
 class Store(Memory, Protocol):
-    """The truth: jobs, steps, publications, talks, and what kinds remember. Every call is durable when it returns.
+    """Keeps jobs, steps, publications, talks, and the memory of kinds. Every write is durable when its call returns.
 
-    Any call may say RetryLater, which counts as nobody's failure: the store is away, or its disk is full. A save that said
-    so may have been made or not: the very same save again finds out.
+    Any call may raise RetryLater, which uses up no attempt, if the store is away or its disk is full. A save that raised it
+    may have been made all the same; the caller repeats the same save to find out.
     """
 
     @property
     def trouble(self) -> str | None:
-        """Why it could not be asked lately, in a sentence; None while it can be. From memory."""
+        """Why the store did not answer the last calls, in a sentence; None if it did. Asks nobody."""
 
     async def open(self) -> None:
-        """Make or migrate the tables; Refused where they are newer than this program, RetryLater where it is away."""
+        """Create or migrate the tables.
+
+        Raises Refused if a newer vidd made them, RetryLater if the store is away.
+        """
 
     async def close(self) -> None:
-        """Give everything back."""
+        """Close connections and files."""
 
     async def admit(self, jobs: Sequence[Job]) -> list[Job]:
-        """Record new jobs. A job whose key is known is left out of the answer.
+        """Record jobs whose key is new; returns the recorded ones.
 
-        Cut in the middle, some may have been recorded: nobody was told of any, so all are handed in again.
+        An interrupted call may have recorded some. The source acknowledges none of them, so it hands all of them in again.
         """
 
     async def job(self, job_id: str) -> Job | None:
-        """One job by its id, or by an end of it (four characters or more) that only one job has."""
+        """The job with this id, or the only job whose id ends with `job_id` (at least four characters); None without one."""
 
     async def job_of_key(self, key: str) -> Job | None:
-        """The job that was admitted under a key."""
+        """The job that was admitted under this key."""
 
     async def jobs(
         self,
@@ -54,80 +57,80 @@ class Store(Memory, Protocol):
         talk: str | None = None,
         limit: int | None = None,
     ) -> list[Job]:
-        """Jobs, newest first."""
+        """The jobs that match, newest first, at most `limit`. Empty `states` mean all."""
 
     async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
-        """Every job of these pipelines in a line, oldest first: few bytes each, for who looks at all of them."""
+        """Every job of these pipelines as a short entry, oldest first; for lists of all jobs."""
 
     async def unfinished(self) -> list[tuple[str, int]]:
-        """(id, priority) of what a starting daemon takes up, most urgent and then oldest first."""
+        """(id, priority) of the jobs in `UNFINISHED` states, the highest priority first, then the oldest."""
 
     async def due(self, now: datetime) -> list[Job]:
-        """Waiting jobs whose time has come."""
+        """The waiting jobs whose `until` is not after `now`."""
 
     async def next_due(self) -> datetime | None:
-        """When the next waiting job's time comes."""
+        """The earliest `until` of the waiting jobs; None without one."""
 
     async def save(self, job: Job, *, expect: State) -> None:
-        """Replace a job and write a line of its history; Conflict unless its state is still `expect`."""
+        """Replace a job and add to its history. Raises Conflict unless its stored state is still `expect`."""
 
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
-        """The states a job went through, oldest first, with their sentences."""
+        """(time, state, reason) of every move of a job, oldest first."""
 
     async def counts(self) -> dict[tuple[str, State], int]:
-        """How many jobs there are, by pipeline and state."""
+        """The number of jobs by (pipeline, state)."""
 
     async def incomplete(self) -> dict[str, int]:
-        """How many published jobs have a notice or a change that did not go out, by pipeline."""
+        """The number of published jobs with a notice or a change that failed, by pipeline."""
 
     async def oldest(self, states: Sequence[State]) -> datetime | None:
-        """When the oldest job in these states arrived."""
+        """When the oldest job in these states was created; None without one."""
 
     async def steps(self, job_id: str) -> list[StepRecord]:
         """The finished steps of a job, in the order they finished."""
 
     async def record_step(self, record: StepRecord) -> None:
-        """Record a finished step; the same name again replaces it."""
+        """Record a finished step; replaces the record of the same job and step."""
 
     async def publications(self, job_id: str) -> list[Publication]:
         """The publications of a job, in the order they were first saved."""
 
     async def save_publication(self, publication: Publication, *, expect: PublicationState | None) -> None:
-        """Save one; `expect` None means that it is new. Conflict where the state is another."""
+        """Save a publication. Raises Conflict unless its stored state is `expect`; None means that it is new."""
 
     async def put_talks(self, programme: str, talks: Sequence[Talk], read: datetime) -> None:
-        """Replace what is known of a programme by this reading of it."""
+        """Replace the talks of a programme by those of a new reading at the time `read`."""
 
     async def talk(self, programme: str, talk_id: str) -> Talk | None:
-        """One talk of a programme."""
+        """The talk of a programme with this id; None without one."""
 
     async def talks(self, programme: str) -> list[Talk]:
         """All talks of a programme, in the order of the sheet."""
 
     async def programme(self, name: str) -> Programme | None:
-        """When a programme was last read; None if never."""
+        """The last reading of a programme; None if vidd never read it."""
 
     async def put_dead_letter(self, source: str, body: str, reason: str, at: datetime) -> None:
-        """Keep what could not be understood, with the reason."""
+        """Keep a message that vidd could not understand, with the reason."""
 
     async def dead_letters(self, limit: int = 100) -> list[tuple[datetime, str, str, str]]:
         """(at, source, reason, body), newest first."""
 
     async def get_flag(self, name: str) -> str | None:
-        """A word kept across restarts, such as `paused`."""
+        """The value of a flag, such as `paused`, which survives restarts; None if it is not set."""
 
     async def set_flag(self, name: str, value: str | None) -> None:
-        """Keep, or with None forget, a word."""
+        """Set a flag; None removes it."""
 
 
 class Queue(Protocol):
-    """The ids of jobs that may run, most urgent first. The store carries the truth."""
+    """The ids of jobs that may run, highest priority first. The store has the jobs themselves."""
 
     def put(self, job_id: str, priority: int) -> None:
-        """Add an id; one that already waits here changes its priority."""
+        """Add an id. An id that is already in the queue gets the new priority."""
 
     async def get(self) -> str:
-        """Wait for the most urgent id."""
+        """Wait for an id, and remove the one with the highest priority."""
 
     def size(self) -> int:
-        """How many wait."""
+        """The number of ids in the queue."""

@@ -1,4 +1,4 @@
-"""What every kind may use: the time, the accounts, ffmpeg, a memory."""
+"""What every kind may use: the clock, the accounts, ffmpeg, a memory that survives restarts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.model.event import Event
 from vidd.ports.shared import Shared
 
@@ -16,30 +16,30 @@ A = TypeVar("A")
 
 
 class Clock(Protocol):
-    """The time, so that tests can hold it."""
+    """The time; tests replace it."""
 
     def now(self) -> datetime:
-        """The time now, with its zone (UTC)."""
+        """The time now, in UTC with its time zone."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Return after this many seconds."""
 
 
 class Memory(Protocol):
-    """Words that kinds keep across restarts, parted into spaces such as `quota:channel:2026-05-01`."""
+    """Texts by name that kinds keep across restarts, in spaces such as `quota:channel:2026-05-01`."""
 
     async def recall(self, space: str) -> dict[str, str]:
-        """All the words of a space, by name."""
+        """All texts of a space, by name."""
 
-    async def remember(self, space: str, words: Mapping[str, str | None]) -> None:
-        """Keep these words, all or none, durable when it returns; None forgets one."""
+    async def remember(self, space: str, texts: Mapping[str, str | None]) -> None:
+        """Keep these texts, all or none, durably; None removes one."""
 
     async def count(self, space: str, name: str, by: int) -> int:
-        """Add to a number, which begins at 0; returns the new one."""
+        """Add `by` to a number that starts at 0; returns the sum."""
 
 
 class ShortMemory:
-    """A `Memory` that lasts as long as its object, for trials."""
+    """A `Memory` in this process, for trials and tests."""
 
     def __init__(self) -> None:
         self._spaces: dict[str, dict[str, str]] = {}
@@ -47,9 +47,9 @@ class ShortMemory:
     async def recall(self, space: str) -> dict[str, str]:
         return dict(self._spaces.get(space, {}))
 
-    async def remember(self, space: str, words: Mapping[str, str | None]) -> None:
+    async def remember(self, space: str, texts: Mapping[str, str | None]) -> None:
         known = self._spaces.setdefault(space, {})
-        for name, value in words.items():
+        for name, value in texts.items():
             known.pop(name, None)
             if value is not None:
                 known[name] = value
@@ -61,17 +61,22 @@ class ShortMemory:
 
 
 class Observer(Protocol):
-    """Somebody who watches. `note` must be quick and must not raise."""
+    """Observes the events of a daemon. `note` must be quick and must not raise."""
 
     def note(self, event: Event) -> None:
-        """Something happened."""
+        """Take note of an event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """How ffmpeg is run. `stall` is seconds without progress, `memory` bytes of address space (None: no limit).
+    """How vidd runs ffmpeg.
 
-    `shared` holds the children that read media, among others.
+    path: the program ffmpeg.
+    nice, threads: its niceness, and its number of threads (0: ffmpeg decides).
+    stall: seconds without progress after which vidd ends it.
+    memory: bytes of address space; None is no limit.
+    disk_reserve: bytes that must stay free on the disk.
+    shared: the objects of this daemon's parts, such as the processes that read media.
     """
 
     path: Path
@@ -85,7 +90,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Tools:
-    """What every kind may use. Relative paths in options are taken from `state`."""
+    """What every kind may use. Relative paths in options are relative to `state`, the state directory."""
 
     state: Path
     encoder: Encoder
@@ -96,22 +101,27 @@ class Tools:
 
     @property
     def shared(self) -> Shared:
-        """What the parts of this daemon share."""
+        """The objects that the parts of this daemon share."""
         return self.encoder.shared
 
     def account(self, name: str, model: type[A]) -> A:
-        """A named account; Refused where there is none of that name or it is of another kind."""
+        """The account of this name. Raises Refused if there is none, or if it is of another kind."""
         account = self.accounts.get(name)
         if account is None:
-            raise Refused(f"There is no account {name!r}: add [accounts.{name}] to the settings.")
+            raise Refused(
+                f"There is no account {name!r}: add [accounts.{name}] to the settings.", code=FaultCode.BAD_SETTINGS
+            )
         if not isinstance(account, model):
-            raise Refused(f"The account {name!r} is not of the kind this needs: correct [accounts.{name}] kind.")
+            raise Refused(
+                f"The account {name!r} is not of the kind this needs: correct [accounts.{name}] kind.",
+                code=FaultCode.BAD_SETTINGS,
+            )
         return account
 
     def log(self, job_id: str) -> Path:
-        """Where what a job's programs say is kept; what was said before that is beside it, its name ending in `.1`."""
+        """The log of what a job's programs print. An older part is beside it, with `.1` at the end of its name."""
         return self.state / "logs" / f"{job_id}.log"
 
     def path(self, path: str | Path) -> Path:
-        """A path of the settings, taken from the state directory where it is relative."""
+        """A path of the settings; a relative one is below the state directory."""
         return self.state / path

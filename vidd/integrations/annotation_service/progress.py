@@ -50,8 +50,8 @@ class UploadMirror:
             for job in await self._context.open_jobs():
                 self._job_moved(job)
             await take_unfinished()
-            self._context.up()
-            self._context.caught_up()
+            self._context.mark_up()
+            self._context.mark_caught_up()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._look_again(take_unfinished))
                 while True:
@@ -63,7 +63,7 @@ class UploadMirror:
         while True:
             await self._context.pause(3600.0)
             await take_unfinished()
-            self._context.caught_up()
+            self._context.mark_caught_up()
 
     def _note(self, event: Event) -> None:
         match event:
@@ -129,8 +129,8 @@ class UploadMirror:
         except RetryLater as fault:
             # The changes since then are newer.
             self._due = {**due, **self._due}
-            self._context.down(fault.sentence)
+            self._context.mark_down(fault.sentence)
             self._wake.set()
             await self._context.tools.clock.sleep(_RETRY_AFTER)
             return
-        self._context.up()
+        self._context.mark_up()

@@ -111,7 +111,7 @@ class _Poller:
                 await self._process(messages)
             except _Unreached as lost:
                 self.failed += 1
-                self.context.down(lost.fault.sentence)
+                self.context.mark_down(lost.fault.sentence)
                 await self.context.pause(max(lost.fault.after or 0.0, min(60.0, 2.0 ** min(self.failed, 6) / 2)))
 
     async def _receive(self) -> list[dict[str, Any]]:
@@ -131,14 +131,14 @@ class _Poller:
         except RetryLater as fault:
             raise _Unreached(fault) from fault
         self.failed = 0
-        self.context.up()
+        self.context.mark_up()
         return list(answer.get("Messages", ()))
 
     async def _process(self, messages: list[dict[str, Any]]) -> None:
         if not messages:
             if not self.unrecorded:
                 self.caught_up = True
-                self.context.caught_up()
+                self.context.mark_caught_up()
             return
         self.unrecorded += len(messages)
         try:

@@ -66,12 +66,12 @@ async def _take_pending(options: Options, context: SourceContext, requests: _Req
     try:
         stopped = await requests.take_pending()
     except RetryLater as fault:
-        context.down(fault.sentence)
+        context.mark_down(fault.sentence)
         await context.pause(min(5.0, options.rescan))
         return
-    context.up()
+    context.mark_up()
     context.note(stopped)
-    context.caught_up()
+    context.mark_caught_up()
     await context.pause(options.rescan)
 
 

@@ -122,9 +122,9 @@ class Delivery:
     def report_state(self) -> None:
         """Report the state of the source: up or down, and what waits."""
         if self._faults:
-            self.context.down(" ".join(dict.fromkeys(self._faults.values())))
+            self.context.mark_down(" ".join(dict.fromkeys(self._faults.values())))
         else:
-            self.context.up()
+            self.context.mark_up()
         self.context.note(self._waiting_sentence())
 
     def _waiting_sentence(self) -> str | None:

@@ -209,4 +209,4 @@ class CmsPoller:
             if present:
                 await self.delivery.forget_absent(id_ for id_ in waited if id_ not in present)
         self.delivery.report("query", None)
-        self.context.caught_up()
+        self.context.mark_caught_up()

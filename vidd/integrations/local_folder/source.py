@@ -114,15 +114,15 @@ async def watch(options: Options, context: SourceContext) -> None:
                 await notifications.listen()
                 files, trouble = await asyncio.to_thread(_list_files, folder, options)
             except OSError as error:
-                context.down(disk_fault(error, f"looking into the folder {folder}").sentence)
+                context.mark_down(disk_fault(error, f"looking into the folder {folder}").sentence)
             else:
                 wait = min(wait, await _hand_in(files, state, options, context))
                 if trouble:
-                    context.down(trouble)
+                    context.mark_down(trouble)
                 else:
-                    context.up()
+                    context.mark_up()
                 if not state.pending:
-                    context.caught_up()
+                    context.mark_caught_up()
             await sleep_or_event(context.pause(wait), notifications.event)
     finally:
         await notifications.stop()

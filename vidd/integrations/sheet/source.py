@@ -91,7 +91,7 @@ class _Reader:
                     )
                 self.talks, self.read = talks, now
         except Fault as fault:
-            self.context.down(fault.sentence)
+            self.context.mark_down(fault.sentence)
             soon = fault.after if isinstance(fault, RetryLater) else None
             return min(soon or self.options.refresh, self.options.refresh)
         # A file that disappears later is being replaced: an empty one in its place would refuse every talk.
@@ -99,8 +99,8 @@ class _Reader:
         # vidd hands in an unchanged sheet too, so that the programme shows when it was last up to date.
         await self.context.put_talks(self.talks)
         await self._admit_ready()
-        self.context.up()
-        self.context.caught_up()
+        self.context.mark_up()
+        self.context.mark_caught_up()
         return self.options.refresh
 
     def _talks(self, grids: Sequence[Grid]) -> list[Talk]:
