@@ -21,7 +21,7 @@ class Start:
 
 @pytest.fixture
 def told(tmp_path, monkeypatch):
-    monkeypatch.setattr(startup, "_AGAIN", 0)
+    monkeypatch.setattr(startup, "_PAUSE", 0)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.setblocking(False)

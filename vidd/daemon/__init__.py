@@ -1,1 +1,1 @@
-"""The composition root: everything that runs in one daemon is put together here."""
+"""The composition root: puts together everything that runs in one daemon."""

@@ -1,4 +1,4 @@
-"""The composition root: settings in, running daemon out. Read `Daemon.run` as its table of contents."""
+"""Makes a running daemon from settings. `Daemon.run` reads as the table of contents."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from vidd.daemon.systemd import Notifier
 from vidd.daemon.watchers import Watching, cancel_and_wait
 from vidd.engine.clock import SystemClock
 from vidd.engine.commands import Commands
-from vidd.engine.context import EngineContext, unexamined
+from vidd.engine.context import EngineContext, record_size
 from vidd.engine.failure_notices import FailureNotices
 from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.engine.slots import Slots
 from vidd.engine.supervisor import Watchers
 from vidd.engine.workspace import Workspace
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.media.ffmpeg.process import capabilities
 from vidd.media.verify.verify import inspect
 from vidd.model.event import Event
@@ -39,17 +39,17 @@ from vidd.settings.schema import Settings
 from vidd.web.server import Port
 
 _log = structlog.get_logger()
-_PATIENCE = 60.0
-"""Seconds a wait may be for `--until-idle` to stay for it."""
-_VAIN = 5.0
-"""Seconds a watcher may be down before `--until-idle` gives up: a sheet may be being saved just now."""
+_MAX_WAIT = 60.0
+"""`--until-idle` stays for waiting jobs that are due within so many seconds."""
+_MAX_DOWN = 5.0
+"""Seconds that a watcher may be down before `--until-idle` gives up; somebody may be saving the sheet just now."""
 _TICK = 0.1
 SOCKET = "vidd.sock"
 
 
 @contextmanager
-def _owned(state: Path) -> Any:
-    """The state directory has one owner, as long as he lives."""
+def _lock_state_directory(state: Path) -> Any:
+    """Lock the state directory. Raises Refused if it cannot be used, or if another daemon holds the lock."""
     try:
         state.mkdir(parents=True, exist_ok=True)
         lock = (state / "lock").open("w")
@@ -61,22 +61,25 @@ def _owned(state: Path) -> Any:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(f"Another vidd runs on {state}: stop it first, or choose another [daemon] state.") from None
+            raise Refused(
+                f"Another vidd runs on {state}: stop it first, or choose another [daemon] state.",
+                code=FaultCode.CONFLICT,
+            ) from None
         yield
 
 
 class Daemon:
-    """One running vidd. `reread` gives the settings anew at SIGHUP."""
+    """One running daemon. `reread` reads the settings again at SIGHUP."""
 
     def __init__(self, settings: Settings, reread: Callable[[], Settings]) -> None:
         self._ready = make_ready(settings)
-        # The state directory is owned: another one in settings that are read again counts after a restart.
+        # The daemon holds the lock of this directory. Another one in settings read later counts after a restart.
         self._state = settings.daemon.state
         self._reread = reread
         self._notifier = Notifier()
         self._observers: list[Callable[[Event], None]] = []
         self._stop = asyncio.Event()
-        self._now = asyncio.Event()
+        self._stop_at_once = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._shared = Shared()
         self._engine: EngineContext
@@ -95,9 +98,12 @@ class Daemon:
         seconds: float | None = None,
         on_ready: Callable[[Daemon], Awaitable[None]] | None = None,
     ) -> None:
-        """Until a signal, or until there is nothing to do, or so many seconds."""
+        """Run until a signal, for `seconds`, or with `until_idle` until there is nothing left to do.
+
+        `on_ready` is called once the daemon takes work. Raises Refused if the daemon cannot start.
+        """
         settings = self._ready.settings
-        with _owned(settings.daemon.state):
+        with _lock_state_directory(settings.daemon.state):
             async with AsyncExitStack() as stack:
                 await self._build(stack)
                 await self.port.start(
@@ -106,22 +112,24 @@ class Daemon:
                     [token.get_secret_value() for token in settings.daemon.tokens],
                 )
                 stack.push_async_callback(self.port.stop)
-                taken = await start_when_available(self.runner.recover, self._notifier)
+                unfinished = await start_when_available(self.runner.recover, self._notifier)
                 await stack.enter_async_context(self._signals())
                 async with asyncio.TaskGroup() as tasks:
                     main = tasks.create_task(self.runner.run(), name="runner")
                     watchdog = tasks.create_task(self._watchdog(), name="watchdog")
                     failure_notices = tasks.create_task(self._failure_notices.run(), name="failure_notices")
                     self._watching.start(self._ready)
-                    _log.info("ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=taken)
-                    self._notifier.say(READY="1", STATUS="Ready.")
+                    _log.info(
+                        "ready", state=str(settings.daemon.state), listen=self.port.address, unfinished=unfinished
+                    )
+                    self._notifier.send(READY="1", STATUS="Ready.")
                     try:
                         if on_ready is not None:
                             await on_ready(self)
                         await self._until_over(until_idle=until_idle, seconds=seconds)
                     finally:
-                        # Whatever ends it, jobs come to rest while the store is still open.
-                        await self._go_down()
+                        # Jobs must come to rest while the store is still open, whatever ended the wait.
+                        await self._shut_down()
                         for task in (main, watchdog, failure_notices):
                             task.cancel()
         _log.info("stopped")
@@ -145,7 +153,7 @@ class Daemon:
             observe=self.observe,
             retry=RetryRule(**settings.retry.model_dump()),
             examine=self._examine,
-            wake_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - it is made further down
+            wake_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - `_watching` is made below
         )
         self.runner = Runner(self._engine, queue, settings.limits.jobs)
         commands = Commands(self._engine, self.runner)
@@ -173,21 +181,21 @@ class Daemon:
         return Tools(self._state, encoder, SystemClock(), ready.accounts, self.observe, store)
 
     async def _examine(self, path: Path, artifact: Artifact, name: str) -> tuple[Media | None, Mapping[str, Any]]:
-        """What its step did not check: a film is looked into, of anything else only the size is known."""
+        """Check a file that its step did not check: reads a video; of any other file it records the size."""
         if not artifact.content_type.startswith("video/"):
-            return await unexamined(path, artifact, name)
+            return await record_size(path, artifact, name)
         media, record = await inspect(self._engine.tools.encoder, path, name)
         return media, record.to_json()
 
     def observe(self, event: Event) -> None:
-        """Tell everybody who watches."""
+        """Pass an event to all observers."""
         for note in self._observers:
             note(event)
 
     async def _until_over(self, *, until_idle: bool, seconds: float | None) -> None:
         ends: list[asyncio.Task[Any]] = [asyncio.create_task(self._stop.wait(), name="signal")]
         if until_idle:
-            ends.append(asyncio.create_task(self._idle(), name="idle"))
+            ends.append(asyncio.create_task(self._wait_until_idle(), name="idle"))
         if seconds is not None:
             ends.append(asyncio.create_task(asyncio.sleep(seconds), name="time"))
         try:
@@ -197,27 +205,30 @@ class Daemon:
         finally:
             await cancel_and_wait(*ends)
 
-    async def _idle(self) -> None:
-        in_vain: dict[str, int] = {}
+    async def _wait_until_idle(self) -> None:
+        ticks_down: dict[str, int] = {}
         while not all(watcher.caught_up for watcher in self._watchers.table.values()):
             for watcher in self._watchers.table.values():
-                in_vain[watcher.name] = in_vain.get(watcher.name, 0) + 1 if watcher.down else 0
-                if in_vain[watcher.name] * _TICK >= _VAIN:
-                    raise Refused(f"The watcher {watcher.name} cannot look at what there is: {watcher.reason}")
+                ticks_down[watcher.name] = ticks_down.get(watcher.name, 0) + 1 if watcher.down else 0
+                if ticks_down[watcher.name] * _TICK >= _MAX_DOWN:
+                    raise Refused(
+                        f"The watcher {watcher.name} cannot look at what there is: {watcher.reason}",
+                        code=FaultCode.UNREACHABLE,
+                    )
             await asyncio.sleep(_TICK)
         while True:
-            await self.runner.idle(_PATIENCE)
-            if not self._watching.outstanding and not self._failure_notices.outstanding(_PATIENCE):
+            await self.runner.idle(_MAX_WAIT)
+            if not self._watching.outstanding and not self._failure_notices.outstanding(_MAX_WAIT):
                 return
             await asyncio.sleep(_TICK)
 
-    async def _go_down(self) -> None:
-        """Stop listening for new work, let what runs end, then interrupt it; a second signal is "now"."""
+    async def _shut_down(self) -> None:
+        """Take no new work, let running jobs end, then interrupt them; at once after a second signal."""
         grace = self._ready.settings.daemon.grace
         _log.info("stopping", running=len(self.runner.running), grace=grace)
-        self._notifier.say(STOPPING="1", STATUS="Letting running jobs end.")
+        self._notifier.send(STOPPING="1", STATUS="Letting running jobs end.")
         draining = asyncio.create_task(self.runner.drain(grace), name="drain")
-        hurry = asyncio.create_task(self._now.wait(), name="hurry")
+        hurry = asyncio.create_task(self._stop_at_once.wait(), name="hurry")
         await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
         await self.runner.stop_now()
         await draining
@@ -226,11 +237,11 @@ class Daemon:
             await self._watching.stop()
 
     async def _watchdog(self) -> None:
-        every = Notifier.watchdog_seconds() or 10.0
+        interval = Notifier.watchdog_seconds() or 10.0
         while True:
             running, queued = len(self.runner.running), self.control.queued
-            self._notifier.say(WATCHDOG="1", STATUS=f"{running} jobs run, {queued} are queued.")
-            await asyncio.sleep(every)
+            self._notifier.send(WATCHDOG="1", STATUS=f"{running} jobs run, {queued} are queued.")
+            await asyncio.sleep(interval)
 
     @asynccontextmanager
     async def _signals(self) -> AsyncIterator[None]:
@@ -248,28 +259,28 @@ class Daemon:
                 task.cancel()
 
     def stop(self) -> None:
-        """The first time: drain. The second time: now."""
+        """Drain and stop; a second call stops without waiting for running jobs."""
         if self._stop.is_set():
-            self._now.set()
+            self._stop_at_once.set()
         self._stop.set()
 
     async def reload(self) -> None:
-        """Read the settings again; a bad file is refused and the old ones stay."""
+        """Read the settings again, and use them; invalid ones are logged, and the old ones stay."""
         async with self._reloading:
             if self._engine.draining:
                 return
-            self._notifier.say(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+            self._notifier.send(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
             try:
                 ready = make_ready(self._reread())
                 for pipeline in ready.pipelines.values():
                     resolve(pipeline)
-                await self._take_over(ready)
+                await self._apply(ready)
             except Refused as refused:
                 _log.error("settings refused", reason=refused.sentence)
             finally:
-                self._notifier.say(READY="1", STATUS="Ready.")
+                self._notifier.send(READY="1", STATUS="Ready.")
 
-    async def _take_over(self, ready: Ready) -> None:
+    async def _apply(self, ready: Ready) -> None:
         old, new = self._ready.settings, ready.settings
         fixed = [
             name

@@ -1,4 +1,4 @@
-"""What people and programs may ask of a running daemon: the web's `ControlApi`, over the engine."""
+"""Answers the requests of people and programs to a running daemon: the web's `ControlApi` over the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vidd.engine.context import EngineContext
 from vidd.engine.intake import Intake
 from vidd.engine.kept_results import Edition
 from vidd.engine.runner import Runner
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.media.ffmpeg.process import Capabilities
 from vidd.model.arrival import file_arrival
 from vidd.model.audit import Audit
@@ -36,25 +36,25 @@ _SUBMITTED = "submitted"
 
 
 class ProgressTable:
-    """An observer that remembers how far each running part is."""
+    """An observer that remembers the progress of each running part."""
 
     def __init__(self) -> None:
         self._parts: dict[str, dict[str, Progressed]] = {}
 
     def note(self, event: Event) -> None:
-        """Keep the newest of each part; forget a job that moved on."""
+        """Keep the newest progress of each part; drop a job that no longer runs."""
         if isinstance(event, Progressed):
             self._parts.setdefault(event.job, {})[event.part] = event
         elif isinstance(event, JobMoved) and event.job.state not in {State.WORKING, State.PUBLISHING}:
             self._parts.pop(event.job.id, None)
 
     def by_job(self) -> dict[str, list[Progressed]]:
-        """By job id."""
+        """The progress of the running parts, by job id."""
         return {job: list(parts.values()) for job, parts in self._parts.items()}
 
 
 class Control:
-    """Answers for the daemon. `reserve` is the free space in bytes below which it is not well."""
+    """Implements `ControlApi`. `reserve` returns the free bytes below which the daemon is not healthy."""
 
     def __init__(
         self,
@@ -143,14 +143,16 @@ class Control:
         )
 
     async def log(self, job_id: str, most: int) -> tuple[str, bool]:
-        return await asyncio.to_thread(_end_of, self._engine.tools.log(job_id), most)
+        return await asyncio.to_thread(_read_end, self._engine.tools.log(job_id), most)
 
     def _pipeline(self, name: str | None) -> str:
         known = list(self._intake.pipelines)
         if name is None and len(known) == 1:
             return known[0]
         if name not in known:
-            raise Refused(f"There is no pipeline {name!r}: name one of {', '.join(known) or 'none'}.")
+            raise Refused(
+                f"There is no pipeline {name!r}: name one of {', '.join(known) or 'none'}.", code=FaultCode.NOT_FOUND
+            )
         return name
 
     async def submit(
@@ -170,22 +172,24 @@ class Control:
             return fresh[0], True
         known = await self._intake.known(pipeline, arrival)
         if known is None or known.location != arrival.location:
-            raise Refused(f"The key {key!r} stands for another job: use a new one for {location}.")
+            raise Refused(
+                f"The key {key!r} stands for another job: use a new one for {location}.", code=FaultCode.CONFLICT
+            )
         return known, False
 
     async def _job(self, job_id: str) -> Job:
         job = await self.store.job(job_id)
         if job is None:
-            raise Refused(f"There is no job {job_id!r}: `vidd jobs` lists them.")
+            raise Refused(f"There is no job {job_id!r}: `vidd jobs` lists them.", code=FaultCode.NOT_FOUND)
         return job
 
     async def retry(self, job_id: str, *, fresh_settings: bool, replace: bool = False) -> Job:
         job = await self._job(job_id)
-        settings = self._fresh(job) if fresh_settings else None
+        settings = self._present_settings(job) if fresh_settings else None
         return await self.commands.retry(job, settings, replace=replace)
 
-    def _fresh(self, job: Job) -> Mapping[str, Any] | None:
-        """The settings of now, with what its rework asked for; an undo goes on with those of what it brings back."""
+    def _present_settings(self, job: Job) -> Mapping[str, Any] | None:
+        """The pipeline's present settings with the changes of the job's rework; None for an undo, which keeps its own."""
         settings, rework = self._intake.pipelines[self._pipeline(job.pipeline)], rework_of(job)
         if rework.get("undo"):
             return None
@@ -202,7 +206,7 @@ class Control:
         edition = edition_of(job) + 1
         settings, first = apply_rework(job.settings, job.pipeline, edition, step=step, changes=changes, extra=extra)
         if dry_run:
-            return job, await self._outlook(job, settings, first, kept[-1] if kept else None, edition)
+            return job, await self._preview(job, settings, first, kept[-1] if kept else None, edition)
         asked = {"set": dict(changes), "extra": list(extra)}
         return await self.commands.rework(job, settings, first, asked), None
 
@@ -210,59 +214,62 @@ class Control:
         job = await self._job(job_id)
         if dry_run:
             old = await self.commands.edition_to_restore(job)
-            return job, await self._outlook(job, old.settings, None, old, edition_of(job) + 1)
+            return job, await self._preview(job, old.settings, None, old, edition_of(job) + 1)
         return await self.commands.undo(job), None
 
-    async def _outlook(
+    async def _preview(
         self, job: Job, settings: Mapping[str, Any], first: str | None, kept: Edition | None, edition: int
     ) -> dict[str, Any]:
         records = {step.name: step_json(step, job.settings)["artifacts"] for step in await self.store.steps(job.id)}
-        told = describe_rework(settings, first, kept.number if kept else None, records)
-        return {"job": job.id, "edition": edition, **told, "kept_until": moment(kept.until) if kept else None}
+        description = describe_rework(settings, first, kept.number if kept else None, records)
+        return {"job": job.id, "edition": edition, **description, "kept_until": moment(kept.until) if kept else None}
 
     async def pause(self) -> None:
         await self._runner.pause()
 
     async def resume(self) -> None:
         await self._runner.resume()
-        # What was left meanwhile is taken up now, not at a source's next look.
+        # Sources look now at what arrived meanwhile, not at their next poll.
         await self.wake(None)
 
     async def wake(self, source: str | None) -> None:
         if source is not None and source not in self._watching.contexts:
-            raise Refused(f"There is no source {source!r}; there are {', '.join(self._watching.contexts) or 'none'}.")
+            raise Refused(
+                f"There is no source {source!r}; there are {', '.join(self._watching.contexts) or 'none'}.",
+                code=FaultCode.NOT_FOUND,
+            )
         for name, context in self._watching.contexts.items():
             if source in (None, name):
                 context.wake()
 
     async def audit(self, source: str | None, pipeline: str | None) -> list[Audit]:
-        asked = {
+        auditors = {
             name: auditor
             for name, auditor in self._watching.auditors.items()
             if source in (None, name) and pipeline in (None, auditor.pipeline)
         }
-        if not asked:
+        if not auditors:
             known = ", ".join(self._watching.auditors) or "none"
-            raise Refused(f"No such source can list what it has; those that can: {known}.")
+            raise Refused(f"No such source can list what it has; those that can: {known}.", code=FaultCode.NOT_FOUND)
         audits = []
-        for name, auditor in asked.items():
-            # Listed first: what comes in meanwhile has a job by then.
+        for name, auditor in auditors.items():
+            # List first: an item that arrives meanwhile has a job by the time vidd reads the jobs.
             listed = await auditor.ask()
-            named = {arrival.pipeline or auditor.pipeline for thing in listed if (arrival := thing.arrival)}
-            entries = await self.store.entries([pipeline for pipeline in named if pipeline])
+            pipelines = {arrival.pipeline or auditor.pipeline for item in listed if (arrival := item.arrival)}
+            entries = await self.store.entries([pipeline for pipeline in pipelines if pipeline])
             audits.append(compare_with_jobs(name, auditor.kind, auditor.pipeline, listed, entries))
         return audits
 
     @property
     def queued(self) -> int:
-        """How many jobs are queued."""
+        """The number of queued jobs."""
         return self._queue.size()
 
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
         return self._progresses.by_job()
 
 
-def _end_of(path: Path, most: int) -> tuple[str, bool]:
+def _read_end(path: Path, most: int) -> tuple[str, bool]:
     found = b"".join(log.read_bytes() for log in (path.with_name(f"{path.name}.1"), path) if log.is_file())
     return found[-most:].decode("utf-8", "replace"), len(found) <= most
 

@@ -1,4 +1,4 @@
-"""What `vidd check` finds: settings that hold together, an ffmpeg that can, and other sides that answer."""
+"""The findings of `vidd check`: the settings, the pipelines, ffmpeg, and with `--online` the outside systems."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vidd.pipelines.validation import Ready
 from vidd.ports import Encoder, Tools
 from vidd.ports.kinds import Checks
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check. `about` names the part of the settings."""
 
     about: str
     ok: bool
@@ -32,7 +32,7 @@ class Finding:
 
 
 async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
-    """Every finding as it is made; `online` asks what the settings name."""
+    """Yield the findings one by one; with `online` also those of outside systems."""
     encoder = Encoder(**ready.encoder)
     tools = Tools(ready.settings.daemon.state, encoder, SystemClock(), ready.accounts)
     try:
@@ -42,13 +42,13 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
             plan = resolve(body)
             steps = " → ".join(step.name for step in plan.steps)
             out = ", ".join(publisher.name for publisher in plan.publishers) or "nothing"
-            told = ", ".join(notice.name for notice in plan.notices) or "nobody"
-            yield Finding(f"pipelines.{name}", True, f"{steps}; publishes to {out}; tells {told}.")
+            notices = ", ".join(notice.name for notice in plan.notices) or "nobody"
+            yield Finding(f"pipelines.{name}", True, f"{steps}; publishes to {out}; tells {notices}.")
         if not ready.sources:
             yield Finding("sources", False, "There is no source, so nothing can arrive: add [sources.<name>].")
-        for about, near, ask in _questions(ready, tools):
-            if online or near:
-                yield await _ask(about, ask)
+        for about, offline, ask in _list_checks(ready, tools):
+            if online or offline:
+                yield await _run_check(about, ask)
             else:
                 yield Finding(about, True, "Fits its kind; --online asks the other side.")
     finally:
@@ -64,22 +64,22 @@ def _state(path: Path) -> Finding:
 
 async def _ffmpeg(encoder: Encoder) -> Finding:
     try:
-        able = await capabilities(encoder)
+        found = await capabilities(encoder)
     except Fault as fault:
         return Finding("ffmpeg", False, fault.sentence)
-    if able.missing:
-        return Finding("ffmpeg", False, " ".join(able.missing))
-    return Finding("ffmpeg", True, f"{able.version} at {encoder.path} has what vidd needs.")
+    if found.missing:
+        return Finding("ffmpeg", False, " ".join(found.missing))
+    return Finding("ffmpeg", True, f"{found.version} at {encoder.path} has what vidd needs.")
 
 
-def _questions(ready: Ready, tools: Tools) -> list[tuple[str, bool, Callable[[], Awaitable[str]]]]:
-    """What each is about, whether it asks nobody outside, and how it is asked."""
-    questions: list[tuple[str, bool, Callable[[], Awaitable[str]]]] = []
+def _list_checks(ready: Ready, tools: Tools) -> list[tuple[str, bool, Callable[[], Awaitable[str]]]]:
+    """The checks of kinds: the part of the settings, whether the check is offline, and the function that runs it."""
+    checks: list[tuple[str, bool, Callable[[], Awaitable[str]]]] = []
 
     def add(about: str, family: str, kind: str, options: Any) -> None:
         module: object = module_of(family, kind)
         if isinstance(module, Checks):
-            questions.append((about, entry_of(family, kind).offline_check, partial(module.check, options, tools)))
+            checks.append((about, entry_of(family, kind).offline_check, partial(module.check, options, tools)))
 
     add("store", "stores", ready.settings.store.kind, ready.store)
     for name, (kind, options) in ready.sources.items():
@@ -89,14 +89,14 @@ def _questions(ready: Ready, tools: Tools) -> list[tuple[str, bool, Callable[[],
             for row in body[part]:
                 options = model_of(family, row["kind"]).model_validate(row["options"])
                 add(f"pipelines.{name}.{part}.{row['name']}", family, row["kind"], options)
-    return questions
+    return checks
 
 
-async def _ask(about: str, ask: Callable[[], Awaitable[str]]) -> Finding:
+async def _run_check(about: str, ask: Callable[[], Awaitable[str]]) -> Finding:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             return Finding(about, True, await ask())
     except Fault as fault:
         return Finding(about, False, fault.sentence)
     except TimeoutError:
-        return Finding(about, False, f"It did not answer within {_PATIENCE:.0f} s: check its address and the network.")
+        return Finding(about, False, f"It did not answer within {_TIMEOUT:.0f} s: check its address and the network.")

@@ -1,4 +1,4 @@
-"""A start that waits for what is away, instead of failing until systemd gives up."""
+"""Waits at the start for a store that is away, instead of failing until systemd gives up."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from vidd.errors import RetryLater
 
 _log = structlog.get_logger()
 T = TypeVar("T")
-_AGAIN = 2.0
-_LONGEST = 90.0
-"""Seconds one attempt may take before systemd, told of each, takes the start for hung."""
+_PAUSE = 2.0
+_MAX_ATTEMPT = 90.0
+"""Seconds that one attempt may take before systemd considers the start hung."""
 
 
 async def start_when_available(start: Callable[[], Awaitable[T]], notifier: Notifier) -> T:
-    """What `start` answers once it does not say RetryLater; `systemctl status` shows what is waited for."""
-    told = None
+    """Repeat `start` while it raises RetryLater; returns its result. `systemctl status` shows the reason for the wait."""
+    last_reason = None
     while True:
         try:
             return await start()
         except RetryLater as fault:
-            if fault.sentence != told:
+            if fault.sentence != last_reason:
                 _log.warning("start waits", reason=fault.sentence)
-                told = fault.sentence
-            notifier.say(STATUS=fault.sentence, EXTEND_TIMEOUT_USEC=str(int((_AGAIN + _LONGEST) * 1_000_000)))
-        await asyncio.sleep(_AGAIN)
+                last_reason = fault.sentence
+            notifier.send(STATUS=fault.sentence, EXTEND_TIMEOUT_USEC=str(int((_PAUSE + _MAX_ATTEMPT) * 1_000_000)))
+        await asyncio.sleep(_PAUSE)

@@ -1,4 +1,4 @@
-"""The watchers of a daemon: its sources, the sheets that follow jobs, and the rows that want something of them."""
+"""Starts and stops the watchers of a daemon: sources, row requests, and sheets that show the status of jobs."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ _log = structlog.get_logger()
 
 
 class Watching:
-    """Starts and stops the sources of the settings; `observers` is the daemon's list of who is told of events.
+    """Starts and stops the watchers that the settings name.
 
-    `contexts` are the sources' contexts by name, `auditors` the sources that can list what is there, `routes` the HTTP
-    routes that sources bring, `watchers` the table of their states.
+    observers: the daemon's list of observers of events, to which watchers are added.
+    contexts: the contexts of the sources, by name.
+    auditors: the sources that can list what their other side has, by name.
+    routes: the HTTP routes of the sources.
+    watchers: the table of the watchers' states.
     """
 
     def __init__(
@@ -50,17 +53,17 @@ class Watching:
         self.contexts: dict[str, EngineSourceContext] = {}
         self.auditors: dict[str, Auditor] = {}
         self.routes: list[SourceRoute] = []
-        self._sources: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._row_syncs: list[RowSync] = []
         self._row_requests: list[RowRequests] = []
 
     def ask(self, name: str) -> None:
-        """Have a source look now, where there is one of that name."""
+        """Make the source with this name look now; does nothing if there is none."""
         if name in self.contexts:
             self.contexts[name].wake()
 
     def start(self, ready: Ready) -> None:
-        """Begin to watch what these settings name."""
+        """Start the watchers that these settings name."""
         for name, (kind, options) in ready.sources.items():
             self.watchers.add(name, kind)
             context = EngineSourceContext(
@@ -102,7 +105,7 @@ class Watching:
                     self._keep(name, partial(self._follow, name, row_sync))
 
     def _keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
-        self._sources[name] = asyncio.create_task(self.watchers.keep_running(name, watch), name=f"watch:{name}")
+        self._tasks[name] = asyncio.create_task(self.watchers.keep_running(name, watch), name=f"watch:{name}")
 
     async def _follow(self, name: str, row_sync: RowSync | RowRequests) -> None:
         self.watchers.mark(name, up=True, reason=None, caught_up=self._engine.now())
@@ -116,22 +119,22 @@ class Watching:
 
     @property
     def outstanding(self) -> bool:
-        """Whether a row may want something that has not been granted yet."""
+        """Whether a row may have a request that vidd has not granted yet."""
         return any(row_requests.outstanding for row_requests in self._row_requests)
 
     async def stop(self) -> None:
-        """End all of it, and write what is outstanding."""
-        await cancel_and_wait(*self._sources.values())
-        for name in self._sources:
+        """Stop all watchers, and write the outstanding rows of sheets."""
+        await cancel_and_wait(*self._tasks.values())
+        for name in self._tasks:
             self.watchers.forget(name)
         for row_sync in self._row_syncs:
             self._observers.remove(row_sync.note)
-            # What the last moves of jobs say must be in the sheet before the daemon goes.
+            # The sheet must show the last moves of jobs before the daemon stops.
             await self._flush(row_sync)
         for row_requests in self._row_requests:
             self._observers.remove(row_requests.note)
         self._row_requests.clear()
-        self._sources.clear()
+        self._tasks.clear()
         self.contexts.clear()
         self.auditors.clear()
         self.routes.clear()
@@ -140,7 +143,7 @@ class Watching:
     async def _flush(self, row_sync: RowSync) -> None:
         try:
             await row_sync.flush()
-        except Exception as error:  # noqa: BLE001 - it is written at the next start; the way down goes on
+        except Exception as error:  # noqa: BLE001 - vidd writes it at the next start, and must stop now
             _log.warning("sheet not written", error=str(error))
 
 

@@ -1,1 +1,1 @@
-"""The one path: intake, runner, slots, watchers. Ports and model only."""
+"""Takes jobs from their arrival to their publication: intake, runner, slots, watchers. Imports ports and model only."""

@@ -1,4 +1,4 @@
-"""What a source's other side has, held against the jobs there are."""
+"""Compares what a source's other side has with the jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vidd.ports import Listed
 
 @dataclass(frozen=True)
 class Auditor:
-    """A source that can list what its other side has."""
+    """A source that can list what its other side has. `pipeline` is the pipeline of its arrivals by default."""
 
     kind: str
     pipeline: str | None
@@ -23,9 +23,9 @@ class Auditor:
 def compare_with_jobs(
     source: str, kind: str, pipeline: str | None, listed: Iterable[Listed], entries: Sequence[Entry]
 ) -> Audit:
-    """Hold what is listed against the jobs of its pipelines.
+    """The audit of a source: each listed item with its jobs.
 
-    A job belongs to a thing by its key; and one that somebody else handed in, where it works on the same location.
+    A job belongs to an item if it has the item's key, or if another source handed it in and it has the same location.
     """
     by_key = {entry.key: entry for entry in entries}
     others: dict[tuple[str, str], list[Entry]] = {}
@@ -33,28 +33,28 @@ def compare_with_jobs(
         if entry.source != source:
             others.setdefault((entry.pipeline, entry.location), []).append(entry)
     audit = Audit(source, kind, pipeline)
-    for thing in listed:
-        _sort_in(audit, thing, by_key, others)
+    for item in listed:
+        _classify(audit, item, by_key, others)
     return audit
 
 
-def _sort_in(audit: Audit, thing: Listed, by_key: dict[str, Entry], others: dict[tuple[str, str], list[Entry]]) -> None:
-    arrival = thing.arrival
+def _classify(audit: Audit, item: Listed, by_key: dict[str, Entry], others: dict[tuple[str, str], list[Entry]]) -> None:
+    arrival = item.arrival
     if arrival is None:
-        (audit.waiting if thing.waits else audit.missing).append(Finding(thing.name, why=thing.why))
+        (audit.waiting if item.waits else audit.missing).append(Finding(item.name, why=item.why))
         return
-    where = arrival.pipeline or audit.pipeline or ""
-    own = by_key.get(key_of(where, arrival))
-    same = [entry for entry in others.get((where, arrival.location), ()) if entry is not own]
+    pipeline = arrival.pipeline or audit.pipeline or ""
+    own = by_key.get(key_of(pipeline, arrival))
+    same = [entry for entry in others.get((pipeline, arrival.location), ()) if entry is not own]
     jobs = (*((own,) if own else ()), *same)
-    going = [job for job in jobs if job.state not in ENDED]
-    if len(going) > 1:
-        audit.duplicate.append(Finding(thing.name, tuple(going), "It became more than one job."))
+    active = [job for job in jobs if job.state not in ENDED]
+    if len(active) > 1:
+        audit.duplicate.append(Finding(item.name, tuple(active), "It became more than one job."))
     if not jobs:
-        audit.missing.append(Finding(thing.name, why="It is there, and no job was made of it."))
-    elif published := [job for job in going if job.state is State.PUBLISHED]:
-        audit.processed.append(Finding(thing.name, tuple(published)))
-    elif going:
-        audit.under_way.append(Finding(thing.name, tuple(going), going[0].reason))
+        audit.missing.append(Finding(item.name, why="It is there, and no job was made of it."))
+    elif published := [job for job in active if job.state is State.PUBLISHED]:
+        audit.processed.append(Finding(item.name, tuple(published)))
+    elif active:
+        audit.under_way.append(Finding(item.name, tuple(active), active[0].reason))
     else:
-        audit.refused.append(Finding(thing.name, jobs, jobs[0].reason))
+        audit.refused.append(Finding(item.name, jobs, jobs[0].reason))

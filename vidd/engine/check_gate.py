@@ -1,7 +1,7 @@
 """Checks every file before it is published, and applies the policy to what the check found.
 
-A held job waits for a person, who decides once per file: an approval names the record's `id`, and another file, even of
-the same recording, has another id.
+A held job waits for a person, who decides once per file: an approval names the `id` of the file's record, and another file,
+even of the same recording, has another id.
 """
 
 from __future__ import annotations
@@ -25,20 +25,23 @@ if TYPE_CHECKING:
 
 
 def outgoing_roles(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
-    """The roles of the media files that publishers take. One that names none takes what was made, else the source."""
+    """The roles of the media files that publishers take. A publisher without roles takes what steps made, else the source."""
     made = [role for role in artifacts if role != "source"] or list(artifacts)
     wanted = [role for publisher in plan.publishers for role in (publisher.roles or made)]
     return [role for role, artifact in artifacts.items() if role in wanted and _is_media(artifact)]
 
 
 def _is_media(artifact: Artifact) -> bool:
-    """Trees and the reports of programs are held to what their own steps know of them."""
+    """Whether the check applies. Trees and reports of programs are checked by their own steps."""
     video = artifact.role == "source" or artifact.content_type.startswith(("video/", "audio/"))
     return video and artifact.tree is None
 
 
 async def check_outgoing(engine: EngineContext, job: Job, plan: Plan, made: StepResults) -> None:
-    """Check what goes out and has not been checked by the step that made it; Refused where it is no good at all."""
+    """Check every outgoing file that its step has not checked. Raises Refused if a file is unusable.
+
+    The record of the check is saved with the step that made the file.
+    """
     for role in outgoing_roles(plan, made.artifacts):
         artifact = made.artifacts[role]
         known = artifact.facts.get("check", {})
@@ -49,20 +52,23 @@ async def check_outgoing(engine: EngineContext, job: Job, plan: Plan, made: Step
         checked = replace(artifact, media=artifact.media or media, facts=facts)
         made.artifacts[role] = checked
         steps = await engine.store.steps(job.id)
-        for step in [step for step in steps if step.name == _made_by(steps, role)]:
+        for step in [step for step in steps if step.name == _maker_of(steps, role)]:
             artifacts = tuple(checked if output.role == role else output for output in step.outcome.artifacts)
             await engine.store.record_step(replace(step, outcome=Outcome(artifacts, step.outcome.facts)))
 
 
 async def find_reasons_to_hold(engine: EngineContext, job: Job, plan: Plan, made: StepResults) -> str | None:
-    """In words, what a person must decide about before this goes out; Refused where the policy refuses it."""
-    approved = set((await engine.store.get_flag(_approved(job.id)) or "").split())
+    """What a person must decide before publication, in a sentence; None if nothing.
+
+    Raises Refused if the policy refuses a finding.
+    """
+    approved = set((await engine.store.get_flag(_approval_flag(job.id)) or "").split())
     steps = await engine.store.steps(job.id)
     refused: list[tuple[str, Finding]] = []
     held: list[tuple[str, Finding]] = []
     for role in outgoing_roles(plan, made.artifacts):
         record = made.artifacts[role].facts.get("check", {})
-        for finding in findings(record, policy_of(job.settings, _made_by(steps, role))):
+        for finding in findings(record, policy_of(job.settings, _maker_of(steps, role))):
             if finding.does == "refuse":
                 refused.append((role, finding))
             elif finding.does == "hold" and record.get("id") not in approved:
@@ -77,14 +83,14 @@ async def find_reasons_to_hold(engine: EngineContext, job: Job, plan: Plan, made
 
 
 async def approve(engine: EngineContext, job: Job) -> None:
-    """A person has looked at what there is now, and lets it out in spite of what the check found."""
-    known = (await engine.store.get_flag(_approved(job.id)) or "").split()
+    """Record that a person approved the files as they are now, in spite of the findings."""
+    known = (await engine.store.get_flag(_approval_flag(job.id)) or "").split()
     now = [str(record["id"]) for step in await engine.store.steps(job.id) for record in _records(step)]
     if now:
-        await engine.store.set_flag(_approved(job.id), " ".join(dict.fromkeys([*known, *now])))
+        await engine.store.set_flag(_approval_flag(job.id), " ".join(dict.fromkeys([*known, *now])))
 
 
-def _approved(job_id: str) -> str:
+def _approval_flag(job_id: str) -> str:
     return f"check approved:{job_id}"
 
 
@@ -94,13 +100,13 @@ def _records(step: StepRecord) -> Iterator[Mapping[str, Any]]:
             yield artifact.facts["check"]
 
 
-def _made_by(steps: Sequence[StepRecord], role: str) -> str:
+def _maker_of(steps: Sequence[StepRecord], role: str) -> str:
     makers = [step.name for step in steps if any(artifact.role == role for artifact in step.outcome.artifacts)]
     return makers[-1] if makers else ""
 
 
 def _in_words(found: Sequence[tuple[str, Finding]]) -> str:
-    """Each sentence once, with the files it holds for."""
+    """Each sentence once, after the roles of the files that it is about."""
     roles: dict[str, list[str]] = {}
     for role, finding in found:
         roles.setdefault(finding.sentence, []).append(role)

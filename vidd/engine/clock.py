@@ -1,4 +1,4 @@
-"""The time of the machine."""
+"""The clock of the machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """`ports.Clock`, for real."""
+    """`ports.Clock` over the machine's time and asyncio.sleep."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What a person may ask of a job: retry, rework, undo, resolve, resend, retract, cancel, approve, reject."""
+"""The commands that a person gives for a job: retry, rework, undo, resolve, resend, retract, cancel, approve, reject."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vidd.engine.kept_results import Edition
 from vidd.engine.retraction import is_retraction_notice, retraction_flag, retraction_notice_name
 from vidd.engine.rework import kept_results_of
 from vidd.engine.runner import Runner
-from vidd.errors import Refused
+from vidd.errors import FaultCode, Refused
 from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import NEW_SERIES, Publication, PublicationState, Receipt, failure_notices, next_edition
 from vidd.model.rework import REWORK, edition_of
@@ -24,20 +24,23 @@ _GIVES_WAY = frozenset({State.PUBLISHED, State.REFUSED, State.UNSURE, State.CANC
 
 
 class Commands:
-    """The commands. Each one changes the records and queues the job; the job's next run does the rest, also after a crash."""
+    """Each command changes the records and queues the job. The job's next run does the rest, also after a crash.
+
+    Every command raises IllegalMove if the job's state does not allow it.
+    """
 
     def __init__(self, engine: EngineContext, runner: Runner) -> None:
         self._engine = engine
         self._runner = runner
 
     async def retry(self, job: Job, settings: Mapping[str, Any] | None = None, *, replace: bool = False) -> Job:
-        """Try again: refused and unsure publications are asked for and sent anew, failed changes made again.
+        """Run the job again: retry its refused and unsure publications, and its failed changes.
 
-        `settings` take the place of those it was admitted with. `replace`: where another job has brought the talk out,
-        this one takes its place.
+        settings: replace those with which the job was admitted.
+        replace: if another job has published the talk, this job replaces that one.
         """
         self._check_at_rest(job, "needs no retry")
-        facts = await self._replacing(job) if replace else job.facts
+        facts = await self._facts_with_replaced_job(job) if replace else job.facts
         if not await self._retry_failed(job) and job.state is State.PUBLISHED:
             raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
         fresh = {} if settings is None else {"settings": settings}
@@ -45,9 +48,11 @@ class Commands:
 
     async def _retry_failed(self, job: Job) -> bool:
         """Reset failed publications and failed changes for another series of attempts. Returns False if there are none."""
-        told = failure_notices(job.settings)
+        failures = failure_notices(job.settings)
         known = [
-            publication for publication in await self._engine.store.publications(job.id) if publication.name not in told
+            publication
+            for publication in await self._engine.store.publications(job.id)
+            if publication.name not in failures
         ]
         failed = [
             publication
@@ -66,9 +71,10 @@ class Commands:
         return bool(failed or unchanged)
 
     async def rework(self, job: Job, settings: Mapping[str, Any], step: str | None, asked: Mapping[str, Any]) -> Job:
-        """Make another edition of its results: run it again from `step` with these settings, and have what is out follow.
+        """Make another edition of the results: run the job again from `step` with these settings, then update its publications.
 
-        With None no step runs, and what is kept is published as the settings say now. `asked` is for the record.
+        With `step` None no step runs, and vidd publishes the kept results with these settings. `asked` is what the person
+        asked for, for the record.
         """
         kept = await self.kept_editions(job)
         of = kept[-1].number if kept else None
@@ -98,33 +104,34 @@ class Commands:
         if not earlier:
             raise Refused(
                 f"No earlier results of the job {job.id} are kept: it was not reworked, its pipeline has no keep, or the"
-                " time it names has passed."
+                " time it names has passed.",
+                code=FaultCode.NOT_FOUND,
             )
         return earlier[-1]
 
     async def _another_edition(self, job: Job, settings: Mapping[str, Any], now: Mapping[str, Any], reason: str) -> Job:
         await self._retry_failed(job)
-        # Whoever approved the results of before has not seen these.
+        # The approval was for the results of the earlier edition.
         await self._engine.store.set_flag(f"approved:{job.id}", None)
         return await self._queue_again(job, reason, settings=dict(settings), facts={**job.facts, REWORK: dict(now)})
 
     async def _republish_retracted(self, job: Job, known: Sequence[Publication]) -> None:
-        """What was taken back goes out as another edition, and whoever was told so is told of that."""
-        back = [publication for publication in known if publication.state is PublicationState.RETRACTED]
-        told = (
+        """Publish what was retracted as another edition, and send its notices again to those who got a retraction notice."""
+        retracted = [publication for publication in known if publication.state is PublicationState.RETRACTED]
+        sent_notices = (
             {publication.name for publication in known if is_retraction_notice(publication) and publication.begun}
-            if back
+            if retracted
             else set()
         )
         again = [
             publication
             for publication in known
-            if publication.state is PublicationState.DONE and retraction_notice_name(publication.name) in told
+            if publication.state is PublicationState.DONE and retraction_notice_name(publication.name) in sent_notices
         ]
-        for publication in [*back, *again]:
+        for publication in [*retracted, *again]:
             await self._save(job, publication, **next_edition(publication))
 
-    async def _replacing(self, job: Job) -> Mapping[str, Any]:
+    async def _facts_with_replaced_job(self, job: Job) -> Mapping[str, Any]:
         rival = await find_duplicate(self._engine.store, job)
         if rival is None:
             return job.facts
@@ -133,9 +140,10 @@ class Commands:
         return {**job.facts, REPLACES: rival.id}
 
     async def resolve(self, job: Job, *, published: str | None, name: str | None = None) -> Job:
-        """A person has looked: `published` is where it can be seen, None means that it is not there and must be sent.
+        """Record what a person found: `published` is the address of the publication, None means that it did not arrive.
 
-        What is unsure is meant before what was refused. Refused where several are meant and none is named by `name`.
+        The command is about an unsure publication, else about a refused one. Raises Refused if there are several and `name`
+        names none.
         """
         known = [
             publication
@@ -151,13 +159,16 @@ class Commands:
             )
         if len(unsure) > 1:
             names = ", ".join(publication.name for publication in unsure)
-            raise Refused(f"Several publications of this job are open ({names}): name the one you looked at (--name).")
+            raise Refused(
+                f"Several publications of this job are open ({names}): name the one you looked at (--name).",
+                code=FaultCode.CONFLICT,
+            )
         publication = unsure[0]
         if published is not None:
             receipt = Receipt(url=published, facts={"resolved": "A person looked and found it."})
             await self._save(job, publication, state=PublicationState.DONE, receipt=receipt, **NEW_SERIES)
         else:
-            again = next(
+            resend_state = next(
                 (plan.resend_state for plan in self._planned(job) if plan.name == publication.name), resend_from_start
             )
             await self._save(
@@ -165,11 +176,11 @@ class Commands:
                 publication,
                 state=PublicationState.PENDING,
                 begun=False,
-                token=again(publication.token),
+                token=resend_state(publication.token),
                 **NEW_SERIES,
             )
         if publication.name in failure_notices(job.settings):
-            # What the job waits for is another matter; whoever tells of failures sees the change.
+            # The job itself does not change. `FailureNotices` observes the change and sends the notice.
             return job
         if is_retraction_notice(publication):
             await self._engine.store.set_flag(retraction_flag(job.id), "")
@@ -177,29 +188,31 @@ class Commands:
         return await self._queue_again(job, f"A person looked and {found}.")
 
     async def resend(self, job: Job, names: Sequence[str] = ()) -> Job:
-        """Send notices that went out once more, as another edition; without names, the letters to people."""
+        """Send notices again, as another edition; without `names`, the e-mails. Raises Refused for a notice that was not sent."""
         if job.state is not State.PUBLISHED:
             raise IllegalMove(f"The job {job.id} is {job.state}, not published: its notices are still to come.")
         plan = self._engine.resolve(job.settings)
         wanted = set(names) or {notice.name for notice in plan.notices if notice.is_email}
         failures = failure_notices(job.settings)
-        told = [
+        publications = [
             publication
             for publication in await self._engine.store.publications(job.id)
             if publication.name not in failures
         ]
         known = {
             publication.name: publication
-            for publication in told
+            for publication in publications
             if publication.notice and not is_retraction_notice(publication)
         }
         missing = wanted - known.keys()
         if missing or not wanted:
             what = ", ".join(sorted(missing)) or "letter"
-            raise Refused(f"This job has sent no notice {what}; it has: {', '.join(known) or 'none'}.")
-        open_ones = [name for name in wanted if known[name].state is not PublicationState.DONE]
-        if open_ones:
-            name = open_ones[0]
+            raise Refused(
+                f"This job has sent no notice {what}; it has: {', '.join(known) or 'none'}.", code=FaultCode.NOT_FOUND
+            )
+        unfinished = [name for name in wanted if known[name].state is not PublicationState.DONE]
+        if unfinished:
+            name = unfinished[0]
             raise IllegalMove(
                 f"The notice {name} is {known[name].state}: vidd explain {job.id} says what can be done about it first."
             )
@@ -208,24 +221,24 @@ class Commands:
         return await self._queue_again(job, f"A person asked for {', '.join(sorted(wanted))} once more.")
 
     async def retract(self, job: Job) -> Job:
-        """Take back what is out. What cannot be taken back says so."""
+        """Retract the job's publications, or send failed retraction notices again."""
         self._check_at_rest(job, "is still under way: cancel it first")
-        told = [
+        notices = [
             publication
             for publication in await self._engine.store.publications(job.id)
             if is_retraction_notice(publication)
         ]
         if await is_public(self._engine.store, job):
             for publication in [
-                publication for publication in told if publication.state is not PublicationState.PENDING
+                publication for publication in notices if publication.state is not PublicationState.PENDING
             ]:
                 await self._save(job, publication, **next_edition(publication))
-        elif untold := [
+        elif failed := [
             publication
-            for publication in told
+            for publication in notices
             if publication.state in {PublicationState.REFUSED, PublicationState.UNSURE}
         ]:
-            for publication in untold:
+            for publication in failed:
                 await self._save(job, publication, state=PublicationState.PENDING, **NEW_SERIES)
         else:
             raise IllegalMove(f"Nothing of the job {job.id} is out: there is nothing to take back.")
@@ -233,7 +246,7 @@ class Commands:
         return await self._queue_again(job, "A person asked to take it back.")
 
     async def supersede(self, job: Job) -> None:
-        """Have what a published job takes the place of taken back."""
+        """Retract the publications of the job that a published job replaced."""
         other = await self._engine.store.job(str(job.facts.get(REPLACES, "")))
         if other is None or other.state not in _GIVES_WAY or not await is_public(self._engine.store, other):
             return
@@ -241,21 +254,21 @@ class Commands:
         await self._queue_again(other, f"The job {job.id} took its place.")
 
     async def cancel(self, job: Job) -> Job:
-        """Stop a job."""
+        """Stop a job; its files are removed."""
         return await self._runner.cancel(job, "A person cancelled it.")
 
     async def approve(self, job: Job) -> Job:
-        """Let a held job out: somebody has looked at its results."""
+        """Publish a held job, whose results a person has seen."""
         if job.state is not State.HELD:
             raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to approve.")
         await check_gate.approve(self._engine, job)
-        # Where no review is asked for, none is given in advance.
+        # Without a review in the pipeline, this approval must not count for a later one.
         if self._engine.resolve(job.settings).review:
             await self._engine.store.set_flag(f"approved:{job.id}", "yes")
         return await self._runner.requeue(job, "A person approved it.")
 
     async def reject(self, job: Job, reason: str) -> Job:
-        """Stop a held job, and keep the reason."""
+        """Stop a held job, with a reason in the person's words."""
         if job.state is not State.HELD:
             raise IllegalMove(f"The job {job.id} is {job.state}, not held: there is nothing to reject.")
         return await self._runner.cancel(job, f"A person rejected it: {reason}")

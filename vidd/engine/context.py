@@ -1,4 +1,4 @@
-"""What the engine's parts share: the store, the clock, the slots, and how a job's state is moved and told."""
+"""What the engine's parts share: the store, the clock, the slots, and how a state is saved and announced."""
 
 from __future__ import annotations
 
@@ -26,27 +26,29 @@ from vidd.ports import Resolve, Store, Tools
 
 _log = structlog.get_logger()
 T = TypeVar("T")
-AWAY = 5.0
-"""Seconds until a store that was away, or could not be written, is asked again."""
+STORE_PAUSE = 5.0
+"""Seconds until vidd calls a store again that was away or could not be written."""
 
 Examine = Callable[[Path, Artifact, str], Awaitable[tuple[Media | None, Mapping[str, Any]]]]
 
 
-async def unexamined(_path: Path, artifact: Artifact, _name: str) -> tuple[Media | None, Mapping[str, Any]]:
-    """The record of a file that nobody can look into."""
+async def record_size(_path: Path, artifact: Artifact, _name: str) -> tuple[Media | None, Mapping[str, Any]]:
+    """The check record of a file that vidd does not read: a new `id` and the size in bytes."""
     return None, {"id": secrets.token_hex(4), "size": artifact.size}
 
 
 class Draining(Exception):
-    """The daemon drains: this job stops here and goes on after the next start."""
+    """The daemon drains: the job stops here and continues after the next start."""
 
 
 @dataclass
 class EngineContext:
-    """One daemon's engine. `drains` is set once, when nothing new may start.
+    """One daemon's engine.
 
-    `examine` gives what a file holds and the record of its check, for a file that its step has not checked; the last
-    argument is what the operator knows its source by.
+    examine: returns a file's media and the record of its check, for a file that its step has not checked; its last argument
+        is the name by which the operator knows the source.
+    wake_source: makes the source with this name look now.
+    drains: set once, when nothing new may start.
     """
 
     store: Store
@@ -57,7 +59,7 @@ class EngineContext:
     observe: Callable[[Event], None]
     retry: RetryRule = field(default_factory=RetryRule)
     wake_source: Callable[[str], None] = lambda _name: None
-    examine: Examine = unexamined
+    examine: Examine = record_size
     drains: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -66,25 +68,28 @@ class EngineContext:
         return self.drains.is_set()
 
     def now(self) -> datetime:
-        """The time."""
+        """The time now."""
         return self.tools.clock.now()
 
     def raise_if_draining(self) -> None:
-        """Raise GivenBack where the daemon drains."""
+        """Raise Draining if the daemon drains."""
         if self.draining:
             raise Draining
 
     def observe_fault(self, part: str, fault: Fault) -> None:
-        """Count a fault by its fate and code."""
+        """Announce a fault of the part with this name, with its fate and code."""
         self.observe(FaultRaised(part, fate_of(fault), fault.code))
 
     def next_try(self, attempt: int, since: datetime, after: float | None) -> datetime | None:
-        """When the next attempt is made, or None when there have been enough."""
+        """The time of the next attempt; None once there were enough (see `vidd.model.retry.next_try`)."""
         chance = random.random()  # noqa: S311 - jitter, not a secret
         return next_try(self.retry, attempt=attempt, since=since, now=self.now(), after=after, chance=chance)
 
     async def until_saved(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a write that must not be lost, such as a receipt, while the store is away; raises RetryLater once the daemon drains."""
+        """Repeat a write that must not be lost, such as a receipt, until the store takes it.
+
+        Raises the store's RetryLater once the daemon drains.
+        """
         while True:
             try:
                 return await write()
@@ -92,12 +97,15 @@ class EngineContext:
                 if self.draining:
                     raise
                 _log.warning("not saved yet", reason=fault.sentence)
-            await sleep_or_event(self.tools.clock.sleep(AWAY), self.drains)
+            await sleep_or_event(self.tools.clock.sleep(STORE_PAUSE), self.drains)
 
     async def move(
         self, job: Job, state: State, reason: str | None = None, *, wait_for_store: bool = False, **changes: Any
     ) -> Job:
-        """Save a job in another state; `wait_for_store` waits for a store that is away."""
+        """Save a job in another state, and announce it; `wait_for_store` repeats the save while the store is away.
+
+        Raises IllegalMove, Conflict, and without `wait_for_store` RetryLater.
+        """
         changes = {"until": None, **changes}
         moved = job.evolve(state=state, reason=reason, changed=self.now(), **changes)
 
@@ -112,7 +120,7 @@ class EngineContext:
     async def move_publication(
         self, job: Job, publication: Publication, *, wait_for_store: bool = False, **changes: Any
     ) -> Publication:
-        """Save a publication; `wait_for_store` waits for a store that is away."""
+        """Save a publication with these changes, and announce it; `wait_for_store` as in `move`."""
         moved = publication.evolve(changed=self.now(), **changes)
 
         async def save() -> None:

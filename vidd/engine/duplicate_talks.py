@@ -7,21 +7,23 @@ from vidd.model.publication import PublicationState
 from vidd.ports import Store
 
 _ENDED = frozenset({State.REFUSED, State.CANCELLED, State.EXCLUDED})
-_OUT = frozenset({PublicationState.STARTED, PublicationState.SENT, PublicationState.DONE, PublicationState.UNSURE})
+_MAYBE_PUBLIC = frozenset(
+    {PublicationState.STARTED, PublicationState.SENT, PublicationState.DONE, PublicationState.UNSURE}
+)
 _JOBS = 50
 
 
 async def is_public(store: Store, job: Job) -> bool:
-    """Whether something of this job may be seen outside."""
+    """Whether a publication of this job may be visible outside."""
     known = [publication for publication in await store.publications(job.id) if not publication.notice]
     return any(
-        publication.state in _OUT or (publication.state is PublicationState.WAITING and publication.begun)
+        publication.state in _MAYBE_PUBLIC or (publication.state is PublicationState.WAITING and publication.begun)
         for publication in known
     )
 
 
 async def find_successor(store: Store, job: Job) -> Job | None:
-    """The job that took the place of this one and is out, unless it is the other way round by now."""
+    """The published job that replaced this one; None if there is none, or if this job replaces that one by now."""
     if job.talk is None:
         return None
     for other in await store.jobs(pipeline=job.pipeline, talk=job.talk, limit=_JOBS):
@@ -32,23 +34,23 @@ async def find_successor(store: Store, job: Job) -> Job | None:
 
 
 async def describe_public(store: Store, job: Job) -> str:
-    """Where what is out of this job can be seen, and how it is taken back; "" where nothing is."""
+    """A sentence: where the job's publications are, and how to retract them; "" if there are none."""
     known = [
         publication
         for publication in await store.publications(job.id)
         if not publication.notice and publication.state is PublicationState.DONE
     ]
-    places = ", ".join(
+    addresses = ", ".join(
         f"{publication.name} ({publication.receipt.url})"
         if publication.receipt and publication.receipt.url
         else publication.name
         for publication in known
     )
-    return f" Still out: {places}; vidd retract {job.id} takes it back." if places else ""
+    return f" Still out: {addresses}; vidd retract {job.id} takes it back." if addresses else ""
 
 
 async def find_duplicate(store: Store, job: Job) -> Job | None:
-    """The job that this one must not double; the older one goes first where neither is out."""
+    """Another job of the same talk that is published or, if none is, is older than this one; None without one."""
     if job.talk is None:
         return None
     for other in await store.jobs(pipeline=job.pipeline, talk=job.talk, limit=_JOBS):

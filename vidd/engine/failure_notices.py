@@ -1,7 +1,7 @@
-"""Sends failure notices: each one once per time that a job became refused or unsure, also across restarts.
+"""Sends failure notices: each one once for every time that a job became refused or unsure, also across restarts.
 
-Level-triggered: the stored state decides, not the event. The outcome that a notice told of is stored with its publication
-(`revision`), so vidd knows it after a crash; the next failure is the publication's next edition.
+Level-triggered: the stored state decides, not the event. The publication of a notice stores the failure that it is about
+(`revision`), so vidd knows it after a crash. The next failure is the publication's next edition.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from vidd.model.serialization import time_to_text
 from vidd.ports import Conflict, Plan
 
 _log = structlog.get_logger()
-_LOOK, _AGAIN = 3600.0, 5.0
-_OPEN = frozenset({PublicationState.PENDING, PublicationState.WAITING})
+_IDLE_PAUSE, _RETRY_PAUSE = 3600.0, 5.0
+_UNSENT = frozenset({PublicationState.PENDING, PublicationState.WAITING})
 
 
 class FailureNotices:
-    """Brings the notices of failed jobs out, while the daemon lives."""
+    """Sends the notices of failed jobs while the daemon runs."""
 
     def __init__(self, engine: EngineContext) -> None:
         self._engine = engine
@@ -40,10 +40,10 @@ class FailureNotices:
         self._next: datetime | None = None
 
     def note(self, event: Event) -> None:
-        """Remember a job that failed, and one whose notice a person wants sent again."""
+        """Remember a job that failed, or whose notice a person wants sent again."""
         if isinstance(event, JobMoved) and event.job.state in FAILED:
             self._remember(event.job.id)
-        elif isinstance(event, PublicationMoved) and event.publication.notice and event.publication.state in _OPEN:
+        elif isinstance(event, PublicationMoved) and event.publication.notice and event.publication.state in _UNSENT:
             self._remember(event.publication.job)
 
     def _remember(self, job_id: str) -> None:
@@ -51,33 +51,33 @@ class FailureNotices:
         self._wake.set()
 
     def outstanding(self, patience: float) -> bool:
-        """Whether something is told now, or within so many seconds."""
+        """Whether a notice goes out now or within `patience` seconds."""
         soon = self._next is not None and (self._next - self._engine.now()).total_seconds() <= patience
         return self._wake.is_set() or self._busy or soon
 
     async def run(self) -> None:
-        """Tell what an earlier life of the daemon did not, then whatever fails, for ever."""
-        known = False
+        """Send the notices that were due before the daemon started, then those of every job that fails; never returns."""
+        loaded = False
         while True:
             await sleep_or_event(self._engine.tools.clock.sleep(self._seconds()), self._wake)
             self._busy = True
             self._wake.clear()
             try:
-                if not known:
+                if not loaded:
                     self._jobs.update(job.id for job in await self._engine.store.jobs(states=sorted(FAILED)))
-                    known = True
+                    loaded = True
                 await self.send_pending()
             except RetryLater as fault:
-                _log.warning("failures not told", reason=fault.sentence)
-                self._next = self._after(_AGAIN)
+                _log.warning("failure notices delayed", reason=fault.sentence)
+                self._next = self._after(_RETRY_PAUSE)
             finally:
                 self._busy = False
 
     def _seconds(self) -> float:
-        return max(0.0, (self._next - self._engine.now()).total_seconds()) if self._next else _LOOK
+        return max(0.0, (self._next - self._engine.now()).total_seconds()) if self._next else _IDLE_PAUSE
 
     async def send_pending(self) -> None:
-        """Tell what is outstanding, as far as its time has come."""
+        """Send the outstanding notices whose time has come."""
         self._next = None
         for job_id in sorted(self._jobs):
             job = await self._engine.store.job(job_id)
@@ -88,24 +88,24 @@ class FailureNotices:
                 self._next = until
 
     async def _send(self, job: Job) -> datetime | None:
-        """When it must be looked at again; None where there is nothing more to tell of it."""
+        """Send or drop the notices of a job; returns when to try again, None if nothing is left to send."""
         if not failure_notices(job.settings):
             return None
         try:
             plan = self._engine.resolve(job.settings)
-            return await (self._tell(job, plan) if job.state in FAILED else self._drop(job, plan))
+            return await (self._send_to_all(job, plan) if job.state in FAILED else self._drop_unsent(job, plan))
         except Refused as refused:
-            _log.warning("failure not told", job=job.id, reason=refused.sentence)
+            _log.warning("failure notice not sent", job=job.id, reason=refused.sentence)
             return None
         except Conflict:
-            return self._after(_AGAIN)
+            return self._after(_RETRY_PAUSE)
         except RetryLater:
             raise
-        except Exception:  # noqa: BLE001 - a defect in telling must not end the daemon
-            _log.exception("telling fell", job=job.id)
+        except Exception:  # noqa: BLE001 - a defect in a notice must not end the daemon
+            _log.exception("failure notice crashed", job=job.id)
             return None
 
-    async def _tell(self, job: Job, plan: Plan) -> datetime | None:
+    async def _send_to_all(self, job: Job, plan: Plan) -> datetime | None:
         outcome = time_to_text(job.changed)
         store = self._engine.store
         known = {publication.name: publication for publication in await store.publications(job.id)}
@@ -133,19 +133,19 @@ class FailureNotices:
             plan.failures, notice=True, receipts=receipts
         )
         return min(
-            (publication.until or self._after(_AGAIN) for publication in sent if publication.state in _OPEN),
+            (publication.until or self._after(_RETRY_PAUSE) for publication in sent if publication.state in _UNSENT),
             default=None,
         )
 
-    async def _drop(self, job: Job, plan: Plan) -> None:
-        """The job went on before everybody was told: what has not gone out is of no use any more."""
+    async def _drop_unsent(self, job: Job, plan: Plan) -> None:
+        """Refuse the unsent notices of a job that went on meanwhile: they are out of date."""
         names = {planned.name for planned in plan.failures}
         for publication in await self._engine.store.publications(job.id):
-            if publication.name in names and publication.state in _OPEN:
-                why = "The job went on before this could be told."
+            if publication.name in names and publication.state in _UNSENT:
+                reason = "The job went on before this could be told."
                 await shield_to_end(
                     self._engine.move_publication(
-                        job, publication, state=PublicationState.REFUSED, reason=why, until=None
+                        job, publication, state=PublicationState.REFUSED, reason=reason, until=None
                     )
                 )
 

@@ -1,4 +1,4 @@
-"""From an arrival to a recorded job. The source may acknowledge once `admit` has returned, never before."""
+"""Records arrivals as jobs. A source may acknowledge an arrival once `admit` has returned, never before."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def _talk_of(arrival: Arrival) -> str | None:
     if arrival.facts.get("talk"):
         return str(arrival.facts["talk"])
     if "talk" in arrival.facts:
-        return None  # its source knows that it is no talk's
+        return None  # its source knows that it belongs to no talk
     try:
         return parse_recording_name(arrival.name).talk
     except Refused:
-        # The job itself is refused with this sentence later; its talk's row is to say that it failed.
+        # The job is refused with this sentence later. With the talk's id, the talk's row can show that it failed.
         fields = PurePosixPath(arrival.name).stem.split("_")
         return fields[-3] or None if len(fields) >= _FIELDS else None
 
@@ -37,7 +37,7 @@ def key_of(pipeline: str, arrival: Arrival) -> str:
 
 
 class Intake:
-    """Admits arrivals: row first, queue second. `pipelines` are their settings as JSON."""
+    """Admits arrivals: records the job first, then queues it. `pipelines` are the settings by name, as plain JSON types."""
 
     def __init__(
         self,
@@ -54,7 +54,10 @@ class Intake:
         self._observe = observe
 
     async def admit(self, source: str, pipeline: str | None, arrivals: Sequence[Arrival]) -> list[Job]:
-        """Record what is new, in one transaction; what is known already is left out of the answer."""
+        """Record the new arrivals in one transaction, and queue them; returns their jobs, without known ones.
+
+        Raises Refused if there is no such pipeline.
+        """
         jobs = [self._job(source, arrival.pipeline or pipeline, arrival) for arrival in arrivals]
         fresh: list[Job] = []
 
@@ -64,12 +67,12 @@ class Intake:
                 self._queue.put(job.id, job.priority)
                 self._observe(JobMoved(job, None))
 
-        # A source that is stopped in between would leave rows behind that nobody queues before the next start.
+        # If its source were stopped in between, vidd would queue the recorded jobs only after its next start.
         await shield_to_end(record())
         return fresh
 
     async def known(self, pipeline: str, arrival: Arrival) -> Job | None:
-        """The job that this arrival became when it was first seen."""
+        """The job of an arrival that was admitted before; None without one."""
         return await self._store.job_of_key(key_of(pipeline, arrival))
 
     def _job(self, source: str, pipeline: str | None, arrival: Arrival) -> Job:

@@ -1,4 +1,4 @@
-"""Runs one job as far as it can go now: look-up of its talk, steps, publishers, notices."""
+"""Runs one job as far as it can go now: looks up its talk, runs steps, publishers and notices."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from vidd.model.talk import Talk, parse_recording_name
 from vidd.ports import Conflict, Plan, PlannedPublisher
 
 _log = structlog.get_logger()
-_PROGRAMME_LOOK = 5.0
+_PROGRAMME_PAUSE = 5.0
 _OUTCOMES = FAILED | {State.PUBLISHED}
-_LEAVES_NOTHING = frozenset({State.PUBLISHED, State.CANCELLED, State.EXCLUDED})
+_LEAVES_NO_FILES = frozenset({State.PUBLISHED, State.CANCELLED, State.EXCLUDED})
 
 
 class JobRun:
-    """Owns one job while it runs. `cancel_wanted`: a person cancelled it, as opposed to a daemon that stops."""
+    """Owns one job while it runs. `cancel_wanted` means that a person cancelled it; otherwise the daemon stops."""
 
     def __init__(self, engine: EngineContext, job: Job) -> None:
         self._engine = engine
@@ -39,29 +39,29 @@ class JobRun:
         self.cancel_wanted = False
 
     async def run(self) -> Job:
-        """Go as far as possible. Returns the job as it then stands; never raises for the job's own faults."""
+        """Run the job as far as possible; returns it in its new state. Raises none of the job's own faults."""
         try:
-            await self._go()
+            await self._run()
         except Draining:
-            await self._give_back("The daemon was stopped; it goes on after the next start.")
+            await self._return_to_queue("The daemon was stopped; it goes on after the next start.")
         except Conflict as error:
-            _log.warning("job taken", job=self.job.id, reason=str(error))
+            _log.warning("job moved by another writer", job=self.job.id, reason=str(error))
         except RetryLater as fault:
             self._observe(fault)
-            await self._again(fault)
+            await self._retry_later(fault)
         except (Refused, OutcomeUnknown) as fault:
             self._observe(fault)
             await self._move(State.REFUSED, fault.sentence, fault=fault)
         except asyncio.CancelledError:
-            await asyncio.shield(self._interrupted())
+            await asyncio.shield(self._handle_cancellation())
             raise
-        except Exception as error:  # noqa: BLE001 - a defect must not lose the job's record
-            _log.exception("job fell", job=self.job.id)
+        except Exception as error:  # noqa: BLE001 - a defect must not lose the job
+            _log.exception("job crashed", job=self.job.id)
             await self._move(
                 State.REFUSED,
                 f"vidd fell over a defect ({type(error).__name__}: {error}); the log has the details. Retry it after an update.",
             )
-        if self.job.state in _LEAVES_NOTHING:
+        if self.job.state in _LEAVES_NO_FILES:
             await self._engine.workspace.remove(self.job.id)
         return self.job
 
@@ -81,12 +81,12 @@ class JobRun:
         await shield_to_end(self._save(state, reason, {"until": until, **fresh}))
 
     def _observe(self, fault: Fault) -> None:
-        """Count a fault of the job as a whole; a step's is counted where it is raised."""
+        """Announce a fault of the job as a whole; `step_run` announces a step's."""
         if fault.step is None:
             self._engine.observe_fault("job", fault)
 
     def _facts(self, fault: Fault | None) -> dict[str, Any]:
-        """The job's facts with what is known of this failure, in place of what was known of an earlier one."""
+        """The job's facts with this failure in place of an earlier one."""
         facts = {name: fact for name, fact in self.job.facts.items() if name != FAILURE}
         if fault is not None and fault.step is not None:
             log = self._engine.tools.log(self.job.id)
@@ -96,27 +96,27 @@ class JobRun:
     async def _save(self, state: State, reason: str | None, changes: Mapping[str, Any]) -> None:
         self.job = await self._engine.move(self.job, state, reason, wait_for_store=True, **changes)
 
-    async def _go(self) -> None:
+    async def _run(self) -> None:
         plan = self._engine.resolve(self.job.settings)
-        wish = await self._engine.store.get_flag(retraction_flag(self.job.id))
-        if wish is not None:
-            await self._take_back(plan, wish)
+        successor_id = await self._engine.store.get_flag(retraction_flag(self.job.id))
+        if successor_id is not None:
+            await self._retract(plan, successor_id)
             return
         talk = await self._look_up(plan)
-        if await self._kept_back(plan, talk):
+        if await self._may_not_publish(plan, talk):
             return
         if self.job.state is State.SEEN:
             await self._move(State.READY)
         await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
-        sent = await self._all_sent(plan)
-        anew = None if sent else await rework.restore_kept(self._engine, self.job, plan)
-        made = await run_steps(self._engine, self.job, plan, talk, sent=sent or only_publishes(self.job), anew=anew)
+        sent = await self._all_published(plan)
+        rerun = None if sent else await rework.restore_kept(self._engine, self.job, plan)
+        made = await run_steps(self._engine, self.job, plan, talk, sent=sent or only_publishes(self.job), rerun=rerun)
         self._engine.raise_if_draining()
         if not sent:
             await check_gate.check_outgoing(self._engine, self.job, plan, made)
-        # The row may have been excluded meanwhile; one that is gone for a moment is nobody's wish.
+        # A person may have excluded the row meanwhile. A row that is missing for a moment changes nothing.
         now = await self._engine.store.talk(plan.programme, talk.id) if plan.programme and talk else None
-        if await self._kept_back(plan, now):
+        if await self._may_not_publish(plan, now):
             return
         if not sent and (why := await self._why_held(plan, made)) is not None:
             await self._move(State.HELD, why)
@@ -124,10 +124,13 @@ class JobRun:
         await self._move(
             State.PUBLISHING, facts=None if sent else await rework.compare_with_previous(self._engine, self.job, made)
         )
-        await self._send(plan, talk, made)
+        await self._publish(plan, talk, made)
 
-    async def _kept_back(self, plan: Plan, talk: Talk | None) -> bool:
-        """Whether the programme or another job forbids that this talk goes out; what is out already stays out."""
+    async def _may_not_publish(self, plan: Plan, talk: Talk | None) -> bool:
+        """Whether the programme excludes the talk; if so, the job is `excluded` then. What is published stays published.
+
+        Raises Refused if another job of the talk forbids the publication.
+        """
         if talk is None:
             return False
         successor = await find_successor(self._engine.store, self.job)
@@ -152,46 +155,46 @@ class JobRun:
         return False
 
     async def _why_held(self, plan: Plan, made: StepResults) -> str | None:
-        """What a person must decide before it goes out: the review that the pipeline asks for, what the check found."""
+        """What a person must decide before publication: the pipeline's review, and findings of the check."""
         reviewed = not plan.review or await self._engine.store.get_flag(f"approved:{self.job.id}")
         review = None if reviewed else "A person must look at it and approve it."
         found = await check_gate.find_reasons_to_hold(self._engine, self.job, plan, made)
-        return " ".join(doubt for doubt in (review, found) if doubt) or None
+        return " ".join(reason for reason in (review, found) if reason) or None
 
-    async def _take_back(self, plan: Plan, wish: str) -> None:
-        """`wish` is the job that takes the place of this one, or "" where a person wants it back."""
-        why = f"The job {wish} took its place." if wish else "A person took it back."
+    async def _retract(self, plan: Plan, successor_id: str) -> None:
+        """Retract the job's publications. `successor_id` is the job that replaces this one, "" after a person's request."""
+        why = f"The job {successor_id} took its place." if successor_id else "A person took it back."
         await self._move(State.WORKING)
         await self._move(State.PUBLISHING, why)
         talk = (
             await self._engine.store.talk(plan.programme, self.job.talk) if plan.programme and self.job.talk else None
         )
-        follows = await self._engine.store.publications(wish) if wish else []
-        outcome = await retract(self._engine, self.job, plan, talk, but=follows)
-        if outcome.again is not None:
-            raise outcome.again
+        replacing = await self._engine.store.publications(successor_id) if successor_id else []
+        outcome = await retract(self._engine, self.job, plan, talk, replacing=replacing)
+        if outcome.retry is not None:
+            raise outcome.retry
         if outcome.failed:
             await self._engine.store.set_flag(retraction_flag(self.job.id), None)
-            raise Refused(" ".join([why, *outcome.failed, *outcome.done]))
-        told = [] if wish else await send_retraction_notices(self._engine, self.job, plan, talk)
-        if any(publication.state is PublicationState.PENDING for publication in told):
+            raise Refused(" ".join([why, *outcome.failed, *outcome.done]), code=outcome.code)
+        notices = [] if successor_id else await send_retraction_notices(self._engine, self.job, plan, talk)
+        if any(publication.state is PublicationState.PENDING for publication in notices):
             raise Draining
-        if any(_waits(publication) for publication in told):
-            await self._wait_for(told)
+        if any(_will_retry(publication) for publication in notices):
+            await self._wait_for(notices)
             return
         await self._engine.store.set_flag(retraction_flag(self.job.id), None)
-        untold = [
+        unsent = [
             f"Not told: {publication.name}: {publication.reason}"
-            for publication in told
+            for publication in notices
             if publication.state is not PublicationState.DONE
         ]
-        await self._move(State.CANCELLED, " ".join([why, *outcome.done, *untold]))
+        await self._move(State.CANCELLED, " ".join([why, *outcome.done, *unsent]))
 
     async def _look_up(self, plan: Plan) -> Talk | None:
         if plan.programme is None:
             return None
         talk_id = str(self.job.facts.get("talk") or parse_recording_name(self.job.name).talk)
-        # Before the talk: a reading that comes between the two must not be blamed for what the earlier one lacked.
+        # Before the talk, so that a reading between the two calls is not blamed for a row that the earlier one lacked.
         programme = await self._engine.store.programme(plan.programme)
         talk = await self._engine.store.talk(plan.programme, talk_id)
         if talk is None:
@@ -199,7 +202,7 @@ class JobRun:
                 self._engine.wake_source(plan.programme)
                 raise RetryLater(
                     f"vidd will look up the talk {talk_id} as soon as it has read the programme {plan.programme!r} again.",
-                    after=_PROGRAMME_LOOK,
+                    after=_PROGRAMME_PAUSE,
                     counts=False,
                     code=FaultCode.PENDING,
                 )
@@ -212,23 +215,23 @@ class JobRun:
             raise Refused(talk.fault)
         return talk
 
-    async def _all_sent(self, plan: Plan) -> bool:
+    async def _all_published(self, plan: Plan) -> bool:
         known = {
             publication.name: publication
             for publication in await self._engine.store.publications(self.job.id)
             if publication.state in RESTING
         }
         return bool(plan.publishers) and all(
-            publisher.name in known and not self._stale(known[publisher.name], publisher)
+            publisher.name in known and not self._has_old_files(known[publisher.name], publisher)
             for publisher in plan.publishers
         )
 
-    def _stale(self, publication: Publication, planned: PlannedPublisher) -> bool:
-        """Whether it is out with the files of an earlier edition, and could have those of the present one."""
-        newer = planned.replace_files is not None and not is_of_edition(publication.revision, edition_of(self.job))
-        return newer and publication.state is PublicationState.DONE
+    def _has_old_files(self, publication: Publication, planned: PlannedPublisher) -> bool:
+        """Whether it is published with the files of an earlier edition, and its publisher can replace them."""
+        outdated = planned.replace_files is not None and not is_of_edition(publication.revision, edition_of(self.job))
+        return outdated and publication.state is PublicationState.DONE
 
-    async def _send(self, plan: Plan, talk: Talk | None, made: StepResults) -> None:
+    async def _publish(self, plan: Plan, talk: Talk | None, made: StepResults) -> None:
         gone = await rework.find_removed_files(self._engine, self.job, made)
         publishing = Publishing(self._engine, self.job, talk, made, gone=gone)
         planned = sorted(plan.publishers, key=lambda publisher: publisher.runs_last)
@@ -241,7 +244,7 @@ class JobRun:
             )
             if any(publication.state is PublicationState.PENDING for publication in sent):
                 raise Draining
-            if self._stop(sent, planned[: len(sent)]):
+            if self._must_stop(sent, planned[: len(sent)]):
                 await self._stop_at(sent, planned[: len(sent)])
                 return
             receipts = {
@@ -251,38 +254,44 @@ class JobRun:
         notices = await publishing.run_all(plan.notices, notice=True, receipts=receipts)
         if any(notice.state is PublicationState.PENDING for notice in notices):
             raise Draining
-        if any(_waits(notice) for notice in notices):
+        if any(_will_retry(notice) for notice in notices):
             await self._wait_for(notices)
             return
         await rework.keep_results(self._engine, self.job, plan)
-        await self._move(State.PUBLISHED, _shortcomings(sent, notices, rework.cannot_replace(self.job, plan)))
+        await self._move(State.PUBLISHED, _shortcomings(sent, notices, rework.list_non_replacing(self.job, plan)))
 
-    def _stop(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
-        short = [
+    def _must_stop(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
+        incomplete = [
             publication
             for publication, plan in zip(sent, planned, strict=True)
-            if plan.required and self._short(publication, plan)
+            if plan.required and self._is_incomplete(publication, plan)
         ]
-        return bool(short) or any(_waits(publication) for publication in sent)
+        return bool(incomplete) or any(_will_retry(publication) for publication in sent)
 
-    def _short(self, publication: Publication, planned: PlannedPublisher) -> bool:
-        return publication.state is not PublicationState.DONE or self._stale(publication, planned)
+    def _is_incomplete(self, publication: Publication, planned: PlannedPublisher) -> bool:
+        return publication.state is not PublicationState.DONE or self._has_old_files(publication, planned)
 
     async def _stop_at(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> None:
-        if any(_waits(publication) for publication in sent):
+        if any(_will_retry(publication) for publication in sent):
             await self._wait_for(sent)
             return
         unsure = [publication for publication in sent if publication.state is PublicationState.UNSURE]
-        short = [publication for publication, plan in zip(sent, planned, strict=True) if self._short(publication, plan)]
-        reasons = " ".join(f"{publication.name}: {publication.reason}" for publication in short if publication.reason)
+        incomplete = [
+            publication
+            for publication, plan in zip(sent, planned, strict=True)
+            if self._is_incomplete(publication, plan)
+        ]
+        reasons = " ".join(
+            f"{publication.name}: {publication.reason}" for publication in incomplete if publication.reason
+        )
         await self._move(State.UNSURE if unsure else State.REFUSED, reasons)
 
     async def _wait_for(self, sent: list[Publication]) -> None:
-        waiting = [publication for publication in sent if _waits(publication)]
+        waiting = [publication for publication in sent if _will_retry(publication)]
         first = min(waiting, key=lambda publication: publication.until or self._engine.now())
         await self._move(State.WAITING, f"{first.name}: {first.reason}", until=first.until)
 
-    async def _again(self, fault: RetryLater) -> None:
+    async def _retry_later(self, fault: RetryLater) -> None:
         tried = self.job.tried or self._engine.now()
         attempt = self.job.attempt + 1 if fault.counts else self.job.attempt
         if fault.counts:
@@ -296,32 +305,34 @@ class JobRun:
         changes = {"until": until, "attempt": attempt, "tried": tried, "facts": self._facts(fault)}
         await shield_to_end(self._save(State.WAITING, fault.sentence, changes))
 
-    async def _give_back(self, reason: str) -> None:
+    async def _return_to_queue(self, reason: str) -> None:
         if self.job.state in {State.WORKING, State.PUBLISHING}:
             await self._move(State.READY, reason)
 
-    async def _interrupted(self) -> None:
+    async def _handle_cancellation(self) -> None:
         if self.cancel_wanted:
             out = await describe_public(self._engine.store, self.job)
             await self._move(State.CANCELLED, f"A person cancelled it while it ran.{out}")
             await self._engine.workspace.remove(self.job.id)
         else:
-            await self._give_back("The daemon was stopped; it goes on after the next start.")
+            await self._return_to_queue("The daemon was stopped; it goes on after the next start.")
 
 
-def _waits(publication: Publication) -> bool:
-    """Whether it is tried again later; what is done waits with a change of it."""
+def _will_retry(publication: Publication) -> bool:
+    """Whether vidd tries it, or a change of it, again later."""
     return publication.until is not None and publication.state in {PublicationState.WAITING, PublicationState.DONE}
 
 
-def _shortcomings(sent: Sequence[Publication], notices: Sequence[Publication], left_out: Sequence[str]) -> str | None:
-    untold = [f"{notice.name}: {notice.reason}" for notice in notices if notice.state is not PublicationState.DONE]
+def _shortcomings(
+    sent: Sequence[Publication], notices: Sequence[Publication], not_replaced: Sequence[str]
+) -> str | None:
+    unsent = [f"{notice.name}: {notice.reason}" for notice in notices if notice.state is not PublicationState.DONE]
     unchanged = [
         f"{publication.name}: {publication.reason}"
         for publication in sent
         if publication.state is PublicationState.DONE and publication.reason
     ]
-    unchanged += [f"{name}: it cannot replace what is out." for name in left_out]
-    parts = (("not told", untold), ("not changed", unchanged))
-    words = [f"{what}: {' '.join(sentences)}" for what, sentences in parts if sentences]
-    return f"Published, but {'; '.join(words)}" if words else None
+    unchanged += [f"{name}: it cannot replace what is out." for name in not_replaced]
+    parts = (("not told", unsent), ("not changed", unchanged))
+    parts_in_words = [f"{what}: {' '.join(sentences)}" for what, sentences in parts if sentences]
+    return f"Published, but {'; '.join(parts_in_words)}" if parts_in_words else None

@@ -1,4 +1,4 @@
-"""Keeps the results of published jobs for a time: a rework starts from them, is compared with them, and is undone by them.
+"""Keeps the results of published jobs for a time, so that a rework can start from them, be compared, and be undone.
 
 Each edition of a job's results has a directory `<job>/<edition>` with the job's files and a record of the steps and
 settings that made them. The directory is renamed into place last, so it is complete or missing.
@@ -22,12 +22,12 @@ from vidd.model.media import Artifact, StepRecord
 from vidd.model.serialization import outcome_from_json, outcome_to_json, time_from_text, time_to_text
 
 _RECORD, _FILES = "record.json", "files"
-_NAMED = 50
+_MAX_NAMES = 50
 
 
 @dataclass(frozen=True)
 class Edition:
-    """What is kept of one edition. `directory` holds the files as the job had them."""
+    """The kept results of one edition. `directory` holds the files as the job had them; `until` is when they may go."""
 
     number: int
     directory: Path
@@ -37,12 +37,12 @@ class Edition:
 
     @property
     def artifacts(self) -> dict[str, Artifact]:
-        """By role, a later step's in place of an earlier one's."""
+        """The artifacts by role; of two steps that made a role, the later one's."""
         return {artifact.role: artifact for record in self.steps for artifact in record.outcome.artifacts}
 
 
 class KeptResults:
-    """The kept editions below `root`. All of it blocks; the engine calls it in threads."""
+    """The kept editions, in the directory `root`. Every method blocks; the engine calls them in threads."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -58,7 +58,10 @@ class KeptResults:
         steps: Sequence[StepRecord],
         without: Iterable[str],
     ) -> None:
-        """Take a job's directory over, but for these places in it. What is kept already stays as it is."""
+        """Move a job's directory `source` here, except for the paths `without`. An edition that is kept already stays.
+
+        Raises RetryLater if the disk is full.
+        """
         final = self.root / job_id / str(number)
         if final.exists() or not source.is_dir():
             return
@@ -81,18 +84,18 @@ class KeptResults:
                 ],
             }
             (part / _RECORD).write_text(json.dumps(record))
-            for place in without:
-                _remove(source / place)
+            for path in without:
+                _remove(source / path)
             source.rename(part / _FILES)
             part.rename(final)
 
     def editions(self, job_id: str) -> list[Edition]:
-        """What is kept of a job, the oldest first."""
+        """The kept editions of a job, the oldest first."""
         found = [path for path in (self.root / job_id).glob("[0-9]*") if path.is_dir()]
         return [self._read(job_id, path) for path in sorted(found, key=lambda path: int(path.name))]
 
     def edition(self, job_id: str, number: int) -> Edition | None:
-        """One of them."""
+        """The kept edition of a job with this number; None without one."""
         path = self.root / job_id / str(number)
         return self._read(job_id, path) if path.is_dir() else None
 
@@ -112,7 +115,10 @@ class KeptResults:
         return Edition(int(path.name), path / _FILES, time_from_text(record["until"]), record["settings"], steps)
 
     def restore(self, edition: Edition, target: Path) -> None:
-        """Put copies of the kept files into a job's directory, each top-level name whole in place of what is there."""
+        """Copy the kept files into the job's directory `target`; replaces every top-level entry of the same name.
+
+        Raises RetryLater if the disk is full.
+        """
         with retry_if_full():
             for path in edition.directory.iterdir():
                 _remove(target / path.name)
@@ -122,21 +128,24 @@ class KeptResults:
                     _copy(path, target / path.name)
 
     def record_published(self, job_id: str, number: int, trees: Mapping[str, Collection[str]]) -> None:
-        """Keep which files this edition is about to put out: should it fail, the next one must know."""
+        """Record the files of trees (paths by role) that this edition is about to publish.
+
+        If the edition fails, the next one must know them.
+        """
         (self.root / job_id / f"{number}.json").write_text(json.dumps({role: sorted(trees[role]) for role in trees}))
 
     def published_since(self, job_id: str, number: int) -> dict[str, set[str]]:
-        """By role, the places of files of trees that this edition put out, or one after it may have."""
+        """The files of trees (paths by role) that this edition published, or that a later one may have published."""
         edition = self.edition(job_id, number)
         found = tree_files(edition.directory, edition.artifacts) if edition is not None else {}
         for path in (self.root / job_id).glob("*.json"):
             if int(path.stem) > number:
-                for role, places in json.loads(path.read_text()).items():
-                    found.setdefault(role, set()).update(places)
+                for role, paths in json.loads(path.read_text()).items():
+                    found.setdefault(role, set()).update(paths)
         return found
 
     def sweep(self, now: datetime, alive: Collection[str]) -> None:
-        """Remove what was kept long enough, but nothing of jobs that are under way."""
+        """Remove the editions whose time has passed, except of the jobs in `alive`."""
         for job in self.root.iterdir() if self.root.is_dir() else ():
             if job.name in alive:
                 continue
@@ -148,9 +157,9 @@ class KeptResults:
 
 
 def compare_results(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict[str, Any]:
-    """How many files of the results were added, changed, removed, or are the same, byte for byte; and which.
+    """Compare two editions byte for byte: the numbers of added, changed, removed and unchanged files, and their paths.
 
-    The source is no result.
+    The source does not count as a result. At most 50 paths of each sort are listed.
     """
     before = _files(old.directory, old.artifacts)
     after = _files(directory, made)
@@ -163,11 +172,11 @@ def compare_results(old: Edition, directory: Path, made: Mapping[str, Artifact])
     }
     counts = {what: len(found) for what, found in names.items()}
     same = len(after) - counts["added"] - counts["changed"]
-    return {**counts, "unchanged": same, "files": {what: found[:_NAMED] for what, found in names.items()}}
+    return {**counts, "unchanged": same, "files": {what: found[:_MAX_NAMES] for what, found in names.items()}}
 
 
 def tree_files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, set[str]]:
-    """By role, the places of the files of each tree that is there."""
+    """The files of each tree that exists in `directory`: paths below the tree, by role."""
     trees = {role: directory / artifact.path for role, artifact in artifacts.items() if artifact.tree is not None}
     return {role: {leaf.path for leaf in list_files(path)} for role, path in trees.items() if path.is_dir()}
 
@@ -191,7 +200,7 @@ def _remove(path: Path) -> None:
 
 
 def _copy(source: str | Path, target: str | Path) -> None:
-    """A file of its own, its blocks shared where the file system can do that (copy_file_range(2))."""
+    """Copy a file; it shares the blocks if the file system can do that (copy_file_range(2))."""
     if os.path.islink(source):  # noqa: PTH114 - shutil hands over texts
         shutil.copy2(source, target, follow_symlinks=False)
         return

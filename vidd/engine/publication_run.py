@@ -1,6 +1,6 @@
 """Publishes one job: its publishers run concurrently, each with its own state, retries and receipt.
 
-A publisher that has started once is asked by `reconcile` whether that attempt arrived before anything is sent again. A
+Before vidd sends anything again, it asks a publisher that started once (`reconcile`) whether the earlier attempt arrived. A
 publication with a receipt is amended if the talk's text has changed since.
 """
 
@@ -30,9 +30,10 @@ RESTING = frozenset(
 
 
 class Publishing:
-    """The publishers, or the notices, of one job on its way out.
+    """Runs the publishers or the notices of one job.
 
-    `revision` stands for what is published; the talk's words where it is not given.
+    `revision` is the revision of what is published, by default that of the talk's text and the edition of the files.
+    `gone` and `event` are as in `PublishContext`.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Publishing:
     async def run_all(
         self, planned: Sequence[PlannedPublisher], *, notice: bool, receipts: Mapping[str, Receipt]
     ) -> list[Publication]:
-        """Run all of them concurrently; returns the publications as they are saved then."""
+        """Run these publishers concurrently; returns their publications, in the same order."""
         if not planned:
             return []
         known = {publication.name: publication for publication in await self._engine.store.publications(self._job.id)}
@@ -82,18 +83,18 @@ class Publishing:
         return [task.result() for task in tasks]
 
     async def check_gates(self, planned: Sequence[PlannedPublisher]) -> None:
-        """Call `allow` of the publishers that have it; raises what the first one raises."""
-        asked = [(plan, plan.allow) for plan in planned if plan.allow is not None]
+        """Call `allow` of the publishers that have it, one after the other. Raises what `allow` raises."""
+        gated = [(plan, plan.allow) for plan in planned if plan.allow is not None]
         known = (
             {publication.name: publication for publication in await self._engine.store.publications(self._job.id)}
-            if asked
+            if gated
             else {}
         )
 
-        async def nothing(_token: Mapping[str, Any]) -> None:
-            """Nothing goes out."""
+        async def ignore(_token: Mapping[str, Any]) -> None:
+            """`allow` sends nothing, so there is no token to save."""
 
-        for plan, allow in asked:
+        for plan, allow in gated:
             publication = known.get(plan.name) or Publication(
                 self._job.id, plan.name, plan.kind, changed=self._engine.now()
             )
@@ -101,8 +102,8 @@ class Publishing:
                 PublishContext(
                     publication=publication,
                     progress=lambda *_: None,
-                    checkpoint=nothing,
-                    sent=nothing,
+                    checkpoint=ignore,
+                    sent=ignore,
                     **self._context_fields({}),
                 )
             )
@@ -127,7 +128,7 @@ class Publishing:
 
 
 class _PublicationRun:
-    """One publication, from where it stands to a receipt or a fate."""
+    """Runs one publication, from its saved state to a receipt or a fault."""
 
     def __init__(
         self,
@@ -151,7 +152,7 @@ class _PublicationRun:
         self.name = plan.name
 
     async def run(self) -> Publication:
-        """Send it unless it rests or its time has not come."""
+        """Publish or amend, unless the publication rests or its time has not come; returns the saved publication."""
         if self._known is None:
             self._publication = Publication(
                 self._job.id, self.name, self._plan.kind, changed=self._engine.now(), notice=self._notice
@@ -173,9 +174,9 @@ class _PublicationRun:
 
     @property
     def _is_of_earlier_edition(self) -> bool:
-        """Whether it is a notice of results that have been made anew since."""
-        told = self._publication.state in RESTING or self._publication.state is PublicationState.WAITING
-        return self._notice and self._plan.on == "published" and told and not self._is_of_edition
+        """Whether it is a notice about an earlier edition of the results."""
+        was_sent = self._publication.state in RESTING or self._publication.state is PublicationState.WAITING
+        return self._notice and self._plan.on == "published" and was_sent and not self._is_of_edition
 
     @property
     def _is_of_edition(self) -> bool:
@@ -187,22 +188,22 @@ class _PublicationRun:
 
     @property
     def _text_is_outdated(self) -> bool:
-        """Whether it is out with other words than those of now."""
-        other = self._revision is not None and self._publication.revision != self._revision
-        return other and self._plan.amend is not None
+        """Whether it is published with another text than the present one."""
+        outdated = self._revision is not None and self._publication.revision != self._revision
+        return outdated and self._plan.amend is not None
 
     @property
     def _files_are_outdated(self) -> bool:
-        """Whether it is out with the files of an earlier edition."""
+        """Whether it is published with the files of an earlier edition."""
         return self._plan.replace_files is not None and not self._is_of_edition
 
     async def _amend(self) -> None:
-        """Bring what is published up to its files and the talk's words; whatever comes of it, the receipt stays."""
+        """Update what is published to the present files and text. The receipt stays if that fails."""
         try:
-            receipt = await self._bring_up_to_date()
+            receipt = await self._update()
         except (RetryLater, OutcomeUnknown) as fault:
             self._engine.observe_fault(self.name, fault)
-            # An unanswered change does no harm when it is made again.
+            # vidd can repeat a change that got no answer.
             await self._retry_change(
                 fault if isinstance(fault, RetryLater) else RetryLater(fault.sentence, code=fault.code)
             )
@@ -210,34 +211,36 @@ class _PublicationRun:
             self._engine.observe_fault(self.name, fault)
             await self._give_up_change(fault.sentence)
         except Exception as error:  # noqa: BLE001 - as in _attempt
-            _log.exception("publisher fell", job=self._job.id, to=self.name)
+            _log.exception("publisher crashed", job=self._job.id, to=self.name)
             await self._give_up_change(f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}).")
         else:
             await self._move(receipt=receipt, reason=None, until=None, attempt=0, tried=None, revision=self._revision)
 
-    async def _bring_up_to_date(self) -> Receipt | None:
-        receipt, says_else = self._publication.receipt, self._text_is_outdated
+    async def _update(self) -> Receipt | None:
+        receipt, text_changed = self._publication.receipt, self._text_is_outdated
         if self._files_are_outdated and self._plan.replace_files is not None:
             receipt = await self._plan.replace_files(self._make_context())
-        if says_else and self._plan.amend is not None:
+        if text_changed and self._plan.amend is not None:
             receipt = await self._plan.amend(self._make_context())
         return receipt
 
     async def _retry_change(self, fault: RetryLater) -> None:
         now, first = self._engine.now(), self._publication.until is None
-        made = 1 if first else self._publication.attempt + fault.counts
+        attempt = 1 if first else self._publication.attempt + fault.counts
         since = now if first or not fault.counts else self._publication.tried or now
-        until = self._engine.next_try(made if fault.counts else 0, since, fault.after)
+        until = self._engine.next_try(attempt if fault.counts else 0, since, fault.after)
         if until is None:
             await self._give_up_change(f"Given up: {fault.sentence}")
             return
         self._engine.observe(Retried(self._plan.kind, fault.sentence))
-        await self._move(reason=fault.sentence, until=until, attempt=made, tried=since)
+        await self._move(reason=fault.sentence, until=until, attempt=attempt, tried=since)
 
-    async def _give_up_change(self, why: str) -> None:
-        """It stays as it is: words that are a little old do no harm, but old files are not those that were wanted."""
+    async def _give_up_change(self, reason: str) -> None:
+        """Leave it as it is. Its text counts as up to date then, which does no harm; its files do not."""
         await self._move(
-            reason=why, until=None, revision=self._publication.revision if self._files_are_outdated else self._revision
+            reason=reason,
+            until=None,
+            revision=self._publication.revision if self._files_are_outdated else self._revision,
         )
 
     async def _attempt(self) -> None:
@@ -253,7 +256,7 @@ class _PublicationRun:
             self._engine.observe_fault(self.name, fault)
             await self._move(state=PublicationState.UNSURE, reason=fault.sentence, until=None)
         except Exception as error:  # noqa: BLE001 - a defect here must not end the other publishers of the job
-            _log.exception("publisher fell", job=self._job.id, to=self.name)
+            _log.exception("publisher crashed", job=self._job.id, to=self.name)
             sentence = (
                 f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}); the log has the details."
             )
@@ -272,7 +275,7 @@ class _PublicationRun:
         try:
             return await self._plan.publish(self._make_context())
         except OutcomeUnknown as unknown:
-            _log.warning("reply lost", job=self._job.id, to=self.name, reason=unknown.sentence)
+            _log.warning("no answer from publisher", job=self._job.id, to=self.name, reason=unknown.sentence)
             found = await self._plan.reconcile(self._make_context())
             if found is None:
                 raise RetryLater(
@@ -284,7 +287,7 @@ class _PublicationRun:
         tried = self._publication.tried or self._engine.now()
         if self._publication.state in {PublicationState.STARTED, PublicationState.SENT}:
             await self._move(state=PublicationState.PENDING)
-        # Which edition a notice tells of is known from the first byte, so that it is not taken for an earlier one's.
+        # A notice gets its revision before the first byte goes out, so vidd never takes it for an earlier edition's.
         revision = self._revision if self._notice else self._publication.revision
         await self._move(
             state=PublicationState.STARTED,
@@ -298,7 +301,7 @@ class _PublicationRun:
     async def _retry_later(self, fault: RetryLater) -> None:
         now = self._engine.now()
         begun = self._publication.state in {PublicationState.STARTED, PublicationState.SENT}
-        # An attempt that did not get further than asking counts as well; one that was nobody's failure does not.
+        # An attempt that failed in `reconcile` counts as well. One whose fault does not count is taken back.
         made = self._publication.attempt + (not begun) if fault.counts else self._publication.attempt - begun
         attempt, since = (made, self._publication.tried or now) if fault.counts else (0, now)
         until = self._engine.next_try(attempt, since, fault.after)

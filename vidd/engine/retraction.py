@@ -1,7 +1,7 @@
-"""Retracts a job's publications, because a person asked for it or because another job replaces them.
+"""Retracts a job's publications, because a person asked for it or because another job replaces this one.
 
-After a person's request, every notice that told of the publication sends a retraction notice. If another job replaces
-this one, that job's notices are enough.
+After a person's request, vidd sends a retraction notice to those who got a notice of the publication. If another job
+replaces this one, that job's notices are enough.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from vidd.aio.shield import shield_to_end
 from vidd.engine.context import EngineContext
 from vidd.engine.publication_run import Publishing
 from vidd.engine.step_run import StepResults
-from vidd.errors import OutcomeUnknown, Refused, RetryLater
+from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
 from vidd.model.job import Job
 from vidd.model.publication import Publication, PublicationState
 from vidd.model.talk import Talk
 from vidd.ports import Plan, PlannedPublisher, PublishContext
 
 _log = structlog.get_logger()
-_TOLD = " (retracted)"
+_SUFFIX = " (retracted)"
 
 
 def retraction_flag(job_id: str) -> str:
-    """The flag that says that a job is to be taken back; its word is the job that takes its place, or "" for none."""
+    """The name of the flag that asks for a job's retraction; its value is the id of the job that replaces it, or ""."""
     return f"retract:{job_id}"
 
 
 def retraction_notice_name(notice: str) -> str:
-    """The name of the notice that tells those who were told by this one."""
-    return f"{notice}{_TOLD}"
+    """The name of the retraction notice that belongs to a notice."""
+    return f"{notice}{_SUFFIX}"
 
 
 def is_retraction_notice(publication: Publication) -> bool:
-    """Whether it is a notice that tells of a retraction."""
-    return publication.notice and publication.name.endswith(_TOLD)
+    """Whether the publication is a retraction notice."""
+    return publication.notice and publication.name.endswith(_SUFFIX)
 
 
 async def send_retraction_notices(engine: EngineContext, job: Job, plan: Plan, talk: Talk | None) -> list[Publication]:
-    """Tell that it was taken back, exactly once as any notice, to those who were told that it is out."""
+    """Send the retraction notices that belong to the notices of this job; returns their publications."""
     known = {publication.name: publication for publication in await engine.store.publications(job.id)}
-    # One that was begun may have arrived.
-    meant = [
+    # A notice that was begun may have arrived.
+    notices = [
         notice
         for notice in plan.notices
         if notice.tells_retraction and notice.name in known and known[notice.name].begun
     ]
-    told = [replace(notice, name=retraction_notice_name(notice.name), amend=None) for notice in meant]
+    planned = [replace(notice, name=retraction_notice_name(notice.name), amend=None) for notice in notices]
     receipts = {
         publication.name: publication.receipt
         for publication in known.values()
@@ -60,23 +60,30 @@ async def send_retraction_notices(engine: EngineContext, job: Job, plan: Plan, t
     for record in await engine.store.steps(job.id):
         made.facts.update(record.outcome.facts)
     publishing = Publishing(engine, job, talk, made, event="retracted")
-    return await publishing.run_all(told, notice=True, receipts=receipts)
+    return await publishing.run_all(planned, notice=True, receipts=receipts)
 
 
 @dataclass
 class RetractionOutcome:
-    """What came of it, in sentences; `again` is the wait that somebody asked for."""
+    """What was retracted and what failed, in sentences; `retry` is the fault of a publisher that asks for a retry.
+
+    `code` is the code of the last failure.
+    """
 
     done: list[str]
     failed: list[str]
-    again: RetryLater | None = None
+    retry: RetryLater | None = None
+    code: FaultCode = FaultCode.REJECTED
 
 
 async def retract(
-    engine: EngineContext, job: Job, plan: Plan, talk: Talk | None, *, but: Sequence[Publication]
+    engine: EngineContext, job: Job, plan: Plan, talk: Talk | None, *, replacing: Sequence[Publication]
 ) -> RetractionOutcome:
-    """Take back every publication that has a receipt; one whose address `but` has too was replaced in its place."""
-    stays = {publication.receipt.url for publication in but if publication.receipt is not None}
+    """Retract every publication of a job that has a receipt.
+
+    A publication at the same address as one of `replacing` was replaced there; vidd marks it and retracts nothing.
+    """
+    replaced = {publication.receipt.url for publication in replacing if publication.receipt is not None}
     outcome = RetractionOutcome([], [])
     planned = {publisher.name: publisher for publisher in plan.publishers}
     for publication in await engine.store.publications(job.id):
@@ -89,14 +96,17 @@ async def retract(
             continue
         if publication.state is not PublicationState.DONE:
             outcome.failed.append(f"{publication.name} is {publication.state}: resolve it first.")
-        elif publication.receipt is not None and publication.receipt.url in stays:
-            await _settle(engine, job, publication, "It was replaced in its place.")
+            outcome.code = FaultCode.CONFLICT
+        elif publication.receipt is not None and publication.receipt.url in replaced:
+            await _mark_retracted(engine, job, publication, "It was replaced in its place.")
         else:
-            await _one(engine, planned.get(publication.name), _context(engine, job, publication, talk), outcome)
+            await _retract_publication(
+                engine, planned.get(publication.name), _context(engine, job, publication, talk), outcome
+            )
     return outcome
 
 
-async def _one(
+async def _retract_publication(
     engine: EngineContext, plan: PlannedPublisher | None, context: PublishContext, outcome: RetractionOutcome
 ) -> None:
     job, publication = context.job, context.publication
@@ -108,26 +118,27 @@ async def _one(
         async with engine.slots.hold(plan.pool, job.priority):
             sentence = await plan.retract(context)
     except RetryLater as fault:
-        outcome.again = fault
+        outcome.retry = fault
     except OutcomeUnknown as fault:
-        outcome.again = RetryLater(fault.sentence, code=fault.code)
+        outcome.retry = RetryLater(fault.sentence, code=fault.code)
     except Refused as fault:
         outcome.failed.append(f"{publication.name}: {fault.sentence}")
+        outcome.code = fault.code
     else:
-        _log.info("taken back", job=job.id, what=publication.name, outcome=sentence)
+        _log.info("publication retracted", job=job.id, what=publication.name, outcome=sentence)
         outcome.done.append(sentence)
-        await _settle(engine, job, publication, sentence)
+        await _mark_retracted(engine, job, publication, sentence)
 
 
-async def _settle(engine: EngineContext, job: Job, publication: Publication, sentence: str) -> None:
+async def _mark_retracted(engine: EngineContext, job: Job, publication: Publication, sentence: str) -> None:
     await shield_to_end(
         engine.move_publication(job, publication, state=PublicationState.RETRACTED, reason=sentence, until=None)
     )
 
 
 def _context(engine: EngineContext, job: Job, publication: Publication, talk: Talk | None) -> PublishContext:
-    async def keep(_token: Mapping[str, Any]) -> None:
-        """Nothing has to be resumed: taking back can be repeated."""
+    async def ignore(_token: Mapping[str, Any]) -> None:
+        """A retraction needs no token, because vidd can repeat it."""
 
     return PublishContext(
         job=job,
@@ -139,6 +150,6 @@ def _context(engine: EngineContext, job: Job, publication: Publication, talk: Ta
         publication=publication,
         receipts={},
         progress=lambda *_: None,
-        checkpoint=keep,
-        sent=keep,
+        checkpoint=ignore,
+        sent=ignore,
     )

@@ -1,4 +1,4 @@
-"""What a rework adds to a job's run: what it begins with, what it is compared with, and what is kept of the result."""
+"""What a rework adds to a job's run: restores kept results, compares the new ones with them, and keeps those."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ _FETCH = "fetch"
 
 
 def kept_results_of(engine: EngineContext) -> KeptResults:
-    """The results that are kept, beside the jobs' directories."""
+    """The store of kept results, in the state directory beside the jobs' directories."""
     return KeptResults(engine.workspace.root.parent / "kept")
 
 
 async def restore_kept(engine: EngineContext, job: Job, plan: Plan) -> str | None:
-    """Put the kept results into the job's directory, unless steps of this rework were recorded already.
+    """Copy the kept results into the job's directory, unless steps of this rework were recorded already.
 
-    An attempt that died or failed in between begins once more from what was kept, whatever it left. Returns the step that
-    must run then, whatever is recorded of it: what lies there is not what it made.
+    An attempt that ended before the rework's first step was recorded starts again from the kept results. Returns the step that must run even if
+    an outcome of it is recorded, because the restored files are not from that outcome; None if there is no such step.
+    Raises Refused if the rework only publishes kept results and they are gone.
     """
     number = base_edition(job)
-    if number is None or await _under_way(engine, job, plan):
+    if number is None or await _has_begun(engine, job, plan):
         return None
     edition = await asyncio.to_thread(kept_results_of(engine).edition, job.id, number)
     if edition is None:
@@ -47,9 +48,9 @@ async def restore_kept(engine: EngineContext, job: Job, plan: Plan) -> str | Non
     return first
 
 
-async def _under_way(engine: EngineContext, job: Job, plan: Plan) -> bool:
+async def _has_begun(engine: EngineContext, job: Job, plan: Plan) -> bool:
     if not any(engine.workspace.directory(job.id).iterdir()):
-        return False  # what an earlier attempt made has been swept away
+        return False  # vidd has removed the files of an earlier attempt
     first = rework_of(job).get("step")
     records = {record.name: record for record in await engine.store.steps(job.id)}
     planned = next((step for step in plan.steps if step.name == first), None)
@@ -57,7 +58,7 @@ async def _under_way(engine: EngineContext, job: Job, plan: Plan) -> bool:
 
 
 async def compare_with_previous(engine: EngineContext, job: Job, made: StepResults) -> Mapping[str, Any] | None:
-    """The job's facts with what its rework changed; None where there is nothing to compare, or it was done before."""
+    """The job's facts with the comparison; None if there is nothing to compare, or it was compared before."""
     number, rework = previous_edition(job), rework_of(job)
     if number is None or "compared" in rework:
         return None
@@ -71,23 +72,23 @@ async def compare_with_previous(engine: EngineContext, job: Job, made: StepResul
 
 
 async def find_removed_files(engine: EngineContext, job: Job, made: StepResults) -> Mapping[str, Sequence[str]]:
-    """Of each tree, the places of files that the edition before, or one that failed since, had and this one has not."""
+    """By role of a tree, the paths of files that an earlier edition may have published and this one does not have."""
     number = previous_edition(job)
     if number is None:
         return {}
     now = await asyncio.to_thread(tree_files, engine.workspace.directory(job.id), dict(made.artifacts))
     known = await asyncio.to_thread(kept_results_of(engine).published_since, job.id, number)
-    # Where all of it is out already, the files are kept and no longer here.
-    return {role: sorted(known.get(role, set()) - places) for role, places in now.items()}
+    # Once everything is published, the trees are among the kept results and not in the job's directory.
+    return {role: sorted(known.get(role, set()) - paths) for role, paths in now.items()}
 
 
 async def keep_results(engine: EngineContext, job: Job, plan: Plan) -> None:
-    """Put the results aside for as long as the pipeline says. What was fetched can be fetched again and is left out."""
+    """Keep the results for the time that the pipeline says, without fetched files, which vidd can fetch again."""
     if plan.keep is None:
         return
     steps = await engine.store.steps(job.id)
     fetched = [artifact.path for step in steps if step.kind == _FETCH for artifact in step.outcome.artifacts]
-    wanted = "source" in set(_texts([row["options"] for row in job.settings.get("publish", ())]))
+    publishes_source = "source" in set(_texts([row["options"] for row in job.settings.get("publish", ())]))
     await asyncio.to_thread(
         kept_results_of(engine).keep,
         job.id,
@@ -96,15 +97,15 @@ async def keep_results(engine: EngineContext, job: Job, plan: Plan) -> None:
         until=engine.now() + timedelta(seconds=plan.keep),
         settings=job.settings,
         steps=steps,
-        without=() if wanted else fetched,
+        without=() if publishes_source else fetched,
     )
 
 
-def cannot_replace(job: Job, plan: Plan) -> list[str]:
-    """The publishers that cannot bring what is out up to the files of a rework that changed some."""
+def list_non_replacing(job: Job, plan: Plan) -> list[str]:
+    """The names of publishers that cannot replace their published files, although the rework changed some."""
     changes = rework_of(job).get("compared", {})
-    some = any(changes.get(what, 1) for what in ("added", "changed", "removed")) and edition_of(job) > 1
-    return [publisher.name for publisher in plan.publishers if some and publisher.replace_files is None]
+    changed = any(changes.get(what, 1) for what in ("added", "changed", "removed")) and edition_of(job) > 1
+    return [publisher.name for publisher in plan.publishers if changed and publisher.replace_files is None]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Keeps the programme's rows in step with the jobs: level-triggered, so a lost write is made good at the next."""
+"""Writes the status of jobs into the programme's rows; level-triggered, so the next write makes up for a lost one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from vidd.ports import Follow
 _JOBS = 20
 
 
-def _foremost(known: Sequence[TalkStatus]) -> list[TalkStatus]:
-    """The newest job speaks for its talk, but a talk that is out stays published whatever comes after it."""
+def _select_status(known: Sequence[TalkStatus]) -> list[TalkStatus]:
+    """The status of a talk (none or one): that of its newest job, but a published talk stays published."""
     published = [talk_status for talk_status in known if talk_status.status is Status.PUBLISHED]
     return [*published, *known][:1]
 
 
 class RowSync:
-    """One notice of one pipeline that mirrors states."""
+    """Mirrors the states of a pipeline's jobs by the `follow` function of a notice."""
 
     def __init__(self, engine: EngineContext, pipeline: str, follow: Follow) -> None:
         self._engine = engine
@@ -32,7 +32,7 @@ class RowSync:
         self._wake = asyncio.Event()
 
     def note(self, event: Event) -> None:
-        """Remember the talk whose row may have to change."""
+        """Remember the talk of a job that moved: its row may have to change."""
         if isinstance(event, JobMoved) and event.job.pipeline == self._pipeline and event.job.talk:
             self._talks.add(event.job.talk)
             self._wake.set()
@@ -40,11 +40,11 @@ class RowSync:
             self._wake.set()
 
     def programme_read(self) -> None:
-        """New rows may have to say that nothing was uploaded for them."""
+        """Write after a reading of the programme: new rows may need the status `not uploaded`."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Write all rows once, then every change, for ever."""
+        """Write all rows once, then every change; never returns."""
         jobs = await self._engine.store.jobs(pipeline=self._pipeline)
         self._talks.update(job.talk for job in jobs if job.talk)
         self._wake.set()
@@ -53,12 +53,12 @@ class RowSync:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what is outstanding."""
+        """Write the outstanding rows."""
         self._wake.clear()
         talks, self._talks = self._talks, set()
-        standings = []
+        statuses = []
         for talk in talks:
             newest = await self._engine.store.jobs(pipeline=self._pipeline, talk=talk, limit=_JOBS)
             known = [talk_status_of(job, await self._engine.store.publications(job.id)) for job in newest]
-            standings += _foremost([talk_status for talk_status in known if talk_status is not None])
-        await self._follow(standings, self._engine.tools)
+            statuses += _select_status([talk_status for talk_status in known if talk_status is not None])
+        await self._follow(statuses, self._engine.tools)

@@ -1,4 +1,4 @@
-"""Runs queued jobs, a bounded number at once: due waits, pause, cancel, drain."""
+"""Runs queued jobs, a bounded number at once; wakes waiting jobs, pauses, cancels, drains."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from vidd.aio.wait import sleep_or_event
-from vidd.engine.context import AWAY, EngineContext
+from vidd.engine.context import STORE_PAUSE, EngineContext
 from vidd.engine.duplicate_talks import describe_public
 from vidd.engine.job_run import JobRun
 from vidd.engine.rework import kept_results_of
@@ -19,22 +19,22 @@ from vidd.model.job import UNFINISHED, Job, State
 from vidd.ports import Conflict, Queue
 
 _log = structlog.get_logger()
-_LOOK = 30.0
-"""Seconds between two looks at the waiting jobs, when none comes due before."""
+_POLL = 30.0
+"""The longest time in seconds between two looks at the waiting jobs."""
 _KEPT, _SWEEP = timedelta(days=7), timedelta(hours=1)
 
 
 class Runner:
-    """Runs at most `at_once` jobs; within them the slots bound what crowds the machine."""
+    """Runs at most `at_once` jobs at once. Within the jobs, the slots bound the work that crowds the machine."""
 
     def __init__(self, engine: EngineContext, queue: Queue, at_once: int) -> None:
         self._engine = engine
         self._queue = queue
-        self._places = Pool(at_once)
+        self._job_slots = Pool(at_once)
         self._runs: dict[str, tuple[JobRun, asyncio.Task[Job]]] = {}
         self._again: dict[str, int] = {}
         self._lost: set[str] = set()
-        self._fallen: set[str] = set()
+        self._crashed: set[str] = set()
         self._open = asyncio.Event()
         self._waits = asyncio.Event()
         self._changed = asyncio.Event()
@@ -43,11 +43,11 @@ class Runner:
         self.paused = False
 
     async def recover(self) -> int:
-        """Take up what an earlier life of the daemon left unfinished; returns how many jobs that are."""
-        # Only a daemon that died can have left these: the state directory has one owner.
+        """Queue the jobs that the daemon left unfinished when it last stopped; returns how many there are."""
+        # The state directory has one owner, so no other daemon runs these jobs.
         for job in await self._engine.store.jobs(states=[State.WORKING, State.PUBLISHING]):
             with suppress(Conflict):
-                # A move that got no answer may have been made after all.
+                # The store may have made an earlier move that got no answer.
                 await self._engine.move(job, State.READY, "The daemon was stopped while this ran.")
         unfinished = await self._engine.store.unfinished()
         for job_id, priority in unfinished:
@@ -59,7 +59,7 @@ class Runner:
         return len(unfinished)
 
     async def _sweep(self) -> None:
-        """Remove what no job needs any more; a refused job's files are kept for a week, in case it is retried soon."""
+        """Remove files that no job needs. vidd keeps a refused job's files for a week, for a retry."""
         unfinished = {job_id for job_id, _ in await self._engine.store.unfinished()}
         resting = await self._engine.store.jobs(states=[State.WAITING, State.REFUSED, State.HELD, State.UNSURE])
         old = self._engine.now() - _KEPT
@@ -71,46 +71,46 @@ class Runner:
         self._swept = self._engine.now()
 
     async def run(self) -> None:
-        """Until cancelled; running jobs are ended by `drain`."""
+        """Start queued jobs until cancelled. Only `drain` and `stop_now` end running jobs."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._take(), name="take")
-            group.create_task(self._wake(), name="wake")
+            group.create_task(self._start_queued(), name="start_queued")
+            group.create_task(self._wake_waiting(), name="wake")
 
-    async def _take(self) -> None:
+    async def _start_queued(self) -> None:
         while True:
-            await self._places.acquire(0)
+            await self._job_slots.acquire(0)
             await self._open.wait()
             job_id = await self._queue.get()
             self._starting += 1
             try:
                 started = await self._start(job_id)
             except RetryLater as fault:
-                # Its place in the queue is lost; whoever looks at what is unfinished finds it again.
+                # Its id is no longer in the queue; `_find_stranded` queues it again.
                 _log.warning("job not started", job=job_id, reason=fault.sentence)
                 self._lost.add(job_id)
-                await self._engine.tools.clock.sleep(AWAY)
+                await self._engine.tools.clock.sleep(STORE_PAUSE)
                 self._waits.set()
                 started = False
             finally:
                 self._starting -= 1
             if not started:
-                self._places.release()
+                self._job_slots.release()
                 self._changed.set()
 
     async def _start(self, job_id: str) -> bool:
         if not self._open.is_set():
-            # Paused while it waited for an id: the id goes back to its place.
+            # A person paused the daemon while it waited for an id: the id goes back into the queue.
             job = await self._engine.store.job(job_id)
             self._queue.put(job_id, job.priority if job else 0)
             return False
         job = await self._engine.store.job(job_id)
         if job_id in self._runs:
-            # A retry came between the save of a job's last state and the end of its run.
+            # A person asked for a retry after the job's last state was saved and before its run ended.
             self._again[job_id] = job.priority if job else 0
             return False
         if job is None or job.state not in UNFINISHED or self._engine.draining:
             return False
-        self._fallen.discard(job_id)
+        self._crashed.discard(job_id)
         run = JobRun(self._engine, job)
         task = asyncio.create_task(run.run(), name=f"job:{job_id}")
         self._runs[job_id] = (run, task)
@@ -119,35 +119,35 @@ class Runner:
 
     def _ended(self, job_id: str) -> None:
         run, task = self._runs.pop(job_id)
-        self._places.release()
+        self._job_slots.release()
         if job_id in self._again:
             self._queue.put(job_id, self._again.pop(job_id))
         if run.job.state is State.WAITING:
             self._waits.set()
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("job lost", job=job_id, error=repr(error))
+            _log.error("job run failed", job=job_id, error=repr(error))
             if isinstance(error, RetryLater):
-                # Its state could not be saved; the journal still has the one before.
+                # Its state could not be saved; the store still has the previous one.
                 self._lost.add(job_id)
                 self._waits.set()
             else:
-                # A defect that keeps its record from being written: another run would end the same way.
-                self._fallen.add(job_id)
+                # A defect keeps vidd from saving its state; another run would end the same way.
+                self._crashed.add(job_id)
 
-    async def _wake(self) -> None:
+    async def _wake_waiting(self) -> None:
         while True:
             self._waits.clear()
             try:
-                seconds = await self._take_up()
+                seconds = await self._queue_due()
             except RetryLater as fault:
-                _log.warning("jobs not taken up", reason=fault.sentence)
-                seconds = AWAY
+                _log.warning("waiting jobs not queued", reason=fault.sentence)
+                seconds = STORE_PAUSE
             self._changed.set()
             await sleep_or_event(self._engine.tools.clock.sleep(max(seconds, 0.0)), self._waits)
 
-    async def _take_up(self) -> float:
-        """Queue what has come due or was lost; returns the seconds until it must be looked at again."""
+    async def _queue_due(self) -> float:
+        """Queue jobs that are due or stranded; returns the seconds until the next look."""
         store, now = self._engine.store, self._engine.now()
         if now - self._swept >= _SWEEP:
             await self._sweep()
@@ -155,38 +155,38 @@ class Runner:
         for job in await store.due(now):
             await self.requeue(job, "Its time has come.")
         following = await store.next_due()
-        return min(_LOOK, (following - now).total_seconds()) if following else _LOOK
+        return min(_POLL, (following - now).total_seconds()) if following else _POLL
 
     async def _find_stranded(self) -> None:
-        """Queue what is unfinished and neither runs nor waits here.
+        """Queue unfinished jobs that neither run nor are queued here.
 
-        A store that is away may have saved what nobody heard of: an arrival, a retry, a job whose run ended in vain.
+        A store that was away may have saved an arrival, a retry or a job's state although its call failed.
         """
         lost = set(self._lost)
         for job in await self._engine.store.jobs(states=[State.WORKING, State.PUBLISHING]):
-            if not self._is_here(job.id):
+            if not self._is_known(job.id):
                 await self.requeue(job, "The store could not be written while this ran.")
         for job_id, priority in await self._engine.store.unfinished():
-            if not self._is_here(job_id):
+            if not self._is_known(job_id):
                 self._queue.put(job_id, priority)
         self._lost -= lost
 
-    def _is_here(self, job_id: str) -> bool:
-        return job_id in self._runs or job_id in self._fallen
+    def _is_known(self, job_id: str) -> bool:
+        return job_id in self._runs or job_id in self._crashed
 
     async def requeue(self, job: Job, reason: str | None) -> Job:
-        """Make a resting job ready and queue it; a conflict means that somebody else moved it first."""
+        """Make a resting job ready and queue it; does nothing if somebody else moved it first. Returns the job."""
         with suppress(Conflict):
             job = await self._engine.move(job, State.READY, reason)
             self.queue(job)
         return job
 
     def queue(self, job: Job) -> None:
-        """Have a ready job run when its turn comes, by its priority as it is now."""
+        """Queue a ready job by its present priority."""
         self._queue.put(job.id, job.priority)
 
     async def cancel(self, job: Job, reason: str) -> Job:
-        """Stop a job; what runs for it is ended and awaited. Its files go."""
+        """Cancel a job: end its run, wait for that, and remove its files. Returns the job."""
         if job.id in self._runs:
             run, task = self._runs[job.id]
             run.cancel_wanted = True
@@ -201,11 +201,11 @@ class Runner:
         return job
 
     def resize(self, at_once: int) -> None:
-        """Another number of jobs from now on; what runs goes on."""
-        self._places.resize(at_once)
+        """Change the number of jobs that run at once. Running jobs continue."""
+        self._job_slots.resize(at_once)
 
     async def pause(self) -> None:
-        """Finish what runs, start nothing; kept across restarts."""
+        """Start no more jobs, also after a restart. Running jobs continue."""
         self.paused = True
         self._open.clear()
         await self._engine.store.set_flag("paused", self._engine.now().isoformat())
@@ -238,7 +238,7 @@ class Runner:
         return due is not None and due <= self._engine.now() + timedelta(seconds=patience)
 
     async def drain(self, grace: float) -> None:
-        """The way down: jobs end at their next step or within `grace` seconds, and are then interrupted."""
+        """Let jobs end at their next step, and interrupt those that still run after `grace` seconds."""
         self._engine.drains.set()
         tasks = {task for _, task in self._runs.values()}
         if tasks and grace > 0:
@@ -246,7 +246,7 @@ class Runner:
         await self.stop_now()
 
     async def stop_now(self) -> None:
-        """Interrupt what still runs and wait for its end."""
+        """Interrupt running jobs, and wait for their end."""
         self._engine.drains.set()
         tasks = {task for _, task in self._runs.values()}
         for task in tasks:

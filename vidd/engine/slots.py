@@ -1,4 +1,4 @@
-"""Bounded places for work that would crowd the machine, given to the most urgent first."""
+"""Bounds the concurrency of work that would crowd the machine; the highest priority gets a slot first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import count
 
 
 class Pool:
-    """`size` places; a waiter with a higher priority goes first, an earlier one among equals."""
+    """`size` slots. The waiter with the highest priority gets a slot first, the earlier one of equals."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -19,62 +19,62 @@ class Pool:
         self._count = count()
 
     async def acquire(self, priority: int) -> None:
-        """Wait for a place. A cancelled waiter leaves none taken."""
+        """Wait for a slot. A cancelled waiter holds none."""
         if self.used < self.size and not self._waiters:
             self.used += 1
             return
-        place = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiters, (-priority, next(self._count), place))
+        slot = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiters, (-priority, next(self._count), slot))
         try:
-            await place
+            await slot
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+            if slot.done() and not slot.cancelled():
                 self.release()
             raise
 
     def release(self) -> None:
-        """Hand the place to the next waiter, or free it."""
+        """Give the slot to the next waiter, or free it."""
         self.used -= 1
         self._fill()
 
     def resize(self, size: int) -> None:
-        """Have more or fewer places; places that are held stay held."""
+        """Change the number of slots. Slots that are held stay held."""
         self.size = size
         self._fill()
 
     def _fill(self) -> None:
         while self._waiters and self.used < self.size:
-            place = heapq.heappop(self._waiters)[2]
-            if not place.done():
+            slot = heapq.heappop(self._waiters)[2]
+            if not slot.done():
                 self.used += 1
-                place.set_result(None)
+                slot.set_result(None)
 
     @property
     def waiting(self) -> int:
-        """How many wait for a place."""
-        return sum(not place.done() for _, _, place in self._waiters)
+        """The number of waiters."""
+        return sum(not slot.done() for _, _, slot in self._waiters)
 
 
 class Slots:
-    """The named limits of the settings."""
+    """The pools of `[limits]`, by name."""
 
     def __init__(self, limits: Mapping[str, int]) -> None:
         self.pools = {name: Pool(size) for name, size in limits.items()}
 
     def resize(self, limits: Mapping[str, int]) -> None:
-        """Other limits from now on; places that are held stay held."""
+        """Change the limits. Slots that are held stay held."""
         for name, size in limits.items():
             self.pools[name].resize(size)
 
     @asynccontextmanager
     async def hold(self, name: str | None, priority: int) -> AsyncIterator[None]:
-        """Hold one place of this limit; None needs no place."""
+        """Hold a slot of the pool with this name; None needs no slot."""
         if name is None:
             yield
             return
-        slot = self.pools[name]
-        await slot.acquire(priority)
+        pool = self.pools[name]
+        await pool.acquire(priority)
         try:
             yield
         finally:
-            slot.release()
+            pool.release()

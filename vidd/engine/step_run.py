@@ -1,4 +1,4 @@
-"""Runs the steps of one job in order, and records each outcome once its files are in place."""
+"""Runs the steps of one job in order, and records each outcome once its files are complete."""
 
 from __future__ import annotations
 
@@ -21,37 +21,38 @@ from vidd.ports import Plan, PlannedStep, StepContext
 
 @dataclass
 class StepResults:
-    """What the steps have left so far."""
+    """The artifacts (by role) and facts that the steps have made so far."""
 
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
-        """A later step's file of a role replaces an earlier one's."""
+        """Add an outcome; its artifacts and facts replace earlier ones of the same role or name."""
         self.artifacts.update({artifact.role: artifact for artifact in outcome.artifacts})
         self.facts.update(outcome.facts)
 
 
 async def run_steps(
-    engine: EngineContext, job: Job, plan: Plan, talk: Talk | None, *, sent: bool, anew: str | None = None
+    engine: EngineContext, job: Job, plan: Plan, talk: Talk | None, *, sent: bool, rerun: str | None = None
 ) -> StepResults:
-    """Run what has not been recorded, and what is fresh; `sent` says that no publisher needs a file any more.
+    """Run the steps that have no valid recorded outcome, and those that always run again; returns the results of all.
 
-    What is recorded of the step `anew` counts for nothing.
+    sent: no publisher needs a file any more, so recorded outcomes count even if their files are gone.
+    rerun: the step whose recorded outcome does not count.
     """
     records = {record.name: record for record in await engine.store.steps(job.id)}
     made, trusted, ahead = StepResults(), True, _steps_before_rework(job, plan)
     for step in plan.steps:
         record = records.get(step.name)
         if step.always_rerun:
-            # Words cost nothing and make no files: a new description must not have the talk cut anew.
+            # Such a step makes only text. It must not make the steps after it run again.
             engine.raise_if_draining()
             made.add(await _run(engine, job, step, talk, made))
             continue
         if sent and record is not None:
             made.add(record.outcome)
             continue
-        trusted = trusted and step.name != anew and record is not None and record.fingerprint == step.fingerprint
+        trusted = trusted and step.name != rerun and record is not None and record.fingerprint == step.fingerprint
         if trusted and record is not None and await engine.workspace.has(job.id, record.outcome.artifacts):
             context = _context(engine, job, step.name, talk, made)
             if step.is_still_valid is None or step.is_still_valid(context, record.outcome):
@@ -60,13 +61,13 @@ async def run_steps(
         engine.raise_if_draining()
         outcome = await _run(engine, job, step, talk, made)
         made.add(outcome)
-        # What comes after a step that ran again was made from its old files, unless it only brought the same once more.
+        # The steps after one that ran again used its old files, so they run again, unless the new files are the same.
         trusted = trusted and step.name in ahead and record is not None and _same_files(record.outcome, outcome)
     return made
 
 
 def _steps_before_rework(job: Job, plan: Plan) -> set[str]:
-    """The steps before the first one of a rework that begins with what was kept: what they fetched was not kept."""
+    """The steps before the first step of a rework that starts from kept results. Their fetched files were not kept."""
     names = [step.name for step in plan.steps]
     first = rework_of(job).get("step")
     return set(names[: names.index(first)]) if first in names and base_edition(job) is not None else set()
@@ -87,10 +88,10 @@ class _Slot:
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
-        """Wait for it, unless the daemon drains by then."""
-        came = time.monotonic()
+        """Hold the slot. Raises Draining if the daemon drains once the slot is free."""
+        waiting_since = time.monotonic()
         async with self._engine.slots.hold(self._slot, self._job.priority):
-            self.waited += time.monotonic() - came
+            self.waited += time.monotonic() - waiting_since
             self._engine.raise_if_draining()
             yield
 
@@ -104,7 +105,7 @@ async def _run(engine: EngineContext, job: Job, step: PlannedStep, talk: Talk | 
         async with slot.hold():
             outcome, seconds = await _observe_run(engine, step, context, slot)
     record = StepRecord(job.id, step.name, step.kind, step.fingerprint, outcome, seconds)
-    # What took an hour is not made again because the store was away for a minute.
+    # A step of an hour must not run again because the store was away for a minute.
     await engine.until_saved(lambda: engine.store.record_step(record))
     return outcome
 
@@ -114,7 +115,7 @@ async def _observe_run(
 ) -> tuple[Outcome, float]:
     job = context.job
     engine.observe(StepStarted(job.id, job.pipeline, step.name, step.kind))
-    started, stood, fate = time.monotonic(), slot.waited, "defect"
+    started, waited_before, fate = time.monotonic(), slot.waited, "defect"
     try:
         outcome = await step.run(context)
         fate = "done"
@@ -126,7 +127,7 @@ async def _observe_run(
         engine.observe_fault(step.name, fault)
         raise
     finally:
-        seconds = time.monotonic() - started - (slot.waited - stood)
+        seconds = time.monotonic() - started - (slot.waited - waited_before)
         engine.observe(StepEnded(job.id, job.pipeline, step.name, step.kind, seconds, fate))
     return outcome, seconds
 

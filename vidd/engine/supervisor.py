@@ -1,4 +1,4 @@
-"""Keeps the watchers running: one that fails is started again after a growing wait."""
+"""Keeps the watchers running: restarts one that fails, after a growing wait."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from vidd.ports import Clock
 _log = structlog.get_logger()
 _RULE = RetryRule(attempts=1 << 30, first=1.0, longest=60.0, total=float("inf"))
 _NOT_YET = "It has not started yet."
-_PROVEN = 60.0
-"""Seconds a watcher must have stood before an earlier fall is forgotten."""
+_STABLE_FOR = 60.0
+"""Seconds that a watcher must have run before its earlier failures no longer count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """How a watcher is: `since` is the time of its last start, `last_event` of the last thing it saw.
+    """The state of a watcher.
 
-    `note` is what a person may want to know of it, though it is well.
+    reason: why it is not up, in a sentence.
+    note: what a person may want to know, although the watcher is well.
+    since: its last start. last_event: when it last saw something. caught_up: when it last had handed in everything.
     """
 
     name: str
@@ -40,12 +42,12 @@ class Watcher:
 
     @property
     def down(self) -> bool:
-        """Whether it looked in vain, or fell."""
+        """Whether it failed or cannot reach what it watches; False before its first start."""
         return not self.up and self.reason != _NOT_YET
 
 
 class Watchers:
-    """The table of watchers, and the loop that keeps one alive."""
+    """The table of watchers, and the loop that keeps a watcher running."""
 
     def __init__(self, clock: Clock, observe: Callable[[Event], None]) -> None:
         self._clock = clock
@@ -54,19 +56,19 @@ class Watchers:
 
     @property
     def table(self) -> Mapping[str, Watcher]:
-        """How every watcher is."""
+        """The watchers by name."""
         return self._table
 
     def add(self, name: str, kind: str) -> None:
-        """Put a watcher into the table."""
+        """Add a watcher to the table."""
         self._table[name] = Watcher(name, kind)
 
     def forget(self, name: str) -> None:
-        """Take a watcher out of the table."""
+        """Remove a watcher from the table."""
         self._table.pop(name, None)
 
     def mark(self, name: str, **changes: object) -> None:
-        """Change what is known of a watcher, and tell whoever watches."""
+        """Change fields of a watcher, and announce the change."""
         before = self._table[name]
         after = replace(before, **changes)  # type: ignore[arg-type]
         self._table[name] = after
@@ -78,8 +80,8 @@ class Watchers:
         self._observe(WatcherMoved(name, after.kind, after.up, after.restarts, after.reason, last))
 
     async def keep_running(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
-        """Run a watcher for ever."""
-        falls = 0
+        """Run a watcher, and again whenever it ends; never returns."""
+        failures = 0
         while True:
             started = self._clock.now()
             self.mark(name, since=started)
@@ -91,11 +93,11 @@ class Watchers:
                 self._observe(FaultRaised(name, fate_of(fault), fault.code))
                 reason, after = fault.sentence, getattr(fault, "after", None)
             except Exception as error:  # noqa: BLE001 - a defect in one watcher must not end the others
-                _log.exception("watcher fell", watcher=name)
+                _log.exception("watcher crashed", watcher=name)
                 reason = f"It fell over a defect ({type(error).__name__}: {error}); the log has the details."
             now = self._clock.now()
-            falls = 1 if (now - started).total_seconds() >= _PROVEN else falls + 1
+            failures = 1 if (now - started).total_seconds() >= _STABLE_FOR else failures + 1
             chance = random.random()  # noqa: S311 - jitter, not a secret
-            again = next_try(_RULE, attempt=falls, since=now, now=now, after=after, chance=chance)
+            again = next_try(_RULE, attempt=failures, since=now, now=now, after=after, chance=chance)
             self.mark(name, up=False, reason=reason, restarts=self._table[name].restarts + 1)
             await self._clock.sleep((again - now).total_seconds() if again else _RULE.longest)

@@ -1,4 +1,4 @@
-"""A directory of its own for every job, gone when the job is over."""
+"""The directories of jobs; vidd removes a job's directory when the job is over."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from vidd.model.media import Artifact
 
 
 class Workspace:
-    """The job directories below `root`; what their programs said is in `logs` beside it."""
+    """The directories of jobs below `root`; the logs of their programs are in `logs` beside it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def directory(self, job_id: str) -> Path:
-        """The job's directory, made if need be."""
+        """The path of the job's directory; creates the directory if it is missing."""
         path = self.root / job_id
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     async def has(self, job_id: str, artifacts: Iterable[Artifact]) -> bool:
-        """Whether these files are still there in their full size, and these trees with all their files."""
+        """Whether all these artifacts still exist: files with their size, trees with all their files."""
         for artifact in artifacts:
             path = self.root / job_id / artifact.path
             if artifact.tree is not None:
@@ -35,11 +35,11 @@ class Workspace:
         return True
 
     async def remove(self, job_id: str) -> None:
-        """Remove a job's directory and all that is in it."""
+        """Remove a job's directory with everything in it."""
         await asyncio.to_thread(shutil.rmtree, self.root / job_id, ignore_errors=True)
 
     async def sweep(self, keep: Collection[str]) -> list[str]:
-        """Remove the directories of all jobs but these; returns the removed ones' names."""
+        """Remove the directories of all jobs but these; returns the names of the removed directories."""
         if not self.root.is_dir():
             return []
         gone = [path.name for path in self.root.iterdir() if path.is_dir() and path.name not in keep]
@@ -48,11 +48,11 @@ class Workspace:
         return gone
 
     async def sweep_logs(self, keep: Collection[str], before: float) -> None:
-        """Remove the logs of all jobs but these that were not written to since `before` (seconds since 1970)."""
+        """Remove the logs that vidd last wrote before `before` (seconds since 1970), except those of these jobs."""
         for path in (self.root.parent / "logs").glob("*.log*"):
             if path.name.partition(".")[0] not in keep and path.stat().st_mtime < before:
                 path.unlink(missing_ok=True)
 
     def free(self) -> int:
-        """Free bytes on the file system of the job directories."""
+        """The free bytes on the file system of the directories."""
         return shutil.disk_usage(self.root).free
