@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from vidd.__main__ import app
-from vidd.model.augmentation import PROPERTIES, bounds_of
+from vidd.model.augmentation import PROPERTIES, allowed_bounds
 from vidd.model.check_policy import Policy
 from vidd.pipelines.registry import ACCOUNTS, PUBLISHERS, SOURCES, STEPS, model_of, module_of
 from vidd.pipelines.validation import make_ready
@@ -136,7 +136,7 @@ def test_every_option_of_a_kind_says_what_it_is(family, kind):
 @pytest.mark.parametrize("name", PROPERTIES)
 def test_the_page_of_data_sets_has_every_augmentation_with_its_range(name):
     [row] = re.findall(rf"^\|[^|]*`{name}`.*$", (DOCS / "how-to/data-sets.md").read_text(), re.MULTILINE)
-    least, most = bounds_of(name)
+    least, most = allowed_bounds(name)
     if least != most:
         assert row.endswith(f"| {least:g} | {most:g} |")
 

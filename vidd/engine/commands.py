@@ -169,7 +169,8 @@ class Commands:
             await self._save(job, publication, state=PublicationState.DONE, receipt=receipt, **NEW_SERIES)
         else:
             resend_state = next(
-                (plan.resend_state for plan in self._planned(job) if plan.name == publication.name), resend_from_start
+                (plan.resend_state for plan in self._planned_publishers(job) if plan.name == publication.name),
+                resend_from_start,
             )
             await self._save(
                 job,
@@ -278,7 +279,7 @@ class Commands:
         if job.state in UNFINISHED or job.state is State.HELD:
             raise IllegalMove(f"The job {job.id} is {job.state} and {otherwise}.")
 
-    def _planned(self, job: Job) -> list[PlannedPublisher]:
+    def _planned_publishers(self, job: Job) -> list[PlannedPublisher]:
         plan = self._engine.resolve(job.settings)
         return [*plan.publishers, *plan.notices]
 

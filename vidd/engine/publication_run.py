@@ -62,7 +62,7 @@ class Publishing:
         if not planned:
             return []
         known = {publication.name: publication for publication in await self._engine.store.publications(self._job.id)}
-        replaced = await self._replaced()
+        replaced = await self._find_replaced_receipts()
         runs = [
             _PublicationRun(
                 self._engine,
@@ -108,7 +108,7 @@ class Publishing:
                 )
             )
 
-    async def _replaced(self) -> dict[str, Receipt]:
+    async def _find_replaced_receipts(self) -> dict[str, Receipt]:
         other = self._job.facts.get(REPLACES)
         known = await self._engine.store.publications(str(other)) if other else []
         return {publication.name: publication.receipt for publication in known if publication.receipt is not None}
@@ -301,7 +301,7 @@ class _PublicationRun:
     async def _retry_later(self, fault: RetryLater) -> None:
         now = self._engine.now()
         begun = self._publication.state in {PublicationState.STARTED, PublicationState.SENT}
-        # An attempt that failed in `reconcile` counts as well. One whose fault does not count is taken back.
+        # An attempt that failed in `reconcile` counts too; an attempt whose fault does not count is subtracted again.
         made = self._publication.attempt + (not begun) if fault.counts else self._publication.attempt - begun
         attempt, since = (made, self._publication.tried or now) if fault.counts else (0, now)
         until = self._engine.next_try(attempt, since, fault.after)

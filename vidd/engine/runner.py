@@ -114,10 +114,10 @@ class Runner:
         run = JobRun(self._engine, job)
         task = asyncio.create_task(run.run(), name=f"job:{job_id}")
         self._runs[job_id] = (run, task)
-        task.add_done_callback(lambda _done: self._ended(job_id))
+        task.add_done_callback(lambda _done: self._handle_end(job_id))
         return True
 
-    def _ended(self, job_id: str) -> None:
+    def _handle_end(self, job_id: str) -> None:
         run, task = self._runs.pop(job_id)
         self._job_slots.release()
         if job_id in self._again:

@@ -190,8 +190,8 @@ def _audio_in_words(artifact: Artifact) -> str:
 
 def time_in_words(seconds: float) -> str:
     """A time in a file, as 1:02 or 1:02:03; below a minute with tenths, as 0:02.4."""
-    whole, tenths = divmod(round(seconds * 10), 10)
-    minutes, rest = divmod(whole, 60)
+    total, tenths = divmod(round(seconds * 10), 10)
+    minutes, rest = divmod(total, 60)
     hours, minutes = divmod(minutes, 60)
     text = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
     return f"{text}.{tenths}" if tenths and seconds < 60 else text

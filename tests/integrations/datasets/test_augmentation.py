@@ -6,7 +6,7 @@ from builders.detection import HOPPER, RED, block
 from PIL import Image
 
 from vidd.integrations.datasets.worker.augmentation import augment
-from vidd.model.augmentation import KINDS, Recipe, augmentation, geometry, move_boxes, recipe
+from vidd.model.augmentation import KINDS, Recipe, make_augmentation, make_recipe, move_boxes, recipe_geometry
 from vidd.model.boxes import Box
 
 WHITE = (255, 255, 255)
@@ -27,9 +27,9 @@ def flat(value=100, side=200):
 @pytest.mark.parametrize("kind", MOVES)
 def test_the_box_lies_around_the_thing_wherever_it_went(kind, frame):
     picture = block(WHITE, 40, 30, size=(160, 100), side=24)
-    how = recipe(augmentation(kind), str(frame), 5)
+    how = make_recipe(make_augmentation(kind), str(frame), 5)
     changed = augment(picture, how)
-    where = geometry(how, 160, 100)
+    where = recipe_geometry(how, 160, 100)
     assert changed.shape == (where.height, where.width, 3)
     [box] = move_boxes([Box(40, 30, 24, 24, "square")], where)
     rows, columns = np.nonzero(changed[..., 0] > 127)
@@ -39,18 +39,18 @@ def test_the_box_lies_around_the_thing_wherever_it_went(kind, frame):
 
 @pytest.mark.parametrize("kind", LOOKS)
 def test_what_only_looks_different_stays_where_it_is(kind):
-    how = recipe(augmentation(kind), "a", 5)
+    how = make_recipe(make_augmentation(kind), "a", 5)
     changed = augment(PHOTO, how)
     assert changed.shape == PHOTO.shape
     assert changed.dtype == np.uint8
     assert 0.05 < np.abs(changed.astype(int) - PHOTO).mean() < 60
-    [box] = move_boxes([Box(10, 20, 30, 40, "x")], geometry(how, 400, 320))
+    [box] = move_boxes([Box(10, 20, 30, 40, "x")], recipe_geometry(how, 400, 320))
     assert (box.x, box.y, box.w, box.h) == (10, 20, 30, 40)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_recipe_makes_the_same_picture(kind):
-    how = recipe(augmentation(kind), "a", 5)
+    how = make_recipe(make_augmentation(kind), "a", 5)
     assert np.array_equal(augment(PHOTO, how), augment(PHOTO.copy(), how))
 
 
@@ -99,5 +99,5 @@ def test_a_blurred_frame_has_less_detail():
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_ends_of_every_range_can_be_made(kind, end):
     how = of(kind, getattr(KINDS[kind], end))
-    where = geometry(how, 400, 320)
+    where = recipe_geometry(how, 400, 320)
     assert augment(PHOTO, how).shape == (where.height, where.width, 3)
