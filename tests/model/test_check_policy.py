@@ -12,7 +12,7 @@ LOUD = {"integrated": -5.0, "range": 3.0, "peak": 1.2}
 
 
 def told(policy=None, **found):
-    return [(one.kind, one.does, one.sentence) for one in findings({**NOTHING, **found}, policy or Policy())]
+    return [(one.kind, one.action, one.sentence) for one in findings({**NOTHING, **found}, policy or Policy())]
 
 
 def test_a_file_without_anything_odd_has_no_findings():
@@ -37,7 +37,7 @@ def test_the_longest_stretches_are_named_in_their_order_and_the_rest_counted():
 
 def test_what_is_black_or_silent_from_end_to_end_is_a_finding_however_short_the_file():
     found = told(duration=8.0, black=[[0.0, 7.9]], silent=[[[0.0, 8.0]]])
-    assert [(kind, does) for kind, does, _ in found] == [("black", "hold"), ("silent", "hold")]
+    assert [(kind, action) for kind, action, _ in found] == [("black", "hold"), ("silent", "hold")]
 
 
 def test_only_the_track_that_players_play_counts():
@@ -80,7 +80,7 @@ def test_damage_of_the_source_is_noted():
 
 def test_the_most_serious_comes_first():
     found = told(Policy(peak="refuse"), black=[[0, 200]], loudness=[LOUD])
-    assert [does for _, does, _ in found] == ["refuse", "hold", "note"]
+    assert [action for _, action, _ in found] == ["refuse", "hold", "note"]
 
 
 def test_a_steps_own_policy_goes_before_its_pipelines_and_strange_keys_are_left_alone():
@@ -123,5 +123,5 @@ def test_a_length_is_said_in_words(seconds, words):
 
 def test_a_file_without_a_sound_track_is_a_finding_and_by_itself_holds_nobody_up():
     (found,) = findings({"sound": (), "duration": 60.0}, Policy())
-    assert (found.kind, found.does, found.sentence) == ("soundless", "note", "There is no audio track.")
+    assert (found.kind, found.action, found.sentence) == ("soundless", "note", "There is no audio track.")
     assert findings({"sound": (60.0,), "duration": 60.0}, Policy()) == ()

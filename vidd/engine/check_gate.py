@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 def outgoing_roles(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
     """The roles of the media files that publishers take. A publisher without roles takes what steps made, else the source."""
-    made = [role for role in artifacts if role != "source"] or list(artifacts)
-    wanted = [role for publisher in plan.publishers for role in (publisher.roles or made)]
-    return [role for role, artifact in artifacts.items() if role in wanted and _is_media(artifact)]
+    default = [role for role in artifacts if role != "source"] or list(artifacts)
+    published = [role for publisher in plan.publishers for role in (publisher.roles or default)]
+    return [role for role, artifact in artifacts.items() if role in published and _is_media(artifact)]
 
 
 def _is_media(artifact: Artifact) -> bool:
@@ -37,27 +37,27 @@ def _is_media(artifact: Artifact) -> bool:
     return video and artifact.tree is None
 
 
-async def check_outgoing(engine: EngineContext, job: Job, plan: Plan, made: StepResults) -> None:
+async def check_outgoing(engine: EngineContext, job: Job, plan: Plan, results: StepResults) -> None:
     """Check every outgoing file that its step has not checked. Raises Refused if a file is unusable.
 
     The record of the check is saved with the step that made the file.
     """
-    for role in outgoing_roles(plan, made.artifacts):
-        artifact = made.artifacts[role]
+    for role in outgoing_roles(plan, results.artifacts):
+        artifact = results.artifacts[role]
         known = artifact.facts.get("check", {})
         if "id" in known:
             continue
         media, record = await engine.examine(engine.workspace.directory(job.id) / artifact.path, artifact, job.name)
         facts = {**artifact.facts, "check": {**record, **known}}
         checked = replace(artifact, media=artifact.media or media, facts=facts)
-        made.artifacts[role] = checked
+        results.artifacts[role] = checked
         steps = await engine.store.steps(job.id)
         for step in [step for step in steps if step.name == _maker_of(steps, role)]:
             artifacts = tuple(checked if output.role == role else output for output in step.outcome.artifacts)
             await engine.store.record_step(replace(step, outcome=Outcome(artifacts, step.outcome.facts)))
 
 
-async def find_reasons_to_hold(engine: EngineContext, job: Job, plan: Plan, made: StepResults) -> str | None:
+async def find_reasons_to_hold(engine: EngineContext, job: Job, plan: Plan, results: StepResults) -> str | None:
     """What a person must decide before publication, in a sentence; None if nothing.
 
     Raises Refused if the policy refuses a finding.
@@ -66,12 +66,12 @@ async def find_reasons_to_hold(engine: EngineContext, job: Job, plan: Plan, made
     steps = await engine.store.steps(job.id)
     refused: list[tuple[str, Finding]] = []
     held: list[tuple[str, Finding]] = []
-    for role in outgoing_roles(plan, made.artifacts):
-        record = made.artifacts[role].facts.get("check", {})
+    for role in outgoing_roles(plan, results.artifacts):
+        record = results.artifacts[role].facts.get("check", {})
         for finding in findings(record, policy_of(job.settings, _maker_of(steps, role))):
-            if finding.does == "refuse":
+            if finding.action == "refuse":
                 refused.append((role, finding))
-            elif finding.does == "hold" and record.get("id") not in approved:
+            elif finding.action == "hold" and record.get("id") not in approved:
                 held.append((role, finding))
     if refused:
         raise Refused(

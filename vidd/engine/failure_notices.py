@@ -120,16 +120,16 @@ class FailureNotices:
                 await shield_to_end(
                     self._engine.move_publication(job, publication, **next_edition(publication, revision=outcome))
                 )
-        made = StepResults()
+        results = StepResults()
         for record in await store.steps(job.id):
-            made.add(record.outcome)
+            results.add(record.outcome)
         talk = await store.talk(plan.programme, job.talk) if plan.programme and job.talk else None
         receipts = {
             publication.name: publication.receipt
             for publication in known.values()
             if publication.receipt is not None and not publication.notice
         }
-        sent = await Publishing(self._engine, job, talk, made, revision=outcome, event=str(job.state)).run_all(
+        sent = await Publishing(self._engine, job, talk, results, revision=outcome, event=str(job.state)).run_all(
             plan.failures, notice=True, receipts=receipts
         )
         return min(

@@ -110,21 +110,24 @@ class JobRun:
         await self._move(State.WORKING, self.job.reason if self.job.attempt else None)
         sent = await self._all_published(plan)
         rerun = None if sent else await rework.restore_kept(self._engine, self.job, plan)
-        made = await run_steps(self._engine, self.job, plan, talk, sent=sent or only_publishes(self.job), rerun=rerun)
+        results = await run_steps(
+            self._engine, self.job, plan, talk, sent=sent or only_publishes(self.job), rerun=rerun
+        )
         self._engine.raise_if_draining()
         if not sent:
-            await check_gate.check_outgoing(self._engine, self.job, plan, made)
+            await check_gate.check_outgoing(self._engine, self.job, plan, results)
         # A person may have excluded the row meanwhile. A row that is missing for a moment changes nothing.
         now = await self._engine.store.talk(plan.programme, talk.id) if plan.programme and talk else None
         if await self._may_not_publish(plan, now):
             return
-        if not sent and (why := await self._why_held(plan, made)) is not None:
+        if not sent and (why := await self._why_held(plan, results)) is not None:
             await self._move(State.HELD, why)
             return
         await self._move(
-            State.PUBLISHING, facts=None if sent else await rework.compare_with_previous(self._engine, self.job, made)
+            State.PUBLISHING,
+            facts=None if sent else await rework.compare_with_previous(self._engine, self.job, results),
         )
-        await self._publish(plan, talk, made)
+        await self._publish(plan, talk, results)
 
     async def _may_not_publish(self, plan: Plan, talk: Talk | None) -> bool:
         """Whether the programme excludes the talk; if so, the job is `excluded` then. What is published stays published.
@@ -154,11 +157,11 @@ class JobRun:
             )
         return False
 
-    async def _why_held(self, plan: Plan, made: StepResults) -> str | None:
+    async def _why_held(self, plan: Plan, results: StepResults) -> str | None:
         """What a person must decide before publication: the pipeline's review, and findings of the check."""
         reviewed = not plan.review or await self._engine.store.get_flag(f"approved:{self.job.id}")
         review = None if reviewed else "A person must look at it and approve it."
-        found = await check_gate.find_reasons_to_hold(self._engine, self.job, plan, made)
+        found = await check_gate.find_reasons_to_hold(self._engine, self.job, plan, results)
         return " ".join(reason for reason in (review, found) if reason) or None
 
     async def _retract(self, plan: Plan, successor_id: str) -> None:
@@ -231,9 +234,9 @@ class JobRun:
         outdated = planned.replace_files is not None and not is_of_edition(publication.revision, edition_of(self.job))
         return outdated and publication.state is PublicationState.DONE
 
-    async def _publish(self, plan: Plan, talk: Talk | None, made: StepResults) -> None:
-        gone = await rework.find_removed_files(self._engine, self.job, made)
-        publishing = Publishing(self._engine, self.job, talk, made, gone=gone)
+    async def _publish(self, plan: Plan, talk: Talk | None, results: StepResults) -> None:
+        gone = await rework.find_removed_files(self._engine, self.job, results)
+        publishing = Publishing(self._engine, self.job, talk, results, gone=gone)
         planned = sorted(plan.publishers, key=lambda publisher: publisher.runs_last)
         await publishing.check_gates(planned)
         sent: list[Publication] = []

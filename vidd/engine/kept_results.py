@@ -156,13 +156,13 @@ class KeptResults:
                 _remove(job)
 
 
-def compare_results(old: Edition, directory: Path, made: Mapping[str, Artifact]) -> dict[str, Any]:
+def compare_results(old: Edition, directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """Compare two editions byte for byte: the numbers of added, changed, removed and unchanged files, and their paths.
 
     The source does not count as a result. At most 50 paths of each sort are listed.
     """
     before = _files(old.directory, old.artifacts)
-    after = _files(directory, made)
+    after = _files(directory, artifacts)
     names = {
         "added": sorted(after.keys() - before.keys()),
         "changed": sorted(

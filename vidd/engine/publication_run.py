@@ -41,7 +41,7 @@ class Publishing:
         engine: EngineContext,
         job: Job,
         talk: Talk | None,
-        made: StepResults,
+        results: StepResults,
         *,
         revision: str | None = None,
         gone: Mapping[str, Sequence[str]] | None = None,
@@ -52,7 +52,7 @@ class Publishing:
         self._engine = engine
         self._job = job
         self._talk = talk
-        self._made = made
+        self._results = results
         self._event = event
 
     async def run_all(
@@ -119,8 +119,8 @@ class Publishing:
             "directory": self._engine.workspace.root / self._job.id,
             "tools": self._engine.tools,
             "talk": self._talk,
-            "artifacts": dict(self._made.artifacts),
-            "facts": dict(self._made.facts),
+            "artifacts": dict(self._results.artifacts),
+            "facts": dict(self._results.facts),
             "receipts": dict(receipts),
             "gone": self._gone,
             "event": self._event,
@@ -302,15 +302,15 @@ class _PublicationRun:
         now = self._engine.now()
         begun = self._publication.state in {PublicationState.STARTED, PublicationState.SENT}
         # An attempt that failed in `reconcile` counts too; an attempt whose fault does not count is subtracted again.
-        made = self._publication.attempt + (not begun) if fault.counts else self._publication.attempt - begun
-        attempt, since = (made, self._publication.tried or now) if fault.counts else (0, now)
+        count = self._publication.attempt + (not begun) if fault.counts else self._publication.attempt - begun
+        attempt, since = (count, self._publication.tried or now) if fault.counts else (0, now)
         until = self._engine.next_try(attempt, since, fault.after)
         if until is None:
-            reason = f"Given up after {made} attempts: {fault.sentence}"
+            reason = f"Given up after {count} attempts: {fault.sentence}"
             await self._move(state=PublicationState.REFUSED, reason=reason, until=None)
             return
         self._engine.observe(Retried(self._plan.kind, fault.sentence))
-        await self._move(state=PublicationState.WAITING, reason=fault.sentence, until=until, attempt=made, tried=since)
+        await self._move(state=PublicationState.WAITING, reason=fault.sentence, until=until, attempt=count, tried=since)
 
     async def _move(self, **changes: Any) -> None:
         await shield_to_end(self._save(changes))

@@ -56,10 +56,10 @@ async def send_retraction_notices(engine: EngineContext, job: Job, plan: Plan, t
         for publication in known.values()
         if publication.receipt is not None and not publication.notice
     }
-    made = StepResults()
+    results = StepResults()
     for record in await engine.store.steps(job.id):
-        made.facts.update(record.outcome.facts)
-    publishing = Publishing(engine, job, talk, made, event="retracted")
+        results.facts.update(record.outcome.facts)
+    publishing = Publishing(engine, job, talk, results, event="retracted")
     return await publishing.run_all(planned, notice=True, receipts=receipts)
 
 

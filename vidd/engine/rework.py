@@ -57,12 +57,12 @@ async def _has_begun(engine: EngineContext, job: Job, plan: Plan) -> bool:
     return planned is not None and first in records and records[first].fingerprint == planned.fingerprint
 
 
-async def compare_with_previous(engine: EngineContext, job: Job, made: StepResults) -> Mapping[str, Any] | None:
+async def compare_with_previous(engine: EngineContext, job: Job, results: StepResults) -> Mapping[str, Any] | None:
     """The job's facts with the comparison; None if there is nothing to compare, or it was compared before."""
     number, rework = previous_edition(job), rework_of(job)
     if number is None or "compared" in rework:
         return None
-    kept, directory, artifacts = kept_results_of(engine), engine.workspace.directory(job.id), dict(made.artifacts)
+    kept, directory, artifacts = kept_results_of(engine), engine.workspace.directory(job.id), dict(results.artifacts)
     edition = await asyncio.to_thread(kept.edition, job.id, number)
     if edition is None:
         return None
@@ -71,12 +71,12 @@ async def compare_with_previous(engine: EngineContext, job: Job, made: StepResul
     return {**job.facts, REWORK: {**rework, "compared": found}}
 
 
-async def find_removed_files(engine: EngineContext, job: Job, made: StepResults) -> Mapping[str, Sequence[str]]:
+async def find_removed_files(engine: EngineContext, job: Job, results: StepResults) -> Mapping[str, Sequence[str]]:
     """By role of a tree, the paths of files that an earlier edition may have published and this one does not have."""
     number = previous_edition(job)
     if number is None:
         return {}
-    now = await asyncio.to_thread(tree_files, engine.workspace.directory(job.id), dict(made.artifacts))
+    now = await asyncio.to_thread(tree_files, engine.workspace.directory(job.id), dict(results.artifacts))
     known = await asyncio.to_thread(kept_results_of(engine).published_since, job.id, number)
     # Once everything is published, the trees are among the kept results and not in the job's directory.
     return {role: sorted(known.get(role, set()) - paths) for role, paths in now.items()}

@@ -41,29 +41,29 @@ async def run_steps(
     rerun: the step whose recorded outcome does not count.
     """
     records = {record.name: record for record in await engine.store.steps(job.id)}
-    made, trusted, ahead = StepResults(), True, _steps_before_rework(job, plan)
+    results, trusted, ahead = StepResults(), True, _steps_before_rework(job, plan)
     for step in plan.steps:
         record = records.get(step.name)
         if step.always_rerun:
             # Such a step makes only text. It must not make the steps after it run again.
             engine.raise_if_draining()
-            made.add(await _run(engine, job, step, talk, made))
+            results.add(await _run(engine, job, step, talk, results))
             continue
         if sent and record is not None:
-            made.add(record.outcome)
+            results.add(record.outcome)
             continue
         trusted = trusted and step.name != rerun and record is not None and record.fingerprint == step.fingerprint
         if trusted and record is not None and await engine.workspace.has(job.id, record.outcome.artifacts):
-            context = _context(engine, job, step.name, talk, made)
+            context = _context(engine, job, step.name, talk, results)
             if step.is_still_valid is None or step.is_still_valid(context, record.outcome):
-                made.add(record.outcome)
+                results.add(record.outcome)
                 continue
         engine.raise_if_draining()
-        outcome = await _run(engine, job, step, talk, made)
-        made.add(outcome)
+        outcome = await _run(engine, job, step, talk, results)
+        results.add(outcome)
         # The steps after one that ran again used its old files, so they run again, unless the new files are the same.
         trusted = trusted and step.name in ahead and record is not None and _same_files(record.outcome, outcome)
-    return made
+    return results
 
 
 def _steps_before_rework(job: Job, plan: Plan) -> set[str]:
@@ -96,9 +96,9 @@ class _Slot:
             yield
 
 
-async def _run(engine: EngineContext, job: Job, step: PlannedStep, talk: Talk | None, made: StepResults) -> Outcome:
+async def _run(engine: EngineContext, job: Job, step: PlannedStep, talk: Talk | None, results: StepResults) -> Outcome:
     slot = _Slot(engine, job, step.pool)
-    context = _context(engine, job, step.name, talk, made)
+    context = _context(engine, job, step.name, talk, results)
     if step.takes_own_slot:
         outcome, seconds = await _observe_run(engine, step, replace(context, slot=slot.hold), slot)
     else:
@@ -132,10 +132,10 @@ async def _observe_run(
     return outcome, seconds
 
 
-def _context(engine: EngineContext, job: Job, part: str, talk: Talk | None, made: StepResults) -> StepContext:
+def _context(engine: EngineContext, job: Job, part: str, talk: Talk | None, results: StepResults) -> StepContext:
     def progress(done: float, total: float | None, unit: str, speed: float | None) -> None:
         engine.observe(Progressed(job.id, part, done, total, unit, speed))
 
-    artifacts: Mapping[str, Artifact] = dict(made.artifacts)
+    artifacts: Mapping[str, Artifact] = dict(results.artifacts)
     directory = engine.workspace.directory(job.id)
-    return StepContext(job, directory, engine.tools, talk, artifacts, dict(made.facts), progress, step=part)
+    return StepContext(job, directory, engine.tools, talk, artifacts, dict(results.facts), progress, step=part)

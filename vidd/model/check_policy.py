@@ -49,10 +49,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that a person may object to. `kind` is a field of the `Policy`, `does` the action it has there."""
+    """Something that a person may object to. `kind` is a field of the `Policy`, `action` the action it has there."""
 
     kind: str
-    does: Action
+    action: Action
     sentence: str
 
 
@@ -86,7 +86,7 @@ def findings(record: Mapping[str, Any], policy: Policy) -> tuple[Finding, ...]:
         )
         for sentence in sentences
     ]
-    return tuple(sorted(found, key=lambda finding: ("refuse", "hold", "note").index(finding.does)))
+    return tuple(sorted(found, key=lambda finding: ("refuse", "hold", "note").index(finding.action)))
 
 
 def _first(record: Mapping[str, Any], name: str) -> Any:

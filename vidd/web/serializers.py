@@ -79,7 +79,7 @@ def _check_json(artifact: Artifact, policy: Policy) -> dict[str, Any] | None:
     if record is None:
         return None
     found = [
-        {"kind": finding.kind, "does": finding.does, "sentence": finding.sentence}
+        {"kind": finding.kind, "does": finding.action, "sentence": finding.sentence}
         for finding in findings(record, policy)
     ]
     return {**record, "summary": describe_file(artifact), "findings": found}

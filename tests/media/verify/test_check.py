@@ -163,7 +163,7 @@ async def test_no_bad_file_goes_out_and_no_good_one_is_blocked(tmp_path, capsys)
         job, out, made = await fate(room, steps, start=good.start, end=good.end)
         blocked += [f"{name}: {job.reason}"] * (1 - out)
         usual = [finding for artifact in made for finding in findings(artifact.facts.get("check", {}), Policy())]
-        blocked += [f"{name}, usually: {finding.sentence}" for finding in usual if finding.does != "note"]
+        blocked += [f"{name}, usually: {finding.sentence}" for finding in usual if finding.action != "note"]
     with capsys.disabled():
         sys.stdout.write(f"\nbad_published={len(published)} good_blocked={len(blocked)}\n")
     assert (published, blocked) == ([], [])
