@@ -91,9 +91,9 @@ async def test_a_job_that_is_taken_back_is_cancelled_and_its_publications_say_so
         job = await engine.until((await engine.one()).id, State.PUBLISHED)
         await engine.commands.retract(job)
         job = await engine.until(job.id, State.CANCELLED)
-        assert job.reason == f"A person took it back. far let go of {job.id}."
+        assert job.reason == f"A person retracted it. far let go of {job.id}."
         assert (far.arrived, (await publication(engine, job)).state) == ([], PublicationState.RETRACTED)
-        with pytest.raises(IllegalMove, match="nothing to take back"):
+        with pytest.raises(IllegalMove, match="nothing to retract"):
             await engine.commands.retract(job)
         await engine.commands.retry(job)
         await engine.until(job.id, State.PUBLISHED, times=2)
@@ -111,7 +111,7 @@ async def test_taking_back_waits_and_goes_on_and_a_failure_of_it_is_said(tmp_pat
         assert far.arrived == [job.id]
         engine.clock.forward(70)
         job = await engine.until(job.id, State.REFUSED)
-        assert f"disk cannot be taken back by vidd: it is at far://disk/{job.id}." in job.reason
+        assert f"vidd cannot retract disk: it is at far://disk/{job.id}." in job.reason
         assert (far.arrived, disk.arrived) == ([], [job.id])
 
 
@@ -144,7 +144,7 @@ async def test_a_job_whose_place_was_taken_is_not_published_again_by_a_retry(tmp
         engine.clock.forward(1)
         second = await engine.until((await engine.one("Again_t1_000000_000200.mp4")).id, State.REFUSED)
         first = await engine.commands.cancel(await engine.store.job(first.id))
-        assert f"Still out: page (far://page/{first.id}); vidd retract {first.id} takes it back." in first.reason
+        assert f"Still published: page (far://page/{first.id}); vidd retract {first.id} retracts it." in first.reason
         await engine.commands.retry(second, replace=True)
         await engine.until(second.id, State.PUBLISHED)
         await engine.until(first.id, State.CANCELLED, times=2)

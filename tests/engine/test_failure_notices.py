@@ -144,7 +144,7 @@ async def test_what_could_not_be_told_before_the_job_went_on_is_not_told_any_mor
         assert (told.arrived, one.state, one.reason) == (
             [],
             PublicationState.REFUSED,
-            "The job went on before this could be told.",
+            "The job went on before vidd sent this notice.",
         )
 
 

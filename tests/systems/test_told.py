@@ -121,7 +121,7 @@ async def test_a_lost_answer_to_a_retraction_ends_in_one(far, certificate, tmp_p
         # A person who is impatient has it go on, not out again.
         await engine.commands.retry(job)
         job = await engine.until(job.id, State.CANCELLED)
-        assert (library.arrived, job.reason) == ([], "A person took it back.")
+        assert (library.arrived, job.reason) == ([], "A person retracted it.")
     assert len(far.requests) == 3
     assert far.requests[1].body == far.requests[2].body
     assert len(far.held) == 2
@@ -163,7 +163,7 @@ async def test_a_retraction_that_was_refused_is_told_by_asking_once_more(far, ce
         await engine.commands.retract(job)
         job = await engine.until(job.id, State.CANCELLED, times=2)
         assert far.requests[-1].data["type"] == "job.retracted"
-        with pytest.raises(IllegalMove, match="nothing to take back"):
+        with pytest.raises(IllegalMove, match="nothing to retract"):
             await engine.commands.retract(job)
 
 

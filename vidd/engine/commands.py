@@ -242,9 +242,9 @@ class Commands:
             for publication in failed:
                 await self._save(job, publication, state=PublicationState.PENDING, **NEW_SERIES)
         else:
-            raise IllegalMove(f"Nothing of the job {job.id} is out: there is nothing to take back.")
+            raise IllegalMove(f"The job {job.id} has published nothing: there is nothing to retract.")
         await self._engine.store.set_flag(retraction_flag(job.id), "")
-        return await self._queue_again(job, "A person asked to take it back.")
+        return await self._queue_again(job, "A person asked for its retraction.")
 
     async def supersede(self, job: Job) -> None:
         """Retract the publications of the job that a published job replaced."""

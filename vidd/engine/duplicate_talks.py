@@ -46,7 +46,7 @@ async def describe_public(store: Store, job: Job) -> str:
         else publication.name
         for publication in known
     )
-    return f" Still out: {addresses}; vidd retract {job.id} takes it back." if addresses else ""
+    return f" Still published: {addresses}; vidd retract {job.id} retracts it." if addresses else ""
 
 
 async def find_duplicate(store: Store, job: Job) -> Job | None:

@@ -142,7 +142,7 @@ class FailureNotices:
         names = {planned.name for planned in plan.failures}
         for publication in await self._engine.store.publications(job.id):
             if publication.name in names and publication.state in _UNSENT:
-                reason = "The job went on before this could be told."
+                reason = "The job went on before vidd sent this notice."
                 await shield_to_end(
                     self._engine.move_publication(
                         job, publication, state=PublicationState.REFUSED, reason=reason, until=None

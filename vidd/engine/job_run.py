@@ -59,7 +59,7 @@ class JobRun:
             _log.exception("job crashed", job=self.job.id)
             await self._move(
                 State.REFUSED,
-                f"vidd fell over a defect ({type(error).__name__}: {error}); the log has the details. Retry it after an update.",
+                f"A defect of vidd stopped this job ({type(error).__name__}: {error}); the log has the details. Update vidd, then retry.",
             )
         if self.job.state in _LEAVES_NO_FILES:
             await self._engine.workspace.remove(self.job.id)
@@ -166,7 +166,7 @@ class JobRun:
 
     async def _retract(self, plan: Plan, successor_id: str) -> None:
         """Retract the job's publications. `successor_id` is the job that replaces this one, "" after a person's request."""
-        why = f"The job {successor_id} took its place." if successor_id else "A person took it back."
+        why = f"The job {successor_id} took its place." if successor_id else "A person retracted it."
         await self._move(State.WORKING)
         await self._move(State.PUBLISHING, why)
         talk = (

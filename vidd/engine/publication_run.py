@@ -212,7 +212,9 @@ class _PublicationRun:
             await self._give_up_change(fault.sentence)
         except Exception as error:  # noqa: BLE001 - as in _attempt
             _log.exception("publisher crashed", job=self._job.id, to=self.name)
-            await self._give_up_change(f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}).")
+            await self._give_up_change(
+                f"A defect of {self._plan.kind} stopped the change ({type(error).__name__}: {error})."
+            )
         else:
             await self._move(receipt=receipt, reason=None, until=None, attempt=0, tried=None, revision=self._revision)
 
@@ -258,7 +260,7 @@ class _PublicationRun:
         except Exception as error:  # noqa: BLE001 - a defect here must not end the other publishers of the job
             _log.exception("publisher crashed", job=self._job.id, to=self.name)
             sentence = (
-                f"{self._plan.kind} fell over a defect ({type(error).__name__}: {error}); the log has the details."
+                f"A defect of {self._plan.kind} stopped it ({type(error).__name__}: {error}); the log has the details."
             )
             await self._move(state=PublicationState.UNSURE, reason=sentence, until=None)
         else:

@@ -112,7 +112,7 @@ async def _retract_publication(
     job, publication = context.job, context.publication
     if plan is None or plan.retract is None:
         where = f": it is at {publication.receipt.url}" if publication.receipt and publication.receipt.url else ""
-        outcome.failed.append(f"{publication.name} cannot be taken back by vidd{where}.")
+        outcome.failed.append(f"vidd cannot retract {publication.name}{where}.")
         return
     try:
         async with engine.slots.hold(plan.pool, job.priority):

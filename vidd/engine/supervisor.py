@@ -94,7 +94,7 @@ class Watchers:
                 reason, after = fault.sentence, getattr(fault, "after", None)
             except Exception as error:  # noqa: BLE001 - a defect in one watcher must not end the others
                 _log.exception("watcher crashed", watcher=name)
-                reason = f"It fell over a defect ({type(error).__name__}: {error}); the log has the details."
+                reason = f"A defect of vidd stopped it ({type(error).__name__}: {error}); the log has the details."
             now = self._clock.now()
             failures = 1 if (now - started).total_seconds() >= _STABLE_FOR else failures + 1
             chance = random.random()  # noqa: S311 - jitter, not a secret
