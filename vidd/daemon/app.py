@@ -228,11 +228,11 @@ class Daemon:
         _log.info("stopping", running=len(self.runner.running), grace=grace)
         self._notifier.send(STOPPING="1", STATUS="Letting running jobs end.")
         draining = asyncio.create_task(self.runner.drain(grace), name="drain")
-        hurry = asyncio.create_task(self._stop_at_once.wait(), name="hurry")
-        await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        second_signal = asyncio.create_task(self._stop_at_once.wait(), name="second_signal")
+        await asyncio.wait({draining, second_signal}, return_when=asyncio.FIRST_COMPLETED)
         await self.runner.stop_now()
         await draining
-        await cancel_and_wait(hurry)
+        await cancel_and_wait(second_signal)
         async with self._reloading:
             await self._watching.stop()
 

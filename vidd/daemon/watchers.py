@@ -83,7 +83,7 @@ class Watching:
             if isinstance(module, Audits):
                 ask = partial(module.audit, options, self._engine.tools, name)
                 self.auditors[name] = Auditor(kind, context.pipeline, ask)
-            self._keep(name, partial(module.watch, options, context))
+            self._start_watcher(name, partial(module.watch, options, context))
         for pipeline, body in ready.pipelines.items():
             plan = resolve(body)
             if plan.programme is not None:
@@ -94,7 +94,7 @@ class Watching:
                 self._observers.append(row_requests.note)
                 name = f"{pipeline}:rows"
                 self.watchers.add(name, "programme")
-                self._keep(name, partial(self._follow, name, row_requests))
+                self._start_watcher(name, partial(self._follow, name, row_requests))
             for notice in plan.notices:
                 if notice.follow is not None:
                     row_sync = RowSync(self._engine, pipeline, notice.follow)
@@ -102,9 +102,9 @@ class Watching:
                     self._observers.append(row_sync.note)
                     name = f"{pipeline}.{notice.name}"
                     self.watchers.add(name, notice.kind)
-                    self._keep(name, partial(self._follow, name, row_sync))
+                    self._start_watcher(name, partial(self._follow, name, row_sync))
 
-    def _keep(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
+    def _start_watcher(self, name: str, watch: Callable[[], Awaitable[None]]) -> None:
         self._tasks[name] = asyncio.create_task(self.watchers.keep_running(name, watch), name=f"watch:{name}")
 
     async def _follow(self, name: str, row_sync: RowSync | RowRequests) -> None:

@@ -32,11 +32,11 @@ class Runner:
         self._queue = queue
         self._job_slots = Pool(at_once)
         self._runs: dict[str, tuple[JobRun, asyncio.Task[Job]]] = {}
-        self._again: dict[str, int] = {}
-        self._lost: set[str] = set()
+        self._queue_after_run: dict[str, int] = {}
+        self._stranded: set[str] = set()
         self._crashed: set[str] = set()
-        self._open = asyncio.Event()
-        self._waits = asyncio.Event()
+        self._unpaused = asyncio.Event()
+        self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._starting = 0
         self._swept = engine.now()
@@ -55,7 +55,7 @@ class Runner:
         await self._sweep()
         self.paused = await self._engine.store.get_flag("paused") is not None
         if not self.paused:
-            self._open.set()
+            self._unpaused.set()
         return len(unfinished)
 
     async def _sweep(self) -> None:
@@ -79,7 +79,7 @@ class Runner:
     async def _start_queued(self) -> None:
         while True:
             await self._job_slots.acquire(0)
-            await self._open.wait()
+            await self._unpaused.wait()
             job_id = await self._queue.get()
             self._starting += 1
             try:
@@ -87,9 +87,9 @@ class Runner:
             except RetryLater as fault:
                 # Its id is no longer in the queue; `_find_stranded` queues it again.
                 _log.warning("job not started", job=job_id, reason=fault.sentence)
-                self._lost.add(job_id)
+                self._stranded.add(job_id)
                 await self._engine.tools.clock.sleep(STORE_PAUSE)
-                self._waits.set()
+                self._wake.set()
                 started = False
             finally:
                 self._starting -= 1
@@ -98,7 +98,7 @@ class Runner:
                 self._changed.set()
 
     async def _start(self, job_id: str) -> bool:
-        if not self._open.is_set():
+        if not self._unpaused.is_set():
             # A person paused the daemon while it waited for an id: the id goes back into the queue.
             job = await self._engine.store.job(job_id)
             self._queue.put(job_id, job.priority if job else 0)
@@ -106,7 +106,7 @@ class Runner:
         job = await self._engine.store.job(job_id)
         if job_id in self._runs:
             # A person asked for a retry after the job's last state was saved and before its run ended.
-            self._again[job_id] = job.priority if job else 0
+            self._queue_after_run[job_id] = job.priority if job else 0
             return False
         if job is None or job.state not in UNFINISHED or self._engine.draining:
             return False
@@ -120,31 +120,31 @@ class Runner:
     def _handle_end(self, job_id: str) -> None:
         run, task = self._runs.pop(job_id)
         self._job_slots.release()
-        if job_id in self._again:
-            self._queue.put(job_id, self._again.pop(job_id))
+        if job_id in self._queue_after_run:
+            self._queue.put(job_id, self._queue_after_run.pop(job_id))
         if run.job.state is State.WAITING:
-            self._waits.set()
+            self._wake.set()
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("job run failed", job=job_id, error=repr(error))
             if isinstance(error, RetryLater):
                 # Its state could not be saved; the store still has the previous one.
-                self._lost.add(job_id)
-                self._waits.set()
+                self._stranded.add(job_id)
+                self._wake.set()
             else:
                 # A defect keeps vidd from saving its state; another run would end the same way.
                 self._crashed.add(job_id)
 
     async def _wake_waiting(self) -> None:
         while True:
-            self._waits.clear()
+            self._wake.clear()
             try:
                 seconds = await self._queue_due()
             except RetryLater as fault:
                 _log.warning("waiting jobs not queued", reason=fault.sentence)
                 seconds = STORE_PAUSE
             self._changed.set()
-            await sleep_or_event(self._engine.tools.clock.sleep(max(seconds, 0.0)), self._waits)
+            await sleep_or_event(self._engine.tools.clock.sleep(max(seconds, 0.0)), self._wake)
 
     async def _queue_due(self) -> float:
         """Queue jobs that are due or stranded; returns the seconds until the next look."""
@@ -162,14 +162,14 @@ class Runner:
 
         A store that was away may have saved an arrival, a retry or a job's state although its call failed.
         """
-        lost = set(self._lost)
+        lost = set(self._stranded)
         for job in await self._engine.store.jobs(states=[State.WORKING, State.PUBLISHING]):
             if not self._is_known(job.id):
                 await self.requeue(job, "The store could not be written while this ran.")
         for job_id, priority in await self._engine.store.unfinished():
             if not self._is_known(job_id):
                 self._queue.put(job_id, priority)
-        self._lost -= lost
+        self._stranded -= lost
 
     def _is_known(self, job_id: str) -> bool:
         return job_id in self._runs or job_id in self._crashed
@@ -207,14 +207,14 @@ class Runner:
     async def pause(self) -> None:
         """Start no more jobs, also after a restart. Running jobs continue."""
         self.paused = True
-        self._open.clear()
+        self._unpaused.clear()
         await self._engine.store.set_flag("paused", self._engine.now().isoformat())
 
     async def resume(self) -> None:
         """Start jobs again."""
         await self._engine.store.set_flag("paused", None)
         self.paused = False
-        self._open.set()
+        self._unpaused.set()
 
     @property
     def running(self) -> list[str]:
@@ -225,7 +225,7 @@ class Runner:
         """Return once nothing runs, nothing is queued, and nothing comes due within `patience` seconds."""
         while True:
             self._changed.clear()
-            busy = self._runs or self._lost or self._starting or (self._queue.size() and not self.paused)
+            busy = self._runs or self._stranded or self._starting or (self._queue.size() and not self.paused)
             if not busy and (self.paused or not await self._due_within(patience)):
                 return
             await self._changed.wait()
