@@ -28,6 +28,8 @@ from vidd.pipelines.resolve import resolve
 from vidd.ports import Encoder, Tools
 from vidd.stores.memory import MemoryStore
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["account", "mongodb", "no_line_left"]
 DEADLINE = 60.0
 

@@ -22,6 +22,8 @@ from vidd.ports.kinds import ServesRoutes
 from vidd.queues.local import LocalQueue
 from vidd.stores.memory import MemoryStore
 
+pytestmark = pytest.mark.peer
+
 __all__ = ["account", "mongodb"]
 DEADLINE = 30.0
 

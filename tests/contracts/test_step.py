@@ -13,6 +13,8 @@ from peers.servers import ministack
 from vidd.pipelines.registry import STEPS, model_of, step_entry, step_module
 from vidd.ports.kinds import RevalidatesOutcome
 
+pytestmark = pytest.mark.media
+
 __all__ = ["account", "mongodb"]
 DEADLINE = 120.0
 
