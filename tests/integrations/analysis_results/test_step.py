@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from vidd.errors import Refused, RetryLater
 from vidd.files.tree import list_files
 from vidd.integrations.analysis_results import step as analysis_results_step
-from vidd.integrations.analysis_results.annotations import InvalidFile, Results
+from vidd.integrations.analysis_results.arrangement import InvalidFile, Results
 from vidd.programs.json_shapes import SHAPES
 
 pytestmark = pytest.mark.media

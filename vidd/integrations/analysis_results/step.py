@@ -118,7 +118,7 @@ def _put(source: Path, target: Path) -> None:
 async def _arrange(options: Options, context: StepContext, target: Path) -> dict[str, Any]:
     try:
         answer = await ask_worker(
-            "vidd.integrations.analysis_results.annotations",
+            "vidd.integrations.analysis_results.arrangement",
             {"ask": "arrange", "root": str(target), "prefix": options.prefix},
             timeout=options.limit,
             memory=int(options.memory),

@@ -17,7 +17,7 @@ from vidd.aio.shield import shield_for
 from vidd.errors import Fault, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.mail.account import Account
 from vidd.integrations.mail.connection import Session, connect
-from vidd.integrations.mail.message import Message, ascii_domain
+from vidd.integrations.mail.mime_message import Message, ascii_domain
 from vidd.integrations.mail.outbox import post
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext

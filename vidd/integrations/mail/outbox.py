@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vidd.files.atomic import sync
 from vidd.files.disk_space import disk_fault
-from vidd.integrations.mail.message import Message
+from vidd.integrations.mail.mime_message import Message
 
 
 def make_outbox(folder: Path) -> None:

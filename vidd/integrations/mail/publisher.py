@@ -16,7 +16,7 @@ from vidd.errors import Fault, FaultCode, Refused
 from vidd.integrations.mail.account import Account
 from vidd.integrations.mail.connection import connect
 from vidd.integrations.mail.delivery import Delivery
-from vidd.integrations.mail.message import Draft, Message, Person, ascii_domain, message_id
+from vidd.integrations.mail.mime_message import Draft, Message, Person, ascii_domain, message_id
 from vidd.integrations.mail.outbox import make_outbox
 from vidd.integrations.notice import NoticeOptions
 from vidd.model.email_address import parse_address

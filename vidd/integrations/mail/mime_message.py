@@ -1,4 +1,8 @@
-"""Composes one mail to one recipient (RFC 5322): plain text with HTML beside it, and headers without line breaks."""
+"""Composes the MIME message of one mail to one recipient (RFC 5322): its headers, plain text, and HTML beside it.
+
+The text itself comes from the templates beside this module (`mail.txt.j2`, `mail.html.j2`, `mail_failed.txt.j2`) or from
+the settings; `publisher` renders them.
+"""
 
 from __future__ import annotations
 
