@@ -8,7 +8,7 @@ from builders.mail import Sent, artifact, context
 
 from vidd.integrations.aws import s3_publisher, sqs_publisher
 from vidd.integrations.aws.account import Account
-from vidd.integrations.aws.s3_layout import Plan
+from vidd.integrations.aws.s3_layout import UploadPlan
 from vidd.integrations.facebook.text import make_text
 from vidd.integrations.local_folder import publisher as local_folder_publisher
 from vidd.integrations.mail import publisher as mail_publisher
@@ -125,7 +125,9 @@ async def test_a_file_in_a_folder_has_all_that_its_name_may_name(sent, tmp_path)
 
 async def test_an_object_has_all_that_its_key_may_name(sent):
     options = s3_publisher.Options(account="a", bucket="b", key="x", public_url="x")
-    plan = Plan(s3_publisher.Options(account="a", bucket="b", key=naming(names_in(options, "key"))), Account(), sent)
+    plan = UploadPlan(
+        s3_publisher.Options(account="a", bucket="b", key=naming(names_in(options, "key"))), Account(), sent
+    )
     (file,) = plan.files
     assert {*file.fields, "bucket", "key"} >= set(names_in(options, "public_url"))
 

@@ -240,7 +240,7 @@ def _is_container(annotation: Any) -> bool:
 def _bounds(metadata: Sequence[Any], base: str, *, counts: bool) -> Iterator[str]:
     def amount(value: Any) -> str:
         if base == "duration":
-            return duration_in_words(value)
+            return duration_in_toml(value)
         if base == "size":
             return size_in_toml(value)
         return f"{value:g}" if isinstance(value, float) else str(value)
@@ -262,7 +262,7 @@ _SECONDS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _BYTES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
-def duration_in_words(seconds: float) -> str:
+def duration_in_toml(seconds: float) -> str:
     """`90s`, `1h30m`, `500ms`, as the settings take it."""
     if seconds <= 0 or seconds != int(seconds):
         return f"{seconds:g}s" if seconds >= 1 or seconds <= 0 else f"{seconds * 1000:g}ms"
@@ -301,7 +301,7 @@ def to_toml(value: Any, words: str = "") -> str:
 
 def _number(value: float, words: str) -> str:
     if words.startswith("duration"):
-        return f'"{duration_in_words(value)}"'
+        return f'"{duration_in_toml(value)}"'
     if isinstance(value, ByteSize) or words.startswith("size"):
         return f'"{size_in_toml(int(value))}"'
     return str(value)

@@ -96,7 +96,7 @@ class Tree:
         }
 
 
-class Plan:
+class UploadPlan:
     """Which file becomes which object. Reads the directories of trees, so the constructor blocks."""
 
     def __init__(self, options: Layout, account: Account, context: PublishContext) -> None:

@@ -19,7 +19,7 @@ from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused
 from vidd.integrations.aws.account import Account, client, head, object_name
 from vidd.integrations.aws.errors import code_of, map_errors
-from vidd.integrations.aws.s3_layout import File, Layout, Plan
+from vidd.integrations.aws.s3_layout import File, Layout, UploadPlan
 from vidd.integrations.aws.s3_parts import manifest
 from vidd.integrations.aws.s3_target import JOB, is_job_file
 from vidd.integrations.aws.s3_tree import OpenUploads, UploadCounts, delete_marked, delete_object
@@ -72,7 +72,7 @@ async def _publication(
     options: Options, context: PublishContext, *, replacing: bool = False
 ) -> AsyncIterator[_Publication]:
     account = context.tools.account(options.account, Account)
-    plan = await in_thread(Plan, options, account, context)
+    plan = await in_thread(UploadPlan, options, account, context)
     async with client(account, "s3") as s3:
         yield _Publication(options, context, account, plan, s3, replacing)
 
@@ -102,7 +102,7 @@ class _Publication:
     options: Options
     context: PublishContext
     account: Account
-    plan: Plan
+    plan: UploadPlan
     s3: Any
     replacing: bool = False
 
