@@ -104,7 +104,7 @@ async def test_a_silent_child_is_ended_and_the_error_says_so():
     task, pids = await started_deaf(
         lambda tell: process.run([PYTHON, "-c", DEAF], on_line=tell, limits=Limits(quiet=0.4, grace=0.1))
     )
-    with pytest.raises(process.Hung, match=r"made no progress for 0\.4 s and was ended"):
+    with pytest.raises(process.Hung, match=r"made no progress for 0\.4 s, so vidd ended it"):
         await task
     assert_gone(*pids)
 
@@ -114,13 +114,15 @@ async def test_output_is_no_sign_of_life_where_the_caller_knows_a_better_one():
     chatty = ["sh", "-c", "while echo still here; do sleep 0.05; done"]
     async with asyncio.timeout(20):
         with pytest.raises(process.Hung, match="no progress"):
-            await process.run(chatty, on_line=lambda _: None, alive=lambda _: 0, limits=Limits(quiet=0.4, grace=0.1))
+            await process.run(
+                chatty, on_line=lambda _: None, progress_mark=lambda _: 0, limits=Limits(quiet=0.4, grace=0.1)
+            )
 
 
 @pytest.mark.slow
 async def test_a_growing_answer_keeps_a_silent_child_alive():
     answers = iter(range(1_000_000))
-    ended = await process.run(["sleep", "1"], alive=lambda _: next(answers), limits=Limits(quiet=0.4))
+    ended = await process.run(["sleep", "1"], progress_mark=lambda _: next(answers), limits=Limits(quiet=0.4))
     assert ended.code == 0
 
 
@@ -138,7 +140,7 @@ async def test_what_the_callers_question_raises_ends_the_child():
         raise Refused("The disk is full.")
 
     with pytest.raises(Refused, match="The disk is full"):
-        await process.run(["sleep", "600"], alive=full)
+        await process.run(["sleep", "600"], progress_mark=full)
     assert_gone(*pids)
 
 

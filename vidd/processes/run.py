@@ -132,9 +132,9 @@ class Pulse:
         if progress != self._progress:
             self._progress, self._changed = progress, now
         if self._quiet is not None and now - self._changed > self._quiet:
-            raise Hung(f"{self._name} made no progress for {self._quiet:g} s and was ended.")
+            raise Hung(f"{self._name} made no progress for {self._quiet:g} s, so vidd ended it; vidd will retry.")
         if self._deadline is not None and now - self.started > self._deadline:
-            raise Hung(f"{self._name} was not done after {self._deadline:g} s and was ended.")
+            raise Hung(f"{self._name} was not done after {self._deadline:g} s, so vidd ended it; vidd will retry.")
 
 
 async def run(
@@ -144,15 +144,15 @@ async def run(
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
     on_output: tuple[Callable[[bytes], None], Callable[[bytes], None]] | None = None,
-    alive: Callable[[int], Any] | None = None,
+    progress_mark: Callable[[int], Any] | None = None,
     limits: Limits = NO_LIMITS,
     guarded: bool = False,
 ) -> Ended:
     """Run a program to its end, or end it: when cancelled, after its deadline, or after too long without progress.
 
     `on_line` is called with each line of stdout; instead, `on_output` are called with the bytes of stdout and of stderr
-    as they come. A `guarded` program ends with all its descendants. `alive` is called about once a second with the
-    process id: a changed answer is progress, and an error that it raises ends the child. Without it, any output is
+    as they come. A `guarded` program ends with all its descendants. `progress_mark` is called about once a second with
+    the process id: a changed answer is progress, and an error that it raises ends the child. Without it, any output is
     progress. The exit code is not judged here. Hung if a limit was reached; Refused if there is no such program.
     """
     pulse = Pulse(Path(argv[0]).name, limits)
@@ -172,7 +172,7 @@ async def run(
             if child.gone.done():
                 break
             child.cpu_seconds()
-            pulse.check(alive(child.pid) if alive else (tail.received, lines and lines.received))
+            pulse.check(progress_mark(child.pid) if progress_mark else (tail.received, lines and lines.received))
         # A process that escaped from the group may hold the pipes open for ever.
         await asyncio.wait(readers, timeout=_DRAIN)
         _raise_errors(readers)

@@ -7,10 +7,12 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.shield import shield_to_end
+from vidd.errors import FaultCode, RetryLater
 from vidd.files.disk_space import check_free_space, retry_if_full
 from vidd.processes.child import Child
 from vidd.processes.protocol import fault_from_json
@@ -38,6 +40,40 @@ class WorkerDied(Exception):
     def killed(self) -> bool:
         """Whether a signal from outside ended it (full memory, an operator), which says nothing about its input."""
         return self.code in _SIGNALS_FROM_OUTSIDE
+
+
+@contextmanager
+def retry_if_died(doing: str) -> Iterator[None]:
+    """Turn the death of a child into RetryLater; `doing` as in "extracting the frames of 'a.mp4'"."""
+    try:
+        yield
+    except WorkerDied as died:
+        raise RetryLater(
+            f"The child process died while {doing} (exit code {died.code}); vidd will retry.",
+            code=FaultCode.INTERRUPTED,
+            said=died.stderr,
+        ) from None
+
+
+@contextmanager
+def retry_if_interrupted(doing: str, timeout: float) -> Iterator[None]:
+    """Turn a timeout (of `timeout` seconds) and a child killed from outside into RetryLater; `doing` as above.
+
+    WorkerDied stays where the child died by itself, which its input may have caused.
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise RetryLater(
+            f"{doing[:1].upper()}{doing[1:]} took longer than {round(timeout, 1):g} s, so vidd ended it; vidd will retry.",
+            code=FaultCode.STALLED,
+        ) from None
+    except WorkerDied as died:
+        if not died.killed:
+            raise
+        raise RetryLater(
+            f"The child process was killed while {doing} ({died}); vidd will retry.", code=FaultCode.INTERRUPTED
+        ) from None
 
 
 def worker_argv(module: str) -> list[str]:
@@ -153,7 +189,7 @@ async def ask_worker(
     try:
         return await worker.ask(question, timeout=timeout)
     except TimeoutError:
-        raise Hung(f"{module} was not done after {timeout:g} s and was ended.") from None
+        raise Hung(f"{module} was not done after {timeout:g} s, so vidd ended it; vidd will retry.") from None
     finally:
         await worker.close()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import quoted
-from vidd.errors import FaultCode, Refused, RetryLater
+from vidd.errors import Refused
 from vidd.processes.worker import serve
-from vidd.processes.worker_client import WorkerDied, ask_worker
+from vidd.processes.worker_client import ask_worker, retry_if_died
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +24,8 @@ async def check_json(root: Path, paths: Sequence[str], shape: str = "") -> None:
     if not paths:
         return
     question = {"ask": "check", "root": str(root), "paths": list(paths), "shape": shape}
-    try:
+    with retry_if_died(f"reading the files below {root}"):
         answer = await ask_worker("vidd.programs.json_check", question, timeout=_DEADLINE, memory=_MEMORY)
-    except WorkerDied as died:
-        raise RetryLater(f"vidd could not read the files below {root} ({died}).", code=FaultCode.INTERRUPTED) from None
     fault = answer["fault"]
     if fault is not None:
         raise Refused(f"{quoted(fault['path'])} is broken: {fault['reason']}. See the program's log, then retry.")

@@ -94,7 +94,7 @@ async def _run(call: Call, context: StepContext, output: OutputLog) -> process.E
             cwd=call.cwd,
             env={**call.environment, **call.hidden},
             on_output=(output.out.feed, output.err.feed),
-            alive=signs_of_life,
+            progress_mark=signs_of_life,
             limits=process.Limits(call.deadline, call.quiet, encoder.nice, call.memory, call.grace),
             guarded=True,
         )

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.aio.shield import in_thread
-from vidd.errors import FaultCode, Refused, RetryLater
+from vidd.errors import FaultCode, Refused
 from vidd.files.disk_space import check_free_space
 from vidd.integrations.aws.account import head
 from vidd.integrations.aws.s3_tree import ListedObject, list_objects
 from vidd.integrations.datasets.download import download
 from vidd.integrations.datasets.model import mark_to_json
 from vidd.integrations.datasets.plan import ROOT, Inventory, TaskInput, TaskPlan
-from vidd.processes.worker_client import WorkerDied, run_worker
+from vidd.processes.worker_client import retry_if_died, run_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,26 +72,28 @@ class Builder:
     async def _take_inventory(
         self, version: Version, task: str, document: TaskDocument, frames: Sequence[FrameDocument]
     ) -> Inventory:
-        here = self.connection
+        connection = self.connection
         root = f"{ROOT}/{version.group}/{task}/"
-        objects = await list_objects(here.s3, here.bucket, root, here.sleep)
+        objects = await list_objects(connection.s3, connection.bucket, root, connection.sleep)
         stored = [frame.image for frame in frames if frame.image]
         images = {key: objects[key] for key in stored if key in objects}
         if elsewhere := [key for key in stored if not key.startswith(root)]:
             directory = os.path.commonpath([key.rpartition("/")[0] for key in elsewhere])
-            found = await list_objects(here.s3, here.bucket, f"{directory}/" if directory else "", here.sleep)
+            found = await list_objects(
+                connection.s3, connection.bucket, f"{directory}/" if directory else "", connection.sleep
+            )
             images |= {key: found[key] for key in elsewhere if key in found}
         needs_video = document.video is not None and any(frame.image not in images for frame in frames)
         video = await self._find_object(str(document.video)) if needs_video else None
         return Inventory(objects, images, video, self.is_built)
 
     async def _find_object(self, key: str) -> ListedObject | None:
-        here = self.connection
+        connection = self.connection
 
         async def ask() -> dict[str, Any] | None:
-            return await head(here.s3, here.bucket, key)
+            return await head(connection.s3, connection.bucket, key)
 
-        found = await retry(ask, sleep=here.sleep)
+        found = await retry(ask, sleep=connection.sleep)
         return ListedObject(int(found["ContentLength"]), str(found["ETag"]).strip('"')) if found is not None else None
 
     def is_built(self, key: str, expected: ListedObject) -> bool:
@@ -108,7 +110,7 @@ class Builder:
         images = await self._download_images(plan, frames, directory)
         video = None
         if any(frame.image is None and frame.source is None for frame in frames):
-            video = directory / "film"
+            video = directory / "video"
             await self._download(str(plan.document.video), video, plan.inventory.video)
         orders = {
             "directory": str(self.tree),
@@ -179,15 +181,9 @@ class Builder:
         made_file = context.directory / _MADE
         question = {"ask": task, "orders": orders, "made": str(made_file)}
         memory = context.tools.encoder.memory or _MEMORY
-        try:
+        with retry_if_died("making the files of the data set"):
             async with context.slot():
                 await run_worker(_WORKER, question, context, quiet=_QUIET, memory=memory)
-        except WorkerDied as died:
-            raise RetryLater(
-                f"The worker that makes the files of the data set died (exit {died.code}); vidd will retry.",
-                code=FaultCode.INTERRUPTED,
-                said=died.stderr,
-            ) from None
         for line in (await in_thread(made_file.read_text)).splitlines():
             record(json.loads(line))
         made_file.unlink()

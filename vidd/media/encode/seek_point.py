@@ -93,7 +93,7 @@ async def _frame_hashes(encoder: Encoder, source: Path, seek: float, target: See
         ended = await run.run(
             [encoder.path, *argv],
             on_line=lines.append,
-            alive=read_counter,
+            progress_mark=read_counter,
             limits=run.Limits(quiet=encoder.stall, nice=encoder.nice, memory=encoder.memory),
         )
     except Refused:

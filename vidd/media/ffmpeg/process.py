@@ -58,7 +58,7 @@ async def encode(
     *,
     output: Path | Sequence[Path],
     duration: float,
-    progress: Callable[[float, float | None, str, float | None], None],
+    progress: Callable[[float, float | None, str, float | None], None] | None = None,
     observe: Callable[[Event], None],
     kind: str,
 ) -> Ended:
@@ -75,10 +75,10 @@ async def encode(
         nonlocal now
         if block := blocks.feed(line):
             now = block
-            if block.seconds is not None:
+            if progress is not None and block.seconds is not None:
                 progress(min(block.seconds, duration), duration, "s", block.speed)
 
-    def alive(pid: int) -> Any:
+    def progress_mark(pid: int) -> Any:
         check_free_space(outputs[0].parent, encoder.disk_reserve)
         return now.seconds, now.frame, [_file_state(path) for path in outputs], read_counter(pid)
 
@@ -89,7 +89,7 @@ async def encode(
         ended = await run.run(
             [encoder.path, *args],
             on_line=on_line,
-            alive=alive,
+            progress_mark=progress_mark,
             limits=run.Limits(quiet=encoder.stall, nice=encoder.nice, memory=encoder.memory),
         )
         _raise_for_exit(ended, encoder)
@@ -134,7 +134,7 @@ def _raise_for_exit(ended: Ended, encoder: Encoder) -> None:
     if parse.is_out_of_memory(ended.stderr):
         limit = "the machine's memory" if encoder.memory is None else f"its limit of {encoder.memory >> 20} MiB"
         raise RetryLater(
-            f"ffmpeg ran out of memory ({limit}): raise the limit, or run fewer encodes at once.",
+            f"ffmpeg ran out of memory ({limit}): raise the limit, or run fewer encodes at once. vidd will retry.",
             code=FaultCode.INTERRUPTED,
         )
     if ended.code in _CRASHES:
@@ -143,12 +143,14 @@ def _raise_for_exit(ended: Ended, encoder: Encoder) -> None:
     if ended.code < 0:
         name = signal.Signals(-ended.code).name
         raise RetryLater(
-            f"ffmpeg was killed ({name}); if the machine was short of memory, run fewer encodes at once.",
+            f"ffmpeg was killed ({name}): if the machine was short of memory, run fewer encodes at once. vidd will retry.",
             code=FaultCode.INTERRUPTED,
         )
     if ended.code == 255:
-        raise RetryLater("ffmpeg was asked to stop from outside vidd.", code=FaultCode.INTERRUPTED)
-    raise Refused(f"ffmpeg cannot process this file: {why} (exit code {ended.code}).")
+        raise RetryLater("ffmpeg was asked to stop from outside vidd; vidd will retry.", code=FaultCode.INTERRUPTED)
+    raise Refused(
+        f"ffmpeg cannot process this file: {why} (exit code {ended.code}). Repair or re-encode the file, then retry."
+    )
 
 
 def default_ffmpeg() -> Path:

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import quoted
-from vidd.errors import FaultCode, RetryLater
-from vidd.processes.worker_client import WorkerDied, run_worker
+from vidd.processes.worker_client import retry_if_died, run_worker
 
 if TYPE_CHECKING:
     from vidd.ports import StepContext
@@ -68,11 +67,5 @@ async def make_tasks(request: SampleRequest | ImageRequest, context: StepContext
     """
     order = {"ask": "sample" if isinstance(request, SampleRequest) else "gather", "request": asdict(request)}
     memory = context.tools.encoder.memory or _MEMORY
-    try:
+    with retry_if_died(f"extracting the frames of {quoted(request.name)}"):
         return await run_worker(_WORKER, order, context, quiet=_QUIET, memory=memory)
-    except WorkerDied as died:
-        raise RetryLater(
-            f"The frames of {quoted(request.name)} could not be extracted (exit {died.code}).",
-            code=FaultCode.INTERRUPTED,
-            said=died.stderr,
-        ) from None

@@ -127,7 +127,6 @@ class LoudnessMeter:
             measurement_args(source, track, filters, seek=seek, threads=self.encoder.threads),
             output=self.directory / "nothing",
             duration=seconds,
-            progress=lambda *_: None,
             observe=self.observe,
             kind="loudness",
         )

@@ -10,9 +10,9 @@ from math import floor
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import quoted
-from vidd.errors import FaultCode, Refused, RetryLater
+from vidd.errors import Refused
 from vidd.model.media import Media
-from vidd.processes.worker_client import JsonLinesProcess, WorkerDied, worker_argv
+from vidd.processes.worker_client import JsonLinesProcess, WorkerDied, retry_if_interrupted, worker_argv
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,16 +37,9 @@ class MediaReader:
         shown = name or path.name
         question = {"ask": ask, "path": os.fspath(path), "name": shown, **more}
         try:
-            return await self.worker.ask(question, timeout=self.timeout)
-        except TimeoutError:
-            raise RetryLater(
-                f"The file {quoted(shown)} could not be read within {self.timeout:g} s.", code=FaultCode.STALLED
-            ) from None
+            with retry_if_interrupted(f"reading the file {quoted(shown)}", self.timeout):
+                return await self.worker.ask(question, timeout=self.timeout)
         except WorkerDied as died:
-            if died.killed:
-                raise RetryLater(
-                    f"The media reader was killed while it read {quoted(shown)} ({died}).", code=FaultCode.INTERRUPTED
-                ) from None
             raise Refused(
                 f"The file {quoted(shown)} crashes the media reader ({died}): encode the file anew."
             ) from None

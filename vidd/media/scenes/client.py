@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import quoted
-from vidd.errors import FaultCode, Refused, RetryLater
+from vidd.errors import FaultCode, Refused
 from vidd.media.scenes.args import SceneCuts
-from vidd.processes.worker_client import WorkerDied, ask_worker
+from vidd.processes.worker_client import ask_worker, retry_if_died
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,13 +42,8 @@ class SceneReader:
         question, name = {"ask": ask, "path": os.fspath(self._path), **more}, quoted(self._name)
         nice = self._encoder.nice
         try:
-            return await ask_worker(_WORKER, question, timeout=self._timeout, memory=_MEMORY, nice=nice)
-        except WorkerDied as died:
-            raise RetryLater(
-                f"The scenes of {name} could not be found (exit {died.code}).",
-                code=FaultCode.INTERRUPTED,
-                said=died.stderr,
-            ) from None
+            with retry_if_died(f"finding the scenes of {name}"):
+                return await ask_worker(_WORKER, question, timeout=self._timeout, memory=_MEMORY, nice=nice)
         except Refused as refused:
             if refused.code is FaultCode.NOT_INSTALLED:
                 raise missing_detector(refused.sentence) from None

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from vidd.errors import FaultCode, Refused, RetryLater
+from vidd.display_text import quoted
+from vidd.errors import Refused
 from vidd.media.smartcut.plan import SmartCutUnavailable
-from vidd.processes.worker_client import JsonLinesProcess, WorkerDied, worker_argv
+from vidd.processes.worker_client import JsonLinesProcess, WorkerDied, retry_if_interrupted, worker_argv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,16 +34,9 @@ class Cutter:
         """The answer of `vidd.media.smartcut.worker.main`; SmartCutUnavailable if the cut cannot be made in parts."""
         question = {"ask": ask, "path": os.fspath(self._path), "name": self._name, **more}
         try:
-            return await self.worker.ask(question, timeout=self._timeout)
-        except TimeoutError:
-            raise RetryLater(
-                f"The packets of the file were not read within {self._timeout:.0f} s.", code=FaultCode.STALLED
-            ) from None
+            with retry_if_interrupted(f"reading and copying the packets of {quoted(self._name)}", self._timeout):
+                return await self.worker.ask(question, timeout=self._timeout)
         except WorkerDied as died:
-            if died.killed:
-                raise RetryLater(
-                    f"The child that makes the smart cut was killed ({died}).", code=FaultCode.INTERRUPTED
-                ) from None
             raise SmartCutUnavailable(f"vidd cannot cut this file without re-encoding ({died}).") from None
         except Refused as refused:
             # Whether the file can be used at all, the full encode finds out.
