@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 DIRECTORY = "data-sets"
 """The directory of all records, in the state directory."""
 
-WHOLE = "whole"
-"""The record of what is made of a version as a whole."""
+EXPORTS = "whole"
+"""The name, in place of a task's, of the record of what is made of a whole version: its exports."""
 
 _FORMAT = 1
 
@@ -55,7 +55,7 @@ class BuildRecord:
         return sorted(name.removeprefix("task-") for name in names if name.startswith("task-"))
 
     def _path(self, task: str) -> Path:
-        return self._directory / (f"{WHOLE}.json" if task == WHOLE else f"task-{task}.json")
+        return self._directory / (f"{EXPORTS}.json" if task == EXPORTS else f"task-{task}.json")
 
     def read(self, task: str) -> TaskRecord:
         """A task's record; an empty one where there is none that can be read."""

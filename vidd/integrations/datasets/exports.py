@@ -10,9 +10,10 @@ from vidd.aio.bounded import gather_bounded
 from vidd.aio.shield import in_thread
 from vidd.files.disk_space import retry_if_full
 from vidd.integrations.aws.s3_tree import list_objects
-from vidd.integrations.datasets.build_record import WHOLE
+from vidd.integrations.datasets.build_record import EXPORTS
 from vidd.integrations.datasets.model import digest
 from vidd.integrations.datasets.plan import ROOT, key_differs
+from vidd.integrations.datasets.plan_line import PlanLine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,11 +68,11 @@ class Exports:
         for part, share in enumerate(self._version.shares, 1):
             self._samples[part] = sorted(self._samples[part])[: round(share * _SAMPLES)]
 
-    async def build(self) -> dict[str, Any]:
-        """Make what differs. `send` has what is not in the bucket, `drop` the keys of exports that are no longer wanted."""
+    async def build(self) -> PlanLine:
+        """Make what differs; the line drops the exports that are no longer wanted."""
         builder, connection = self._builder, self._builder.connection
         existing = await list_objects(connection.s3, connection.bucket, self._root, connection.sleep)
-        record = await in_thread(builder.record.read, WHOLE)
+        record = await in_thread(builder.record.read, EXPORTS)
         fingerprints = self._fingerprints()
 
         def is_missing(name: str, key: str) -> bool:
@@ -86,12 +87,10 @@ class Exports:
                 record.made[key] = (fingerprints[answer["export"]], size, checksum)
 
             await builder.run_worker("exports", await self._orders(missing), note)
-            await in_thread(builder.record.write, WHOLE, record)
+            await in_thread(builder.record.write, EXPORTS, record)
         keys = list(self._keys.values())
-        return {
-            "send": _to_send(keys, record.made, existing),
-            "drop": [key for key in record.made if key not in keys],
-        }
+        send = _to_send(keys, record.made, existing)
+        return PlanLine(None, send=send, drop=[key for key in record.made if key not in keys])
 
     async def _orders(self, missing: Mapping[str, str]) -> dict[str, Any]:
         return {

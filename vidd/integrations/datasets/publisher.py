@@ -6,7 +6,6 @@ be repeated, so that an attempt without an answer continues after the last finis
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +16,16 @@ from pydantic import Field
 from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused
 from vidd.files.content_type import content_type
+from vidd.files.digest import digest_of
 from vidd.integrations.aws.account import Account
 from vidd.integrations.aws.s3_target import Target, safe_key
 from vidd.integrations.aws.s3_tree import OpenUploads, TreeFile, TreeUpload
 from vidd.integrations.aws.s3_uri import web_address
-from vidd.integrations.datasets.build_record import DIRECTORY, WHOLE, BuildRecord
+from vidd.integrations.datasets.build_record import DIRECTORY, EXPORTS, BuildRecord
 from vidd.integrations.datasets.connection import Connection, Location, check_connection, connect
 from vidd.integrations.datasets.documents import COMPLETE, PENDING
 from vidd.integrations.datasets.plan import ROOT
+from vidd.integrations.datasets.plan_line import PlanLine
 from vidd.model.publication import Receipt
 from vidd.settings.types import Size
 from vidd.transfer.progress_meter import ProgressMeter
@@ -93,7 +94,7 @@ class _Publication:
         self._percent = -1
 
     async def run(self) -> Receipt:
-        plan = await in_thread(_digest, self._plan)
+        plan = await digest_of(self._plan)
         known = self.context.publication.token
         self._token = dict(known) if known.get("plan") == plan else {"plan": plan, "done": 0, "did": {}, "parts": {}}
         document = await self.connection.documents.find(self.version.id) or {}
@@ -116,10 +117,10 @@ class _Publication:
         """The tasks that must be changed; None where everything is complete."""
         status = document.get("taskStatus") or {}
         known = {str(task.get("task")): task for task in status.get("tasks") or () if isinstance(task, dict)}
-        changing = [line for line in _lines(self._plan) if not _is_done(line, known)]
+        changing = [line for line in _lines(self._plan) if not line.is_done(known)]
         if not changing and status.get("state") == COMPLETE:
             return None
-        return [line["task"] for line in changing if "task" in line]
+        return [line.task for line in changing if line.task is not None]
 
     async def _send_all(self, changing: Sequence[str], document: Mapping[str, Any]) -> None:
         documents, done = self.connection.documents, int(self._token["done"])
@@ -130,17 +131,17 @@ class _Publication:
         totals = {"imageCount": 0, "size": 0}
         changing_tasks = frozenset(changing)
         for number, line in enumerate(_lines(self._plan)):
-            if "error" in line:
-                faults.append(line["error"])
-            for name, count in _totals(line).items():
+            if line.error is not None:
+                faults.append(line.error)
+            for name, count in line.totals.items():
                 totals[name] += count
             if number < done:
                 continue
-            if "whole" in line:
-                await self._send_whole(line)
+            if line.task is None:
+                await self._send_exports(line)
                 continue
-            if line["task"] in changing_tasks:
-                await self._send_task(line)
+            if line.task in changing_tasks:
+                await self._send_task(line.task, line)
                 self._token["done"] = number + 1
                 await self.context.checkpoint(self._token)
             await self._progress(number, len(tasks))
@@ -149,24 +150,24 @@ class _Publication:
             raise Refused(f"{faults[0]}{more} All other tasks are published; correct the fault and retry.")
         await self._finish(document, totals)
 
-    async def _send_task(self, line: Mapping[str, Any]) -> None:
+    async def _send_task(self, task: str, line: PlanLine) -> None:
         """Objects first, then the documents that name them; objects that no document names any more are dropped last."""
-        task, documents = line["task"], self.connection.documents
-        if "error" in line:
-            await documents.finish_task(self.version.id, task, {"state": PENDING, "error": line["error"]})
+        documents = self.connection.documents
+        if line.error is not None:
+            await documents.finish_task(self.version.id, task, {"state": PENDING, "error": line.error})
             return
-        if line.get("left"):
-            await documents.remove_task(self.version.id, task, line["drop"])
-            await self._drop(task, line["drop"])
+        if line.removed:
+            await documents.remove_task(self.version.id, task, line.drop)
+            await self._drop(task, line.drop)
             await in_thread(self._record.delete, task)
             return
-        await self._send(f"{self._root}/{task}/", line["send"])
-        await documents.change_frames(self.version.id, line["changes"])
-        if line["join"]:
+        await self._send(f"{self._root}/{task}/", line.send)
+        await documents.change_frames(self.version.id, line.changes)
+        if line.join:
             await documents.add_version(self.version, task)
-        await self._drop(task, line["drop"])
+        await self._drop(task, line.drop)
         await in_thread(self._keep_shares, task)
-        await documents.finish_task(self.version.id, task, {"state": COMPLETE, "error": "none", **line["counts"]})
+        await documents.finish_task(self.version.id, task, {"state": COMPLETE, "error": "none", **line.counts})
 
     def _keep_shares(self, task: str) -> None:
         record = self._record.read(task)
@@ -174,9 +175,9 @@ class _Publication:
             record.shares = list(self.version.shares)
             self._record.write(task, record)
 
-    async def _send_whole(self, line: Mapping[str, Any]) -> None:
-        await self._send(f"{self._root}/{self.version.id}/", line["send"])
-        await self._drop(WHOLE, line["drop"])
+    async def _send_exports(self, line: PlanLine) -> None:
+        await self._send(f"{self._root}/{self.version.id}/", line.send)
+        await self._drop(EXPORTS, line.drop)
 
     async def _send(self, root: str, rows: Sequence[Sequence[Any]]) -> None:
         if not rows:
@@ -254,42 +255,13 @@ class _Publication:
             "coco.json": "exportFormats.COCO.file",
             "cvat.xml": "exportFormats.CVAT.file",
         }
-        record = await in_thread(self._record.read, WHOLE)
+        record = await in_thread(self._record.read, EXPORTS)
         for key in record.made:
             values[fields[key.rpartition("/")[2]]] = key
         await self.connection.documents.finish(self.version, values, now)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[PlanLine]:
     with path.open() as file:
         for line in file:
-            yield json.loads(line)
-
-
-def _is_done(line: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a line of the plan asks for nothing, by what the document says of its tasks."""
-    if line.get("send") or line.get("drop") or line.get("changes") or line.get("join"):
-        return False
-    if "whole" in line:
-        return True
-    if "error" in line or line.get("left"):
-        return False
-    status = known.get(line["task"], {})
-    wanted = {"state": COMPLETE, "error": "none", **line["counts"]}
-    return all(status.get(name) == value for name, value in wanted.items())
-
-
-def _totals(line: Mapping[str, Any]) -> dict[str, int]:
-    counts = line.get("counts")
-    if not counts:
-        return {}
-    augmented = counts.get("augmentationFileCounts", {}).values()
-    return {
-        "imageCount": counts["imageCount"] + sum(entry["count"] for entry in augmented),
-        "size": counts["imageDataSize"] + sum(entry["size"] for entry in augmented),
-    }
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+            yield PlanLine.from_json(json.loads(line))

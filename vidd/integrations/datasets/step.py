@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from vidd.integrations.datasets.build_record import DIRECTORY, BuildRecord
 from vidd.integrations.datasets.connection import Location, check_connection, connect
 from vidd.integrations.datasets.exports import ROWS, SAMPLES, Exports
 from vidd.integrations.datasets.plan import BuildSettings, is_shared_image
+from vidd.integrations.datasets.plan_line import PlanLine
 from vidd.model.media import Artifact, Outcome
 
 if TYPE_CHECKING:
@@ -90,20 +91,20 @@ class _Build:
         with retry_if_full(), self._plan_file.open("w") as file:
             for number, task in enumerate(version.tasks):
                 context.progress(float(number), float(len(version.tasks)), "tasks", None)
-                file.write(json.dumps(await self._build_task(task, exports)) + "\n")
+                file.write(json.dumps((await self._build_task(task, exports)).to_json()) + "\n")
             for task in await self._removed_tasks():
-                file.write(json.dumps(await self._remove_task(task)) + "\n")
-            whole = {"send": [], "drop": []} if self._faulty else await exports.build()
-            file.write(json.dumps({"whole": True, **whole}) + "\n")
+                file.write(json.dumps((await self._remove_task(task)).to_json()) + "\n")
+            line = PlanLine(None) if self._faulty else await exports.build()
+            file.write(json.dumps(line.to_json()) + "\n")
         return await in_thread(self._outcome)
 
-    async def _build_task(self, task: str, exports: Exports) -> dict[str, Any]:
+    async def _build_task(self, task: str, exports: Exports) -> PlanLine:
         """The plan's line of a task; of a faulty one, the reason."""
         try:
             plan = await self._builder.build_task(self._version, task)
         except Refused as fault:
             self._faulty[task] = f"The task {task} is left out: {fault.sentence.rstrip('.')}."
-            return {"task": task, "error": self._faulty[task]}
+            return PlanLine(task, error=self._faulty[task])
         self._frames += len(plan.frames)
         for name, count in plan.doubtful_boxes().items():
             self._doubtful[name] += count
@@ -111,21 +112,21 @@ class _Build:
         obsolete = plan.obsolete_keys(shared=False)
         if obsolete:
             obsolete = plan.obsolete_keys(shared=await self._documents.is_shared(self._version, task))
-        return {
-            "task": task,
-            "counts": plan.counts(),
-            "send": plan.to_send(),
-            "drop": obsolete,
-            "changes": [change.to_json() for change in plan.changes()],
-            "join": self._version.id not in plan.document.versions,
-        }
+        return PlanLine(
+            task,
+            counts=plan.counts(),
+            send=plan.to_send(),
+            drop=obsolete,
+            changes=[change.to_json() for change in plan.changes()],
+            join=self._version.id not in plan.document.versions,
+        )
 
     async def _removed_tasks(self) -> list[str]:
         """The tasks that were in the version before, and no longer are."""
         known = {*await in_thread(self._builder.record.tasks), *await self._documents.members(self._version.id)}
         return sorted(known.difference(self._version.tasks))
 
-    async def _remove_task(self, task: str) -> dict[str, Any]:
+    async def _remove_task(self, task: str) -> PlanLine:
         """The plan's line of a task that is no longer in the version."""
         record = await in_thread(self._builder.record.read, task)
         shared = await self._documents.is_shared(self._version, task)
@@ -133,7 +134,7 @@ class _Build:
         named = await self._documents.image_keys(task)
         named |= {f"{key.removesuffix('.jpg')}_thumbnail.jpg" for key in named}
         kept = {key for key in record.made if is_shared_image(key) and (shared or key in named)}
-        return {"task": task, "left": True, "drop": sorted(record.made.keys() - kept)}
+        return PlanLine(task, removed=True, drop=sorted(record.made.keys() - kept))
 
     def _outcome(self) -> Outcome:
         directory = self._builder.context.directory
