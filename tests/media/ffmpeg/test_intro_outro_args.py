@@ -18,7 +18,7 @@ TALK = Video("h264", 1280, 720, 25.0)
 STING = Media("mov", 5.0, 1, (Video("h264", 1920, 1080, 30.0),), (Audio("aac", 44100, 2),))
 CLIP = Clip("sting before", Path("/s/sting.mp4"), 5.0, STING, digest="d1")
 CARD = Clip("title card", Path("/j/card.png"), 4.0, fade=0.5)
-FORM = ClipFormat(TALK, VideoFormat("h264", "yuv420p", 100), 12800, True, 20, "veryfast", name=28)
+FORM = ClipFormat(TALK, VideoFormat("h264", "yuv420p", 100), 12800, True, 20, "veryfast", parameter_set_id=28)
 
 
 def after(argv: list[str], flag: str) -> list[str]:

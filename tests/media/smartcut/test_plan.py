@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from vidd.media.ffmpeg.args.common import Cut
-from vidd.media.smartcut.plan import Index, Keyframe, SmartCutUnavailable, bounds, plan, ticks
+from vidd.media.smartcut.plan import Index, Keyframe, SmartCutUnavailable, bounds, make_plan, ticks
 
 # 25 pictures a second on a clock of 100: one every 4 ticks, a keyframe every 2 s, all of 20 s from the file's start on.
 INDEX = Index(
@@ -24,7 +24,7 @@ CUT = Cut(2.0, 18.0, 1.0)
 
 
 def planned(index: Index = INDEX, cut: Cut = CUT):
-    return plan(index, cut, pixels=1280 * 720, rate=25)
+    return make_plan(index, cut, pixels=1280 * 720, rate=25)
 
 
 def test_what_fades_is_encoded_to_the_first_keyframe_after_and_from_the_last_place_before():
@@ -92,7 +92,7 @@ def test_open_gops_can_be_left_to_a_whole_encode():
     )
     index = replace(INDEX, keyframes=keyframes)
     assert planned(index).strategy == "edges"
-    made = plan(index, CUT, pixels=1280 * 720, rate=25, open_gops=False)
+    made = make_plan(index, CUT, pixels=1280 * 720, rate=25, open_gops=False)
     assert made.strategy == "full"
     assert "open GOP" in made.reason
 

@@ -5,15 +5,14 @@ ITU-T H.264 7.3.3 (field_pic_flag). Broadcasts code each field in a packet of it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from vidd.media.bitstream import nal, parameter_sets, slice_header
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
-# PyAV types the time of a packet as never None, but it may be.
-Packet: TypeAlias = Any
+    from vidd.media.bitstream.packet import Packet
 
 
 class FieldPairs:
@@ -50,6 +49,6 @@ def _parity(unit: bytes, sps_by_id: dict[int, slice_header.Sps], pps_by_id: dict
     bits = nal.Bits(unit[:64], 1)
     bits.read_ue()
     bits.read_ue()
-    sps = sps_by_id[pps_by_id[bits.read_ue()].sequence]
+    sps = sps_by_id[pps_by_id[bits.read_ue()].sps_id]
     bits.read(2 * sps.planes_apart + sps.number_bits)
     return bits.read(1) if not sps.frames_only and bits.read(1) else None

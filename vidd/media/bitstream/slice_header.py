@@ -21,7 +21,7 @@ _FIVE = 5
 class Sps:
     """The part of an SPS that reading a slice header needs, and the size in macroblocks."""
 
-    name: int
+    id: int
     profile: int
     number_bits: int
     order: int
@@ -40,7 +40,7 @@ def parse_sps(unit: bytes) -> Sps:
     bits = Bits(unit, 1)
     profile = bits.read(8)
     bits.read(16)
-    name = bits.read_ue()
+    sps_id = bits.read_ue()
     chroma, depth, matrices, apart = 1, (8, 8), False, False
     if profile in _HIGH:
         chroma = bits.read_ue()
@@ -64,7 +64,7 @@ def parse_sps(unit: bytes) -> Sps:
     size = (bits.read_ue() + 1, bits.read_ue() + 1)
     frames_only = bool(bits.read(1))
     return Sps(
-        name, profile, number_bits, order, order_bits, references, size, frames_only, chroma, depth, matrices, apart
+        sps_id, profile, number_bits, order, order_bits, references, size, frames_only, chroma, depth, matrices, apart
     )
 
 
@@ -72,8 +72,8 @@ def parse_sps(unit: bytes) -> Sps:
 class Pps:
     """The part of a PPS that reading a slice header needs."""
 
-    name: int
-    sequence: int
+    id: int
+    sps_id: int
     cabac: bool
     order_present: bool
     active: tuple[int, int]
@@ -86,7 +86,7 @@ class Pps:
 def parse_pps(unit: bytes) -> Pps:
     """Read a PPS; BadUnits if it uses slice groups."""
     bits = Bits(unit, 1)
-    name, sequence_name = bits.read_ue(), bits.read_ue()
+    pps_id, sps_id = bits.read_ue(), bits.read_ue()
     cabac, order_present = bool(bits.read(1)), bool(bits.read(1))
     if bits.read_ue():
         raise BadUnits("it uses slice groups")
@@ -96,16 +96,16 @@ def parse_pps(unit: bytes) -> Pps:
         bits.read_se()
     deblocking = bool(bits.read(1))
     bits.read(1)
-    return Pps(name, sequence_name, cabac, order_present, active, weighted, both, deblocking, bool(bits.read(1)))
+    return Pps(pps_id, sps_id, cabac, order_present, active, weighted, both, deblocking, bool(bits.read(1)))
 
 
-def with_sps_id(unit: bytes, sequence_name: int) -> bytes:
+def with_sps_id(unit: bytes, sps_id: int) -> bytes:
     """The PPS, referring to another SPS."""
     text = bit_text(unit[1:])
     bits = Bits(unit, 1)
-    name, old = bits.read_ue(), bits.read_ue()
-    rest = text[len(exp_golomb(name)) + len(exp_golomb(old)) :]
-    return unit[:1] + escape(to_bytes(exp_golomb(name) + exp_golomb(sequence_name) + rest))
+    pps_id, old = bits.read_ue(), bits.read_ue()
+    rest = text[len(exp_golomb(pps_id)) + len(exp_golomb(old)) :]
+    return unit[:1] + escape(to_bytes(exp_golomb(pps_id) + exp_golomb(sps_id) + rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def parse_slice(unit: bytes, sps_by_id: dict[int, Sps], pps_by_id: dict[int, Pps
     bits.read_ue()
     kind = bits.read_ue() % 5
     pps = pps_by_id[bits.read_ue()]
-    sps = sps_by_id[pps.sequence]
+    sps = sps_by_id[pps.sps_id]
     if sps.planes_apart or not sps.frames_only or sps.order == 1:
         raise BadUnits("its frames are coded as fields, or numbered in a rare way")
     start_end = bits.position
@@ -232,13 +232,13 @@ def write_slice(
     *,
     number: int,
     order: int,
-    name: int = 0,
+    idr_id: int = 0,
     like: Slice | None = None,
     marking: str = "",
 ) -> bytes:
     """The slice with another number and order under another SPS; `like` puts it in another picture's place.
 
-    `name` (idr_pic_id) differs from that of the IDR picture before it; `marking` replaces the slice's own.
+    `idr_id` (idr_pic_id) differs from that of the IDR picture before it; `marking` replaces the slice's own.
     An IDR slice in the place of another picture becomes an ordinary intra slice.
     """
     idr, reference, marking = slice_.idr, slice_.reference, marking or slice_.marking
@@ -246,7 +246,7 @@ def write_slice(
         idr, reference, marking = False, like.reference, like.marking
     head = slice_.start + f"{number % (1 << sps.number_bits):0{sps.number_bits}b}"
     if idr:
-        head += exp_golomb(name)
+        head += exp_golomb(idr_id)
     if sps.order == 0:
         head += f"{order % (1 << sps.order_bits):0{sps.order_bits}b}"
     head += slice_.middle + marking + slice_.rest
@@ -259,8 +259,8 @@ def write_slice(
 
 def parameters_by_id(sets: Sets) -> tuple[dict[int, Sps], dict[int, Pps]]:
     """The SPS and the PPS by their ids."""
-    sequences = {sps.name: sps for sps in map(parse_sps, sets.sps)}
-    return sequences, {pps.name: pps for pps in map(parse_pps, sets.pps)}
+    sequences = {sps.id: sps for sps in map(parse_sps, sets.sps)}
+    return sequences, {pps.id: pps for pps in map(parse_pps, sets.pps)}
 
 
 def slices_of(units: list[bytes]) -> list[bytes]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.digest import digest_of
@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from vidd.model.media import Audio
     from vidd.ports import Encoder
 
-ParameterSetIds = tuple[int, int, int]
-"""The ids of a video's parameter sets: VPS, SPS, PPS."""
+
+class ParameterSetIds(NamedTuple):
+    """The ids of a video's parameter sets. Those of H.264 have no VPS, those of AV1 have no ids: 0."""
+
+    vps: int
+    sps: int
+    pps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,9 @@ class ClipEncoder:
             path = self.directory / f"clip-{clip_format.scale}-{number}.mp4"
             path.unlink(missing_ok=True)
             reordered = clip_format.reordered and not ordered
-            encoded = await self._encoded_clip(clip, replace(clip_format, name=own[1], reordered=reordered), path)
+            encoded = await self._encoded_clip(
+                clip, replace(clip_format, parameter_set_id=own.sps, reordered=reordered), path
+            )
             placed.append(replace(encoded, ids=own, at=at))
             at += encoded.ticks
         count = len(branding.before)
@@ -191,7 +198,7 @@ class ClipEncoder:
     async def _measure(self, clip: Clip, clip_format: ClipFormat, path: Path) -> PlacedClip:
         video = (await probe(self.encoder, path, clip.path.name)).video[0]
         ticks = round((video.duration or 0.0) * clip_format.scale)
-        return PlacedClip(clip, path, (0, 0, 0), 0, ticks, video.frames or 0)
+        return PlacedClip(clip, path, ParameterSetIds(0, 0, 0), 0, ticks, video.frames or 0)
 
     async def encode_audio(self, parts: IntroOutro, track: Audio) -> SurroundingAudio:
         """Make the audio before and after the talk, in the rate and layout of this track."""
@@ -212,7 +219,6 @@ class ClipEncoder:
             argv,
             output=path,
             duration=seconds,
-            progress=lambda *_: None,
             observe=self.observe,
             kind="sting",
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vidd.media.branding import watermark
-from vidd.media.branding.intro_outro import IntroOutro
+from vidd.media.branding.intro_outro import IntroOutro, ParameterSetIds
 from vidd.media.ffmpeg.args.audio_mix import NO_AUDIO, full_track, mix_graph
 from vidd.media.ffmpeg.args.common import (
     NO_GRAPH,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # The format of every full encode, and ids of parameter sets that x264 does not take by itself.
 _FORMAT = VideoFormat("h264", "yuv420p", 0)
-_PARAMETER_SET_IDS = [(0, number, number) for number in range(31, 27, -1)]
+_PARAMETER_SET_IDS = [ParameterSetIds(0, number, number) for number in range(31, 27, -1)]
 
 
 @dataclass(frozen=True, slots=True)

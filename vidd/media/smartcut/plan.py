@@ -90,7 +90,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CutPlan:
     """How a cut is made. Frames before `copy_from` and from `copy_to` on are encoded; None if nothing is copied.
 
     The lead-in ends at `lead_in_to`, which is before `copy_from` if the keyframe has leading frames that must be
@@ -130,7 +130,7 @@ def bounds(time_base: Fraction, begin: Fraction, cut: Cut) -> tuple[int, int]:
     )
 
 
-def plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = True) -> Plan:
+def make_plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = True) -> CutPlan:
     """Choose the strategy. `pixels` are those of one frame, `rate` is frames a second.
 
     `open_gops` allows to copy H.264 whose keyframes are no IDR frames. Chromium plays it from start to end, but stops
@@ -138,7 +138,7 @@ def plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = 
     """
     full = cut.length * rate * pixels / _PIXELS
     if index.obstacle:
-        return Plan("full", index.obstacle, full)
+        return CutPlan("full", index.obstacle, full)
     faded_in = ceil((index.begin + decimal(cut.start + cut.fade) - _SLACK) / index.time_base)
     faded_out = int((index.begin + decimal(cut.end - cut.fade) + _SLACK) // index.time_base)
     starts = [
@@ -149,11 +149,11 @@ def plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = 
     if not starts and not cut.fade and index.keyframes and index.keyframes[-1].pts == index.first == index.last:
         starts = [index.keyframes[-1]]
     if not starts:
-        return Plan("full", _why_no_start(index, faded_in), full)
+        return CutPlan("full", _why_no_start(index, faded_in), full)
     start = starts[0]
     ends = [pts for pts in index.clean_ends if start.pts < pts <= faded_out or (not cut.fade and pts == index.last + 1)]
     if not ends:
-        return Plan(
+        return CutPlan(
             "full", "No place was found after the first keyframe where copying could end before the fade-out.", full
         )
     end = ends[-1]
@@ -161,16 +161,16 @@ def plan(index: Index, cut: Cut, *, pixels: int, rate: float, open_gops: bool = 
     first, last = index.first * index.time_base, index.last * index.time_base
     encoded = float(start.pts * index.time_base - first) + (float(last - end * index.time_base) if lead_out else 0.0)
     if encoded > _MOST_ENCODED * cut.length:
-        return Plan(
+        return CutPlan(
             "full", f"Keyframes are so rare that {encoded:.1f} s of {cut.length:.1f} s would be encoded anyway.", full
         )
     cost = (encoded + (1.0 if lead_in or lead_out else 0.0)) * rate * pixels / _PIXELS + index.bytes / _BYTES + 0.3
     if not lead_in and not lead_out:
         why = "The cut starts with a keyframe and nothing fades, so all packets are copied."
-        return Plan("copy", why, cost, start.pts, start.pts, end)
+        return CutPlan("copy", why, cost, start.pts, start.pts, end)
     why = f"Only {encoded:.1f} s at the edges of {cut.length:.1f} s are encoded; the frames between are copied."
     lead_in_to = start.first_leading if start.kind == "recovery" else start.pts
-    return Plan("edges", why, cost, start.pts, lead_in_to, end, lead_in, lead_out)
+    return CutPlan("edges", why, cost, start.pts, lead_in_to, end, lead_in, lead_out)
 
 
 def _may_start(keyframe: Keyframe) -> bool:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 from vidd.errors import Refused
 from vidd.files.atomic import temporary_directory
 from vidd.media.bitstream.nal import LONG_IDS
-from vidd.media.branding.intro_outro import NO_BRANDING, Branding, ClipEncoder, IntroOutro
+from vidd.media.branding.intro_outro import NO_BRANDING, Branding, ClipEncoder, IntroOutro, ParameterSetIds
 from vidd.media.ffmpeg.args import edge
 from vidd.media.ffmpeg.args.intro_outro import ClipFormat
 from vidd.media.ffmpeg.process import encode
 from vidd.media.ffmpeg.timebase import Ticks, decimal
 from vidd.media.smartcut.audio_tracks import AudioEncoder
 from vidd.media.smartcut.client import Cutter
-from vidd.media.smartcut.plan import Index, Keyframe, Plan, SmartCutUnavailable, plan, ticks
+from vidd.media.smartcut.plan import CutPlan, Index, Keyframe, SmartCutUnavailable, make_plan, ticks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from vidd.media.branding.intro_outro import ParameterSetIds
     from vidd.media.ffmpeg.args.common import CutSource, EncodeSettings
     from vidd.media.ffmpeg.hooks import StepHooks
     from vidd.ports import Encoder
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SmartCutOptions:
-    """`open_gops` is that of `plan.plan`; intros and outros of the `branding` stay in `cache` for other talks."""
+    """What else a smart cut does and may do.
+
+    `open_gops` allows copying of H.264 from keyframes that are no IDR frames (see `make_plan`). `branding` is what the
+    talk gets besides. Encoded intros and outros are kept in the directory `cache` for other talks; None keeps none.
+    """
 
     open_gops: bool = True
     branding: Branding = NO_BRANDING
@@ -37,6 +41,9 @@ class SmartCutOptions:
 
 
 DEFAULTS = SmartCutOptions()
+
+_EDGES = ("lead_in", "leading", "lead_out")
+"""The parts that are encoded: before the copied packets, in the place of leading frames, and after the copied packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class SmartCut:
     clips around the talk, and where the talk lies.
     """
 
-    plan: Plan
+    plan: CutPlan
     joins: tuple[float, ...]
     frames: int
     audio_reasons: tuple[str, ...]
@@ -85,11 +92,11 @@ async def smart_cut(
         await cutter.close()
 
 
-def _choose(index: Index, source: CutSource, *, open_gops: bool) -> Plan:
+def _choose(index: Index, source: CutSource, *, open_gops: bool) -> CutPlan:
     """The plan of a smart cut; SmartCutUnavailable if all must be encoded."""
     video = source.media.video[0]
     pixels, rate = video.width * video.height, video.rate or 25.0
-    chosen = plan(index, source.cut, pixels=pixels, rate=rate, open_gops=open_gops)
+    chosen = make_plan(index, source.cut, pixels=pixels, rate=rate, open_gops=open_gops)
     if chosen.strategy == "full":
         raise SmartCutUnavailable(chosen.reason)
     return chosen
@@ -104,7 +111,7 @@ class _Parts:
     settings: EncodeSettings
     hooks: StepHooks
     directory: Path
-    plan: Plan
+    plan: CutPlan
     index: Index
     scan: dict[str, Any]
 
@@ -112,10 +119,11 @@ class _Parts:
         """Encode everything that cannot be copied, and join it with what can."""
         index, cut, branding = self.index, self.source.cut, options.branding
         clock = ticks(index.time_base, index.begin, cut)
-        ids = _free_ids(index.codec, self.scan["taken"], 3 + len(branding.clips))
-        edges = await self._encode_edges(clock, ids)
+        free = _free_ids(index.codec, self.scan["taken"], len(_EDGES) + len(branding.clips))
+        edge_ids, clip_ids = dict(zip(_EDGES, free, strict=False)), free[len(_EDGES) :]
+        edges = await self._encode_edges(clock, edge_ids)
         clips = ClipEncoder(self.encoder, options.cache or self.directory, self.directory, self.hooks.observe)
-        parts = await self._encode_clips(clips, branding, clock, ids[3:])
+        parts = await self._encode_clips(clips, branding, clock, clip_ids)
         audio = AudioEncoder(self.encoder, self.source, self.settings, self.directory, self._run)
         # Not the wanted start but that of the result, whose clock the frames are on.
         start = Fraction(clock.origin, clock.scale)
@@ -126,7 +134,7 @@ class _Parts:
             at=parts.begin,
             before=[(str(clip.path), clip.at, clip.ids) for clip in parts.before],
             after=[(str(clip.path), clip.at, clip.ids) for clip in parts.after],
-            edges=edges,
+            edges={name: (str(path), edge_ids[name]) for name, path in edges.items()},
             open_gop=self._open_gop_keyframe is not None,
             plan=self.plan.to_json(),
             ticks=[clock.scale, clock.finer, clock.origin],
@@ -161,31 +169,29 @@ class _Parts:
         cautious = not self.plan.lead_in and self._starts_with_drop
         return await clips.encode_video(branding, clip_format, ids, end, cautious=cautious)
 
-    async def _encode_edges(self, clock: Ticks, ids: list[ParameterSetIds]) -> list[tuple[str | None, ParameterSetIds]]:
-        """Encode lead-in, replacements of leading frames, and lead-out: their files (None: not needed) and ids."""
+    async def _encode_edges(self, clock: Ticks, ids: Mapping[str, ParameterSetIds]) -> dict[str, Path]:
+        """Encode those of `_EDGES` that the cut needs, under parameter sets with these `ids`; returns their files."""
         chosen, index, decodable = self.plan, self.index, self.scan["decodable"]
         begin, low, end = chosen.copy_from or 0, chosen.lead_in_to or 0, chosen.copy_to or 0
         keyframe = self._open_gop_keyframe
         idr = keyframe.frames_before - keyframe.frames_needed if keyframe else None
         after_drop = self._starts_with_drop
-        spans = {
-            "lead_in": (chosen.lead_in, edge.EdgeSpan(index.first, low, 0, 0, not after_drop, idr=idr)),
-            "leading": (low < begin, edge.EdgeSpan(low, begin, 0, 0, not after_drop, intra=True)),
-            "lead_out": (chosen.lead_out, edge.EdgeSpan(end, index.last + 1, 0, 0, reordered=True)),
-        }
-        edges: list[tuple[str | None, ParameterSetIds]] = []
-        for (part, (needed, span)), own_ids in zip(spans.items(), ids, strict=False):
-            path = self.directory / f"{part}.mp4"
-            edges.append((str(path) if needed else None, own_ids))
-            if not needed:
-                continue
+        spans: dict[str, edge.EdgeSpan] = {}
+        if chosen.lead_in:
+            spans["lead_in"] = edge.EdgeSpan(index.first, low, 0, 0, not after_drop, idr=idr)
+        if low < begin:
+            spans["leading"] = edge.EdgeSpan(low, begin, 0, 0, not after_drop, intra=True)
+        if chosen.lead_out:
+            spans["lead_out"] = edge.EdgeSpan(end, index.last + 1, 0, 0, reordered=True)
+        paths = {name: self.directory / f"{name}.mp4" for name in spans}
+        for name, span in spans.items():
             argv = edge.video_args(
                 self.source,
-                path,
+                paths[name],
                 replace(
                     span,
                     keyframe=max((pts for pts in decodable if pts <= span.start), default=decodable[0]),
-                    name=own_ids[1],
+                    parameter_set_id=ids[name].sps,
                     reordered=self.scan["reordered"] and span.reordered,
                 ),
                 self._video_format,
@@ -193,8 +199,8 @@ class _Parts:
                 ticks=clock,
                 time_base=index.time_base,
             )
-            await self._run(argv, path, float((span.end - span.start) * index.time_base))
-        return edges
+            await self._run(argv, paths[name], float((span.end - span.start) * index.time_base))
+        return paths
 
     @property
     def _video_format(self) -> edge.VideoFormat:
@@ -210,7 +216,7 @@ class _Parts:
     @property
     def _starts_with_drop(self) -> bool:
         """Whether copying starts with a frame at which a decoder drops what it has not shown yet."""
-        # The sequence that starts with a CRA picture does (H.265 C.5.2.2).
+        # The sequence that starts with a CRA frame does (H.265 C.5.2.2).
         return any(key.pts == self.plan.copy_from and key.kind != "idr" for key in self.index.keyframes)
 
     async def _run(self, argv: list[str], path: Path, duration: float) -> None:
@@ -221,7 +227,6 @@ class _Parts:
                 argv,
                 output=path,
                 duration=duration,
-                progress=lambda *_: None,
                 observe=self.hooks.observe,
                 kind="trim",
             )
@@ -234,16 +239,16 @@ def _free_ids(codec: str, taken: list[list[int]], count: int) -> list[ParameterS
     """Ids (VPS, SPS, PPS) that the source does not use, for the parameter sets of encoded parts."""
     vps, sps, pps = (set(ids) for ids in taken)
     if codec == "av1":
-        return [(0, 0, 0)] * count
+        return [ParameterSetIds(0, 0, 0)] * count
     if codec == "h264":
-        free = [(0, number, number) for number in range(31, -1, -1) if number not in sps | pps]
+        free = [ParameterSetIds(0, number, number) for number in range(31, -1, -1) if number not in sps | pps]
     else:
         free = list(
-            zip(
+            map(
+                ParameterSetIds,
                 (number for number in range(15, -1, -1) if number not in vps),
                 (number for number in range(15, -1, -1) if number not in sps),
                 (number for number in LONG_IDS if number not in pps),
-                strict=False,
             )
         )
     if len(free) < count:

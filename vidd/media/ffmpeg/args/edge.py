@@ -46,14 +46,14 @@ _SVT_PRESETS = {
 class EdgeSpan:
     """Frames from `start` to before `end` (ticks of the source), decoded from the keyframe at `keyframe` on.
 
-    `name` is the id of its parameter sets (x264 writes it, x265 does not); `reordered` allows B-frames. `idr` is the
+    `parameter_set_id` is the id of its parameter sets (x264 writes it, x265 does not); `reordered` allows B-frames. `idr` is the
     number of a frame that must be an IDR frame, and no other but the first; `intra` makes every frame one.
     """
 
     start: int
     end: int
     keyframe: int
-    name: int
+    parameter_set_id: int
     reordered: bool
     idr: int | None = None
     intra: bool = False
@@ -152,7 +152,7 @@ def _x264(span: EdgeSpan, video_format: VideoFormat, _threads: int) -> list[str]
         *(("-g", "1") if span.intra else ()),
         # So plain that its frames can be renumbered: each is a reference, and refers to the one before.
         *(("-forced-idr", "1", "-force_key_frames", f"expr:eq(n,{span.idr})") if span.idr is not None else ()),
-        *("-x264-params", f"sps-id={span.name}:open-gop=0{plain if span.idr is not None else ''}"),
+        *("-x264-params", f"sps-id={span.parameter_set_id}:open-gop=0{plain if span.idr is not None else ''}"),
     ]
 
 

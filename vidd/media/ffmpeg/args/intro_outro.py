@@ -43,7 +43,7 @@ class Clip:
 class ClipFormat:
     """The format that clips are encoded in: that of `video` (as stored), by the encoder for `look`, on a clock of `scale`.
 
-    `name` is the id of the parameter sets, where the encoder takes one.
+    `parameter_set_id` is the id of the parameter sets, where the encoder takes one.
     """
 
     video: Video
@@ -52,7 +52,7 @@ class ClipFormat:
     reordered: bool
     crf: int
     preset: str
-    name: int = 0
+    parameter_set_id: int = 0
 
     @property
     def rate(self) -> Fraction | None:
@@ -69,7 +69,7 @@ class ClipFormat:
             "colours": [colours.matrix(video), *video.colours],
             "rate": str(self.rate),
             "look": [look.codec, look.pixel_format, look.profile],
-            "encoder": [self.scale, self.reordered, self.crf, self.preset, self.name],
+            "encoder": [self.scale, self.reordered, self.crf, self.preset, self.parameter_set_id],
         }
 
 
@@ -94,7 +94,7 @@ def _pixel_aspect(video: Video) -> Fraction:
 def video_args(clip: Clip, output: Path, clip_format: ClipFormat, *, threads: int = 0) -> list[str]:
     """Encode a clip's video, from time 0 on."""
     source = clip.media.video[0] if clip.media else None
-    span = edge.EdgeSpan(0, 0, 0, clip_format.name, clip_format.reordered)
+    span = edge.EdgeSpan(0, 0, 0, clip_format.parameter_set_id, clip_format.reordered)
     own_rate = source.rate if source and source.rate else _DEFAULT_RATE
     rate = clip_format.rate or Fraction(own_rate).limit_denominator(1001)
     if source is None:

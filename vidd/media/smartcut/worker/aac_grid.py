@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from av.stream import Discard
 
-from vidd.media.bitstream.aac import FRAME
+from vidd.media.bitstream.aac import SAMPLES_PER_PACKET
 from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.worker.packet_scan import rewind
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vidd.media.bitstream import aac
+    from vidd.media.bitstream.packet import Packet
 
-# PyAV types the time of a packet as never None, but it may be.
-Packet: TypeAlias = Any
 
 _BACK = (0.5, 5.0, 30.0, 300.0)
 
@@ -33,11 +32,11 @@ class Grid:
 
     def before(self, sample: int) -> int:
         """The last packet's place at or before a sample."""
-        return self.first + (sample - self.first) // FRAME * FRAME
+        return self.first + (sample - self.first) // SAMPLES_PER_PACKET * SAMPLES_PER_PACKET
 
     def after(self, sample: int) -> int:
         """The first packet's place at or after a sample."""
-        return self.first - (self.first - sample) // FRAME * FRAME
+        return self.first - (self.first - sample) // SAMPLES_PER_PACKET * SAMPLES_PER_PACKET
 
 
 def place_of(packet: Packet, ticks: tuple[int, int]) -> int:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.filter import Graph
 
 from vidd.media.bitstream import aac
-from vidd.media.bitstream.aac import FRAME
+from vidd.media.bitstream.aac import SAMPLES_PER_PACKET
 from vidd.media.ffmpeg.args.common import format_seconds
 from vidd.media.probe.worker.reader import open_media
 from vidd.media.smartcut.plan import SmartCutUnavailable
@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 
     from av.container import OutputContainer
 
+    from vidd.media.bitstream.packet import Packet
     from vidd.media.ffmpeg.args.common import Cut
 
-# PyAV types the time of a packet as never None, but it may be.
-Packet: TypeAlias = Any
 
 _SKIP_MANUAL = 1 << 29
 _FEWEST_COPIED = 8
@@ -66,25 +65,28 @@ class SeamedAudio:
         if any(len(samples.planes) != grid.format.channels for samples in (self._before, self._after)):
             raise SmartCutUnavailable("The audio of the clips around the talk has other channels than the talk.")
         self._begin, self._end = round(start * rate), round(self._exact_end() * rate)
-        if grid.first > self._begin + FRAME:
+        if grid.first > self._begin + SAMPLES_PER_PACKET:
             # Players that pass over edit lists would play it too early.
             raise SmartCutUnavailable("The audio begins later than the video, so silence is put before it.")
         self._place_seams()
 
     def _place_seams(self) -> None:
-        """The result's packets are from `_low - FRAME` to `_high`, those from `_from` to `_to` are copied."""
+        """The result's packets are from `_low - SAMPLES_PER_PACKET` to `_high`, those from `_from` to `_to` are copied."""
         grid, before, after = self.grid, self._before.count, self._after.count
         fade = round(self._cut.fade * grid.format.rate)
         own = max(grid.first, grid.before(self._begin)), min(grid.beyond, grid.after(self._end))
         self._low = grid.before(self._begin - before) if before else own[0]
         self._high = grid.after(self._end + after) if after else own[1]
         # The packet before the first that is copied, and the last, reach a packet further and must be of the talk alone.
-        first, last = grid.after(self._begin) + FRAME, min(grid.before(self._end - FRAME), grid.beyond)
-        self._from = grid.after(self._begin + fade) if fade else own[0] - FRAME
-        self._to = grid.before(self._end - fade - FRAME) if fade else own[1]
-        self._from = max(self._from, first if before else own[0] - FRAME)
+        first, last = (
+            grid.after(self._begin) + SAMPLES_PER_PACKET,
+            min(grid.before(self._end - SAMPLES_PER_PACKET), grid.beyond),
+        )
+        self._from = grid.after(self._begin + fade) if fade else own[0] - SAMPLES_PER_PACKET
+        self._to = grid.before(self._end - fade - SAMPLES_PER_PACKET) if fade else own[1]
+        self._from = max(self._from, first if before else own[0] - SAMPLES_PER_PACKET)
         self._to = min(self._to, last if after else own[1])
-        if self._to - self._from < _FEWEST_COPIED * FRAME:
+        if self._to - self._from < _FEWEST_COPIED * SAMPLES_PER_PACKET:
             raise SmartCutUnavailable("Between the fades there is too little audio to copy.")
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
@@ -107,18 +109,22 @@ class SeamedAudio:
             packet = av.Packet(data)
             packet.stream, packet.time_base = track, Fraction(1, rate)
             packet.pts = packet.dts = place - self._begin + self._before.count
-            packet.duration = min(FRAME, self._end + self._after.count - place)
+            packet.duration = min(SAMPLES_PER_PACKET, self._end + self._after.count - place)
             packet.is_keyframe = True
             yield packet.pts / rate, packet
 
     def _result_packets(self) -> Iterator[tuple[int, bytes]]:
         """The packets of the result by their place."""
-        if self._from > self._low - FRAME:
-            yield from self._encode(self._low, self._from + 2 * FRAME, self._low - FRAME, self._from)
+        if self._from > self._low - SAMPLES_PER_PACKET:
+            yield from self._encode(
+                self._low, self._from + 2 * SAMPLES_PER_PACKET, self._low - SAMPLES_PER_PACKET, self._from
+            )
         for place, packet in self._packets(self._from, self._to):
             yield place, aac.without_header(bytes(packet))
         if self._to < self._high:
-            yield from self._encode(self._to - 2 * FRAME, self._high + FRAME, self._to, self._high)
+            yield from self._encode(
+                self._to - 2 * SAMPLES_PER_PACKET, self._high + SAMPLES_PER_PACKET, self._to, self._high
+            )
 
     def _encode(self, low: int, high: int, wanted: int, beyond: int) -> Iterator[tuple[int, bytes]]:
         """Encode the audio from `low` to `high`; of the packets made, those from `wanted` to `beyond`."""
@@ -127,23 +133,23 @@ class SeamedAudio:
         encoder.sample_rate, encoder.layout, encoder.format = rate, self._layout, "fltp"
         encoder.time_base = Fraction(1, rate)
         encoder.bit_rate = self._bits
-        place = low - FRAME  # the first packet is decoded to what comes before the first sample
+        place = low - SAMPLES_PER_PACKET  # the first packet is decoded to what comes before the first sample
         for frame in (*self._frames(low, high), None):
             for packet in encoder.encode(frame):
                 if wanted <= place < beyond:
                     yield place, bytes(packet)
-                place += FRAME
+                place += SAMPLES_PER_PACKET
 
     def _frames(self, low: int, high: int) -> Iterator[Any]:
         """The audio from `low` to `high`, a packet's worth at a time: the talk, and the clips around it."""
         own = max(low, self.grid.first, self.grid.before(self._begin)), min(high, self.grid.beyond)
         talk = self._fade(*own) if own[0] < own[1] else iter(())
-        silent = [bytes(4 * FRAME)] * self.grid.format.channels
+        silent = [bytes(4 * SAMPLES_PER_PACKET)] * self.grid.format.channels
         place, planes = next(talk, (high, silent))
-        for at in range(low, high, FRAME):
+        for at in range(low, high, SAMPLES_PER_PACKET):
             while place < at:
                 place, planes = next(talk, (high, silent))
-            frame = av.AudioFrame(format="fltp", layout=self._layout, samples=FRAME, align=1)
+            frame = av.AudioFrame(format="fltp", layout=self._layout, samples=SAMPLES_PER_PACKET, align=1)
             frame.sample_rate, frame.pts, frame.time_base = (
                 self.grid.format.rate,
                 at,
@@ -157,15 +163,17 @@ class SeamedAudio:
         """The samples from place `at` on, with those of the clips in the place of what surrounds the talk in the source."""
         before, after = self._before, self._after
         if before.count and at < self._begin:
-            count = min(FRAME, self._begin - at)
+            count = min(SAMPLES_PER_PACKET, self._begin - at)
             shift = before.count - self._begin
             clip = before.between(at + shift, at + shift + count)
             planes = [samples + plane[4 * count :] for samples, plane in zip(clip, planes, strict=True)]
-        if after.count and at + FRAME > self._end:
-            count = min(FRAME, at + FRAME - self._end)
-            beyond = at + FRAME - self._end
+        if after.count and at + SAMPLES_PER_PACKET > self._end:
+            count = min(SAMPLES_PER_PACKET, at + SAMPLES_PER_PACKET - self._end)
+            beyond = at + SAMPLES_PER_PACKET - self._end
             clip = after.between(beyond - count, beyond)
-            planes = [plane[: 4 * (FRAME - count)] + samples for samples, plane in zip(clip, planes, strict=True)]
+            planes = [
+                plane[: 4 * (SAMPLES_PER_PACKET - count)] + samples for samples, plane in zip(clip, planes, strict=True)
+            ]
         return planes
 
     def _fade(self, low: int, high: int) -> Iterator[tuple[int, list[bytes]]]:
@@ -176,7 +184,7 @@ class SeamedAudio:
             frame.pts, frame.time_base = at - self._begin, Fraction(1, self.grid.format.rate)
             graph.push(frame)
             faded: Any = graph.pull()
-            yield at, [bytes(plane)[: 4 * FRAME] for plane in faded.planes]
+            yield at, [bytes(plane)[: 4 * SAMPLES_PER_PACKET] for plane in faded.planes]
 
     def _fade_graph(self, frame: Any) -> Graph:
         graph, cut = Graph(), self._cut
@@ -201,9 +209,9 @@ class SeamedAudio:
         with open_media(self._path, self._name) as container:
             context: Any = container.streams.audio[self._track].codec_context
             context.flags2 |= _SKIP_MANUAL  # a frame for each packet, so that places can be counted
-            for place, packet in self._packets(low - 2 * FRAME, high, container):
+            for place, packet in self._packets(low - 2 * SAMPLES_PER_PACKET, high, container):
                 frames = packet.decode()
-                if len(frames) != 1 or frames[0].samples != FRAME:
+                if len(frames) != 1 or frames[0].samples != SAMPLES_PER_PACKET:
                     raise SmartCutUnavailable("The audio packets do not hold 1024 samples each.")
                 if place >= low:
                     yield place, frames[0]
@@ -217,7 +225,10 @@ class SeamedAudio:
         stream = source.streams.audio[self._track]
         ticks, first = ticks_of(stream, self.grid.format.rate), self.grid.first
         for packet in packets_near(source, stream, Fraction(low, self.grid.format.rate)):
-            place = first + (place_of(packet, ticks) - first + FRAME // 2) // FRAME * FRAME
+            place = (
+                first
+                + (place_of(packet, ticks) - first + SAMPLES_PER_PACKET // 2) // SAMPLES_PER_PACKET * SAMPLES_PER_PACKET
+            )
             if place >= high:
                 return
             if place >= low:
@@ -237,7 +248,7 @@ class SeamedAudio:
             self._layout = context.layout.name
             kind = aac.format_of_header(context.extradata or b"")
             rate = context.sample_rate
-            ticks, beyond = ticks_of(stream, rate), int(self._exact_end() * rate) + FRAME
+            ticks, beyond = ticks_of(stream, rate), int(self._exact_end() * rate) + SAMPLES_PER_PACKET
             # Times in whole milliseconds, or of another clock, are rounded by a tick; over hours it must not add up.
             slack = 0 if ticks == (1, 1) else 3 + ticks[0] // ticks[1]
             first = total = count = 0
@@ -247,7 +258,7 @@ class SeamedAudio:
                     first, kind = at, kind or aac.format_of_packet(bytes(packet))
                 if at >= beyond:
                     break
-                off = at - first - count * FRAME
+                off = at - first - count * SAMPLES_PER_PACKET
                 if packet.is_corrupt or not -slack <= off <= slack:
                     raise SmartCutUnavailable("The audio has a hole or runs unevenly.")
                 total += off
@@ -257,4 +268,4 @@ class SeamedAudio:
             if not count:
                 raise SmartCutUnavailable("The cut holds no audio.")
             origin = first + round(Fraction(total) / count)
-            return Grid(kind, origin, origin + count * FRAME)
+            return Grid(kind, origin, origin + count * SAMPLES_PER_PACKET)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import av
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
 
-# PyAV types the time of a packet as never None, but it may be.
-Packet: TypeAlias = Any
+    from vidd.media.bitstream.packet import Packet
 
 
 class EncodedAudio:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from array import array
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import av
 
 from vidd.media.bitstream import nal, obu, parameter_sets
 from vidd.media.smartcut.plan import SmartCutUnavailable
-from vidd.media.smartcut.worker.timing import Sample, Timing
+from vidd.media.smartcut.worker.timing import Timing, VideoSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from av.container import OutputContainer
 
-# PyAV types the time of a packet as never None, but it may be.
-Packet: TypeAlias = Any
+    from vidd.media.bitstream.packet import Packet
+
 
 TAGS = {"h264": "avc1", "hevc": "hvc1", "av1": "av01"}
 
@@ -55,7 +55,7 @@ class Part:
             self.sets = parameter_sets.Sets(*(tuple(map(self._rename, units)) for units in sets.all))
             self._read_times(container, stream)
 
-    def samples(self, *, end_sequence: bool) -> Iterator[Sample]:
+    def samples(self, *, end_sequence: bool) -> Iterator[VideoSample]:
         """In the order they are decoded; with `end_sequence` another sequence of HEVC can follow."""
         unchanged = self._size == 4 and not self._renamed
         with av.open(str(self.path)) as container:
@@ -65,7 +65,7 @@ class Part:
                     data = nal.to_sample(self._rename(unit) for unit in nal.split_by_length(bytes(packet), self._size))
                 if end_sequence and self.codec == "hevc" and number + 1 == len(self.order):
                     data = bytes(data) + nal.to_sample([nal.END_OF_SEQUENCE_HEVC])
-                yield Sample(self._time(packet), data, packet.is_keyframe)
+                yield VideoSample(self._time(packet), data, packet.is_keyframe)
 
     def _read_times(self, container: Any, stream: Any) -> None:
         shown: int | None = None
@@ -122,7 +122,7 @@ class Parts:
         track.metadata.clear()
         return self.timing.packets(self._samples(), track, self._parts[-1].last)
 
-    def _samples(self) -> Iterator[Sample]:
+    def _samples(self) -> Iterator[VideoSample]:
         for part in self._parts:
             yield from part.samples(end_sequence=part is not self._parts[-1])
 

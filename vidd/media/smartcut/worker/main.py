@@ -16,7 +16,7 @@ from vidd.errors import Refused
 from vidd.media.bitstream import nal
 from vidd.media.ffmpeg.args.common import Cut
 from vidd.media.ffmpeg.timebase import Ticks
-from vidd.media.smartcut.plan import Plan, SmartCutUnavailable
+from vidd.media.smartcut.plan import CutPlan, SmartCutUnavailable
 from vidd.media.smartcut.worker import muxer, packet_scan
 from vidd.media.smartcut.worker.aac_seam import SeamedAudio
 from vidd.media.smartcut.worker.encoded_audio import EncodedAudio
@@ -61,9 +61,12 @@ class SmartCutWorker:
         if self._scan is None:
             raise RuntimeError("join comes after scan")
         codec, at, ticks = self._scan.codec, question["at"], Ticks(*question["ticks"])
-        edges = [
-            muxer.EncodedEdge(Path(path), codec, tuple(ids), at) if path else None for path, ids in question["edges"]
-        ]
+        edges = muxer.Edges(
+            **{
+                name: muxer.EncodedEdge(Path(path), codec, tuple(ids), at)
+                for name, (path, ids) in question["edges"].items()
+            }
+        )
         before, after = (
             [Part(Path(path), scale=ticks.scale, at=begin, ids=tuple(ids)) for path, begin, ids in question[side]]
             for side in ("before", "after")
@@ -73,7 +76,7 @@ class SmartCutWorker:
             Path(question["path"]),
             question["name"],
             self._scan,
-            Plan(**question["plan"]),
+            CutPlan(**question["plan"]),
             ticks=replace(ticks, origin=ticks.origin - at),
             edges=edges,
             before=before,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from array import array
 from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from heapq import merge
 from itertools import pairwise
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 
@@ -28,7 +29,7 @@ from vidd.media.smartcut.worker.open_gop import (
     replace_leading,
 )
 from vidd.media.smartcut.worker.packet_scan import Scan, from_keyframe, units_of
-from vidd.media.smartcut.worker.timing import Sample, Timing
+from vidd.media.smartcut.worker.timing import Timing, VideoSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,12 +37,11 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer, OutputContainer
 
+    from vidd.media.bitstream.packet import Packet
     from vidd.media.ffmpeg.timebase import Ticks
-    from vidd.media.smartcut.plan import Plan
+    from vidd.media.smartcut.plan import CutPlan
     from vidd.media.smartcut.worker.encoded_parts import Part
 
-# PyAV types the time of a packet as never None, but it may be.
-Packet: TypeAlias = Any
 
 # Unit types that do not belong into a sample of MP4: delimiters and parameter sets.
 _NOT_IN_SAMPLE = {"h264": {7, 8, 9}, "hevc": {32, 33, 34, 35}}
@@ -63,13 +63,13 @@ class EncodedEdge:
         self.own_sets, self._size = sets, _ = parameter_sets.sets_of_header(codec, self.header)
         self.sets = parameter_sets.Sets(*(tuple(map(self._rename, units)) for units in sets.all))
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> Iterator[VideoSample]:
         """In the order they are decoded."""
         for packet in self.packets():
             data = bytes(packet)
             if self._codec != "av1":
                 data = nal.to_sample(self._rename(unit) for unit in nal.split_by_length(data, self._size))
-            yield Sample(self._at + _required(packet.pts), data, packet.is_keyframe)
+            yield VideoSample(self._at + _required(packet.pts), data, packet.is_keyframe)
 
     def packets(self) -> Iterator[Packet]:
         """The encoder's packets."""
@@ -85,10 +85,19 @@ class EncodedEdge:
         return nal.rename_hevc(unit, *self._ids) if self._codec == "hevc" else unit
 
 
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The encoded parts of a cut: before the copied packets, in the place of leading frames, and after the copied packets."""
+
+    lead_in: EncodedEdge | None = None
+    leading: EncodedEdge | None = None
+    lead_out: EncodedEdge | None = None
+
+
 class VideoTrack:
     """The video of the result: lead-in, copied packets, lead-out. `source` is copied from, and known as `name`.
 
-    `edges` are lead-in, replacements of leading frames and lead-out; `before` and `after` are clips around them.
+    `before` and `after` are clips around them.
     """
 
     def __init__(
@@ -96,17 +105,17 @@ class VideoTrack:
         source: Path,
         name: str,
         scan: Scan,
-        plan: Plan,
+        plan: CutPlan,
         *,
         ticks: Ticks,
-        edges: list[EncodedEdge | None],
+        edges: Edges,
         before: Sequence[Part] = (),
         after: Sequence[Part] = (),
     ) -> None:
         self._source, self._name = source, name
         self.before, self.after = before, after
         self.scan, self.plan, self.ticks = scan, plan, ticks
-        self.lead_in, self.leading, self.lead_out = edges
+        self.lead_in, self.leading, self.lead_out = edges.lead_in, edges.leading, edges.lead_out
         self.replacements: dict[int, bytes] = {}
         # After a seek to the start of an intra refresh, frames would be damaged for a while.
         self._refreshes = {scan.pts[index] for index, kind in scan.kinds.items() if kind == "refresh"}
@@ -178,7 +187,7 @@ class VideoTrack:
         like = own if self.scan.length_size else edges[0].header if edges else None
         return own if like is None else parameter_sets.hvcc(sets, like)
 
-    def samples(self, container: InputContainer, stream: Any) -> Iterator[Sample]:
+    def samples(self, container: InputContainer, stream: Any) -> Iterator[VideoSample]:
         """All samples in the order they are decoded."""
         for part in self.before:
             yield from part.samples(end_sequence=True)
@@ -192,19 +201,19 @@ class VideoTrack:
     def prepare(self, container: InputContainer, stream: Any) -> None:
         """Find out what must be known before the header is written."""
 
-    def lead_in_samples(self) -> Iterator[Sample]:
+    def lead_in_samples(self) -> Iterator[VideoSample]:
         """The samples of the lead-in."""
         if self.lead_in:
             yield from _end_sequence(self.lead_in.samples(), self.scan.codec)
 
-    def _copy(self, container: InputContainer, stream: Any) -> Iterator[Sample]:
+    def _copy(self, container: InputContainer, stream: Any) -> Iterator[VideoSample]:
         begin, end = _required(self.plan.copy_from), _required(self.plan.copy_to)
         for packet in from_keyframe(container, stream, self.scan, begin):
             if self.ticks.of(packet.pts) in self.replacements:
-                yield Sample(self.ticks.of(packet.pts), self.replacements[self.ticks.of(packet.pts)], key=False)
+                yield VideoSample(self.ticks.of(packet.pts), self.replacements[self.ticks.of(packet.pts)], key=False)
             elif begin <= packet.pts < end:
                 key = packet.is_keyframe and packet.pts not in self._refreshes
-                yield Sample(self.ticks.of(packet.pts), self._sample(packet), key)
+                yield VideoSample(self.ticks.of(packet.pts), self._sample(packet), key)
 
     def _sample(self, packet: Packet) -> Packet | bytes:
         scan = self.scan
@@ -232,16 +241,16 @@ def _required(pts: int | None) -> int:
     return pts
 
 
-def _end_sequence(samples: Iterator[Sample], codec: str) -> Iterator[Sample]:
+def _end_sequence(samples: Iterator[VideoSample], codec: str) -> Iterator[VideoSample]:
     """The same samples; in HEVC an end of sequence follows the last, so that decoding then starts anew with other sets."""
-    before: Sample | None = None
+    before: VideoSample | None = None
     for sample in samples:
         if before is not None:
             yield before
         before = sample
     if before is not None:
         if codec == "hevc":
-            before = Sample(before.pts, bytes(before.data) + nal.to_sample([nal.END_OF_SEQUENCE_HEVC]), before.key)
+            before = VideoSample(before.pts, bytes(before.data) + nal.to_sample([nal.END_OF_SEQUENCE_HEVC]), before.key)
         yield before
 
 
@@ -275,13 +284,13 @@ class OpenGopTrack(VideoTrack):
             self.leading.sets = encoded.sets
             self.replacements = replace_leading(self.leading.units(), encoded, scan.sets, originals)
 
-    def lead_in_samples(self) -> Iterator[Sample]:
+    def lead_in_samples(self) -> Iterator[VideoSample]:
         """The samples of the lead-in, with other numbers."""
         if self.lead_in:
             count = sum(1 for _ in self.lead_in.packets())
             frames = renumber_lead_in(self.lead_in.units(), count, self._encoded, self._sps, self._marking)
             for pts, units in frames:
-                yield Sample(pts, nal.to_sample(units), any(unit[0] & 31 == 5 for unit in units))
+                yield VideoSample(pts, nal.to_sample(units), any(unit[0] & 31 == 5 for unit in units))
 
 
 class Track(Protocol):

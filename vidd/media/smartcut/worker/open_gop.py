@@ -87,8 +87,8 @@ class References:
 
     def ages(self, number: int, sps: slice_header.Sps) -> tuple[int, ...]:
         """By how many numbers the references are before a frame with this number."""
-        here = self._unwrap(number, sps)
-        return tuple(here - number for number in self._held)
+        newest = self._unwrap(number, sps)
+        return tuple(newest - held for held in self._held)
 
     def take(self, slice_: slice_header.Slice, sps: slice_header.Sps) -> None:
         """Take the next frame in the order of decoding."""
@@ -96,13 +96,13 @@ class References:
             self._held, self._last = [], 0
         if not slice_.reference:
             return
-        here = self._unwrap(slice_.number, sps)
+        newest = self._unwrap(slice_.number, sps)
         if slice_.forgets is not None:
-            self._held = [number for number in self._held if here - number not in slice_.forgets]
+            self._held = [number for number in self._held if newest - number not in slice_.forgets]
         elif len(self._held) >= max(1, sps.references):
             self._held.remove(min(self._held))
-        self._held.append(here)
-        self._last = here
+        self._held.append(newest)
+        self._last = newest
 
     def _unwrap(self, number: int, sps: slice_header.Sps) -> int:
         return self._last + (number - self._last) % (1 << sps.number_bits)
@@ -117,7 +117,7 @@ def reference_marking(
     if any(unit[0] & 31 in {2, 3, 4} for unit in units) or not parts:
         raise BadUnits("its slices are partitioned")
     slice_ = slice_header.parse_slice(parts[0], sps_by_id, pps_by_id, with_data=False)
-    sps = sps_by_id[pps_by_id[slice_header.pps_id_of(parts[0])].sequence]
+    sps = sps_by_id[pps_by_id[slice_header.pps_id_of(parts[0])].sps_id]
     if not slice_.reference or any(
         slice_header.parse_slice(part, sps_by_id, pps_by_id, with_data=False).kind != 2 for part in parts
     ):
@@ -137,7 +137,7 @@ class EncodedFrames:
         same = ("size", "chroma", "depth", "frames_only")
         if any(getattr(own, field) != getattr(sps, field) for field in same) or own.references > sps.references:
             raise SmartCutUnavailable("The encoder's frames do not fit the source's parameter sets.")
-        self.sets = parameter_sets.Sets((), (), tuple(slice_header.with_sps_id(pps, sps.name) for pps in sets.pps))
+        self.sets = parameter_sets.Sets((), (), tuple(slice_header.with_sps_id(pps, sps.id) for pps in sets.pps))
 
     def renumber(
         self,
@@ -145,7 +145,7 @@ class EncodedFrames:
         number: int,
         order: int,
         *,
-        name: int = 0,
+        idr_id: int = 0,
         like: slice_header.Slice | None = None,
         marking: str = "",
     ) -> list[bytes]:
@@ -156,7 +156,7 @@ class EncodedFrames:
                 self._sps,
                 number=number,
                 order=order,
-                name=name,
+                idr_id=idr_id,
                 like=like,
                 marking=marking,
             )
@@ -176,7 +176,7 @@ class ReferenceTracker:
     def take(self, units: list[bytes]) -> None:
         """Take the units of the next frame."""
         first = slice_header.slices_of(units)[0]
-        sps = self._sps_by_id[self._pps_by_id[slice_header.pps_id_of(first)].sequence]
+        sps = self._sps_by_id[self._pps_by_id[slice_header.pps_id_of(first)].sps_id]
         self.references.take(slice_header.parse_slice(first, self._sps_by_id, self._pps_by_id, with_data=False), sps)
 
 
@@ -189,17 +189,17 @@ def renumber_lead_in(
 ) -> Iterator[tuple[int, list[bytes]]]:
     """The `count` frames of the lead-in (time, units), numbered so that the keyframe's number is the next."""
     since, orders, markings = marking.frames_needed(sps), marking.orders(sps), marking.markings(sps)
-    last, at, name = count - since, 0, 0
+    last, at, idr_id = count - since, 0, 0
     for place, (pts, units) in enumerate(frames):
         idr = any(unit[0] & 31 == 5 for unit in units)
         if idr != (place in {0, last}) or not all(slice_[0] >> 5 & 3 for slice_ in slice_header.slices_of(units)):
             raise SmartCutUnavailable("The encoder did not make the lead-in as it was told to.")
         if idr:
-            at, name = 0, int(place > 0)
+            at, idr_id = 0, int(place > 0)
         if place >= last:
-            yield pts, encoded.renumber(units, at, orders[at], name=name, marking=markings[at])
+            yield pts, encoded.renumber(units, at, orders[at], idr_id=idr_id, marking=markings[at])
         else:
-            yield pts, encoded.renumber(units, at, 2 * at, name=name)
+            yield pts, encoded.renumber(units, at, 2 * at, idr_id=idr_id)
         at += 1
 
 

@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import av
 
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+    from vidd.media.bitstream.packet import Packet
     from vidd.media.ffmpeg.args.common import Cut
 
-# PyAV types the time of a packet as never None, but it may be.
-Packet: TypeAlias = Any
 
 CODECS = ("h264", "hevc", "av1")
 # The pixel formats that the encoders can make again.

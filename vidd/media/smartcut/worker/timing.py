@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import av
 
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterator
 
-# PyAV types the time of a packet as never None, but it may be.
-Packet: TypeAlias = Any
+    from vidd.media.bitstream.packet import Packet
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class VideoSample:
     """One coded frame: when it is shown, its data, and whether a seek may start with it."""
 
     pts: int
@@ -36,7 +35,7 @@ class Timing:
         self.shown = type(order)("q", sorted(order))
         self.delay = max((index - bisect_left(self.shown, pts) for index, pts in enumerate(order)), default=0)
 
-    def packets(self, samples: Iterator[Sample], stream: Any, last: int) -> Iterator[tuple[float, Packet]]:
+    def packets(self, samples: Iterator[VideoSample], stream: Any, last: int) -> Iterator[tuple[float, Packet]]:
         """Packets for the muxer, each with the time it is decoded (seconds); `last` is the length of the last frame.
 
         Every frame is decoded before it is shown. SmartCutUnavailable if the samples are not those of `order`.
