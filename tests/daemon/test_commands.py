@@ -33,7 +33,7 @@ def test_a_job_is_submitted_watched_cancelled_paused_retried_and_followed(place,
     code, out, _ = place.vidd("jobs")
     assert (code, out.startswith(f"{job}  working     Main_t1_000000_000003.mp4")) == (0, True)
     assert place.vidd("jobs", "--state", "refused") == (0, "There are no such jobs.\n", "")
-    assert place.vidd("explain", job[-6:])[1].startswith("Waiting for its steps to end because ")
+    assert place.vidd("explain", job[-6:])[1].startswith("Waiting for its steps to end. Reason: ")
     assert "  step fetch: " in place.vidd("show", job)[1]
 
     cancelled = (0, f"{job}  cancelled   Main_t1_000000_000003.mp4  A person cancelled it while it ran.\n", "")
@@ -45,7 +45,7 @@ def test_a_job_is_submitted_watched_cancelled_paused_retried_and_followed(place,
     place.quick()
     assert place.vidd("pause")[0] == 0
     assert place.vidd("retry", job)[1].startswith(f"{job}  ready ")
-    assert place.vidd("explain", job)[1].startswith("Waiting for somebody to resume the daemon because ")
+    assert place.vidd("explain", job)[1].startswith("Waiting for somebody to resume the daemon. Reason: ")
     follows = [place.start_vidd("follow", job), place.start_vidd("follow", job, "--json")]
     until(lambda: daemon.ask("/api/jobs")[1]["jobs"][0]["state"] == "ready", "it stays where it is")
     lines = [one.stdout.readline() for one in follows]

@@ -25,38 +25,38 @@ def sent(state, name="youtube", **more):
 @pytest.mark.parametrize(
     ("state", "more", "sentence"),
     [
-        (State.SEEN, {}, "Waiting for its talk to be looked up because it has just arrived"),
-        (State.READY, {}, "Waiting for a free slot because other jobs are running or are more urgent"),
-        (State.WORKING, {}, "Waiting for its steps to end because they are running"),
-        (State.HELD, {}, "Waiting for a person's approval because its steps are done"),
-        (State.PUBLISHING, {}, "Waiting for its last state to be saved because every publisher has a receipt"),
-        (State.PUBLISHED, {}, "Nothing to wait for: it is published and all its notices went out"),
-        (State.WAITING, {"until": LATER}, "Waiting for its time because it goes on by itself"),
-        (State.WAITING, {"until": NOON}, "Waiting for the daemon to take it up because it goes on by itself"),
+        (State.SEEN, {}, "Waiting for its talk to be looked up. Reason: it has just arrived"),
+        (State.READY, {}, "Waiting for a free slot. Reason: other jobs are running or are more urgent"),
+        (State.WORKING, {}, "Waiting for its steps to end. Reason: they are running"),
+        (State.HELD, {}, "Waiting for a person's approval. Reason: its steps are done"),
+        (State.PUBLISHING, {}, "Waiting for its last state to be saved. Reason: every publisher has a receipt"),
+        (State.PUBLISHED, {}, "Nothing to wait for. Reason: it is published and all its notices went out"),
+        (State.WAITING, {"until": LATER}, "Waiting for its time. Reason: It goes on by itself"),
+        (State.WAITING, {"until": NOON}, "Waiting for the daemon to take it up. Reason: It goes on by itself"),
         (
             State.REFUSED,
             {"reason": "No video."},
-            "Waiting for a person to correct the input or the settings because no v",
+            "Waiting for a person to correct the input or the settings. Reason: No v",
         ),
-        (State.UNSURE, {}, "Waiting for a person to look whether it arrived because something was sent"),
-        (State.EXCLUDED, {}, "Waiting for the programme to include its talk because the programme excludes"),
-        (State.CANCELLED, {}, "Nothing to wait for: a person stopped it"),
+        (State.UNSURE, {}, "Waiting for a person to look whether it arrived. Reason: Something was sent"),
+        (State.EXCLUDED, {}, "Waiting for the programme to include its talk. Reason: The programme excludes"),
+        (State.CANCELLED, {}, "Nothing to wait for. Reason: A person stopped it"),
     ],
 )
 def test_every_state_is_explained(state, more, sentence):
     assert told(state, **more).sentence.startswith(sentence)
-    assert "since 2026-11-21 12:00:00 UTC" in told(state, **more).sentence
+    assert "Since: 2026-11-21 12:00:00 UTC" in told(state, **more).sentence
 
 
 def test_the_whole_sentence_says_what_why_since_when_next_try_and_what_can_be_done():
     assert told(State.WAITING, reason="The disk is full.", until=LATER).sentence == (
-        "Waiting for its time because the disk is full, since 2026-11-21 12:00:00 UTC; next try 2026-11-21 18:00:00 UTC;"
-        " what can be done: vidd retry JOB tries now; or vidd cancel JOB."
+        "Waiting for its time. Reason: The disk is full. Since: 2026-11-21 12:00:00 UTC. Next try: 2026-11-21 18:00:00 UTC."
+        " What can be done: vidd retry JOB tries now; or vidd cancel JOB."
     )
 
 
-def test_a_name_that_opens_a_sentence_keeps_its_capital():
-    assert "because YouTube was full" in told(State.WAITING, reason="YouTube was full.", until=LATER).sentence
+def test_the_reason_is_a_sentence_of_its_own():
+    assert "Reason: YouTube was full" in told(State.WAITING, reason="YouTube was full.", until=LATER).sentence
 
 
 @pytest.mark.parametrize(

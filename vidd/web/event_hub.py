@@ -183,13 +183,13 @@ class Hub:
         return subscription
 
     def _since(self, last: str | None) -> list[ServerEvent]:
-        here = f"{self._run}-{self._number}"
+        newest = f"{self._run}-{self._number}"
         if not last:
-            return [ServerEvent(here, "hello", dict)]
+            return [ServerEvent(newest, "hello", dict)]
         run, _, number = last.partition("-")
         oldest = self._number - len(self._ring)
         if run != self._run or not _NUMBER.fullmatch(number) or not oldest <= int(number) <= self._number:
-            return [ServerEvent(here, "reset", dict)]
+            return [ServerEvent(newest, "reset", dict)]
         return list(self._ring)[int(number) - oldest :]
 
     def leave(self, subscription: Subscription) -> None:

@@ -30,19 +30,9 @@ _WAITING_FOR = {
     PublicationState.SENT: "the other side's answer to {what}",
 }
 
-_SENTENCE_OPENERS = frozenset(
-    ["A", "An", "At", "In", "It", "Its", "No", "Nobody", "Nothing", "Of", "On", "Something", "The", "There", "This"]
-)
-
 
 def _clock(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _after_because(sentence: str) -> str:
-    """A sentence as it continues after "because": without the capital of its first word, unless that is a name."""
-    first, space, rest = sentence.partition(" ")
-    return f"{first.lower()}{space}{rest}" if first in _SENTENCE_OPENERS else sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +48,16 @@ class Explanation:
     @property
     def sentence(self) -> str:
         """All of it in one line."""
-        because = _after_because(self.because.rstrip("."))
-        head = (
-            f"Waiting for {self.waiting_for} because {because}"
-            if self.waiting_for
-            else f"Nothing to wait for: {because}"
-        )
-        text = f"{head}, since {_clock(self.since)}"
+        parts = [
+            f"Waiting for {self.waiting_for}" if self.waiting_for else "Nothing to wait for",
+            f"Reason: {self.because.rstrip('.')}",
+            f"Since: {_clock(self.since)}",
+        ]
         if self.next_try:
-            text += f"; next try {_clock(self.next_try)}"
+            parts.append(f"Next try: {_clock(self.next_try)}")
         if self.unblock:
-            text += f"; what can be done: {'; or '.join(self.unblock)}"
-        return f"{text}."
+            parts.append(f"What can be done: {'; or '.join(self.unblock)}")
+        return f"{'. '.join(parts)}."
 
 
 @dataclass(frozen=True, slots=True)
