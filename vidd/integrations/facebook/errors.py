@@ -136,7 +136,7 @@ def fault_of(
     if error.status == 400:
         until = (now + timedelta(seconds=wait_after_400)).strftime("%Y-%m-%d %H:%M UTC")
         return UnexplainedError(
-            f"Facebook answered 400 ({error.summary}) at {doing}; vidd will retry at {until}, as often as [retry] allows.",
+            f"Facebook answered 400 ({error.summary}) while {doing}; vidd will retry at {until}, as often as [retry] allows.",
             after=wait_after_400,
             code=FaultCode.REJECTED,
         )
@@ -148,7 +148,7 @@ def _temporary(error: GraphError, doing: str, *, commits: bool) -> Fault | None:
         return None
     if error.code in _BUSY or error.status == 429:
         return RetryLater(
-            f"Facebook's quota is used up ({error.summary}) at {doing}; vidd will retry.",
+            f"Facebook's quota is used up ({error.summary}) while {doing}; vidd will retry.",
             after=error.wait or _WAIT_WHEN_BUSY,
             counts=False,
             code=FaultCode.QUOTA,
@@ -158,9 +158,9 @@ def _temporary(error: GraphError, doing: str, *, commits: bool) -> Fault | None:
             return OutcomeUnknown(
                 f"Facebook failed ({error.summary}) in the middle of {doing}: look at the page whether the video is there."
             )
-        return RetryLater(f"Facebook failed ({error.summary}) at {doing}; vidd will retry.", after=error.wait)
+        return RetryLater(f"Facebook failed ({error.summary}) while {doing}; vidd will retry.", after=error.wait)
     if error.subcode in _SEND_AGAIN or error.subcode == _WRONG_OFFSET:
-        return RetryLater(f"Facebook did not get all bytes ({error.summary}) at {doing}; vidd will send them again.")
+        return RetryLater(f"Facebook did not get all bytes ({error.summary}) while {doing}; vidd will send them again.")
     return None
 
 
@@ -192,7 +192,7 @@ def _refusal_of_page(error: GraphError, doing: str, account: str) -> Refused | N
             code=FaultCode.BAD_SETTINGS,
         )
     if error.subcode in _FILE:
-        return Refused(f"Facebook does not accept the file at {doing}: {_FILE[error.subcode]}; send another file.")
+        return Refused(f"Facebook did not accept the file while {doing}: {_FILE[error.subcode]}; send another file.")
     if error.code in _VERSION:
         return Refused(
             f"Facebook no longer supports this version of its API ({error.summary}): set version of {account!r}.",

@@ -142,7 +142,7 @@ async def _start(graph: Graph, size: int) -> Session:
         at, end = int(answer["start_offset"]), int(answer["end_offset"])
         return Session(str(answer["upload_session_id"]), str(answer["video_id"]), at, end)
     except (KeyError, TypeError, ValueError):
-        raise RetryLater(f"Facebook's answer at {doing} names no session; vidd will retry.") from None
+        raise RetryLater(f"Facebook named no session while {doing}; vidd will retry.") from None
 
 
 @dataclass
@@ -182,7 +182,7 @@ class _Transfer:
                 offsets = int(answer["start_offset"]), int(answer["end_offset"])
                 corrected = False
             except (KeyError, TypeError, ValueError):
-                raise RetryLater(f"Facebook's answer at {self._doing} has no offsets; vidd will retry.") from None
+                raise RetryLater(f"Facebook named no offsets while {self._doing}; vidd will retry.") from None
             except GraphError as error:
                 if error.session_gone:
                     raise SessionGone from error

@@ -94,7 +94,7 @@ class Tokens:
                 after = retry_after(answer.headers.get("Retry-After"), now)
                 status = answer.status
         if status == 429 or status >= 500:
-            raise RetryLater(f"Google answered {status} at {doing}; vidd will retry.", after=after)
+            raise RetryLater(f"Google answered {status} while {doing}; vidd will retry.", after=after)
         if status != 200:
             raise sign_in_refusal(
                 str(body.get("error", status)), self.name, person=self.account.service_account is None

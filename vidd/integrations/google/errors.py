@@ -51,7 +51,7 @@ def answer_fault(
     error = error if isinstance(error, dict) else {}
     reasons = _reasons(error)
     detail = ", ".join(reasons) or printable(str(error.get("message", "")), 120)
-    answered = f"Google answered {status}{f' ({detail})' if detail else ''} at {doing}"
+    answered = f"Google answered {status}{f' ({detail})' if detail else ''} while {doing}"
     if _QUOTA_EXCEEDED.intersection(reasons):
         return QuotaExceeded(f"{answered}: the quota of the day is used up.")
     if status == 429 or (status == 403 and _RATE_LIMITED.intersection(reasons)):

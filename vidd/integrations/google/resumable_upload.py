@@ -76,7 +76,7 @@ class ResumableUpload:
             self._set_received(status.received)
             if self._received <= before:
                 self._known = False
-                raise RetryLater(f"Google took none of the bytes at {self.doing}; vidd will send them again.")
+                raise RetryLater(f"Google took none of the bytes while {self.doing}; vidd will send them again.")
 
     def _set_received(self, received: int) -> None:
         self._received = received
@@ -96,7 +96,7 @@ class ResumableUpload:
                 answer = await self.api.exchange(Call("PUT", self.session, self.doing, data=data, headers=headers))
         except TimeoutError:
             raise RetryLater(
-                f"Google took no bytes for {self.silence:.0f} s at {self.doing}; vidd will continue later.",
+                f"Google took no bytes for {self.silence:.0f} s while {self.doing}; vidd will continue later.",
                 code=FaultCode.STALLED,
             ) from None
         finally:
@@ -124,17 +124,17 @@ def _parse_status(api: Api, answer: Answer, size: int, doing: str) -> UploadStat
     if answer.status in {200, 201}:
         if not isinstance(answer.body.get("id"), str):
             raise RetryLater(
-                f"Google's answer at {doing} says that the upload is complete but names no id; vidd will ask again."
+                f"Google said while {doing} that the upload is complete, but named no id; vidd will ask again."
             )
         return UploadStatus(size, answer.body)
     if answer.status == 308:
         match = _RECEIVED.fullmatch(answer.headers.get("Range", ""))
         received = int(match[1]) + 1 if match else 0
         if received > size:
-            raise RetryLater(f"Google's answer at {doing} counts more bytes than the file has; vidd will ask again.")
+            raise RetryLater(f"Google counted more bytes than the file has while {doing}; vidd will ask again.")
         return UploadStatus(received)
     if answer.status in {404, 410}:
         raise SessionGone
     if answer.status == 401:
-        raise RetryLater(f"Google rejected the access token during {doing}; vidd will refresh it and continue.")
+        raise RetryLater(f"Google rejected the access token while {doing}; vidd will refresh it and continue.")
     raise api.fault(answer, doing)

@@ -197,7 +197,7 @@ async def reconcile(options: Options, context: PublishContext) -> Receipt | None
     """Ask the upload session, then the channel's uploads; None where a session can be resumed or there is no video."""
     async with _channel(options, context) as channel:
         upload = _upload(options, context, channel)
-        if "video" not in upload.token and not await upload.find():
+        if "video" not in upload.token and not await upload.recover():
             return None
         return await Completion(options, context, channel, upload).run()
 

@@ -1,8 +1,12 @@
 """Uploads a video to a channel in resumable parts, resumes it from the saved token, and never uploads it twice.
 
-The token has `account`, `begun`, `file` and `session` while bytes go out, `closing` once the last of them may have gone,
-`gone` when the session was found to be unknown; from its arrival `video` and `steps`; `words`, `notes` and
-`channel` throughout.
+The fields of the token:
+
+- always: `channel`, `words`, `notes`;
+- while bytes are sent: `account`, `begun` (when the session was opened), `file` and `session`;
+- since `closing`, the last bytes may have arrived, so that YouTube may have the video without having said so;
+- `gone`: when YouTube was first found not to know the session any more;
+- once YouTube has the video: `video` (its id) and `steps`, instead of `file` and `session`.
 """
 
 from __future__ import annotations
@@ -65,8 +69,11 @@ class VideoUpload:
             raise await self._session_ended() from None
         self._set_video(str(resource["id"]))
 
-    async def find(self) -> bool:
-        """Find out whether the video arrived; False where it provably did not, or the session can be resumed."""
+    async def recover(self) -> bool:
+        """Find out whether the video arrived, and save in the token what was found.
+
+        False where it provably did not, and the token no longer has the session; or where the session can be resumed.
+        """
         session = self.token.get("session")
         if not isinstance(session, str):
             return False
