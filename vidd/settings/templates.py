@@ -166,11 +166,13 @@ def _render(template: str, fields: Mapping[str, Any], form: str) -> str:
     try:
         text = _compiled(template, form).render(fields)
     except UnknownField as error:
-        raise Refused(f"The template {template[:60]!r} names an unknown field{_hint(error, fields)}.") from None
+        raise Refused(
+            f"The template {template[:60]!r} names an unknown field{_hint(error, fields)}. Correct the template."
+        ) from None
     except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError) as error:
-        raise Refused(f"The template {template[:60]!r} cannot be used: {error}.") from None
+        raise Refused(f"The template {template[:60]!r} cannot be used ({error}): correct the template.") from None
     if len(text) > _MAX_CHARACTERS:
-        raise Refused(f"The template {template[:60]!r} made more than {_MAX_CHARACTERS} characters.")
+        raise Refused(f"The template {template[:60]!r} made more than {_MAX_CHARACTERS} characters: shorten it.")
     return text
 
 

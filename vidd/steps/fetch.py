@@ -117,7 +117,11 @@ def _needed_span(options: Options, context: StepContext) -> Span | str:
         span = talk_span(context.job.facts, context.talk, context.job.name)
     except Refused:
         return "The talk's times are not known yet."
-    return span if span.start >= 0 and (span.end is None or span.start < span.end) else "The talk's times are odd."
+    return (
+        span
+        if span.start >= 0 and (span.end is None or span.start < span.end)
+        else "The talk begins before the recording, or ends before it begins."
+    )
 
 
 async def _fetch_part(

@@ -181,5 +181,8 @@ class OnnxDetector:
 def _fault_of(sentence: str, error: Exception) -> RetryLater | Refused:
     text = " ".join(str(error).split())[:300]
     if any(words.lower() in text.lower() for words in _NO_MEMORY):
-        return RetryLater(f"{sentence}: there is not enough memory ({text}).", code=FaultCode.INTERRUPTED)
-    return Refused(f"{sentence}: {text}.")
+        return RetryLater(
+            f"{sentence}: there is not enough memory ({text}). Free some, or set a smaller batch; vidd will retry.",
+            code=FaultCode.INTERRUPTED,
+        )
+    return Refused(f"{sentence} ({text}): export it anew, or set another model.")

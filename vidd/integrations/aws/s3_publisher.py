@@ -245,7 +245,7 @@ async def retract(options: Options, context: PublishContext) -> str:
                 continue
             if (found.get("Metadata") or {}).get(JOB) != job:
                 raise Refused(
-                    f"{object_name(file['bucket'], file['key'])} is another job's by now: vidd left it there.",
+                    f"{object_name(file['bucket'], file['key'])} is another job's by now, so vidd left it there: delete it by hand if nobody needs it.",
                     code=FaultCode.CONFLICT,
                 )
             await delete_object(s3, file["bucket"], sleep, file["key"])

@@ -74,7 +74,10 @@ class Options(NoticeOptions):
     @model_validator(mode="before")
     @classmethod
     def _failure_defaults(cls, values: Any) -> Any:
-        """Subject and text of a failure mail, where the settings have none. Speakers never get one by default."""
+        """Set subject and text of a mail about a failure (`on = "failed"`) where the settings have none of their own.
+
+        ValueError without `to`: by default a mail goes to the speakers, who are not told of failures.
+        """
         if not isinstance(values, dict) or values.get("on") != "failed":
             return values
         if values.get("to") is None:
@@ -145,11 +148,11 @@ def _messages(options: Options, context: PublishContext) -> tuple[list[Message],
     """The mails, and a fault for each text that is no address."""
     faults: dict[str, Fault] = {}
     sender, fields = _sender(options), _fields(options, context)
-    to = _speakers(context, faults) if options.to is None else _people(options.to, fields, faults)
+    to = _speakers(context, faults) if options.to is None else _people("to", options.to, fields, faults)
     if not to:
         return [], faults
-    cc, bcc = _people(options.cc, fields, faults), _people(options.bcc, fields, faults)
-    reply_to = _people(options.reply_to, fields, faults)
+    cc, bcc = _people("cc", options.cc, fields, faults), _people("bcc", options.bcc, fields, faults)
+    reply_to = _people("reply_to", options.reply_to, fields, faults)
     text = options.text or _template(options.text_file, context.tools)
     html = options.html or _template(options.html_file, context.tools) or (None if text else _HTML)
     # Subject and text of a copy have the same fields as those of the mail, but the greeting names everybody.
@@ -206,11 +209,14 @@ def _speakers(context: PublishContext, faults: dict[str, Fault]) -> list[Person]
             try:
                 people.append(Person(speaker.name, ascii_domain(speaker.email)))
             except ValueError:
-                faults[speaker.email] = _no_address(speaker.email)
+                faults[speaker.email] = _no_address(
+                    speaker.email, f"the address of the speaker {speaker.name}".rstrip()
+                )
     return people
 
 
-def _people(templates: Sequence[str], fields: Mapping[str, Any], faults: dict[str, Fault]) -> list[Person]:
+def _people(option: str, templates: Sequence[str], fields: Mapping[str, Any], faults: dict[str, Fault]) -> list[Person]:
+    """The people that the templates of an option name; `faults` gets one for each text that is no address."""
     people = []
     for template in templates:
         rendered = render(template, fields).replace(";", ",").replace("\n", ",")
@@ -222,9 +228,9 @@ def _people(templates: Sequence[str], fields: Mapping[str, Any], faults: dict[st
             if parsed:
                 people.append(Person(name, parsed[1]))
             elif address or name:
-                faults[address or name] = _no_address(address or name)
+                faults[address or name] = _no_address(address or name, f"`{option}` of the notice")
     return people
 
 
-def _no_address(text: str) -> Refused:
-    return Refused(f"{text!r} is no e-mail address: correct it, then retry.")
+def _no_address(text: str, where: str) -> Refused:
+    return Refused(f"{text!r} is no e-mail address: correct {where}, then retry.")

@@ -73,7 +73,9 @@ class FullCut:
                 await self._encode(audio_args, audio)
             found = await self.encoder.shared.get(Prober).segment(video, self.name)
             if found["fault"]:
-                raise Refused(f"The encode of {quoted(self.name)} is not as it must be ({found['fault']}).")
+                raise Refused(
+                    f"The encode of {quoted(self.name)} is not as it must be ({found['fault']}): encode it anew."
+                )
             talk = [EncodedVideo(video, 0, found["last"])]
             tracks = audio if audio_args else None
             await join_parts(talk, tracks, self.source.media, output, scale=parts.scale, name=self.name, parts=parts)
