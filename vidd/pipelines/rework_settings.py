@@ -71,12 +71,12 @@ def _change(made: Mapping[str, Any], pipeline: str, path: str, value: Any) -> st
     name, *way = words
     if name not in rows or not way:
         raise Refused(f"{path!r} names no option of this job: write STEP.OPTION; there are {', '.join(rows)}.")
-    place = rows[name]["options"]
+    table = rows[name]["options"]
     for word in way[:-1]:
-        place = place.get(word) if isinstance(place, dict) else None
-    if not isinstance(place, dict):
+        table = table.get(word) if isinstance(table, dict) else None
+    if not isinstance(table, dict):
         raise Refused(f"{path!r} names no option of this job: {'.'.join(words[:-1])} is no table.")
-    place[way[-1]] = value
+    table[way[-1]] = value
     return name
 
 
@@ -111,11 +111,14 @@ def _check(made: Mapping[str, Any]) -> None:
 
 
 def describe_rework(
-    settings: Mapping[str, Any], first: str | None, of: int | None, records: Mapping[str, Sequence[Mapping[str, Any]]]
+    settings: Mapping[str, Any],
+    first: str | None,
+    edition: int | None,
+    records: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> dict[str, Any]:
-    """What would happen: which steps run and why, what they made last time, and what becomes of what is out.
+    """What a rework would do: which steps run and why, what they made last time, and what happens to what is published.
 
-    `of` is the edition it begins with (None: nothing is kept, so that all steps run); `records` have the artifacts that
+    `edition` is the kept one that the rework begins with (None: nothing is kept, so that all steps run); `records` have the artifacts that
     each step made, as JSON.
     """
     names = [row["name"] for row in settings["steps"]]
@@ -123,7 +126,7 @@ def describe_rework(
     steps = []
     for number, row in enumerate(settings["steps"]):
         why = None
-        if of is None:
+        if edition is None:
             why = "nothing is kept of the last run"
         elif number >= at:
             why = "the rework begins here" if number == at else "it comes after"
@@ -135,7 +138,7 @@ def describe_rework(
     runs = {step["name"] for step in steps if step["runs"]}
     return {
         "from": first,
-        "of": of,
+        "of": edition,
         "steps": steps,
         "files": [file for name in names if name in runs and name != "fetch" for file in records.get(name, ())],
         "publishers": [

@@ -136,8 +136,8 @@ class AnnotationDatabase:
             if any(task_has_work(task) for task in tasks):
                 return True
             # Other systems write what they like, so that only Python can tell.
-            mine = {"taskId": {"$in": [task["_id"] for task in tasks]}}
-            async for frame in self._db[FRAMES].find(mine):
+            frames = {"taskId": {"$in": [task["_id"] for task in tasks]}}
+            async for frame in self._db[FRAMES].find(frames):
                 if frame_has_work(frame):
                     return True
         return False
@@ -160,11 +160,11 @@ class AnnotationDatabase:
     async def decline_upload(self, upload: str, sentence: str, now: datetime) -> None:
         """Write into an upload why its call was declined, unless it has tasks or a job works on it."""
         untouched = {"status": {"$in": [UNDER_WAY, None]}, _JOB: None}
-        mine = {"_id": key(upload), "$or": [untouched, {"status": FAILED}]}
+        writable = {"_id": key(upload), "$or": [untouched, {"status": FAILED}]}
         with map_errors("writing why a call was declined", self._name):
             if await self._db[TASKS].find_one({"uploadId": key(upload)}, {"_id": 1}) is None:
                 changes = upload_failed(_DECLINED, sentence, now)
-                await self._db[UPLOADS].update_one(mine, {"$set": changes})
+                await self._db[UPLOADS].update_one(writable, {"$set": changes})
 
     async def update_upload(self, upload: str, job: str, changes: Mapping[str, Any]) -> None:
         """Write a job's state into its upload, unless a newer job owns the upload or this one has finished it.
@@ -172,7 +172,7 @@ class AnnotationDatabase:
         Ids of jobs grow with time; a newer job takes the upload over from an older one with its first write.
         """
         newly = {"_id": key(upload), "$or": [{_JOB: None}, {_JOB: {"$lt": job}}]}
-        mine = {"_id": key(upload), _JOB: job, "status": {"$in": [UNDER_WAY, FAILED, None]}}
+        own = {"_id": key(upload), _JOB: job, "status": {"$in": [UNDER_WAY, FAILED, None]}}
         rest = {name: value for name, value in changes.items() if name != "progress"}
         # After a restart vidd does not know the progress of earlier steps, and the progress of one job must not fall.
         grown = {"$max": {"progress": changes["progress"]}} if "progress" in changes else {}
@@ -180,13 +180,13 @@ class AnnotationDatabase:
             uploads = self._db[UPLOADS]
             taken = await uploads.update_one(newly, {"$set": {**changes, _JOB: job}})
             if not taken.matched_count:
-                await uploads.update_one(mine, {"$set": {**rest, _JOB: job}, **grown})
+                await uploads.update_one(own, {"$set": {**rest, _JOB: job}, **grown})
 
     async def unfinished_uploads(self, home: str) -> AsyncIterator[Document]:
         """The uploads under way that no vidd has marked as its own, or the vidd of this `home` has."""
         with map_errors("looking for unfinished uploads", self._name):
-            mine = {"status": UNDER_WAY, "$or": [{OURS: None}, {f"{OURS}.home": home}]}
-            async for document in self._db[UPLOADS].find(mine):
+            unfinished = {"status": UNDER_WAY, "$or": [{OURS: None}, {f"{OURS}.home": home}]}
+            async for document in self._db[UPLOADS].find(unfinished):
                 yield document
 
     async def put_frames(self, frames: Iterable[Document]) -> None:
@@ -242,8 +242,8 @@ class AnnotationDatabase:
             )
 
     async def _finish(self, upload: str, project: str, changes: Mapping[str, Any], session: Any) -> None:
-        mine = {"_id": key(upload), "$or": [{_JOB: None}, {_JOB: {"$lte": changes[_JOB]}}]}
-        if not (await self._db[UPLOADS].update_one(mine, {"$set": dict(changes)}, session=session)).matched_count:
+        writable = {"_id": key(upload), "$or": [{_JOB: None}, {_JOB: {"$lte": changes[_JOB]}}]}
+        if not (await self._db[UPLOADS].update_one(writable, {"$set": dict(changes)}, session=session)).matched_count:
             raise Refused(
                 "The upload is gone, or a newer job works on it: nothing of this job was written.",
                 code=FaultCode.CONFLICT,

@@ -127,7 +127,7 @@ class Documents:
         if number == before:
             raise Refused(f"it has two frames with the frameId {before}: remove one of them")
         entries = document.get("datasetVersions")
-        mine = [
+        own_entries = [
             entry for entry in entries or () if isinstance(entry, dict) and str(entry.get("versionId")) == version_id
         ]
         marks = []
@@ -144,7 +144,7 @@ class Documents:
             self._key(document.get("imageUrl")),
             self._key(document.get("thumbnailUrl")),
             marks,
-            mine[0] if mine else None,
+            own_entries[0] if own_entries else None,
             isinstance(entries, list),
         )
 
@@ -212,10 +212,10 @@ class Documents:
 
     async def add_version(self, version: Version, task_id: str) -> None:
         """Write into the task that it is in the version."""
-        mine = any_id(version.id)
+        version_id = any_id(version.id)
         with map_errors("writing a task", self._name):
-            entry = {"versionId": mine, "versionNo": version.number}
-            lacks = {"_id": any_id(task_id), "datasetVersions.versionId": {"$ne": mine}}
+            entry = {"versionId": version_id, "versionNo": version.number}
+            lacks = {"_id": any_id(task_id), "datasetVersions.versionId": {"$ne": version_id}}
             await self._tasks.update_one({**lacks, "datasetVersions": None}, {"$set": {"datasetVersions": []}})
             await self._tasks.update_one(lacks, {"$push": {"datasetVersions": entry}})
 

@@ -25,7 +25,7 @@ class Sets:
 
     def __add__(self, other: Sets) -> Sets:
         """The sets of both, without duplicates."""
-        return Sets(*(tuple(dict.fromkeys(mine + more)) for mine, more in zip(self.all, other.all, strict=True)))
+        return Sets(*(tuple(dict.fromkeys(own + more)) for own, more in zip(self.all, other.all, strict=True)))
 
     @property
     def all(self) -> tuple[tuple[bytes, ...], ...]:

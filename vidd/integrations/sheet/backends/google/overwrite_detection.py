@@ -31,10 +31,12 @@ _Position = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class WriteNote:
-    """What a copy records of one write: the talk and heading that vidd meant, the expected and the written value.
+    """What a copy records of one write into a cell.
 
-    `others` are the digests of the row's other texts. Where the write repairs an earlier mistake, `owed` is the value
-    that belongs into the cell, should this write have missed it too. The field names are those of the JSON.
+    vidd meant the cell of the row `talk` in the column `heading`, expected the value `was` there, and wrote `wrote`.
+    `others` are digests of the row's other texts. Where the write restores a value that an earlier write overwrote by
+    mistake, `owed` is that value: if this write hits another cell too, the value must still be restored. The field
+    names are those of the JSON.
     """
 
     talk: str
@@ -63,11 +65,12 @@ class WriteNote:
 
 @dataclass(frozen=True, slots=True)
 class Overwrite:
-    """A cell that vidd overwrote by mistake. `value` belongs there; `wrote` is what vidd wrote.
+    """A cell that vidd overwrote by mistake with `wrote`, and the `value` to restore.
 
-    `key` (the row's id) and `heading` tell which cell it is; where those are empty, `row`, `column` and `others` (digests
-    of the row's other texts) do. `without` are the headings that `others` leave out; `beside` is what vidd also wrote
-    into the same row, by heading.
+    The cell was in the tab `sheet`, at `row` and `column`; it `is_heading` or not. Rows and columns may have moved since:
+    `key` (the row's id) and `heading` identify the cell. A row without an id is identified by `others`, digests of its
+    texts except for those under the headings `without`, and by `beside`, what vidd wrote into other cells of the row, by
+    heading.
     """
 
     sheet: int
@@ -94,8 +97,8 @@ def is_clean(copy: Sheet, id_names: Sequence[str]) -> bool:
     )
 
 
-def find_overwrites(copy: Sheet, of: int, id_names: Sequence[str]) -> Iterator[Overwrite]:
-    """What a copy shows to be wrong in the tab `of`: cells overwritten by mistake, or repairs that failed."""
+def find_overwrites(copy: Sheet, sheet: int, id_names: Sequence[str]) -> Iterator[Overwrite]:
+    """What a copy shows to be wrong in the tab `sheet` (its id): cells overwritten by mistake, or repairs that failed."""
     tab = headed(copy, id_names)
     notes = dict(_write_notes(copy))
     columns = tab.columns(note.heading for note in notes.values())
@@ -121,12 +124,12 @@ def find_overwrites(copy: Sheet, of: int, id_names: Sequence[str]) -> Iterator[O
         if debt is not None:
             value = debts.pop(debt).owed or {}
         if value != note.wrote:
-            yield _overwrite(tab, (row, column), value, note, of=of, columns=columns, notes=notes)
-    yield from _moved_writes(tab, of, notes, columns)
+            yield _overwrite(tab, (row, column), value, note, sheet=sheet, columns=columns, notes=notes)
+    yield from _moved_writes(tab, sheet, notes, columns)
     for (row, column), note in debts.items():
         is_heading = tab.layout is not None and bool(note.talk) and note.talk == tab.key(tab.layout.row)
         yield Overwrite(
-            sheet=of,
+            sheet=sheet,
             row=row,
             column=column,
             key=note.talk,
@@ -140,7 +143,7 @@ def find_overwrites(copy: Sheet, of: int, id_names: Sequence[str]) -> Iterator[O
 
 
 def _moved_writes(
-    tab: HeadedSheet, of: int, notes: Mapping[_Position, WriteNote], columns: set[int]
+    tab: HeadedSheet, sheet: int, notes: Mapping[_Position, WriteNote], columns: set[int]
 ) -> Iterator[Overwrite]:
     """What a write overwrote that Google moved along with the row it was meant for.
 
@@ -153,7 +156,7 @@ def _moved_writes(
             continue
         value = tab.sheet.cell(rows[note.talk], home).entered
         if value not in (note.was, note.wrote):
-            yield _overwrite(tab, (rows[note.talk], home), value, note, of=of, columns=columns, notes={})
+            yield _overwrite(tab, (rows[note.talk], home), value, note, sheet=sheet, columns=columns, notes={})
 
 
 def _overwrite(
@@ -162,14 +165,14 @@ def _overwrite(
     value: Entered,
     note: WriteNote,
     *,
-    of: int,
+    sheet: int,
     columns: set[int],
     notes: Mapping[_Position, WriteNote],
 ) -> Overwrite:
     row, column = position
     written = {other: beside.wrote for (at, other), beside in notes.items() if at == row}
     return Overwrite(
-        sheet=of,
+        sheet=sheet,
         row=row,
         column=column,
         key=tab.key(row),
@@ -207,30 +210,30 @@ def _write_notes(copy: Sheet) -> Iterator[tuple[tuple[int, int], WriteNote]]:
                 yield (number, column), note
 
 
-def restorations(overwrites: Sequence[Overwrite], here: Sequence[HeadedSheet]) -> dict[CellKey, Entered]:
+def restorations(overwrites: Sequence[Overwrite], tabs: Sequence[HeadedSheet]) -> dict[CellKey, Entered]:
     """The values to restore, by the cell they belong to now; without cells that a person has changed since."""
     restore: dict[CellKey, Entered] = {}
     wrote = {text_digest(plain(overwrite.wrote)) for overwrite in overwrites}
     # Headings first, because they identify the columns of all others; then the ids, which identify the rows.
-    ids = {fold(tab.heading(tab.ids)) for tab in here if tab.ids is not None}
+    ids = {fold(tab.heading(tab.ids)) for tab in tabs if tab.ids is not None}
     for overwrite in sorted(
         overwrites, key=lambda overwrite: (not overwrite.is_heading, fold(overwrite.heading) not in ids)
     ):
         if overwrite.is_heading:
-            key = _find_heading(overwrite, here, restore)
+            key = _find_heading(overwrite, tabs, restore)
         else:
-            key = _find_cell(overwrite, here, restore, wrote)
+            key = _find_cell(overwrite, tabs, restore, wrote)
         if key is not None:
             restore[key] = overwrite.value
     return restore
 
 
 def _find_heading(
-    overwrite: Overwrite, here: Sequence[HeadedSheet], restore: Mapping[CellKey, Entered]
+    overwrite: Overwrite, tabs: Sequence[HeadedSheet], restore: Mapping[CellKey, Entered]
 ) -> CellKey | None:
     found = [
         (tab.sheet.id != overwrite.sheet, abs(column - overwrite.column), (tab.sheet.id, tab.layout.row, column))
-        for tab in here
+        for tab in tabs
         if tab.layout is not None
         for column, cell in enumerate(tab.sheet.rows[tab.layout.row - 1])
         if cell.entered == overwrite.wrote and (tab.sheet.id, tab.layout.row, column) not in restore
@@ -239,19 +242,21 @@ def _find_heading(
 
 
 def _find_cell(
-    overwrite: Overwrite, here: Sequence[HeadedSheet], restore: Mapping[CellKey, Entered], wrote: set[str]
+    overwrite: Overwrite, tabs: Sequence[HeadedSheet], restore: Mapping[CellKey, Entered], wrote: set[str]
 ) -> CellKey | None:
     keys = {
         (tab.sheet.id, row): _current_key(tab, row, restore)
-        for tab in here
+        for tab in tabs
         for row in range(1, len(tab.sheet.rows) + 1)
     }
     known = set(keys.values())
     best: tuple[float, ...] | None = None
     found = None
-    for tab in here:
+    for tab in tabs:
         for row, column in _written_cells(overwrite, tab, restore):
-            restored = {other: value for (of, at, other), value in restore.items() if (of, at) == (tab.sheet.id, row)}
+            restored = {
+                other: value for (sheet, at, other), value in restore.items() if (sheet, at) == (tab.sheet.id, row)
+            }
             others = tab.text_digests(row, {column, *tab.columns(overwrite.without)}, restored)
             for digest in wrote | {text_digest(plain(value)) for _, value in overwrite.beside}:
                 others.pop(digest, None)

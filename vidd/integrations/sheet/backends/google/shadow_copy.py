@@ -74,15 +74,15 @@ def examine(found: Sequence[Sheet], id_names: Sequence[str]) -> Reading:
     orphans = {copy: sheet for copy, sheet in copies.items() if sheet not in by_tab.values()}
     restore: dict[CellKey, Entered] = {}
     stale: set[int] = set()
-    here = [headed(person, id_names) for person in people.values()]
+    tabs_of_people = [headed(person, id_names) for person in people.values()]
     for tab, copy in [*by_tab.items(), *((-1, orphan) for orphan in orphans.values())]:
         overwrites = list(find_overwrites(copy, tab, id_names))
         if overwrites:
             stale.add(copy.id)
-            restore |= restorations(overwrites, here)
+            restore |= restorations(overwrites, tabs_of_people)
     tabs = []
     for sheet in people.values():
-        values = {(row, column): value for (of, row, column), value in restore.items() if of == sheet.id}
+        values = {(row, column): value for (tab, row, column), value in restore.items() if tab == sheet.id}
         tabs.append(sheet.with_values(values) if values else sheet)
     return Reading(people, by_tab, tabs, restore, stale, id_names)
 
@@ -123,8 +123,8 @@ def write_requests(reading: Reading) -> list[dict[str, Any]]:
 def _sheet_requests(reading: Reading, sheet: int) -> list[dict[str, Any]]:
     read, copy = reading.read[sheet], reading.copies[sheet]
     tab = headed(read, reading.id_names)
-    cells = {(row, column): value for (of, row, column), value in reading.writes.items() if of == sheet}
-    notes = {(row, column): text for (of, row, column), text in reading.notes.items() if of == sheet}
+    cells = {(row, column): value for (tab_id, row, column), value in reading.writes.items() if tab_id == sheet}
+    notes = {(row, column): text for (tab_id, row, column), text in reading.notes.items() if tab_id == sheet}
     positions = [*cells, *notes]
     bottom = max(len(read.rows), *(row for row, _ in positions))
     right = max(max((len(row) for row in read.rows), default=0), *(column + 1 for _, column in positions))
