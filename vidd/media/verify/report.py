@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckRecord:
     """What a check found; the fields are the keys of the stored record. Times are seconds from the file's start.
 
-    `id` differs for each file ever made. `wanted` is the expected duration of the video, `first` and `end` are its own,
-    `frames` is what the container says and `pictures` what was counted. `sound` are the durations of the audio tracks.
+    `id` differs for each file ever made. `wanted` is the expected duration of the video, `first` and `end` are its own.
+    `frames` is the number of frames that the container claims, `pictures` the number that were counted in the packets
+    (`contents["frames"]` of the worker). `sound` are the durations of the audio tracks.
     `complaints` is what the encoder printed. `looked` frames were compared, at most `apart` seconds from each other.
     `silent` and `loudness` (LUFS, LU, dBFS) are by track; `offset` is by how much later than in the origin audio
     (`sound`) and video (`picture`) come, at several points; `lost` says that audio was found nowhere in the origin;
@@ -53,10 +54,10 @@ class Check:
         return asdict(self)
 
 
-def check_of(media: Media, found: Mapping[str, Any], complaints: str, expected: float | None) -> Check:
+def check_of(media: Media, found: Mapping[str, Any], complaints: str, expected: float | None) -> CheckRecord:
     """The record of what `examine` found; `expected` is the video's duration (seconds), where one is expected."""
     measured, contents = found["measured"], found["contents"]
-    return Check(
+    return CheckRecord(
         id=secrets.token_hex(4),
         wanted=expected,
         duration=media.duration,

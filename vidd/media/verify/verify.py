@@ -15,7 +15,7 @@ from vidd.display_text import quoted
 from vidd.errors import Refused
 from vidd.media.probe.client import Prober
 from vidd.media.verify.client import examine
-from vidd.media.verify.report import Check, check_of
+from vidd.media.verify.report import CheckRecord, check_of
 from vidd.model.media import Media
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def audio_ends(media: Media, start: float, length: float) -> tuple[float | None,
 
 async def verify(
     encoder: Encoder, path: Path, expected: Expected, name: str, complaints: str = ""
-) -> tuple[Media, Check]:
+) -> tuple[Media, CheckRecord]:
     """What a finished file holds, and the record of its check; Refused if it is not as expected.
 
     `name` is what the operator knows the source by; `complaints` is what the encoder printed though it succeeded.
@@ -109,7 +109,7 @@ async def verify(
     return media, check
 
 
-async def inspect(encoder: Encoder, path: Path, name: str) -> tuple[Media, Check]:
+async def inspect(encoder: Encoder, path: Path, name: str) -> tuple[Media, CheckRecord]:
     """The record of a file about which nothing is expected; Refused only if it is no video that decodes."""
     found = await examine(encoder, path, name)
     _check_decodes(found, name)
@@ -224,7 +224,9 @@ def _check_audio(media: Media, expected: Expected, name: str) -> None:
 def _check_packets(found: Mapping[str, Any], expected: Expected, name: str) -> None:
     contents = found["contents"]
     if expected.frames is not None and contents["frames"] != expected.frames:
-        raise Refused(f"The cut of {quoted(name)} has {contents['frames']} frames instead of {expected.frames}.")
+        raise Refused(
+            f"The cut of {quoted(name)} has {contents['frames']} frames instead of {expected.frames}: encode it anew."
+        )
     if contents["disorder"]:
         raise Refused(
             f"In what was made of {quoted(name)} the times are out of order at {contents['disorder'][0]:.2f} s: "
@@ -241,14 +243,16 @@ def _check_joins(found: Mapping[str, Any], name: str) -> None:
     for join in found["joins"]:
         if join["failed"] or join["pictures"] != join["packets"]:
             raise Refused(
-                f"At {join['at']:.2f} s of the cut of {quoted(name)} {join['pictures']} of {join['packets']} "
-                "frames decode."
+                f"At {join['at']:.2f} s of the cut of {quoted(name)} only {join['pictures']} of {join['packets']} "
+                "frames decode: encode it anew."
             )
     if found["complaints"]:
-        raise Refused(f"The joins of the cut of {quoted(name)} decode with errors ({found['complaints'][0]}).")
+        raise Refused(
+            f"The joins of the cut of {quoted(name)} decode with errors ({found['complaints'][0]}): encode it anew."
+        )
 
 
-def _check_sync(check: Check, expected: Expected, name: str) -> None:
+def _check_sync(check: CheckRecord, expected: Expected, name: str) -> None:
     drifts = [
         (abs(point["sound"] - point["picture"]), point["at"])
         for point in check.offset
@@ -258,5 +262,5 @@ def _check_sync(check: Check, expected: Expected, name: str) -> None:
     if expected.max_drift is not None and drift > expected.max_drift:
         raise Refused(
             f"At {at:.2f} s of what was made of {quoted(name)} audio and video are {1000 * drift:.0f} ms further apart "
-            "than in the source."
+            "than in the source: repair or re-encode the source, then retry."
         )

@@ -114,27 +114,27 @@ class _Comparison:
 
     def audio_lag(self, point: float) -> tuple[float | None, bool]:
         """By how many seconds the first track comes later; whether it is like nothing in the source."""
-        here = _samples(self._result, point, point + _COMPARED)
+        result = _samples(self._result, point, point + _COMPARED)
         if min(self.gain(point), self.gain(point + _COMPARED)) < 1:
             # Another volume does no harm to a comparison, but one that changes does.
-            gains = [max(_LEAST_GAIN, self.gain(point + index / RATE)) for index in range(len(here))]
-            here = array("l", (round(sample / gain) for sample, gain in zip(here, gains, strict=True)))
-        if len(here) < _LEAST_COMPARED * RATE:
+            gains = [max(_LEAST_GAIN, self.gain(point + index / RATE)) for index in range(len(result))]
+            result = array("l", (round(sample / gain) for sample, gain in zip(result, gains, strict=True)))
+        if len(result) < _LEAST_COMPARED * RATE:
             return None, False
         begin = max(0.0, point + self._shift - _REACH)
-        there = _samples(self._source, begin, point + self._shift + _COMPARED + _REACH)
-        return audio_lag(here, there, round((point + self._shift - begin) * RATE))
+        source = _samples(self._source, begin, point + self._shift + _COMPARED + _REACH)
+        return audio_lag(result, source, round((point + self._shift - begin) * RATE))
 
     def video_lag(self, point: float, keys: Sequence[tuple[float, bytes]]) -> tuple[float | None, str]:
-        """By how many seconds frames here come later, and how that was found out: packets, seen (thumbnails), times."""
-        here, there = _packets(self._result, point), _packets(self._source, point + self._shift)
+        """By how many seconds the result's frames come later, and how that was found out: packets, seen (thumbnails), times."""
+        result, source = _packets(self._result, point), _packets(self._source, point + self._shift)
         # AVI and its like do not say when a frame is shown, and what is made up instead differs after each seek.
         exact = self._source.format.name.split(",")[0] in EXACT_CONTAINERS
-        unique_here, unique_there = _unique(here), _unique(there)
+        unique_result, unique_source = _unique(result), _unique(source)
         same = [
-            time + self._shift - unique_there[checksum]
-            for checksum, time in unique_here.items()
-            if checksum in unique_there
+            time + self._shift - unique_source[checksum]
+            for checksum, time in unique_result.items()
+            if checksum in unique_source
         ]
         if exact and len(same) >= _LEAST_SAME_PACKETS:
             return median(same), "packets"
@@ -143,7 +143,7 @@ class _Comparison:
             lag = self._keyframe_lag(*key)
             if lag is not None:
                 return lag, "seen"
-        nearest = [min((time + self._shift - other for other, _ in there), key=abs) for time, _ in here if there]
+        nearest = [min((time + self._shift - other for other, _ in source), key=abs) for time, _ in result if source]
         return (median(nearest), "times") if nearest else (None, "times")
 
     def _keyframe_lag(self, time: float, thumbnail: bytes) -> float | None:
@@ -230,9 +230,9 @@ def audio_lag(samples: Sequence[int], source: Sequence[int], expected: int) -> t
     curve, within = _loudness_curve(samples, _COARSE), _loudness_curve(source, _COARSE)
     if len(curve) < _LEAST_CURVE or len(within) < len(curve) or sum(curve) / len(curve) < _FAINT * _WINDOW:
         return None, False
-    here = max(0, min(len(within) - len(curve), expected // _COARSE))
+    start = max(0, min(len(within) - len(curve), expected // _COARSE))
     # A tone that fades swings though its source does not.
-    if _is_flat(curve) or _is_flat(within[here : here + len(curve)]):
+    if _is_flat(curve) or _is_flat(within[start : start + len(curve)]):
         return _tone_lag(samples, source, expected), False
     correlation, last = _Correlation(curve, within), len(within) - len(curve)
     best, index = correlation.best(range(last + 1))
