@@ -9,6 +9,8 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from vidd.files.removal import remove
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -20,10 +22,7 @@ def temporary_path(final: Path) -> Path:
     The name is new each time, because an ffmpeg that is just being killed may still write to its own.
     """
     for leftover in final.parent.glob(f".{final.stem}.*.part{final.suffix}*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        remove(leftover, ignore_errors=True)
     return final.with_name(f".{final.stem}.{secrets.token_hex(4)}.part{final.suffix}")
 
 

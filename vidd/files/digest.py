@@ -47,6 +47,12 @@ async def digest_of(path: Path, algorithm: str = "sha256") -> str:
     return total.hexdigest()
 
 
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """A file's checksum in hex, as `digest_of`, for code that runs in a thread or a child: it blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
 class FollowingDigest:
     """Computes a checksum while the chunks of a file arrive, in any order.
 

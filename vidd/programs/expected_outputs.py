@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-import shutil
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused
+from vidd.files.removal import remove
 from vidd.files.tree import list_files, tree_artifact
 from vidd.model.media import Artifact
 from vidd.programs.json_check import check_json
@@ -73,7 +73,7 @@ class ExpectedOutputs:
         """Remove what an earlier attempt left of `fresh` outputs, and create the directories of all."""
         for output, path in self._outputs:
             if output.fresh:
-                await in_thread(_remove, path)
+                await in_thread(remove, path)
             path.parent.mkdir(parents=True, exist_ok=True)
 
     async def gather(self) -> tuple[tuple[Artifact, ...], dict[str, Any]]:
@@ -120,13 +120,6 @@ def within(directory: Path, text: str) -> Path:
             code=FaultCode.BAD_SETTINGS,
         )
     return directory / pure
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.is_dir():
-        shutil.rmtree(path)
 
 
 def _find_files(path: Path, output: Output, relative: str) -> list[tuple[str, int]]:

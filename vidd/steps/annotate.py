@@ -22,6 +22,7 @@ from vidd.detection.program import AnswerProgress, Program
 from vidd.detection.settings import Faces, Network, People
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused, RetryLater
+from vidd.files.digest import file_digest
 from vidd.files.disk_space import retry_if_full
 from vidd.model.media import Artifact, Outcome
 from vidd.processes.run import Hung
@@ -206,12 +207,10 @@ class _Annotation:
         """A digest of everything that the boxes depend on."""
         artifacts = self._context.artifacts
         tree = artifacts["tasks"].tree
-        with self._manifest.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         known: list[Any] = [
             self._version,
             self._detector.model_dump(mode="json"),
-            digest,
+            file_digest(self._manifest),
             tree.digest if tree else None,
         ]
         if not isinstance(self._detector, Program):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from vidd.transfer.progress_meter import ProgressMeter
+
 
 class PartialDownload(PartFile[int]):
     """A file on its way to `directory / name`; `done` are the indices of its finished chunks of `chunk` bytes."""
@@ -79,3 +81,17 @@ class PartialDownload(PartFile[int]):
         """Sync the file, rename it to its final name and remove the notes."""
         await super().commit()
         self._state_path.unlink(missing_ok=True)
+
+
+class ChunkWriter:
+    """Writes the bytes of one chunk of a file of `size` bytes, in order; an attempt goes on at `position`, before `end`."""
+
+    def __init__(self, download: PartialDownload, meter: ProgressMeter, index: int, size: int) -> None:
+        self._download, self._meter = download, meter
+        self.position, self.end = index * download.chunk, min(size, (index + 1) * download.chunk)
+
+    async def write(self, block: bytearray) -> None:
+        """Write the next bytes."""
+        await self._download.write(self.position, block)
+        self.position += len(block)
+        self._meter.add(len(block))

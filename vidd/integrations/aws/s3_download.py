@@ -13,6 +13,7 @@ from vidd.files.disk_space import check_free_space
 from vidd.integrations.aws.account import head, object_name
 from vidd.integrations.aws.errors import map_errors
 from vidd.integrations.aws.s3_target import md5_of
+from vidd.transfer.partial_download import ChunkWriter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -123,34 +124,27 @@ class _ObjectDownload:
         return {"md5": md5.hex}
 
     async def _fetch_chunk(self, index: int) -> None:
-        pinned, chunk = self.pinned, self.download.chunk
-        position, end = index * chunk, min(pinned.size, (index + 1) * chunk)
-        name = object_name(pinned.bucket, pinned.key)
-
-        async def write(block: bytearray) -> None:
-            nonlocal position
-            await self.download.write(position, block)
-            position += len(block)
-            self.meter.add(len(block))
+        pinned, name = self.pinned, object_name(self.pinned.bucket, self.pinned.key)
+        chunk = ChunkWriter(self.download, self.meter, index, pinned.size)
 
         async def fetch_rest() -> None:
             with map_errors(f"reading {name}"):
-                answer = await self.s3.get_object(**pinned.parameters, Range=f"bytes={position}-{end - 1}")
+                answer = await self.s3.get_object(**pinned.parameters, Range=f"bytes={chunk.position}-{chunk.end - 1}")
                 async with answer["Body"] as response:
-                    _check_state(answer, pinned, end - position)
+                    _check_state(answer, pinned, chunk.end - chunk.position)
                     block = bytearray()
                     async for data in response.content.iter_any():
                         block += data
                         if len(block) >= _BLOCK:
-                            await write(block)
+                            await chunk.write(block)
                             block = bytearray()
-                    await write(block)
-            if position != end:
+                    await chunk.write(block)
+            if chunk.position != chunk.end:
                 raise RetryLater(
                     f"The connection was lost at reading {name}; vidd will retry.", code=FaultCode.UNREACHABLE
                 )
 
-        await retry(fetch_rest, sleep=self.sleep, reached=lambda: position)
+        await retry(fetch_rest, sleep=self.sleep, reached=lambda: chunk.position)
 
 
 def _check_state(answer: Mapping[str, Any], pinned: PinnedObject, expected_size: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from vidd.aio.bounded import gather_bounded
 from vidd.aio.retry import retry
 from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused
+from vidd.files.digest import file_digest
 from vidd.files.disk_space import check_free_space
 from vidd.integrations.aws.account import head
 from vidd.integrations.aws.s3_tree import ListedObject, list_objects
@@ -101,8 +101,7 @@ class Builder:
         path = self.tree / key
         if not path.is_file() or path.stat().st_size != expected.size:
             return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, _md5).hexdigest() == expected.etag
+        return file_digest(path, "md5") == expected.etag
 
     async def _build_frames(self, plan: TaskPlan, frames: Sequence[PlannedFrame]) -> None:
         directory = self.context.directory / _DOWNLOADS
@@ -199,10 +198,6 @@ def _frame_order(frame: PlannedFrame, image: Path | None) -> dict[str, Any]:
         "marks": [mark_to_json(mark) for mark in frame.document.marks],
         "missing": frame.missing,
     }
-
-
-def _md5() -> Any:
-    return hashlib.md5(usedforsecurity=False)
 
 
 def _make_empty(directory: Path) -> None:

@@ -7,7 +7,6 @@ the rename, so that after a crash in between the file itself proves that it arri
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,8 +19,10 @@ from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused
 from vidd.files.atomic import sync
 from vidd.files.clone import copy_with_digest, lacks_links
+from vidd.files.digest import file_digest
 from vidd.files.disk_space import disk_fault
-from vidd.integrations.local_folder.tree_replacement import copy_tree, remove, replace_tree, tree_contents
+from vidd.files.removal import remove
+from vidd.integrations.local_folder.tree_replacement import copy_tree, replace_tree, tree_contents
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
@@ -228,8 +229,7 @@ def _is_same(path: Path, file: Mapping[str, Any]) -> bool:
             return found is not None and found.sha256 == file["sha256"]
         if not path.is_file() or path.stat().st_size != file["size"]:
             return False
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest() == str(file["sha256"])
+        return file_digest(path) == str(file["sha256"])
     except FileNotFoundError:
         return False
     except OSError as error:

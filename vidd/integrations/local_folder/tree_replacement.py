@@ -6,7 +6,6 @@ import ctypes
 import errno
 import hashlib
 import os
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from vidd.aio.shield import in_thread
 from vidd.errors import Refused
 from vidd.files.atomic import sync
 from vidd.files.clone import copy_with_digest
+from vidd.files.digest import file_digest
+from vidd.files.removal import remove
 from vidd.files.tree import list_files
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class TreeContents:
 
 def _summarize(rows: Iterable[tuple[str, int, str]]) -> TreeContents:
     digest, count, size = hashlib.sha256(), 0, 0
-    for path, length, file_digest in sorted(rows):
-        digest.update(f"{file_digest} {length} {path}\0".encode())
+    for path, length, checksum in sorted(rows):
+        digest.update(f"{checksum} {length} {path}\0".encode())
         count, size = count + 1, size + length
     return TreeContents(count, size, digest.hexdigest())
 
@@ -61,12 +62,7 @@ def tree_contents(root: Path) -> TreeContents | None:
         found = list_files(root)
     except (NotADirectoryError, FileNotFoundError, Refused):
         return None
-    return _summarize((leaf.path, leaf.size, _digest(root / leaf.path)) for leaf in found)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    return _summarize((leaf.path, leaf.size, file_digest(root / leaf.path)) for leaf in found)
 
 
 def replace_tree(part: Path, target: Path) -> None:
@@ -82,14 +78,6 @@ def replace_tree(part: Path, target: Path) -> None:
     sync(target.parent)
     remove(part)
     remove(old)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a directory, if it exists."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _exchange(first: Path, second: Path) -> bool:

@@ -21,6 +21,7 @@ from vidd.files.digest import FollowingDigest
 from vidd.files.disk_space import check_free_space
 from vidd.integrations.pcloud.files import checksum_file, download_links, stat
 from vidd.transfer.http import fault_of_status, map_errors, retry_after
+from vidd.transfer.partial_download import ChunkWriter
 from vidd.transfer.remote_file import BlockWriter, parse_content_range
 
 if TYPE_CHECKING:
@@ -167,24 +168,17 @@ class _FileDownload:
 
     async def _fetch_chunk(self, index: int) -> None:
         """Fetch a chunk, by whatever link is good, until all of it is there."""
-        size = self.download.chunk
-        position, end = index * size, min(self.file.size, (index + 1) * size)
-
-        async def write(block: bytearray) -> None:
-            nonlocal position
-            await self.download.write(position, block)
-            position += len(block)
-            self.meter.add(len(block))
+        chunk = ChunkWriter(self.download, self.meter, index, self.file.size)
 
         async def fetch_rest() -> None:
             link = await self.links.get()
             try:
-                await self._fetch_range(link, position, end, write)
+                await self._fetch_range(link, chunk.position, chunk.end, chunk.write)
             except RetryLater as fault:
                 self.links.report_failure(link, expired=isinstance(fault, _LinkExpired))
                 raise
 
-        await retry(fetch_rest, sleep=self.client.clock.sleep, reached=lambda: position)
+        await retry(fetch_rest, sleep=self.client.clock.sleep, reached=lambda: chunk.position)
 
     async def _fetch_range(self, link: str, start: int, end: int, write: Write) -> None:
         """Hand the bytes from `start` to before `end` to `write`; RetryLater if not all of them come."""

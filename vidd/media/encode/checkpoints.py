@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.files.atomic import commit
 from vidd.files.disk_space import retry_if_full
+from vidd.files.removal import remove
 from vidd.media.ffmpeg.args.segment import SegmentRange
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Checkpoints:
         if record.get("fingerprint") == self._fingerprint:
             self.segments = [
                 segment
-                for segment in map(_segment, record["segments"])
+                for segment in (Segment(**data) for data in record["segments"])
                 if self._is_intact(segment.path, segment.size, segment.digest)
             ]
             if record["sound"] and self._is_intact(_AUDIO, *record["sound"]):
@@ -158,7 +159,7 @@ class Checkpoints:
         known = {_RECORD, *(segment.path for segment in self.segments), *([_AUDIO] if self._audio else [])}
         for path in self.directory.iterdir():
             if path.name not in known:
-                _remove(path)
+                remove(path, ignore_errors=True)
 
     def _load_record(self) -> dict[str, Any]:
         try:
@@ -206,14 +207,3 @@ def _size_and_digest(path: Path) -> tuple[int, str]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
         return file.tell(), digest.hexdigest()
-
-
-def _segment(data: dict[str, Any]) -> Segment:
-    return Segment(**data)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

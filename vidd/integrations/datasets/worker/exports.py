@@ -5,12 +5,12 @@ Each is written as its rows are read, a frame at a time, and has the same bytes 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidd.files.digest import file_digest
 from vidd.files.disk_space import retry_if_full
 from vidd.integrations.datasets.formats.coco import coco
 from vidd.integrations.datasets.formats.cvat import cvat
@@ -56,7 +56,7 @@ class ExportWriter:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with retry_if_full():
                     write(path)
-                self._report(export=name, made=[key, path.stat().st_size, _md5(path)])
+                self._report(export=name, made=[key, path.stat().st_size, file_digest(path, "md5")])
 
     def _coco(self, path: Path) -> None:
         self._write(path, coco(self._rows, self._classes, name=self._orders["title"]))
@@ -76,8 +76,3 @@ class ExportWriter:
                 with archive.open(entry, "w") as target, Path(source).open("rb") as file:
                     while piece := file.read(_PIECE):
                         target.write(piece)
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
