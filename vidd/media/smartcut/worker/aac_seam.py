@@ -1,9 +1,16 @@
-"""Copies the packets of an AAC track, and encodes those under the fades.
+"""Copies the packets of an AAC track, and encodes those under the fades and under the clips around the talk.
 
 A packet decodes to the half of its own window and the half of the one before, so its audio is right only where both
 were encoded from the same audio on the same grid of 1024 samples. So the edges are encoded on the source's grid, and
 the packet beside a seam reaches over it, where the gain of the fade is 1. The audio of clips before and after the talk
-is encoded together with the edges, so that there is one grid from the beginning to the end.
+is encoded together with the edges, so that there is one grid from the beginning to the end:
+
+    result_begin        copy_from                copy_to        result_end
+         |   encoded        |   copied packets       |   encoded    |
+         | clip | fade-in   |         talk           | fade-out | clip
+
+The encode before the copied packets goes on for two packets more, and the one after them begins two packets earlier,
+because an encoder needs the audio around a packet.
 """
 
 from __future__ import annotations
@@ -58,8 +65,8 @@ class SeamedAudio:
     ) -> None:
         self._path, self._name, self._track, self._cut, self._language = path, name, track, cut, language
         self._start = start
-        self._bits = bits
-        self.grid = grid = self._read_grid()
+        self.grid, self._layout, self._bits = self._read_track(bits)
+        grid = self.grid
         rate, silent = grid.format.rate, pcm.silence(grid.format.channels)
         self._before, self._after = (pcm.read(file) if file else silent for file in around)
         if any(len(samples.planes) != grid.format.channels for samples in (self._before, self._after)):
@@ -71,23 +78,30 @@ class SeamedAudio:
         self._place_seams()
 
     def _place_seams(self) -> None:
-        """The result's packets are from `_low - SAMPLES_PER_PACKET` to `_high`, those from `_from` to `_to` are copied."""
+        """Find which packets the result has, and which of them are copied; all are places of the grid, the ends excluded."""
         grid, before, after = self.grid, self._before.count, self._after.count
         fade = round(self._cut.fade * grid.format.rate)
-        own = max(grid.first, grid.before(self._begin)), min(grid.beyond, grid.after(self._end))
-        self._low = grid.before(self._begin - before) if before else own[0]
-        self._high = grid.after(self._end + after) if after else own[1]
+        talk_begin = max(grid.first, grid.before(self._begin))
+        talk_end = min(grid.beyond, grid.after(self._end))
+        # The encoder's first packet is decoded to what comes before the first sample.
+        self._result_begin = (grid.before(self._begin - before) if before else talk_begin) - SAMPLES_PER_PACKET
+        self._result_end = grid.after(self._end + after) if after else talk_end
+        copy_from, copy_to = talk_begin - SAMPLES_PER_PACKET, talk_end
+        if fade:
+            copy_from = grid.after(self._begin + fade)
+            copy_to = grid.before(self._end - fade - SAMPLES_PER_PACKET)
         # The packet before the first that is copied, and the last, reach a packet further and must be of the talk alone.
-        first, last = (
-            grid.after(self._begin) + SAMPLES_PER_PACKET,
-            min(grid.before(self._end - SAMPLES_PER_PACKET), grid.beyond),
-        )
-        self._from = grid.after(self._begin + fade) if fade else own[0] - SAMPLES_PER_PACKET
-        self._to = grid.before(self._end - fade - SAMPLES_PER_PACKET) if fade else own[1]
-        self._from = max(self._from, first if before else own[0] - SAMPLES_PER_PACKET)
-        self._to = min(self._to, last if after else own[1])
-        if self._to - self._from < _FEWEST_COPIED * SAMPLES_PER_PACKET:
+        if before:
+            copy_from = max(copy_from, grid.after(self._begin) + SAMPLES_PER_PACKET)
+        else:
+            copy_from = max(copy_from, talk_begin - SAMPLES_PER_PACKET)
+        if after:
+            copy_to = min(copy_to, grid.before(self._end - SAMPLES_PER_PACKET), grid.beyond)
+        else:
+            copy_to = min(copy_to, talk_end)
+        if copy_to - copy_from < _FEWEST_COPIED * SAMPLES_PER_PACKET:
             raise SmartCutUnavailable("Between the fades there is too little audio to copy.")
+        self._copy_from, self._copy_to = copy_from, copy_to
 
     def open(self, stack: ExitStack, out: OutputContainer) -> Iterator[tuple[float, Packet]]:
         """Add the track to the result; its packets, each with the time it is decoded (seconds)."""
@@ -115,19 +129,18 @@ class SeamedAudio:
 
     def _result_packets(self) -> Iterator[tuple[int, bytes]]:
         """The packets of the result by their place."""
-        if self._from > self._low - SAMPLES_PER_PACKET:
-            yield from self._encode(
-                self._low, self._from + 2 * SAMPLES_PER_PACKET, self._low - SAMPLES_PER_PACKET, self._from
-            )
-        for place, packet in self._packets(self._from, self._to):
+        begin, end = self._result_begin, self._result_end
+        if self._copy_from > begin:
+            samples = begin + SAMPLES_PER_PACKET, self._copy_from + 2 * SAMPLES_PER_PACKET
+            yield from self._encode(*samples, first=begin, beyond=self._copy_from)
+        for place, packet in self._packets(self._copy_from, self._copy_to):
             yield place, aac.without_header(bytes(packet))
-        if self._to < self._high:
-            yield from self._encode(
-                self._to - 2 * SAMPLES_PER_PACKET, self._high + SAMPLES_PER_PACKET, self._to, self._high
-            )
+        if self._copy_to < end:
+            samples = self._copy_to - 2 * SAMPLES_PER_PACKET, end + SAMPLES_PER_PACKET
+            yield from self._encode(*samples, first=self._copy_to, beyond=end)
 
-    def _encode(self, low: int, high: int, wanted: int, beyond: int) -> Iterator[tuple[int, bytes]]:
-        """Encode the audio from `low` to `high`; of the packets made, those from `wanted` to `beyond`."""
+    def _encode(self, low: int, high: int, *, first: int, beyond: int) -> Iterator[tuple[int, bytes]]:
+        """Encode the audio from `low` to `high`; of the packets made, those from `first` to before `beyond`."""
         rate = self.grid.format.rate
         encoder: Any = av.CodecContext.create("aac", "w")
         encoder.sample_rate, encoder.layout, encoder.format = rate, self._layout, "fltp"
@@ -136,14 +149,15 @@ class SeamedAudio:
         place = low - SAMPLES_PER_PACKET  # the first packet is decoded to what comes before the first sample
         for frame in (*self._frames(low, high), None):
             for packet in encoder.encode(frame):
-                if wanted <= place < beyond:
+                if first <= place < beyond:
                     yield place, bytes(packet)
                 place += SAMPLES_PER_PACKET
 
     def _frames(self, low: int, high: int) -> Iterator[Any]:
         """The audio from `low` to `high`, a packet's worth at a time: the talk, and the clips around it."""
-        own = max(low, self.grid.first, self.grid.before(self._begin)), min(high, self.grid.beyond)
-        talk = self._fade(*own) if own[0] < own[1] else iter(())
+        talk_begin = max(low, self.grid.first, self.grid.before(self._begin))
+        talk_end = min(high, self.grid.beyond)
+        talk = self._fade(talk_begin, talk_end) if talk_begin < talk_end else iter(())
         silent = [bytes(4 * SAMPLES_PER_PACKET)] * self.grid.format.channels
         place, planes = next(talk, (high, silent))
         for at in range(low, high, SAMPLES_PER_PACKET):
@@ -237,15 +251,15 @@ class SeamedAudio:
     def _exact_end(self) -> Fraction:
         return self._start + Fraction(format_seconds(self._cut.length))
 
-    def _read_grid(self) -> Grid:
+    def _read_track(self, bits: int) -> tuple[Grid, str, int]:
+        """The grid of the track, its channel layout, and the bits a second for the encoder: its own, or `bits` if more."""
         with open_media(self._path, self._name) as container:
             stream = container.streams.audio[self._track]
             context = stream.codec_context
             if context is None or context.name != "aac":
                 raise SmartCutUnavailable("The audio is not AAC.")
             # An edge that has been encoded twice needs no fewer bits than what is copied beside it.
-            self._bits = min(max(context.bit_rate or 0, self._bits), _MOST_BITS)
-            self._layout = context.layout.name
+            bits = min(max(context.bit_rate or 0, bits), _MOST_BITS)
             kind = aac.format_of_header(context.extradata or b"")
             rate = context.sample_rate
             ticks, beyond = ticks_of(stream, rate), int(self._exact_end() * rate) + SAMPLES_PER_PACKET
@@ -268,4 +282,4 @@ class SeamedAudio:
             if not count:
                 raise SmartCutUnavailable("The cut holds no audio.")
             origin = first + round(Fraction(total) / count)
-            return Grid(kind, origin, origin + count * SAMPLES_PER_PACKET)
+            return Grid(kind, origin, origin + count * SAMPLES_PER_PACKET), context.layout.name, bits
