@@ -121,7 +121,7 @@ def test_in_a_talk_of_high_dynamic_range_white_is_not_the_brightest_there_is():
         {"scale": 90000},
         {"crf": 21},
         {"preset": "fast"},
-        {"name": 29},
+        {"parameter_set_id": 29},
         {"reordered": False},
     ],
 )

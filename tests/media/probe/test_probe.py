@@ -194,7 +194,7 @@ async def test_a_child_killed_in_the_middle_of_a_question_says_nothing_about_the
     await asyncio.sleep(0)
     os.kill(child(prober), signal.SIGKILL)
     async with asyncio.timeout(10):
-        with pytest.raises(RetryLater, match=r"was killed while it read 'in\.mp4'"):
+        with pytest.raises(RetryLater, match=r"was killed while reading the file 'in\.mp4'"):
             await question
 
 
