@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from vidd.media.bitstream import aac
     from vidd.media.bitstream.packet import Packet
 
-
 _BACK = (0.5, 5.0, 30.0, 300.0)
 
 

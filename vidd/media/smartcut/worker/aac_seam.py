@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from vidd.media.bitstream.packet import Packet
     from vidd.media.ffmpeg.args.common import Cut
 
-
 _SKIP_MANUAL = 1 << 29
 _FEWEST_COPIED = 8
 _MOST_BITS = 576_000

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from vidd.media.bitstream.packet import Packet
 
-
 TAGS = {"h264": "avc1", "hevc": "hvc1", "av1": "av01"}
 
 

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from vidd.media.smartcut.plan import CutPlan
     from vidd.media.smartcut.worker.encoded_parts import Part
 
-
 # Unit types that do not belong into a sample of MP4: delimiters and parameter sets.
 _NOT_IN_SAMPLE = {"h264": {7, 8, 9}, "hevc": {32, 33, 34, 35}}
 _SETS = {"h264": {7, 8}, "hevc": {32, 33, 34}, "av1": {obu.SEQUENCE}}
@@ -148,7 +147,7 @@ class VideoTrack:
 
     def _times(self) -> array[int]:
         """When the talk's frames are shown, in the order they are decoded; SmartCutUnavailable if frames are missing."""
-        scan, plan, of = self.scan, self.plan, self.ticks.of
+        scan, plan, tick_of = self.scan, self.plan, self.ticks.of
         begin, end = _required(plan.lead_in_to), _required(plan.copy_to)
         order = array("q")
         for edge, first, beyond in (
@@ -156,7 +155,7 @@ class VideoTrack:
             (None, begin, end),
             (self.lead_out, end, scan.beyond),
         ):
-            wanted = [of(pts) for pts in scan.pts if first <= pts < beyond]
+            wanted = [tick_of(pts) for pts in scan.pts if first <= pts < beyond]
             if first != begin:
                 encoded = [sample.pts for sample in edge.samples()] if edge else []
                 if sorted(encoded) != sorted(wanted):

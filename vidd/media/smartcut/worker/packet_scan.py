@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from vidd.media.bitstream.packet import Packet
     from vidd.media.ffmpeg.args.common import Cut
 
-
 CODECS = ("h264", "hevc", "av1")
 # The pixel formats that the encoders can make again.
 PIXELS = {
