@@ -43,7 +43,7 @@ class BrandingOptions:
     watermark: Watermark | None = None
 
     async def check(self, tools: Tools) -> list[str]:
-        """Read all files they name; a sentence for each intro and outro. Refused where one cannot be used."""
+        """Read all files they name; returns one sentence per intro and outro. Refused where one cannot be used."""
         sentences = []
         if self.watermark:
             await asyncio.to_thread(read_image, tools.path(self.watermark.image), watermark.PART)
