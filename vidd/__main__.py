@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from vidd import __version__
 from vidd.cli import accounts, audit, commands, dataset, demo, follow, kinds, probe, queries, retry, rework, run
+from vidd.cli.common import fail
 from vidd.cli.exit_codes import SHORT
 from vidd.cli.import_config import import_config
+from vidd.errors import Fault
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -68,8 +71,11 @@ app.add_typer(accounts.accounts, name="accounts")
 
 
 def main() -> None:
-    """Run a command."""
-    app()
+    """Run a command. A fault that the command let through is a sentence and an exit code, too."""
+    try:
+        app()
+    except Fault as fault:
+        sys.exit(fail(fault).exit_code)
 
 
 if __name__ == "__main__":

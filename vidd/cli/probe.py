@@ -13,5 +13,5 @@ from vidd.media.probe.client import probe_report
 
 
 def probe(file: Annotated[Path, typer.Argument(help="A video file.")]) -> None:
-    """Print what vidd sees in a video file, as JSON: container, duration, tracks, keyframes. Exit 1 if it is refused."""
+    """Print what vidd sees in a video file, as JSON: container, duration, tracks. Exit 1 if it is refused."""
     typer.echo(json.dumps(run_to_end(probe_report(file)), indent=2))

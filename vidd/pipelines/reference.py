@@ -15,6 +15,7 @@ import annotated_types as at
 from pydantic import AwareDatetime, BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
+from vidd.errors import Refused
 from vidd.integrations.notice import NoticeOptions
 from vidd.media.ffmpeg.settings import parse_bit_rate, parse_length, parse_level
 from vidd.model.job import MEANING, MOVES, State
@@ -459,8 +460,15 @@ def kind_of(family: str, kind: str) -> Kind:
 
 
 def kinds_of(family: str) -> list[Kind]:
-    """The kinds of a family, by name."""
-    return [kind_of(family, kind) for kind in kinds(family)]
+    """The kinds of a family, by name; the summary of one that cannot be loaded says why."""
+    return [_kind_or_fault(family, kind) for kind in kinds(family)]
+
+
+def _kind_or_fault(family: str, kind: str) -> Kind:
+    try:
+        return kind_of(family, kind)
+    except Refused as refused:
+        return Kind(family, kind, f"vidd cannot load it: {refused.sentence}.", (), (), "")
 
 
 def find_kinds(name: str) -> list[Kind]:

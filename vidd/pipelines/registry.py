@@ -358,8 +358,11 @@ def model_of(family: str, kind: str) -> type[Any]:
 def _module(family: str, kind: str, protocol: type[M]) -> M:
     module: object = module_of(family, kind)
     if not isinstance(module, protocol):
+        members = {name for base in protocol.__mro__ for name in vars(base) if not name.startswith("_")}
+        missing = ", ".join(sorted(name for name in members if not hasattr(module, name)))
         raise Refused(
-            f"the module of the kind {kind!r} is no {protocol.__name__}: vidd.ports.kinds says what it must have",
+            f"the kind {kind!r} is no {protocol.__name__}: its module {getattr(module, '__name__', kind)} has no"
+            f" {missing}; vidd.ports.kinds says what it must have",
             code=FaultCode.NOT_INSTALLED,
         )
     return module
