@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 async def shield_to_end(awaitable: Awaitable[T]) -> T:
-    """Await `awaitable` to its end, even if the caller is cancelled; raises the CancelledError after that."""
+    """Await `awaitable` to its end, even if the caller is cancelled; raises the CancelledError after that.
+
+    The cancellation wins over a fault of `awaitable`: a caller that retries on the fault would never end.
+    """
     task = asyncio.ensure_future(awaitable)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -19,10 +22,9 @@ async def shield_to_end(awaitable: Awaitable[T]) -> T:
             await asyncio.wait([task])
         except asyncio.CancelledError as error:
             cancelled = error
-    result = task.result()
     if cancelled is not None:
-        raise cancelled
-    return result
+        raise cancelled from None if task.cancelled() else task.exception()
+    return task.result()
 
 
 async def in_thread(call: Callable[..., T], *args: object) -> T:
