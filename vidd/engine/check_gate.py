@@ -37,6 +37,11 @@ def _is_media(artifact: Artifact) -> bool:
     return video and artifact.tree is None
 
 
+def review_flag(job_id: str) -> str:
+    """The name of the flag that is set once a person approved a job of a pipeline with `review`."""
+    return f"approved:{job_id}"
+
+
 async def check_outgoing(engine: EngineContext, job: Job, plan: Plan, results: StepResults) -> None:
     """Check every outgoing file that its step has not checked. Raises Refused if a file is unusable.
 

@@ -112,7 +112,7 @@ class Commands:
     async def _another_edition(self, job: Job, settings: Mapping[str, Any], now: Mapping[str, Any], reason: str) -> Job:
         await self._retry_failed(job)
         # The approval was for the results of the earlier edition.
-        await self._engine.store.set_flag(f"approved:{job.id}", None)
+        await self._engine.store.set_flag(check_gate.review_flag(job.id), None)
         return await self._queue_again(job, reason, settings=dict(settings), facts={**job.facts, REWORK: dict(now)})
 
     async def _republish_retracted(self, job: Job, known: Sequence[Publication]) -> None:
@@ -265,7 +265,7 @@ class Commands:
         await check_gate.approve(self._engine, job)
         # Without a review in the pipeline, this approval must not count for a later one.
         if self._engine.resolve(job.settings).review:
-            await self._engine.store.set_flag(f"approved:{job.id}", "yes")
+            await self._engine.store.set_flag(check_gate.review_flag(job.id), "yes")
         return await self._runner.requeue(job, "A person approved it.")
 
     async def reject(self, job: Job, reason: str) -> Job:

@@ -159,7 +159,7 @@ class JobRun:
 
     async def _why_held(self, plan: Plan, results: StepResults) -> str | None:
         """What a person must decide before publication: the pipeline's review, and findings of the check."""
-        reviewed = not plan.review or await self._engine.store.get_flag(f"approved:{self.job.id}")
+        reviewed = not plan.review or await self._engine.store.get_flag(check_gate.review_flag(self.job.id))
         review = None if reviewed else "A person must look at it and approve it."
         found = await check_gate.find_reasons_to_hold(self._engine, self.job, plan, results)
         return " ".join(reason for reason in (review, found) if reason) or None

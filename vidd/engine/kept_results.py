@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vidd.files.disk_space import FULL, retry_if_full
+from vidd.files.removal import remove
 from vidd.files.tree import list_files
 from vidd.model.media import Artifact, StepRecord
 from vidd.model.serialization import outcome_from_json, outcome_to_json, time_from_text, time_to_text
@@ -67,7 +68,7 @@ class KeptResults:
             return
         part = final.with_name(f".{number}.part")
         with retry_if_full():
-            _remove(part)
+            remove(part)
             part.mkdir(parents=True)
             record = {
                 "until": time_to_text(until),
@@ -85,7 +86,7 @@ class KeptResults:
             }
             (part / _RECORD).write_text(json.dumps(record))
             for path in without:
-                _remove(source / path)
+                remove(source / path)
             source.rename(part / _FILES)
             part.rename(final)
 
@@ -121,7 +122,7 @@ class KeptResults:
         """
         with retry_if_full():
             for path in edition.directory.iterdir():
-                _remove(target / path.name)
+                remove(target / path.name)
                 if path.is_dir() and not path.is_symlink():
                     shutil.copytree(path, target / path.name, symlinks=True, copy_function=_copy)
                 else:
@@ -151,9 +152,9 @@ class KeptResults:
                 continue
             for path in job.glob("[0-9]*"):
                 if path.is_dir() and self._read(job.name, path).until <= now:
-                    _remove(path)
+                    remove(path)
             if not any(path.is_dir() and path.name.isdigit() for path in job.iterdir()):
-                _remove(job)
+                remove(job)
 
 
 def compare_results(old: Edition, directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
@@ -190,13 +191,6 @@ def _files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Path
         elif path.is_file():
             found[artifact.path] = path
     return found
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _copy(source: str | Path, target: str | Path) -> None:
