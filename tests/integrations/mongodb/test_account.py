@@ -1,8 +1,13 @@
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event
+from unittest.mock import patch
 
 import dns.exception
 import pytest
 from builders.mongodb import account, an_account, mongodb, server
+from motor.motor_asyncio import AsyncIOMotorClient
 from peers.certificates import make_certificate
 from peers.mongo import MongoServer
 from pydantic import ValidationError
@@ -10,6 +15,7 @@ from pymongo import InsertOne
 from pymongo.errors import BulkWriteError, ConfigurationError
 
 from vidd.errors import Refused, RetryLater
+from vidd.integrations.mongodb import account as account_module
 from vidd.integrations.mongodb.account import Account, database
 from vidd.integrations.mongodb.errors import duplicate_positions, fault_of, map_errors
 from vidd.pipelines.validation import make_ready
@@ -168,3 +174,77 @@ def test_an_address_that_cannot_be_looked_up_now_is_for_later():
     error.__cause__ = dns.exception.Timeout()
     assert isinstance(fault_of(error, "saving", "lab"), RetryLater)
     assert isinstance(fault_of(ConfigurationError("The DNS query name does not exist"), "saving", "lab"), Refused)
+
+
+def clients_left_open(meanwhile, before=lambda: None):
+    """How many clients stay open after a loop has ended; `before` runs in the thread before one opens."""
+    clients = []
+
+    class Client(AsyncIOMotorClient):
+        def __init__(self, *values, **options):
+            before()
+            super().__init__(*values, **options)
+            clients.append(self.delegate)
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        await meanwhile(loop)
+
+    with patch.object(account_module, "AsyncIOMotorClient", Client):
+        asyncio.run(run())
+    assert clients
+    return sum(not client._closed for client in clients)
+
+
+async def cancelled(task):
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def test_a_client_that_opens_while_the_loop_ends_is_closed():
+    began, release = [], Event()
+
+    def hold():
+        loop, reached = began
+        loop.call_soon_threadsafe(reached.set)
+        release.wait()
+
+    async def meanwhile(loop):
+        began[:] = [loop, asyncio.Event()]
+
+        async def use():
+            async with database(Account(uri="mongodb://127.0.0.1:1/"), "base"):
+                pass
+
+        async def end_with_the_loop():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                loop.call_soon(release.set)
+
+        loop.last = asyncio.create_task(end_with_the_loop())
+        task = asyncio.create_task(use())
+        await began[1].wait()
+        await cancelled(task)
+
+    assert clients_left_open(meanwhile, hold) == 0
+
+
+def test_a_client_whose_closing_is_cancelled_before_it_begins_is_closed():
+    async def meanwhile(loop):
+        release, leave = Event(), asyncio.Event()
+
+        async def use():
+            async with database(Account(uri="mongodb://127.0.0.1:1/"), "base"):
+                loop.run_in_executor(None, release.wait)
+                leave.set()
+
+        task = asyncio.create_task(use())
+        await leave.wait()
+        await asyncio.sleep(0)
+        await cancelled(task)
+        release.set()
+
+    assert clients_left_open(meanwhile) == 0

@@ -115,7 +115,9 @@ async def database(account: Account, name: str) -> AsyncIterator[Database]:
 
     Every call on it belongs inside `errors.map_errors`.
     """
-    opening = asyncio.ensure_future(asyncio.to_thread(_client, account, name, asyncio.get_running_loop()))
+    # Neither call is a task: the end of asyncio.run cancels every task, and a client would stay open.
+    loop = asyncio.get_running_loop()
+    opening = loop.run_in_executor(None, _client, account, name, loop)
     try:
         client = await asyncio.shield(opening)
     except asyncio.CancelledError:
@@ -130,7 +132,7 @@ async def database(account: Account, name: str) -> AsyncIterator[Database]:
             read_concern=ReadConcern("majority"),
         )
     finally:
-        await asyncio.to_thread(_close, client)
+        await asyncio.shield(loop.run_in_executor(None, _close, client))
 
 
 def _close_opened(opening: asyncio.Future[Client]) -> None:
