@@ -1,7 +1,8 @@
-"""Sampled frames as `frames` hands them over, pictures with things to see, and tiny ONNX models that see them."""
+"""Sampled frames as `frames` hands them over, pictures with things to see, and tiny ONNX and Darknet models that see them."""
 
 import hashlib
 import json
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -155,3 +156,26 @@ def model(path: Path, layout="v8", *, batch="n", kind=TensorProto.FLOAT, names=N
     onnx.checker.check_model(made)
     onnx.save(made, path)
     return path
+
+
+def darknet(directory: Path, *, size=(64, 32), classes=3, header=(0, 2, 5), end="yolo"):
+    """The .cfg and .weights files of a Darknet model that finds squares of a pure colour, as `model` does.
+
+    A convolution looks at each cell of 8x8 pixels: its box is the cell, its objectness and classes are the colours.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    rows = 5 + classes
+    last = f"[yolo]\nmask = 0\nanchors = {CELL},{CELL}\nclasses = {classes}\nnum = 1\n" if end == "yolo" else ""
+    config, weights = directory / "squares.cfg", directory / "squares.weights"
+    config.write_text(
+        f"[net]\nwidth={size[0]}\nheight = {size[1]}\nchannels=3\n\n[convolutional]\nfilters={rows}\nsize={CELL}\n"
+        f"stride={CELL}\npad=0\nactivation=linear\n\n{last}"
+    )
+    kernel, bias = np.zeros((rows, 3, CELL, CELL), np.float32), np.zeros(rows, np.float32)
+    # What is white or black has no pure colour: a logistic function of 40 * colour - 20 tells.
+    bias[4:] = -20
+    for number in range(classes):
+        kernel[4, number] = kernel[5 + number, number] = 40 / CELL**2
+    seen = struct.pack("<q" if header[0] * 10 + header[1] >= 2 else "<i", 32)
+    weights.write_bytes(struct.pack("<iii", *header) + seen + bias.tobytes() + kernel.tobytes())
+    return config, weights

@@ -190,6 +190,67 @@ def test_the_content_processors_settings_become_a_database_a_bucket_and_the_call
     assert "# Not taken over: Folders.task_base\n" in ended.stdout
 
 
+INFERENCE = """
+[Inference]
+
+type = opencv-inference
+gpu_device_id = 0
+objectness_confidance = 0.24
+nms_threshold = 0.6
+labels_file = ./model_data/obj.names
+weight_file = ./model_data/yolo-obj_best.weights
+config_file = ./model_data/yolo-obj.cfg
+default_net_width = 416
+default_net_height = 320
+weight_tf = ./checkpoints/yolov4
+"""
+
+
+def test_the_model_of_a_config_cfg_becomes_the_first_detector(tmp_path):
+    ended = imported(tmp_path, ANNOTATION + INFERENCE, kind="annotation")
+    assert ended.exit_code == 0, ended.stderr
+    step = tomllib.loads(ended.stdout)["pipelines"]["annotation"]["steps"][1]
+    assert step == {
+        "kind": "annotate",
+        "versions": {
+            "1": {
+                "kind": "darknet", "config": "./model_data/yolo-obj.cfg",
+                "weights": "./model_data/yolo-obj_best.weights", "labels_file": "./model_data/obj.names",
+                "confidence": 0.24, "overlap": 0.6, "width": 416, "height": 320,
+            }
+        },
+    }  # fmt: skip
+    notes = [line for line in ended.stdout.splitlines() if "Inference" in line]
+    assert notes == ["# Not taken over: Inference.gpu_device_id", "# Not taken over: Inference.weight_tf"]
+
+
+def test_a_model_of_tensorflow_is_not_taken_over(tmp_path):
+    text = ANNOTATION + INFERENCE.replace("opencv-", "tensorflow-")
+    ended = imported(tmp_path, text, kind="annotation")
+    assert [step["kind"] for step in tomllib.loads(ended.stdout)["pipelines"]["annotation"]["steps"]] == ["frames"]
+    assert "config.cfg names no model for OpenCV" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("weight_file = ./model_data/yolo-obj_best.weights", "", "Inference.weight_file: is not there"),
+        ("nms_threshold = 0.6", "nms_threshold = s3cret", "Inference.nms_threshold: is no number from 0 to 1"),
+        ("objectness_confidance = 0.24", "", "Inference.objectness_confidance: is no number from 0 to 1"),
+        (
+            "default_net_width = 416",
+            "default_net_width = 0",
+            "Inference.default_net_width: is no number from 32 to 4096",
+        ),
+    ],
+)
+def test_a_detector_of_a_config_cfg_that_cannot_be_used_is_refused(old, new, fault):
+    assert old in INFERENCE
+    with pytest.raises(SettingsFault) as refused:
+        annotation.translate(ANNOTATION + INFERENCE.replace(old, new))
+    assert refused.value.faults == [fault]
+
+
 def test_a_content_processor_without_logins_needs_the_callers_key_alone():
     names = ("user_name", "password", "access_key_id", "secret_access_key", "region")
     made = annotation.translate("\n".join(line for line in ANNOTATION.splitlines() if not line.startswith(names)))

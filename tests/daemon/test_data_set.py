@@ -174,7 +174,10 @@ def test_the_command_line_begins_it_once_while_it_is_being_made(place, lab):
         code, out, _ = place.vidd("dataset", version, "--json")
         assert code == 0
         job = json.loads(out)["id"]
-        assert json.loads(place.vidd("dataset", version, "--json")[1])["id"] == job
+        assert json.loads(place.vidd("dataset", "-v", version, "--json")[1])["id"] == job
+        for words in ((), (version, "-v", version)):
+            code, _, error = place.vidd("dataset", *words)
+            assert (code, "name one version, as VERSION or as -v VERSION" in error) == (2, True)
         code, _, error = place.vidd("dataset", "nothing")
         assert (code, error) == (1, "vidd: There is no data set version 'nothing': give the _id of one.\n")
         assert place.vidd("resume")[0] == 0

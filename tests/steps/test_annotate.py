@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from builders.detection import BLUE, COLOURS, GREEN, HOPPER, RED, annotations, block, model, sampled, walker
+from builders.detection import BLUE, COLOURS, GREEN, HOPPER, RED, annotations, block, darknet, model, sampled, walker
 from onnx import TensorProto
 from PIL import Image
 from pydantic import ValidationError
@@ -44,6 +44,12 @@ def options(*detectors, **settings):
 
 def squares(path, **settings):
     return {"kind": "onnx", "model": str(path), "labels": COLOURS, "confidence": 0.9, **settings}
+
+
+def darknet_squares(config, weights, **settings):
+    return {
+        "kind": "darknet", "config": str(config), "weights": str(weights), "labels": COLOURS, "confidence": 0.9, **settings,
+    }  # fmt: skip
 
 
 async def run(settings, context):
@@ -228,6 +234,98 @@ async def test_a_missing_extra_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(annotate, "find_spec", lambda name: None if name == "onnxruntime" else object())
     with pytest.raises(Refused, match=r"^The detectors need onnxruntime: install vidd\[annotate\]\.$"):
         await check(options(squares(model(tmp_path / "squares.onnx"))), context)
+
+
+@pytest.mark.parametrize("header", [(0, 2, 5), (0, 1, 0)])
+async def test_a_darknet_model_finds_each_square_where_it_is(tmp_path, header):
+    context, _ = sampled(tmp_path / "job", PICTURES)
+    (tmp_path / "obj.names").write_text("red\ngreen\nblue\n\n")
+    settings = options(
+        darknet_squares(*darknet(tmp_path, header=header), labels=(), labels_file=str(tmp_path / "obj.names"))
+    )
+    assert await check(settings, context) == "1: squares.weights, 3 labels, 64x32."
+    outcome = await run(settings, context)
+    assert found(tmp_path / "job") == SEEN
+    box = annotations(tmp_path / "job")[0]["boxes"][0]
+    assert [box[side] for side in "xywh"] == [32, 16, 16, 16]
+    assert box["confidence"] > 0.95
+    assert outcome.facts["boxes"] == 5
+
+
+async def test_a_darknet_model_of_another_shape_sees_the_frame_stretched(tmp_path):
+    picture = block(RED, 0, 0, side=0)
+    picture[40:48, 80:96] = GREEN
+    context, _ = sampled(tmp_path / "job", [[picture]])
+    await run(options(darknet_squares(*darknet(tmp_path, size=(64, 64)))), context)
+    (annotation,) = annotations(tmp_path / "job")
+    assert [(box["label"], *(box[side] for side in "xywh")) for box in annotation["boxes"]] == [
+        ("green", 80, 40, 16, 8)
+    ]
+
+
+async def test_a_darknet_model_without_a_size_takes_that_of_the_settings(tmp_path):
+    config, weights = darknet(tmp_path)
+    config.write_text(config.read_text().replace("width=64\nheight = 32\n", ""))
+    context, _ = sampled(tmp_path / "job", PICTURES)
+    await run(options(darknet_squares(config, weights, width=64, height=32, only=["green"])), context)
+    assert found(tmp_path / "job") == [SEEN[2]]
+
+
+def _cut_short(config, weights):
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def _of_another_training(config, weights):
+    weights.write_bytes(weights.read_bytes() + bytes(100))
+
+
+def _a_pointer_of_git_lfs(config, weights):
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 244\n")
+
+
+def _without_weights(config, weights):
+    weights.unlink()
+
+
+def _with_an_unknown_layer(config, weights):
+    config.write_text(config.read_text() + "[unheard_of]\nx=1\n")
+
+
+def _a_text(config, weights):
+    config.write_text("root:x:0:0\n")
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings", "sentence"),
+    [
+        (_cut_short, {}, "squares.weights has .* bytes, and squares.cfg describes a model of"),
+        (_of_another_training, {}, "squares.weights has .* bytes, and squares.cfg describes a model of"),
+        (_a_pointer_of_git_lfs, {}, "squares.cfg with squares.weights cannot be read"),
+        (_without_weights, {}, "There is no file .*squares.weights: put it there, or correct weights"),
+        (_with_an_unknown_layer, {}, "squares.cfg with squares.weights cannot be read"),
+        (_a_text, {}, "squares.cfg with squares.weights cannot be read"),
+        (None, {"labels": ["red", "green"]}, "squares.cfg has 3 classes, and there are 2 labels"),
+        (None, {"device": "cuda"}, "OpenCV finds no CUDA device"),
+    ],
+)
+async def test_a_darknet_model_that_does_not_fit_is_refused_in_the_check_and_in_the_run(
+    tmp_path, fault, settings, sentence
+):
+    files = darknet(tmp_path)
+    if fault:
+        fault(*files)
+    settings = options({"kind": "people"}, darknet_squares(*files, **settings), version=2)
+    context, _ = sampled(tmp_path / "job", PICTURES)
+    with pytest.raises(Refused, match=rf"Version 2 cannot be used\. .*{sentence}"):
+        await check(settings, context)
+    with pytest.raises(Refused, match=sentence):
+        await run(settings, context)
+
+
+async def test_a_darknet_model_that_ends_in_no_boxes_is_no_detector(tmp_path):
+    context, _ = sampled(tmp_path / "job", PICTURES)
+    with pytest.raises(Refused, match=r"squares.cfg ends in no \[yolo\] or \[region\] layer"):
+        await check(options(darknet_squares(*darknet(tmp_path, end=""))), context)
 
 
 async def test_the_face_on_a_photograph_is_found(tmp_path):

@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from vidd.aio.shield import in_thread
 from vidd.detection.program import AnswerProgress, Program
-from vidd.detection.settings import Faces, Network, People
+from vidd.detection.settings import Darknet, Faces, Network, People
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.digest import file_digest
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 _WORKER = "vidd.detection.worker.main"
 _DIRECTORY, _FILE = ".annotate", "annotations.jsonl"
-_FILE_OPTIONS = ("model", "labels_file", "cascade")
+_FILE_OPTIONS = ("model", "config", "weights", "labels_file", "cascade")
 _CHECK_LIMIT = 120.0
 
-_Detector = Annotated[People | Faces | Network | Program, Field(discriminator="kind")]
+_Detector = Annotated[People | Faces | Network | Darknet | Program, Field(discriminator="kind")]
 
 
 class Options(Base):
@@ -235,7 +235,7 @@ async def _check_own(own: dict[int, Any], options: Options, tools: Tools) -> dic
     return {int(version): about for version, about in answer["found"].items()}
 
 
-def _worker_settings(detector: People | Faces | Network, tools: Tools) -> dict[str, Any]:
+def _worker_settings(detector: People | Faces | Network | Darknet, tools: Tools) -> dict[str, Any]:
     """A detector's settings for the worker, with absolute paths."""
     settings = detector.model_dump(mode="json")
     for name in _FILE_OPTIONS:

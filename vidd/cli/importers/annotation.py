@@ -1,8 +1,9 @@
-"""Translates the content processor's config.cfg: MongoDB, bucket, content directory, and the key of its callers."""
+"""Translates the content processor's config.cfg: MongoDB, bucket, content directory, detector, and the key of its callers."""
 
 from __future__ import annotations
 
 from configparser import Error, RawConfigParser
+from math import nan
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -20,6 +21,16 @@ _KNOWN = {
     "Cores": ("cpu_cores",),
     "Content": ("frames_per_task",),
     "App": ("api_key",),
+    "Inference": (
+        "type",
+        "labels_file",
+        "weight_file",
+        "config_file",
+        "objectness_confidance",
+        "nms_threshold",
+        "default_net_width",
+        "default_net_height",
+    ),
 }
 _CALLER = "VIDD_ACCOUNTS__CALLER__VALUE"
 _PASSWORD = "VIDD_ACCOUNTS__BASE__PASSWORD"  # noqa: S105 - the variable's name
@@ -59,10 +70,7 @@ per_task = {per_task}
 images = true
 thumbnails = true
 
-# [[pipelines.annotation.steps]]   # automatic annotation, whose detectors no config.cfg names: etc/examples/annotation.toml has some
-# kind = "annotate"
-# versions.1 = {{ kind = "people" }}
-
+{detector}
 [[pipelines.annotation.publish]]
 kind = "s3"
 label = "files"
@@ -92,6 +100,22 @@ database = "base"
 account = "contents"
 """
 
+_DETECTOR = """\
+[[pipelines.annotation.steps]]   # a later model is a versions.2: auto_anno_version names it
+kind = "annotate"
+
+[pipelines.annotation.steps.versions.1]
+kind = "darknet"
+config = {config}          # these, too, are from state: correct them
+weights = {weights}
+labels_file = {labels}
+{numbers}"""
+_NO_DETECTOR = """\
+# [[pipelines.annotation.steps]]   # automatic annotation: config.cfg names no model for OpenCV; etc/examples/annotation.toml has some
+# kind = "annotate"
+# versions.1 = {{ kind = "people" }}
+"""
+
 
 def translate(text: str) -> ImportedSettings:
     """The settings; SettingsFault with everything in the file that cannot be used."""
@@ -114,6 +138,7 @@ def translate(text: str) -> ImportedSettings:
     begin = config.text("Folders", "content_base_s3", required=False).strip("/") or "contents"
     if "{" in begin:
         config.faults.append("Folders.content_base_s3: has a brace, which would be a template")
+    detector = _detector(config)
     config.check()
     login = bool(user and config.has("MongoDB", "password"))
     signed = bool(access and config.has("S3", "secret_access_key"))
@@ -128,12 +153,32 @@ def translate(text: str) -> ImportedSettings:
         access=f"access_key = {toml(access)}\n" if signed else "",
         root=toml(root),
         per_task=per_task,
+        detector=detector,
         prefix=toml(f"{begin}/{{{{ facts.upload_dir }}}}"),
     )
     secrets = {_CALLER: "what callers send as auth_key (App.API_key of config.cfg)"}
     secrets |= {_PASSWORD: f"the password of {user}, as in config.cfg"} if login else {}
     secrets |= {_SECRET: "the secret key of the bucket's account, as in config.cfg"} if signed else {}
     return ImportedSettings(document, secrets)
+
+
+def _detector(config: _Config) -> str:
+    """The step `annotate` with the model that the service ran by OpenCV."""
+    if config.text("Inference", "type", required=False) != "opencv-inference":
+        return _NO_DETECTOR.format()
+    files = {
+        name: toml(config.text("Inference", key))
+        for name, key in (("config", "config_file"), ("weights", "weight_file"), ("labels", "labels_file"))
+    }
+    numbers = {
+        "confidence": config.share("Inference", "objectness_confidance"),
+        "overlap": config.share("Inference", "nms_threshold"),
+    }
+    for name in ("width", "height"):
+        if config.has("Inference", f"default_net_{name}"):
+            numbers[name] = config.number("Inference", f"default_net_{name}", 4096, least=32)
+    lines = [f"{name} = {toml(number)}\n" for name, number in numbers.items()]
+    return _DETECTOR.format(**files, numbers="".join(lines))
 
 
 class _Config:
@@ -169,13 +214,23 @@ class _Config:
             self.faults.append(f"{section}.{names[0]}: is not there")
         return ""
 
-    def number(self, section: str, name: str, most: int) -> int:
-        """A whole number, 1 to `most`."""
+    def number(self, section: str, name: str, most: int, least: int = 1) -> int:
+        """A whole number, `least` to `most`."""
         text = self._value(section, name)
-        if not (text.isascii() and text.isdigit() and len(text) < 10) or not 1 <= int(text) <= most:
-            self.faults.append(f"{section}.{name}: is no number from 1 to {most}")
+        if not (text.isascii() and text.isdigit() and len(text) < 10) or not least <= int(text) <= most:
+            self.faults.append(f"{section}.{name}: is no number from {least} to {most}")
             return 0
         return int(text)
+
+    def share(self, section: str, name: str) -> float:
+        """A number from 0 to 1."""
+        try:
+            found = float(self._value(section, name))
+        except ValueError:
+            found = nan
+        if not 0 <= found <= 1:
+            self.faults.append(f"{section}.{name}: is no number from 0 to 1")
+        return found
 
     def unknown(self) -> Sequence[str]:
         """The sections, and the keys of known sections, that vidd does not know."""

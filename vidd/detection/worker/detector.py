@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vidd.detection.settings import Faces, Network, People
+from vidd.detection.settings import Darknet, Faces, Network, People
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,10 @@ def make_detector(settings: Mapping[str, Any], threads: int) -> Detector:
             from vidd.detection.worker.opencv import CascadeDetector  # noqa: PLC0415
 
             return CascadeDetector(Faces.model_validate(settings), threads)
+        case "darknet":
+            from vidd.detection.worker.darknet import DarknetDetector  # noqa: PLC0415
+
+            return DarknetDetector(Darknet.model_validate(settings), threads)
         case _:
             from vidd.detection.worker.onnx import OnnxDetector  # noqa: PLC0415
 

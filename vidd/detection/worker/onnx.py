@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from vidd.detection.worker.labels import configured_labels, label_of
 from vidd.detection.worker.yolo import Floats, Layout, Letterbox, layout_of, letterbox, read_candidates, suppress
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.model.boxes import Box
@@ -87,20 +88,12 @@ class OnnxDetector:
         for (left, top, right, bottom), score, number in zip(
             corners.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True
         ):
-            box = Box(left, top, right - left, bottom - top, self._label(number), min(score, 1.0)).within(width, height)
+            box = Box(left, top, right - left, bottom - top, label_of(self._labels, number), min(score, 1.0)).within(
+                width, height
+            )
             if box is not None and (not settings.only or box.label in settings.only):
                 boxes.append(box)
         return boxes[: settings.most]
-
-    def _label(self, number: int) -> str:
-        if not self._labels:
-            return str(number)
-        if not 0 <= number < len(self._labels):
-            raise Refused(
-                f"The model found the class {number}, and there are {len(self._labels)} labels: correct them.",
-                code=FaultCode.BAD_SETTINGS,
-            )
-        return self._labels[number]
 
     def _tensor(self, frames: Sequence[Letterbox]) -> Any:
         kind = _TYPES[self._input.type]
@@ -149,15 +142,8 @@ class OnnxDetector:
 
     def _read_labels(self) -> list[str]:
         """The labels of the settings, or those in the model's metadata, where exporters of YOLO write a Python dict."""
-        settings = self._settings
-        if settings.labels_file is not None:
-            try:
-                lines = settings.labels_file.read_text().splitlines()
-            except (OSError, ValueError) as error:
-                raise Refused(f"The labels in {settings.labels_file} cannot be read: {error}.") from None
-            return [line.strip() for line in lines if line.strip()]
-        if settings.labels:
-            return list(settings.labels)
+        if (labels := configured_labels(self._settings)) is not None:
+            return labels
         try:
             names = ast.literal_eval(self._session.get_modelmeta().custom_metadata_map.get("names", "{}"))
         except (ValueError, SyntaxError):
