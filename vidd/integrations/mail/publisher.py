@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from email.utils import getaddresses
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +18,7 @@ from vidd.integrations.mail.delivery import Delivery
 from vidd.integrations.mail.mime_message import Draft, Message, Person, ascii_domain, message_id
 from vidd.integrations.mail.outbox import make_outbox
 from vidd.integrations.notice import NoticeOptions
-from vidd.model.email_address import parse_address
+from vidd.model.email_address import parse_address, split_addresses
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.ports import PublishContext, Tools
@@ -219,16 +218,14 @@ def _people(option: str, templates: Sequence[str], fields: Mapping[str, Any], fa
     """The people that the templates of an option name; `faults` gets one for each text that is no address."""
     people = []
     for template in templates:
-        rendered = render(template, fields).replace(";", ",").replace("\n", ",")
-        for name, address in getaddresses([rendered]):
+        for text in split_addresses(render(template, fields)):
+            parsed = parse_address(text)
             try:
-                parsed = parse_address(ascii_domain(address))
+                if parsed is None:
+                    raise ValueError
+                people.append(Person(parsed[0], ascii_domain(parsed[1])))
             except ValueError:
-                parsed = None
-            if parsed:
-                people.append(Person(name, parsed[1]))
-            elif address or name:
-                faults[address or name] = _no_address(address or name, f"`{option}` of the notice")
+                faults[text] = _no_address(text, f"`{option}` of the notice")
     return people
 
 
