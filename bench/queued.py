@@ -201,7 +201,7 @@ def measure(place: Path, number: int, number_drained: int, seconds: float) -> li
         os.utime(file, (long_ago, long_ago))
     state = place / "state"
     urgent = '[sources.urgent]\nkind = "folder"\npath = "urgent"\npipeline = "talks"\npriority = 9\n'
-    config = settings(state, limits="jobs = 2")
+    config = settings(state, limits="jobs = 2\nencodes = 2")
     rows += come_in(state, config, files)
     rows.append(come_back(config))
     config.write_text(config.read_text() + urgent)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vidd.errors import Refused
 from vidd.model.job import SHORTEST_END, Job, State, new_id
-from vidd.web.control_port import Ffmpeg, Health, Watcher
+from vidd.web.control_port import Ffmpeg, Health, Slots, Watcher
 from vidd.web.event_hub import Hub
 from vidd.web.explain import explain
 from vidd.web.metrics import Metrics
@@ -25,6 +25,7 @@ HEALTHY = Health(
     since=NOON,
     watchers={"recordings": Watcher("recordings", "folder", up=True, last_event=NOON)},
     disk_free=5_000_000_000,
+    slots={"encodes": Slots(3, used=1)},
     ffmpeg=Ffmpeg("7.1"),
 )
 

@@ -1,11 +1,16 @@
 """What `vidd check` finds."""
 
+import os
 import socket
+from functools import partial
 
 import pytest
 
+from vidd.daemon import preflight
 from vidd.daemon.preflight import inspect
 from vidd.pipelines.validation import make_ready
+from vidd.processes.cpus import usable_cpus
+from vidd.settings import schema
 from vidd.settings.schema import read_settings
 
 ABROAD = """
@@ -44,6 +49,20 @@ async def test_the_embedded_settings_are_fit_to_run(tmp_path):
     assert {"daemon.state", "ffmpeg", "pipelines.talks", "sources.recordings", "sources.programme"} <= found.keys()
     assert "fetch → trim → describe" in found["pipelines.talks"].sentence
     assert not (tmp_path / "state" / "journal.sqlite").exists()
+
+
+@pytest.mark.parametrize(("processors", "encodes"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 14)])
+async def test_as_many_encodes_run_as_there_are_processors_less_two(tmp_path, monkeypatch, processors, encodes):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(processors)))
+    monkeypatch.setattr(schema, "usable_cpus", partial(usable_cpus, tmp_path))
+    monkeypatch.setattr(preflight, "usable_cpus", partial(usable_cpus, tmp_path))
+    found = await findings(None, online=False, state=str(tmp_path / "state"))
+    expected = f"At once: encodes {encodes} (auto; processors that vidd may use: {processors}), gpus 1, "
+    assert found["limits"].sentence.startswith(expected)
+    path = tmp_path / "vidd.toml"
+    path.write_text("[limits]\nencodes = 7\n")
+    found = await findings(path, online=False, state=str(tmp_path / "state"))
+    assert found["limits"].sentence.startswith("At once: encodes 7, gpus 1, ")
 
 
 @pytest.mark.slow

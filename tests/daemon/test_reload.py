@@ -63,7 +63,7 @@ def test_a_bad_file_is_refused_and_the_old_settings_stay(place, clip):
 
 def test_limits_and_sources_change_while_it_runs(place, clip):
     place.programme(*(talk(f"t{number}") for number in (1, 2, 3)))
-    one = ("[limits]", "[limits]\nencodes = 1")
+    one = ("encodes = 2", "encodes = 1")
     second = '\n[sources.second]\nkind = "folder"\npath = "second"\npipeline = "talks"\nrescan = "200ms"\n'
     place.settings(one)
     place.slow(0.05)

@@ -8,6 +8,7 @@ listen = "127.0.0.1:0"
 grace = "20s"
 
 [limits]
+encodes = 2
 disk_reserve = "1MiB"
 
 [ffmpeg]

@@ -138,6 +138,13 @@ def test_every_fault_is_named_by_its_path_at_once(tmp_path):
     assert "write it like 90s" in found[3]
 
 
+@pytest.mark.parametrize("value", ["0", "101", "-1", "2.5", "true", '"many"', '""'])
+def test_a_number_of_encodes_is_a_number_or_auto(tmp_path, value):
+    (fault,) = faults(tmp_path, f"[limits]\nencodes = {value}\n")
+    assert fault.startswith("limits.encodes: ")
+    assert fault.endswith(' is neither a number from 1 to 100 nor "auto"')
+
+
 def test_faults_inside_kinds_are_named_by_their_path_too(tmp_path):
     found = faults(
         tmp_path,

@@ -129,6 +129,9 @@ def test_old_settings_mean_what_they_meant(settings):
     accounts = {name: one.model_dump(mode="json") for name, one in ready.accounts.items()}
     daemon = ready.settings.model_dump(mode="json", exclude={"accounts", "sources", "pipelines"})
     found = {"pipelines": ready.pipelines, "sources": sources, "accounts": accounts, "settings": daemon}
+    if "\nencodes = " not in settings.read_text():
+        assert expected["settings"]["limits"].pop("encodes") == 2
+        assert daemon["limits"]["encodes"] == "auto"
     assert lost(expected, plain(found)) == []
 
 

@@ -44,6 +44,7 @@ async def test_a_well_daemon_says_200_and_what_it_is_doing():
             }
         },
         "disk_free": 5_000_000_000,
+        "slots": {"encodes": {"size": 3, "used": 1, "waiting": 0}},
         "ffmpeg": {"version": "7.1", "missing": []},
     }
 

@@ -217,8 +217,11 @@ async def test_a_pause_and_an_unwell_daemon_are_said_at_the_top():
     control = FakeControl()
     async with open_port(control) as (_, url), open_tab(url) as tab:
         await tab.until("document.getElementById('health-text').innerText.startsWith('All is well')")
+        assert await tab.run("document.getElementById('version').innerText") == (
+            "vidd 0.1.0, ffmpeg 7.1, 5.0 GB free; encodes at once: 3."
+        )
         control.paused = True
-        control.well = control.well.__class__(ok=False, version="0", since=NOON, reasons=("The disk is full.",))
+        control.well = control.well.__class__(ok=False, version="0", since=NOON, reasons=("The disk is full.",), slots=control.well.slots)
         control.hub.send("daemon", lambda: {"paused": True})
         await tab.until("document.getElementById('reasons').innerText === 'The disk is full.'")
         assert await tab.run("document.getElementById('paused').hidden") is False

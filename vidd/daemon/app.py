@@ -146,7 +146,7 @@ class Daemon:
         workspace.root.mkdir(exist_ok=True)
         self._engine = EngineContext(
             store=store,
-            slots=Slots(_limits(settings)),
+            slots=Slots(settings.limits.slots()),
             workspace=workspace,
             tools=tools,
             resolve=resolve,
@@ -297,13 +297,9 @@ class Daemon:
         if self._engine.tools.encoder.path != before.encoder.path:
             self.control.capabilities = await capabilities(self._engine.tools.encoder)
         self._engine.retry = RetryRule(**new.retry.model_dump())
-        self._engine.slots.resize(_limits(new))
+        self._engine.slots.resize(new.limits.slots())
         self.runner.resize(new.limits.jobs)
         self._intake.pipelines = ready.pipelines
         self.control.metrics.expect(ready.pipelines)
         self._watching.start(self._ready)
         _log.info("settings read", pipelines=list(ready.pipelines), after_restart=fixed)
-
-
-def _limits(settings: Settings) -> dict[str, int]:
-    return settings.limits.model_dump(include={"encodes", "gpus", "commands", "uploads", "fetches", "mails"})

@@ -123,6 +123,10 @@ class Control:
             running=len(self._runner.running),
             paused=self._runner.paused,
             disk_free=free,
+            slots={
+                name: control_port.Slots(pool.size, pool.used, pool.waiting)
+                for name, pool in self._engine.slots.pools.items()
+            },
             ffmpeg=control_port.Ffmpeg(self.capabilities.version, tuple(self.capabilities.missing)),
         )
 

@@ -18,6 +18,8 @@ from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import Ready
 from vidd.ports import Encoder, Tools
 from vidd.ports.kinds import Checks
+from vidd.processes.cpus import usable_cpus
+from vidd.settings.schema import Limits
 
 _TIMEOUT = 60.0
 
@@ -38,6 +40,7 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
     try:
         yield _state(ready.settings.daemon.state)
         yield await _ffmpeg(encoder)
+        yield _limits(ready.settings.limits)
         for name, body in ready.pipelines.items():
             plan = resolve(body)
             steps = " → ".join(step.name for step in plan.steps)
@@ -60,6 +63,13 @@ def _state(path: Path) -> Finding:
     if os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir():
         return Finding("daemon.state", True, f"{path} can be written.")
     return Finding("daemon.state", False, f"{path} cannot be written: correct its rights or choose another.")
+
+
+def _limits(limits: Limits) -> Finding:
+    slots = {name: str(size) for name, size in limits.slots().items()}
+    if limits.encodes == "auto":
+        slots["encodes"] += f" (auto; processors that vidd may use: {usable_cpus()})"
+    return Finding("limits", True, f"At once: {', '.join(f'{name} {size}' for name, size in slots.items())}.")
 
 
 async def _ffmpeg(encoder: Encoder) -> Finding:

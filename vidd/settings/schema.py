@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from vidd.errors import FaultCode, Refused
 from vidd.model.check_policy import Action, Policy
+from vidd.processes.cpus import usable_cpus
 from vidd.settings.types import Duration, Options, Size
 
 PREFIX = "VIDD_"
@@ -96,13 +97,20 @@ class Daemon(Options):
         return host.strip("[]"), int(port)
 
 
+_SPARED = 2
+"""Processors that `encodes = "auto"` leaves to the rest: fetching, checking, and the machine's other users."""
+
+
 class Limits(Options):
     """`[limits]`: how much runs at once."""
 
     jobs: int = Field(
         default=16, ge=1, le=1000, description="Jobs under way, each in one of the slots below or between two."
     )
-    encodes: int = Field(default=2, ge=1, le=100, description="ffmpeg processes.")
+    encodes: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
+        default="auto",
+        description="ffmpeg processes; auto: as many as there are processors that vidd may use, less two, at least one.",
+    )
     gpus: int = Field(default=1, ge=1, le=100, description='Programs of steps with `slot = "gpus"`.')
     commands: int = Field(default=2, ge=1, le=100, description="Other programs of `command` steps.")
     uploads: int = Field(default=4, ge=1, le=100, description="Publishers that send files.")
@@ -111,6 +119,18 @@ class Limits(Options):
     disk_reserve: Size = Field(
         ByteSize(5 * 1024**3), description="What must stay free where the state directory is; below it jobs wait."
     )
+
+    @field_validator("encodes", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        if value != "auto" and not (str(value).isdecimal() and 1 <= int(value) <= 100):
+            raise ValueError(f'{value!r} is neither a number from 1 to 100 nor "auto"')
+        return value
+
+    def slots(self) -> dict[str, int]:
+        """The number of slots of each pool."""
+        encodes = max(1, usable_cpus() - _SPARED) if self.encodes == "auto" else self.encodes
+        return {"encodes": encodes, **self.model_dump(include={"gpus", "commands", "uploads", "fetches", "mails"})}
 
 
 class Ffmpeg(Options):

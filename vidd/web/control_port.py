@@ -42,6 +42,15 @@ class Ffmpeg:
 
 
 @dataclass(frozen=True, slots=True)
+class Slots:
+    """The slots of one of `[limits]`: how many there are, how many are taken, and how many jobs wait for one."""
+
+    size: int
+    used: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """The daemon's health. `reasons`: sentences, empty when `ok`. `disk_free`: bytes. `queue`, `running`: numbers of jobs."""
 
@@ -54,6 +63,7 @@ class Health:
     running: int = 0
     paused: bool = False
     disk_free: int = 0
+    slots: Mapping[str, Slots] = field(default_factory=dict)
     ffmpeg: Ffmpeg = Ffmpeg(None)
 
 

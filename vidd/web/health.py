@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -44,6 +45,7 @@ def health_json(health: Health, counts: JobCounts) -> dict[str, Any]:
         "incomplete": sum(counts.incomplete.values()),
         "watchers": {name: _watcher_json(watcher) for name, watcher in sorted(health.watchers.items())},
         "disk_free": health.disk_free,
+        "slots": {name: asdict(slots) for name, slots in sorted(health.slots.items())},
         "ffmpeg": {"version": health.ffmpeg.version, "missing": list(health.ffmpeg.missing)},
     }
 

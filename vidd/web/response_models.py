@@ -226,6 +226,14 @@ class FfmpegInUse(Response):
     missing: list[str] = Field(description="What it lacks.")
 
 
+class Slots(Response):
+    """The slots of one of `[limits]`."""
+
+    size: int
+    used: int
+    waiting: int = Field(description="Jobs that wait for a slot.")
+
+
 class DaemonHealth(Response):
     """The daemon's health."""
 
@@ -240,6 +248,7 @@ class DaemonHealth(Response):
     incomplete: int = Field(description="Published jobs of which a notice or a change did not go out.")
     watchers: dict[str, Watcher]
     disk_free: int = Field(description="Bytes.")
+    slots: dict[str, Slots] = Field(description="By the name of the limit.")
     ffmpeg: FfmpegInUse
 
 

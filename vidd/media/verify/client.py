@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from vidd.aio.shield import shield_to_end
 from vidd.media.probe.client import MediaReader
+from vidd.processes.cpus import usable_cpus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,13 +36,13 @@ class Examiner(MediaReader):
 
 
 class Examiners:
-    """The children of one daemon: one for small files, and as many for others as there are processors; two stay idle."""
+    """The children of one daemon: one for small files, and as many for others as there are processors to use; two stay idle."""
 
     def __init__(self) -> None:
         self._small = Examiner()
         self._idle: list[Examiner] = []
         self._busy: set[Examiner] = set()
-        self._free = asyncio.Semaphore(os.cpu_count() or 1)
+        self._free = asyncio.Semaphore(usable_cpus())
 
     async def examine(self, path: Path, name: str, nice: int, **asked: Any) -> dict[str, Any]:
         """All that a file shows when it is read once; a child that reads long has the priority `nice`."""

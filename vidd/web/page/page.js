@@ -130,7 +130,7 @@ function showHealth(health) {
   at("reasons").hidden = health.reasons.length === 0;
   at("reasons").replaceChildren(...health.reasons.map((reason) => make("li", reason)));
   at("paused").hidden = !health.paused;
-  put(at("version"), `vidd ${health.version}, ffmpeg ${health.ffmpeg.version ?? "missing"}, ${sizeWords(health.disk_free)} free.`);
+  put(at("version"), `vidd ${health.version}, ffmpeg ${health.ffmpeg.version ?? "missing"}, ${sizeWords(health.disk_free)} free; encodes at once: ${health.slots.encodes.size}.`);
   at("watchers").replaceChildren(...Object.entries(health.watchers).map(watcherItem));
   if (Object.keys(health.watchers).length === 0) at("watchers").append(make("li", "None: add a [sources.…] to the settings.", "quiet"));
 }
