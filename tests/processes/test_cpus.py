@@ -39,7 +39,11 @@ def test_without_control_groups_the_affinity_counts(tmp_path, monkeypatch):
             4,
         ),
         ("0::/docker/0123\n", {"cpu.max": "500000 100000\n"}, 5),
-        ("4:cpu,cpuacct:/a\n3:memory:/b\n", {"cpu/a/cpu.cfs_quota_us": "200000", "cpu/a/cpu.cfs_period_us": "100000"}, 2),
+        (
+            "4:cpu,cpuacct:/a\n3:memory:/b\n",
+            {"cpu/a/cpu.cfs_quota_us": "200000", "cpu/a/cpu.cfs_period_us": "100000"},
+            2,
+        ),
         ("4:cpu:/a\n", {"cpu/a/cpu.cfs_quota_us": "-1", "cpu/a/cpu.cfs_period_us": "100000"}, 8),
         ("0::/\n", {"cpu.max": "50000 100000\n"}, 1),
         ("0::/\n", {"cpu.max": "1600000 100000\n"}, 8),

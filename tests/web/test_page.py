@@ -221,7 +221,9 @@ async def test_a_pause_and_an_unwell_daemon_are_said_at_the_top():
             "vidd 0.1.0, ffmpeg 7.1, 5.0 GB free; encodes at once: 3."
         )
         control.paused = True
-        control.well = control.well.__class__(ok=False, version="0", since=NOON, reasons=("The disk is full.",), slots=control.well.slots)
+        control.well = control.well.__class__(
+            ok=False, version="0", since=NOON, reasons=("The disk is full.",), slots=control.well.slots
+        )
         control.hub.send("daemon", lambda: {"paused": True})
         await tab.until("document.getElementById('reasons').innerText === 'The disk is full.'")
         assert await tab.run("document.getElementById('paused').hidden") is False

@@ -18,8 +18,7 @@ _MAX_LENGTH = 254
 
 
 def parse_address(text: str) -> tuple[str, str] | None:
-    """The name and the address in `Ada <ada@example.org>`, `ada@example.org (Ada)` or `ada@example.org`; None if `text`
-    holds no address.
+    """The name and the address in `Ada <ada@example.org>`, `ada@example.org (Ada)` or `ada@example.org`, or None.
 
     A text with a line break or another control character is no address, because it would end up in a mail's header.
     """

@@ -219,12 +219,14 @@ def _people(option: str, templates: Sequence[str], fields: Mapping[str, Any], fa
     people = []
     for template in templates:
         for text in split_addresses(render(template, fields)):
-            parsed = parse_address(text)
+            name, address = parse_address(text) or ("", "")
             try:
-                if parsed is None:
-                    raise ValueError
-                people.append(Person(parsed[0], ascii_domain(parsed[1])))
+                address = ascii_domain(address)
             except ValueError:
+                address = ""
+            if address:
+                people.append(Person(name, address))
+            else:
                 faults[text] = _no_address(text, f"`{option}` of the notice")
     return people
 
