@@ -2,7 +2,8 @@
 
 A person may save the same file at any time. Before the rename vidd checks the file again, and where it has changed since
 vidd read it, vidd applies the change anew. A save that falls between that check and the rename, within microseconds, is
-lost if it replaced the file; if it wrote into the old file, vidd still sees it and takes it over.
+lost if it replaced the file; if it wrote into the old file, vidd still sees it and takes it over. While somebody has the
+file open in a spreadsheet program, vidd waits: that program keeps its own copy, and would save it over vidd's change.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.files.atomic import sync
 from vidd.files.disk_space import disk_fault
 from vidd.integrations.sheet.backends import csv, xlsx
+from vidd.integrations.sheet.backends.owner_file import wait_until_closed
 from vidd.integrations.sheet.table import CellEdit, Change, Grid, Version
 
 _LARGEST = 32 * 1024 * 1024
@@ -128,6 +130,7 @@ class FileBook:
         if not writes:
             return tuple(left)
         self._check(before, new, writes)
+        wait_until_closed(self.path)
         if not self._replace(new, handle, seen):
             return None
         if signature(os.fstat(handle))[1:] != seen[1:]:

@@ -38,10 +38,14 @@ _ROWS = 50_000
 _ERRORS = {"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
 _TAG = re.compile(rb"<(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
 _STYLE = re.compile(rb"\ss=[\"'](\d+)[\"']")
-_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/")
+_EMPTY_FILL = re.compile(rb"<((?:\w+:)?)fill\s*(?:/>|></(?:\w+:)?fill>)")
+_TELLING = re.compile(r"(?:workbook|styles)\d*\.xml$")
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_RELATION = "/relationships}id"
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, InvalidFileException, SyntaxError, expat.ExpatError,
-    KeyError, ValueError, IndexError, TypeError, AttributeError, EOFError, NotImplementedError,
+    KeyError, ValueError, IndexError, TypeError, AttributeError, EOFError, RuntimeError,
 )  # fmt: skip
 
 
@@ -62,7 +66,7 @@ def grids(content: bytes, tab: str | None = None) -> tuple[Grid, ...]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(info.file_size for info in archive.infolist())
         if size <= _LARGEST:
-            book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+            book = openpyxl.load_workbook(io.BytesIO(_for_openpyxl(content)), read_only=True, data_only=True)
             names = [
                 worksheet.title
                 for worksheet in book.worksheets
@@ -73,6 +77,23 @@ def grids(content: bytes, tab: str | None = None) -> tuple[Grid, ...]:
     if size > _LARGEST:
         raise Refused("The workbook unpacks to more than 256 MiB, and no programme is that large: look at what it is.")
     raise Refused(f"The workbook has no tab {tab!r}, it has {', '.join(names)}: correct `tab` or the workbook.")
+
+
+def _for_openpyxl(content: bytes) -> bytes:
+    """The workbook without what openpyxl cannot read and spreadsheet programs can.
+
+    That is the namespaces of the strict variant (ECMA-376 part 1, annex A) and a fill without a pattern (18.8.20).
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        telling = [archive.read(info) for info in archive.infolist() if _TELLING.search(info.filename)]
+        if not any(_STRICT.search(data) or _EMPTY_FILL.search(data) for data in telling):
+            return content
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as copy:
+            for info in archive.infolist():
+                data = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/", archive.read(info))
+                copy.writestr(info.filename, _EMPTY_FILL.sub(rb"<\1fill><\1patternFill/></\1fill>", data))
+    return out.getvalue()
 
 
 def _grid(sheet: Any) -> Grid:
@@ -112,8 +133,21 @@ def _text(value: Any) -> str:
         case datetime():
             text = value.isoformat(" ")
         case _:
-            text = str(value)
+            text = _ESCAPED.sub(_unescaped, str(value))
     return "" if text in _ERRORS else text
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    """A character that was written as `_xHHHH_` (22.9.2.19); nothing for one that no text should have."""
+    character = chr(int(match[1], 16))
+    return character if character.isprintable() or character in "\t\n\r" else ""
+
+
+def _escaped(text: str) -> str:
+    """The text of a cell in XML, from which the same text is read."""
+    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", text)
+    text = re.sub(r"_(?=x[0-9A-Fa-f]{4}_)", "_x005F_", text)
+    return escape(text.replace("\r", "_x000D_"))
 
 
 def patch(content: bytes, edits: Sequence[CellEdit]) -> tuple[bytes, tuple[CellEdit, ...]]:
@@ -136,12 +170,28 @@ def patch(content: bytes, edits: Sequence[CellEdit]) -> tuple[bytes, tuple[CellE
 
 def _parts(archive: zipfile.ZipFile) -> dict[str, str]:
     """The part that holds each tab (18.2.19 and the workbook's relationships)."""
-    relations, book = (_tree(archive.read(part)) for part in ("xl/_rels/workbook.xml.rels", "xl/workbook.xml"))
-    targets = {relation.get("Id"): relation.get("Target", "") for relation in relations}
-    tabs = (element for element in book.iter() if element.tag.endswith("}sheet"))
+    (book,) = (
+        target for kind, target in _relations(archive, "").values() if kind.endswith("/relationships/officeDocument")
+    )
+    targets = _relations(archive, book)
+    tabs = (element for element in _tree(archive.read(book)).iter() if element.tag.endswith("}sheet"))
     return {
-        tab.get("name", ""): posixpath.normpath(posixpath.join("/xl", targets[tab.get(_RELATION)])).lstrip("/")
+        tab.get("name", ""): targets[value][1]
         for tab in tabs
+        for name, value in tab.attrib.items()
+        if name.endswith(_RELATION)
+    }
+
+
+def _relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
+    """The type and the target of each relationship of a part, by its id; those of the package for the part ""."""
+    directory, name = posixpath.split(part)
+    return {
+        relation.get("Id", ""): (
+            relation.get("Type", ""),
+            posixpath.normpath(posixpath.join("/", directory, relation.get("Target", ""))).lstrip("/"),
+        )
+        for relation in _tree(archive.read(posixpath.join(directory, "_rels", f"{name}.rels")))
     }
 
 
@@ -156,23 +206,19 @@ def _tag_end(data: bytes, at: int) -> int:
     return match.end()
 
 
-def _gap(old: dict[int, tuple[int, int]], column: int, end: int) -> tuple[int, int]:
-    """Where a missing cell is inserted: before the next cell at its right, or at the row's end."""
-    after = min((key for key in old if key > column), default=None)
-    at = end if after is None else old[after][0]
-    return at, at
-
-
 class _Sheet:
-    """A worksheet part, with the byte offsets of its rows and cells."""
+    """A worksheet part, with the byte offsets of its rows and cells, and the styles of new cells."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.rows: dict[int, tuple[int, int]] = {}
         self.cells: dict[int, dict[int, tuple[int, int]]] = {}
         self.formulas: set[tuple[int, int]] = set()
+        self.row_styles: dict[int, str] = {}
+        self.column_styles: list[tuple[range, str]] = []
         self.prefix = ""
         self._row = self._column = 0
+        self._path: list[str] = []
         parser = expat.ParserCreate()
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -184,32 +230,48 @@ class _Sheet:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         at = self._parser.CurrentByteIndex
         prefix, _, local = name.rpartition(":")
-        if local == "worksheet":
-            self.prefix = f"{prefix}:" if prefix else ""
-        elif local == "row":
-            self._row = int(attributes.get("r", self._row + 1))
-            self._column = 0
-            self.rows[self._row] = (at, _tag_end(self.data, at))
-            self.cells[self._row] = {}
-        elif local == "c":
-            reference = attributes.get("r")
-            self._column = (
-                column_index_from_string(coordinate_from_string(reference)[0]) if reference else self._column + 1
-            )
-            self.cells[self._row][self._column - 1] = (at, _tag_end(self.data, at))
-        elif local == "f":
-            self.formulas.add((self._row, self._column - 1))
+        self._path.append(local)
+        # The whole path: extensions and controls have elements `f` and `row` of their own.
+        match self._path:
+            case ["worksheet"]:
+                self.prefix = f"{prefix}:" if prefix else ""
+            case ["worksheet", "cols", "col"] if "style" in attributes:
+                columns = range(int(attributes["min"]) - 1, int(attributes["max"]))
+                self.column_styles.append((columns, attributes["style"]))
+            case ["worksheet", "sheetData", "row"]:
+                self._row = int(attributes.get("r", self._row + 1))
+                self._column = 0
+                self.rows[self._row] = (at, _tag_end(self.data, at))
+                self.cells[self._row] = {}
+                if attributes.get("customFormat") in {"1", "true"}:
+                    self.row_styles[self._row] = attributes.get("s", "0")
+            case ["worksheet", "sheetData", "row", "c"]:
+                reference = attributes.get("r")
+                self._column = (
+                    column_index_from_string(coordinate_from_string(reference)[0]) if reference else self._column + 1
+                )
+                self.cells[self._row][self._column - 1] = (at, _tag_end(self.data, at))
+            case ["worksheet", "sheetData", "row", "c", "f"]:
+                self.formulas.add((self._row, self._column - 1))
 
-    def _end(self, name: str) -> None:
-        at = self._parser.CurrentByteIndex
-        local = name.rpartition(":")[2]
-        if local not in {"row", "c"} or self.data[at : at + 2] != b"</":
-            return
-        if local == "row":
-            self.rows[self._row] = (self.rows[self._row][0], _tag_end(self.data, at))
-        else:
-            start = self.cells[self._row][self._column - 1][0]
-            self.cells[self._row][self._column - 1] = (start, _tag_end(self.data, at))
+    def _end(self, _name: str) -> None:
+        match self._path:
+            case ["worksheet", "sheetData", "row"]:
+                self.rows[self._row] = self._whole(self.rows[self._row])
+            case ["worksheet", "sheetData", "row", "c"]:
+                cells = self.cells[self._row]
+                cells[self._column - 1] = self._whole(cells[self._column - 1])
+        self._path.pop()
+
+    def _whole(self, start_tag: tuple[int, int]) -> tuple[int, int]:
+        """The offsets of the element that ends here, of which those of its start tag are known."""
+        start, end = start_tag
+        # Without an end tag, the parser stands at whatever comes next, which may be the end tag of another element.
+        return (
+            start_tag
+            if self.data[end - 2 : end] == b"/>"
+            else (start, _tag_end(self.data, self._parser.CurrentByteIndex))
+        )
 
     def patch(self, edits: Sequence[CellEdit]) -> tuple[bytes, list[CellEdit]]:
         """The part with these edits, and the edits left out."""
@@ -219,7 +281,7 @@ class _Sheet:
             if (edit.row, edit.column) not in self.formulas:
                 rows.setdefault(edit.row, []).append(edit)
         pieces, done = [], 0
-        for number in sorted(rows):
+        for number in sorted(rows, key=lambda number: self.rows[number]):
             start, end = self.rows[number]
             pieces += [self.data[done:start], self._row_with(rows[number])]
             done = end
@@ -228,25 +290,41 @@ class _Sheet:
 
     def _row_with(self, edits: Sequence[CellEdit]) -> bytes:
         start, end = self.rows[edits[0].row]
-        old = self.cells[edits[0].row]
         done = _tag_end(self.data, start)
         # `spans` is a hint for readers (18.3.1.73); a cell outside it would contradict it.
         head = re.sub(rb"\sspans=(\"[^\"]*\"|'[^']*')", b"", self.data[start:done])
         closed = head.endswith(b"/>")
         pieces = [head[:-2].rstrip() + b">" if closed else head]
         close = end if closed else self.data.rindex(b"</", start, end)
-        for edit in sorted(edits, key=lambda edit: edit.column):
-            first, last = old.get(edit.column) or _gap(old, edit.column, close)
-            style = _STYLE.search(self.data[first : _tag_end(self.data, first)]) if last > first else None
-            pieces += [self.data[done:first], self._cell(edit, style[1].decode() if style else None)]
+        places = {edit: self._place(edit, close) for edit in edits}
+        for edit in sorted(edits, key=lambda edit: (places[edit], edit.column)):
+            first, last = places[edit]
+            pieces += [self.data[done:first], self._cell(edit, self.data[first:last])]
             done = last
         pieces += [self.data[done:end], f"</{self.prefix}row>".encode() if closed else b""]
         return b"".join(pieces)
 
-    def _cell(self, edit: CellEdit, style: str | None) -> bytes:
+    def _place(self, edit: CellEdit, close: int) -> tuple[int, int]:
+        """The offsets of a cell; of a missing one where it is inserted: before the next at its right, or at the row's end."""
+        cells = self.cells[edit.row]
+        if edit.column in cells:
+            return cells[edit.column]
+        after = min((column for column in cells if column > edit.column), default=None)
+        at = close if after is None else cells[after][0]
+        return at, at
+
+    def _cell(self, edit: CellEdit, old: bytes) -> bytes:
         reference = f"{get_column_letter(edit.column + 1)}{edit.row}"
+        style = self._style(edit, old)
         style_attribute = f' s="{style}"' if style else ""
-        text = escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", edit.text))
         p = self.prefix
-        inline = f'<{p}is><{p}t xml:space="preserve">{text}</{p}t></{p}is>'
+        inline = f'<{p}is><{p}t xml:space="preserve">{_escaped(edit.text)}</{p}t></{p}is>'
         return f'<{p}c r="{reference}"{style_attribute} t="inlineStr">{inline}</{p}c>'.encode()
+
+    def _style(self, edit: CellEdit, old: bytes) -> str | None:
+        """The style of the old cell; of a new one that of its row or else its column, as spreadsheet programs do."""
+        if old:
+            found = _STYLE.search(old[: _tag_end(old, 0)])
+            return found[1].decode() if found else None
+        by_column = next((style for columns, style in self.column_styles if edit.column in columns), None)
+        return self.row_styles.get(edit.row, by_column)
