@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -148,18 +148,22 @@ class Lab:
 
 @dataclass
 class Maker:
-    """Runs step and publisher as the engine would; `state` keeps the ledger, each `make` is a job of its own."""
+    """Runs step and publisher as the engine would; `state` keeps the ledger, each `make` is a job of its own.
+
+    `settings` are those that both have, besides the accounts.
+    """
 
     lab: Lab
     state: Path
     jobs: int = 0
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def tools(self):
         return the_tools(self.state, mongo=self.lab.account, store=self.lab.bucket.account)
 
     def options(self, kind, **changes):
-        values = {"database": "mongo", "account": "store", "bucket": self.lab.bucket.name}
+        values = {"database": "mongo", "account": "store", "bucket": self.lab.bucket.name, **self.settings}
         return kind.Options(**{**values, **changes})
 
     def context(self, version):

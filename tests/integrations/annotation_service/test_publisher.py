@@ -22,7 +22,8 @@ pytestmark = pytest.mark.peer
 __all__ = ["account", "mongodb", "server"]
 OPTIONS = annotation_service_publisher.Options(account="base")
 PLACE = "https://store.example/contents/u/"
-RECEIPTS = {"files": Receipt(PLACE, {"trees": [{"role": "tasks", "url": PLACE}]})}
+TREE = {"role": "tasks", "url": PLACE, "bucket": "store", "prefix": "contents/ü/"}
+RECEIPTS = {"files": Receipt(PLACE, {"trees": [TREE]})}
 
 
 def a_box(label="person", confidence=0.9):
@@ -101,15 +102,47 @@ async def test_all_documents_of_an_upload_have_the_services_fields(shelf):
     }  # fmt: skip
     assert document["request_annotation_version"] == 3
     assert shelf.db.AnnotationProject.find_one()["contentUploads"] == [shelf.upload]
+    assert document["errorMessage"] == {}
     first = shelf.tasks()[0]
-    assert (first["S3_url"], first["skipFrameCount"]) == (f"{PLACE}task-0-cam/task-0-cam.mp4", 24 / 5)
-    assert shelf.frame(first, 1)["imageUrl"] == f"{PLACE}task-0-cam/1.jpg"
-    assert shelf.frame(first, 2)["imageUrl"] is None
+    assert (first["S3_url"], first["skipFrameCount"]) == ("contents/ü/task-0-cam/task-0-cam.mp4", 24 / 5)
+    assert first["videoPath"] == f"./contents/{shelf.project}/task-0-cam/task-0-cam.mp4"
+    assert first["original_frames"] == "[7.0, 13.0, 19.0, 25.0]"
+    assert (first["status"], first["taskStatus"], first["auditStatus"], first["completedFrames"]) == (0, 2, 0, 0)
+    assert shelf.frame(first, 1)["imageUrl"] == "contents/ü/task-0-cam/1.jpg"
+    assert "imageUrl" not in shelf.frame(first, 2)
     boxes = shelf.frame(first, 2)["boxes"]
-    assert [(box["boundaries"]["label"], box["boundaries"]["autoLable_confidance"]) for box in boxes] == [
-        ("person", 0.9), ("car", 0.5),
-    ]  # fmt: skip
+    assert boxes[1] == {
+        "id": 2,
+        "boundaries": {
+            "id": 2, "type": "rectangle", "x": 1, "y": 2, "w": 3, "h": 4, "label": "car", "color": "#00d1ff",
+            "status": "completed", "isPermanent": True, "attributeValues": {}, "autoLable_confidance": "0.5",
+        },
+        "attributeValues": {"state": "Ready"},
+    }  # fmt: skip
     assert shelf.frame(first, 3)["boxes"] == []
+    frames = shelf.db.AnnotationFrame.find()
+    assert {(frame["isEmpty"], frame["status"], str(frame["commentBoxes"])) for frame in frames} == {(True, 0, "[]")}
+
+
+async def test_a_single_task_is_said_to_be_not_started(shelf):
+    await annotation_service_publisher.publish(OPTIONS, shelf.context(tasks=1)[0])
+    assert [(task["status"], task["taskStatus"]) for task in shelf.tasks()] == [(0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("receipt", "options"),
+    [
+        ({"trees": [TREE]}, {"addresses": "web"}),
+        # A publisher that is no bucket, and a receipt of an earlier version.
+        ({"files": [{"role": "tasks", "url": PLACE.rstrip("/")}]}, {}),
+    ],
+)
+async def test_files_have_web_addresses_where_the_settings_say_so_or_no_bucket_has_them(shelf, receipt, options):
+    context = replace(shelf.context()[0], receipts={"files": Receipt(PLACE, receipt)})
+    await annotation_service_publisher.publish(OPTIONS.model_copy(update=options), context)
+    first = shelf.tasks()[0]
+    assert first["S3_url"] == f"{PLACE}task-0-cam/task-0-cam.mp4"
+    assert shelf.frame(first, 1)["imageUrl"] == f"{PLACE}task-0-cam/1.jpg"
 
 
 async def test_publishing_again_changes_nothing_and_is_known_by_asking(shelf):
@@ -217,7 +250,7 @@ async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing
     frames = {"taskId": task["_id"]}
     shelf.db.AnnotationFrame.update_one({**frames, "frameId": 1}, {"$set": {"boxes.0.boundaries.label": "woman"}})
     shelf.db.AnnotationFrame.update_one({**frames, "frameId": 3}, {"$set": {"commentBoxes": [{"text": "look"}]}})
-    shelf.db.AnnotationFrame.update_one({**frames, "frameId": 4}, {"$set": {"isEmpty": True}})
+    shelf.db.AnnotationFrame.update_one({**frames, "frameId": 4}, {"$set": {"isEmpty": False}})
     shelf.db.AnnotationTask.update_one({"_id": task["_id"]}, {"$set": {"annotatorId": 7}})
     found = [(0, index, [a_box("new")]) for index in (1, 2, 4)]
     second = shelf.context(boxes=found, edition=2, **asked)[0]
@@ -246,11 +279,16 @@ async def test_another_edition_of_the_same_tasks_changes_their_boxes_and_nothing
         ("AnnotationFrame", {"boxes": "x"}),
         ("AnnotationFrame", {"boxes": [None]}),
         ("AnnotationFrame", {"commentBoxes": [{"text": "look"}]}),
-        ("AnnotationFrame", {"isEmpty": True}),
+        ("AnnotationFrame", {"isEmpty": False}),
+        ("AnnotationFrame", {"isEmpty": "false"}),
         ("AnnotationFrame", {"datasetVersions": [{"versionId": "v"}]}),
         ("AnnotationFrame", {"labels": ["night"]}),
         ("AnnotationTask", {"annotatorId": 7}),
         ("AnnotationTask", {"auditStatus": 1}),
+        ("AnnotationTask", {"auditStatus": "1"}),
+        ("AnnotationTask", {"status": 1}),
+        ("AnnotationTask", {"taskStatus": 1}),
+        ("AnnotationTask", {"completedFrames": "3"}),
         ("AnnotationTask", {"datasetVersions": [{"versionId": "v"}]}),
         (None, {}),
     ],

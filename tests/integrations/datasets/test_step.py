@@ -233,8 +233,25 @@ async def test_films_and_pictures_are_found_by_the_addresses_that_documents_have
         collection.update_one({"_id": document["_id"]}, {"$set": {name: address}})
     version = lab.version(stored, filmed)
     assert (await maker.make(version))[0]["sent"] == 6 * 3 + 3
-    assert lab.frame(stored, 1)["imageUrl"].startswith("http://")
+    # A back end signs keys, and addresses only where the settings say so.
+    names = [lab.frame(task, 1)[name] for task in (stored, filmed) for name in ("imageUrl", "thumbnailUrl")]
+    made = [f"dataset/{lab.group}/{task}/1/1{end}.jpg" for task in (stored, filmed) for end in ("", "_thumbnail")]
+    assert names == ["contents/up/task-0-cam/1.jpg", *made[1:]]
     assert (await maker.make(version))[0]["sent"] == 0
+
+
+async def test_frames_name_web_addresses_where_the_settings_say_so(lab, maker):
+    stored, filmed = await lab.task(1), await lab.task(1, first=40, filmed=True)
+    version = lab.version(stored, filmed)
+    await maker.make(version)
+    maker.settings["addresses"] = "web"
+    assert (await maker.make(version))[0]["sent"] == 0
+    for task in (stored, filmed):
+        for name, end in (("imageUrl", ""), ("thumbnailUrl", "_thumbnail")):
+            key = f"dataset/{lab.group}/{task}/1/1{end}.jpg"
+            if (task, name) == (stored, "imageUrl"):
+                key = "contents/up/task-0-cam/1.jpg"
+            assert lab.frame(task, 1)[name] == web_address(lab.bucket.account, lab.bucket.name, key)
 
 
 async def test_a_tenth_of_the_frames_gets_each_augmentation_and_the_boxes_move_along(lab, maker):

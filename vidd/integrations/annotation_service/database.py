@@ -27,11 +27,16 @@ from vidd.integrations.annotation_service.documents import (
     TASKS,
     UNDER_WAY,
     UPLOADS,
+    as_number,
     box_digest,
+    own_values,
+    upload_failed,
+)
+from vidd.integrations.annotation_service.work import (
     frame_has_work,
+    is_called_empty,
     merge_boxes,
     task_has_work,
-    upload_failed,
 )
 from vidd.integrations.mongodb.account import Account, database
 from vidd.integrations.mongodb.errors import DUPLICATE, map_errors
@@ -68,8 +73,8 @@ def _box_write(frame: DetectedFrame, known: Document | None) -> ReplaceOne[Docum
     """The write that puts the boxes into a `known` or a new frame; None where nothing changes."""
     if known is None:
         return ReplaceOne({"_id": frame.document["_id"]}, frame.document, upsert=True)
-    # A frame that people marked as empty stays empty.
-    if known.get("isEmpty"):
+    # A frame that people called empty stays empty.
+    if is_called_empty(known):
         return None
     try:
         boxes = merge_boxes(known, frame.found)
@@ -80,7 +85,7 @@ def _box_write(frame: DetectedFrame, known: Document | None) -> ReplaceOne[Docum
     if boxes == list(known.get("boxes") or ()):
         return None
     found = [box_digest(box) for box in boxes[len(boxes) - len(frame.found) :]]
-    return UpdateOne({"_id": known["_id"]}, {"$set": {"boxes": boxes, "isEmpty": False, f"{OURS}.found": found}})
+    return UpdateOne({"_id": known["_id"]}, {"$set": {"boxes": boxes, f"{OURS}.found": found}})
 
 
 class AnnotationDatabase:
@@ -110,7 +115,7 @@ class AnnotationDatabase:
         """An upload's tasks, in their order."""
         with map_errors("reading tasks", self._name):
             found = await self._db[TASKS].find({"uploadId": key(upload)}).to_list(None)
-        return sorted(found, key=lambda task: ((task.get(OURS) or {}).get("number", 0), task.get("frameStart", 0)))
+        return sorted(found, key=_position)
 
     async def task_ids(self, upload: str) -> list[Any]:
         """The ids of an upload's tasks."""
@@ -125,7 +130,9 @@ class AnnotationDatabase:
                 return True
             first = task_name(0, name)
             async for document in self._db[TASKS].find({"taskName": first, "uploadId": others}, {"S3_url": 1}):
-                if f"/{directory}/{first}/" in f"/{unquote(str(document.get('S3_url') or ''))}":
+                # A key, or an address, in which the key is quoted.
+                place = str(document.get("S3_url") or "")
+                if any(f"/{directory}/{first}/" in f"/{text}" for text in (place, unquote(place))):
                     return True
         return False
 
@@ -147,7 +154,7 @@ class AnnotationDatabase:
         changes = {
             "status": UNDER_WAY,
             "progress": 0,
-            "errorMessage": None,
+            "errorMessage": {},
             "sourceFilePath": path,
             _JOB: job,
             **{f"{OURS}.{name}": value for name, value in own.items()},
@@ -228,7 +235,7 @@ class AnnotationDatabase:
                     document["frameId"]: document
                     async for document in self._db[FRAMES].find(
                         {"taskId": task},
-                        dict.fromkeys(("frameId", "taskId", "boxes", "isEmpty", OURS), 1),
+                        dict.fromkeys(("frameId", "taskId", "boxes", "isEmpty", "updatedAt", OURS), 1),
                         session=session,
                     )
                 }
@@ -269,6 +276,13 @@ async def annotation_database(account: Account, name: str) -> AsyncIterator[Anno
     """The database of an account, through a connection of its own."""
     async with database(account, name) as db:
         yield AnnotationDatabase(db, name)
+
+
+def _position(task: Document) -> tuple[float, float]:
+    """Where a task stands in its upload: by vidd's number, or by its name."""
+    numbers = (own_values(task).get("number"), str(task.get("taskName")).partition("-")[2].partition("-")[0])
+    number = next((found for value in numbers if (found := as_number(value)) is not None), 0.0)
+    return number, as_number(task.get("frameStart")) or 0.0
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -1,7 +1,8 @@
 """The documents that the annotation front end reads: their names, codes and shapes, those of the content processor; no I/O.
 
-An upload's `status` is 0 under way, 1 done, 2 failed; a task's `taskStatus` is 0 not started, its `auditStatus` 0 pending.
-Frames and source frames count from 1.
+An upload's `status` is 0 under way, 1 done, 2 failed. A task's `status` is 0 not started, 1 in progress, 2 and more completed;
+its `auditStatus` is 0 pending; its `taskStatus` is 2 where the upload has several tasks. A frame's `isEmpty` is true until
+somebody says that the frame is done. Frames and source frames count from 1.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from math import isfinite
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,57 +35,35 @@ ONLY_TASKS, TASKS_AND_BOXES, ONLY_BOXES = 0, 1, 2
 VIDEO, IMAGES = 1, 2
 OURS = "vidd"
 """The field of a document that holds vidd's own values."""
+SHAPE = 2
+"""How vidd writes tasks and frames now; its documents without a `shape` are of the first."""
 
-_COLOUR = "#00ff00"
-_TASK_FIELDS = frozenset(
-    [
-        "_id",
-        "projectId",
-        "uploadId",
-        "taskName",
-        "videoName",
-        "videoPath",
-        "S3_url",
-        "frameStart",
-        "frameEnd",
-        "frameStartTime",
-        "frameCount",
-        "original_frames",
-        "videoDuration",
-        "skipFrameCount",
-        "frameRate",
-        "Originalframerate",
-        "videoResolutionWidth",
-        "videoResolutionHeight",
-        "createdAt",
-        "status",
-        "taskStatus",
-        "auditStatus",
-        "AutoAnnotationVersion",
-        "datasetVersions",
-        "completedFrames",
-        "vidd",
-        "__v",
-    ]
-)
-_FRAME_FIELDS = frozenset(
-    [
-        "_id",
-        "frameId",
-        "taskId",
-        "status",
-        "boxes",
-        "commentBoxes",
-        "isEmpty",
-        "datasetVersions",
-        "imageUrl",
-        "thumbnailUrl",
-        "vidd",
-        "__v",
-    ]
-)
+# Of a detector's box. A front end that saves the frame puts the attributes of `boundaries` in their place.
+_READY = {"state": "Ready"}
+# What a front end changes in boxes that nobody touched.
+_NO_CONTENT = frozenset({"id", "color", "isHide"})
+_COLOUR = "#00d1ff"
+_VIDEO_PATH = "./contents/{project}/{path}"
 _SKIP = 24
+_SEVERAL = 2
 _PER_TASK = 120
+
+
+def own_values(document: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The values of vidd in a document that others may have changed."""
+    own = (document or {}).get(OURS)
+    return own if isinstance(own, Mapping) else {}
+
+
+def as_number(value: Any) -> float | None:
+    """A number of a document, which may be text there; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
 
 
 def id_of(job: str, *part: object) -> str:
@@ -129,23 +110,37 @@ def offer_of(settings: Mapping[str, Any]) -> Offer:
     return Offer(int(per_task), frozenset(int(version) for detector in detectors for version in detector["versions"]))
 
 
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """Where the files of a tree are: what their keys in a bucket begin with, None for web addresses; and what those do."""
+
+    prefix: str | None
+    address: str
+
+    def find(self, path: str | None) -> str | None:
+        """What a document says of a file by its path in the tree; None for none."""
+        if path is None:
+            return None
+        return f"{self.address}{quote(path)}" if self.prefix is None else f"{self.prefix}{path}"
+
+
 def task_document(
-    request: Request, listed: TaskList, task: Task, rows: Sequence[Sample], *, url: str | None, now: datetime
+    request: Request, listed: TaskList, task: Task, rows: Sequence[Sample], *, place: FilePlace, now: datetime
 ) -> dict[str, Any]:
-    """An AnnotationTask without its `_id`; `url` is the address of its video."""
+    """An AnnotationTask without its `_id`."""
     rate = listed.rate
     return {
         "projectId": request.project,
         "uploadId": request.upload,
         "taskName": task.name,
         "videoName": listed.name,
-        "videoPath": task.video,
-        "S3_url": url,
+        "videoPath": _VIDEO_PATH.format(project=request.project, path=task.video) if task.video else None,
+        "S3_url": place.find(task.video),
         "frameStart": task.first + 1,
         "frameEnd": task.last + 1,
         "frameStartTime": rows[0].time,
         "frameCount": task.frames,
-        "original_frames": [str(row.frame + 1) for row in rows],
+        "original_frames": str([float(row.frame + 1) for row in rows]),
         "videoDuration": str(timedelta(seconds=round(task.frames / rate))) if rate else "0:00:00",
         "skipFrameCount": _SKIP / rate if rate else 0,
         "frameRate": rate,
@@ -153,32 +148,33 @@ def task_document(
         "videoResolutionWidth": listed.width,
         "videoResolutionHeight": listed.height,
         "createdAt": now,
-        "status": DONE,
-        "taskStatus": 0,
+        "status": 0,
+        "taskStatus": _SEVERAL if len(listed.tasks) > 1 else 0,
         "auditStatus": 0,
         "AutoAnnotationVersion": request.version,
         "datasetVersions": [],
         "completedFrames": 0,
-        OURS: {"job": request.job, "number": task.number},
+        OURS: {"job": request.job, "number": task.number, "shape": SHAPE},
     }
 
 
 def frame_document(
     task_id: Any, row: Sample, boxes: Sequence[Mapping[str, Any]], *, image: str | None, thumbnail: str | None
 ) -> dict[str, Any]:
-    """An AnnotationFrame without its `_id`; `image` and `thumbnail` are addresses."""
+    """An AnnotationFrame without its `_id`; `image` and `thumbnail` are keys or addresses."""
     documents = [box_document(number, box) for number, box in enumerate(boxes, 1)]
     return {
         "frameId": row.index,
         "taskId": task_id,
-        "status": DONE if boxes else 0,
+        "status": 0,
         "boxes": documents,
         "commentBoxes": [],
-        "isEmpty": False,
+        "isEmpty": True,
         "datasetVersions": [],
-        "imageUrl": image,
-        "thumbnailUrl": thumbnail,
+        **({"imageUrl": image} if image is not None else {}),
+        **({"thumbnailUrl": thumbnail} if thumbnail is not None else {}),
         OURS: {
+            "shape": SHAPE,
             "frame": row.frame,
             "pts": row.pts,
             "time": row.time,
@@ -203,76 +199,34 @@ def box_document(number: int, box: Mapping[str, Any]) -> dict[str, Any]:
         "h": box["h"],
         "label": box["label"],
         "color": box.get("color", _COLOUR),
-        "status": "",
+        "status": "completed",
         "isPermanent": True,
         "attributeValues": {},
-        "autoLable_confidance": box["confidence"],
+        "autoLable_confidance": str(box["confidence"]),
     }
-    return {"id": number, "boundaries": boundaries, "attributeValues": {}}
+    return {"id": number, "boundaries": boundaries, "attributeValues": dict(_READY)}
 
 
 def box_digest(box: Mapping[str, Any]) -> str:
-    """A fingerprint of a box's document that changes with everything but ids and colours."""
-    text = json.dumps(_plain(box), sort_keys=True, default=str)
+    """A fingerprint of a box's document that changes with everything but ids, colours, and what a mere save changes."""
+    plain = _plain(box)
+    if isinstance(plain, dict) and plain.get("attributeValues") == _READY:
+        plain["attributeValues"] = {}
+    text = json.dumps(plain, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items() if name not in {"id", "color"}}
+        return {name: _plain(item) for name, item in value.items() if name not in _NO_CONTENT}
     # A browser sends 10.0 back as 10.
     return round(float(value), 2) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def boxes_of_people(frame: Mapping[str, Any]) -> list[Any]:
-    """The boxes of a frame that people drew or changed.
-
-    Boxes that another system's detector found are not among them, whether or not people changed them. Whatever is no box of a
-    detector belongs to somebody. ValueError where the frame's boxes are no list.
-    """
-    boxes, ours = frame.get("boxes") or [], frame.get(OURS)
-    if not isinstance(boxes, list):
-        raise ValueError("its boxes are no list")  # noqa: TRY004 - what is wrong is the document
-    known = ours.get("found") if isinstance(ours, dict) else None
-    return [box for box in boxes if not _is_detected(box) or (known is not None and box_digest(box) not in known)]
-
-
-def _is_detected(box: Any) -> bool:
-    boundaries = box.get("boundaries") if isinstance(box, dict) else None
-    return isinstance(boundaries, dict) and "autoLable_confidance" in boundaries
-
-
-def task_has_work(task: Mapping[str, Any]) -> bool:
-    """Whether people have begun with a task, or something refers to it."""
-    begun = bool(task.get("completedFrames") or task.get("auditStatus") or task.get("datasetVersions"))
-    # A field that no system writes when it makes a task was added by somebody. In tasks of another system taskStatus says
-    # nothing.
-    added = any(value for name, value in task.items() if name not in _TASK_FIELDS)
-    return begun or added or bool(OURS in task and task.get("taskStatus"))
-
-
-def frame_has_work(frame: Mapping[str, Any]) -> bool:
-    """Whether people have begun with a frame, or something refers to it."""
-    begun = bool(frame.get("isEmpty") or frame.get("commentBoxes") or frame.get("datasetVersions"))
-    added = any(value for name, value in frame.items() if name not in _FRAME_FIELDS)
-    try:
-        return begun or added or bool(boxes_of_people(frame))
-    except ValueError:
-        return True
-
-
-def merge_boxes(frame: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """A frame's boxes with those that a detector found in place of earlier ones; boxes of people stay."""
-    kept = boxes_of_people(frame)
-    ids = [box.get("id") for box in kept if isinstance(box, dict)]
-    last = max((id_ for id_ in ids if isinstance(id_, int)), default=0)
-    return kept + [box_document(number, box) for number, box in enumerate(found, last + 1)]
 
 
 def upload_done(request: Request, listed: TaskList, now: datetime) -> dict[str, Any]:
     """The changes of an AnnotationContentUpload that is done."""
     requested = {"request_type": request.kind, "request_annotation_version": request.version}
-    done = {"status": DONE, "progress": 100, "finishedAt": now, "errorMessage": None, **requested}
+    done = {"status": DONE, "progress": 100, "finishedAt": now, "errorMessage": {}, **requested}
     if request.kind == ONLY_BOXES:
         return done
     return {

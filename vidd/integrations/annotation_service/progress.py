@@ -98,7 +98,7 @@ class UploadMirror:
             for known in (self._jobs, self._parts, self._due):
                 known.pop(job.id, None)
         elif job.state is not State.HELD:
-            self._change(job.id, {"status": 0, "errorMessage": None, "progress": self._progress(job)})
+            self._change(job.id, {"status": 0, "errorMessage": {}, "progress": self._progress(job)})
 
     def _progress(self, job: Job) -> int:
         """Percent, from the steps and the file publishers; after a restart, parts count from their next event on."""

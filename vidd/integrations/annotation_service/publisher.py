@@ -12,8 +12,7 @@ import asyncio
 import json
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -24,9 +23,12 @@ from vidd.integrations.annotation_service.database import AnnotationDatabase, De
 from vidd.integrations.annotation_service.documents import (
     ONLY_BOXES,
     OURS,
+    FilePlace,
     Request,
+    as_number,
     frame_document,
     id_of,
+    own_values,
     task_document,
     upload_done,
 )
@@ -59,6 +61,11 @@ class Options(Base):
     manifest: str = Field("manifest", description="Role of the manifest.")
     task_list: str = Field("task_list", description="Role of the list of tasks.")
     annotations: str = Field("annotations", description="Role of the boxes, where a step found some.")
+    addresses: Literal["keys", "web"] = Field(
+        "keys",
+        description="What documents say of videos and images: their keys in the bucket, which the back end signs, or web"
+        " addresses. Files in no bucket have web addresses.",
+    )
 
     def labels_named(self) -> dict[tuple[str, ...], str]:
         """The named publisher, by the option that names it."""
@@ -147,7 +154,7 @@ class _Writing:
     async def allow(self, *, is_rework: bool) -> None:
         """Refused where the documents could not be written, or a rework would delete the work of people."""
         upload = await self.database.upload(str(self.request.upload))
-        own = (upload or {}).get(OURS) or {}
+        own = own_values(upload)
         if own.get("done") == self.request.job:
             return
         if upload is None or str(own.get("job") or "") > self.context.job.id:
@@ -167,7 +174,7 @@ class _Writing:
         """Whether the upload's tasks have the same frames as this job's."""
         existing = await self.database.tasks(str(self.request.upload))
         found = [
-            (task.get("taskName"), task.get("frameStart"), task.get("frameEnd"), task.get("frameCount"))
+            (task.get("taskName"), *(as_number(task.get(name)) for name in ("frameStart", "frameEnd", "frameCount")))
             for task in existing
         ]
         return found == [(task.name, task.first + 1, task.last + 1, task.frames) for task in self.listed.tasks]
@@ -176,7 +183,7 @@ class _Writing:
         """The receipt, where the documents are written. Deletes the frames of replaced tasks."""
         upload = await self.database.upload(str(self.request.upload))
         # The status may have changed since. Writing the frames again would delete what people have drawn in them.
-        if upload is None or (upload.get(OURS) or {}).get("done") != self.request.job:
+        if upload is None or own_values(upload).get("done") != self.request.job:
             return None
         await self.database.delete_frames([key(task) for task in self.context.publication.token.get("old", ())])
         return self._receipt()
@@ -200,16 +207,14 @@ class _Writing:
     def _report(self, done: int) -> None:
         self.context.progress(float(done), float(self.listed.frames), "frames", None)
 
-    def _frame(self, task: Any, row: UploadTask, frame: UploadFrame, address: str) -> dict[str, Any]:
-        image, thumbnail = (
-            None if path is None else f"{address}{quote(path)}" for path in (frame.image, frame.thumbnail)
-        )
+    def _frame(self, task: Any, row: UploadTask, frame: UploadFrame, place: FilePlace) -> dict[str, Any]:
+        image, thumbnail = place.find(frame.image), place.find(frame.thumbnail)
         document = frame_document(task, frame.sample, frame.boxes, image=image, thumbnail=thumbnail)
         return {"_id": key(id_of(self.request.job, row.task.number, frame.sample.index)), **document}
 
     async def _put_tasks(self) -> None:
         database, request = self.database, self.request
-        tasks = await self._put_frames(_address(self.options, self.context))
+        tasks = await self._put_frames(_place(self.options, self.context))
         new = {task["_id"] for task in tasks}
         old = [task_id for task_id in await database.task_ids(str(request.upload)) if task_id not in new]
         await self.context.sent({"old": [str(task_id) for task_id in old]})
@@ -221,7 +226,7 @@ class _Writing:
             raise
         await database.delete_frames(old)
 
-    async def _put_frames(self, address: str) -> list[dict[str, Any]]:
+    async def _put_frames(self, place: FilePlace) -> list[dict[str, Any]]:
         """Write the frames; returns the documents of their tasks."""
         request, now, reading = self.request, self.context.tools.clock.now(), asyncio.Lock()
         rows, tasks, done = self._read_tasks(), dict[int, dict[str, Any]](), 0
@@ -233,10 +238,9 @@ class _Writing:
             if row is None:
                 return  # the other reader met a fault
             task = key(id_of(request.job, row.task.number))
-            await self.database.put_frames([self._frame(task, row, frame, address) for frame in row.frames])
-            url = f"{address}{quote(row.task.video)}" if row.task.video else None
+            await self.database.put_frames([self._frame(task, row, frame, place) for frame in row.frames])
             samples = [frame.sample for frame in row.frames]
-            document = task_document(request, self.listed, row.task, samples, url=url, now=now)
+            document = task_document(request, self.listed, row.task, samples, place=place, now=now)
             tasks[row.task.number] = {"_id": task, **document}
             done += len(row.frames)
             self._report(done)
@@ -257,18 +261,18 @@ class _Writing:
                 " annotations (request type 1)."
             )
         await self.context.sent({})
-        async with aclosing(self._detected_frames(existing, _address(self.options, self.context))) as tasks:
+        async with aclosing(self._detected_frames(existing, _place(self.options, self.context))) as tasks:
             await database.put_boxes(str(request.upload), str(request.project), tasks, self._changes, request.version)
 
     async def _detected_frames(
-        self, existing: Mapping[str, Any], address: str
+        self, existing: Mapping[str, Any], place: FilePlace
     ) -> AsyncGenerator[tuple[Any, Sequence[DetectedFrame]], None]:
         done = 0
         async with aclosing(iterate_in_thread(self._read_tasks())) as rows:
             async for row in rows:
                 task = existing[row.task.name]
                 frames = [
-                    DetectedFrame(frame.sample.index, frame.boxes, self._frame(task, row, frame, address))
+                    DetectedFrame(frame.sample.index, frame.boxes, self._frame(task, row, frame, place))
                     for frame in row.frames
                 ]
                 yield task, frames
@@ -311,15 +315,16 @@ def _file(role: str, context: PublishContext) -> Path:
     return context.directory / artifact.path
 
 
-def _address(options: Options, context: PublishContext) -> str:
-    """The address that the paths of the tree are appended to, from the receipt of the publisher that sent it."""
+def _place(options: Options, context: PublishContext) -> FilePlace:
+    """Where the files of the tree are, from the receipt of the publisher that sent it."""
     receipts = context.receipts
     if options.files:
         receipts = {name: receipt for name, receipt in receipts.items() if name == options.files}
     for receipt in receipts.values():
         for artifact in (*receipt.facts.get("trees", ()), *receipt.facts.get("files", ())):
             if artifact.get("role") == options.tree and (url := artifact.get("url") or receipt.url):
-                return f"{url.rstrip('/')}/"
+                prefix = artifact.get("prefix") if options.addresses == "keys" else None
+                return FilePlace(prefix, f"{url.rstrip('/')}/")
     names = ", ".join(context.receipts) or "none"
     raise Refused(
         f"No publisher has sent the tasks (the job has {names}): publish the tree {options.tree!r} first.",

@@ -23,7 +23,8 @@ class TaskDocument:
 class FrameDocument:
     """A frame: the keys of its stored `image` and `thumbnail`, its `marks`, and its `entry` of this version.
 
-    `has_versions` is False where the document has no list of versions yet.
+    `has_versions` is False where the document has no list of versions yet. `renamed` has the keys, by field, of what the
+    document names in another way than the settings want.
     """
 
     id: str
@@ -33,11 +34,12 @@ class FrameDocument:
     marks: Sequence[Mark]
     entry: Mapping[str, Any] | None
     has_versions: bool
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameChange:
-    """What vidd writes into a frame: its `entry` of the version, and `urls` that it lacked."""
+    """What vidd writes into a frame: its `entry` of the version, and the keys of `urls` that it lacked."""
 
     id: str
     entry: Mapping[str, Any]

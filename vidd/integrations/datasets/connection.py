@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from vidd.errors import FaultCode, Refused
 from vidd.integrations.aws import account as aws_account
 from vidd.integrations.aws import errors as aws_errors
-from vidd.integrations.aws.s3_uri import key_of
+from vidd.integrations.aws.s3_uri import key_of, web_address
 from vidd.integrations.datasets.documents import Documents
 from vidd.integrations.mongodb import account as mongodb_account
 from vidd.settings.types import Options
@@ -29,6 +29,11 @@ class Location(Options):
     database: str = Field(description="The MongoDB account with the documents.")
     account: str = Field(description="The S3 account with the frames' images, and for the data sets.")
     bucket: str | None = Field(None, min_length=1, description="The bucket; without it, the account's.")
+    addresses: Literal["keys", "web"] = Field(
+        "keys",
+        description="What frames say of their images and thumbnails: keys of the bucket, which the back end signs, or web"
+        " addresses.",
+    )
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,9 @@ async def connect(options: Location, tools: Tools) -> AsyncIterator[Connection]:
             code=FaultCode.BAD_SETTINGS,
         )
     async with mongodb_account.database(account, options.database) as db, aws_account.client(store, "s3") as s3:
-        yield Connection(Documents(db, options.database, partial(key_of, store, bucket)), s3, bucket, tools.clock.sleep)
+        name_of = partial(web_address, store, bucket) if options.addresses == "web" else str
+        documents = Documents(db, options.database, partial(key_of, store, bucket), name_of)
+        yield Connection(documents, s3, bucket, tools.clock.sleep)
 
 
 async def check_connection(options: Location, tools: Tools) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -26,11 +27,13 @@ _FIELDS = ("frameId", "boxes", "imageUrl", "thumbnailUrl", "datasetVersions")
 class Documents:
     """The documents of one database. Every call may raise RetryLater, and may be repeated.
 
-    `key_of` gives the key of the object that an address names.
+    `key_of` gives the key of the object that an address names, `name_of` what documents are to say of a key.
     """
 
-    def __init__(self, db: Database, name: str, key_of: Callable[[str], str] = str) -> None:
-        self._db, self._name, self._key_of = db, name, key_of
+    def __init__(
+        self, db: Database, name: str, key_of: Callable[[str], str] = str, name_of: Callable[[str], str] = str
+    ) -> None:
+        self._db, self._name, self._key_of, self._name_of = db, name, key_of, name_of
         self._versions = db["AnnotationDatasetVersion"]
         self._tasks, self._frames = db[TASKS], db[FRAMES]
 
@@ -118,6 +121,11 @@ class Documents:
     def _key(self, address: Any) -> str | None:
         return self._key_of(address) or None if isinstance(address, str) else None
 
+    def _renamed(self, document: Document) -> dict[str, str]:
+        """The keys of what a frame's document does not name as the settings want, by field."""
+        keys = {name: self._key(document.get(name)) for name in ("imageUrl", "thumbnailUrl")}
+        return {name: key for name, key in keys.items() if key is not None and document.get(name) != self._name_of(key)}
+
     def _frame(self, document: Document, version_id: str, before: int) -> FrameDocument:
         number = _whole_number(document.get("frameId"))
         if number is None or number < 1:
@@ -146,6 +154,7 @@ class Documents:
             marks,
             own_entries[0] if own_entries else None,
             isinstance(entries, list),
+            self._renamed(document),
         )
 
     async def mark_pending(self, version: Version, *, changing: Iterable[str] | None = None) -> None:
@@ -177,7 +186,9 @@ class Documents:
         """Write the entries of the version into its frames."""
         batch: list[UpdateOne] = []
         for change in changes:
-            batch += _changes(FrameChange(*change), any_id(version_id))
+            found = FrameChange(*change)
+            named = {name: self._name_of(key) for name, key in found.urls.items()}
+            batch += _changes(replace(found, urls=named), any_id(version_id))
             if len(batch) >= _BATCH:
                 await self._write(batch)
                 batch = []
@@ -200,7 +211,8 @@ class Documents:
         member = {"datasetVersions.versionId": any_id(version_id)}
         with map_errors("taking a task out of a data set", self._name):
             await self._frames.update_many({"taskId": any_id(task_id), **member}, left)
-            named = {"taskId": any_id(task_id), "thumbnailUrl": {"$in": list(dropped)}}
+            names = [*dropped, *map(self._name_of, dropped)]
+            named = {"taskId": any_id(task_id), "thumbnailUrl": {"$in": names}}
             await self._frames.update_many(named, {"$unset": {"thumbnailUrl": ""}})
             await self._tasks.update_one({"_id": any_id(task_id), **member}, left)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from vidd.integrations.annotation_service.documents import as_number
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -96,6 +98,7 @@ def parse_mark(document: Mapping[str, Any]) -> Mark | None:
         return None
     if found.get("type", "rectangle") != "rectangle" or not isinstance(found.get("label"), str):
         return None
-    attributes = found.get("attributeValues") or document.get("attributeValues") or {}
+    # Those of a detector's box itself are no attributes of its label.
+    attributes = found["attributeValues"] if "attributeValues" in found else document.get("attributeValues")
     x, y, w, h = numbers
-    return Mark(x, y, w, h, found["label"], dict(attributes), found.get("autoLable_confidance"))
+    return Mark(x, y, w, h, found["label"], dict(attributes or {}), as_number(found.get("autoLable_confidance")))

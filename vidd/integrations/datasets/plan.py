@@ -299,11 +299,11 @@ class TaskPlan:
             "augmentationImages": augmented or None,
             "datasetType": frame.part,
         }
-        urls = {}
+        urls = dict(frame.document.renamed)
         if frame.source is None:
             urls = {"imageUrl": frame.keys.image, "thumbnailUrl": frame.keys.thumbnail}
         elif frame.document.thumbnail is None:
-            urls = {"thumbnailUrl": frame.keys.thumbnail}
+            urls["thumbnailUrl"] = frame.keys.thumbnail
         return FrameChange(frame.document.id, entry, urls, frame.document.has_versions)
 
     def row(self, frame: PlannedFrame) -> dict[str, Any]:
