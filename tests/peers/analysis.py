@@ -3,7 +3,7 @@
 It is run under the names of that program's four scripts and takes their flags. It reads the video with PyAV, finds the
 scenes by the difference of the pictures' corners, and a person where it is bright; what is dim beside it is his shadow.
 `ANALYSIS_FAULT` makes it misbehave: `crash`, `hang`, `deaf`, `runaway`, `garbage`, `truncated`, `nothing`, `killed`,
-`memory`, `full`, `temporary`; `ANALYSIS_FAULT_IN` says in which of the four.
+`memory`, `full`, `temporary`, `greedy`; `ANALYSIS_FAULT_IN` says in which of the four.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def process(words: argparse.Namespace) -> None:
             if abs(frames[at]["corner"] - frames[at - 1]["corner"]) > 15 and at - starts[-1] >= 10:
                 starts.append(at)
         bounds = list(zip(starts, [*starts[1:], len(frames)], strict=True))
-        for number, (start, end) in enumerate(bounds, 1):
+        # A video without a cut is scene 0, which the names of bodies make -1.
+        for number, (start, end) in enumerate(bounds, len(bounds) > 1):
             folder = directory / f"scene_{number:03}"
             folder.mkdir(parents=True)
             (folder / "found.pkl").write_bytes(pickle.dumps(frames[start:end]))
@@ -99,7 +100,9 @@ def floor(words: argparse.Namespace) -> None:
     for number, folder in enumerate(scene_folders(directory)):
         frames = pickle.loads((folder / words.input_pkl).read_bytes())
         posed = [[in_space(person) for person in frame] for frame in frames]
-        (folder / "corrected_3d_poses.pkl").write_bytes(pickle.dumps(posed))
+        (folder / "corrected_3d_poses").mkdir(exist_ok=True)
+        for at, frame in enumerate(posed):
+            (folder / "corrected_3d_poses" / f"{at:06}.pkl").write_bytes(pickle.dumps(frame))
         points = [person for frame in posed for person in frame]
         area = dict.fromkeys(("min_x", "max_x", "min_y", "max_y", "min_z", "max_z"), 0.0)
         if points:
@@ -112,13 +115,26 @@ def floor(words: argparse.Namespace) -> None:
     put(directory / "area_scene_minmax.json", areas)
 
 
+def use_up(directory: Path) -> list:
+    """The poses of all frames; their files are gone after it. With the fault `greedy` it hangs half way through, once."""
+    found, mark = [], directory.parents[1] / "greedy"
+    for path in sorted(directory.iterdir()):
+        found.append(pickle.loads(path.read_bytes()))
+        path.unlink()
+        if os.environ.get("ANALYSIS_FAULT") == "greedy" and len(found) > 5 and not mark.exists():
+            mark.touch()
+            signal.pause()
+    directory.rmdir()
+    return found
+
+
 def arrange(words: argparse.Namespace) -> None:
     base = Path(words.directory)
     out, start = base / "annotationdata", 0
     areas = json.loads((base / "area_scene_minmax.json").read_text())
     for number, folder in enumerate(scene_folders(base)):
         flat = pickle.loads((folder / FINAL).read_bytes())
-        deep = pickle.loads((folder / "corrected_3d_poses.pkl").read_bytes())
+        deep = use_up(folder / "corrected_3d_poses")
         name, head = (
             f"scene_{number:03}",
             {"scene_no": number, "start_frame": start, "end_frame": start + len(flat) - 1},
@@ -141,8 +157,9 @@ def arrange(words: argparse.Namespace) -> None:
             three.append({"frame_no": start + at, "no_person": len(poses3d), "poses": poses3d})
         put(out / "2d_poses" / f"{name}_poses.json", {**head, "frames": two})
         put(out / "3d_poses" / f"{name}_poses3d.json", {**head, "frames": three})
-        put(out / "scenepkl" / name / "area.json", areas[number])
-        shutil.copy(folder / FINAL, out / "scenepkl" / name / FINAL)
+        body = f"scene_{int(folder.name[6:]) - 1:03}"
+        put(out / "scenepkl" / body / "area.json", areas[number])
+        shutil.copy(folder / FINAL, out / "scenepkl" / body / FINAL)
         start += len(flat)
     if words.bare:
         return
@@ -171,7 +188,7 @@ def arrange(words: argparse.Namespace) -> None:
 
 def mesh(words: argparse.Namespace) -> None:
     scenes, start = Path(words.input_dir), 0
-    for folder in scene_folders(scenes):
+    for folder in sorted(scene_folders(scenes), key=lambda folder: int(folder.name[6:])):
         frames = pickle.loads((folder / words.input_pkl).read_bytes())
         for at, frame in enumerate(frames):
             for person, found in enumerate(frame):

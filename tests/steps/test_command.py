@@ -301,6 +301,46 @@ async def test_what_an_earlier_attempt_left_does_not_pass_for_the_output_of_this
     assert (made[0].directory / "out/kept").exists()
 
 
+async def test_named_files_of_an_earlier_run_are_removed_before_the_program_runs_and_others_stay(tmp_path, walk):
+    made = context(tmp_path, walk)
+    for rework in ({}, {"edition": 2, "of": 1}):
+        for name in ("out/scene_001/poses/7.pkl", "out/scene_001/video.mp4", "out/poses.txt", "body/scene_000/2_7.glb"):
+            (made[0].directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (made[0].directory / name).write_text("old")
+        (made[0].directory / "out/scene_001/poses/link").symlink_to("/etc/passwd")
+        made[0].job.facts["rework"] = rework
+        clear = ({"path": "out", "files": "scene_*/poses/*"}, {"path": "body"}, {"path": "not/there"})
+        outcome = await run(shell("find out body -type f -o -type l | sort", clear=clear, rework="over"), made)
+        assert outcome.facts["analyse"]["tail"] == ["out/poses.txt", "out/scene_001/video.mp4"]
+    assert Path("/etc/passwd").exists()
+
+
+async def test_an_output_of_which_there_may_be_none_is_removed_first_and_may_be_missing(tmp_path, walk):
+    made = context(tmp_path, walk)
+    (made[0].directory / "body").mkdir()
+    (made[0].directory / "body/2_7.glb").write_text("of an earlier run")
+    outcome = await run(shell("ls", outputs=({"path": "body", "role": "body", "count": 0},)), made)
+    assert (outcome.artifacts, outcome.facts["analyse"]["outputs"]) == ((), {"body": {"files": 0, "bytes": 0}})
+    with pytest.raises(Refused, match="'body' is a link"):
+        await run(shell("ln -s /etc body", outputs=({"path": "body", "count": 0},)), made)
+
+
+async def test_a_program_needs_the_files_that_its_settings_name_with_their_sizes(tmp_path, walk):
+    made, _ = context(tmp_path, walk)
+    options = shell(":", needs=({"path": "out/{{ name }}", "files": "*/poses/*"}, {"path": "areas.json"}))
+    poses, areas = "out/cm8ek9jj2003oqe0cfeqcou7s/*/poses/*", "areas.json"
+    assert {name: tree.files for name, tree in command.find_needed(options, made).items()} == {poses: 0, areas: 0}
+    place = made.directory / "out/cm8ek9jj2003oqe0cfeqcou7s/scene_001/poses"
+    place.mkdir(parents=True)
+    for number in range(3):
+        (place / f"{number}.pkl").write_bytes(b"x")
+    (made.directory / "areas.json").write_text("[]")
+    whole = command.find_needed(options, made)
+    assert {name: tree.files for name, tree in whole.items()} == {poses: 3, areas: 1}
+    (place / "1.pkl").write_bytes(b"xy")
+    assert command.find_needed(options, made)[poses] != whole[poses]
+
+
 async def test_a_rework_may_go_over_what_the_last_run_left(tmp_path, walk):
     outputs = ({"path": "out", "role": "out"},)
     for rework, lines in (("anew", ["1"]), ("over", ["2"])):

@@ -115,10 +115,14 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a step produced: files, and facts (JSON) for later steps, templates and pages."""
+    """What a step produced: files, and facts (JSON) for later steps, templates and pages.
+
+    left: by the name of a later step, the digest of the files that it needs, where this step made or changed them.
+    """
 
     artifacts: tuple[Artifact, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
             }
             for artifact in outcome.artifacts
         ],
+        **({"left": dict(outcome.left)} if outcome.left else {}),
     }
 
 
@@ -44,6 +45,7 @@ def outcome_from_json(data: Mapping[str, Any]) -> Outcome:
     return Outcome(
         facts=data["facts"],
         artifacts=tuple(_artifact_from_json(artifact) for artifact in data["artifacts"]),
+        left=data.get("left", {}),
     )
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         ChoosesPool,
         Gates,
         Mirrors,
+        NeedsFiles,
         Publisher,
         QueueModule,
         Replaces,
@@ -148,6 +149,7 @@ if TYPE_CHECKING:
     AUDITS: tuple[Audits, ...] = (cms_source, folder_source)
     CHOOSES_POOL: tuple[ChoosesPool, ...] = (annotate_step, command_step)
     REVALIDATES_OUTCOME: tuple[RevalidatesOutcome, ...] = (command_step, data_set_step, fetch_step, trim_step)
+    NEEDS_FILES: tuple[NeedsFiles, ...] = (command_step,)
     AMENDS: tuple[Amends, ...] = (facebook_publisher, youtube_publisher)
     REPLACES: tuple[Replaces, ...] = (
         folder_publisher,

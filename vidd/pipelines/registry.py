@@ -129,7 +129,7 @@ STEPS: Mapping[str, StepEntry] = {
         summary="Makes one directory of the results of an analysis of people: poses, boxes and bodies by scene, with "
         "the combined files and indexes that are missing. vidd checks every file by its schema and refuses a "
         "broken one by name.",
-        facts=frozenset({"bodies", "frames", "made", "people", "scenes"}),
+        facts=frozenset({"bodies", "frames", "made", "people", "renamed", "scenes"}),
     ),
     "scenes": StepEntry(
         module="vidd.steps.scenes",

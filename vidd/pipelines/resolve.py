@@ -20,6 +20,7 @@ from vidd.ports.kinds import (
     ChoosesPool,
     Gates,
     Mirrors,
+    NeedsFiles,
     Publisher,
     Replaces,
     ResumesAfterPerson,
@@ -180,6 +181,7 @@ def _step(row: Mapping[str, Any]) -> PlannedStep:
         takes_own_slot=entry.takes_own_slot,
         always_rerun=entry.always_rerun,
         is_still_valid=partial(module.is_still_valid, options) if isinstance(module, RevalidatesOutcome) else None,
+        find_needed=partial(module.find_needed, options) if isinstance(module, NeedsFiles) else None,
     )
 
 

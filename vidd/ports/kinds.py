@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from vidd.model.media import Outcome
+from vidd.model.media import Outcome, Tree
 from vidd.model.publication import Receipt
 from vidd.model.talk import TalkStatus
 from vidd.ports.contexts import Listed, PublishContext, SourceContext, StepContext
@@ -202,6 +202,18 @@ class RevalidatesOutcome(Protocol):
 
 
 @runtime_checkable
+class NeedsFiles(Protocol):
+    """A step that needs files which earlier steps left in the job's directory, and may use them up."""
+
+    def find_needed(self, options: Any, context: StepContext, /) -> Mapping[str, Tree]:
+        """What is there of the files that it needs, by their names in sentences; of 0 files where nothing is. Blocks.
+
+        vidd calls this before the step runs, and around the steps before it. Where the files are not as a step left them,
+        vidd runs that step again. Raises Refused if the facts to name the files are not there yet.
+        """
+
+
+@runtime_checkable
 class Amends(Protocol):
     """A publisher that can change the text of what is published."""
 
@@ -255,6 +267,7 @@ OPTIONAL: tuple[type, ...] = (
     Audits,
     ChoosesPool,
     RevalidatesOutcome,
+    NeedsFiles,
     Amends,
     Replaces,
     Retracts,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vidd.model.media import Outcome
+from vidd.model.media import Outcome, Tree
 from vidd.model.publication import Receipt
 from vidd.model.talk import TalkStatus
 from vidd.ports.contexts import PublishContext, SourceContext, StepContext
@@ -14,6 +14,7 @@ from vidd.ports.tools import Tools
 
 RunStep = Callable[[StepContext], Awaitable[Outcome]]
 IsStillValid = Callable[[StepContext, Outcome], bool]
+FindNeeded = Callable[[StepContext], Mapping[str, Tree]]
 Publish = Callable[[PublishContext], Awaitable[Receipt]]
 Reconcile = Callable[[PublishContext], Awaitable[Receipt | None]]
 Amend = Callable[[PublishContext], Awaitable[Receipt]]
@@ -32,6 +33,7 @@ class PlannedStep:
     pool: the pool of which the step holds a slot; None needs no slot.
     fingerprint: changes with the step's options, so that a changed step runs again.
     is_still_valid: whether a recorded outcome still serves; None means that it always does.
+    find_needed: what is there of the files that it needs; None if it needs none.
     """
 
     name: str
@@ -42,6 +44,7 @@ class PlannedStep:
     takes_own_slot: bool = False
     always_rerun: bool = False
     is_still_valid: IsStillValid | None = None
+    find_needed: FindNeeded | None = None
 
 
 def resend_from_start(_token: Mapping[str, Any]) -> Mapping[str, Any]:

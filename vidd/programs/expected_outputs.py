@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,7 +54,7 @@ class Output(Options):
         "",
         description="Pattern of the files of a directory that are checked, such as *.json or body/*/*.glb; default: all.",
     )
-    count: int = Field(1, ge=0, description="The smallest number of files.")
+    count: int = Field(1, ge=0, description="The smallest number of files; with 0 it may be missing.")
     parses: bool = Field(False, alias="json", description="The files must be JSON.")
     shape: Annotated[str, AfterValidator(_known_shape)] = Field(
         "", alias="schema", description="The files must be JSON of this shape, such as scene_poses."
@@ -87,7 +88,7 @@ class ExpectedOutputs:
                     self._directory, [f"{relative}/{name}" if name else relative for name, _ in found], output.shape
                 )
             record[relative] = {"files": len(found), "bytes": sum(size for _, size in found)}
-            if output.role:
+            if output.role and path.exists():
                 artifacts.append(await in_thread(self._as_artifact, output, relative))
         return tuple(artifacts), record
 
@@ -124,6 +125,8 @@ def within(directory: Path, text: str) -> Path:
 
 def _find_files(path: Path, output: Output, relative: str) -> list[tuple[str, int]]:
     """The files of an output, as (path below `path`, bytes); "" stands for `path` itself."""
+    if not (output.count or os.path.lexists(path)):
+        return []
     if path.is_symlink() or not path.exists():
         what = "is a link, and links are not followed" if path.is_symlink() else "was not made"
         raise Refused(

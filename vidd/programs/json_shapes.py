@@ -13,6 +13,8 @@ from typing_extensions import TypedDict
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
+Scene = Annotated[int, Field(ge=-1)]
+"""The number of a scene; some programs call the first one -1, and the step `results` numbers them from 0."""
 Identity = int | str | None
 Score = Number | list[Number] | None
 
@@ -99,8 +101,9 @@ def _check_scene(scene: Any) -> Any:
 
 
 def _check_scenes(scenes: list[Any]) -> list[Any]:
+    below = bool(scenes) and scenes[0]["scene_no"] == -1
     for index, scene in enumerate(scenes):
-        if scene["scene_no"] != index:
+        if scene["scene_no"] != index - below:
             raise ValueError(f"[{index}] has the scene number {scene['scene_no']}")
         if scene["start_frame"] != (scenes[index - 1]["end_frame"] + 1 if index else 0):
             raise ValueError(
@@ -116,7 +119,7 @@ def _frame(person: Any, name: str) -> Any:
 
 def _scene(person: Any, name: str) -> Any:
     frame = _frame(person, f"{name}Frame")
-    fields = {"scene_no": Count, "start_frame": Count, "end_frame": Count, "frames": list[frame]}  # type: ignore[valid-type]
+    fields = {"scene_no": Scene, "start_frame": Count, "end_frame": Count, "frames": list[frame]}  # type: ignore[valid-type]
     return Annotated[TypedDict(name, fields), AfterValidator(_check_scene)]  # type: ignore[operator]
 
 
@@ -127,7 +130,7 @@ def _together(scene: Any, name: str) -> Any:
 class Entry(TypedDict):
     """A scene in an index: `path` is that of its file, from the parent of the directory of results."""
 
-    scene_no: Count
+    scene_no: Scene
     start_frame: Count
     end_frame: Count
     path: Annotated[str, Field(min_length=1)]

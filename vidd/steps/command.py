@@ -14,10 +14,12 @@ from pydantic import Field
 from vidd.aio.shield import in_thread
 from vidd.errors import Refused
 from vidd.files.clone import clone
+from vidd.files.tree import describe_tree
 from vidd.media.probe.client import probe
-from vidd.model.media import Media, Outcome
+from vidd.model.media import Media, Outcome, Tree
 from vidd.model.rework import base_edition
 from vidd.programs.expected_outputs import ExpectedOutputs, Output, Template, within
+from vidd.programs.job_files import JobFiles, find_files, remove_files
 from vidd.programs.options import ProgramOptions, call_of, check_program
 from vidd.programs.program import call
 from vidd.settings.templates import fields_of, render
@@ -43,6 +45,14 @@ class Options(ProgramOptions):
         {}, description="Paths below the job's directory, by role, at which files are linked during the run."
     )
     make: tuple[Template, ...] = Field((), description="Directories below the job's that are created first.")
+    needs: tuple[JobFiles, ...] = Field(
+        (),
+        description="Files that earlier steps left and that it needs; where some are gone, as after a program that uses up its"
+        " files was killed, vidd runs the step that left them again.",
+    )
+    clear: tuple[JobFiles, ...] = Field(
+        (), description="Files of an earlier run to remove before it runs, besides the outputs."
+    )
     slot: Literal["commands", "gpus", "encodes"] = Field(
         "commands", description="The limit of [limits] of which a run holds a slot."
     )
@@ -72,6 +82,12 @@ def is_still_valid(options: Options, context: StepContext, outcome: Outcome) -> 
         return False
 
 
+def find_needed(options: Options, context: StepContext) -> dict[str, Tree]:
+    """What is there of the files that it needs, by their names in sentences; of 0 files where nothing is. Blocks."""
+    found = find_files(options.needs, context.directory, _fields(options, context)) if options.needs else {}
+    return {name: describe_tree(files) for name, files in found.items()}
+
+
 async def run(options: Options, context: StepContext) -> Outcome:
     """Run the program once. The fact named like the step has its exit, first and last lines, log, and outputs."""
     role = _role(options, context)
@@ -83,6 +99,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     expected = ExpectedOutputs(options.outputs, context.directory, fields)
     if not (options.rework == "over" and base_edition(context.job) is not None):
         await expected.clear()
+    await in_thread(remove_files, options.clear, context.directory, fields)
     for text in options.make:
         within(context.directory, render(text, fields)).mkdir(parents=True, exist_ok=True)
     links = {role: within(context.directory, render(text, fields)) for role, text in options.place.items()}

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders.scenes import context, people
+from builders.scenes import SCENES, context, people
 from peers.analysis import install
 from pydantic import ValidationError
 
@@ -24,9 +24,9 @@ NAME = "cm8ek9jj2003oqe0cfeqcou7s"
 FINAL = "nlf-final-filtered-floorc.pkl"
 
 
-def analysed(place: Path, *more: str) -> Path:
-    """What the four programs leave of a video with three scenes."""
-    video, tools, out = people(place / "walk.mp4"), install(place / "tools"), place / "results"
+def analysed(place: Path, *more: str, scenes=SCENES) -> Path:
+    """What the four programs leave of a video with three scenes, or of others."""
+    video, tools, out = people(place / "walk.mp4", scenes), install(place / "tools"), place / "results"
     for words in (
         ("premiereFullVideoProcessing.py", "--video", video, "--directory", out),
         ("generatel3DfromPkl.py", "--input_dir", out, "--use_floor", "--input_pkl", FINAL),
@@ -45,6 +45,11 @@ def whole(tmp_path_factory):
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory):
     return analysed(tmp_path_factory.mktemp("bare"), "--bare")
+
+
+@pytest.fixture(scope="session")
+def uncut(tmp_path_factory):
+    return analysed(tmp_path_factory.mktemp("uncut"), scenes=((0.8, 20, True),))
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ async def test_the_tree_has_the_layout_that_the_cms_expects_and_nothing_else(mad
     }  # fmt: skip
     assert {"body/scene_000/0_0.glb", "body/scene_002/0_74.glb"} <= names
     assert (tree.role, tree.tree.files) == ("annotations", 20 + 75)
-    assert outcome.facts == {"scenes": 3, "frames": 75, "people": 1, "bodies": 75, "made": []}
+    assert outcome.facts == {"scenes": 3, "frames": 75, "people": 1, "bodies": 75, "made": [], "renamed": []}
     assert annotations(made, "scenepkl").is_dir()
 
 
@@ -119,6 +124,73 @@ async def test_what_is_missing_and_follows_from_what_is_there_is_made_as_the_pro
     # What the analysis left is as it was: a rework goes on with it.
     assert {path.name for path in annotations(made).iterdir()} == {"2d_poses", "3d_poses", "scenepkl"}
     assert not (annotations(made) / "2d_poses/index.json").exists()
+
+
+async def test_the_bodies_of_a_video_without_a_cut_are_those_of_scene_0_although_the_program_says_minus_1(
+    tmp_path, uncut
+):
+    made = left(tmp_path, uncut)
+    assert [path.name for path in (annotations(made).parent / "body").iterdir()] == ["scene_-01"]
+    outcome = await analysis_results_step.run(options(), made)
+    (tree,) = outcome.artifacts
+    names = {leaf.path for leaf in list_files(made.directory / tree.path)}
+    assert {name for name in names if name.startswith("body/")} == {f"body/scene_000/0_{n}.glb" for n in range(20)}
+    assert not [name for name in names if "-" in name]
+    assert outcome.facts["renamed"] == ["body/scene_-01"]
+    # What the analysis left is as it was: a rework goes on with it.
+    assert [path.name for path in (annotations(made).parent / "body").iterdir()] == ["scene_-01"]
+
+
+def below_0(root: Path) -> None:
+    """Call the scenes -1, 0 and 1 in every name and every file, as the programs call those of bodies."""
+    for path in sorted(root.glob("*/*scene_*")):
+        number = int(path.name[6:9]) - 1
+        path.rename(path.with_name(f"scene_{number:03}{path.name[9:]}"))
+    for path in root.glob("*/*.json"):
+        text = re.sub(r'"scene_no": (\d+)', lambda found: f'"scene_no": {int(found[1]) - 1}', path.read_text())
+        path.write_text(re.sub(r"scene_(\d+)", lambda found: f"scene_{int(found[1]) - 1:03}", text))
+
+
+@pytest.mark.parametrize("which", ["uncut", "whole"])
+async def test_scenes_counted_from_minus_1_are_counted_from_0_in_names_files_and_indexes(tmp_path, request, which):
+    source = request.getfixturevalue(which)
+    made = left(tmp_path, source)
+    below_0(annotations(made))
+    before = files(annotations(made))
+    outcome = await analysis_results_step.run(options(needs=()), made)
+    expected = {
+        name: data for name, data in files(source / "annotationdata").items() if not name.startswith("scenepkl")
+    }
+    found = files(made.directory / outcome.artifacts[0].path)
+    assert found == expected
+    assert "2d_poses/index.json" in outcome.facts["renamed"]
+    assert files(annotations(made)) == before
+
+
+async def test_bodies_from_minus_1_on_belong_to_the_scenes_whose_frames_they_have(made):
+    bodies = annotations(made).parent / "body"
+    for number in range(3):
+        (bodies / f"scene_{number:03}").rename(bodies / f"scene_{number - 1:03}")
+    outcome = await analysis_results_step.run(options(), made)
+    root = made.directory / outcome.artifacts[0].path / "body"
+    assert sorted(path.name for path in root.iterdir()) == ["scene_000", "scene_001", "scene_002"]
+    assert (root / "scene_000/0_0.glb").exists()
+    assert (root / "scene_002/0_74.glb").exists()
+
+
+async def test_bodies_of_scenes_minus_1_and_0_that_cannot_both_be_of_this_run_are_refused(tmp_path, made, uncut):
+    alone = left(tmp_path / "alone", uncut)
+    bodies = annotations(alone).parent / "body"
+    shutil.copytree(bodies / "scene_-01", bodies / "scene_000")
+    with pytest.raises(
+        Refused, match=r"'body/scene_-01' .*: beside it is scene_000, and the video has 1 scenes: .*remove it"
+    ):
+        await analysis_results_step.run(options(), alone)
+    bodies = annotations(made).parent / "body"
+    shutil.rmtree(bodies / "scene_002")
+    shutil.copytree(bodies / "scene_000", bodies / "scene_-01")
+    with pytest.raises(Refused, match=r"'body/scene_-01' .*frame \d+ is not in scene 1 \(frames 30 to 49\)"):
+        await analysis_results_step.run(options(), made)
 
 
 async def test_scenes_without_people_take_no_space(made):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidd.files.tree import list_files
+from vidd.integrations.analysis_results.scene_numbers import begins_below_0, number_of, rename_from_0, renumber_from_0
 from vidd.processes.worker import serve
 from vidd.programs.json_shapes import ShapeError, read
 
@@ -55,7 +56,7 @@ KINDS = (
     Kind("3d_BoundingBoxes", "scene_{}_3d.json", "boxes3d", "BBs.json", "index3d", "3d_poses"),
 )
 BODIES = "body"
-_BODY = re.compile(r"scene_\d{3,}/[^/]+_\d+\.(glb|obj)")
+_BODY = re.compile(r"scene_(?P<scene>\d{3,})/[^/]+_(?P<frame>\d+)\.(glb|obj)")
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Results:
     def __init__(self, root: Path, prefix: str) -> None:
         self.root, self.prefix = root, prefix.rstrip("/")
         self.made: list[str] = []
+        self.renamed: list[str] = []
         self.people = 0
         # Of each scene: its first and last frame, and the space that its people occupy.
         self.scenes: list[tuple[int, int]] = []
@@ -83,6 +85,7 @@ class Results:
         Returns the facts of the step. InvalidFile names the first broken file.
         """
         kinds = {kind.name: kind for kind in KINDS}
+        self._number_from_0()
         for kind in KINDS:
             if kind.poses is not None:
                 self._make_boxes(kind, kinds[kind.poses])
@@ -98,7 +101,20 @@ class Results:
             "people": self.people,
             "bodies": bodies,
             "made": self.made,
+            "renamed": self.renamed,
         }
+
+    def _number_from_0(self) -> None:
+        """Rename scenes, and number them in files, where a directory begins with `scene_-01` or a file with -1."""
+        for directory in [self.root / kind.name for kind in KINDS]:
+            if not directory.is_dir():
+                continue
+            if begins_below_0(directory):
+                self.renamed += [f"{directory.name}/{old}" for old in rename_from_0(directory)]
+            scenes = sorted(directory.glob("scene_*.json"))
+            others = [path for path in sorted(directory.glob("*.json")) if path not in scenes]
+            for together in (scenes, *([path] for path in others)):
+                self.renamed += [self._relative(path) for path in renumber_from_0(together)]
 
     def _scene_files(self, kind: Kind) -> list[Path]:
         try:
@@ -203,17 +219,41 @@ class Results:
         root = self.root / BODIES
         if not root.is_dir():
             return 0
+        renamed = self._number_bodies_from_0(root)
         count = 0
         for leaf in list_files(root):
             path = f"{BODIES}/{leaf.path}"
-            if not _BODY.fullmatch(leaf.path):
+            found = _BODY.fullmatch(leaf.path)
+            if found is None:
                 raise InvalidFile(path, "bodies are called scene_000/PERSON_FRAME.glb")
-            if int(leaf.path[6 : leaf.path.index("/")]) >= len(self.scenes):
+            scene, frame = int(found["scene"]), int(found["frame"])
+            if scene >= len(self.scenes):
                 raise InvalidFile(path, f"there are only {len(self.scenes)} scenes")
+            first, last = self.scenes[scene]
+            if renamed and not first <= frame <= last:
+                raise InvalidFile(
+                    f"{BODIES}/scene_-01",
+                    f"scenes from -1 on would be those from 0 on, but frame {frame} is not in scene {scene}"
+                    f" (frames {first} to {last})",
+                )
             if leaf.path.endswith(".glb") and (why := _glb_fault(root / leaf.path, leaf.size)):
                 raise InvalidFile(path, why)
             count += 1
         return count
+
+    def _number_bodies_from_0(self, root: Path) -> bool:
+        """Rename the scenes of bodies where they begin with `scene_-01`; returns whether they did."""
+        if not begins_below_0(root):
+            return False
+        highest = max(number for path in root.iterdir() if (number := number_of(path.name)) is not None)
+        if highest + 1 >= len(self.scenes):
+            raise InvalidFile(
+                f"{BODIES}/scene_-01",
+                f"beside it is scene_{highest:03}, and the video has {len(self.scenes)} scenes: one of them is left from"
+                " an earlier run, so remove it",
+            )
+        self.renamed += [f"{BODIES}/{old}" for old in rename_from_0(root)]
+        return True
 
 
 def _glb_fault(path: Path, size: int) -> str | None:

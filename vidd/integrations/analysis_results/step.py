@@ -62,7 +62,7 @@ async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
-    """Hand on the tree; the facts `scenes`, `frames`, `people`, `bodies`, and which files were `made`.
+    """Hand on the tree; the facts `scenes`, `frames`, `people`, `bodies`, which files were `made`, and which were `renamed`.
 
     Refused with the name of the first broken file, and where in it.
     """
