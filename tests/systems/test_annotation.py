@@ -224,6 +224,22 @@ def test_the_call_makes_tasks_that_appear_all_at_once_while_progress_moves(place
     assert {tasks for status, _, tasks in seen if status == 1} == {4}
 
 
+def test_thirty_frames_a_second_of_29_97_are_every_frame_and_the_tasks_say_29_97(place, service):
+    clips.recording(service.root / "cam.mp4", rate="30000/1001", seconds=2)
+    upload = service.upload()
+    with running(place) as daemon:
+        assert curl(daemon, service.fields(upload, frame_rate=30))[0] == 202
+        # The upload says what was asked for.
+        assert (document := done(service, upload))["frame_rate"] == 30, document
+        daemon.stopped()
+    tasks = service.tasks(upload)
+    assert [(task["frameStart"], task["frameEnd"]) for task in tasks] == [(k, k + 11) for k in range(1, 60, 12)]
+    real = pytest.approx(30000 / 1001)
+    for task in tasks:
+        assert (task["frameRate"], task["Originalframerate"]) == (real, real)
+        assert task["skipFrameCount"] * task["frameRate"] == pytest.approx(24)
+
+
 def test_the_same_call_twice_is_one_job_and_another_for_the_upload_waits(place, service):
     upload = service.upload()
     with running(place) as daemon:

@@ -4,6 +4,9 @@ For a sampling rate of `rate` frames per second, vidd divides the recording into
 frame on, and takes the last frame that begins in each. If the recording has a constant rate of n * `rate`, these are the
 frames n, 2n, 3n … (counted from 1). An interval in which no frame begins gives none, so no frame is taken twice. The last
 interval gives none unless the recording fills it.
+
+A recording of 29.97 frames per second is called one of 30. Whoever asks for more than a recording has, up to its rate as a
+whole number, gets every frame.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ _ROUNDING = Fraction(1, 1000)
 
 
 def exceeds_rate(rate: float | Fraction, source: float | Fraction) -> bool:
-    """Whether `rate` is higher than the frame rate `source` of a recording, which may be known only approximately."""
-    return rate > source * (1 + _ROUNDING)
+    """Whether `rate` is higher than the frame rate `source` of a recording, as measured and as people round it."""
+    return rate > max(source * (1 + _ROUNDING), round(source))
 
 
 class Intervals:
@@ -62,7 +65,15 @@ def end_time(times: Sequence[int]) -> int:
     return times[-1] + round((times[-1] - times[0]) / (len(times) - 1))
 
 
-def average_rate(times: Sequence[int], time_base: Fraction) -> Fraction:
-    """The average number of frames per second; 0 if there are fewer than two frames."""
+def average_rate(times: Sequence[int], time_base: Fraction, stated: Fraction | None = None) -> Fraction:
+    """The average number of frames per second; 0 if there are fewer than two frames.
+
+    It is the rate that the container has `stated`, where the times agree with that but for their rounding.
+    """
     span = (times[-1] - times[0]) * time_base if len(times) > 1 else Fraction(0)
-    return Fraction(len(times) - 1) / span if span > 0 else Fraction(0)
+    if span <= 0:
+        return Fraction(0)
+    intervals = len(times) - 1
+    if stated and abs(intervals / stated - span) <= time_base:
+        return stated
+    return intervals / span

@@ -80,7 +80,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     tasks = [Task(**task) for task in made["tasks"]]
     task_list = TaskList(
         work.name,
-        work.rate,
+        made["rate"],
         made["source_rate"],
         Fraction(made["time_base"]),
         made["width"],

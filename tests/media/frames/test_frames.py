@@ -5,6 +5,7 @@ import json
 import sys
 from bisect import bisect_left
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import av
 import pytest
@@ -278,9 +279,41 @@ async def test_frames_of_damaged_pictures_are_left_out_and_the_others_are_right(
     assert [row for row in rows if row.frame > 95] != []
 
 
+NTSC = {24: Fraction(24000, 1001), 30: Fraction(30000, 1001), 60: Fraction(60000, 1001)}
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize(
+    ("wanted", "rate"), [*NTSC.items(), (25, Fraction(25)), (30, Fraction(296, 10)), (13, Fraction(127, 10))]
+)
+async def test_whoever_asks_for_the_rate_as_people_round_it_gets_every_frame_at_the_real_rate(
+    tmp_path, wanted, rate, suffix
+):
+    # Matroska rounds times to a millisecond.
+    source = clips.recording(tmp_path / f"a.{suffix}", rate=str(rate), seconds=4, output=("-shortest",))
+    _, rows, listed = await taken(tmp_path, source, rate=wanted, per_task=50)
+    truth = await pictures(source)
+    assert [(row.frame, row.pts, row.hash) for row in rows] == [(at, *picture) for at, picture in enumerate(truth)]
+    assert (listed.rate, listed.source_rate) == pytest.approx((float(rate), float(rate)), rel=1e-6)
+    for task in listed.tasks:
+        with av.open(str(tmp_path / "tasks" / task.video)) as video:
+            stream = video.streams.video[0]
+            assert (stream.frames, float(stream.average_rate)) == (task.frames, pytest.approx(float(rate), rel=1e-6))
+
+
+async def test_every_frame_of_a_varying_recording_is_taken_where_its_rounded_rate_is_asked_for(tmp_path):
+    phone = case(*X264, "-bf", 2, rate="30", chosen="select='not(eq(mod(n,6),3)+between(n,70,71))'")
+    source = await make(tmp_path, phone.recording)
+    _, rows, listed = await taken(tmp_path, source, rate=25)
+    assert 24.5 < listed.source_rate < 24.9
+    assert [row.pts for row in rows] == [time for time, _ in await pictures(source)]
+    assert listed.rate == pytest.approx(listed.source_rate, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("rate", "sentence"),
     [
+        (60, "The rate is 60 frames a second, but 'a.mp4' has only 25: set a lower rate"),
         (26, "The rate is 26 frames a second, but 'a.mp4' has only 25: set a lower rate"),
         (0.1, "'a.mp4' is shorter than 10 s, the time from one frame to the next"),
     ],

@@ -196,6 +196,9 @@ class _Writing:
     @property
     def _changes(self) -> dict[str, Any]:
         done = upload_done(self.request, self.listed, self.context.tools.clock.now())
+        if "frame_rate" in done:
+            # The upload says what was asked for, its tasks what they have.
+            done["frame_rate"] = self.context.facts.get("frame_rate", self.listed.rate)
         return {**done, f"{OURS}.job": self.context.job.id, f"{OURS}.done": self.request.job}
 
     def _read_tasks(self) -> Iterator[UploadTask]:

@@ -109,6 +109,7 @@ class _ImageTaskMaker:
             "tasks": [asdict(finished) for finished in self._tasks],
             "width": width,
             "height": height,
+            "rate": 0.0,
             "source_rate": 0.0,
             "time_base": "1",
             "lost": len(self._unreadable),

@@ -72,6 +72,7 @@ class _TaskMaker:
             "tasks": [asdict(task) for task in self._tasks],
             "width": size[0],
             "height": size[1],
+            "rate": float(sampler.rate),
             "source_rate": float(sampler.source_rate),
             "time_base": str(sampler.time_base),
             "lost": sampler.lost if sampler.total is None else sampler.total - self._frames,
@@ -116,7 +117,7 @@ class _TaskMaker:
             return _OpenTask(number, part, None)
         settings = TaskVideoSettings(request.crf, request.preset, request.keyframes, request.threads)
         path = part / f"{self._store.task_name(number)}.mp4"
-        return _OpenTask(number, part, TaskVideo(path, Fraction(request.rate), settings))
+        return _OpenTask(number, part, TaskVideo(path, self._sampler.rate, settings))
 
     def _finish(self, task: _OpenTask) -> None:
         if task.video is not None:

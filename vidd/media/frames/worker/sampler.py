@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # Frames after a keyframe may need frames before it (open GOP), so decoding begins at the keyframe before.
 _KEYFRAMES_BACK = 2
 _INDEXED_CONTAINERS = ("mov", "matroska")
+# That of 30000/1001, as whose multiple a task video can count its time.
+_MOST_TICKS = 1001
 
 
 @dataclass
@@ -86,25 +88,28 @@ class FrameSampler:
     """The frames of a recording at `rate` a second. The recording is opened twice: to be indexed, and to be decoded.
 
     `wanted` are the numbers of the sampled frames, `total` how many there are, None where only decoding tells. `dropped`
-    packets were not decoded, `lost` frames could not be decoded.
+    packets were not decoded, `lost` frames could not be decoded. `rate` is that of the samples: the recording's own, where
+    that is lower.
     """
 
     def __init__(self, stream: VideoStream, rate: Fraction, name: str, *, prune: bool) -> None:
-        self._rate = rate
         self._index = index_frames(stream, prune=prune)
         self.time_base = Fraction(stream.time_base or Fraction(1, 1000))
         times = self._index.times
-        self.source_rate = average_rate(times, self.time_base)
-        if self._index.untimed:
-            average = stream.average_rate or stream.guessed_rate or Fraction(0)
-            self.source_rate = Fraction(average)
+        stated = Fraction(stream.average_rate or stream.guessed_rate or 0)
+        self.source_rate = stated if self._index.untimed else average_rate(times, self.time_base, stated)
         if not self.source_rate:
             raise Refused(f"{quoted(name)} has a single frame: send it as an image, or send a longer recording.")
         if exceeds_rate(rate, self.source_rate):
             raise Refused(
                 f"The rate is {float(rate):g} frames a second, but {quoted(name)} has only {float(self.source_rate):.5g}: set a lower rate."
             )
-        self.wanted = array("q", sample_frames(times, end_time(times), self.time_base, rate))
+        if rate > self.source_rate:
+            self.rate = self.source_rate.limit_denominator(_MOST_TICKS)
+            self.wanted = array("q", range(len(times)))
+        else:
+            self.rate = rate
+            self.wanted = array("q", sample_frames(times, end_time(times), self.time_base, rate))
         self.begin = times[0] if times else 0
         self.total: int | None = None if self._index.untimed else len(self.wanted)
         self.dropped = self.lost = 0
@@ -161,7 +166,7 @@ class FrameSampler:
                 continue
             if intervals is None:
                 self.begin = frame.pts
-                intervals = Intervals(frame.pts, self.time_base, self._rate)
+                intervals = Intervals(frame.pts, self.time_base, self.rate)
             if (
                 last is not None
                 and intervals.index_at(frame.pts) > intervals.index_at(last[1].pts or 0)
