@@ -42,6 +42,8 @@ def _plain_environment(monkeypatch):
     """Settings of whoever runs the tests must not reach them."""
     for name in [name for name in os.environ if name.startswith("VIDD_")]:
         monkeypatch.delenv(name)
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
     for name in ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"):
         monkeypatch.delenv(name, raising=False)
 

@@ -16,6 +16,7 @@ class FaultCode(StrEnum):
     UNAVAILABLE = "unavailable"  # 5xx, or an answer that makes no sense
     NO_DAEMON = "no_daemon"  # the command found no daemon to ask
     UNREACHABLE = "unreachable"  # no connection, no name, a connection that broke
+    PROXY_DOWN = "proxy_down"  # the proxy cannot be reached, or cannot reach the server; nothing was sent
     QUOTA = "quota"  # a daily or monthly allowance is used up
     DISK_FULL = "disk_full"
     BUSY = "busy"  # locked by somebody else, or at work already
@@ -27,6 +28,7 @@ class FaultCode(StrEnum):
     BAD_SETTINGS = "bad_settings"
     UNAUTHORIZED = "unauthorized"  # 401: the credentials are wrong
     FORBIDDEN = "forbidden"  # 403: the right is missing
+    PROXY_REFUSED = "proxy_refused"  # the proxy wants a login, or does not let vidd through
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"  # something else is there already, or changed meanwhile
     NOT_INSTALLED = "not_installed"  # a program, a package or a feature of ffmpeg is missing

@@ -11,7 +11,7 @@ from vidd.daemon.preflight import inspect
 from vidd.pipelines.validation import make_ready
 from vidd.processes.cpus import usable_cpus
 from vidd.settings import schema
-from vidd.settings.schema import read_settings
+from vidd.settings.schema import SettingsFault, read_settings
 
 ABROAD = """
 [accounts.library]
@@ -101,3 +101,53 @@ async def test_files_that_a_step_needs_are_looked_at_without_asking_anybody_outs
     assert not found.ok
     wanted = f"The watermark {tmp_path}/state/logo.png cannot be opened (No such file or directory): correct its path"
     assert found.sentence.startswith(wanted)
+
+
+PROXIED = """
+[accounts.near]
+kind = "pcloud"
+token = "T"
+proxy = "none"
+[accounts.far]
+kind = "smtp"
+host = "mail.example.org"
+proxy = "http://lab:s3cr3t@proxy.lab:3128"
+[accounts.cms]
+kind = "cms"
+url = "https://cms.example.org/graphql"
+"""
+
+
+async def test_each_account_says_through_which_proxy_it_goes_without_its_login(tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:s3cr3t@house.lab:8080")
+    path = tmp_path / "vidd.toml"
+    path.write_text(PROXIED)
+    found = await findings(path, online=True, state=str(tmp_path))
+    assert {about: one.sentence for about, one in found.items() if about.startswith("accounts.")} == {
+        "accounts.near": "vidd connects to api.pcloud.com:443 directly.",
+        "accounts.far": "vidd connects to mail.example.org:587 through the proxy http://proxy.lab:3128 of the account.",
+        "accounts.cms": "vidd connects to cms.example.org:443 through the proxy http://house.lab:8080 of HTTPS_PROXY.",
+    }
+
+
+async def test_an_environment_that_names_no_proxy_is_found_without_asking_anybody(tmp_path, monkeypatch):
+    monkeypatch.setenv("https_proxy", "socks5://me:s3cr3t@house.lab:1080")
+    path = tmp_path / "vidd.toml"
+    path.write_text(PROXIED)
+    found = await findings(path, online=False, state=str(tmp_path))
+    (bad,) = (one for one in found.values() if one.about.startswith("accounts."))
+    assert bad.about == "accounts.cms"
+    assert not bad.ok
+    assert "https_proxy cannot be used" in bad.sentence
+    assert "s3cr3t" not in bad.sentence
+
+
+@pytest.mark.parametrize("proxy", ["socks5://lab:s3cr3t@proxy.lab:1", "http://lab:s3cr3t@:1", "http://"])
+def test_an_option_that_names_no_proxy_is_a_fault_of_the_settings_without_its_login(tmp_path, proxy):
+    path = tmp_path / "vidd.toml"
+    path.write_text(PROXIED.replace("none", proxy))
+    with pytest.raises(SettingsFault) as caught:
+        make_ready(read_settings(path, {"state": str(tmp_path)}))
+    (fault,) = caught.value.faults
+    assert fault.startswith("accounts.near.proxy: ")
+    assert "s3cr3t" not in fault

@@ -16,12 +16,11 @@ from aiohttp import (
     ClientTimeout,
     InvalidURL,
     NonHttpUrlClientError,
-    TCPConnector,
-    UnixConnector,
 )
 from pydantic import SecretStr
 
 from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
+from vidd.transfer.http import session, unix_session
 
 _ANSWER_TIMEOUT = ClientTimeout(total=60, sock_connect=10)
 _STREAM_TIMEOUT = ClientTimeout(total=None, sock_connect=10, sock_read=60)
@@ -60,11 +59,11 @@ class DaemonClient:
 
     async def __aenter__(self) -> Self:
         """Open a session; nothing is sent yet."""
-        connector = UnixConnector(str(self._socket)) if self._socket else TCPConnector()
         headers = {"Host": "localhost"} if self._socket else {}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        self._session = ClientSession(connector=connector, headers=headers, read_bufsize=_MAX_LINE)
+        options: dict[str, Any] = {"headers": headers, "read_bufsize": _MAX_LINE}
+        self._session = unix_session(self._socket, **options) if self._socket else session(**options)
         return self
 
     async def __aexit__(self, *_: object) -> None:

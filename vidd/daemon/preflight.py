@@ -19,6 +19,7 @@ from vidd.pipelines.validation import Ready
 from vidd.ports import Encoder, Tools
 from vidd.ports.kinds import Checks
 from vidd.processes.cpus import usable_cpus
+from vidd.settings.proxied import ProxiedAccount
 from vidd.settings.schema import Limits
 
 _TIMEOUT = 60.0
@@ -49,6 +50,11 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
             yield Finding(f"pipelines.{name}", True, f"{steps}; publishes to {out}; tells {notices}.")
         if not ready.sources:
             yield Finding("sources", False, "There is no source, so nothing can arrive: add [sources.<name>].")
+        for name, account in ready.accounts.items():
+            if isinstance(account, ProxiedAccount) and (
+                (finding := _route(name, account)) and (online or not finding.ok)
+            ):
+                yield finding
         for about, offline, ask in _list_checks(ready, tools):
             if online or offline:
                 yield await _run_check(about, ask)
@@ -56,6 +62,13 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
                 yield Finding(about, True, "Fits its kind; --online asks the other side.")
     finally:
         await encoder.shared.close()
+
+
+def _route(name: str, account: ProxiedAccount) -> Finding:
+    try:
+        return Finding(f"accounts.{name}", True, account.describe_proxies())
+    except Fault as fault:
+        return Finding(f"accounts.{name}", False, fault.sentence)
 
 
 def _state(path: Path) -> Finding:

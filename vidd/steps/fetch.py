@@ -196,7 +196,7 @@ async def _open_remote(
             download.open(s3_file.pin, s3_file.size)
             yield s3_file, b""
         return
-    async with session() as web:
+    async with session(auto_decompress=False) as web:
         remote = HttpFile(web, context.job.location, context.tools.clock, etag=context.job.facts.get("etag"))
         head = b"" if remote.resume(download.load_state().get("pin", {})) else await remote.pin_state()
         download.open(remote.pin, remote.size)

@@ -2,31 +2,112 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from vidd.display_text import printable
 from vidd.errors import Fault, FaultCode, Refused, RetryLater
+from vidd.transfer.proxy import proxy_for
+from vidd.transfer.tunnel import login_fault, open_tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-
-def session(*, connect: float = 15.0, idle: float = 60.0) -> aiohttp.ClientSession:
-    """A session without a limit on the whole transfer; `idle` is the longest wait for the next bytes, in seconds."""
-    return aiohttp.ClientSession(timeout=idle_timeout(connect, idle), auto_decompress=False)
+    from aiohttp.client_proto import ResponseHandler
+    from pydantic import SecretStr
 
 
-def idle_timeout(connect: float, idle: float) -> aiohttp.ClientTimeout:
-    """Limits for a connection and then for the next bytes (seconds), but none for the whole transfer."""
-    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=idle)
+def session(
+    proxy: SecretStr | None = None,
+    *,
+    connect: float = 15.0,
+    idle: float = 60.0,
+    trust: ssl.SSLContext | bool = True,
+    connector: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> aiohttp.ClientSession:
+    """A session whose connections go through the proxy that `vidd.transfer.proxy` decides on; `proxy` is the account's.
+
+    `connect` limits how long a connection takes to be made, `idle` the wait for the next bytes (seconds); the whole
+    transfer has no limit. `connector` and `options` are further arguments of aiohttp's TCPConnector and ClientSession.
+    """
+    return aiohttp.ClientSession(
+        connector=_Connector(proxy, connect, ssl=trust, **(connector or {})),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=idle),
+        middlewares=(_forward(proxy),),
+        **options,
+    )
+
+
+def unix_session(socket: Path, **options: Any) -> aiohttp.ClientSession:
+    """A session with a server of this host at a Unix socket."""
+    return aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), **options)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections directly or through a proxy, each within `seconds`.
+
+    aiohttp's own way through a proxy has no limit for the answer to CONNECT, sends WebSockets without TLS past CONNECT
+    (RFC 6455, 4.1), and reports a proxy that hangs up like a server that does after it got the request.
+    """
+
+    def __init__(self, proxy: SecretStr | None, seconds: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._option, self._seconds = proxy, seconds
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        proxy = proxy_for(req.url, self._option)
+        if proxy is None:
+            async with asyncio.timeout(self._seconds):
+                return await super()._create_connection(req, traces, timeout)
+        host, context = req.url.raw_host or "", self._get_ssl_context(req)
+        target = None if req.url.scheme == "http" else (host, req.port or 0)
+        trust = self._ssl if isinstance(self._ssl, ssl.SSLContext) else None
+        opened = await open_tunnel(proxy, target, limit=self._seconds, trust=trust)
+        _, protocol = await self._wrap_existing_connection(
+            self._factory,
+            sock=opened,
+            ssl=context,
+            server_hostname=host.rstrip(".") if context else None,
+            req=req,
+            timeout=timeout,
+        )
+        return protocol
+
+
+def _forward(option: SecretStr | None) -> aiohttp.ClientMiddlewareType:
+    """Have a proxy forward requests without TLS (RFC 9112, 3.2.2); all others go through a tunnel."""
+
+    async def forward(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        proxy = proxy_for(request.url, option) if request.url.scheme == "http" else None
+        if proxy is None:
+            return await handler(request)
+        request.update_proxy(proxy.url, None, None)
+        request.headers.update(proxy.headers)
+        answer = await handler(request)
+        if answer.status == 407:
+            answer.close()
+            raise login_fault(proxy)
+        return answer
+
+    return forward
+
+
+def never_sent(fault: Fault) -> bool:
+    """Whether the request that failed with this fault never left this host."""
+    cause = fault.__cause__
+    no_connection = isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    return no_connection or fault.code is FaultCode.PROXY_DOWN
 
 
 def ssl_context(ca: Path | None) -> ssl.SSLContext:

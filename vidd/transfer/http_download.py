@@ -31,7 +31,7 @@ async def fetch_url(
     """
     stream = _Stream(url, download, meter, clock, etag)
     stream.resume()
-    async with session() as web:
+    async with session(auto_decompress=False) as web:
         await retry(lambda: stream.fetch_rest(web), sleep=clock.sleep, reached=lambda: stream.position)
     return stream.size
 

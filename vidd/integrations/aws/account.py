@@ -7,29 +7,35 @@ becomes OutcomeUnknown.
 from __future__ import annotations
 
 import os
+import ssl
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import aioboto3
+import aiohttp
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
+from botocore.httpsession import get_cert_path
 from botocore.utils import parse_timestamp
 from pydantic import Field, SecretStr, model_validator
 
 from vidd.display_text import printable
 from vidd.errors import RetryLater
 from vidd.integrations.aws.errors import ABSENT, code_of, fault_of, map_errors, status_of
-from vidd.settings.types import Duration, Options
+from vidd.settings.proxied import ProxiedAccount
+from vidd.settings.types import Duration
+from vidd.transfer.http import session, ssl_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-class Account(Options):
+class Account(ProxiedAccount):
     """An S3 account (and its SQS): AWS itself, or with `endpoint_url` any other server."""
 
     kind: Literal["s3"] = Field("s3", description="The kind of account.")
@@ -69,6 +75,13 @@ class Account(Options):
         if (self.access_key is None) is not (self.secret_key is None):
             raise ValueError("access_key and secret_key come together: give both or neither")
         return self
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The addresses of S3 and SQS; buckets of AWS have names of their own before them."""
+        region = self.region or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        s3 = self.endpoint_url or f"https://s3.{region}.amazonaws.com"
+        return s3, self.sqs_endpoint_url or self.endpoint_url or f"https://sqs.{region}.amazonaws.com"
 
 
 def from_environment(prefix: str) -> dict[str, str]:
@@ -116,6 +129,38 @@ def _session(account: Account) -> aioboto3.Session:
     )
 
 
+@lru_cache(maxsize=8)
+def _trust(ca: Path | None) -> ssl.SSLContext:
+    """The system's authorities, botocore's own, which hosts without any have, and those of the file `ca`."""
+    context = ssl_context(ca)
+    context.load_verify_locations(get_cert_path(True))
+    return context
+
+
+class _HttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types
+    """aiobotocore's HTTP, in a session of vidd's: its own does not check the server's certificate behind a proxy."""
+
+    def __init__(self, account: Account, **options: Any) -> None:
+        super().__init__(**options)
+        self._account = account
+
+    async def _get_session(self, proxy_url: None) -> aiohttp.ClientSession:
+        if proxy_url not in self._sessions:
+            self._sessions[proxy_url] = await self._exit_stack.enter_async_context(
+                session(
+                    self._account.proxy,
+                    connect=self._timeout.sock_connect,
+                    idle=self._timeout.sock_read,
+                    trust=_trust(self._account.ca) if self._account.verify else False,
+                    connector={"limit": self._max_pool_connections, **self._connector_args},
+                    skip_auto_headers={"Content-Type"},
+                    auto_decompress=False,
+                )
+            )
+        opened: aiohttp.ClientSession = self._sessions[proxy_url]
+        return opened
+
+
 @asynccontextmanager
 async def client(account: Account, service: Literal["s3", "sqs"], *, read_timeout: float = 0) -> AsyncIterator[Any]:
     """A client of one service. `read_timeout` (seconds) lengthens the account's for long polls."""
@@ -138,13 +183,12 @@ async def client(account: Account, service: Literal["s3", "sqs"], *, read_timeou
         # each body has a Content-MD5, which is signed: a second hash would only cost time.
         signature_version="s3v4" if service == "s3" else None,
         s3={"addressing_style": style, "payload_signing_enabled": False},
+        proxies={},
+        http_session_cls=partial(_HttpSession, account),
         **checksums,
     )
-    verify: bool | str = account.verify
-    if account.verify and account.ca:
-        verify = str(account.ca)
     with map_errors(f"a client of {service}"):
-        manager = _session(account).client(service, endpoint_url=endpoint, verify=verify, config=config)
+        manager = _session(account).client(service, endpoint_url=endpoint, verify=account.verify, config=config)
         opened = await manager.__aenter__()
     try:
         yield opened

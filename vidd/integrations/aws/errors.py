@@ -135,6 +135,9 @@ def fault_of(error: Exception, doing: str, *, commits: bool = False) -> Fault:
     """The fault of an error at `doing` ("reading s3://a/b"). `commits`: if the answer is lost, the outcome is unknown."""
     if isinstance(error, boto.ClientError):
         return _fault_of_answer(error, doing, commits=commits)
+    # aiobotocore wraps whatever it does not know, such as what vidd says of a proxy.
+    if isinstance(error, boto.HTTPClientError) and isinstance(fault := error.kwargs.get("error"), Fault):
+        return fault
     if _was_never_sent(error):
         return RetryLater(f"vidd cannot reach the provider for {doing} and will retry.", code=FaultCode.UNREACHABLE)
     if isinstance(error, _LOST):

@@ -7,12 +7,13 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from vidd.settings.types import Duration, Options
+from vidd.settings.proxied import ProxiedAccount
+from vidd.settings.types import Duration
 
 _URL = r"^https?://[^\s@]+$"
 
 
-class Account(Options):
+class Account(ProxiedAccount):
     """A Facebook page and its access token."""
 
     kind: Literal["facebook"] = Field("facebook", description="The kind of account.")
@@ -37,3 +38,7 @@ class Account(Options):
         if not token.isascii() or not token.isprintable():
             raise ValueError("a token is one line of ASCII")
         return SecretStr(token)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return self.url, self.video_url

@@ -21,7 +21,7 @@ from vidd.aio.idle_timeout import IdleTimeout
 from vidd.aio.retry import retry
 from vidd.errors import Fault, FaultCode, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.facebook.errors import GraphError, fault_of, graph_error
-from vidd.transfer.http import idle_timeout, map_errors, ssl_context
+from vidd.transfer.http import map_errors, never_sent, session, ssl_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -191,7 +191,7 @@ def _connection_errors(doing: str, *, commits: bool) -> Iterator[None]:
         with map_errors(doing):
             yield
     except RetryLater as fault:
-        if commits and not isinstance(fault.__cause__, aiohttp.ClientConnectorError):
+        if commits and not never_sent(fault):
             raise OutcomeUnknown(
                 f"The connection was lost in the middle of {doing}: look at the page whether the video is there."
             ) from fault
@@ -201,7 +201,6 @@ def _connection_errors(doing: str, *, commits: bool) -> Iterator[None]:
 @asynccontextmanager
 async def graph(account: Account, name: str, clock: Clock, *, wait_after_400: float = 21600.0) -> AsyncIterator[Graph]:
     """Open a session for an account; `wait_after_400` is in seconds."""
-    timeout = idle_timeout(account.connect_timeout, account.read_timeout)
     trust = ssl_context(account.ca) if account.ca is not None else True
-    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=trust)) as web:
+    async with session(account.proxy, connect=account.connect_timeout, idle=account.read_timeout, trust=trust) as web:
         yield Graph(web, account, name, clock, wait_after_400)

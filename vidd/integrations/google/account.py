@@ -9,8 +9,9 @@ from pathlib import Path
 import aiohttp
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from vidd.settings.types import Duration, Options
-from vidd.transfer.http import idle_timeout, ssl_context
+from vidd.settings.proxied import ProxiedAccount
+from vidd.settings.types import Duration
+from vidd.transfer.http import session, ssl_context
 
 # Before 3.12.8 Python waits half a minute for the TLS close_notify of a peer that has stopped reading.
 _TLS_CLOSE_HANGS = sys.version_info < (3, 12, 8)
@@ -19,7 +20,10 @@ _TLS_CLOSE_HANGS = sys.version_info < (3, 12, 8)
 _trust = lru_cache(maxsize=8)(ssl_context)
 
 
-class GoogleAccount(Options):
+TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+
+
+class GoogleAccount(ProxiedAccount):
     """The credentials, addresses and timeouts that all kinds of Google accounts share; each kind adds its own settings."""
 
     client_id: str | None = Field(None, description="The OAuth client's id.")
@@ -54,13 +58,21 @@ class GoogleAccount(Options):
         """What tells apart accounts whose tokens must not be mixed."""
         return (self.client_id, self.client_secret, self.refresh_token, self.service_account, self.token_url)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The address of the sign-in; each kind adds that of its service."""
+        return (self.token_url or TOKEN_URL,)
+
     def session(self) -> aiohttp.ClientSession:
         """A session with the account's timeouts and authorities.
 
         A session that serves a single request never meets a server that closes an idle connection just as it is reused.
         aiohttp itself repeats GET, PUT and DELETE once after such a loss, but no stream it has begun to read.
         """
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_trust(self.ca), enable_cleanup_closed=_TLS_CLOSE_HANGS),
-            timeout=idle_timeout(self.connect_timeout, self.read_timeout),
+        return session(
+            self.proxy,
+            connect=self.connect_timeout,
+            idle=self.read_timeout,
+            trust=_trust(self.ca),
+            connector={"enable_cleanup_closed": _TLS_CLOSE_HANGS},
         )

@@ -13,7 +13,7 @@ from vidd.aio.retry import retry
 from vidd.errors import Fault, OutcomeUnknown, RetryLater
 from vidd.integrations.google.auth import TokenCache, Tokens, parse_object
 from vidd.integrations.google.errors import answer_fault
-from vidd.transfer.http import map_errors, retry_after
+from vidd.transfer.http import map_errors, never_sent, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -118,8 +118,7 @@ class Api:
                 ):
                     return Answer(answer.status, answer.headers.copy(), parse_object(await answer.read()))
         except RetryLater as fault:
-            never_sent = isinstance(fault.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-            if call.repeatable or never_sent:
+            if call.repeatable or never_sent(fault):
                 raise
             raise OutcomeUnknown(
                 f"The connection was lost at {call.doing}; vidd does not know yet whether it was done."

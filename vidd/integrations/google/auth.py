@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from vidd.aio.retry import retry
 from vidd.errors import RetryLater
+from vidd.integrations.google.account import TOKEN_URL
 from vidd.integrations.google.errors import bad_key, sign_in_refusal
 from vidd.transfer.http import map_errors, retry_after
 
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from vidd.integrations.google.account import GoogleAccount
     from vidd.ports import Clock
 
-_TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 # Google expects this audience whatever address it is asked at (Using OAuth 2.0 for Server to Server Applications).
-_AUDIENCE = _TOKEN_URL
+_AUDIENCE = TOKEN_URL
 _RENEW_BEFORE = timedelta(seconds=60)
 _ASSERTION_LIFETIME = 3600
 
@@ -107,14 +107,14 @@ class Tokens:
     def _form(self, now: datetime) -> tuple[str, dict[str, str]]:
         account = self.account
         if account.service_account is None:
-            return account.token_url or _TOKEN_URL, {
+            return account.token_url or TOKEN_URL, {
                 "grant_type": "refresh_token",
                 "client_id": account.client_id or "",
                 "client_secret": account.client_secret.get_secret_value() if account.client_secret else "",
                 "refresh_token": account.refresh_token.get_secret_value() if account.refresh_token else "",
             }
         key = self._key(account.service_account)
-        url = account.token_url or str(key.get("token_uri", _TOKEN_URL))
+        url = account.token_url or str(key.get("token_uri", TOKEN_URL))
         at = int(now.timestamp())
         claims = {"iss": key["client_email"], "scope": " ".join(self.scopes), "aud": _AUDIENCE, "iat": at}
         try:

@@ -18,8 +18,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
 from vidd.ports import Tools
-from vidd.settings.types import Duration, Options
-from vidd.transfer.http import idle_timeout, public_url, ssl_context
+from vidd.settings.proxied import ProxiedAccount
+from vidd.settings.types import Duration
+from vidd.transfer import http
+from vidd.transfer.http import public_url, ssl_context
 
 _LOGIN = (
     "mutation ($email: String!, $password: String!) {"
@@ -29,7 +31,7 @@ _LOGIN = (
 )
 
 
-class Account(Options):
+class Account(ProxiedAccount):
     """A CMS, and the credentials for it: none, a token, or an e-mail address and a password."""
 
     kind: Literal["cms"] = Field("cms", description="The kind of account.")
@@ -85,6 +87,10 @@ class Account(Options):
         return self.ws_url or "ws" + self.url.removeprefix("http")
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        return self.url, self.socket_url
+
+    @property
     def display_url(self) -> str:
         """The address for sentences, without secrets."""
         return public_url(self.url)
@@ -119,11 +125,13 @@ async def session(account: Account, tools: Tools) -> AsyncIterator[aiohttp.Clien
     # `unsafe` keeps cookies of a host that is named by its IP address, as in a laboratory's network.
     jar = aiohttp.CookieJar(unsafe=True)
     headers: Mapping[str, str] = {"User-Agent": "vidd", **account.headers}
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context),
+    async with http.session(
+        account.proxy,
+        connect=account.connect_timeout,
+        idle=account.timeout,
+        trust=context,
         cookie_jar=jar,
         headers=headers,
-        timeout=idle_timeout(account.connect_timeout, account.timeout),
     ) as opened:
         yield opened
 

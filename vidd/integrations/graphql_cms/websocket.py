@@ -171,7 +171,8 @@ class Subscription:
             subprotocols=list(_PROTOCOLS) if options.protocol == "auto" else [options.protocol],
             ping_interval=options.ping or None,
             pong_timeout=options.pong,
-            connect_timeout=account.connect_timeout,
+            # The session limits the connection itself; a fault of its proxy must be told from a silent CMS.
+            connect_timeout=account.connect_timeout + account.timeout,
             ack_timeout=options.greeting,
             close_timeout=_CLOSE_TIMEOUT,
             init_payload=account.greeting,

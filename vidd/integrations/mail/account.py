@@ -7,12 +7,13 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from vidd.settings.types import Duration, Options
+from vidd.settings.proxied import ProxiedAccount
+from vidd.settings.types import Duration
 
 _PORTS = {"starttls": 587, "tls": 465, "plain": 25}
 
 
-class Account(Options):
+class Account(ProxiedAccount):
     """A mail server and the login at it."""
 
     kind: Literal["smtp"] = Field("smtp", description="A mail server.")
@@ -40,6 +41,16 @@ class Account(Options):
     def actual_port(self) -> int:
         """The port, or the usual one for the kind of encryption."""
         return self.port or _PORTS[self.security]
+
+    @property
+    def url(self) -> str:
+        """The server as an address: smtps where TLS begins with the first byte."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'smtps' if self.security == 'tls' else 'smtp'}://{host}:{self.actual_port}"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.url,)
 
     @property
     def server(self) -> str:

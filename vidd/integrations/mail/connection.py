@@ -12,11 +12,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiosmtplib as smtp
+from yarl import URL
 
 from vidd.errors import FaultCode, OutcomeUnknown, Refused
 from vidd.integrations.mail.account import Account
 from vidd.integrations.mail.errors import answer_fault, connection_fault
 from vidd.ports import Tools
+from vidd.transfer.proxy import proxy_for
+from vidd.transfer.tunnel import open_tunnel
 
 _NOT_OFFERED = {500, 502, 504, 534}
 
@@ -79,13 +82,18 @@ class Session:
 @asynccontextmanager
 async def connect(account: Account, tools: Tools) -> AsyncIterator[Session]:
     """A connection, encrypted and logged in as the account says. Raises Refused or RetryLater where there is none."""
+    trust = await asyncio.to_thread(_context, account, tools)
+    proxy = proxy_for(URL(account.url), account.proxy)
+    target = (account.host, account.actual_port)
+    tunnel = None if proxy is None else await open_tunnel(proxy, target, limit=account.timeout, trust=trust)
     client = smtp.SMTP(
         hostname=account.host,
-        port=account.actual_port,
+        port=account.actual_port if tunnel is None else None,
+        sock=tunnel,
         timeout=account.timeout,
         use_tls=account.security == "tls",
         start_tls=account.security == "starttls",
-        tls_context=await asyncio.to_thread(_context, account, tools),
+        tls_context=trust,
         local_hostname=account.local_hostname,
     )
     try:

@@ -7,12 +7,13 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from vidd.settings.types import Duration, Options
+from vidd.settings.proxied import ProxiedAccount
+from vidd.settings.types import Duration
 
 _HOSTS = {"us": "https://api.pcloud.com", "eu": "https://eapi.pcloud.com"}
 
 
-class Account(Options):
+class Account(ProxiedAccount):
     """A pCloud account, by the token of an app, or by user and password."""
 
     kind: Literal["pcloud"] = Field("pcloud", description="The kind of account.")
@@ -51,3 +52,8 @@ class Account(Options):
     def base_url(self) -> str:
         """The address of the API."""
         return self.url or _HOSTS[self.region]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The address of the API; its answers name the content servers."""
+        return (self.base_url,)

@@ -21,7 +21,7 @@ from vidd.aio.retry import retry
 from vidd.errors import OutcomeUnknown, RetryLater
 from vidd.integrations.pcloud.account import Account
 from vidd.integrations.pcloud.errors import LOGIN, PCloudError, fault_of
-from vidd.transfer.http import idle_timeout, map_errors, retry_after, ssl_context
+from vidd.transfer.http import map_errors, retry_after, session, ssl_context
 from vidd.transfer.multipart_form import MultipartForm
 
 if TYPE_CHECKING:
@@ -190,10 +190,11 @@ async def connect(tools: Tools, name: str) -> AsyncIterator[Client]:
     """Open a session for the account of this name; Refused if there is none."""
     account = tools.account(name, Account)
     trust = ssl_context(account.ca) if account.ca is not None else True
-    async with aiohttp.ClientSession(
-        timeout=idle_timeout(account.connect_timeout, account.read_timeout),
-        connector=aiohttp.TCPConnector(ssl=trust),
+    async with session(
+        account.proxy,
+        connect=account.connect_timeout,
+        idle=account.read_timeout,
+        trust=trust,
         cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=True,
     ) as web:
         yield Client(web, account, name, tools.clock, tools.shared.get(Logins))

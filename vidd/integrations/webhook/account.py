@@ -10,10 +10,11 @@ from yarl import URL
 
 from vidd.display_text import printable
 from vidd.integrations.webhook.signature import key_of
-from vidd.settings.types import Duration, Options
+from vidd.settings.proxied import ProxiedAccount
+from vidd.settings.types import Duration
 
 
-class Account(Options):
+class Account(ProxiedAccount):
     """A receiver of webhooks and its secrets. Its address is a secret too: Slack's needs no other."""
 
     kind: Literal["webhook"] = Field("webhook", description="A receiver of webhooks.")
@@ -60,6 +61,10 @@ class Account(Options):
     def host(self) -> str:
         """The receiver as sentences name it: its host only, since its path may be a secret."""
         return printable(host_of(URL(self.url.get_secret_value())), 120)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.url.get_secret_value(),)
 
     @property
     def secrets(self) -> list[str]:

@@ -91,25 +91,19 @@ async def deliver(account: Account, tools: Tools, delivery: Delivery) -> Answer:
 async def _send(account: Account, context: ssl.SSLContext, delivery: Delivery) -> Answer:
     base = account.url.get_secret_value()
     url = URL(base.rstrip("/") + delivery.path, encoded=True) if delivery.path else URL(base)
-    # Connecting has a timeout of its own, so that a later timeout means that something was sent.
-    time = aiohttp.ClientTimeout(
-        total=account.connect_timeout + account.timeout,
-        connect=account.connect_timeout,
-        sock_connect=account.connect_timeout,
-        sock_read=account.timeout,
-    )
+    # Connecting has a timeout of its own in the session, so that this one means that something was sent.
+    time = aiohttp.ClientTimeout(total=account.connect_timeout + account.timeout, sock_read=account.timeout)
     headers = {"Accept-Encoding": "identity", "User-Agent": "vidd", **delivery.headers, **account.authorization}
     # No fault is chained to its cause here: aiohttp's message may hold the address.
     try:
         async with (
-            session() as web,
+            session(account.proxy, connect=account.connect_timeout, trust=context) as web,
             web.request(
                 delivery.method,
                 url,
                 data=delivery.body,
                 headers=headers,
                 allow_redirects=False,
-                ssl=context,
                 timeout=time,
             ) as reply,
         ):

@@ -42,3 +42,7 @@ class Account(GoogleAccount):
         if self.service_account is not None:
             raise ValueError("YouTube gives service accounts no channel: sign a person in")
         return self
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return *super().targets, self.api_url

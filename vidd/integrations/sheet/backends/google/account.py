@@ -22,6 +22,10 @@ class Account(GoogleAccount):
     )
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        return *super().targets, self.sheets_url, self.drive_url
+
+    @property
     def address(self) -> str:
         """The address that a spreadsheet must be shared with."""
         try:
