@@ -117,6 +117,7 @@ class HeldInlet:
         self.standing: str | None = None
         self.pauses: list[float] = []
         self.quiet = 0
+        self.noted: str | None = None
         self._go = asyncio.Event()
         self._moved = asyncio.Condition()
 
@@ -141,6 +142,9 @@ class HeldInlet:
 
     def mark_caught_up(self):
         self.quiet += 1
+
+    def note(self, sentence):
+        self.noted = sentence
 
     async def pause(self, seconds):
         self.pauses.append(seconds)

@@ -72,5 +72,5 @@ def talk_to_json(talk: Talk) -> dict[str, Any]:
 
 def talk_from_json(data: Mapping[str, Any]) -> Talk:
     """The talk that `talk_to_json` wrote."""
-    speakers = tuple(Speaker(**speaker) for speaker in data["speakers"])
+    speakers = tuple(Speaker(**{**speaker, "cc": tuple(speaker.get("cc", ()))}) for speaker in data["speakers"])
     return Talk(**{**data, "speakers": speakers, "keywords": tuple(data.get("keywords", ()))})

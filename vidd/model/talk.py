@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A speaker; one without an e-mail address gets no mail."""
+    """A speaker; one without an e-mail address gets no mail. `cc` are addresses that get a copy of it."""
 
     name: str
     email: str | None = None
+    cc: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

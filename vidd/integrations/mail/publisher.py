@@ -147,7 +147,12 @@ def _messages(options: Options, context: PublishContext) -> tuple[list[Message],
     """The mails, and a fault for each text that is no address."""
     faults: dict[str, Fault] = {}
     sender, fields = _sender(options), _fields(options, context)
-    to = _speakers(context, faults) if options.to is None else _people("to", options.to, fields, faults)
+    copies: Mapping[Person, Sequence[Person]] = (
+        _speakers(context, faults)
+        if options.to is None
+        else dict.fromkeys(_people("to", options.to, fields, faults), ())
+    )
+    to = list(copies)
     if not to:
         return [], faults
     cc, bcc = _people("cc", options.cc, fields, faults), _people("bcc", options.bcc, fields, faults)
@@ -157,7 +162,9 @@ def _messages(options: Options, context: PublishContext) -> tuple[list[Message],
     # Subject and text of a copy have the same fields as those of the mail, but the greeting names everybody.
     everybody = Person(names_in_words([person.name for person in to if person.name]), "")
     messages: dict[str, Message] = {}
-    mails = [(person, [person], person) for person in to] + [(person, to, everybody) for person in cc + bcc]
+    mails = [(person, [person], person) for person in to]
+    mails += [(copied, [person], person) for person in to for copied in copies[person]]
+    mails += [(person, to, everybody) for person in cc + bcc]
     for person, shown, greeted in mails:
         if person.address.casefold() in messages:
             continue
@@ -166,7 +173,7 @@ def _messages(options: Options, context: PublishContext) -> tuple[list[Message],
             sender=sender,
             recipient=person,
             to=shown,
-            cc=cc,
+            cc=[*(copied for addressee in shown for copied in copies[addressee]), *cc],
             reply_to=reply_to,
             subject=render(options.subject, own_fields),
             text=render(text or _TEXT, own_fields),
@@ -194,23 +201,28 @@ def _identity(context: PublishContext) -> list[str]:
     return [context.job.id, context.publication.name] + ([str(revision)] if revision > 1 else [])
 
 
-def _speakers(context: PublishContext, faults: dict[str, Fault]) -> list[Person]:
+def _speakers(context: PublishContext, faults: dict[str, Fault]) -> dict[Person, list[Person]]:
+    """The speakers that have an address, with the people who get a copy of their mail; `faults` gets one for each of the others."""
     talk = context.talk
     if talk is None:
-        return []
+        return {}
     for text in talk.facts.get("unusable", ()):
         faults[text] = Refused(
             f"{quoted(text)} in {talk.facts['row']} of the sheet is no e-mail address: correct it, then retry."
         )
-    people = []
+    for text, sentence in talk.facts.get("unreachable", {}).items():
+        faults[text] = Refused(sentence)
+    people: dict[Person, list[Person]] = {}
     for speaker in talk.speakers:
-        if speaker.email:
+        addresses = {}
+        for text in (speaker.email, *speaker.cc) if speaker.email else ():
             try:
-                people.append(Person(speaker.name, ascii_domain(speaker.email)))
+                addresses[text] = ascii_domain(text)
             except ValueError:
-                faults[speaker.email] = _no_address(
-                    speaker.email, f"the address of the speaker {speaker.name}".rstrip()
-                )
+                faults[text] = _no_address(text, f"the address of the speaker {speaker.name}".rstrip())
+        if speaker.email in addresses:
+            copies = [Person("", address) for text, address in addresses.items() if text != speaker.email]
+            people[Person(speaker.name, addresses[speaker.email])] = copies
     return people
 
 

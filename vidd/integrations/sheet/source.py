@@ -13,18 +13,22 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+import structlog
 from pydantic import Field
 
 from vidd.errors import Fault, Refused, RetryLater
+from vidd.integrations.sheet.addresses import AddressOptions, Completed, read_directory
 from vidd.integrations.sheet.backends.file import make_sheet
 from vidd.integrations.sheet.options import SheetOptions
 from vidd.integrations.sheet.programme import Columns, read_talks
-from vidd.integrations.sheet.table import Grid, Version, layouts
+from vidd.integrations.sheet.table import Book, Grid, Version, layouts
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
 from vidd.ports import SourceContext, Tools
 from vidd.settings.types import Duration
 
+_log = structlog.get_logger()
+_Versions = tuple[Version | None, ...]
 _HEADINGS = "uuid,title,description,speakers,emails,stage,exclude,status,link\n"
 _REMOTE = {"s3", "http", "https"}
 
@@ -38,6 +42,9 @@ class Options(SheetOptions):
     pipeline: str | None = Field(None, description="Where rows that are ready go.")
     recordings: Path | None = Field(
         None, description="The directory that local recordings must lie in; a file's own otherwise."
+    )
+    addresses: AddressOptions | None = Field(
+        None, description="A second sheet, which has the addresses of speakers whom the programme gives none."
     )
     create: bool = Field(True, description="Make a CSV file with the headings where there is none.")
 
@@ -57,7 +64,18 @@ async def check(options: Options, tools: Tools) -> str:
             return f"{path} does not exist yet; vidd will create it"
     talks = read_talks(await options.book(tools, options.columns.id).read(), options.columns)
     faults = sum(1 for talk in talks if talk.fault)
-    return f"{len(talks)} talks, {sum(1 for talk in talks if talk.excluded)} excluded, {faults} with a fault"
+    counted = f"{len(talks)} talks, {sum(1 for talk in talks if talk.excluded)} excluded, {faults} with a fault"
+    if options.addresses is None:
+        return counted
+    completed = await _complete(talks, options.addresses, options.addresses.book(tools, options.addresses.columns.name))
+    names = f"{counted}; {completed.found} speakers in the sheet of addresses"
+    return f"{names}. {completed.sentence}" if completed.sentence else names
+
+
+async def _complete(talks: Sequence[Talk], options: AddressOptions, book: Book) -> Completed:
+    """The talks with the addresses of that sheet. Comparing all names may take a while, hence the thread."""
+    directory = read_directory(await book.read(), options.columns, book.name)
+    return await asyncio.to_thread(directory.complete, talks)
 
 
 class _Reader:
@@ -67,8 +85,10 @@ class _Reader:
         self.options, self.context = options, context
         self.book = options.book(context.tools, options.columns.id)
         self.path = None if options.path is None else context.tools.path(options.path)
-        self.seen: Version | None = None
-        self.read: Version | None = None
+        addresses = options.addresses
+        self.addresses = None if addresses is None else addresses.book(context.tools, addresses.columns.name)
+        self.seen: _Versions = ()
+        self.read: _Versions = ()
         self.talks: Sequence[Talk] = ()
         self.admitted: set[str] = set()
         self.create = options.create
@@ -79,12 +99,12 @@ class _Reader:
         try:
             if self.create and self.path is not None:
                 await asyncio.to_thread(make_sheet, self.path, _HEADINGS)
-            now = await self.book.version()
+            now = tuple([await book.version() for book in (self.book, self.addresses) if book is not None])
             stable, self.seen = self._is_stable(now), now
             if not stable:
                 return min(self.options.settle, self.options.refresh)
-            if now is None or now != self.read:
-                talks = self._talks(await self.book.read())
+            if None in now or now != self.read:
+                talks = await self._with_addresses(self._talks(await self.book.read()))
                 if self.talks and not talks:
                     raise RetryLater(
                         f"The sheet {self.book.name} has lost all its rows: the programme stays as it was."
@@ -115,10 +135,25 @@ class _Reader:
         self.tabs, self.headed = len(grids), headed
         return talks
 
-    def _is_stable(self, now: Version | None) -> bool:
-        if now is None or now.changed is None or now == self.seen:
+    async def _with_addresses(self, talks: Sequence[Talk]) -> Sequence[Talk]:
+        """The talks with the addresses of the second sheet; shows whom it lacks, and whom vidd took by a similar name."""
+        if self.options.addresses is None or self.addresses is None:
+            return talks
+        completed = await _complete(talks, self.options.addresses, self.addresses)
+        if completed.sentence:
+            _log.info(
+                "addresses of speakers", source=self.context.name, similar=completed.similar, missing=completed.missing
+            )
+        self.context.note(completed.sentence)
+        return completed.talks
+
+    def _is_stable(self, now: _Versions) -> bool:
+        if now == self.seen:
             return True
-        return (self.context.tools.clock.now() - now.changed).total_seconds() >= self.options.settle
+        changes = [version.changed for version in now if version is not None and version.changed is not None]
+        return all(
+            (self.context.tools.clock.now() - change).total_seconds() >= self.options.settle for change in changes
+        )
 
     async def _admit_ready(self) -> None:
         """Admit the recordings of rows that are ready; each once, until its recording changes."""
