@@ -318,6 +318,56 @@ async def test_an_urgent_job_overtakes(tmp_path):
         assert order == ["a", "d", "b", "c"]
 
 
+async def test_jobs_of_one_priority_go_out_in_the_order_in_which_they_arrived(tmp_path):
+    gates = {letter: Gate() for letter in "abcd"}
+    order, busy = [], Gate()
+
+    class Trim(FakeStep):
+        async def run(self, context):
+            await gates[context.job.name[0]]()
+            return await super().run(context)
+
+    async def note(context):
+        order.append(context.job.name[0])
+        await busy()
+
+    library = FakePublisher("s3", pool="uploads", results=[note] * 4)
+    async with Engine(tmp_path, steps=[Trim("trim")], publishers=[library], limits={"encodes": 4}) as engine:
+        jobs = await engine.admit(*(f"{letter}_t1_000000_000100.mp4" for letter in "abcd"))
+        gates["c"].open.set()
+        await busy.wait()
+        # While c goes out, the others are done in another order than that of their arrival.
+        for job, letter in ((jobs[3], "d"), (jobs[1], "b"), (jobs[0], "a")):
+            gates[letter].open.set()
+            await engine.until(job.id, State.PUBLISHING)
+        async with asyncio.timeout(10):
+            while engine.context.slots.pools["uploads"].waiting < 3:  # noqa: ASYNC110 - the pool tells nobody
+                await asyncio.sleep(0)
+        busy.open.set()
+        await engine.until_idle()
+    assert order == ["c", "a", "b", "d"]
+
+
+async def test_a_job_that_waited_takes_its_turn_before_those_that_arrived_after_it(tmp_path):
+    order, gate = [], Gate()
+
+    class Trim(FakeStep):
+        async def run(self, context):
+            order.append(context.job.name[0])
+            return await super().run(context)
+
+    trim = Trim("trim", results=[RetryLater("No."), gate])
+    async with Engine(tmp_path, steps=[trim], at_once=1) as engine:
+        first, *_ = await engine.admit(*(f"{letter}_t1_000000_000100.mp4" for letter in "abcd"))
+        await engine.until(first.id, State.WAITING)
+        await gate.wait()
+        engine.clock.forward(100)
+        await engine.until(first.id, State.READY, 2)
+        gate.open.set()
+        await engine.until_idle()
+    assert order == ["a", "b", "a", "c", "d"]
+
+
 async def test_a_pause_lets_running_jobs_end_and_starts_none_even_after_a_restart(tmp_path):
     gate = Gate()
     trim = FakeStep("trim", results=[gate])

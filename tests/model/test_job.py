@@ -33,3 +33,11 @@ def test_ids_sort_by_time_and_are_sixteen_easy_characters():
     ids = [new_id(START.replace(second=second)) for second in range(60)]
     assert ids == sorted(ids)
     assert all(len(one) == 16 and one.isalnum() and one == one.lower() for one in ids)
+
+
+def test_ids_of_one_millisecond_and_of_a_clock_that_is_set_back_sort_by_arrival():
+    ids = [new_id(START)]
+    for step in range(1000):
+        ids.append(new_id(START if step < 500 else START.replace(hour=3), ids[-1]))
+    assert ids == sorted(set(ids))
+    assert {len(one) for one in ids} == {16}

@@ -52,6 +52,7 @@ class Intake:
         self.pipelines = pipelines
         self._clock = clock
         self._observe = observe
+        self._last_id = ""
 
     async def admit(self, source: str, pipeline: str | None, arrivals: Sequence[Arrival]) -> list[Job]:
         """Record the new arrivals in one transaction, and queue them; returns their jobs, without known ones.
@@ -82,8 +83,9 @@ class Intake:
                 f"There is no pipeline {pipeline!r} for this; the settings have: {known}.", code=FaultCode.BAD_SETTINGS
             )
         now = self._clock.now()
+        self._last_id = new_id(now, self._last_id)
         return Job(
-            id=new_id(now),
+            id=self._last_id,
             key=key_of(pipeline, arrival),
             pipeline=pipeline,
             source=source,

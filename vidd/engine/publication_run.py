@@ -167,7 +167,7 @@ class _PublicationRun:
         waits = self._publication.until is not None and self._publication.until > self._engine.now()
         if waits or (self._publication.state in RESTING and not self._is_outdated):
             return self._publication
-        async with self._engine.slots.hold(self._plan.pool, self._job.priority):
+        async with self._engine.slots.hold(self._plan.pool, self._job.priority, self._job.id):
             if not self._engine.draining:
                 await (self._amend() if self._is_outdated else self._attempt())
         return self._publication

@@ -115,7 +115,7 @@ async def _retract_publication(
         outcome.failed.append(f"vidd cannot retract {publication.name}{where}.")
         return
     try:
-        async with engine.slots.hold(plan.pool, job.priority):
+        async with engine.slots.hold(plan.pool, job.priority, job.id):
             sentence = await plan.retract(context)
     except RetryLater as fault:
         outcome.retry = fault

@@ -1,4 +1,4 @@
-"""Bounds the concurrency of work that would crowd the machine; the highest priority gets a slot first."""
+"""Bounds the concurrency of work that would crowd the machine; the highest priority gets a slot first, then who arrived first."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from itertools import count
 
 
 class Pool:
-    """`size` slots. The waiter with the highest priority gets a slot first, the earlier one of equals."""
+    """`size` slots. The waiter with the highest priority gets a slot first; of equals the one whose job arrived first.
+
+    The ids of jobs sort by arrival.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.used = 0
-        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiters: list[tuple[int, str, int, asyncio.Future[None]]] = []
         self._count = count()
 
-    async def acquire(self, priority: int) -> None:
+    async def acquire(self, priority: int, job_id: str = "") -> None:
         """Wait for a slot. A cancelled waiter holds none."""
         if self.used < self.size and not self._waiters:
             self.used += 1
             return
         slot = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiters, (-priority, next(self._count), slot))
+        heapq.heappush(self._waiters, (-priority, job_id, next(self._count), slot))
         try:
             await slot
         except asyncio.CancelledError:
@@ -44,7 +47,7 @@ class Pool:
 
     def _fill(self) -> None:
         while self._waiters and self.used < self.size:
-            slot = heapq.heappop(self._waiters)[2]
+            slot = heapq.heappop(self._waiters)[-1]
             if not slot.done():
                 self.used += 1
                 slot.set_result(None)
@@ -52,7 +55,7 @@ class Pool:
     @property
     def waiting(self) -> int:
         """The number of waiters."""
-        return sum(not slot.done() for _, _, slot in self._waiters)
+        return sum(not slot.done() for *_, slot in self._waiters)
 
 
 class Slots:
@@ -67,13 +70,13 @@ class Slots:
             self.pools[name].resize(size)
 
     @asynccontextmanager
-    async def hold(self, name: str | None, priority: int) -> AsyncIterator[None]:
-        """Hold a slot of the pool with this name; None needs no slot."""
+    async def hold(self, name: str | None, priority: int, job_id: str) -> AsyncIterator[None]:
+        """Hold a slot of the pool with this name for a job; None needs no slot."""
         if name is None:
             yield
             return
         pool = self.pools[name]
-        await pool.acquire(priority)
+        await pool.acquire(priority, job_id)
         try:
             yield
         finally:

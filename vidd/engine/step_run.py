@@ -220,7 +220,7 @@ class _Slot:
     async def hold(self) -> AsyncIterator[None]:
         """Hold the slot. Raises Draining if the daemon drains once the slot is free."""
         waiting_since = time.monotonic()
-        async with self._engine.slots.hold(self._slot, self._job.priority):
+        async with self._engine.slots.hold(self._slot, self._job.priority, self._job.id):
             self.waited += time.monotonic() - waiting_since
             self._engine.raise_if_draining()
             yield

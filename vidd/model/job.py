@@ -161,8 +161,15 @@ class Entry:
     reason: str | None
 
 
-def new_id(now: datetime) -> str:
-    """A job id: 16 characters of base 32 that sort by time and are easy to type."""
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(now: datetime, after: str = "") -> str:
+    """A job id: 16 characters of base 32 that sort by time and are easy to type; it sorts behind the id `after`.
+
+    The order of ids is that of arrivals, also of those of one millisecond, and while a clock is set back.
+    """
     number = (int(now.timestamp() * 1000) << 32) | secrets.randbits(32)
-    digits = "0123456789abcdefghjkmnpqrstvwxyz"
-    return "".join(digits[(number >> shift) & 31] for shift in range(75, -1, -5))
+    if after:
+        number = max(number, sum(_DIGITS.index(digit) << 5 * at for at, digit in enumerate(reversed(after))) + 1)
+    return "".join(_DIGITS[(number >> shift) & 31] for shift in range(75, -1, -5))

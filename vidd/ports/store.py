@@ -124,7 +124,10 @@ class Store(Memory, Protocol):
 
 
 class Queue(Protocol):
-    """The ids of jobs that may run, highest priority first. The store has the jobs themselves."""
+    """The ids of jobs that may run, highest priority first, then in the order of arrival, by which ids sort.
+
+    The store has the jobs themselves.
+    """
 
     def put(self, job_id: str, priority: int) -> None:
         """Add an id. An id that is already in the queue gets the new priority."""

@@ -1,9 +1,8 @@
-"""The embedded queue of job ids, in memory: highest priority first, oldest first among equals."""
+"""The embedded queue of job ids, in memory: highest priority first; of equals the job that arrived first, also after it waited."""
 
 from __future__ import annotations
 
 import asyncio
-from itertools import count
 
 from vidd.settings.types import Options
 
@@ -16,22 +15,21 @@ class LocalQueue:
     """`ports.Queue` over an asyncio.PriorityQueue."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.PriorityQueue[tuple[int, int, str]] = asyncio.PriorityQueue()
-        self._waiting: dict[str, tuple[int, int]] = {}
-        self._count = count()
+        # Ids sort by arrival.
+        self._queue: asyncio.PriorityQueue[tuple[int, str]] = asyncio.PriorityQueue()
+        self._waiting: dict[str, int] = {}
 
     def put(self, job_id: str, priority: int) -> None:
-        position = self._waiting.get(job_id)
-        if position is not None and position[0] == -priority:
+        if self._waiting.get(job_id) == priority:
             return
         # An entry with an earlier priority of the same id stays in the queue; `get` skips it.
-        self._waiting[job_id] = (-priority, next(self._count))
-        self._queue.put_nowait((*self._waiting[job_id], job_id))
+        self._waiting[job_id] = priority
+        self._queue.put_nowait((-priority, job_id))
 
     async def get(self) -> str:
         while True:
-            *position, job_id = await self._queue.get()
-            if self._waiting.get(job_id) == tuple(position):
+            negative, job_id = await self._queue.get()
+            if self._waiting.get(job_id) == -negative:
                 del self._waiting[job_id]
                 return job_id
 
