@@ -10,7 +10,12 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -68,10 +73,18 @@ def _hide_secrets(_logger: Any, _method: str, line: Line) -> Line:
 
 
 def _as_key_value(_logger: Any, _method: str, line: Line) -> str:
-    time, level, event = line.pop("time", ""), line.pop("level", ""), line.pop("event", "")
+    return _key_value(str(line.pop("time", ""))[11:19], line)
+
+
+def _as_key_value_with_date(_logger: Any, _method: str, line: Line) -> str:
+    return _key_value(f"{str(line.pop('time', ''))[:19]}Z", line)
+
+
+def _key_value(at: str, line: Line) -> str:
+    level, event = line.pop("level", ""), line.pop("event", "")
     trace = line.pop("exception", None)
     fields = "".join(f" {key}={_word(value)}" for key, value in line.items())
-    text = f"{str(time)[11:19]} {level:7} {_word(event, quote=False)}{fields}"
+    text = f"{at} {level:7} {_word(event, quote=False)}{fields}"
     return f"{text}\n{trace}" if trace else text
 
 
@@ -106,8 +119,71 @@ def in_journal(stream: TextIO) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
 
 
-def set_up(level: str = "info", *, stream: TextIO | None = None, terminal: bool | None = None) -> None:
-    """Send all logs to `stream` (by default standard error). ValueError if the level is not in LEVELS."""
+@dataclass(frozen=True)
+class LogFile:
+    """A file for the log. At `size` bytes vidd renames it to `<path>.1` and begins anew; at most `count` old files stay."""
+
+    path: Path
+    size: int
+    count: int
+
+
+class _LogFileHandler(RotatingFileHandler):
+    """Writes to a file that may be away or full: it then loses lines, says so once on the other handlers, and tries again."""
+
+    _PAUSE = 60.0
+
+    def __init__(self, file: LogFile) -> None:
+        # A count of 0 would never rename, and so never bound, the file.
+        super().__init__(
+            file.path,
+            maxBytes=file.size,
+            backupCount=max(1, file.count),
+            encoding="utf-8",
+            errors="backslashreplace",
+            delay=True,
+        )
+        self._away_until: float | None = None
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; a file that could not be written is tried again after a minute."""
+        if self._away_until is not None and time.monotonic() < self._away_until:
+            self._lost += 1
+            return
+        was_away, self._away_until = self._away_until is not None, None
+        super().emit(record)
+        if was_away and self._away_until is None:
+            lost, self._lost = self._lost, 0
+            structlog.get_logger(__name__).warning("log file written again", path=self.baseFilename, lines_lost=lost)
+
+    def _open(self) -> Any:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - logging's name
+        """Close the file, and say once why it is not written."""
+        error = sys.exc_info()[1]
+        first, self._away_until = self._lost == 0, time.monotonic() + self._PAUSE
+        self._lost += 1
+        if self.stream is not None:
+            with suppress(OSError):
+                self.stream.close()
+            # FileHandler opens it again.
+            self.stream = None
+        if first:
+            reason = getattr(error, "strerror", None) or str(error)
+            structlog.get_logger(__name__).warning("log file not written", path=self.baseFilename, reason=reason)
+
+
+def set_up(
+    level: str = "info",
+    *,
+    stream: TextIO | None = None,
+    terminal: bool | None = None,
+    file: LogFile | None = None,
+) -> None:
+    """Send all logs to `stream` (by default standard error), and to a file as well. ValueError if the level is not in LEVELS."""
     if level.lower() not in LEVELS:
         raise ValueError(f"{level!r} is not a log level: choose one of {', '.join(LEVELS)}")
     stream = stream or sys.stderr
@@ -121,15 +197,21 @@ def set_up(level: str = "info", *, stream: TextIO | None = None, terminal: bool 
     ]
     plain = stream.isatty() if terminal is None else terminal
     renderer = _as_key_value if plain else _Json(journal=in_journal(stream))
-    out = logging.StreamHandler(stream)
-    out.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    handlers: list[tuple[logging.Handler, Any]] = [(logging.StreamHandler(stream), renderer)]
+    if file is not None:
+        handlers.append((_LogFileHandler(file), _as_key_value_with_date))
+    for handler, render in handlers:
+        handler.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+                processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            )
         )
-    )
     root = logging.getLogger()
-    root.handlers[:] = [out]
+    for old in root.handlers:
+        if isinstance(old, _LogFileHandler):
+            old.close()
+    root.handlers[:] = [handler for handler, _ in handlers]
     root.setLevel(level.upper())
     for name in _VERBOSE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

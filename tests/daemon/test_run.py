@@ -57,8 +57,24 @@ def test_a_second_daemon_on_the_same_state_is_refused(place):
             1,
             [f"vidd: Another vidd runs on {place.root}: stop it first, or choose another [daemon] state."],
         )
+        assert place.vidd("run", "--for", "5s", "--if-free")[:2] == (
+            0,
+            f"Another vidd runs on {place.root}; there is nothing to do.\n",
+        )
         assert first.ask("/health")[0] == 200
         first.stopped()
+    assert place.vidd("run", "--for", "100ms", "--if-free")[:2] == (0, "")
+
+
+def test_a_daemon_runs_whatever_becomes_of_its_log_file(place, clip):
+    for log_file, written in (("/dev/full", False), ("clip.mp4/gql_proxy.log", False), ("log/gql_proxy.log", True)):
+        (place.root / "clip.mp4").touch()
+        place.settings(('grace = "20s"', f'grace = "20s"\nlog_file = "{log_file}"'))
+        assert ended(place, "--until-idle") == (0, [])
+        code, said, _ = place.vidd("check")
+        assert (code == 0, ("FAIL daemon.log_file" in said)) == (written, not written)
+    lines = (place.root / "log/gql_proxy.log").read_text().splitlines()
+    assert [line.split()[2] for line in lines][-1] == "stopped"
 
 
 def test_all_faults_of_the_settings_are_listed_with_their_places(place):

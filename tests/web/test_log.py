@@ -2,6 +2,8 @@ import io
 import json
 import logging
 import os
+import time
+from pathlib import Path
 
 import pytest
 import structlog
@@ -21,6 +23,8 @@ def logged():
         return stream
 
     yield set_up
+    for handler in root.handlers:
+        handler.close()
     root.handlers[:], _ = before[0], root.setLevel(before[1])
     structlog.reset_defaults()
 
@@ -114,3 +118,63 @@ def test_the_journal_gets_each_lines_level(logged, tmp_path, monkeypatch):
         structlog.get_logger().error("failed")
         stream.seek(0)
         assert stream.read().startswith("<3>{")
+
+
+def events(stream):
+    return [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+
+
+def test_a_log_file_gets_every_line_with_its_date_and_without_secrets(logged, tmp_path):
+    path = tmp_path / "not/there/gql_proxy.log"
+    stream = logged(file=log.LogFile(path, 1 << 20, 3))
+    structlog.get_logger("vidd").info("job moved", job="j1", token="s3cret", name="a b")
+    logging.getLogger("foreign").warning("at %s", "https://ada:s3cret@example.org")
+    first, second = path.read_text().splitlines()
+    assert first.partition(" ")[0] == f"{json.loads(stream.getvalue().splitlines()[0])['time'][:19]}Z"
+    assert first.partition(" ")[2] == 'info    job moved job=j1 token=[hidden] name="a b" logger=vidd'
+    assert second.endswith("at https://[hidden]@example.org logger=foreign")
+    assert events(stream) == ["job moved", "at https://[hidden]@example.org"]
+
+
+def test_a_log_file_is_bounded_by_its_size_and_count(logged, tmp_path):
+    path = tmp_path / "gql_proxy.log"
+    logged(file=log.LogFile(path, 5000, 2))
+    for number in range(300):
+        structlog.get_logger().info("line", number=number, text="x" * 40)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["gql_proxy.log", "gql_proxy.log.1", "gql_proxy.log.2"]
+    assert all(file.stat().st_size <= 5000 for file in tmp_path.iterdir())
+    assert "number=299 " in path.read_text().splitlines()[-1]
+
+
+def test_a_log_file_on_a_full_disk_costs_one_line_and_nothing_else(logged):
+    stream = logged(file=log.LogFile(Path("/dev/full"), 5000, 2))
+    for _ in range(50):
+        structlog.get_logger().info("line")
+    assert events(stream).count("line") == 50
+    assert [line for line in stream.getvalue().splitlines() if "not written" in line] == [
+        line for line in stream.getvalue().splitlines() if "/dev/full" in line and "No space left on device" in line
+    ]
+    assert events(stream).count("log file not written") == 1
+
+
+def test_a_log_file_is_written_again_once_it_can_be(logged, tmp_path, monkeypatch):
+    (tmp_path / "logs").write_text("This is no directory.")
+    path = tmp_path / "logs/gql_proxy.log"
+    stream = logged(file=log.LogFile(path, 5000, 2))
+    structlog.get_logger().info("lost")
+    structlog.get_logger().info("lost as well")
+    (tmp_path / "logs").unlink()
+    now = time.monotonic()
+    monkeypatch.setattr("vidd.log.time.monotonic", lambda: now + 61)
+    structlog.get_logger().info("kept")
+    assert [line.split()[2] for line in path.read_text().splitlines()] == ["kept", "log"]
+    assert events(stream) == ["lost", "log file not written", "lost as well", "kept", "log file written again"]
+    assert last(stream)["lines_lost"] == 3
+
+
+def test_a_log_file_that_another_log_took_the_place_of_is_closed(logged, tmp_path):
+    logged(file=log.LogFile(tmp_path / "one.log", 5000, 2))
+    structlog.get_logger().info("line")
+    (_, handler) = logging.getLogger().handlers
+    logged()
+    assert handler.stream is None

@@ -20,7 +20,7 @@ from vidd.cli.common import (
     run_to_end,
 )
 from vidd.cli.exit_codes import ExitCode
-from vidd.daemon.app import Daemon
+from vidd.daemon.app import AlreadyRuns, Daemon
 from vidd.daemon.preflight import Finding, inspect
 from vidd.errors import Fault
 from vidd.pipelines.validation import Ready, make_ready
@@ -45,6 +45,9 @@ def run(
     for_: Annotated[
         str | None, typer.Option("--for", metavar="DURATION", help="End after so long, such as 55m.")
     ] = None,
+    if_free: Annotated[
+        bool, typer.Option("--if-free", help="End with 0 and one line where another vidd runs on the state directory.")
+    ] = False,
 ) -> None:
     """Run the daemon: watch, work, publish, until a signal stops it."""
     seconds = _seconds(for_)
@@ -54,10 +57,22 @@ def run(
 
     async def work() -> None:
         settings = read()
-        log.set_up(settings.daemon.log)
-        await Daemon(settings, read).run(until_idle=until_idle, seconds=seconds)
+        log.set_up(settings.daemon.log, file=_log_file(settings))
+        try:
+            await Daemon(settings, read).run(until_idle=until_idle, seconds=seconds)
+        except AlreadyRuns as refused:
+            if not if_free:
+                raise
+            print_text(f"Another vidd runs on {refused.state}; there is nothing to do.")
 
     run_to_end(work())
+
+
+def _log_file(settings: Settings) -> log.LogFile | None:
+    daemon = settings.daemon
+    if daemon.log_file is None:
+        return None
+    return log.LogFile(daemon.state / daemon.log_file, int(daemon.log_file_size), daemon.log_file_count)
 
 
 def check(

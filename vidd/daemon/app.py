@@ -47,9 +47,19 @@ _TICK = 0.1
 SOCKET = "vidd.sock"
 
 
+class AlreadyRuns(Refused):
+    """Another daemon holds the lock of the state directory `state`."""
+
+    default_code = FaultCode.CONFLICT
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(f"Another vidd runs on {state}: stop it first, or choose another [daemon] state.")
+        self.state = state
+
+
 @contextmanager
 def _lock_state_directory(state: Path) -> Any:
-    """Lock the state directory. Raises Refused if it cannot be used, or if another daemon holds the lock."""
+    """Lock the state directory. Raises Refused if it cannot be used, AlreadyRuns if another daemon holds the lock."""
     try:
         state.mkdir(parents=True, exist_ok=True)
         lock = (state / "lock").open("w")
@@ -61,10 +71,7 @@ def _lock_state_directory(state: Path) -> Any:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(
-                f"Another vidd runs on {state}: stop it first, or choose another [daemon] state.",
-                code=FaultCode.CONFLICT,
-            ) from None
+            raise AlreadyRuns(state) from None
         yield
 
 

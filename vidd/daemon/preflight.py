@@ -40,6 +40,8 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
     tools = Tools(ready.settings.daemon.state, encoder, SystemClock(), ready.accounts)
     try:
         yield _state(ready.settings.daemon.state)
+        if ready.settings.daemon.log_file is not None:
+            yield _log_file(ready.settings.daemon.state / ready.settings.daemon.log_file)
         yield await _ffmpeg(encoder)
         yield _limits(ready.settings.limits)
         for name, body in ready.pipelines.items():
@@ -83,6 +85,18 @@ def _limits(limits: Limits) -> Finding:
     if limits.encodes == "auto":
         slots["encodes"] += f" (auto; processors that vidd may use: {usable_cpus()})"
     return Finding("limits", True, f"At once: {', '.join(f'{name} {size}' for name, size in slots.items())}.")
+
+
+def _log_file(path: Path) -> Finding:
+    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
+    usable = os.access(nearest, os.W_OK) and (path.is_file() if nearest == path else nearest.is_dir())
+    if usable:
+        return Finding("daemon.log_file", True, f"{path} can be written.")
+    return Finding(
+        "daemon.log_file",
+        False,
+        f"{path} cannot be written: correct its rights or choose another. vidd runs without it meanwhile.",
+    )
 
 
 async def _ffmpeg(encoder: Encoder) -> Finding:

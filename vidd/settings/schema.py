@@ -74,6 +74,14 @@ class Daemon(Options):
     )
     grace: Duration = Field(60.0, description="How long running jobs may go on after SIGTERM.")
     log: str = Field("info", description="The least level that is logged: debug, info, warning or error.")
+    log_file: Path | None = Field(
+        None,
+        description="A file that gets the log as well, such as gql_proxy.log; without it, only standard error does.",
+    )
+    log_file_size: Size = Field(
+        ByteSize(10 * 1024**2), ge=4096, description="At this size vidd renames the file to <name>.1 and begins anew."
+    )
+    log_file_count: int = Field(default=5, ge=1, le=1000, description="How many renamed files vidd keeps.")
 
     @field_validator("listen")
     @classmethod
