@@ -278,6 +278,64 @@ async def test_a_tenth_of_the_frames_gets_each_augmentation_and_the_boxes_move_a
     assert lab.document(version)["imageCount"] == 30 + 12
 
 
+async def test_augmented_images_keep_the_names_of_the_original_where_asked(lab, maker):
+    task = await lab.task(10)
+    version = lab.version(task, number="2", augmentationTypes=augmentations(CLOCKWISE=[True]))
+    await maker.make(version, augmented_names="original")
+    (frame,) = [frame for frame in lab.frames(task) if frame["datasetVersions"][0]["augmentationImages"]]
+    k = frame["frameId"]
+    begin = f"dataset/{lab.group}/{task}/{k}/augmentations/"
+    names = [f"2_rotate-90_{k}.txt", f"rotate-90_{k}.jpg", f"rotate-90_{k}_thumbnail.jpg"]
+    assert sorted(key for key in await lab.objects() if "/augmentations/" in key) == [
+        f"{begin}{name}" for name in names
+    ]
+    assert frame["datasetVersions"][0]["augmentationImages"] == {
+        "rotate-90": {
+            "textFiles": f"{begin}{names[0]}", "imageUrl": f"{begin}{names[1]}", "thumbnailUrl": f"{begin}{names[2]}",
+        }
+    }  # fmt: skip
+    sent, _ = await maker.make(version, augmented_names="original")
+    assert (sent["sent"], sent["dropped"]) == (0, 0)
+    # Asked for the other names, it has these alone.
+    await maker.make(version)
+    entry = lab.frame(task, k)["datasetVersions"][0]["augmentationImages"]["rotate-90"]
+    assert entry["imageUrl"] == f"{begin}2_rotate-90_{k}.jpg"
+    assert f"{begin}rotate-90_{k}.jpg" not in await lab.objects()
+
+
+async def test_an_image_that_another_version_has_under_the_originals_name_is_not_replaced(lab, maker):
+    task = await lab.task(10)
+    first, second = (
+        lab.version(
+            task, number=number, augmentationTypes=augmentations(CLOCKWISE=[True], NOISE_PERCENTAGE=[some, some])
+        )
+        for number, some in (("1", 5), ("2", 60))
+    )
+    await maker.make(first, augmented_names="original")
+    before = await lab.objects()
+    for _ in range(2):
+        await maker.make(second, augmented_names="original")
+        await maker.make(first, augmented_names="original")
+    after = await lab.objects()
+    assert {key: etag for key, etag in after.items() if key in before and f"/{first}/" not in key} == {
+        key: etag for key, etag in before.items() if f"/{first}/" not in key
+    }
+    pixels = []
+    for number, version in enumerate((first, second)):
+        (frame,) = [
+            frame
+            for frame in lab.frames(task)
+            if "noise-gaussian" in (frame["datasetVersions"][0]["augmentationImages"] or {})
+        ]
+        assert str(frame["datasetVersions"][number]["versionId"]) == version
+        key = frame["datasetVersions"][number]["augmentationImages"]["noise-gaussian"]["imageUrl"]
+        assert key.rpartition("/")[2] == f"{('', '2_')[number]}noise-gaussian_{frame['frameId']}.jpg"
+        noise = ImageChops.difference(Image.open(io.BytesIO(await lab.bucket.get(key))), picture(frame["frameId"]))
+        pixels.append(max(ImageStat.Stat(noise).rms))
+    assert pixels[0] < 12
+    assert pixels[1] > 30
+
+
 async def test_without_labels_the_lines_have_the_boxes_own(lab, maker):
     task = await lab.task(3)
     version = lab.version(task, labelAttributeList=[])

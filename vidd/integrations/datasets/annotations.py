@@ -24,7 +24,7 @@ class FrameDocument:
     """A frame: the keys of its stored `image` and `thumbnail`, its `marks`, and its `entry` of this version.
 
     `has_versions` is False where the document has no list of versions yet. `renamed` has the keys, by field, of what the
-    document names in another way than the settings want.
+    document names in another way than the settings want. `taken` are the keys of its augmented images in other versions.
     """
 
     id: str
@@ -35,6 +35,7 @@ class FrameDocument:
     entry: Mapping[str, Any] | None
     has_versions: bool
     renamed: Mapping[str, str] = field(default_factory=dict)
+    taken: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,16 @@ class Documents:
         keys = {name: self._key(document.get(name)) for name in ("imageUrl", "thumbnailUrl")}
         return {name: key for name, key in keys.items() if key is not None and document.get(name) != self._name_of(key)}
 
+    def _augmented(self, entries: Any, version_id: str) -> frozenset[str]:
+        """The keys of the augmented images that a frame has in other versions."""
+        others = [
+            entry for entry in entries or () if isinstance(entry, dict) and str(entry.get("versionId")) != version_id
+        ]
+        images = [entry.get("augmentationImages") for entry in others]
+        named = [image for kinds in images if isinstance(kinds, dict) for image in kinds.values()]
+        keys = {self._key(image.get("imageUrl")) for image in named if isinstance(image, dict)}
+        return frozenset(key for key in keys if key is not None)
+
     def _frame(self, document: Document, version_id: str, before: int) -> FrameDocument:
         number = _whole_number(document.get("frameId"))
         if number is None or number < 1:
@@ -155,6 +165,7 @@ class Documents:
             own_entries[0] if own_entries else None,
             isinstance(entries, list),
             self._renamed(document),
+            self._augmented(entries, version_id),
         )
 
     async def mark_pending(self, version: Version, *, changing: Iterable[str] | None = None) -> None:

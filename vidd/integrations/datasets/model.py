@@ -161,11 +161,15 @@ def _shares(given: Any) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of a frame's objects below `root`; `number` is the version's."""
+    """The keys of a frame's objects below `root`; `number` is the version's.
+
+    Of the kinds of augmentation that are `plain`, the version is not in the names of image and thumbnail.
+    """
 
     root: str
     number: str
     frame: int
+    plain: frozenset[str] = frozenset()
 
     @property
     def _directory(self) -> str:
@@ -191,8 +195,9 @@ class Keys:
 
         The version is in their names, because two versions may ask for different strengths.
         """
-        stem = f"{self._directory}augmentations/{self.number}_{kind}_{self.frame}"
-        return f"{stem}.jpg", f"{stem}_thumbnail.jpg", f"{stem}.txt"
+        directory, name = f"{self._directory}augmentations/", f"{self.number}_{kind}_{self.frame}"
+        image = f"{directory}{kind}_{self.frame}" if kind in self.plain else f"{directory}{name}"
+        return f"{image}.jpg", f"{image}_thumbnail.jpg", f"{directory}{name}.txt"
 
 
 def assign_parts(frames: Sequence[int], known: Mapping[int, int], shares: Sequence[float], seed: str) -> dict[int, int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from vidd.errors import FaultCode, Refused
 from vidd.integrations.datasets.annotations import FrameChange
 from vidd.integrations.datasets.model import Keys, assign_parts, digest, mark_to_json, scale_marks
-from vidd.model.augmentation import make_recipe, select_frames
+from vidd.model.augmentation import KINDS, make_recipe, select_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,12 +25,16 @@ ROOT = "dataset"
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """JPEG `quality`, the `largest` side of thumbnails, the `share` of the frames for each augmentation, the `seed`."""
+    """JPEG `quality`, the `largest` side of thumbnails, the `share` of the frames for each augmentation, the `seed`.
+
+    With `plain_names` the version is not in the names of augmented images.
+    """
 
     quality: int
     largest: int
     share: float
     seed: int
+    plain_names: bool
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,16 @@ class TaskPlan:
         known = {frame.number: (frame.entry or {}).get("datasetType") for frame in frames}
         return {number: int(part) for number, part in known.items() if isinstance(part, int | float) and part in valid}
 
+    def _keys(self, frame: FrameDocument, recipes: Sequence[Recipe]) -> Keys:
+        """The keys of a frame; what another version has under a plain name stays, and this one's gets the other name."""
+        keys = Keys(self.root, self.version.number, frame.number)
+        if not self._settings.plain_names:
+            return keys
+        keys = replace(keys, plain=frozenset(how.kind for how in recipes))
+        return replace(keys, plain=frozenset(kind for kind in keys.plain if keys.augmented(kind)[0] not in frame.taken))
+
     def _plan(self, frame: FrameDocument, part: int, recipes: Sequence[Recipe]) -> PlannedFrame:
-        inventory, keys = self.inventory, Keys(self.root, self.version.number, frame.number)
+        inventory, keys = self.inventory, self._keys(frame, recipes)
         if frame.image is not None and (listed := inventory.images.get(frame.image)) is not None:
             return PlannedFrame(frame, keys, frame.image, digest("picture", listed.etag), part, recipes)
         if inventory.video is not None:
@@ -331,8 +343,9 @@ def key_differs(listed: ListedObject | None, size: int, etag: str) -> bool:
 
 
 def is_shared_image(key: str) -> bool:
-    """Whether it is an image or a thumbnail that all versions of a group share."""
-    return key.endswith(".jpg") and "/augmentations/" not in key
+    """Whether it is an image or a thumbnail whose name any version of a group may have given."""
+    directory, _, name = key.rpartition("/")
+    return key.endswith(".jpg") and (not directory.endswith("/augmentations") or name.partition("_")[0] in KINDS)
 
 
 def _is_inside(mark: Mark, width: float, height: float) -> bool:

@@ -41,6 +41,10 @@ class Options(Location):
     share: float = Field(0.1, ge=0, le=1, description="The part of a task's frames that gets each augmentation.")
     quality: int = Field(90, ge=1, le=100, description="Quality of the JPEG files that vidd makes.")
     thumbnail: int = Field(250, ge=16, le=2000, description="The most pixels of a thumbnail's longer side.")
+    augmented_names: Literal["versioned", "original"] = Field(
+        "versioned",
+        description="Names of augmented images: <version>_<augmentation>_<frame>.jpg, or the original's, without the version.",
+    )
     formats: tuple[Literal["coco", "cvat", "samples"], ...] = Field(
         ("coco", "cvat", "samples"),
         description="Exports of the whole data set: COCO JSON, CVAT's XML, a zip of samples.",
@@ -55,7 +59,8 @@ async def run(options: Options, context: StepContext) -> Outcome:
         raise Refused("No data set version is named: ask for one by vidd dataset VERSION_ID.")
     async with connect(options, context.tools) as connection:
         version = await connection.documents.version(identity)
-        settings = BuildSettings(options.quality, options.thumbnail, options.share, options.seed)
+        plain = options.augmented_names == "original"
+        settings = BuildSettings(options.quality, options.thumbnail, options.share, options.seed, plain)
         record = BuildRecord(context.tools.path(DIRECTORY) / version.id)
         builder = Builder(context, connection, record, settings, options.at_once)
         return await _Build(options, builder, version).run()
