@@ -26,10 +26,11 @@ GIVEN = os.environ.get("VIDD_TEST_MONGODB")
 class MongoServer:
     """Ended by its pid. What it was told to fail at ends with it."""
 
-    def __init__(self, data: Path, *more: str) -> None:
+    def __init__(self, data: Path, *more: str, replica_set: bool = True) -> None:
         self.port = free_port()
         self._data = data
         self._more = more
+        self._replica_set = replica_set
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -54,13 +55,14 @@ class MongoServer:
         port = str(self.port)
         if mongod:
             return [
-                mongod, "--port", port, "--dbpath", str(self._data), "--bind_ip", "127.0.0.1", "--replSet", "rs",
+                mongod, "--port", port, "--dbpath", str(self._data), "--bind_ip", "127.0.0.1",
                 "--setParameter", "enableTestCommands=1", "--nounixsocket",
+                *(["--replSet", "rs"] if self._replica_set else []),
             ]  # fmt: skip
         # What a write has been told of must be on the disk: its server forgets without that, MongoDB does not.
         return [
             program("secantusd-py"), "--port", port, "--storage-path", str(self._data), "--enable-test-commands",
-            "--sync-on-commit",
+            "--sync-on-commit", *([] if self._replica_set else ["--standalone"]),
         ]  # fmt: skip
 
     def wait(self) -> None:
@@ -74,7 +76,7 @@ class MongoServer:
                 try:
                     if client.admin.command("hello").get("isWritablePrimary"):
                         return
-                    if shutil.which("mongod"):
+                    if shutil.which("mongod") and self._replica_set:
                         members = [{"_id": 0, "host": f"127.0.0.1:{self.port}"}]
                         client.admin.command("replSetInitiate", {"_id": "rs", "members": members})
                 except PyMongoError:

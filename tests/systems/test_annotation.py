@@ -573,6 +573,50 @@ def test_uploads_whose_content_is_called_alike_do_not_share_files(place, service
         assert max(abs(a - b) for a, b in zip(seen, wanted, strict=True)) < 12, path
 
 
+def test_a_new_upload_of_the_same_video_is_refused_and_replaces_the_tasks_when_it_is_forced(place, service):
+    place.config.write_text(place.config.read_text().replace("facts.upload_id", "facts.upload_dir"))
+    first, second, third = service.upload(), service.upload(), service.upload()
+    with running(place) as daemon:
+        assert curl(daemon, service.fields(first))[0] == 202
+        # The first one is under way, and then has tasks.
+        status, told = curl(daemon, service.fields(second))
+        assert (status, f"for the upload {first}" in told["detail"] or f"of the upload {first}" in told["detail"]) == (
+            409, True,
+        )  # fmt: skip
+        done(service, first)
+        daemon.job("published")
+        stored = service.stored()
+        status, told = curl(daemon, service.fields(second))
+        sentence = (
+            f"The project has tasks of this video already, of the upload {first}: send force_write 1 to replace them."
+        )
+        assert (status, told["detail"]) == (409, sentence)
+        assert service.document(second)["errorMessage"]["error_message"] == sentence
+        box = {"id": 1, "boundaries": {"id": 1, "x": 1, "y": 1, "w": 9, "h": 9, "label": "car"}}
+        mine = {"taskId": service.tasks(first)[0]["_id"], "frameId": 1}
+        service.db.AnnotationFrame.update_one(mine, {"$set": {"boxes": [box], "isEmpty": False}})
+        status, told = curl(daemon, service.fields(second, force_write=1))
+        assert status == 202
+        done(service, second)
+        until(lambda: daemon.ask(told["links"]["job"])[1]["state"] == "published", "the second is out")
+        assert (service.tasks(first), len(service.tasks(second))) == ([], 4)
+        assert service.db.AnnotationFrame.count_documents({}) == 40
+        # The files take the place of those before.
+        assert service.stored() == stored
+        [kept] = (place.root / "replaced_annotations").iterdir()
+        assert '"label": "car"' in kept.read_text()
+        said = f"1 box on 1 frame of 1 task; it is kept in {kept}."
+        assert said in json.dumps(daemon.ask(told["links"]["job"])[1])
+        # Another project has its own tasks of it.
+        other = ObjectId()
+        service.db.AnnotationProject.insert_one({"_id": other, "contentUploads": []})
+        service.db.AnnotationContentUpload.update_one({"_id": third}, {"$set": {"projectId": other}})
+        assert curl(daemon, service.fields(third, project_id=other))[0] == 202
+        done(service, third)
+        assert (len(service.tasks(second)), len(service.tasks(third))) == (4, 4)
+        daemon.stopped()
+
+
 def test_a_file_that_was_corrected_is_fetched_again_by_a_retry(place, service):
     upload = service.upload()
     whole = service.root / "shots.zip"
@@ -593,6 +637,7 @@ def test_a_file_that_was_corrected_is_fetched_again_by_a_retry(place, service):
 def test_an_upload_that_an_earlier_system_left_is_taken_up(place, service):
     left = service.upload(frame_rate=5, sourceFilePath="p1/cam.mp4", request_type=0, request_annotation_version=0)
     service.db.AnnotationContentUpload.update_one({"_id": left}, {"$unset": {"vidd": ""}})
+    clips.recording(service.root / "later.mp4", rate="30", seconds=8)
     vague, quiet = service.upload(sourceFilePath="p1/cam.mp4"), service.upload()
     service.db.AnnotationContentUpload.update_many({"_id": {"$in": [vague, quiet]}}, {"$unset": {"vidd": ""}})
     with running(place) as daemon:
@@ -602,7 +647,7 @@ def test_an_upload_that_an_earlier_system_left_is_taken_up(place, service):
         # One that nobody asked anything of is no fault.
         assert f"'{vague}' (it does not hold a complete call" in note
         assert str(quiet) not in note
-        later = service.upload(frame_rate=5, sourceFilePath="p1/cam.mp4")
+        later = service.upload(frame_rate=5, sourceFilePath="p1/later.mp4")
         service.db.AnnotationContentUpload.update_one({"_id": later}, {"$unset": {"vidd": ""}})
         assert place.vidd("resume")[0] == 0
         assert done(service, later)["taskCount"] == 4

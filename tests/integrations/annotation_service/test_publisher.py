@@ -1,88 +1,22 @@
 """An upload's documents: all of them at once, once, and nobody's boxes lost."""
 
-import json
 from dataclasses import replace
-from fractions import Fraction
+from datetime import UTC, datetime
 
 import pytest
-from bson import ObjectId
-from builders.aws import Desk, a_job, the_tools
+from bson import ObjectId, json_util
+from builders.annotation import OPTIONS, PLACE, TREE, Shelf, a_box
 from builders.mongodb import account, an_account, mongodb, server
-from pymongo import MongoClient
 
 from vidd.errors import Refused, RetryLater
-from vidd.files.tree import tree_artifact
 from vidd.integrations.annotation_service import publisher as annotation_service_publisher
 from vidd.integrations.annotation_service.database import annotation_database
-from vidd.model.frame_manifest import Sample, Task, TaskList, task_name
 from vidd.model.publication import PublicationState, Receipt
 
 pytestmark = pytest.mark.peer
 
 __all__ = ["account", "mongodb", "server"]
-OPTIONS = annotation_service_publisher.Options(account="base")
-PLACE = "https://store.example/contents/u/"
-TREE = {"role": "tasks", "url": PLACE, "bucket": "store", "prefix": "contents/ü/"}
-RECEIPTS = {"files": Receipt(PLACE, {"trees": [TREE]})}
-
-
-def a_box(label="person", confidence=0.9):
-    return {"x": 1.0, "y": 2.0, "w": 3.0, "h": 4.0, "label": label, "confidence": confidence}
-
-
-class Shelf:
-    """A database with a project and an upload, and the parcels of jobs for it."""
-
-    def __init__(self, account, directory):
-        self.account, self.directory = account, directory
-        self.client = MongoClient(account.uri.get_secret_value())
-        self.db = self.client[account.database]
-        self.project, self.upload = ObjectId(), ObjectId()
-        self.db.AnnotationProject.insert_one({"_id": self.project, "contentUploads": []})
-        self.db.AnnotationContentUpload.insert_one({"_id": self.upload, "projectId": self.project, "status": 0})
-
-    def context(self, job_id="01job", *, tasks=3, frames=4, boxes=None, edition=1, **facts):
-        directory = self.directory / job_id
-        (directory / "tasks").mkdir(parents=True, exist_ok=True)
-        names = [task_name(number, "cam") for number in range(tasks)]
-        rows = [
-            Sample(name, index, 6 * (at * frames + index), 0, 0.2 * (at * frames + index), "00")
-            for at, name in enumerate(names)
-            for index in range(1, frames + 1)
-        ]
-        for name in names:
-            (directory / "tasks" / name).mkdir(exist_ok=True)
-            (directory / "tasks" / name / f"{name}.mp4").write_bytes(b"x")
-        (directory / "tasks" / names[0] / "1.jpg").write_bytes(b"x")
-        listed = TaskList(
-            "cam.mp4", 5.0, 30.0, Fraction(1, 15360), 640, 360, frames,
-            [Task(at, name, f"{name}/{name}.mp4", frames, 6 * at * frames, 6 * (at + 1) * frames - 1)
-             for at, name in enumerate(names)],
-        )  # fmt: skip
-        asked = {
-            "upload_id": str(self.upload), "project_id": str(self.project), "request_type": 0, "force_write": 0,
-            "auto_anno_version": 0, "content_path": "p/cam.mp4", **facts,
-        }  # fmt: skip
-        if edition > 1:
-            asked |= {"rework": {"edition": edition}}
-        job = replace(a_job("file:///cam.mp4", name="cam.mp4", facts=asked), id=job_id)
-        desk = Desk(job, directory, the_tools(self.directory, base=self.account))
-        desk.add("manifest", "manifest.jsonl", "".join(json.dumps(row.to_json()) + "\n" for row in rows).encode())
-        desk.add("task_list", "task_list.json", json.dumps(listed.to_json()).encode())
-        desk.artifacts["tasks"] = tree_artifact("tasks", directory, "tasks")
-        if boxes is not None:
-            lines = [json.dumps({"task": names[at], "index": k, "boxes": some}) + "\n" for at, k, some in boxes]
-            desk.add("annotations", "annotations.jsonl", "".join(lines).encode())
-        return replace(desk.context, receipts=RECEIPTS), desk
-
-    def document(self):
-        return self.db.AnnotationContentUpload.find_one({"_id": self.upload})
-
-    def tasks(self):
-        return list(self.db.AnnotationTask.find().sort("frameStart"))
-
-    def frame(self, task, index):
-        return self.db.AnnotationFrame.find_one({"taskId": task["_id"], "frameId": index})
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -306,6 +240,52 @@ async def test_another_edition_of_other_tasks_is_not_allowed_once_people_have_be
     await annotation_service_publisher.replace_files(OPTIONS, replace(other, sent=None))
     assert [task["frameCount"] for task in shelf.tasks()] == [3] * 4
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
+
+
+async def test_a_forced_call_of_a_new_upload_replaces_the_earlier_one_and_keeps_what_people_did(shelf):
+    earlier = shelf.upload
+    found = [(0, 2, [a_box()])]
+    await annotation_service_publisher.publish(
+        OPTIONS, shelf.context("01job", request_type=1, auto_anno_version=1, boxes=found)[0]
+    )
+    first, second, _ = shelf.tasks()
+    drawn = [{"id": at, "boundaries": {"id": at, "label": "car", "at": NOW}} for at in (1, 2)]
+    one, two = {"taskId": first["_id"], "frameId": 1}, {"taskId": first["_id"], "frameId": 2}
+    shelf.db.AnnotationFrame.update_one(one, {"$set": {"boxes": drawn, "isEmpty": False}})
+    shelf.db.AnnotationFrame.update_one(two, {"$push": {"boxes": drawn[0]}})
+    shelf.db.AnnotationTask.update_one({"_id": second["_id"]}, {"$set": {"auditStatus": 6}})
+    shelf.upload = ObjectId()
+    shelf.db.AnnotationContentUpload.insert_one({"_id": shelf.upload, "projectId": shelf.project, "status": 0})
+    context, desk = shelf.context("02job", tasks=2, force_write=1, replaces=[str(earlier)])
+    receipt = await annotation_service_publisher.publish(OPTIONS, context)
+    path = shelf.directory / "replaced_annotations" / "02job.jsonl"
+    assert receipt.facts["kept"] == (
+        f"The call replaced the work of people, 3 boxes on 2 frames of 2 tasks; it is kept in {path}."
+    )
+    assert {task["uploadId"] for task in shelf.tasks()} == {shelf.upload}
+    assert (len(shelf.tasks()), shelf.db.AnnotationFrame.count_documents({})) == (2, 8)
+    kept = [json_util.loads(line) for line in path.read_text().splitlines()]
+    assert [(name, document["_id"]) for name, document in kept[:2]] == [
+        ("AnnotationTask", first["_id"]), ("AnnotationTask", second["_id"]),
+    ]  # fmt: skip
+    assert [document["boxes"][0]["boundaries"]["label"] for _, document in kept[2:]] == ["car", "person"]
+    assert kept[2][1]["boxes"][0]["boundaries"]["at"].replace(tzinfo=UTC) == NOW
+    replaced = shelf.db.AnnotationContentUpload.find_one({"_id": earlier})
+    assert (replaced["taskCount"], replaced["vidd"]["replaced"]) == (0, str(shelf.upload))
+    # A lost answer is told the same.
+    asked = replace(context, publication=desk.context.publication)
+    assert await annotation_service_publisher.reconcile(OPTIONS, asked) == receipt
+    # The job of the upload that was replaced does not bring its tasks back.
+    shelf.upload = earlier
+    with pytest.raises(Refused, match="have replaced those of this one"):
+        await annotation_service_publisher.allow(OPTIONS, shelf.context("01job", edition=2, tasks=4)[0])
+
+
+async def test_a_forced_call_where_nobody_worked_keeps_nothing(shelf):
+    await annotation_service_publisher.publish(OPTIONS, shelf.context("01job")[0])
+    receipt = await annotation_service_publisher.publish(OPTIONS, shelf.context("02job", force_write=1)[0])
+    assert "kept" not in receipt.facts
+    assert not (shelf.directory / "replaced_annotations").exists()
 
 
 async def test_a_job_is_not_allowed_where_a_newer_one_works_on_the_upload(shelf):

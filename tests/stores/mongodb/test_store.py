@@ -9,6 +9,7 @@ from builders.aws import the_tools
 from builders.engine import START, job, talk
 from builders.mongodb import account, an_account, mongodb, server
 from peers.network import Network
+from peers.single_mongo import SingleMongo
 
 from vidd.errors import Refused, RetryLater
 from vidd.integrations.mongodb.account import database
@@ -48,6 +49,30 @@ async def until_done(call):
                 return await call()
             except RetryLater:
                 await asyncio.sleep(0.05)
+
+
+async def test_a_server_that_is_no_replica_set_will_do_and_is_named_by_the_check(tmp_path):
+    single = SingleMongo(tmp_path / "data")
+    single.start()
+    try:
+        account = an_account(single.uri, timeout=2)
+        store = await opened(account)
+        [seen] = await store.admit([job("a")])
+        ready = seen.evolve(state=State.READY, changed=START)
+        with single.cut_after(0), pytest.raises(RetryLater):
+            await store.save(ready, expect=State.SEEN)
+        await until_done(lambda: store.save(ready, expect=State.SEEN))
+        await until_done(lambda: store.put_talks("lab", [talk("t1")], START))
+        await store.close()
+        again = await opened(account)
+        assert (await again.job("a")).state is State.READY
+        assert [state for _, state, _ in await again.history("a")] == [State.SEEN, State.READY]
+        assert [found.id for found in await again.talks("lab")] == ["t1"]
+        await again.close()
+        told = await check(Settings(account="lab"), the_tools(tmp_path, lab=account))
+        assert "MongoDB is a single server and no replica set" in told
+    finally:
+        single.stop()
 
 
 async def test_what_was_saved_is_there_for_the_next_daemon(account):

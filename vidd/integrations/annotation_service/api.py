@@ -152,16 +152,22 @@ def _stored(upload: Mapping[str, Any], name: str, unset: int) -> int:
         raise Declined(409, f"The upload's {name} is {quoted(str(value)[:80])}: make it a whole number.") from None
 
 
+def path_below(text: str, root: Path, prefix: str = "") -> PurePosixPath:
+    """A path as calls write it, relative to the content root `root` (resolved), which they may write as `prefix`."""
+    path = PurePosixPath(text)
+    if prefix and path.is_relative_to(prefix):
+        return path.relative_to(prefix)
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
 def content_at(call: ContentCall, root: Path, prefix: str = "") -> Path:
     """The file or directory of the call, below `root`, which the call may write as `prefix`. Blocks.
 
     Declined with 422 where the path leads out of `root`, or nothing suitable is there.
     """
-    asked, shown = PurePosixPath(call.content_path), quoted(call.content_path)
-    if prefix and asked.is_relative_to(prefix):
-        asked = asked.relative_to(prefix)
-    base = root.resolve()
-    path = base / (asked.relative_to(base) if asked.is_absolute() and asked.is_relative_to(base) else asked)
+    shown, base = quoted(call.content_path), root.resolve()
+    asked = path_below(call.content_path, base, prefix)
+    path = base / asked
     if ".." in asked.parts or path.resolve() != path or not path.is_relative_to(base):
         raise Declined(
             422, f"content_path {shown} leads out of the content root, or through a link: name a file in it."

@@ -2,12 +2,14 @@
 
 The ids of a job's documents follow from the job's id, so that a repeated write replaces the same documents. Frames are
 found only through their task, so they are written first; then the tasks, the upload's status and the project's list change
-in one transaction.
+in one transaction. A server that is no replica set has none: there one command inserts all tasks, and the upload's status
+comes last.
 """
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
@@ -17,7 +19,7 @@ from pymongo import ASCENDING, ReplaceOne, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
-from vidd.errors import FaultCode, Refused
+from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.annotation_service.documents import (
     FAILED,
     FRAMES,
@@ -38,17 +40,18 @@ from vidd.integrations.annotation_service.work import (
     merge_boxes,
     task_has_work,
 )
-from vidd.integrations.mongodb.account import Account, database
-from vidd.integrations.mongodb.errors import DUPLICATE, map_errors
+from vidd.integrations.mongodb.account import SINGLE_SERVER, Account, database, has_transactions
+from vidd.integrations.mongodb.errors import DUPLICATE, NoTransactions, map_errors
 from vidd.model.frame_manifest import task_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from vidd.integrations.mongodb.account import Database, Document
 
 _BATCH = 1000
+_ROUNDS = 5
 # The error_code of a declined call; that of a refused input is the same.
 _DECLINED = 1
 _JOB = f"{OURS}.job"
@@ -85,7 +88,33 @@ def _box_write(frame: DetectedFrame, known: Document | None) -> ReplaceOne[Docum
     if boxes == list(known.get("boxes") or ()):
         return None
     found = [box_digest(box) for box in boxes[len(boxes) - len(frame.found) :]]
-    return UpdateOne({"_id": known["_id"]}, {"$set": {"boxes": boxes, f"{OURS}.found": found}})
+    # What people saved since must not be lost.
+    unchanged = {name: known.get(name) for name in ("_id", "boxes", "isEmpty", "updatedAt")}
+    return UpdateOne(unchanged, {"$set": {"boxes": boxes, f"{OURS}.found": found}})
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """The new `tasks` of an upload. Those that it and the `uploads` of the same video have, but `kept`, are replaced."""
+
+    upload: str
+    project: str
+    tasks: Sequence[Document]
+    kept: Sequence[Any] = ()
+    uploads: Sequence[str] = ()
+
+    @property
+    def old(self) -> Document:
+        """What finds the tasks to replace."""
+        kept = [*self.kept, *(task["_id"] for task in self.tasks)]
+        return {"uploadId": {"$in": list(map(key, (self.upload, *self.uploads)))}, "_id": {"$nin": kept}}
+
+
+@dataclass(frozen=True)
+class _Upload:
+    upload: str
+    project: str
+    changes: Mapping[str, Any]
 
 
 class AnnotationDatabase:
@@ -111,10 +140,10 @@ class AnnotationDatabase:
         with map_errors("reading a project", self._name):
             return await self._db[PROJECTS].find_one({"_id": key(project)}, {"_id": 1})
 
-    async def tasks(self, upload: str) -> list[Document]:
-        """An upload's tasks, in their order."""
+    async def tasks(self, *uploads: str) -> list[Document]:
+        """The tasks of uploads, in their order."""
         with map_errors("reading tasks", self._name):
-            found = await self._db[TASKS].find({"uploadId": key(upload)}).to_list(None)
+            found = await self._db[TASKS].find({"uploadId": {"$in": list(map(key, uploads))}}).to_list(None)
         return sorted(found, key=_position)
 
     async def task_ids(self, upload: str) -> list[Any]:
@@ -122,9 +151,9 @@ class AnnotationDatabase:
         with map_errors("reading tasks", self._name):
             return [document["_id"] async for document in self._db[TASKS].find({"uploadId": key(upload)}, {"_id": 1})]
 
-    async def has_other_owner(self, upload: str, directory: str, name: str) -> bool:
-        """Whether another upload has, or will have, files of this name in this directory of the store."""
-        others = {"$ne": key(upload)}
+    async def has_other_owner(self, uploads: Sequence[str], directory: str, name: str) -> bool:
+        """Whether another upload than these has, or will have, files of this name in this directory of the store."""
+        others = {"$nin": list(map(key, uploads))}
         with map_errors("looking for the owner of files", self._name):
             if await self._db[UPLOADS].find_one({"_id": others, f"{OURS}.shelf": f"{directory}/{name}"}, {"_id": 1}):
                 return True
@@ -149,6 +178,20 @@ class AnnotationDatabase:
                     return True
         return False
 
+    async def work_of(self, tasks: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+        """The tasks among these that people have worked on, and the frames."""
+        with map_errors("looking for the work of people", self._name):
+            found = self._db[FRAMES].find({"taskId": {"$in": [task["_id"] for task in tasks]}})
+            frames = [frame async for frame in found if frame_has_work(frame)]
+        owners = {frame.get("taskId") for frame in frames}
+        return [task for task in tasks if task["_id"] in owners or task_has_work(task)], frames
+
+    async def uploads_of(self, project: str) -> list[Document]:
+        """The ids and paths of a project's uploads."""
+        with map_errors("reading the uploads of a project", self._name):
+            found = self._db[UPLOADS].find({"projectId": key(project)}, {"sourceFilePath": 1})
+            return await found.to_list(None)
+
     async def begin_upload(self, upload: str, job: str, path: str, own: Mapping[str, Any], now: datetime) -> None:
         """Mark an upload as worked on by this job; `own` are the values that vidd keeps in its document."""
         changes = {
@@ -157,6 +200,7 @@ class AnnotationDatabase:
             "errorMessage": {},
             "sourceFilePath": path,
             _JOB: job,
+            f"{OURS}.replaced": None,
             **{f"{OURS}.{name}": value for name, value in own.items()},
         }
         with map_errors("marking an upload as begun", self._name):
@@ -209,14 +253,28 @@ class AnnotationDatabase:
                     await self._db[FRAMES].delete_many({"_id": {"$in": [frame["_id"] for frame in batch]}})
                     await self._db[FRAMES].insert_many(batch, ordered=False)
 
-    async def put_upload(
-        self, upload: str, project: str, tasks: Sequence[Document], changes: Mapping[str, Any]
-    ) -> None:
-        """Replace an upload's tasks, and write its and its project's changes, in one transaction."""
-        async with self._transaction("writing the tasks") as session:
-            await self._finish(upload, project, changes, session)
-            await self._db[TASKS].delete_many({"uploadId": key(upload)}, session=session)
-            await self._db[TASKS].insert_many(tasks, session=session)
+    async def put_upload(self, replacement: Replacement, changes: Mapping[str, Any]) -> None:
+        """Replace an upload's tasks, and write its and its project's changes: in one transaction, or in an order.
+
+        Refused where a newer job works on the upload; then nothing was written.
+        """
+
+        async def write(session: Any) -> None:
+            await self._db[TASKS].delete_many(replacement.old, session=session)
+            if replacement.tasks:
+                # One command, so that nobody who ends vidd ends it half-way.
+                await self._db[TASKS].insert_many(replacement.tasks, session=session)
+            if replacement.uploads:
+                replaced = {"taskCount": 0, f"{OURS}.replaced": replacement.upload}
+                uploads = {"_id": {"$in": list(map(key, replacement.uploads))}}
+                await self._db[UPLOADS].update_many(uploads, {"$set": replaced}, session=session)
+
+        async def undo() -> None:
+            await self._db[TASKS].delete_many({"_id": {"$in": [task["_id"] for task in replacement.tasks]}})
+
+        await self._write_all(
+            "writing the tasks", _Upload(replacement.upload, replacement.project, changes), write, undo
+        )
 
     async def put_boxes(
         self,
@@ -226,43 +284,89 @@ class AnnotationDatabase:
         changes: Mapping[str, Any],
         version: int,
     ) -> None:
-        """Write the boxes that a detector found into the frames of these tasks, in one transaction; those of people stay."""
-        async with self._transaction("writing the boxes") as session:
-            # First, so that a newer job is noticed before thousands of frames are written.
-            await self._finish(upload, project, changes, session)
+        """Write the boxes that a detector found into the frames of these tasks, as `put_upload`; those of people stay."""
+
+        async def write(session: Any) -> None:
             async for task, frames in tasks:
-                known = {
-                    document["frameId"]: document
-                    async for document in self._db[FRAMES].find(
-                        {"taskId": task},
-                        dict.fromkeys(("frameId", "taskId", "boxes", "isEmpty", "updatedAt", OURS), 1),
-                        session=session,
-                    )
-                }
-                writes = [
-                    write for frame in frames if (write := _box_write(frame, known.get(frame.number))) is not None
-                ]
-                if writes:
-                    await self._db[FRAMES].bulk_write(writes, ordered=False, session=session)
+                await self._put_boxes(task, frames, session)
             await self._db[TASKS].update_many(
                 {"uploadId": key(upload)}, {"$set": {"AutoAnnotationVersion": version}}, session=session
             )
 
-    async def _finish(self, upload: str, project: str, changes: Mapping[str, Any], session: Any) -> None:
-        writable = {"_id": key(upload), "$or": [{_JOB: None}, {_JOB: {"$lte": changes[_JOB]}}]}
+        await self._write_all("writing the boxes", _Upload(upload, project, changes), write)
+
+    async def _put_boxes(self, task: Any, frames: Sequence[DetectedFrame], session: Any) -> None:
+        """Write the boxes of a task. What people save meanwhile is read again first."""
+        for _ in range(_ROUNDS):
+            known = {
+                as_number(document["frameId"]): document
+                async for document in self._db[FRAMES].find(
+                    {"taskId": task, "frameId": {"$exists": True}},
+                    dict.fromkeys(("frameId", "taskId", "boxes", "isEmpty", "updatedAt", OURS), 1),
+                    session=session,
+                )
+            }
+            writes = [write for frame in frames if (write := _box_write(frame, known.get(frame.number))) is not None]
+            if not writes:
+                return
+            done = await self._db[FRAMES].bulk_write(writes, ordered=False, session=session)
+            if done.matched_count + done.upserted_count == len(writes):
+                return
+        raise RetryLater(f"People work on the frames of the task {task}; vidd will retry.", code=FaultCode.BUSY)
+
+    async def _write_all(
+        self,
+        doing: str,
+        target: _Upload,
+        write: Callable[[Any], Awaitable[None]],
+        undo: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Write the documents and the end of the upload; `undo` takes back what was written where the end is refused.
+
+        In a transaction where the server has them. Otherwise the upload's end comes last, and each write may be repeated.
+        """
+        with map_errors(doing, self._name):
+            if await has_transactions(self._db):
+                with suppress(NoTransactions):
+                    async with self._transaction(doing) as session:
+                        # First, so that a newer job is noticed before thousands of documents are written.
+                        await self._finish(target, session)
+                        await write(session)
+                    return
+            await self._change_upload(target, {_JOB: target.changes[_JOB]}, None)
+            await write(None)
+            try:
+                await self._finish(target, None)
+            except Refused:
+                if undo is not None:
+                    await undo()
+                raise
+
+    async def _finish(self, target: _Upload, session: Any) -> None:
+        project = {"_id": key(target.project)}
+        await self._db[PROJECTS].update_one(
+            project, {"$addToSet": {"contentUploads": key(target.upload)}}, session=session
+        )
+        await self._change_upload(target, target.changes, session)
+
+    async def _change_upload(self, target: _Upload, changes: Mapping[str, Any], session: Any) -> None:
+        writable = {"_id": key(target.upload), "$or": [{_JOB: None}, {_JOB: {"$lte": target.changes[_JOB]}}]}
         if not (await self._db[UPLOADS].update_one(writable, {"$set": dict(changes)}, session=session)).matched_count:
             raise Refused(
                 "The upload is gone, or a newer job works on it: nothing of this job was written.",
                 code=FaultCode.CONFLICT,
             )
-        await self._db[PROJECTS].update_one(
-            {"_id": key(project)}, {"$addToSet": {"contentUploads": key(upload)}}, session=session
-        )
 
     async def delete_frames(self, tasks: Sequence[Any]) -> None:
         """Delete the frames of tasks that no longer exist."""
         with map_errors("deleting old frames", self._name):
             await self._db[FRAMES].delete_many({"taskId": {"$in": list(tasks)}})
+
+    async def check(self) -> str:
+        """Ask the database; a note about what it lacks, or ""."""
+        await self.project("0")
+        with map_errors("asking what the server is", self._name):
+            return "" if await has_transactions(self._db) else SINGLE_SERVER
 
     @asynccontextmanager
     async def _transaction(self, doing: str) -> AsyncIterator[Any]:

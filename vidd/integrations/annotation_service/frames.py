@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,14 +33,15 @@ class UploadTask(NamedTuple):
     frames: Sequence[UploadFrame]
 
 
-def read_tasks(listed: TaskList, manifest: Path, annotations: Path | None, tree: Path) -> Iterator[UploadTask]:
-    """Read the manifest, and the annotations, which must be in the same order. Blocks.
+def read_tasks(
+    listed: TaskList, manifest: Path, annotations: Path | None, tree: Path
+) -> Generator[UploadTask, None, None]:
+    """Read the manifest, and the annotations, which must be in the same order. Blocks; whoever stops early closes it.
 
     Refused where the files do not match: then they are of different runs.
     """
     unread = {task.name: task for task in listed.tasks}
-    boxes = _Boxes(annotations)
-    with manifest.open() as lines:
+    with manifest.open() as lines, closing(_Boxes(annotations)) as boxes:
         for group in group_by_task(lines):
             name = group[0].task
             task = unread.pop(name, None)
@@ -55,15 +57,16 @@ def read_tasks(listed: TaskList, manifest: Path, annotations: Path | None, tree:
             if task is None or len(frames) != task.frames:
                 raise Refused(f"The manifest and the list of tasks differ in {name!r}: run the step frames again.")
             yield UploadTask(task, frames)
-    boxes.check_end()
+        boxes.check_end()
     if unread:
         raise Refused(f"The manifest has no frame of the task {next(iter(unread))!r}: run the step frames again.")
 
 
-async def iterate_in_thread(tasks: Iterator[UploadTask]) -> AsyncGenerator[UploadTask, None]:
+async def iterate_in_thread(tasks: Generator[UploadTask, None, None]) -> AsyncGenerator[UploadTask, None]:
     """The same tasks, read in a thread."""
-    while (task := await in_thread(next, tasks, None)) is not None:
-        yield task
+    with closing(tasks):
+        while (task := await in_thread(next, tasks, None)) is not None:
+            yield task
 
 
 def _existing(tree: Path, path: str) -> str | None:
@@ -74,8 +77,12 @@ class _Boxes:
     """The boxes of the annotations, read along with the manifest."""
 
     def __init__(self, path: Path | None) -> None:
-        self._lines = iter(()) if path is None else _lines(path)
+        self._lines = _lines(path)
         self._next = next(self._lines, None)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
 
     def of_frame(self, frame: Sample) -> Sequence[Mapping[str, Any]]:
         """The boxes in a frame."""
@@ -95,7 +102,9 @@ class _Boxes:
             )
 
 
-def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+def _lines(path: Path | None) -> Generator[Mapping[str, Any], None, None]:
+    if path is None:
+        return
     with path.open() as lines:
         for number, line in enumerate(lines, 1):
             try:

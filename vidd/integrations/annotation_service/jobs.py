@@ -11,14 +11,14 @@ import structlog
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.integrations.annotation_service.api import ContentCall, check_rules, content_at, type_of
-from vidd.integrations.annotation_service.documents import ONLY_BOXES, OURS, offer_of
+from vidd.integrations.annotation_service.api import ContentCall, check_rules, content_at, path_below, type_of
+from vidd.integrations.annotation_service.documents import ONLY_BOXES, offer_of, own_values
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.ports import Declined
 from vidd.settings.templates import file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path, PurePath
 
     from vidd.integrations.annotation_service.database import AnnotationDatabase
@@ -47,15 +47,16 @@ class JobMaker:
         # Tells this vidd's uploads from another's, also after its state directory was lost.
         self._home = f"{platform.node()}:{context.tools.state}"
 
-    async def take(self, asked: ContentCall) -> tuple[Job, bool]:
+    async def take(self, asked: ContentCall, *, resumed: bool = False) -> tuple[Job, bool]:
         """The job of a call, and whether it is new. Declined where the rules do not allow the call.
 
-        Calls are taken one after another, so that two for one upload do not overtake each other.
+        Calls are taken one after another, so that two for one upload do not overtake each other. A call that is `resumed` may
+        replace the tasks of its upload.
         """
         async with self._context.lock:
-            return await self._take(asked)
+            return await self._take(asked, resumed=resumed)
 
-    async def _take(self, asked: ContentCall) -> tuple[Job, bool]:
+    async def _take(self, asked: ContentCall, *, resumed: bool) -> tuple[Job, bool]:
         context, database = self._context, self._database
         upload = await database.upload(asked.upload_id)
         if upload is None:
@@ -64,18 +65,22 @@ class JobMaker:
             raise Declined(404, f"There is no project {quoted(asked.project_id)} in the database.")
         if (busy := await self._busy(asked)) is not None:
             return busy, False
-        check_rules(asked, upload, len(await database.task_ids(asked.upload_id)), offer_of(context.settings))
+        rules = asked.model_copy(update={"force_write": 1}) if resumed else asked
+        check_rules(rules, upload, len(await database.task_ids(asked.upload_id)), offer_of(context.settings))
         path = await in_thread(content_at, asked, self._root, self._content.prefix)
         await self._check(asked, path)
-        inside = path.relative_to(await in_thread(self._root.resolve))
+        root = await in_thread(self._root.resolve)
+        inside = path.relative_to(root)
+        replaced = await self._replaced_uploads(asked, inside, root)
         # The document counts the generations, so that every daemon gives the same call the same key.
-        generation = int(_own_values(upload).get("generation") or 0)
-        directory = await self._upload_directory(asked, inside)
-        job, new = await context.take(self._arrival(asked, path, inside, directory, generation))
+        generation = int(own_values(upload).get("generation") or 0)
+        directory = await self._upload_directory(asked, inside, replaced)
+        made = {"upload_dir": directory, **({"replaces": replaced} if replaced else {})}
+        job, new = await context.take(self._arrival(asked, path, inside, made, generation))
         # The database may have been away when the last generations were to be counted.
         while not new and job.state in ENDED | {State.PUBLISHED}:
             generation += 1
-            job, new = await context.take(self._arrival(asked, path, inside, directory, generation))
+            job, new = await context.take(self._arrival(asked, path, inside, made, generation))
         if new:
             own = {
                 "generation": generation,
@@ -95,16 +100,48 @@ class JobMaker:
                 raise Declined(409, f"The job {job.id} works on this upload: wait for it, or cancel it.")
         return None
 
-    async def _upload_directory(self, asked: ContentCall, inside: PurePath) -> str:
+    async def _replaced_uploads(self, asked: ContentCall, inside: PurePath, root: Path) -> list[str]:
+        """The other uploads of the same video in the project, whose tasks the call replaces.
+
+        A front end makes an upload of its own for each call. Declined where one has tasks and the call does not force, and
+        where a job works on one.
+        """
+        if asked.images or asked.request_type == ONLY_BOXES:
+            return []
+        others = [
+            str(upload["_id"])
+            for upload in await self._database.uploads_of(asked.project_id)
+            if str(upload["_id"]) != asked.upload_id
+            and path_below(str(upload.get("sourceFilePath") or ""), root, self._content.prefix) == inside
+        ]
+        for job in await self._context.open_jobs(ended=False):
+            if (other := job.facts.get("upload_id")) in others:
+                raise Declined(
+                    409, f"The job {job.id} works on this video for the upload {other}: wait for it, or cancel it."
+                )
+        if tasks := await self._database.tasks(*others):
+            if not asked.force_write:
+                raise Declined(
+                    409,
+                    f"The project has tasks of this video already, of the upload {tasks[0].get('uploadId')}: "
+                    "send force_write 1 to replace them.",
+                )
+            return sorted({str(task["uploadId"]) for task in tasks})
+        return []
+
+    async def _upload_directory(self, asked: ContentCall, inside: PurePath, replaced: Sequence[str]) -> str:
         """The directory of the upload's files in the store: the one its content lies in, unless another upload uses that.
 
         The service gives each upload a directory of its own. Where two share one, their videos would overwrite each other.
         """
         parent = inside.parent.name or asked.upload_id
-        taken = await self._database.has_other_owner(asked.upload_id, parent, _task_base(inside))
+        own = [asked.upload_id, *replaced]
+        taken = await self._database.has_other_owner(own, parent, _task_base(inside))
         return f"{parent}-{asked.upload_id}" if taken else parent
 
-    def _arrival(self, asked: ContentCall, path: Path, inside: PurePath, directory: str, generation: int) -> Arrival:
+    def _arrival(
+        self, asked: ContentCall, path: Path, inside: PurePath, made: Mapping[str, Any], generation: int
+    ) -> Arrival:
         call = (
             f"{asked.upload_id}:{asked.request_type}:{asked.auto_anno_version}:{asked.frame_rate}:{asked.content_path}"
         )
@@ -112,7 +149,7 @@ class JobMaker:
             key=f"process_content:{call}:{generation}",
             location=path.as_uri(),
             name=inside.as_posix(),
-            facts=asked.facts() | {"generation": generation, "upload_dir": directory},
+            facts=asked.facts() | {"generation": generation, **made},
             priority=self._content.priority,
         )
 
@@ -122,10 +159,10 @@ class JobMaker:
         known = {job.facts.get("upload_id") for job in await context.open_jobs()}
         faults: list[str] = []
         for upload in [upload async for upload in self._database.unfinished_uploads(self._home)]:
-            job = _own_values(upload).get("job")
+            job = own_values(upload).get("job")
             if str(upload["_id"]) in known or (job is not None and await context.job(job) is not None):
                 continue
-            if (asked := _own_values(upload).get("asked") or _guess_call(upload)) is None:
+            if (asked := own_values(upload).get("asked") or _guess_call(upload)) is None:
                 continue
             try:
                 await self._take_upload(asked)
@@ -142,12 +179,7 @@ class JobMaker:
             raise Declined(400, "it does not hold a complete call: send the call again") from None
         if call.request_type != ONLY_BOXES and await self._database.has_work(call.upload_id):
             raise Declined(409, "people have worked on its tasks: send the call with force_write 1 to replace them")
-        await self.take(call.model_copy(update={"force_write": 1}))
-
-
-def _own_values(upload: Mapping[str, Any]) -> Mapping[str, Any]:
-    own = upload.get(OURS)
-    return own if isinstance(own, dict) else {}
+        await self.take(call, resumed=True)
 
 
 def _task_base(path: PurePath) -> str:

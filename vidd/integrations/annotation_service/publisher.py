@@ -10,16 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import structlog
 from pydantic import Field
 
 from vidd.aio.bounded import gather_bounded
 from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused, RetryLater
-from vidd.integrations.annotation_service.database import AnnotationDatabase, DetectedFrame, annotation_database, key
+from vidd.integrations.annotation_service import kept_work
+from vidd.integrations.annotation_service.database import (
+    AnnotationDatabase,
+    DetectedFrame,
+    Replacement,
+    annotation_database,
+    key,
+)
 from vidd.integrations.annotation_service.documents import (
     ONLY_BOXES,
     OURS,
@@ -40,12 +48,14 @@ from vidd.model.rework import edition_of
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from vidd.ports import PublishContext, Tools
 
 
+_log = structlog.get_logger()
 _RETRY_AFTER = 5.0
 _AT_ONCE = 2
 
@@ -140,7 +150,7 @@ class _Writing:
             await self._put_boxes()
         else:
             await self._put_tasks()
-        return self._receipt()
+        return await self._receipt()
 
     async def replace(self) -> Receipt:
         """The same; tasks that have the same frames stay, and only their boxes change."""
@@ -149,7 +159,7 @@ class _Writing:
         if self.request.kind == ONLY_BOXES or not await self._has_same_tasks():
             return await self.publish()
         await self._put_boxes()
-        return self._receipt()
+        return await self._receipt()
 
     async def allow(self, *, is_rework: bool) -> None:
         """Refused where the documents could not be written, or a rework would delete the work of people."""
@@ -160,6 +170,11 @@ class _Writing:
         if upload is None or str(own.get("job") or "") > self.context.job.id:
             raise Refused(
                 "The upload is gone, or a newer job works on it: nothing of this job was sent.", code=FaultCode.CONFLICT
+            )
+        if (other := own.get("replaced")) is not None:
+            raise Refused(
+                f"The tasks of the upload {other} have replaced those of this one: nothing of this job was sent.",
+                code=FaultCode.CONFLICT,
             )
         if not is_rework or self.request.kind == ONLY_BOXES or await self._has_same_tasks():
             return
@@ -186,12 +201,22 @@ class _Writing:
         if upload is None or own_values(upload).get("done") != self.request.job:
             return None
         await self.database.delete_frames([key(task) for task in self.context.publication.token.get("old", ())])
-        return self._receipt()
+        return await self._receipt()
 
-    def _receipt(self) -> Receipt:
+    async def _receipt(self) -> Receipt:
         listed = self.listed
         facts = {"tasks": len(listed.tasks), "frames": listed.frames, "upload": str(self.request.upload)}
-        return Receipt(facts=facts)
+        kept = await in_thread(kept_work.describe, self._kept_path)
+        return Receipt(facts=facts if kept is None else {**facts, "kept": kept})
+
+    @property
+    def _kept_path(self) -> Path:
+        return self.context.tools.path(kept_work.DIRECTORY) / f"{self.request.job.replace(':', '-')}.jsonl"
+
+    @property
+    def _uploads(self) -> Sequence[str]:
+        """The upload, and those of the same video that the call replaces."""
+        return str(self.request.upload), *self.context.job.facts.get("replaces", ())
 
     @property
     def _changes(self) -> dict[str, Any]:
@@ -201,7 +226,7 @@ class _Writing:
             done["frame_rate"] = self.context.facts.get("frame_rate", self.listed.rate)
         return {**done, f"{OURS}.job": self.context.job.id, f"{OURS}.done": self.request.job}
 
-    def _read_tasks(self) -> Iterator[UploadTask]:
+    def _read_tasks(self) -> Generator[UploadTask, None, None]:
         options, context = self.options, self.context
         tree = context.directory / context.choose([options.tree], trees=True)[0].path
         boxes = _file(options.annotations, context) if options.annotations in context.artifacts else None
@@ -216,23 +241,38 @@ class _Writing:
         return {"_id": key(id_of(self.request.job, row.task.number, frame.sample.index)), **document}
 
     async def _put_tasks(self) -> None:
-        database, request = self.database, self.request
-        tasks = await self._put_frames(_place(self.options, self.context))
-        new = {task["_id"] for task in tasks}
-        old = [task_id for task_id in await database.task_ids(str(request.upload)) if task_id not in new]
-        await self.context.sent({"old": [str(task_id) for task_id in old]})
+        database, request, token = self.database, self.request, self.context.publication.token
+        own = {key(id_of(request.job, task.number)) for task in self.listed.tasks}
+        existing = await database.tasks(*self._uploads)
+        # An attempt that was interrupted wrote them, and people may have begun with them.
+        kept = [task["_id"] for task in existing if task["_id"] in own]
+        old = [task for task in existing if task["_id"] not in own]
+        tasks = await self._put_frames(_place(self.options, self.context), frozenset(kept))
+        await self._keep_work(old)
+        gone = dict.fromkeys([*token.get("old", ()), *(str(task["_id"]) for task in old)])
+        await self.context.sent({"old": list(gone)})
+        upload, *replaced = self._uploads
+        replacement = Replacement(upload, str(request.project), tasks, kept, replaced)
         try:
-            await database.put_upload(str(request.upload), str(request.project), tasks, self._changes)
+            await database.put_upload(replacement, self._changes)
         except Refused:
-            existing = await database.task_ids(str(request.upload))
-            await database.delete_frames([task for task in new if task not in existing])
+            shown = await database.task_ids(upload)
+            await database.delete_frames([task["_id"] for task in tasks if task["_id"] not in shown])
             raise
-        await database.delete_frames(old)
+        await database.delete_frames([key(task) for task in gone])
 
-    async def _put_frames(self, place: FilePlace) -> list[dict[str, Any]]:
-        """Write the frames; returns the documents of their tasks."""
+    async def _keep_work(self, old: Sequence[dict[str, Any]]) -> None:
+        """Keep what people did in tasks that are to be replaced."""
+        tasks, frames = await self.database.work_of(old)
+        if tasks or frames:
+            await in_thread(kept_work.keep, self._kept_path, tasks, frames)
+            kept = await in_thread(kept_work.describe, self._kept_path)
+            _log.warning("work of people replaced", job=self.context.job.id, kept=kept)
+
+    async def _put_frames(self, place: FilePlace, kept: AbstractSet[Any]) -> list[dict[str, Any]]:
+        """Write the frames of all tasks but those `kept`; returns the documents of their tasks."""
         request, now, reading = self.request, self.context.tools.clock.now(), asyncio.Lock()
-        rows, tasks, done = self._read_tasks(), dict[int, dict[str, Any]](), 0
+        tasks, done = dict[int, dict[str, Any]](), 0
 
         async def put(_: Task) -> None:
             nonlocal done
@@ -241,6 +281,8 @@ class _Writing:
             if row is None:
                 return  # the other reader met a fault
             task = key(id_of(request.job, row.task.number))
+            if task in kept:
+                return
             await self.database.put_frames([self._frame(task, row, frame, place) for frame in row.frames])
             samples = [frame.sample for frame in row.frames]
             document = task_document(request, self.listed, row.task, samples, place=place, now=now)
@@ -248,15 +290,16 @@ class _Writing:
             done += len(row.frames)
             self._report(done)
 
-        # While MongoDB writes the frames of one task, those of the next are prepared.
-        await gather_bounded(_AT_ONCE, self.listed.tasks, put)
-        # Only the end of the files tells whether they match.
-        await in_thread(next, rows, None)
+        with closing(self._read_tasks()) as rows:
+            # While MongoDB writes the frames of one task, those of the next are prepared.
+            await gather_bounded(_AT_ONCE, self.listed.tasks, put)
+            # Only the end of the files tells whether they match.
+            await in_thread(next, rows, None)
         return [tasks[number] for number in sorted(tasks)]
 
     async def _put_boxes(self) -> None:
         request, database = self.request, self.database
-        existing = {task["taskName"]: task["_id"] for task in await database.tasks(str(request.upload))}
+        existing = {str(task.get("taskName")): task["_id"] for task in await database.tasks(str(request.upload))}
         missing = [task.name for task in self.listed.tasks if task.name not in existing]
         if missing:
             raise Refused(
@@ -286,8 +329,8 @@ class _Writing:
 async def check(options: Options, tools: Tools) -> str:
     """Ask the database."""
     async with annotation_database(tools.account(options.account, Account), options.account) as database:
-        await database.project("0")
-    return "The database of the annotation service can be read."
+        note = await database.check()
+    return f"The database of the annotation service can be read. {note}".rstrip()
 
 
 def _request(context: PublishContext) -> Request:

@@ -78,8 +78,8 @@ async def check(options: Options, tools: Tools) -> str:
             f"There is no content root {root}: make it, or correct root of the source.", code=FaultCode.NOT_FOUND
         )
     async with annotation_database(tools.account(options.account, Account), options.account) as database:
-        await database.project("0")
-    return f"{root} exists, and the database can be read."
+        note = await database.check()
+    return f"{root} exists, and the database can be read. {note}".rstrip()
 
 
 class _Calls:

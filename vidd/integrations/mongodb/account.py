@@ -30,6 +30,10 @@ Client: TypeAlias = AsyncIOMotorClient[Document]
 Database: TypeAlias = AsyncIOMotorDatabase[Document]
 Collection: TypeAlias = AsyncIOMotorCollection[Document]
 
+SINGLE_SERVER = (
+    "MongoDB is a single server and no replica set: it has no transactions, and no second copy of what was written."
+)
+"""A note of checks."""
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 
 
@@ -37,7 +41,9 @@ class Account(Options):
     """A MongoDB deployment and one database in it."""
 
     kind: Literal["mongodb"] = Field("mongodb", description="The kind of account.")
-    uri: SecretStr = Field(description="Connection string: mongodb://host1,host2/?replicaSet=rs0, or mongodb+srv://….")
+    uri: SecretStr = Field(
+        description="Connection string: mongodb://host1,host2/?replicaSet=rs0, mongodb://host, or mongodb+srv://…."
+    )
     database: str = Field("vidd", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="The database.")
     user: str | None = Field(None, min_length=1, description="User, where the connection string has none.")
     password: SecretStr | None = Field(None, description="Password of the user.")
@@ -133,6 +139,12 @@ async def database(account: Account, name: str) -> AsyncIterator[Database]:
         )
     finally:
         await asyncio.shield(loop.run_in_executor(None, _close, client))
+
+
+async def has_transactions(db: Database) -> bool:
+    """Whether the deployment is a replica set or a sharded cluster: a single server has no transactions."""
+    hello = await db.command("hello")
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
 def _close_opened(opening: asyncio.Future[Client]) -> None:

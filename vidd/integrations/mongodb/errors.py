@@ -32,6 +32,10 @@ class TooLarge(Refused):
     """No document of MongoDB can hold it."""
 
 
+class NoTransactions(Refused):
+    """This MongoDB has no transactions."""
+
+
 class _Rule(NamedTuple):
     """The fault that answers with these codes mean."""
 
@@ -68,9 +72,9 @@ _RULES = (
     ),
     _Rule(
         frozenset({20}),
-        Refused,
+        NoTransactions,
         FaultCode.BAD_SETTINGS,
-        "MongoDB has no transactions, which {doing} needs: make it a replica set (--replSet and rs.initiate(), one member"
+        "MongoDB refused {doing}, which no single server does: make it a replica set (--replSet and rs.initiate(), one member"
         " is enough).",
     ),
     _Rule(
@@ -117,7 +121,10 @@ def _of_unreachable(text: str, doing: str, name: str) -> Fault:
             code=FaultCode.BAD_SETTINGS,
         )
     if any(words in text for words in ("No replica set members match", "No primary", "NotPrimaryError")):
-        return RetryLater(f"MongoDB has no primary for {doing}; vidd will retry.", code=FaultCode.UNAVAILABLE)
+        return RetryLater(
+            f"MongoDB has no primary for {doing} (a single server has none: take replicaSet out of its uri); vidd will retry.",
+            code=FaultCode.UNAVAILABLE,
+        )
     return RetryLater(f"MongoDB cannot be reached for {doing}; vidd will retry.", code=FaultCode.UNREACHABLE)
 
 

@@ -1,8 +1,8 @@
-"""The store in a MongoDB replica set. No write needs a transaction.
+"""The store in a MongoDB. No write needs a transaction, so that a single server will do.
 
 What must change together is in one document: a job with its history, a space of words. An admission of many jobs that is
 interrupted records some of them; its caller hands all of them in again, and those that are known by then are returned too.
-The driver repeats writes that get no answer under a number that the server knows. Where that is not enough either, the call
+The driver repeats writes that get no answer under a number that a replica set knows. Where that is not enough either, the call
 raises RetryLater, and the same save again finds out whether the first was made.
 """
 
@@ -20,7 +20,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import BulkWriteError
 
 from vidd.errors import FaultCode, Refused, RetryLater
-from vidd.integrations.mongodb.account import Account, Document, database
+from vidd.integrations.mongodb.account import SINGLE_SERVER, Account, Document, database, has_transactions
 from vidd.integrations.mongodb.errors import duplicate_positions, map_errors
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
 from vidd.model.media import StepRecord
@@ -307,8 +307,9 @@ async def check(options: Settings, tools: Tools) -> str:
     async with database(account, options.account) as db:
         with map_errors("reading the database", options.account):
             owner = await db["meta"].find_one({"_id": "owner"})
+            note = "" if await has_transactions(db) else f" {SINGLE_SERVER}"
     owned = f"the vidd of {owner['who']} owns it" if owner else "no vidd owns it"
-    return f"The database {account.database!r} can be read, and {owned}."
+    return f"The database {account.database!r} can be read, and {owned}.{note}"
 
 
 def make(state: Path, options: Settings, accounts: Mapping[str, Any]) -> MongoStore:
