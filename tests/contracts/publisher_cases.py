@@ -21,9 +21,11 @@ from builders.google import signed_in
 from peers.facebook import Facebook
 from peers.faulty_proxy import faulty_proxy
 from peers.pcloud import PCloud
+from peers.pretalx import EVENT, TOKEN, Pretalx, a_submission
 from peers.receivers import SLACK, Receivers
 from peers.smtpd import Post, smtp_server
 from peers.youtube import YouTube
+from pydantic import SecretStr
 from pymongo import MongoClient
 
 from vidd.files.tree import tree_artifact
@@ -207,6 +209,32 @@ async def slack(request, directory):
             hangs=far.hung.is_set,
             can_tell=False,
         )
+
+
+@asynccontextmanager
+async def pretalx(_request, directory, **options):
+    far = Pretalx()
+    far.put(a_submission("t-1", "On looms"))
+    link = LIBRARY["library"].url
+    with far.serving(None):
+        yield Case(
+            "pretalx",
+            {"account": "far", "event": EVENT, **options},
+            looked_at(
+                lambda: (
+                    [found for found, _, _ in far.links("t-1")] + [answer["answer"] for answer in far.answers.values()]
+                )
+            ),
+            [link],
+            directory / "jobs",
+            accounts={"far": account_module("pretalx").Account(url=far.url, token=SecretStr(TOKEN), timeout=30)},
+            lose=lambda how: far.misstep("POST", "resources|answers", how, after=True),
+            hangs=far.hung.is_set,
+        )
+
+
+def pretalx_answer(request, directory):
+    return pretalx(request, directory, question=11)
 
 
 LOST = {"drop": "drop reply", "hang": "lost"}
@@ -452,6 +480,8 @@ CASES = {
     "mail (SMTP)": smtp,
     "mongo_tasks": mongo_tasks,
     "pcloud": pcloud,
+    "pretalx": pretalx,
+    "pretalx (answer)": pretalx_answer,
     "s3": s3,
     "s3 (tree)": s3_tree,
     "sheet": sheet,

@@ -16,7 +16,7 @@ from vidd.engine.intake import Intake
 from vidd.engine.source_context import EngineSourceContext
 from vidd.engine.supervisor import Watchers
 from vidd.errors import RetryLater
-from vidd.pipelines.registry import SOURCES, model_of, source_module
+from vidd.pipelines.registry import model_of, source_module
 from vidd.ports import Encoder, Tools
 from vidd.ports.kinds import ServesRoutes
 from vidd.queues.local import LocalQueue
@@ -106,10 +106,6 @@ async def arrives(lives, routes):
     if lives.case.ask is not None:
         assert await lives.case.ask(routes) < 300
     await until(lives.jobs)
-
-
-def test_every_kind_of_source_has_a_case():
-    assert {name.partition(" ")[0] for name in CASES} == set(SOURCES)
 
 
 async def test_what_could_not_be_recorded_is_not_acknowledged_and_arrives_after_the_restart(lives):

@@ -146,7 +146,8 @@ class JobRun:
         if await is_public(self._engine.store, self.job):
             return False
         if talk.excluded:
-            await self._move(State.EXCLUDED, f"The programme {plan.programme!r} excludes the talk {talk.id}.")
+            why = f": {talk.why_excluded}" if talk.why_excluded else ""
+            await self._move(State.EXCLUDED, f"The programme {plan.programme!r} excludes the talk {talk.id}{why}.")
             return True
         rival = await find_duplicate(self._engine.store, self.job)
         if rival is not None:
@@ -211,7 +212,7 @@ class JobRun:
                 )
             raise Refused(
                 f"The programme {plan.programme!r}, read at {programme.read:%Y-%m-%d %H:%M:%S} UTC with"
-                f" {programme.talks} rows, has no talk {talk_id!r}: add its row or correct the file's name, then retry.",
+                f" {programme.talks} talks, has no talk {talk_id!r}: add it there or correct the file's name, then retry.",
                 code=FaultCode.NOT_FOUND,
             )
         if talk.fault:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vidd.model.talk import Talk
 
 # These kinds open no file, whatever their options.
-_READS_NO_FILE = frozenset({"fetch", "describe", "mail", "sheet", "sqs", "webhook"})
+_READS_NO_FILE = frozenset({"fetch", "describe", "mail", "pretalx", "sheet", "sqs", "webhook"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,12 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A row of the programme.
+    """A row of the programme: of a sheet, or a talk of a schedule.
 
     stage: the room or track in which the talk was given.
     ready: whether to start a job for `recording` (a path or URI) although no file arrives.
     start, end: seconds from the recording's start.
+    why_excluded: why it is excluded, as the end of a sentence, where the programme says so.
     fault: why vidd cannot use the row, in a sentence.
     reprocess, resend: the text by which a person asked for it; another text asks again, "" asks for nothing.
     """
@@ -55,6 +56,7 @@ class Talk:
     private: bool = False
     reprocess: str = ""
     resend: str = ""
+    why_excluded: str = ""
 
 
 def revision_of(talk: Talk) -> str:
@@ -66,7 +68,7 @@ def revision_of(talk: Talk) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """The last complete reading of a sheet: when it was, and how many talks the sheet had."""
+    """The last complete reading of a programme: when it was, and how many talks it had."""
 
     name: str
     read: datetime

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from vidd.integrations.mongodb import account as mongodb_account
     from vidd.integrations.pcloud import account as pcloud_account
     from vidd.integrations.pcloud import publisher as pcloud_publisher
+    from vidd.integrations.pretalx import account as pretalx_account
+    from vidd.integrations.pretalx import publisher as pretalx_publisher
+    from vidd.integrations.pretalx import source as pretalx_source
+    from vidd.integrations.schedule import source as schedule_source
     from vidd.integrations.sheet import publisher as sheet_publisher
     from vidd.integrations.sheet import source as sheet_source
     from vidd.integrations.sheet.backends.google import account as google_account
@@ -73,7 +77,9 @@ if TYPE_CHECKING:
         cms_source,
         data_sets_source,
         folder_source,
+        pretalx_source,
         process_content_source,
+        schedule_source,
         sheet_source,
         sqs_source,
     )
@@ -96,6 +102,7 @@ if TYPE_CHECKING:
         mail_publisher,
         mongo_tasks_publisher,
         pcloud_publisher,
+        pretalx_publisher,
         s3_publisher,
         sheet_publisher,
         sqs_publisher,
@@ -110,6 +117,7 @@ if TYPE_CHECKING:
         google_account,
         mongodb_account,
         pcloud_account,
+        pretalx_account,
         s3_account,
         secret_account,
         smtp_account,
@@ -121,7 +129,9 @@ if TYPE_CHECKING:
         cms_source,
         data_sets_source,
         folder_source,
+        pretalx_source,
         process_content_source,
+        schedule_source,
         sheet_source,
         sqs_source,
         annotate_step,
@@ -138,6 +148,7 @@ if TYPE_CHECKING:
         mail_publisher,
         mongo_tasks_publisher,
         pcloud_publisher,
+        pretalx_publisher,
         s3_publisher,
         sheet_publisher,
         sqs_publisher,
@@ -165,5 +176,5 @@ if TYPE_CHECKING:
         youtube_publisher,
     )
     GATES: tuple[Gates, ...] = (mongo_tasks_publisher,)
-    MIRRORS: tuple[Mirrors, ...] = (sheet_publisher,)
+    MIRRORS: tuple[Mirrors, ...] = (pretalx_publisher, sheet_publisher)
     RESUMES_AFTER_PERSON: tuple[ResumesAfterPerson, ...] = ()

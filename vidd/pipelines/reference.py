@@ -394,7 +394,9 @@ def _capabilities(family: str, kind: str) -> Iterator[str]:
 
 
 def _is_notice(family: str, kind: str) -> bool:
-    return family == "publishers" and (issubclass(model_of(family, kind), NoticeOptions) or kind == "sheet")
+    return family == "publishers" and (
+        issubclass(model_of(family, kind), NoticeOptions) or kind in {"pretalx", "sheet"}
+    )
 
 
 def _example(family: str, kind: str, options: Sequence[Option]) -> str:

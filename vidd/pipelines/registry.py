@@ -51,11 +51,21 @@ SOURCES: Mapping[str, SourceEntry] = {
         summary="Watches a folder for recordings. A file counts once its size and time stood still for two looks, or "
         "once it was renamed into the folder.",
     ),
+    "pretalx": SourceEntry(
+        module="vidd.integrations.pretalx.source",
+        summary="Reads the programme of an event at pretalx: by the REST API with a token, speakers' e-mail addresses "
+        "included, or by the public schedule export. A talk whose speakers do not want it recorded is excluded.",
+    ),
     "process_content": SourceEntry(
         module="vidd.integrations.annotation_service.source",
         summary="Answers the annotation service's call `POST /api/processContent`, checks it field by field, and starts "
         "a job. The upload's document in MongoDB shows progress and errors, and vidd takes up uploads that were "
         "left under way.",
+    ),
+    "schedule": SourceEntry(
+        module="vidd.integrations.schedule.source",
+        summary="Reads the programme from a schedule in a file or on the web: schedule.xml of frab and Pentabarf, "
+        "schedule.json, iCalendar, or any JSON (REST or GraphQL) by a map of its fields.",
     ),
     "sheet": SourceEntry(
         module="vidd.integrations.sheet.source",
@@ -204,6 +214,11 @@ PUBLISHERS: Mapping[str, PublisherEntry] = {
         "longer has.",
         pool="uploads",
     ),
+    "pretalx": PublisherEntry(
+        module="vidd.integrations.pretalx.publisher",
+        summary="Writes the link to the video back to pretalx: as a resource of the talk's submission, or as the answer to a "
+        "question. What a person wrote there stays.",
+    ),
     "s3": PublisherEntry(
         module="vidd.integrations.aws.s3_publisher",
         summary="Uploads files to S3 in parts, resumable, checked by ETag, with content type and metadata. A tree goes "
@@ -282,6 +297,10 @@ ACCOUNTS: Mapping[str, AccountEntry] = {
     "pcloud": AccountEntry(
         module="vidd.integrations.pcloud.account",
         summary="A pCloud account, by the token of an app or by user and password.",
+    ),
+    "pretalx": AccountEntry(
+        module="vidd.integrations.pretalx.account",
+        summary="A pretalx server, and the token of an organiser there where there is one.",
     ),
     "s3": AccountEntry(
         module="vidd.integrations.aws.account",

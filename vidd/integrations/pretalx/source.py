@@ -1,0 +1,127 @@
+"""Watches the programme of an event at pretalx: by its REST API with a token, else by its public schedule export.
+
+Only the API has the speakers' e-mail addresses, and talks that are not in the released schedule yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from pydantic import Field
+
+from vidd.errors import FaultCode, Refused
+from vidd.integrations.pretalx.account import Account
+from vidd.integrations.pretalx.api import pretalx, trust_of
+from vidd.integrations.pretalx.submission import read_submission
+from vidd.integrations.programme.document import WebDocument
+from vidd.integrations.programme.schedule_json import read_schedule_json
+from vidd.integrations.programme.scheduled_talk import talks_of
+from vidd.integrations.programme.watch import count_talks, watch_programme
+from vidd.settings.types import Duration
+from vidd.settings.types import Options as Base
+from vidd.transfer.http import session
+
+if TYPE_CHECKING:
+    import ssl
+
+    from vidd.integrations.programme.scheduled_talk import ScheduledTalk
+    from vidd.model.talk import Talk
+    from vidd.ports import SourceContext, Tools
+
+State = Literal["submitted", "accepted", "confirmed"]
+
+
+class Options(Base):
+    """Settings of a source of kind `pretalx`."""
+
+    account: str = Field(description="The account of kind pretalx.")
+    event: str = Field(pattern=r"^[A-Za-z0-9.-]+$", description="The event, by the word in its address.")
+    read: Literal["api", "export"] | None = Field(
+        None, description="By the REST API, or by the public schedule export; the API where the account has a token."
+    )
+    states: tuple[State, ...] = Field(
+        ("accepted", "confirmed"), min_length=1, description="The states of submissions that are talks, for the API."
+    )
+    refresh: Duration = Field(300.0, gt=0, description="How often vidd reads it.")
+
+
+async def watch(options: Options, context: SourceContext) -> None:
+    """Hand in the programme at every look; never returns. Raises Refused where the account is not there."""
+    programme = await _Programme.open(options, context.tools)
+    await watch_programme(programme.read, context, refresh=options.refresh, name=programme.name)
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Read the programme once and count its talks."""
+    programme = await _Programme.open(options, tools)
+    talks = await programme.read() or ()
+    addresses = sum(1 for talk in talks for speaker in talk.speakers if speaker.email)
+    return f"{count_talks(talks)}, {addresses} e-mail addresses of speakers"
+
+
+class _Programme:
+    """The programme of an event, and what vidd has read of it."""
+
+    def __init__(self, options: Options, account: Account, tools: Tools, trust: ssl.SSLContext | None) -> None:
+        self._options, self._account, self._tools = options, account, tools
+        self.name = f"The event {options.event!r} of {account.display_url}"
+        self._by_api = options.read == "api" or (options.read is None and account.token is not None)
+        address = f"{account.base}/{quote(options.event, safe='')}/schedule/export/schedule.json"
+        # Whoever is logged in gets other words; the token stays with the API.
+        self._export = WebDocument(address, tools.clock, trust=trust)
+        self._digest = b""
+
+    @classmethod
+    async def open(cls, options: Options, tools: Tools) -> _Programme:
+        """Raises Refused where the account, or its file of certificates, is not there."""
+        account = tools.account(options.account, Account)
+        return cls(options, account, tools, await trust_of(account, tools))
+
+    async def read(self) -> Sequence[Talk] | None:
+        """The talks; None where nothing has changed. Raises Refused or RetryLater."""
+        return await (self._read_api() if self._by_api else self._read_export())
+
+    async def _read_api(self) -> Sequence[Talk] | None:
+        async with pretalx(self._account, self._options.event, self._tools) as event:
+            submissions = await event.submissions(self._options.states)
+        digest = hashlib.sha256(json.dumps(submissions, sort_keys=True).encode()).digest()
+        if digest == self._digest:
+            return None
+        talks = talks_of([read_submission(submission) for submission in submissions], self.name)
+        self._digest = digest
+        return talks
+
+    async def _read_export(self) -> Sequence[Talk] | None:
+        account = self._account
+        async with session(connect=account.connect_timeout, idle=account.timeout) as web:
+            try:
+                content = await self._export.read(web)
+            except Refused as fault:
+                if fault.code is not FaultCode.NOT_FOUND:
+                    raise
+                raise Refused(
+                    f"{self.name} is not there, or has no public schedule (404 at {self._export.name}): correct `event`, release the"
+                    " schedule, or give the account a token.",
+                    code=FaultCode.NOT_FOUND,
+                ) from None
+        if content is None:
+            return None
+        talks = talks_of(_given_once(await asyncio.to_thread(self._parse, content)), self.name)
+        self._export.accept()
+        return talks
+
+    def _parse(self, content: bytes) -> list[ScheduledTalk]:
+        return read_schedule_json(content, self.name, id_field="code", zone=None)
+
+
+def _given_once(scheduled: Sequence[ScheduledTalk]) -> list[ScheduledTalk]:
+    """The first slot of each talk: a code names one submission, which may be given more than once."""
+    first: dict[str, ScheduledTalk] = {}
+    for talk in sorted(scheduled, key=lambda talk: (talk.starts is None, talk.starts)):
+        first.setdefault(talk.id, talk)
+    return list(first.values())
