@@ -36,7 +36,7 @@ async def sheet(directory):
     path = directory / "programme.csv"
 
     def show(title):
-        rows = "" if title is None else f"LOOPS1,\"{title}\",Ada,Main,\nKNOTS2,Knots,Alan,Side,yes\n"
+        rows = "" if title is None else f'LOOPS1,"{title}",Ada,Main,\nKNOTS2,Knots,Alan,Side,yes\n'
         path.write_text(f"uuid,title,speakers,stage,exclude\n{rows}")
         os.utime(path, (0, 0))
 
