@@ -388,6 +388,67 @@ async def facebook(request, directory):
         ).add_video()
 
 
+CAPTIONS = b"1\n00:00:00,500 --> 00:00:02,000\nSo it is\n"
+
+
+def captioned(case, label, url, **facts):
+    """The case with captions in two languages, and a job that follows one which was published there."""
+    receipts = {label: {"url": url, "facts": facts}}
+    case.job = replace(case.job, facts={"published": {"job": "01talk", "token": "t", "receipts": receipts}})
+    for language in ("en", "de"):
+        name = f"captions.{language}.srt"
+        (case.directory / name).write_bytes(CAPTIONS)
+        role = f"srt-{language}"
+        case.artifacts[role] = Artifact(role, name, len(CAPTIONS), "application/x-subrip", facts={"language": language})
+    return case
+
+
+@asynccontextmanager
+async def youtube_captions(request, directory):
+    far = YouTube()
+    video = far.add_video("On looms")
+    with far.serving(certificate := request.getfixturevalue("certificate")):
+        account = signed_in(far, certificate, model=account_module("youtube").Account, api_url=far.url)
+
+        def follow(clock):
+            far.now = far.oauth.now = lambda: clock.now().timestamp()
+
+        case = Case(
+            "youtube_captions",
+            {},
+            looked_at(lambda: [(caption["snippet"]["language"], caption["media"]) for caption in video.captions]),
+            [("en", CAPTIONS), ("de", CAPTIONS)],
+            directory / "jobs",
+            accounts={"channel": account},
+            lose=lambda how: far.misstep("POST", "captions", how, after=True),
+            hangs=far.hung.is_set,
+            clock=follow,
+        )
+        yield captioned(case, "youtube", f"https://youtu.be/{video.id}", video=video.id, account="channel")
+
+
+@asynccontextmanager
+async def facebook_captions(request, directory):
+    far = Facebook()
+    far.page(token=PAGE_TOKEN)
+    film = far.add_film()
+    with far.serving(certificate := request.getfixturevalue("certificate")):
+        account = account_module("facebook").Account(
+            token=PAGE_TOKEN, page="1001", url=far.url, video_url=far.url, ca=certificate.file
+        )
+        case = Case(
+            "facebook_captions",
+            {},
+            looked_at(lambda: sorted(film.captions.items())),
+            [("de_DE", CAPTIONS), ("en_US", CAPTIONS)],
+            directory / "jobs",
+            accounts={"page": account},
+            lose=lambda how: far.goes_wrong("caption", how, after=True),
+            hangs=lambda: far.count("caption") > 0,
+        )
+        yield captioned(case, "facebook", "https://facebook.example/v", video=film.id, account="page")
+
+
 @asynccontextmanager
 async def mongo_tasks(request, directory):
     account = request.getfixturevalue("account")
@@ -474,6 +535,7 @@ async def data_set(request, directory):
 CASES = {
     "data_set": data_set,
     "facebook": facebook,
+    "facebook_captions": facebook_captions,
     "folder": folder,
     "folder (tree)": folder_tree,
     "mail (outbox)": outbox,
@@ -490,6 +552,7 @@ CASES = {
     "webhook": webhook,
     "webhook (Slack)": slack,
     "youtube": youtube,
+    "youtube_captions": youtube_captions,
 }
 """By kind, with the variant in brackets."""
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
 from builders.aws import an_account as an_aws_account
+from builders.engine import job as a_job
 from peers.cms import a_cms, a_video
 from pydantic import SecretStr
 from pymongo import MongoClient
 
 from vidd.integrations.aws.account import client
+from vidd.model.job import Job, State
 from vidd.pipelines.registry import account_module
 from vidd.ports import Call
 from vidd.settings.secret import Account as Secret
@@ -28,7 +30,8 @@ class Case:
     """A source of `kind` with one thing in it that becomes a job.
 
     `left` counts what the far side has that was not acknowledged, where it keeps such things. `ask` calls the source's
-    routes as a client would, where the thing arrives by a call; it returns the status.
+    routes as a client would, where the thing arrives by a call; it returns the status. `jobs` of other pipelines are in the
+    store.
     """
 
     kind: str
@@ -36,6 +39,7 @@ class Case:
     accounts: dict[str, Any] = field(default_factory=dict)
     left: Callable[[], Awaitable[int]] | None = None
     ask: Callable[[Any], Awaitable[int]] | None = None
+    jobs: Sequence[Job] = ()
 
 
 def recording(path):
@@ -50,6 +54,16 @@ def recording(path):
 async def folder(_request, directory):
     recording(directory / "drop/talk.mp4")
     yield Case("folder", {"path": "drop", "rescan": "100ms"})
+
+
+@asynccontextmanager
+async def published(_request, directory):
+    kept = directory / "published/source/job-1-0123456789ab"
+    recording(kept / "talk.mp4")
+    record = {"job": "job-1", "token": "0123456789ab", "name": "Main_t1.mp4", "talk_id": "t1", "file": "talk.mp4"}
+    (kept / "record.json").write_text(json.dumps(record))
+    followed = a_job("job-1", pipeline="recordings", state=State.PUBLISHED)
+    yield Case("published", {"of": "recordings", "pipeline": "talks"}, jobs=[followed])
 
 
 @asynccontextmanager
@@ -152,6 +166,7 @@ CASES = {
     "data_sets (asked for)": data_sets_asked,
     "folder": folder,
     "process_content": process_content,
+    "published": published,
     "sheet": sheet,
     "sqs": sqs,
 }

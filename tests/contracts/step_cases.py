@@ -59,6 +59,16 @@ async def annotate(_request, directory):
 
 
 @asynccontextmanager
+async def captions(request, _directory):
+    text = 'for i in 1 2 3; do echo half > "$1.part"; sleep 0.03; done; printf "%s" "$2" > "$1"'
+    words = '{"words": [{"word": "so", "start": 0.1, "end": 0.5}, {"word": "be", "start": 2, "end": 2.5}]}'
+    argv = ["sh", "-c", text, "sh", "{{ output }}.json", words]
+    video = request.getfixturevalue("clip")
+    options = {"engine": {"kind": "program", "argv": argv, "grace": "100ms"}, "languages": ["en", "de"]}
+    yield Case("captions", options, lambda place: a_scene_context(place, video)[0])
+
+
+@asynccontextmanager
 async def command(request, _directory):
     text = (
         "for i in 1 2 3 4; do mkdir -p out; echo $i >> out/all.txt; sleep 0.03; done; wc -l < out/all.txt > out/count"
@@ -180,6 +190,7 @@ def _trim(lane):
 
 CASES = {
     "annotate": annotate,
+    "captions": captions,
     "command": command,
     "data_set": data_set,
     "describe": describe,

@@ -32,7 +32,7 @@ HELPERS = {
 }
 """Functions of kinds' modules that others use and that are no capability."""
 CAPABILITIES = {
-    "SOURCES": {kinds.Checks, kinds.ServesRoutes, kinds.Audits},
+    "SOURCES": {kinds.Checks, kinds.ServesRoutes, kinds.Audits, kinds.FollowsPipeline},
     "STEPS": {kinds.Checks, kinds.ChoosesPool, kinds.RevalidatesOutcome, kinds.NeedsFiles},
     "PUBLISHERS": {
         kinds.Checks, kinds.Amends, kinds.Replaces, kinds.Retracts, kinds.Gates, kinds.Mirrors, kinds.ResumesAfterPerson,

@@ -74,7 +74,7 @@ class Lives:
         intake = Intake(self.store, LocalQueue(), pipelines, clock, lambda _event: None)
         context = EngineSourceContext(
             "source", "talks", tools=tools, store=self.store, intake=intake, watchers=watchers,
-            programme_read=lambda _name: None, observers=[],
+            commands=None, programme_read=lambda _name: None, observers=[],
         )  # fmt: skip
         module = source_module(case.kind)
         self.task = asyncio.create_task(module.watch(options, context))
@@ -86,13 +86,14 @@ class Lives:
             await self.task
 
     async def jobs(self):
-        return await self.store.jobs()
+        return await self.store.jobs(pipeline="talks")
 
 
 @pytest.fixture(params=CASES)
 async def lives(request, tmp_path):
     async with CASES[request.param](request, tmp_path) as case:
         lives = Lives(case, tmp_path)
+        await MemoryStore.admit(lives.store, case.jobs)
         yield lives
         await lives.stop()
 
@@ -147,7 +148,7 @@ async def test_a_source_that_is_stopped_as_its_arrival_is_recorded_makes_one_job
     await arrives(lives, lives.start())
 
     async def seen_again():
-        return lives.store.tried > tried or lives.case.kind in {"data_sets", "process_content"}
+        return lives.store.tried > tried or lives.case.kind in {"data_sets", "process_content", "published"}
 
     await until(seen_again)
     assert len(await lives.jobs()) == 1

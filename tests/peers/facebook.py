@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -35,6 +36,10 @@ _FIELDS = frozenset(
     {"id", "title", "description", "published", "custom_labels", "permalink_url", "status", "created_time", "length",
      "updated_time", "from", "content_category", "embeddable", "privacy", "source", "post_id"}
 )  # fmt: skip
+_CAPTIONS = re.compile(r"[^.]+\.([a-z]{2}_[A-Z]{2})\.srt")
+LOCALES = frozenset(
+    {"en_US", "en_GB", "de_DE", "es_LA", "es_ES", "fr_FR", "fr_CA", "it_IT", "pt_BR", "pt_PT", "ja_JP", "nl_NL"}
+)
 _COMMON = frozenset({"access_token", "appsecret_proof", "fields", "limit", "after", "before"})
 
 
@@ -98,6 +103,8 @@ class Film:
     looks: int = 0
     unlisted: int = 0
     made: int = 0
+    captions: dict[str, bytes] = field(default_factory=dict)
+    automatic: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -154,6 +161,13 @@ class Facebook(Service):
         self.tokens[token] = node
         return self.nodes[node]
 
+    def add_film(self, node: str = "1001") -> Film:
+        """A video that is there already."""
+        self._number += 2
+        film = Film(str(self._number), node, 2048, finished=True)
+        self.films[film.id] = film
+        return film
+
     def user(self, token: str, pages: list[str]) -> None:
         """A token of a person who may manage these pages."""
         self.tokens[token] = pages
@@ -181,6 +195,8 @@ class Facebook(Service):
         for edge in ("videos", "advideos"):
             app.router.add_post(f"/{{version}}/{{node}}/{edge}", self._handler(self._upload))
             app.router.add_get(f"/{{version}}/{{node}}/{edge}", self._handler(self._list))
+        app.router.add_get("/{version}/{video}/captions", self._handler(self._captions))
+        app.router.add_post("/{version}/{video}/captions", self._handler(self._caption))
         app.router.add_get("/{version}/{video}", self._handler(self._look))
         app.router.add_post("/{version}/{video}", self._handler(self._update))
         app.router.add_delete("/{version}/{video}", self._handler(self._delete))
@@ -247,6 +263,8 @@ class Facebook(Service):
                 if not part.filename:
                     raise GraphRefusal(400, 6001, "No Video Selected.", 1363020)
                 given["video_file_chunk"] = await self._take(part, given.get("upload_session_id", ""))
+            elif part.name == "captions_file":
+                given["captions_file"] = (part.filename or "", bytes(await part.read()))
             else:
                 given[part.name or ""] = (await part.read()).decode()
         return given
@@ -457,6 +475,35 @@ class Facebook(Service):
                 film.unlisted -= 1
             newest = sorted((film for film in films if film.unlisted < 0), key=lambda film: -film.made)
             return self._paged(request, given, [self._row(film) for film in newest], _FIELDS)
+
+    def _captions(self, request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
+        _only(given, frozenset())
+        with self.lock:
+            film = self._found(request)
+            rows = [
+                {"id": locale, "locale": locale, "is_auto_generated": locale in film.automatic, "is_default": False}
+                for locale in film.captions
+            ]
+            answer = self._paged(request, given, rows, frozenset({"locale", "is_auto_generated", "is_default"}))
+            # A row has no id of its own.
+            return {**answer, "data": [{k: v for k, v in row.items() if k != "id"} for row in answer["data"]]}
+
+    def _caption(self, request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
+        _only(given, frozenset({"captions_file", "default_locale", "locales_to_delete"}))
+        with self.lock:
+            film = self._found(request)
+            for locale in json.loads(given.get("locales_to_delete", "[]")):
+                film.captions.pop(locale, None)
+            if "captions_file" in given:
+                name, content = given["captions_file"]
+                match = _CAPTIONS.fullmatch(name)
+                if match is None or match[1] not in LOCALES:
+                    raise bad("The captions file name must be in the format filename.locale.srt", 1363131)
+                if b"-->" not in content:
+                    raise bad("The captions file is not a valid SubRip file", 1363132)
+                film.captions[match[1]] = content
+                film.automatic.discard(match[1])
+            return {"success": True}
 
     def _update(self, request: web.Request, given: dict[str, Any]) -> dict[str, Any]:
         _only(given, _UPDATES)

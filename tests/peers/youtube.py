@@ -21,7 +21,15 @@ from peers.google_service import Asked, Fault, GoogleService
 from peers.oauth import Grant
 from peers.resumable import Session, Sessions
 
-COSTS = {"videos.insert": 1600, "captions.insert": 400, "captions.list": 50, "videos.update": 50, "videos.delete": 50}
+COSTS = {
+    "videos.insert": 1600,
+    "captions.insert": 400,
+    "captions.update": 450,
+    "captions.delete": 50,
+    "captions.list": 50,
+    "videos.update": 50,
+    "videos.delete": 50,
+}
 COSTS |= {"playlists.insert": 50, "playlistItems.insert": 50, "playlistItems.delete": 50, "thumbnails.set": 50}
 _SNIPPET = {"title", "description", "tags", "categoryId", "defaultLanguage", "defaultAudioLanguage"}
 _STATUS = {"privacyStatus", "publishAt", "license", "embeddable", "publicStatsViewable"}
@@ -141,7 +149,7 @@ class YouTube(GoogleService):
             ("playlists", ("list", "insert")),
             ("playlistItems", ("list", "insert", "delete")),
             ("channels", ("list",)),
-            ("captions", ("list",)),
+            ("captions", ("list", "delete")),
         ):
             for name in names:
                 handler = getattr(self, f"_{resource}_{name}")
@@ -155,6 +163,7 @@ class YouTube(GoogleService):
         router.add_post(
             f"/upload{v3}/captions", self.judged("captions.insert", self._captions_insert, reads_body=False)
         )
+        router.add_put(f"/upload{v3}/captions", self.judged("captions.update", self._captions_update, reads_body=False))
 
     # Uploads
 
@@ -226,11 +235,46 @@ class YouTube(GoogleService):
                 raise Fault(409, "captionExists")
             if not media.strip():
                 raise Fault(400, "contentRequired")
-            made = {"kind": "youtube#caption", "id": self._id("cap"), "snippet": {**snippet, "status": "serving"}}
+            made = {"kind": "youtube#caption", "id": self._id("cap"), "snippet": {**snippet, **_caption_status(media)}}
             video.captions.append({**made, "media": media, "made": self.now()})
             return web.json_response(made)
 
         return take()
+
+    def _captions_update(self, asked: Asked) -> Any:
+        async def take() -> web.Response:
+            body, media = _related(asked.request.headers["Content-Type"], await asked.request.read())
+            judged = self.judge(asked.method, body)
+            caption = self._caption(asked, judged.get("id", ""))
+            if set(judged.get("snippet", {})) - {"isDraft"}:
+                raise Fault(400, "invalidMetadata")
+            if not media.strip():
+                raise Fault(400, "contentRequired")
+            caption["snippet"] = {**caption["snippet"], **judged.get("snippet", {}), **_caption_status(media)}
+            caption["media"] = media
+            return web.json_response({key: caption[key] for key in ("kind", "id", "snippet")})
+
+        return take()
+
+    def _captions_delete(self, asked: Asked) -> web.Response:
+        caption = self._caption(asked, asked.query["id"])
+        for video in self.videos.values():
+            video.captions = [other for other in video.captions if other is not caption]
+        return web.Response(status=204)
+
+    def _caption(self, asked: Asked, id_: str) -> dict[str, Any]:
+        for video in self.videos.values():
+            for caption in video.captions:
+                if caption["id"] == id_:
+                    self._mine(asked, video.id)
+                    return caption
+        raise Fault(404, "captionNotFound")
+
+    def add_caption(self, video: Video, language: str, media: bytes, kind: str = "standard") -> None:
+        """A track that somebody else made, or with `asr` YouTube itself."""
+        snippet = {"videoId": video.id, "language": language, "name": "", "trackKind": kind, "status": "serving"}
+        made = {"kind": "youtube#caption", "id": self._id("cap"), "snippet": snippet}
+        video.captions.append({**made, "media": media, "made": 0.0})
 
     def _captions_list(self, asked: Asked) -> web.Response:
         video = self._mine(asked, asked.query["videoId"])
@@ -423,6 +467,13 @@ class YouTube(GoogleService):
         with self.lock:
             self._made += 1
             return f"{prefix}{self._made:04}"
+
+
+def _caption_status(media: bytes) -> dict[str, str]:
+    """YouTube takes any bytes, and then says whether it could read them."""
+    if b"-->" in media:
+        return {"status": "serving"}
+    return {"status": "failed", "failureReason": "unknownFormat"}
 
 
 def _resource(video: str) -> dict[str, str]:

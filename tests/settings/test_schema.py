@@ -175,7 +175,10 @@ def test_faults_inside_kinds_are_named_by_their_path_too(tmp_path):
         "pipelines.talks.publish[0].account",
         "pipelines.talks.notify[0].subject",
     }
-    assert any("there are cms, data_sets, folder, process_content, sheet, sqs" in fault for fault in found)
+    assert any(
+        "there are cms, data_sets, folder, pretalx, process_content, published, schedule, sheet, sqs" in fault
+        for fault in found
+    )
 
 
 def test_templates_and_labels_that_name_what_there_is_not_are_faults(tmp_path):

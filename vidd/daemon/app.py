@@ -162,7 +162,7 @@ class Daemon:
             examine=self._examine,
             wake_source=lambda name: self._watching.ask(name),  # noqa: PLW0108 - `_watching` is made below
         )
-        self.runner = Runner(self._engine, queue, settings.limits.jobs)
+        self.runner = Runner(self._engine, queue, settings.limits.jobs, background=settings.limits.background_jobs)
         commands = Commands(self._engine, self.runner)
         self._intake = Intake(store, queue, ready.pipelines, tools.clock, self.observe)
         self._watchers = Watchers(tools.clock, self.observe)
@@ -305,7 +305,7 @@ class Daemon:
             self.control.capabilities = await capabilities(self._engine.tools.encoder)
         self._engine.retry = RetryRule(**new.retry.model_dump())
         self._engine.slots.resize(new.limits.slots())
-        self.runner.resize(new.limits.jobs)
+        self.runner.resize(new.limits.jobs, background=new.limits.background_jobs)
         self._intake.pipelines = ready.pipelines
         self.control.metrics.expect(ready.pipelines)
         self._watching.start(self._ready)

@@ -23,7 +23,7 @@ from vidd.pipelines.registry import source_module
 from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import Ready
 from vidd.ports import SourceRoute
-from vidd.ports.kinds import Audits, ServesRoutes
+from vidd.ports.kinds import Audits, FollowsPipeline, ServesRoutes
 
 _log = structlog.get_logger()
 
@@ -64,6 +64,7 @@ class Watching:
 
     def start(self, ready: Ready) -> None:
         """Start the watchers that these settings name."""
+        self._engine.followers = _followers(ready)
         for name, (kind, options) in ready.sources.items():
             self.watchers.add(name, kind)
             context = EngineSourceContext(
@@ -73,6 +74,7 @@ class Watching:
                 store=self._engine.store,
                 intake=self._intake,
                 watchers=self.watchers,
+                commands=self._commands,
                 programme_read=self._programme_read,
                 observers=self._observers,
             )
@@ -145,6 +147,17 @@ class Watching:
             await row_sync.flush()
         except Exception as error:  # noqa: BLE001 - vidd writes it at the next start, and must stop now
             _log.warning("sheet not written", error=str(error))
+
+
+def _followers(ready: Ready) -> dict[str, list[tuple[str, str]]]:
+    """By pipeline, the sources that follow it, each with the role of the file that it wants."""
+    followers: dict[str, list[tuple[str, str]]] = {}
+    for name, (kind, options) in ready.sources.items():
+        module = source_module(kind)
+        if isinstance(module, FollowsPipeline):
+            pipeline, role = module.followed(options)
+            followers.setdefault(pipeline, []).append((name, role))
+    return followers
 
 
 async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:

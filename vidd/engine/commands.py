@@ -254,9 +254,9 @@ class Commands:
         await self._engine.store.set_flag(retraction_flag(other.id), job.id)
         await self._queue_again(other, f"The job {job.id} took its place.")
 
-    async def cancel(self, job: Job) -> Job:
+    async def cancel(self, job: Job, reason: str = "A person cancelled it.") -> Job:
         """Stop a job; its files are removed."""
-        return await self._runner.cancel(job, "A person cancelled it.")
+        return await self._runner.cancel(job, reason)
 
     async def approve(self, job: Job) -> Job:
         """Publish a held job, whose results a person has seen."""

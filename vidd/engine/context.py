@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +48,7 @@ class EngineContext:
     examine: returns a file's media and the record of its check, for a file that its step has not checked; its last argument
         is the name by which the operator knows the source.
     wake_source: makes the source with this name look now.
+    followers: by pipeline, the sources that follow it, each with the role of the file that it wants.
     drains: set once, when nothing new may start.
     """
 
@@ -60,6 +61,7 @@ class EngineContext:
     retry: RetryRule = field(default_factory=RetryRule)
     wake_source: Callable[[str], None] = lambda _name: None
     examine: Examine = record_size
+    followers: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     drains: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

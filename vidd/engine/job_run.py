@@ -13,6 +13,7 @@ from vidd.aio.shield import shield_to_end
 from vidd.engine import check_gate, rework
 from vidd.engine.context import Draining, EngineContext
 from vidd.engine.duplicate_talks import describe_public, find_duplicate, find_successor, is_public
+from vidd.engine.handover import hand_over
 from vidd.engine.publication_run import RESTING, Publishing
 from vidd.engine.retraction import retract, retraction_flag, send_retraction_notices
 from vidd.engine.step_run import StepResults, run_steps
@@ -261,8 +262,10 @@ class JobRun:
         if any(_will_retry(notice) for notice in notices):
             await self._wait_for(notices)
             return
+        left = await hand_over(self._engine, self.job, talk, results, sent)
         await rework.keep_results(self._engine, self.job, plan)
-        await self._move(State.PUBLISHED, _shortcomings(sent, notices, rework.list_non_replacing(self.job, plan)))
+        not_replaced = rework.list_non_replacing(self.job, plan)
+        await self._move(State.PUBLISHED, _shortcomings(sent, notices, not_replaced, left))
 
     def _must_stop(self, sent: list[Publication], planned: Sequence[PlannedPublisher]) -> bool:
         incomplete = [
@@ -328,7 +331,10 @@ def _will_retry(publication: Publication) -> bool:
 
 
 def _shortcomings(
-    sent: Sequence[Publication], notices: Sequence[Publication], not_replaced: Sequence[str]
+    sent: Sequence[Publication],
+    notices: Sequence[Publication],
+    not_replaced: Sequence[str],
+    not_handed_over: Sequence[str],
 ) -> str | None:
     unsent = [f"{notice.name}: {notice.reason}" for notice in notices if notice.state is not PublicationState.DONE]
     unchanged = [
@@ -337,6 +343,6 @@ def _shortcomings(
         if publication.state is PublicationState.DONE and publication.reason
     ]
     unchanged += [f"{name}: it cannot replace what is out." for name in not_replaced]
-    parts = (("not told", unsent), ("not changed", unchanged))
+    parts = (("not told", unsent), ("not changed", unchanged), ("not handed over", not_handed_over))
     parts_in_words = [f"{what}: {' '.join(sentences)}" for what, sentences in parts if sentences]
     return f"Published, but {'; '.join(parts_in_words)}" if parts_in_words else None

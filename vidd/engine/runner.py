@@ -25,12 +25,17 @@ _KEPT, _SWEEP = timedelta(days=7), timedelta(hours=1)
 
 
 class Runner:
-    """Runs at most `at_once` jobs at once. Within the jobs, the slots bound the work that crowds the machine."""
+    """Runs at most `at_once` jobs at once. Within the jobs, the slots bound the work that crowds the machine.
 
-    def __init__(self, engine: EngineContext, queue: Queue, at_once: int) -> None:
+    Of the jobs, `background` at most have a priority below 0: they may take hours and must leave room for the others.
+    """
+
+    def __init__(self, engine: EngineContext, queue: Queue, at_once: int, *, background: int | None = None) -> None:
         self._engine = engine
         self._queue = queue
         self._job_slots = Pool(at_once)
+        self._most_background = at_once if background is None else background
+        self._put_aside: dict[str, int] = {}
         self._runs: dict[str, tuple[JobRun, asyncio.Task[Job]]] = {}
         self._queue_after_run: dict[str, int] = {}
         self._stranded: set[str] = set()
@@ -110,6 +115,10 @@ class Runner:
             return False
         if job is None or job.state not in UNFINISHED or self._engine.draining:
             return False
+        self._put_aside.pop(job_id, None)
+        if job.priority < 0 and self._running_background >= self._most_background:
+            self._put_aside[job_id] = job.priority
+            return False
         self._crashed.discard(job_id)
         run = JobRun(self._engine, job)
         task = asyncio.create_task(run.run(), name=f"job:{job_id}")
@@ -117,9 +126,19 @@ class Runner:
         task.add_done_callback(lambda _done: self._handle_end(job_id))
         return True
 
+    @property
+    def _running_background(self) -> int:
+        return sum(run.job.priority < 0 for run, _ in self._runs.values())
+
+    def _queue_put_aside(self) -> None:
+        """Queue the jobs that found no room; those that find none again are put aside again."""
+        while self._put_aside:
+            self._queue.put(*self._put_aside.popitem())
+
     def _handle_end(self, job_id: str) -> None:
         run, task = self._runs.pop(job_id)
         self._job_slots.release()
+        self._queue_put_aside()
         if job_id in self._queue_after_run:
             self._queue.put(job_id, self._queue_after_run.pop(job_id))
         if run.job.state is State.WAITING:
@@ -172,7 +191,7 @@ class Runner:
         self._stranded -= lost
 
     def _is_known(self, job_id: str) -> bool:
-        return job_id in self._runs or job_id in self._crashed
+        return job_id in self._runs or job_id in self._crashed or job_id in self._put_aside
 
     async def requeue(self, job: Job, reason: str | None) -> Job:
         """Make a resting job ready and queue it; does nothing if somebody else moved it first. Returns the job."""
@@ -200,9 +219,11 @@ class Runner:
         await self._engine.workspace.remove(job.id)
         return job
 
-    def resize(self, at_once: int) -> None:
+    def resize(self, at_once: int, *, background: int) -> None:
         """Change the number of jobs that run at once. Running jobs continue."""
         self._job_slots.resize(at_once)
+        self._most_background = background
+        self._queue_put_aside()
 
     async def pause(self) -> None:
         """Start no more jobs, also after a restart. Running jobs continue."""

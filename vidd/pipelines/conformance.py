@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vidd.integrations.datasets import source as data_sets_source
     from vidd.integrations.datasets import step as data_set_step
     from vidd.integrations.facebook import account as facebook_account
+    from vidd.integrations.facebook import captions as facebook_captions_publisher
     from vidd.integrations.facebook import publisher as facebook_publisher
     from vidd.integrations.graphql_cms import account as cms_account
     from vidd.integrations.graphql_cms import source as cms_source
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from vidd.integrations.pretalx import account as pretalx_account
     from vidd.integrations.pretalx import publisher as pretalx_publisher
     from vidd.integrations.pretalx import source as pretalx_source
+    from vidd.integrations.published import source as published_source
     from vidd.integrations.schedule import source as schedule_source
     from vidd.integrations.sheet import publisher as sheet_publisher
     from vidd.integrations.sheet import source as sheet_source
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from vidd.integrations.webhook import account as webhook_account
     from vidd.integrations.webhook import publisher as webhook_publisher
     from vidd.integrations.youtube import account as youtube_account
+    from vidd.integrations.youtube import captions as youtube_captions_publisher
     from vidd.integrations.youtube import publisher as youtube_publisher
     from vidd.ports.kinds import (
         AccountModule,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
         Audits,
         Checks,
         ChoosesPool,
+        FollowsPipeline,
         Gates,
         Mirrors,
         NeedsFiles,
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
     from vidd.queues import local as local_queue
     from vidd.settings import secret as secret_account
     from vidd.steps import annotate as annotate_step
+    from vidd.steps import captions as captions_step
     from vidd.steps import command as command_step
     from vidd.steps import describe as describe_step
     from vidd.steps import fetch as fetch_step
@@ -79,12 +84,14 @@ if TYPE_CHECKING:
         folder_source,
         pretalx_source,
         process_content_source,
+        published_source,
         schedule_source,
         sheet_source,
         sqs_source,
     )
     STEPS: tuple[Step, ...] = (
         annotate_step,
+        captions_step,
         command_step,
         data_set_step,
         describe_step,
@@ -98,6 +105,7 @@ if TYPE_CHECKING:
     PUBLISHERS: tuple[Publisher, ...] = (
         data_set_publisher,
         facebook_publisher,
+        facebook_captions_publisher,
         folder_publisher,
         mail_publisher,
         mongo_tasks_publisher,
@@ -108,6 +116,7 @@ if TYPE_CHECKING:
         sqs_publisher,
         webhook_publisher,
         youtube_publisher,
+        youtube_captions_publisher,
     )
     STORES: tuple[StoreModule, ...] = (memory_store, mongo_store, sqlite_store)
     QUEUES: tuple[QueueModule, ...] = (local_queue,)
@@ -131,10 +140,12 @@ if TYPE_CHECKING:
         folder_source,
         pretalx_source,
         process_content_source,
+        published_source,
         schedule_source,
         sheet_source,
         sqs_source,
         annotate_step,
+        captions_step,
         command_step,
         data_set_step,
         fetch_step,
@@ -144,6 +155,7 @@ if TYPE_CHECKING:
         trim_step,
         data_set_publisher,
         facebook_publisher,
+        facebook_captions_publisher,
         folder_publisher,
         mail_publisher,
         mongo_tasks_publisher,
@@ -154,26 +166,32 @@ if TYPE_CHECKING:
         sqs_publisher,
         webhook_publisher,
         youtube_publisher,
+        youtube_captions_publisher,
         mongo_store,
     )
     SERVES_ROUTES: tuple[ServesRoutes, ...] = (data_sets_source, process_content_source)
     AUDITS: tuple[Audits, ...] = (cms_source, folder_source)
-    CHOOSES_POOL: tuple[ChoosesPool, ...] = (annotate_step, command_step)
+    FOLLOWS_PIPELINE: tuple[FollowsPipeline, ...] = (published_source,)
+    CHOOSES_POOL: tuple[ChoosesPool, ...] = (annotate_step, captions_step, command_step)
     REVALIDATES_OUTCOME: tuple[RevalidatesOutcome, ...] = (command_step, data_set_step, fetch_step, trim_step)
     NEEDS_FILES: tuple[NeedsFiles, ...] = (command_step,)
     AMENDS: tuple[Amends, ...] = (facebook_publisher, youtube_publisher)
     REPLACES: tuple[Replaces, ...] = (
+        facebook_captions_publisher,
         folder_publisher,
         mongo_tasks_publisher,
         pcloud_publisher,
         s3_publisher,
+        youtube_captions_publisher,
     )
     RETRACTS: tuple[Retracts, ...] = (
         facebook_publisher,
+        facebook_captions_publisher,
         folder_publisher,
         pcloud_publisher,
         s3_publisher,
         youtube_publisher,
+        youtube_captions_publisher,
     )
     GATES: tuple[Gates, ...] = (mongo_tasks_publisher,)
     MIRRORS: tuple[Mirrors, ...] = (pretalx_publisher, sheet_publisher)

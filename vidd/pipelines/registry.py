@@ -62,6 +62,12 @@ SOURCES: Mapping[str, SourceEntry] = {
         "a job. The upload's document in MongoDB shows progress and errors, and vidd takes up uploads that were "
         "left under way.",
     ),
+    "published": SourceEntry(
+        module="vidd.integrations.published.source",
+        summary="Starts a follow-up, such as captions, for each job that another pipeline published. A new edition of the "
+        "job gets a new follow-up in place of the old one, and a retracted job's follow-up is taken back.",
+        offline_check=True,
+    ),
     "schedule": SourceEntry(
         module="vidd.integrations.schedule.source",
         summary="Reads the programme from a schedule in a file or on the web: schedule.xml of frab and Pentabarf, "
@@ -90,6 +96,14 @@ STEPS: Mapping[str, StepEntry] = {
         takes_own_slot=True,
         offline_check=True,
         facts=frozenset({"annotated", "annotator", "boxes", "left_out", "unread"}),
+    ),
+    "captions": StepEntry(
+        module="vidd.steps.captions",
+        summary="Writes down what is said, as SubRip, WebVTT, text and word times, in each language wanted: by "
+        "faster-whisper or PocketSphinx in a child, by any program, or by another system that is asked by SQS and "
+        "answers later.",
+        takes_own_slot=True,
+        facts=frozenset({"cues", "engine", "languages", "title", "words"}),
     ),
     "command": StepEntry(
         module="vidd.steps.command",
@@ -187,6 +201,12 @@ PUBLISHERS: Mapping[str, PublisherEntry] = {
         "it. Each stage may have its own page; a bare 400 makes the job wait six hours.",
         pool="uploads",
     ),
+    "facebook_captions": PublisherEntry(
+        module="vidd.integrations.facebook.captions",
+        summary="Adds captions to a video that another pipeline published on a Facebook page, one file for each "
+        "language. Captions that people made there stay.",
+        pool="uploads",
+    ),
     "folder": PublisherEntry(
         module="vidd.integrations.local_folder.publisher",
         summary="Puts files and trees into a folder, each whole, by rename. vidd does not replace the file of another "
@@ -245,6 +265,12 @@ PUBLISHERS: Mapping[str, PublisherEntry] = {
         summary="Uploads the talk to a YouTube channel, resumably and never twice, with playlists by stage, thumbnail, "
         "captions and a time of publication. vidd waits until YouTube has processed it, and for the next day "
         "where the quota is used up.",
+        pool="uploads",
+    ),
+    "youtube_captions": PublisherEntry(
+        module="vidd.integrations.youtube.captions",
+        summary="Adds caption tracks to a video that another pipeline published on YouTube, one for each language, and "
+        "updates them in place. Tracks that people made there stay.",
         pool="uploads",
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from pydantic import SecretStr
 
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.pipelines.faults import Faults, Where
-from vidd.pipelines.registry import account_module, kinds, queue_module, store_module
+from vidd.pipelines.registry import account_module, kinds, queue_module, source_module, store_module
 from vidd.pipelines.resolve import pipeline_to_json
 from vidd.ports import Queue, Store
+from vidd.ports.kinds import FollowsPipeline
 from vidd.settings.schema import Settings, SettingsFault
 
 
@@ -88,7 +89,7 @@ def make_ready(settings: Settings) -> Ready:
     }
     store = faults.model("stores", settings.store.kind, settings.store.rest, ("store",))
     queue = faults.model("queues", settings.queue.kind, settings.queue.rest, ("queue",))
-    _check_names(settings, faults)
+    _check_names(settings, sources, faults)
     faults.check()
     return Ready(
         settings,
@@ -121,13 +122,32 @@ def _check_accounts(settings: Settings, faults: Faults, table: Any, where: Where
             faults.add((*where, *key), f"there is no [accounts.{name}]")
 
 
-def _check_names(settings: Settings, faults: Faults) -> None:
+def _check_followers(settings: Settings, sources: Mapping[str, tuple[str, Any]], faults: Faults) -> None:
+    """Check the sources that follow a pipeline: it exists, is another one, and the follow-ups look up no talk of their own."""
+    for name, (kind, options) in sources.items():
+        module = source_module(kind) if options is not None else None
+        if not isinstance(module, FollowsPipeline):
+            continue
+        followed, own = module.followed(options)[0], getattr(options, "pipeline", "")
+        if followed not in settings.pipelines:
+            faults.add(("sources", name), f"it follows [pipelines.{followed}], which does not exist")
+        if followed == own:
+            faults.add(("sources", name), f"the pipeline {own} cannot follow itself")
+        if own in settings.pipelines and settings.pipelines[own].programme is not None:
+            faults.add(
+                ("pipelines", own, "programme"),
+                f"the source {name} says which talk each job belongs to: leave the programme to [pipelines.{followed}]",
+            )
+
+
+def _check_names(settings: Settings, sources: Mapping[str, tuple[str, Any]], faults: Faults) -> None:
     _check_accounts(settings, faults, settings.store, ("store",))
     for name, table in settings.sources.items():
         _check_accounts(settings, faults, table, ("sources", name))
         pipeline = table.rest.get("pipeline")
         if isinstance(pipeline, str) and pipeline not in settings.pipelines:
             faults.add(("sources", name, "pipeline"), f"there is no [pipelines.{pipeline}]")
+    _check_followers(settings, sources, faults)
     for name, pipeline in settings.pipelines.items():
         if pipeline.programme is not None and pipeline.programme not in settings.sources:
             faults.add(("pipelines", name, "programme"), f"there is no [sources.{pipeline.programme}]")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from vidd.errors import FaultCode, Refused
 from vidd.model.event import Event
-from vidd.model.job import Arrival, Job
+from vidd.model.job import Arrival, Job, State
 from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt
 from vidd.model.talk import Talk
@@ -56,6 +56,18 @@ class SourceContext(Protocol):
 
     async def open_jobs(self, *, ended: bool = True) -> Sequence[Job]:
         """The jobs of this source that are not published; without `ended`, none that only a person can continue."""
+
+    async def jobs(self, states: Sequence[State] = ()) -> Sequence[Job]:
+        """The jobs of this source in these states, newest first; all of them without states."""
+
+    async def cancel(self, job: Job, reason: str) -> None:
+        """Stop a job of this source that is under way or failed; nothing happens to one that is published."""
+
+    async def retract(self, job: Job, *, successor: Job | None = None) -> None:
+        """Have what a job of this source published taken back, but for what its published successor replaced in place.
+
+        Nothing happens if nothing of it is published.
+        """
 
     def listen(self, note: Callable[[Event], None]) -> AbstractContextManager[None]:
         """Call `note` with every event of the daemon. `note` must be quick and must not raise."""

@@ -29,7 +29,7 @@ from vidd.ports.http_routes import SourceRoute
 from vidd.ports.store import Queue, Store
 from vidd.ports.tools import Tools
 
-Pool = Literal["encodes", "gpus", "commands", "uploads", "fetches", "mails"]
+Pool = Literal["encodes", "gpus", "commands", "captions", "uploads", "fetches", "mails"]
 """A limit of `[limits]`: how many calls of this sort may run at once on the machine."""
 
 
@@ -186,6 +186,14 @@ class Audits(Protocol):
 
 
 @runtime_checkable
+class FollowsPipeline(Protocol):
+    """A source whose arrivals are what a pipeline of vidd itself published."""
+
+    def followed(self, options: Any, /) -> tuple[str, str]:
+        """The pipeline, and the role of the file that vidd keeps for the source when a job of it is published."""
+
+
+@runtime_checkable
 class ChoosesPool(Protocol):
     """A step whose options say which pool it needs."""
 
@@ -265,6 +273,7 @@ OPTIONAL: tuple[type, ...] = (
     Checks,
     ServesRoutes,
     Audits,
+    FollowsPipeline,
     ChoosesPool,
     RevalidatesOutcome,
     NeedsFiles,

@@ -195,21 +195,30 @@ async def ask_worker(
 
 
 async def run_worker(
-    module: str, order: Mapping[str, Any], context: StepContext, *, quiet: float, memory: int
+    module: str,
+    order: Mapping[str, Any],
+    context: StepContext,
+    *,
+    quiet: float,
+    memory: int,
+    unit: str = "frames",
+    nice: int | None = None,
 ) -> dict[str, Any]:
-    """The answer of a child that is started for one long order of a step; its progress is that of the step, in frames.
+    """The answer of a child that is started for one long order of a step; its progress is that of the step, in `unit`.
+
+    `nice` is its niceness, by default that of ffmpeg.
 
     RetryLater if the disk has less than the reserve, Hung after `quiet` seconds without progress; otherwise as
     `JsonLinesProcess.ask`. Whatever ends it, no child is left.
     """
     encoder = context.tools.encoder
-    worker = JsonLinesProcess(worker_argv(module), memory=memory, nice=encoder.nice)
+    worker = JsonLinesProcess(worker_argv(module), memory=memory, nice=encoder.nice if nice is None else nice)
     pulse, reports = Pulse(module, Limits(quiet=quiet)), 0
 
     def report(done: int, total: int | None) -> None:
         nonlocal reports
         reports += 1
-        context.progress(float(done), None if total is None else float(total), "frames", None)
+        context.progress(float(done), None if total is None else float(total), unit, None)
 
     asking = asyncio.ensure_future(worker.ask(order, on_progress=report))
     try:

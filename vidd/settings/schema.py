@@ -115,12 +115,19 @@ class Limits(Options):
     jobs: int = Field(
         default=16, ge=1, le=1000, description="Jobs under way, each in one of the slots below or between two."
     )
+    background: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Of these, those with a priority below 0, such as captions; unset: half, and one at least.",
+    )
     encodes: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
         default="auto",
         description="ffmpeg processes; auto: as many as there are processors that vidd may use, less two, at least one.",
     )
     gpus: int = Field(default=1, ge=1, le=100, description='Programs of steps with `slot = "gpus"`.')
     commands: int = Field(default=2, ge=1, le=100, description="Other programs of `command` steps.")
+    captions: int = Field(default=1, ge=1, le=100, description="Recognisers of speech.")
     uploads: int = Field(default=4, ge=1, le=100, description="Publishers that send files.")
     fetches: int = Field(default=4, ge=1, le=100, description="Recordings being fetched.")
     mails: int = Field(default=2, ge=1, le=100, description="Mails being sent.")
@@ -138,7 +145,15 @@ class Limits(Options):
     def slots(self) -> dict[str, int]:
         """The number of slots of each pool."""
         encodes = max(1, usable_cpus() - _SPARED) if self.encodes == "auto" else self.encodes
-        return {"encodes": encodes, **self.model_dump(include={"gpus", "commands", "uploads", "fetches", "mails"})}
+        return {
+            "encodes": encodes,
+            **self.model_dump(include={"gpus", "commands", "captions", "uploads", "fetches", "mails"}),
+        }
+
+    @property
+    def background_jobs(self) -> int:
+        """How many of the jobs under way may have a priority below 0."""
+        return self.background if self.background is not None else max(1, self.jobs // 2)
 
 
 class Ffmpeg(Options):

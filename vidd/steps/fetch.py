@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -25,6 +25,7 @@ from vidd.integrations.aws.s3_uri import parse_s3_uri
 from vidd.integrations.local_folder import file_copy, tree_copy
 from vidd.media.bitstream import mp4_index
 from vidd.model.byte_ranges import NotInParts, total_size
+from vidd.model.handover import handovers_root
 from vidd.model.media import Artifact, Outcome
 from vidd.model.span import Span, reason_to_fetch_all, talk_span
 from vidd.settings.types import Duration, Size
@@ -231,7 +232,9 @@ async def _copy_file(
     path, facts = file_copy.path_of(context.job.location), context.job.facts
     checksums = _expected_checksums(options, context) or {}
     before = file_copy.stat_unchanged(path, facts)
-    cloned = await file_copy.copy_file(path, facts, download, meter)
+    # What vidd itself kept of a published job is never written to again.
+    link = Path(path).is_relative_to(handovers_root(context.tools.state.absolute()))
+    cloned = await file_copy.copy_file(path, facts, download, meter, link=link)
     for algorithm, promised in checksums.items():
         if await digest_of(download.final, algorithm) != promised.lower():
             raise Refused(f"The file's {algorithm} is not the one the arrival promised: send it again.")

@@ -71,6 +71,10 @@ class Graph:
         """Change or delete a node, retrying a few times. Raises GraphError where Facebook rejects the call."""
         return await self._retry(method, path, doing, form)
 
+    async def send_file(self, path: str, name: str, content: bytes, *, field: str, doing: str) -> dict[str, Any]:
+        """Send a small file to an edge, retrying a few times: where one of this name is there, it takes its place."""
+        return await self._retry("POST", path, doing, {}, file=(field, name, content))
+
     async def upload(
         self, form: Mapping[str, str], *, page: str, doing: str, chunk: Chunk | None = None, commits: bool = False
     ) -> dict[str, Any]:
@@ -104,12 +108,20 @@ class Graph:
             error, doing, account=self.name, now=self.clock.now(), wait_after_400=self.wait_after_400, commits=commits
         )
 
-    async def _retry(self, method: str, path: str, doing: str, form: Mapping[str, str]) -> dict[str, Any]:
+    async def _retry(
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        form: Mapping[str, str],
+        *,
+        file: tuple[str, str, bytes] | None = None,
+    ) -> dict[str, Any]:
         url = f"{self.account.url}/{self.account.version}/{path}"
 
         async def attempt() -> dict[str, Any]:
             try:
-                return await self._call(method, url, doing, form)
+                return await self._call(method, url, doing, form, file=file)
             except GraphError as error:
                 if error.status >= 500 or error.transient:
                     raise self.fault(error, doing) from error
@@ -125,6 +137,7 @@ class Graph:
         form: Mapping[str, str],
         *,
         chunk: Chunk | None = None,
+        file: tuple[str, str, bytes] | None = None,
         commits: bool = False,
     ) -> dict[str, Any]:
         token = self.account.token.get_secret_value()
@@ -134,6 +147,8 @@ class Graph:
             secret = self.account.app_secret.get_secret_value()
             fields["appsecret_proof"] = hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
         content: dict[str, Any] = {"params": fields} if method != "POST" else {"data": fields}
+        if file is not None:
+            content = {"data": _form_with_file(fields, *file)}
         with _connection_errors(doing, commits=commits):
             async with asyncio.timeout(None) as limit:
                 if chunk is not None:
@@ -153,6 +168,12 @@ class Graph:
             error.message = error.message.replace(token, "…")
             raise error
         return parsed
+
+
+def _form_with_file(fields: Mapping[str, str], field: str, name: str, content: bytes) -> aiohttp.FormData:
+    form = aiohttp.FormData(fields)
+    form.add_field(field, content, filename=name, content_type="application/octet-stream")
+    return form
 
 
 class _Multipart:

@@ -12,7 +12,7 @@ from vidd.aio.shield import in_thread
 from vidd.display_text import printable
 from vidd.errors import FaultCode, Refused
 from vidd.files.atomic import sync
-from vidd.files.clone import clone
+from vidd.files.clone import clone, clone_or_link
 from vidd.files.disk_space import check_free_space, retry_if_full
 
 if TYPE_CHECKING:
@@ -57,12 +57,17 @@ def stat_unchanged(path: str, facts: Mapping[str, Any]) -> os.stat_result:
     return found
 
 
-async def copy_file(path: str, facts: Mapping[str, Any], download: PartialDownload, meter: ProgressMeter) -> bool:
-    """Clone or copy the file to `download.final`; returns whether it is a clone. Raises Refused where it has changed."""
+async def copy_file(
+    path: str, facts: Mapping[str, Any], download: PartialDownload, meter: ProgressMeter, *, link: bool = False
+) -> bool:
+    """Clone or copy the file to `download.final`; returns whether it is a clone. Raises Refused where it has changed.
+
+    `link`: a hard link will do, because nobody writes into the file.
+    """
     before = stat_unchanged(path, facts)
     meter.total = before.st_size
     download.discard()
-    is_clone = await in_thread(clone, Path(path), download.part)
+    is_clone = await in_thread(clone_or_link if link else clone, Path(path), download.part)
     if not is_clone:
         await _copy(path, before.st_size, download, meter)
     try:

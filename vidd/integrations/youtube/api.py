@@ -115,21 +115,39 @@ class Channel:
         """The caption tracks of a video."""
         return _items(await self._call("captions.list", {"part": "snippet", "videoId": video}))
 
-    async def add_captions(self, video: str, language: str, track: bytes) -> None:
-        """Add a caption track. Raises OutcomeUnknown where the answer is lost."""
-        body = {"snippet": {"videoId": video, "language": language, "name": ""}}
+    async def add_captions(
+        self, video: str, language: str, track: bytes, *, name: str = "", draft: bool = False
+    ) -> dict[str, Any]:
+        """Add a caption track; returns its resource. Raises OutcomeUnknown where the answer is lost."""
+        snippet: dict[str, Any] = {"videoId": video, "language": language, "name": name}
+        body = {"snippet": snippet | ({"isDraft": True} if draft else {})}
+        return await self._send_captions("captions.insert", "POST", body, track, repeatable=False)
+
+    async def update_captions(self, track_id: str, track: bytes) -> dict[str, Any]:
+        """Replace the text of a caption track; returns its resource."""
+        return await self._send_captions("captions.update", "PUT", {"id": track_id}, track, repeatable=True)
+
+    async def delete_captions(self, track_id: str) -> None:
+        """Delete a caption track; one that is already deleted is no error."""
+        with ignore_missing():
+            await self._call("captions.delete", {"id": track_id}, http="DELETE")
+
+    async def _send_captions(
+        self, method: str, http: str, body: Mapping[str, Any], track: bytes, *, repeatable: bool
+    ) -> dict[str, Any]:
         boundary = secrets.token_hex(16)
         head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(body)}\r\n"
         middle = f"--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n"
-        await self._call(
-            "captions.insert",
+        answer = await self._call(
+            method,
             {"uploadType": "multipart", "part": "snippet"},
-            http="POST",
+            http=http,
             data=head.encode() + middle.encode() + track + f"\r\n--{boundary}--\r\n".encode(),
             headers={"Content-Type": f'multipart/related; boundary="{boundary}"'},
             path="/upload/youtube/v3/captions",
-            repeatable=False,
+            repeatable=repeatable,
         )
+        return answer.body
 
     async def playlists(self) -> AsyncIterator[dict[str, Any]]:
         """The channel's own playlists."""

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from vidd.ports import Clock, Memory
 
 COSTS: Mapping[str, int] = {
+    "captions.delete": 50,
     "captions.insert": 400,
     "captions.list": 50,
+    "captions.update": 450,
     "playlistItems.delete": 50,
     "playlistItems.insert": 50,
     "playlists.insert": 50,

@@ -1,0 +1,1 @@
+"""What a pipeline of vidd itself has published, as arrivals of another."""
