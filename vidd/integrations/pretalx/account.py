@@ -7,11 +7,12 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from vidd.settings.types import Duration, Options
+from vidd.settings.proxied import ProxiedAccount
+from vidd.settings.types import Duration
 from vidd.transfer.http import public_url
 
 
-class Account(Options):
+class Account(ProxiedAccount):
     """A pretalx server, and a token of an organiser where vidd needs what the public schedule does not have."""
 
     kind: Literal["pretalx"] = Field("pretalx", description="The kind of account.")
@@ -36,6 +37,10 @@ class Account(Options):
         if not (text and text.isascii() and text.isprintable()):
             raise ValueError("a token is one line of ASCII")
         return token
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (self.base,)
 
     @property
     def base(self) -> str:

@@ -15,8 +15,6 @@ from vidd.integrations.programme.schedule_json import dicts, parse_json
 from vidd.transfer.http import retry_after, session, ssl_context
 
 if TYPE_CHECKING:
-    import ssl
-
     import aiohttp
 
     from vidd.integrations.pretalx.account import Account
@@ -31,11 +29,8 @@ _EXPANDED = "speakers,slots,slots.room,track,submission_type,tags,resources"
 class Pretalx:
     """An event of a pretalx server."""
 
-    def __init__(
-        self, account: Account, event: str, tools: Tools, web: aiohttp.ClientSession, trust: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, account: Account, event: str, tools: Tools, web: aiohttp.ClientSession) -> None:
         self._account, self._clock, self._web = account, tools.clock, web
-        self._trust: ssl.SSLContext | bool = trust or True
         self.event = event
         self.name = f"the event {event!r} of {account.display_url}"
         self._api = f"{account.base}/api/events/{quote(event, safe='')}"
@@ -137,9 +132,8 @@ class Pretalx:
         headers = {**self._account.headers, "Accept-Encoding": "identity"}
         with connection_faults(doing, sending=sending):
             async with self._web.request(
-                method, self._api + path, params=list(query), json=body, headers=headers, allow_redirects=False,
-                ssl=self._trust,
-            ) as answer:  # fmt: skip
+                method, self._api + path, params=list(query), json=body, headers=headers, allow_redirects=False
+            ) as answer:
                 content = await bounded(answer)
                 after = retry_after(answer.headers.get("Retry-After"), self._clock.now())
         if answer.status == 404 and is_page:
@@ -153,15 +147,16 @@ class Pretalx:
 
 
 @asynccontextmanager
+async def web_session(account: Account, tools: Tools) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session with the account's server. Raises Refused where the file of certificates cannot be read."""
+    ca = None if account.ca is None else tools.path(account.ca)
+    trust = True if ca is None else await asyncio.to_thread(ssl_context, ca)
+    async with session(account.proxy, connect=account.connect_timeout, idle=account.timeout, trust=trust) as web:
+        yield web
+
+
+@asynccontextmanager
 async def pretalx(account: Account, event: str, tools: Tools) -> AsyncIterator[Pretalx]:
-    """A connection to an event. Raises Refused where the account's file of certificates cannot be read."""
-    trust = await trust_of(account, tools)
-    async with session(connect=account.connect_timeout, idle=account.timeout) as web:
-        yield Pretalx(account, event, tools, web, trust)
-
-
-async def trust_of(account: Account, tools: Tools) -> ssl.SSLContext | None:
-    """The certificates that the account trusts; None for the system's. Raises Refused where they cannot be read."""
-    if account.ca is None:
-        return None
-    return await asyncio.to_thread(ssl_context, tools.path(account.ca))
+    """A connection to an event. Raises Refused as `web_session`."""
+    async with web_session(account, tools) as web:
+        yield Pretalx(account, event, tools, web)

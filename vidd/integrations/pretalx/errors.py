@@ -83,7 +83,7 @@ def connection_faults(doing: str, *, sending: bool) -> Iterator[None]:
             f"pretalx's certificate is not trusted at {doing}: correct the server, or `ca` of the account.",
             code=FaultCode.REJECTED,
         ) from error
-    except aiohttp.ClientConnectorError as error:
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise RetryLater(
             f"vidd cannot reach pretalx for {doing} and will retry.", code=FaultCode.UNREACHABLE
         ) from error

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from vidd.errors import FaultCode, Refused
 from vidd.integrations.pretalx.account import Account
-from vidd.integrations.pretalx.api import pretalx, trust_of
+from vidd.integrations.pretalx.api import pretalx, web_session
 from vidd.integrations.pretalx.submission import read_submission
 from vidd.integrations.programme.document import WebDocument
 from vidd.integrations.programme.schedule_json import read_schedule_json
@@ -24,11 +24,8 @@ from vidd.integrations.programme.scheduled_talk import talks_of
 from vidd.integrations.programme.watch import count_talks, watch_programme
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
-from vidd.transfer.http import session
 
 if TYPE_CHECKING:
-    import ssl
-
     from vidd.integrations.programme.scheduled_talk import ScheduledTalk
     from vidd.model.talk import Talk
     from vidd.ports import SourceContext, Tools
@@ -52,13 +49,13 @@ class Options(Base):
 
 async def watch(options: Options, context: SourceContext) -> None:
     """Hand in the programme at every look; never returns. Raises Refused where the account is not there."""
-    programme = await _Programme.open(options, context.tools)
+    programme = _Programme(options, context.tools)
     await watch_programme(programme.read, context, refresh=options.refresh, name=programme.name)
 
 
 async def check(options: Options, tools: Tools) -> str:
     """Read the programme once and count its talks."""
-    programme = await _Programme.open(options, tools)
+    programme = _Programme(options, tools)
     talks = await programme.read() or ()
     addresses = sum(1 for talk in talks for speaker in talk.speakers if speaker.email)
     return f"{count_talks(talks)}, {addresses} e-mail addresses of speakers"
@@ -67,20 +64,16 @@ async def check(options: Options, tools: Tools) -> str:
 class _Programme:
     """The programme of an event, and what vidd has read of it."""
 
-    def __init__(self, options: Options, account: Account, tools: Tools, trust: ssl.SSLContext | None) -> None:
-        self._options, self._account, self._tools = options, account, tools
+    def __init__(self, options: Options, tools: Tools) -> None:
+        """Raises Refused where the account is not there."""
+        self._account = account = tools.account(options.account, Account)
+        self._options, self._tools = options, tools
         self.name = f"The event {options.event!r} of {account.display_url}"
         self._by_api = options.read == "api" or (options.read is None and account.token is not None)
         address = f"{account.base}/{quote(options.event, safe='')}/schedule/export/schedule.json"
         # Whoever is logged in gets other words; the token stays with the API.
-        self._export = WebDocument(address, tools.clock, trust=trust)
+        self._export = WebDocument(address, tools.clock)
         self._digest = b""
-
-    @classmethod
-    async def open(cls, options: Options, tools: Tools) -> _Programme:
-        """Raises Refused where the account, or its file of certificates, is not there."""
-        account = tools.account(options.account, Account)
-        return cls(options, account, tools, await trust_of(account, tools))
 
     async def read(self) -> Sequence[Talk] | None:
         """The talks; None where nothing has changed. Raises Refused or RetryLater."""
@@ -97,8 +90,7 @@ class _Programme:
         return talks
 
     async def _read_export(self) -> Sequence[Talk] | None:
-        account = self._account
-        async with session(connect=account.connect_timeout, idle=account.timeout) as web:
+        async with web_session(self._account, self._tools) as web:
             try:
                 content = await self._export.read(web)
             except Refused as fault:

@@ -15,8 +15,6 @@ from vidd.files.disk_space import disk_fault
 from vidd.transfer.http import fault_of_status, map_errors, public_url, retry_after
 
 if TYPE_CHECKING:
-    import ssl
-
     import aiohttp
 
     from vidd.ports import Clock
@@ -39,11 +37,9 @@ class WebDocument:
         *,
         headers: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-        trust: ssl.SSLContext | None = None,
     ) -> None:
-        """With a `body`, it is posted as JSON. `trust` has the certificates to trust, where not only the system's."""
+        """With a `body`, it is posted as JSON."""
         self.url, self._clock, self._headers, self._body = url, clock, headers or {}, body
-        self._trust: ssl.SSLContext | bool = trust or True
         self.name = public_url(url)
         self._validators: dict[str, str] = {}
         self._digest = b""
@@ -63,7 +59,6 @@ class WebDocument:
                     headers={**headers, **self._validators},
                     json=self._body,
                     allow_redirects=False,
-                    ssl=self._trust,
                 ) as answer:
                     if answer.status in _REDIRECT and "Location" in answer.headers:
                         url = urljoin(url, answer.headers["Location"])

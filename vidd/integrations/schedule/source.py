@@ -23,8 +23,6 @@ from vidd.settings.secret import reveal
 from vidd.transfer.http import session, ssl_context
 
 if TYPE_CHECKING:
-    import ssl
-
     import aiohttp
 
     from vidd.integrations.programme.scheduled_talk import ScheduledTalk
@@ -41,52 +39,50 @@ class Options(ScheduleOptions):
 
 
 async def watch(options: Options, context: SourceContext) -> None:
-    """Hand in the programme at every look; never returns. Raises Refused where a secret or certificate is missing."""
-    schedule = await _Schedule.open(options, context.tools)
+    """Hand in the programme at every look; never returns. Raises Refused where a secret is missing."""
+    schedule = _Schedule(options, context.tools)
     await watch_programme(schedule.read, context, refresh=options.refresh, name=schedule.name)
 
 
 async def check(options: Options, tools: Tools) -> str:
     """Read the schedule once and count its talks."""
-    schedule = await _Schedule.open(options, tools)
+    schedule = _Schedule(options, tools)
     return count_talks(await schedule.read() or ())
 
 
 class _Schedule:
     """A schedule, and what vidd has read of it."""
 
-    def __init__(self, options: Options, tools: Tools, trust: ssl.SSLContext | None) -> None:
-        self._options, self._tools, self._trust = options, tools, trust
+    def __init__(self, options: Options, tools: Tools) -> None:
+        """Raises Refused where a secret is missing."""
+        self._options, self._tools = options, tools
         secrets = {name: reveal(tools, secret) for name, secret in options.secret_headers.items()}
         self._headers = {**options.headers, **secrets}
         self._document = self._make_document()
         self.name = f"The schedule {self._document.name}"
         self._looked_up: datetime | None = None
 
-    @classmethod
-    async def open(cls, options: Options, tools: Tools) -> _Schedule:
-        """Raises Refused where a secret or the file of certificates is missing."""
-        ca = None if options.ca is None else tools.path(options.ca)
-        return cls(options, tools, None if ca is None else await asyncio.to_thread(ssl_context, ca))
-
     def _make_document(self) -> WebDocument | FileDocument:
         options = self._options
         if options.url is None:
             return FileDocument(self._tools.path(options.path or ""))
         body = {"query": options.query, "variables": options.variables} if options.query else None
-        return WebDocument(options.url, self._tools.clock, headers=self._headers, body=body, trust=self._trust)
+        return WebDocument(options.url, self._tools.clock, headers=self._headers, body=body)
 
     async def read(self) -> Sequence[Talk] | None:
-        """The talks; None where the schedule is as it was. Raises Refused or RetryLater."""
+        """The talks; None where the schedule is as it was. Raises Refused or RetryLater, also for `ca`."""
         if self._looked_up is not None and self._tools.clock.now() - self._looked_up > _LOOKUPS_LAST:
             # What is looked up changes without the schedule.
             self._document, self._looked_up = self._make_document(), None
-        async with session(connect=self._options.connect_timeout, idle=self._options.timeout) as web:
+        options = self._options
+        ca = None if options.ca is None else self._tools.path(options.ca)
+        trust = True if ca is None else await asyncio.to_thread(ssl_context, ca)
+        async with session(connect=options.connect_timeout, idle=options.timeout, trust=trust) as web:
             content = await self._document.read(web)
             if content is None:
                 return None
-            if self._options.fields is not None:
-                scheduled = await self._by_map(web, content, self._options.fields)
+            if options.fields is not None:
+                scheduled = await self._by_map(web, content, options.fields)
             else:
                 # A long schedule must not stop the daemon's other work.
                 scheduled = await asyncio.to_thread(self._parse, content)
@@ -138,7 +134,7 @@ class _Schedule:
             what, identity = key
             url = str(getattr(self._options.lookups, what)).replace("{id}", quote(identity, safe=""))
             own = urlsplit(url)[:2] == urlsplit(self._options.url or "")[:2]
-            document = WebDocument(url, self._tools.clock, headers=self._headers if own else None, trust=self._trust)
+            document = WebDocument(url, self._tools.clock, headers=self._headers if own else None)
             try:
                 content = await document.read(web)
             except Refused as fault:
