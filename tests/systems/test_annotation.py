@@ -305,7 +305,7 @@ def test_a_forced_call_is_a_new_job_though_the_document_was_not_told_of_the_last
         ({"content_path": "p1/none.mp4"}, 422, "There is no file"),
         ({"content_path": "p1/words.txt"}, 422, "is no video by its name"),
         ({"content_path": "p1/words.mp4"}, 422, "is a text and no video"),
-        ({"content_type": 2}, 422, "There is no zip file or directory"),
+        ({"content_type": 2}, 422, "There is no image, zip file or directory"),
         ({"upload_id": "0" * 24}, 404, "There is no upload"),
         ({"project_id": "nobody"}, 404, "There is no project"),
     ],
@@ -438,10 +438,23 @@ def test_images_become_tasks_with_the_same_documents(place, service):
         status, _ = curl(daemon, service.fields(upload, content_path="p1/shots", content_type=2))
         assert status == 202
         assert done(service, upload)["taskCount"] == 2
+        single = service.upload()
+        alone = service.fields(single, content_path="p1/shots/3.png", content_type=2)
+        assert curl(daemon, alone)[0] == 202
+        assert done(service, single)["taskCount"] == 1
         daemon.stopped()
     first, second = service.tasks(upload)
     assert (first["taskName"], first["frameCount"], second["frameCount"]) == ("task-0-shots", 12, 2)
-    assert (first["S3_url"], first["videoResolutionWidth"]) == (None, 64)
+    film = f"contents/{upload}/task-0-shots/task-0-shots.mp4"
+    assert (first["S3_url"], first["videoResolutionWidth"], first["frameRate"], first["skipFrameCount"]) == (
+        film,
+        64,
+        4,
+        6,
+    )
+    assert first["S3_url"] in service.stored()
+    (task,) = service.tasks(single)
+    assert (task["taskName"], task["frameCount"], task["S3_url"] in service.stored()) == ("task-0-3", 1, True)
     assert [one["vidd"]["name"] for one in service.frames(second)] == ["12.png", "13.png"]
 
 

@@ -71,8 +71,8 @@ class Task:
 class TaskList:
     """All tasks of one upload; `name` is the recording's.
 
-    rate: the sampled frames per second; 0 for images.
-    source_rate: the frames per second of the recording.
+    rate: the frames per second of the task videos; 0 for images without videos.
+    source_rate: the frames per second of the recording; 0 for images, whose sizes differ.
     time_base: the unit of `pts`, in seconds.
     width, height: the size of the task videos, in pixels.
     per_task: the most frames in a task.

@@ -1,8 +1,8 @@
 """Samples frames of a recording at a rate, as tasks of so many frames, with a video for each task and a manifest.
 
 The manifest has a row for every frame (`vidd.model.frame_manifest.Sample`): its task and index in it, its number and time
-in the recording, and the hash of its pixels. `vidd.model.sampling` defines which frames are sampled. Images, in a zip or a
-directory, become tasks of so many images with the same rows.
+in the recording, and the hash of its pixels. `vidd.model.sampling` defines which frames are sampled. An image, or images in
+a zip or a directory, become tasks of so many images with the same rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vidd.errors import FaultCode, Refused
 from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.settings import Preset
-from vidd.media.frames.client import ImageRequest, SampleRequest, make_tasks
+from vidd.media.frames.client import IMAGE_SUFFIXES, ImageRequest, SampleRequest, make_tasks
 from vidd.media.frames.task_store import TASKS, TaskStore
 from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
@@ -46,14 +46,14 @@ class Options(Base):
     """The settings of a step of kind `frames`."""
 
     source: str = Field(
-        "source", min_length=1, description="Role of the recording, the zip or the directory of images."
+        "source", min_length=1, description="Role of the recording, the image, the zip or the directory of images."
     )
     rate: float | None = Field(
         None, ge=_SLOWEST, le=_FASTEST, description="Frames a second; unset: the job's fact frame_rate."
     )
     per_task: int = Field(120, ge=1, le=100_000, description="How many frames a task has; the last one has the rest.")
     films: bool = Field(True, description="Make a video of each task.")
-    images: bool = Field(False, description="Write each frame as a JPEG file, too.")
+    images: bool = Field(False, description="Write each frame as a JPEG file, too; those of images are always written.")
     thumbnails: bool = Field(False, description="Write a thumbnail of each frame, too.")
     thumbnail: int = Field(250, ge=16, le=2000, description="The most pixels of a thumbnail's longer side.")
     quality: int = Field(90, ge=1, le=100, description="Quality of the JPEG files.")
@@ -92,7 +92,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
     facts = {
         "frames": task_list.frames,
         "tasks": len(tasks),
-        "frame_rate": work.rate,
+        "frame_rate": work.rate or made["rate"],
         "lost": made["lost"],
         "pruned": made["dropped"],
         "deinterlaced": made["deinterlaced"],
@@ -124,7 +124,7 @@ class _FrameExtraction:
         self._path = context.tree(options.source) if self._is_tree else context.file(options.source)
         self._directory = context.directory / _WORK
         self.name = file_name(PurePath(context.job.name).stem or context.job.name)
-        self._has_images = self._is_tree or self._path.suffix.lower() == ".zip"
+        self._has_images = self._is_tree or self._path.suffix.lower() in {".zip", *IMAGE_SUFFIXES}
         self.rate = 0.0 if self._has_images else _rate(options, context)
 
     async def run(self) -> dict[str, Any]:
@@ -145,23 +145,23 @@ class _FrameExtraction:
             called=self.name,
             room=str(self._directory),
             per_task=options.per_task,
+            films=options.films,
             thumbnails=options.thumbnails,
             thumbnail=options.thumbnail,
             quality=options.quality,
+            crf=options.crf,
+            preset=options.preset,
+            keyframes=options.keyframes,
+            threads=context.tools.encoder.threads,
         )
         if self._has_images:
             return images
         return SampleRequest(
             **asdict(images),
             rate=str(Fraction(self.rate).limit_denominator(1001)),
-            films=options.films,
             images=options.images,
-            crf=options.crf,
-            preset=options.preset,
-            keyframes=options.keyframes,
             deinterlace=options.deinterlace,
             prune=options.prune,
-            threads=context.tools.encoder.threads,
         )
 
     def _fingerprint(self, request: SampleRequest | ImageRequest) -> str:

@@ -336,6 +336,16 @@ async def test_an_image_that_another_version_has_under_the_originals_name_is_not
     assert pixels[1] > 30
 
 
+async def test_what_was_drawn_on_the_video_of_images_is_not_scaled_to_their_own_size(lab, maker):
+    task = await lab.task(2, boxes=lambda _: [box()])
+    own = {"videoResolutionWidth": 2 * SIZE[0], "videoResolutionHeight": 3 * SIZE[1], "vidd": {"images": True}}
+    lab.db.AnnotationTask.update_one({"_id": task}, {"$set": own})
+    version = lab.version(task)
+    await maker.make(version)
+    text = b"0 0.200000 0.200000 0.200000 0.200000 \n"
+    assert await lab.bucket.get(f"dataset/{lab.group}/{task}/1/1_1.txt") == text
+
+
 async def test_without_labels_the_lines_have_the_boxes_own(lab, maker):
     task = await lab.task(3)
     version = lab.version(task, labelAttributeList=[])

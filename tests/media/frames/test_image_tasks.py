@@ -7,6 +7,7 @@ import json
 import zipfile
 from dataclasses import replace
 
+import av
 import pytest
 from footage import clips
 from PIL import Image
@@ -85,9 +86,63 @@ async def test_images_of_every_kind_become_jpegs_in_the_order_people_count(tmp_p
         assert upright.size == (30, 40)
     with Image.open(tmp_path / "tasks" / "task-1-many" / "2_thumbnail.jpg") as small:
         assert small.size == (250, 13)
-    assert (listed.rate, [task.video for task in listed.tasks]) == (0, [None, None])
+    assert (listed.rate, listed.source_rate, listed.width, listed.height) == (4, 0, 400, 40)
     assert rows[-1].hash == hashlib.sha1(bytes((10, 20, 30)) * 40 * 30, usedforsecurity=False).hexdigest()
     assert outcome.facts["frames"] == 7
+
+
+async def test_the_frames_of_a_task_video_have_each_image_in_the_corner_at_its_own_size(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 8
+    sizes = [(40, 30), (61, 21), (30, 50), (40, 30), (33, 11)]
+    files = {f"{at}.png": image((200, 30, 60), size=size) for at, size in enumerate(sizes)}
+    files["2.png"] = image((200, 30, 60), size=(50, 30), exif=turned)
+    files["5.png"] = b"rubbish"
+    _, rows, listed = await taken(tmp_path, zipped(tmp_path / "mixed.zip", files), per_task=3, crf=4)
+    assert [task.video for task in listed.tasks] == [f"task-{n}-mixed/task-{n}-mixed.mp4" for n in (0, 1)]
+    frames_shown = []
+    for task in listed.tasks:
+        with av.open(str(tmp_path / "tasks" / task.video)) as video:
+            stream = video.streams.video[0]
+            assert (stream.width, stream.height, stream.average_rate) == (listed.width, listed.height, 4)
+            assert (listed.width, listed.height) == (62, 50)
+            frames_shown += [frame.to_image() for frame in video.decode(stream)]
+    for row, shown, size in zip(rows, frames_shown, sizes, strict=True):
+        with Image.open(tmp_path / "tasks" / row.task / f"{row.index}.jpg") as alone:
+            assert alone.size == size
+        assert close(shown.getpixel((size[0] // 2, size[1] // 2)), (200, 30, 60))
+        assert close(shown.getpixel((2, 2)), (200, 30, 60))
+        if size[0] < 58:
+            assert close(shown.getpixel((60, 5)), (0, 0, 0))
+
+
+async def test_no_task_video_is_made_of_images_where_none_is_wanted(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"1.png": image((1, 2, 3))})
+    _, _, listed = await taken(tmp_path, path, films=False, images=True)
+    assert (listed.rate, listed.tasks[0].video, listed.width, listed.height) == (0, None, 40, 30)
+
+
+async def test_an_image_alone_is_a_task_of_one_frame(tmp_path):
+    (tmp_path / "shot.JPG").write_bytes(image((200, 0, 0), kind="JPEG"))
+    outcome, (row,), listed = await taken(tmp_path, tmp_path / "shot.JPG", thumbnails=True)
+    assert (row.name, row.task, listed.tasks[0].video) == (
+        "shot.JPG", "task-0-shot", "task-0-shot/task-0-shot.mp4"
+    )  # fmt: skip
+    assert (outcome.facts["frames"], close(colour(tmp_path, row), (200, 0, 0))) == (1, True)
+
+
+async def test_an_image_alone_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "shot.png").write_bytes(b"<html>")
+    with pytest.raises(Refused, match=r"No image of 'shot.png' can be read .*it is no image, or broken"):
+        await taken(tmp_path, tmp_path / "shot.png")
+
+
+async def test_an_image_too_long_for_a_video_is_left_out_and_the_others_are_not_as_large(tmp_path):
+    files = {"1.png": image((1, 1, 1), size=(16386, 2)), "2.png": image((200, 0, 0))}
+    outcome, (row,), listed = await taken(tmp_path, zipped(tmp_path / "long.zip", files))
+    assert (row.name, listed.width, listed.height) == ("2.png", 40, 30)
+    why = "it has more than 16384 pixels a side, too many for a task video."
+    assert outcome.facts["left_out"] == [{"name": "'1.png'", "why": why}]
 
 
 async def test_a_directory_of_images_is_taken_like_a_zip_of_them(tmp_path):

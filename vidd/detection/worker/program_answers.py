@@ -104,7 +104,7 @@ def _unique_answers(directory: Path, frames: set[tuple[str, int]]) -> dict[tuple
 def _frame_size(task_list: Path) -> tuple[float, float]:
     """Width and height of all frames; infinite for images, whose sizes differ."""
     found = TaskList.from_json(json.loads(task_list.read_text()))
-    return (found.width, found.height) if found.rate else (inf, inf)
+    return (found.width, found.height) if found.source_rate else (inf, inf)
 
 
 def _clip(answer: FrameBoxes, size: tuple[float, float]) -> FrameBoxes:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from vidd.display_text import printable, quoted
 from vidd.integrations.annotation_service.documents import DONE, IMAGES, ONLY_BOXES, ONLY_TASKS, VIDEO
+from vidd.media.frames.client import IMAGE_SUFFIXES
 from vidd.ports import Declined
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class ContentCall(BaseModel):
     force_write: Literal[0, 1] = Field(description="1 replaces tasks that exist already.")
     auto_anno_version: int = Field(ge=0, le=1_000_000, description="Which automatic annotation; 0 for none.")
     request_type: Literal[0, 1, 2] = Field(description="0: tasks; 1: tasks and annotations; 2: annotations alone.")
-    content_type: Literal[1, 2] = Field(1, description="1: a video; 2: images, as a zip file or a directory.")
+    content_type: Literal[1, 2] = Field(
+        1, description="1: a video; 2: an image, or images in a zip file or a directory."
+    )
 
     @property
     def images(self) -> bool:
@@ -177,8 +180,8 @@ def content_at(call: ContentCall, root: Path, prefix: str = "") -> Path:
     if path == base:
         raise Declined(422, f"content_path {shown} is the content root itself: name a file or a directory in it.")
     if call.images:
-        if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")):
-            raise Declined(422, f"There is no zip file or directory {shown} below the content root.")
+        if not (path.is_dir() or (path.is_file() and path.suffix.lower() in {".zip", *IMAGE_SUFFIXES})):
+            raise Declined(422, f"There is no image, zip file or directory {shown} below the content root.")
         return path
     if path.suffix.lower() not in _VIDEO_SUFFIXES:
         raise Declined(422, f"{shown} is no video by its name: vidd takes {', '.join(sorted(_VIDEO_SUFFIXES))}.")

@@ -154,7 +154,7 @@ def task_document(
         "AutoAnnotationVersion": request.version,
         "datasetVersions": [],
         "completedFrames": 0,
-        OURS: {"job": request.job, "number": task.number, "shape": SHAPE},
+        OURS: {"job": request.job, "number": task.number, "shape": SHAPE, "images": not listed.source_rate},
     }
 
 

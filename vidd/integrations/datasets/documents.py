@@ -82,12 +82,15 @@ class Documents:
             raise Refused(
                 f"there is no task {task_id}: take it out of the version's taskList", code=FaultCode.NOT_FOUND
             )
+        # On the frames of its videos, vidd leaves images their own sizes.
+        own = found.get("vidd")
+        unscaled = isinstance(own, dict) and own.get("images")
         sides = [found.get(name) for name in ("videoResolutionWidth", "videoResolutionHeight")]
         size = [float(side) for side in sides if isinstance(side, int | float) and side > 0]
         return TaskDocument(
             str(found.get("taskName") or task_id),
             self._key(found.get("S3_url")),
-            (size[0], size[1]) if len(size) == 2 else None,
+            (size[0], size[1]) if len(size) == 2 and not unscaled else None,
             frozenset(map(_version_in, found.get("datasetVersions") or ())),
         )
 

@@ -15,49 +15,43 @@ _WORKER = "vidd.media.frames.worker.main"
 _MEMORY = 8 << 30
 # Seconds without a report of progress; before the first one all packets of a recording are read.
 _QUIET = 900.0
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+"""The suffixes of images, in small letters."""
 
 
 @dataclass(frozen=True)
-class SampleRequest:
-    """A request for the frames of a recording; its fields are the keys of the worker's JSON.
+class ImageRequest:
+    """A request for tasks of images; its fields are the keys of the worker's JSON.
 
-    `path` is the recording, `name` what the operator knows it by, `called` its name in the names of tasks, `room` the
-    directory of the `TaskStore`. `rate` is frames a second as a fraction, `per_task` the frames of a task. `films` are
-    task videos, encoded with `crf`, `preset` and at most `keyframes` frames between keyframes. `quality` is that of
-    JPEG (1 to 100), `thumbnail` the longer side of thumbnails (pixels).
+    `path` is an image, or a zip file or a directory of images, `name` what the operator knows it by, `called` its name in
+    the names of tasks, `room` the directory of the `TaskStore`. `per_task` are the frames of a task. `films` are task
+    videos, encoded with `crf`, `preset` and at most `keyframes` frames between keyframes, in `threads` threads. `quality`
+    is that of JPEG (1 to 100), `thumbnail` the longer side of thumbnails (pixels).
     """
 
     path: str
     name: str
     called: str
     room: str
-    rate: str
     per_task: int
     films: bool
-    images: bool
     thumbnails: bool
     thumbnail: int
     quality: int
     crf: int
     preset: str
     keyframes: int
-    deinterlace: bool
-    prune: bool
     threads: int
 
 
 @dataclass(frozen=True)
-class ImageRequest:
-    """A request for the images of a zip file or a directory (`path`); the other fields as in `SampleRequest`."""
+class SampleRequest(ImageRequest):
+    """A request for the frames of a recording (`path`) at `rate`, frames a second as a fraction."""
 
-    path: str
-    name: str
-    called: str
-    room: str
-    per_task: int
-    thumbnails: bool
-    thumbnail: int
-    quality: int
+    rate: str
+    images: bool
+    deinterlace: bool
+    prune: bool
 
 
 async def make_tasks(request: SampleRequest | ImageRequest, context: StepContext) -> dict[str, Any]:
