@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -222,14 +223,14 @@ class Cms:
             return self.answers.pop(0)
         return await self._view(request)
 
-    async def start(self, host: str = "127.0.0.1") -> None:
+    async def start(self, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         """Listen, on the same port as before."""
         self._view = View(self, schema=self.schema, subscription_protocols=self.protocols, graphql_ide=None)
         app = web.Application(client_max_size=2**26)
         app.router.add_route("*", "/api/graphql", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, self.port).start()
+        await web.TCPSite(self._runner, host, self.port, ssl_context=tls).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -241,10 +242,10 @@ class Cms:
 
 
 @asynccontextmanager
-async def a_cms(*args: Any, **named: Any):
+async def a_cms(*args: Any, tls: ssl.SSLContext | None = None, **named: Any):
     """A CMS that runs until the end of the block."""
     cms = Cms(*args, **named)
-    await cms.start()
+    await cms.start(tls=tls)
     try:
         yield cms
     finally:

@@ -41,13 +41,14 @@ def forward_proxy(
     argv += ["--log-level", "ERROR", "--plugins", "peers.far_side.FarSide"]
     argv += ["--basic-auth", login] if login else []
     argv += ["--cert-file", str(certificate.file), "--key-file", str(certificate.key)] if certificate else []
-    process = subprocess.Popen(
-        argv,
-        env={**os.environ, "PYTHONPATH": str(_TESTS), "FAR_SIDE_LOG": str(log)},
-        stdin=subprocess.DEVNULL,
-        stdout=(directory / "output").open("w"),
-        stderr=subprocess.STDOUT,
-    )
+    with (directory / "output").open("w") as output:
+        process = subprocess.Popen(
+            argv,
+            env={**os.environ, "PYTHONPATH": str(_TESTS), "FAR_SIDE_LOG": str(log)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
     try:
         yield ForwardProxy(_url(process, port_file, login, certificate), log)
     finally:

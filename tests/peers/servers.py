@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from peers.certificates import Certificate
 
 RCLONE_KEY, RCLONE_SECRET = "AKIDEXAMPLE123", "SECRETEXAMPLE123"
 
@@ -39,7 +41,7 @@ def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode} before it was up")
         try:
-            urllib.request.urlopen(url, timeout=2).close()
+            urllib.request.urlopen(url, timeout=2, context=ssl._create_unverified_context()).close()
         except urllib.error.HTTPError as answer:
             answer.close()
             return
@@ -88,13 +90,14 @@ def ministack():
 
 
 @contextmanager
-def rclone_s3(directory: Path):
+def rclone_s3(directory: Path, certificate: Certificate | None = None):
     """An S3 of another make, which checks the secret; the address. Buckets are the folders of `directory`."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
     argv = [
         program("rclone"), "serve", "s3", "--config", os.devnull, "--addr", f"127.0.0.1:{port}",
         "--auth-key", f"{RCLONE_KEY},{RCLONE_SECRET}", str(directory),
     ]  # fmt: skip
+    argv += ["--cert", str(certificate.file), "--key", str(certificate.key)] if certificate else []
     with running(argv, url):
         yield url

@@ -53,10 +53,10 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
         if not ready.sources:
             yield Finding("sources", False, "There is no source, so nothing can arrive: add [sources.<name>].")
         for name, account in ready.accounts.items():
-            if isinstance(account, ProxiedAccount) and (
-                (finding := _route(name, account)) and (online or not finding.ok)
-            ):
-                yield finding
+            if isinstance(account, ProxiedAccount):
+                finding = _route(name, account)
+                if online or not finding.ok:
+                    yield finding
         for about, offline, ask in _list_checks(ready, tools):
             if online or offline:
                 yield await _run_check(about, ask)

@@ -20,9 +20,11 @@ from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
+from botocore.handlers import add_expect_header
 from botocore.httpsession import get_cert_path
 from botocore.utils import parse_timestamp
 from pydantic import Field, SecretStr, model_validator
+from yarl import URL
 
 from vidd.display_text import printable
 from vidd.errors import RetryLater
@@ -30,6 +32,7 @@ from vidd.integrations.aws.errors import ABSENT, code_of, fault_of, map_errors, 
 from vidd.settings.proxied import ProxiedAccount
 from vidd.settings.types import Duration
 from vidd.transfer.http import session, ssl_context
+from vidd.transfer.proxy import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -191,6 +194,10 @@ async def client(account: Account, service: Literal["s3", "sqs"], *, read_timeou
         manager = _session(account).client(service, endpoint_url=endpoint, verify=account.verify, config=config)
         opened = await manager.__aenter__()
     try:
+        address = URL(opened.meta.endpoint_url)
+        if address.scheme == "http" and proxy_for(address, account.proxy) is not None:
+            # A proxy may wait for the body before it passes a request on, and the body for the answer to Expect.
+            opened.meta.events.unregister("before-call.s3", add_expect_header)
         yield opened
     finally:
         await manager.__aexit__(None, None, None)
