@@ -103,6 +103,93 @@ async def test_files_that_a_step_needs_are_looked_at_without_asking_anybody_outs
     assert found.sentence.startswith(wanted)
 
 
+NOTICES = """
+[sources.lab]
+kind = "cms"
+account = "cms"
+pipeline = "cms"
+recording = "http://127.0.0.1/{{ file_id }}"
+[sources.by_hand]
+kind = "folder"
+path = "in"
+pipeline = "cms"
+[accounts.cms]
+kind = "cms"
+url = "http://127.0.0.1/"
+[[pipelines.cms.steps]]
+kind = "command"
+label = "process"
+argv = ["true"]
+[[pipelines.cms.steps]]
+kind = "results"
+path = "out"
+[[pipelines.cms.publish]]
+kind = "folder"
+path = "out"
+name = "{{ facts.id }}"
+[[pipelines.cms.notify]]
+kind = "mail"
+to = ["lab@example.org"]
+subject = "{{ facts.id | default(name) }} {{ facts.scenes }} {{ process.exit }} {{ facts.size | default(0) }}"
+text = "{{ facts.foldr_id }} {{ video.megabits }} {{ rework.edition }} {{ video.rate }}"
+[[pipelines.cms.notify]]
+kind = "mail"
+label = "failed"
+on = "failed"
+to = ["lab@example.org"]
+text_file = "failed.txt"
+"""
+
+
+async def test_a_template_that_names_a_fact_which_its_jobs_will_not_have_is_found_and_nothing_else(tmp_path):
+    path, state = tmp_path / "vidd.toml", tmp_path / "state"
+    path.write_text(NOTICES)
+    state.mkdir()
+    (state / "failed.txt").write_text(
+        "{{ job.reason }} {{ scenes }} {{ people | default(0) }} {{ failure.said }} {{ bodys }}"
+    )
+    ready = make_ready(read_settings(path, {"state": str(state)}))
+    found = [(one.about, one.sentence) async for one in inspect(ready, online=False) if not one.ok]
+    named = "The template names"
+    known = "there are bodies, frames, made, mtime_ns, people, process, renamed, scenes, size, video"
+    mend = "correct it, or write {{ facts.%s | default('') }}."
+    assert found == [
+        (
+            "pipelines.cms.publish.folder.name",
+            f"{named} facts.id, which jobs of the source 'by_hand' do not have; {known}: {mend % 'id'}",
+        ),
+        (
+            "pipelines.cms.notify.mail.text",
+            f"{named} facts.foldr_id, which jobs of the source 'lab' do not have (did you mean folder_id?): {mend % 'foldr_id'}",
+        ),
+        (
+            "pipelines.cms.notify.mail.text",
+            f"{named} facts.foldr_id, which jobs of the source 'by_hand' do not have; {known}: {mend % 'foldr_id'}",
+        ),
+        ("pipelines.cms.notify.mail.text", f"{named} video.megabits, which does not exist (did you mean megabytes?)."),
+        ("pipelines.cms.notify.failed.text_file", f"{named} an unknown field bodys (did you mean bodies?)."),
+        (
+            "pipelines.cms.notify.failed.text_file",
+            f"{named} scenes, which a job that failed before its step 'results' does not have: write {{{{ scenes | default('') }}}}.",
+        ),
+    ]
+
+
+async def test_a_template_file_that_cannot_be_read_is_left_to_its_notice_and_jobs_handed_in_by_hand_may_have_any_fact(
+    tmp_path,
+):
+    path, state = tmp_path / "vidd.toml", tmp_path / "state"
+    path.write_text(
+        "[[pipelines.cms.notify]]\nkind = 'mail'\nsubject = '{{ facts.anything }}'\ntext_file = 'none.txt'\n"
+        "[[pipelines.cms.notify]]\nkind = 'mail'\ntext_file = 'broken.txt'\n"
+    )
+    state.mkdir()
+    (state / "broken.txt").write_text("{{ facts.")
+    ready = make_ready(read_settings(path, {"state": str(state)}))
+    found = [one.about async for one in inspect(ready, online=False) if not one.ok]
+    assert found == ["sources"]
+
+
 PROXIED = """
 [accounts.near]
 kind = "pcloud"

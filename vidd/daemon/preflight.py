@@ -13,6 +13,7 @@ from typing import Any
 from vidd.engine.clock import SystemClock
 from vidd.errors import Fault
 from vidd.media.ffmpeg.process import capabilities
+from vidd.pipelines.fact_check import find_missing_facts
 from vidd.pipelines.registry import entry_of, model_of, module_of
 from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import Ready
@@ -50,6 +51,8 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
             out = ", ".join(publisher.name for publisher in plan.publishers) or "nothing"
             notices = ", ".join(notice.name for notice in plan.notices) or "nobody"
             yield Finding(f"pipelines.{name}", True, f"{steps}; publishes to {out}; tells {notices}.")
+        for about, sentence in find_missing_facts(ready):
+            yield Finding(about, False, f"{sentence[0].upper()}{sentence[1:]}.")
         if not ready.sources:
             yield Finding("sources", False, "There is no source, so nothing can arrive: add [sources.<name>].")
         for name, account in ready.accounts.items():

@@ -39,6 +39,7 @@ SOURCES: Mapping[str, SourceEntry] = {
         module="vidd.integrations.graphql_cms.source",
         summary="Takes videos uploaded to a GraphQL CMS: a subscription tells of them, and a query after each "
         "connection and now and then finds those it missed. An upload without its file waits for it.",
+        facts=frozenset({"account", "file_id", "folder_id", "id", "object", "talk", "uploaded_at"}),
     ),
     "data_sets": SourceEntry(
         module="vidd.integrations.datasets.source",
@@ -50,6 +51,7 @@ SOURCES: Mapping[str, SourceEntry] = {
         module="vidd.integrations.local_folder.source",
         summary="Watches a folder for recordings. A file counts once its size and time stood still for two looks, or "
         "once it was renamed into the folder.",
+        facts=frozenset({"mtime_ns", "size"}),
     ),
     "pretalx": SourceEntry(
         module="vidd.integrations.pretalx.source",
@@ -77,12 +79,14 @@ SOURCES: Mapping[str, SourceEntry] = {
         module="vidd.integrations.sheet.source",
         summary="Reads the programme from a .csv, .xlsx or Google sheet: talks, speakers, e-mail addresses, stages, "
         "flags. Rows that are marked ready and name a recording start work.",
+        facts=frozenset({"end", "start", "talk"}),
     ),
     "sqs": SourceEntry(
         module="vidd.integrations.aws.sqs_source",
         summary="Reads S3 event notifications from an SQS queue: plain, wrapped by SNS, or sent through EventBridge. A "
         "message is deleted once its jobs are recorded; what vidd cannot understand goes to the dead letters "
         "with its reason.",
+        facts=frozenset({"account", "bucket", "etag", "key", "size", "version"}),
     ),
 }
 """What brings videos in."""

@@ -47,7 +47,12 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceEntry(Entry):
-    """A source in the registry."""
+    """A source in the registry.
+
+    facts: the facts that its arrivals may have; None where the source does not say.
+    """
+
+    facts: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -48,17 +49,26 @@ class MayName:
 
 def templates_in(options: BaseModel) -> Iterator[tuple[Where, str, MayName]]:
     """The templates in an options model, each with its path and the fields it may name."""
+    yield from ((where, found, may) for where, found, may in _marked_in(options) if isinstance(found, str))
+
+
+def template_files_in(options: BaseModel) -> Iterator[tuple[Where, Path, MayName]]:
+    """The files of an options model that hold a template, each with its path and the fields it may name."""
+    yield from ((where, found, may) for where, found, may in _marked_in(options) if isinstance(found, Path))
+
+
+def _marked_in(options: BaseModel) -> Iterator[tuple[Where, str | Path, MayName]]:
     for name, annotation in get_type_hints(type(options), include_extras=True).items():
         if name in type(options).model_fields:
             yield from _templates(annotation, getattr(options, name), (name,))
 
 
-def _templates(annotation: Any, value: Any, where: Where) -> Iterator[tuple[Where, str, MayName]]:
+def _templates(annotation: Any, value: Any, where: Where) -> Iterator[tuple[Where, str | Path, MayName]]:
     marks = [mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, MayName)]
-    if isinstance(value, str):
+    if isinstance(value, str | Path):
         yield from ((where, value, mark) for mark in marks)
     if isinstance(value, BaseModel):
-        yield from (((*where, *more), text, may) for more, text, may in templates_in(value))
+        yield from (((*where, *more), found, may) for more, found, may in _marked_in(value))
         return
     inner = get_args(annotation)
     if get_origin(annotation) is Annotated:
@@ -79,22 +89,32 @@ def unknown_in(template: str, known: Collection[str] | None, labels: Collection[
 
     `known` are the names of fields, None if they are not all known; `labels` are those of the pipeline's publishers.
     """
+    names, accesses = named_in(template)
+    found = []
+    if known is not None:
+        unknown = sorted(names - set(known))
+        found += [f"the template names an unknown field {name}{hint(name, known)}" for name in unknown]
+    members = {**_MEMBERS, "urls": labels}
+    found += [
+        f"the template names {base}.{name}, which does not exist{hint(name, members[base])}"
+        for base, name in accesses
+        if base in members and name not in members[base]
+    ]
+    return found
+
+
+def named_in(template: str) -> tuple[set[str], list[tuple[str, str]]]:
+    """The fields that must exist for a template, and the members of them, as (field, member), in order.
+
+    What the template tests for existence, or sets itself, is left out.
+    """
     syntax = syntax_of(template)
     own = {node.name for node in syntax.find_all(nodes.Name) if node.ctx == "store"}
     tested = {_path(node.node) for node in syntax.find_all((nodes.Test, nodes.Filter)) if node.name in _EXISTENCE_TESTS}
-    found = []
-    if known is not None:
-        unknown = meta.find_undeclared_variables(syntax) - set(known) - {path[0] for path in tested if path}
-        found += [f"the template names an unknown field {name}{_hint(name, known)}" for name in sorted(unknown)]
-    members = {**_MEMBERS, "urls": labels}
-    for access in syntax.find_all((nodes.Getattr, nodes.Getitem)):
-        path = _path(access)
-        if len(path) != 2 or path in tested or path[0] in own or path[0] not in members:
-            continue
-        base, name = path
-        if name not in members[base]:
-            found.append(f"the template names {base}.{name}, which does not exist{_hint(name, members[base])}")
-    return list(dict.fromkeys(found))
+    names = meta.find_undeclared_variables(syntax) - {path[0] for path in tested if path}
+    paths = [_path(access) for access in syntax.find_all((nodes.Getattr, nodes.Getitem))]
+    accesses = [(path[0], path[1]) for path in paths if len(path) == 2 and path not in tested and path[0] not in own]
+    return names, list(dict.fromkeys(accesses))
 
 
 def _path(node: Any) -> tuple[str, ...]:
@@ -110,6 +130,7 @@ def _path(node: Any) -> tuple[str, ...]:
     return (*before, name) if before else ()
 
 
-def _hint(name: str, known: Collection[str]) -> str:
+def hint(name: str, known: Collection[str]) -> str:
+    """The known name that may have been meant, or all of them, as the end of a sentence."""
     near = get_close_matches(name, known, n=1)
     return f" (did you mean {near[0]}?)" if near else f"; there are {', '.join(sorted(known)) or 'none'}"

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from dataclasses import asdict, is_dataclass
 from datetime import date
 from difflib import get_close_matches
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, UndefinedError
+from jinja2 import (
+    ChainableUndefined,
+    StrictUndefined,
+    Template,
+    TemplateError,
+    TemplateSyntaxError,
+    Undefined,
+    UndefinedError,
+)
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
@@ -53,7 +62,7 @@ def _to_json(value: Any) -> _Json:
 
 def _as_data(value: Any) -> Any:
     if isinstance(value, Undefined):
-        str(value)  # raises, with the unknown field's name
+        return str(value)  # or raises, with the unknown field's name
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, date):
@@ -97,8 +106,36 @@ class _Strict(StrictUndefined):
         super().__init__(hint, obj, name, exc)
 
 
+class _Forgiving(ChainableUndefined):
+    """An unknown field that stands in the text as `(no NAME)`, whatever a template does with it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"(no {self._undefined_name or 'value'})"
+
+    def _itself(self, *_: Any, **__: Any) -> Self:
+        return self
+
+    def _false(self, _other: Any) -> bool:
+        return False
+
+    def _nan(self) -> float:
+        return math.nan
+
+    def _zero(self) -> int:
+        return 0
+
+    # jinja2 declares that these never return.
+    __float__, __int__ = _nan, _zero  # type: ignore[assignment]
+    __call__ = __round__ = __neg__ = __pos__ = __abs__ = _itself  # type: ignore[assignment]
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _itself  # type: ignore[assignment]
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = _itself  # type: ignore[assignment]
+    __lt__ = __le__ = __gt__ = __ge__ = _false  # type: ignore[assignment]
+
+
 def _environment(**more: Any) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=_Strict, keep_trailing_newline=True, **more)
+    environment = ImmutableSandboxedEnvironment(**{"undefined": _Strict, "keep_trailing_newline": True, **more})
     environment.filters["words"] = names_in_words
     environment.filters["file_name"] = file_name
     environment.filters["tojson"] = _to_json
@@ -110,6 +147,8 @@ _ENVIRONMENTS = {
     "html": _environment(autoescape=True),
     "json": _environment(autoescape=False, finalize=_escape_for_json),
     "slack": _environment(autoescape=False, finalize=escape_for_slack),
+    "forgiving plain": _environment(autoescape=False, undefined=_Forgiving),
+    "forgiving html": _environment(autoescape=True, undefined=_Forgiving),
 }
 
 
@@ -135,6 +174,18 @@ def syntax_of(template: str) -> nodes.Template:
 def render(template: str, fields: Mapping[str, Any], *, html: bool = False) -> str:
     """The text. Refused if a field is unknown, or the template does what the sandbox forbids."""
     return _render(template, fields, "html" if html else "plain")
+
+
+def render_forgiving(template: str, fields: Mapping[str, Any], *, html: bool = False) -> tuple[str, str | None]:
+    """The text, in which a field that there is not is `(no NAME)`, and a sentence about it; None if all are there.
+
+    Refused if the template does what the sandbox forbids.
+    """
+    form = "html" if html else "plain"
+    try:
+        return _render(template, fields, form), None
+    except Refused as refused:
+        return _render(template, fields, f"forgiving {form}"), refused.sentence
 
 
 def render_slack(template: str, fields: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 from builders.mail import LINK, NOON, TALK, HeldClock, Sent, job
 from peers.certificates import make_certificate
 from peers.smtpd import rude_server, smtp_server
@@ -469,6 +470,35 @@ def test_a_user_without_a_password_is_refused_at_once():
 async def test_a_template_file_that_is_missing_is_refused(tmp_path):
     with pytest.raises(Refused, match="cannot be read"):
         await publish(sent(tmp_path), account=None, text_file="none.txt")
+
+
+async def test_a_mail_about_a_job_without_a_fact_goes_out_with_a_mark_in_its_place_and_a_line_in_the_log(tmp_path):
+    text = (
+        "Rate {{ video.rate }}, {{ '%.1f MB' % (size / 1e6) }}, {{ facts.folder_id }}, {{ scenes | length }} scenes,"
+        " {{ (bodies * 2) | round(1) }}{% if people > 3 %}, many{% endif %}{% for name in names %}{{ name }}{% endfor %}."
+    )
+    with structlog.testing.capture_logs() as logged:
+        receipt = await publish(
+            sent(tmp_path, facts={"video": {"size": 1}}),
+            account=None, subject="Done: {{ id }}", text=text, html="<b>{{ id }}</b>", to=["lab@example.org"],
+        )  # fmt: skip
+    message = email.message_from_bytes(Path(receipt.facts["files"][0]).read_bytes(), policy=email.policy.default)
+    assert message["Subject"] == "Done: (no id)"
+    assert body(message).strip() == "Rate (no rate), nan MB, (no folder_id), 0 scenes, (no bodies)."
+    assert body(message, "html").strip() == "<b>(no id)</b>"
+    assert [(line["event"], line["to"]) for line in logged] == [("mail lacks a field", "mail")] * 3
+    assert any("names an unknown field .rate, which" in line["reason"] for line in logged)
+
+
+async def test_a_recipient_that_a_missing_fact_names_is_named_and_the_others_are_told(tmp_path):
+    with pytest.raises(Refused, match=r"names an unknown field \.owner, .*1 of 2 mails are out"):
+        await publish(sent(tmp_path), account=None, text="x", to=["{{ facts.owner }}", "lab@example.org"])
+    assert len(list((tmp_path / "outbox").iterdir())) == 1
+
+
+async def test_a_template_that_fails_whatever_there_is_is_refused(tmp_path):
+    with pytest.raises(Refused, match="cannot be used"):
+        await publish(sent(tmp_path), account=None, text="{{ 1 / 0 }} {{ nobody }}", to=["lab@example.org"])
 
 
 async def test_the_check_finds_a_slip_in_a_template_file(tmp_path):

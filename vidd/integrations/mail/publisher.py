@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 from pydantic import AfterValidator, Field, model_validator
 
 from vidd.display_text import quoted
@@ -23,16 +24,16 @@ from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.ports import PublishContext, Tools
 from vidd.settings.template_check import MayName, unknown_in
-from vidd.settings.templates import check_template, fields_of, render, title_among
+from vidd.settings.templates import check_template, fields_of, render, render_forgiving, title_among
 
+_log = structlog.get_logger()
 _HERE = files("vidd.integrations.mail")
 _TEXT, _HTML = (_HERE.joinpath(name).read_text("utf-8") for name in ("mail.txt.j2", "mail.html.j2"))
 _FAILED = _HERE.joinpath("mail_failed.txt.j2").read_text("utf-8")
 
 _Address = Annotated[str, AfterValidator(check_template), MayName("link", "urls", "speakers", "title", "sender")]
-_Template = Annotated[
-    str, AfterValidator(check_template), MayName("link", "urls", "speakers", "title", "sender", "recipient")
-]
+_FIELDS = MayName("link", "urls", "speakers", "title", "sender", "recipient")
+_Template = Annotated[str, AfterValidator(check_template), _FIELDS]
 
 
 def _check_mailbox(text: str) -> str:
@@ -67,8 +68,8 @@ class Options(NoticeOptions):
     subject: _Template = Field('Your talk "{{ title }}" is online', description="The subject.")
     text: _Template | None = Field(None, description="The plain text; vidd's own otherwise.")
     html: _Template | None = Field(None, description="The same as HTML; none where only the text is set.")
-    text_file: Path | None = Field(None, description="A file with the plain text's template.")
-    html_file: Path | None = Field(None, description="A file with the HTML template.")
+    text_file: Annotated[Path | None, _FIELDS] = Field(None, description="A file with the plain text's template.")
+    html_file: Annotated[Path | None, _FIELDS] = Field(None, description="A file with the HTML template.")
 
     @model_validator(mode="before")
     @classmethod
@@ -175,13 +176,21 @@ def _messages(options: Options, context: PublishContext) -> tuple[list[Message],
             to=shown,
             cc=[*(copied for addressee in shown for copied in copies[addressee]), *cc],
             reply_to=reply_to,
-            subject=render(options.subject, own_fields),
-            text=render(text or _TEXT, own_fields),
-            html=render(html, own_fields, html=True) if html else None,
+            subject=_render(options.subject, own_fields, context),
+            text=_render(text or _TEXT, own_fields, context),
+            html=_render(html, own_fields, context, html=True) if html else None,
             message_id=message_id(sender, *_identity(context), recipient=person.address),
             date=context.tools.clock.now(),
         ).compose()
     return list(messages.values()), faults
+
+
+def _render(template: str, fields: Mapping[str, Any], context: PublishContext, *, html: bool = False) -> str:
+    """A text for a mail. A field that the job has not stands as `(no NAME)` in it: a notice with a gap beats none."""
+    text, fault = render_forgiving(template, fields, html=html)
+    if fault is not None:
+        _log.warning("mail lacks a field", job=context.job.id, to=context.publication.name, reason=fault)
+    return text
 
 
 def _fields(options: Options, context: PublishContext) -> dict[str, Any]:
@@ -230,7 +239,12 @@ def _people(option: str, templates: Sequence[str], fields: Mapping[str, Any], fa
     """The people that the templates of an option name; `faults` gets one for each text that is no address."""
     people = []
     for template in templates:
-        for text in split_addresses(render(template, fields)):
+        try:
+            rendered = render(template, fields)
+        except Refused as refused:
+            faults[template] = refused
+            continue
+        for text in split_addresses(rendered):
             name, address = parse_address(text) or ("", "")
             try:
                 address = ascii_domain(address)
