@@ -54,6 +54,7 @@ def test_what_is_printed_can_be_used_once_the_password_is_set(tmp_path, monkeypa
     settings = tmp_path / "vidd.toml"
     settings.write_text(imported(tmp_path, PREMIERE).stdout)
     monkeypatch.setenv("VIDD_ACCOUNTS__POST__PASSWORD", "s3cret word")
+    monkeypatch.setenv("VIDD_DAEMON__LISTEN", "127.0.0.1:0")
     ended = CliRunner().invoke(app, ["check", "--config", str(settings), "--state-dir", str(tmp_path)])
     assert ended.exit_code == 0, ended.output
 

@@ -44,9 +44,16 @@ async def findings(path, *, online, **over):
 
 
 async def test_the_embedded_settings_are_fit_to_run(tmp_path):
-    found = await findings(None, online=True, state=str(tmp_path / "state"))
+    found = await findings(None, online=True, state=str(tmp_path / "state"), listen="127.0.0.1:0")
     assert [one.sentence for one in found.values() if not one.ok] == []
-    assert {"daemon.state", "ffmpeg", "pipelines.talks", "sources.recordings", "sources.programme"} <= found.keys()
+    assert {
+        "daemon.state",
+        "ffmpeg",
+        "pipelines.talks",
+        "sources.recordings",
+        "sources.programme",
+        "daemon.listen",
+    } <= found.keys()
     assert "fetch → trim → describe" in found["pipelines.talks"].sentence
     assert not (tmp_path / "state" / "journal.sqlite").exists()
 
@@ -71,8 +78,9 @@ async def test_each_side_that_does_not_answer_is_named_and_no_secret_with_it(tmp
         nobody.bind(("127.0.0.1", 0))
         path = tmp_path / "vidd.toml"
         path.write_text(ABROAD.format(port=nobody.getsockname()[1]))
-        asked = await findings(path, online=True, state=str(tmp_path))
-        unasked = await findings(path, online=False, state=str(tmp_path))
+        over = {"state": str(tmp_path), "listen": "127.0.0.1:0"}
+        asked = await findings(path, online=True, **over)
+        unasked = await findings(path, online=False, **over)
     assert {about for about, one in asked.items() if not one.ok} == {
         "sources.queue",
         "pipelines.talks.publish.s3",
@@ -86,7 +94,7 @@ async def test_settings_without_a_source_and_a_state_that_cannot_be_written_are_
     path = tmp_path / "vidd.toml"
     path.write_text("")
     (tmp_path / "file").touch()
-    found = await findings(path, online=False, state=str(tmp_path / "file"))
+    found = await findings(path, online=False, state=str(tmp_path / "file"), listen="127.0.0.1:0")
     assert {about for about, one in found.items() if not one.ok} == {"sources", "daemon.state"}
 
 

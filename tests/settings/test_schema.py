@@ -255,6 +255,47 @@ def test_the_documents_of_tasks_are_told_of_files_that_somebody_puts_out(tmp_pat
     )
 
 
+def test_a_role_is_one_that_the_steps_before_make(tmp_path):
+    made = ("manifest", "rendition-720p", "rendition-small", "source", "talk", "task_list", "tasks")
+    assert faults(
+        tmp_path,
+        """
+        [[pipelines.talks.steps]]
+        kind = "frames"
+        source = "talk"
+        [[pipelines.talks.steps]]
+        kind = "trim"
+        [[pipelines.talks.steps]]
+        kind = "transcode"
+        renditions = [{ height = 720, video_bitrate = "2M" }, { height = 360, video_bitrate = "1M", name = "small" }]
+        [[pipelines.talks.publish]]
+        kind = "folder"
+        path = "out"
+        files = ["talk", "rendition-720p", "rendition-small", "rendition-360p", "tasks", "boxes"]
+        """,
+    ) == [
+        "pipelines.talks.steps[0].source: the steps before it make no 'talk' (they make source)",
+        "pipelines.talks.publish[0].files[3]: the steps before it make no 'rendition-360p' (did you mean rendition-720p?)",
+        f"pipelines.talks.publish[0].files[5]: the steps before it make no 'boxes' (they make {', '.join(made)})",
+    ]
+
+
+def test_a_role_after_a_step_that_does_not_say_what_it_makes_is_not_judged(tmp_path):
+    text = """
+    [[pipelines.talks.steps]]
+    kind = "results"
+    path = "results"
+    each = true
+    [[pipelines.talks.publish]]
+    kind = "folder"
+    path = "out"
+    files = ["2d_poses"]
+    """
+    make_ready(read_settings(written(tmp_path, text)))
+    slip = text.replace("each = true", "eech = true")
+    assert faults(tmp_path, slip) == ["pipelines.talks.steps[0].eech: there is no such key"]
+
+
 def test_what_a_step_of_somebody_else_leaves_is_not_judged(tmp_path, monkeypatch):
     monkeypatch.setitem(STEPS, "describe", replace(STEPS["describe"], facts=None))
     text = """

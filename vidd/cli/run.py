@@ -20,8 +20,9 @@ from vidd.cli.common import (
     run_to_end,
 )
 from vidd.cli.exit_codes import ExitCode
-from vidd.daemon.app import AlreadyRuns, Daemon
+from vidd.daemon.app import Daemon
 from vidd.daemon.preflight import Finding, inspect
+from vidd.daemon.state_directory import AlreadyRuns
 from vidd.errors import Fault
 from vidd.pipelines.validation import Ready, make_ready
 from vidd.settings.schema import Settings, SettingsFault

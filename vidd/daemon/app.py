@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import structlog
 
 from vidd.daemon.control import Control
 from vidd.daemon.startup import start_when_available
+from vidd.daemon.state_directory import JOBS, lock_state_directory
 from vidd.daemon.systemd import Notifier
 from vidd.daemon.watchers import Watching, cancel_and_wait
 from vidd.engine.clock import SystemClock
@@ -45,34 +45,6 @@ _MAX_DOWN = 5.0
 """Seconds that a watcher may be down before `--until-idle` gives up; somebody may be saving the sheet just now."""
 _TICK = 0.1
 SOCKET = "vidd.sock"
-
-
-class AlreadyRuns(Refused):
-    """Another daemon holds the lock of the state directory `state`."""
-
-    default_code = FaultCode.CONFLICT
-
-    def __init__(self, state: Path) -> None:
-        super().__init__(f"Another vidd runs on {state}: stop it first, or choose another [daemon] state.")
-        self.state = state
-
-
-@contextmanager
-def _lock_state_directory(state: Path) -> Any:
-    """Lock the state directory. Raises Refused if it cannot be used, AlreadyRuns if another daemon holds the lock."""
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        lock = (state / "lock").open("w")
-    except OSError as error:
-        raise Refused(
-            f"The state directory {state} cannot be used ({error.strerror}): correct [daemon] state."
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRuns(state) from None
-        yield
 
 
 class Daemon:
@@ -110,7 +82,7 @@ class Daemon:
         `on_ready` is called once the daemon takes work. Raises Refused if the daemon cannot start.
         """
         settings = self._ready.settings
-        with _lock_state_directory(settings.daemon.state):
+        with lock_state_directory(settings.daemon.state):
             async with AsyncExitStack() as stack:
                 await self._build(stack)
                 await self.port.start(
@@ -149,8 +121,7 @@ class Daemon:
         stack.push_async_callback(self._shared.close)
         queue = ready.make_queue()
         tools = self._tools(ready, store)
-        workspace = Workspace(settings.daemon.state / "jobs")
-        workspace.root.mkdir(exist_ok=True)
+        workspace = Workspace(settings.daemon.state / JOBS)
         self._engine = EngineContext(
             store=store,
             slots=Slots(settings.limits.slots()),

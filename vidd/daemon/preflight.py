@@ -10,18 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vidd.daemon.app import SOCKET
+from vidd.daemon.state_directory import check_state_directory
 from vidd.engine.clock import SystemClock
-from vidd.errors import Fault
+from vidd.errors import Fault, Refused
 from vidd.media.ffmpeg.process import capabilities
 from vidd.pipelines.fact_check import find_missing_facts
 from vidd.pipelines.registry import entry_of, model_of, module_of
 from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import Ready
 from vidd.ports import Encoder, Tools
-from vidd.ports.kinds import Checks
+from vidd.ports.kinds import Checks, ChecksHere
 from vidd.processes.cpus import usable_cpus
 from vidd.settings.proxied import ProxiedAccount
-from vidd.settings.schema import Limits
+from vidd.settings.schema import Daemon, Limits
+from vidd.web.server import check_port
 
 _TIMEOUT = 60.0
 
@@ -40,7 +43,8 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
     encoder = Encoder(**ready.encoder)
     tools = Tools(ready.settings.daemon.state, encoder, SystemClock(), ready.accounts)
     try:
-        yield _state(ready.settings.daemon.state)
+        for finding in await _start(ready.settings.daemon):
+            yield finding
         if ready.settings.daemon.log_file is not None:
             yield _log_file(ready.settings.daemon.state / ready.settings.daemon.log_file)
         yield await _ffmpeg(encoder)
@@ -60,11 +64,8 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
                 finding = _route(name, account)
                 if online or not finding.ok:
                     yield finding
-        for about, offline, ask in _list_checks(ready, tools):
-            if online or offline:
-                yield await _run_check(about, ask)
-            else:
-                yield Finding(about, True, "Fits its kind; --online asks the other side.")
+        for about, ask in _list_checks(ready, tools, online=online):
+            yield await _run_check(about, ask)
     finally:
         await encoder.shared.close()
 
@@ -76,11 +77,20 @@ def _route(name: str, account: ProxiedAccount) -> Finding:
         return Finding(f"accounts.{name}", False, fault.sentence)
 
 
-def _state(path: Path) -> Finding:
-    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
-    if os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir():
-        return Finding("daemon.state", True, f"{path} can be written.")
-    return Finding("daemon.state", False, f"{path} cannot be written: correct its rights or choose another.")
+async def _start(daemon: Daemon) -> list[Finding]:
+    """Whether the daemon could start: its state directory, its address and its socket."""
+    try:
+        running = check_state_directory(daemon.state)
+    except Refused as refused:
+        return [Finding("daemon.state", False, refused.sentence)]
+    if running:
+        return [Finding("daemon.state", True, f"A vidd runs on {daemon.state}, and listens.")]
+    state = Finding("daemon.state", True, f"{daemon.state} can be written.")
+    try:
+        await check_port(daemon.listen, daemon.state / SOCKET, [token.get_secret_value() for token in daemon.tokens])
+    except Refused as refused:
+        return [state, Finding("daemon.listen", False, refused.sentence)]
+    return [state, Finding("daemon.listen", True, f"vidd can listen on {daemon.listen}.")]
 
 
 def _limits(limits: Limits) -> Finding:
@@ -112,14 +122,15 @@ async def _ffmpeg(encoder: Encoder) -> Finding:
     return Finding("ffmpeg", True, f"{found.version} at {encoder.path} has what vidd needs.")
 
 
-def _list_checks(ready: Ready, tools: Tools) -> list[tuple[str, bool, Callable[[], Awaitable[str]]]]:
-    """The checks of kinds: the part of the settings, whether the check is offline, and the function that runs it."""
-    checks: list[tuple[str, bool, Callable[[], Awaitable[str]]]] = []
+def _list_checks(ready: Ready, tools: Tools, *, online: bool) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+    """The checks of kinds: the part of the settings, and the function that runs the check."""
+    checks: list[tuple[str, Callable[[], Awaitable[str]]]] = []
 
     def add(about: str, family: str, kind: str, options: Any) -> None:
         module: object = module_of(family, kind)
-        if isinstance(module, Checks):
-            checks.append((about, entry_of(family, kind).offline_check, partial(module.check, options, tools)))
+        if isinstance(module, Checks | ChecksHere):
+            ask = online or entry_of(family, kind).offline_check
+            checks.append((about, partial(_check_kind, module, options, tools, ask=ask)))
 
     add("store", "stores", ready.settings.store.kind, ready.store)
     for name, (kind, options) in ready.sources.items():
@@ -130,6 +141,14 @@ def _list_checks(ready: Ready, tools: Tools) -> list[tuple[str, bool, Callable[[
                 options = model_of(family, row["kind"]).model_validate(row["options"])
                 add(f"pipelines.{name}.{part}.{row['name']}", family, row["kind"], options)
     return checks
+
+
+async def _check_kind(module: Checks | ChecksHere, options: Any, tools: Tools, *, ask: bool) -> str:
+    if isinstance(module, ChecksHere):
+        await module.check_here(options, tools)
+    if ask and isinstance(module, Checks):
+        return await module.check(options, tools)
+    return "Fits its kind; --online asks the other side."
 
 
 async def _run_check(about: str, ask: Callable[[], Awaitable[str]]) -> Finding:

@@ -47,10 +47,12 @@ if TYPE_CHECKING:
         Amends,
         Audits,
         Checks,
+        ChecksHere,
         ChoosesPool,
         FollowsPipeline,
         Gates,
         Mirrors,
+        NamesRoles,
         NeedsFiles,
         Publisher,
         QueueModule,
@@ -168,6 +170,24 @@ if TYPE_CHECKING:
         youtube_publisher,
         youtube_captions_publisher,
         mongo_store,
+    )
+    CHECKS_HERE: tuple[ChecksHere, ...] = (
+        data_sets_source,
+        process_content_source,
+        sheet_source,
+        mail_publisher,
+        sqlite_store,
+    )
+    NAMES_ROLES: tuple[NamesRoles, ...] = (
+        annotate_step,
+        command_step,
+        describe_step,
+        fetch_step,
+        frames_step,
+        results_step,
+        scenes_step,
+        transcode_step,
+        trim_step,
     )
     SERVES_ROUTES: tuple[ServesRoutes, ...] = (data_sets_source, process_content_source)
     AUDITS: tuple[Audits, ...] = (cms_source, folder_source)

@@ -52,6 +52,7 @@ SOURCES: Mapping[str, SourceEntry] = {
         summary="Watches a folder for recordings. A file counts once its size and time stood still for two looks, or "
         "once it was renamed into the folder.",
         facts=frozenset({"mtime_ns", "size"}),
+        offline_check=True,
     ),
     "pretalx": SourceEntry(
         module="vidd.integrations.pretalx.source",
@@ -117,6 +118,7 @@ STEPS: Mapping[str, StepEntry] = {
         takes_own_slot=True,
         facts=frozenset({"video"}),
         own_fact=True,
+        offline_check=True,
     ),
     "data_set": StepEntry(
         module="vidd.integrations.datasets.step",
@@ -158,6 +160,7 @@ STEPS: Mapping[str, StepEntry] = {
         "the combined files and indexes that are missing. vidd checks every file by its schema and refuses a "
         "broken one by name.",
         facts=frozenset({"bodies", "frames", "made", "people", "renamed", "scenes"}),
+        offline_check=True,
     ),
     "scenes": StepEntry(
         module="vidd.steps.scenes",
@@ -167,6 +170,7 @@ STEPS: Mapping[str, StepEntry] = {
         pool="encodes",
         takes_own_slot=True,
         facts=frozenset({"detector", "frames", "scenes", "threshold"}),
+        offline_check=True,
     ),
     "transcode": StepEntry(
         module="vidd.steps.transcode",
@@ -175,6 +179,7 @@ STEPS: Mapping[str, StepEntry] = {
         pool="encodes",
         takes_own_slot=True,
         facts=frozenset({"left_out", "renditions"}),
+        offline_check=True,
     ),
     "trim": StepEntry(
         module="vidd.steps.trim",
@@ -216,6 +221,7 @@ PUBLISHERS: Mapping[str, PublisherEntry] = {
         summary="Puts files and trees into a folder, each whole, by rename. vidd does not replace the file of another "
         'job unless `existing = "replace"`.',
         pool="uploads",
+        offline_check=True,
     ),
     "mail": PublisherEntry(
         module="vidd.integrations.mail.publisher",
@@ -263,6 +269,7 @@ PUBLISHERS: Mapping[str, PublisherEntry] = {
         module="vidd.integrations.webhook.publisher",
         summary="Posts the job's facts to an address, signed by Standard Webhooks; or a message to Slack or Matrix, or "
         "a body of your own.",
+        offline_check=True,
     ),
     "youtube": PublisherEntry(
         module="vidd.integrations.youtube.publisher",

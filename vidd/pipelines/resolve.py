@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache, partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from vidd.ports.kinds import (
     ChoosesPool,
     Gates,
     Mirrors,
+    NamesRoles,
     NeedsFiles,
     Publisher,
     Replaces,
@@ -27,6 +29,7 @@ from vidd.ports.kinds import (
     Retracts,
     RevalidatesOutcome,
 )
+from vidd.settings.marks import Role, marked
 from vidd.settings.schema import Pipeline, Table, faults_of
 from vidd.settings.template_check import USUAL, templates_in, unknown_in
 
@@ -64,8 +67,10 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
             own = values.pop("check", None) if family == "steps" else None
             options = faults.model(family, table.kind, values, path)
             if options is None:
+                references.leave_out(family)
                 continue
             references.add(family, table.kind, options, path, name)
+            faults.accounts_of(options, path)
             row = {"name": name, "kind": table.kind, "options": options.model_dump(mode="json")}
             if part == "publish" and getattr(options, "on", "published") != "published":
                 faults.add((*path, "on"), "a publisher is what makes a job published: this is for notices")
@@ -102,14 +107,29 @@ class _References:
     facts: set[str] | None = field(default_factory=set)
     """The facts of the steps so far; None where a step does not say what it leaves."""
     tables: list[tuple[Where, Any, set[str] | None]] = field(default_factory=list)
+    roles: frozenset[str] | None = frozenset()
+    """The roles of what the steps so far make; None where a step does not say what it makes."""
 
     def add(self, family: str, kind: str, options: Any, where: Where, name: str) -> None:
         """Add a table, in the order of the pipeline: it may name what the steps before it leave."""
         self.tables.append((where, options, None if self.facts is None else set(self.facts)))
+        for path, role, _ in marked(options, Role, str):
+            if role and self.roles is not None and role not in self.roles:
+                near = get_close_matches(role, self.roles, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"they make {', '.join(sorted(self.roles)) or 'nothing'}"
+                self.faults.add((*where, *path), f"the steps before it make no {role!r} ({hint})")
         if family == "steps":
             entry = step_entry(kind)
+            module = step_module(kind)
+            made = module.roles(options) if isinstance(module, NamesRoles) else None
+            self.roles = None if made is None or self.roles is None else self.roles | made
             own = {name} if entry.own_fact else set()
             self.facts = None if entry.facts is None or self.facts is None else self.facts | entry.facts | own
+
+    def leave_out(self, family: str) -> None:
+        """Leave out a table that does not fit its kind: nobody knows what such a step makes and leaves."""
+        if family == "steps":
+            self.facts = self.roles = None
 
     def check(self, labels: Sequence[str]) -> None:
         """Add a fault for everything that is named and is not there."""

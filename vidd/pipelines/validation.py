@@ -79,7 +79,7 @@ def _secrets(kind: str) -> set[str]:
 def make_ready(settings: Settings) -> Ready:
     """Give every table to its kind; SettingsFault with every fault found."""
     faults = Faults()
-    accounts = accounts_of(settings, faults)
+    faults.accounts = accounts = accounts_of(settings, faults)
     pipelines = {
         name: pipeline_to_json(pipeline, faults, ("pipelines", name)) for name, pipeline in settings.pipelines.items()
     }
@@ -87,7 +87,10 @@ def make_ready(settings: Settings) -> Ready:
         name: (table.kind, faults.model("sources", table.kind, table.rest, ("sources", name)))
         for name, table in settings.sources.items()
     }
+    for name, (_, options) in sources.items():
+        faults.accounts_of(options, ("sources", name))
     store = faults.model("stores", settings.store.kind, settings.store.rest, ("store",))
+    faults.accounts_of(store, ("store",))
     queue = faults.model("queues", settings.queue.kind, settings.queue.rest, ("queue",))
     _check_names(settings, sources, faults)
     faults.check()

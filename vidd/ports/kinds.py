@@ -167,6 +167,22 @@ class Publisher(Kind, Protocol):
 
 
 @runtime_checkable
+class NamesRoles(Protocol):
+    """A step that says beforehand what it makes, so that vidd finds a role that nothing makes in the settings."""
+
+    def roles(self, options: Any, /) -> frozenset[str] | None:
+        """The roles of the artifacts it makes, at most; None where that is not known beforehand."""
+
+
+@runtime_checkable
+class ChecksHere(Protocol):
+    """Has a self-test of what is on this machine, such as files and programs, besides that of the other side."""
+
+    async def check_here(self, options: Any, tools: Tools, /) -> None:
+        """Raise a Fault where it would not work; changes nothing, and asks nobody."""
+
+
+@runtime_checkable
 class Checks(Protocol):
     """Has a self-test for `vidd check`."""
 
@@ -276,6 +292,8 @@ class ResumesAfterPerson(Protocol):
 
 OPTIONAL: tuple[type, ...] = (
     Checks,
+    ChecksHere,
+    NamesRoles,
     ServesRoutes,
     Audits,
     FollowsPipeline,

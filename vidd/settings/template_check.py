@@ -9,19 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import meta, nodes
-from pydantic import BaseModel
 
 from vidd.model.talk import Talk
+from vidd.settings.marks import marked
 from vidd.settings.templates import syntax_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-Where = tuple[int | str, ...]
+    from pydantic import BaseModel
+
+    from vidd.settings.marks import Where
+
 
 USUAL = frozenset({"job", "talk", "name", "facts", "failure", "rework"})
 """The fields of every template, as `templates.fields_of` gives them."""
@@ -49,39 +51,12 @@ class MayName:
 
 def templates_in(options: BaseModel) -> Iterator[tuple[Where, str, MayName]]:
     """The templates in an options model, each with its path and the fields it may name."""
-    yield from ((where, found, may) for where, found, may in _marked_in(options) if isinstance(found, str))
+    return marked(options, MayName, str)
 
 
 def template_files_in(options: BaseModel) -> Iterator[tuple[Where, Path, MayName]]:
     """The files of an options model that hold a template, each with its path and the fields it may name."""
-    yield from ((where, found, may) for where, found, may in _marked_in(options) if isinstance(found, Path))
-
-
-def _marked_in(options: BaseModel) -> Iterator[tuple[Where, str | Path, MayName]]:
-    for name, annotation in get_type_hints(type(options), include_extras=True).items():
-        if name in type(options).model_fields:
-            yield from _templates(annotation, getattr(options, name), (name,))
-
-
-def _templates(annotation: Any, value: Any, where: Where) -> Iterator[tuple[Where, str | Path, MayName]]:
-    marks = [mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, MayName)]
-    if isinstance(value, str | Path):
-        yield from ((where, value, mark) for mark in marks)
-    if isinstance(value, BaseModel):
-        yield from (((*where, *more), found, may) for more, found, may in _marked_in(value))
-        return
-    inner = get_args(annotation)
-    if get_origin(annotation) is Annotated:
-        yield from _templates(inner[0], value, where)
-    elif get_origin(annotation) in {Union, UnionType}:
-        for member in inner:
-            yield from _templates(member, value, where)
-    elif isinstance(value, tuple) and inner:
-        for at, entry in enumerate(value):
-            yield from _templates(inner[0], entry, (*where, at))
-    elif isinstance(value, dict) and inner:
-        for key, entry in value.items():
-            yield from _templates(inner[1], entry, (*where, str(key)))
+    return marked(options, MayName, Path)
 
 
 def unknown_in(template: str, known: Collection[str] | None, labels: Collection[str]) -> list[str]:

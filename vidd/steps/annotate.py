@@ -96,6 +96,11 @@ async def check(options: Options, tools: Tools) -> str:
     return "; ".join(f"{version}: {answers[version]}" for version in sorted(answers)) + "."
 
 
+def roles(_options: Options) -> frozenset[str]:
+    """The roles of what it makes."""
+    return frozenset({"annotations"})
+
+
 async def run(options: Options, context: StepContext) -> Outcome:
     """Make `annotations`: JSON lines of `vidd.model.boxes.FrameBoxes`, one for each frame with boxes, in the manifest's order."""
     version = _version(options, context)

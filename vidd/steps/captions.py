@@ -19,6 +19,7 @@ from vidd.files.disk_space import retry_if_full
 from vidd.files.removal import remove
 from vidd.media.probe.client import probe
 from vidd.model.media import Artifact, Outcome
+from vidd.settings.marks import Role
 from vidd.settings.types import Options as Base
 from vidd.transcription import faster_whisper, pocketsphinx, program, queue_job
 from vidd.transcription.audio import extract, has_track, track_for
@@ -50,7 +51,9 @@ class Options(Base):
     """Settings of a step of kind `captions`."""
 
     engine: _EngineOptions = Field(description="The recogniser, by its kind.")
-    source: str = Field("", description="Role of the file; default: the talk if there is one, else the source.")
+    source: Annotated[str, Role()] = Field(
+        "", description="Role of the file; default: the talk if there is one, else the source."
+    )
     languages: tuple[str, ...] = Field(
         (),
         description="The languages of all files, the spoken one first; unset: those that the talk's column names, such as"

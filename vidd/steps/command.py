@@ -7,7 +7,7 @@ step that was under way, and each has a slot, a limit and exit codes of its own.
 from __future__ import annotations
 
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from vidd.programs.expected_outputs import ExpectedOutputs, Output, Template, wi
 from vidd.programs.job_files import JobFiles, find_files, remove_files
 from vidd.programs.options import ProgramOptions, call_of, check_program
 from vidd.programs.program import call
+from vidd.settings.marks import Role
 from vidd.settings.templates import fields_of, render
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Options(ProgramOptions):
     before and, as facts.<name>, of the arrival.
     """
 
-    source: str = Field(
+    source: Annotated[str, Role()] = Field(
         "", description="Role of the file it works on; default: the talk if there is one, else the source."
     )
     probe: bool = Field(
@@ -86,6 +87,11 @@ def find_needed(options: Options, context: StepContext) -> dict[str, Tree]:
     """What is there of the files that it needs, by their names in sentences; of 0 files where nothing is. Blocks."""
     found = find_files(options.needs, context.directory, _fields(options, context)) if options.needs else {}
     return {name: describe_tree(files) for name, files in found.items()}
+
+
+def roles(options: Options) -> frozenset[str]:
+    """The roles of what it makes."""
+    return frozenset(output.role for output in options.outputs if output.role)
 
 
 async def run(options: Options, context: StepContext) -> Outcome:

@@ -39,6 +39,11 @@ class Options(Base):
     tags: tuple[_Template, ...] = Field(_TAGS, description="Tags: each line of the rendered text is one.")
 
 
+def roles(_options: Options) -> frozenset[str]:
+    """The roles of what it makes."""
+    return frozenset()
+
+
 async def run(options: Options, context: StepContext) -> Outcome:
     """The facts `title` (one line), `description`, `tags` (a list) and `speakers` ("A, B and C").
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ from vidd.model.byte_ranges import NotInParts, total_size
 from vidd.model.handover import handovers_root
 from vidd.model.media import Artifact, Outcome
 from vidd.model.span import Span, reason_to_fetch_all, talk_span
+from vidd.settings.marks import AccountOf
 from vidd.settings.types import Duration, Size
 from vidd.settings.types import Options as Base
 from vidd.transfer.http import session
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 class Options(Base):
     """How the file comes in."""
 
-    account: str | None = Field(
+    account: Annotated[str, AccountOf("pcloud", "s3")] | None = Field(
         None, description="Account for s3 and pcloud addresses; default: the account that the arrival names."
     )
     verify: bool = Field(True, description="Compare checksums: an ETag that is an MD5, and the arrival's `checksum`.")
@@ -64,6 +65,11 @@ def local_name(name: str) -> str:
     """`source` with the suffix of the untrusted name, if that is up to five letters and digits."""
     suffix = PurePath(name).suffix.lower()
     return f"source{suffix}" if re.fullmatch(r"\.[a-z0-9]{1,5}", suffix) else "source"
+
+
+def roles(_options: Options) -> frozenset[str]:
+    """The roles of what it makes."""
+    return frozenset({"source"})
 
 
 async def run(options: Options, context: StepContext) -> Outcome:

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -28,6 +28,7 @@ from vidd.media.frames.task_store import TASKS, TaskStore
 from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
 from vidd.processes.worker_client import prepare_directory
+from vidd.settings.marks import Role
 from vidd.settings.templates import file_name
 from vidd.settings.types import Options as Base
 
@@ -45,7 +46,7 @@ _MANIFEST, _LIST, _TREE = "manifest.jsonl", "task_list.json", "tasks"
 class Options(Base):
     """The settings of a step of kind `frames`."""
 
-    source: str = Field(
+    source: Annotated[str, Role()] = Field(
         "source", min_length=1, description="Role of the recording, the image, the zip or the directory of images."
     )
     rate: float | None = Field(
@@ -71,6 +72,11 @@ class Options(Base):
         if not (self.films or self.images):
             raise ValueError("neither films nor images are set: set one of them")
         return self
+
+
+def roles(_options: Options) -> frozenset[str]:
+    """The roles of what it makes."""
+    return frozenset({"tasks", "manifest", "task_list"})
 
 
 async def run(options: Options, context: StepContext) -> Outcome:

@@ -9,7 +9,7 @@ import json
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,7 @@ from vidd.media.scenes.client import SceneReader, missing_detector
 from vidd.media.verify.verify import inspect
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.scenes import Scene, coverage_fault, snap_to_keyframes, split_scenes
+from vidd.settings.marks import Role
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _INDEX = "scenes.json"
 class Options(Base):
     """The settings of a step of kind `scenes`."""
 
-    source: str = Field(
+    source: Annotated[str, Role()] = Field(
         "", description="Role of the file to split; unset: the talk where there is one, else the source."
     )
     detector: Literal["scdet", "adaptive"] = Field(
@@ -65,6 +66,11 @@ async def check(options: Options, tools: Tools) -> str:
     if options.detector == "adaptive" and find_spec("scenedetect") is None:
         raise missing_detector("scenedetect")
     return sentence
+
+
+def roles(_options: Options) -> frozenset[str]:
+    """The roles of what it makes."""
+    return frozenset({"scenes"})
 
 
 async def run(options: Options, context: StepContext) -> Outcome:

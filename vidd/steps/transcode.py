@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,7 @@ from vidd.media.probe.client import probe
 from vidd.media.verify.verify import Expected, Origin, audio_ends, verify, video_end
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.ports import Encoder, StepContext, Tools
+from vidd.settings.marks import Role
 from vidd.settings.types import Options as BaseOptions
 
 
@@ -44,7 +45,7 @@ class Size(BaseOptions):
 class Options(BaseOptions):
     """The settings of a transcode."""
 
-    source: str = Field(
+    source: Annotated[str, Role()] = Field(
         "", description="Role of the file to work on; unset: the talk where there is one, else the source."
     )
     renditions: tuple[Size, ...] = Field(
@@ -71,6 +72,11 @@ class Options(BaseOptions):
 async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind's check has this shape
     """Check ffmpeg's capabilities."""
     return await check_capabilities(tools.encoder)
+
+
+def roles(options: Options) -> frozenset[str]:
+    """The roles of what it makes."""
+    return frozenset(f"rendition-{rendition.label}" for rendition in options.renditions)
 
 
 async def run(options: Options, context: StepContext) -> Outcome:

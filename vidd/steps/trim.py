@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import structlog
 from pydantic import Field
@@ -36,6 +36,7 @@ from vidd.media.verify.verify import Expected, Origin, audio_ends, count_missing
 from vidd.model.media import Artifact, Media, Outcome
 from vidd.model.span import talk_span
 from vidd.ports import StepContext, Tools
+from vidd.settings.marks import Role
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as BaseOptions
 
@@ -50,7 +51,7 @@ _MOST_DRIFT = 0.02
 class Options(BaseOptions):
     """The settings of a trim. Relative paths start at the state directory."""
 
-    source: str = Field("source", description="Role of the file to cut.")
+    source: Annotated[str, Role()] = Field("source", description="Role of the file to cut.")
     fade: Duration = Field(3.0, ge=0, le=60, description="Length of the fade in and of the fade out; 0s for none.")
     crf: int = Field(20, ge=0, le=51, description="Quality of the video for x264: lower is better and larger.")
     preset: Preset = Field("veryfast", description="How much time x264 takes to make the file smaller.")
@@ -105,6 +106,11 @@ def is_still_valid(options: Options, context: StepContext, outcome: Outcome) -> 
     """
     texts = {part: asdict(text) for part, text in options.branding.card_texts(context).items()}
     return bool(texts == outcome.facts.get("cards", {}))
+
+
+def roles(_options: Options) -> frozenset[str]:
+    """The roles of what it makes."""
+    return frozenset({"talk"})
 
 
 async def run(options: Options, context: StepContext) -> Outcome:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +68,8 @@ ROUTES: tuple[Route, ...] = (
 
 _MAX_BODY = 1024 * 1024
 _SHUTDOWN_TIMEOUT = 5.0
+_LONGEST_SOCKET = 107
+"""Bytes of a socket's path that Linux takes (`sun_path` of unix(7), without its zero byte)."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -136,13 +140,8 @@ class Port:
             raise
 
     async def _listen_on_tcp(self, runner: web.AppRunner, where: Listen) -> None:
-        try:
+        with _refused_address(where):
             await web.TCPSite(runner, where.host, where.port).start()
-        except OSError as error:
-            why = "something else listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-            raise Refused(
-                f"vidd cannot listen on {where.host}:{where.port}: {why}; choose another address in [daemon] listen."
-            ) from None
         self.address = next(
             (address[0], address[1]) for address in reversed(runner.addresses) if not isinstance(address, str)
         )
@@ -156,10 +155,7 @@ class Port:
             path.chmod(0o660)
         except OSError as error:
             listener.close()
-            why = str(error) if error.errno is None else error.strerror
-            raise Refused(
-                f"vidd cannot make its socket {path}: {why}; choose another (or shorter) [daemon] state."
-            ) from None
+            raise _no_socket(path, str(error) if error.errno is None else error.strerror) from None
         self._socket = (path, path.stat().st_ino)
         await web.SockSite(runner, listener).start()
 
@@ -174,14 +170,50 @@ class Port:
         self._runner = self._socket = self.address = None
 
 
-def _remove_stale_socket(path: Path) -> None:
-    """Remove a socket that nobody listens on. Refused if somebody does, or if the file is no socket."""
+async def check_port(listen: str, socket_path: Path, tokens: Sequence[str]) -> None:
+    """Raise Refused where `Port.start` would, while no daemon runs: it listens on the address for a moment."""
+    where = parse_listen(listen)
+    AccessRules(where, tokens)
+    _is_socket(socket_path)
+    if len(os.fsencode(socket_path)) > _LONGEST_SOCKET:
+        raise _no_socket(socket_path, "AF_UNIX path too long")
+    with _refused_address(where):
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), where.host, where.port)
+        server.close()
+        await server.wait_closed()
+
+
+@contextmanager
+def _refused_address(where: Listen) -> Iterator[None]:
+    """Refused for an address that cannot be listened on."""
+    try:
+        yield
+    except OSError as error:
+        why = "something else listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise Refused(
+            f"vidd cannot listen on {where.host}:{where.port}: {why}; choose another address in [daemon] listen."
+        ) from None
+
+
+def _no_socket(path: Path, why: str | None) -> Refused:
+    return Refused(f"vidd cannot make its socket {path}: {why}; choose another (or shorter) [daemon] state.")
+
+
+def _is_socket(path: Path) -> bool:
+    """Whether a socket is there; False where nothing is. Refused if the file is no socket."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
-        return
+        return False
     if not stat.S_ISSOCK(mode):
         raise Refused(f"{path} is not a socket: move it away, vidd puts its own there.")
+    return True
+
+
+def _remove_stale_socket(path: Path) -> None:
+    """Remove a socket that nobody listens on. Refused if somebody does, or if the file is no socket."""
+    if not _is_socket(path):
+        return
     with socket.socket(socket.AF_UNIX) as probing:
         probing.settimeout(1.0)
         try:

@@ -61,6 +61,11 @@ async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind
     return "The check of results needs nothing besides vidd."
 
 
+def roles(options: Options) -> frozenset[str] | None:
+    """The roles of what it makes; None where that is not known before."""
+    return None if options.each else frozenset({options.role})
+
+
 async def run(options: Options, context: StepContext) -> Outcome:
     """Hand on the tree; the facts `scenes`, `frames`, `people`, `bodies`, which files were `made`, and which were `renamed`.
 

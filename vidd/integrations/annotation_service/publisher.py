@@ -12,7 +12,7 @@ import asyncio
 import json
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
 from pydantic import Field
@@ -45,6 +45,7 @@ from vidd.integrations.mongodb.account import Account
 from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.publication import Receipt
 from vidd.model.rework import edition_of
+from vidd.settings.marks import AccountOf, Role
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
@@ -63,13 +64,15 @@ _AT_ONCE = 2
 class Options(Base):
     """Settings of a publisher of kind `mongo_tasks`."""
 
-    account: str = Field(description="The account of kind mongodb whose database the front end reads.")
+    account: Annotated[str, AccountOf("mongodb")] = Field(
+        description="The account of kind mongodb whose database the front end reads."
+    )
     files: str = Field(
         "", description="The publisher that sent the tasks, by its name; unset: the first that sent a tree."
     )
-    tree: str = Field("tasks", description="Role of the tree of tasks.")
-    manifest: str = Field("manifest", description="Role of the manifest.")
-    task_list: str = Field("task_list", description="Role of the list of tasks.")
+    tree: Annotated[str, Role()] = Field("tasks", description="Role of the tree of tasks.")
+    manifest: Annotated[str, Role()] = Field("manifest", description="Role of the manifest.")
+    task_list: Annotated[str, Role()] = Field("task_list", description="Role of the list of tasks.")
     annotations: str = Field("annotations", description="Role of the boxes, where a step found some.")
     addresses: Literal["keys", "web"] = Field(
         "keys",

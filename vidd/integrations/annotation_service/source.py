@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ from vidd.media.probe.client import probe
 from vidd.model.job import ENDED, Job, State
 from vidd.model.sampling import exceeds_rate
 from vidd.ports import Call, Declined, Reply, SourceContext, SourceRoute, Tools
+from vidd.settings.marks import AccountOf
 from vidd.settings.secret import reveal
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
@@ -38,7 +39,9 @@ _FORM_POLICY = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-a
 class Options(Base):
     """Settings of a source of kind `process_content`."""
 
-    account: str = Field(description="The account of kind mongodb whose database the front end reads.")
+    account: Annotated[str, AccountOf("mongodb")] = Field(
+        description="The account of kind mongodb whose database the front end reads."
+    )
     auth_key: str = Field(description="The key that callers send, as account.key, such as caller.value.")
     root: Path = Field(description="The content root; a relative path is from the state directory.")
     prefix: str = Field(
@@ -69,17 +72,21 @@ def routes(options: Options, context: SourceContext) -> Sequence[SourceRoute]:
     )
 
 
-async def check(options: Options, tools: Tools) -> str:
-    """Look for the content root and the key, and ask the database."""
+async def check_here(options: Options, tools: Tools) -> None:
+    """Look for the content root and the key."""
     reveal(tools, options.auth_key)
     root = tools.path(options.root)
     if not root.is_dir():
         raise Refused(
             f"There is no content root {root}: make it, or correct root of the source.", code=FaultCode.NOT_FOUND
         )
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Ask the database."""
     async with annotation_database(tools.account(options.account, Account), options.account) as database:
         note = await database.check()
-    return f"{root} exists, and the database can be read. {note}".rstrip()
+    return f"{tools.path(options.root)} exists, and the database can be read. {note}".rstrip()
 
 
 class _Calls:

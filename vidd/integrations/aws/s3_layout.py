@@ -15,6 +15,7 @@ from vidd.integrations.aws.account import Account, object_name
 from vidd.integrations.aws.s3_target import Target, header_text, safe_key
 from vidd.integrations.aws.s3_tree import TreeFile, TreeUpload
 from vidd.model.job import REPLACES
+from vidd.settings.marks import Role
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
 from vidd.settings.types import Options as Base
@@ -43,7 +44,9 @@ class Layout(Base):
         "{{ (talk.id or job.id) | file_name }}/{{ role | file_name }}",
         description="Template of what the keys of a tree's files begin with, such as annotations/{{ facts.folder_id }}.",
     )
-    files: tuple[str, ...] = Field((), description="Roles of the files and trees; none means all that the steps made.")
+    files: tuple[Annotated[str, Role()], ...] = Field(
+        (), description="Roles of the files and trees; none means all that the steps made."
+    )
     at_once: int = Field(8, ge=1, le=32, description="Files of trees compared or sent at once.")
     content_type: str | None = Field(None, description="Content type; without it, the file's own.")
     metadata: dict[str, _Template] = Field(default_factory=dict, description="Templates of metadata, by name.")

@@ -26,6 +26,7 @@ from vidd.integrations.aws.s3_tree import OpenUploads, UploadCounts, delete_mark
 from vidd.integrations.aws.s3_upload import Upload
 from vidd.integrations.aws.s3_uri import web_address
 from vidd.model.publication import Receipt
+from vidd.settings.marks import AccountOf
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render
 from vidd.settings.types import Duration
@@ -43,7 +44,7 @@ _Address = Annotated[str, AfterValidator(check_template), MayName("role", "part"
 class Options(Layout):
     """Where the files and trees go, and what becomes of them."""
 
-    account: str = Field(description="The S3 account.")
+    account: Annotated[str, AccountOf("s3")] = Field(description="The S3 account.")
     delete: bool = Field(
         False,
         description="Delete objects below a tree's prefix that the tree does not have, if they are this job's or, with `overwrite`, "

@@ -23,6 +23,7 @@ from vidd.integrations.aws.errors import map_errors
 from vidd.integrations.notice import NOTICE_FIELDS, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
+from vidd.settings.marks import AccountOf
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render, render_json
 from vidd.settings.types import Size
@@ -39,7 +40,7 @@ _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
 class Options(NoticeOptions):
     """Settings of a notice of kind `sqs`. Templates may name the same fields as those of `webhook`."""
 
-    account: str = Field(description="The S3 account the queue belongs to.")
+    account: Annotated[str, AccountOf("s3")] = Field(description="The S3 account the queue belongs to.")
     queue_url: str | None = Field(None, description="The queue's address.")
     queue: str | None = Field(None, description="The queue's name, in place of its address.")
     format: Literal["vidd", "talkbot", "transcription", "template"] = Field(

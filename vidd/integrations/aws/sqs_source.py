@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 from pydantic import Field, model_validator
@@ -20,6 +20,7 @@ from vidd.integrations.aws.errors import map_errors
 from vidd.integrations.aws.s3_event import ObjectEvent, read_message
 from vidd.integrations.aws.s3_uri import s3_uri
 from vidd.model.job import Arrival
+from vidd.settings.marks import AccountOf
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
 
@@ -32,11 +33,13 @@ _log = structlog.get_logger(__name__)
 class Options(Base):
     """Which queue, and what of it is_wanted."""
 
-    account: str = Field(description="The S3 account the queue belongs to.")
+    account: Annotated[str, AccountOf("s3")] = Field(description="The S3 account the queue belongs to.")
     queue_url: str | None = Field(None, description="The queue's address.")
     queue: str | None = Field(None, description="The queue's name, in place of its address.")
     pipeline: str | None = Field(None, description="The pipeline the arrivals go through.")
-    object_account: str | None = Field(None, description="Account to read the objects with; without it, `account`.")
+    object_account: Annotated[str, AccountOf("s3")] | None = Field(
+        None, description="Account to read the objects with; without it, `account`."
+    )
     polls: int = Field(2, ge=1, le=16, description="Long polls at once.")
     wait: Duration = Field(20.0, ge=0, le=20, description="How long a poll waits for messages.")
     batch: int = Field(10, ge=1, le=10, description="Messages taken at once.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from vidd.integrations.aws import errors as aws_errors
 from vidd.integrations.aws.s3_uri import key_of, web_address
 from vidd.integrations.datasets.documents import Documents
 from vidd.integrations.mongodb import account as mongodb_account
+from vidd.settings.marks import AccountOf
 from vidd.settings.types import Options
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 class Location(Options):
     """The settings that the step and the publisher of a data set share."""
 
-    database: str = Field(description="The MongoDB account with the documents.")
-    account: str = Field(description="The S3 account with the frames' images, and for the data sets.")
+    database: Annotated[str, AccountOf("mongodb")] = Field(description="The MongoDB account with the documents.")
+    account: Annotated[str, AccountOf("s3")] = Field(
+        description="The S3 account with the frames' images, and for the data sets."
+    )
     bucket: str | None = Field(None, min_length=1, description="The bucket; without it, the account's.")
     addresses: Literal["keys", "web"] = Field(
         "keys",

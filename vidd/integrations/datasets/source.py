@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 from pydantic import Field
@@ -19,6 +19,7 @@ from vidd.model.event import JobMoved
 from vidd.model.job import ENDED, Arrival
 from vidd.ports import Declined, Reply, SourceContext, SourceRoute
 from vidd.settings import secret
+from vidd.settings.marks import AccountOf
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
 
@@ -41,7 +42,7 @@ _SCHEMA = {
 class Options(Base):
     """The settings of a source of kind `data_sets`."""
 
-    account: str = Field(description="The MongoDB account with the documents.")
+    account: Annotated[str, AccountOf("mongodb")] = Field(description="The MongoDB account with the documents.")
     pipeline: str = Field(description="The pipeline that builds them.")
     auth_key: str | None = Field(
         None, description="Name of a secret (`account.key`) that requests must bring as `auth_key`; without it, none."
@@ -86,11 +87,15 @@ def routes(options: Options, context: SourceContext) -> list[SourceRoute]:
     ]
 
 
+async def check_here(options: Options, tools: Tools) -> None:
+    """Look for the key."""
+    if options.auth_key is not None:
+        secret.reveal(tools, options.auth_key)
+
+
 async def check(options: Options, tools: Tools) -> str:
     """Ask for the documents."""
     account = tools.account(options.account, mongodb_account.Account)
-    if options.auth_key is not None:
-        secret.reveal(tools, options.auth_key)
     async with mongodb_account.database(account, options.account) as db:
         waiting = await Documents(db, options.account).pending()
     return f"The documents can be read: {len(waiting)} data sets are pending."

@@ -28,6 +28,7 @@ from vidd.integrations.facebook.upload import SessionGone, VideoUpload
 from vidd.integrations.facebook.video import delete_video, get_video, update_video
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
+from vidd.settings.marks import AccountOf, Role
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template
 from vidd.settings.types import Duration
@@ -44,9 +45,15 @@ _Template = Annotated[str, AfterValidator(check_template), MayName("speakers", "
 class Options(WatchOptions):
     """Settings of a publisher of kind `facebook`."""
 
-    account: str | None = Field(None, description="The Facebook account, where the talk's stage has none of its own.")
-    accounts: dict[str, str] = Field(default_factory=dict, description="Accounts by the talk's stage.")
-    file: str | None = Field(None, description="Role of the file; without it, what the steps made first.")
+    account: Annotated[str, AccountOf("facebook")] | None = Field(
+        None, description="The Facebook account, where the talk's stage has none of its own."
+    )
+    accounts: dict[str, Annotated[str, AccountOf("facebook")]] = Field(
+        default_factory=dict, description="Accounts by the talk's stage."
+    )
+    file: Annotated[str, Role()] | None = Field(
+        None, description="Role of the file; without it, what the steps made first."
+    )
     title: _Template = Field("{{ title }}", description="Template of the title.")
     description: _Template = Field("{{ description }}", description="Template of the description, with the speakers.")
     published: bool = Field(True, description="Show it to everybody; false keeps every video to the page's own people.")

@@ -13,6 +13,7 @@ from vidd.integrations.graphql_cms.queries import check_document
 from vidd.integrations.graphql_cms.records import Fields, Upload
 from vidd.integrations.graphql_cms.websocket import ConnectionOptions, Protocol
 from vidd.model.job import Arrival
+from vidd.settings.marks import AccountOf
 from vidd.settings.templates import check_template, render
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
@@ -27,7 +28,7 @@ _Template = Annotated[str, AfterValidator(check_template)]
 class Options(Base):
     """Settings of a source of kind `cms`. Templates may name id, file_id, folder_id, uploaded_at and whatever is selected."""
 
-    account: str = Field(description="The account of the CMS.")
+    account: Annotated[str, AccountOf("cms")] = Field(description="The account of the CMS.")
     pipeline: str | None = Field(None, description="The pipeline of its uploads.")
     subscription: str = Field(
         f"subscription {{ videoObjectCreated {{ {_FIELDS} }} }}",
@@ -48,7 +49,9 @@ class Options(Base):
     begin: AwareDatetime | None = Field(None, description="vidd ignores uploads before this time; default: none.")
     recording: _Template = Field("pcloud:{{ file_id }}", description="Template of the address of the file.")
     name: _Template = Field("{{ id }}.mp4", description="Template of the job's name.")
-    fetch_account: str | None = Field(None, description="The account to fetch with, if the fetch step names none.")
+    fetch_account: Annotated[str, AccountOf("pcloud", "s3")] | None = Field(
+        None, description="The account to fetch with, if the fetch step names none."
+    )
     protocol: Protocol = Field("auto", description="The subscription's protocol; auto offers both.")
     ping: Duration = Field(20.0, ge=0, description="Interval of pings; 0: none.")
     pong: Duration = Field(10.0, gt=0, description="Longest wait for the answer to a ping.")

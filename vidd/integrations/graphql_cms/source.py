@@ -39,11 +39,6 @@ async def watch(options: Options, context: SourceContext) -> None:
 async def check(options: Options, tools: Tools) -> str:
     """Try the query and the subscription; Refused names every fault of both."""
     account = tools.account(options.account, Account)
-    if options.fetch_account is not None and options.fetch_account not in tools.accounts:
-        raise Refused(
-            f"There is no account {options.fetch_account!r} to fetch with: correct fetch_account of the source.",
-            code=FaultCode.BAD_SETTINGS,
-        )
     faults: list[str] = []
     sentences: list[str] = []
     for ask in (_check_query, _check_subscription):

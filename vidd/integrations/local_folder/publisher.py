@@ -26,6 +26,7 @@ from vidd.integrations.local_folder.tree_replacement import copy_tree, replace_t
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
+from vidd.settings.marks import Role
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, file_name, render, title_among
 from vidd.settings.types import Options as Base
@@ -41,7 +42,9 @@ class Options(Base):
     name: Annotated[str, AfterValidator(check_template), MayName("title", "role", "tail", "suffix")] = Field(
         _NAME, description="A file's name in it, may have folders; fields: title, talk, job, role, tail, suffix, name."
     )
-    files: tuple[str, ...] = Field((), description="The roles to publish; everything the steps made otherwise.")
+    files: tuple[Annotated[str, Role()], ...] = Field(
+        (), description="The roles to publish; everything the steps made otherwise."
+    )
     retract: Literal["keep", "delete"] = Field("keep", description="What a retraction does with the files.")
     existing: Literal["refuse", "replace"] = Field(
         "refuse",
@@ -118,15 +121,12 @@ async def retract(options: Options, context: PublishContext) -> str:
 
 
 async def check(options: Options, tools: Tools) -> str:
-    """Write and remove an empty file."""
+    """See whether the folder, or the one to make it in, can be written to. The check may run as another user, and leaves nothing."""
     folder = tools.path(options.path)
-    probe = folder / ".vidd-check"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise disk_fault(error, f"writing into {folder}") from error
+    there = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "cannot be written to" if there.is_dir() else "is no directory"
+        raise Refused(f"{there} {why}: correct its rights, or path of the publisher.", code=FaultCode.BAD_SETTINGS)
     return f"{folder} can be written to"
 
 

@@ -23,6 +23,7 @@ from vidd.model.email_address import parse_address, split_addresses
 from vidd.model.publication import Receipt
 from vidd.model.talk import names_in_words
 from vidd.ports import PublishContext, Tools
+from vidd.settings.marks import AccountOf
 from vidd.settings.template_check import MayName, unknown_in
 from vidd.settings.templates import check_template, fields_of, render, render_forgiving, title_among
 
@@ -54,7 +55,9 @@ class Options(NoticeOptions):
     steps' facts.
     """
 
-    account: str | None = Field(None, description="The mail server, by the name of its account; an outbox otherwise.")
+    account: Annotated[str, AccountOf("smtp")] | None = Field(
+        None, description="The mail server, by the name of its account; an outbox otherwise."
+    )
     outbox: Path = Field(Path("outbox"), description="Where mails are written as .eml files when there is no account.")
     sender: Annotated[str, AfterValidator(_check_mailbox)] = Field(
         "vidd <vidd@localhost>", description="The sender, as Name <address>."
@@ -105,11 +108,15 @@ async def reconcile(options: Options, context: PublishContext) -> Receipt | None
     return await _delivery(options, context, resend=options.account is None).run()
 
 
-async def check(options: Options, tools: Tools) -> str:
-    """Log in and check that the server answers, without sending anything."""
+async def check_here(options: Options, tools: Tools) -> None:
+    """Read the files of templates."""
     for path in (options.text_file, options.html_file):
         for slip in unknown_in(_template(path, tools) or "", None, ()):
             raise Refused(f"In {tools.path(path or '')} {slip}: correct it.", code=FaultCode.BAD_SETTINGS)
+
+
+async def check(options: Options, tools: Tools) -> str:
+    """Log in and check that the server answers, without sending anything."""
     if options.account is None:
         await asyncio.to_thread(make_outbox, tools.path(options.outbox))
         return f"mails go into {tools.path(options.outbox)}"

@@ -23,6 +23,7 @@ from vidd.integrations.pcloud.files import check_name, describe_account, list_fo
 from vidd.integrations.pcloud.mirror import LocalFile, Mirror, MirrorResult, common_root, delete_unchanged, folder_id
 from vidd.integrations.pcloud.state_encoding import compress_json, expand_json
 from vidd.model.publication import Receipt
+from vidd.settings.marks import AccountOf, Role
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
 from vidd.settings.types import Options as Base
@@ -44,7 +45,7 @@ _PAGES = {"us": "https://my.pcloud.com", "eu": "https://e.pcloud.com"}
 class Options(Base):
     """Which folder the files go into, and what becomes of what is there."""
 
-    account: str = Field(description="The pCloud account.")
+    account: Annotated[str, AccountOf("pcloud")] = Field(description="The pCloud account.")
     folder: _Folder = Field(
         description="Template of the folder: its id, such as {{ facts.folder_id }}, or its path from the top, such as"
         " /results/{{ job.id }}, which is created if missing."
@@ -56,7 +57,9 @@ class Options(Base):
     path: _Template = Field(
         "", description="Template of the path below it for a tree's files; default: the folder itself."
     )
-    files: tuple[str, ...] = Field((), description="Roles of the files and trees; none means all that the steps made.")
+    files: tuple[Annotated[str, Role()], ...] = Field(
+        (), description="Roles of the files and trees; none means all that the steps made."
+    )
     parallel: int = Field(8, ge=1, le=64, description="Files compared or sent at once.")
     delete: bool = Field(
         False, description="Delete files below a tree's path that the tree does not have. Nothing else is ever deleted."

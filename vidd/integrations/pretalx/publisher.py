@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from vidd.integrations.pretalx.api import Pretalx, pretalx
 from vidd.integrations.programme.schedule_json import dicts, text_of
 from vidd.model.publication import Receipt
 from vidd.model.talk import Status, TalkStatus
+from vidd.settings.marks import AccountOf
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 class Options(Base):
     """Settings of a notice of kind `pretalx`."""
 
-    account: str = Field(description="The account of kind pretalx; its token may change submissions.")
+    account: Annotated[str, AccountOf("pretalx")] = Field(
+        description="The account of kind pretalx; its token may change submissions."
+    )
     event: str = Field(pattern=r"^[A-Za-z0-9.-]+$", description="The event, by the word in its address.")
     link_of: str | None = Field(None, description="The publisher, by label, whose address is the link; else the first.")
     description: str = Field(

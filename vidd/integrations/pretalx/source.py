@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote
 
 from pydantic import Field
@@ -22,6 +22,7 @@ from vidd.integrations.programme.document import WebDocument
 from vidd.integrations.programme.schedule_json import read_schedule_json
 from vidd.integrations.programme.scheduled_talk import talks_of
 from vidd.integrations.programme.watch import count_talks, watch_programme
+from vidd.settings.marks import AccountOf
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
 
@@ -36,7 +37,7 @@ State = Literal["submitted", "accepted", "confirmed"]
 class Options(Base):
     """Settings of a source of kind `pretalx`."""
 
-    account: str = Field(description="The account of kind pretalx.")
+    account: Annotated[str, AccountOf("pretalx")] = Field(description="The account of kind pretalx.")
     event: str = Field(pattern=r"^[A-Za-z0-9.-]+$", description="The event, by the word in its address.")
     read: Literal["api", "export"] | None = Field(
         None, description="By the REST API, or by the public schedule export; the API where the account has a token."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -11,6 +12,7 @@ from vidd.integrations.sheet.backends.file import FileBook, SheetFiles
 from vidd.integrations.sheet.backends.google.api import GoogleBook
 from vidd.integrations.sheet.table import Book
 from vidd.ports import Tools
+from vidd.settings.marks import AccountOf
 from vidd.settings.types import Options
 
 
@@ -23,7 +25,9 @@ class SheetOptions(Options):
     spreadsheet: str | None = Field(
         None, min_length=1, description="Instead of path: a spreadsheet in Google Sheets, its address or its id."
     )
-    account: str | None = Field(None, description="The account of kind google that may edit the spreadsheet.")
+    account: Annotated[str, AccountOf("google")] | None = Field(
+        None, description="The account of kind google that may edit the spreadsheet."
+    )
     tab: str | None = Field(None, description="The only tab of a workbook that counts; all visible ones otherwise.")
 
     @model_validator(mode="after")

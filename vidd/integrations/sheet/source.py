@@ -56,6 +56,12 @@ async def watch(options: Options, context: SourceContext) -> None:
         await context.pause(await reader.look())
 
 
+async def check_here(options: Options, tools: Tools) -> None:
+    """Read a sheet that is a file."""
+    if options.path is not None:
+        await check(options, tools)
+
+
 async def check(options: Options, tools: Tools) -> str:
     """Read the sheet once and count its talks."""
     if options.path is not None and options.create:

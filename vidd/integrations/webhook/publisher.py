@@ -22,6 +22,7 @@ from vidd.integrations.webhook.errors import outcome_unknown
 from vidd.integrations.webhook.signature import hub_signature_headers, signature_headers
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
+from vidd.settings.marks import AccountOf
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, render, render_json, render_slack
 
@@ -71,7 +72,7 @@ class Options(NoticeOptions):
     and the steps' facts.
     """
 
-    account: str = Field(description="The receiver, by the name of its account.")
+    account: Annotated[str, AccountOf("webhook")] = Field(description="The receiver, by the name of its account.")
     format: Literal["vidd", "slack", "matrix", "template"] = Field(
         "vidd", description="What is sent: the job's facts as JSON, a message for Slack or Matrix, or `body`."
     )

@@ -25,6 +25,7 @@ from vidd.integrations.youtube.playlists import PlaylistLocks, Playlists
 from vidd.integrations.youtube.processing import Completion
 from vidd.integrations.youtube.upload import VideoUpload
 from vidd.model.publication import Receipt
+from vidd.settings.marks import AccountOf, Role
 from vidd.settings.template_check import MayName
 from vidd.settings.templates import check_template, fields_of, render
 from vidd.settings.types import Duration, Size
@@ -46,9 +47,13 @@ _Privacy = Literal["public", "unlisted", "private"]
 class Options(Base):
     """Settings of a publisher of kind `youtube`. Title, description and tags are those of the step `describe`."""
 
-    account: str = Field(description="The youtube account.")
-    accounts: dict[str, str] = Field(default_factory=dict, description="Other accounts by stage: stage id → account.")
-    file: str | None = Field(None, description="Role of the video; none means talk, or the first that a step made.")
+    account: Annotated[str, AccountOf("youtube")] = Field(description="The youtube account.")
+    accounts: dict[str, Annotated[str, AccountOf("youtube")]] = Field(
+        default_factory=dict, description="Other accounts by stage: stage id → account."
+    )
+    file: Annotated[str, Role()] | None = Field(
+        None, description="Role of the video; none means talk, or the first that a step made."
+    )
     privacy: _Privacy = Field("unlisted", description="Who may see it; a talk marked private is private in any case.")
     publish_at: _Template | None = Field(
         None,
@@ -73,7 +78,9 @@ class Options(Base):
         description="Bytes in one request, a multiple of 256 KiB; YouTube keeps what arrived of a request that breaks off.",
     )
     retract: Literal["private", "delete"] = Field("private", description="What a retraction does with the video.")
-    thumbnail: str | None = Field(None, description="Role of the thumbnail, a JPEG or PNG of 2 MB at most.")
+    thumbnail: Annotated[str, Role()] | None = Field(
+        None, description="Role of the thumbnail, a JPEG or PNG of 2 MB at most."
+    )
     captions: dict[str, str] = Field(default_factory=dict, description="Roles of captions and their languages.")
     playlists: tuple[_Template, ...] = Field(
         ("{{ talk.stage }}",), description="Templates of playlists, found or made by name; an empty one is none."

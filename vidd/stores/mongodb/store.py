@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 from pymongo import ASCENDING, DESCENDING
@@ -41,6 +41,7 @@ from vidd.model.rows import (
 )
 from vidd.model.serialization import time_from_text, time_to_text
 from vidd.ports import Conflict, Tools
+from vidd.settings.marks import AccountOf
 from vidd.settings.types import Options
 from vidd.stores.mongodb.connection import Connection
 from vidd.stores.mongodb.documents import (
@@ -63,7 +64,9 @@ _VERSION, _MIGRATION = 1, 120.0
 class Settings(Options):
     """The settings of `[store] kind = "mongo"`."""
 
-    account: str = Field(description="The account of kind mongodb whose database is the store.")
+    account: Annotated[str, AccountOf("mongodb")] = Field(
+        description="The account of kind mongodb whose database is the store."
+    )
 
 
 class MongoStore(MongoMemory, MongoProgrammes):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -30,11 +32,12 @@ from vidd.model.rows import (
 )
 from vidd.model.serialization import talk_from_json, talk_to_json, time_from_text, time_to_text
 from vidd.model.talk import Programme, Talk
-from vidd.ports import Conflict
+from vidd.ports import Conflict, Tools
 from vidd.settings.types import Options
 from vidd.stores.sqlite.database import Database
 from vidd.stores.sqlite.errors import open_fault
 
+_JOURNAL = "journal.sqlite"
 _ENTRY = entry_columns()
 _JOB = job_columns()
 _PUBLICATION = publication_columns()
@@ -75,11 +78,7 @@ class SqliteStore:
     async def _migrate(self) -> None:
         row = await self._first("PRAGMA user_version")
         version, scripts = int(row[0]) if row else 0, _versions()
-        if version > len(scripts):
-            raise Refused(
-                f"The journal {self._path} was written by a newer vidd: install that version again.",
-                code=FaultCode.BAD_SETTINGS,
-            )
+        _require_known(version, self._path)
         for number, script in enumerate(scripts[version:], start=version + 1):
             await self._db.run(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;")
 
@@ -314,4 +313,30 @@ class SqliteStore:
 
 def make(state: Path, _options: Settings, _accounts: Mapping[str, Any]) -> SqliteStore:
     """The store in this state directory."""
-    return SqliteStore(state / "journal.sqlite")
+    return SqliteStore(state / _JOURNAL)
+
+
+def _require_known(version: int, path: Path) -> None:
+    """Raise Refused for the journal of a newer vidd."""
+    if version > len(_versions()):
+        raise Refused(
+            f"The journal {path} was written by a newer vidd: install that version again.", code=FaultCode.BAD_SETTINGS
+        )
+
+
+async def check_here(_options: Settings, tools: Tools) -> None:
+    """Read the version of the journal, where there is one. Refused where the daemon could not open it."""
+    await asyncio.to_thread(_check_journal, tools.state / _JOURNAL)
+
+
+def _check_journal(path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        # Immutable, so that reading leaves no files beside it, which would belong to the user who runs the check.
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as journal:
+            (version,) = journal.execute("PRAGMA user_version").fetchone()
+            journal.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+    except sqlite3.Error as error:
+        raise open_fault(error, path) from error
+    _require_known(version, path)
