@@ -526,10 +526,77 @@ def test_the_original_is_answered_as_it_was(place, service):
         status, told = curl(daemon, service.fields(upload))
         assert (status, [one["taskName"] for one in told]) == (200, [f"task-{n}-cam" for n in range(4)])
         assert not {"_id", "projectId", "uploadId", "taskId", "vidd"} & told[0].keys()
-        assert curl(daemon, service.fields(upload))[0:2] == (
-            200, {"error": "The upload has tasks already: send force_write 1 to replace them."}
+        # What is done stays done, whatever is asked of it later.
+        assert curl(daemon, service.fields(upload)) == (
+            200, {str(service.project): "The upload has tasks already: send force_write 1 to replace them."}
         )  # fmt: skip
-        assert curl(daemon, service.fields(upload, auth_key="x"))[0] == 401
+        assert service.document(upload)["status"] == 1
+        daemon.stopped()
+
+
+MISSING = object()
+# The changes of a call; the status and the key of the answer; where None, the upload's document stays as it is.
+ORIGINAL = [
+    ({"auth_key": "x"}, 401, "Authentication Error", 401),
+    ({"auth_key": MISSING}, 401, "Authentication Error", 401),
+    ({"auth_key": ""}, 400, "message", 400),
+    ({"upload_id": MISSING}, 400, "message", None),
+    ({"upload_id": "cam"}, 400, "cam", None),
+    ({"upload_id": "0" * 24}, 200, "0" * 24, None),
+    ({"project_id": "nobody"}, 400, "nobody", 400),
+    ({"project_id": "0" * 24}, 200, "0" * 24, 200),
+    *(
+        ({name: value}, 400, "message" if value is MISSING else value, 400)
+        for name in ("frame_rate", "force_write", "request_type", "auto_anno_version")
+        for value in (MISSING, "five")
+    ),
+    ({"project_id": MISSING}, 400, "message", 400),
+    ({"content_path": MISSING}, 400, "message", 400),
+    ({"frame_rate": MISSING, "force_write": MISSING}, 400, "message", 400),
+    ({"auto_anno_version": 1}, 400, "1", 400),
+    ({"request_type": 1}, 400, "0", 400),
+    ({"request_type": 2, "auto_anno_version": 1}, 200, "1", 200),
+    ({"frame_rate": 60}, 200, "60", 200),
+    ({"content_path": "p1/none.mp4"}, 200, "none.mp4", 200),
+    ({"content_path": "p1/words.txt"}, 200, "words.txt", 200),
+    ({"content_path": "../vidd.toml"}, 200, "vidd.toml", 200),
+    ({"content_path": "p1/words.mp4"}, 200, "words.mp4", 200),
+]
+
+
+def test_the_original_is_answered_as_it_was_where_a_call_cannot_be_carried_out(place, service):
+    place.config.write_text(
+        SETTINGS.format(root=place.root, uri=service_uri(service), s3=service.s3, more="compatible = true")
+    )
+    for name in ("words.txt", "words.mp4"):
+        (service.root / name).write_text("words\n")
+    with running(place) as daemon:
+        for changes, status, key, code in ORIGINAL:
+            upload = service.upload()
+            fields = {**service.fields(upload), **changes}
+            got, told = curl(daemon, {name: value for name, value in fields.items() if value is not MISSING})
+            assert (got, list(told)) == (status, [key]), (changes, told)
+            document = service.document(upload)
+            if code is None:
+                assert document["status"] == 0, changes
+                continue
+            message = {"error_code": code, "error_message": told[key]}
+            assert (document["status"], document["errorMessage"]) == (2, message), changes
+        # Of one who was told what is wrong, the corrected call is carried out.
+        assert curl(daemon, service.fields(upload))[0] == 200
+        assert (document := done(service, upload))["errorMessage"] == {}, document
+        # Neither does anybody fail what is under way.
+        place.vidd("pause")
+        busy = service.upload()
+        clips.recording(service.root / "other.mp4", seconds=1)
+        asking = threading.Thread(target=curl, args=(daemon, service.fields(busy, content_path="p1/other.mp4")))
+        asking.start()
+        until(lambda: service.document(busy)["vidd"].get("job"), "it is under way")
+        assert curl(daemon, service.fields(busy, auth_key="x"))[0] == 401
+        assert service.document(busy)["status"] == 0
+        place.vidd("resume")
+        asking.join(60)
+        assert done(service, busy)["errorMessage"] == {}
         daemon.stopped()
 
 

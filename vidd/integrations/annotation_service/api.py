@@ -24,6 +24,14 @@ _MAX_NAME, _MAX_PATH = 255, 4095
 _VIDEO_SUFFIXES = {".avi", ".mp4", ".mkv", ".mov"}
 
 
+class CallDeclined(Declined):
+    """A call that is declined for one of its fields: `field`. `original` is the status that the original answered with."""
+
+    def __init__(self, status: int, sentence: str, field: str, original: int = 200) -> None:
+        super().__init__(status, sentence)
+        self.field, self.original = field, original
+
+
 def _visible(text: str) -> str:
     if not text.strip() or printable(text) != text:
         raise ValueError("it is empty, or has invisible characters")
@@ -77,13 +85,16 @@ def read_call(fields: Mapping[str, Any], auth_key: str) -> ContentCall:
     """The call. Declined with 401 for a wrong key, and 400, with all faults in one text, for fields that are missing or wrong."""
     given = fields.get("auth_key")
     if given is None or given == "":
-        raise Declined(400, "auth_key is missing: send the key of the settings.")
+        sentence = "auth_key is missing: send the key of the settings."
+        raise CallDeclined(400, sentence, "auth_key", 401 if given is None else 400)
     if not hmac.compare_digest(str(given).encode(errors="replace"), auth_key.encode()):
-        raise Declined(401, "auth_key is not the key of the settings: send the right one.")
+        raise CallDeclined(401, "auth_key is not the key of the settings: send the right one.", "auth_key", 401)
     try:
         return ContentCall.model_validate({name: _convert(name, value) for name, value in fields.items()})
     except ValidationError as error:
-        raise Declined(400, " ".join(_fault(detail) for detail in error.errors())) from None
+        faults = error.errors()
+        sentence = " ".join(_fault(detail) for detail in faults)
+        raise CallDeclined(400, sentence, str(faults[0]["loc"][0]), 400) from None
 
 
 _INTEGER = re.compile(r"-?[0-9]{1,11}")
@@ -110,37 +121,64 @@ def _fault(error: Mapping[str, Any]) -> str:
 def check_rules(call: ContentCall, upload: Mapping[str, Any], tasks: int, offer: Offer) -> None:
     """The service's rules of what may be asked of an upload that has this number of `tasks`. Declined with 409 or 422."""
     if (project := upload.get("projectId")) not in {None, ""} and str(project) != call.project_id:
-        raise Declined(422, f"The upload belongs to the project {quoted(str(project)[:80])}: send that as project_id.")
+        raise CallDeclined(
+            422,
+            f"The upload belongs to the project {quoted(str(project)[:80])}: send that as project_id.",
+            "project_id",
+        )
     if call.request_type == ONLY_TASKS and call.auto_anno_version:
-        raise Declined(422, "Request type 0 makes tasks without annotations: send auto_anno_version 0 with it.")
+        raise CallDeclined(
+            422,
+            "Request type 0 makes tasks without annotations: send auto_anno_version 0 with it.",
+            "auto_anno_version",
+            400,
+        )
     if call.request_type != ONLY_TASKS:
         _check_version(call.auto_anno_version, upload, offer)
     if call.request_type == ONLY_BOXES:
         _check_tasks(upload, tasks, offer)
     elif tasks and not call.force_write:
-        raise Declined(409, "The upload has tasks already: send force_write 1 to replace them.")
+        raise CallDeclined(409, "The upload has tasks already: send force_write 1 to replace them.", "project_id")
 
 
 def _check_version(version: int, upload: Mapping[str, Any], offer: Offer) -> None:
     if not version:
-        raise Declined(422, "Request types 1 and 2 annotate: send the version, 1 or more, as auto_anno_version.")
+        raise CallDeclined(
+            422,
+            "Request types 1 and 2 annotate: send the version, 1 or more, as auto_anno_version.",
+            "auto_anno_version",
+            400,
+        )
     if offer.versions is not None and version not in offer.versions:
         known = ", ".join(map(str, sorted(offer.versions)))
-        raise Declined(422, f"There is no version {version} of automatic annotation here, only {known}.")
+        raise CallDeclined(
+            422, f"There is no version {version} of automatic annotation here, only {known}.", "auto_anno_version"
+        )
     # An upload that is not done has no boxes, whatever version was requested.
     stored = _stored(upload, "request_annotation_version", 0) if upload.get("status") == DONE else 0
     if version <= stored:
-        raise Declined(409, f"The upload is annotated by version {stored} already: send an auto_anno_version above it.")
+        raise CallDeclined(
+            409,
+            f"The upload is annotated by version {stored} already: send an auto_anno_version above it.",
+            "auto_anno_version",
+            400,
+        )
 
 
 def _check_tasks(upload: Mapping[str, Any], tasks: int, offer: Offer) -> None:
     if not tasks:
-        raise Declined(409, "The upload has no tasks yet to annotate: ask for tasks and annotations (type 1) first.")
+        raise CallDeclined(
+            409,
+            "The upload has no tasks yet to annotate: ask for tasks and annotations (type 1) first.",
+            "auto_anno_version",
+        )
     if (has := _stored(upload, "frames_per_task", offer.per_task)) != offer.per_task:
-        raise Declined(
+        raise CallDeclined(
             409,
             f"The upload's tasks have {has} frames and new ones have {offer.per_task}: "
             "ask for tasks and annotations (type 1) with force_write 1.",
+            "request_type",
+            400,
         )
 
 

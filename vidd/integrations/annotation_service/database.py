@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 _ROUNDS = 5
-# The error_code of a declined call; that of a refused input is the same.
-_DECLINED = 1
+BAD_CALL = 1
+"""The error_code of a declined call; that of a refused input is the same."""
 _JOB = f"{OURS}.job"
 # Without these a transaction would use the concerns of the client, not those of the database.
 _CONCERNS = (ReadConcern("snapshot"), WriteConcern("majority", j=True))
@@ -208,13 +208,13 @@ class AnnotationDatabase:
                 {"_id": key(upload)}, {"$set": changes, "$min": {"createdAt": now}, "$unset": {"finishedAt": ""}}
             )
 
-    async def decline_upload(self, upload: str, sentence: str, now: datetime) -> None:
+    async def decline_upload(self, upload: str, code: int, sentence: str, now: datetime) -> None:
         """Write into an upload why its call was declined, unless it has tasks or a job works on it."""
         untouched = {"status": {"$in": [UNDER_WAY, None]}, _JOB: None}
         writable = {"_id": key(upload), "$or": [untouched, {"status": FAILED}]}
         with map_errors("writing why a call was declined", self._name):
             if await self._db[TASKS].find_one({"uploadId": key(upload)}, {"_id": 1}) is None:
-                changes = upload_failed(_DECLINED, sentence, now)
+                changes = upload_failed(code, sentence, now)
                 await self._db[UPLOADS].update_one(writable, {"$set": changes})
 
     async def update_upload(self, upload: str, job: str, changes: Mapping[str, Any]) -> None:

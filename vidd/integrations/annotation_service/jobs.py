@@ -7,11 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from bson import ObjectId
 
 from vidd.aio.shield import in_thread
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.integrations.annotation_service.api import ContentCall, check_rules, content_at, path_below, type_of
+from vidd.integrations.annotation_service.api import (
+    CallDeclined,
+    ContentCall,
+    check_rules,
+    content_at,
+    path_below,
+    type_of,
+)
 from vidd.integrations.annotation_service.documents import ONLY_BOXES, offer_of, own_values
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.ports import Declined
@@ -60,9 +68,11 @@ class JobMaker:
         context, database = self._context, self._database
         upload = await database.upload(asked.upload_id)
         if upload is None:
-            raise Declined(404, f"There is no upload {quoted(asked.upload_id)} in the database.")
+            sentence = f"There is no upload {quoted(asked.upload_id)} in the database."
+            raise CallDeclined(404, sentence, "upload_id", _status_of_id(asked.upload_id))
         if await database.project(asked.project_id) is None:
-            raise Declined(404, f"There is no project {quoted(asked.project_id)} in the database.")
+            sentence = f"There is no project {quoted(asked.project_id)} in the database."
+            raise CallDeclined(404, sentence, "project_id", _status_of_id(asked.project_id))
         if (busy := await self._busy(asked)) is not None:
             return busy, False
         rules = asked.model_copy(update={"force_write": 1}) if resumed else asked
@@ -121,10 +131,11 @@ class JobMaker:
                 )
         if tasks := await self._database.tasks(*others):
             if not asked.force_write:
-                raise Declined(
+                raise CallDeclined(
                     409,
                     f"The project has tasks of this video already, of the upload {tasks[0].get('uploadId')}: "
                     "send force_write 1 to replace them.",
+                    "project_id",
                 )
             return sorted({str(task["uploadId"]) for task in tasks})
         return []
@@ -180,6 +191,11 @@ class JobMaker:
         if call.request_type != ONLY_BOXES and await self._database.has_work(call.upload_id):
             raise Declined(409, "people have worked on its tasks: send the call with force_write 1 to replace them")
         await self.take(call, resumed=True)
+
+
+def _status_of_id(text: str) -> int:
+    """The status with which the original answered an id of nothing: 400 where it can be no id of MongoDB."""
+    return 200 if ObjectId.is_valid(text) else 400
 
 
 def _task_base(path: PurePath) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vidd.integrations.annotation_service.api import CallDeclined
 from vidd.integrations.annotation_service.documents import ONLY_BOXES, OURS
 from vidd.ports import Reply
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
     from vidd.integrations.annotation_service.api import ContentCall
     from vidd.model.job import Job
+    from vidd.ports import Declined
 
+_LONGEST_KEY = 200
 _HIDDEN = {"_id", "projectId", "uploadId", "taskId", OURS}
 _FIELDS = (
     "upload_id", "auth_key", "project_id", "frame_rate", "content_path", "force_write", "auto_anno_version",
@@ -37,3 +40,17 @@ def original_reply(asked: ContentCall, tasks: Sequence[Mapping[str, Any]]) -> Re
     if asked.request_type == ONLY_BOXES:
         return Reply(200, '"success"')
     return Reply(200, [{name: value for name, value in task.items() if name not in _HIDDEN} for task in tasks])
+
+
+def original_refusal(fields: Mapping[str, Any], declined: Declined) -> Reply:
+    """The original system's answer to a call that it could not carry out: the sentence, by the value that is at fault.
+
+    It answered 400 and 401 to the call alone, and 200 where the call did not fit what was there.
+    """
+    field = declined.field if isinstance(declined, CallDeclined) else "content_path"
+    status = declined.original if isinstance(declined, CallDeclined) else 200
+    if status == 401:
+        return Reply(status, {"Authentication Error": declined.sentence})
+    value = "" if field == "auth_key" else str(fields.get(field, ""))[:_LONGEST_KEY]
+    name = value.rpartition("/")[2] if field == "content_path" and status == 200 else value
+    return Reply(status, {name or "message": declined.sentence})

@@ -8,20 +8,22 @@ document as they happen, and for all uploads when the daemon starts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+from bson import ObjectId
 from pydantic import Field
 
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused, RetryLater
-from vidd.integrations.annotation_service.api import SCHEMA, ContentCall, read_call
-from vidd.integrations.annotation_service.database import AnnotationDatabase, annotation_database
+from vidd.integrations.annotation_service.api import SCHEMA, CallDeclined, ContentCall, read_call
+from vidd.integrations.annotation_service.database import BAD_CALL, AnnotationDatabase, annotation_database
 from vidd.integrations.annotation_service.jobs import Content, JobMaker
 from vidd.integrations.annotation_service.progress import UploadMirror
-from vidd.integrations.annotation_service.replies import FORM, job_reply, original_reply
+from vidd.integrations.annotation_service.replies import FORM, job_reply, original_refusal, original_reply
 from vidd.integrations.mongodb.account import Account
 from vidd.media.probe.client import probe
 from vidd.model.job import ENDED, Job, State
@@ -49,7 +51,7 @@ class Options(Base):
     )
     pipeline: str | None = Field(None, description="The pipeline of its jobs.")
     compatible: bool = Field(
-        False, description="Answer as the original did: after the job is done, and with 200 for declined calls."
+        False, description="Answer as the original did: after the job is done, with its bodies and status codes."
     )
     patience: Duration = Field(3600.0, gt=0, description="With compatible: how long a call waits for its job.")
     tell_every: Duration = Field(1.0, ge=0, description="The least time between two writes of progress.")
@@ -101,16 +103,24 @@ class _Calls:
 
     async def process(self, call: Call) -> Reply:
         """Answer a call."""
-        options = self._options
-        asked = read_call(call.fields, reveal(self._context.tools, options.auth_key))
+        options, context = self._options, self._context
+        try:
+            asked = read_call(call.fields, reveal(context.tools, options.auth_key))
+        except Declined as declined:
+            if not options.compatible:
+                raise
+            upload = call.fields.get("upload_id")
+            if ObjectId.is_valid(upload):
+                async with self._database() as database:
+                    await self._tell_upload(database, str(upload), declined, call.fields)
+            return original_refusal(call.fields, declined)
         if not options.compatible:
             job, _ = await self._take(asked)
             return Reply(202, job_reply(job), headers={"Location": f"/api/jobs/{job.id}"})
         try:
             return await self._take_and_wait(asked)
         except Declined as declined:
-            # The original answered 200 to a call it could not carry out.
-            return Reply(200, {"error": declined.sentence})
+            return original_refusal(call.fields, declined)
 
     async def _take_and_wait(self, asked: ContentCall) -> Reply:
         ended = asyncio.Event()
@@ -136,20 +146,28 @@ class _Calls:
         job = ended_jobs.get(job.id, job)
         if job.state is not State.PUBLISHED:
             raise Declined(422, job.reason or "The job failed.")
-        account = self._context.tools.account(self._options.account, Account)
-        async with annotation_database(account, self._options.account) as database:
+        async with self._database() as database:
             return original_reply(asked, await database.tasks(asked.upload_id))
 
     async def _take(self, asked: ContentCall) -> tuple[Job, bool]:
         options, context = self._options, self._context
-        account = context.tools.account(options.account, Account)
-        async with annotation_database(account, options.account) as database:
+        async with self._database() as database:
             try:
                 return await _job_maker(options, context, database).take(asked)
             except Declined as declined:
-                # People who read the documents do not see the answer to the call.
-                await database.decline_upload(asked.upload_id, declined.sentence, context.tools.clock.now())
+                await self._tell_upload(database, asked.upload_id, declined, asked.model_dump())
                 raise
+
+    async def _tell_upload(
+        self, database: AnnotationDatabase, upload: str, declined: Declined, fields: Mapping[str, Any]
+    ) -> None:
+        """Write why a call was declined into its upload: people who read the documents do not see the answer."""
+        code = original_refusal(fields, declined).status if self._options.compatible else BAD_CALL
+        await database.decline_upload(upload, code, declined.sentence, self._context.tools.clock.now())
+
+    def _database(self) -> AbstractAsyncContextManager[AnnotationDatabase]:
+        account = self._context.tools.account(self._options.account, Account)
+        return annotation_database(account, self._options.account)
 
 
 def _job_maker(options: Options, context: SourceContext, database: AnnotationDatabase) -> JobMaker:
@@ -166,7 +184,8 @@ async def _check_rate(context: SourceContext, asked: ContentCall, path: Path) ->
     except Refused as refused:
         raise Declined(422, refused.sentence) from None
     if video.rate and exceeds_rate(asked.frame_rate, video.rate):
-        raise Declined(
+        raise CallDeclined(
             422,
             f"The call asks for {asked.frame_rate} frames a second, and {quoted(path.name)} has {video.rate:.5g}: ask for fewer.",
+            "frame_rate",
         )
