@@ -26,7 +26,7 @@ REFUSED = {
     "Main_soundonly_000000_000001.mp4": "has no video stream (streams: 1 audio): send the recording with its video.",
     "Main_backwards_000003_000001.mp4": "says that the talk ends (000001) before it starts (000003): swap them.",
     "Main_late_000000_000100.mp4": "ends at 60 s, but the recording is only 4.00 s long: correct the end",
-    "Main_nobody_000000_000001.mp4": "has no talk 'nobody': add its row or correct the file's name, then retry.",
+    "Main_nobody_000000_000001.mp4": "has no talk 'nobody': add it there or correct the file's name, then retry.",
     "Main_twice_000000_000001.mp4": "The sheet has the talk 'twice' in row 2 and row 18: leave one of them",
     "holiday.mp4": "does not say which talk it is: name it <anything>_<talk id>_<HHMMSS>_<HHMMSS>.mp4.",
     "Main__000000_000001.mp4": "has an empty talk id before the times: put the talk's id there.",

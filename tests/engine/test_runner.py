@@ -482,6 +482,69 @@ class TestProgramme:
             refused = await engine.until(job.id, State.REFUSED)
             assert "has no talk 't1'" in refused.reason
 
+    async def test_a_retry_reads_the_programme_again_before_it_refuses_a_talk_that_is_not_there(self, tmp_path):
+        async with Engine(tmp_path, programme="sheet") as engine:
+            job = await engine.one()
+            await engine.until(job.id, State.WAITING)
+            await engine.until_idle()
+            await self._read(engine)
+            refused = await engine.until(job.id, State.REFUSED)
+            await engine.until_idle()
+            # The row is added and a person asks at once, before the sheet's next reading.
+            engine.clock.forward(60)
+            engine.asked.clear()
+            await engine.commands.retry(refused)
+            waiting = await engine.until(job.id, State.WAITING, times=2)
+            assert "as soon as it has read the programme 'sheet' again" in waiting.reason
+            assert engine.asked == ["sheet"]
+            await engine.until_idle()
+            await self._read(engine, talk("t1"))
+            await engine.until(job.id, State.PUBLISHED)
+
+    async def test_a_talk_that_a_reading_after_the_retry_does_not_have_is_refused_again(self, tmp_path):
+        async with Engine(tmp_path, programme="sheet") as engine:
+            job = await engine.one()
+            await engine.until(job.id, State.WAITING)
+            await engine.until_idle()
+            await self._read(engine)
+            await engine.commands.retry(await engine.until(job.id, State.REFUSED))
+            await engine.until(job.id, State.WAITING, times=2)
+            await engine.until_idle()
+            await self._read(engine)
+            await engine.until(job.id, State.REFUSED, times=2)
+
+    @pytest.mark.parametrize(
+        "trouble", [{"fault": "In row 2 is a fault."}, {"facts": {"unreachable": {"Ada": "No address."}}}]
+    )
+    async def test_a_retry_reads_a_row_again_that_had_to_be_corrected(self, tmp_path, trouble):
+        mail = FakePublisher("mail", results=[] if "fault" in trouble else [Refused("No address.")])
+        async with Engine(tmp_path, notices=[mail], programme="sheet") as engine:
+            await self._read(engine, talk("t1", **trouble))
+            job = await engine.one()
+            rested = await engine.until(job.id, State.REFUSED if "fault" in trouble else State.PUBLISHED)
+            await engine.until_idle()
+            await engine.commands.retry(rested)
+            await engine.until(job.id, State.WAITING)
+            await engine.until_idle()
+            await self._read(engine, talk("t1"))
+            await engine.until(job.id, State.PUBLISHED, times=1 if "fault" in trouble else 2)
+            assert mail.arrived == [job.id]
+
+    async def test_a_retry_of_a_job_whose_row_is_right_waits_for_no_reading(self, tmp_path):
+        far = FakePublisher("far", results=[Refused("No.")])
+        async with Engine(tmp_path, publishers=[far], programme="sheet") as engine:
+            await self._read(engine, talk("t1"))
+            job = await engine.one()
+            await engine.commands.retry(await engine.until(job.id, State.REFUSED))
+            await engine.until(job.id, State.PUBLISHED)
+            assert engine.asked == []
+
+    @staticmethod
+    async def _read(engine, *talks):
+        engine.clock.forward(1)
+        await engine.store.put_talks("sheet", talks, engine.clock.now())
+        engine.clock.forward(60)
+
     async def test_a_talk_whose_reading_comes_in_the_middle_of_the_look_is_not_refused(self, tmp_path):
         class ReadMeanwhile(MemoryStore):
             """The next reading, with the talk, comes after the first question about it."""

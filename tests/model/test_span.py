@@ -1,7 +1,7 @@
 import pytest
 
 from vidd.errors import Refused
-from vidd.model.span import Span, talk_span
+from vidd.model.span import WHOLE, Span, talk_span
 from vidd.model.talk import Talk
 
 NAMED = "Main_t1_000100_000200.mp4"
@@ -21,9 +21,20 @@ def test_the_first_that_knows_a_time_is_believed(facts, talk, span):
     assert talk_span(facts, talk, NAMED) == span
 
 
-def test_a_name_without_times_is_refused_where_nobody_else_knows_them():
+@pytest.mark.parametrize(
+    "name", ["talk.mp4", "GOPR0001.MP4", "VID_20261201_101500.mp4", "a_b_2026-12-01_10-15-00.mkv", "Main_t1__.mp4", ""]
+)
+def test_a_talk_is_all_of_the_recording_where_nobody_gives_times(name):
+    assert talk_span({}, None, name) is WHOLE
+    assert talk_span({"start": None}, Talk("t1"), name) == Span(0, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["Main_t1_000200_000100.mp4", "Main_t1_0001_000100.mp4", "Main_t1_000100_999999.mp4", "1_2.mp4"]
+)
+def test_times_in_the_name_that_cannot_be_used_are_refused(name):
     with pytest.raises(Refused):
-        talk_span({}, None, "talk.mp4")
+        talk_span({}, None, name)
 
 
 @pytest.mark.parametrize(

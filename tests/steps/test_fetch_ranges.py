@@ -262,17 +262,19 @@ async def test_what_is_there_in_part_is_given_only_to_who_wants_a_part(tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("options", "facts", "why"),
+    ("options", "facts", "name", "why"),
     [
-        ({"ranged": False}, CUT, "settings say so"),
-        ({}, {}, "not known"),
-        ({}, {"start": 9, "end": 3}, "ends before it begins"),
-        ({}, {"end": 599.0}, "nearly all"),
+        ({"ranged": False}, CUT, "x.mp4", "settings say so"),
+        ({}, {}, "x.mp4", "nearly all"),
+        ({}, {}, "Main_t1_000100_999999.mp4", "not known"),
+        ({}, {"start": 9, "end": 3}, "x.mp4", "ends before it begins"),
+        ({}, {"end": 599.0}, "x.mp4", "nearly all"),
     ],
 )
-async def test_what_cannot_be_told_or_is_no_gain_is_fetched_whole(tmp_path, data, options, facts, why):
+async def test_what_cannot_be_told_or_is_no_gain_is_fetched_whole(tmp_path, data, options, facts, name, why):
     async with ranged_file(data) as web:
-        outcome = await fetch.run(fetch.Options(chunk=MIB, **options), a_fetch(tmp_path, web.url, facts=facts))
+        context = a_fetch(tmp_path, web.url, facts=facts, name=name)
+        outcome = await fetch.run(fetch.Options(chunk=MIB, **options), context)
     assert why in whole(tmp_path, outcome, data)
 
 

@@ -275,10 +275,19 @@ async def test_impossible_times_are_refused(tmp_path, start, end, sentence):
         await trim.run(trim.Options(), watched.context)
 
 
-async def test_a_name_without_times_is_refused(tmp_path):
+async def test_a_talk_whose_times_nobody_gives_is_all_of_the_recording_with_a_note(tmp_path):
     source = clips.recording(tmp_path / "in.mp4")
-    with pytest.raises(Refused, match="does not say which talk it is"):
-        await trim.run(trim.Options(), clips.Watched(tmp_path, source, name="talk.mp4").context)
+    watched = clips.Watched(tmp_path, source, name="talk.mp4", talk=Talk("0badcafe"))
+    outcome = await trim.run(trim.Options(fade=0, crf=10, lane=LANES[0]), watched.context)
+    assert clips.numbers(tmp_path / outcome.artifacts[0].path) == list(range(100))
+    assert outcome.facts["notes"] == ["Nobody gave the talk's times, so it is all of the recording."]
+    assert set(outcome.facts) <= STEPS["trim"].facts
+
+
+async def test_times_in_the_name_that_are_none_are_refused(tmp_path):
+    source = clips.recording(tmp_path / "in.mp4")
+    with pytest.raises(Refused, match="'0001' is no time HHMMSS"):
+        await trim.run(trim.Options(), clips.Watched(tmp_path, source, name="Main_t1_0001_000003.mp4").context)
 
 
 def cut_off(source: Path, target: Path) -> Path:

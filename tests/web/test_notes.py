@@ -24,12 +24,13 @@ def test_notes_say_what_they_are_about_and_which_way_a_cut_was_made_is_none():
     left_out = {"name": "1080p", "why": "The source is only 720 lines high."}
     steps = [
         StepRecord("j", "fetch", "fetch", "f", Outcome((), {"whole": "x"}), 1.0),
-        StepRecord("j", "trim", "trim", "f", Outcome((cut,), {"lane": "full"}), 1.0),
+        StepRecord("j", "trim", "trim", "f", Outcome((cut,), {"lane": "full", "notes": ["It is all of it."]}), 1.0),
         StepRecord("j", "transcode", "transcode", "f", Outcome((), {"left_out": [left_out]}), 1.0),
     ]
     sent = [published("youtube", notes=["The title was shortened."]), published("s3"), Publication("j", "m", "m", NOON)]
     assert notes_of(talk, steps, sent) == [
         "row 7: the priority 'urgent' is no whole number, 0 is taken",
+        "trim: It is all of it.",
         "transcode: 1080p: The source is only 720 lines high.",
         "youtube: The title was shortened.",
     ]

@@ -89,7 +89,10 @@ def submit(
     key: Annotated[str | None, typer.Option(help="An idempotency key of your own.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hand in a recording. The same one again is the same job."""
+    """Hand in a recording. The same one again is the same job; with another talk or other times it is another.
+
+    Where the job was refused, the same command with the right options takes its place.
+    """
     facts: dict[str, Any] = {"talk": talk, "account": account}
     try:
         facts |= {name: time_in_file(text) if text else None for name, text in (("start", start), ("end", end))}

@@ -17,6 +17,7 @@ from vidd.engine.context import EngineContext
 from vidd.engine.intake import Intake
 from vidd.engine.kept_results import Edition
 from vidd.engine.runner import Runner
+from vidd.engine.submission import Submissions
 from vidd.errors import FaultCode, Refused
 from vidd.media.ffmpeg.process import Capabilities
 from vidd.model.arrival import file_arrival
@@ -31,8 +32,6 @@ from vidd.web.event_hub import Hub
 from vidd.web.explain import Explanation, explain
 from vidd.web.metrics import Metrics
 from vidd.web.serializers import moment, step_json
-
-_SUBMITTED = "submitted"
 
 
 class ProgressTable:
@@ -73,6 +72,7 @@ class Control:
         self._runner = runner
         self.commands = commands
         self._intake = intake
+        self._submissions = Submissions(engine, intake, runner)
         self._watching = watching
         self.capabilities = capabilities
         self._reserve = reserve
@@ -171,15 +171,7 @@ class Control:
     ) -> tuple[Job, bool]:
         pipeline = self._pipeline(pipeline)
         arrival = _arrival(location, name, facts, priority, key)
-        fresh = await self._intake.admit(_SUBMITTED, pipeline, [arrival])
-        if fresh:
-            return fresh[0], True
-        known = await self._intake.known(pipeline, arrival)
-        if known is None or known.location != arrival.location:
-            raise Refused(
-                f"The key {key!r} stands for another job: use a new one for {location}.", code=FaultCode.CONFLICT
-            )
-        return known, False
+        return await self._submissions.admit(pipeline, arrival)
 
     async def _job(self, job_id: str) -> Job:
         job = await self.store.job(job_id)

@@ -14,7 +14,7 @@ from vidd.engine.retraction import is_retraction_notice, retraction_flag, retrac
 from vidd.engine.rework import kept_results_of
 from vidd.engine.runner import Runner
 from vidd.errors import FaultCode, Refused
-from vidd.model.job import REPLACES, UNFINISHED, IllegalMove, Job, State
+from vidd.model.job import REPLACES, RETRIED, UNFINISHED, IllegalMove, Job, State
 from vidd.model.publication import NEW_SERIES, Publication, PublicationState, Receipt, failure_notices, next_edition
 from vidd.model.rework import REWORK, edition_of
 from vidd.ports import PlannedPublisher, resend_from_start
@@ -41,6 +41,7 @@ class Commands:
         """
         self._check_at_rest(job, "needs no retry")
         facts = await self._facts_with_replaced_job(job) if replace else job.facts
+        facts = {**facts, RETRIED: self._engine.now().isoformat()}
         if not await self._retry_failed(job) and job.state is State.PUBLISHED:
             raise IllegalMove(f"The job {job.id} is published and all its notices went out: there is nothing to retry.")
         fresh = {} if settings is None else {"settings": settings}

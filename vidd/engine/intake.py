@@ -15,7 +15,8 @@ from vidd.model.talk import parse_recording_name
 from vidd.ports import Clock, Queue, Store
 
 
-def _talk_of(arrival: Arrival) -> str | None:
+def talk_of(arrival: Arrival) -> str | None:
+    """The id of the talk that an arrival is of; None if neither its facts nor its name say it."""
     if arrival.facts.get("talk"):
         return str(arrival.facts["talk"])
     if "talk" in arrival.facts:
@@ -96,5 +97,5 @@ class Intake:
             facts=dict(arrival.facts),
             settings=self.pipelines[pipeline],
             priority=arrival.priority,
-            talk=_talk_of(arrival),
+            talk=talk_of(arrival),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -19,7 +19,7 @@ from vidd.engine.retraction import retract, retraction_flag, send_retraction_not
 from vidd.engine.step_run import StepResults, run_steps
 from vidd.errors import Fault, FaultCode, OutcomeUnknown, Refused, RetryLater
 from vidd.model.event import Retried
-from vidd.model.job import FAILED, FAILURE, Job, State
+from vidd.model.job import FAILED, FAILURE, RETRIED, Job, State
 from vidd.model.publication import Publication, PublicationState, Receipt
 from vidd.model.rework import edition_of, is_of_edition, only_publishes
 from vidd.model.talk import Talk, parse_recording_name
@@ -202,8 +202,8 @@ class JobRun:
         # Before the talk, so that a reading between the two calls is not blamed for a row that the earlier one lacked.
         programme = await self._engine.store.programme(plan.programme)
         talk = await self._engine.store.talk(plan.programme, talk_id)
-        if talk is None:
-            if programme is None or programme.read <= self.job.created:
+        if talk is None or talk.must_be_corrected:
+            if programme is None or programme.read <= self._asked(talk):
                 self._engine.wake_source(plan.programme)
                 raise RetryLater(
                     f"vidd will look up the talk {talk_id} as soon as it has read the programme {plan.programme!r} again.",
@@ -211,14 +211,22 @@ class JobRun:
                     counts=False,
                     code=FaultCode.PENDING,
                 )
-            raise Refused(
-                f"The programme {plan.programme!r}, read at {programme.read:%Y-%m-%d %H:%M:%S} UTC with"
-                f" {programme.talks} talks, has no talk {talk_id!r}: add it there or correct the file's name, then retry.",
-                code=FaultCode.NOT_FOUND,
-            )
+            if talk is None:
+                raise Refused(
+                    f"The programme {plan.programme!r}, read at {programme.read:%Y-%m-%d %H:%M:%S} UTC with"
+                    f" {programme.talks} talks, has no talk {talk_id!r}: add it there or correct the file's name, then retry.",
+                    code=FaultCode.NOT_FOUND,
+                )
         if talk.fault:
             raise Refused(talk.fault)
         return talk
+
+    def _asked(self, talk: Talk | None) -> datetime:
+        """The time whose reading of the programme counts: of a person's last retry; for a talk without a row of the arrival."""
+        retried = self.job.facts.get(RETRIED)
+        if retried is not None:
+            return datetime.fromisoformat(retried)
+        return self.job.created if talk is None else datetime.min.replace(tzinfo=UTC)
 
     async def _all_published(self, plan: Plan) -> bool:
         known = {

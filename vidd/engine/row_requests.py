@@ -19,7 +19,7 @@ from vidd.engine.intake import Intake
 from vidd.engine.runner import Runner
 from vidd.errors import Fault
 from vidd.model.event import Event, JobMoved
-from vidd.model.job import FAILURE, REPLACES, UNFINISHED, Arrival, IllegalMove, Job, State
+from vidd.model.job import FAILURE, REPLACES, RETRIED, UNFINISHED, Arrival, IllegalMove, Job, State
 from vidd.model.publication import PublicationState
 from vidd.model.rework import REWORK, revision_for
 from vidd.model.talk import Talk
@@ -28,7 +28,7 @@ from vidd.ports import Conflict, Plan
 _log = structlog.get_logger()
 _JOBS = 20
 _RESTS = frozenset({State.WAITING, State.HELD, State.REFUSED})
-_VOLATILE_FACTS = frozenset({"etag", "version", "size", "mtime_ns", "sequencer", FAILURE, REWORK})
+_VOLATILE_FACTS = frozenset({"etag", "version", "size", "mtime_ns", "sequencer", FAILURE, RETRIED, REWORK})
 """Facts that a job of the same recording does not take over, because the recording may have changed."""
 
 

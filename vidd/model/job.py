@@ -78,6 +78,9 @@ FAILURE = "failure"
 REPLACES = "replaces"
 """The fact with the id of the job whose publications this one replaces."""
 
+RETRIED = "retried"
+"""The fact with the time (ISO 8601) at which a person last asked for a retry."""
+
 SHORTEST_END = 4
 """The fewest characters of the end of an id by which a person may name a job."""
 

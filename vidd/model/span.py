@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidd.model.talk import parse_recording_name
+from vidd.model.talk import has_times, parse_recording_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,10 +29,14 @@ class Span:
         return self.start <= other.start and not late
 
 
-def talk_span(facts: Mapping[str, Any], talk: Talk | None, name: str) -> Span:
-    """The span of a talk: from the job's facts, else from the programme, else from the file name.
+WHOLE = Span(0.0, None)
+"""All of a file: the span of a talk whose times nobody gives."""
 
-    Raises Refused if no times are known.
+
+def talk_span(facts: Mapping[str, Any], talk: Talk | None, name: str) -> Span:
+    """The span of a talk: from the job's facts, else from the programme, else from the file name, else all of the file.
+
+    Raises Refused if the file name has times that cannot be used.
     """
     known = [(facts.get("start"), facts.get("end"))]
     if talk is not None:
@@ -40,6 +44,8 @@ def talk_span(facts: Mapping[str, Any], talk: Talk | None, name: str) -> Span:
     for start, end in known:
         if start is not None or end is not None:
             return Span(float(start or 0.0), None if end is None else float(end))
+    if not has_times(name):
+        return WHOLE
     named = parse_recording_name(name)
     return Span(named.start, named.end)
 

@@ -58,6 +58,11 @@ class Talk:
     resend: str = ""
     why_excluded: str = ""
 
+    @property
+    def must_be_corrected(self) -> bool:
+        """Whether vidd waits for a correction in the programme: it cannot use the talk, or tell a speaker."""
+        return bool(self.fault or self.facts.get("unusable") or self.facts.get("unreachable"))
+
 
 def revision_of(talk: Talk) -> str:
     """A digest (16 hex digits) of the text that is published with a talk. With another digest, publications must be amended."""
@@ -118,6 +123,15 @@ def clock_seconds(text: str) -> float | None:
     if minutes > 59 or seconds > 59:
         return None
     return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def has_times(name: str) -> bool:
+    """Whether a recording's file name has times, right or wrong: two numbers of up to 7 digits at its end.
+
+    Names that cameras give have a date there, or nothing of the kind.
+    """
+    fields = PurePosixPath(name).stem.split("_")[-2:]
+    return len(fields) == 2 and all(re.fullmatch(r"\d{1,7}", field, re.ASCII) for field in fields)
 
 
 def parse_recording_name(name: str) -> RecordingName:

@@ -190,7 +190,20 @@ STEPS: Mapping[str, StepEntry] = {
         takes_own_slot=True,
         offline_check=True,
         facts=frozenset(
-            {"cards", "duration", "end", "fade", "lane", "loudness", "parts", "start", "talk_at", "watermark", "why"}
+            {
+                "cards",
+                "duration",
+                "end",
+                "fade",
+                "lane",
+                "loudness",
+                "notes",
+                "parts",
+                "start",
+                "talk_at",
+                "watermark",
+                "why",
+            }
         ),
     ),
 }

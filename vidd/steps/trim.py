@@ -34,7 +34,7 @@ from vidd.media.smartcut.plan import SmartCutUnavailable
 from vidd.media.smartcut.smart_cut import SmartCutOptions, smart_cut
 from vidd.media.verify.verify import Expected, Origin, audio_ends, count_missing_frames, verify, video_end
 from vidd.model.media import Artifact, Media, Outcome
-from vidd.model.span import talk_span
+from vidd.model.span import WHOLE, talk_span
 from vidd.ports import StepContext, Tools
 from vidd.settings.marks import Role
 from vidd.settings.types import Duration
@@ -114,7 +114,7 @@ def roles(_options: Options) -> frozenset[str]:
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
-    """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name.
+    """Make `talk.mp4`, role `talk`; its times are the job's, else the programme's, else those of the file name, else all of it.
 
     The facts have the time of the talk in it (`talk_at`, seconds), and its `parts`.
     """
@@ -145,6 +145,7 @@ async def run(options: Options, context: StepContext) -> Outcome:
             "fade": cut.fade,
             "lane": checked["lane"],
             "why": checked["why"],
+            **_notes(context),
             **facts,
             **used,
             **({"cards": {part: asdict(text) for part, text in texts.items()}} if texts else {}),
@@ -271,6 +272,13 @@ class _Trim:
             audio_ends=parts.audio_ends(audio_ends(self.media, cut.start, cut.length)),
             origin=Origin(self.source, cut.start, at=at, fade=cut.fade, end=at + cut.length),
         )
+
+
+def _notes(context: StepContext) -> dict[str, list[str]]:
+    """A note where nobody gave the talk's times."""
+    if talk_span(context.job.facts, context.talk, context.job.name) is not WHOLE:
+        return {}
+    return {"notes": ["Nobody gave the talk's times, so it is all of the recording."]}
 
 
 def _cut(context: StepContext, media: Media, fade: float) -> Cut:

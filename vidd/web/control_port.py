@@ -129,8 +129,9 @@ class ControlApi(Protocol):
     ) -> tuple[Job, bool]:
         """The job of this arrival, and whether it is new.
 
-        The same key is the same job. Raises Refused if the key belongs to another location or pipeline. None leaves the
-        key to the daemon.
+        The same key is the same job, unless talk or times are other ones; a refused job is replaced by one that was
+        submitted in another way. Raises Refused if the key belongs to another location or pipeline. None leaves the key
+        to the daemon.
         """
 
     async def retry(self, job_id: str, *, fresh_settings: bool, replace: bool = False) -> Job:

@@ -16,6 +16,7 @@ def notes_of(talk: Talk | None, steps: Iterable[StepRecord], publications: Itera
     """Sentences, each headed by the talk's row, the step or the publication that it is about."""
     notes = [f"{talk.facts.get('row', 'the row')}: {note}" for note in _listed(talk.facts)] if talk else []
     for step in steps:
+        notes += [f"{step.name}: {note}" for note in _listed(step.outcome.facts)]
         left_out = step.outcome.facts.get("left_out")
         items = left_out if isinstance(left_out, list) else []
         described = [item for item in items if isinstance(item, dict) and "why" in item]
