@@ -14,7 +14,7 @@ LATER = NOON + timedelta(hours=6)
 
 
 def told(state, *publications, reason=None, until=None, **more):
-    job = a_job(state, id="JOB", reason=reason, until=until)
+    job = a_job(state, id="JOB", reason=reason, until=until, settings={"programme": "programme"})
     return explain(job, now=NOON, publications=publications, **more)
 
 
@@ -123,11 +123,17 @@ def test_what_a_pause_does_not_hold_up_is_not(state):
     assert told(state, paused=True) == told(state)
 
 
-def test_a_sheet_that_cannot_be_read_is_why_a_talk_is_not_looked_up():
-    watchers = {"programme": Watcher("programme", "sheet", up=False, reason="no such file")}
+@pytest.mark.parametrize("kind", ["sheet", "pretalx", "schedule"])
+def test_a_programme_that_cannot_be_read_is_why_a_talk_is_not_looked_up(kind):
+    watchers = {"programme": Watcher("programme", kind, up=False, reason="no such file")}
     found = told(State.SEEN, watchers=watchers)
     assert found.because == "the programme's source programme is down: no such file"
     assert found.unblock[0] == "make what programme reads reachable"
+
+
+def test_the_programme_of_another_pipeline_is_not_why():
+    watchers = {"other": Watcher("other", "sheet", up=False, reason="no such file")}
+    assert told(State.SEEN, watchers=watchers).because == "it has just arrived"
 
 
 def test_an_excluded_talk_says_when_the_programme_was_read():

@@ -96,8 +96,8 @@ def _resume(case: _Case) -> Explanation:
 def _seen(case: _Case) -> Explanation:
     if case.paused:
         return _resume(case)
-    down = next((watcher for watcher in case.watchers.values() if watcher.kind == "sheet" and not watcher.up), None)
-    if down:
+    down = case.watchers.get(str(case.job.settings.get("programme")))
+    if down is not None and not down.up:
         because = f"the programme's source {down.name} is down: {down.reason or 'no reason is known'}"
         return case.answer("its talk to be looked up", because, f"make what {down.name} reads reachable", case.cancel)
     if case.programme:
@@ -227,7 +227,9 @@ def _unsure(case: _Case) -> Explanation:
 def _excluded(case: _Case) -> Explanation:
     read = f" (read at {_clock(case.programme.read)})" if case.programme else ""
     because = f"{case.reason().rstrip('.')}{read}"
-    return case.answer("the programme to include its talk", because, f"clear the row's flag, then {case.retry}")
+    return case.answer(
+        "the programme to include its talk", because, f"clear its flag in the programme, then {case.retry}"
+    )
 
 
 def _cancelled(case: _Case) -> Explanation:

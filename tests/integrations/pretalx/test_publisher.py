@@ -73,9 +73,9 @@ async def test_the_settings_say_which_link_with_which_words_for_whom(far, kit, t
     assert far.links("LOOPS1")[1:] == [("https://library.example.org/loops1", "Download", False)]
 
 
-@pytest.mark.parametrize("link_of", ["archive", "elsewhere"])
+@pytest.mark.parametrize("link_of", ["archive", "folder", "elsewhere"])
 async def test_a_publisher_without_an_address_is_refused(kit, tmp_path, link_of):
-    with pytest.raises(Refused, match="Nothing that was published has an address"):
+    with pytest.raises(Refused, match="Nothing that was published has an http address"):
         await pretalx_publisher.publish(settings(link_of=link_of), telling(tmp_path, kit))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -78,7 +78,7 @@ async def follow(options: Options, statuses: Sequence[TalkStatus], tools: Tools)
         if status.status is Status.RETRACTED:
             link: str | None = ""
         elif status.status is Status.PUBLISHED:
-            link = status.link if options.link_of is None else status.links.get(options.link_of)
+            link = _choose(status.links, options)
         else:
             continue
         if link is None:
@@ -167,14 +167,16 @@ def _code(context: PublishContext) -> str:
 
 
 def _link(options: Options, context: PublishContext) -> str:
-    if options.link_of is None:
-        link = context.link
-    else:
-        receipt = context.receipts.get(options.link_of)
-        link = receipt.url if receipt else None
-    if not link:
+    link = _choose({name: receipt.url for name, receipt in context.receipts.items() if receipt.url}, options)
+    if link is None:
         raise Refused(
-            "Nothing that was published has an address that pretalx could link to: name the publisher by `link_of`.",
+            "Nothing that was published has an http address that pretalx could link to: name the publisher by `link_of`.",
             code=FaultCode.BAD_SETTINGS,
         )
     return link
+
+
+def _choose(links: Mapping[str, str], options: Options) -> str | None:
+    """The link for pretalx, which takes http(s) only; `links` are those of the publishers, by label."""
+    chosen = links.values() if options.link_of is None else [links.get(options.link_of, "")]
+    return next((link for link in chosen if link.startswith(("https://", "http://"))), None)
