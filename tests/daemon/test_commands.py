@@ -36,7 +36,7 @@ def test_a_job_is_submitted_watched_cancelled_paused_retried_and_followed(place,
     assert place.vidd("explain", job[-6:])[1].startswith("Waiting for its steps to end. Reason: ")
     assert "  step fetch: " in place.vidd("show", job)[1]
 
-    cancelled = (0, f"{job}  cancelled   Main_t1_000000_000003.mp4  A person cancelled it while it ran.\n", "")
+    cancelled = (0, f"{job}  cancelled   Main_t1_000000_000003.mp4  A person cancelled it.\n", "")
     assert place.vidd("cancel", job) == cancelled
     assert ffmpeg not in place.encodes()
     assert list((place.root / "jobs").iterdir()) == []

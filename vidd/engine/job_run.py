@@ -32,12 +32,12 @@ _LEAVES_NO_FILES = frozenset({State.PUBLISHED, State.CANCELLED, State.EXCLUDED})
 
 
 class JobRun:
-    """Owns one job while it runs. `cancel_wanted` means that a person cancelled it; otherwise the daemon stops."""
+    """Owns one job while it runs. `cancel_reason` says why it was cancelled; without it, the daemon stops."""
 
     def __init__(self, engine: EngineContext, job: Job) -> None:
         self._engine = engine
         self.job = job
-        self.cancel_wanted = False
+        self.cancel_reason: str | None = None
 
     async def run(self) -> Job:
         """Run the job as far as possible; returns it in its new state. Raises none of the job's own faults."""
@@ -325,9 +325,9 @@ class JobRun:
             await self._move(State.READY, reason)
 
     async def _handle_cancellation(self) -> None:
-        if self.cancel_wanted:
+        if self.cancel_reason is not None:
             out = await describe_public(self._engine.store, self.job)
-            await self._move(State.CANCELLED, f"A person cancelled it while it ran.{out}")
+            await self._move(State.CANCELLED, f"{self.cancel_reason}{out}")
             await self._engine.workspace.remove(self.job.id)
         else:
             await self._return_to_queue("The daemon was stopped; it goes on after the next start.")

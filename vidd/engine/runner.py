@@ -208,7 +208,7 @@ class Runner:
         """Cancel a job: end its run, wait for that, and remove its files. Returns the job."""
         if job.id in self._runs:
             run, task = self._runs[job.id]
-            run.cancel_wanted = True
+            run.cancel_reason = reason
             task.cancel()
             await asyncio.wait({task})
             return run.job

@@ -28,7 +28,9 @@ def serve(handlers: Mapping[str, Handler], *, extra: str | None = None, memory_s
     """
     # Python's own handler would wait until a C library returns.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Only the protocol goes to the real stdout: what a library prints goes to stderr.
+    # Only the protocol goes to the real stdout: what a library prints goes to stderr, line by line, since the last line is
+    # what people are told when the child dies.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a text file
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)
 
