@@ -199,6 +199,7 @@ class Engine:
         review: bool = False,
         store: Store | None = None,
         at_once: int = 4,
+        background: int | None = None,
         limits: dict[str, int] | None = None,
         retry: RetryRule | None = None,
     ) -> None:
@@ -235,7 +236,7 @@ class Engine:
             wake_source=self.asked.append,
         )
         self.intake = Intake(self.store, self.queue, {"talks": settings}, self.clock, self.observe)
-        self.runner = Runner(self.context, self.queue, at_once)
+        self.runner = Runner(self.context, self.queue, at_once, background=background)
         self.commands = Commands(self.context, self.runner)
         self.failure_notices = FailureNotices(self.context)
         self.observers.append(self.failure_notices.note)

@@ -734,3 +734,44 @@ async def test_a_job_is_published_only_once_the_last_of_its_publishers_has_a_rec
         engine.clock.forward(100)
         await engine.until(job.id, State.PUBLISHED)
         assert (files.arrived, index.arrived) == ([job.id], [job.id])
+
+
+async def test_jobs_of_a_priority_below_zero_leave_room_for_the_others(tmp_path):
+    gate = Gate()
+    slow = FakeStep("slow", results=[gate, gate])
+    async with Engine(tmp_path, steps=[slow], at_once=3, background=1) as engine:
+        first = await engine.one("a_t1_000000_000100.mp4", priority=-1)
+        await gate.wait()
+        second = await engine.one("b_t2_000000_000100.mp4", priority=-1)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert (await engine.store.job(second.id)).state is State.SEEN
+        slow.results.clear()
+        urgent = await engine.one("c_t3_000000_000100.mp4")
+        await engine.until(urgent.id, State.PUBLISHED)
+        assert first.id in engine.runner.running
+        assert (await engine.store.job(second.id)).state is State.SEEN
+        gate.open.set()
+        await engine.until(first.id, State.PUBLISHED)
+        await engine.until(second.id, State.PUBLISHED)
+
+
+async def test_a_job_that_was_put_aside_starts_at_once_where_there_is_more_room_or_it_becomes_urgent(tmp_path):
+    gate = Gate()
+    slow = FakeStep("slow", results=[gate])
+    async with Engine(tmp_path, steps=[slow], at_once=4, background=1) as engine:
+        await engine.one("a_t1_000000_000100.mp4", priority=-1)
+        await gate.wait()
+        second = await engine.one("b_t2_000000_000100.mp4", priority=-1)
+        third = await engine.one("c_t3_000000_000100.mp4", priority=-1)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        risen = (await engine.store.job(second.id)).evolve(priority=5)
+        await engine.store.save(risen, expect=State.SEEN)
+        engine.runner.queue(risen)
+        await engine.until(second.id, State.PUBLISHED)
+        assert (await engine.store.job(third.id)).state is State.SEEN
+        engine.runner.resize(4, background=2)
+        await engine.until(third.id, State.PUBLISHED)
+        gate.open.set()
+        await engine.until_idle()

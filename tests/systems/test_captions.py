@@ -203,7 +203,6 @@ def test_a_rework_makes_new_captions_in_place_of_the_old_and_a_retraction_takes_
             "after",
             "args[1].state == 'published' and args[1].pipeline == 'talks'",
         ),
-        ("vidd.stores.sqlite.store:SqliteStore.admit", "before", "args[1] and args[1][0].pipeline == 'captions'"),
         ("vidd.stores.sqlite.store:SqliteStore.admit", "after", "args[1] and args[1][0].pipeline == 'captions'"),
     ],
 )

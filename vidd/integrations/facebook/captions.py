@@ -39,6 +39,9 @@ _LOCALES = {
 """Facebook's locale for each language: it knows no language without a country, and few countries."""
 
 
+_INVALID = 100
+
+
 class Options(Base):
     """Settings of a publisher of kind `facebook_captions`."""
 
@@ -178,6 +181,12 @@ async def _send(api: Graph, video: str, name: str, content: bytes) -> None:
     try:
         await api.send_file(f"{video}/captions", name, content, field="captions_file", doing=doing)
     except GraphError as error:
+        if error.code == _INVALID and not error.absent:
+            raise Refused(
+                f"Facebook does not accept the captions {name} of the video {video} ({error.summary}): correct locales of"
+                " the publisher, or look at the file; then retry.",
+                code=FaultCode.REJECTED,
+            ) from error
         raise api.fault(error, doing) from error
 
 
