@@ -3,6 +3,7 @@
 The far side is called far.test, a name that only the proxy knows. The proxy is proxy.py, in a process of its own.
 """
 
+import asyncio
 import socket
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from vidd.integrations.facebook.account import Account as FacebookAccount
 from vidd.integrations.facebook.api import Chunk, graph
 from vidd.integrations.google.account import GoogleAccount
 from vidd.integrations.google.api import Call, google
+from vidd.integrations.graphql_cms import source as cms_source
 from vidd.integrations.graphql_cms.account import Account as CmsAccount
 from vidd.integrations.graphql_cms.graphql import connect as connect_cms
 from vidd.integrations.graphql_cms.websocket import ConnectionOptions, subscribe
@@ -356,6 +358,30 @@ async def test_each_client_behind_a_proxy_that_wants_a_login_is_refused_with_wha
             await use({"proxy": locked_proxy.url.replace(f"{LOGIN}@", login)}, tmp_path)
         assert caught.value.code is FaultCode.PROXY_REFUSED
         assert "wr0ng" not in caught.value.sentence
+
+
+async def test_a_check_of_a_cms_names_a_proxy_that_is_down_once(tmp_path):
+    account = CmsAccount(url="https://far.test/graphql", proxy=f"http://localhost:{free_port()}")
+    options = cms_source.Options(account="lab", pipeline="cms")
+    with pytest.raises(Refused) as caught:
+        await cms_source.check(options, tools_of(tmp_path, lab=account))
+    assert caught.value.sentence.count("The proxy http://localhost") == 1
+
+
+@pytest.mark.parametrize("status", [502, 503])
+async def test_a_page_of_the_proxy_in_place_of_an_answer_is_retried_later(tmp_path, status):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} Sorry\r\nContent-Type: text/html\r\n\r\n<html>Sorry.".encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        proxy = f"http://localhost:{server.sockets[0].getsockname()[1]}"
+        for scheme in ("http", "https"):
+            account = CmsAccount(url=f"{scheme}://far.test/graphql", proxy=proxy)
+            with pytest.raises(RetryLater, match=str(status)):
+                async with connect_cms(account, tools_of(tmp_path)) as cms:
+                    await cms.ask("{ a }", doing="asking")
 
 
 async def test_an_answer_that_is_lost_in_the_tunnel_leaves_the_outcome_unknown(way, certificate, tmp_path):

@@ -5,6 +5,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from vidd.errors import FaultCode, Refused
+from vidd.integrations.webhook.account import Account
 from vidd.transfer.proxy import parse_proxy, proxy_for
 
 PROXY = "http://proxy.lab:3128"
@@ -105,6 +106,17 @@ def test_a_login_is_only_in_the_header():
     assert found.name == "http://proxy.lab:3128 of HTTPS_PROXY"
     assert "p:ss" not in repr(found)
     assert "p%3Ass" not in repr(found)
+
+
+def test_a_proxy_may_have_a_name_beyond_ascii():
+    assert parse_proxy("http://über.lab:1", "HTTPS_PROXY").url.raw_host == "xn--ber-goa.lab"
+
+
+@pytest.mark.parametrize("text", ["", "none", "None", " "])
+def test_an_account_may_say_that_there_is_no_proxy(text, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    account = Account(url="https://hooks.example.org/T0/secret", proxy=text)
+    assert account.describe_proxies() == "vidd connects to hooks.example.org:443 directly."
 
 
 @pytest.mark.parametrize("text", ["http://", "socks5://proxy.lab:1", "http://us:secret@:1", "http://us:secret@pro xy", "ftp://a",

@@ -82,7 +82,9 @@ async def test_a_wrong_login_is_told_from_a_missing_one_and_is_shown_nowhere():
 
 async def test_a_proxy_that_is_down_is_named_and_the_server_is_not():
     port = free_port()
-    with pytest.raises(RetryLater, match=f"127.0.0.1:{port} .* cannot be reached") as caught:
+    with pytest.raises(
+        RetryLater, match=rf"127.0.0.1:{port} of HTTPS_PROXY cannot be reached \(Connection refused\)"
+    ) as caught:
         await open_tunnel(proxy_at(port), FAR, limit=5)
     assert "far.test" not in caught.value.sentence
     assert caught.value.code is FaultCode.PROXY_DOWN

@@ -64,7 +64,7 @@ def parse_proxy(text: str, origin: str) -> Proxy:
     text = text.strip()
     try:
         url = URL(text if "://" in text else f"http://{text}")
-        host, port = url.host, url.explicit_port
+        host, port = url.raw_host, url.explicit_port
         login = None if url.user is None else f"{url.user}:{url.password or ''}"
     except ValueError:
         host, url, port, login = None, URL(), None, None

@@ -7,6 +7,7 @@ answer, of which libraries read all. Whatever fails here, nothing was sent to th
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import ssl
@@ -60,7 +61,10 @@ async def open_tunnel(
             code=FaultCode.BAD_SETTINGS,
         ) from error
     except OSError as error:
-        raise _down(proxy, f"cannot be reached ({printable(error.strerror or str(error), 120)})") from error
+        # asyncio has words of its own for a refused connection, with the address in them.
+        number = error.errno or 0
+        known = os.strerror(number) if number > 0 else error.strerror
+        raise _down(proxy, f"cannot be reached ({printable(known or str(error), 120)})") from error
 
 
 def login_fault(proxy: Proxy) -> Refused:
@@ -89,7 +93,7 @@ def _fault_of_status(status: int, proxy: Proxy, target: str) -> Fault:
 
 
 async def _open(proxy: Proxy, trust: ssl.SSLContext | None) -> socket.socket:
-    host, port = proxy.url.host or "", proxy.url.port or 0
+    host, port = proxy.url.raw_host or "", proxy.url.port or 0
     addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     opened = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=0.25)
     if proxy.url.scheme == "http":

@@ -47,7 +47,7 @@ async def check(options: Options, tools: Tools) -> str:
         except Fault as fault:
             faults.append(fault.sentence)
     if faults:
-        raise Refused(" ".join(faults))
+        raise Refused(" ".join(dict.fromkeys(faults)))
     return f"{account.display_url}: " + "; ".join(sentences) + "."
 
 

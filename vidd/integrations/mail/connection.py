@@ -83,8 +83,9 @@ class Session:
 async def connect(account: Account, tools: Tools) -> AsyncIterator[Session]:
     """A connection, encrypted and logged in as the account says. Raises Refused or RetryLater where there is none."""
     trust = await asyncio.to_thread(_context, account, tools)
-    proxy = proxy_for(URL(account.url), account.proxy)
-    target = (account.host, account.actual_port)
+    address = URL(account.url)
+    proxy = proxy_for(address, account.proxy)
+    target = (address.raw_host or "", account.actual_port)
     tunnel = None if proxy is None else await open_tunnel(proxy, target, limit=account.timeout, trust=trust)
     client = smtp.SMTP(
         hostname=account.host,
