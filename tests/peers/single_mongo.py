@@ -30,7 +30,7 @@ _NO_TRANSACTIONS = {
 
 
 class SingleMongo:
-    """`commands` are the names of those that came. `server` is behind it."""
+    """`commands` are the names and collections of those that came, such as "insert jobs". `server` is behind it."""
 
     def __init__(self, data: Path, server: MongoServer | None = None) -> None:
         self.server = server or MongoServer(data, replica_set=False)
@@ -86,16 +86,17 @@ class SingleMongo:
                 command = _command(message)
                 if "autocommit" in command or "txnNumber" in command:
                     client.sendall(_answer(message))
-                elif self._lets_by(next(iter(command), "")):
+                elif self._lets_by(*next(iter(command.items()), ("", ""))):
                     behind.sendall(message)
                 else:
                     self._cut()
             self._cut({client, behind})
 
-    def _lets_by(self, name: str) -> bool:
+    def _lets_by(self, name: str, collection: object) -> bool:
+        command = f"{name} {collection}"
         with self._lock:
-            self.commands.append(name)
-            for hook in [hook for hook in self._hooks if hook[:2] == (name, self.commands.count(name))]:
+            self.commands.append(command)
+            for hook in [hook for hook in self._hooks if hook[:2] == (command, self.commands.count(command))]:
                 self._hooks.remove(hook)
                 hook[2]()
             if self._writes_left is None:

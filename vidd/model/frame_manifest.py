@@ -88,6 +88,11 @@ class TaskList:
     tasks: Sequence[Task]
 
     @property
+    def first(self) -> int:
+        """The number of the first task; another system has made those before."""
+        return self.tasks[0].number if self.tasks else 0
+
+    @property
     def frames(self) -> int:
         """The number of frames in all tasks."""
         return sum(task.frames for task in self.tasks)

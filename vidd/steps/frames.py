@@ -1,8 +1,10 @@
 """Samples frames of a recording at a rate, as tasks of so many frames, with a video for each task and a manifest.
 
 The manifest has a row for every frame (`vidd.model.frame_manifest.Sample`): its task and index in it, its number and time
-in the recording, and the hash of its pixels. `vidd.model.sampling` defines which frames are sampled. An image, or images in
-a zip or a directory, become tasks of so many images with the same rows.
+in the recording, and the hash of its pixels. `vidd.model.sampling` defines which frames are sampled. The job's facts
+`finished_tasks` and `finished_frames` say how many tasks another system finished, and up to which frame: the step goes on
+there, or makes the last of them again where nothing would be left. An image, or images in a zip or a directory, become tasks
+of so many images with the same rows.
 """
 
 from __future__ import annotations
@@ -168,6 +170,8 @@ class _FrameExtraction:
             images=options.images,
             deinterlace=options.deinterlace,
             prune=options.prune,
+            finished_tasks=int(context.job.facts.get("finished_tasks") or 0),
+            finished_frames=int(context.job.facts.get("finished_frames") or 0),
         )
 
     def _fingerprint(self, request: SampleRequest | ImageRequest) -> str:
@@ -201,7 +205,8 @@ def _publish(directory: Path, task_list: TaskList) -> tuple[Artifact, ...]:
     """Move the tasks into place, and write the manifest and the list."""
     work, final = directory / _WORK, directory / _TREE
     with retry_if_full():
-        TaskStore(work, task_list.name, task_list.per_task).write_manifest(work / _MANIFEST, len(task_list.tasks))
+        store = TaskStore(work, task_list.name, task_list.per_task, task_list.first)
+        store.write_manifest(work / _MANIFEST, len(task_list.tasks))
         (directory / _LIST).write_text(json.dumps(task_list.to_json()))
         shutil.rmtree(final, ignore_errors=True)
         (work / TASKS).rename(final)

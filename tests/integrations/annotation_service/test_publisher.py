@@ -141,6 +141,51 @@ async def test_annotating_alone_keeps_what_people_drew_and_replaces_what_a_detec
     assert shelf.db.AnnotationFrame.count_documents({}) == 12
 
 
+async def test_annotating_alone_fills_what_the_content_processor_made_and_nobody_touched(shelf):
+    tasks = [
+        {"_id": ObjectId(), "uploadId": shelf.upload, "taskName": f"task-{number}-cam", "AutoAnnotationVersion": "0"}
+        for number in range(3)
+    ]
+    shelf.db.AnnotationTask.insert_many(tasks)
+    new = {
+        "taskId": tasks[0]["_id"],
+        "status": 0,
+        "boxes": [],
+        "commentBoxes": [],
+        "isEmpty": True,
+        "datasetVersions": [],
+    }
+    automatic = {"id": 0, "boundaries": {"id": 0, "label": "old", "autoLable_confidance": "0.5"}}
+    drawn = {"id": "x", "boundaries": {"label": "mine"}}
+    shelf.db.AnnotationFrame.insert_many(
+        [
+            {**new, "frameId": 1},
+            # The front end saves false once somebody is done with a frame.
+            {**new, "frameId": "2.0", "isEmpty": False},
+            {**new, "frameId": 3.0, "boxes": [automatic, drawn]},
+            {**new, "boxes": "no list"},
+            # Fields that are missing.
+            {"taskId": tasks[0]["_id"], "frameId": 4},
+        ]
+    )
+    found = [(0, index, [a_box("new")]) for index in (1, 2, 3, 4)]
+    context = shelf.context(request_type=2, auto_anno_version=1, boxes=found)[0]
+    await annotation_service_publisher.publish(OPTIONS, context)
+    frames = {str(frame.get("frameId")): frame for frame in shelf.db.AnnotationFrame.find({"taskId": tasks[0]["_id"]})}
+    assert len(frames) == 5
+    labels = {
+        number: [box["boundaries"]["label"] for box in frames[number]["boxes"]] for number in ("1", "2.0", "3.0", "4")
+    }
+    assert labels == {"1": ["new"], "2.0": [], "3.0": ["mine", "new"], "4": ["new"]}
+    assert (frames["1"]["isEmpty"], frames["2.0"]["isEmpty"]) == (True, False)
+    assert frames["None"]["boxes"] == "no list"
+    # Annotated again, what vidd found is replaced.
+    again = [(0, index, [a_box("newer")]) for index in (1, 3)]
+    context = shelf.context("02job", request_type=2, auto_anno_version=2, boxes=again)[0]
+    await annotation_service_publisher.publish(OPTIONS, context)
+    assert [box["boundaries"]["label"] for box in shelf.frame(tasks[0], 3)["boxes"]] == ["mine", "newer"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

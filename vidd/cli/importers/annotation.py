@@ -43,7 +43,7 @@ listen = "127.0.0.1:8081"
 [limits]
 encodes = {cores}
 
-[accounts.base]               # a replica set, of one server at least
+[accounts.base]               # better a replica set than a single server
 kind = "mongodb"
 uri = {uri}
 database = {database}

@@ -31,7 +31,7 @@ from vidd.integrations.annotation_service.documents import (
     UPLOADS,
     as_number,
     box_digest,
-    own_values,
+    task_number,
     upload_failed,
 )
 from vidd.integrations.annotation_service.work import (
@@ -144,7 +144,7 @@ class AnnotationDatabase:
         """The tasks of uploads, in their order."""
         with map_errors("reading tasks", self._name):
             found = await self._db[TASKS].find({"uploadId": {"$in": list(map(key, uploads))}}).to_list(None)
-        return sorted(found, key=_position)
+        return sorted(found, key=lambda task: (task_number(task), as_number(task.get("frameStart")) or 0.0))
 
     async def task_ids(self, upload: str) -> list[Any]:
         """The ids of an upload's tasks."""
@@ -185,6 +185,25 @@ class AnnotationDatabase:
             frames = [frame async for frame in found if frame_has_work(frame)]
         owners = {frame.get("taskId") for frame in frames}
         return [task for task in tasks if task["_id"] in owners or task_has_work(task)], frames
+
+    async def finished_tasks(self, upload: str, per_task: int) -> tuple[int, int]:
+        """How many tasks of `per_task` frames another system finished before it was ended, and up to which source frame."""
+        count = frames = 0
+        for task in await self.tasks(upload):
+            last = as_number(task.get("frameEnd"))
+            is_whole = last is not None and last > frames and bool(task.get("S3_url"))
+            if (
+                OURS in task
+                or task_number(task) != count
+                or as_number(task.get("frameCount")) != per_task
+                or not is_whole
+            ):
+                break
+            with map_errors("counting frames", self._name):
+                if await self._db[FRAMES].count_documents({"taskId": task["_id"]}) != per_task:
+                    break
+            count, frames = count + 1, int(last or 0)
+        return count, frames
 
     async def uploads_of(self, project: str) -> list[Document]:
         """The ids and paths of a project's uploads."""
@@ -380,13 +399,6 @@ async def annotation_database(account: Account, name: str) -> AsyncIterator[Anno
     """The database of an account, through a connection of its own."""
     async with database(account, name) as db:
         yield AnnotationDatabase(db, name)
-
-
-def _position(task: Document) -> tuple[float, float]:
-    """Where a task stands in its upload: by vidd's number, or by its name."""
-    numbers = (own_values(task).get("number"), str(task.get("taskName")).partition("-")[2].partition("-")[0])
-    number = next((found for value in numbers if (found := as_number(value)) is not None), 0.0)
-    return number, as_number(task.get("frameStart")) or 0.0
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -66,6 +66,18 @@ def as_number(value: Any) -> float | None:
     return number if isfinite(number) else None
 
 
+def task_number(task: Mapping[str, Any]) -> float:
+    """The number of a task in its upload, from 0 on: vidd's own, or that in its name."""
+    numbers = (own_values(task).get("number"), str(task.get("taskName")).partition("-")[2].partition("-")[0])
+    return next((number for value in numbers if (number := as_number(value)) is not None), 0.0)
+
+
+def task_id(job: str, created: datetime, number: int) -> str:
+    """The id of a task of this job: an ObjectId of the time when the job was made, since tasks are shown in the order of their ids."""
+    digest = hashlib.blake2b(job.encode(), digest_size=5).hexdigest()
+    return f"{int(created.timestamp()):08x}{digest}{number:06x}"
+
+
 def id_of(job: str, *part: object) -> str:
     """An id of 24 hexadecimal digits that is the same whenever this part of this job is written."""
     return hashlib.blake2b(":".join(map(str, (job, *part))).encode(), digest_size=12).hexdigest()
@@ -149,7 +161,7 @@ def task_document(
         "videoResolutionHeight": listed.height,
         "createdAt": now,
         "status": 0,
-        "taskStatus": _SEVERAL if len(listed.tasks) > 1 else 0,
+        "taskStatus": _SEVERAL if listed.first + len(listed.tasks) > 1 else 0,
         "auditStatus": 0,
         "AutoAnnotationVersion": request.version,
         "datasetVersions": [],
@@ -231,7 +243,7 @@ def upload_done(request: Request, listed: TaskList, now: datetime) -> dict[str, 
         return done
     return {
         **done,
-        "taskCount": len(listed.tasks),
+        "taskCount": listed.first + len(listed.tasks),
         "frames_per_task": listed.per_task,
         "frame_rate": listed.rate,
     }

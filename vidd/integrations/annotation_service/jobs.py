@@ -85,7 +85,11 @@ class JobMaker:
         # The document counts the generations, so that every daemon gives the same call the same key.
         generation = int(own_values(upload).get("generation") or 0)
         directory = await self._upload_directory(asked, inside, replaced)
-        made = {"upload_dir": directory, **({"replaces": replaced} if replaced else {})}
+        made = {
+            "upload_dir": directory,
+            **({"replaces": replaced} if replaced else {}),
+            **(await self._finished(asked) if resumed else {}),
+        }
         job, new = await context.take(self._arrival(asked, path, inside, made, generation))
         # The database may have been away when the last generations were to be counted.
         while not new and job.state in ENDED | {State.PUBLISHED}:
@@ -109,6 +113,14 @@ class JobMaker:
                     return job
                 raise Declined(409, f"The job {job.id} works on this upload: wait for it, or cancel it.")
         return None
+
+    async def _finished(self, asked: ContentCall) -> dict[str, int]:
+        """Which tasks another system finished before it was ended: those stay, and the job goes on after them."""
+        if asked.images or asked.force_write or asked.request_type == ONLY_BOXES:
+            return {}
+        per_task = offer_of(self._context.settings).per_task
+        tasks, frames = await self._database.finished_tasks(asked.upload_id, per_task)
+        return {"finished_tasks": tasks, "finished_frames": frames} if tasks else {}
 
     async def _replaced_uploads(self, asked: ContentCall, inside: PurePath, root: Path) -> list[str]:
         """The other uploads of the same video in the project, whose tasks the call replaces.

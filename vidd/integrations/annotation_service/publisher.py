@@ -38,6 +38,8 @@ from vidd.integrations.annotation_service.documents import (
     id_of,
     own_values,
     task_document,
+    task_id,
+    task_number,
     upload_done,
 )
 from vidd.integrations.annotation_service.frames import UploadFrame, UploadTask, iterate_in_thread, read_tasks
@@ -194,6 +196,7 @@ class _Writing:
         found = [
             (task.get("taskName"), *(as_number(task.get(name)) for name in ("frameStart", "frameEnd", "frameCount")))
             for task in existing
+            if not self._is_finished(task)
         ]
         return found == [(task.name, task.first + 1, task.last + 1, task.frames) for task in self.listed.tasks]
 
@@ -245,11 +248,11 @@ class _Writing:
 
     async def _put_tasks(self) -> None:
         database, request, token = self.database, self.request, self.context.publication.token
-        own = {key(id_of(request.job, task.number)) for task in self.listed.tasks}
+        own = {self._task_id(task.number) for task in self.listed.tasks}
         existing = await database.tasks(*self._uploads)
         # An attempt that was interrupted wrote them, and people may have begun with them.
-        kept = [task["_id"] for task in existing if task["_id"] in own]
-        old = [task for task in existing if task["_id"] not in own]
+        kept = [task["_id"] for task in existing if task["_id"] in own or self._is_finished(task)]
+        old = [task for task in existing if task["_id"] not in kept]
         tasks = await self._put_frames(_place(self.options, self.context), frozenset(kept))
         await self._keep_work(old)
         gone = dict.fromkeys([*token.get("old", ()), *(str(task["_id"]) for task in old)])
@@ -263,6 +266,13 @@ class _Writing:
             await database.delete_frames([task["_id"] for task in tasks if task["_id"] not in shown])
             raise
         await database.delete_frames([key(task) for task in gone])
+
+    def _task_id(self, number: int) -> Any:
+        return key(task_id(self.request.job, self.context.job.created, number))
+
+    def _is_finished(self, task: Mapping[str, Any]) -> bool:
+        """Whether another system finished it: such tasks stay as they are."""
+        return OURS not in task and task_number(task) < self.listed.first
 
     async def _keep_work(self, old: Sequence[dict[str, Any]]) -> None:
         """Keep what people did in tasks that are to be replaced."""
@@ -283,7 +293,7 @@ class _Writing:
                 row = await in_thread(next, rows, None)
             if row is None:
                 return  # the other reader met a fault
-            task = key(id_of(request.job, row.task.number))
+            task = self._task_id(row.task.number)
             if task in kept:
                 return
             await self.database.put_frames([self._frame(task, row, frame, place) for frame in row.frames])

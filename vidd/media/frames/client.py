@@ -46,12 +46,17 @@ class ImageRequest:
 
 @dataclass(frozen=True)
 class SampleRequest(ImageRequest):
-    """A request for the frames of a recording (`path`) at `rate`, frames a second as a fraction."""
+    """A request for the frames of a recording (`path`) at `rate`, frames a second as a fraction.
+
+    Another system finished the first `finished_tasks`, with the recording's first `finished_frames`.
+    """
 
     rate: str
     images: bool
     deinterlace: bool
     prune: bool
+    finished_tasks: int
+    finished_frames: int
 
 
 async def make_tasks(request: SampleRequest | ImageRequest, context: StepContext) -> dict[str, Any]:

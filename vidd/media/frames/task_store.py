@@ -23,11 +23,12 @@ TASKS, ROWS = "tasks", "rows"
 
 @dataclass(frozen=True, slots=True)
 class TaskStore:
-    """The tasks of `per_task` frames in `directory`; `name` is the recording's in the names of tasks."""
+    """The tasks of `per_task` frames in `directory`, from number `first` on; `name` is the recording's in the names of tasks."""
 
     directory: Path
     name: str
     per_task: int
+    first: int = 0
 
     def task_name(self, number: int) -> str:
         """The name of the task with this number."""
@@ -66,7 +67,7 @@ class TaskStore:
     def write_manifest(self, manifest: Path, tasks: int) -> None:
         """Write the rows of the first `tasks` tasks, all of which are complete, to one file."""
         with manifest.open("wb") as file:
-            for number in range(tasks):
+            for number in range(self.first, self.first + tasks):
                 with self._rows_path(number).open("rb") as rows:
                     rows.readline()
                     shutil.copyfileobj(rows, file)
@@ -75,7 +76,7 @@ class TaskStore:
         """The complete tasks before the first gap; everything after it is removed."""
         finished: list[Task] = []
         for number in range(len(list((self.directory / ROWS).glob("*.jsonl")))):
-            task = self._load(number)
+            task = self._load(self.first + number)
             if task is None:
                 break
             finished.append(task)
@@ -84,7 +85,7 @@ class TaskStore:
             if path.name not in names:
                 shutil.rmtree(path, ignore_errors=True)
         for path in (self.directory / ROWS).glob("*"):
-            if path.suffix != ".jsonl" or int(path.stem) >= len(finished):
+            if path.suffix != ".jsonl" or int(path.stem) >= self.first + len(finished):
                 path.unlink()
         return finished
 

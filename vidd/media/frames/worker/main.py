@@ -50,7 +50,9 @@ class _OpenTask:
 class _TaskMaker:
     """Makes the missing tasks of a recording from its sampled frames."""
 
-    def __init__(self, request: SampleRequest, store: TaskStore, sampler: FrameSampler, report: Progress) -> None:
+    def __init__(self, request: SampleRequest, sampler: FrameSampler, report: Progress) -> None:
+        first, self._finished = _finished(request, sampler)
+        store = TaskStore(Path(request.room), request.called, request.per_task, first)
         self._request, self._store, self._sampler, self._report = request, store, sampler, report
         self._normalize = Normalizer(deinterlace=request.deinterlace)
         self._tasks: list[Task] = store.load_finished()
@@ -75,7 +77,7 @@ class _TaskMaker:
             "rate": float(sampler.rate),
             "source_rate": float(sampler.source_rate),
             "time_base": str(sampler.time_base),
-            "lost": sampler.lost if sampler.total is None else sampler.total - self._frames,
+            "lost": sampler.lost if sampler.total is None else sampler.total - self._finished - self._frames,
             "dropped": sampler.dropped,
             "deinterlaced": self._normalize.deinterlaced,
             "found": self._found,
@@ -83,10 +85,10 @@ class _TaskMaker:
 
     def _samples_done(self) -> int:
         """How many samples the existing tasks went through, decoded or lost."""
-        if not self._tasks:
-            return 0
+        if not self._tasks or not self._sampler.wanted:
+            return self._finished + self._frames
         last = self._tasks[-1].last
-        return sum(number <= last for number in self._sampler.wanted) if self._sampler.wanted else self._frames
+        return sum(number <= last for number in self._sampler.wanted)
 
     def _add(self, number: int, frame: VideoFrame) -> None:
         task = self._open = self._open or self._begin()
@@ -111,7 +113,7 @@ class _TaskMaker:
             self._finish(task)
 
     def _begin(self) -> _OpenTask:
-        request, number = self._request, len(self._tasks)
+        request, number = self._request, self._store.first + len(self._tasks)
         part = self._store.begin(number)
         if not request.films:
             return _OpenTask(number, part, None)
@@ -141,16 +143,24 @@ class _TaskMaker:
         return task_size(self._store.directory / TASKS / self._tasks[0].name)
 
     def _report_progress(self) -> None:
-        self._report(self._frames, self._sampler.total)
+        self._report(self._finished + self._frames, self._sampler.total)
+
+
+def _finished(request: SampleRequest, sampler: FrameSampler) -> tuple[int, int]:
+    """How many tasks and samples another system finished; one task less where no sample would be left."""
+    tasks, wanted = request.finished_tasks, sampler.wanted
+    samples = sum(number < request.finished_frames for number in wanted) if wanted else tasks * request.per_task
+    if tasks and samples == sampler.total:
+        return tasks - 1, max(0, samples - request.per_task)
+    return tasks, samples
 
 
 def make_frame_tasks(request: SampleRequest, report: Progress) -> dict[str, Any]:
     """Make the tasks of a recording; Refused or RetryLater with a sentence."""
-    store = TaskStore(Path(request.room), request.called, request.per_task)
     with _open_video(request) as stream:
         sampler = FrameSampler(stream, Fraction(request.rate), request.name, prune=request.prune)
     with _open_video(request) as stream:
-        return _TaskMaker(request, store, sampler, report).run(stream)
+        return _TaskMaker(request, sampler, report).run(stream)
 
 
 @contextmanager
