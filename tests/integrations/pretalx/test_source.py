@@ -207,6 +207,7 @@ async def test_a_schedule_that_is_hidden_again_does_not_empty_the_programme(far,
     async with watched:
         far.submissions.clear()
         await context.look(300)
+        await context.look(300)
         assert "has no talk any more" in context.standing
         assert len(context.readings) == 1
 

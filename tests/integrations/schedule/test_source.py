@@ -92,6 +92,8 @@ async def test_a_schedule_that_cannot_be_used_leaves_the_last_good_copy(far, tmp
         await context.look(300)
         assert words in context.standing
         assert context.standing.endswith("vidd goes on with the 3 talks that it read last.")
+        await context.look(300)
+        assert words in context.standing
         assert len(context.readings) == 1
         far.put("/schedule.xml", FRAB)
         await context.look(300)
@@ -108,6 +110,8 @@ async def test_a_schedule_that_is_empty_after_a_restart_does_not_empty_the_progr
     context = HeldInlet(tmp_path)
     context.tools = first.tools
     async with watch(context, url=f"{far.url}/schedule.xml"):
+        assert "has no talk any more" in context.standing
+        await context.look(300)
         assert "has no talk any more" in context.standing
         assert context.readings == []
 

@@ -43,6 +43,7 @@ class _Reader:
         self._read, self._context, self._name = read, context, name
         self._space = f"programme:{context.name}"
         self._talks: Sequence[Talk] | None = None
+        self._is_lost = False
         self.up = False
 
     async def look(self, refresh: float) -> float:
@@ -51,8 +52,11 @@ class _Reader:
             talks = await self._read()
             if talks is not None:
                 await self._keep(talks)
-            if self._talks is None:
-                raise RetryLater(f"{self._name} said that nothing has changed before vidd had read it.")
+            if self._is_lost or self._talks is None:
+                # Also where nothing has changed since it was found without any talk.
+                raise RetryLater(
+                    f"{self._name} has no talk any more. If that is meant, give the source another name in the settings."
+                )
         except Fault as fault:
             self.up = False
             self._context.mark_down(" ".join(part for part in (fault.sentence, await self._last_good()) if part))
@@ -67,12 +71,11 @@ class _Reader:
         return refresh
 
     async def _keep(self, talks: Sequence[Talk]) -> None:
-        """Keep a reading. Raises RetryLater where it has lost all its talks, as when a schedule is hidden for a while."""
+        """Keep a reading, unless it has lost all its talks, as when a schedule is hidden for a while."""
         known = await self._known()
-        if known and not talks:
-            raise RetryLater(
-                f"{self._name} has no talk any more. If that is meant, give the source another name in the settings."
-            )
+        self._is_lost = bool(known) and not talks
+        if self._is_lost:
+            return
         if len(talks) != known:
             await self._context.tools.memory.remember(self._space, {"talks": str(len(talks))})
         self._talks = talks
