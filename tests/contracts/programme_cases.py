@@ -44,7 +44,7 @@ async def sheet(directory):
 
 
 @asynccontextmanager
-async def pretalx_api(_directory, token=TOKEN):
+async def pretalx_api(_directory, token=TOKEN, **options):
     far = Pretalx()
 
     def show(title):
@@ -61,11 +61,17 @@ async def pretalx_api(_directory, token=TOKEN):
 
     with far.serving(None):
         account = account_module("pretalx").Account(url=far.url, token=SecretStr(token) if token else None)
-        yield Case("pretalx", {"account": "far", "event": EVENT, "refresh": "20ms"}, show, hide, {"far": account})
+        yield Case(
+            "pretalx", {"account": "far", "event": EVENT, "refresh": "20ms", **options}, show, hide, {"far": account}
+        )
 
 
 def pretalx_export(directory):
     return pretalx_api(directory, token=None)
+
+
+def pretalx_widget(directory):
+    return pretalx_api(directory, token=None, read="widget")
 
 
 XML = """<schedule><conference><time_zone_name>Europe/Berlin</time_zone_name></conference><day date="2026-11-20"><room name="R">
@@ -146,6 +152,7 @@ def field_map(_directory):
 CASES = {
     "pretalx": pretalx_api,
     "pretalx (export)": pretalx_export,
+    "pretalx (widget)": pretalx_widget,
     "schedule (schedule.xml)": schedule_xml,
     "schedule (schedule.json)": schedule_json,
     "schedule (iCalendar)": icalendar,

@@ -51,7 +51,7 @@ class Lives:
         self.context = EngineSourceContext(
             "programme", None, tools=tools, store=self.store,
             intake=Intake(self.store, LocalQueue(), {}, clock, lambda _event: None), watchers=self.watchers,
-            programme_read=lambda _name: None, observers=[],
+            commands=None, programme_read=lambda _name: None, observers=[],
         )  # fmt: skip
         options = model_of("sources", case.kind).model_validate(case.options)
         self.task = asyncio.create_task(source_module(case.kind).watch(options, self.context))

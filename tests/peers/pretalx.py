@@ -92,6 +92,7 @@ class Pretalx(Service):
         app.router.add_patch(f"{api}/answers/{{number}}/", self._change_answer)
         app.router.add_delete(f"{api}/answers/{{number}}/", self._remove_answer)
         app.router.add_get("/{event}/schedule/export/schedule.json", self._export)
+        app.router.add_get("/{event}/schedule/widgets/schedule.json", self._widget)
 
     async def _answer(self, request: web.Request, handler: Any) -> web.StreamResponse:
         try:
@@ -254,6 +255,33 @@ class Pretalx(Service):
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304)
         return web.Response(text=body, content_type="application/json", headers={"ETag": f'"{etag}"'})
+
+    async def _widget(self, request: web.Request) -> web.Response:
+        """Shown although the schedule is not public, as the event's settings may say."""
+        if request.match_info["event"].lower() != EVENT:
+            return web.Response(status=404, text="<h1>Page not found</h1>", content_type="text/html")
+        shown = [found for found in self.submissions.values() if found["state"] == "confirmed" and found["start"]]
+        names = sorted({name for found in shown for name, _ in found["speakers"]})
+        talks = [
+            {
+                "code": found["code"], "id": 70 + number, "title": found["title"], "abstract": found["abstract"],
+                "speakers": [f"CODE{names.index(name)}" for name, _ in found["speakers"]], "track": TRACKS[found["track"]],
+                "start": found["start"], "end": found["end"], "room": ROOMS[found["room"]], "duration": 30,
+                "updated": "2026-10-01T10:00:00+02:00", "content_locale": found["content_locale"],
+                "do_not_record": found["do_not_record"],
+            }
+            for number, found in enumerate(shown)
+        ]  # fmt: skip
+        pause = {"id": 99, "title": {"en": "Lunch"}, "start": "2026-11-20T12:00:00+01:00", "end": None, "room": 1}
+        return web.json_response(
+            {
+                "talks": [pause, *talks], "version": "0.3", "schedule_id": 3, "timezone": "Europe/Berlin",
+                "event_start": "2026-11-20", "event_end": "2026-11-20",
+                "tracks": [{"id": number, "name": {"en": name}, "color": "#000000"} for name, number in TRACKS.items()],
+                "rooms": [{"id": number, "name": {"en": name}} for name, number in ROOMS.items()],
+                "speakers": [{"code": f"CODE{at}", "name": name, "avatar": None} for at, name in enumerate(names)],
+            }
+        )  # fmt: skip
 
     def schedule(self, origin: str) -> dict[str, Any]:
         rooms: dict[str, list[Any]] = {}

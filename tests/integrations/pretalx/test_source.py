@@ -7,6 +7,7 @@ from pydantic import SecretStr, ValidationError
 from vidd.errors import Refused
 from vidd.integrations.pretalx import source as pretalx_source
 from vidd.integrations.pretalx.account import Account
+from vidd.integrations.pretalx.submission import read_widget
 from vidd.model.talk import Speaker
 
 pytestmark = pytest.mark.peer
@@ -69,6 +70,29 @@ async def test_the_export_gives_what_is_public_to_everybody(far, tmp_path):
         assert len(context.readings) == 2
     assert [call.path for call in far.calls] == [f"/{EVENT}/schedule/export/schedule.json"] * 2
     assert all("Authorization" not in call.headers for call in far.calls)
+
+
+async def test_the_widget_gives_a_schedule_that_is_not_public(far, tmp_path):
+    far.released = False
+    context, watched = watch(far, tmp_path, given=account(far, token=None), read="widget")
+    async with watched:
+        loops, knots = context.readings[-1]
+    assert (loops.id, loops.title, loops.stage, loops.description) == ("LOOPS1", "Loops", "Main", "Loops, in short.")
+    assert loops.speakers == (Speaker(ADA[0]), Speaker(ALAN[0]))
+    assert (loops.facts["track"], loops.facts["language"]) == ("Weaving", "en")
+    assert (loops.facts["starts"], loops.facts["ends"]) == ("2026-11-20T10:00:00+01:00", "2026-11-20T10:30:00+01:00")
+    assert knots.excluded
+    with pytest.raises(Refused, match="has no public schedule"):
+        await pretalx_source.check(
+            pretalx_source.Options(account="conference", event=EVENT, read="export"),
+            tools(tmp_path, conference=account(far, token=None)),
+        )
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b'{"talks": 5}'])
+def test_a_widget_without_talks_is_refused(content):
+    with pytest.raises(Refused, match="has no list of talks at its widget"):
+        read_widget(content, "The event")
 
 
 async def test_an_older_export_has_the_code_in_the_address_of_the_page_only(far, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Watches the programme of an event at pretalx: by its REST API with a token, else by its public schedule export.
+"""Watches the programme of an event at pretalx: by its REST API with a token, else by what it shows in public.
 
 Only the API has the speakers' e-mail addresses, and talks that are not in the released schedule yet.
 """
@@ -17,7 +17,7 @@ from pydantic import Field
 from vidd.errors import FaultCode, Refused
 from vidd.integrations.pretalx.account import Account
 from vidd.integrations.pretalx.api import pretalx, web_session
-from vidd.integrations.pretalx.submission import read_submission
+from vidd.integrations.pretalx.submission import read_submission, read_widget
 from vidd.integrations.programme.document import WebDocument
 from vidd.integrations.programme.schedule_json import read_schedule_json
 from vidd.integrations.programme.scheduled_talk import talks_of
@@ -39,8 +39,10 @@ class Options(Base):
 
     account: Annotated[str, AccountOf("pretalx")] = Field(description="The account of kind pretalx.")
     event: str = Field(pattern=r"^[A-Za-z0-9.-]+$", description="The event, by the word in its address.")
-    read: Literal["api", "export"] | None = Field(
-        None, description="By the REST API, or by the public schedule export; the API where the account has a token."
+    read: Literal["api", "export", "widget"] | None = Field(
+        None,
+        description="By the REST API, by the public schedule export, or by the data of the schedule widget, which an event may "
+        "show although its schedule is not public; the API where the account has a token, the export otherwise.",
     )
     states: tuple[State, ...] = Field(
         ("accepted", "confirmed"), min_length=1, description="The states of submissions that are talks, for the API."
@@ -71,14 +73,15 @@ class _Programme:
         self._options, self._tools = options, tools
         self.name = f"The event {options.event!r} of {account.display_url}"
         self._by_api = options.read == "api" or (options.read is None and account.token is not None)
-        address = f"{account.base}/{quote(options.event, safe='')}/schedule/export/schedule.json"
-        # Whoever is logged in gets other words; the token stays with the API.
-        self._export = WebDocument(address, tools.clock)
+        path = "widgets/schedule.json" if options.read == "widget" else "export/schedule.json"
+        address = f"{account.base}/{quote(options.event, safe='')}/schedule/{path}"
+        # Both are public, so the token stays with the API.
+        self._document = WebDocument(address, tools.clock)
         self._digest = b""
 
     async def read(self) -> Sequence[Talk] | None:
         """The talks; None where nothing has changed. Raises Refused or RetryLater."""
-        return await (self._read_api() if self._by_api else self._read_export())
+        return await (self._read_api() if self._by_api else self._read_public())
 
     async def _read_api(self) -> Sequence[Talk] | None:
         async with pretalx(self._account, self._options.event, self._tools) as event:
@@ -90,26 +93,28 @@ class _Programme:
         self._digest = digest
         return talks
 
-    async def _read_export(self) -> Sequence[Talk] | None:
+    async def _read_public(self) -> Sequence[Talk] | None:
         async with web_session(self._account, self._tools) as web:
             try:
-                content = await self._export.read(web)
+                content = await self._document.read(web)
             except Refused as fault:
                 if fault.code is not FaultCode.NOT_FOUND:
                     raise
                 raise Refused(
-                    f"{self.name} is not there, or has no public schedule (404 at {self._export.name}): correct `event`, release the"
+                    f"{self.name} is not there, or has no public schedule (404 at {self._document.name}): correct `event`, release the"
                     " schedule, or give the account a token.",
                     code=FaultCode.NOT_FOUND,
                 ) from None
         if content is None:
             return None
-        talks = talks_of(_given_once(await asyncio.to_thread(self._parse, content)), self.name)
-        self._export.accept()
+        talks = talks_of(await asyncio.to_thread(self._parse, content), self.name)
+        self._document.accept()
         return talks
 
     def _parse(self, content: bytes) -> list[ScheduledTalk]:
-        return read_schedule_json(content, self.name, id_field="code", zone=None)
+        if self._options.read == "widget":
+            return read_widget(content, self.name)
+        return _given_once(read_schedule_json(content, self.name, id_field="code", zone=None))
 
 
 def _given_once(scheduled: Sequence[ScheduledTalk]) -> list[ScheduledTalk]:

@@ -1,4 +1,4 @@
-"""Reads a submission of pretalx's REST API as a talk of a schedule."""
+"""Reads pretalx's submissions, of the REST API or of the schedule widget, as talks of a schedule."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from vidd.integrations.programme.schedule_json import dicts, text_of
+from vidd.errors import Refused
+from vidd.integrations.programme.schedule_json import dicts, parse_json, text_of
 from vidd.integrations.programme.scheduled_talk import ScheduledTalk
 from vidd.integrations.programme.times import parse_time
 from vidd.model.email_address import parse_address
@@ -46,6 +47,29 @@ def read_submission(submission: Mapping[str, Any]) -> ScheduledTalk:
         if end and talk.starts:
             talk.set_times(lambda: talk.starts, lambda: parse_time(end, None) - talk.starts if talk.starts else None)
     return talk
+
+
+def read_widget(content: bytes, name: str) -> list[ScheduledTalk]:
+    """The talks of the document that pretalx's schedule widget shows. Raises Refused where it is none.
+
+    It lists speakers, rooms and tracks once, and names them by code or id; a talk without a code is a break.
+    """
+    document = parse_json(content, name)
+    if not isinstance(document, dict) or not isinstance(document.get("talks"), list):
+        raise Refused(f"{name} has no list of talks at its widget: correct `url` of the account or `event`.")
+    speakers, rooms, tracks = (
+        {text_of(item.get(key)): item for item in dicts(document.get(field))}
+        for field, key in (("speakers", "code"), ("rooms", "id"), ("tracks", "id"))
+    )
+    submissions: dict[str, dict[str, Any]] = {}
+    for talk in dicts(document["talks"]):
+        if code := text_of(talk.get("code")):
+            codes = talk.get("speakers")
+            people = [speakers.get(text_of(code)) for code in codes] if isinstance(codes, list) else []
+            known = {**talk, "speakers": people, "track": tracks.get(text_of(talk.get("track"))), "slots": []}
+            slot = {"start": talk.get("start"), "end": talk.get("end"), "room": rooms.get(text_of(talk.get("room")))}
+            submissions.setdefault(code, known)["slots"].append(slot)
+    return [read_submission(submission) for submission in submissions.values()]
 
 
 def _speaker(speaker: Mapping[str, Any], talk: ScheduledTalk) -> Speaker:
