@@ -32,12 +32,14 @@ HELPERS = {
 }
 """Functions of kinds' modules that others use and that are no capability."""
 CAPABILITIES = {
-    "SOURCES": {kinds.Checks, kinds.ChecksHere, kinds.ServesRoutes, kinds.Audits, kinds.FollowsPipeline},
+    "SOURCES": {
+        kinds.Checks, kinds.ChecksHere, kinds.Creates, kinds.ServesRoutes, kinds.Audits, kinds.FollowsPipeline,
+    },
     "STEPS": {
         kinds.Checks, kinds.ChecksHere, kinds.NamesRoles, kinds.ChoosesPool, kinds.RevalidatesOutcome, kinds.NeedsFiles,
     },
     "PUBLISHERS": {
-        kinds.Checks, kinds.ChecksHere, kinds.Amends, kinds.Replaces, kinds.Retracts, kinds.Gates, kinds.Mirrors, kinds.ResumesAfterPerson,
+        kinds.Checks, kinds.ChecksHere, kinds.Creates, kinds.Amends, kinds.Replaces, kinds.Retracts, kinds.Gates, kinds.Mirrors, kinds.ResumesAfterPerson,
     },
     "STORES": {kinds.Checks, kinds.ChecksHere},
 }  # fmt: skip

@@ -183,7 +183,7 @@ async def test_a_template_that_names_a_fact_which_its_jobs_will_not_have_is_foun
     ]
 
 
-async def test_a_template_file_that_cannot_be_read_is_left_to_its_notice_and_jobs_handed_in_by_hand_may_have_any_fact(
+async def test_a_template_file_that_cannot_be_read_is_told_of_once_and_jobs_handed_in_by_hand_may_have_any_fact(
     tmp_path,
 ):
     path, state = tmp_path / "vidd.toml", tmp_path / "state"
@@ -195,7 +195,7 @@ async def test_a_template_file_that_cannot_be_read_is_left_to_its_notice_and_job
     (state / "broken.txt").write_text("{{ facts.")
     ready = make_ready(read_settings(path, {"state": str(state)}))
     found = [one.about async for one in inspect(ready, online=False) if not one.ok]
-    assert found == ["sources"]
+    assert found == ["sources", "pipelines.cms.notify.mail", "pipelines.cms.notify.mail-2"]
 
 
 PROXIED = """

@@ -81,6 +81,9 @@ def check(
     state: StateOption = None,
     *,
     online: Annotated[bool, typer.Option("--online", help="Also ask every account, queue, bucket and server.")] = False,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make buckets and queues that are missing; then as --online.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check the settings, ffmpeg and the state directory, and with --online the outside systems."""
@@ -94,7 +97,7 @@ def check(
     except Fault as fault:
         raise fail(fault) from None
     where = config_path(config) or "no file: the embedded ones"
-    findings = [Finding("settings", True, f"{where}."), *asyncio.run(_inspect(ready, online=online))]
+    findings = [Finding("settings", True, f"{where}."), *asyncio.run(_inspect(ready, online=online, create=create))]
     if as_json:
         print_json([{"about": finding.about, "ok": finding.ok, "sentence": finding.sentence} for finding in findings])
     else:
@@ -104,5 +107,5 @@ def check(
         raise typer.Exit(ExitCode.REFUSED)
 
 
-async def _inspect(ready: Ready, *, online: bool) -> list[Finding]:
-    return [finding async for finding in inspect(ready, online=online)]
+async def _inspect(ready: Ready, *, online: bool, create: bool) -> list[Finding]:
+    return [finding async for finding in inspect(ready, online=online, create=create)]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from vidd.pipelines.registry import entry_of, model_of, module_of
 from vidd.pipelines.resolve import resolve
 from vidd.pipelines.validation import Ready
 from vidd.ports import Encoder, Tools
-from vidd.ports.kinds import Checks, ChecksHere
+from vidd.ports.kinds import Checks, ChecksHere, Creates
 from vidd.processes.cpus import usable_cpus
 from vidd.settings.proxied import ProxiedAccount
 from vidd.settings.schema import Daemon, Limits
@@ -38,8 +37,8 @@ class Finding:
     sentence: str
 
 
-async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
-    """Yield the findings one by one; with `online` also those of outside systems."""
+async def inspect(ready: Ready, *, online: bool, create: bool = False) -> AsyncIterator[Finding]:
+    """Yield the findings one by one; with `online` also those of outside systems. `create` makes what is missing there."""
     encoder = Encoder(**ready.encoder)
     tools = Tools(ready.settings.daemon.state, encoder, SystemClock(), ready.accounts)
     try:
@@ -64,8 +63,8 @@ async def inspect(ready: Ready, *, online: bool) -> AsyncIterator[Finding]:
                 finding = _route(name, account)
                 if online or not finding.ok:
                     yield finding
-        for about, ask in _list_checks(ready, tools, online=online):
-            yield await _run_check(about, ask)
+        for about, check in _list_checks(ready, tools, online=online or create, create=create):
+            yield await _run_check(about, check)
     finally:
         await encoder.shared.close()
 
@@ -122,15 +121,36 @@ async def _ffmpeg(encoder: Encoder) -> Finding:
     return Finding("ffmpeg", True, f"{found.version} at {encoder.path} has what vidd needs.")
 
 
-def _list_checks(ready: Ready, tools: Tools, *, online: bool) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
-    """The checks of kinds: the part of the settings, and the function that runs the check."""
-    checks: list[tuple[str, Callable[[], Awaitable[str]]]] = []
+@dataclass(frozen=True)
+class _Check:
+    """A kind with its options, and what it is to be asked: of the other side, and to make what is missing there."""
+
+    module: object
+    options: Any
+    tools: Tools
+    online: bool
+    create: bool
+
+    async def check(self) -> str:
+        """What it says of itself."""
+        module, said = self.module, "Fits its kind; --online asks the other side."
+        if isinstance(module, ChecksHere):
+            await module.check_here(self.options, self.tools)
+        made = await module.create(self.options, self.tools) if self.create and isinstance(module, Creates) else None
+        if self.online and isinstance(module, Checks):
+            said = await module.check(self.options, self.tools)
+        return f"{made} {said}" if made else said
+
+
+def _list_checks(ready: Ready, tools: Tools, *, online: bool, create: bool) -> list[tuple[str, _Check]]:
+    """The kinds that have a check, by the part of the settings."""
+    checks: list[tuple[str, _Check]] = []
 
     def add(about: str, family: str, kind: str, options: Any) -> None:
         module: object = module_of(family, kind)
         if isinstance(module, Checks | ChecksHere):
             ask = online or entry_of(family, kind).offline_check
-            checks.append((about, partial(_check_kind, module, options, tools, ask=ask)))
+            checks.append((about, _Check(module, options, tools, ask, create)))
 
     add("store", "stores", ready.settings.store.kind, ready.store)
     for name, (kind, options) in ready.sources.items():
@@ -143,18 +163,10 @@ def _list_checks(ready: Ready, tools: Tools, *, online: bool) -> list[tuple[str,
     return checks
 
 
-async def _check_kind(module: Checks | ChecksHere, options: Any, tools: Tools, *, ask: bool) -> str:
-    if isinstance(module, ChecksHere):
-        await module.check_here(options, tools)
-    if ask and isinstance(module, Checks):
-        return await module.check(options, tools)
-    return "Fits its kind; --online asks the other side."
-
-
-async def _run_check(about: str, ask: Callable[[], Awaitable[str]]) -> Finding:
+async def _run_check(about: str, check: _Check) -> Finding:
     try:
         async with asyncio.timeout(_TIMEOUT):
-            return Finding(about, True, await ask())
+            return Finding(about, True, await check.check())
     except Fault as fault:
         return Finding(about, False, fault.sentence)
     except TimeoutError:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Checks,
         ChecksHere,
         ChoosesPool,
+        Creates,
         FollowsPipeline,
         Gates,
         Mirrors,
@@ -178,6 +179,7 @@ if TYPE_CHECKING:
         mail_publisher,
         sqlite_store,
     )
+    CREATES: tuple[Creates, ...] = (sqs_source, s3_publisher, sqs_publisher)
     NAMES_ROLES: tuple[NamesRoles, ...] = (
         annotate_step,
         command_step,

@@ -175,6 +175,14 @@ class NamesRoles(Protocol):
 
 
 @runtime_checkable
+class Creates(Protocol):
+    """Can make what the settings name at the other side, such as a bucket, for `vidd check --create`."""
+
+    async def create(self, options: Any, tools: Tools, /) -> str | None:
+        """Make what is missing; returns a sentence about it, None if all is there. Leaves alone what is there."""
+
+
+@runtime_checkable
 class ChecksHere(Protocol):
     """Has a self-test of what is on this machine, such as files and programs, besides that of the other side."""
 
@@ -293,6 +301,7 @@ class ResumesAfterPerson(Protocol):
 OPTIONAL: tuple[type, ...] = (
     Checks,
     ChecksHere,
+    Creates,
     NamesRoles,
     ServesRoutes,
     Audits,

@@ -505,8 +505,9 @@ async def test_the_check_finds_a_slip_in_a_template_file(tmp_path):
     (tmp_path / "words.txt").write_text("{{ recipient.nmae }}: {{ link }}")
     where = sent(tmp_path).context().tools
     with pytest.raises(Refused, match=r"words.txt the template names recipient.nmae.*did you mean name"):
-        await mail_publisher.check(mail_publisher.Options(text_file="words.txt"), where)
+        await mail_publisher.check_here(mail_publisher.Options(text_file="words.txt"), where)
     (tmp_path / "words.txt").write_text("{{ recipient.name }}: {{ link }} {{ tags }}")
+    await mail_publisher.check_here(mail_publisher.Options(text_file="words.txt"), where)
     assert "mails go into" in await mail_publisher.check(mail_publisher.Options(text_file="words.txt"), where)
 
 

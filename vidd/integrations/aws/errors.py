@@ -78,6 +78,12 @@ _REFUSALS = (
         412,
     ),
     _rule(
+        FaultCode.BAD_SETTINGS,
+        "AccessControlListNotSupported",
+        "The bucket takes no ACLs (its owner owns all objects), which {doing} needs: remove acl of the publisher, and give the"
+        " bucket a policy by which everybody may download.",
+    ),
+    _rule(
         FaultCode.FORBIDDEN,
         "AccessDenied AccessDeniedException AllAccessDisabled AccountProblem Forbidden",
         "The account may not do this ({code}): {doing}. Give it the right, or correct its keys.",

@@ -12,6 +12,7 @@ from vidd.errors import FaultCode, Refused
 from vidd.files.content_type import content_type
 from vidd.files.tree import list_files
 from vidd.integrations.aws.account import Account, object_name
+from vidd.integrations.aws.s3_bucket import Access
 from vidd.integrations.aws.s3_target import Target, header_text, safe_key
 from vidd.integrations.aws.s3_tree import TreeFile, TreeUpload
 from vidd.model.job import REPLACES
@@ -34,7 +35,7 @@ class Layout(Base):
     """The settings that say which objects the files and trees become."""
 
     bucket: str | None = Field(
-        None, min_length=1, description="The bucket, which must exist; without it, the account's."
+        None, min_length=1, description="The bucket; without it, the account's. `vidd check --create` makes it."
     )
     key: _Template = Field(
         "{{ (talk.id or job.id) | file_name }}/{{ name | file_name }}{{ part }}{{ suffix }}",
@@ -52,6 +53,12 @@ class Layout(Base):
     metadata: dict[str, _Template] = Field(default_factory=dict, description="Templates of metadata, by name.")
     cache_control: str | None = Field(None, description="Cache-Control header.")
     acl: str | None = Field(None, description="Canned ACL, such as public-read.")
+    access: Access | None = Field(
+        None,
+        description="public-read: everybody may download, by the bucket's policy or, with `acl`, by the objects' ACL;"
+        " private: nobody may without a presigned link. `vidd check --create` makes a new bucket so, `--online` checks it."
+        " Unset: as the bucket is.",
+    )
     storage_class: str | None = Field(None, description="Storage class, such as STANDARD_IA.")
     part_size: Size = Field(Size(16 * 2**20), ge=5 * 2**20, le=5 * 2**30, description="Size of a part.")
     overwrite: Literal["ours"] | bool = Field(

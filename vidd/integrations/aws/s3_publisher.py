@@ -8,17 +8,18 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from vidd.aio.retry import retry
 from vidd.aio.shield import in_thread
 from vidd.errors import FaultCode, Refused
 from vidd.integrations.aws.account import Account, client, head, object_name
 from vidd.integrations.aws.errors import code_of, map_errors
+from vidd.integrations.aws.s3_bucket import check_access, create_bucket
 from vidd.integrations.aws.s3_layout import File, Layout, UploadPlan
 from vidd.integrations.aws.s3_parts import manifest
 from vidd.integrations.aws.s3_target import JOB, is_job_file
@@ -59,6 +60,14 @@ class Options(Layout):
     )
     parallel: int = Field(4, ge=1, le=16, description="Parts sent at once.")
     retract: Literal["keep", "delete"] = Field("keep", description="What a retraction does with the objects.")
+
+    @model_validator(mode="after")
+    def _access(self) -> Self:
+        if self.access == "private" and self.acl not in {None, "private"}:
+            raise ValueError(f"acl = {self.acl!r} opens what access keeps private: remove one of them")
+        if self.access == "private" and self.link == "public" and self.public_url is None:
+            raise ValueError('nobody can open a plain link to what is private: set link = "presigned", or public_url')
+        return self
 
 
 @asynccontextmanager
@@ -255,8 +264,14 @@ async def retract(options: Options, context: PublishContext) -> str:
     return f"{names} was deleted."
 
 
+async def create(options: Options, tools: Tools) -> str | None:
+    """Make the bucket where it is missing."""
+    async with _open(options, tools) as (s3, account):
+        return await create_bucket(s3, options.in_bucket(account), options.access, by_acl=options.acl is not None)
+
+
 async def check(options: Options, tools: Tools) -> str:
-    """Ask for the bucket, and whether the account may list uploads in it."""
+    """Ask for the bucket, who may read it, and whether the account may list uploads in it."""
     async with _open(options, tools) as (s3, account):
         bucket = options.in_bucket(account)
         with map_errors(f"looking at the bucket {bucket}"):
@@ -268,4 +283,6 @@ async def check(options: Options, tools: Tools) -> str:
                 # rclone answers NoSuchUpload if no upload was ever started; other servers do not have the request.
                 if code_of(error) not in {"NoSuchUpload", "NotImplemented"}:
                     raise
+        if options.access is not None:
+            await check_access(s3, bucket, options.access, by_acl=options.acl is not None)
     return f"The bucket {bucket} can be reached and read."

@@ -20,6 +20,7 @@ from vidd.display_text import quoted, size_in_words
 from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
 from vidd.integrations.aws.account import Account, client
 from vidd.integrations.aws.errors import map_errors
+from vidd.integrations.aws.sqs_queue import create_queue
 from vidd.integrations.notice import NOTICE_FIELDS, Notice, NoticeOptions, as_json, harmless, notice_id, notice_of
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
@@ -187,6 +188,14 @@ def _unknown(options: Options, identity: str) -> OutcomeUnknown:
         f"Nobody knows whether the queue {options.name} got the message: ask its receiver for the id {identity}, "
         "and say what you found with `vidd resolve`."
     )
+
+
+async def create(options: Options, tools: Tools) -> str | None:
+    """Make the queue that is named, where it is missing; one of which the address is given must be there."""
+    if options.queue is None:
+        return None
+    async with client(tools.account(options.account, Account), "sqs") as sqs:
+        return await create_queue(sqs, options.queue)
 
 
 async def check(options: Options, tools: Tools) -> str:

@@ -19,6 +19,7 @@ from vidd.integrations.aws.account import Account, client
 from vidd.integrations.aws.errors import map_errors
 from vidd.integrations.aws.s3_event import ObjectEvent, read_message
 from vidd.integrations.aws.s3_uri import s3_uri
+from vidd.integrations.aws.sqs_queue import create_queue
 from vidd.model.job import Arrival
 from vidd.settings.marks import AccountOf
 from vidd.settings.types import Duration
@@ -184,6 +185,14 @@ class _Unreached(Exception):
     def __init__(self, fault: RetryLater) -> None:
         super().__init__(fault.sentence)
         self.fault = fault
+
+
+async def create(options: Options, tools: Tools) -> str | None:
+    """Make the queue that is named, where it is missing; one of which the address is given must be there."""
+    if options.queue is None:
+        return None
+    async with client(tools.account(options.account, Account), "sqs") as sqs:
+        return await create_queue(sqs, options.queue)
 
 
 async def check(options: Options, tools: Tools) -> str:
