@@ -78,7 +78,8 @@ def settings_schema() -> Schema:
         for kind in row:
             definitions[_name(kind)] = _kind(kind, definition_of(model_of(family, kind.name)))
         definitions[FAMILIES[family]] = _by_kind(row)
-    root = copy.deepcopy(definition_of(Settings))
+    # Settings are checked as a whole before their tables are; they are no text for that.
+    root = copy.deepcopy(definition_of(Settings)["anyOf"][0])
     _refer_to_kinds(root["properties"], definitions["Pipeline"]["properties"])
     # Each is copied above into the table of its kind.
     for unused in ("Table", *(name_of(model) for model in models)):

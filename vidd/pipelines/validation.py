@@ -15,6 +15,7 @@ from vidd.pipelines.registry import account_module, kinds, queue_module, source_
 from vidd.pipelines.resolve import pipeline_to_json
 from vidd.ports import Queue, Store
 from vidd.ports.kinds import FollowsPipeline
+from vidd.settings.conference import CONFERENCE
 from vidd.settings.schema import Settings, SettingsFault
 
 
@@ -83,6 +84,8 @@ def make_ready(settings: Settings) -> Ready:
     pipelines = {
         name: pipeline_to_json(pipeline, faults, ("pipelines", name)) for name, pipeline in settings.pipelines.items()
     }
+    if settings.daemon.conference:
+        pipelines = {name: {**body, CONFERENCE: settings.daemon.conference} for name, body in pipelines.items()}
     sources = {
         name: (table.kind, faults.model("sources", table.kind, table.rest, ("sources", name)))
         for name, table in settings.sources.items()

@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,6 +28,7 @@ from pydantic_settings import (
 from vidd.errors import FaultCode, Refused
 from vidd.model.check_policy import Action, Policy
 from vidd.processes.cpus import usable_cpus
+from vidd.settings.conference import SLUG, places_of, with_conference
 from vidd.settings.types import Duration, Options, Size
 
 PREFIX = "VIDD_"
@@ -72,6 +73,9 @@ class Daemon(Options):
     tokens: tuple[SecretStr, ...] = Field(
         (), description="Bearer tokens, of 16 characters or more, for those who act over TCP."
     )
+    conference: str = Field(
+        "", max_length=40, description="The conference's slug, such as ws19, for `{{ conference }}` in other settings."
+    )
     grace: Duration = Field(60.0, description="How long running jobs may go on after SIGTERM.")
     log: str = Field("info", description="The least level that is logged: debug, info, warning or error.")
     log_file: Path | None = Field(
@@ -89,6 +93,13 @@ class Daemon(Options):
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"{value!r} is not an address; write it like 127.0.0.1:8080")
+        return value
+
+    @field_validator("conference")
+    @classmethod
+    def _slug(cls, value: str) -> str:
+        if value and not SLUG.fullmatch(value):
+            raise ValueError(f"{value!r} is no slug; write it in small letters, digits and hyphens, like ws19")
         return value
 
     @field_validator("log")
@@ -299,6 +310,19 @@ class Settings(_LayeredSettings):
     accounts: dict[str, Table] = Field({}, description="Who vidd is at other systems, by names of your own.")
     sources: dict[str, Table] = Field({}, description="What brings videos in, by names of your own.")
     pipelines: dict[str, Pipeline] = Field({}, description="What vidd does with them, by names of your own.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _put_in_conference(cls, values: Any) -> Any:
+        daemon = values.get("daemon")
+        slug = daemon.get("conference") if isinstance(daemon, Mapping) else getattr(daemon, "conference", "")
+        if slug and isinstance(slug, str):
+            return with_conference(values, slug)
+        unset = PydanticCustomError("no_conference", "names the conference, but [daemon] conference is not set: set it")
+        missing = [InitErrorDetails(type=unset, loc=where, input=text) for where, text in places_of(values)]
+        if missing:
+            raise ValidationError.from_exception_data(cls.__name__, missing)
+        return values
 
 
 class _DaemonOnly(_LayeredSettings):

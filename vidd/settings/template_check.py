@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vidd.settings.marks import Where
 
 
-USUAL = frozenset({"job", "talk", "name", "facts", "failure", "rework"})
+USUAL = frozenset({"conference", "job", "talk", "name", "facts", "failure", "rework"})
 """The fields of every template, as `templates.fields_of` gives them."""
 
 _PERSON = frozenset({"name", "email"})

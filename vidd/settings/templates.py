@@ -29,6 +29,7 @@ from vidd.errors import Refused
 from vidd.model.job import FAILURE
 from vidd.model.rework import rework_of
 from vidd.model.talk import Talk, names_in_words
+from vidd.settings.conference import CONFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,7 +245,7 @@ def fields_of(job: Job, talk: Talk | None, facts: Mapping[str, Any], **more: Any
     """The fields that a template may name: `job`, `talk`, `name` (of the file, without its suffix), the steps' facts, and more.
 
     `facts` are those of the steps over those of the arrival. `failure` has the step in which the job failed, the last
-    lines of its program, and the path of its log; `rework` is that of the job.
+    lines of its program, and the path of its log; `rework` is that of the job. `conference` is the slug in the settings.
     """
     return {
         "job": {
@@ -256,6 +257,7 @@ def fields_of(job: Job, talk: Talk | None, facts: Mapping[str, Any], **more: Any
             "state": str(job.state),
             "reason": job.reason or "",
         },
+        "conference": job.settings.get(CONFERENCE, ""),
         "rework": rework_of(job),
         "failure": {"step": None, "said": "", "log": None, **job.facts.get(FAILURE, {})},
         "talk": talk or Talk(id=job.talk or ""),
