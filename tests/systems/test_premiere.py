@@ -146,7 +146,11 @@ def settings_of(place, certificate, cms, cloud, post):
     ):
         assert old in accounts, old
         accounts = accounts.replace(old, new)
-    return DAEMON.format(root=place.root) + accounts + chain_of(place) + text_of("[[pipelines.cms.publish]]")
+    publishers = text_of("[[pipelines.cms.publish]]").replace("/srv/premiere", f"{place.root}/srv")
+    chain = chain_of(place).replace("# keep_files", "keep_files")
+    before, begin, kept = publishers.partition("# [[pipelines.cms.publish]]")
+    block, end, others = f"{begin}{kept}".partition("\n\n")
+    return DAEMON.format(root=place.root) + accounts + chain + before + block.replace("# ", "") + end + others
 
 
 def misbehaving(place, label, fault):
@@ -157,6 +161,12 @@ def misbehaving(place, label, fault):
     own, begin, others = after.partition("[[pipelines")
     own = re.sub("environment = .*\n", "", own)
     place.config.write_text(f"{before}{label_line}{words}\n{own}{begin}{others}")
+
+
+def kept_in(place):
+    """What the folder of results that stay has of the annotations."""
+    root = place.root / "srv/pcloudresults" / VIDEO["id"] / "annotationdata"
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def running(place, premiere):
@@ -209,8 +219,18 @@ def test_an_upload_comes_back_analysed_made_anew_and_brought_back(place, premier
 
         assert place.vidd("rework", job["id"], "--undo")[0] == 0
         published(daemon, 3)
-        assert premiere.in_spaces() == premiere.on_pcloud() == before
-        assert [len(premiere.mails(f"{who}@example.org")) for who in ("one", "two")] == [3, 3]
+        assert premiere.in_spaces() == premiere.on_pcloud() == kept_in(place) == before
+
+        words = ("--step", "process", "--", "--step", "4", "--detectionthreshold", "1")
+        assert place.vidd("rework", job["id"], *words)[0] == 0
+        published(daemon, 4)
+        of_nobody = {name for name in before if name.startswith("body/scene_000/")}
+        assert len(of_nobody) == 30
+        assert premiere.in_spaces().keys() == before.keys() - of_nobody
+        assert premiere.on_pcloud() == kept_in(place) == premiere.in_spaces()
+        assert "30 removed" in premiere.mails("two@example.org")[-1]
+        assert (place.root / f"srv/pcloudvideos/{VIDEO['id']}.mp4").read_bytes() == walk.read_bytes()
+        assert [len(premiere.mails(f"{who}@example.org")) for who in ("one", "two")] == [4, 4]
         daemon.stopped()
     assert not re.search("OAUTHTOKEN|SECRET4711|s3cret|labtoken", "".join(place.logs()))
 

@@ -160,7 +160,8 @@ class KeptResults:
 def compare_results(old: Edition, directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """Compare two editions byte for byte: the numbers of added, changed, removed and unchanged files, and their paths.
 
-    The source does not count as a result. At most 50 paths of each sort are listed.
+    The source does not count as a result, nor does an artifact whose fact `copy` says that it holds what others hold. At most
+    50 paths of each sort are listed.
     """
     before = _files(old.directory, old.artifacts)
     after = _files(directory, artifacts)
@@ -184,7 +185,9 @@ def tree_files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, 
 
 def _files(directory: Path, artifacts: Mapping[str, Artifact]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for artifact in [artifact for role, artifact in artifacts.items() if role != "source"]:
+    for artifact in [
+        artifact for role, artifact in artifacts.items() if role != "source" and "copy" not in artifact.facts
+    ]:
         path = directory / artifact.path
         if artifact.tree is not None and path.is_dir():
             found |= {f"{artifact.path}/{leaf.path}": path / leaf.path for leaf in list_files(path)}

@@ -322,6 +322,44 @@ async def test_each_directory_can_be_handed_on_as_a_tree_of_its_own(made):
     }  # fmt: skip
 
 
+async def test_a_part_with_nobody_in_it_is_an_empty_tree_so_that_who_was_there_before_is_removed(tmp_path):
+    scene = {"scene_no": 0, "start_frame": 0, "end_frame": 0, "frames": [{"frame_no": 0, "no_person": 0, "poses": []}]}
+    made, _ = context(tmp_path, step="results")
+    for name, file in (("2d_poses", "scene_000_poses.json"), ("3d_poses", "scene_000_poses3d.json")):
+        annotations(made, name).mkdir(parents=True)
+        annotations(made, f"{name}/{file}").write_text(json.dumps(scene))
+    outcome = await analysis_results_step.run(options(each=True), made)
+    trees = {artifact.role: artifact.tree.files for artifact in outcome.artifacts}
+    assert trees == {
+        "annotations": 12, "2d_poses": 3, "3d_poses": 3, "2d_BoundingBoxes": 3, "3d_BoundingBoxes": 3, "body": 0,
+    }  # fmt: skip
+
+
+async def test_all_that_the_analysis_left_can_be_kept_with_the_checked_annotations_in_it(tmp_path, uncut):
+    made = left(tmp_path, uncut)
+    outcome = await analysis_results_step.run(options(keep_files=True), made)
+    kept = outcome.artifacts[-1]
+    assert kept.role == "analysis"
+    names = {leaf.path for leaf in list_files(made.directory / kept.path)}
+    assert {name.partition("/")[0] for name in names} == {"scene_000", "area_scene_minmax.json", "annotationdata"}
+    assert {
+        f"scene_000/{FINAL}",
+        "annotationdata/2d_poses/index.json",
+        "annotationdata/body/scene_000/0_0.glb",
+    } <= names
+    assert not [name for name in names if "scenepkl" in name or "scene_-01" in name]
+    # A second run leaves nobody of the first one.
+    (annotations(made).parent / "body/scene_-01/0_3.glb").unlink()
+    again = (await analysis_results_step.run(options(keep_files=True), made)).artifacts[-1]
+    assert kept.tree.files - again.tree.files == 1
+
+
+async def test_what_has_no_directory_of_its_own_cannot_be_kept(made):
+    (made.directory / "pcloudresults" / NAME / "annotationdata").rename(made.directory / "out")
+    with pytest.raises(Refused, match="'out' is in no directory of the analysis that could be kept"):
+        await analysis_results_step.run(options(path="out", parts={}, needs=(), keep_files=True), made)
+
+
 async def test_links_do_not_bring_foreign_files_among_the_results(made):
     annotations(made, "3d_poses/passwd.json").symlink_to("/etc/passwd")
     with pytest.raises(Refused, match="no regular file"):

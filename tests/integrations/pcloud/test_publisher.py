@@ -149,6 +149,15 @@ class TestWhatIsNoLongerThere:
             await pcloud_publisher.publish(the_options(delete=True), add_tree(published, {}).context)
         assert len(service.tree(HERE)) == 6
 
+    async def test_an_empty_tree_beside_another_is_a_wish_to_drop_what_its_own_path_has(self, service, desk):
+        options = the_options(files=["annotations", "body"], path="{{ role }}", delete=True)
+        add_tree(desk, {"index.json": b"[]"})
+        for files in ({"scene_000/1_7.glb": b"glTF"}, {}):
+            (desk.directory / "body").mkdir(exist_ok=True)
+            receipt = await pcloud_publisher.publish(options, add_tree(desk, files, "body", "body").context)
+        assert service.tree(HERE) == {"annotations/index.json": b"[]"}
+        assert receipt.facts["dropped"] == 1
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

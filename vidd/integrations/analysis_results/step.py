@@ -28,9 +28,12 @@ from vidd.settings.types import Duration, Size
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from vidd.ports import StepContext, Tools
 
 
+_KEPT = "analysis.tree"
 _Template = Annotated[str, AfterValidator(check_template), MayName()]
 
 
@@ -51,6 +54,11 @@ class Options(Base):
     role: str = Field("annotations", pattern=r"^[\w.-]{1,60}$", description="The role of the tree.")
     each: bool = Field(
         False, description="Also hand on each directory as a tree of its own, with its name as the role."
+    )
+    keep_files: bool = Field(
+        False,
+        description="Also hand on the directory that `path` is in, with the checked annotations in it, as a tree of the role"
+        " `analysis`, for a folder that keeps it.",
     )
     limit: Duration = Field(1800.0, gt=0, description="The longest time of the check.")
     memory: Size = Field(Size(8 << 30), description="The most bytes of address space of the check.")
@@ -73,6 +81,12 @@ async def run(options: Options, context: StepContext) -> Outcome:
     """
     fields = fields_of(context.job, context.talk, context.facts)
     source = within(context.directory, render(options.path, fields))
+    if options.keep_files and source.parent == context.directory:
+        raise Refused(
+            f"The directory {quoted(source.name)} is in no directory of the analysis that could be kept: run the analysis in one of"
+            " its own, such as results/{{ name }}, or correct keep_files.",
+            code=FaultCode.BAD_SETTINGS,
+        )
     parts = {name: within(context.directory, render(text, fields)) for name, text in options.parts.items()}
     target = context.directory / f"{options.role}.tree"
     with retry_if_full():
@@ -83,7 +97,13 @@ async def run(options: Options, context: StepContext) -> Outcome:
             f"There are people in the video, but the analysis left no {quoted(missing[0])}: see its log (vidd log).",
             code=FaultCode.NOT_FOUND,
         )
-    return Outcome(tuple(await in_thread(_trees, options, context.directory, target, found)), found)
+    trees = await in_thread(_trees, options, context.directory, target, found)
+    if options.keep_files:
+        with retry_if_full():
+            await in_thread(_keep, source, parts.values(), target, context.directory / _KEPT)
+        # What a rework changed is counted once.
+        trees.append(await in_thread(tree_artifact, "analysis", context.directory, _KEPT, {"copy": True}))
+    return Outcome(tuple(trees), found)
 
 
 def _trees(options: Options, directory: Path, target: Path, found: dict[str, Any]) -> list[Artifact]:
@@ -108,13 +128,32 @@ def _collect(options: Options, source: Path, parts: dict[str, Path], target: Pat
             continue
         for leaf in list_files(path):
             _put(path / leaf.path, target / name / leaf.path)
+    if options.each:
+        for name in parts:
+            # Where there is nobody, an empty tree says so: publishers remove who was there before.
+            (target / name).mkdir(parents=True, exist_ok=True)
     return [name for name in options.needs if name not in found]
+
+
+def _keep(source: Path, parts: Collection[Path], annotations: Path, kept: Path) -> None:
+    """Make `kept` the directory that `source` is in, with the checked `annotations` in place of `source` and its `parts`."""
+    if kept.exists():
+        shutil.rmtree(kept)
+    for root, below, left_out in ((source.parent, "", (source, *parts)), (annotations, source.name, ())):
+        for leaf in list_files(root):
+            path = root / leaf.path
+            if not any(path.is_relative_to(directory) for directory in left_out):
+                _link(path, kept / below / leaf.path)
 
 
 def _put(source: Path, target: Path) -> None:
     if source.is_symlink() or not source.stat().st_size:
         fault = "a link" if source.is_symlink() else "empty"
         raise Refused(f"{quoted(source.name)} among the results is {fault}: see the program's log (vidd log).")
+    _link(source, target)
+
+
+def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not clone(source, target):
         os.link(source, target)

@@ -106,6 +106,9 @@ def _relative_path(text: str, what: str) -> str:
 
 def _plan(options: Options, context: PublishContext) -> _Plan:
     chosen = context.choose(options.files, trees=True)
+    if all(artifact.tree is not None and not artifact.tree.files for artifact in chosen):
+        names = ", ".join(quoted(artifact.role) for artifact in chosen)
+        raise Refused(f"The directory {names} is empty; vidd will not replace published files with nothing.")
     planned: dict[str, LocalFile] = {}
     roots, directories, gone = [], [], []
     for artifact in chosen:
@@ -139,8 +142,6 @@ def _plan(options: Options, context: PublishContext) -> _Plan:
 def _tree_files(context: PublishContext, tree: Artifact, root: str) -> dict[str, LocalFile]:
     directory = context.directory / tree.path
     found = list_files(directory)
-    if not found:
-        raise Refused(f"The directory {tree.role!r} is empty; vidd will not replace published files with nothing.")
     prefix = f"{root}/" if root else ""
     return {f"{prefix}{leaf.path}": LocalFile(directory / leaf.path, leaf.size) for leaf in found}
 
