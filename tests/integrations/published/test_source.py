@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders.engine import Engine, FakePublisher, FakeStep
+from builders.engine import Engine, FakePublisher, FakeStep, Gate
 
 from vidd.engine.source_context import EngineSourceContext
 from vidd.engine.supervisor import Watchers
@@ -159,6 +159,33 @@ async def test_a_follow_up_under_way_gives_way_to_that_of_the_next_edition(tmp_p
         assert publication.state is PublicationState.RETRACTED
         assert second.id in world.far.arrived
         assert first.id not in world.far.arrived
+
+
+async def test_the_follow_up_of_another_recording_of_the_talk_replaces_that_of_the_first(tmp_path):
+    async with studio(tmp_path) as world:
+        world.follow()
+        talk = await world.talk()
+        [first] = await world.follow_ups(State.PUBLISHED)
+        again = await world.engine.one("Other_t1_000000_000100.mp4", facts={REPLACES: talk.id})
+        published = await world.engine.until(again.id, State.PUBLISHED)
+        await world.engine.commands.supersede(published)
+        second, old = await world.follow_ups(State.PUBLISHED, State.CANCELLED)
+        await world.engine.until(talk.id, State.CANCELLED)
+        assert (old.id, second.facts[REPLACES]) == (first.id, first.id)
+        assert sorted(world.far.arrived) == sorted([again.id, second.id])
+
+
+async def test_a_follow_up_that_runs_while_its_job_is_retracted_ends_and_publishes_nothing(tmp_path):
+    gate = Gate()
+    async with studio(tmp_path) as world:
+        talk = await world.talk()
+        world.step.results = [gate]
+        world.follow()
+        await gate.wait()
+        await world.engine.commands.retract(await world.engine.store.job(talk.id))
+        [follow_up] = await world.follow_ups(State.CANCELLED)
+        assert follow_up.reason == f"What it follows ({talk.id}) was taken back."
+        assert world.far.arrived == []
 
 
 async def test_a_retracted_job_has_its_follow_up_taken_back(tmp_path):
