@@ -93,8 +93,8 @@ async def test_each_language_is_a_track_and_the_receipt_names_them(desk):
 
 
 async def test_the_calls_cost_what_google_says_they_do(desk, double):
-    await desk.files(en=SRT).publish()
-    assert double.spent == COSTS["captions.list"] * 2 + COSTS["captions.insert"]
+    await desk.files(en=SRT, de=OTHER).publish()
+    assert double.spent == COSTS["captions.list"] + 2 * COSTS["captions.insert"]
     assert (COSTS["captions.insert"], COSTS["captions.update"], COSTS["captions.delete"]) == (400, 450, 50)
 
 

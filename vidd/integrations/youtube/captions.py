@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -25,7 +24,7 @@ from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from vidd.ports import PublishContext, Tools
 
@@ -161,9 +160,12 @@ class _Captions:
                 code=FaultCode.BAD_SETTINGS,
             )
         earlier, tracks, notes = self._earlier(), dict(token.get("tracks", {})), []
+        present = await self.channel.captions(self.video)
         for language, path in files.items():
             if language not in tracks:
-                tracks[language] = await self._put(language, path.read_bytes(), token, earlier.get(language))
+                found = self._track_in(present, language)
+                known = found is not None and found == earlier.get(language)
+                tracks[language] = await self._put(language, path.read_bytes(), token, found, ours=known)
                 token["tracks"] = dict(tracks)
                 await context.checkpoint(token)
             if tracks[language] is None:
@@ -185,13 +187,18 @@ class _Captions:
             for language, track in receipt.facts.get("tracks", {}).items()
         }
 
-    async def _put(self, language: str, content: bytes, token: dict[str, Any], ours: str | None) -> str | None:
-        """The id of the track with this content; None where somebody else made the one that is there."""
+    async def _put(
+        self, language: str, content: bytes, token: dict[str, Any], found: str | None, *, ours: bool
+    ) -> str | None:
+        """The id of the track with this content; None where somebody else made the one that was `found` there."""
         tried = token.get("tried", {}).get(language)
 
         async def save_attempt(at: str | None) -> None:
             token["tried"] = {**token.get("tried", {}), language: at}
             await self.context.checkpoint(token)
+
+        async def find() -> str | None:
+            return found
 
         async def add() -> str:
             added = await self.channel.add_captions(
@@ -199,14 +206,13 @@ class _Captions:
             )
             return self._accepted(language, added)
 
-        found = await self._find(language)
-        if found is not None and found == ours:
+        if found is not None and ours:
             return self._accepted(language, await self.channel.update_captions(found, content))
         if found is not None and tried is None:
             return None
         try:
             return await create_once(
-                partial(self._find, language),
+                find,
                 add,
                 last_attempt=tried,
                 save_attempt=save_attempt,
@@ -220,8 +226,9 @@ class _Captions:
             # Its list is late: the track is there, and this attempt did not add it.
             return None
 
-    async def _find(self, language: str) -> str | None:
-        for caption in await self.channel.captions(self.video):
+    def _track_in(self, present: Sequence[Mapping[str, Any]], language: str) -> str | None:
+        """The id of the track in this language and of this name; None without one."""
+        for caption in present:
             snippet = caption.get("snippet", {})
             automatic = str(snippet.get("trackKind", "standard")).lower() == "asr"
             if not automatic and (snippet.get("language"), snippet.get("name", "")) == (language, self.options.name):
