@@ -600,6 +600,39 @@ def test_the_original_is_answered_as_it_was_where_a_call_cannot_be_carried_out(p
         daemon.stopped()
 
 
+def test_content_is_deleted_once_it_is_published_and_nobody_else_needs_it_also_after_a_kill(place, service):
+    place.config.write_text(
+        SETTINGS.format(root=place.root, uri=service_uri(service), s3=service.s3, more="delete_source = true")
+    )
+    cam, kept, shots = (service.root / name for name in ("cam.mp4", "kept.mp4", "shots"))
+    shutil.copy(cam, kept)
+    shots.mkdir()
+    Image.new("RGB", (64, 48), "red").save(shots / "1.png")
+    first, images = service.upload(), service.upload()
+    other = service.db.AnnotationProject.insert_one({"name": "other", "contentUploads": []}).inserted_id
+    second = service.upload(projectId=other)
+    with running(place) as daemon:
+        daemon.ready()
+        place.vidd("pause")
+        curl(daemon, service.fields(first))
+        _, told = curl(daemon, service.fields(second, project_id=str(other)))
+        curl(daemon, service.fields(images, content_path="p1/shots", content_type=2))
+        # Another program takes the second upload over in the name of a newer job.
+        service.db.AnnotationContentUpload.update_one({"_id": second}, {"$set": {"vidd.job": "z"}})
+        place.vidd("resume")
+        until(lambda: not shots.exists(), "the images are gone")
+        until(lambda: sorted(job["state"] for job in daemon.jobs()) == ["published", "published", "refused"], "all end")
+        assert cam.exists()
+        daemon.process.kill()
+    with running(place) as daemon:
+        daemon.ready()
+        assert place.vidd("cancel", told["job"])[0] == 0
+        until(lambda: not cam.exists(), "nobody needs the recording")
+        until(lambda: "delete" not in service.document(first)["vidd"], "the upload says so")
+        daemon.stopped()
+    assert sorted(service.root.iterdir()) == [kept]
+
+
 def service_uri(service):
     host, port = service.client.address
     return f"mongodb://{host}:{port}/"

@@ -55,6 +55,7 @@ _ROUNDS = 5
 BAD_CALL = 1
 """The error_code of a declined call; that of a refused input is the same."""
 _JOB = f"{OURS}.job"
+_CONTENT = f"{OURS}.delete"
 # Without these a transaction would use the concerns of the client, not those of the database.
 _CONCERNS = (ReadConcern("snapshot"), WriteConcern("majority", j=True))
 
@@ -258,6 +259,23 @@ class AnnotationDatabase:
             unfinished = {"status": UNDER_WAY, "$or": [{OURS: None}, {f"{OURS}.home": home}]}
             async for document in self._db[UPLOADS].find(unfinished):
                 yield document
+
+    async def mark_content(self, upload: str, job: str, fingerprint: str) -> None:
+        """Note in an upload that the content of its job is to be deleted."""
+        with map_errors("marking the content of an upload", self._name):
+            own = {"_id": key(upload), _JOB: {"$in": [job, None]}}
+            await self._db[UPLOADS].update_one(own, {"$set": {_JOB: job, _CONTENT: fingerprint}})
+
+    async def unmark_content(self, upload: str, job: str) -> None:
+        """Note in an upload that nothing is to be deleted any more, unless a newer job has it."""
+        with map_errors("unmarking the content of an upload", self._name):
+            await self._db[UPLOADS].update_one({"_id": key(upload), _JOB: job}, {"$unset": {_CONTENT: ""}})
+
+    async def content_to_delete(self) -> list[tuple[str, str]]:
+        """The ids of the uploads whose content is to be deleted, and of their jobs."""
+        with map_errors("looking for content to delete", self._name):
+            found = self._db[UPLOADS].find({_CONTENT: {"$ne": None}}, {_JOB: 1})
+            return [(str(upload["_id"]), str(upload[OURS].get("job"))) async for upload in found]
 
     async def put_frames(self, frames: Iterable[Document]) -> None:
         """Write frames by their `_id`; existing ones are replaced."""

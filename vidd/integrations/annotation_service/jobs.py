@@ -20,6 +20,7 @@ from vidd.integrations.annotation_service.api import (
     path_below,
     type_of,
 )
+from vidd.integrations.annotation_service.cleaning import FINGERPRINT, fingerprint
 from vidd.integrations.annotation_service.documents import ONLY_BOXES, offer_of, own_values
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.ports import Declined
@@ -39,11 +40,15 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Where content lies (`root`), what a call may write instead of that (`prefix`), and the priority of its jobs."""
+    """Where content lies (`root`), what a call may write instead of that (`prefix`), and the priority of its jobs.
+
+    With `delete`, it is deleted once its job is published.
+    """
 
     root: Path
     prefix: str
     priority: int
+    delete: bool
 
 
 class JobMaker:
@@ -89,6 +94,7 @@ class JobMaker:
             "upload_dir": directory,
             **({"replaces": replaced} if replaced else {}),
             **(await self._finished(asked) if resumed else {}),
+            **({FINGERPRINT: await in_thread(fingerprint, path)} if self._content.delete else {}),
         }
         job, new = await context.take(self._arrival(asked, path, inside, made, generation))
         # The database may have been away when the last generations were to be counted.
@@ -101,6 +107,7 @@ class JobMaker:
                 "home": self._home,
                 "asked": asked.model_dump(),
                 "shelf": f"{directory}/{_task_base(inside)}",
+                "delete": made.get(FINGERPRINT),
             }
             await database.begin_upload(asked.upload_id, job.id, asked.content_path, own, context.tools.clock.now())
         return job, new

@@ -8,7 +8,8 @@ document as they happen, and for all uploads when the daemon starts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import Annotated, Any
 from bson import ObjectId
 from pydantic import Field
 
+from vidd.aio.bounded import gather_bounded
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.annotation_service.api import SCHEMA, CallDeclined, ContentCall, read_call
+from vidd.integrations.annotation_service.cleaning import SourceCleaner
 from vidd.integrations.annotation_service.database import BAD_CALL, AnnotationDatabase, annotation_database
 from vidd.integrations.annotation_service.jobs import Content, JobMaker
 from vidd.integrations.annotation_service.progress import UploadMirror
@@ -53,6 +56,9 @@ class Options(Base):
     compatible: bool = Field(
         False, description="Answer as the original did: after the job is done, with its bodies and status codes."
     )
+    delete_source: bool = Field(
+        False, description="Delete the content from the root once its job is published and no other job needs it."
+    )
     patience: Duration = Field(3600.0, gt=0, description="With compatible: how long a call waits for its job.")
     tell_every: Duration = Field(1.0, ge=0, description="The least time between two writes of progress.")
     priority: int = Field(0, description="Jobs with the highest priority run first.")
@@ -62,7 +68,21 @@ async def watch(options: Options, context: SourceContext) -> None:
     """Write the state of jobs into their documents until cancelled, and take up unfinished uploads."""
     async with annotation_database(context.tools.account(options.account, Account), options.account) as database:
         mirror = UploadMirror(database, context, options.tell_every)
-        await mirror.run(_job_maker(options, context, database).take_unfinished)
+        cleaner = SourceCleaner(database, context, context.tools.path(options.root))
+
+        async def take_unfinished() -> None:
+            await _job_maker(options, context, database).take_unfinished()
+            cleaner.wake()
+
+        runs: list[Callable[[], Awaitable[None]]] = [
+            partial(mirror.run, take_unfinished),
+            *([cleaner.run] if options.delete_source else []),
+        ]
+        await gather_bounded(len(runs), runs, _run)
+
+
+async def _run(run: Callable[[], Awaitable[None]]) -> None:
+    await run()
 
 
 def routes(options: Options, context: SourceContext) -> Sequence[SourceRoute]:
@@ -81,6 +101,11 @@ async def check_here(options: Options, tools: Tools) -> None:
     if not root.is_dir():
         raise Refused(
             f"There is no content root {root}: make it, or correct root of the source.", code=FaultCode.NOT_FOUND
+        )
+    if options.delete_source and not os.access(root, os.W_OK | os.X_OK):
+        raise Refused(
+            f"vidd may not delete files in {root}: let it write there, or unset delete_source.",
+            code=FaultCode.FORBIDDEN,
         )
 
 
@@ -172,7 +197,10 @@ class _Calls:
 
 def _job_maker(options: Options, context: SourceContext, database: AnnotationDatabase) -> JobMaker:
     return JobMaker(
-        Content(options.root, options.prefix, options.priority), context, database, partial(_check_rate, context)
+        Content(options.root, options.prefix, options.priority, options.delete_source),
+        context,
+        database,
+        partial(_check_rate, context),
     )
 
 
