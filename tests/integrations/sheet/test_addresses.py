@@ -145,6 +145,11 @@ def test_a_text_that_is_no_address_is_named_with_its_row():
     }
 
 
+def test_texts_that_are_no_addresses_are_shown_and_are_nobody_who_was_found():
+    completed = directory("Name,Email\nAda,ada at example\n").complete([talk("Ada")])
+    assert (completed.found, completed.sentence) == (0, "No e-mail addresses: 'ada at example'.")
+
+
 def test_speakers_of_an_excluded_talk_need_no_address():
     completed = directory().complete([talk("Grace Hopper", excluded=True)])
     assert (completed.sentence, completed.talks[0].facts["unreachable"]) == (None, {})
@@ -252,7 +257,7 @@ async def test_the_check_shows_similar_names_and_whom_the_addresses_lack(tmp_pat
     csv_file(tmp_path / "speakers.csv", PEOPLE)
     said = await source.check(source.Options(path="p.csv", addresses={"path": "speakers.csv"}), tools(tmp_path))
     assert said == (
-        "2 talks, 0 excluded, 0 with a fault; 2 speakers in the sheet of addresses. Speakers by a similar name: 'Jon Smith' "
+        "2 talks, 0 excluded, 0 with a fault; 2 speakers found in the sheet of addresses. Speakers by a similar name: 'Jon Smith' "
         "is taken for 'John Smith'. Without an address: 'Grace Hopper'."
     )
 

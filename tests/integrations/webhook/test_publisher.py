@@ -377,7 +377,7 @@ async def test_a_template_writes_numbers_lists_and_what_is_missing_as_json(far, 
     await publish(telling(tmp_path, account()), **template(body, content_type="application/vnd.x+json; charset=utf-8"))
     assert far.requests[0].data == {
         "n": 1,
-        "who": [{"name": speaker.name, "email": speaker.email} for speaker in TALK.speakers],
+        "who": [{"name": speaker.name, "email": speaker.email, "cc": []} for speaker in TALK.speakers],
         "none": None,
         "e": "",
     }

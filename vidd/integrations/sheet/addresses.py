@@ -93,12 +93,18 @@ class _Match:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """Talks with the addresses of their speakers; the similar names that vidd took, and those that it found none for."""
+    """Talks with the addresses of their speakers.
+
+    similar: the names that vidd took for a speaker's, by the speaker's.
+    missing: the speakers for whom vidd found no address.
+    unusable: the texts that are no addresses.
+    """
 
     talks: tuple[Talk, ...]
     found: int
     similar: Mapping[str, str]
     missing: tuple[str, ...]
+    unusable: tuple[str, ...]
 
     @property
     def sentence(self) -> str | None:
@@ -109,6 +115,8 @@ class Completed:
             parts.append(f"Speakers by a similar name: {_listed(pairs)}.")
         if self.missing:
             parts.append(f"Without an address: {_listed([quoted(name) for name in self.missing])}.")
+        if self.unusable:
+            parts.append(f"No e-mail addresses: {_listed([quoted(text) for text in self.unusable])}.")
         return " ".join(parts) or None
 
 
@@ -128,11 +136,13 @@ class Directory:
         wanted = {speaker.name for talk in talks for speaker in talk.speakers if _is_wanted(talk, speaker)}
         named = {_key(speaker.name) for talk in talks for speaker in talk.speakers}
         matches = self._matches(wanted, named)
+        people = {name: match.person for name, match in matches.items() if match.person}
         return Completed(
             tuple(_with_addresses(talk, matches) for talk in talks),
-            sum(match.person is not None for match in matches.values()),
-            {name: match.person.name for name, match in matches.items() if match.similar and match.person},
+            sum(bool(person.addresses) for person in people.values()),
+            {name: person.name for name, person in people.items() if matches[name].similar},
             tuple(name for name, match in matches.items() if match.why),
+            tuple(text for person in people.values() for text in person.unusable),
         )
 
     def _matches(self, wanted: set[str], named: set[str]) -> dict[str, _Match]:

@@ -74,7 +74,7 @@ async def check(options: Options, tools: Tools) -> str:
     if options.addresses is None:
         return counted
     completed = await _complete(talks, options.addresses, options.addresses.book(tools, options.addresses.columns.name))
-    names = f"{counted}; {completed.found} speakers in the sheet of addresses"
+    names = f"{counted}; {completed.found} speakers found in the sheet of addresses"
     return f"{names}. {completed.sentence}" if completed.sentence else names
 
 
@@ -99,6 +99,7 @@ class _Reader:
         self.admitted: set[str] = set()
         self.create = options.create
         self.tabs = self.headed = 0
+        self.shown: str | None = None
 
     async def look(self) -> float:
         """Look once; returns the seconds until the next look."""
@@ -146,10 +147,9 @@ class _Reader:
         if self.options.addresses is None or self.addresses is None:
             return talks
         completed = await _complete(talks, self.options.addresses, self.addresses)
-        if completed.sentence:
-            _log.info(
-                "addresses of speakers", source=self.context.name, similar=completed.similar, missing=completed.missing
-            )
+        if completed.sentence and completed.sentence != self.shown:
+            _log.info("addresses of speakers", source=self.context.name, shown=completed.sentence)
+        self.shown = completed.sentence
         self.context.note(completed.sentence)
         return completed.talks
 
