@@ -371,6 +371,15 @@ def test_every_file_and_module_that_a_page_names_is_there():
     assert missing == []
 
 
+def test_every_test_that_a_how_to_page_names_is_there():
+    there = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    pages = (DOCS / "how-to").glob("*.md")
+    named = {name for page in pages for name in re.findall(r"`(test_\w+)`", page.read_text())}
+    assert sorted(named - there) == []
+
+
 def test_the_page_of_the_architecture_has_the_layers_of_the_contract_in_their_order():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     [layers] = [contract["layers"] for contract in contracts if contract["name"] == "One way down"]

@@ -292,6 +292,8 @@ def test_a_role_after_a_step_that_does_not_say_what_it_makes_is_not_judged(tmp_p
     files = ["2d_poses"]
     """
     make_ready(read_settings(written(tmp_path, text)))
+    kept = text.replace("each = true", "keep_files = true").replace('"2d_poses"', '"annotations", "analysis"')
+    make_ready(read_settings(written(tmp_path, kept)))
     slip = text.replace("each = true", "eech = true")
     assert faults(tmp_path, slip) == ["pipelines.talks.steps[0].eech: there is no such key"]
 

@@ -71,7 +71,7 @@ async def check(options: Options, tools: Tools) -> str:  # noqa: ARG001 - a kind
 
 def roles(options: Options) -> frozenset[str] | None:
     """The roles of what it makes; None where that is not known before."""
-    return None if options.each else frozenset({options.role})
+    return None if options.each else frozenset({options.role, *(["analysis"] if options.keep_files else [])})
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
