@@ -80,6 +80,20 @@ async def test_a_role_that_no_step_made_is_said_and_the_job_is_published(engine)
     )
 
 
+async def test_a_file_of_which_only_a_part_was_fetched_is_not_handed_over(engine, monkeypatch):
+    class Sparse(FakeStep):
+        async def run(self, context):
+            outcome = await super().run(context)
+            return replace(outcome, artifacts=(replace(outcome.artifacts[0], facts={"window": {"start": 0}}),))
+
+    [step] = engine.plan.steps
+    monkeypatch.setattr(engine, "plan", replace(engine.plan, steps=[replace(step, run=Sparse("talk").run)]))
+    engine.plan = replace(engine.plan, publishers=[])
+    job = await published(engine)
+    assert "of the 'talk' only a part was fetched; set ranged = false" in job.reason
+    assert kept(engine) == []
+
+
 async def test_a_disk_that_takes_nothing_more_is_said_and_the_job_is_published(engine, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -41,7 +41,7 @@ class WhisperModel:
             import time; time.sleep(60)
         word.word, word.start, word.end, word.probability = " So", 0.5, 1.0, 0.9
         other.word, other.start, other.end, other.probability = " be", 1.0, 1.5, 0.9
-        segment.start, segment.end, segment.words = 0.5, 1.5, [word, other]
+        segment.start, segment.end, segment.words = 0.5, 30.0, [word, other]
         about.duration = 4.0
         return iter([segment]), about
 """
@@ -205,7 +205,10 @@ async def test_faster_whisper_is_told_everything_and_may_load_nothing_from_elsew
         "compute_type": "int8",
         "beam_size": 2,
     }
+    told = []
+    job = replace(job, progress=lambda *now: told.append(now))
     await run(options({**engine, "prompt": "Ada", "vad": False}, languages=["pt-BR"]), job)
+    assert told[-1] == (4.0, 4.0, "s", None)
     [told] = asked(whisper)
     assert told == {
         "model": str(whisper), "device": "cpu", "compute_type": "int8", "cpu_threads": 0, "local_files_only": True,

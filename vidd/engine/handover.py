@@ -45,6 +45,9 @@ async def hand_over(
         if artifact is None or artifact.tree is not None:
             failed.append(f"{source}: the steps made no file {role!r}; correct file of [sources.{source}].")
             continue
+        if "window" in artifact.facts:
+            failed.append(f"{source}: of the {role!r} only a part was fetched; set ranged = false of the fetch step.")
+            continue
         record = _record(job, talk, results, sent, artifact)
         target = handovers_of(engine.tools.state, source) / f"{job.id}-{record['token']}"
         try:

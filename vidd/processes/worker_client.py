@@ -200,13 +200,13 @@ async def run_worker(
     context: StepContext,
     *,
     quiet: float,
-    memory: int,
+    memory: int | None,
     unit: str = "frames",
     nice: int | None = None,
 ) -> dict[str, Any]:
     """The answer of a child that is started for one long order of a step; its progress is that of the step, in `unit`.
 
-    `nice` is its niceness, by default that of ffmpeg.
+    `memory` is bytes of address space, None no limit; `nice` is its niceness, by default that of ffmpeg.
 
     RetryLater if the disk has less than the reserve, Hung after `quiet` seconds without progress; otherwise as
     `JsonLinesProcess.ask`. Whatever ends it, no child is left.

@@ -30,7 +30,11 @@ class WorkerOptions(Options):
     stall: Duration = Field(
         900.0, gt=0, description="How long it may take to load, or between two parts of what is said."
     )
-    memory: Size = Field(Size(16 << 30), ge=1 << 30, description="The most bytes of address space.")
+    memory: Size | None = Field(
+        None,
+        ge=1 << 30,
+        description="The most bytes of address space; unset: no limit, since CUDA reserves a great deal.",
+    )
 
 
 async def recognise(options: WorkerOptions, request: Request, orders: Mapping[str, Any], name: str) -> Transcript:
@@ -38,7 +42,13 @@ async def recognise(options: WorkerOptions, request: Request, orders: Mapping[st
     orders = {**orders, "audio": str(request.audio), "threads": request.context.tools.encoder.threads}
     try:
         answer = await run_worker(
-            _WORKER, orders, request.context, quiet=options.stall, memory=int(options.memory), unit="s", nice=_NICE
+            _WORKER,
+            orders,
+            request.context,
+            quiet=options.stall,
+            memory=options.memory and int(options.memory),
+            unit="s",
+            nice=_NICE,
         )
     except Hung:
         raise RetryLater(

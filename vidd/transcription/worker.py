@@ -47,7 +47,8 @@ def faster_whisper(orders: dict[str, Any], progress: Progress) -> dict[str, Any]
     words: list[tuple[str, float, float]] = []
     for segment in segments:
         words += [(word.word, float(word.start), float(word.end)) for word in segment.words or ()]
-        progress(int(segment.end), int(about.duration))
+        # The last segment may end after the audio, since Whisper listens to 30 s at a time.
+        progress(int(min(segment.end, about.duration)), int(about.duration))
     return {"words": words}
 
 
