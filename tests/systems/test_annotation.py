@@ -760,7 +760,7 @@ def test_an_upload_that_an_earlier_system_left_is_taken_up(place, service):
         # One that nobody asked anything of is no fault.
         assert f"'{vague}' (it does not hold a complete call" in note
         assert str(quiet) not in note
-        later = service.upload(frame_rate=5, sourceFilePath="p1/later.mp4")
+        later = service.upload(frame_rate="5", request_type="0", sourceFilePath="p1/later.mp4")
         service.db.AnnotationContentUpload.update_one({"_id": later}, {"$unset": {"vidd": ""}})
         assert place.vidd("resume")[0] == 0
         assert done(service, later)["taskCount"] == 4

@@ -403,6 +403,48 @@ async def test_a_job_that_comes_too_late_leaves_no_frames_behind_but_those_that_
         assert (shelf.tasks(), list(shelf.db.AnnotationFrame.find().sort("_id"))) == before
 
 
+@pytest.mark.parametrize(
+    ("place", "taken"),
+    [
+        ("contents/day/task-0-cam/task-0-cam.mp4", True),
+        # Documents of an earlier vidd have addresses, in which the key is quoted.
+        ("https://store.example/contents/day/task-0-cam/task-0-cam.mp4", True),
+        ("https://store.example/contents/d%61y/task-0-cam/task-0-cam.mp4", True),
+        ("contents/other-day/task-0-cam/task-0-cam.mp4", False),
+        (None, False),
+        (7, False),
+    ],
+)
+async def test_files_of_another_upload_are_known_by_keys_and_by_addresses(shelf, place, taken):
+    shelf.db.AnnotationTask.insert_one({"uploadId": ObjectId(), "taskName": "task-0-cam", "S3_url": place})
+    async with annotation_database(shelf.account, "base") as database:
+        assert await database.has_other_owner([str(shelf.upload)], "day", "cam") is taken
+
+
+async def test_an_earlier_vidds_documents_get_boxes_and_keep_what_people_did(shelf):
+    """Its new frames had isEmpty false, its new tasks the status 1, and addresses in the place of keys."""
+    await annotation_service_publisher.publish(OPTIONS, shelf.context("01job")[0])
+    task = shelf.tasks()[0]
+    shelf.db.AnnotationTask.update_many(
+        {},
+        {
+            "$set": {"status": 1, "taskStatus": 0, "original_frames": ["7"], "S3_url": PLACE},
+            "$unset": {"vidd.shape": ""},
+        },
+    )
+    shelf.db.AnnotationFrame.update_many({}, {"$set": {"isEmpty": False}, "$unset": {"vidd.shape": ""}})
+    async with annotation_database(shelf.account, "base") as database:
+        assert not await database.has_work(str(shelf.upload))
+    shelf.db.AnnotationFrame.update_one({"taskId": task["_id"], "frameId": 2}, {"$set": {"isEmpty": True}})
+    shelf.db.AnnotationFrame.update_one({"taskId": task["_id"], "frameId": 3}, {"$set": {"updatedAt": NOW}})
+    found = [(0, index, [a_box("new")]) for index in (1, 2, 3)]
+    context = shelf.context("02job", request_type=2, auto_anno_version=1, boxes=found)[0]
+    await annotation_service_publisher.publish(OPTIONS, context)
+    assert [len(shelf.frame(task, index)["boxes"]) for index in (1, 2, 3)] == [1, 0, 0]
+    async with annotation_database(shelf.account, "base") as database:
+        assert await database.has_work(str(shelf.upload))
+
+
 async def test_a_database_that_is_away_is_waited_for_as_nobodys_failure(tmp_path, server):
     shelf = Shelf(an_account(server.uri, timeout="500ms"), tmp_path)
     context, _ = shelf.context()

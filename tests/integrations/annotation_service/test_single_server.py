@@ -113,6 +113,20 @@ async def test_what_people_began_before_vidd_came_back_stays(shelf, single):
     assert shelf.db.AnnotationFrame.find_one(frame)["boxes"] == [drawn]
 
 
+async def test_what_a_server_lost_of_one_command_is_written_and_the_rest_stays(shelf):
+    context, desk = shelf.context()
+    await publisher.publish(OPTIONS, context)
+    # The server was killed in the middle of the tasks; it keeps the first of them.
+    lost, *left = reversed(shelf.tasks())
+    shelf.db.AnnotationTask.delete_one({"_id": lost["_id"]})
+    shelf.db.AnnotationContentUpload.update_one({}, {"$set": {"status": 0}, "$unset": {"vidd.done": ""}})
+    shelf.db.AnnotationFrame.update_one({"taskId": left[0]["_id"], "frameId": 1}, {"$set": {"isEmpty": False}})
+    await publisher.publish(OPTIONS, replace(context, publication=desk.context.publication))
+    assert [task["_id"] for task in shelf.tasks()] == [task["_id"] for task in reversed([lost, *left])]
+    assert shelf.frame(left[0], 1)["isEmpty"] is False
+    assert (shelf.db.AnnotationFrame.count_documents({}), shelf.document()["status"]) == (12, 1)
+
+
 async def test_boxes_are_written_and_what_people_save_meanwhile_is_kept(shelf, single):
     await publish(shelf, "01job")
     frame = {"taskId": shelf.tasks()[0]["_id"], "frameId": 1}

@@ -21,7 +21,7 @@ from vidd.integrations.annotation_service.api import (
     type_of,
 )
 from vidd.integrations.annotation_service.cleaning import FINGERPRINT, fingerprint
-from vidd.integrations.annotation_service.documents import ONLY_BOXES, offer_of, own_values
+from vidd.integrations.annotation_service.documents import ONLY_BOXES, as_number, offer_of, own_values
 from vidd.model.job import ENDED, Arrival, Job, State
 from vidd.ports import Declined
 from vidd.settings.templates import file_name
@@ -88,7 +88,7 @@ class JobMaker:
         inside = path.relative_to(root)
         replaced = await self._replaced_uploads(asked, inside, root)
         # The document counts the generations, so that every daemon gives the same call the same key.
-        generation = int(own_values(upload).get("generation") or 0)
+        generation = int(as_number(own_values(upload).get("generation")) or 0)
         directory = await self._upload_directory(asked, inside, replaced)
         made = {
             "upload_dir": directory,
@@ -222,6 +222,12 @@ def _task_base(path: PurePath) -> str:
     return file_name(path.stem or path.name)
 
 
+def _number(value: Any) -> Any:
+    """A whole number that a document may hold as text; whatever else it holds."""
+    number = as_number(value)
+    return value if number is None or number % 1 else int(number)
+
+
 def _guess_call(upload: Mapping[str, Any]) -> dict[str, Any] | None:
     """The call that an earlier system got for an upload; None where it got none, since new uploads are under way too."""
     path = str(upload.get("sourceFilePath") or "")
@@ -230,10 +236,10 @@ def _guess_call(upload: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "upload_id": str(upload["_id"]),
         "project_id": str(upload.get("projectId", "")),
-        "frame_rate": upload.get("frame_rate"),
+        "frame_rate": _number(upload.get("frame_rate")),
         "content_path": path,
         "content_type": type_of(path),
-        "auto_anno_version": upload.get("request_annotation_version") or 0,
-        "request_type": upload.get("request_type") or 0,
+        "auto_anno_version": _number(upload.get("request_annotation_version")) or 0,
+        "request_type": _number(upload.get("request_type")) or 0,
         "force_write": 0,
     }
