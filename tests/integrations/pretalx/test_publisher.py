@@ -3,6 +3,7 @@ import asyncio
 import pytest
 from builders.mail import NOON, Sent, job, tools
 from peers.pretalx import EVENT, READ, TOKEN, Pretalx, a_submission
+from peers.servers import free_port
 from pydantic import SecretStr
 
 from vidd.errors import FaultCode, OutcomeUnknown, Refused, RetryLater
@@ -197,6 +198,18 @@ async def test_too_many_requests_wait_for_as_long_as_pretalx_says(far, kit, tmp_
     with pytest.raises(RetryLater) as later:
         await pretalx_publisher.publish(settings(), telling(tmp_path, kit))
     assert (later.value.after, later.value.code) == (77.0, FaultCode.RATE_LIMITED)
+
+
+async def test_a_server_that_cannot_be_reached_has_got_nothing(tmp_path):
+    kit = tools(tmp_path, conference=Account(url=f"http://127.0.0.1:{free_port()}", token=SecretStr(TOKEN)))
+    with pytest.raises(RetryLater, match="vidd cannot reach pretalx"):
+        await pretalx_publisher.publish(settings(), telling(tmp_path, kit))
+
+
+async def test_a_connection_that_breaks_while_vidd_only_asks_is_retried(far, kit, tmp_path):
+    far.misstep("GET", "submissions", "drop", times=9)
+    with pytest.raises(RetryLater, match="The connection to pretalx was lost"):
+        await pretalx_publisher.publish(settings(), telling(tmp_path, kit))
 
 
 async def test_a_job_without_a_talk_has_no_submission(kit, tmp_path):

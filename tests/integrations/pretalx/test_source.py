@@ -138,7 +138,7 @@ async def test_all_pages_are_read_by_the_servers_own_page_size(far, tmp_path):
     assert len(far.called("GET", "submissions")) == 4
 
 
-@pytest.mark.parametrize("change", ["added", "removed", "shrunk"])
+@pytest.mark.parametrize("change", ["added", "removed", "swapped", "shrunk"])
 async def test_a_list_that_changes_between_its_pages_is_read_anew(far, tmp_path, change):
     far.put(*(a_submission(f"TALK{number:02}", f"Talk {number}") for number in range(7)))
     far.page = 3
@@ -149,6 +149,9 @@ async def test_a_list_that_changes_between_its_pages_is_read_anew(far, tmp_path,
             far.put(a_submission("AAAAAA", "First of all"))
         elif change == "removed":
             del far.submissions["KNOTS2"]
+        elif change == "swapped":
+            far.put(a_submission("AAAAAA", "First of all"))
+            del far.submissions["TALK06"]
         else:
             far.submissions = {"LOOPS1": far.submissions["LOOPS1"]}
 

@@ -100,6 +100,27 @@ def test_a_time_that_cannot_be_read_is_noted(part, instead, words):
     assert (first.title, first.fault) == ("Loops & more", None)
 
 
+@pytest.mark.parametrize(
+    ("part", "instead", "words"),
+    [
+        ('date="2008-12-27"', 'date="some day"', "'some day' is no day"),
+        ("<start>08:30</start>", "<start>25:30</start>", "'25:30' is no time"),
+        ("<start>08:30</start>", "<start>early</start>", "'early' is no time"),
+    ],
+)
+def test_a_day_or_clock_that_is_none_is_noted(part, instead, words):
+    early, _ = read(PENTABARF.replace(part, instead), time_zone="Europe/Berlin")
+    assert words in early.facts["notes"][0]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", ""])
+def test_where_the_conference_names_no_zone_the_offset_of_the_day_counts(zone):
+    text = FRAB.replace("Europe/Berlin", zone).replace("<date>2026-12-27T11:00:00+01:00</date>", "")
+    assert read(text)[0].facts["starts"] == "2026-12-27T11:00:00+01:00"
+    broken = read(text.replace('start="2026-12-27T10:00:00+01:00"', 'start="in the morning"'))
+    assert "has no zone" in broken[0].facts["notes"][0]
+
+
 def test_an_id_that_two_talks_have_is_refused_with_both_named_and_the_others_go_on():
     talks = {talk.id: talk for talk in read(FRAB.replace('id="43"', 'id="42"'))}
     assert talks.keys() == {"42", "44"}
