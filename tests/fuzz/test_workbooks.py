@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vidd.integrations.sheet.backends import xlsx
 
 # What openpyxl warns of, vidd leaves alone.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:openpyxl")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning:openpyxl")]
 
 FIXTURES = sorted((Path(__file__).parents[1] / "data" / "workbooks").glob("*.xlsx"))
 CELL = re.compile(rb"<(\w+:)?c\b(?:[^>]*/>|[^>]*[^/>]>.*?</\1?c>|>.*?</\1?c>)", re.DOTALL)
@@ -113,7 +113,7 @@ def cases(draw):
 
 
 @given(cases())
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_any_workbook_of_openpyxl_keeps_all_but_the_cells_that_are_written(case):
     check(case.content, case.edits)
 
@@ -126,7 +126,6 @@ def test_workbooks_of_libreoffice_keep_all_but_the_cells_that_are_written(path, 
     check(content, data.draw(edits_of(content)))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("soffice"), reason="needs Debian package: libreoffice-calc")
 @given(data=st.data())
 @settings(max_examples=1, suppress_health_check=list(HealthCheck))
