@@ -143,6 +143,9 @@ BROKEN = {
         state, added(f'{MAIL}text_file = "text.j2"\n')(state, text)
     ),
     "pipeline that is not there": replaced('pipeline = "talks"', 'pipeline = "walks"'),
+    "programme that is a folder": replaced(
+        "[[pipelines.talks.steps]]", '[pipelines.talks]\nprogramme = "recordings"\n\n[[pipelines.talks.steps]]'
+    ),
     "publisher that is not there": added(
         '\n[[pipelines.talks.notify]]\nkind = "sheet"\npath = "sheet.csv"\nstates = { lost = "youtube" }\n'
     ),

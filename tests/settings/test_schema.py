@@ -255,6 +255,16 @@ def test_the_documents_of_tasks_are_told_of_files_that_somebody_puts_out(tmp_pat
     )
 
 
+def test_a_programme_is_a_source_that_reads_one(tmp_path):
+    text = '[sources.in]\nkind = "{}"\npath = "x.csv"\npipeline = "talks"\n[pipelines.talks]\nprogramme = "in"\n'
+    assert faults(tmp_path, text.format("folder")) == [
+        "pipelines.talks.programme: [sources.in] reads no programme: name a source of kind pretalx or schedule or sheet"
+    ]
+    make_ready(read_settings(written(tmp_path, text.format("sheet"))))
+    (fault,) = faults(tmp_path, text.format("heron"))
+    assert fault.startswith("sources.in.kind: there is no kind 'heron' here")
+
+
 def test_a_role_is_one_that_the_steps_before_make(tmp_path):
     made = ("manifest", "rendition-720p", "rendition-small", "source", "talk", "task_list", "tasks")
     assert faults(

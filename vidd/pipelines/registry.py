@@ -40,12 +40,14 @@ SOURCES: Mapping[str, SourceEntry] = {
         summary="Takes videos uploaded to a GraphQL CMS: a subscription tells of them, and a query after each "
         "connection and now and then finds those it missed. An upload without its file waits for it.",
         facts=frozenset({"account", "file_id", "folder_id", "id", "object", "talk", "uploaded_at"}),
+        programme=False,
     ),
     "data_sets": SourceEntry(
         module="vidd.integrations.datasets.source",
         summary="Starts building data sets on request (`POST /api/createDataSet`, `/api/editDataSet`, `vidd dataset`), "
         "and those whose documents say that they are pending. A running build is never started twice; if a "
         "build stops, the reason is in its document's `taskStatus.error`.",
+        programme=False,
     ),
     "folder": SourceEntry(
         module="vidd.integrations.local_folder.source",
@@ -53,34 +55,40 @@ SOURCES: Mapping[str, SourceEntry] = {
         "once it was renamed into the folder.",
         facts=frozenset({"mtime_ns", "size"}),
         offline_check=True,
+        programme=False,
     ),
     "pretalx": SourceEntry(
         module="vidd.integrations.pretalx.source",
         summary="Reads the programme of an event at pretalx: by the REST API with a token, speakers' e-mail addresses "
         "included, or by the public schedule export. A talk whose speakers do not want it recorded is excluded.",
+        programme=True,
     ),
     "process_content": SourceEntry(
         module="vidd.integrations.annotation_service.source",
         summary="Answers the annotation service's call `POST /api/processContent`, checks it field by field, and starts "
         "a job. The upload's document in MongoDB shows progress and errors, and vidd takes up uploads that were "
         "left under way.",
+        programme=False,
     ),
     "published": SourceEntry(
         module="vidd.integrations.published.source",
         summary="Starts a follow-up, such as captions, for each job that another pipeline published. A new edition of the "
         "job gets a new follow-up in place of the old one, and a retracted job's follow-up is taken back.",
         offline_check=True,
+        programme=False,
     ),
     "schedule": SourceEntry(
         module="vidd.integrations.schedule.source",
         summary="Reads the programme from a schedule in a file or on the web: schedule.xml of frab and Pentabarf, "
         "schedule.json, iCalendar, or any JSON (REST or GraphQL) by a map of its fields.",
+        programme=True,
     ),
     "sheet": SourceEntry(
         module="vidd.integrations.sheet.source",
         summary="Reads the programme from a .csv, .xlsx or Google sheet: talks, speakers, e-mail addresses, stages, "
         "flags. Rows that are marked ready and name a recording start work.",
         facts=frozenset({"end", "start", "talk"}),
+        programme=True,
     ),
     "sqs": SourceEntry(
         module="vidd.integrations.aws.sqs_source",
@@ -88,6 +96,7 @@ SOURCES: Mapping[str, SourceEntry] = {
         "message is deleted once its jobs are recorded; what vidd cannot understand goes to the dead letters "
         "with its reason.",
         facts=frozenset({"account", "bucket", "etag", "key", "size", "version"}),
+        programme=False,
     ),
 }
 """What brings videos in."""

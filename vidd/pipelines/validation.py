@@ -9,9 +9,18 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from vidd.errors import Refused
 from vidd.media.ffmpeg.process import default_ffmpeg
 from vidd.pipelines.faults import Faults, Where
-from vidd.pipelines.registry import account_module, kinds, queue_module, source_module, store_module
+from vidd.pipelines.registry import (
+    SOURCES,
+    account_module,
+    kinds,
+    queue_module,
+    source_entry,
+    source_module,
+    store_module,
+)
 from vidd.pipelines.resolve import pipeline_to_json
 from vidd.ports import Queue, Store
 from vidd.ports.kinds import FollowsPipeline
@@ -146,6 +155,14 @@ def _check_followers(settings: Settings, sources: Mapping[str, tuple[str, Any]],
             )
 
 
+def _may_be_programme(kind: str) -> bool:
+    """Whether a source of this kind hands in talks, as far as that is known."""
+    try:
+        return source_entry(kind).programme is not False
+    except Refused:
+        return True  # the kind's own fault is told of where the source stands
+
+
 def _check_names(settings: Settings, sources: Mapping[str, tuple[str, Any]], faults: Faults) -> None:
     _check_accounts(settings, faults, settings.store, ("store",))
     for name, table in settings.sources.items():
@@ -157,6 +174,12 @@ def _check_names(settings: Settings, sources: Mapping[str, tuple[str, Any]], fau
     for name, pipeline in settings.pipelines.items():
         if pipeline.programme is not None and pipeline.programme not in settings.sources:
             faults.add(("pipelines", name, "programme"), f"there is no [sources.{pipeline.programme}]")
+        elif pipeline.programme is not None and not _may_be_programme(settings.sources[pipeline.programme].kind):
+            having = [kind for kind, entry in SOURCES.items() if entry.programme]
+            faults.add(
+                ("pipelines", name, "programme"),
+                f"[sources.{pipeline.programme}] reads no programme: name a source of kind {' or '.join(having)}",
+            )
         for part in ("steps", "publish", "notify"):
             for at, table in enumerate(getattr(pipeline, part)):
                 _check_accounts(settings, faults, table, ("pipelines", name, part, at))

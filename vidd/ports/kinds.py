@@ -50,9 +50,11 @@ class SourceEntry(Entry):
     """A source in the registry.
 
     facts: the facts that its arrivals may have; None where the source does not say.
+    programme: whether it hands in talks, so that pipelines may name it as their programme; None where it does not say.
     """
 
     facts: frozenset[str] | None = None
+    programme: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
