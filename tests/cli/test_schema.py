@@ -44,7 +44,8 @@ def test_the_settings_that_come_with_vidd_fit_it(path):
     ("text", "where", "message"),
     [
         ("[deamon]", "", "'deamon' was unexpected"),
-        ("[limits]\nencodes = 0", "limits.encodes", "less than the minimum"),
+        ("[limits]\ngpus = 0", "limits.gpus", "less than the minimum"),
+        ("[limits]\nencodes = 0", "limits.encodes", "0 is not valid under any of the given schemas"),
         ('[daemon]\ngrace = "a while"', "daemon.grace", "'a while' is not valid under any of the given schemas"),
         ('[sources.in]\nkind = "folder"\npath = "in"\npfad = "x"', "sources.in", "'pfad' was unexpected"),
         ('[sources.in]\nkind = "folder"', "sources.in", "'path' is a required property"),

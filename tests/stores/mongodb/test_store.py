@@ -343,5 +343,5 @@ def test_the_store_needs_an_account_of_its_kind(tmp_path):
         ready('[store]\nkind = "mongo"\naccount = "lab"\n')
     with pytest.raises(Refused, match=r"store\.account: Field required"):
         ready('[store]\nkind = "mongo"\n')
-    with pytest.raises(Refused, match=r"needs a mongodb account: correct \[accounts\.lab\]"):
+    with pytest.raises(Refused, match=r"\[accounts\.lab\] is of kind secret, .* one of kind mongodb"):
         ready('[store]\nkind = "mongo"\naccount = "lab"\n[accounts.lab]\nkind = "secret"\nvalue = "x"\n').make_store()
