@@ -7,7 +7,6 @@ and of where it was published. vidd renames it into place, so it is complete or 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import shutil
@@ -17,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from vidd.aio.shield import in_thread
 from vidd.engine.context import EngineContext
 from vidd.engine.step_run import StepResults
 from vidd.files.clone import clone_or_link
@@ -51,7 +51,7 @@ async def hand_over(
         record = _record(job, talk, results, sent, artifact)
         target = handovers_of(engine.tools.state, source) / f"{job.id}-{record['token']}"
         try:
-            await asyncio.to_thread(_keep, engine.workspace.root / job.id / artifact.path, target, record)
+            await in_thread(_keep, engine.workspace.root / job.id / artifact.path, target, record)
         except OSError as error:
             _log.warning("not handed over", job=job.id, source=source, error=str(error))
             failed.append(f"{source}: its file could not be kept ({error.strerror or error}).")
