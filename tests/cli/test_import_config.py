@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 import tomllib
 
 import pytest
@@ -21,6 +23,21 @@ email:
 """
 
 
+SECRETS = {
+    "VIDD_ACCOUNTS__POST__PASSWORD": "s3cret word",
+    "VIDD_ACCOUNTS__PCLOUD__TOKEN": "s3cret token",
+    "DO_SPACES_KEY": "key",
+    "DO_SPACES_SECRET": "s3cret",
+    "DO_SPACES_REGION": "ams3",
+    "DO_SPACES_ENDPOINT": "https://ams3.digitaloceanspaces.com",
+    "DO_SPACES_BUCKET": "annotated",
+}
+CRON = (
+    "*/1 * * * * cd /home/user/PMTOOLV2/PREMIERETOOLV2/ && /home/user/miniconda3/bin/conda run -n premiere python"
+    " gql_client_proxy_v3.py"
+)
+
+
 def imported(tmp_path, text, kind="premiere"):
     file = tmp_path / "config.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -38,10 +55,14 @@ def test_premieres_settings_become_a_mail_server_and_a_notice_to_each_receiver(t
         "security": "starttls",
         "user": "sample@univ-st-etienne.fr",
     }
-    (notice,) = table["pipelines"]["cms"]["notify"]
-    assert (notice["kind"], notice["account"]) == ("mail", "post")
-    assert notice["to"] == ["one@univ-st-etienne.fr", "two@example.com"]
-    assert notice["sender"] == "PREMIERE <sample@univ-st-etienne.fr>"
+    notices = table["pipelines"]["cms"]["notify"]
+    assert [(notice["kind"], notice["account"], notice.get("on")) for notice in notices] == [
+        ("mail", "post", None),
+        ("mail", "post", "failed"),
+    ]
+    for notice in notices:
+        assert notice["to"] == ["one@univ-st-etienne.fr", "two@example.com"]
+        assert notice["sender"] == "PREMIERE <sample@univ-st-etienne.fr>"
 
 
 def test_the_password_is_named_and_not_told(tmp_path):
@@ -52,8 +73,10 @@ def test_the_password_is_named_and_not_told(tmp_path):
 
 def test_what_is_printed_can_be_used_once_the_password_is_set(tmp_path, monkeypatch):
     settings = tmp_path / "vidd.toml"
-    settings.write_text(imported(tmp_path, PREMIERE).stdout)
-    monkeypatch.setenv("VIDD_ACCOUNTS__POST__PASSWORD", "s3cret word")
+    (tmp_path / "tools").mkdir()
+    settings.write_text(translate(PREMIERE, f"* * * * * cd {tmp_path}/tools && python gql_client_proxy_v3.py").document)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("VIDD_DAEMON__LISTEN", "127.0.0.1:0")
     ended = CliRunner().invoke(app, ["check", "--config", str(settings), "--state-dir", str(tmp_path)])
     assert ended.exit_code == 0, ended.output
@@ -68,7 +91,96 @@ def test_one_receiver_a_port_as_text_and_no_password_are_understood():
     assert table["accounts"]["post"]["security"] == "tls"
     assert "user" not in table["accounts"]["post"]
     assert table["pipelines"]["cms"]["notify"][0]["to"] == ["one@example.org"]
-    assert not made.secrets
+    assert "VIDD_ACCOUNTS__POST__PASSWORD" not in made.secrets
+
+
+def test_the_whole_pipeline_is_written_with_the_places_of_the_crontab(tmp_path):
+    (tmp_path / "crontab").write_text(f"MAILTO=lab\n# gql_client_proxy_v2.py\n{CRON} >> log 2>&1\n")
+    (tmp_path / "config.yaml").write_text(PREMIERE)
+    words = ["import-config", "premiere", str(tmp_path / "config.yaml"), "--crontab", str(tmp_path / "crontab")]
+    ended = CliRunner().invoke(app, [*words, "--units", str(tmp_path / "units")])
+    assert ended.exit_code == 0, ended.output
+    table = tomllib.loads(ended.stdout)
+    cms = table["pipelines"]["cms"]
+    assert [step.get("label", step["kind"]) for step in cms["steps"]] == [
+        "process",
+        "floor",
+        "arrange",
+        "mesh",
+        "results",
+    ]
+    assert [publisher["kind"] for publisher in cms["publish"]] == ["s3", "pcloud"]
+    conda = ["/home/user/miniconda3/bin/conda", "run", "--no-capture-output", "-n", "premiere"]
+    for step in cms["steps"][:4]:
+        assert (step["prefix"], step["directory"]) == (conda, "/home/user/PMTOOLV2/PREMIERETOOLV2")
+    assert cms["steps"][0]["environment"] == {"MODELS_PATH": "/home/user/PMTOOLV2/PREMIERETOOLV2/models"}
+    assert table["sources"]["uploads"]["begin"].year >= 2026
+    (unit,) = (tmp_path / "units").rglob("*.*f")
+    assert unit.relative_to(tmp_path / "units").as_posix() == "vidd.service.d/premiere.conf"
+    for line in (
+        "ProtectHome=tmpfs", "BindReadOnlyPaths=/home/user/PMTOOLV2/PREMIERETOOLV2", "BindReadOnlyPaths=/home/user/miniconda3",
+        "PrivateDevices=no", "LoadCredential=accounts__pcloud__token:/etc/vidd/credentials/pcloud-token",
+    ):  # fmt: skip
+        assert line in unit.read_text().splitlines()
+    ended = CliRunner().invoke(app, [*words, "--units", str(tmp_path / "units")])
+    assert (ended.exit_code, "cannot be written (File exists)" in ended.stderr) == (2, True)
+    assert CliRunner().invoke(app, words).exit_code == 2
+    assert CliRunner().invoke(app, ["import-config", "annotation", *words[2:], "--units", "x"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("schedule", "calendar"),
+    [
+        ("*/1 * * * *", None),
+        ("* * * * *", None),
+        ("*/5 * * * *", None),
+        ("@reboot", None),
+        ("@hourly", ["*-*-* *:00:00"]),
+        ("30 22 * * 1-5", ["Mon,Tue,Wed,Thu,Fri *-*-* 22:30:00"]),
+        ("0 */8 1,15 * sun", ["*-*-01,15 00,08,16:00:00", "Sun *-*-* 00,08,16:00:00"]),
+        ("15 3 * jan-mar 7", ["Sun *-01,02,03-* 03:15:00"]),
+        ("5/20 1 * * *", ["*-*-* 01:05,25,45:00"]),
+    ],
+)
+def test_times_of_a_crontab_become_a_timer_unless_the_script_runs_all_the_time(schedule, calendar):
+    made = translate(PREMIERE, f"{schedule} cd /opt/premiere && python3 -u gql_client_proxy_v1.py")
+    made.check()
+    assert "prefix" not in tomllib.loads(made.text)["pipelines"]["cms"]["steps"][0]
+    timer = made.units.get("vidd.timer")
+    times = (
+        None
+        if timer is None
+        else [row.partition("=")[2] for row in timer.splitlines() if row.startswith("OnCalendar=")]
+    )
+    assert times == calendar
+    assert ("vidd run --until-idle --if-free" in made.units["vidd.service.d/premiere.conf"]) is (timer is not None)
+    if timer is not None and shutil.which("systemd-analyze"):
+        subprocess.run(["systemd-analyze", "calendar", *times], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("crontab", "fault"),
+    [
+        ("", "crontab: 0 lines start gql_client_proxy"),
+        (f"{CRON}\n{CRON}", "crontab: 2 lines start gql_client_proxy"),
+        ("* * * * * python /x/gql_client_proxy_v3.py", "does not go into a directory"),
+        ("* * * * * cd premiere && python gql_client_proxy_v3.py", "not absolute"),
+        ("* * * * * cd '/a b%h' && python gql_client_proxy_v3.py", "that a unit cannot name"),
+        ("61 * * * * cd /x && python gql_client_proxy_v3.py", "the times of the line cannot be read"),
+        ("* * * * mondays cd /x && python gql_client_proxy_v3.py", "the times of the line cannot be read"),
+        ("5-1 * * * * cd /x && python gql_client_proxy_v3.py", "the times of the line cannot be read"),
+        ("*/0 * * * * cd /x && python gql_client_proxy_v3.py", "the times of the line cannot be read"),
+        ("@noon cd /x && python gql_client_proxy_v3.py", "does not begin with five fields"),
+        ("* * * * * cd '/x && PASSWORD=s3cret gql_client_proxy_v3.py", "cannot be split into words"),
+        ("gql_client_proxy", "crontab: "),
+        ("* * * * * gql_client_proxy", "does not go into a directory"),
+    ],
+)
+def test_a_crontab_that_cannot_be_taken_over_is_refused_without_its_line(crontab, fault):
+    with pytest.raises(SettingsFault) as refused:
+        translate(PREMIERE, crontab)
+    assert any(fault in sentence for sentence in refused.value.faults), refused.value.faults
+    assert "s3cret" not in refused.value.sentence
 
 
 def test_what_is_not_known_is_said(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -20,17 +21,42 @@ _MAX_BYTES = 2**20
 def import_config(
     kind: Annotated[str, typer.Argument(help=f"Whose settings they are: {', '.join(KINDS)}.")],
     file: Annotated[Path, typer.Argument(help="The file.")],
+    crontab: Annotated[
+        Path | None,
+        typer.Option("--crontab", help="premiere: what `crontab -l` prints; units of systemd take its place."),
+    ] = None,
+    units: Annotated[
+        Path | None, typer.Option("--units", help="The directory for those units; existing files stay as they are.")
+    ] = None,
 ) -> None:
     """Print another system's settings as a vidd.toml; secrets are named, never printed."""
     if kind not in KINDS:
         raise typer.BadParameter(f"{kind!r} is not known; known: {', '.join(KINDS)}", param_hint="KIND")
+    if crontab is not None and kind != "premiere":
+        raise typer.BadParameter(f"{kind} had no crontab", param_hint="--crontab")
+    if (crontab is None) is not (units is None):
+        raise typer.BadParameter("give both --crontab and --units, or neither", param_hint="--units")
     try:
-        settings: ImportedSettings = import_module(KINDS[kind]).translate(_read(file))
+        more = {} if crontab is None else {"crontab": _read(crontab)}
+        settings: ImportedSettings = import_module(KINDS[kind]).translate(_read(file), **more)
         settings.check()
+        if units is not None:
+            _write(units, settings.units)
     except Fault as fault:
         raise fail(fault) from None
     # printable() would change what a program reads.
     typer.echo(settings.document, nl=False)
+
+
+def _write(directory: Path, units: Mapping[str, str]) -> None:
+    for name, text in units.items():
+        path = directory / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise SettingsFault([f"{path}: cannot be written ({error.strerror})"]) from None
 
 
 def _read(file: Path) -> str:

@@ -434,6 +434,6 @@ def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings |
         return None
 
 
-def embedded() -> str:
-    """The text of the embedded settings, which is etc/vidd.toml."""
-    return (Path(__file__).parents[1] / "data" / "vidd.toml").read_text()
+def embedded(name: str = "vidd.toml") -> str:
+    """The text of the embedded settings, which is etc/vidd.toml, or of an example that comes with vidd."""
+    return (Path(__file__).parents[1] / "data" / name).read_text("utf-8")

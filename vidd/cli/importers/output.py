@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -31,15 +31,22 @@ class _FromTable(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ImportedSettings:
-    """A vidd.toml without its secrets. `secrets` are the environment variables that carry them, each with its meaning."""
+    """A vidd.toml without its secrets. `secrets` are the environment variables that carry them, each with its meaning.
+
+    `units` are files for /etc/systemd/system, by their paths below it.
+    """
 
     text: str
     secrets: Mapping[str, str]
+    units: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
         """SettingsFault where these settings, with their secrets, could not be used."""
         table = tomllib.loads(self.text)
-        for name in self.secrets:
+        for account in table.get("accounts", {}).values():
+            if account.pop("environment", None) is not None:
+                account.update(dict.fromkeys(("access_key", "secret_key", "bucket"), "of-the-environment"))
+        for name in [name for name in self.secrets if name.startswith("VIDD_")]:
             # VIDD_ACCOUNTS__POST__PASSWORD is accounts.post.password.
             *way, key = name.removeprefix("VIDD_").lower().split("__")
             inner: dict[str, Any] = table

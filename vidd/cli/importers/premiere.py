@@ -1,4 +1,6 @@
-"""Translates PREMIERE's config.yaml, whose `email` block says who gets mail, by which server.
+"""Translates PREMIERE's config.yaml, whose `email` block says who gets mail, by which server, and its crontab.
+
+The pipeline is that of etc/examples/cms.toml, which does what the scripts did: chain, Spaces, pCloud, and mails.
 
 PyYAML's safe loader makes nothing but plain values of a foreign file.
 """
@@ -6,58 +8,26 @@ PyYAML's safe loader makes nothing but plain values of a foreign file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
 
+from vidd.cli.importers.crontab import CronLine, find_line, units_of
 from vidd.cli.importers.output import ImportedSettings, toml
 from vidd.model.email_address import parse_address
-from vidd.settings.schema import SettingsFault
+from vidd.settings.schema import SettingsFault, embedded
 
 _KNOWN = ("from_addr", "to_addrs", "smtp_server", "smtp_port", "password")
 _PASSWORD = "VIDD_ACCOUNTS__POST__PASSWORD"  # noqa: S105 - the variable's name
-_TEMPLATE = """\
-{notes}[daemon]
-state = "/var/lib/vidd"
-listen = "127.0.0.1:8080"
-
-[accounts.lab]                # not in config.yaml: correct the address of the CMS
-kind = "cms"
-url = "https://cms.example.org/api/graphql"
-
-[accounts.post]
-kind = "smtp"
-host = {host}
-port = {port}
-security = {security}
-{login}
-[sources.uploads]
-kind = "cms"
-account = "lab"
-pipeline = "cms"
-# fetch_account = "cloud"     # the account of pCloud; etc/examples/cms.toml shows it, and publishing to pCloud and Spaces
-
-[[pipelines.cms.publish]]
-kind = "folder"
-path = "pcloudresults"
-name = "{{{{ name }}}}/{{{{ name }}}}{{{{ suffix }}}}"
-
-[[pipelines.cms.notify]]
-kind = "mail"
-account = "post"
-sender = {sender}
-to = {to}
-subject = "Video Processed: {{{{ name }}}}"
-text = '''
-The video {{{{ job.name }}}} is processed{{% if link %}}:
-
-    {{{{ link }}}}{{% else %}}.{{% endif %}}
-'''
-"""
+_SECRETS = {
+    "VIDD_ACCOUNTS__PCLOUD__TOKEN": "the token of pCloud, PCLOUD_ACCESS_TOKEN of the scripts",
+    "DO_SPACES_KEY": "and DO_SPACES_SECRET, DO_SPACES_REGION, DO_SPACES_ENDPOINT, DO_SPACES_BUCKET: as before",
+}
 
 
-def translate(text: str) -> ImportedSettings:
-    """The settings; SettingsFault with everything in the file that cannot be used."""
+def translate(text: str, crontab: str | None = None) -> ImportedSettings:
+    """The whole pipeline, with the units in place of a crontab; SettingsFault with everything that cannot be used."""
     email, unknown = _email(text)
     faults: list[str] = []
     sender = _address(email.get("from_addr"), "email.from_addr", faults)
@@ -67,20 +37,45 @@ def translate(text: str) -> ImportedSettings:
     host, port, password = email.get("smtp_server"), _port(email.get("smtp_port"), faults), email.get("password")
     if not isinstance(host, str) or not host or not host.isprintable() or " " in host:
         faults.append("email.smtp_server: is no name of a server")
+    line = None
+    try:
+        line = find_line(crontab) if crontab is not None else None
+    except SettingsFault as fault:
+        faults += fault.faults
     if faults:
         raise SettingsFault(faults)
     has_login = password not in (None, "")
-    document = _TEMPLATE.format(
-        notes="".join(f"# Not taken over: {name}\n" for name in unknown),
-        host=toml(str(host)),
-        port=port,
-        # It asked for STARTTLS at every port; at 465 a server expects TLS from the first byte.
-        security=toml("tls" if port == 465 else "starttls"),
-        login=f"user = {toml(sender)}\n" if has_login else "",
-        sender=toml(f"PREMIERE <{sender}>"),
-        to=toml(to),
-    )
-    return ImportedSettings(document, {_PASSWORD: f"the password of {sender}, as in config.yaml"} if has_login else {})
+    # It asked for STARTTLS at every port; at 465 a server expects TLS from the first byte.
+    post = [f"host = {toml(str(host))}", f"port = {port}", f"security = {toml('tls' if port == 465 else 'starttls')}"]
+    post += [f"user = {toml(sender)}"] if has_login else []
+    changes = {
+        """host = "mail.example.org"\nsecurity = "starttls"\nuser = "lab@example.org\"""": "\n".join(post),
+        'sender = "Video analysis <lab@example.org>"': f"sender = {toml(f'PREMIERE <{sender}>')}",
+        'to = ["one@example.org", "two@example.org"]': f"to = {toml(to)}",
+        'url = "https://cms.example.org/api/graphql"\n': 'url = "https://cms.example.org/api/graphql"   # not in'
+        " config.yaml: correct it\n",
+        "begin = 2026-01-01T00:00:00Z": f"begin = {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        **_programs(line),
+    }
+    document = embedded("cms.toml").partition("\n[daemon]\n")[2]
+    for old, new in changes.items():
+        if old not in document:
+            raise AssertionError(f"etc/examples/cms.toml has no {old!r}")
+        document = document.replace(old, new)
+    notes = "".join(f"# Not taken over: {name}\n" for name in unknown)
+    secrets = ({_PASSWORD: f"the password of {sender}, as in config.yaml"} if has_login else {}) | _SECRETS
+    return ImportedSettings(f"{notes}[daemon]\n{document}", secrets, units_of(line) if line else {})
+
+
+def _programs(line: CronLine | None) -> dict[str, str]:
+    """Where the programs are and who starts them; as in the example without a crontab."""
+    if line is None:
+        return {}
+    old = 'prefix = ["conda", "run", "--no-capture-output", "-n", "premiere"]\n'
+    return {
+        old: f"prefix = {toml(line.prefix)}\n" if line.prefix else "",
+        "/opt/premiere/PREMIERETOOLV2": line.directory,
+    }
 
 
 def _email(text: str) -> tuple[Mapping[str, Any], list[str]]:
