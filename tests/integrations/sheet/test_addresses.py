@@ -122,6 +122,11 @@ def test_two_people_of_one_name_are_not_guessed():
     (ada, john), _, unreachable = complete("Ada Lovelace", "John Smith", people=people)
     assert (ada.email, john.email) == ("ada@example.org", None)
     assert "'John Smith' is in speakers.csv with several addresses (row 4 and row 7)" in unreachable["John Smith"]
+    assert "add a remark in brackets to the name in the others" in unreachable["John Smith"]
+    (ada, john), _, unreachable = complete(
+        "Ada Lovelace", "John Smith", people=people.replace("h,js", "h (Example Ltd),js")
+    )
+    assert (john.email, unreachable) == ("john@example.org", {})
 
 
 def test_the_same_row_twice_is_one_person():

@@ -22,6 +22,7 @@ from vidd.integrations.programme.document import WebDocument
 from vidd.integrations.programme.schedule_json import read_schedule_json
 from vidd.integrations.programme.scheduled_talk import talks_of
 from vidd.integrations.programme.watch import count_talks, watch_programme
+from vidd.integrations.sheet.address_sheet import Addresses, WatchedAddresses, check_addresses
 from vidd.settings.marks import AccountOf
 from vidd.settings.types import Duration
 from vidd.settings.types import Options as Base
@@ -48,12 +49,14 @@ class Options(Base):
         ("accepted", "confirmed"), min_length=1, description="The states of submissions that are talks, for the API."
     )
     refresh: Duration = Field(300.0, gt=0, description="How often vidd reads it.")
+    addresses: Addresses = None
 
 
 async def watch(options: Options, context: SourceContext) -> None:
     """Hand in the programme at every look; never returns. Raises Refused where the account is not there."""
     programme = _Programme(options, context.tools)
-    await watch_programme(programme.read, context, refresh=options.refresh, name=programme.name)
+    complete = WatchedAddresses(options.addresses, context).complete_anew
+    await watch_programme(programme.read, context, complete, refresh=options.refresh, name=programme.name)
 
 
 async def check(options: Options, tools: Tools) -> str:
@@ -61,7 +64,8 @@ async def check(options: Options, tools: Tools) -> str:
     programme = _Programme(options, tools)
     talks = await programme.read() or ()
     addresses = sum(1 for talk in talks for speaker in talk.speakers if speaker.email)
-    return f"{count_talks(talks)}, {addresses} e-mail addresses of speakers"
+    counted = f"{count_talks(talks)}, {addresses} e-mail addresses of speakers"
+    return await check_addresses(options.addresses, tools, talks, counted)
 
 
 class _Programme:

@@ -21,10 +21,13 @@ _USUAL_REST = 60.0
 Read = Callable[[], Awaitable["Sequence[Talk] | None"]]
 """Reads the programme: its talks, or None where nothing has changed since the last reading that returned talks."""
 
+Complete = Callable[["Sequence[Talk]"], Awaitable["Sequence[Talk]"]]
+"""Adds to the talks what another document says; returns the same talks where nothing has changed. Raises Refused or RetryLater."""
 
-async def watch_programme(read: Read, context: SourceContext, *, refresh: float, name: str) -> None:
+
+async def watch_programme(read: Read, context: SourceContext, complete: Complete, *, refresh: float, name: str) -> None:
     """Hand in the programme every `refresh` seconds, and when vidd asks for it; never returns."""
-    reader = _Reader(read, context, name)
+    reader = _Reader(read, context, complete, name)
     while True:
         await _rest(context, await reader.look(refresh), woken=reader.up)
 
@@ -39,9 +42,10 @@ async def _rest(context: SourceContext, seconds: float, *, woken: bool) -> None:
 
 
 class _Reader:
-    def __init__(self, read: Read, context: SourceContext, name: str) -> None:
-        self._read, self._context, self._name = read, context, name
+    def __init__(self, read: Read, context: SourceContext, complete: Complete, name: str) -> None:
+        self._read, self._context, self._complete, self._name = read, context, complete, name
         self._space = f"programme:{context.name}"
+        self._scheduled: Sequence[Talk] | None = None
         self._talks: Sequence[Talk] | None = None
         self._is_lost = False
         self.up = False
@@ -51,12 +55,17 @@ class _Reader:
         try:
             talks = await self._read()
             if talks is not None:
-                await self._keep(talks)
-            if self._is_lost or self._talks is None:
+                # A schedule may be hidden for a while.
+                self._is_lost = not talks and bool(await self._known())
+                self._scheduled = self._scheduled if self._is_lost else talks
+            if self._is_lost or self._scheduled is None:
                 # Also where nothing has changed since it was found without any talk.
                 raise RetryLater(
                     f"{self._name} has no talk any more. If that is meant, give the source another name in the settings."
                 )
+            completed = await self._complete(self._scheduled)
+            if completed is not self._talks:
+                await self._keep(completed)
         except Fault as fault:
             self.up = False
             self._context.mark_down(" ".join(part for part in (fault.sentence, await self._last_good()) if part))
@@ -65,18 +74,13 @@ class _Reader:
             return min(refresh, _USUAL_REST)
         self.up = True
         # vidd hands in an unchanged programme too, so that the programme shows when it was last up to date.
-        await self._context.put_talks(self._talks)
+        await self._context.put_talks(completed)
         self._context.mark_up()
         self._context.mark_caught_up()
         return refresh
 
     async def _keep(self, talks: Sequence[Talk]) -> None:
-        """Keep a reading, unless it has lost all its talks, as when a schedule is hidden for a while."""
-        known = await self._known()
-        self._is_lost = bool(known) and not talks
-        if self._is_lost:
-            return
-        if len(talks) != known:
+        if len(talks) != await self._known():
             await self._context.tools.memory.remember(self._space, {"talks": str(len(talks))})
         self._talks = talks
 

@@ -19,6 +19,7 @@ from vidd.integrations.schedule.field_map import FieldMap, items_of, names_by_id
 from vidd.integrations.schedule.icalendar import read_icalendar
 from vidd.integrations.schedule.options import ScheduleOptions
 from vidd.integrations.schedule.schedule_xml import read_schedule_xml
+from vidd.integrations.sheet.address_sheet import Addresses, WatchedAddresses, check_addresses
 from vidd.settings.secret import reveal
 from vidd.transfer.http import session, ssl_context
 
@@ -37,17 +38,21 @@ _LOOKUPS_LAST = timedelta(hours=1)
 class Options(ScheduleOptions):
     """Settings of a source of kind `schedule`."""
 
+    addresses: Addresses = None
+
 
 async def watch(options: Options, context: SourceContext) -> None:
     """Hand in the programme at every look; never returns. Raises Refused where a secret is missing."""
     schedule = _Schedule(options, context.tools)
-    await watch_programme(schedule.read, context, refresh=options.refresh, name=schedule.name)
+    complete = WatchedAddresses(options.addresses, context).complete_anew
+    await watch_programme(schedule.read, context, complete, refresh=options.refresh, name=schedule.name)
 
 
 async def check(options: Options, tools: Tools) -> str:
     """Read the schedule once and count its talks."""
     schedule = _Schedule(options, tools)
-    return count_talks(await schedule.read() or ())
+    talks = await schedule.read() or ()
+    return await check_addresses(options.addresses, tools, talks, count_talks(talks))
 
 
 class _Schedule:

@@ -1,4 +1,4 @@
-"""Finds the e-mail addresses of speakers in a second sheet, by their names.
+"""Finds the e-mail addresses of speakers in a sheet, by their names.
 
 The same name counts, whatever its case, spaces, accents and academic titles; else the only similar name, which vidd shows.
 vidd never guesses: where two rows or two speakers could be meant, the speaker gets no mail, and the notice says what to do.
@@ -168,7 +168,7 @@ class Directory:
         places = " and ".join(person.row for person in telling)
         return _Match(
             why=f"{quoted(name)} is in {self._book} with several addresses ({places}), and vidd does not guess who is meant: "
-            "leave one of the rows, or write the address into the talk's row, then retry."
+            "leave one of the rows, or add a remark in brackets to the name in the others, then retry."
         )
 
     def _why_missing(self, name: str) -> str:
@@ -254,7 +254,7 @@ def _with_addresses(talk: Talk, matches: Mapping[str, _Match]) -> Talk:
         if match.similar:
             notes.append(
                 f"{quoted(speaker.name)} is taken for {quoted(person.name)} of the addresses ({person.row}), the only "
-                "similar name; if that is somebody else, write the address into this row"
+                "similar name; if that is somebody else, add a row of the speaker's own name"
             )
         for text in person.unusable:
             unreachable[text] = (

@@ -17,11 +17,11 @@ import structlog
 from pydantic import Field
 
 from vidd.errors import Fault, Refused, RetryLater
-from vidd.integrations.sheet.addresses import AddressOptions, Completed, read_directory
+from vidd.integrations.sheet.address_sheet import Addresses, WatchedAddresses, check_addresses
 from vidd.integrations.sheet.backends.file import make_sheet
 from vidd.integrations.sheet.options import SheetOptions
 from vidd.integrations.sheet.programme import Columns, read_talks
-from vidd.integrations.sheet.table import Book, Grid, Version, layouts
+from vidd.integrations.sheet.table import Grid, Version, layouts
 from vidd.model.job import Arrival
 from vidd.model.talk import Talk
 from vidd.ports import SourceContext, Tools
@@ -43,9 +43,7 @@ class Options(SheetOptions):
     recordings: Path | None = Field(
         None, description="The directory that local recordings must lie in; a file's own otherwise."
     )
-    addresses: AddressOptions | None = Field(
-        None, description="A second sheet, which has the addresses of speakers whom the programme gives none."
-    )
+    addresses: Addresses = None
     create: bool = Field(True, description="Make a CSV file with the headings where there is none.")
 
 
@@ -71,17 +69,7 @@ async def check(options: Options, tools: Tools) -> str:
     talks = read_talks(await options.book(tools, options.columns.id).read(), options.columns)
     faults = sum(1 for talk in talks if talk.fault)
     counted = f"{len(talks)} talks, {sum(1 for talk in talks if talk.excluded)} excluded, {faults} with a fault"
-    if options.addresses is None:
-        return counted
-    completed = await _complete(talks, options.addresses, options.addresses.book(tools, options.addresses.columns.name))
-    names = f"{counted}; {completed.found} speakers found in the sheet of addresses"
-    return f"{names}. {completed.sentence}" if completed.sentence else names
-
-
-async def _complete(talks: Sequence[Talk], options: AddressOptions, book: Book) -> Completed:
-    """The talks with the addresses of that sheet. Comparing all names may take a while, hence the thread."""
-    directory = read_directory(await book.read(), options.columns, book.name)
-    return await asyncio.to_thread(directory.complete, talks)
+    return await check_addresses(options.addresses, tools, talks, counted)
 
 
 class _Reader:
@@ -91,27 +79,25 @@ class _Reader:
         self.options, self.context = options, context
         self.book = options.book(context.tools, options.columns.id)
         self.path = None if options.path is None else context.tools.path(options.path)
-        addresses = options.addresses
-        self.addresses = None if addresses is None else addresses.book(context.tools, addresses.columns.name)
+        self.addresses = WatchedAddresses(options.addresses, context)
         self.seen: _Versions = ()
         self.read: _Versions = ()
         self.talks: Sequence[Talk] = ()
         self.admitted: set[str] = set()
         self.create = options.create
         self.tabs = self.headed = 0
-        self.shown: str | None = None
 
     async def look(self) -> float:
         """Look once; returns the seconds until the next look."""
         try:
             if self.create and self.path is not None:
                 await asyncio.to_thread(make_sheet, self.path, _HEADINGS)
-            now = tuple([await book.version() for book in (self.book, self.addresses) if book is not None])
+            now = (await self.book.version(), await self.addresses.version())
             stable, self.seen = self._is_stable(now), now
             if not stable:
                 return min(self.options.settle, self.options.refresh)
             if None in now or now != self.read:
-                talks = await self._with_addresses(self._talks(await self.book.read()))
+                talks = await self.addresses.complete(self._talks(await self.book.read()))
                 if self.talks and not talks:
                     raise RetryLater(
                         f"The sheet {self.book.name} has lost all its rows: the programme stays as it was."
@@ -141,17 +127,6 @@ class _Reader:
             )
         self.tabs, self.headed = len(grids), headed
         return talks
-
-    async def _with_addresses(self, talks: Sequence[Talk]) -> Sequence[Talk]:
-        """The talks with the addresses of the second sheet; shows whom it lacks, and whom vidd took by a similar name."""
-        if self.options.addresses is None or self.addresses is None:
-            return talks
-        completed = await _complete(talks, self.options.addresses, self.addresses)
-        if completed.sentence and completed.sentence != self.shown:
-            _log.info("addresses of speakers", source=self.context.name, shown=completed.sentence)
-        self.shown = completed.sentence
-        self.context.note(completed.sentence)
-        return completed.talks
 
     def _is_stable(self, now: _Versions) -> bool:
         if now == self.seen:
