@@ -290,6 +290,53 @@ def test_a_role_is_one_that_the_steps_before_make(tmp_path):
     ]
 
 
+def test_the_roles_of_captions_are_known_where_the_settings_name_the_languages(tmp_path):
+    text = """
+    [[pipelines.talks.steps]]
+    kind = "captions"
+    engine = {{ kind = "pocketsphinx" }}
+    {}
+    [[pipelines.talks.publish]]
+    kind = "folder"
+    path = "out"
+    files = ["srt-en", "vtt-pt-BR", "{}"]
+    """
+    languages = 'languages = ["English", "pt_br"]'
+    made = "source, srt-en, srt-pt-BR, text-en, text-pt-BR, vtt-en, vtt-pt-BR, words-en, words-pt-BR"
+    make_ready(read_settings(written(tmp_path, text.format(languages, "words-en"))))
+    assert faults(tmp_path, text.format(languages, "ssa-fr")) == [
+        f"pipelines.talks.publish[0].files[2]: the steps before it make no 'ssa-fr' (they make {made})"
+    ]
+    assert faults(tmp_path, text.format(languages, "srt-de")) == [
+        "pipelines.talks.publish[0].files[2]: the steps before it make no 'srt-de' (did you mean srt-en?)"
+    ]
+    # The programme may ask for any language.
+    make_ready(read_settings(written(tmp_path, text.format("", "srt-de"))))
+
+
+def test_the_roles_of_a_data_set_are_known(tmp_path):
+    text = """
+    [accounts.base]
+    kind = "mongodb"
+    uri = "mongodb://127.0.0.1/base"
+    [accounts.store]
+    kind = "s3"
+    [[pipelines.sets.steps]]
+    kind = "data_set"
+    database = "base"
+    account = "store"
+    bucket = "sets"
+    [[pipelines.sets.publish]]
+    kind = "folder"
+    path = "out"
+    files = ["objects", "{}"]
+    """
+    make_ready(read_settings(written(tmp_path, text.format("plan"))))
+    assert faults(tmp_path, text.format("plans")) == [
+        "pipelines.sets.publish[0].files[1]: the steps before it make no 'plans' (did you mean plan?)"
+    ]
+
+
 def test_a_role_after_a_step_that_does_not_say_what_it_makes_is_not_judged(tmp_path):
     text = """
     [[pipelines.talks.steps]]

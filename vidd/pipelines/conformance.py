@@ -182,7 +182,9 @@ if TYPE_CHECKING:
     CREATES: tuple[Creates, ...] = (sqs_source, s3_publisher, sqs_publisher)
     NAMES_ROLES: tuple[NamesRoles, ...] = (
         annotate_step,
+        captions_step,
         command_step,
+        data_set_step,
         describe_step,
         fetch_step,
         frames_step,

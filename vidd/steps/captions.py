@@ -68,6 +68,15 @@ class Options(Base):
     )
 
 
+def roles(options: Options) -> frozenset[str] | None:
+    """The roles of what it makes; None where the programme names the languages, or one is none, which the check refuses."""
+    try:
+        languages = languages_in(", ".join(options.languages))
+    except Refused:
+        return None
+    return frozenset(f"{what}-{language}" for what in _SUFFIXES for language in languages) or None
+
+
 def pool(options: Options) -> str:
     """The pool of which a run holds a slot."""
     return options.slot

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 PLAN = "plan.jsonl"
+_OBJECTS, _PLAN = "objects", "plan"
 
 
 class Options(Location):
@@ -50,6 +51,11 @@ class Options(Location):
         description="Exports of the whole data set: COCO JSON, CVAT's XML, a zip of samples.",
     )
     at_once: int = Field(8, ge=1, le=32, description="Images downloaded at once.")
+
+
+def roles(_options: Options) -> frozenset[str]:
+    """The roles of what it makes."""
+    return frozenset({_OBJECTS, _PLAN})
 
 
 async def run(options: Options, context: StepContext) -> Outcome:
@@ -145,7 +151,7 @@ class _Build:
         directory = self._builder.context.directory
         (directory / ROWS).unlink()
         shutil.rmtree(directory / SAMPLES, ignore_errors=True)
-        plan = Artifact("plan", PLAN, self._plan_file.stat().st_size, "application/jsonl")
+        plan = Artifact(_PLAN, PLAN, self._plan_file.stat().st_size, "application/jsonl")
         facts = {
             "data_set": self._version.id,
             "frames": self._frames,
@@ -153,7 +159,7 @@ class _Build:
             "faulty": self._faulty,
             "left_out": [{"name": "boxes", "why": why} for why in self._box_notes()],
         }
-        return Outcome((tree_artifact("objects", directory, TREE), plan), facts)
+        return Outcome((tree_artifact(_OBJECTS, directory, TREE), plan), facts)
 
     def _box_notes(self) -> list[str]:
         notes = {
