@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import zipfile
@@ -631,6 +632,95 @@ def test_content_is_deleted_once_it_is_published_and_nobody_else_needs_it_also_a
         until(lambda: "delete" not in service.document(first)["vidd"], "the upload says so")
         daemon.stopped()
     assert sorted(service.root.iterdir()) == [kept]
+
+
+def numbered_boxes(config, script):
+    """Add a detector whose box in a frame is as far from the left as the number says that the frame shows."""
+    script.write_text(
+        f"""import json, sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from footage import clips
+seen = {{}}
+with open(sys.argv[1]) as asked, open(sys.argv[2], "w") as answers:
+    for row in map(json.loads, asked):
+        film = row["film"]
+        seen.setdefault(film, [clips.number(frame) for _, frame in clips.pictures(film)])
+        box = {{"x": seen[film][row["index"] - 1] / 10, "y": 1, "w": 9, "h": 9, "label": "number", "confidence": 1}}
+        answers.write(json.dumps({{"task": row["task"], "index": row["index"], "boxes": [box]}}) + "\\n")
+"""
+    )
+    argv = json.dumps([sys.executable, str(script), "{{ asked }}", "{{ answers }}"])
+    detector = "\n".join(f'{version} = {{ kind = "program", argv = {argv} }}' for version in (1, 2))
+    step = f'[[pipelines.annotation.steps]]\nkind = "annotate"\n\n[pipelines.annotation.steps.versions]\n{detector}\n'
+    first = "[[pipelines.annotation.publish]]"
+    config.write_text(config.read_text().replace(first, f"{step}\n{first}", 1))
+
+
+def shown_numbers(service, task):
+    """The numbers that the boxes of a task's frames tell, in the order of the frames."""
+    return [[round(box["boundaries"]["x"] * 10) for box in frame["boxes"]] for frame in service.frames(task)]
+
+
+def test_boxes_alone_come_from_the_task_videos_once_the_recording_was_deleted(place, service):
+    place.config.write_text(
+        SETTINGS.format(root=place.root, uri=service_uri(service), s3=service.s3, more="delete_source = true")
+    )
+    numbered_boxes(place.config, place.root / "detect.py")
+    upload, other = service.upload(), service.upload()
+    only_boxes = {"request_type": 2, "auto_anno_version": 1}
+    with running(place) as daemon:
+        assert curl(daemon, service.fields(upload))[0] == 202
+        done(service, upload)
+        until(lambda: not (service.root / "cam.mp4").exists(), "the recording is gone")
+        stored, before = etags(service), service.tasks(upload)
+        # The front end makes an upload for each call; its tasks are another's.
+        status, told = curl(daemon, service.fields(other, **only_boxes))
+        assert (status, told["detail"]) == (
+            409, f"The upload has no tasks; those of this content are of the upload {upload}: send that as upload_id."
+        )  # fmt: skip
+        # Tasks are made of a recording.
+        assert curl(daemon, service.fields(upload, force_write=1))[0] == 422
+        assert curl(daemon, service.fields(upload, **only_boxes))[0] == 202
+        until(lambda: service.tasks(upload)[0]["AutoAnnotationVersion"] == 1, "it is annotated")
+        until(lambda: {job["state"] for job in daemon.jobs()} == {"published"}, "the jobs are published")
+        daemon.stopped()
+    assert etags(service) == stored
+    assert [{**task, "AutoAnnotationVersion": 1} for task in before] == service.tasks(upload)
+    for task in before:
+        assert shown_numbers(service, task) == [[frame["vidd"]["frame"]] for frame in service.frames(task)]
+
+
+def test_a_task_video_that_is_missing_or_broken_is_told_by_its_key_and_no_box_is_written(place, service):
+    numbered_boxes(place.config, place.root / "detect.py")
+    upload = service.upload()
+    with running(place) as daemon:
+        assert curl(daemon, service.fields(upload))[0] == 202
+        done(service, upload)
+        daemon.job("published")
+        (service.root / "cam.mp4").unlink()
+        key = service.tasks(upload)[2]["S3_url"]
+        film = service.files.get_object(Bucket="contents", Key=key)["Body"].read()
+        service.files.delete_object(Bucket="contents", Key=key)
+        status, told = curl(daemon, service.fields(upload, request_type=2, auto_anno_version=1))
+        assert status == 202
+        failed = until(lambda: (found := service.document(upload))["status"] == 2 and found, "the upload says so")
+        sentence = f"The video '{key}' of the task 'task-2-cam' is not in the bucket contents: put it there again"
+        assert sentence in failed["errorMessage"]["error_message"]
+        damaged = bytearray(film)
+        damaged[len(film) // 2 :] = bytes(len(film) - len(film) // 2)
+        for body in (film[: len(film) // 2], b"words", bytes(damaged)):
+            service.files.put_object(Bucket="contents", Key=key, Body=body)
+            assert place.vidd("retry", told["job"])[0] == 0
+            until(lambda: daemon.ask(told["links"]["job"])[1]["state"] == "refused", "it is refused")
+            reason = daemon.ask(told["links"]["job"])[1]["reason"]
+            assert f"The video '{key}' of the task 'task-2-cam' is broken (" in reason
+        assert service.db.AnnotationFrame.count_documents({"boxes": {"$ne": []}}) == 0
+        assert {task["AutoAnnotationVersion"] for task in service.tasks(upload)} == {0}
+        service.files.put_object(Bucket="contents", Key=key, Body=film)
+        assert place.vidd("retry", told["job"])[0] == 0
+        done(service, upload)
+        daemon.stopped()
+    assert shown_numbers(service, service.tasks(upload)[2]) == [[149 + 6 * step] for step in range(12)]
 
 
 def service_uri(service):

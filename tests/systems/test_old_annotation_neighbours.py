@@ -4,7 +4,9 @@ They work on the documents that the content processor left and on those of vidd,
 """
 
 import io
+import json
 import signal
+import sys
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -342,6 +344,56 @@ def test_what_was_left_with_all_tasks_finished_is_done(place, neighbours):
     assert [(task["taskName"], task["frameEnd"]) for task in tasks] == [("task-0-cam", 72), ("task-1-cam", 144)]
     assert [neighbours.open_task(task) for task in tasks] == [(12, 0), (12, 0)]
     assert neighbours.db.AnnotationFrame.count_documents({}) == 24
+
+
+DETECTOR = """import json, sys
+sys.path.insert(0, {tests!r})
+from footage import clips
+with open(sys.argv[1]) as asked, open(sys.argv[2], "w") as answers:
+    for row in map(json.loads, asked):
+        number = clips.numbers(row["film"])[row["index"] - 1]
+        box = {{"x": number, "y": 1, "w": 9, "h": 9, "label": "number", "confidence": 1}}
+        answers.write(json.dumps({{"task": row["task"], "index": row["index"], "boxes": [box]}}) + "\\n")
+"""
+
+
+@pytest.mark.parametrize("address", ["key", "web"])
+def test_tasks_of_the_content_processor_get_boxes_from_their_films_without_the_recording(place, neighbours, address):
+    script = place.root / "detect.py"
+    script.write_text(DETECTOR.format(tests=str(Path(__file__).parents[1])))
+    argv = json.dumps([sys.executable, str(script), "{{ asked }}", "{{ answers }}"])
+    detector = f'versions = {{ 1 = {{ kind = "program", argv = {argv} }} }}'
+    step = f'[[pipelines.annotation.steps]]\nkind = "annotate"\n{detector}\n\n'
+    first = "[[pipelines.annotation.publish]]"
+    place.config.write_text(place.config.read_text().replace(first, step + first, 1))
+    upload, film = neighbours.new_upload(status=1, vidd={}), film_of_a_task(place.root / "t.mp4")
+    # The first has no frames yet, and somebody drew in the second.
+    tasks = [neighbours.left_task(upload, number, film, frames=12 * bool(number)) for number in range(3)]
+    box = {"id": 1, "boundaries": {"id": 1, "type": "rectangle", "x": 1, "y": 1, "w": 9, "h": 9, "label": "car"}}
+    neighbours.save({"_id": tasks[1]}, 5, [box])
+    if address == "web":
+        for task in neighbours.tasks(upload):
+            link = f"{neighbours.files.meta.endpoint_url}/contents/{task['S3_url']}"
+            neighbours.db.AnnotationTask.update_one({"_id": task["_id"]}, {"$set": {"S3_url": link}})
+    before = neighbours.tasks(upload)
+    (neighbours.folder / "cam.mp4").unlink()
+    with place.daemon() as daemon:
+        assert neighbours.call(daemon, upload, request_type=2, auto_anno_version=1) == 202
+        until(lambda: neighbours.tasks(upload)[0]["AutoAnnotationVersion"] == 1, "it is annotated")
+        daemon.job("published")
+        daemon.stopped()
+    assert [{**task, "AutoAnnotationVersion": 1} for task in before] == neighbours.tasks(upload)
+    for task in tasks:
+        frames = [neighbours.db.AnnotationFrame.find_one({"taskId": task, "frameId": index}) for index in range(1, 13)]
+        found = [
+            [found["boundaries"]["x"] for found in frame["boxes"] if found["boundaries"]["label"] == "number"]
+            for frame in frames
+        ]
+        assert found == [[index] for index in range(12)]
+        assert [frame["boxes"][0] == box for frame in frames] == [task == tasks[1] and k == 5 for k in range(1, 13)]
+    assert neighbours.db.AnnotationFrame.count_documents({}) == 36
+    # The films stay as they were.
+    assert neighbours.sign_and_open(f"contents/{neighbours.project}/task-1-cam/task-1-cam.mp4") == film
 
 
 WRITE = "vidd.integrations.annotation_service.database:AnnotationDatabase"

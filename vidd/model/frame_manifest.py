@@ -22,7 +22,8 @@ class Sample:
     frame: its number (from 0) among the recording's frames in presentation order; among images, in order of their names.
     pts: its time stamp in units of the recording's time base.
     time: the same in seconds from the recording's start.
-    hash: the SHA-1 of its decoded pixels, in the size and pixel format of the recording.
+    hash: the SHA-1 of its decoded pixels, in the size and pixel format of the recording; "" where the recording is gone, so
+        that `frame`, `pts` and `time` are not known either.
     name: the name of the image; None for a frame of a recording.
     """
 

@@ -1,5 +1,7 @@
 """Fetches what arrived into the job's directory: a file of this host, an S3 object, a pCloud file, or an http(s) URL.
 
+Where the recording of an upload is gone, it fetches the videos of the upload's tasks instead, as a tree.
+
 The file has a temporary name until it is compared with what the arrival and the server promised, synced and renamed.
 A restart resumes where the notes of the last attempt end.
 
@@ -28,6 +30,7 @@ from vidd.model.byte_ranges import NotInParts, total_size
 from vidd.model.handover import handovers_root
 from vidd.model.media import Artifact, Outcome
 from vidd.model.span import Span, reason_to_fetch_all, talk_span
+from vidd.model.task_video import SCHEME as TASK_VIDEOS
 from vidd.settings.marks import AccountOf
 from vidd.settings.types import Duration, Size
 from vidd.settings.types import Options as Base
@@ -76,9 +79,13 @@ async def run(options: Options, context: StepContext) -> Outcome:
     """Fetch `job.location`; the file becomes the artifact `source`, a directory of this host a tree of that role."""
     if (directory := await in_thread(tree_copy.directory_of, context.job.location)) is not None:
         return await tree_copy.fetch_tree(directory, context)
+    chunk, reserve = int(options.chunk), context.tools.encoder.disk_reserve
+    if _scheme(context) == TASK_VIDEOS:
+        from vidd.integrations.aws.task_videos import fetch_task_videos  # noqa: PLC0415 - see _pinned_object
+
+        return await fetch_task_videos(context, chunk=chunk, parallel=options.parallel)
     name = local_name(await _source_name(options, context))
     meter = ProgressMeter("fetch", "download", progress=context.progress, observe=context.tools.observe)
-    chunk, reserve = int(options.chunk), context.tools.encoder.disk_reserve
     with (
         closing(PartialDownload(context.directory, name, chunk=chunk, reserve=reserve)) as download,
         closing(SparseDownload(context.directory, name, reserve=reserve)) as sparse,

@@ -4,7 +4,7 @@ The manifest has a row for every frame (`vidd.model.frame_manifest.Sample`): its
 in the recording, and the hash of its pixels. `vidd.model.sampling` defines which frames are sampled. The job's facts
 `finished_tasks` and `finished_frames` say how many tasks another system finished, and up to which frame: the step goes on
 there, or makes the last of them again where nothing would be left. An image, or images in a zip or a directory, become tasks
-of so many images with the same rows.
+of so many images with the same rows. Where the recording is gone, the videos of existing tasks become the same tree again.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from vidd.errors import FaultCode, Refused
 from vidd.files.disk_space import retry_if_full
 from vidd.files.tree import tree_artifact
 from vidd.media.ffmpeg.settings import Preset
-from vidd.media.frames.client import IMAGE_SUFFIXES, ImageRequest, SampleRequest, make_tasks
+from vidd.media.frames.client import IMAGE_SUFFIXES, ImageRequest, SampleRequest, VideoRequest, make_tasks
 from vidd.media.frames.task_store import TASKS, TaskStore
 from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.media import Artifact, Outcome
+from vidd.model.task_video import task_videos
 from vidd.processes.worker_client import prepare_directory
 from vidd.settings.marks import Role
 from vidd.settings.templates import file_name
@@ -133,6 +134,7 @@ class _FrameExtraction:
         self._directory = context.directory / _WORK
         self.name = file_name(PurePath(context.job.name).stem or context.job.name)
         self._has_images = self._is_tree or self._path.suffix.lower() in {".zip", *IMAGE_SUFFIXES}
+        self._videos = task_videos(context.job.facts)
         self.rate = 0.0 if self._has_images else _rate(options, context)
 
     async def run(self) -> dict[str, Any]:
@@ -143,10 +145,22 @@ class _FrameExtraction:
             return await make_tasks(request, self._context)
         except Refused:
             await in_thread(partial(shutil.rmtree, self._directory, ignore_errors=True))
+            if self._videos:
+                # A retry fetches them again.
+                await in_thread(partial(shutil.rmtree, self._path, ignore_errors=True))
             raise
 
-    def _request(self) -> SampleRequest | ImageRequest:
+    def _request(self) -> SampleRequest | ImageRequest | VideoRequest:
         options, context = self._options, self._context
+        if self._videos:
+            return VideoRequest(
+                path=str(self._path),
+                name=context.job.name,
+                called=self.name,
+                room=str(self._directory),
+                per_task=options.per_task,
+                videos=[video.to_json() for video in self._videos],
+            )
         images = ImageRequest(
             path=str(self._path),
             name=context.job.name,
@@ -174,7 +188,7 @@ class _FrameExtraction:
             finished_frames=int(context.job.facts.get("finished_frames") or 0),
         )
 
-    def _fingerprint(self, request: SampleRequest | ImageRequest) -> str:
+    def _fingerprint(self, request: SampleRequest | ImageRequest | VideoRequest) -> str:
         """A digest of all that determines the tasks."""
         artifact = self._context.artifacts[self._options.source]
         identity = {"size": artifact.size, "tree": artifact.tree.digest if artifact.tree else None}

@@ -32,6 +32,14 @@ class CallDeclined(Declined):
         self.field, self.original = field, original
 
 
+class ContentMissing(Declined):
+    """A call that is declined because there is no such content; `inside` is its path below the content root."""
+
+    def __init__(self, sentence: str, inside: PurePosixPath) -> None:
+        super().__init__(422, sentence)
+        self.inside = inside
+
+
 def _visible(text: str) -> str:
     if not text.strip() or printable(text) != text:
         raise ValueError("it is empty, or has invisible characters")
@@ -204,7 +212,7 @@ def path_below(text: str, root: Path, prefix: str = "") -> PurePosixPath:
 def content_at(call: ContentCall, root: Path, prefix: str = "") -> Path:
     """The file or directory of the call, below `root`, which the call may write as `prefix`. Blocks.
 
-    Declined with 422 where the path leads out of `root`, or nothing suitable is there.
+    Declined with 422 where the path leads out of `root`, or nothing suitable is there; ContentMissing where nothing is.
     """
     shown, base = quoted(call.content_path), root.resolve()
     asked = path_below(call.content_path, base, prefix)
@@ -217,12 +225,15 @@ def content_at(call: ContentCall, root: Path, prefix: str = "") -> Path:
         raise Declined(422, f"content_path {shown} is longer than a file name can be: name a file that exists.")
     if path == base:
         raise Declined(422, f"content_path {shown} is the content root itself: name a file or a directory in it.")
+    inside = PurePosixPath(path.relative_to(base))
     if call.images:
+        if not path.exists():
+            raise ContentMissing(f"There is no image, zip file or directory {shown} below the content root.", inside)
         if not (path.is_dir() or (path.is_file() and path.suffix.lower() in {".zip", *IMAGE_SUFFIXES})):
             raise Declined(422, f"There is no image, zip file or directory {shown} below the content root.")
         return path
     if path.suffix.lower() not in _VIDEO_SUFFIXES:
         raise Declined(422, f"{shown} is no video by its name: vidd takes {', '.join(sorted(_VIDEO_SUFFIXES))}.")
     if not path.is_file():
-        raise Declined(422, f"There is no file {shown} below the content root.")
+        raise ContentMissing(f"There is no file {shown} below the content root.", inside)
     return path

@@ -16,6 +16,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from vidd.model.task_video import TaskVideo
+from vidd.settings.templates import file_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -122,6 +125,33 @@ def offer_of(settings: Mapping[str, Any]) -> Offer:
     return Offer(int(per_task), frozenset(int(version) for detector in detectors for version in detector["versions"]))
 
 
+def store_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The account to which a pipeline sends its tasks, and `bucket` and `delete` of the publisher where they are set.
+
+    Empty where it sends them to no bucket.
+    """
+    rows = settings.get("publish", ())
+    label = next((row["options"].get("files") for row in rows if row["kind"] == "mongo_tasks"), None)
+    for row in rows:
+        if row["kind"] == "s3" and label in {None, "", row["name"]}:
+            return {name: value for name in ("account", "bucket", "delete") if (value := row["options"].get(name))}
+    return {}
+
+
+def videos_of(tasks: Sequence[Mapping[str, Any]]) -> list[TaskVideo]:
+    """The videos of existing tasks. ValueError with the name or id of one that has none."""
+    videos: list[TaskVideo] = []
+    for task in tasks:
+        shown, address = str(task.get("taskName") or task["_id"]), str(task.get("S3_url") or "").strip()
+        if not address:
+            raise ValueError(shown)
+        name = file_name(shown)
+        if name in {video.name for video in videos}:
+            name = f"{name}-{task['_id']}"
+        videos.append(TaskVideo(str(task["_id"]), name, address, int(as_number(task.get("frameCount")) or 0)))
+    return videos
+
+
 @dataclass(frozen=True, slots=True)
 class FilePlace:
     """Where the files of a tree are: what their keys in a bucket begin with, None for web addresses; and what those do."""
@@ -175,6 +205,8 @@ def frame_document(
 ) -> dict[str, Any]:
     """An AnnotationFrame without its `_id`; `image` and `thumbnail` are keys or addresses."""
     documents = [box_document(number, box) for number, box in enumerate(boxes, 1)]
+    # Of a recording that is gone nobody knows which frame it is.
+    source = {name: getattr(row, name) for name in ("frame", "pts", "time", "hash", "name")} if row.hash else {}
     return {
         "frameId": row.index,
         "taskId": task_id,
@@ -187,11 +219,7 @@ def frame_document(
         **({"thumbnailUrl": thumbnail} if thumbnail is not None else {}),
         OURS: {
             "shape": SHAPE,
-            "frame": row.frame,
-            "pts": row.pts,
-            "time": row.time,
-            "hash": row.hash,
-            "name": row.name,
+            **source,
             "found": [box_digest(box) for box in documents],
         },
     }

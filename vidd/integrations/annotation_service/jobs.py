@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,14 +16,23 @@ from vidd.errors import Refused
 from vidd.integrations.annotation_service.api import (
     CallDeclined,
     ContentCall,
+    ContentMissing,
     check_rules,
     content_at,
     path_below,
     type_of,
 )
 from vidd.integrations.annotation_service.cleaning import FINGERPRINT, fingerprint
-from vidd.integrations.annotation_service.documents import ONLY_BOXES, as_number, offer_of, own_values
+from vidd.integrations.annotation_service.documents import (
+    ONLY_BOXES,
+    as_number,
+    offer_of,
+    own_values,
+    store_of,
+    videos_of,
+)
 from vidd.model.job import ENDED, Arrival, Job, State
+from vidd.model.task_video import FACT, SCHEME
 from vidd.ports import Declined
 from vidd.settings.templates import file_name
 
@@ -81,11 +91,20 @@ class JobMaker:
         if (busy := await self._busy(asked)) is not None:
             return busy, False
         rules = asked.model_copy(update={"force_write": 1}) if resumed else asked
-        check_rules(rules, upload, len(await database.task_ids(asked.upload_id)), offer_of(context.settings))
-        path = await in_thread(content_at, asked, self._root, self._content.prefix)
-        await self._check(asked, path)
-        root = await in_thread(self._root.resolve)
-        inside = path.relative_to(root)
+        tasks, root = await database.tasks(asked.upload_id), await in_thread(self._root.resolve)
+        if asked.request_type == ONLY_BOXES and not tasks:
+            await self._decline_other_upload(asked, root)
+        check_rules(rules, upload, len(tasks), offer_of(context.settings))
+        try:
+            path = await in_thread(content_at, asked, self._root, self._content.prefix)
+        except ContentMissing as missing:
+            if asked.request_type != ONLY_BOXES:
+                raise
+            inside, location, found = missing.inside, f"{SCHEME}:{asked.upload_id}", self._task_videos(tasks, missing)
+        else:
+            await self._check(asked, path)
+            inside, location = PurePosixPath(path.relative_to(root)), path.as_uri()
+            found = {FINGERPRINT: await in_thread(fingerprint, path)} if self._content.delete else {}
         replaced = await self._replaced_uploads(asked, inside, root)
         # The document counts the generations, so that every daemon gives the same call the same key.
         generation = int(as_number(own_values(upload).get("generation")) or 0)
@@ -94,13 +113,13 @@ class JobMaker:
             "upload_dir": directory,
             **({"replaces": replaced} if replaced else {}),
             **(await self._finished(asked) if resumed else {}),
-            **({FINGERPRINT: await in_thread(fingerprint, path)} if self._content.delete else {}),
+            **found,
         }
-        job, new = await context.take(self._arrival(asked, path, inside, made, generation))
+        job, new = await context.take(self._arrival(asked, location, inside, made, generation))
         # The database may have been away when the last generations were to be counted.
         while not new and job.state in ENDED | {State.PUBLISHED}:
             generation += 1
-            job, new = await context.take(self._arrival(asked, path, inside, made, generation))
+            job, new = await context.take(self._arrival(asked, location, inside, made, generation))
         if new:
             own = {
                 "generation": generation,
@@ -137,12 +156,7 @@ class JobMaker:
         """
         if asked.images or asked.request_type == ONLY_BOXES:
             return []
-        others = [
-            str(upload["_id"])
-            for upload in await self._database.uploads_of(asked.project_id)
-            if str(upload["_id"]) != asked.upload_id
-            and path_below(str(upload.get("sourceFilePath") or ""), root, self._content.prefix) == inside
-        ]
+        others = await self._other_uploads(asked, inside, root)
         for job in await self._context.open_jobs(ended=False):
             if (other := job.facts.get("upload_id")) in others:
                 raise Declined(
@@ -159,6 +173,51 @@ class JobMaker:
             return sorted({str(task["uploadId"]) for task in tasks})
         return []
 
+    async def _other_uploads(self, asked: ContentCall, inside: PurePath, root: Path) -> list[str]:
+        """The other uploads of the same content in the project."""
+        return [
+            str(upload["_id"])
+            for upload in await self._database.uploads_of(asked.project_id)
+            if str(upload["_id"]) != asked.upload_id
+            and path_below(str(upload.get("sourceFilePath") or ""), root, self._content.prefix) == inside
+        ]
+
+    async def _decline_other_upload(self, asked: ContentCall, root: Path) -> None:
+        """Declined where another upload of the same content has the tasks that the call wants boxes for."""
+        inside = path_below(asked.content_path, root, self._content.prefix)
+        if tasks := await self._database.tasks(*await self._other_uploads(asked, inside, root)):
+            raise CallDeclined(
+                409,
+                f"The upload has no tasks; those of this content are of the upload {tasks[0]['uploadId']}: "
+                "send that as upload_id.",
+                "auto_anno_version",
+            )
+
+    def _task_videos(self, tasks: Sequence[Mapping[str, Any]], missing: ContentMissing) -> dict[str, Any]:
+        """The facts of a job that annotates the videos of existing tasks. Declined where a task has none."""
+        gone = missing.sentence.rstrip(".")
+        try:
+            videos = videos_of(tasks)
+        except ValueError as error:
+            raise Declined(
+                422, f"{gone}, and the task {quoted(str(error))} has no video (S3_url): put the content back."
+            ) from None
+        store = store_of(self._context.settings)
+        if store.pop("delete", False):
+            # The tree has no images.
+            raise Declined(
+                422,
+                f"{gone}, and the publisher s3 deletes what is not sent again (delete = true), such as the images of the"
+                " frames: put the content back, or unset delete.",
+            )
+        if not store and (keys := [video.address for video in videos if not video.is_web]):
+            raise Declined(
+                422,
+                f"{gone}, and the pipeline has no publisher s3 that says in which bucket the task video {quoted(keys[0])}"
+                " is: put the content back, or add one.",
+            )
+        return {FACT: [video.to_json() for video in videos], **store}
+
     async def _upload_directory(self, asked: ContentCall, inside: PurePath, replaced: Sequence[str]) -> str:
         """The directory of the upload's files in the store: the one its content lies in, unless another upload uses that.
 
@@ -170,14 +229,14 @@ class JobMaker:
         return f"{parent}-{asked.upload_id}" if taken else parent
 
     def _arrival(
-        self, asked: ContentCall, path: Path, inside: PurePath, made: Mapping[str, Any], generation: int
+        self, asked: ContentCall, location: str, inside: PurePath, made: Mapping[str, Any], generation: int
     ) -> Arrival:
         call = (
             f"{asked.upload_id}:{asked.request_type}:{asked.auto_anno_version}:{asked.frame_rate}:{asked.content_path}"
         )
         return Arrival(
             key=f"process_content:{call}:{generation}",
-            location=path.as_uri(),
+            location=location,
             name=inside.as_posix(),
             facts=asked.facts() | {"generation": generation, **made},
             priority=self._content.priority,

@@ -47,6 +47,7 @@ from vidd.integrations.mongodb.account import Account
 from vidd.model.frame_manifest import Task, TaskList
 from vidd.model.publication import Receipt
 from vidd.model.rework import edition_of
+from vidd.model.task_video import task_videos
 from vidd.settings.marks import AccountOf, Role
 from vidd.settings.types import Options as Base
 
@@ -312,7 +313,7 @@ class _Writing:
 
     async def _put_boxes(self) -> None:
         request, database = self.request, self.database
-        existing = {str(task.get("taskName")): task["_id"] for task in await database.tasks(str(request.upload))}
+        existing = self._by_name(await database.tasks(str(request.upload)))
         missing = [task.name for task in self.listed.tasks if task.name not in existing]
         if missing:
             raise Refused(
@@ -322,6 +323,11 @@ class _Writing:
         await self.context.sent({})
         async with aclosing(self._detected_frames(existing, _place(self.options, self.context))) as tasks:
             await database.put_boxes(str(request.upload), str(request.project), tasks, self._changes, request.version)
+
+    def _by_name(self, tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The ids of tasks by the names that the files of this job have for them."""
+        names = {video.task: video.name for video in task_videos(self.context.job.facts)}
+        return {names.get(str(task["_id"]), str(task.get("taskName"))): task["_id"] for task in tasks}
 
     async def _detected_frames(
         self, existing: Mapping[str, Any], place: FilePlace

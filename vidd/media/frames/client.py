@@ -9,6 +9,8 @@ from vidd.display_text import quoted
 from vidd.processes.worker_client import retry_if_died, run_worker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from vidd.ports import StepContext
 
 _WORKER = "vidd.media.frames.worker.main"
@@ -59,12 +61,28 @@ class SampleRequest(ImageRequest):
     finished_frames: int
 
 
-async def make_tasks(request: SampleRequest | ImageRequest, context: StepContext) -> dict[str, Any]:
+@dataclass(frozen=True)
+class VideoRequest:
+    """A request for tasks of existing task `videos`, the fields of `TaskVideo` each, below the directory `path`.
+
+    The other fields are those of an `ImageRequest`.
+    """
+
+    path: str
+    name: str
+    called: str
+    room: str
+    per_task: int
+    videos: Sequence[Mapping[str, Any]]
+
+
+async def make_tasks(request: SampleRequest | ImageRequest | VideoRequest, context: StepContext) -> dict[str, Any]:
     """Make all tasks that are missing, and return what the worker reports about all of them.
 
     Refused or RetryLater with the worker's sentence; RetryLater where it ended without one.
     """
-    order = {"ask": "sample" if isinstance(request, SampleRequest) else "gather", "request": asdict(request)}
+    verbs: dict[type, str] = {SampleRequest: "sample", ImageRequest: "gather", VideoRequest: "adopt"}
+    order = {"ask": verbs[type(request)], "request": asdict(request)}
     memory = context.tools.encoder.memory or _MEMORY
     with retry_if_died(f"extracting the frames of {quoted(request.name)}"):
         return await run_worker(_WORKER, order, context, quiet=_QUIET, memory=memory)

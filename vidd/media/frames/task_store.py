@@ -23,16 +23,20 @@ TASKS, ROWS = "tasks", "rows"
 
 @dataclass(frozen=True, slots=True)
 class TaskStore:
-    """The tasks of `per_task` frames in `directory`, from number `first` on; `name` is the recording's in the names of tasks."""
+    """The tasks of `per_task` frames in `directory`, from number `first` on; `name` is the recording's in the names of tasks.
+
+    `names` are the names of all tasks where they exist elsewhere already.
+    """
 
     directory: Path
     name: str
     per_task: int
     first: int = 0
+    names: Sequence[str] = ()
 
     def task_name(self, number: int) -> str:
         """The name of the task with this number."""
-        return task_name(number, self.name)
+        return self.names[number] if self.names else task_name(number, self.name)
 
     def begin(self, number: int) -> Path:
         """An empty directory for a task."""

@@ -1,6 +1,6 @@
 """The worker that makes tasks of frames or images: `python -m vidd.media.frames.worker.main`.
 
-It answers `sample`, with a `SampleRequest`, and `gather`, with an `ImageRequest`, by the protocol of
+It answers `sample`, with a `SampleRequest`, `gather`, with an `ImageRequest`, and `adopt`, with a `VideoRequest`, by the protocol of
 `vidd.processes.worker`.
 """
 
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from vidd.display_text import quoted
 from vidd.errors import Refused
-from vidd.media.frames.client import ImageRequest, SampleRequest
+from vidd.media.frames.client import ImageRequest, SampleRequest, VideoRequest
 from vidd.media.frames.frame_hash import frame_hash
 from vidd.media.frames.task_store import TASKS, TaskStore
+from vidd.media.frames.worker.existing_tasks import adopt_videos
 from vidd.media.frames.worker.image_tasks import gather_images
 from vidd.media.frames.worker.jpeg import save_images, task_size, to_image
 from vidd.media.frames.worker.normalize import Normalizer
@@ -183,5 +184,9 @@ def _gather(question: dict[str, Any], report: Progress) -> dict[str, Any]:
     return gather_images(ImageRequest(**question["request"]), report)
 
 
+def _adopt(question: dict[str, Any], report: Progress) -> dict[str, Any]:
+    return adopt_videos(VideoRequest(**question["request"]), report)
+
+
 if __name__ == "__main__":
-    serve({"sample": _sample, "gather": _gather}, memory_setting="memory of [ffmpeg]")
+    serve({"sample": _sample, "gather": _gather, "adopt": _adopt}, memory_setting="memory of [ffmpeg]")
