@@ -1,5 +1,6 @@
 """`vidd run`: when it ends by itself, and what it refuses to start with."""
 
+import shutil
 import socket
 
 import pytest
@@ -124,3 +125,13 @@ def test_a_port_that_is_taken_is_refused_and_leaves_the_socket_to_nobody(place):
         f"vidd: vidd cannot listen on 127.0.0.1:{port}: something else listens there; choose another"
     )
     assert not (place.root / "vidd.sock").exists()
+
+
+def test_a_row_that_is_ready_goes_to_the_only_pipeline_of_its_sheet(place, clip):
+    shutil.copy(clip, place.root / "talk.mp4")
+    place.sheet.write_text(
+        "id,title,ready,recording,cut start,cut end\nt1,One,1,talk.mp4,00:00:00,00:00:02\nt2,Two,,,,\n"
+    )
+    assert ended(place, "--until-idle") == (0, [])
+    (job,) = place.journal(lambda store: store.jobs())
+    assert (job.talk, job.pipeline, job.state) == ("t1", "talks", "published")

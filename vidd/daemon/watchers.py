@@ -69,7 +69,7 @@ class Watching:
             self.watchers.add(name, kind)
             context = EngineSourceContext(
                 name,
-                getattr(options, "pipeline", None),
+                getattr(options, "pipeline", None) or _only_user(name, ready),
                 tools=self._engine.tools,
                 store=self._engine.store,
                 intake=self._intake,
@@ -147,6 +147,12 @@ class Watching:
             await row_sync.flush()
         except Exception as error:  # noqa: BLE001 - vidd writes it at the next start, and must stop now
             _log.warning("sheet not written", error=str(error))
+
+
+def _only_user(programme: str, ready: Ready) -> str | None:
+    """The pipeline that has this source as its programme; None where there is none, or more than one."""
+    users = [name for name, body in ready.pipelines.items() if body["programme"] == programme]
+    return users[0] if len(users) == 1 else None
 
 
 def _followers(ready: Ready) -> dict[str, list[tuple[str, str]]]:

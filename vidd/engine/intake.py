@@ -78,8 +78,14 @@ class Intake:
         return await self._store.job_of_key(key_of(pipeline, arrival))
 
     def _job(self, source: str, pipeline: str | None, arrival: Arrival) -> Job:
-        if pipeline is None or pipeline not in self.pipelines:
-            known = ", ".join(self.pipelines) or "none"
+        known = ", ".join(self.pipelines) or "none"
+        if pipeline is None:
+            raise Refused(
+                f"The source {source} has no pipeline for this: set pipeline of [sources.{source}]; the settings have:"
+                f" {known}.",
+                code=FaultCode.BAD_SETTINGS,
+            )
+        if pipeline not in self.pipelines:
             raise Refused(
                 f"There is no pipeline {pipeline!r} for this; the settings have: {known}.", code=FaultCode.BAD_SETTINGS
             )

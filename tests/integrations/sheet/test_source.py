@@ -273,6 +273,28 @@ async def test_rows_that_are_ready_become_arrivals_once(tmp_path):
         assert context.arrivals[-1].key == "sheet:programme:t-1:again.mp4"
 
 
+async def test_a_row_that_goes_nowhere_is_a_fault_of_its_own_and_the_programme_goes_on(tmp_path):
+    path = csv_file(tmp_path / "p.csv", READY + "t-1,yes,a.mp4,,,,\nt-2,,,,,,\n")
+    context = HeldInlet(tmp_path)
+    async with watch(context):
+        ((body, reason),) = context.dead
+        assert body == "row 2: a.mp4"
+        assert "set pipeline of [sources.programme]" in reason
+        assert (context.arrivals, context.standing) == ([], "up")
+        csv_file(path, path.read_text() + "t-3,,,,,,\n")
+        await context.look(60)
+        assert [talk.id for talk in context.readings[-1]] == ["t-1", "t-2", "t-3"]
+        assert len(context.dead) == 1
+
+
+async def test_rows_go_to_the_pipeline_that_the_daemon_found_for_the_sheet(tmp_path):
+    csv_file(tmp_path / "p.csv", READY + "t-1,yes,a.mp4,,,,\n")
+    context = HeldInlet(tmp_path)
+    context.pipeline = "talks"
+    async with watch(context):
+        assert [arrival.pipeline for arrival in context.arrivals] == ["talks"]
+
+
 @pytest.mark.parametrize("recording", ["../secret.mp4", "/etc/passwd", "file:///etc/passwd", "ftp://x/y.mp4"])
 async def test_a_sheet_cannot_ask_for_files_elsewhere(tmp_path, recording):
     csv_file(tmp_path / "p.csv", READY + f"t-1,yes,{recording},,,,\n")

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 import structlog
 from pydantic import Field
 
-from vidd.errors import Fault, Refused, RetryLater
+from vidd.errors import Fault, FaultCode, Refused, RetryLater
 from vidd.integrations.sheet.address_sheet import Addresses, WatchedAddresses, check_addresses
 from vidd.integrations.sheet.backends.file import make_sheet
 from vidd.integrations.sheet.options import SheetOptions
@@ -39,7 +39,10 @@ class Options(SheetOptions):
     refresh: Duration = Field(60.0, gt=0, description="How often vidd reads the sheet.")
     settle: Duration = Field(1.0, ge=0, description="How long a file must be unchanged before vidd trusts it.")
     columns: Columns = Field(Columns(), description="The headings, where they are not the usual ones.")
-    pipeline: str | None = Field(None, description="Where rows that are ready go.")
+    pipeline: str | None = Field(
+        None,
+        description="Where rows that are ready go; unset: the only pipeline that has this source as its programme.",
+    )
     recordings: Path | None = Field(
         None, description="The directory that local recordings must lie in; a file's own otherwise."
     )
@@ -164,6 +167,13 @@ class _Reader:
 
     def _arrival(self, key: str, talk: Talk) -> Arrival:
         location = _location(talk.recording or "", self._recordings)
+        pipeline = self.options.pipeline or self.context.pipeline
+        if pipeline is None:
+            raise Refused(
+                "Nothing says where this recording goes, since not exactly one pipeline has this sheet as its programme:"
+                f" set pipeline of [sources.{self.context.name}].",
+                code=FaultCode.BAD_SETTINGS,
+            )
         times = {"start": talk.start, "end": talk.end}
         return Arrival(
             key=key,
@@ -171,7 +181,7 @@ class _Reader:
             name=unquote(urlsplit(location).path).rpartition("/")[2],
             facts={"talk": talk.id} | {name: value for name, value in times.items() if value is not None},
             priority=talk.priority,
-            pipeline=self.options.pipeline,
+            pipeline=pipeline,
         )
 
 
