@@ -255,6 +255,31 @@ def test_the_documents_of_tasks_are_told_of_files_that_somebody_puts_out(tmp_pat
     )
 
 
+FOLLOWED = """
+[sources.captions]
+kind = "published"
+of = "talks"
+pipeline = "captions"
+[[pipelines.talks.publish]]
+kind = "folder"
+label = "{label}"
+path = "out"
+[[pipelines.captions.publish]]
+kind = "youtube_captions"
+[[pipelines.captions.publish]]
+kind = "facebook_captions"
+video_of = "youtube"
+"""
+
+
+def test_captions_go_to_the_video_of_a_publisher_that_the_followed_pipeline_has(tmp_path):
+    assert faults(tmp_path, FOLLOWED.format(label="out")) == [
+        f"pipelines.captions.publish[{number}].video_of: the pipeline 'talks' has no publisher labelled 'youtube', it has out"
+        for number in range(2)
+    ]
+    make_ready(read_settings(written(tmp_path, FOLLOWED.format(label="youtube"))))
+
+
 def test_a_programme_is_a_source_that_reads_one(tmp_path):
     text = '[sources.in]\nkind = "{}"\npath = "x.csv"\npipeline = "talks"\n[pipelines.talks]\nprogramme = "in"\n'
     assert faults(tmp_path, text.format("folder")) == [

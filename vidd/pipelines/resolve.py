@@ -48,8 +48,18 @@ def _named(tables: tuple[Table, ...]) -> list[tuple[str, Table]]:
     return named
 
 
-def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[str, Any]:
-    """A pipeline with every default resolved, as it is stored with a job."""
+def labels_of(pipeline: Pipeline) -> list[str]:
+    """The labels of a pipeline's publishers."""
+    return [name for name, _ in _named(pipeline.publish)]
+
+
+def pipeline_to_json(
+    pipeline: Pipeline, faults: Faults, where: Where, followed: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """A pipeline with every default resolved, as it is stored with a job.
+
+    `followed` are the pipelines that it follows, with the labels of their publishers.
+    """
     steps = pipeline.steps
     if not steps or not _is_fetcher(steps[0].kind):
         # Nearly every pipeline works on a file of its own; naming the step is only needed to set its options.
@@ -88,7 +98,7 @@ def pipeline_to_json(pipeline: Pipeline, faults: Faults, where: Where) -> dict[s
         "publish": rows("publish", "publishers", pipeline.publish),
         "notify": rows("notify", "publishers", pipeline.notify),
     }
-    references.check([name for name, _ in _named(pipeline.publish)])
+    references.check(labels_of(pipeline), followed)
     return resolved
 
 
@@ -131,7 +141,7 @@ class _References:
         if family == "steps":
             self.facts = self.roles = None
 
-    def check(self, labels: Sequence[str]) -> None:
+    def check(self, labels: Sequence[str], followed: Mapping[str, Sequence[str]]) -> None:
         """Add a fault for everything that is named and is not there."""
         for where, options, facts in self.tables:
             for path, template, allowed in templates_in(options):
@@ -139,11 +149,15 @@ class _References:
                 for sentence in unknown_in(template, known, labels):
                     self.faults.add((*where, *path), sentence)
             for path, label in getattr(options, "labels_named", dict)().items():
-                if label not in labels:
-                    there = ", ".join(labels) or "none"
-                    self.faults.add(
-                        (*where, *path), f"the pipeline has no publisher labelled {label!r}, it has {there}"
-                    )
+                self._check_label("the pipeline", labels, label, (*where, *path))
+            for path, label in getattr(options, "labels_followed", dict)().items():
+                for pipeline, there in followed.items():
+                    self._check_label(f"the pipeline {pipeline!r}", there, label, (*where, *path))
+
+    def _check_label(self, pipeline: str, labels: Sequence[str], label: str, where: Where) -> None:
+        if label not in labels:
+            there = ", ".join(labels) or "none"
+            self.faults.add(where, f"{pipeline} has no publisher labelled {label!r}, it has {there}")
 
 
 def _fingerprint(row: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from vidd.pipelines.registry import (
     source_module,
     store_module,
 )
-from vidd.pipelines.resolve import pipeline_to_json
+from vidd.pipelines.resolve import labels_of, pipeline_to_json
 from vidd.ports import Queue, Store
 from vidd.ports.kinds import FollowsPipeline
 from vidd.settings.conference import CONFERENCE
@@ -90,15 +90,16 @@ def make_ready(settings: Settings) -> Ready:
     """Give every table to its kind; SettingsFault with every fault found."""
     faults = Faults()
     faults.accounts = accounts = accounts_of(settings, faults)
-    pipelines = {
-        name: pipeline_to_json(pipeline, faults, ("pipelines", name)) for name, pipeline in settings.pipelines.items()
-    }
-    if settings.daemon.conference:
-        pipelines = {name: {**body, CONFERENCE: settings.daemon.conference} for name, body in pipelines.items()}
     sources = {
         name: (table.kind, faults.model("sources", table.kind, table.rest, ("sources", name)))
         for name, table in settings.sources.items()
     }
+    pipelines = {
+        name: pipeline_to_json(pipeline, faults, ("pipelines", name), _followed(name, settings, sources))
+        for name, pipeline in settings.pipelines.items()
+    }
+    if settings.daemon.conference:
+        pipelines = {name: {**body, CONFERENCE: settings.daemon.conference} for name, body in pipelines.items()}
     for name, (_, options) in sources.items():
         faults.accounts_of(options, ("sources", name))
     store = faults.model("stores", settings.store.kind, settings.store.rest, ("store",))
@@ -135,6 +136,18 @@ def _check_accounts(settings: Settings, faults: Faults, table: Any, where: Where
     for key, name in named.items():
         if isinstance(name, str) and name not in settings.accounts:
             faults.add((*where, *key), f"there is no [accounts.{name}]")
+
+
+def _followed(pipeline: str, settings: Settings, sources: Mapping[str, tuple[str, Any]]) -> dict[str, list[str]]:
+    """The pipelines that this one follows, each with the labels of its publishers."""
+    followed: dict[str, list[str]] = {}
+    for kind, options in sources.values():
+        module = source_module(kind) if options is not None else None
+        if isinstance(module, FollowsPipeline) and getattr(options, "pipeline", None) == pipeline:
+            name = module.followed(options)[0]
+            if name in settings.pipelines:
+                followed[name] = labels_of(settings.pipelines[name])
+    return followed
 
 
 def _check_followers(settings: Settings, sources: Mapping[str, tuple[str, Any]], faults: Faults) -> None:

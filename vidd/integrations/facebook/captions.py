@@ -53,6 +53,10 @@ class Options(Base):
         {}, description='Facebook\'s locale for a language where it is another than usual: { en = "en_GB" }.'
     )
 
+    def labels_followed(self) -> dict[tuple[str, ...], str]:
+        """The labels of publishers of the pipeline that is followed which the options name, by option."""
+        return {("video_of",): self.video_of}
+
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
     """Send a file for each language; captions that somebody else made stay."""

@@ -46,6 +46,10 @@ class Options(Base):
         description="How late YouTube's lists may be: only after it does vidd take what they lack as absent.",
     )
 
+    def labels_followed(self) -> dict[tuple[str, ...], str]:
+        """The labels of publishers of the pipeline that is followed which the options name, by option."""
+        return {("video_of",): self.video_of}
+
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
     """Add or update a track for each language."""
