@@ -12,6 +12,7 @@ from vidd.pipelines.validation import make_ready
 from vidd.processes.cpus import usable_cpus
 from vidd.settings import schema
 from vidd.settings.schema import SettingsFault, read_settings
+from vidd.transcription import faster_whisper
 
 ABROAD = """
 [accounts.library]
@@ -109,6 +110,35 @@ async def test_files_that_a_step_needs_are_looked_at_without_asking_anybody_outs
     assert not found.ok
     wanted = f"The watermark {tmp_path}/state/logo.png cannot be opened (No such file or directory): correct its path"
     assert found.sentence.startswith(wanted)
+
+
+@pytest.mark.parametrize(
+    ("engine", "missing"),
+    [
+        ("kind = 'program'\nargv = ['no-such-recogniser', '{{ audio }}']", "There is no program 'no-such-recogniser'"),
+        ("kind = 'faster_whisper'\nmodel = 'models/none'", "There is no model in "),
+    ],
+    ids=["program", "model"],
+)
+async def test_a_recogniser_that_is_missing_is_found_without_asking_anybody_outside(
+    tmp_path, monkeypatch, engine, missing
+):
+    monkeypatch.setattr(faster_whisper, "require", lambda *_: None)
+    path = tmp_path / "vidd.toml"
+    path.write_text(f"[[pipelines.captions.steps]]\nkind = 'captions'\n[pipelines.captions.steps.engine]\n{engine}\n")
+    found = (await findings(path, online=False, state=str(tmp_path)))["pipelines.captions.steps.captions"]
+    assert not found.ok
+    assert found.sentence.startswith(missing)
+
+
+async def test_a_recogniser_behind_a_queue_is_asked_for_online_only(tmp_path):
+    path = tmp_path / "vidd.toml"
+    path.write_text(
+        "[accounts.library]\nkind = 's3'\nendpoint_url = 'http://127.0.0.1:9'\n"
+        "[[pipelines.captions.steps]]\nkind = 'captions'\n[pipelines.captions.steps.engine]\nkind = 'sqs'\n"
+        "account = 'library'\nqueue = 'q'\nbucket = 'b'\n"
+    )
+    assert (await findings(path, online=False, state=str(tmp_path)))["pipelines.captions.steps.captions"].ok
 
 
 NOTICES = """

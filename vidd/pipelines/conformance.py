@@ -176,6 +176,7 @@ if TYPE_CHECKING:
         data_sets_source,
         process_content_source,
         sheet_source,
+        captions_step,
         mail_publisher,
         sqlite_store,
     )

@@ -82,6 +82,12 @@ def pool(options: Options) -> str:
     return options.slot
 
 
+async def check_here(options: Options, tools: Tools) -> None:
+    """Find a recogniser that is on this machine."""
+    if options.engine.kind in _ENGINES:
+        await check(options, tools)
+
+
 async def check(options: Options, tools: Tools) -> str:
     """Find the recogniser."""
     for language in (*options.languages, options.language):
