@@ -4,7 +4,7 @@ import pytest
 from builders.engine import job
 
 from vidd.pipelines.resolve import resolve
-from vidd.pipelines.validation import make_ready
+from vidd.pipelines.validation import make_ready, with_faults_of_kinds
 from vidd.settings.schema import SettingsFault, read_settings
 from vidd.settings.templates import fields_of, render
 
@@ -127,6 +127,23 @@ def test_a_slug_that_is_not_set_is_missed_wherever_it_is_named(tmp_path):
             "pipelines.talks.notify[0].path",
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("schedule", 'path = "/srv/{{ conference }}.xml"'), ("sheet", 'path = "{{ conference }}.csv"'),
+     ("schedule", 'url = "https://{{ conference }}.example.org/s.ics"')],
+)  # fmt: skip
+def test_a_slug_that_is_not_set_is_the_only_fault_of_its_table(tmp_path, kind, more):
+    path = tmp_path / "vidd.toml"
+    path.write_text(f'[sources.programme]\nkind = "{kind}"\n{more}\n[sources.in]\nkind = "folder"\n')
+    with pytest.raises(SettingsFault) as fault:
+        read_settings(path)
+    key = more.partition(" ")[0]
+    assert [line.partition(":")[0] for line in with_faults_of_kinds(fault.value).faults] == [
+        f"sources.programme.{key}",
+        "sources.in.path",
+    ]
 
 
 @pytest.mark.parametrize("slug", ["WS 19", "ws_19", "-ws", "ws--19", "../ws19", "{{ talk.id }}", "w" * 41])

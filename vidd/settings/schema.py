@@ -28,7 +28,7 @@ from pydantic_settings import (
 from vidd.errors import FaultCode, Refused
 from vidd.model.check_policy import Action, Policy
 from vidd.processes.cpus import usable_cpus
-from vidd.settings.conference import SLUG, places_of, with_conference
+from vidd.settings.conference import CONFERENCE, SLUG, places_of, with_conference
 from vidd.settings.types import Duration, Options, Size
 
 PREFIX = "VIDD_"
@@ -428,6 +428,10 @@ def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings |
         if not isinstance(inner, dict):
             return None
         inner.pop(key, None)
+        if detail["type"] == "no_conference":
+            # With any slug the text is there: without its key, a table may seem to lack what it has.
+            table = with_conference(table, CONFERENCE)
+            continue
     try:
         return Settings(**table)
     except ValidationError:
