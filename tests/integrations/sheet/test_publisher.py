@@ -52,6 +52,23 @@ async def test_the_row_of_the_talk_says_published_and_where(tmp_path):
     assert names(tmp_path) == ["p.csv"]
 
 
+@pytest.mark.parametrize(
+    ("urls", "options", "cells"),
+    [
+        ({"folder": "file:///a"}, {}, ["file:///a", None]),
+        ({"folder": "file:///a"}, {"link_of": "youtube"}, [None, "file:///a"]),
+        ({"folder": "file:///a"}, {"library_of": "folder"}, ["file:///a", "file:///a"]),
+        ({"youtube": "https://y", "folder": "file:///a"}, {}, ["https://y", "file:///a"]),
+        ({"s3": "https://s", "folder": "file:///a"}, {}, ["https://s", None]),
+    ],
+    ids=["the link is it already", "the link is of another", "named", "two", "the link is the first of them"],
+)
+def test_the_library_link_is_written_where_the_link_is_another(urls, options, cells):
+    status = TalkStatus("t-1", Status.PUBLISHED, next(iter(urls.values())), urls)
+    texts = sheet_publisher.Options(path="p.csv", **options).cell_texts(status)
+    assert [text for _, text in texts] == ["published", *cells]
+
+
 async def test_columns_that_are_missing_are_added_at_the_right(tmp_path):
     path = csv_file(tmp_path / "p.csv", "uuid,title\r\nt-1,One\r\nt-2,Two,a remark beyond the headings\r\n")
     await publish(path, "t-2")

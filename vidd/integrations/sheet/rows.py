@@ -48,7 +48,9 @@ class RowOptions(SheetOptions):
     columns: Columns = Field(Columns(), description="The headings, where they are not the usual ones.")
     link_of: str | None = Field(None, description="The publisher, by label, whose address is the link; else the first.")
     library_of: str | None = Field(
-        None, description="The publisher whose address is the library link; else one labelled library, s3 or folder."
+        None,
+        description="The publisher whose address is the library link; else one labelled library, s3 or folder, unless that"
+        " address is the link already.",
     )
 
     def labels_named(self) -> dict[tuple[str, ...], str]:
@@ -64,7 +66,7 @@ class RowOptions(SheetOptions):
             library = links.get(self.library_of)
         else:
             found = [url for name, url in links.items() if _LIBRARY.fullmatch(name)]
-            library = found[0] if found and len(links) > 1 and found[0] != link else None
+            library = found[0] if found and found[0] != link else None
         columns = self.columns
         return [(columns.status, talk_status.status.value), (columns.link, link), (columns.library, library)]
 
