@@ -47,6 +47,11 @@ def test_each_answer_has_its_fate_and_a_sentence(code, status, fate, words):
     assert "reading s3://a/b" in fault.sentence
 
 
+@pytest.mark.parametrize("code", ["NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"])
+def test_what_is_missing_is_told_with_the_command_that_creates_it(code):
+    assert "`vidd check --create`" in fault_of(an_answer(code, 404), "looking at it").sentence
+
+
 @pytest.mark.parametrize(
     ("error", "fate"),
     [

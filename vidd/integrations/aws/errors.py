@@ -59,12 +59,14 @@ _REFUSALS = (
     _rule(
         FaultCode.NOT_FOUND,
         "NoSuchBucket",
-        "The bucket does not exist, which {doing} needs: create it or correct its name.",
+        "The bucket does not exist, which {doing} needs: correct its name, or create it (`vidd check --create` creates"
+        " the buckets of publishers).",
     ),
     _rule(
         FaultCode.NOT_FOUND,
         "AWS.SimpleQueueService.NonExistentQueue QueueDoesNotExist",
-        "The queue does not exist, which {doing} needs: create it or correct its address.",
+        "The queue does not exist, which {doing} needs: correct its address, or create it (`vidd check --create` creates"
+        " what sources and publishers name by `queue`).",
     ),
     _rule(
         FaultCode.NOT_FOUND,
