@@ -205,13 +205,20 @@ class Check(Options):
     """`[pipelines.<name>.check]`, and `check` of a step: the action for each finding, and the threshold at which it counts."""
 
     black: Action = Field(_DEFAULTS.black, description="Black frames for `black_for` or longer, at a stretch.")
-    black_for: Duration = Field(_DEFAULTS.black_for, gt=0, description="How long; intro, outro and cards do not count.")
-    frozen: Action = Field(_DEFAULTS.frozen, description="The same frame for `frozen_for` or longer; slides are that.")
-    frozen_for: Duration = Field(_DEFAULTS.frozen_for, gt=0, description="How long.")
-    silent: Action = Field(
-        _DEFAULTS.silent, description="The first audio track below -60 LUFS for `silent_for` or longer."
+    black_for: Duration = Field(
+        _DEFAULTS.black_for,
+        gt=0,
+        description="How long, or nearly all of a shorter file; intro, outro and cards do not count.",
     )
-    silent_for: Duration = Field(_DEFAULTS.silent_for, gt=0, description="How long.")
+    frozen: Action = Field(_DEFAULTS.frozen, description="The same frame for `frozen_for` or longer; slides are that.")
+    frozen_for: Duration = Field(_DEFAULTS.frozen_for, gt=0, description="How long, or nearly all of a shorter file.")
+    silent: Action = Field(
+        _DEFAULTS.silent,
+        description="The first audio track below -60 LUFS for `silent_for` or longer, or for nearly all of a shorter file.",
+    )
+    silent_for: Duration = Field(
+        _DEFAULTS.silent_for, gt=0, description="How long, or nearly all (95 %) of a shorter file."
+    )
     loudness: Action = Field(
         _DEFAULTS.loudness, description="Integrated loudness (EBU R128) outside `loudness_from` to `loudness_to`."
     )
@@ -421,6 +428,10 @@ def state_directory(path: Path | None) -> Path:
 def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings | None:
     """The settings without the faulty keys; None if they cannot be used without them."""
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
+        if detail["type"] == "no_conference":
+            # With any slug the text is there: without its key, a table may seem to lack what it has.
+            table = with_conference(table, CONFERENCE)
+            continue
         *way, key = detail["loc"]
         inner: Any = table
         for part in way:
@@ -428,10 +439,6 @@ def _without_faults(table: dict[str, Any], error: ValidationError) -> Settings |
         if not isinstance(inner, dict):
             return None
         inner.pop(key, None)
-        if detail["type"] == "no_conference":
-            # With any slug the text is there: without its key, a table may seem to lack what it has.
-            table = with_conference(table, CONFERENCE)
-            continue
     try:
         return Settings(**table)
     except ValidationError:
