@@ -169,7 +169,7 @@ name = "{{ facts.id }}"
 kind = "mail"
 to = ["lab@example.org"]
 subject = "{{ facts.id | default(name) }} {{ facts.scenes }} {{ process.exit }} {{ facts.size | default(0) }}"
-text = "{{ facts.foldr_id }} {{ video.megabits }} {{ rework.edition }} {{ video.rate }}"
+text = "{{ facts.foldr_id }} {{ facts.foldr_id | default('none') }} {{ video.megabits }} {{ rework.edition }} {{ video.rate }}"
 [[pipelines.cms.notify]]
 kind = "mail"
 label = "failed"

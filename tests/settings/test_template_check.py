@@ -37,6 +37,10 @@ def told(template, known=KNOWN, labels=("library", "youtube")):
         "{% if subtitle is defined %}{{ subtitle }}{% endif %}",
         "{{ subtitle | default('') }} {{ talk.room | d('x') }}",
         "{% if talk.room is defined %}{{ talk.room }}{% endif %}",
+        "{% if talk.room is undefined %}{{ room | d('x') }}{% elif talk.room %}{{ talk.room }}{% else %}{{ talk.room }}{% endif %}",
+        "{% if talk.room | default('') %}{{ talk.room }}{% endif %}{{ talk.room if talk.room is defined else '' }}",
+        "{{ talk.room is defined and talk.room }} {{ talk.room is undefined or talk.room }}",
+        "{% set known = talk.room is defined %}{% if known %}{{ talk.room }}{% endif %}",
         "{% set talk = {'room': 1} %}{{ talk.room }}",
         "{{ talk['title'] }} {{ talk[name] }}",
         "no template",
@@ -60,6 +64,25 @@ def test_what_is_there_or_may_be_missing_is_no_slip(template):
 def test_a_slip_is_told_with_what_was_meant(template, said):
     (sentence,) = told(template)
     assert sentence.startswith(said)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ talk.room }} {{ talk.room | default('') }}",
+        "{{ talk.room | d('') }} {{ talk['room'] }}",
+        "{{ talk.room | default(talk.hall) | default('') }}",
+        "{% set room = talk.room | default('') %}{{ room }} {{ talk.room }}",
+        "{% if talk.room is defined %}{{ talk.room }}{% endif %} {{ talk.room }}",
+        "{{ talk.room if talk.room is defined else '' }}{% if talk.room %}x{% endif %}",
+        "{% for name in talk.room | default([]) %}{{ name }}{% endfor %}{{ talk.room | length }}",
+        "{{ hall }} {{ hall | default('') }}",
+        "{% if hall is defined %}{{ hall }}{% endif %}{{ hall }}",
+    ],
+)
+def test_a_field_that_may_be_missing_in_one_place_is_told_of_in_another(template):
+    (sentence,) = told(template)
+    assert re.search(r"(talk\.(room|hall)|field hall\b)", sentence)
 
 
 def test_an_address_of_a_publisher_that_is_not_in_the_pipeline_is_told():

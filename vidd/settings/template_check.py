@@ -1,7 +1,7 @@
 """Checks the fields that the templates of the settings name, so that a slip is found before a job has run for hours.
 
 Known beforehand are the names of fields, and the members of those that vidd itself gives. A field that a template tests
-(`is defined`, `default`) may be missing.
+(`is defined`, `default`) may be missing there, and only there.
 """
 
 from __future__ import annotations
@@ -81,15 +81,41 @@ def unknown_in(template: str, known: Collection[str] | None, labels: Collection[
 def named_in(template: str) -> tuple[set[str], list[tuple[str, str]]]:
     """The fields that must exist for a template, and the members of them, as (field, member), in order.
 
-    What the template tests for existence, or sets itself, is left out.
+    What the template sets itself is left out, and each place where a field may be missing: `default` is about its own
+    place, `is defined` about what depends on it.
     """
     syntax = syntax_of(template)
     own = {node.name for node in syntax.find_all(nodes.Name) if node.ctx == "store"}
-    tested = {_path(node.node) for node in syntax.find_all((nodes.Test, nodes.Filter)) if node.name in _EXISTENCE_TESTS}
-    names = meta.find_undeclared_variables(syntax) - {path[0] for path in tested if path}
-    paths = [_path(access) for access in syntax.find_all((nodes.Getattr, nodes.Getitem))]
-    accesses = [(path[0], path[1]) for path in paths if len(path) == 2 and path not in tested and path[0] not in own]
+    remembered = {path for assignment in syntax.find_all(nodes.Assign) for path in _tested(assignment, by=nodes.Test)}
+    needed = list(_needed(syntax, frozenset(remembered)))
+    names = meta.find_undeclared_variables(syntax) & {path[0] for path in needed}
+    accesses = [(path[0], path[1]) for path in needed if len(path) == 2 and path[0] not in own]
     return names, list(dict.fromkeys(accesses))
+
+
+def _needed(node: nodes.Node, missing: frozenset[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """The paths that must exist at and below a node, where those of `missing` need not."""
+    if isinstance(node, nodes.Test | nodes.Filter) and node.name in _EXISTENCE_TESTS:
+        missing |= {_path(node.node)}
+    elif isinstance(node, nodes.If | nodes.CondExpr | nodes.For) and node.test is not None:
+        missing |= _tested(node.test)
+    elif isinstance(node, nodes.And | nodes.Or):
+        missing |= _tested(node.left)
+    path = _path(node)
+    if path and path not in missing and (len(path) > 1 or path not in {other[:1] for other in missing}):
+        yield path
+    for child in node.iter_child_nodes():
+        yield from _needed(child, missing)
+
+
+def _tested(node: nodes.Node, *, by: type[nodes.Node] = nodes.Expr) -> set[tuple[str, ...]]:
+    """The paths that a node, or one below it, tests for existence."""
+    tests = [node, *node.find_all((nodes.Test, nodes.Filter))]
+    return {
+        _path(test.node)
+        for test in tests
+        if isinstance(test, by) and isinstance(test, nodes.Test | nodes.Filter) and test.name in _EXISTENCE_TESTS
+    }
 
 
 def _path(node: Any) -> tuple[str, ...]:
