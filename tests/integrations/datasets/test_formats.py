@@ -240,8 +240,31 @@ def test_all_three_are_the_same_for_a_box_of_the_documents():
 
 
 @pytest.mark.parametrize(
+    "sides",
+    [
+        {"x": 40, "y": 60, "w": -30, "h": -40},
+        {"x": 40, "w": -30},
+        {"y": 60.0, "h": -40.0},
+    ],
+)
+def test_a_rectangle_that_was_drawn_up_or_to_the_left_is_the_same_one(sides):
+    document = box_document(1, {"x": 10, "y": 20, "w": 30, "h": 40, "label": "car", "confidence": 0.5})
+    document["boundaries"] |= sides
+    assert parse_mark(document) == Mark(10, 20, 30, 40, "car", {}, 0.5)
+
+
+@pytest.mark.parametrize(
     "change",
-    [{"w": 0}, {"x": None}, {"y": "7"}, {"h": float("nan")}, {"label": None}, {"type": "polygon"}],
+    [
+        {"w": 0},
+        {"h": -0.0},
+        {"x": None},
+        {"y": "7"},
+        {"h": float("nan")},
+        {"w": float("-inf")},
+        {"label": None},
+        {"type": "polygon"},
+    ],
 )
 def test_what_is_no_rectangle_is_left_out(change):
     document = box_document(1, {"x": 10, "y": 20, "w": 30, "h": 40, "label": "car", "confidence": 0.5})

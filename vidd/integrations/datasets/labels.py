@@ -90,15 +90,18 @@ class Classes:
 
 
 def parse_mark(document: Mapping[str, Any]) -> Mark | None:
-    """The mark of a box in an AnnotationFrame; None where it is no rectangle with an extent."""
+    """The mark of a box in an AnnotationFrame; None where it is no rectangle with an extent.
+
+    A front end stores a negative `w` or `h` where a person drew to the left or up.
+    """
     found = document.get("boundaries") or {}
     sides = [found.get(name) for name in ("x", "y", "w", "h")]
     numbers = [float(side) for side in sides if isinstance(side, int | float) and not isinstance(side, bool)]
-    if len(numbers) < 4 or not all(map(isfinite, numbers)) or min(numbers[2:]) <= 0:
+    if len(numbers) < 4 or not all(map(isfinite, numbers)) or 0 in numbers[2:]:
         return None
     if found.get("type", "rectangle") != "rectangle" or not isinstance(found.get("label"), str):
         return None
     # Those of a detector's box itself are no attributes of its label.
     attributes = found["attributeValues"] if "attributeValues" in found else document.get("attributeValues")
     x, y, w, h = numbers
-    return Mark(x, y, w, h, found["label"], dict(attributes or {}), as_number(found.get("autoLable_confidance")))
+    return Mark(min(x, x + w), min(y, y + h), abs(w), abs(h), found["label"], dict(attributes or {}), as_number(found.get("autoLable_confidance")))
