@@ -93,6 +93,14 @@ def test_a_video_is_analysed_made_anew_with_more_arguments_and_brought_back(plac
         assert "publisher folder: replaces what changed" in told
         assert files(place) == before
 
+        code, _, told = place.vidd(
+            "rework", "--folder_name", NAME, "--directory", "/x", "--step", "process", "--", "--x"
+        )
+        assert code == 1
+        assert "would run in /x, and there is no such directory: correct --directory" in told
+        assert len(daemon.jobs()) == 1
+        assert daemon.jobs()[0]["state"] == "published"
+
         words = ("--folder_name", NAME, "--directory", f"{place.root}/site/tools", "--step", "process")
         assert place.vidd("rework", *words, "--", "--step", "4", "--removeshadows")[0] == 0
         job = published(daemon, 2)

@@ -4,7 +4,7 @@ import pytest
 
 from vidd.errors import Refused
 from vidd.pipelines.resolve import resolve
-from vidd.pipelines.rework_settings import apply_rework, describe_rework
+from vidd.pipelines.rework_settings import apply_rework, check_directories, describe_rework
 from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import read_settings
 
@@ -50,6 +50,25 @@ def fingerprints(settings):
 def options(settings, name):
     rows = [row for part in ("steps", "publish", "notify") for row in settings[part] if row["name"] == name]
     return rows[0]["options"]
+
+
+def test_a_directory_that_is_not_there_is_refused_before_anything_runs(settings, tmp_path):
+    (tmp_path / "file").touch()
+    for gone in (f"{tmp_path}/gone", f"{tmp_path}/file"):
+        made, first = ask(settings, changes={"mesh.directory": gone})
+        with pytest.raises(Refused, match=rf"step mesh would run in {gone}, .*correct --directory"):
+            check_directories(made, first)
+
+
+@pytest.mark.parametrize("directory", ["{root}", "/{{{{ facts.id }}}}", "below"])
+def test_a_directory_that_is_there_or_that_each_job_names_is_taken(settings, tmp_path, directory):
+    check_directories(*ask(settings, changes={"mesh.directory": directory.format(root=tmp_path)}))
+
+
+def test_the_directory_of_a_step_that_does_not_run_again_does_not_matter(settings):
+    options(settings, "analyse")["directory"] = "/gone"
+    check_directories(*ask(settings, step="mesh"))
+    check_directories(*ask(settings, changes={"folder.path": "elsewhere"}))
 
 
 def test_added_arguments_come_after_the_commands_own_and_it_runs_again(settings):

@@ -25,7 +25,7 @@ from vidd.model.audit import Audit
 from vidd.model.event import Event, JobMoved, Progressed
 from vidd.model.job import Arrival, Job, State
 from vidd.model.rework import edition_of, rework_of
-from vidd.pipelines.rework_settings import apply_rework, describe_rework
+from vidd.pipelines.rework_settings import apply_rework, check_directories, describe_rework
 from vidd.ports import Clock, Queue, SourceRoute, Store
 from vidd.web import control_port
 from vidd.web.event_hub import Hub
@@ -201,6 +201,7 @@ class Control:
         kept = await self.commands.kept_editions(job)
         edition = edition_of(job) + 1
         settings, first = apply_rework(job.settings, job.pipeline, edition, step=step, changes=changes, extra=extra)
+        await asyncio.to_thread(check_directories, settings, first)
         if dry_run:
             return job, await self._preview(job, settings, first, kept[-1] if kept else None, edition)
         asked = {"set": dict(changes), "extra": list(extra)}

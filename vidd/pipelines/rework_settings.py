@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from vidd.display_text import printable
 from vidd.errors import Refused
 from vidd.model.rework import REWORK
 from vidd.pipelines.registry import model_of, publisher_module, step_entry
@@ -108,6 +110,18 @@ def _check(made: Mapping[str, Any]) -> None:
                 row["options"] = options.model_dump(mode="json")
     if faults:
         raise Refused(f"That cannot be: {'; '.join(faults)}.")
+
+
+def check_directories(settings: Mapping[str, Any], first: str | None) -> None:
+    """Refused if a command, from the step `first` on, would run in a directory that is not there. Blocks."""
+    names = [row["name"] for row in settings["steps"]]
+    for row in settings["steps"][len(names) if first is None else names.index(first) :]:
+        directory = row["options"].get("directory", "") if row["kind"] == "command" else ""
+        if "{" not in directory and Path(directory).is_absolute() and not Path(directory).is_dir():
+            raise Refused(
+                f"The step {row['name']} would run in {printable(directory)}, and there is no such directory: correct"
+                f" --directory, or --set {row['name']}.directory."
+            )
 
 
 def describe_rework(
