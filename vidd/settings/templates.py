@@ -10,6 +10,7 @@ from dataclasses import asdict, is_dataclass
 from datetime import date
 from difflib import get_close_matches
 from functools import lru_cache, partial
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from jinja2 import (
@@ -218,14 +219,23 @@ def _render(template: str, fields: Mapping[str, Any], form: str) -> str:
     try:
         text = _compiled(template, form).render(fields)
     except UnknownField as error:
-        raise Refused(
-            f"The template {template[:60]!r} names an unknown field{_hint(error, fields)}. Correct the template."
-        ) from None
+        place = _place(template, error)
+        raise Refused(f"{place} names an unknown field{_hint(error, fields)}. Correct the template.") from None
     except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError) as error:
-        raise Refused(f"The template {template[:60]!r} cannot be used ({error}): correct the template.") from None
+        raise Refused(f"{_place(template, error)} cannot be used ({error}): correct the template.") from None
     if len(text) > _MAX_CHARACTERS:
         raise Refused(f"The template {template[:60]!r} made more than {_MAX_CHARACTERS} characters: shorten it.")
     return text
+
+
+def _place(template: str, error: Exception) -> str:
+    """Where in a template the error arose, as the start of a sentence: the line, where there are several."""
+    lines = template.splitlines()
+    numbers = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == "<template>"]
+    number = numbers[-1] if numbers else None
+    if len(lines) > 1 and number is not None and number <= len(lines):
+        return f"Line {number} of the template, {lines[number - 1].strip()[:60]!r},"
+    return f"The template {template[:60]!r}"
 
 
 def _hint(error: UnknownField, fields: Mapping[str, Any]) -> str:

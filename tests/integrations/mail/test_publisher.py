@@ -490,6 +490,21 @@ async def test_a_mail_about_a_job_without_a_fact_goes_out_with_a_mark_in_its_pla
     assert any("names an unknown field .rate, which" in line["reason"] for line in logged)
 
 
+@pytest.mark.parametrize("html", [None, "<p>Done</p>\n<p>{{ link }}</p>\n<b>{{ id }}</b>"])
+async def test_the_log_says_once_a_mail_which_line_has_the_field_that_is_missing(tmp_path, html):
+    text = "Good day {{ recipient.name }},\n\nit is done.\n  Folder: {{ facts.folder_id }}\n"
+    receivers = ["one@example.org", "two@example.org", "three@example.org"]
+    with structlog.testing.capture_logs() as logged:
+        await publish(sent(tmp_path), account=None, subject="Done", text=text, html=html, to=receivers)
+    reasons = [line["reason"] for line in logged]
+    assert reasons[0].startswith(
+        "Line 4 of the template, 'Folder: {{ facts.folder_id }}', names an unknown field .folder_id"
+    )
+    assert [reason.partition(" names")[0] for reason in reasons[1:]] == (
+        ["Line 3 of the template, '<b>{{ id }}</b>',"] if html else []
+    )
+
+
 async def test_a_recipient_that_a_missing_fact_names_is_named_and_the_others_are_told(tmp_path):
     with pytest.raises(Refused, match=r"names an unknown field \.owner, .*1 of 2 mails are out"):
         await publish(sent(tmp_path), account=None, text="x", to=["{{ facts.owner }}", "lab@example.org"])

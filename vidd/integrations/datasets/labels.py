@@ -104,4 +104,12 @@ def parse_mark(document: Mapping[str, Any]) -> Mark | None:
     # Those of a detector's box itself are no attributes of its label.
     attributes = found["attributeValues"] if "attributeValues" in found else document.get("attributeValues")
     x, y, w, h = numbers
-    return Mark(min(x, x + w), min(y, y + h), abs(w), abs(h), found["label"], dict(attributes or {}), as_number(found.get("autoLable_confidance")))
+    return Mark(
+        min(x, x + w),
+        min(y, y + h),
+        abs(w),
+        abs(h),
+        found["label"],
+        dict(attributes or {}),
+        as_number(found.get("autoLable_confidance")),
+    )

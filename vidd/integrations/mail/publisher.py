@@ -170,6 +170,7 @@ def _messages(options: Options, context: PublishContext) -> tuple[list[Message],
     # Subject and text of a copy have the same fields as those of the mail, but the greeting names everybody.
     everybody = Person(names_in_words([person.name for person in to if person.name]), "")
     messages: dict[str, Message] = {}
+    gaps: list[str] = []
     mails = [(person, [person], person) for person in to]
     mails += [(copied, [person], person) for person in to for copied in copies[person]]
     mails += [(person, to, everybody) for person in cc + bcc]
@@ -183,20 +184,25 @@ def _messages(options: Options, context: PublishContext) -> tuple[list[Message],
             to=shown,
             cc=[*(copied for addressee in shown for copied in copies[addressee]), *cc],
             reply_to=reply_to,
-            subject=_render(options.subject, own_fields, context),
-            text=_render(text or _TEXT, own_fields, context),
-            html=_render(html, own_fields, context, html=True) if html else None,
+            subject=_render(options.subject, own_fields, gaps),
+            text=_render(text or _TEXT, own_fields, gaps),
+            html=_render(html, own_fields, gaps, html=True) if html else None,
             message_id=message_id(sender, *_identity(context), recipient=person.address),
             date=context.tools.clock.now(),
         ).compose()
+    for gap in dict.fromkeys(gaps):
+        _log.warning("mail lacks a field", job=context.job.id, to=context.publication.name, reason=gap)
     return list(messages.values()), faults
 
 
-def _render(template: str, fields: Mapping[str, Any], context: PublishContext, *, html: bool = False) -> str:
-    """A text for a mail. A field that the job has not stands as `(no NAME)` in it: a notice with a gap beats none."""
-    text, fault = render_forgiving(template, fields, html=html)
-    if fault is not None:
-        _log.warning("mail lacks a field", job=context.job.id, to=context.publication.name, reason=fault)
+def _render(template: str, fields: Mapping[str, Any], gaps: list[str], *, html: bool = False) -> str:
+    """A text for a mail. A field that the job has not stands as `(no NAME)` in it: a notice with a gap beats none.
+
+    `gaps` gets a sentence about it.
+    """
+    text, gap = render_forgiving(template, fields, html=html)
+    if gap is not None:
+        gaps.append(gap)
     return text
 
 
