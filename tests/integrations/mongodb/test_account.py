@@ -76,7 +76,7 @@ async def test_a_server_that_steps_down_is_asked_again(server):
 async def test_a_server_that_goes_on_failing_is_for_later(server, code, says):
     server.fail(["insert"], "alwaysOn", errorCode=code)
     with pytest.raises(RetryLater, match=says):
-        await say_hello(an_account(server.uri, timeout=1))
+        await say_hello(an_account(server.uri, timeout=3))
 
 
 async def test_a_server_that_is_no_replica_set_is_refused_with_what_to_do(server):
