@@ -357,8 +357,12 @@ with open(sys.argv[1]) as asked, open(sys.argv[2], "w") as answers:
 """
 
 
-@pytest.mark.parametrize("address", ["key", "web"])
-def test_tasks_of_the_content_processor_get_boxes_from_their_films_without_the_recording(place, neighbours, address):
+@pytest.mark.parametrize(
+    ("address", "recording"),
+    [("key", False), ("web", False), ("key", True)],
+    ids=["key", "web", "although the recording is there"],
+)
+def test_tasks_of_the_content_processor_get_boxes_from_their_films(place, neighbours, address, recording):
     script = place.root / "detect.py"
     script.write_text(DETECTOR.format(tests=str(Path(__file__).parents[1])))
     argv = json.dumps([sys.executable, str(script), "{{ asked }}", "{{ answers }}"])
@@ -376,7 +380,8 @@ def test_tasks_of_the_content_processor_get_boxes_from_their_films_without_the_r
             link = f"{neighbours.files.meta.endpoint_url}/contents/{task['S3_url']}"
             neighbours.db.AnnotationTask.update_one({"_id": task["_id"]}, {"$set": {"S3_url": link}})
     before = neighbours.tasks(upload)
-    (neighbours.folder / "cam.mp4").unlink()
+    if not recording:
+        (neighbours.folder / "cam.mp4").unlink()
     with place.daemon() as daemon:
         assert neighbours.call(daemon, upload, request_type=2, auto_anno_version=1) == 202
         until(lambda: neighbours.tasks(upload)[0]["AutoAnnotationVersion"] == 1, "it is annotated")

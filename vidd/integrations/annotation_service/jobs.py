@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     Check = Callable[[ContentCall, Path], Awaitable[None]]
 
 _log = structlog.get_logger()
+# Why boxes of tasks that vidd did not make are looked for in their videos, and what to do where there are none.
+_FOREIGN = (
+    "Another system made the tasks, and only their videos show which frames they have",
+    "send the call with request_type 1 and force_write 1 to make them anew",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +100,7 @@ class JobMaker:
         if asked.request_type == ONLY_BOXES and not tasks:
             await self._decline_other_upload(asked, root)
         check_rules(rules, upload, len(tasks), offer_of(context.settings))
-        try:
-            path = await in_thread(content_at, asked, self._root, self._content.prefix)
-        except ContentMissing as missing:
-            if asked.request_type != ONLY_BOXES:
-                raise
-            inside, location, found = missing.inside, f"{SCHEME}:{asked.upload_id}", self._task_videos(tasks, missing)
-        else:
-            await self._check(asked, path)
-            inside, location = PurePosixPath(path.relative_to(root)), path.as_uri()
-            found = {FINGERPRINT: await in_thread(fingerprint, path)} if self._content.delete else {}
+        inside, location, found = await self._find_content(asked, tasks, root)
         replaced = await self._replaced_uploads(asked, inside, root)
         # The document counts the generations, so that every daemon gives the same call the same key.
         generation = int(as_number(own_values(upload).get("generation")) or 0)
@@ -130,6 +126,24 @@ class JobMaker:
             }
             await database.begin_upload(asked.upload_id, job.id, asked.content_path, own, context.tools.clock.now())
         return job, new
+
+    async def _find_content(
+        self, asked: ContentCall, tasks: Sequence[Mapping[str, Any]], root: Path
+    ) -> tuple[PurePosixPath, str, dict[str, Any]]:
+        """The content's path below the root, and the job's location and facts: of the content, or of the tasks' videos."""
+        try:
+            path = await in_thread(content_at, asked, self._root, self._content.prefix)
+        except ContentMissing as missing:
+            if asked.request_type != ONLY_BOXES:
+                raise
+            facts = self._task_videos(tasks, missing.sentence.rstrip("."), "put the content back")
+            return missing.inside, f"{SCHEME}:{asked.upload_id}", facts
+        inside = PurePosixPath(path.relative_to(root))
+        if asked.request_type == ONLY_BOXES and not all(map(own_values, tasks)):
+            return inside, f"{SCHEME}:{asked.upload_id}", self._task_videos(tasks, *_FOREIGN)
+        await self._check(asked, path)
+        facts = {FINGERPRINT: await in_thread(fingerprint, path)} if self._content.delete else {}
+        return inside, path.as_uri(), facts
 
     async def _busy(self, asked: ContentCall) -> Job | None:
         """The job that carries out the same call now. Declined where a job carries out another call for the upload."""
@@ -193,28 +207,28 @@ class JobMaker:
                 "auto_anno_version",
             )
 
-    def _task_videos(self, tasks: Sequence[Mapping[str, Any]], missing: ContentMissing) -> dict[str, Any]:
-        """The facts of a job that annotates the videos of existing tasks. Declined where a task has none."""
-        gone = missing.sentence.rstrip(".")
+    def _task_videos(self, tasks: Sequence[Mapping[str, Any]], why: str, remedy: str) -> dict[str, Any]:
+        """The facts of a job that annotates the videos of existing tasks, `why` and not their content.
+
+        Declined, with the `remedy`, where a task has none.
+        """
         try:
             videos = videos_of(tasks)
         except ValueError as error:
-            raise Declined(
-                422, f"{gone}, and the task {quoted(str(error))} has no video (S3_url): put the content back."
-            ) from None
+            raise Declined(422, f"{why}, and the task {quoted(str(error))} has no video (S3_url): {remedy}.") from None
         store = store_of(self._context.settings)
         if store.pop("delete", False):
             # The tree has no images.
             raise Declined(
                 422,
-                f"{gone}, and the publisher s3 deletes what is not sent again (delete = true), such as the images of the"
-                " frames: put the content back, or unset delete.",
+                f"{why}, and the publisher s3 deletes what is not sent again (delete = true), such as the images of the"
+                f" frames: {remedy}, or unset delete.",
             )
         if not store and (keys := [video.address for video in videos if not video.is_web]):
             raise Declined(
                 422,
-                f"{gone}, and the pipeline has no publisher s3 that says in which bucket the task video {quoted(keys[0])}"
-                " is: put the content back, or add one.",
+                f"{why}, and the pipeline has no publisher s3 that says in which bucket the task video {quoted(keys[0])}"
+                f" is: {remedy}, or add one.",
             )
         return {FACT: [video.to_json() for video in videos], **store}
 
