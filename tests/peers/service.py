@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import threading
 import weakref
 from collections.abc import Iterator
@@ -113,12 +114,17 @@ class Service:
         self.add_routes(app)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
+        listener = socket.create_server(("127.0.0.1", 0))
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=certificate.server() if certificate else None).start()
+            await web.SockSite(runner, listener, ssl_context=certificate.server() if certificate else None).start()
             self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
             up.set()
             await self._leave.wait()
         finally:
+            # asyncio forgets the socket of a connection that it accepted before its server closed and takes up after.
+            self._loop.remove_reader(listener)
+            for _ in range(10):
+                await asyncio.sleep(0)
             await runner.cleanup()
             # A TLS connection left to close politely would outlive the loop, waiting for its client's farewell.
             for line in list(self._lines):
