@@ -1,5 +1,7 @@
 """Routes that sources bring: served beside the port's own, by the source's own rules of who may ask."""
 
+from pathlib import Path
+
 import aiohttp
 import pytest
 from builders.web import FakeControl, open_port
@@ -18,10 +20,22 @@ async def page(_call):
     return Reply(200, "<p>hello</p>", "text/html")
 
 
+async def who(call):
+    """Who asked, and by which name."""
+    return Reply(200, {"remote": call.remote, "origin": call.origin, "key": call.headers.get("idempotency-key")})
+
+
+async def video(call):
+    """A file; not there where it is called so."""
+    return Reply(file=Path(__file__).with_name(call.named["name"]), content_type="video/mp4")
+
+
 FRONTS = (
     SourceRoute("POST", "/api/tell", tell, "Tells.", {"type": "object"}),
     SourceRoute("GET", "/show/{id}/of/{year}", tell, "Shows."),
     SourceRoute("GET", "/api/tell", page, "The form."),
+    SourceRoute("GET", "/who", who, "Says who asked.", public=True),
+    SourceRoute("GET", "/video/{name}", video, "A video.", public=True),
 )
 
 
@@ -95,3 +109,33 @@ async def test_while_the_store_is_away_nothing_is_asked_for(port):
 async def test_whoever_calls_the_daemon_by_a_strange_name_is_sent_away(port):
     status, _, _ = await asked(port[1], "POST", "/api/tell", json={}, headers={"Host": "evil.example"})
     assert status == 421
+
+
+async def test_a_public_route_is_answered_by_any_name_and_learns_which(port):
+    headers = {"Host": "videos.example.org:5000", "Idempotency-Key": "k1"}
+    status, told, _ = await asked(port[1], "GET", "/who", headers=headers)
+    assert (status, told) == (
+        200,
+        {"remote": "127.0.0.1", "origin": "http://videos.example.org:5000", "key": "k1"},
+    )
+    assert (await asked(port[1], "GET", "/show/a/of/2026", headers=headers))[0] == 421
+
+
+async def test_a_file_is_sent_by_ranges_and_not_again_to_who_has_it(port):
+    content = Path(__file__).read_bytes()
+    session, path = port[1], "/video/test_source_routes.py"
+    async with session.get(path, headers={"Range": "bytes=10-19"}) as answer:
+        assert (answer.status, await answer.read()) == (206, content[10:20])
+        assert (answer.content_type, answer.headers["Content-Range"]) == ("video/mp4", f"bytes 10-19/{len(content)}")
+        tag = answer.headers["ETag"]
+    async with session.get(path, headers={"If-None-Match": tag}) as answer:
+        assert answer.status == 304
+    async with session.head(path) as answer:
+        assert (answer.status, answer.content_length) == (200, len(content))
+    async with session.get(path, headers={"Range": f"bytes={len(content)}-"}) as answer:
+        assert answer.status == 416
+
+
+async def test_a_file_that_is_gone_is_a_404(port):
+    status, told, _ = await asked(port[1], "GET", "/video/gone.mp4")
+    assert (status, told["detail"]) == (404, "That file is no longer there.")

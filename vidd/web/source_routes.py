@@ -9,13 +9,14 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from vidd.errors import RetryLater
-from vidd.ports import Call, Declined, SourceRoute
+from vidd.ports import Call, Declined, Reply, SourceRoute
 from vidd.web.auth import check_access
 from vidd.web.control_port import CONTROL
 from vidd.web.problem import Handler, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -28,7 +29,8 @@ async def source_routes(request: web.Request, handler: Handler) -> web.StreamRes
     found = _routes_at(request.app[CONTROL].source_routes(), request.path)
     if not found:
         return await handler(request)
-    check_access(request, is_open=True)
+    if not all(route.public for route, _ in found):
+        check_access(request, is_open=True)
     if (trouble := request.app[CONTROL].store.trouble) is not None:
         raise RetryLater(f"The store is away: {trouble}")
     method = "GET" if request.method == "HEAD" else request.method
@@ -36,9 +38,11 @@ async def source_routes(request: web.Request, handler: Handler) -> web.StreamRes
     if route is None:
         raise web.HTTPMethodNotAllowed(request.method, sorted({candidate.method for candidate, _ in found}))
     try:
-        reply = await route.answer(Call(named, dict(request.query), await _fields(request)))
+        reply = await route.answer(await _call(request, named))
     except Declined as declined:
         raise Problem(declined.status, declined.sentence) from None
+    if reply.file is not None:
+        return _file(reply, reply.file)
     if reply.body is None or isinstance(reply.body, str):
         return web.Response(
             status=reply.status, text=reply.body or "", content_type=reply.content_type, headers=reply.headers
@@ -80,6 +84,19 @@ def _routes_at(found: Sequence[SourceRoute], path: str) -> list[tuple[SourceRout
         ):
             matched.append((route, named))
     return matched
+
+
+async def _call(request: web.Request, named: Mapping[str, str]) -> Call:
+    # Only the last value of a header counts that came twice; a source that needs all of them has none.
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    origin = f"{request.scheme}://{request.host}"
+    return Call(named, dict(request.query), await _fields(request), headers, request.remote or "", origin)
+
+
+def _file(reply: Reply, path: Path) -> web.StreamResponse:
+    if not path.is_file():
+        raise Problem(404, "That file is no longer there.")
+    return web.FileResponse(path, status=reply.status, headers={"Content-Type": reply.content_type, **reply.headers})
 
 
 async def _fields(request: web.Request) -> Mapping[str, Any]:
