@@ -163,4 +163,4 @@ def _plain(value: Any) -> Any:
 def _record(value: Any) -> dict[str, Any]:
     """A dataclass as JSON holds it, without what has its default."""
     items = {described.name: (getattr(value, described.name), described.default) for described in fields(value)}
-    return {name: _plain(item) for name, (item, default) in items.items() if item != default and item != {}}
+    return {name: _plain(item) for name, (item, default) in items.items() if item not in (default, {})}
