@@ -136,7 +136,7 @@ class RecordingSourceContext:
         await asyncio.sleep(0)
 
     async def until(self, happened):
-        async with asyncio.timeout(30), self.changed:
+        async with asyncio.timeout(60), self.changed:
             await self.changed.wait_for(happened)
 
 

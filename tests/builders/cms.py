@@ -98,6 +98,6 @@ async def watching(options, context):
         yield context
     finally:
         task.cancel()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             with suppress(asyncio.CancelledError):
                 await task

@@ -16,7 +16,6 @@ def signed_in(service, certificate, *, refresh_token=None, model=GoogleAccount, 
             "refresh_token": refresh_token or service.oauth.sign_in(),
             "token_url": f"{service.url}/token",
             "ca": certificate.file,
-            "read_timeout": 5,
             **changes,
         }
     )

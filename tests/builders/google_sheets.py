@@ -44,7 +44,6 @@ def signing(far, **changes):
             "drive_url": far.url,
             "token_url": f"{far.url}/token",
             "ca": far.certificate,
-            "read_timeout": 5,
             **changes,
         }
     )

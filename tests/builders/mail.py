@@ -161,7 +161,7 @@ class HeldInlet:
         await self.until(lambda: len(self.pauses) > before)
 
     async def until(self, true: Callable[[], bool]):
-        async with asyncio.timeout(20), self._moved:
+        async with asyncio.timeout(60), self._moved:
             await self._moved.wait_for(true)
 
 

@@ -116,7 +116,7 @@ async def test_events_come_as_they_happen_and_end_with_the_daemon():
     control = FakeControl()
     job = a_job(State.WORKING, name="a\nb é")
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         open_port(control, heartbeat=0.01) as (port, _),
         DaemonClient(socket=port.path) as daemon,
     ):
@@ -134,7 +134,7 @@ async def test_events_come_as_they_happen_and_end_with_the_daemon():
 
 async def test_events_go_on_from_where_they_were_left():
     control = FakeControl()
-    async with asyncio.timeout(10), open_port(control) as (port, _), DaemonClient(socket=port.path) as daemon:
+    async with asyncio.timeout(60), open_port(control) as (port, _), DaemonClient(socket=port.path) as daemon:
         following = daemon.events()
         last = (await anext(following)).id
         await following.aclose()

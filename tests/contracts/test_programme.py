@@ -22,7 +22,7 @@ from vidd.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.peer
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 class Store(MemoryStore):

@@ -25,7 +25,7 @@ from vidd.stores.memory import MemoryStore
 pytestmark = pytest.mark.peer
 
 __all__ = ["account", "mongodb"]
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 @pytest.fixture(scope="module")

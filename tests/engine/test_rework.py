@@ -392,7 +392,7 @@ async def test_a_daemon_that_dies_in_a_rework_goes_on_with_it(tmp_path):
         job = await lab.published()
         lab.analysis.results = [die]
         await lab.rework(job)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await reached.wait()
         far = lab.far
     async with Lab(tmp_path, store=store) as lab:

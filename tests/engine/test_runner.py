@@ -340,7 +340,7 @@ async def test_jobs_of_one_priority_go_out_in_the_order_in_which_they_arrived(tm
         for job, letter in ((jobs[3], "d"), (jobs[1], "b"), (jobs[0], "a")):
             gates[letter].open.set()
             await engine.until(job.id, State.PUBLISHING)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while engine.context.slots.pools["uploads"].waiting < 3:  # noqa: ASYNC110 - the pool tells nobody
                 await asyncio.sleep(0)
         busy.open.set()

@@ -100,7 +100,7 @@ class CmsProcess:
             self._process = None
 
     def _ask(self, query: str, **variables: object) -> dict | None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             body = json.dumps({"query": query, "variables": variables})
             connection.request("POST", "/api/graphql", body, {"Content-Type": "application/json"})

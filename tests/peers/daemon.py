@@ -47,7 +47,7 @@ def until(ask: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
 
 class _SocketConnection(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=30)
+        super().__init__("localhost", timeout=60)
         self._path = path
 
     def connect(self) -> None:

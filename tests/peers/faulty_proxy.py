@@ -149,7 +149,7 @@ def faulty_proxy_beside(upstream: str):
         yield ready.result(10)
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

@@ -29,7 +29,7 @@ class Network:
         finally:
             asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
             self._loop.call_soon_threadsafe(self._loop.stop)
-            thread.join(10)
+            thread.join(60)
             self._loop.close()
 
     def way_to(self, port: int) -> int:

@@ -43,7 +43,7 @@ class MailHost:
         context = ssl.create_default_context(cafile=self.certificate.file)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            with imaplib.IMAP4_SSL("127.0.0.1", self.imaps, ssl_context=context, timeout=20) as box:
+            with imaplib.IMAP4_SSL("127.0.0.1", self.imaps, ssl_context=context, timeout=60) as box:
                 box.login(f"{who}@example.org", "s3cret")
                 box.select("INBOX", readonly=True)
                 numbers = box.search(None, "ALL")[1][0].split()
@@ -93,7 +93,7 @@ def _running(command: list[str], port: int, pid_file: Path | None = None) -> Ite
                 os.kill(int(pid_file.read_text()), signal.SIGTERM)
             else:
                 child.terminate()
-            child.wait(20)
+            child.wait(60)
 
 
 def _wait_for(child: subprocess.Popen[bytes], port: int, said) -> None:

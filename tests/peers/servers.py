@@ -68,7 +68,7 @@ def running(argv: list[str], url: str, **environment: str):
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

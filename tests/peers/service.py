@@ -95,12 +95,12 @@ class Service:
         thread = threading.Thread(target=self._serve, args=(certificate, up), name=type(self).__name__)
         thread.start()
         try:
-            if not up.wait(10):
+            if not up.wait(60):
                 raise TimeoutError("the service did not come up")
             yield
         finally:
             self._loop.call_soon_threadsafe(self._leave.set)
-            thread.join(10)
+            thread.join(60)
 
     def _serve(self, certificate: Certificate | None, up: threading.Event) -> None:
         try:

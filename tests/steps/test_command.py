@@ -365,7 +365,7 @@ async def test_a_step_is_no_longer_done_once_something_it_made_is_gone(tmp_path,
 
 async def started(options, made, sign: Path) -> asyncio.Task:
     task = asyncio.create_task(command.run(options, made[0]))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (sign.exists() and sign.read_text().endswith("\n]")):
             assert not task.done(), task.result()
             await asyncio.sleep(0.02)

@@ -488,7 +488,7 @@ async def test_a_cancelled_read_leaves_what_a_restart_goes_on_with(tmp_path, dat
 
     async with ranged_file(data, tamper=tamper) as web:
         running = asyncio.create_task(fetch.run(fetch.Options(chunk=MIB, parallel=1), a_fetch(tmp_path, web.url)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await reached.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):

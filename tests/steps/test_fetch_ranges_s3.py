@@ -123,7 +123,7 @@ async def test_an_object_replaced_in_the_middle_is_not_mixed(bucket, proxy, tmp_
     facts = {"etag": etag} if known else {}
     context = a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"), **facts)
     running = asyncio.create_task(fetch.run(SMALL, context))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await proxy.hanging.wait()
         await bucket.put("talk.mp4", bytes(other))
         proxy.released.set()
@@ -178,7 +178,7 @@ async def test_a_server_that_does_not_enforce_if_match_is_watched(tmp_path, data
         async with faulty_proxy(url) as proxy:
             proxy.next_time(lambda m, _: m == "GET" and len(proxy.of("GET")) == 4, "hold")
             running = asyncio.create_task(fetch.run(SMALL, a_fetch(tmp_path, proxy.url, "s3://library/talk.mp4")))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await proxy.hanging.wait()
                 await Bucket(an_account(url), "library").put("talk.mp4", other)
                 proxy.released.set()

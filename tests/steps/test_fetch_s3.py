@@ -142,7 +142,7 @@ async def test_an_object_replaced_while_it_is_fetched_is_refused(bucket, proxy, 
     await bucket.put("talk.mp4", DATA)
     proxy.next_time(lambda m, _: m == "GET" and len(proxy.of("GET")) == 3, "hold")
     running = asyncio.create_task(fetch.run(SMALL, a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"))))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await proxy.hanging.wait()
         await bucket.put("talk.mp4", DATA[::-1])
         proxy.released.set()
@@ -209,7 +209,7 @@ async def test_a_cancelled_fetch_ends_and_leaves_only_the_part_file(bucket, prox
     await bucket.put("talk.mp4", DATA)
     proxy.next_time(lambda m, _: m == "GET" and len(proxy.of("GET")) == 4, "hang")
     running = asyncio.create_task(fetch.run(SMALL, a_fetch(tmp_path, proxy.url, s3_uri(bucket.name, "talk.mp4"))))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await proxy.hanging.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -254,7 +254,7 @@ class TestAnotherMake:
             async with faulty_proxy(url) as proxy:
                 proxy.next_time(lambda m, _: m == "GET" and len(proxy.of("GET")) == 3, "hold")
                 running = asyncio.create_task(fetch.run(SMALL, a_fetch(tmp_path, proxy.url, "s3://library/talk.mp4")))
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await proxy.hanging.wait()
                     await Bucket(an_account(url), "library").put("talk.mp4", DATA[::-1])
                     proxy.released.set()

@@ -21,7 +21,7 @@ def parse(raw):
 
 async def one(stream):
     """The next message that is no comment and no retry line."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             message = parse(await stream.content.readuntil(b"\n\n"))
             if "event" in message:
@@ -95,7 +95,7 @@ async def test_silence_is_kept_alive_with_comments():
         open_port(FakeControl(), heartbeat=0.01) as (_, url),
         aiohttp.ClientSession(url) as session,
         session.get("/api/events") as stream,
-        asyncio.timeout(10),
+        asyncio.timeout(60),
     ):
         while await stream.content.readline() != b": nothing new\n":
             pass

@@ -211,7 +211,7 @@ async def test_stopping_ends_streams_at_once_and_lets_an_answer_out():
 
     control.store.jobs = slow
     control.store.put(a_job(State.READY))
-    async with aiohttp.ClientSession() as session, open_port(control) as (port, url), asyncio.timeout(20):
+    async with aiohttp.ClientSession() as session, open_port(control) as (port, url), asyncio.timeout(60):
         stream = await session.get(f"{url}/api/events")
         answer = asyncio.create_task(session.get(f"{url}/api/jobs"))
         await asked.wait()

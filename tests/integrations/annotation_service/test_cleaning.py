@@ -14,7 +14,7 @@ from vidd.integrations.annotation_service.cleaning import FINGERPRINT, SourceCle
 from vidd.model.event import JobMoved
 from vidd.model.job import State
 
-DEADLINE = 20
+DEADLINE = 60.0
 
 
 class Documents:

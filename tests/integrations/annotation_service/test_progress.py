@@ -45,7 +45,7 @@ class Watched:
 
     async def says(self, event, **wanted):
         self.context.note(event)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = self.uploads.find_one({"_id": "u1"})
                 if {name: found.get(name) for name in wanted} == wanted:
@@ -74,7 +74,7 @@ async def watched(account, tmp_path):
     job = a_job("file:///cam.mp4", facts=facts, settings=SETTINGS)
     async with annotation_database(account, "base") as database:
         running = asyncio.ensure_future(UploadMirror(database, context, 0.0).run(lambda: asyncio.sleep(0)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await context.idle.wait()
         yield Watched(context, uploads, job)
         running.cancel()

@@ -100,7 +100,7 @@ async def test_an_upload_that_was_cut_off_goes_on_with_the_missing_parts(bucket,
     desk = a_desk(tmp_path, proxy.url).add("talk", "out.mp4", BIG)
     proxy.next_time(lambda m, p: puts_a_part(m, p) and "partNumber=3" in p, "hang")
     running = asyncio.create_task(s3_publisher.publish(the_options(bucket, parallel=1), desk.context))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await proxy.hanging.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -143,7 +143,7 @@ async def test_so_many_are_under_way_at_once(bucket, proxy, tmp_path, many):
     proxy.many = many
     proxy.next_time(puts, "hold", times=99)
     running = asyncio.create_task(s3_publisher.publish(the_options(bucket, at_once=many), desk.context))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await proxy.hanging.wait()
     assert proxy.held == many
     proxy.released.set()
@@ -250,7 +250,7 @@ async def test_a_large_file_of_a_tree_goes_on_with_the_parts_that_are_missing(bu
     desk = a_desk(tmp_path, proxy.url, {"big.glb": big, "a.json": b"1"})
     proxy.next_time(lambda m, p: m == "PUT" and "partNumber=3" in p, "hang")
     running = asyncio.create_task(s3_publisher.publish(the_options(bucket, at_once=1), desk.context))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await proxy.hanging.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

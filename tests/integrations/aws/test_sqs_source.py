@@ -82,7 +82,7 @@ class Watching:
         return self.context
 
     async def __aexit__(self, *_):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             self.task.cancel()
             with suppress(asyncio.CancelledError):
                 await self.task
@@ -90,7 +90,7 @@ class Watching:
 
 async def idle(context):
     """Until a look that began after now has found nothing."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         for _ in range(2):
             context.idle.clear()
             await context.idle.wait()
@@ -165,7 +165,7 @@ async def test_a_message_is_kept_until_its_arrival_is_durable(queue, server, tmp
     context = the_inlet(tmp_path, server)
     context.refuse = RetryLater("The store is down.")
     with pytest.raises(RetryLater, match="store is down"):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await sqs_source.watch(the_options(queue), context)
     assert await queue.left() >= 1
     context.refuse = None
@@ -212,7 +212,7 @@ async def test_an_acknowledgement_that_gets_lost_brings_no_second_arrival(queue,
     async with Watching(the_options(queue, polls=1), context):
         await context.until(lambda: context.downs)
         await context.until(lambda: context.arrivals)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await queue.left():
                 await idle(context)
     assert len(context.arrivals) == 1
@@ -221,7 +221,7 @@ async def test_an_acknowledgement_that_gets_lost_brings_no_second_arrival(queue,
 async def test_cancelling_in_the_middle_of_a_long_poll_is_quick_and_loses_nothing(queue, server, tmp_path):
     context = the_inlet(tmp_path, server)
     async with Watching(the_options(queue, wait=20), context):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await context.idle.wait()
     await queue.send({"Records": [an_event()]})
     async with Watching(the_options(queue), context):
@@ -241,7 +241,7 @@ async def test_a_queue_that_is_not_there_is_refused(server, tmp_path):
     options = sqs_source.Options(
         account="library", queue_url=f"{server}/000000000000/nowhere", pipeline="talks", wait=1
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(Refused, match="queue does not exist"):
             await sqs_source.watch(options, context)
         with pytest.raises(Refused, match="queue does not exist"):

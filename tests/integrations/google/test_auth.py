@@ -226,7 +226,7 @@ async def test_each_answer_has_its_fate(service, certificate, clock, body, fate)
 @pytest.mark.parametrize("how", [{"action": "drop"}, {"action": "status", "status": 500}, {"action": "hang"}])
 async def test_what_may_not_be_repeated_and_got_no_answer_leaves_a_doubt(service, certificate, clock, how):
     service.misstep("POST", "/who", after=True, **how)
-    account = signed_in(service, certificate, read_timeout=0.3)
+    account = signed_in(service, certificate, read_timeout=2)
     api = google("channel", account, (YOUTUBE,), clock.tools)
     with pytest.raises(OutcomeUnknown):
         await api.call(Call("POST", f"{service.url}/who", "making it", body={}, repeatable=False))

@@ -24,7 +24,7 @@ def context(cms, tmp_path):
 
 
 async def heard(cms):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await cms.heard.wait()
 
 
@@ -232,7 +232,7 @@ async def test_what_could_not_be_recorded_is_asked_for_again(cms, tmp_path):
     options = the_options(query=QUERY_SINCE, since_variable="since")
     broken = CmsSourceContext(the_tools(tmp_path, cms.url, memory=memory))
     broken.refuse = RetryLater("The store is down.")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(RetryLater, match="store is down"):
             await source.watch(options, broken)
     assert await memory.recall("cms:uploads") == {}

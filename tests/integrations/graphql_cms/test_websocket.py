@@ -22,7 +22,7 @@ async def fault_at(server, tmp_path, options=QUICK, *, heard=None, **account) ->
     tools = the_tools(tmp_path, server.url)
     try:
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(60),
             subscribe(Account(url=server.url, **account), tools, DOCUMENT, options) as line,
         ):
             while True:
@@ -280,7 +280,7 @@ async def test_the_watcher_survives_all_of_it_with_a_new_connection_each_time(tm
     async with bare(closing(1012), garbage, closing(4403), well) as server:
         server.listed = [a_video(1)]
         context = CmsSourceContext(the_tools(tmp_path, server.url))
-        async with asyncio.timeout(30), watching(the_options(ping=0), context):
+        async with asyncio.timeout(60), watching(the_options(ping=0), context):
             while len(server.lines) < 4:
                 context.wake()
                 await asyncio.sleep(0)

@@ -50,12 +50,12 @@ def body(message, kind="plain"):
 
 
 async def publish(tried, **changes):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return await mail_publisher.publish(options(**changes), tried.context())
 
 
 async def reconcile(tried, **changes):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return await mail_publisher.reconcile(options(**changes), tried.context())
 
 
@@ -279,7 +279,7 @@ async def test_a_cancelled_mail_that_is_out_waits_for_its_answer(tmp_path):
     async with rude_server("never", hold=hold) as rude:
         tried = sent(tmp_path, account(rude.port), talk=one_speaker())
         task = asyncio.create_task(publish(tried))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await rude.holding.wait()
         task.cancel()
         await asyncio.sleep(0)

@@ -96,7 +96,7 @@ async def test_a_content_server_that_is_down_is_passed_over(service, uploaded, t
 async def test_a_server_that_is_slow_but_never_silent_is_waited_for(service, uploaded, tmp_path):
     service.slow = 0.25
     context = a_fetch(tmp_path, service, f"pcloud:{uploaded.id}")
-    context.tools.accounts["cloud"] = an_account(service, read_timeout=1.0)
+    context.tools.accounts["cloud"] = an_account(service, read_timeout=2)
     await fetch.run(fetch.Options(chunk=16 * MIB), context)
     assert fetched(tmp_path) == DATA
     assert service.served == len(DATA)

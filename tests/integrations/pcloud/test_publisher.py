@@ -168,7 +168,7 @@ class TestWhatIsNoLongerThere:
 async def test_a_lost_answer_makes_nothing_twice(service, desk, method, after, action):
     """A file that is to be compared, one that is to be dropped and all others are new."""
     if action == "hang":
-        desk.tools = the_tools(desk.directory.parent, service, read_timeout=0.4)
+        desk.tools = the_tools(desk.directory.parent, service, read_timeout=2)
     service.put(f"{HERE}/2d_poses/index.json", b"[]")
     service.put(f"{HERE}/old.json", b"old")
     options = the_options(delete=True, parallel=1)
@@ -236,7 +236,7 @@ async def test_half_a_file_that_was_left_behind_is_replaced_and_what_is_of_no_us
 
 @pytest.mark.slow
 async def test_a_server_that_takes_no_more_bytes_is_given_up(service, desk):
-    desk.tools = the_tools(desk.directory.parent, service, read_timeout=0.4)
+    desk.tools = the_tools(desk.directory.parent, service, read_timeout=2)
     add_tree(desk, {"big.glb": os.urandom(24 * 2**20)})
     service.misstep("POST", "^/uploadfile$", "hang", times=99)
     with pytest.raises(RetryLater, match="connection was lost"):

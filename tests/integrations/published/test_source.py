@@ -20,7 +20,7 @@ from vidd.model.publication import PublicationState
 from vidd.pipelines.validation import make_ready
 from vidd.settings.schema import Settings, SettingsFault
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 OPTIONS = Options(of="talks", pipeline="captions", keep="7d")
 
 

@@ -188,7 +188,7 @@ async def test_jobs_of_one_stage_that_come_at_once_share_a_playlist(desk, double
 @pytest.mark.slow
 @pytest.mark.parametrize("skip", [0, 1, 3])
 async def test_a_server_that_hangs_is_left_and_asked_again(double, certificate, tmp_path, skip):
-    account = an_account(double, certificate, read_timeout=0.4)
+    account = an_account(double, certificate, read_timeout=2)
     desk = a_desk(double, certificate, tmp_path, account=account)
     double.misstep("PUT", "upload_id", "hang", after=bool(skip), skip=skip)
     await desk.through()
@@ -198,7 +198,7 @@ async def test_a_server_that_hangs_is_left_and_asked_again(double, certificate, 
 
 @pytest.mark.slow
 async def test_a_server_that_takes_no_bytes_is_left(double, certificate, tmp_path):
-    account = an_account(double, certificate, read_timeout=0.4)
+    account = an_account(double, certificate, read_timeout=2)
     desk = a_desk(double, certificate, tmp_path, account=account, chunk=64 * PIECE)
     movie = bytes(48 * PIECE)
     desk.add("talk", "talk.mp4", movie, "video/mp4")

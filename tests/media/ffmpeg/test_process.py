@@ -62,7 +62,7 @@ async def test_an_output_that_was_begun_is_gone_when_the_work_is_cancelled(tmp_p
             kind="trim",
         )
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await begun.wait()
         assert run.output.exists()
         task.cancel()
@@ -78,7 +78,7 @@ async def test_an_ffmpeg_that_hangs_is_ended_though_it_goes_on_reporting(tmp_pat
     holding = os.open(tmp_path / "in.ts", os.O_RDWR)
     run = Run(tmp_path, stall=1.0)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             with pytest.raises(RetryLater, match="made no progress for 1 s"):
                 await run(
                     "-nostdin",
@@ -107,7 +107,7 @@ while True:
 """)
     chatty.chmod(0o755)
     with pytest.raises(RetryLater, match="made no progress"):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await Run(tmp_path, chatty, stall=0.8)()
 
 
@@ -157,7 +157,7 @@ async def test_a_disk_that_fills_up_meanwhile_ends_the_run(tmp_path, monkeypatch
     rooms = iter([10 << 30, 1 << 20])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, next(rooms)))
     run = Run(tmp_path, disk_reserve=1 << 30)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         with pytest.raises(RetryLater, match="has 1 MiB free"):
             await run(*ENDLESS, run.output)
     assert not run.output.exists()

@@ -144,7 +144,7 @@ class TestExaminers:
         assert examiner.worker.child.pid == pid
         gone = examiner.worker.child.gone
         await encoder.shared.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.wait([gone])
 
     async def test_several_files_are_examined_at_once_and_two_children_are_kept(self, tmp_path, monkeypatch):

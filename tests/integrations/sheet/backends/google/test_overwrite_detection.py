@@ -308,7 +308,7 @@ async def test_no_persons_word_is_lost_and_no_row_is_wrong_whatever_happens_mean
         with unserved() as far:
             tools = tools_at(far, tmp_path, near(monkeypatch, far), ShortMemory(), HeldClock())
             run = Run(seed, far, tmp_path, tools)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await run.all()
             found_lost, found_wrong = run.judge()
             lost += [(seed, *entry) for entry in found_lost]
