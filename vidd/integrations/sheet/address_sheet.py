@@ -10,15 +10,17 @@ import structlog
 from pydantic import Field
 
 from vidd.integrations.sheet.addresses import AddressOptions, Completed, read_directory
+from vidd.integrations.sheet.table import Version
 
 if TYPE_CHECKING:
-    from vidd.integrations.sheet.table import Version
     from vidd.model.talk import Talk
     from vidd.ports import SourceContext, Tools
 
 _log = structlog.get_logger()
 _SETTLE = 1.0
 """Seconds for which a file must be unchanged before vidd trusts it."""
+
+_NO_SHEET = Version("none")
 
 Addresses = Annotated[
     AddressOptions | None,
@@ -58,8 +60,8 @@ class WatchedAddresses:
         self._talks: Sequence[Talk] = ()
 
     async def version(self) -> Version | None:
-        """The state of the sheet; None where only reading it can tell, or there is none. Raises Refused or RetryLater."""
-        return None if self._sheet is None else await self._sheet.book.version()
+        """The state of the sheet, or of having none; None where only reading it can tell. Raises Refused or RetryLater."""
+        return _NO_SHEET if self._sheet is None else await self._sheet.book.version()
 
     async def complete(self, talks: Sequence[Talk]) -> Sequence[Talk]:
         """The talks with their addresses; shows whom the sheet lacks, and whom vidd took by a similar name."""
