@@ -57,6 +57,7 @@ for command in (
     commands.reject,
     commands.pause,
     commands.resume,
+    queries.page,
     queries.health,
     audit.audit,
     probe.probe,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vidd.errors import Refused
 from vidd.model.job import SHORTEST_END, Job, State, new_id
+from vidd.ports import ShortMemory
 from vidd.web.control_port import Ffmpeg, Health, Slots, Watcher
 from vidd.web.event_hub import Hub
 from vidd.web.explain import explain
@@ -54,10 +55,11 @@ class HeldClock:
         self.time += timedelta(seconds=seconds)
 
 
-class ShelfStore:
+class ShelfStore(ShortMemory):
     """The part of the store that the port reads."""
 
     def __init__(self):
+        super().__init__()
         self.shelf = {}
         self.histories, self.records, self.sendings, self.letters = {}, {}, {}, []
         self.counted = 0

@@ -425,7 +425,7 @@ async def test_every_answer_is_kept_from_frames_sniffing_caches_and_foreign_scri
     for path in ("/health", "/", "/nowhere", "/metrics"):
         _, _, response = await ask("GET", path)
         assert response.headers["X-Content-Type-Options"] == "nosniff", path
-        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["Referrer-Policy"] == "same-origin"
         assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
         assert "unsafe" not in response.headers["Content-Security-Policy"]
         assert response.headers["Server"] == "vidd"

@@ -200,7 +200,8 @@ def _http_api() -> Iterator[str]:
     yield (
         "A running daemon serves this as OpenAPI 3.1 at `/api/openapi.json`, with the schemas that the names below stand for, "
         "and with the routes that its sources bring. Errors are problem documents (`application/problem+json`, RFC 9457). "
-        "Through the socket in the state directory no token is asked for."
+        "Through the socket in the state directory no token is asked for. The session of a person who signed in on the page stands for "
+        "a token; a POST then needs the session's token, as the field `csrf` of a form or the header `X-CSRF-Token`."
     )
     yield ""
     operations = reference.operations()

@@ -1,4 +1,4 @@
-"""Commands that query a running daemon: jobs, show, log, explain, health; and `vidd submit`."""
+"""Commands that query a running daemon: jobs, show, log, explain, page, health; and `vidd submit`."""
 
 from __future__ import annotations
 
@@ -106,6 +106,17 @@ def submit(
         "facts": {name: value for name, value in facts.items() if value is not None},
     }
     print_job(daemon.post("/api/jobs", body, key=key), as_json=as_json)
+
+
+@with_daemon
+def page(daemon: DaemonOptions, *, as_json: JsonOption = False) -> None:
+    """Print a link that signs you in on the page; it works once, within five minutes."""
+    found = daemon.post("/api/sign-in-links")
+    link = (daemon.url or found["origin"]).rstrip("/") + found["path"]
+    if as_json:
+        print_json({"url": link, "until": found["until"]})
+    else:
+        print_text(link)
 
 
 @with_daemon

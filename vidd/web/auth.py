@@ -1,6 +1,6 @@
-"""Access to the port: by the socket's file permissions, or over TCP by a bearer token.
+"""Access to the port: by the socket's file permissions, or over TCP by a bearer token or by a person's session.
 
-On a loopback address GET needs no token, if the Host header names this machine (against DNS rebinding); POST always
+On a loopback address GET needs neither, if the Host header names this machine (against DNS rebinding); POST always
 needs one, since any page in a browser on this machine can post there.
 """
 
@@ -12,12 +12,14 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from html import escape
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
 from vidd.errors import Refused
 from vidd.web.problem import Handler, Problem
+from vidd.web.session import SESSION, read_session, session_of
 
 OPEN: web.AppKey[set[Handler]] = web.AppKey("open")
 
@@ -102,13 +104,13 @@ class AccessRules:
         if host is not None and not self.is_own_name(host):
             raise Problem(421, f"This daemon is not called {host!r}: use its address, or send a token.")
         reads = request.method in {"GET", "HEAD"}
-        if is_open or (reads and self._loopback):
+        if is_open or session_of(request) is not None or (reads and self._loopback):
             return
         if not self._tokens:
             raise Problem(
                 403,
-                "Authentication required, and no token is set: use the socket in the state directory, as the vidd "
-                "command does, or set `[daemon] tokens`.",
+                "Authentication required, and no token is set: `vidd page` prints a link that signs a person in; programs "
+                "use the socket in the state directory, as the vidd command does, or a token of `[daemon] tokens`.",
             )
         raise Problem(
             401,
@@ -133,6 +135,36 @@ def check_access(request: web.Request, *, is_open: bool) -> None:
 
 @web.middleware
 async def require_access(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a request only if the access rules allow it."""
-    check_access(request, is_open=request.match_info.handler in request.app[OPEN])
+    """Answer a request only if the access rules allow it. A browser that needs a session is sent to sign in."""
+    is_open = request.match_info.handler in request.app[OPEN]
+    if not _has_other_access(request) and not (is_open and request.method == "POST"):
+        request[SESSION] = await read_session(request)
+        if session_of(request) is None and _came_from_elsewhere(request):
+            return _load_again(request)
+    try:
+        check_access(request, is_open=is_open)
+    except Problem as problem:
+        if problem.status == 401 and _wants_page(request):
+            raise web.HTTPSeeOther(f"/sign-in?next={quote(request.path_qs, safe='')}") from None
+        raise
     return await handler(request)
+
+
+def _has_other_access(request: web.Request) -> bool:
+    return _through_socket(request) or request.app[ACCESS].has_token(request.headers.get("Authorization"))
+
+
+def _wants_page(request: web.Request) -> bool:
+    return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+
+
+def _came_from_elsewhere(request: web.Request) -> bool:
+    """Whether a link of another site led here, so that the browser held the cookie back."""
+    return _wants_page(request) and request.headers.get("Sec-Fetch-Site") == "cross-site"
+
+
+def _load_again(request: web.Request) -> web.Response:
+    """A page that has the browser load the same address once more, by vidd's own request, with the cookie."""
+    address = escape(request.path_qs, quote=True)
+    page = f'<!doctype html><meta http-equiv="refresh" content="0; url={address}"><a href="{address}">Continue</a>'
+    return web.Response(text=page, content_type="text/html")

@@ -48,6 +48,7 @@ _RESPONSES: tuple[type[BaseModel], ...] = (
     response_models.Paused,
     response_models.ProblemDocument,
     response_models.RetriedJobs,
+    response_models.SignInLink,
     response_models.Woken,
 )
 
@@ -108,6 +109,15 @@ _PROBLEM = {
 
 def _file(name: str, summary: str, media: str) -> dict[str, Any]:
     return _operation(name, summary, {media: {"schema": _TEXT}})
+
+
+def _form(name: str, summary: str) -> dict[str, Any]:
+    """An operation that a form of the page asks for."""
+    operation = _operation(name, summary, {})
+    fields = dict.fromkeys(("token", "code", "next"), _TEXT) if name == "signIn" else {"csrf": _TEXT}
+    content = {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": fields}}}
+    operation["responses"] = {"303": {"description": summary, "content": {}}, "default": _PROBLEM}
+    return {**operation, "requestBody": {"content": content}}
 
 
 def _operation(name: str, summary: str, content: Schema, *parameters: dict[str, Any]) -> dict[str, Any]:
@@ -171,6 +181,11 @@ PATHS: dict[str, dict[str, Any]] = {
     "/page.css": {"get": _file("style", "The page's style.", "text/css")},
     "/page.js": {"get": _file("script", "The page's script.", "text/javascript")},
     "/words.js": {"get": _file("words", "How the page writes numbers and times.", "text/javascript")},
+    "/sign-in": {
+        "get": _file("signInForm", "The form that signs a person in.", "text/html"),
+        "post": _form("signIn", "Begin a session, and go to the page."),
+    },
+    "/sign-out": {"post": _form("signOut", "End the session, and go to the page.")},
     "/health": {
         "get": _with_response(
             _get("health", "All is well.", response_models.DaemonHealth),
@@ -254,6 +269,14 @@ PATHS: dict[str, dict[str, Any]] = {
     },
     "/api/pause": {"post": _post("pause", "Start nothing new.", request_models.EmptyRequest, response_models.Paused)},
     "/api/resume": {"post": _post("resume", "Start jobs again.", request_models.EmptyRequest, response_models.Paused)},
+    "/api/sign-in-links": {
+        "post": _post(
+            "signInLink",
+            "A link that signs one person in on the page, within five minutes.",
+            request_models.EmptyRequest,
+            response_models.SignInLink,
+        )
+    },
     "/api/wake": {
         "post": _post(
             "wake", "Let a source, or all of them, look now.", request_models.WakeRequest, response_models.Woken

@@ -341,6 +341,14 @@ class Woken(Response):
     woken: str | None
 
 
+class SignInLink(Response):
+    """A link that opens one session: `origin` and `path` together."""
+
+    origin: str = Field(description="The address on which the daemon listens.")
+    path: str
+    until: Moment
+
+
 class ProblemDocument(BaseModel):
     """An error (RFC 9457). More members may say more, such as `errors` of a body or the `reference` of a defect."""
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from aiohttp import web
 
 from vidd.errors import Refused
-from vidd.web import api, audit, events, health, openapi, page
+from vidd.web import api, audit, events, health, openapi, page, sign_in
 from vidd.web.auth import ACCESS, OPEN, AccessRules, Listen, parse_listen, require_access
 from vidd.web.control_port import CONTROL, ControlApi
 from vidd.web.job_counts import JobCounter
 from vidd.web.problem import Handler, problems
+from vidd.web.session import SESSIONS, WRONG_TOKENS, Sessions, WrongTokens
 from vidd.web.source_routes import source_routes
 from vidd.web.store_guard import store_needed
 
@@ -40,6 +41,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/page.css", page.show_style, is_open=True),
     Route("GET", "/page.js", page.show_script, is_open=True),
     Route("GET", "/words.js", page.show_words, is_open=True),
+    Route("GET", "/sign-in", sign_in.show_sign_in, is_open=True),
+    Route("POST", "/sign-in", sign_in.sign_in, is_open=True),
+    Route("POST", "/sign-out", sign_in.sign_out),
     Route("GET", "/health", health.show_health, is_open=True),
     Route("GET", "/livez", health.show_liveness, is_open=True),
     Route("GET", "/metrics", health.show_metrics),
@@ -64,6 +68,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/pause", api.pause),
     Route("POST", "/api/resume", api.resume),
     Route("POST", "/api/wake", api.wake),
+    Route("POST", "/api/sign-in-links", sign_in.make_link),
 )
 
 _MAX_BODY = 1024 * 1024
@@ -72,10 +77,11 @@ _LONGEST_SOCKET = 107
 """Bytes of a socket's path that Linux takes (`sun_path` of unix(7), without its zero byte)."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # Under no-referrer a browser sends a form of the page with `Origin: null`.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -88,14 +94,23 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
     response.headers["Server"] = "vidd"
 
 
-def make_app(control: ControlApi, *, access: AccessRules | None = None, heartbeat: float = 15.0) -> web.Application:
-    """The aiohttp application; `heartbeat` is in seconds."""
+def make_app(
+    control: ControlApi,
+    *,
+    access: AccessRules | None = None,
+    tokens: Sequence[str] = (),
+    heartbeat: float = 15.0,
+) -> web.Application:
+    """The aiohttp application; `tokens` open sessions, `heartbeat` is in seconds."""
     app = web.Application(
         middlewares=[problems, source_routes, require_access, store_needed], client_max_size=_MAX_BODY
     )
     app[CONTROL] = control
     app[ACCESS] = access or AccessRules(Listen("127.0.0.1", 0), ())
     app[OPEN] = {route.handler for route in ROUTES if route.is_open}
+    app[SESSIONS] = Sessions(control.store, control.clock, tokens)
+    app[WRONG_TOKENS] = WrongTokens()
+    app[sign_in.ADDRESS] = lambda: None
     app[health.COUNTER] = JobCounter(control.store)
     app[events.HEARTBEAT] = heartbeat
     app[events.STOPPING] = asyncio.Event()
@@ -127,7 +142,8 @@ class Port:
         """Listen. Refused if an address is taken or cannot be used, or if other machines could reach it without a token."""
         where = parse_listen(listen) if listen else None
         access = AccessRules(where or Listen("127.0.0.1", 0), tokens)
-        app = make_app(self._control, access=access, heartbeat=self._heartbeat)
+        app = make_app(self._control, access=access, tokens=tokens, heartbeat=self._heartbeat)
+        app[sign_in.ADDRESS] = lambda: self.address
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await self._runner.setup()
         try:
