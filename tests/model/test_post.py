@@ -9,7 +9,7 @@ ADA = PostAuthor(
     name="Ada :cat:",
     handle="@ada@example.social",
     avatar=Picture(url="https://example.social/a.png", path="media/0.png"),
-    emoji=(CustomEmoji("cat", "https://example.social/cat.png"),),
+    emoji=(CustomEmoji("cat", "https://example.social/cat.png", "media/cat.png"),),
 )
 POST = Post(
     id="1",

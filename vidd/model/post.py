@@ -24,10 +24,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class CustomEmoji:
-    """An emoji of the server: each `:shortcode:` in a text or name is drawn as this picture."""
+    """An emoji of the server: each `:shortcode:` in a text or name is drawn as this picture.
+
+    path: the file in the posts' directory once it was fetched; without it, the shortcode stays as it is written.
+    """
 
     shortcode: str
     url: str
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
