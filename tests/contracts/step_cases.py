@@ -17,10 +17,12 @@ from builders.aws import an_account as an_aws_account
 from builders.datasets import Lab, Maker
 from builders.detection import BLUE, COLOURS, RED, block, model, sampled
 from builders.mail import context as a_describe
+from builders.posts import PNG, a_posts_step, tweet
 from builders.scenes import context as a_scene_context
 from footage.clips import Watched, recording
 from peers.analysis import install
 from peers.ranged_file import ranged_file
+from peers.x import X
 
 from vidd.ports import StepContext
 
@@ -137,6 +139,20 @@ async def frames(request, _directory):
     yield Case("frames", options, watched("Cam1.mp4", request.getfixturevalue("clip"), frame_rate=5))
 
 
+@asynccontextmanager
+async def posts(_request, _directory):
+    x = X()
+    with x.serving(None):
+        x.pictures = {f"{number}.png": PNG + os.urandom(2**19) for number in range(6)}
+        x.media = {
+            name: {"media_key": name, "type": "photo", "url": f"{x.url}/pictures/{name}"}
+            for name in [*x.pictures, "7.png"]
+        }
+        x.add("ada", *(tweet(number, attachments={"media_keys": list(x.media)}) for number in range(12)))
+        options = {"private_addresses": True, "parallel": 2}
+        yield Case("posts", options, lambda place: a_posts_step(place / "job", x, count=11))
+
+
 def _analysed(directory, video):
     """What the programs of an analysis leave."""
     tools, out = install(directory / "tools"), directory / "results"
@@ -197,6 +213,7 @@ CASES = {
     "fetch": fetch,
     "fetch (HTTP)": fetch_http,
     "frames": frames,
+    "posts": posts,
     "results": results,
     "scenes": scenes,
     "transcode": transcode,

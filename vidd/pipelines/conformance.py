@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from vidd.integrations.sheet import publisher as sheet_publisher
     from vidd.integrations.sheet import source as sheet_source
     from vidd.integrations.sheet.backends.google import account as google_account
+    from vidd.integrations.timeline import step as posts_step
     from vidd.integrations.webhook import account as webhook_account
     from vidd.integrations.webhook import publisher as webhook_publisher
+    from vidd.integrations.x import account as x_account
+    from vidd.integrations.x import timeline as x_timeline
     from vidd.integrations.youtube import account as youtube_account
     from vidd.integrations.youtube import captions as youtube_captions_publisher
     from vidd.integrations.youtube import publisher as youtube_publisher
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
         Step,
         StoreModule,
     )
+    from vidd.ports.posts import PostNetwork
     from vidd.queues import local as local_queue
     from vidd.settings import secret as secret_account
     from vidd.steps import annotate as annotate_step
@@ -100,6 +104,7 @@ if TYPE_CHECKING:
         describe_step,
         fetch_step,
         frames_step,
+        posts_step,
         results_step,
         scenes_step,
         transcode_step,
@@ -134,8 +139,10 @@ if TYPE_CHECKING:
         secret_account,
         smtp_account,
         webhook_account,
+        x_account,
         youtube_account,
     )
+    POST_NETWORKS: tuple[PostNetwork, ...] = (x_timeline,)
 
     CHECKS: tuple[Checks, ...] = (
         cms_source,
@@ -189,6 +196,7 @@ if TYPE_CHECKING:
         describe_step,
         fetch_step,
         frames_step,
+        posts_step,
         results_step,
         scenes_step,
         transcode_step,

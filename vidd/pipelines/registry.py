@@ -163,6 +163,15 @@ STEPS: Mapping[str, StepEntry] = {
         pool="encodes",
         facts=frozenset({"deinterlaced", "frame_rate", "frames", "left_out", "lost", "pruned", "tasks"}),
     ),
+    "posts": StepEntry(
+        module="vidd.integrations.timeline.step",
+        summary="Reads the newest posts of a person from a social network, with avatars, pictures and custom emoji, for "
+        "cards to be drawn from. vidd asks for no post twice, and waits where the network's rate limit says so. A "
+        "picture that cannot be fetched is named in the notes.",
+        pool="fetches",
+        is_fetcher=True,
+        facts=frozenset({"network", "notes", "posts", "user"}),
+    ),
     "results": StepEntry(
         module="vidd.integrations.analysis_results.step",
         summary="Makes one directory of the results of an analysis of people: poses, boxes and bodies by scene, with "
@@ -376,6 +385,10 @@ ACCOUNTS: Mapping[str, AccountEntry] = {
     "webhook": AccountEntry(
         module="vidd.integrations.webhook.account",
         summary="A receiver of webhooks: its address, and the secret that signs what vidd posts.",
+    ),
+    "x": AccountEntry(
+        module="vidd.integrations.x.account",
+        summary="An app of X's developer console, by whose bearer token vidd reads posts of its plan.",
     ),
     "youtube": AccountEntry(
         module="vidd.integrations.youtube.account",

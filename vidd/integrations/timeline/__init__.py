@@ -1,0 +1,1 @@
+"""The timeline service: posts of a social network become a video."""

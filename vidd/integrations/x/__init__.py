@@ -1,0 +1,1 @@
+"""X (formerly Twitter): the posts of a person, by its API v2."""
