@@ -1,4 +1,5 @@
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -754,6 +755,37 @@ async def test_jobs_of_a_priority_below_zero_leave_room_for_the_others(tmp_path)
         gate.open.set()
         await engine.until(first.id, State.PUBLISHED)
         await engine.until(second.id, State.PUBLISHED)
+
+
+async def test_of_the_jobs_put_aside_no_more_are_looked_at_than_there_is_room_for(tmp_path):
+    gate = Gate()
+    slow = FakeStep("slow", results=[gate])
+    async with Engine(tmp_path, steps=[slow], at_once=2, background=1) as engine:
+        first = await engine.one("a_t0_000000_000100.mp4", priority=-1)
+        await gate.wait()
+        others = [await engine.one(f"b_t{number}_000000_000100.mp4", priority=-1) for number in range(1, 20)]
+        for _ in range(500):
+            await asyncio.sleep(0)
+        await engine.runner.cancel(others[0], "Nobody wants it.")
+        reads = Counter()
+        read = engine.store.job
+
+        async def count(job_id):
+            reads[job_id] += 1
+            return await read(job_id)
+
+        engine.store.job = count
+        urgent = await engine.one("c_t99_000000_000100.mp4")
+        await engine.until(urgent.id, State.PUBLISHED)
+        while urgent.id in engine.runner.running:
+            await asyncio.sleep(0)
+        for _ in range(500):
+            await asyncio.sleep(0)
+        assert not {job.id for job in others} & set(reads)
+        gate.open.set()
+        await engine.until(others[-1].id, State.PUBLISHED)
+        states = [(await read(job.id)).state for job in (first, *others)]
+        assert states == [State.PUBLISHED, State.CANCELLED] + [State.PUBLISHED] * 18
 
 
 async def test_a_job_that_was_put_aside_starts_at_once_where_there_is_more_room_or_it_becomes_urgent(tmp_path):

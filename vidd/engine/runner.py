@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
+from operator import itemgetter
 
 import structlog
 
@@ -100,6 +101,8 @@ class Runner:
                 self._starting -= 1
             if not started:
                 self._job_slots.release()
+                # It may have been queued for a room that it then did not need.
+                self._queue_put_aside()
                 self._changed.set()
 
     async def _start(self, job_id: str) -> bool:
@@ -131,9 +134,12 @@ class Runner:
         return sum(run.job.priority < 0 for run, _ in self._runs.values())
 
     def _queue_put_aside(self) -> None:
-        """Queue the jobs that found no room; those that find none again are put aside again."""
-        while self._put_aside:
-            self._queue.put(*self._put_aside.popitem())
+        """Queue as many of the jobs that found no room as there is room for now."""
+        room = self._most_background - self._running_background
+        if room > 0:
+            for job_id, priority in sorted(self._put_aside.items(), key=itemgetter(1), reverse=True)[:room]:
+                del self._put_aside[job_id]
+                self._queue.put(job_id, priority)
 
     def _handle_end(self, job_id: str) -> None:
         run, task = self._runs.pop(job_id)
