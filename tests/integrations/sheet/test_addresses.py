@@ -287,7 +287,7 @@ async def test_a_speaker_gets_a_mail_and_the_copies_say_so_while_the_others_are_
 
 
 def test_many_missing_names_are_counted_and_some_of_them_shown():
-    people = "Name,Email\n" + "".join(f"Person Number{number:05},p{number}@example.org\n" for number in range(300))
-    completed = directory(people).complete([talk(*(f"Someone Else{number:05}" for number in range(300)))])
-    assert len(completed.missing) == 300
-    assert completed.sentence.endswith("'Someone Else00019', 280 more.")
+    people = "Name,Email\n" + "".join(f"Person Number{number:05},p{number}@example.org\n" for number in range(60))
+    completed = directory(people).complete([talk(*(f"Someone Else{number:05}" for number in range(60)))])
+    assert len(completed.missing) == 60
+    assert completed.sentence.endswith("'Someone Else00019', 40 more.")

@@ -27,7 +27,7 @@ from vidd.ports import ShortMemory
 
 pytestmark = pytest.mark.peer
 
-ROUNDS = 500
+ROUNDS = 150
 
 HEADINGS = ["uuid", "token", "notes", "status", "link", "remarks"]
 LAST = {State.PUBLISHED: "published", State.WORKING: "processing", State.REFUSED: "failed", None: "not uploaded"}
