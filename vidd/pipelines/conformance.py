@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vidd.integrations.annotation_service import source as process_content_source
     from vidd.integrations.aws import account as s3_account
     from vidd.integrations.aws import s3_publisher, sqs_publisher, sqs_source
+    from vidd.integrations.bluesky import account as bluesky_account
+    from vidd.integrations.bluesky import timeline as bluesky_timeline
     from vidd.integrations.datasets import publisher as data_set_publisher
     from vidd.integrations.datasets import source as data_sets_source
     from vidd.integrations.datasets import step as data_set_step
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from vidd.integrations.local_folder import source as folder_source
     from vidd.integrations.mail import account as smtp_account
     from vidd.integrations.mail import publisher as mail_publisher
+    from vidd.integrations.mastodon import account as mastodon_account
+    from vidd.integrations.mastodon import timeline as mastodon_timeline
     from vidd.integrations.mongodb import account as mongodb_account
     from vidd.integrations.pcloud import account as pcloud_account
     from vidd.integrations.pcloud import publisher as pcloud_publisher
@@ -129,9 +133,11 @@ if TYPE_CHECKING:
     STORES: tuple[StoreModule, ...] = (memory_store, mongo_store, sqlite_store)
     QUEUES: tuple[QueueModule, ...] = (local_queue,)
     ACCOUNTS: tuple[AccountModule, ...] = (
+        bluesky_account,
         cms_account,
         facebook_account,
         google_account,
+        mastodon_account,
         mongodb_account,
         pcloud_account,
         pretalx_account,
@@ -142,7 +148,7 @@ if TYPE_CHECKING:
         x_account,
         youtube_account,
     )
-    POST_NETWORKS: tuple[PostNetwork, ...] = (x_timeline,)
+    POST_NETWORKS: tuple[PostNetwork, ...] = (bluesky_timeline, mastodon_timeline, x_timeline)
 
     CHECKS: tuple[Checks, ...] = (
         cms_source,

@@ -345,6 +345,10 @@ QUEUES: Mapping[str, QueueEntry] = {
 """Where the ids of jobs wait for their turn."""
 
 ACCOUNTS: Mapping[str, AccountEntry] = {
+    "bluesky": AccountEntry(
+        module="vidd.integrations.bluesky.account",
+        summary="An AppView of Bluesky's network, such as the public one, which gives posts to anybody.",
+    ),
     "cms": AccountEntry(
         module="vidd.integrations.graphql_cms.account",
         summary="A CMS that speaks GraphQL, and who vidd is there: nobody, the bearer of a token, or a user with a "
@@ -357,6 +361,10 @@ ACCOUNTS: Mapping[str, AccountEntry] = {
     "google": AccountEntry(
         module="vidd.integrations.sheet.backends.google.account",
         summary="Who edits a Google sheet: best a service account with whose address the spreadsheet is shared.",
+    ),
+    "mastodon": AccountEntry(
+        module="vidd.integrations.mastodon.account",
+        summary="A Mastodon server whose users' public posts are read, and a token where it wants one.",
     ),
     "mongodb": AccountEntry(
         module="vidd.integrations.mongodb.account",

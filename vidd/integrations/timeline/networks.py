@@ -28,6 +28,8 @@ class Network:
 
 
 NETWORKS: Mapping[str, Network] = {
+    "bluesky": Network("Bluesky", "vidd.integrations.bluesky.timeline"),
+    "mastodon": Network("Mastodon", "vidd.integrations.mastodon.timeline"),
     "x": Network("X", "vidd.integrations.x.timeline"),
 }
 """By the name that requests and settings give, which is also the kind of the account."""
