@@ -777,7 +777,7 @@ async def test_of_the_jobs_put_aside_no_more_are_looked_at_than_there_is_room_fo
         engine.store.job = count
         urgent = await engine.one("c_t99_000000_000100.mp4")
         await engine.until(urgent.id, State.PUBLISHED)
-        while urgent.id in engine.runner.running:
+        while urgent.id in engine.runner.running:  # noqa: ASYNC110 - the runner tells nobody
             await asyncio.sleep(0)
         for _ in range(500):
             await asyncio.sleep(0)
