@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from builders.engine import job
+from builders.captions import OTHER, SRT, CaptionDesk
 from builders.youtube import Clock
 from peers.certificates import make_certificate
 from peers.facebook import Facebook, GraphRefusal
@@ -12,12 +12,9 @@ from vidd.errors import FaultCode, Refused
 from vidd.integrations.facebook import captions
 from vidd.integrations.facebook.account import Account
 from vidd.integrations.facebook.captions import Options
-from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt
-from vidd.ports import Encoder, PublishContext, Tools
+from vidd.ports import Encoder, Tools
 
-SRT = b"1\n00:00:00,500 --> 00:00:02,000\nSo it is\n"
-OTHER = b"1\n00:00:00,500 --> 00:00:02,000\nSo it was\n"
 TOKEN = "EAAPAGETOKEN1001SECRET"
 
 
@@ -34,42 +31,15 @@ def double(certificate):
         yield made
 
 
-class Desk:
-    """One publication of captions, as the engine would carry it."""
+class Desk(CaptionDesk):
+    """One publication of captions for a film of the page."""
 
     def __init__(self, double, certificate, directory):
-        self.film, self.directory, self.replaced, self.artifacts = double.add_film(), directory, None, {}
+        self.film = double.add_film()
         account = Account(token=TOKEN, page="1001", url=double.url, video_url=double.url, ca=certificate.file)
-        self.tools = Tools(directory, Encoder(directory / "ffmpeg"), Clock(), accounts={"page": account})
-        self.options = Options()
-        facts = {"video": self.film.id, "account": "page"}
-        receipts = {"facebook": {"url": "https://www.facebook.com/v", "facts": facts}}
-        self.job = job("01CAPTIONS", facts={"published": {"job": "01TALK", "token": "t", "receipts": receipts}})
-        self.publication = Publication(self.job.id, "facebook_captions", "facebook_captions", self.tools.clock.now())
-
-    def files(self, **texts):
-        self.artifacts = {}
-        for name, text in texts.items():
-            language = name.replace("_", "-")
-            (self.directory / f"captions.{language}.srt").write_bytes(text)
-            role = f"srt-{language}"
-            self.artifacts[role] = Artifact(role, f"captions.{language}.srt", len(text), facts={"language": language})
-        return self
-
-    @property
-    def context(self):
-        async def checkpoint(token):
-            self.publication = replace(self.publication, token=dict(token))
-
-        return PublishContext(
-            self.job, self.directory, self.tools, None, self.artifacts, {}, self.publication, {}, lambda *_: None,
-            checkpoint, checkpoint, self.replaced,
-        )  # fmt: skip
-
-    async def publish(self):
-        receipt = await captions.publish(self.options, self.context)
-        self.publication = replace(self.publication, receipt=receipt)
-        return receipt
+        tools = Tools(directory, Encoder(directory / "ffmpeg"), Clock(), accounts={"page": account})
+        receipt = {"url": "https://www.facebook.com/v", "facts": {"video": self.film.id, "account": "page"}}
+        super().__init__(directory, tools, captions, Options(), "facebook", receipt)
 
 
 @pytest.fixture

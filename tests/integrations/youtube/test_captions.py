@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from builders.engine import job
+from builders.captions import OTHER, SRT, CaptionDesk
 from builders.youtube import Clock, an_account, the_tools
 from peers.certificates import make_certificate
 from peers.oauth import UPLOAD, YOUTUBE
@@ -13,12 +13,7 @@ from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.youtube import captions
 from vidd.integrations.youtube.captions import Options
 from vidd.integrations.youtube.quota import COSTS
-from vidd.model.media import Artifact
 from vidd.model.publication import Publication, Receipt
-from vidd.ports import PublishContext
-
-SRT = b"1\n00:00:00,500 --> 00:00:02,000\nSo it is\n"
-OTHER = b"1\n00:00:00,500 --> 00:00:02,000\nSo it was\n"
 
 
 @pytest.fixture(scope="module")
@@ -33,44 +28,18 @@ def double(certificate):
         yield made
 
 
-class Desk:
-    """One publication of captions, as the engine would carry it."""
+class Desk(CaptionDesk):
+    """One publication of captions for a video of the channel."""
 
     def __init__(self, double, certificate, directory, *, account=None, **settings):
-        self.double, self.directory = double, directory
+        self.double = double
         self.video = double.add_video("On things")
-        self.tools = the_tools(directory, account or an_account(double, certificate))
-        assert isinstance(self.tools.clock, Clock)
-        double.now = double.oauth.now = lambda: self.tools.clock.now().timestamp()
-        self.options = Options(**settings)
+        tools = the_tools(directory, account or an_account(double, certificate))
+        assert isinstance(tools.clock, Clock)
+        double.now = double.oauth.now = lambda: tools.clock.now().timestamp()
         facts = {"video": self.video.id, "account": "channel"}
-        receipts = {"youtube": {"url": f"https://youtu.be/{self.video.id}", "facts": facts}}
-        self.job = job("01CAPTIONS", facts={"published": {"job": "01TALK", "token": "t", "receipts": receipts}})
-        self.publication = Publication(self.job.id, "youtube_captions", "youtube_captions", self.tools.clock.now())
-        self.artifacts, self.replaced = {}, None
-
-    def files(self, **texts):
-        self.artifacts = {}
-        for language, text in texts.items():
-            (self.directory / f"captions.{language}.srt").write_bytes(text)
-            role = f"srt-{language}"
-            self.artifacts[role] = Artifact(role, f"captions.{language}.srt", len(text), facts={"language": language})
-        return self
-
-    @property
-    def context(self):
-        async def checkpoint(token):
-            self.publication = replace(self.publication, token=dict(token))
-
-        return PublishContext(
-            self.job, self.directory, self.tools, None, self.artifacts, {}, self.publication, {}, lambda *_: None,
-            checkpoint, checkpoint, self.replaced,
-        )  # fmt: skip
-
-    async def publish(self):
-        receipt = await captions.publish(self.options, self.context)
-        self.publication = replace(self.publication, receipt=receipt)
-        return receipt
+        receipt = {"url": f"https://youtu.be/{self.video.id}", "facts": facts}
+        super().__init__(directory, tools, captions, Options(**settings), "youtube", receipt)
 
     @property
     def tracks(self):

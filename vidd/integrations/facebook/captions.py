@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from vidd.display_text import quoted
 from vidd.errors import FaultCode, Refused
+from vidd.integrations.captions import CaptionOptions, PublishedVideo, caption_files, published_video
 from vidd.integrations.facebook.account import Account
 from vidd.integrations.facebook.api import Graph, graph
 from vidd.integrations.facebook.errors import GraphError
-from vidd.model.handover import PUBLISHED
 from vidd.model.publication import Receipt
-from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from vidd.ports import PublishContext, Tools
 
@@ -42,7 +41,7 @@ _LOCALES = {
 _INVALID = 100
 
 
-class Options(Base):
+class Options(CaptionOptions):
     """Settings of a publisher of kind `facebook_captions`."""
 
     account: str | None = Field(None, description="The facebook account; unset: the one that uploaded the video.")
@@ -53,37 +52,35 @@ class Options(Base):
         {}, description='Facebook\'s locale for a language where it is another than usual: { en = "en_GB" }.'
     )
 
-    def labels_followed(self) -> dict[tuple[str, ...], str]:
-        """The labels of publishers of the pipeline that is followed which the options name, by option."""
-        return {("video_of",): self.video_of}
-
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
     """Send a file for each language; captions that somebody else made stay."""
-    locales = {language: _locale(options, language) for language in _files(context)}
-    async with _open(options, context) as (api, video, receipt):
+    files = caption_files(context)
+    locales = {language: _locale(options, language) for language in files}
+    async with _open(options, context) as (api, published):
+        video = published.id
         present = await _present(api, video)
         token = dict(context.publication.token)
         ours = {*token.get("tried", ()), *_earlier(context, video)}
         sent, notes = [], []
-        for language, file in _files(context).items():
+        for language, file in files.items():
             locale = locales[language]
             if locale in present and locale not in ours:
                 notes.append(f"The video has captions in {locale} that vidd did not upload; they stay as they are.")
                 continue
             token["tried"] = sorted({*token.get("tried", ()), locale})
             await context.checkpoint(token)
-            content = (context.directory / file).read_bytes()
+            content = file.read_bytes()
             await _send(api, video, f"{context.job.id}.{locale}.srt", content)
             sent.append(locale)
         await _delete(api, video, [locale for locale in _earlier(context, video) if locale not in locales.values()])
     facts = {"video": video, "account": api.name, "locales": sent, "notes": notes}
-    return Receipt(url=str(receipt.get("url") or ""), facts=facts)
+    return Receipt(url=published.address, facts=facts)
 
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """None: `publish` asks before it sends, and can be repeated."""
-    _video_of(options, context)
+    published_video(options, context)
     return None
 
 
@@ -110,20 +107,6 @@ async def check(options: Options, tools: Tools) -> str:
     return "Captions go to the page that has the video."
 
 
-def _files(context: PublishContext) -> dict[str, str]:
-    files = {
-        str(artifact.facts["language"]): artifact.path
-        for artifact in context.artifacts.values()
-        if artifact.role.startswith("srt-")
-    }
-    if not files:
-        raise Refused(
-            "There are no captions with times to upload: an engine that gives the text alone makes none.",
-            code=FaultCode.BAD_SETTINGS,
-        )
-    return files
-
-
 def _locale(options: Options, language: str) -> str:
     base = language.partition("-")[0]
     known = {**_LOCALES, **options.locales}
@@ -137,26 +120,11 @@ def _locale(options: Options, language: str) -> str:
     return locale
 
 
-def _video_of(options: Options, context: PublishContext) -> tuple[str, str, Mapping[str, Any]]:
-    """The id of the video, the account that uploaded it, and the receipt. Raises Refused where they are not known."""
-    receipts: Mapping[str, Any] = context.job.facts.get(PUBLISHED, {}).get("receipts", {})
-    receipt = receipts.get(options.video_of)
-    facts = receipt.get("facts", {}) if receipt else {}
-    account = options.account or facts.get("account")
-    if not receipt or not facts.get("video") or not account:
-        raise Refused(
-            f"The job that is followed has no receipt of a publisher {options.video_of!r} that names a video; it has:"
-            f" {', '.join(receipts) or 'none'}. Correct video_of of the publisher.",
-            code=FaultCode.BAD_SETTINGS,
-        )
-    return str(facts["video"]), str(account), receipt
-
-
 @asynccontextmanager
-async def _open(options: Options, context: PublishContext) -> AsyncIterator[tuple[Graph, str, Mapping[str, Any]]]:
-    video, name, receipt = _video_of(options, context)
-    async with graph(context.tools.account(name, Account), name, context.tools.clock) as api:
-        yield api, video, receipt
+async def _open(options: Options, context: PublishContext) -> AsyncIterator[tuple[Graph, PublishedVideo]]:
+    video = published_video(options, context)
+    async with graph(context.tools.account(video.account, Account), video.account, context.tools.clock) as api:
+        yield api, video
 
 
 def _earlier(context: PublishContext, video: str) -> list[str]:

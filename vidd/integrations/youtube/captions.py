@@ -15,13 +15,12 @@ from pydantic import Field
 
 from vidd.aio.create_once import create_once
 from vidd.errors import FaultCode, Refused
+from vidd.integrations.captions import CaptionOptions, caption_files, published_video
 from vidd.integrations.google.errors import RequestRejected
 from vidd.integrations.youtube.api import Channel, open_channel
-from vidd.model.handover import PUBLISHED
 from vidd.model.publication import Receipt
 from vidd.model.rework import edition_of
 from vidd.settings.types import Duration
-from vidd.settings.types import Options as Base
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 _SCOPE = "https://www.googleapis.com/auth/youtube.force-ssl"
 
 
-class Options(Base):
+class Options(CaptionOptions):
     """Settings of a publisher of kind `youtube_captions`."""
 
     account: str | None = Field(None, description="The youtube account; unset: the one that uploaded the video.")
@@ -46,10 +45,6 @@ class Options(Base):
         description="How late YouTube's lists may be: only after it does vidd take what they lack as absent.",
     )
 
-    def labels_followed(self) -> dict[tuple[str, ...], str]:
-        """The labels of publishers of the pipeline that is followed which the options name, by option."""
-        return {("video_of",): self.video_of}
-
 
 async def publish(options: Options, context: PublishContext) -> Receipt:
     """Add or update a track for each language."""
@@ -59,7 +54,7 @@ async def publish(options: Options, context: PublishContext) -> Receipt:
 
 async def reconcile(options: Options, context: PublishContext) -> Receipt | None:
     """None: `publish` asks before it sends, and can be repeated."""
-    _video_of(options, context)
+    published_video(options, context, _id_in)
     return None
 
 
@@ -90,34 +85,17 @@ async def check(options: Options, tools: Tools) -> str:
     return f"The account {options.account} has the channel {me['id']}."
 
 
-def _video_of(options: Options, context: PublishContext) -> tuple[str, str, str]:
-    """The id of the video, its address and the account that uploaded it. Raises Refused where they are not known."""
-    receipts: Mapping[str, Any] = context.job.facts.get(PUBLISHED, {}).get("receipts", {})
-    receipt = receipts.get(options.video_of)
-    if receipt is None:
-        raise Refused(
-            f"The job that is followed has no receipt of a publisher {options.video_of!r}; it has:"
-            f" {', '.join(receipts) or 'none'}. Correct video_of of the publisher.",
-            code=FaultCode.BAD_SETTINGS,
-        )
-    address, facts = str(receipt.get("url") or ""), receipt.get("facts", {})
-    named = re.search(r"(?:youtu\.be/|[?&]v=)([\w-]+)", address)
-    video, account = facts.get("video") or (named[1] if named else None), options.account or facts.get("account")
-    if not video or not account:
-        raise Refused(
-            f"The receipt of {options.video_of!r} does not say which video of which account it is: set account of the"
-            " publisher, and look at the job that is followed.",
-            code=FaultCode.NOT_FOUND,
-        )
-    return str(video), address, str(account)
+def _id_in(address: str) -> str | None:
+    found = re.search(r"(?:youtu\.be/|[?&]v=)([\w-]+)", address)
+    return found[1] if found else None
 
 
 @asynccontextmanager
 async def _open(options: Options, context: PublishContext) -> AsyncIterator[_Captions]:
-    video, address, account = _video_of(options, context)
-    async with open_channel(account, context.tools).connected() as channel:
-        with _rights(account, video):
-            yield _Captions(options, context, channel, video, address)
+    video = published_video(options, context, _id_in)
+    async with open_channel(video.account, context.tools).connected() as channel:
+        with _rights(video.account, video.id):
+            yield _Captions(options, context, channel, video.id, video.address)
 
 
 @contextmanager
@@ -153,16 +131,7 @@ class _Captions:
         if token.get("edition", edition) != edition:
             token = {}  # it tells of the files of an earlier edition
         token["edition"] = edition
-        files = {
-            str(artifact.facts["language"]): context.directory / artifact.path
-            for artifact in context.artifacts.values()
-            if artifact.role.startswith("srt-")
-        }
-        if not files:
-            raise Refused(
-                "There are no captions with times to upload: an engine that gives the text alone makes none.",
-                code=FaultCode.BAD_SETTINGS,
-            )
+        files = caption_files(context)
         earlier, tracks, notes = self._earlier(), dict(token.get("tracks", {})), []
         present = await self.channel.captions(self.video)
         for language, path in files.items():
