@@ -2,13 +2,15 @@
 
 It refuses what the description does not know: fields, expansions, sizes of pages, names, tokens. `users` are by name,
 `timelines` the documents of a user's posts, newest first, in the naming `tweet…`; the answer is in the naming that was
-asked for. `billed` are the ids of all posts that it answered with. It misbehaves by `missteps`, `limit`, `cut`, `loops`.
+asked for; `pages` are answers in place of those. `billed` are the ids of all posts that it answered with. It misbehaves
+by `missteps`, `limit`, `cuts`, `loops`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
@@ -81,7 +83,7 @@ def invalid(parameter: str, value: str, message: str) -> Failure:
 
 
 class X(Service):
-    """`limit` is how many requests are left until `reset` (epoch seconds); `cut` bytes are sent of coming answers."""
+    """`limit` is how many requests are left until `reset` (epoch seconds); of coming answers only `cuts` bytes are sent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,14 +100,15 @@ class X(Service):
         self.cuts: list[int] = []
         self.loops: str | None = None
         self.pictures: dict[str, bytes] = {}
+        self.pages: Iterator[dict[str, Any]] | None = None
 
-    def add(self, name: str, *posts: dict[str, Any], **user: Any) -> dict[str, Any]:
+    def add(self, username: str, /, *posts: dict[str, Any], **user: Any) -> dict[str, Any]:
         """A user and posts of theirs, newest first."""
         made = {
-            "id": str(1000 + len(self.users)), "username": name, "name": name.title(), "protected": False,
-            "profile_image_url": f"{self.url}/pictures/{name}_normal.png", **user,
+            "id": str(1000 + len(self.users)), "username": username, "name": username.title(), "protected": False,
+            "profile_image_url": f"{self.url}/pictures/{username}_normal.png", **user,
         }  # fmt: skip
-        self.users[name] = made
+        self.users[username] = made
         self.timelines[made["id"]] = [{"author_id": made["id"], **post} for post in posts]
         return made
 
@@ -201,6 +204,8 @@ class X(Service):
                 "max_results", size, f"The `max_results` query parameter value [{size}] is not between 5 and 100"
             )
         self.sizes.append(int(size))
+        if self.pages is not None:
+            return next(self.pages)
         identity = request.match_info["id"]
         owner = next((user for user in self.users.values() if user["id"] == identity), None)
         if owner is None or owner.get("hidden"):

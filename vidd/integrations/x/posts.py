@@ -42,16 +42,22 @@ class Page:
         if reposted is None:
             return self._own(document)
         owner = _author(self._owner).name
+        cut = _CUT_REPOST.match(str(document.get("text") or ""))
         if (original := self._referenced.get(reposted)) is not None:
-            return replace(self._own(original), reposted_by=owner)
+            return replace(self._written_by(self._own(original), cut and cut[1]), reposted_by=owner)
         # X does not show the original (any more): what it sent is cut off, and begins with who wrote it.
         post = self._own(document)
-        prefix = _CUT_REPOST.match(post.text)
-        if prefix is None:
+        if cut is None:
             return replace(post, reposted_by=owner)
-        shown = ShownText(post.text, post.spans).without_start(prefix.end())
-        author = self._author_by_name(prefix[1])
+        shown = ShownText(post.text, post.spans).without_start(cut.end())
+        author = self._author_by_name(cut[1])
         return replace(post, text=shown.text, spans=shown.spans, author=author, reposted_by=owner)
+
+    def _written_by(self, post: Post, name: str | None) -> Post:
+        """The post by the user of this name, where X does not say who wrote it."""
+        if post.author.handle or not name:
+            return post
+        return replace(post, author=self._author_by_name(name), url=_address(name, post.id))
 
     def _own(self, document: Mapping[str, Any], *, quoting: bool = True) -> Post:
         """The post as its author wrote it."""
@@ -69,9 +75,8 @@ class Page:
         author = self._author_of(document)
         quoted = None
         if quoted_document is not None:
-            quoted = self._own(quoted_document, quoting=False)
-            if not quoted.author.name and (name := _name_in_link(entities, quoted_id)):
-                quoted = replace(quoted, author=self._author_by_name(name), url=_address(name, quoted.id))
+            name = _name_in_link(entities, quoted_id)
+            quoted = self._written_by(self._own(quoted_document, quoting=False), name)
         identity = str(document["id"])
         return Post(
             id=identity,

@@ -18,8 +18,8 @@ from vidd.model.post import Span, SpanKind
 _ESCAPED = re.compile(r"&(amp|lt|gt|quot|#39);")
 _PLAIN = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "#39": "'"}
 _SCHEME = re.compile(r"^https?://(?:www\.)?", re.IGNORECASE)
-_LINK = r"https?://\S+"
-_TAGS = {"hashtags": r"#\uff03", "cashtags": r"$\uff04"}
+_LINK = re.compile(r"https?://\S+")
+_TAGS = {"hashtags": ("#", "\uff03"), "cashtags": ("$", "\uff04")}
 """The signs that tags begin with, narrow and wide."""
 
 
@@ -40,13 +40,26 @@ class ShownText:
 
 @dataclass(frozen=True, slots=True)
 class _Entity:
-    """An entity. own: what stands for it in the text, as a pattern. shown: what people read in its place; None: the same."""
+    """An entity. own: the texts that may stand for it. shown: what people read in its place; None: the same."""
 
     start: int
     end: int
     kind: SpanKind
-    own: re.Pattern[str]
+    own: tuple[str, ...]
     shown: str | None
+
+    def is_at(self, text: str) -> bool:
+        """Whether the text where the entity should be is the entity's own."""
+        here = text[self.start : self.end]
+        if not self.own:
+            return _LINK.fullmatch(here) is not None
+        return here.casefold() in (own.casefold() for own in self.own)
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Where else it may be, the nearest first. A word that only begins so is another."""
+        own = "|".join(re.escape(text) for text in self.own)
+        pattern = re.compile(rf"(?:{own})(?![\w/])", re.IGNORECASE) if own else _LINK
+        return sorted((found.span() for found in pattern.finditer(text)), key=lambda span: abs(span[0] - self.start))
 
 
 def shown_text(raw: str, entities: Any, is_dropped: Callable[[Mapping[str, Any]], bool]) -> ShownText:
@@ -84,22 +97,20 @@ def _unescaped(raw: str) -> tuple[str, list[int]]:
 
 def _entities(entities: Mapping[str, Any], is_dropped: Callable[[Mapping[str, Any]], bool]) -> Iterator[_Entity]:
     for link in dicts(entities.get("urls")):
-        own, shown = link.get("url"), _shown_link(link)
-        pattern = re.escape(str(own)) + r"(?![\w/])" if own else _LINK
-        yield _entity(link, "link", pattern, "" if is_dropped(link) else shown)
+        own = (str(link["url"]),) if link.get("url") else ()
+        yield _entity(link, "link", own, "" if is_dropped(link) else _shown_link(link))
     for mention in dicts(entities.get("mentions")):
         if name := mention.get("username"):
-            yield _entity(mention, "mention", rf"[@\uff20]{re.escape(str(name))}(?!\w)", None)
+            yield _entity(mention, "mention", (f"@{name}", f"\uff20{name}"), None)
     for field, signs in _TAGS.items():
         for tag in dicts(entities.get(field)):
             if word := tag.get("tag"):
-                yield _entity(tag, "hashtag", rf"[{signs}]{re.escape(str(word))}(?!\w)", None)
+                yield _entity(tag, "hashtag", tuple(f"{sign}{word}" for sign in signs), None)
 
 
-def _entity(document: Mapping[str, Any], kind: SpanKind, pattern: str, shown: str | None) -> _Entity:
+def _entity(document: Mapping[str, Any], kind: SpanKind, own: tuple[str, ...], shown: str | None) -> _Entity:
     start, end = document.get("start"), document.get("end")
     known = isinstance(start, int) and isinstance(end, int) and 0 <= start < end
-    own = re.compile(pattern, re.IGNORECASE)
     return _Entity(int(start or 0), int(end or 0), kind, own, shown) if known else _Entity(0, 0, kind, own, shown)
 
 
@@ -114,13 +125,11 @@ def _shown_link(link: Mapping[str, Any]) -> str | None:
 def _locate(entity: _Entity, raw: str, text: str, places: list[int], free: bytearray) -> tuple[int, int] | None:
     """Where an entity is in `text`; None where it is not, or where another is already."""
     candidates = []
-    if entity.end <= len(raw) and entity.own.fullmatch(raw, entity.start, entity.end):
+    if entity.end <= len(raw) and entity.is_at(raw):
         candidates.append((places[entity.start], places[entity.end]))
-    if entity.end <= len(text) and entity.own.fullmatch(text, entity.start, entity.end):
+    if entity.end <= len(text) and entity.is_at(text):
         candidates.append((entity.start, entity.end))
-    if not candidates:
-        found = [match.span() for match in entity.own.finditer(text)]
-        candidates = sorted(found, key=lambda span: abs(span[0] - entity.start))
+    candidates = candidates or entity.places(text)
     return next(((start, end) for start, end in candidates if all(free[start:end])), None)
 
 
