@@ -12,6 +12,7 @@ from pathlib import Path
 from vidd.errors import Refused
 from vidd.model.job import SHORTEST_END, Job, State, new_id
 from vidd.ports import ShortMemory
+from vidd.stores.memory import MemoryStore
 from vidd.web.control_port import Ffmpeg, Health, Slots, Watcher
 from vidd.web.event_hub import Hub
 from vidd.web.explain import explain
@@ -31,9 +32,13 @@ HEALTHY = Health(
 )
 
 
+_ids = [""]
+
+
 def a_job(state=State.READY, **more):
+    _ids[0] = new_id(NOON, _ids[0])
     given = {
-        "id": new_id(NOON),
+        "id": _ids[0],
         "pipeline": "talks",
         "source": "recordings",
         "location": "file:///in/keynote.mp4",
@@ -62,6 +67,7 @@ class ShelfStore(ShortMemory):
         super().__init__()
         self.shelf = {}
         self.histories, self.records, self.sendings, self.letters = {}, {}, {}, []
+        self.programmes, self.rows = {}, {}
         self.counted = 0
         self.trouble = None
 
@@ -91,7 +97,21 @@ class ShelfStore(ShortMemory):
     async def history(self, job_id):
         return self.histories.get(job_id, [])
 
-    async def counts(self):
+    async def page(self, query, limit):
+        shelf = MemoryStore()
+        await shelf.admit(list(self.shelf.values()))
+        return await shelf.page(query, limit)
+
+    async def programme(self, name):
+        return self.programmes.get(name)
+
+    async def talks(self, programme):
+        return self.rows.get(programme, [])
+
+    async def talk(self, programme, talk_id):
+        return next((talk for talk in self.rows.get(programme, []) if talk.id == talk_id), None)
+
+    async def counts(self, since=None):
         self.counted += 1
         counts = {}
         for job in self.shelf.values():
@@ -217,6 +237,9 @@ class FakeControl:
 
     def source_routes(self):
         return self.brought
+
+    def programmes(self):
+        return {"talks": "programme"}
 
     def progress(self):
         return self.parts

@@ -8,6 +8,7 @@ from builders.engine import START, job, talk
 from builders.mongodb import account, mongodb
 
 from vidd.model.job import State
+from vidd.model.job_query import JobQuery, Word
 from vidd.model.media import Artifact, Audio, Media, Outcome, StepRecord, Video
 from vidd.model.publication import Publication, PublicationState, Receipt
 from vidd.model.talk import Speaker
@@ -145,6 +146,66 @@ async def test_jobs_are_listed_newest_first_by_state_pipeline_and_talk(store):
     assert await store.counts() == {("talks", State.SEEN): 1, ("cms", State.SEEN): 1, ("talks", State.REFUSED): 1}
     assert await store.oldest([State.SEEN]) == later(1)
     assert await store.oldest([State.HELD]) is None
+
+
+async def ids_of(store, limit=10, **query):
+    return [job.id for job in await store.page(JobQuery(**query), limit)]
+
+
+async def test_pages_of_jobs_follow_each_other_while_jobs_arrive_and_change(store):
+    jobs = [job(f"j{number}", created=later(number // 2)) for number in range(6)]
+    await store.admit(jobs)
+    assert await ids_of(store, 4) == ["j5", "j4", "j3", "j2"]
+    await store.admit([job("j9", created=later(9))])
+    await store.save(jobs[1].evolve(state=State.READY, changed=later(9)), expect=State.SEEN)
+    assert await ids_of(store, 4, after="j2") == ["j1", "j0"]
+    assert await ids_of(store, 1, after="j3") == ["j2"]
+    assert await ids_of(store, after="j0") == []
+    assert await ids_of(store, after="never") == []
+    assert await ids_of(store, after="j4", states=[State.READY]) == ["j1"]
+
+
+async def test_a_page_has_the_jobs_that_meet_every_condition(store):
+    await store.admit(
+        [
+            job("a", created=later(1), talk="t1", changed=later(50)),
+            job("b", created=later(2), talk="t1", state=State.PUBLISHED, changed=later(40)),
+            job("c", created=later(3), talk="t2", state=State.PUBLISHED, changed=later(60)),
+            job("d", created=later(4), pipeline="cms"),
+        ]
+    )
+    assert await ids_of(store) == ["d", "c", "b", "a"]
+    assert await ids_of(store, talk="t1") == ["b", "a"]
+    assert await ids_of(store, talk="t1", states=[State.PUBLISHED, State.HELD]) == ["b"]
+    assert await ids_of(store, pipeline="cms") == ["d"]
+    assert await ids_of(store, changed_since=later(50)) == ["c", "a"]
+    assert await store.counts(later(50)) == {("talks", State.PUBLISHED): 1, ("talks", State.SEEN): 1}
+
+
+async def test_jobs_are_found_by_parts_of_names_ids_and_talks_in_any_case(store):
+    await store.admit(
+        [
+            job("0001abcd", created=later(1), name="Keynote_ÄRZTE.mp4"),
+            job("0002efgh", created=later(2), name="50%_off.(v2).mp4", talk="Talk-7"),
+            job("0003ijkl", created=later(3), name="other.mp4", talk="k8", pipeline="cms"),
+        ]
+    )
+    found = {
+        text: await ids_of(store, words=[Word(text)]) for text in ("keyNOTE", "ärzte", "%_", ".(v2).", "ALK-7", "ABCD")
+    }
+    assert found == {
+        "keyNOTE": ["0001abcd"],
+        "ärzte": ["0001abcd"],
+        "%_": ["0002efgh"],
+        ".(v2).": ["0002efgh"],
+        "ALK-7": ["0002efgh"],
+        "ABCD": ["0001abcd"],
+    }
+    of_talks = Word("Title", [("talks", "Talk-7"), ("talks", "k8")])
+    assert await ids_of(store, words=[of_talks]) == ["0002efgh"]
+    assert await ids_of(store, words=[of_talks, Word("off")]) == ["0002efgh"]
+    assert await ids_of(store, words=[of_talks, Word("keynote")]) == []
+    assert await ids_of(store, words=[Word("mp4")], limit=1, after="0003ijkl") == ["0002efgh"]
 
 
 async def test_published_jobs_of_which_something_did_not_go_out_are_counted(store):

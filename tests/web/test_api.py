@@ -337,10 +337,10 @@ async def test_a_method_that_is_not_taken_names_those_that_are(ask):
 
 
 async def test_a_defect_tells_a_reference_and_nothing_of_the_inside(control, ask, capsys):
-    async def broken(**_):
+    async def broken(*_):
         raise KeyError("the inside")
 
-    control.store.jobs = broken
+    control.store.page = broken
     status, answer, _ = await ask("GET", "/api/jobs")
     assert status == 500
     assert "inside" not in json.dumps(answer)

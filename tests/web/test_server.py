@@ -204,12 +204,12 @@ async def test_stopping_ends_streams_at_once_and_lets_an_answer_out():
     control = FakeControl()
     asked, may = asyncio.Event(), asyncio.Event()
 
-    async def slow(**_):
+    async def slow(*_):
         asked.set()
         await may.wait()
         return []
 
-    control.store.jobs = slow
+    control.store.page = slow
     control.store.put(a_job(State.READY))
     async with aiohttp.ClientSession() as session, open_port(control) as (port, url), asyncio.timeout(60):
         stream = await session.get(f"{url}/api/events")

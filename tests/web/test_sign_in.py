@@ -9,6 +9,7 @@ from builders.web import NOON, TOKEN, FakeControl, a_job, open_port
 from typer.testing import CliRunner
 
 from vidd.__main__ import app
+from vidd.errors import RetryLater
 from vidd.model.job import State
 from vidd.web.problem import Problem
 from vidd.web.session import Sessions, WrongTokens
@@ -163,6 +164,20 @@ async def test_a_session_outlives_a_restart_and_the_store_knows_no_secret_of_it(
     async with open_port(control, listen=f"127.0.0.1:{url.rpartition(':')[2]}"):
         response, _ = await browser.ask("GET", "/sign-in?next=/jobs")
         assert (response.status, response.headers["Location"]) == (303, "/jobs")
+
+
+async def test_while_the_store_is_away_a_browser_with_a_session_still_reads_health_and_nothing_else(control):
+    async with open_port(control) as (port, url):
+        port.url = url
+        browser, _ = await signed_in(port, control)
+
+    async def away(*_):
+        raise RetryLater("MongoDB is away.")
+
+    control.store.trouble, control.store.recall = "MongoDB is away.", away
+    async with open_port(control, listen=f"127.0.0.1:{url.rpartition(':')[2]}"):
+        statuses = [(await browser.ask("GET", path))[0].status for path in ("/livez", "/health", "/api/jobs")]
+    assert statuses == [200, 200, 503]
 
 
 async def test_of_too_many_sessions_the_oldest_end(control):

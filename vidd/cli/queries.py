@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vidd.cli.api_client import DaemonClient
 from vidd.cli.common import JsonOption, print_job, print_json, print_text
 from vidd.cli.daemon_option import DaemonOptions, JobArgument, quote_id, with_daemon
 from vidd.cli.render import job_line, job_page
@@ -20,17 +21,33 @@ def jobs(
     state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state, such as refused.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Only jobs of this pipeline.")] = None,
     talk: Annotated[str | None, typer.Option(help="Only jobs of this talk.")] = None,
-    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=1000)] = 50,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Only jobs with these words in the name, the title, the speakers, the stage or the id."),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, newest first."""
-    found = daemon.get("/api/jobs", state=state, pipeline=pipeline, talk=talk, limit=limit)
+    query = {"state": state, "pipeline": pipeline, "talk": talk, "text": text}
+
+    async def work(client: DaemonClient) -> list[Any]:
+        found: list[Any] = []
+        while len(found) < limit:
+            after = found[-1]["id"] if found else None
+            page = await client.get("/api/jobs", **query, after=after, limit=min(1000, limit - len(found)))
+            found += page["jobs"]
+            if page["next"] is None:
+                break
+        return found
+
+    found = daemon.call(work)
     if as_json:
-        print_json(found)
+        print_json({"jobs": found, "limit": limit})
         return
-    for job in found["jobs"]:
-        print_text(job_line(job))
-    if not found["jobs"]:
+    for job in found:
+        print_text("  ".join([job_line(job), *([job["title"]] if job["title"] else [])]))
+    if not found:
         print_text("There are no such jobs.")
 
 

@@ -53,7 +53,11 @@ def _artifact_lines(artifact: Mapping[str, Any]) -> list[str]:
 def job_page(job: Mapping[str, Any]) -> str:
     """A job with its steps, publications, notes and history."""
     lines = [job_line(job), f"  {job['meaning']}"]
-    lines += [f"  {name}: {job[name]}" for name in ("location", "pipeline", "talk", "reason", "until") if job.get(name)]
+    lines += [
+        f"  {name}: {job[name]}"
+        for name in ("title", "stage", "location", "pipeline", "talk", "reason", "until")
+        if job.get(name)
+    ]
     for step in job.get("steps", ()):
         lines.append(f"  step {step['name']}: {step['seconds']:.1f} s")
         lines += [line for artifact in step["artifacts"] for line in _artifact_lines(artifact)]

@@ -262,6 +262,10 @@ class Control:
         """The number of queued jobs."""
         return self._queue.size()
 
+    def programmes(self) -> Mapping[str, str]:
+        named = {name: settings.get("programme") for name, settings in self._intake.pipelines.items()}
+        return {pipeline: programme for pipeline, programme in named.items() if programme}
+
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
         return self._progresses.by_job()
 

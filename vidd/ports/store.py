@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from vidd.model.job import Entry, Job, State
+from vidd.model.job_query import JobQuery
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, PublicationState
 from vidd.model.talk import Programme, Talk
@@ -59,6 +60,9 @@ class Store(Memory, Protocol):
     ) -> list[Job]:
         """The jobs that match, newest first, at most `limit`. Empty `states` mean all."""
 
+    async def page(self, query: JobQuery, limit: int) -> list[Job]:
+        """At most `limit` jobs that match, newest first; none if there is no job `query.after`."""
+
     async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
         """Every job of these pipelines as a short entry, oldest first; for lists of all jobs."""
 
@@ -77,8 +81,8 @@ class Store(Memory, Protocol):
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
         """(time, state, reason) of every move of a job, oldest first."""
 
-    async def counts(self) -> dict[tuple[str, State], int]:
-        """The number of jobs by (pipeline, state)."""
+    async def counts(self, since: datetime | None = None) -> dict[tuple[str, State], int]:
+        """The number of jobs by (pipeline, state); with `since`, of those that changed then or later."""
 
     async def incomplete(self) -> dict[str, int]:
         """The number of published jobs with a notice or a change that failed, by pipeline."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
+from vidd.model.job_query import JobQuery, Word, searched_text
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, PublicationState
 from vidd.model.rows import new_jobs
@@ -78,11 +79,24 @@ class MemoryStore(ShortMemory):
             for job in self._jobs.values()
             if (not states or job.state in states) and pipeline in (None, job.pipeline) and talk in (None, job.talk)
         ]
-        return sorted(found, key=lambda job: (job.created, job.id), reverse=True)[:limit]
+        return sorted(found, key=_arrival, reverse=True)[:limit]
+
+    async def page(self, query: JobQuery, limit: int) -> list[Job]:
+        last = self._jobs.get(query.after) if query.after is not None else None
+        if query.after is not None and last is None:
+            return []
+        found = [
+            job
+            for job in await self.jobs(states=query.states, pipeline=query.pipeline, talk=query.talk)
+            if (last is None or _arrival(job) < _arrival(last))
+            and (query.changed_since is None or job.changed >= query.changed_since)
+            and all(_matches(job, word) for word in query.words)
+        ]
+        return found[:limit]
 
     async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
         found = [job for job in self._jobs.values() if job.pipeline in pipelines]
-        return [job.entry for job in sorted(found, key=lambda job: (job.created, job.id))]
+        return [job.entry for job in sorted(found, key=_arrival)]
 
     async def unfinished(self) -> list[tuple[str, int]]:
         found = [job for job in self._jobs.values() if job.state in UNFINISHED]
@@ -108,8 +122,9 @@ class MemoryStore(ShortMemory):
     async def history(self, job_id: str) -> list[tuple[datetime, State, str | None]]:
         return list(self._history.get(job_id, ()))
 
-    async def counts(self) -> dict[tuple[str, State], int]:
-        return dict(Counter((job.pipeline, job.state) for job in self._jobs.values()))
+    async def counts(self, since: datetime | None = None) -> dict[tuple[str, State], int]:
+        changed = [job for job in self._jobs.values() if since is None or job.changed >= since]
+        return dict(Counter((job.pipeline, job.state) for job in changed))
 
     async def incomplete(self) -> dict[str, int]:
         return dict(Counter(job.pipeline for job in self._jobs.values() if job.state is State.PUBLISHED and job.reason))
@@ -161,6 +176,14 @@ class MemoryStore(ShortMemory):
         self._flags.pop(name, None)
         if value is not None:
             self._flags[name] = value
+
+
+def _arrival(job: Job) -> tuple[datetime, str]:
+    return job.created, job.id
+
+
+def _matches(job: Job, word: Word) -> bool:
+    return word.text.casefold() in searched_text(job.name, job.id, job.talk) or (job.pipeline, job.talk) in word.talks
 
 
 def make(_state: Path, _options: Settings, _accounts: Mapping[str, Any]) -> MemoryStore:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from vidd.errors import Fault
 from vidd.model.job import IllegalMove, Job, State
+from vidd.model.job_query import JobQuery
 from vidd.ports import Conflict
 from vidd.web.control_port import CONTROL, ControlApi
 from vidd.web.notes import notes_of
@@ -29,12 +31,18 @@ from vidd.web.request_models import (
     job_of,
     limit_of,
     states_of,
+    time_of,
 )
 from vidd.web.serializers import job_json, link_of, moment, publication_json, step_json
+from vidd.web.talks import TALKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from vidd.ports import Store
+
+_SCANNED = 1000
+"""Jobs that a search for a name reads at a time."""
 _STATES_WITH_LINK = frozenset({State.PUBLISHING, State.PUBLISHED, State.WAITING})
 
 
@@ -44,25 +52,54 @@ def json_response(document: Any, *, status: int = 200, headers: Mapping[str, str
 
 
 async def render_job(request: web.Request, job: Job) -> dict[str, Any]:
-    """A job as lists show it, with its progress and link."""
-    control = request.app[CONTROL]
-    link = link_of(await control.store.publications(job.id)) if job.state in _STATES_WITH_LINK else None
-    return job_json(job, progress=control.progress().get(job.id, ()), link=link)
+    """A job as lists show it, with its progress, link and talk."""
+    return (await render_jobs(request, [job]))[0]
+
+
+async def render_jobs(request: web.Request, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Jobs as lists show them, with their progress, links and talks."""
+    control, talks, found = request.app[CONTROL], await request.app[TALKS].of(jobs), []
+    progress = control.progress()
+    for job in jobs:
+        link = link_of(await control.store.publications(job.id)) if job.state in _STATES_WITH_LINK else None
+        found.append(job_json(job, progress=progress.get(job.id, ()), link=link, talk=talks.get(job.id)))
+    return found
 
 
 async def list_jobs(request: web.Request) -> web.Response:
-    """`GET /api/jobs`: jobs, newest first."""
-    limit = limit_of(request, 100)
-    name = request.query.get("name")
-    jobs = await request.app[CONTROL].store.jobs(
+    """`GET /api/jobs`: jobs, newest first; `next` is the path of the next page."""
+    limit, query = limit_of(request, 100), await query_of(request)
+    # One more than asked for tells whether there is a next page.
+    jobs = await _find(request.app[CONTROL].store, query, request.query.get("name"), limit + 1)
+    page, more = jobs[:limit], len(jobs) > limit
+    following = str(request.rel_url.update_query(after=page[-1].id)) if more else None
+    return json_response({"jobs": await render_jobs(request, page), "limit": limit, "next": following})
+
+
+async def query_of(request: web.Request) -> JobQuery:
+    """The conditions of a request for jobs. Raises Problem 422."""
+    given, control = request.query, request.app[CONTROL]
+    after = given.get("after")
+    return JobQuery(
         states=states_of(request),
-        pipeline=request.query.get("pipeline"),
-        talk=request.query.get("talk"),
-        limit=limit if name is None else None,
+        pipeline=given.get("pipeline"),
+        talk=given.get("talk"),
+        words=await request.app[TALKS].words(given.get("text", ""), control.programmes()),
+        changed_since=time_of(request, "changed_since"),
+        after=(await job_named(control, after)).id if after is not None else None,
     )
-    if name is not None:
-        jobs = [job for job in jobs if name in {job.name, job.name.rpartition(".")[0], job.facts.get("id")}][:limit]
-    return json_response({"jobs": [await render_job(request, job) for job in jobs], "limit": limit})
+
+
+async def _find(store: Store, query: JobQuery, name: str | None, limit: int) -> list[Job]:
+    if name is None:
+        return await store.page(query, limit)
+    found: list[Job] = []
+    while page := await store.page(query, _SCANNED):
+        found += [job for job in page if name in {job.name, job.name.rpartition(".")[0], job.facts.get("id")}]
+        if len(found) >= limit or len(page) < _SCANNED:
+            break
+        query = replace(query, after=page[-1].id)
+    return found[:limit]
 
 
 async def show_job(request: web.Request) -> web.Response:
@@ -71,9 +108,10 @@ async def show_job(request: web.Request) -> web.Response:
     publications, steps = await control.store.publications(job.id), await control.store.steps(job.id)
     programme = job.settings.get("programme")
     talk = await control.store.talk(programme, job.talk) if programme and job.talk else None
+    progress, link = control.progress().get(job.id, ()), link_of(publications)
     return json_response(
         {
-            **job_json(job, progress=control.progress().get(job.id, ()), link=link_of(publications)),
+            **job_json(job, progress=progress, link=link, talk=talk),
             "key": job.key,
             "facts": dict(job.facts),
             "steps": [step_json(step, job.settings) for step in steps],

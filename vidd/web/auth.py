@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from vidd.errors import Refused
+from vidd.errors import Refused, RetryLater
 from vidd.web.problem import Handler, Problem
-from vidd.web.session import SESSION, read_session, session_of
+from vidd.web.session import SESSION, Session, read_session, session_of
 
 OPEN: web.AppKey[set[Handler]] = web.AppKey("open")
 
@@ -138,7 +138,7 @@ async def require_access(request: web.Request, handler: Handler) -> web.StreamRe
     """Answer a request only if the access rules allow it. A browser that needs a session is sent to sign in."""
     is_open = request.match_info.handler in request.app[OPEN]
     if not _has_other_access(request) and not (is_open and request.method == "POST"):
-        request[SESSION] = await read_session(request)
+        request[SESSION] = await _session(request, is_open=is_open)
         if session_of(request) is None and _came_from_elsewhere(request):
             return _load_again(request)
     try:
@@ -148,6 +148,16 @@ async def require_access(request: web.Request, handler: Handler) -> web.StreamRe
             raise web.HTTPSeeOther(f"/sign-in?next={quote(request.path_qs, safe='')}") from None
         raise
     return await handler(request)
+
+
+async def _session(request: web.Request, *, is_open: bool) -> Session | None:
+    try:
+        return await read_session(request)
+    except RetryLater:
+        # /livez and /health answer without the store.
+        if not is_open:
+            raise
+        return None
 
 
 def _has_other_access(request: web.Request) -> bool:

@@ -166,6 +166,9 @@ class ControlApi(Protocol):
     def source_routes(self) -> Sequence[SourceRoute]:
         """The routes that sources bring at present."""
 
+    def programmes(self) -> Mapping[str, str]:
+        """The name of the programme of every pipeline that has one."""
+
     def progress(self) -> Mapping[str, Sequence[Progressed]]:
         """The progress of what runs, by job id."""
 

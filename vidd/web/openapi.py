@@ -193,7 +193,13 @@ PATHS: dict[str, dict[str, Any]] = {
             "Something is wrong: `reasons` say what.",
         )
     },
-    "/livez": {"get": _get("livez", "The daemon's event loop response_models.", response_models.Alive)},
+    "/livez": {
+        "get": _get(
+            "livez",
+            "The daemon's event loop answers, whatever its health: the store may be away.",
+            response_models.Alive,
+        )
+    },
     "/metrics": {"get": _file("metrics", "Metrics for Prometheus.", "text/plain")},
     "/api/openapi.json": {"get": _operation("openapi", "This document.", {"application/json": {"schema": {}}})},
     "/api/jobs": {
@@ -207,6 +213,12 @@ PATHS: dict[str, dict[str, Any]] = {
             _query(
                 "name", "Only jobs of this file name, with or without its suffix, or with this `id` from their source."
             ),
+            _query(
+                "text",
+                "Only jobs with all of these words in the file's name, the id, or the talk's id, title, speakers or stage.",
+            ),
+            _query("changed_since", "Only jobs that changed then or later.", {"type": "string", "format": "date-time"}),
+            _query("after", "Continue behind this job, the last of the page before: what `next` does."),
             _LIMIT,
         ),
         "post": _submit(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
@@ -199,3 +200,17 @@ def states_of(request: web.Request) -> list[State]:
     if unknown:
         raise Problem(422, f"There is no state {unknown[0][:60]!r}: there are {', '.join(State)}.")
     return [State(name) for name in names]
+
+
+def time_of(request: web.Request, name: str) -> datetime | None:
+    """The query's time `name` (RFC 3339, with a time zone). Raises Problem 422."""
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise Problem(422, f"The {name} {text[:60]!r} is no time: write it like 2026-05-01T00:00:00Z.")
+    return time

@@ -42,6 +42,9 @@ class Job(Response):
     name: str = Field(description="The name of its file, from outside and untrusted.")
     location: str = Field(description="Where the recording is, without user, password and query.")
     talk: str | None
+    title: str | None = Field(description="Of its talk in the programme; null without one, and in events.")
+    speakers: list[str] = Field(description="Of its talk; empty in events.")
+    stage: str | None = Field(description="Of its talk; null in events.")
     state: State
     meaning: str = Field(description="The state as a sentence.")
     reason: str | None = Field(description="Why the job is in this state, and what to do.")
@@ -140,6 +143,7 @@ class Jobs(Response):
 
     jobs: list[Job]
     limit: int
+    next: str | None = Field(description="The path of the next page; null behind the last job.")
 
 
 class JobExplanation(Response):

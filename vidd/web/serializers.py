@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vidd.model.job import Job
     from vidd.model.media import Artifact, StepRecord
     from vidd.model.publication import Publication
+    from vidd.model.talk import Talk
 
 
 def moment(time: datetime | None) -> str | None:
@@ -51,8 +52,10 @@ def progress_json(progress: Progressed) -> dict[str, Any]:
     }
 
 
-def job_json(job: Job, *, progress: Iterable[Progressed] = (), link: str | None = None) -> dict[str, Any]:
-    """A job as lists show it."""
+def job_json(
+    job: Job, *, progress: Iterable[Progressed] = (), link: str | None = None, talk: Talk | None = None
+) -> dict[str, Any]:
+    """A job as lists show it; `talk` is its row of the programme."""
     return {
         "id": job.id,
         "pipeline": job.pipeline,
@@ -60,6 +63,9 @@ def job_json(job: Job, *, progress: Iterable[Progressed] = (), link: str | None 
         "name": job.name,
         "location": public_location(job.location),
         "talk": job.talk,
+        "title": talk.title if talk else None,
+        "speakers": [speaker.name for speaker in talk.speakers] if talk else [],
+        "stage": talk.stage if talk else None,
         "state": job.state,
         "meaning": MEANING[job.state],
         "reason": job.reason,

@@ -23,6 +23,7 @@ from vidd.web.problem import Handler, problems
 from vidd.web.session import SESSIONS, WRONG_TOKENS, Sessions, WrongTokens
 from vidd.web.source_routes import source_routes
 from vidd.web.store_guard import store_needed
+from vidd.web.talks import TALKS, Talks
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def make_app(
     app[CONTROL] = control
     app[ACCESS] = access or AccessRules(Listen("127.0.0.1", 0), ())
     app[OPEN] = {route.handler for route in ROUTES if route.is_open}
+    app[TALKS] = Talks(control.store)
     app[SESSIONS] = Sessions(control.store, control.clock, tokens)
     app[WRONG_TOKENS] = WrongTokens()
     app[sign_in.ADDRESS] = lambda: None

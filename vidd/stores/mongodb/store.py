@@ -23,6 +23,7 @@ from vidd.errors import FaultCode, Refused, RetryLater
 from vidd.integrations.mongodb.account import SINGLE_SERVER, Account, Document, database, has_transactions
 from vidd.integrations.mongodb.errors import duplicate_positions, map_errors
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
+from vidd.model.job_query import JobQuery
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, PublicationState
 from vidd.model.rows import (
@@ -46,7 +47,9 @@ from vidd.settings.types import Options
 from vidd.stores.mongodb.connection import Connection
 from vidd.stores.mongodb.documents import (
     INDEXES,
+    NEWEST,
     OLDEST,
+    conditions_of,
     history_line,
     job_document,
     projection,
@@ -168,8 +171,19 @@ class MongoStore(MongoMemory, MongoProgrammes):
     ) -> list[Job]:
         where: Document = {"state": {"$in": state_values(states)}} if states else {}
         where |= {name: value for name, value in (("pipeline", pipeline), ("talk", talk)) if value is not None}
-        newest = [(name, DESCENDING) for name, _ in OLDEST]
-        return [] if limit == 0 else await self._find(where, newest, limit=limit or 0)
+        return [] if limit == 0 else await self._find(where, NEWEST, limit=limit or 0)
+
+    async def page(self, query: JobQuery, limit: int) -> list[Job]:
+        jobs = self._connection["jobs"]
+        with self._connection.call("listing jobs"):
+            last = await jobs.find_one({"_id": query.after}, {"created": 1}) if query.after is not None else None
+            if query.after is not None and last is None:
+                return []
+            # The index alone answers which jobs these are: documents are wide.
+            where, listed = conditions_of(query, last), {"_id": 1, "created": 1}
+            found = jobs.find(where, listed, sort=NEWEST, limit=limit, hint="talk" if query.talk else "listed")
+            ids = [document["_id"] async for document in found]
+        return await self._find({"_id": {"$in": ids}}, NEWEST)
 
     async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
         with self._connection.call("listing jobs"):
@@ -244,8 +258,9 @@ class MongoStore(MongoMemory, MongoProgrammes):
             found = await self._connection["jobs"].find_one({"_id": job_id}, {"history": 1}) or {}
         return [(time_from_text(at), State(state), reason) for at, state, reason in found.get("history", ())]
 
-    async def counts(self) -> dict[tuple[str, State], int]:
-        found = await self._group({}, {"pipeline": "$pipeline", "state": "$state"})
+    async def counts(self, since: datetime | None = None) -> dict[tuple[str, State], int]:
+        where = {} if since is None else {"changed": {"$gte": time_to_text(since)}}
+        found = await self._group(where, {"pipeline": "$pipeline", "state": "$state"})
         return {
             (document["_id"]["pipeline"], State(document["_id"]["state"])): document["number"] for document in found
         }

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidd.stores.sqlite.errors import write_fault
+from vidd.stores.sqlite.queries import add_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ class Database:
             self._connection = sqlite3.connect(self._path, isolation_level=None)
             for pragma in _PRAGMAS:
                 self._connection.execute(f"PRAGMA {pragma}")
+            add_functions(self._connection)
 
         try:
             await self._in_thread(connect)

@@ -86,3 +86,6 @@ ALTER TABLE publications ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE publications ADD COLUMN revision TEXT;
 -- version 3
 CREATE INDEX jobs_incomplete ON jobs (pipeline) WHERE state = 'published' AND reason IS NOT NULL;
+-- version 4
+CREATE INDEX jobs_listed ON jobs (created, id, state, pipeline, talk, name, changed);
+CREATE INDEX jobs_changed ON jobs (changed, state, pipeline);

@@ -14,6 +14,7 @@ from typing import Any
 
 from vidd.errors import FaultCode, Refused
 from vidd.model.job import SHORTEST_END, UNFINISHED, Entry, Job, State
+from vidd.model.job_query import JobQuery
 from vidd.model.media import StepRecord
 from vidd.model.publication import Publication, PublicationState
 from vidd.model.rows import (
@@ -36,6 +37,7 @@ from vidd.ports import Conflict, Tools
 from vidd.settings.types import Options
 from vidd.stores.sqlite.database import Database
 from vidd.stores.sqlite.errors import open_fault
+from vidd.stores.sqlite.queries import conditions_of
 
 _JOURNAL = "journal.sqlite"
 _ENTRY = entry_columns()
@@ -111,7 +113,8 @@ class SqliteStore:
         exact = await self._select_jobs("id = ?", (job_id,))
         if exact or len(job_id) < SHORTEST_END:
             return exact[0] if exact else None
-        ending = await self._select_jobs("substr(id, -length(?1)) = ?1 LIMIT 2", (job_id,))
+        ids = "SELECT id FROM jobs INDEXED BY jobs_listed WHERE substr(id, -length(?1)) = ?1 LIMIT 2"
+        ending = await self._select_jobs(f"id IN ({ids})", (job_id,))
         return ending[0] if len(ending) == 1 else None
 
     async def job_of_key(self, key: str) -> Job | None:
@@ -129,16 +132,18 @@ class SqliteStore:
         talk: str | None = None,
         limit: int | None = None,
     ) -> list[Job]:
-        where, values = ["1"], []
-        if states:
-            where.append("state IN (SELECT value FROM json_each(?))")
-            values.append(json.dumps(list(states)))
-        for column, value in (("pipeline", pipeline), ("talk", talk)):
-            if value is not None:
-                where.append(f"{column} = ?")
-                values.append(value)
-        order = " ORDER BY created DESC, id DESC" + (f" LIMIT {int(limit)}" if limit is not None else "")
-        return await self._select_jobs(" AND ".join(where) + order, values)
+        query = JobQuery(states, pipeline, talk)
+        if limit is not None:
+            return await self.page(query, limit)
+        where, values = conditions_of(query)
+        return await self._select_jobs(f"{where} ORDER BY created DESC, id DESC", values)
+
+    async def page(self, query: JobQuery, limit: int) -> list[Job]:
+        where, values = conditions_of(query)
+        # The index alone answers which jobs these are: rows are wide.
+        index = "" if query.talk is not None else "INDEXED BY jobs_listed"
+        ids = f"SELECT id FROM jobs {index} WHERE {where} ORDER BY created DESC, id DESC LIMIT {int(limit)}"
+        return await self._select_jobs(f"id IN ({ids}) ORDER BY created DESC, id DESC", values)
 
     async def entries(self, pipelines: Sequence[str]) -> list[Entry]:
         return await self._db.read(
@@ -184,8 +189,12 @@ class SqliteStore:
         rows = await self._db.read("SELECT at, state, reason FROM history WHERE job = ? ORDER BY rowid", (job_id,))
         return [(time_from_text(row[0]), State(row[1]), row[2]) for row in rows]
 
-    async def counts(self) -> dict[tuple[str, State], int]:
-        rows = await self._db.read("SELECT pipeline, state, count(*) FROM jobs GROUP BY state, pipeline")
+    async def counts(self, since: datetime | None = None) -> dict[tuple[str, State], int]:
+        changed = "INDEXED BY jobs_changed WHERE changed >= ?"
+        where, values = ("", ()) if since is None else (changed, (time_to_text(since),))
+        rows = await self._db.read(
+            f"SELECT pipeline, state, count(*) FROM jobs {where} GROUP BY state, pipeline", values
+        )
         return {(row[0], State(row[1])): row[2] for row in rows}
 
     async def incomplete(self) -> dict[str, int]:
