@@ -5,11 +5,14 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 from peers.bluesky import a_facet, a_post
+from peers.feeds import item, mastodon_rss, media
 from peers.mastodon import a_status, an_account
 
+from vidd.errors import Refused
 from vidd.integrations.bluesky.facets import spans_of
 from vidd.integrations.bluesky.feed_post import NotForEverybody
 from vidd.integrations.bluesky.feed_post import post_of as bluesky_post
+from vidd.integrations.feed.worker.entries import read_feed
 from vidd.integrations.mastodon.status import Origin
 from vidd.integrations.mastodon.status import post_of as mastodon_post
 from vidd.integrations.posts.html_text import clean, html_text, plain_or_html_text
@@ -100,13 +103,38 @@ def test_any_item_of_bluesky_is_a_post(view, anything, text, ranges):
     facets = [a_facet(*facet) for facet in ranges]
     embed = {"$type": "app.bsky.embed.recordWithMedia#view", "media": anything, "record": {"record": view}}
     card = {"$type": "app.bsky.embed.external#view", "external": {"uri": text, "title": text}}
-    for item in (
+    for feed_item in (
         {"post": view},
         {"post": anything, "reason": anything, "reply": anything},
         {"post": a_post(1, text, facets=facets, embed=card)},
         {"post": a_post(1, text, facets=anything, embed=embed)},
     ):
         try:
-            keep(bluesky_post(item))
+            keep(bluesky_post(feed_item))
         except NotForEverybody as hidden:
             assert hidden.sentence.endswith(".")
+
+
+FEED = mastodon_rss(item(2, "<p>One</p>", more=media("https://f/1.png", alt="A")), item(1, "Two", title="T")).decode()
+
+
+@st.composite
+def damaged(draw, text):
+    """The text with a few pieces of it cut out, doubled or replaced."""
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(len(text), start + 40)))
+        text = text[:start] + draw(HTML | st.just(text[start:end] * 2)) + text[end:]
+    return text.encode(draw(st.sampled_from(["utf-8", "utf-16", "cp1252"])), errors="replace")
+
+
+@given(damaged(FEED) | st.binary(max_size=200), st.sampled_from(["", "text/xml", "application/xml; charset=utf-16"]))
+def test_any_feed_is_posts_or_a_sentence(content, content_type):
+    try:
+        posts, notes = read_feed(content, "p", url="https://a.b/", content_type=content_type)
+    except Refused as refused:
+        assert refused.sentence.endswith(".")
+    else:
+        assert all(note.endswith(".") for note in notes)
+        for post in posts:
+            keep(post)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vidd.integrations.facebook import account as facebook_account
     from vidd.integrations.facebook import captions as facebook_captions_publisher
     from vidd.integrations.facebook import publisher as facebook_publisher
+    from vidd.integrations.feed import account as feed_account
+    from vidd.integrations.feed import timeline as feed_timeline
     from vidd.integrations.graphql_cms import account as cms_account
     from vidd.integrations.graphql_cms import source as cms_source
     from vidd.integrations.local_folder import publisher as folder_publisher
@@ -136,6 +138,7 @@ if TYPE_CHECKING:
         bluesky_account,
         cms_account,
         facebook_account,
+        feed_account,
         google_account,
         mastodon_account,
         mongodb_account,
@@ -148,7 +151,7 @@ if TYPE_CHECKING:
         x_account,
         youtube_account,
     )
-    POST_NETWORKS: tuple[PostNetwork, ...] = (bluesky_timeline, mastodon_timeline, x_timeline)
+    POST_NETWORKS: tuple[PostNetwork, ...] = (bluesky_timeline, feed_timeline, mastodon_timeline, x_timeline)
 
     CHECKS: tuple[Checks, ...] = (
         cms_source,

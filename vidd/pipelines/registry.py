@@ -358,6 +358,10 @@ ACCOUNTS: Mapping[str, AccountEntry] = {
         module="vidd.integrations.facebook.account",
         summary="A Facebook page with its access token. `vidd accounts facebook` lists the pages of a user with theirs.",
     ),
+    "feed": AccountEntry(
+        module="vidd.integrations.feed.account",
+        summary="RSS and Atom feeds: at an address with the user's name in it, in a file, or at any public address.",
+    ),
     "google": AccountEntry(
         module="vidd.integrations.sheet.backends.google.account",
         summary="Who edits a Google sheet: best a service account with whose address the spreadsheet is shared.",

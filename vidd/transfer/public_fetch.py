@@ -11,6 +11,7 @@ import asyncio
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from yarl import URL
 
 from vidd.display_text import printable, size_in_words
 from vidd.errors import Fault, FaultCode, Refused, RetryLater
-from vidd.transfer.http import session
+from vidd.transfer.http import retry_after, session
 from vidd.transfer.proxy import is_loopback
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class PublicWeb:
                 if answer.status in _REDIRECT and "Location" in answer.headers:
                     return answer.headers["Location"]
                 if answer.status not in {200, 304}:
-                    raise _fault_of_status(answer.status, host)
+                    raise _fault_of_status(answer.status, host, answer.headers)
                 body = await self._read(answer, host)
                 return Fetched(str(answer.url), answer.status, answer.headers, body)
         except aiohttp.ClientConnectorError as error:
@@ -208,9 +209,12 @@ def _parse(text: str, name: str, base: URL | None = None) -> URL:
     return url.with_user(None).with_fragment(None)
 
 
-def _fault_of_status(status: int, host: str) -> Fault:
+def _fault_of_status(status: int, host: str, headers: Mapping[str, str]) -> Fault:
     sentence = f"{host} answered {status}."
     if status in {408, 429} or status >= 500:
-        return RetryLater(sentence, code=FaultCode.RATE_LIMITED if status == 429 else FaultCode.UNAVAILABLE)
+        after = retry_after(headers.get("Retry-After"), datetime.now(UTC))
+        return RetryLater(
+            sentence, after=after, code=FaultCode.RATE_LIMITED if status == 429 else FaultCode.UNAVAILABLE
+        )
     codes = {401: FaultCode.UNAUTHORIZED, 403: FaultCode.FORBIDDEN, 404: FaultCode.NOT_FOUND, 410: FaultCode.NOT_FOUND}
     return Refused(sentence, code=codes.get(status, FaultCode.REJECTED))

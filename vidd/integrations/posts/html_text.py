@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html import unescape
 from typing import TYPE_CHECKING
 
 from selectolax.lexbor import LexborHTMLParser
@@ -83,11 +84,14 @@ def html_text(html: str, *, hidden_classes: frozenset[str] = frozenset({"invisib
 
 
 def plain_or_html_text(text: str) -> PlainText:
-    """As `html_text`; a text without any tag keeps its line ends, and the addresses in it are links."""
-    if _TAG.search(text):
-        return html_text(text)
-    parts = [html_text(line).text for line in clean(text).splitlines()]
-    plain = re.sub(r"\n{3,}", "\n\n", "\n".join(parts).strip())
+    """As `html_text`, or where there is no tag in it, as `plain_text`."""
+    return html_text(text) if _TAG.search(text) else plain_text(unescape(text[:_MOST_CHARACTERS]))
+
+
+def plain_text(text: str) -> PlainText:
+    """A text that is none of HTML: it keeps its line ends, and the addresses in it are links."""
+    lines = (_BLANK.sub(" ", line).strip() for line in clean(text)[:_MOST_CHARACTERS].splitlines())
+    plain = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
     return PlainText(plain, tuple(Span(found.start(), found.end(), "link") for found in _ADDRESS.finditer(plain)))
 
 

@@ -1,0 +1,1 @@
+"""Parses feeds, in a child."""
