@@ -19,6 +19,7 @@ from builders.detection import BLUE, COLOURS, RED, block, model, sampled
 from builders.mail import context as a_describe
 from builders.posts import PNG, a_posts_step, tweet
 from builders.scenes import context as a_scene_context
+from builders.slides import slides_step
 from footage.clips import Watched, recording
 from peers.analysis import install
 from peers.ranged_file import ranged_file
@@ -190,6 +191,12 @@ async def scenes(request, _directory):
 
 
 @asynccontextmanager
+async def slideshow(_request, _directory):
+    options = {"formats": ["mp4", "webm", "ogg", "av1"], "seconds": 0.3, "crossfade": 0.1}
+    yield Case("slideshow", options, lambda place: slides_step(place, 4)[1])
+
+
+@asynccontextmanager
 async def transcode(request, _directory):
     renditions = [{"height": height, "video_bitrate": "100k", "audio_bitrate": "32k"} for height in (48, 90)]
     yield Case("transcode", {"renditions": renditions}, watched("talk.mp4", request.getfixturevalue("clip")))
@@ -216,6 +223,7 @@ CASES = {
     "posts": posts,
     "results": results,
     "scenes": scenes,
+    "slideshow": slideshow,
     "transcode": transcode,
     "trim": _trim("auto"),
     "trim (full cut)": _trim("full"),

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from vidd.steps import fetch as fetch_step
     from vidd.steps import frames as frames_step
     from vidd.steps import scenes as scenes_step
+    from vidd.steps import slideshow as slideshow_step
     from vidd.steps import transcode as transcode_step
     from vidd.steps import trim as trim_step
     from vidd.stores import memory as memory_store
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
         posts_step,
         results_step,
         scenes_step,
+        slideshow_step,
         transcode_step,
         trim_step,
     )
@@ -170,6 +172,7 @@ if TYPE_CHECKING:
         fetch_step,
         results_step,
         scenes_step,
+        slideshow_step,
         transcode_step,
         trim_step,
         data_set_publisher,
@@ -208,6 +211,7 @@ if TYPE_CHECKING:
         posts_step,
         results_step,
         scenes_step,
+        slideshow_step,
         transcode_step,
         trim_step,
     )

@@ -190,6 +190,16 @@ STEPS: Mapping[str, StepEntry] = {
         facts=frozenset({"detector", "frames", "scenes", "threshold"}),
         offline_check=True,
     ),
+    "slideshow": StepEntry(
+        module="vidd.steps.slideshow",
+        summary="Makes a video of a tree of pictures, so many seconds each, as MP4, WebM, Ogg and AV1: with crossfade, "
+        "and with music that is quieter while a voice speaks. The pictures are decoded once, and each begins with a "
+        "keyframe.",
+        pool="encodes",
+        takes_own_slot=True,
+        facts=frozenset({"duration", "formats", "frames", "left_out", "slides"}),
+        offline_check=True,
+    ),
     "transcode": StepEntry(
         module="vidd.steps.transcode",
         summary="Makes renditions by height and bit rate, several from one decode. A long one is encoded in segments, "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import struct
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -52,11 +53,15 @@ UNREADABLE = (
     zlib.error,
     NotImplementedError,
     RuntimeError,
+    # Of PNG files whose chunks do not fit together, or end in the middle of one.
+    SyntaxError,
+    EOFError,
+    struct.error,
 )
 Image.MAX_IMAGE_PIXELS = 250_000_000
 
 
-class _Images:
+class Images:
     """The images of a zip or a directory (`root`), by name in natural order: 2 before 10."""
 
     def __init__(self, names: Iterable[str], root: Path, zipped: zipfile.ZipFile | None = None) -> None:
@@ -67,6 +72,7 @@ class _Images:
         self.others = len(own) - len(self.names)
 
     def read(self, name: str) -> bytes:
+        """The bytes of an image; ValueError where there are too many."""
         if self._zipped is None:
             if (self._root / name).stat().st_size > _MOST_BYTES:
                 raise ValueError("it is too large")
@@ -83,7 +89,7 @@ class _Images:
         width = height = 2
         for name in self.names:
             try:
-                size = _shown_size(self.read(name))
+                size = shown_size(self.read(name))
             except UNREADABLE:
                 continue
             if max(size) <= _LONGEST_SIDE:
@@ -93,7 +99,7 @@ class _Images:
 
 def gather_images(request: ImageRequest, report: Progress) -> dict[str, Any]:
     """Make the tasks of all images; Refused with a sentence where there is none."""
-    with _open(request) as images:
+    with open_images(Path(request.path), request.name) as images:
         if not images.names:
             raise Refused(
                 f"There is no image in {quoted(request.name)}: put JPEG, PNG, BMP, WebP or TIFF files into it."
@@ -106,7 +112,7 @@ def gather_images(request: ImageRequest, report: Progress) -> dict[str, Any]:
 
 
 class _ImageTaskMaker:
-    def __init__(self, request: ImageRequest, images: _Images, report: Progress) -> None:
+    def __init__(self, request: ImageRequest, images: Images, report: Progress) -> None:
         self._request, self._images, self._report = request, images, report
         self._store = TaskStore(Path(request.room), request.called, request.per_task)
         self._tasks = self._store.load_finished()
@@ -209,21 +215,21 @@ class _ImageTaskMaker:
 
 
 @contextmanager
-def _open(request: ImageRequest) -> Iterator[_Images]:
-    path = Path(request.path)
+def open_images(path: Path, name: str) -> Iterator[Images]:
+    """The images of an image file, a zip file or a directory; Refused where the zip file, which people know by `name`, is broken."""
     if path.is_dir():
-        yield _Images((file.relative_to(path).as_posix() for file in path.rglob("*") if _is_regular_file(file)), path)
+        yield Images((file.relative_to(path).as_posix() for file in path.rglob("*") if _is_regular_file(file)), path)
         return
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        yield _Images([path.name], path.parent)
+        yield Images([path.name], path.parent)
         return
     try:
         with zipfile.ZipFile(path) as zipped:
             if any(info.flag_bits & 1 for info in zipped.infolist()):
-                raise Refused(f"{quoted(request.name)} is locked with a password: send it without one.")
-            yield _Images((info.filename for info in zipped.infolist() if not info.is_dir()), path, zipped)
+                raise Refused(f"{quoted(name)} is locked with a password: send it without one.")
+            yield Images((info.filename for info in zipped.infolist() if not info.is_dir()), path, zipped)
     except zipfile.BadZipFile as error:
-        raise Refused(f"{quoted(request.name)} cannot be read as a zip file ({error}): send it again, whole.") from None
+        raise Refused(f"{quoted(name)} cannot be read as a zip file ({error}): send it again, whole.") from None
 
 
 def why_unreadable(error: Exception) -> str:
@@ -231,29 +237,32 @@ def why_unreadable(error: Exception) -> str:
     return "it is no image, or broken" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
-def read_image(data: bytes) -> tuple[Image.Image, str]:
-    """An image, upright and as 8-bit RGB, and the SHA-1 (hex) of its samples as they are in the file."""
+def read_image(data: bytes, background: str = "white") -> tuple[Image.Image, str]:
+    """An image, upright and as 8-bit RGB, and the SHA-1 (hex) of its samples as they are in the file.
+
+    The colour `background` shows where the image is transparent.
+    """
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         digest = hashlib.sha1(image.tobytes(), usedforsecurity=False).hexdigest()
-        return _rgb(ImageOps.exif_transpose(image)), digest
+        return _rgb(ImageOps.exif_transpose(image), background), digest
 
 
-def _shown_size(data: bytes) -> tuple[int, int]:
+def shown_size(data: bytes) -> tuple[int, int]:
     """Width and height of an image as it is shown, read from its head."""
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
         return (height, width) if image.getexif().get(_ORIENTATION) in _TURNED else (width, height)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image, background: str) -> Image.Image:
     if image.mode.startswith("I"):
         # 16 bits a sample: the upper eight can be shown.
         return image.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        background = Image.new("RGBA", image.size, "white")
-        background.alpha_composite(image.convert("RGBA"))
-        return background.convert("RGB")
+        canvas = Image.new("RGBA", image.size, background)
+        canvas.alpha_composite(image.convert("RGBA"))
+        return canvas.convert("RGB")
     return image.convert("RGB")
 
 
