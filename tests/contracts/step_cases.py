@@ -14,6 +14,7 @@ from typing import Any
 
 from builders.aws import Bucket, a_job, a_step_context, the_tools
 from builders.aws import an_account as an_aws_account
+from builders.cards import a_cards_step, a_post
 from builders.datasets import Lab, Maker
 from builders.detection import BLUE, COLOURS, RED, block, model, sampled
 from builders.mail import context as a_describe
@@ -69,6 +70,14 @@ async def captions(request, _directory):
     video = request.getfixturevalue("clip")
     options = {"engine": {"kind": "program", "argv": argv, "grace": "100ms"}, "languages": ["en", "de"]}
     yield Case("captions", options, lambda place: a_scene_context(place, video)[0])
+
+
+@asynccontextmanager
+async def cards(_request, _directory):
+    def context(place):
+        return a_cards_step(place, posts=[a_post(f"Post {number} 👩‍🚀 مرحبا", pictures=3) for number in range(14)])
+
+    yield Case("cards", {"theme": "dark"}, context)
 
 
 @asynccontextmanager
@@ -214,6 +223,7 @@ def _trim(lane):
 CASES = {
     "annotate": annotate,
     "captions": captions,
+    "cards": cards,
     "command": command,
     "data_set": data_set,
     "describe": describe,

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from vidd.settings import secret as secret_account
     from vidd.steps import annotate as annotate_step
     from vidd.steps import captions as captions_step
+    from vidd.steps import cards as cards_step
     from vidd.steps import command as command_step
     from vidd.steps import describe as describe_step
     from vidd.steps import fetch as fetch_step
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     STEPS: tuple[Step, ...] = (
         annotate_step,
         captions_step,
+        cards_step,
         command_step,
         data_set_step,
         describe_step,
@@ -196,6 +198,7 @@ if TYPE_CHECKING:
         process_content_source,
         sheet_source,
         captions_step,
+        cards_step,
         mail_publisher,
         sqlite_store,
     )
@@ -203,6 +206,7 @@ if TYPE_CHECKING:
     NAMES_ROLES: tuple[NamesRoles, ...] = (
         annotate_step,
         captions_step,
+        cards_step,
         command_step,
         data_set_step,
         describe_step,

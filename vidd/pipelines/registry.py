@@ -119,6 +119,14 @@ STEPS: Mapping[str, StepEntry] = {
         takes_own_slot=True,
         facts=frozenset({"cues", "engine", "languages", "title", "words"}),
     ),
+    "cards": StepEntry(
+        module="vidd.steps.cards",
+        summary="Draws posts as cards, a picture for each post: avatar, name, text with colour emoji and every script, up to "
+        "four pictures, the quoted post. What cannot be shown is named on the card and in the notes.",
+        pool="encodes",
+        facts=frozenset({"cards", "notes"}),
+        offline_check=True,
+    ),
     "command": StepEntry(
         module="vidd.steps.command",
         summary="Runs any program on the video, without a shell, with a limit on time, progress from its output, and a "

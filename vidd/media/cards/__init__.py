@@ -1,0 +1,1 @@
+"""Draws posts as cards: one picture for each post."""
