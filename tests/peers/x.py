@@ -25,7 +25,7 @@ def words(*lines: str) -> set[str]:
 
 
 USER_FIELDS = words(
-    "affiliation confirmed_email connection_status created_at description entities id is_identity_verified location",
+    "confirmed_email connection_status created_at description entities id is_identity_verified location",
     "name parody profile_banner_url profile_image_url protected public_metrics receives_your_dm subscription",
     "subscription_type url username verified verified_followers_count verified_type withheld",
 )

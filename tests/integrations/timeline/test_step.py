@@ -99,6 +99,23 @@ async def test_a_server_that_stumbles_is_asked_again(x, tmp_path):
     assert outcome.facts["notes"] == []
 
 
+async def test_a_host_that_is_silent_is_left_alone_after_three_pictures(x, tmp_path):
+    names = [f"{number}.png" for number in range(8)]
+    x.add("ada", with_picture(x, 1, *names), profile_image_url=None)
+    x.misstep("GET", "/pictures/", times=99)
+    outcome = await run(Options(private_addresses=True, parallel=1), a_posts_step(tmp_path / "job", x))
+    assert len(outcome.facts["notes"]) == 8
+    assert {call.path for call in x.called("GET", "/pictures/")} == {f"/pictures/{name}" for name in names[:3]}
+
+
+async def test_a_post_has_a_hundred_pictures_at_most(x, tmp_path):
+    x.pictures |= {f"{number}.png": PNG for number in range(120)}
+    x.add("ada", with_picture(x, 1, *(f"{number}.png" for number in range(120))))
+    outcome = await run(INSIDE, a_posts_step(tmp_path / "job", x))
+    assert outcome.artifacts[0].tree.files == 101
+    assert outcome.facts["notes"][0] == "Picture 100 of post 1 is missing: vidd fetches at most 100 pictures of a post."
+
+
 async def test_a_retry_goes_on_with_the_page_after_those_that_were_read(x, tmp_path):
     x.add("ada", *(tweet(number) for number in range(250, 0, -1)))
     x.limit, x.reset = 3, 1_800_000_000
@@ -128,10 +145,11 @@ async def test_a_run_after_a_kill_asks_for_no_post_and_no_picture_again(x, tmp_p
 
 
 async def test_other_posts_are_asked_for_where_the_job_wants_others(x, tmp_path):
-    x.add("ada", *(tweet(number) for number in range(30, 0, -1)))
-    await run(INSIDE, a_posts_step(tmp_path / "job", x, count=5))
-    outcome = await run(INSIDE, a_posts_step(tmp_path / "job", x, count=7))
-    assert outcome.facts["posts"] == 7
+    x.add("ada", tweet(2, referenced_tweets=[{"type": "replied_to", "id": "9"}]), tweet(1))
+    context = a_posts_step(tmp_path / "job", x)
+    assert (await run(INSIDE, context)).facts["posts"] == 2
+    await run(INSIDE.model_copy(update={"replies": False}), context)
+    assert [post["id"] for post in document(tmp_path / "job")["posts"]] == ["1"]
 
 
 async def test_a_file_of_pages_that_is_broken_is_read_anew(x, tmp_path):

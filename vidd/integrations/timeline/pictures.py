@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from vidd.aio.bounded import gather_bounded
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 _NO_ADDRESS = "The network gives no address of it."
-_NOT_LEFT = "vidd does not have it."
+_MOST = 100
+_TOO_MANY = f"vidd fetches at most {_MOST} pictures of a post."
+_MOST_SILENT = 3
+"""Addresses at a host that cannot be reached after which vidd leaves out the others there."""
 
 
 class Pictures:
@@ -37,10 +42,11 @@ class Pictures:
         self._tree, self._folder, self._left = tree, folder, most
         self._paths: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
+        self._silent: Counter[str] = Counter()
 
     async def fetch(self, posts: Sequence[Post], parallel: int) -> None:
         """Fetch what is not there yet, `parallel` at once. Raises RetryLater where the disk is full."""
-        urls = list(dict.fromkeys(url for post in posts for url in _addresses(post)))
+        urls = list(dict.fromkeys(url for post in posts for url in islice(_addresses(post), _MOST)))
         found = await in_thread(self._find_kept, urls)
         self._context.progress(len(found), len(urls), "pictures", None)
 
@@ -64,6 +70,10 @@ class Pictures:
         return set(self._paths)
 
     async def _fetch(self, url: str) -> None:
+        host = url.partition("://")[2].partition("/")[0]
+        if self._silent[host] >= _MOST_SILENT:
+            self._reasons[url] = f"{printable(host, 80)} cannot be reached."
+            return
         try:
             found = await retry(lambda: self._web.fetch(url), sleep=self._context.tools.clock.sleep, attempts=_ATTEMPTS)
             if found.status != 200 or (suffix := picture_suffix(found.body)) is None:
@@ -72,6 +82,7 @@ class Pictures:
                 raise Refused("The pictures of this job have more bytes than the settings allow.", code=FaultCode.QUOTA)
         except Fault as fault:
             self._reasons[url] = fault.sentence
+            self._silent[host] += fault.code is FaultCode.UNREACHABLE
             return
         self._left -= len(found.body)
         name = f"{_stem(url)}{suffix}"
@@ -101,7 +112,7 @@ class Pictures:
         if picture.url is None:
             return replace(picture, why_missing=picture.why_missing or _NO_ADDRESS)
         path = self._paths.get(picture.url)
-        reason = None if path else self._reasons.get(picture.url, _NOT_LEFT)
+        reason = None if path else self._reasons.get(picture.url, _TOO_MANY)
         return replace(picture, path=path, why_missing=reason)
 
     def _emoji(self, emoji: CustomEmoji) -> CustomEmoji:
@@ -124,7 +135,7 @@ class Pictures:
                 yield f"Picture{which} of {where} is missing: {picture.why_missing}"
         for emoji in (*author.emoji, *post.emoji):
             if emoji.path is None:
-                reason = self._reasons.get(emoji.url, _NOT_LEFT)
+                reason = self._reasons.get(emoji.url, _TOO_MANY)
                 yield f"The emoji :{printable(emoji.shortcode, 40)}: is missing: {reason}"
         if post.quoted is not None:
             yield from self._missing(post.quoted, f"what {where} quotes")
