@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -55,6 +56,14 @@ def disk_fault(error: OSError, doing: str) -> Fault:
     if error.errno in _IMPOSSIBLE:
         return Refused(f"The file system cannot do it, while {doing} ({why}): correct the path, then retry.")
     return RetryLater(f"The disk gave an error while {doing} ({why}): check that it is mounted and healthy.")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise Refused where a folder, or the one to make it in, cannot be written to. Leaves nothing behind."""
+    there = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "cannot be written to" if there.is_dir() else "is no directory"
+        raise Refused(f"{there} {why}: correct its rights, or its path in the settings.", code=FaultCode.BAD_SETTINGS)
 
 
 def check_free_space(directory: Path, reserve: int, needed: int = 0) -> None:

@@ -5,9 +5,9 @@ import pytest
 from builders.mail import Sent, artifact, job
 
 from vidd.errors import Refused, RetryLater
+from vidd.files import tree_replacement
 from vidd.files.tree import tree_artifact
 from vidd.integrations.local_folder import publisher as local_folder_publisher
-from vidd.integrations.local_folder import tree_replacement
 from vidd.model.publication import Receipt
 
 FILES = {"index.json": b"[]", "2d_poses/scene_000.json": b"{}", "body/scene_000/1_0.glb": os.urandom(300_000)}

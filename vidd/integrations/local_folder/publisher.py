@@ -20,9 +20,9 @@ from vidd.errors import FaultCode, Refused
 from vidd.files.atomic import sync
 from vidd.files.clone import copy_with_digest, lacks_links
 from vidd.files.digest import file_digest
-from vidd.files.disk_space import disk_fault
+from vidd.files.disk_space import check_writable, disk_fault
 from vidd.files.removal import remove
-from vidd.integrations.local_folder.tree_replacement import copy_tree, replace_tree, tree_contents
+from vidd.files.tree_replacement import copy_tree, replace_tree, tree_contents
 from vidd.model.media import Artifact
 from vidd.model.publication import Receipt
 from vidd.ports import PublishContext, Tools
@@ -123,10 +123,7 @@ async def retract(options: Options, context: PublishContext) -> str:
 async def check(options: Options, tools: Tools) -> str:
     """See whether the folder, or the one to make it in, can be written to. The check may run as another user, and leaves nothing."""
     folder = tools.path(options.path)
-    there = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        why = "cannot be written to" if there.is_dir() else "is no directory"
-        raise Refused(f"{there} {why}: correct its rights, or path of the publisher.", code=FaultCode.BAD_SETTINGS)
+    check_writable(folder)
     return f"{folder} can be written to"
 
 
