@@ -19,6 +19,7 @@ from vidd.engine.supervisor import Watchers
 from vidd.errors import RetryLater
 from vidd.model.event import Event
 from vidd.model.job import ENDED, Arrival, Job, State
+from vidd.model.media import StepRecord
 from vidd.model.talk import Talk
 from vidd.ports import Store, Tools
 
@@ -64,6 +65,13 @@ class EngineSourceContext:
 
     async def job(self, job_id: str) -> Job | None:
         return await self.store.job(job_id)
+
+    async def job_of(self, key: str) -> Job | None:
+        job = await self.intake.known(self.pipeline or "", Arrival(key, "", ""))
+        return job if job is not None and job.source == self.name else None
+
+    async def finished_steps(self, job: Job) -> Sequence[StepRecord]:
+        return await self.store.steps(job.id)
 
     async def open_jobs(self, *, ended: bool = True) -> Sequence[Job]:
         return await self.jobs(

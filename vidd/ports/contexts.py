@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from vidd.errors import FaultCode, Refused
 from vidd.model.event import Event
 from vidd.model.job import Arrival, Job, State
-from vidd.model.media import Artifact
+from vidd.model.media import Artifact, StepRecord
 from vidd.model.publication import Publication, Receipt
 from vidd.model.talk import Talk
 from vidd.ports.tools import Tools
@@ -53,6 +53,12 @@ class SourceContext(Protocol):
 
     async def job(self, job_id: str) -> Job | None:
         """The job with this id, in any state; None without one."""
+
+    async def job_of(self, key: str) -> Job | None:
+        """The job of this source that was recorded for the arrival with this key, in any state; None without one."""
+
+    async def finished_steps(self, job: Job) -> Sequence[StepRecord]:
+        """The records of the job's finished steps, in the order they finished."""
 
     async def open_jobs(self, *, ended: bool = True) -> Sequence[Job]:
         """The jobs of this source that are not published; without `ended`, none that only a person can continue."""

@@ -39,11 +39,14 @@ class Reply:
 
 
 class Declined(Exception):
-    """Raised for an answer that is an error: the status (400 to 499), and a sentence that says what to do."""
+    """Raised for an answer that is an error: the status (400 to 499), and a sentence that says what to do.
 
-    def __init__(self, status: int, sentence: str) -> None:
+    retry_after: seconds after which the same call may be answered; sent as Retry-After.
+    """
+
+    def __init__(self, status: int, sentence: str, *, retry_after: int | None = None) -> None:
         super().__init__(sentence)
-        self.status, self.sentence = status, sentence
+        self.status, self.sentence, self.retry_after = status, sentence, retry_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ async def source_routes(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         reply = await route.answer(await _call(request, named))
     except Declined as declined:
-        raise Problem(declined.status, declined.sentence) from None
+        headers = {} if declined.retry_after is None else {"Retry-After": str(declined.retry_after)}
+        raise Problem(declined.status, declined.sentence, headers=headers) from None
     if reply.file is not None:
         return _file(reply, reply.file)
     if reply.body is None or isinstance(reply.body, str):
