@@ -532,8 +532,25 @@ async def data_set(request, directory):
     lab.close()
 
 
+@asynccontextmanager
+async def display(_request, directory):
+    video = f"ada-{'0' * 32}"
+    facts = {"video_id": video, "origin": "https://videos.example.org", "user": "ada", "network": "x"}
+
+    def held():
+        files = [path for path in (directory / "display").rglob("*") if path.is_file() and path.suffix != ".json"]
+        return sorted((path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files)
+
+    job = a_job("timeline:x/ada", facts=facts)
+    case = Case("display", {}, looked_at(held), [(f"{video}.mp4", SUM)], directory / "jobs", job=job)
+    (case.directory / "slideshow.mp4").write_bytes(VIDEO)
+    case.artifacts["slideshow-mp4"] = Artifact("slideshow-mp4", "slideshow.mp4", len(VIDEO))
+    yield case
+
+
 CASES = {
     "data_set": data_set,
+    "display": display,
     "facebook": facebook,
     "facebook_captions": facebook_captions,
     "folder": folder,
@@ -557,6 +574,7 @@ CASES = {
 """By kind, with the variant in brackets."""
 
 NO_ANSWER_TO_LOSE = {
+    "display": "its commit is a rename on this machine",
     "folder": "its commit is a rename on this machine",
     "folder (tree)": "its commit is a rename on this machine",
     "mail (outbox)": "its commit is a rename on this machine",

@@ -151,6 +151,17 @@ async def data_sets_asked(request, _directory):
     far.close()
 
 
+@asynccontextmanager
+async def timeline(_request, _directory):
+    async def ask(routes):
+        [route] = [route for route in routes if (route.method, route.path) == ("GET", "/video")]
+        called = Call(query={"user": "ada"}, headers={"idempotency-key": "1"}, origin="http://localhost:5000")
+        return (await route.answer(called)).status
+
+    options = {"accounts": {"x": "birds"}, "pipeline": "talks"}
+    yield Case("timeline", options, {"birds": account_module("x").Account(token=SecretStr("secret"))}, ask=ask)
+
+
 def _pending(far, account, state="pending"):
     document = {
         "_id": ObjectId(), "dataSetGroupId": ObjectId(), "versionNo": "1", "taskList": [],
@@ -169,5 +180,6 @@ CASES = {
     "published": published,
     "sheet": sheet,
     "sqs": sqs,
+    "timeline": timeline,
 }
 """By kind, with the variant in brackets."""

@@ -148,7 +148,7 @@ async def test_a_source_that_is_stopped_as_its_arrival_is_recorded_makes_one_job
     await arrives(lives, lives.start())
 
     async def seen_again():
-        return lives.store.tried > tried or lives.case.kind in {"data_sets", "process_content", "published"}
+        return lives.store.tried > tried or lives.case.kind in {"data_sets", "process_content", "published", "timeline"}
 
     await until(seen_again)
     assert len(await lives.jobs()) == 1

@@ -11,7 +11,7 @@ _OURS = {
     ".webm": "video/webm", ".ts": "video/mp2t", ".avi": "video/x-msvideo", ".mxf": "application/mxf",
     ".mpg": "video/mpeg", ".mpeg": "video/mpeg", ".ogv": "video/ogg", ".ogg": "video/ogg",
     ".glb": "model/gltf-binary", ".gltf": "model/gltf+json", ".obj": "model/obj", ".npy": UNKNOWN, ".pkl": UNKNOWN,
-    ".md": "text/markdown", ".srt": "application/x-subrip", ".vtt": "text/vtt",
+    ".m3u8": "application/vnd.apple.mpegurl", ".m4s": "video/iso.segment", ".md": "text/markdown", ".srt": "application/x-subrip", ".vtt": "text/vtt",
 }  # fmt: skip
 _KNOWN = MimeTypes()
 """Python's own table, because the tables of machines differ."""

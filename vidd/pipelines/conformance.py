@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from vidd.integrations.sheet import publisher as sheet_publisher
     from vidd.integrations.sheet import source as sheet_source
     from vidd.integrations.sheet.backends.google import account as google_account
+    from vidd.integrations.timeline import publisher as display_publisher
+    from vidd.integrations.timeline import source as timeline_source
     from vidd.integrations.timeline import step as posts_step
     from vidd.integrations.webhook import account as webhook_account
     from vidd.integrations.webhook import publisher as webhook_publisher
@@ -103,6 +105,7 @@ if TYPE_CHECKING:
         schedule_source,
         sheet_source,
         sqs_source,
+        timeline_source,
     )
     STEPS: tuple[Step, ...] = (
         annotate_step,
@@ -122,6 +125,7 @@ if TYPE_CHECKING:
     )
     PUBLISHERS: tuple[Publisher, ...] = (
         data_set_publisher,
+        display_publisher,
         facebook_publisher,
         facebook_captions_publisher,
         folder_publisher,
@@ -178,6 +182,7 @@ if TYPE_CHECKING:
         transcode_step,
         trim_step,
         data_set_publisher,
+        display_publisher,
         facebook_publisher,
         facebook_captions_publisher,
         folder_publisher,
@@ -197,6 +202,7 @@ if TYPE_CHECKING:
         data_sets_source,
         process_content_source,
         sheet_source,
+        timeline_source,
         captions_step,
         cards_step,
         mail_publisher,
@@ -219,7 +225,7 @@ if TYPE_CHECKING:
         transcode_step,
         trim_step,
     )
-    SERVES_ROUTES: tuple[ServesRoutes, ...] = (data_sets_source, process_content_source)
+    SERVES_ROUTES: tuple[ServesRoutes, ...] = (data_sets_source, process_content_source, timeline_source)
     AUDITS: tuple[Audits, ...] = (cms_source, folder_source)
     FOLLOWS_PIPELINE: tuple[FollowsPipeline, ...] = (published_source,)
     CHOOSES_POOL: tuple[ChoosesPool, ...] = (annotate_step, captions_step, command_step)
@@ -227,6 +233,7 @@ if TYPE_CHECKING:
     NEEDS_FILES: tuple[NeedsFiles, ...] = (command_step,)
     AMENDS: tuple[Amends, ...] = (facebook_publisher, youtube_publisher)
     REPLACES: tuple[Replaces, ...] = (
+        display_publisher,
         facebook_captions_publisher,
         folder_publisher,
         mongo_tasks_publisher,
@@ -235,6 +242,7 @@ if TYPE_CHECKING:
         youtube_captions_publisher,
     )
     RETRACTS: tuple[Retracts, ...] = (
+        display_publisher,
         facebook_publisher,
         facebook_captions_publisher,
         folder_publisher,

@@ -98,6 +98,28 @@ SOURCES: Mapping[str, SourceEntry] = {
         facts=frozenset({"account", "bucket", "etag", "key", "size", "version"}),
         programme=False,
     ),
+    "timeline": SourceEntry(
+        module="vidd.integrations.timeline.source",
+        summary="Answers the calls of the timeline service: `/video?user=` starts a video of a user's posts, `/progress/{id}` "
+        "says how far it is, `/display/{id}` shows it, `/video/{file}` has its files. Anybody may call, within "
+        "limits.",
+        facts=frozenset(
+            {
+                "account",
+                "count",
+                "email",
+                "format",
+                "formats",
+                "network",
+                "origin",
+                "seconds",
+                "talk",
+                "user",
+                "video_id",
+            }
+        ),
+        programme=False,
+    ),
 }
 """What brings videos in."""
 
@@ -252,6 +274,13 @@ PUBLISHERS: Mapping[str, PublisherEntry] = {
         "at the very last the version is `complete`. A task with a fault stays `pending` with its error, and "
         "the others are published.",
         pool="uploads",
+    ),
+    "display": PublisherEntry(
+        module="vidd.integrations.timeline.publisher",
+        summary="Puts a timeline's video where the source `timeline` shows it, with its poster, renditions and stream: "
+        "all at once, by rename. The receipt has the address of its page.",
+        pool="uploads",
+        offline_check=True,
     ),
     "facebook": PublisherEntry(
         module="vidd.integrations.facebook.publisher",
