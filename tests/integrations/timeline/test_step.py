@@ -162,7 +162,9 @@ async def test_a_file_of_pages_that_is_broken_is_read_anew(x, tmp_path):
 async def test_an_empty_timeline_is_refused_and_asked_for_again_at_a_retry(x, tmp_path):
     ada = x.add("ada")
     context = a_posts_step(tmp_path / "job", x)
-    with pytest.raises(Refused, match=r"^ada has no posts to show at X: wait until there are some") as refused:
+    with pytest.raises(
+        Refused, match=r"^There are no posts of ada to show \(X\): wait until there are some"
+    ) as refused:
         await run(INSIDE, context)
     assert refused.value.code is FaultCode.NOT_FOUND
     x.timelines[ada["id"]] = [tweet(1, author_id=ada["id"])]

@@ -29,7 +29,7 @@ class Network:
 
 NETWORKS: Mapping[str, Network] = {
     "bluesky": Network("Bluesky", "vidd.integrations.bluesky.timeline"),
-    "feed": Network("a feed", "vidd.integrations.feed.timeline"),
+    "feed": Network("Feed", "vidd.integrations.feed.timeline"),
     "mastodon": Network("Mastodon", "vidd.integrations.mastodon.timeline"),
     "x": Network("X", "vidd.integrations.x.timeline"),
 }

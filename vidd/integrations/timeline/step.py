@@ -122,8 +122,8 @@ async def _read_pages(request: _Request, context: StepContext) -> PostPages:
         # Whoever retries wants the network to be asked again.
         file.unlink(missing_ok=True)
         raise Refused(
-            f"{printable(request.query.user, 80)} has no posts to show at {network.title}: wait until there are some, "
-            "or ask for replies and reposts, too.",
+            f"There are no posts of {printable(request.query.user, 80)} to show ({network.title}): wait until there are "
+            "some, or ask for replies and reposts, too.",
             code=FaultCode.NOT_FOUND,
         )
     return pages
